@@ -1,0 +1,1 @@
+"""The home of LiveKit language tutors: what a tutor author imports."""

@@ -1,0 +1,1 @@
+"""Offline speech as one local server with OpenAI-compatible endpoints."""
