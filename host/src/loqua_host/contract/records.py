@@ -1,0 +1,100 @@
+"""What a tutor reports: progress while a lesson runs, a report when it ends."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+__all__ = ["Ending", "LessonReport", "Mode", "Performance", "Progress", "Tick", "Word"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+"""A short non-empty text, such as a topic or a grammar point."""
+
+Labels = Annotated[tuple[Label, ...], Field(max_length=100)]
+
+
+class Mode(StrEnum):
+    """How much of the Loqua API the lesson has behind it, best first."""
+
+    FULL = "full"
+    CACHE = "cache"
+    BASIC = "basic"
+    MOCK = "mock"
+
+
+class Performance(StrEnum):
+    """How the learner did overall, in the API's own words."""
+
+    EXCELLENT = "excellent"
+    GOOD = "good"
+    FAIR = "fair"
+    NEEDS_IMPROVEMENT = "needs_improvement"
+
+
+class Progress(BaseModel):
+    """What the learner has done since the lesson began. Counts never fall.
+
+    Attributes:
+        words_learned: New words the learner used or was taught.
+        phrases_practiced: Phrases or exercises the learner tried.
+        pronunciation_score: 0 to 100, or None while nothing was scored.
+        grammar_points: Grammar topics met so far, in the API's names (`present_tense`).
+    """
+
+    model_config = _FROZEN
+
+    words_learned: int = Field(default=0, ge=0, le=100_000)
+    phrases_practiced: int = Field(default=0, ge=0, le=100_000)
+    pronunciation_score: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    grammar_points: Labels = ()
+
+
+class Word(BaseModel):
+    """A word the learner met: in `language` (ISO 639-1), with its translation."""
+
+    model_config = _FROZEN
+
+    word: Label
+    translation: Label
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")]
+
+
+class LessonReport(BaseModel):
+    """What a lesson was about; the host adds identity, duration and what it can derive.
+
+    Attributes:
+        progress: The final progress; None keeps the last tick's.
+        performance: None lets the host derive it from the progress.
+        recommendations: Suggestions for the next session, most useful first.
+    """
+
+    model_config = _FROZEN
+
+    progress: Progress | None = None
+    topics_covered: Labels = ()
+    new_vocabulary: Annotated[tuple[Word, ...], Field(max_length=500)] = ()
+    grammar_points: Labels = ()
+    pronunciation_practice_count: int = Field(default=0, ge=0, le=100_000)
+    performance: Performance | None = None
+    achievements: Labels = ()
+    recommendations: Labels = ()
+
+
+class Tick(BaseModel):
+    """One progress tick: its number, from 1, and the seconds taught so far."""
+
+    model_config = _FROZEN
+
+    number: int
+    seconds: float
+
+
+class Ending(BaseModel):
+    """Why a lesson ends: a stable name such as `learner_left`, and the seconds taught."""
+
+    model_config = _FROZEN
+
+    reason: str
+    seconds: float

@@ -1,0 +1,128 @@
+"""Every error the host raises on purpose, as one tree.
+
+::
+
+    LoquaError
+    ├── ConfigError              the start is refused; all problems in one message
+    ├── TutorError               a plugin breaks the contract
+    ├── LinkError                a job spoke out of turn over the link
+    ├── LearnerError             who is in the room cannot be taught (see `cause`)
+    └── ApiError                 a call to the Loqua API did not succeed
+        ├── ApiUnreachable       degrades: timeout, 429, 5xx, garbage, open breaker
+        └── ApiRefused           never degrades: 400, 401 twice, 403, 404
+            └── TokenUnreadable  the exchanged user token cannot be used
+
+Unreachable degrades, refused does not: a lesson goes on without the API, but never
+against its word.
+"""
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ApiError",
+    "ApiRefused",
+    "ApiUnreachable",
+    "ConfigError",
+    "LearnerError",
+    "LinkError",
+    "LoquaError",
+    "Problem",
+    "TokenUnreadable",
+    "TutorError",
+]
+
+
+class LoquaError(Exception):
+    """The root of all errors that the host raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the configuration: where it is and what to write instead."""
+
+    where: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        """Give the problem as one line for people."""
+        return f"{self.where}: {self.what}; {self.mend}"
+
+
+class ConfigError(LoquaError):
+    """The host will not start; carries every problem found, not only the first."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class TutorError(LoquaError):
+    """A tutor plugin breaks the contract; the message names plugin and hook."""
+
+
+class LinkError(LoquaError):
+    """A job sent what the link does not take; its connection is closed."""
+
+
+class LearnerError(LoquaError):
+    """The learner cannot be taught; `cause` is a stable name for logs and metrics."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        self.cause = cause
+        super().__init__(message)
+
+
+class ApiError(LoquaError):
+    """A call to the Loqua API did not succeed.
+
+    Attributes:
+        endpoint: The endpoint's short name, such as `user-token`.
+        status: The HTTP status, or None when no answer came.
+    """
+
+    retryable = False
+
+    def __init__(self, endpoint: str, message: str, *, status: int | None = None) -> None:
+        self.endpoint = endpoint
+        self.status = status
+        super().__init__(f"{endpoint}: {message}")
+
+
+class ApiUnreachable(ApiError):
+    """The API gave no usable answer in time; the lesson degrades and goes on.
+
+    Attributes:
+        retry_after: Seconds the API asked to wait, when it did.
+        sent: Whether the request may have reached the API before the answer was lost.
+    """
+
+    retryable = True
+
+    def __init__(
+        self,
+        endpoint: str,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        sent: bool = True,
+    ) -> None:
+        self.retry_after = retry_after
+        self.sent = sent
+        super().__init__(endpoint, message, status=status)
+
+
+class ApiRefused(ApiError):
+    """The API understood and said no; repeating the request changes nothing."""
+
+
+class TokenUnreadable(ApiRefused):
+    """The exchanged user token cannot be used; `cause` names which of the guide's causes.
+
+    The message never holds ciphertext, key or token.
+    """
+
+    def __init__(self, cause: str, message: str) -> None:
+        self.cause = cause
+        super().__init__("user-token", message)
