@@ -8,9 +8,9 @@
     ├── LinkError                a job spoke out of turn over the link
     ├── LearnerError             who is in the room cannot be taught (see `cause`)
     └── ApiError                 a call to the Loqua API did not succeed
-        ├── ApiUnreachable       degrades: timeout, 429, 5xx, garbage, open breaker
-        └── ApiRefused           never degrades: 400, 401 twice, 403, 404
-            └── TokenUnreadable  the exchanged user token cannot be used
+        ├── UnreachableError     degrades: timeout, 429, 5xx, garbage, open breaker
+        └── RefusedError         never degrades: 400, 401 twice, 403, 404
+            └── TokenError       the exchanged user token cannot be used
 
 Unreachable degrades, refused does not: a lesson goes on without the API, but never
 against its word.
@@ -20,15 +20,15 @@ from dataclasses import dataclass
 
 __all__ = [
     "ApiError",
-    "ApiRefused",
-    "ApiUnreachable",
     "ConfigError",
     "LearnerError",
     "LinkError",
     "LoquaError",
     "Problem",
-    "TokenUnreadable",
+    "RefusedError",
+    "TokenError",
     "TutorError",
+    "UnreachableError",
 ]
 
 
@@ -89,7 +89,7 @@ class ApiError(LoquaError):
         super().__init__(f"{endpoint}: {message}")
 
 
-class ApiUnreachable(ApiError):
+class UnreachableError(ApiError):
     """The API gave no usable answer in time; the lesson degrades and goes on.
 
     Attributes:
@@ -113,11 +113,11 @@ class ApiUnreachable(ApiError):
         super().__init__(endpoint, message, status=status)
 
 
-class ApiRefused(ApiError):
+class RefusedError(ApiError):
     """The API understood and said no; repeating the request changes nothing."""
 
 
-class TokenUnreadable(ApiRefused):
+class TokenError(RefusedError):
     """The exchanged user token cannot be used; `cause` names which of the guide's causes.
 
     The message never holds ciphertext, key or token.

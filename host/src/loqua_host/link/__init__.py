@@ -1,0 +1,1 @@
+"""The link between a job process and its host: one connection per lesson."""

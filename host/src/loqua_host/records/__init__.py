@@ -1,0 +1,1 @@
+"""Records: the ledger of what is owed to the API, and its delivery."""

@@ -1,0 +1,1 @@
+"""LiveKit's rooms API, as the host asks it."""

@@ -1,0 +1,1 @@
+"""LiveKit workers: one AgentServer per tutor, under a supervisor."""
