@@ -1,1 +1,28 @@
-"""The home of LiveKit language tutors: what a tutor author imports."""
+"""The home of LiveKit language tutors: what a tutor author imports.
+
+Nothing else of the package is public.
+"""
+
+from .contract.hookspecs import hookimpl
+from .contract.learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
+from .contract.lesson import Lesson
+from .contract.records import Ending, LessonReport, Mode, Performance, Progress, Tick, Word
+from .contract.tutor import Tutor
+
+__all__ = [
+    "Ending",
+    "Learner",
+    "LearnerContext",
+    "LearningProgress",
+    "Lesson",
+    "LessonReport",
+    "Mode",
+    "PastSession",
+    "Performance",
+    "Preferences",
+    "Progress",
+    "Tick",
+    "Tutor",
+    "Word",
+    "hookimpl",
+]

@@ -1,0 +1,78 @@
+"""A lesson: one learner with one tutor in one room; the object that hooks get."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import BaseModel, JsonValue
+
+from .learner import Learner, LearnerContext
+from .records import Mode
+
+if TYPE_CHECKING:
+    from livekit.agents import Agent, AgentSession
+
+__all__ = ["Lesson"]
+
+
+@dataclass(eq=False, kw_only=True)
+class Lesson:
+    """One learner with one tutor in one room, from welcome to record.
+
+    Lives in the job process and holds no secret of the host.
+
+    Attributes:
+        id: The lesson's own id, unique in the ledger.
+        visit: The learner's visit to the room, which may see several lessons.
+        room: The LiveKit room's name.
+        learner: Who is taught, as the host verified it.
+        context: What the API remembers of the learner; empty in basic and mock mode.
+        language: The language taught, as ISO 639-1 (`es`).
+        settings: The tutor's own settings, an instance of its `Tutor.settings`.
+        secrets: The secrets that the tutor declared, by name.
+        mode: How much of the API the lesson has behind it; the host keeps it current.
+        resumed: Whether an earlier process taught the first part of this lesson.
+        state: The tutor's own notes, kept with each tick and given back on resuming.
+            Values are JSON; all of it together stays under 16 kB.
+        session: LiveKit's voice session, started after `create_agent` returns.
+        agent: What `create_agent` returned.
+    """
+
+    id: str
+    visit: str
+    room: str
+    learner: Learner
+    context: LearnerContext
+    language: str
+    settings: BaseModel
+    session: "AgentSession[None]"
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mode: Mode = Mode.FULL
+    resumed: bool = False
+    state: dict[str, JsonValue] = field(default_factory=dict)
+    agent: "Agent | None" = None
+    _ended: "asyncio.Future[str]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future(), repr=False
+    )
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """A logger with the lesson and the learner bound."""
+        logger: structlog.stdlib.BoundLogger = structlog.get_logger(
+            "loqua_host.tutor", session_id=self.visit, user_id=self.learner.user_id
+        )
+        return logger
+
+    def end(self, reason: str) -> None:
+        """Ask for the lesson to end, for a stable reason such as `goal_reached`.
+
+        Returns at once; the first reason counts. The learner hears out what is being said.
+        """
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    async def ended(self) -> str:
+        """Wait until somebody ends the lesson, and get the reason."""
+        return await asyncio.shield(self._ended)

@@ -1,0 +1,52 @@
+"""What a plugin declares about its tutor."""
+
+import re
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["NoSettings", "Tutor"]
+
+_NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
+_SECRET = re.compile(r"^[A-Z][A-Z0-9_]*$")
+
+
+class NoSettings(BaseModel):
+    """The settings model of a tutor that has none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Tutor:
+    """A tutor, as `register_tutor` declares it; config/tutors may override the dispatch.
+
+    Attributes:
+        name: Short and unique in a host: lower-case words joined by hyphens.
+        agent_name: The name to dispatch it by; None joins every new room (automatic).
+        settings: The model of its `settings:` in config/tutors, validated before any lesson.
+        secrets: Names of the secrets it needs, such as `OPENAI_API_KEY`; its lessons get
+            these and no others.
+        video: Whether it wants the learner's video as well as the audio.
+
+    Raises:
+        ValueError: If a name is not of the form above.
+    """
+
+    name: str
+    agent_name: str | None = None
+    settings: type[BaseModel] = NoSettings
+    secrets: tuple[str, ...] = ()
+    video: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the names, so that a mistake shows where the tutor is declared."""
+        for field in ("name", "agent_name"):
+            value = getattr(self, field)
+            if value is not None and not _NAME.match(value):
+                raise ValueError(
+                    f"Tutor({field}={value!r}): write lower-case words joined by hyphens"
+                )
+        for secret in self.secrets:
+            if not _SECRET.match(secret):
+                raise ValueError(f"Tutor(secrets=…): {secret!r} is not of the form MY_API_KEY")
