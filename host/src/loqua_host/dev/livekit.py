@@ -1,0 +1,201 @@
+"""A real LiveKit server on loopback, for as long as a demo or a test session lasts."""
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+import aiohttp
+from livekit import api
+
+from loqua_host.dev.livekit_binary import LiveKitUnavailableError, Say, livekit_binary
+
+__all__ = ["LiveKitServer", "LiveKitUnavailableError", "run_livekit"]
+
+READY_TRIES = 60  # about half a minute, slowing down from 10 ms
+
+# The server takes SIGKILL when the thread that started it ends, however that happens. Asking
+# for it takes an interpreter of its own: code between fork and exec is unsafe beside threads.
+DIE_WITH_PARENT = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKitServer:
+    """Where a LiveKit server listens, and the key that opens it."""
+
+    url: str
+    api_key: str
+    api_secret: str = field(repr=False)
+
+
+class _PortTakenError(Exception):
+    """Somebody took the port between its choice and the server's start."""
+
+
+@asynccontextmanager
+async def run_livekit(
+    *,
+    webhook: str | None = None,
+    log: Path | None = None,
+    empty_timeout: int = 300,
+    departure_timeout: int = 20,
+    say: Say = print,
+    environ: Mapping[str, str] = os.environ,
+) -> AsyncIterator[LiveKitServer]:
+    """Give a LiveKit server that answers; it is gone when the block ends.
+
+    With `LIVEKIT_URL` set, the server it names is given and nothing is started; `webhook`,
+    `log` and the timeouts then have no effect.
+
+    Args:
+        webhook: URL that the server tells of rooms and participants.
+        log: File for the server's own log (JSON lines); without it the log is dropped.
+        empty_timeout: Seconds until a room that nobody entered is closed.
+        departure_timeout: Seconds until a room that everybody left is closed.
+        say: Takes a line about whatever takes longer than a second.
+        environ: Where LIVEKIT_*, PATH and XDG_CACHE_HOME are read.
+
+    Raises:
+        LiveKitUnavailableError: No server can be had; the message says what to do.
+    """
+    if url := environ.get("LIVEKIT_URL"):
+        yield _given(url, environ)
+        return
+    binary = await livekit_binary(say, environ)
+    room = {"empty_timeout": empty_timeout, "departure_timeout": departure_timeout}
+    with log.open("w+b") if log else TemporaryFile() as output:
+        try:
+            server, process = await _start(binary, room, webhook, output)
+        except _PortTakenError:
+            server, process = await _start(binary, room, webhook, output)
+        try:
+            yield server
+        finally:
+            await _end(process)
+
+
+def _given(url: str, environ: Mapping[str, str]) -> LiveKitServer:
+    key, secret = environ.get("LIVEKIT_API_KEY"), environ.get("LIVEKIT_API_SECRET")
+    if not (key and secret):
+        raise LiveKitUnavailableError(
+            "LIVEKIT_URL is set: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET with it, "
+            "or unset it to have a server started"
+        )
+    return LiveKitServer(url, key, secret)
+
+
+async def _start(
+    binary: Path, room: Mapping[str, int], webhook: str | None, output: IO[bytes]
+) -> tuple[LiveKitServer, Process]:
+    port = _free_port(socket.SOCK_STREAM)
+    server = LiveKitServer(
+        f"ws://127.0.0.1:{port}", f"API{secrets.token_hex(8)}", secrets.token_urlsafe(40)
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), str(binary)),
+        env=_environment(server, _config(server, port, room, webhook)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # the terminal's Ctrl-C is for us, who then end the server
+    )
+    try:
+        await _until_ready(server, process, output)
+    except BaseException:
+        await _end(process)
+        raise
+    return server, process
+
+
+def _free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _config(
+    server: LiveKitServer, port: int, room: Mapping[str, int], webhook: str | None
+) -> dict[str, object]:
+    """Give the server's config; keys: github.com/livekit/livekit config-sample.yaml."""
+    return {
+        "port": port,
+        "bind_addresses": ["127.0.0.1"],
+        "rtc": {
+            "udp_port": _free_port(socket.SOCK_DGRAM),
+            "tcp_port": 0,  # its listener would take every interface
+            "node_ip": "127.0.0.1",
+            "use_external_ip": False,
+            "enable_loopback_candidate": True,
+            "interfaces": {"includes": ["lo"]},
+            "ips": {"includes": ["127.0.0.1/32"]},
+        },
+        "logging": {"json": True, "level": "info"},
+        "room": room,
+        "webhook": {"api_key": server.api_key, "urls": [webhook]} if webhook else {},
+    }
+
+
+def _environment(server: LiveKitServer, config: dict[str, object]) -> dict[str, str]:
+    """Give the server's whole environment, which unlike arguments others cannot read."""
+    return {
+        "LIVEKIT_CONFIG": json.dumps(config),  # JSON is YAML
+        "LIVEKIT_KEYS": f"{server.api_key}: {server.api_secret}",
+    }
+
+
+async def _until_ready(server: LiveKitServer, process: Process, output: IO[bytes]) -> None:
+    """Return when the server answers to its key, which nobody else on its port would do."""
+    pause = 0.01
+    async with api.LiveKitAPI(
+        server.url, server.api_key, server.api_secret, timeout=aiohttp.ClientTimeout(total=2)
+    ) as livekit:
+        for _ in range(READY_TRIES):
+            if await _answers(livekit):
+                return
+            if process.returncode is not None:
+                break
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
+    raise _failure(output)
+
+
+async def _answers(livekit: api.LiveKitAPI) -> bool:
+    try:
+        await livekit.room.list_rooms(api.ListRoomsRequest())
+    except (aiohttp.ClientError, api.TwirpError, TimeoutError):
+        return False
+    return True
+
+
+def _failure(output: IO[bytes]) -> Exception:
+    output.seek(0)
+    said = output.read().decode(errors="replace")
+    if "address already in use" in said:
+        return _PortTakenError(said[-500:])
+    return LiveKitUnavailableError(
+        f"livekit-server did not start; it said:\n{said[-2000:]}\n"
+        "Mend that, or set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET to those of "
+        "a running server"
+    )
+
+
+async def _end(process: Process) -> None:
+    """Kill: asked politely, the server waits for the last participant; it has nothing to save."""
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()

@@ -1,0 +1,14 @@
+"""What every integration test stands on: one real LiveKit server for the whole session."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from loqua_host.dev.livekit import LiveKitServer, run_livekit
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def livekit_server() -> AsyncIterator[LiveKitServer]:
+    """Give a LiveKit server that all tests share; rooms of one test are that test's own."""
+    async with run_livekit(empty_timeout=5, departure_timeout=2) as server:
+        yield server
