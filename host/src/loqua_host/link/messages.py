@@ -1,0 +1,158 @@
+"""What goes over the link, as JSON text frames; anything else is refused.
+
+A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While the lesson
+runs, the job sends `ProgressMade` and at last `Finish`, which the host answers with
+`Recorded` once the record is in the ledger. The end of the connection without `Finish` is
+a crash.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, field_validator
+
+from loqua_host.contract.learner import Learner, LearnerContext
+from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
+
+__all__ = [
+    "FROM_JOB",
+    "MAX_MESSAGE_BYTES",
+    "MAX_STATE_BYTES",
+    "TO_JOB",
+    "Finish",
+    "FromJob",
+    "Join",
+    "ModeChanged",
+    "ProgressMade",
+    "ProgressRefused",
+    "Recorded",
+    "Refused",
+    "ToJob",
+    "Welcome",
+    "WrapUp",
+]
+
+MAX_MESSAGE_BYTES = 256 * 1024
+"""A report of 500 words stays well below; a larger message ends its connection."""
+
+MAX_STATE_BYTES = 16 * 1024
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class Join(BaseModel):
+    """The job sees this participant as its learner; the host looks for itself."""
+
+    model_config = _FROZEN
+
+    type: Literal["join"] = "join"
+    identity: str = Field(min_length=1, max_length=256)
+
+
+class ProgressMade(BaseModel):
+    """A progress tick: cumulative since the lesson began, with the tutor's own notes."""
+
+    model_config = _FROZEN
+
+    type: Literal["progress"] = "progress"
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    progress: Progress
+    state: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @field_validator("state")
+    @classmethod
+    def _bound_state(cls, state: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        size = len(_STATE.dump_json(state))
+        if size > MAX_STATE_BYTES:
+            raise ValueError(f"lesson.state has {size} bytes; keep it under {MAX_STATE_BYTES}")
+        return state
+
+
+_STATE: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+
+
+class Finish(BaseModel):
+    """The lesson is over; the report is None when the tutor gave none."""
+
+    model_config = _FROZEN
+
+    type: Literal["finish"] = "finish"
+    ending: Ending
+    report: LessonReport | None = None
+
+
+FromJob = Annotated[Join | ProgressMade | Finish, Field(discriminator="type")]
+FROM_JOB: TypeAdapter[Join | ProgressMade | Finish] = TypeAdapter(FromJob)
+
+
+class Welcome(BaseModel):
+    """All that a job needs for its lesson, and nothing that belongs to the host.
+
+    `secrets` holds what this tutor declared in `Tutor(secrets=…)` and what config names for
+    its engines, by name.
+    """
+
+    model_config = _FROZEN
+
+    type: Literal["welcome"] = "welcome"
+    lesson: str
+    visit: str
+    learner: Learner
+    context: LearnerContext
+    language: str
+    mode: Mode
+    secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+
+
+class Refused(BaseModel):
+    """There is no lesson to give; `apology` is what the learner hears."""
+
+    model_config = _FROZEN
+
+    type: Literal["refused"] = "refused"
+    cause: str
+    apology: str
+    language: str
+
+
+class ProgressRefused(BaseModel):
+    """The last progress does not count: which field is wrong, and why."""
+
+    model_config = _FROZEN
+
+    type: Literal["progress_refused"] = "progress_refused"
+    why: str
+
+
+class ModeChanged(BaseModel):
+    """The API went down or came back during the lesson."""
+
+    model_config = _FROZEN
+
+    type: Literal["mode"] = "mode"
+    mode: Mode
+
+
+class WrapUp(BaseModel):
+    """End the lesson politely, for this reason."""
+
+    model_config = _FROZEN
+
+    type: Literal["wrap_up"] = "wrap_up"
+    reason: str
+
+
+class Recorded(BaseModel):
+    """The lesson's record is safe in the ledger."""
+
+    model_config = _FROZEN
+
+    type: Literal["recorded"] = "recorded"
+
+
+ToJob = Annotated[
+    Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Recorded,
+    Field(discriminator="type"),
+]
+TO_JOB: TypeAdapter[Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Recorded] = (
+    TypeAdapter(ToJob)
+)

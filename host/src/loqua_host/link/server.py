@@ -1,0 +1,142 @@
+"""The host's end of the link: a Unix socket that takes one connection per accepted job."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import WSMsgType, web
+from aiolimiter import AsyncLimiter
+from pydantic import BaseModel, ValidationError
+
+from loqua_host.errors import LinkError
+
+from .messages import FROM_JOB, MAX_MESSAGE_BYTES, Finish, Join, ProgressMade, ProgressRefused
+
+__all__ = ["Authorise", "JobLink", "JobRef", "serve_link"]
+
+log = structlog.get_logger()
+
+MESSAGES_PER_SECOND = 20
+"""A lesson sends a message every 30 s; a job that floods is read no faster than this."""
+
+MAX_MALFORMED = 20
+"""So many malformed messages and the connection is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRef:
+    """A job that this host accepted: which one, in which room, of which tutor."""
+
+    job_id: str
+    room: str
+    tutor: str
+
+
+Authorise = Callable[[str, int], JobRef]
+"""From a job's own token and the pid behind the socket to the job, or LinkError."""
+
+
+class JobLink:
+    """The connection to one job: messages in, messages out."""
+
+    def __init__(self, job: JobRef, socket: web.WebSocketResponse) -> None:
+        self.job = job
+        self._socket = socket
+        self._pace = AsyncLimiter(MESSAGES_PER_SECOND, 1)
+        self._log = log.bind(job_id=job.job_id, tutor=job.tutor)
+
+    async def send(self, message: BaseModel) -> None:
+        """Send a message; a job that is gone takes none, and that is no error here."""
+        if not self._socket.closed:
+            try:
+                await self._socket.send_str(message.model_dump_json())
+            except ConnectionError:
+                self._log.info("link.lost")
+
+    async def receive(self) -> Join | ProgressMade | Finish | None:
+        """Get the next well-formed message; None once the job is gone.
+
+        A malformed message is refused with a log line that names the field, and the
+        connection goes on until there were too many.
+        """
+        for _ in range(MAX_MALFORMED):
+            frame = await self._socket.receive()
+            if frame.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
+                return None
+            if frame.type is WSMsgType.ERROR:
+                self._log.warning("link.refused", why=type(self._socket.exception()).__name__)
+                return None
+            await self._pace.acquire()
+            try:
+                return FROM_JOB.validate_json(frame.data)
+            except ValidationError as error:
+                await self._refuse(error)
+        self._log.error("link.closed", why="too many malformed messages")
+        return None
+
+    async def _refuse(self, error: ValidationError) -> None:
+        why = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'message'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_context=False, include_input=False)
+        )[:500]
+        self._log.warning("link.message_refused", why=why)
+        await self.send(ProgressRefused(why=why))
+
+
+def _peer_pid(request: web.Request) -> int:
+    """Get the pid that connected, from the kernel (SO_PEERCRED, unix(7))."""
+    peer = request.get_extra_info("socket")
+    pid, _, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid)
+
+
+@asynccontextmanager
+async def serve_link(
+    path: Path, *, authorise: Authorise, attend: Callable[[JobLink], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """Take links at the Unix socket `path`, in a directory that only this user can enter.
+
+    Args:
+        path: The socket; its directory is made with mode 0700.
+        authorise: Says which job a token belongs to; LinkError refuses the connection.
+        attend: Serves one link from `Join` to its end.
+    """
+    connected: set[str] = set()
+
+    async def accept(request: web.Request) -> web.StreamResponse:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        pid = _peer_pid(request)
+        try:
+            job = authorise(token, pid)
+        except LinkError as error:
+            log.warning("link.refused", why=str(error), pid=pid)
+            raise web.HTTPForbidden from None
+        if job.job_id in connected:
+            log.warning("link.refused", why="this job is already connected", pid=pid)
+            raise web.HTTPConflict
+        connected.add(job.job_id)
+        try:
+            ws = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES)
+            await ws.prepare(request)
+            await attend(JobLink(job, ws))
+            await ws.close()
+        finally:
+            connected.discard(job.job_id)
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/link", accept)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, str(path)).start()
+        yield
+    finally:
+        await asyncio.shield(runner.cleanup())

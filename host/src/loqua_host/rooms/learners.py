@@ -1,0 +1,85 @@
+"""Who in a room is the learner: pure rules on what LiveKit's rooms API says."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from loqua_host.contract.learner import Learner
+from loqua_host.errors import LearnerError
+
+__all__ = ["Participant", "pick_learner"]
+
+USER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,127}")
+"""The one pattern of a `user_id`: no control characters, blanks or path separators."""
+
+MAX_ATTRIBUTE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A participant as LiveKit's server reports it.
+
+    Attributes:
+        kind: `standard`, `sip`, `agent`, `egress`, `ingress` or another lower-case kind.
+        writes_own_attributes: Whether its token let it set its own attributes.
+        joined_at: Unix seconds.
+    """
+
+    identity: str
+    kind: str
+    name: str
+    attributes: Mapping[str, str]
+    writes_own_attributes: bool
+    joined_at: int
+
+
+def pick_learner(participants: Sequence[Participant], identity: str | None = None) -> Learner:
+    """Get the learner among the participants: the one of that identity, else the first in.
+
+    Agents, egress and ingress are never learners; SIP callers are if they have a `user_id`.
+
+    Raises:
+        LearnerError: With the cause and the mend: `no_learner`, `no_user_id`,
+            `bad_user_id` or `self_written_attributes`.
+    """
+    candidates = [
+        participant
+        for participant in sorted(participants, key=lambda p: p.joined_at)
+        if _can_learn(participant) and identity in (None, participant.identity)
+    ]
+    if not candidates:
+        raise LearnerError("no_learner", "no learner is in the room")
+    return _verify(candidates[0])
+
+
+def _can_learn(participant: Participant) -> bool:
+    return participant.kind == "standard" or (
+        participant.kind == "sip" and "user_id" in participant.attributes
+    )
+
+
+def _verify(participant: Participant) -> Learner:
+    if participant.writes_own_attributes:
+        raise LearnerError(
+            "self_written_attributes",
+            "the learner's token has canUpdateOwnMetadata, so its attributes prove nothing; "
+            "issue learner tokens through the API's /rooms/join, which leaves it off",
+        )
+    user_id = participant.attributes.get("user_id", "")
+    if not user_id:
+        raise LearnerError(
+            "no_user_id",
+            "User ID not found in participant metadata: the learner has no attribute user_id; "
+            "let learners enter with a token of the API's /rooms/join",
+        )
+    if not USER_ID.fullmatch(user_id):
+        raise LearnerError(
+            "bad_user_id",
+            f"user_id {user_id[:40]!a} is not of the form [A-Za-z0-9_.:@+-], at most 128 long",
+        )
+    return Learner(
+        user_id=user_id,
+        identity=participant.identity,
+        display_name=participant.attributes.get("display_name", participant.name)[:MAX_ATTRIBUTE],
+        attributes={k: v[:MAX_ATTRIBUTE] for k, v in participant.attributes.items()},
+    )
