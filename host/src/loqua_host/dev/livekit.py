@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import socket
-import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -17,20 +16,12 @@ from typing import IO
 import aiohttp
 from livekit import api
 
+from loqua_host.dev.child import dying_with_parent
 from loqua_host.dev.livekit_binary import LiveKitUnavailableError, Say, livekit_binary
 
 __all__ = ["LiveKitServer", "LiveKitUnavailableError", "run_livekit"]
 
 READY_TRIES = 60  # about half a minute, slowing down from 10 ms
-
-# The server takes SIGKILL when the thread that started it ends, however that happens. Asking
-# for it takes an interpreter of its own: code between fork and exec is unsafe beside threads.
-DIE_WITH_PARENT = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +97,7 @@ async def _start(
         f"ws://127.0.0.1:{port}", f"API{secrets.token_hex(8)}", secrets.token_urlsafe(40)
     )
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), str(binary)),
+        *dying_with_parent(str(binary)),
         env=_environment(server, _config(server, port, room, webhook)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=output,

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from loqua_host.dev.child import dying_with_parent
 from loqua_host.errors import LoquaError
 
 __all__ = ["VERSION", "LiveKitUnavailableError", "Say", "cache_directory", "livekit_binary"]
@@ -75,6 +76,8 @@ def _locked(descriptor: int) -> bool:
 
 
 async def _build(target: Path, say: Say, environ: Mapping[str, str]) -> None:
+    for abandoned in target.parent.glob("build-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
     with TemporaryDirectory(dir=target.parent, prefix="build-") as name:
         work = Path(name)
         go, environment = await _go(work, say, environ)
@@ -122,7 +125,11 @@ def _installer(environ: Mapping[str, str]) -> list[str]:
 async def _run(command: list[str], environment: dict[str, str]) -> str:
     """Run a command to its end and give what it printed; cancelling ends all its processes."""
     process = await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=PIPE, stderr=STDOUT, start_new_session=True
+        *dying_with_parent(*command),
+        env=environment,
+        stdout=PIPE,
+        stderr=STDOUT,
+        start_new_session=True,
     )
     try:
         output, _ = await process.communicate()
