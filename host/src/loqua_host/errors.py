@@ -8,7 +8,8 @@
     ├── LinkError                a job spoke out of turn over the link
     ├── LearnerError             who is in the room cannot be taught (see `cause`)
     └── ApiError                 a call to the Loqua API did not succeed
-        ├── UnreachableError     degrades: timeout, 429, 5xx, garbage, open breaker
+        ├── UnreachableError     degrades: timeout, 429, 5xx, garbage
+        │   └── SuspendedError   not even tried: open breaker, or the API asked to wait
         └── RefusedError         never degrades: 400, 401 twice, 403, 404
             └── TokenError       the exchanged user token cannot be used
 
@@ -26,6 +27,7 @@ __all__ = [
     "LoquaError",
     "Problem",
     "RefusedError",
+    "SuspendedError",
     "TokenError",
     "TutorError",
     "UnreachableError",
@@ -94,7 +96,7 @@ class UnreachableError(ApiError):
 
     Attributes:
         retry_after: Seconds the API asked to wait, when it did.
-        sent: Whether the request may have reached the API before the answer was lost.
+        sent: Whether the API may have taken the request although it did not say so.
     """
 
     retryable = True
@@ -111,6 +113,12 @@ class UnreachableError(ApiError):
         self.retry_after = retry_after
         self.sent = sent
         super().__init__(endpoint, message, status=status)
+
+
+class SuspendedError(UnreachableError):
+    """The call was not tried: the breaker is open, or the API asked for a longer pause."""
+
+    retryable = False
 
 
 class RefusedError(ApiError):

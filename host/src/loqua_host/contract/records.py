@@ -5,7 +5,16 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-__all__ = ["Ending", "LessonReport", "Mode", "Performance", "Progress", "Tick", "Word"]
+__all__ = [
+    "Ending",
+    "LessonReport",
+    "Mode",
+    "Performance",
+    "Progress",
+    "SessionRecord",
+    "Tick",
+    "Word",
+]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,6 +89,27 @@ class LessonReport(BaseModel):
     performance: Performance | None = None
     achievements: Labels = ()
     recommendations: Labels = ()
+
+
+class SessionRecord(BaseModel):
+    """The record of one lesson, as the API is owed it at the lesson's end.
+
+    Attributes:
+        session_id: The lesson's id on the wire.
+        duration_minutes: Minutes taught, a day at most; sent whole where it is whole.
+    """
+
+    model_config = _FROZEN
+
+    session_id: Label
+    duration_minutes: float = Field(ge=0, le=1440, allow_inf_nan=False)
+    topics_covered: Labels = ()
+    new_vocabulary: Annotated[tuple[Word, ...], Field(max_length=500)] = ()
+    grammar_points: Labels = ()
+    pronunciation_practice_count: int = Field(default=0, ge=0, le=100_000)
+    overall_performance: Performance
+    achievements: Labels = ()
+    next_session_recommendations: Labels = ()
 
 
 class Tick(BaseModel):
