@@ -5,6 +5,7 @@
     LoquaError
     ├── ConfigError              the start is refused; all problems in one message
     ├── TutorError               a plugin breaks the contract
+    │   └── HookFailedError      a hook raised, took too long or returned something else
     ├── LinkError                a job spoke out of turn over the link
     ├── LearnerError             who is in the room cannot be taught (see `cause`)
     └── ApiError                 a call to the Loqua API did not succeed
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 __all__ = [
     "ApiError",
     "ConfigError",
+    "HookFailedError",
     "LearnerError",
     "LinkError",
     "LoquaError",
@@ -61,6 +63,14 @@ class ConfigError(LoquaError):
 
 class TutorError(LoquaError):
     """A tutor plugin breaks the contract; the message names plugin and hook."""
+
+
+class HookFailedError(TutorError):
+    """A hook raised, took too long or returned something else than its contract says."""
+
+    def __init__(self, hook: str, message: str) -> None:
+        self.hook = hook
+        super().__init__(f"{hook}: {message}")
 
 
 class LinkError(LoquaError):

@@ -1,0 +1,241 @@
+"""One lesson in its job process: hooks, voice session, ticks, and one finish."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from livekit import rtc
+from livekit.agents import Agent, CloseEvent, JobContext, room_io
+
+from loqua_host.contract.engines import Engines, HookLimits
+from loqua_host.contract.lesson import Lesson
+from loqua_host.contract.records import Ending, LessonReport
+from loqua_host.errors import HookFailedError, LinkError
+from loqua_host.link.client import HostLink
+from loqua_host.link.messages import (
+    Finish,
+    ModeChanged,
+    ProgressRefused,
+    Recorded,
+    Refused,
+    Welcome,
+    WrapUp,
+)
+from loqua_host.registry.caller import HookCaller
+
+from .clock import Stopwatch
+from .floor import Floor
+from .ticker import tick
+from .voice import build_session
+
+__all__ = ["JobSettings", "Runner", "say_goodbye"]
+
+log = structlog.get_logger()
+
+APOLOGY_SECONDS = 10.0
+HEARD_OUT_SECONDS = 10.0
+RECORDED_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """What a job process is started with; holds no secret.
+
+    Attributes:
+        tutor: The tutor's name in config/tutors.
+        plugin: The entry point of its plugin, or None when `agent` is given.
+        agent: A LiveKit agent class as module:Class, hosted without a plugin.
+        automatic: Whether it joins every new room, and so yields to specialists.
+        settings: The tutor's own settings, as config has them.
+        link: Path of the host's socket.
+        learner_timeout: Seconds to wait for a learner.
+        tick_every: Seconds between progress ticks.
+        failing_ticks: Failed ticks in a row after which they stop.
+    """
+
+    tutor: str
+    plugin: str | None
+    agent: str | None
+    automatic: bool
+    settings: dict[str, Any]
+    engines: Engines
+    limits: HookLimits
+    link: str
+    learner_timeout: float
+    tick_every: float
+    failing_ticks: int
+
+
+class Runner:
+    """Runs one lesson from the host's welcome to the record in the ledger."""
+
+    def __init__(
+        self,
+        ctx: JobContext,
+        link: HostLink,
+        lesson: Lesson,
+        hooks: HookCaller,
+        settings: JobSettings,
+        clock: Stopwatch,
+        welcome: Welcome,
+    ) -> None:
+        self._ctx = ctx
+        self._link = link
+        self._lesson = lesson
+        self._hooks = hooks
+        self._settings = settings
+        self._clock = clock
+        self._welcome = welcome
+        self._session = lesson.session
+        self._floor = Floor(ctx.room, self._session, self._on_floor)
+
+    async def run(self) -> None:
+        """Teach until somebody ends the lesson, then finish it, whatever happened."""
+        reason = "job_failed"
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                teaching = tasks.create_task(self._teach())
+                following = tasks.create_task(self._follow_host())
+                self._watch_room()
+                reason = await self._lesson.ended()
+                teaching.cancel()
+                following.cancel()
+        finally:
+            await self._finish(reason)
+
+    async def _teach(self) -> None:
+        lesson = self._lesson
+        try:
+            lesson.agent = await self._hooks.create_agent(lesson)
+            await self._start(lesson.agent)
+            self._floor.watch()
+            await self._hooks.on_user_ready(lesson)
+        except HookFailedError as failure:
+            if lesson.agent is None:
+                await self._start(Agent(instructions=""))
+            await say_goodbye(self._session, self._welcome.apology)
+            lesson.end(f"{failure.hook}_failed")
+            return
+        await tick(
+            lesson,
+            self._hooks,
+            self._link,
+            self._clock,
+            every=self._settings.tick_every,
+            give_up_after=self._settings.failing_ticks,
+        )
+
+    async def _start(self, agent: Agent) -> None:
+        self._session.on("close", self._on_close)
+        await self._session.start(
+            agent,
+            room=self._ctx.room,
+            # No one in the room may drive the session, and nothing is recorded.
+            session_host=False,
+            record=False,
+            room_options=room_io.RoomOptions(
+                participant_identity=self._lesson.learner.identity,
+                close_on_disconnect=False,
+                text_input=room_io.TextInputOptions(text_input_cb=self._on_text),
+            ),
+        )
+        self._clock.run()
+
+    async def _on_text(self, session: Any, event: room_io.TextInputEvent) -> None:
+        writer = event.participant
+        if self._floor.held and writer and writer.identity == self._lesson.learner.identity:
+            await session.interrupt()
+            session.generate_reply(user_input=event.text)
+
+    def _on_close(self, event: CloseEvent) -> None:
+        if event.error is not None:
+            log.error("lesson.voice_failed", error=type(event.error).__name__)
+        self._lesson.end("voice_failed" if event.error else "voice_closed")
+
+    def _on_floor(self, held: bool) -> None:  # noqa: FBT001  # a callback's one argument
+        log.info("lesson.floor_taken_back" if held else "lesson.floor_given_away")
+        (self._clock.run if held else self._clock.pause)()
+
+    def _watch_room(self) -> None:
+        def on_disconnected(*_: object) -> None:
+            self._lesson.end("room_closed")
+
+        def on_left(participant: rtc.RemoteParticipant) -> None:
+            if participant.identity == self._lesson.learner.identity:
+                self._lesson.end("learner_left")
+
+        self._ctx.room.on("disconnected", on_disconnected)
+        self._ctx.room.on("participant_disconnected", on_left)
+        if self._lesson.learner.identity not in self._ctx.room.remote_participants:
+            self._lesson.end("learner_left")
+
+    async def _follow_host(self) -> None:
+        while (message := await self._link.receive()) is not None:
+            match message:
+                case WrapUp(reason=reason):
+                    self._lesson.end(reason)
+                case ModeChanged(mode=mode):
+                    self._lesson.mode = mode
+                case ProgressRefused(why=why):
+                    log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
+                case Welcome() | Refused() | Recorded():
+                    log.warning("link.unexpected", message=message.type)
+        self._lesson.end("host_lost")
+
+    async def _finish(self, reason: str) -> None:
+        self._clock.pause()
+        await self._close_voice()
+        ending = Ending(reason=reason, seconds=self._clock.seconds)
+        try:
+            await self._link.send(Finish(ending=ending, report=await self._report(ending)))
+            async with asyncio.timeout(RECORDED_SECONDS):
+                while not isinstance(message := await self._link.receive(), Recorded):
+                    if message is None:
+                        raise LinkError("the host is gone")
+        except (LinkError, TimeoutError) as error:
+            log.warning("lesson.unacknowledged", why=str(error) or "no answer in time")
+        else:
+            log.info("lesson.finished", reason=reason, seconds=round(ending.seconds, 1))
+
+    async def _close_voice(self) -> None:
+        """Let the learner hear out what is being said, then close; nobody there, no wait."""
+        speech = self._session.current_speech
+        if speech is not None and self._lesson.learner.identity in (
+            self._ctx.room.remote_participants
+        ):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARD_OUT_SECONDS):
+                    await speech.wait_for_playout()
+        await self._session.aclose()
+
+    async def _report(self, ending: Ending) -> LessonReport | None:
+        try:
+            return await self._hooks.on_session_end(self._lesson, ending)
+        except HookFailedError:
+            return None
+
+
+async def say_goodbye(session: Any, text: str) -> None:
+    """Say a last sentence in a started session and let it be heard."""
+    with contextlib.suppress(TimeoutError, RuntimeError):
+        async with asyncio.timeout(APOLOGY_SECONDS):
+            await session.say(text, allow_interruptions=False).wait_for_playout()
+
+
+def open_lesson(welcome: Welcome, settings: JobSettings, own_settings: Any) -> Lesson:
+    """Make the lesson that hooks get from the host's welcome."""
+    declared = welcome.secrets
+    return Lesson(
+        id=welcome.lesson,
+        visit=welcome.visit,
+        room=welcome.room,
+        learner=welcome.learner,
+        context=welcome.context,
+        language=welcome.language,
+        settings=own_settings,
+        session=build_session(settings.engines, welcome.language, declared),
+        secrets=declared,
+        mode=welcome.mode,
+    )

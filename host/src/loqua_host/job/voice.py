@@ -1,0 +1,51 @@
+"""The voice session of a lesson, from the engines that config names."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from livekit.agents import NOT_GIVEN, AgentSession
+
+from loqua_host.contract.engines import Engine, Engines
+
+__all__ = ["build_session"]
+
+
+def build_session(
+    engines: Engines, language: str, secrets: Mapping[str, str]
+) -> "AgentSession[None]":
+    """Build the session, not started yet.
+
+    Args:
+        engines: What hears, thinks and speaks; an absent one the tutor's agent brings.
+        language: ISO 639-1; fills `{language}` in the engines' arguments.
+        secrets: Values for the engines' secret arguments, by the secrets' names.
+    """
+    built = {
+        name: NOT_GIVEN if engine is None else _build(engine, language, secrets)
+        for name, engine in (("stt", engines.stt), ("llm", engines.llm), ("tts", engines.tts))
+    }
+    return AgentSession(
+        **built,
+        turn_handling={
+            "turn_detection": "vad",
+            "endpointing": {
+                "min_delay": engines.turn.min_delay,
+                "max_delay": engines.turn.max_delay,
+            },
+        },
+        # The learner's last words are on their way when a lesson ends: wait, but not long.
+        session_close_transcript_timeout=0.5,
+    )
+
+
+def _build(engine: Engine, language: str, secrets: Mapping[str, str]) -> Any:
+    module, _, attribute = engine.use.partition(":")
+    target: Any = importlib.import_module(module)
+    for name in attribute.split("."):
+        target = getattr(target, name)
+    plain = {
+        name: value.replace("{language}", language) if isinstance(value, str) else value
+        for name, value in engine.with_.items()
+    }
+    return target(**plain, **{name: secrets[secret] for name, secret in engine.secrets.items()})
