@@ -1,0 +1,80 @@
+"""The dev API as an ASGI application."""
+
+import random
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from loqua_host.dev.api import console, endpoints
+from loqua_host.dev.api.calls import DevApi
+from loqua_host.dev.api.errors import RefusedError, invalid_request, moment
+from loqua_host.dev.api.misbehaviour import FaultBoard, Misbehaviour
+from loqua_host.dev.api.settings import DevApiSettings
+from loqua_host.dev.api.store import Store
+
+_LARGEST_BODY = 256 * 1024
+_LONGEST_SHOWN = 200
+
+
+def create_app(
+    settings: DevApiSettings,
+    *,
+    clock: Callable[[], float] = time.time,
+    chance: Callable[[], float] = random.random,
+) -> FastAPI:
+    """A Loqua API with its own learners, arrivals and faults; nothing is shared between two.
+
+    Args:
+        settings: What it is started with.
+        clock: Unix time; tokens expire by it.
+        chance: A number from 0 to 1, for faults that strike a share of requests.
+    """
+    api = DevApi(settings, Store(settings.learners), FaultBoard(settings.faults, chance))
+    app = FastAPI(title="Loqua dev API", docs_url=None, redoc_url=None, max_body_size=_LARGEST_BODY)
+    app.state.api = api
+    app.include_router(endpoints.router)
+    app.include_router(console.router)
+    app.add_middleware(Misbehaviour, board=api.board, clock=clock)
+    app.exception_handler(RefusedError)(_on_refused)
+    app.exception_handler(RequestValidationError)(_on_invalid)
+    app.exception_handler(HTTPException)(_on_http_exception)
+    return app
+
+
+async def _on_refused(request: Request, error: RefusedError) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+    return _refuse(request, error, headers)
+
+
+async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
+    return _refuse(request, invalid_request([*error.errors()]))
+
+
+async def _on_http_exception(request: Request, error: HTTPException) -> Response:
+    """Unknown paths and methods, bodies too large: whatever the framework itself refuses."""
+    status = HTTPStatus(error.status_code)
+    refused = RefusedError(status, status.name, str(error.detail))
+    return _refuse(request, refused, dict(error.headers or {}))
+
+
+def _refuse(
+    request: Request, refused: RefusedError, headers: dict[str, str] | None = None
+) -> Response:
+    now: float = request.state.now
+    api: DevApi = request.app.state.api
+    api.store.receive(
+        "refused",
+        moment(now),
+        {
+            "request": f"{request.method} {request.url.path}"[:_LONGEST_SHOWN],
+            "status": refused.status,
+            "code": refused.code,
+            "message": refused.message,
+        },
+        agent_id=request.headers.get("X-Agent-ID", "")[:_LONGEST_SHOWN],
+    )
+    return refused.answer(now, headers)

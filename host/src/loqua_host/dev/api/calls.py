@@ -1,0 +1,160 @@
+"""One request as a handler sees it: the API, the time, what faults bend, and who calls."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, TypeVar
+
+import jwt
+from fastapi import Depends, Header, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel
+
+from loqua_host.dev.api import models
+from loqua_host.dev.api.errors import RefusedError, moment
+from loqua_host.dev.api.faults import Bend
+from loqua_host.dev.api.misbehaviour import FaultBoard
+from loqua_host.dev.api.settings import DevApiSettings
+from loqua_host.dev.api.store import Kind, Store
+from loqua_host.dev.api.tokens import AgentClaims, UserClaims, verified
+
+ClaimsT = TypeVar("ClaimsT", bound=BaseModel)
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True, slots=True)
+class DevApi:
+    """The state behind the endpoints."""
+
+    settings: DevApiSettings
+    store: Store
+    board: FaultBoard
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: `now` is the API's own clock, in Unix seconds."""
+
+    api: DevApi
+    bend: Bend
+    now: float
+    path: str
+    headers: Mapping[str, str]
+
+    @property
+    def at(self) -> datetime:
+        """The time as the guide writes it."""
+        return moment(self.now)
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key that the caller gave, if any."""
+        return self.headers.get("Idempotency-Key")
+
+    def received(self, kind: Kind, agent_id: str, user_id: str, body: BaseModel | None) -> None:
+        """Keeps this request among the arrivals."""
+        self.api.store.receive(
+            kind,
+            self.at,
+            body.model_dump(mode="json", by_alias=True, exclude_unset=True) if body else {},
+            agent_id=agent_id,
+            user_id=user_id,
+            idempotency_key=self.idempotency_key,
+        )
+
+    def once(self, user_id: str, answer: Callable[[], AnswerT]) -> AnswerT:
+        """A new answer; the first one where the key repeats and the settings honour it."""
+        if not self.api.settings.honour_idempotency or self.idempotency_key is None:
+            return answer()
+        return self.api.store.once((self.path, user_id, self.idempotency_key), answer)
+
+
+async def _call(request: Request) -> Call:
+    state = request.state
+    api: DevApi = request.app.state.api
+    return Call(api, state.bend, state.now, request.url.path, request.headers)
+
+
+CallNow = Annotated[Call, Depends(_call)]
+AgentId = Annotated[
+    models.Identifier,
+    Header(alias="X-Agent-ID", description="Agent identification for audit logging"),
+]
+
+
+def new_session_id(now: float) -> str:
+    """A visit's id as the guide shows it: `sess_{timestamp}_{random}`, in milliseconds."""
+    return f"sess_{int(now * 1000)}_{secrets.token_hex(4)}"
+
+
+def _claims(
+    call: Call,
+    credentials: HTTPAuthorizationCredentials | None,
+    claims: type[ClaimsT],
+    secret: str,
+    code: str,
+) -> ClaimsT:
+    if credentials is None:
+        raise RefusedError(HTTPStatus.UNAUTHORIZED, code, "Authorization: a Bearer JWT is required")
+    try:
+        return verified(credentials.credentials, claims, secret, now=call.now)
+    except jwt.InvalidTokenError as error:
+        refused = RefusedError(HTTPStatus.UNAUTHORIZED, code, f"Authorization: {error}")
+        raise refused from error
+
+
+_agent_jwt = HTTPBearer(scheme_name="agentJwt", bearerFormat="JWT", auto_error=False)
+_user_jwt = HTTPBearer(scheme_name="userJwt", bearerFormat="JWT", auto_error=False)
+
+
+async def _agent_claims(
+    call: CallNow,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_agent_jwt)],
+) -> AgentClaims:
+    secret = call.api.settings.agent_signing_secret.get_secret_value()
+    return _claims(call, credentials, AgentClaims, secret, "INVALID_AGENT_TOKEN")
+
+
+async def _user_claims(
+    call: CallNow,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_user_jwt)],
+) -> UserClaims:
+    secret = call.api.settings.user_signing_secret.get_secret_value()
+    return _claims(call, credentials, UserClaims, secret, "INVALID_USER_TOKEN")
+
+
+AnAgent = Annotated[AgentClaims, Depends(_agent_claims)]
+AUser = Annotated[UserClaims, Depends(_user_claims)]
+
+
+def require_same_agent(agent_id: str, other: str) -> None:
+    """Refuses an agent that is not the one its token or its request names.
+
+    Raises:
+        RefusedError: 403.
+    """
+    if agent_id != other:
+        raise RefusedError(
+            HTTPStatus.FORBIDDEN,
+            "AGENT_MISMATCH",
+            "agent authentication failed: X-Agent-ID is not the agent this was issued to",
+        )
+
+
+def authorize(claims: UserClaims, agent_id: str, user_id: str, permission: str | None) -> None:
+    """Lets a learner's token through for that learner, its agent and its permissions only.
+
+    Raises:
+        RefusedError: 403, with what does not fit.
+    """
+    require_same_agent(agent_id, claims.agent_id)
+    if claims.user_id != user_id:
+        raise RefusedError(
+            HTTPStatus.FORBIDDEN, "USER_MISMATCH", "the token was issued for another user"
+        )
+    if permission is not None and permission not in claims.permissions:
+        raise RefusedError(
+            HTTPStatus.FORBIDDEN, "INSUFFICIENT_PERMISSIONS", f"the token lacks {permission}"
+        )

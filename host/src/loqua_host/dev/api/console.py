@@ -1,0 +1,85 @@
+"""Beside the guide: the arrivals as a page, as JSON and as a stream, and the controls."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, get_args
+
+from fastapi import APIRouter, Header, Path, Response
+from fastapi.responses import HTMLResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict
+
+from loqua_host.dev.api.calls import CallNow
+from loqua_host.dev.api.faults import AnyFault
+from loqua_host.dev.api.learners import Learner
+from loqua_host.dev.api.models import Identifier
+from loqua_host.dev.api.page import render
+from loqua_host.dev.api.store import Arrival, Kind
+
+router = APIRouter(include_in_schema=False)
+
+UserId = Annotated[Identifier, Path()]
+
+
+class Faults(BaseModel):
+    """The faults in force, outermost first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    faults: tuple[AnyFault, ...]
+
+
+@router.get("/")
+async def page(call: CallNow) -> HTMLResponse:
+    """Lists what arrived, newest first, for people."""
+    api = call.api
+    html = render(api.store.arrivals(), api.store.studies(), api.board.in_force())
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    return HTMLResponse(html, headers={"Content-Security-Policy": policy})
+
+
+@router.get("/dev/records")
+async def records(call: CallNow) -> dict[Kind, list[Arrival]]:
+    """Lists what arrived by its kind, oldest first."""
+    arrivals = call.api.store.arrivals()
+    return {kind: [it for it in arrivals if it.kind == kind] for kind in get_args(Kind)}
+
+
+@router.get("/dev/events", response_class=EventSourceResponse)
+async def events(
+    call: CallNow, last_event_id: Annotated[int | None, Header()] = None
+) -> AsyncIterator[ServerSentEvent]:
+    """Streams what arrives from now on, or after the event that the caller saw last."""
+    async for arrival in call.api.store.follow(last_event_id):
+        yield ServerSentEvent(data=arrival, event=arrival.kind, id=str(arrival.number))
+
+
+@router.get("/dev/faults")
+async def faults_in_force(call: CallNow) -> Faults:
+    """Tells which faults still strike, and how often."""
+    return Faults(faults=call.api.board.in_force())
+
+
+@router.put("/dev/faults")
+async def misbehave(body: Faults, call: CallNow) -> Faults:
+    """Puts these faults in force, and no others."""
+    call.api.board.replace(body.faults)
+    return body
+
+
+@router.delete("/dev/faults", status_code=204, response_class=Response)
+async def behave(call: CallNow) -> None:
+    """Lifts every fault."""
+    call.api.board.replace(())
+
+
+@router.put("/dev/learners/{user_id}")
+async def register_learner(user_id: UserId, body: Learner, call: CallNow) -> Learner:
+    """Registers a learner, or puts it back to this history."""
+    call.api.store.register(user_id, body)
+    return body
+
+
+@router.delete("/dev/learners/{user_id}", status_code=204, response_class=Response)
+async def forget_learner(user_id: UserId, call: CallNow) -> None:
+    """Forgets a learner, whom the guide's endpoints no longer know from then on."""
+    call.api.store.forget(user_id)

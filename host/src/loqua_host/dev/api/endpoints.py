@@ -1,0 +1,168 @@
+"""The guide's endpoints, and the door through which learners enter."""
+
+import secrets
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+
+from loqua_host.dev.api import models
+from loqua_host.dev.api.calls import (
+    AgentId,
+    AnAgent,
+    AUser,
+    Call,
+    CallNow,
+    authorize,
+    new_session_id,
+    require_same_agent,
+)
+from loqua_host.dev.api.learners import HeldSession
+from loqua_host.dev.api.tokens import PERMISSIONS, UserClaims, encrypt, join_token, sign
+
+_IV_BYTES = 16
+_DESCRIPTIONS: dict[int | str, str] = {
+    400: "Missing required fields or invalid parameters",
+    401: "Invalid token",
+    403: "The token is another agent's or another user's, or lacks a permission",
+    404: "User not found",
+    "default": "Too large, too many requests, a server error or an outage",
+}
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": models.ErrorAnswer, "description": description}
+    for status, description in _DESCRIPTIONS.items()
+}
+
+router = APIRouter(prefix="/api/v1", responses=_REFUSALS)
+
+
+@router.post("/agent/user-token")
+async def exchange_token(
+    body: models.TokenRequest, call: CallNow, _agent: AnAgent, agent_id: AgentId
+) -> models.TokenAnswer:
+    """Hands an agent a learner's JWT, encrypted."""
+    require_same_agent(agent_id, body.agent_id)
+    call.api.store.study(body.user_id)
+    call.received("exchanges", agent_id, body.user_id, body)
+    claims = _user_claims(body, call)
+    return models.TokenAnswer(
+        encrypted_token=_encrypted(claims, call),
+        user_id=body.user_id,
+        room_name=body.room_name,
+        expires_in=claims.exp - claims.iat,
+        issued_at=call.at,
+        issued_to=agent_id,
+    )
+
+
+@router.post("/agent/progress")
+async def update_progress(
+    body: models.ProgressUpdate, call: CallNow, user: AUser, agent_id: AgentId
+) -> models.ProgressAnswer:
+    """Updates a learner's progress during a session."""
+    authorize(user, agent_id, body.user_id, "user.progress")
+    call.api.store.study(body.user_id)
+    return call.once(body.user_id, lambda: _keep_progress(body, call, user))
+
+
+@router.post("/agent/sessions")
+async def create_session(
+    body: models.SessionRecord, call: CallNow, user: AUser, agent_id: AgentId
+) -> models.SessionAnswer:
+    """Creates the record of a learner's session."""
+    authorize(user, agent_id, body.user_id, "session.create")
+    call.api.store.study(body.user_id)
+    return call.once(body.user_id, lambda: _keep_session(body, call, user))
+
+
+@router.get("/agent/user/{user_id}/context")
+async def get_context(
+    user_id: Annotated[models.Identifier, Path()], call: CallNow, user: AUser, agent_id: AgentId
+) -> models.Context:
+    """Tells an agent what its learner learns, how, and what happened so far."""
+    authorize(user, agent_id, user_id, "user.context")
+    study = call.api.store.study(user_id)
+    call.received("contexts", agent_id, user_id, None)
+    return models.Context(
+        user_id=user_id,
+        preferences=study.learner.preferences,
+        progress=study.totals(),
+        session_history=study.history(),
+        created_at=study.learner.created_at,
+        updated_at=study.updated_at,
+        accessed_by=models.Access(agent_id=agent_id, timestamp=call.at),
+    )
+
+
+@router.post("/agent/health")
+async def check_health(
+    body: models.HealthRequest, call: CallNow, user: AUser, agent_id: AgentId
+) -> models.HealthAnswer:
+    """Tells an agent that it is connected, and what it may do for its learner."""
+    authorize(user, agent_id, body.user_id, None)
+    call.api.store.study(body.user_id)
+    call.received("health", agent_id, body.user_id, body)
+    return models.HealthAnswer(agent_id=agent_id, permissions=user.permissions, timestamp=call.at)
+
+
+@router.post("/rooms/join")
+async def join_room(body: models.JoinRequest, call: CallNow) -> models.JoinAnswer:
+    """Lets a learner into a room; the guide leaves learners' own sign-in open, and so does this."""
+    learner = call.api.store.study(body.user_id).learner
+    call.received("joins", "", body.user_id, body)
+    settings, session_id = call.api.settings, new_session_id(call.now)
+    room = body.room_name or f"room_{secrets.token_hex(6)}"
+    token = join_token(
+        settings.livekit_api_key,
+        settings.livekit_api_secret.get_secret_value(),
+        room=room,
+        attributes={
+            "user_id": body.user_id,
+            "sessionId": session_id,
+            "email": learner.email,
+            "display_name": learner.display_name,
+        },
+        agent_name=body.agent_name,
+    )
+    return models.JoinAnswer(
+        token=token, url=settings.livekit_url, room_name=room, session_id=session_id
+    )
+
+
+def _user_claims(body: models.TokenRequest, call: Call) -> UserClaims:
+    bend, issued_at = call.bend, int(call.now)
+    lifetime = call.api.settings.token_lifetime
+    return UserClaims(
+        sub=body.user_id,
+        user_id=body.user_id,
+        room=body.room_name,
+        agent_id=body.agent_id,
+        iat=issued_at,
+        exp=issued_at + (lifetime if bend.token_lifetime is None else bend.token_lifetime),
+        permissions=PERMISSIONS if bend.permissions is None else bend.permissions,
+    )
+
+
+def _encrypted(claims: UserClaims, call: Call) -> str:
+    settings = call.api.settings
+    token = sign(claims, settings.user_signing_secret.get_secret_value())
+    shared = settings.shared_secret.get_secret_value()
+    secret = secrets.token_hex(16) if call.bend.wrong_key else shared
+    return encrypt(token, secret, secrets.token_bytes(_IV_BYTES))
+
+
+def _keep_progress(
+    body: models.ProgressUpdate, call: Call, user: UserClaims
+) -> models.ProgressAnswer:
+    session_id = body.session_id or user.room
+    call.received("progress", user.agent_id, body.user_id, body)
+    call.api.store.keep_progress(body.user_id, session_id, body.data.progress, call.at)
+    return models.ProgressAnswer(
+        user_id=body.user_id, session_id=session_id, agent_id=user.agent_id, timestamp=call.at
+    )
+
+
+def _keep_session(body: models.SessionRecord, call: Call, user: UserClaims) -> models.SessionAnswer:
+    session_id = body.session_id or new_session_id(call.now)
+    call.received("sessions", user.agent_id, body.user_id, body)
+    call.api.store.keep_session(body.user_id, HeldSession(session_id, body, call.at))
+    return models.SessionAnswer(session_id=session_id, created_at=call.at, agent_id=user.agent_id)

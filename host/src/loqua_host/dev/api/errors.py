@@ -1,0 +1,56 @@
+"""Refusals in the guide's error body."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from loqua_host.dev.api.models import ErrorAnswer, ErrorDetail
+
+_REASONS_SHOWN = 5
+_MISSING_USER_ID = "userId is required for agent context validation"
+
+
+class RefusedError(Exception):
+    """A request that the API refuses, with the status, code and words of its answer."""
+
+    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+    def answer(self, now: float, headers: dict[str, str] | None = None) -> JSONResponse:
+        """The refusal as the guide words it."""
+        body = ErrorAnswer(
+            error=ErrorDetail(code=self.code, message=self.message), timestamp=moment(now)
+        )
+        return JSONResponse(body.model_dump(mode="json"), self.status, headers)
+
+
+def moment(now: float) -> datetime:
+    """A Unix time as the guide writes times: UTC, whole seconds."""
+    return datetime.fromtimestamp(int(now), UTC)
+
+
+def invalid_request(errors: list[dict[str, Any]]) -> RefusedError:
+    """The 400 for what pydantic found: the first finding's code, each field's path and reason."""
+    reasons = "; ".join(map(_reason, errors[:_REASONS_SHOWN]))
+    return RefusedError(HTTPStatus.BAD_REQUEST, _code(errors[0]), reasons)
+
+
+def _code(error: dict[str, Any]) -> str:
+    if error["type"] == "json_invalid":
+        return "INVALID_JSON"
+    if error["type"] != "missing":
+        return "INVALID_FIELD"
+    missing = {"userId": "MISSING_USER_ID", "user_id": "MISSING_USER_ID"}
+    return {**missing, "X-Agent-ID": "MISSING_AGENT_ID"}.get(error["loc"][-1], "MISSING_FIELD")
+
+
+def _reason(error: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in error["loc"][1:]) or "body"
+    if error["type"] == "json_invalid":
+        return "the body is not valid JSON"
+    if error["type"] != "missing":
+        return f"{path}: {error['msg']}"
+    return _MISSING_USER_ID if path == "userId" else f"{path} is required"

@@ -1,0 +1,296 @@
+"""Faults on demand: how the API misbehaves when told to.
+
+A fault wraps the honest API (`wrap`), or changes what the API does for one request (`bend`).
+Several in force at once nest in their order, the first outermost.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
+
+from loqua_host.dev.api.errors import RefusedError
+
+Endpoint = Literal["user-token", "progress", "sessions", "context", "health"]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,100}$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Bend:
+    """What the faults in force change about one request's handling.
+
+    Attributes:
+        skew: How far the API's clock is ahead, in seconds.
+        token_lifetime: Replaces the settings' in the exchange.
+        permissions: Replace the usual ones in the exchange.
+        wrong_key: Whether the exchange encrypts with another secret.
+    """
+
+    skew: float = 0
+    token_lifetime: int | None = None
+    permissions: tuple[str, ...] | None = None
+    wrong_key: bool = False
+
+
+class Fault(BaseModel):
+    """A fault, for one endpoint or all, a number of times or until it is lifted.
+
+    Attributes:
+        endpoint: None is every endpoint of the guide.
+        count: How many requests it strikes before it ends by itself; None is no end.
+        rate: The share of requests that it strikes, from 0 to 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: Endpoint | None = None
+    count: int | None = Field(default=None, ge=1)
+    rate: float = Field(default=1, ge=0, le=1)
+
+    def bend(self, bend: Bend) -> Bend:
+        """What handlers are to do otherwise."""
+        return bend
+
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """The API with this fault around it."""
+        return app
+
+
+class Latency(Fault):
+    """Answers late."""
+
+    kind: Literal["latency"] = "latency"
+    seconds: Seconds
+
+    @override
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """The API, after a while."""
+
+        async def late(scope: Scope, receive: Receive, send: Send) -> None:
+            await asyncio.sleep(self.seconds)
+            await app(scope, receive, send)
+
+        return late
+
+
+class Error(Fault):
+    """Answers with an error of its own."""
+
+    kind: Literal["error"] = "error"
+    status: Annotated[int, Field(ge=400, le=599)] = 500
+
+    @override
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """The error alone."""
+        return _refusal(HTTPStatus(self.status), "INTERNAL_ERROR", "an error that was asked for")
+
+
+class RateLimited(Fault):
+    """Answers 429 with `Retry-After`, in seconds or as a date, and `RateLimit-*`."""
+
+    kind: Literal["rate_limited"] = "rate_limited"
+    retry_after: Annotated[int, Field(ge=0, le=86_400)] = 1
+    as_date: bool = False
+    limit: Annotated[int, Field(ge=0)] = 60
+
+    @override
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """The refusal alone."""
+        return _refusal(
+            HTTPStatus.TOO_MANY_REQUESTS, "RATE_LIMITED", "too many requests", self._headers
+        )
+
+    def _headers(self, now: float) -> dict[str, str]:
+        date = formatdate(now + self.retry_after, usegmt=True)
+        return {
+            "Retry-After": date if self.as_date else str(self.retry_after),
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(self.retry_after),
+        }
+
+
+class Outage(Fault):
+    """Closes the connection without an answer, or answers 503."""
+
+    kind: Literal["outage"] = "outage"
+    answer: Literal["closed", "503"] = "closed"
+
+    @override
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """A closed connection, or the refusal alone."""
+        if self.answer == "closed":
+            return _cut
+        return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "the API is down")
+
+
+class LostAnswer(Fault):
+    """Does what it was asked, then closes the connection without an answer."""
+
+    kind: Literal["lost_answer"] = "lost_answer"
+
+    @override
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """The API, its answer dropped."""
+
+        async def mute(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, receive, _dropped)
+            await _cut(scope, receive, send)
+
+        return mute
+
+
+class Hang(Fault):
+    """Never answers."""
+
+    kind: Literal["hang"] = "hang"
+
+    @override
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """Silence."""
+        return _hang
+
+
+class GarbageBody(Fault):
+    """Answers 200 with what is not JSON."""
+
+    kind: Literal["garbage_body"] = "garbage_body"
+
+    @override
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """The garbage alone."""
+        return Response(b'\x00{"<html>', media_type="application/json")
+
+
+class ExtraHeaders(Fault):
+    """Adds headers to the answer, such as `RateLimit-Remaining`, `Deprecation` or `Sunset`."""
+
+    kind: Literal["headers"] = "headers"
+    headers: dict[HeaderName, HeaderValue]
+
+    @override
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """The API, its answer with these headers."""
+
+        async def marked(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, receive, with_headers(send, lambda: self.headers))
+
+        return marked
+
+
+class WrongCiphertext(Fault):
+    """Encrypts the learner's JWT with another secret."""
+
+    kind: Literal["wrong_ciphertext"] = "wrong_ciphertext"
+
+    @override
+    def bend(self, bend: Bend) -> Bend:
+        """With another secret."""
+        return replace(bend, wrong_key=True)
+
+
+class ShortLivedToken(Fault):
+    """Gives the learner's JWT a lifetime of its own, in seconds."""
+
+    kind: Literal["short_lived_token"] = "short_lived_token"
+    expires_in: Annotated[int, Field(ge=0, le=86_400)]
+
+    @override
+    def bend(self, bend: Bend) -> Bend:
+        """With this lifetime."""
+        return replace(bend, token_lifetime=self.expires_in)
+
+
+class FewerPermissions(Fault):
+    """Gives the learner's JWT these permissions only."""
+
+    kind: Literal["fewer_permissions"] = "fewer_permissions"
+    permissions: tuple[str, ...] = ()
+
+    @override
+    def bend(self, bend: Bend) -> Bend:
+        """With these permissions."""
+        return replace(bend, permissions=self.permissions)
+
+
+class ClockSkew(Fault):
+    """Sets the API's clock ahead (or back): its `Date`, its timestamps, its tokens' times."""
+
+    kind: Literal["clock_skew"] = "clock_skew"
+    seconds: Annotated[float, Field(ge=-86_400, le=86_400, allow_inf_nan=False)]
+
+    @override
+    def bend(self, bend: Bend) -> Bend:
+        """At another time."""
+        return replace(bend, skew=bend.skew + self.seconds)
+
+
+AnyFault = Annotated[
+    Latency
+    | Error
+    | RateLimited
+    | Outage
+    | LostAnswer
+    | Hang
+    | GarbageBody
+    | ExtraHeaders
+    | WrongCiphertext
+    | ShortLivedToken
+    | FewerPermissions
+    | ClockSkew,
+    Field(discriminator="kind"),
+]
+
+
+def with_headers(send: Send, headers: Callable[[], dict[str, str]]) -> Send:
+    """A `send` that sets `headers`, asked for when the answer starts."""
+
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(headers())
+        await send(message)
+
+    return marked
+
+
+def _refusal(
+    status: HTTPStatus,
+    code: str,
+    message: str,
+    headers: Callable[[float], dict[str, str]] = lambda _now: {},
+) -> ASGIApp:
+    """An app that refuses whatever it is asked, at the time that the middleware tells."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        now: float = scope["state"]["now"]
+        answer = RefusedError(status, code, message).answer(now, headers(now))
+        await answer(scope, receive, send)
+
+    return refuse
+
+
+async def _dropped(_message: Message) -> None:
+    pass
+
+
+async def _hang(_scope: Scope, receive: Receive, _send: Send) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cut(scope: Scope, receive: Receive, send: Send) -> None:
+    """Drops the connection, which the server leaves under `state.cut`."""
+    if "cut" not in scope["state"]:
+        raise ConnectionResetError("the dev API was told to drop this connection")
+    scope["state"]["cut"]()
+    await _hang(scope, receive, send)

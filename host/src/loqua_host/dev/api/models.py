@@ -1,0 +1,219 @@
+"""The guide's requests and answers, field by field as they stand on the wire.
+
+Requests are strict: JSON types are not coerced, unknown fields are refused, sizes are bounded.
+What the guide does not call optional is required; the one exception is `pronunciation_score`,
+which a lesson without scored speech does not have.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
+"""A user, agent or agent name: safe in a path, a header and a log line."""
+
+SessionId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+RoomName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Texts = Annotated[tuple[Text, ...], Field(max_length=500, strict=False)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Score = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Minutes = Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False)]
+
+
+class Request(BaseModel):
+    """What every request body has in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Answer(BaseModel):
+    """What every answer has in common."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class TokenRequest(Request):
+    """Asks for a learner's JWT."""
+
+    room_name: RoomName
+    user_id: Identifier
+    agent_id: Identifier
+
+
+class TokenAnswer(Answer):
+    """A learner's JWT, encrypted, and what it is good for; `expires_in` in seconds."""
+
+    encrypted_token: str
+    user_id: str
+    room_name: str
+    expires_in: int
+    issued_at: datetime
+    issued_to: str
+
+
+class ProgressFigures(Request):
+    """How far a session has come since it began; the score from 0 to 100."""
+
+    words_learned: Count
+    phrases_practiced: Count
+    pronunciation_score: Score | None = None
+    grammar_points: Texts
+
+
+class ProgressData(Request):
+    """A session's status and figures."""
+
+    status: Literal["in_progress", "completed", "failed"]
+    progress: ProgressFigures
+
+
+class ProgressUpdate(Request):
+    """Reports progress within a session, or within the room where no session is named."""
+
+    user_id: Identifier = Field(alias="userId")
+    session_id: SessionId | None = Field(default=None, alias="sessionId")
+    data: ProgressData
+
+
+class ProgressAnswer(Answer):
+    """What was updated for whom, by which agent."""
+
+    success: Literal[True] = True
+    message: Literal["Progress updated successfully"] = "Progress updated successfully"
+    user_id: str = Field(serialization_alias="userId")
+    session_id: str = Field(serialization_alias="sessionId")
+    agent_id: str = Field(serialization_alias="agentId")
+    timestamp: datetime
+
+
+class Word(Request):
+    """A new word, its translation, and its language."""
+
+    word: Text
+    translation: Text
+    language: Text
+
+
+class SessionRecord(Request):
+    """The record of one learning session."""
+
+    user_id: Identifier = Field(alias="userId")
+    session_id: SessionId | None = Field(default=None, alias="sessionId")
+    duration_minutes: Minutes
+    topics_covered: Texts
+    new_vocabulary: Annotated[tuple[Word, ...], Field(max_length=500, strict=False)]
+    grammar_points: Texts
+    pronunciation_practice_count: Count
+    overall_performance: Literal["excellent", "good", "fair", "needs_improvement"]
+    achievements: Texts
+    next_session_recommendations: Texts
+
+
+class SessionAnswer(Answer):
+    """The id under which the session is held."""
+
+    success: Literal[True] = True
+    session_id: str
+    created_at: datetime
+    created_by: Literal["agent"] = "agent"
+    agent_id: str
+
+
+class Preferences(Answer):
+    """What a learner learns and how; the session length in minutes."""
+
+    language_learning: str = "spanish"
+    native_language: str = "english"
+    learning_pace: Literal["slow", "moderate", "fast"] = "moderate"
+    focus_areas: tuple[str, ...] = ("vocabulary",)
+    session_length_preference: int = Field(default=30, ge=1, le=1440)
+
+
+class Totals(Answer):
+    """A learner's progress over all sessions; times in minutes, the streak in days."""
+
+    total_sessions: int = 0
+    total_conversation_time: float = 0
+    words_learned: int = 0
+    phrases_practiced: int = 0
+    pronunciation_score_avg: float = 0
+    grammar_points_covered: tuple[str, ...] = ()
+    achievements_unlocked: tuple[str, ...] = ()
+    last_session_date: datetime | None = None
+    current_streak: int = 0
+
+
+class SessionSummary(Answer):
+    """A past session as the context lists it."""
+
+    session_id: str
+    date: datetime
+    duration_minutes: float
+    topics_covered: tuple[str, ...]
+
+
+class Access(Answer):
+    """Which agent read a context, and when."""
+
+    agent_id: str
+    timestamp: datetime
+
+
+class Context(Answer):
+    """All that an agent is told about a learner; the history's newest session first."""
+
+    user_id: str
+    preferences: Preferences
+    progress: Totals
+    session_history: tuple[SessionSummary, ...]
+    created_at: datetime
+    updated_at: datetime
+    accessed_by: Access
+
+
+class HealthRequest(Request):
+    """Asks whether the agent may act for a learner."""
+
+    user_id: Identifier = Field(alias="userId")
+
+
+class HealthAnswer(Answer):
+    """What the agent may do for the learner."""
+
+    status: Literal["healthy"] = "healthy"
+    agent_id: str
+    permissions: tuple[str, ...]
+    timestamp: datetime
+
+
+class JoinRequest(Request):
+    """Asks for a learner's way into a room, with a tutor's agent name where one is wanted."""
+
+    user_id: Identifier
+    room_name: RoomName | None = None
+    agent_name: Identifier | None = None
+
+
+class JoinAnswer(Answer):
+    """A LiveKit token, the address it is for, and the visit it opens."""
+
+    token: str
+    url: str
+    room_name: str
+    session_id: str
+
+
+class ErrorDetail(Answer):
+    """A stable code, and words for the operator."""
+
+    code: str
+    message: str
+
+
+class ErrorAnswer(Answer):
+    """The guide's error body."""
+
+    error: ErrorDetail
+    timestamp: datetime

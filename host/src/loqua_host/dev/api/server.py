@@ -1,0 +1,85 @@
+"""The dev API on a socket, for as long as its task lives."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from loqua_host.dev.api.app import create_app
+from loqua_host.dev.api.settings import DevApiSettings
+
+_LAST_ANSWERS_SECONDS = 1
+
+_log = structlog.get_logger()
+
+
+async def serve(settings: DevApiSettings, *, ready: Callable[[str], None]) -> None:
+    """Serves a dev API until it is cancelled, which leaves neither port nor task behind.
+
+    Args:
+        settings: Its address and all else.
+        ready: Called once with the base URL, such as `http://127.0.0.1:8123`, as soon as
+            requests are answered.
+
+    Raises:
+        OSError: The port is taken; pick another one, or 0 for a free one.
+    """
+    with socket.create_server((settings.host, settings.port)) as listener:
+        server = _Server(_config(settings), lambda: ready(_base_url(listener)))
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def _config(settings: DevApiSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(settings),
+        http=_CuttableProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        date_header=False,
+        server_header=False,
+        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+    )
+
+
+def _base_url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: they are the process's business."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+class _CuttableProtocol(H11Protocol):
+    """A connection that faults can cut, and that ends at once when the server does."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
+        self.app_state = {**self.app_state, "cut": self.transport.abort}
+
+    def shutdown(self) -> None:
+        self.transport.abort()

@@ -1,0 +1,57 @@
+"""What a dev API is started with."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from loqua_host.dev.api.faults import AnyFault
+from loqua_host.dev.api.learners import INVENTED, Learner
+from loqua_host.dev.api.models import Identifier
+from loqua_host.dev.api.tokens import AgentClaims, sign
+
+
+def _new_secret() -> SecretStr:
+    return SecretStr(secrets.token_hex(32))
+
+
+class DevApiSettings(BaseModel):
+    """What a dev API is started with; its secrets show in no repr.
+
+    Attributes:
+        shared_secret: Encrypts the learners' JWTs, as the host's `SHARED_SECRET` decrypts them.
+        livekit_url: Where `/rooms/join` sends learners.
+        livekit_api_key: Signs their tokens, with `livekit_api_secret`.
+        agent_signing_secret: Signs the agents' JWTs; a new one for each start by default.
+        user_signing_secret: Signs the learners' JWTs; likewise.
+        token_lifetime: How long a learner's JWT is good for, in seconds.
+        honour_idempotency: Whether a repeated `Idempotency-Key` gets the first answer. The
+            guide's v1 promises no such thing.
+        host: The address to listen at.
+        port: The port to listen at; 0 picks a free one.
+        learners: Those known from the start, by user id.
+        faults: Those in force from the start.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shared_secret: SecretStr = Field(min_length=1)
+    livekit_url: str
+    livekit_api_key: str
+    livekit_api_secret: SecretStr
+    agent_signing_secret: SecretStr = Field(default_factory=_new_secret, min_length=32)
+    user_signing_secret: SecretStr = Field(default_factory=_new_secret, min_length=32)
+    token_lifetime: int = Field(default=3600, ge=1)
+    honour_idempotency: bool = False
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    learners: Mapping[Identifier, Learner] = Field(default_factory=lambda: INVENTED)
+    faults: tuple[AnyFault, ...] = ()
+
+    def mint_agent_jwt(self, agent_id: str, lifetime: timedelta = timedelta(days=30)) -> str:
+        """A JWT that an API with these settings takes for an agent's, whatever its agent ids."""
+        now = int(time.time())
+        claims = AgentClaims(sub=agent_id, iat=now, exp=now + int(lifetime.total_seconds()))
+        return sign(claims, self.agent_signing_secret.get_secret_value())

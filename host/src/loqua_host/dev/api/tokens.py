@@ -1,0 +1,108 @@
+"""Signed and encrypted tokens: the learner's JWT, the agent's JWT, the way into a room."""
+
+from typing import TypeVar
+
+import jwt
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
+from livekit.api import (
+    AccessToken,
+    RoomAgentDispatch,
+    RoomConfiguration,
+    VideoGrants,
+)
+from pydantic import BaseModel, ConfigDict
+
+PERMISSIONS = ("user.progress", "session.create", "user.context")
+"""What the guide's health answer says that an agent may do for a learner."""
+
+_KEY_BYTES = 32
+_SIGNATURE = "HS256"
+
+
+ClaimsT = TypeVar("ClaimsT", bound=BaseModel)
+
+
+class UserClaims(BaseModel):
+    """For whom, where, by which agent and until when a learner's JWT may be used."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sub: str
+    user_id: str
+    room: str
+    agent_id: str
+    iat: int
+    exp: int
+    permissions: tuple[str, ...]
+
+
+class AgentClaims(BaseModel):
+    """Which agent an agent's JWT was given to, and until when."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sub: str
+    iat: int
+    exp: int
+
+
+def sign(claims: BaseModel, secret: str) -> str:
+    """The claims as a JWT signed with `secret`."""
+    return jwt.encode(claims.model_dump(), secret, algorithm=_SIGNATURE)
+
+
+def verified(token: str, claims: type[ClaimsT], secret: str, *, now: float) -> ClaimsT:
+    """The claims of a JWT that was signed with `secret` and has not expired at `now`.
+
+    Raises:
+        jwt.InvalidTokenError: It was not, has expired, or lacks a claim.
+    """
+    payload = jwt.decode(
+        token,
+        secret,
+        algorithms=[_SIGNATURE],
+        options={"require": [*claims.model_fields], "verify_exp": False, "verify_iat": False},
+    )
+    if payload["exp"] <= now:
+        raise jwt.ExpiredSignatureError("the token has expired")
+    return claims.model_validate(payload)
+
+
+def encrypt(token: str, secret: str, iv: bytes) -> str:
+    """The token as `{iv_hex}:{data_hex}`: AES-256-CBC with PKCS7, the secret as its key.
+
+    The key is the secret's bytes, padded with zero bytes or truncated to 32.
+    """
+    key = secret.encode()[:_KEY_BYTES].ljust(_KEY_BYTES, b"\0")
+    padder = PKCS7(algorithms.AES.block_size).padder()
+    padded = padder.update(token.encode()) + padder.finalize()
+    encryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+    data = encryptor.update(padded) + encryptor.finalize()
+    return f"{iv.hex()}:{data.hex()}"
+
+
+def join_token(
+    api_key: str,
+    api_secret: str,
+    *,
+    room: str,
+    attributes: dict[str, str],
+    agent_name: str | None,
+) -> str:
+    """A LiveKit token for the learner whom `attributes` describe, who cannot change them.
+
+    With an agent name, a room that the learner is the first to enter gets that agent.
+    """
+    grants = VideoGrants(room_join=True, room=room, can_update_own_metadata=False)
+    token = (
+        AccessToken(api_key, api_secret)
+        .with_identity(attributes["user_id"])
+        .with_name(attributes["display_name"])
+        .with_attributes(attributes)
+        .with_grants(grants)
+    )
+    if agent_name is not None:
+        dispatch = RoomAgentDispatch(agent_name=agent_name)
+        token = token.with_room_config(RoomConfiguration(agents=[dispatch]))
+    return token.to_jwt()
