@@ -1,0 +1,148 @@
+"""What is wrong between settings that are each right by themselves."""
+
+import ipaddress
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import JsonValue
+
+from loqua_host.errors import Problem
+
+from .host import Environment
+from .problems import Place
+from .secrets import HOST_SECRETS
+from .tutors import TutorSettings
+
+__all__ = ["address_problems", "environ_problems", "grant_problems", "tutor_problems"]
+
+_RENAMING: Final = ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE")
+_PLAIN: Final = re.compile(r"\s*(?:http|ws)://", re.IGNORECASE)
+
+
+def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Find what the environment must not have."""
+    name = environ.get("LOQUA_ENVIRONMENT") or Environment.DEVELOPMENT
+    if name not in set(Environment):
+        known = ", ".join(Environment)
+        yield Problem("LOQUA_ENVIRONMENT", "names no environment", f"write one of {known}")
+    for variable in _RENAMING:
+        if environ.get(variable):
+            what = "would rename every tutor of this host"
+            yield Problem(variable, what, "unset it; agent_name in config/tutors names a tutor")
+    dotenv = config.absolute().parent / ".env"
+    if name != Environment.DEVELOPMENT and dotenv.exists():
+        yield Problem(
+            str(config.parent / ".env"),
+            "is for development only",
+            "remove the file and set its variables in the environment",
+        )
+
+
+def tutor_problems(
+    tutors: Sequence[TutorSettings], installed: Sequence[str], where: Callable[[str, str], str]
+) -> Iterator[Problem]:
+    """Find what keeps the enabled tutors from running, alone or together.
+
+    Args:
+        tutors: All tutors of config/tutors.
+        installed: The entry-point name of each installed plugin.
+        where: Names the file of a tutor's key, from the tutor's name and the key.
+    """
+    enabled = [tutor for tutor in tutors if tutor.enabled]
+    for tutor in enabled:
+        yield from _dispatch_problems(tutor, where)
+        yield from _plugin_problems(tutor, Counter(installed), where)
+    automatic = [tutor.name for tutor in enabled if tutor.worker_type == "automatic"]
+    if len(automatic) > 1:
+        yield Problem(
+            where(automatic[1], "worker_type"),
+            f"two tutors would join every room: {' and '.join(automatic)}",
+            "write worker_type: explicit and an agent_name for all but one",
+        )
+    yield from _twice(enabled, "agent_name", lambda tutor: tutor.agent_name, where)
+    yield from _twice(enabled, "plugin", lambda tutor: tutor.source, where)
+
+
+def grant_problems(names: Iterable[str], where: str) -> Iterator[Problem]:
+    """Find secrets of the host among those that tutors and engines ask for."""
+    for name in sorted(HOST_SECRETS.intersection(names)):
+        yield Problem(where, f"{name} is a secret of the host", "name a secret of the tutor's own")
+
+
+def address_problems(data: JsonValue, where: Callable[[Place], str]) -> Iterator[Problem]:
+    """Find every address that is reached in the open, over a network."""
+    for place, text in _texts(data, ()):
+        if _PLAIN.match(text) and not _is_loopback(text):
+            yield Problem(
+                where(place),
+                "is not encrypted on its way through a network",
+                "write https:// or wss://, or an address of this machine's loopback",
+            )
+
+
+def _dispatch_problems(tutor: TutorSettings, where: Callable[[str, str], str]) -> Iterator[Problem]:
+    spot = where(tutor.name, "agent_name")
+    if tutor.worker_type == "automatic" and tutor.agent_name:
+        mend = "write agent_name: null, or worker_type: explicit"
+        yield Problem(spot, "an automatic tutor has no agent name", mend)
+    if tutor.worker_type == "explicit" and not tutor.agent_name:
+        mend = f"write agent_name, such as {tutor.name}-specialist, or worker_type: automatic"
+        yield Problem(spot, "an explicit tutor needs a name to be called by", mend)
+
+
+def _plugin_problems(
+    tutor: TutorSettings, installed: Counter[str], where: Callable[[str, str], str]
+) -> Iterator[Problem]:
+    spot = where(tutor.name, "plugin")
+    if tutor.plugin and tutor.agent:
+        yield Problem(spot, "names a plugin beside an agent", "write plugin or agent, not both")
+    elif not tutor.agent and tutor.source not in installed:
+        known = ", ".join(sorted(installed)) or "none"
+        mend = f"install its distribution, or write one of those installed: {known}"
+        yield Problem(spot, f"the plugin {tutor.source!r} is not installed", mend)
+    elif installed[tutor.source] > 1:
+        what = f"{installed[tutor.source]} distributions offer a plugin {tutor.source!r}"
+        yield Problem(spot, what, "uninstall all but one")
+
+
+def _twice(
+    tutors: Sequence[TutorSettings],
+    key: str,
+    value_of: Callable[[TutorSettings], str | None],
+    where: Callable[[str, str], str],
+) -> Iterator[Problem]:
+    holders = defaultdict(list)
+    for tutor in tutors:
+        holders[value_of(tutor)].append(tutor.name)
+    for value, names in holders.items():
+        if value and len(names) > 1:
+            what = f"{' and '.join(names)} have the same {key} {value!r}"
+            yield Problem(where(names[1], key), what, f"give each its own {key}, or disable one")
+
+
+def _texts(data: JsonValue, place: tuple[str | int, ...]) -> Iterator[tuple[Place, str]]:
+    if isinstance(data, str):
+        yield place, data
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _texts(value, (*place, key))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _texts(value, (*place, index))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        host = urlsplit(address.strip()).hostname or ""
+    except ValueError:
+        return False
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

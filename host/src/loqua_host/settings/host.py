@@ -1,0 +1,147 @@
+"""What config/host.yaml and its overlays may say; `HostSettings` is all of it, checked."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from loqua_host.core.settings import CoreSettings
+
+from .tutors import AgentId, Engines, Section, TutorSettings, engine_secrets
+
+__all__ = [
+    "Environment",
+    "HookLimits",
+    "HostFile",
+    "HostSettings",
+    "LedgerSettings",
+    "LessonSettings",
+    "LinkSettings",
+    "LiveKitSettings",
+    "LogSettings",
+]
+
+_APOLOGY = "I am sorry, this lesson cannot start now. Please try again in a few minutes."
+
+
+class Environment(StrEnum):
+    """Where the host runs, as LOQUA_ENVIRONMENT says."""
+
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class LiveKitSettings(Section):
+    """The LiveKit server; one project a host."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^wss?://[^\s/]+")] = Field(
+        description="the server's address in LIVEKIT_URL, such as wss://livekit.loqua.app"
+    )
+
+
+class HookLimits(Section):
+    """Seconds each hook of a tutor may take."""
+
+    create_agent: float = Field(default=10, gt=0, le=60, description="seconds, up to 60")
+    on_user_ready: float = Field(default=10, gt=0, le=60, description="seconds, up to 60")
+    on_progress_tick: float = Field(default=5, gt=0, le=60, description="seconds, up to 60")
+    on_session_end: float = Field(default=10, gt=0, le=60, description="seconds, up to 60")
+
+
+class LessonSettings(Section):
+    """How lessons run."""
+
+    learner_timeout: float = Field(
+        default=45, ge=30, le=60, description="seconds to wait for a learner, 30 to 60"
+    )
+    tick_every: float = Field(
+        default=30, gt=0, le=600, description="seconds between progress ticks, up to 600"
+    )
+    health_every: float = Field(
+        default=300, gt=0, le=3600, description="seconds between API health checks, up to 3600"
+    )
+    drain: float = Field(
+        default=600, ge=0, le=86_400, description="seconds for lessons to end at shutdown"
+    )
+    max_lessons: int = Field(
+        default=10, ge=1, le=10_000, description="lessons at the same time in this host"
+    )
+    failing_ticks: int = Field(
+        default=3, ge=1, le=100, description="failed ticks in a row before ticks stop, 1 to 100"
+    )
+    limits: HookLimits = Field(default=HookLimits(), description="seconds each hook may take")
+
+
+class LedgerSettings(Section):
+    """Where lessons and what is owed to the API are kept."""
+
+    path: Path = Field(default=Path("var/ledger.db"), description="the database file's path")
+
+
+class LinkSettings(Section):
+    """Where jobs meet the host."""
+
+    directory: Path | None = Field(
+        default=None, description="a directory for the socket, or null for a private one"
+    )
+
+
+class LogSettings(Section):
+    """How the host logs."""
+
+    format: Literal["text", "json"] = Field(default="text", description="text or json")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
+
+
+def _has_english(apologies: dict[str, str]) -> dict[str, str]:
+    if "en" not in apologies:
+        raise ValueError("has no English sentence, the one for all other languages")
+    return apologies
+
+
+class HostFile(Section):
+    """What config/host.yaml and the environment's overlay may say together."""
+
+    agent_id: AgentId = Field(description="the host's identity in AGENT_ID, such as loqua-host-1")
+    livekit: LiveKitSettings = Field(description="the LiveKit server")
+    api: CoreSettings = Field(description="the Loqua API")
+    lessons: LessonSettings = Field(default=LessonSettings(), description="how lessons run")
+    engines: Engines = Field(default=Engines(), description="speech and language engines")
+    apologies: Annotated[dict[str, str], AfterValidator(_has_english)] = Field(
+        default={"en": _APOLOGY},
+        description="a sentence by ISO 639-1 language, en at least, said when no lesson can start",
+    )
+    ledger: LedgerSettings = Field(default=LedgerSettings(), description="where lessons are kept")
+    link: LinkSettings = Field(default=LinkSettings(), description="where jobs meet the host")
+    logs: LogSettings = Field(default=LogSettings(), description="how the host logs")
+
+
+class HostSettings(HostFile):
+    """All that the host is told, without a secret in it."""
+
+    environment: Environment = Field(description="where the host runs")
+    tutors: tuple[TutorSettings, ...] = Field(description="all tutors, enabled or not, by name")
+
+    @property
+    def enabled_tutors(self) -> tuple[TutorSettings, ...]:
+        """The tutors that run."""
+        return tuple(tutor for tutor in self.tutors if tutor.enabled)
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The names of all secrets that engines and enabled tutors ask for."""
+        tutors = (tutor.secret_names for tutor in self.enabled_tutors)
+        return engine_secrets(self.engines).union(*tutors)
+
+    def engines_for(self, tutor: TutorSettings) -> Engines:
+        """Give the tutor's engines: its own where it names one, else the host's."""
+        own = {name: getattr(tutor.engines, name) for name in tutor.engines.model_fields_set}
+        return self.engines.model_copy(update=own)
+
+    def agent_id_for(self, tutor: TutorSettings) -> str:
+        """Give the identity that the tutor's API calls carry."""
+        return tutor.agent_id or self.agent_id
