@@ -1,1 +1,83 @@
-"""The conversation tutor."""
+"""The conversation tutor: a short role play, from a greeting to a goodbye."""
+
+from typing import cast
+
+from livekit.agents import Agent
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from loqua_host import Lesson, LessonReport, Progress, Tutor, hookimpl
+
+from .scenario import choose, scenarios
+from .talk import Notes, progress, report
+from .tutor import ConversationTutor
+
+__all__ = ["ConversationSettings"]
+
+
+class ConversationSettings(BaseModel):
+    """What `settings:` of this tutor may hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scenario: str = Field(default="auto", description="a scenario's name, or `auto`")
+
+    @field_validator("scenario")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        names = ["auto", *sorted({scenario.name for scenario in scenarios()})]
+        if name not in names:
+            raise ValueError(f"write one of {', '.join(names)}")
+        return name
+
+
+@hookimpl
+def register_tutor() -> Tutor:
+    """Declare a tutor that enters every new room."""
+    return Tutor(name="conversation", settings=ConversationSettings)
+
+
+@hookimpl
+async def create_agent(lesson: Lesson) -> Agent:
+    """Choose a scenario, or go on with the one that an earlier process began."""
+    if "notes" in lesson.state:
+        notes = Notes.model_validate(lesson.state["notes"])
+        scenario = choose(lesson.language, notes.scenario, lesson.context)
+    else:
+        scenario = choose(lesson.language, _settings(lesson).scenario, lesson.context)
+        notes = Notes(scenario=scenario.name)
+    return ConversationTutor(lesson, scenario, notes)
+
+
+@hookimpl
+async def on_user_ready(lesson: Lesson) -> None:
+    """Greet, and ask the first question."""
+    _tutor(lesson).greet()
+
+
+@hookimpl
+async def on_progress_tick(lesson: Lesson) -> Progress:
+    """Count what the learner has said so far."""
+    return progress(_tutor(lesson).notes)
+
+
+@hookimpl
+async def on_session_end(lesson: Lesson) -> LessonReport | None:
+    """Report words, topics and grammar that the learner really used."""
+    if lesson.agent is None:
+        return None
+    tutor = _tutor(lesson)
+    return report(tutor.notes, tutor.scenario, _native_language(lesson))
+
+
+def _tutor(lesson: Lesson) -> ConversationTutor:
+    return cast("ConversationTutor", lesson.agent)
+
+
+def _settings(lesson: Lesson) -> ConversationSettings:
+    return cast("ConversationSettings", lesson.settings)
+
+
+def _native_language(lesson: Lesson) -> str:
+    """The ISO 639-1 code of what the API calls `english` or `en`."""
+    name = (lesson.context.preferences.native_language or "").casefold()
+    return {"english": "en", "spanish": "es", "french": "fr", "german": "de"}.get(name, name)
