@@ -8,6 +8,7 @@
     │   └── HookFailedError      a hook raised, took too long or returned something else
     ├── LinkError                a job spoke out of turn over the link
     ├── LearnerError             who is in the room cannot be taught (see `cause`)
+    ├── RoomsError               LiveKit's rooms API gave no answer
     └── ApiError                 a call to the Loqua API did not succeed
         ├── UnreachableError     degrades: timeout, 429, 5xx, garbage
         │   └── SuspendedError   not even tried: open breaker, or the API asked to wait
@@ -29,6 +30,7 @@ __all__ = [
     "LoquaError",
     "Problem",
     "RefusedError",
+    "RoomsError",
     "SuspendedError",
     "TokenError",
     "TutorError",
@@ -83,6 +85,10 @@ class LearnerError(LoquaError):
     def __init__(self, cause: str, message: str) -> None:
         self.cause = cause
         super().__init__(message)
+
+
+class RoomsError(LoquaError):
+    """LiveKit's rooms API gave no answer; see livekit.url and the LIVEKIT_API_* variables."""
 
 
 class ApiError(LoquaError):

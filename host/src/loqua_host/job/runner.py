@@ -2,14 +2,11 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from livekit import rtc
-from livekit.agents import Agent, CloseEvent, JobContext, room_io
+from livekit.agents import Agent, AgentSession, CloseEvent, JobContext, room_io
 
-from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport
 from loqua_host.errors import HookFailedError, LinkError
@@ -27,45 +24,16 @@ from loqua_host.registry.caller import HookCaller
 
 from .clock import Stopwatch
 from .floor import Floor
+from .settings import JobSettings
 from .ticker import tick
-from .voice import build_session
 
-__all__ = ["JobSettings", "Runner", "say_goodbye"]
+__all__ = ["Runner", "say_goodbye"]
 
 log = structlog.get_logger()
 
 APOLOGY_SECONDS = 10.0
 HEARD_OUT_SECONDS = 10.0
 RECORDED_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class JobSettings:
-    """What a job process is started with; holds no secret.
-
-    Attributes:
-        tutor: The tutor's name in config/tutors.
-        plugin: The entry point of its plugin, or None when `agent` is given.
-        agent: A LiveKit agent class as module:Class, hosted without a plugin.
-        automatic: Whether it joins every new room, and so yields to specialists.
-        settings: The tutor's own settings, as config has them.
-        link: Path of the host's socket.
-        learner_timeout: Seconds to wait for a learner.
-        tick_every: Seconds between progress ticks.
-        failing_ticks: Failed ticks in a row after which they stop.
-    """
-
-    tutor: str
-    plugin: str | None
-    agent: str | None
-    automatic: bool
-    settings: dict[str, Any]
-    engines: Engines
-    limits: HookLimits
-    link: str
-    learner_timeout: float
-    tick_every: float
-    failing_ticks: int
 
 
 class Runner:
@@ -143,7 +111,7 @@ class Runner:
         )
         self._clock.run()
 
-    async def _on_text(self, session: Any, event: room_io.TextInputEvent) -> None:
+    async def _on_text(self, session: "AgentSession[None]", event: room_io.TextInputEvent) -> None:
         writer = event.participant
         if self._floor.held and writer and writer.identity == self._lesson.learner.identity:
             await session.interrupt()
@@ -154,7 +122,7 @@ class Runner:
             log.error("lesson.voice_failed", error=type(event.error).__name__)
         self._lesson.end("voice_failed" if event.error else "voice_closed")
 
-    def _on_floor(self, held: bool) -> None:  # noqa: FBT001  # a callback's one argument
+    def _on_floor(self, held: bool) -> None:
         log.info("lesson.floor_taken_back" if held else "lesson.floor_given_away")
         (self._clock.run if held else self._clock.pause)()
 
@@ -191,13 +159,17 @@ class Runner:
         try:
             await self._link.send(Finish(ending=ending, report=await self._report(ending)))
             async with asyncio.timeout(RECORDED_SECONDS):
-                while not isinstance(message := await self._link.receive(), Recorded):
-                    if message is None:
-                        raise LinkError("the host is gone")
+                await self._recorded()
         except (LinkError, TimeoutError) as error:
             log.warning("lesson.unacknowledged", why=str(error) or "no answer in time")
         else:
             log.info("lesson.finished", reason=reason, seconds=round(ending.seconds, 1))
+
+    async def _recorded(self) -> None:
+        while (message := await self._link.receive()) is not None:
+            if isinstance(message, Recorded):
+                return
+        raise LinkError("the host is gone")
 
     async def _close_voice(self) -> None:
         """Let the learner hear out what is being said, then close; nobody there, no wait."""
@@ -217,25 +189,8 @@ class Runner:
             return None
 
 
-async def say_goodbye(session: Any, text: str) -> None:
+async def say_goodbye(session: "AgentSession[None]", text: str) -> None:
     """Say a last sentence in a started session and let it be heard."""
     with contextlib.suppress(TimeoutError, RuntimeError):
         async with asyncio.timeout(APOLOGY_SECONDS):
             await session.say(text, allow_interruptions=False).wait_for_playout()
-
-
-def open_lesson(welcome: Welcome, settings: JobSettings, own_settings: Any) -> Lesson:
-    """Make the lesson that hooks get from the host's welcome."""
-    declared = welcome.secrets
-    return Lesson(
-        id=welcome.lesson,
-        visit=welcome.visit,
-        room=welcome.room,
-        learner=welcome.learner,
-        context=welcome.context,
-        language=welcome.language,
-        settings=own_settings,
-        session=build_session(settings.engines, welcome.language, declared),
-        secrets=declared,
-        mode=welcome.mode,
-    )

@@ -87,19 +87,24 @@ FROM_JOB: TypeAdapter[Join | ProgressMade | Finish] = TypeAdapter(FromJob)
 class Welcome(BaseModel):
     """All that a job needs for its lesson, and nothing that belongs to the host.
 
-    `secrets` holds what this tutor declared in `Tutor(secrets=…)` and what config names for
-    its engines, by name.
+    `session_id` is what the API knows the lesson by. `apology` is what the learner hears if
+    the tutor fails. `secrets` holds what this tutor declared in `Tutor(secrets=…)` and what
+    config names for its engines, by name.
     """
 
     model_config = _FROZEN
 
     type: Literal["welcome"] = "welcome"
     lesson: str
+    session_id: str
     visit: str
+    room: str
+    agent_id: str
     learner: Learner
     context: LearnerContext
     language: str
     mode: Mode
+    apology: str
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
 
 
@@ -112,6 +117,7 @@ class Refused(BaseModel):
     cause: str
     apology: str
     language: str
+    secrets: dict[str, str] = Field(default_factory=dict, repr=False)
 
 
 class ProgressRefused(BaseModel):

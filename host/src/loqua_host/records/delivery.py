@@ -109,7 +109,7 @@ class Delivery:
         return self._api.send_progress(
             caller,
             session_id=row.lesson.session_id,
-            status="in_progress" if row.kind is Kind.PROGRESS else "completed",
+            status=row.kind.value,
             progress=Progress.model_validate_json(row.payload),
             key=row.key,
         )

@@ -59,10 +59,11 @@ MIGRATIONS: tuple[str, ...] = (
 
 
 class Kind(StrEnum):
-    """What an owed row is: progress during a lesson, progress at its end, or its record."""
+    """What an owed row is: progress, by its status on the wire, or the record."""
 
-    PROGRESS = "progress"
-    FINAL_PROGRESS = "final_progress"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
     RECORD = "record"
 
 
@@ -129,15 +130,15 @@ class Ledger:
             finally:
                 await asyncio.shield(loop.run_in_executor(writer, database.close))
 
-    async def open_lesson(self, lesson: LessonRow) -> LessonRow:
+    async def open_lesson(self, lesson: LessonRow, agent_name: str) -> LessonRow:
         """Write a new lesson; gets it back with a `session_id` that no other lesson has.
 
-        The first lesson of a visit has the visit's id; a later one has its tutor's name
-        added, and a number from the second of that tutor on.
+        The first lesson of a visit has the visit's id; a later one has its tutor's agent name
+        added (its name, if it has none), and a number from the second of these on.
         """
 
         def write() -> LessonRow:
-            names = _session_ids(lesson.visit, lesson.tutor)
+            names = _session_ids(lesson.visit, agent_name or lesson.tutor)
             row = replace(lesson, session_id=next(n for n in names if not self._knows(n)))
             self._database.execute(
                 "INSERT INTO lesson (id, session_id, visit, user_id, room, tutor, agent_id,"
@@ -168,14 +169,27 @@ class Ledger:
                 (seconds, progress.model_dump_json(), json.dumps(state), lesson),
             )
             self._drop_unsent_progress(lesson)
-            self._owe(lesson, Kind.PROGRESS, progress.model_dump_json())
+            self._owe(lesson, Kind.IN_PROGRESS, progress.model_dump_json())
 
         await self._write(write)
 
     async def close_lesson(
-        self, lesson: str, closed_at: float, progress: Progress | None, record: SessionRecord
+        self,
+        lesson: str,
+        closed_at: float,
+        status: Kind,
+        progress: Progress | None,
+        record: SessionRecord,
     ) -> None:
-        """Close a lesson: final progress and record in one transaction, once."""
+        """Close a lesson: final progress and record in one transaction, once.
+
+        Args:
+            lesson: The lesson's id.
+            closed_at: Unix seconds.
+            status: COMPLETED or FAILED, for the final progress.
+            progress: The progress the lesson ended with, if it made any.
+            record: The lesson's record.
+        """
 
         def write() -> None:
             closed = self._database.execute(
@@ -185,7 +199,7 @@ class Ledger:
             if closed.rowcount:
                 self._drop_unsent_progress(lesson)
                 if progress is not None:
-                    self._owe(lesson, Kind.FINAL_PROGRESS, progress.model_dump_json())
+                    self._owe(lesson, status, progress.model_dump_json())
                 self._owe(lesson, Kind.RECORD, record.model_dump_json())
 
         await self._write(write)
@@ -264,7 +278,7 @@ class Ledger:
     def _drop_unsent_progress(self, lesson: str) -> None:
         self._database.execute(
             "DELETE FROM owed WHERE lesson = ? AND kind = ? AND attempts = 0",
-            (lesson, Kind.PROGRESS),
+            (lesson, Kind.IN_PROGRESS),
         )
 
     def _owe(self, lesson: str, kind: Kind, payload: str) -> None:
@@ -312,8 +326,8 @@ def _owed(row: sqlite3.Row) -> OwedRow:
     )
 
 
-def _session_ids(visit: str, tutor: str) -> Iterator[str]:
-    return chain((visit, f"{visit}.{tutor}"), (f"{visit}.{tutor}.{number}" for number in count(2)))
+def _session_ids(visit: str, agent: str) -> Iterator[str]:
+    return chain((visit, f"{visit}.{agent}"), (f"{visit}.{agent}.{number}" for number in count(2)))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 from livekit import api
 from livekit.protocol.models import ParticipantInfo
 from pydantic import SecretStr
+
+from loqua_host.errors import RoomsError
 
 from .learners import Participant
 
@@ -31,10 +34,20 @@ class Rooms:
     async def participants(self, room: str) -> list[Participant]:
         """List who is in a room.
 
+        A room that LiveKit does not know has nobody in it.
+
         Raises:
-            livekit.api.TwirpError: If LiveKit refuses, or knows no such room.
+            RoomsError: If LiveKit refuses or does not answer.
         """
-        answer = await self._livekit.room.list_participants(api.ListParticipantsRequest(room=room))
+        request = api.ListParticipantsRequest(room=room)
+        try:
+            answer = await self._livekit.room.list_participants(request)
+        except api.TwirpError as error:
+            if error.code == api.TwirpErrorCode.NOT_FOUND:
+                return []
+            raise RoomsError(f"LiveKit's rooms API refused: {error.code}") from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RoomsError(f"LiveKit's rooms API is out of reach: {error!r}") from error
         return [_participant(info) for info in answer.participants]
 
 

@@ -1,0 +1,122 @@
+"""Where LiveKit enters a job process: load the tutor once, then teach one lesson."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+import structlog
+from livekit.agents import Agent, AutoSubscribe, JobContext, JobProcess
+
+from loqua_host.contract.lesson import Lesson
+from loqua_host.errors import LearnerError, LinkError
+from loqua_host.link.client import HostLink, open_link
+from loqua_host.link.messages import Join, Refused, Welcome
+from loqua_host.registry.caller import HookCaller
+from loqua_host.registry.loader import LoadedTutor, load
+
+from .clock import Stopwatch
+from .learner import wait_for_learner
+from .runner import Runner, say_goodbye
+from .settings import JobSettings
+from .voice import build_session
+
+__all__ = ["JobEntrypoint", "JobSetup"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class JobSetup:
+    """Prepares an idle job process: logs flow to the host, the tutor is loaded."""
+
+    settings: JobSettings
+
+    def __call__(self, proc: JobProcess) -> None:
+        """Load the tutor into `proc`, before any learner waits for it."""
+        _send_logs_to_host()
+        proc.userdata["tutor"] = load(plugin=self.settings.plugin, agent=self.settings.agent)
+
+
+@dataclass(frozen=True, slots=True)
+class JobEntrypoint:
+    """Teaches one lesson in one room."""
+
+    settings: JobSettings
+
+    async def __call__(self, ctx: JobContext) -> None:
+        """Connect, wait for the learner, ask the host for the lesson, teach it, leave."""
+        tutor: LoadedTutor = ctx.proc.userdata["tutor"]
+        subscribe = AutoSubscribe.SUBSCRIBE_ALL if tutor.tutor.video else AutoSubscribe.AUDIO_ONLY
+        try:
+            await ctx.connect(auto_subscribe=subscribe)
+            learner = await wait_for_learner(ctx, self.settings.learner_timeout)
+            token = ctx._info.token  # noqa: SLF001  # the job's own room token; no public way
+            async with open_link(self.settings.link, token) as link:
+                await link.send(Join(identity=learner.identity))
+                await self._attend(ctx, link, tutor)
+        except LearnerError as error:
+            log.error("lesson.refused", cause=error.cause, why=str(error), room=ctx.job.room.name)
+        except LinkError as error:
+            log.error("lesson.refused", cause="no_link", why=str(error), room=ctx.job.room.name)
+        except asyncio.CancelledError:
+            # LiveKit cancels a job whose host died: leave no ghost tutor in the room.
+            await ctx.room.disconnect()
+            raise
+        finally:
+            ctx.shutdown("lesson over")
+
+    async def _attend(self, ctx: JobContext, link: HostLink, tutor: LoadedTutor) -> None:
+        match await link.receive():
+            case Welcome() as welcome:
+                lesson = self._open(welcome, tutor)
+                clock = Stopwatch(time.monotonic)
+                hooks = HookCaller(tutor, self.settings.limits)
+                await Runner(ctx, link, lesson, hooks, self.settings, clock, welcome).run()
+            case Refused() as refused:
+                await self._apologise(ctx, refused)
+            case _:
+                raise LinkError("the host gave no answer")
+
+    def _open(self, welcome: Welcome, tutor: LoadedTutor) -> Lesson:
+        structlog.contextvars.bind_contextvars(
+            agent_id=welcome.agent_id,
+            session_id=welcome.session_id,
+            user_id=welcome.learner.user_id,
+        )
+        return Lesson(
+            id=welcome.lesson,
+            visit=welcome.visit,
+            room=welcome.room,
+            learner=welcome.learner,
+            context=welcome.context,
+            language=welcome.language,
+            settings=tutor.tutor.settings.model_validate(self.settings.settings),
+            session=build_session(self.settings.engines, welcome.language, welcome.secrets),
+            secrets={name: welcome.secrets[name] for name in tutor.tutor.secrets},
+            mode=welcome.mode,
+        )
+
+    async def _apologise(self, ctx: JobContext, refused: Refused) -> None:
+        """Tell the learner that there will be no lesson, if there is a voice to do it."""
+        if self.settings.engines.tts is None:
+            return
+        session = build_session(self.settings.engines, refused.language, refused.secrets)
+        await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
+        await say_goodbye(session, refused.apology)
+        await session.aclose()
+
+
+def _send_logs_to_host() -> None:
+    """Make structlog write plain records, which LiveKit's log queue carries to the host."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    logging.getLogger("loqua_host").setLevel(logging.INFO)

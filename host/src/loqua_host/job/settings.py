@@ -1,0 +1,37 @@
+"""What a job process is started with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from loqua_host.contract.engines import Engines, HookLimits
+
+__all__ = ["JobSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """What a job process is started with; holds no secret.
+
+    Attributes:
+        tutor: The tutor's name in config/tutors.
+        plugin: The entry point of its plugin, or None when `agent` is given.
+        agent: A LiveKit agent class as module:Class, hosted without a plugin.
+        automatic: Whether it joins every new room, and so yields to specialists.
+        settings: The tutor's own settings, as config has them.
+        link: Path of the host's socket.
+        learner_timeout: Seconds to wait for a learner.
+        tick_every: Seconds between progress ticks.
+        failing_ticks: Failed ticks in a row after which they stop.
+    """
+
+    tutor: str
+    plugin: str | None
+    agent: str | None
+    automatic: bool
+    settings: dict[str, Any]
+    engines: Engines
+    limits: HookLimits
+    link: str
+    learner_timeout: float
+    tick_every: float
+    failing_ticks: int

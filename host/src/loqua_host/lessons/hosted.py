@@ -1,0 +1,46 @@
+"""A tutor as the host runs it: declaration and configuration made one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["HostedTutor", "LessonSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostedTutor:
+    """A tutor that this host runs.
+
+    Attributes:
+        name: Its name in config/tutors.
+        agent_name: The name it is dispatched by; empty for automatic dispatch.
+        agent_id: Who it is towards the Loqua API.
+        max_jobs: Lessons at a time.
+        secrets: Its own secrets and its engines', by name.
+    """
+
+    name: str
+    agent_name: str
+    agent_id: str
+    max_jobs: int
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LessonSettings:
+    """How lessons run.
+
+    Attributes:
+        learner_timeout: Seconds that a job waits for its learner.
+        health_every: Seconds between health calls to the API.
+        default_language: Taught when the learner's preferences name none; ISO 639-1.
+        apologies: What a learner hears when a lesson cannot be given, by language.
+    """
+
+    learner_timeout: float
+    health_every: float
+    default_language: str
+    apologies: Mapping[str, str]
+
+    def apology(self, language: str) -> str:
+        """Get the apology in this language, or in English."""
+        return self.apologies.get(language, self.apologies["en"])

@@ -1,0 +1,221 @@
+"""Lessons in the host: open, follow, close; one link, one lesson, one coroutine."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import structlog
+
+from loqua_host.core import LoquaApi
+from loqua_host.errors import (
+    LearnerError,
+    LoquaError,
+    RefusedError,
+    RoomsError,
+    TokenError,
+    UnreachableError,
+)
+from loqua_host.link.messages import Join, ModeChanged, Refused, Welcome, WrapUp
+from loqua_host.link.server import JobLink, JobRef
+from loqua_host.records.compose import compose_record
+from loqua_host.records.delivery import Delivery, caller_of
+from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.rooms.rooms import Rooms
+
+from .hosted import HostedTutor, LessonSettings
+from .language import language_code
+from .live import LiveLesson
+from .preparations import Preparations
+from .prepare import Prepared, prepare
+
+__all__ = ["Lessons"]
+
+log = structlog.get_logger()
+
+UNCLAIMED_SECONDS = 30.0
+"""How long a preparation outlives the time that its job may wait for the learner."""
+
+VISIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
+
+
+class Lessons:
+    """All lessons of this host, from the accepted job to the record in the ledger.
+
+    Args:
+        tutors: The tutors of this host, by name.
+        tasks: Owns what outlives a link: preparations, and leases until delivery.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        rooms: Rooms,
+        api: LoquaApi,
+        ledger: Ledger,
+        delivery: Delivery,
+        tutors: Mapping[str, HostedTutor],
+        settings: LessonSettings,
+        tasks: asyncio.TaskGroup,
+        now: Callable[[], float],
+    ) -> None:
+        self._rooms = rooms
+        self._api = api
+        self._ledger = ledger
+        self._delivery = delivery
+        self._tutors = tutors
+        self._settings = settings
+        self._tasks = tasks
+        self._now = now
+        self._live: set[LiveLesson] = set()
+        self._preparations = Preparations(
+            self._prepare, api, tasks, settings.learner_timeout + UNCLAIMED_SECONDS
+        )
+
+    def begin(self, job: JobRef) -> None:
+        """Hear that a job was accepted: its lesson is prepared while it connects."""
+        self._preparations.begin(job)
+
+    async def attend(self, link: JobLink) -> None:
+        """Serve one link: welcome or refuse the job, follow its lesson, close it."""
+        join = await link.receive()
+        if not isinstance(join, Join):
+            log.warning("link.refused", why="the job did not join", job_id=link.job.job_id)
+            return
+        try:
+            prepared = await self._preparations.claim(link.job, join.identity)
+        except (LearnerError, RefusedError, RoomsError) as refusal:
+            await self._refuse(link, refusal)
+            return
+        structlog.contextvars.bind_contextvars(
+            agent_id=prepared.caller.agent_id, user_id=prepared.caller.user_id
+        )
+        await self._teach(link, prepared)
+
+    async def wrap_up(self, tutor: str | None, reason: str) -> None:
+        """Tell the running lessons of a tutor, or of all, to end politely."""
+        for lesson in tuple(self._live):
+            if tutor in (None, lesson.link.job.tutor):
+                await lesson.link.send(WrapUp(reason=reason))
+
+    async def recover(self) -> None:
+        """Close the lessons that a dead host process left open, from their last progress."""
+        for row in await self._ledger.open_lessons():
+            record = compose_record(row, None, row.seconds)
+            await self._ledger.close_lesson(row.id, self._now(), Kind.FAILED, row.progress, record)
+            log.warning("lesson.recovered", session_id=row.session_id, user_id=row.user_id)
+        self._delivery.wake()
+
+    async def _prepare(self, job: JobRef, identity: str | None) -> Prepared:
+        agent_id = self._tutors[job.tutor].agent_id
+        return await prepare(
+            self._rooms, self._api, room=job.room, agent_id=agent_id, identity=identity
+        )
+
+    async def _refuse(self, link: JobLink, refusal: LoquaError) -> None:
+        cause = _cause(refusal)
+        log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
+        language = self._settings.default_language
+        await link.send(
+            Refused(
+                cause=cause,
+                apology=self._settings.apology(language),
+                language=language,
+                secrets=dict(self._tutors[link.job.tutor].secrets),
+            )
+        )
+
+    async def _teach(self, link: JobLink, prepared: Prepared) -> None:
+        row = await self._ledger.open_lesson(
+            self._row(link.job, prepared), self._tutors[link.job.tutor].agent_name
+        )
+        structlog.contextvars.bind_contextvars(session_id=row.session_id)
+        log.info("lesson.opened", tutor=row.tutor, room=row.room, mode=prepared.mode)
+        lesson = LiveLesson(row, link, self._ledger, self._delivery, self._now)
+        try:
+            async with self._kept_current(lesson, prepared):
+                await link.send(self._welcome(row, prepared))
+                await lesson.follow()
+        finally:
+            self._tasks.create_task(self._release_when_delivered(lesson.row))
+
+    @asynccontextmanager
+    async def _kept_current(self, lesson: LiveLesson, prepared: Prepared) -> AsyncIterator[None]:
+        """Keep a lesson known, its health checked and its mode told, while the block lasts."""
+        self._live.add(lesson)
+        try:
+            async with asyncio.TaskGroup() as watching:
+                tasks = (
+                    watching.create_task(self._check_health(lesson)),
+                    watching.create_task(self._tell_mode(lesson, prepared)),
+                )
+                yield
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._live.discard(lesson)
+
+    async def _check_health(self, lesson: LiveLesson) -> None:
+        while True:
+            await asyncio.sleep(self._settings.health_every)
+            try:
+                await self._api.check_health(caller_of(lesson.row))
+            except UnreachableError as error:
+                log.warning("health.unreachable", why=str(error))
+            except RefusedError as refusal:
+                log.error("health.refused", cause=_cause(refusal), why=str(refusal))
+                await lesson.link.send(WrapUp(reason=_cause(refusal)))
+                return
+
+    async def _tell_mode(self, lesson: LiveLesson, prepared: Prepared) -> None:
+        async for mode in self._api.modes(prepared.caller):
+            log.info("lesson.mode_changed", mode=mode)
+            await lesson.link.send(ModeChanged(mode=mode))
+
+    async def _release_when_delivered(self, row: LessonRow) -> None:
+        await self._delivery.settled(row.id)
+        self._api.release(caller_of(row))
+
+    def _row(self, job: JobRef, prepared: Prepared) -> LessonRow:
+        visit = prepared.learner.attributes.get("sessionId", "")
+        visit = visit if VISIT.fullmatch(visit) else f"visit_{uuid4().hex}"
+        return LessonRow(
+            id=uuid4().hex,
+            session_id=visit,
+            visit=visit,
+            user_id=prepared.learner.user_id,
+            room=job.room,
+            tutor=job.tutor,
+            agent_id=prepared.caller.agent_id,
+            opened_at=self._now(),
+        )
+
+    def _welcome(self, row: LessonRow, prepared: Prepared) -> Welcome:
+        wanted = prepared.context.preferences.language_learning
+        language = language_code(wanted, self._settings.default_language)
+        return Welcome(
+            lesson=row.id,
+            session_id=row.session_id,
+            visit=row.visit,
+            room=row.room,
+            agent_id=row.agent_id,
+            learner=prepared.learner,
+            context=prepared.context,
+            language=language,
+            mode=prepared.mode,
+            apology=self._settings.apology(language),
+            secrets=dict(self._tutors[row.tutor].secrets),
+        )
+
+
+def _cause(refusal: LoquaError) -> str:
+    match refusal:
+        case LearnerError() | TokenError():
+            return refusal.cause
+        case RoomsError():
+            return "livekit_unreachable"
+        case RefusedError():
+            return f"{refusal.endpoint}_refused"
+    return type(refusal).__name__

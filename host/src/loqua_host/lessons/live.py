@@ -1,0 +1,92 @@
+"""A lesson that runs: what its job says becomes what the ledger keeps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from loqua_host.contract.records import LessonReport, Progress
+from loqua_host.link.messages import Finish, Join, ProgressMade, ProgressRefused, Recorded
+from loqua_host.link.server import JobLink
+from loqua_host.records.compose import compose_record, merge_progress
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.ledger import Kind, Ledger, LessonRow
+
+__all__ = ["LiveLesson"]
+
+log = structlog.get_logger()
+
+
+class LiveLesson:
+    """One open lesson and the link to its job."""
+
+    def __init__(
+        self,
+        row: LessonRow,
+        link: JobLink,
+        ledger: Ledger,
+        delivery: Delivery,
+        now: Callable[[], float],
+    ) -> None:
+        self.row = row
+        self.link = link
+        self._ledger = ledger
+        self._delivery = delivery
+        self._now = now
+
+    async def follow(self) -> None:
+        """Take what the job sends until it finishes the lesson or is gone; close the lesson."""
+        while (message := await self.link.receive()) is not None:
+            match message:
+                case ProgressMade():
+                    await self._keep(message)
+                case Finish():
+                    await self._finish(message)
+                    return
+                case Join():
+                    log.warning("link.unexpected", message=message.type)
+        log.error("lesson.interrupted", seconds=round(self.row.seconds, 1))
+        await self._close(Kind.FAILED, None, self.row.progress, self.row.seconds)
+
+    async def _keep(self, message: ProgressMade) -> None:
+        try:
+            progress = merge_progress(self.row.progress, message.progress)
+        except ValueError as error:
+            log.warning("progress.refused", why=str(error))
+            await self.link.send(ProgressRefused(why=str(error)))
+            return
+        seconds = self._bounded(message.seconds)
+        self.row = replace(self.row, progress=progress, seconds=seconds)
+        await self._ledger.keep_progress(self.row.id, seconds, progress, message.state)
+        self._delivery.wake()
+        log.info("progress.made", seconds=round(seconds, 1), words=progress.words_learned)
+
+    async def _finish(self, message: Finish) -> None:
+        report = message.report
+        await self._close(
+            Kind.COMPLETED, report, self._final(report), self._bounded(message.ending.seconds)
+        )
+        await self.link.send(Recorded())
+        log.info("lesson.recorded", reason=message.ending.reason[:100])
+
+    def _final(self, report: LessonReport | None) -> Progress | None:
+        """Get the progress the lesson ends with; a report that falls behind does not count."""
+        if report is None or report.progress is None:
+            return self.row.progress
+        try:
+            return merge_progress(self.row.progress, report.progress)
+        except ValueError as error:
+            log.warning("progress.refused", why=str(error))
+            return self.row.progress
+
+    async def _close(
+        self, status: Kind, report: LessonReport | None, progress: Progress | None, seconds: float
+    ) -> None:
+        row = replace(self.row, progress=progress)
+        record = compose_record(row, report, seconds)
+        await self._ledger.close_lesson(row.id, self._now(), status, progress, record)
+        self._delivery.wake()
+
+    def _bounded(self, seconds: float) -> float:
+        """Bound what a job says it taught by the time since the lesson was opened."""
+        return min(seconds, max(0.0, self._now() - self.row.opened_at))
