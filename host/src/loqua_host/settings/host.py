@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.core.settings import CoreSettings
 
-from .tutors import AgentId, Engines, Section, TutorSettings, engine_secrets
+from .tutors import AgentId, Section, TutorSettings, engine_secrets
 
 __all__ = [
     "Environment",
-    "HookLimits",
     "HostFile",
     "HostSettings",
     "LedgerSettings",
@@ -39,15 +39,6 @@ class LiveKitSettings(Section):
     url: Annotated[str, StringConstraints(pattern=r"^wss?://[^\s/]+")] = Field(
         description="the server's address in LIVEKIT_URL, such as wss://livekit.loqua.app"
     )
-
-
-class HookLimits(Section):
-    """Seconds each hook of a tutor may take."""
-
-    create_agent: float = Field(default=10, gt=0, le=60, description="seconds, up to 60")
-    on_user_ready: float = Field(default=10, gt=0, le=60, description="seconds, up to 60")
-    on_progress_tick: float = Field(default=5, gt=0, le=60, description="seconds, up to 60")
-    on_session_end: float = Field(default=10, gt=0, le=60, description="seconds, up to 60")
 
 
 class LessonSettings(Section):

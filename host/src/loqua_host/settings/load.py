@@ -106,8 +106,10 @@ def _validate_tutors(
     problems = []
     for name, data in written.items():
         try:
-            file = TutorFile.model_validate(data)
-            tutors.append(TutorSettings(name=name, **dict(file)))
+            given = dict(TutorFile.model_validate(data))
+            if not given["agent"]:
+                given["plugin"] = given["plugin"] or name
+            tutors.append(TutorSettings(name=name, **given))
         except ValidationError as error:
             problems += model_problems(error, TutorSettings, _where_in(config, name))
     return tuple(tutors), problems

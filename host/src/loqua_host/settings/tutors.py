@@ -1,18 +1,12 @@
-"""What config/tutors/*.yaml and `engines:` may say."""
+"""What config/tutors/*.yaml may say."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-__all__ = [
-    "Engine",
-    "Engines",
-    "Section",
-    "TurnTaking",
-    "TutorFile",
-    "TutorSettings",
-    "engine_secrets",
-]
+from loqua_host.contract.engines import Engines
+
+__all__ = ["AgentId", "Section", "TutorFile", "TutorSettings", "engine_secrets"]
 
 ImportString = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
@@ -26,39 +20,6 @@ class Section(BaseModel):
     """A part of the configuration: frozen, and a key it does not know is a mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Engine(Section):
-    """A speech engine or language model: what to import and how to create it."""
-
-    use: ImportString = Field(
-        description="the class to create, as an import string such as livekit.plugins.openai:STT"
-    )
-    arguments: dict[str, JsonValue] = Field(
-        default={},
-        alias="with",
-        description="keyword arguments; {language} in a text becomes the lesson's ISO 639-1 code",
-    )
-    secrets: dict[str, SecretName] = Field(
-        default={},
-        description="keyword arguments taken from secrets, such as api_key: OPENAI_API_KEY",
-    )
-
-
-class TurnTaking(Section):
-    """How long to wait before the learner's turn counts as over."""
-
-    min_delay: float = Field(default=0.5, ge=0, le=10, description="seconds, 0 to 10")
-    max_delay: float = Field(default=3.0, ge=0, le=30, description="seconds, 0 to 30")
-
-
-class Engines(Section):
-    """The engines of a lesson's voice session; a tutor's agent may bring its own instead."""
-
-    stt: Engine | None = Field(default=None, description="the speech-to-text engine, or null")
-    llm: Engine | None = Field(default=None, description="the language model, or null")
-    tts: Engine | None = Field(default=None, description="the text-to-speech engine, or null")
-    turn: TurnTaking = Field(default=TurnTaking(), description="when a turn is over")
 
 
 class TutorFile(Section):
@@ -96,14 +57,14 @@ class TutorFile(Section):
 
 
 class TutorSettings(TutorFile):
-    """One tutor of the host, enabled or not."""
+    """One tutor of the host, enabled or not; it has a plugin or an agent."""
 
     name: Name = Field(description="the file's name without .yaml")
 
     @property
     def source(self) -> str:
         """What to load: a plugin's entry-point name, or `module:Class` of an agent."""
-        return self.agent or self.plugin or self.name
+        return self.agent or self.plugin or ""
 
     @property
     def secret_names(self) -> frozenset[str]:

@@ -1,0 +1,118 @@
+"""Calls one hook of a tutor: in its own task, with its limit, whatever it does."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import structlog
+from livekit.agents import Agent
+
+from loqua_host.contract.engines import HookLimits
+from loqua_host.contract.lesson import Lesson
+from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
+from loqua_host.errors import HookFailedError
+from loqua_host.settings.problems import printable
+
+from .loader import LoadedTutor
+
+__all__ = ["HookCaller"]
+
+log = structlog.get_logger()
+
+_Returned = TypeVar("_Returned")
+
+GRACE: Final = 1.0
+"""Seconds for a cancelled hook to let go before it is left to itself."""
+
+
+class HookCaller:
+    """Calls the hooks of one tutor; a hook it does not have counts as returning None.
+
+    Every method raises `HookFailedError` if its hook raises, is over its limit or returns
+    something else than its contract says, having logged it.
+    """
+
+    def __init__(self, loaded: LoadedTutor, limits: HookLimits, *, grace: float = GRACE) -> None:
+        self._loaded = loaded
+        self._limits = limits
+        self._grace = grace
+        self._abandoned: set[asyncio.Task[Any]] = set()
+
+    async def create_agent(self, lesson: Lesson) -> Agent:
+        """Get the agent that speaks with the learner."""
+        agent = await self._call("create_agent", Agent, lesson=lesson)
+        if agent is None:
+            raise self._failure("create_agent", "returned None, not a LiveKit Agent")
+        return agent
+
+    async def on_user_ready(self, lesson: Lesson) -> None:
+        """Let the tutor greet; what it returns does not matter."""
+        await self._call("on_user_ready", object, lesson=lesson)
+
+    async def on_progress_tick(self, lesson: Lesson, tick: Tick) -> Progress | None:
+        """Get the learner's progress since the lesson began."""
+        return await self._call("on_progress_tick", Progress, lesson=lesson, tick=tick)
+
+    async def on_session_end(self, lesson: Lesson, ending: Ending) -> LessonReport | None:
+        """Get the tutor's report of the lesson."""
+        return await self._call("on_session_end", LessonReport, lesson=lesson, ending=ending)
+
+    async def _call(
+        self, hook: str, expected: type[_Returned], **arguments: object
+    ) -> _Returned | None:
+        coroutines = getattr(self._loaded.manager.hook, hook)(**arguments)
+        if not coroutines:
+            return None
+        returned = await self._within_limit(hook, coroutines[0])
+        if isinstance(returned, _Raised):
+            error = returned.error
+            why = printable(f"raised {type(error).__name__}: {error}")
+            raise self._failure(hook, why, error) from error
+        if returned is not None and not isinstance(returned, expected):
+            why = f"returned {type(returned).__name__}, not {expected.__name__}"
+            raise self._failure(hook, why)
+        return returned
+
+    async def _within_limit(self, hook: str, coroutine: Awaitable[Any]) -> Any:
+        limit: float = getattr(self._limits, hook)
+        task = asyncio.create_task(_outcome(coroutine), name=f"{self._loaded.source}.{hook}")
+        try:
+            done, _ = await asyncio.wait({task}, timeout=limit)
+        finally:
+            await self._let_go(task)
+        if not done:
+            raise self._failure(hook, f"took longer than {limit:g} s")
+        if task.cancelled():
+            raise self._failure(hook, "was cancelled from within")
+        return task.result()
+
+    async def _let_go(self, task: asyncio.Task[Any]) -> None:
+        if task.done():
+            return
+        task.cancel()
+        await asyncio.wait({task}, timeout=self._grace)
+        if not task.done():
+            self._abandoned.add(task)
+            task.add_done_callback(self._abandoned.discard)
+            log.error("hook.abandoned", task=task.get_name(), grace=self._grace)
+
+    def _failure(self, hook: str, why: str, error: BaseException | None = None) -> HookFailedError:
+        log.error("hook.failed", plugin=self._loaded.source, hook=hook, why=why, exc_info=error)
+        return HookFailedError(hook, f"plugin {self._loaded.source!r} {why}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """What a hook raised, on its way out of the hook's task."""
+
+    error: BaseException
+
+
+async def _outcome(coroutine: Awaitable[Any]) -> Any:
+    try:
+        return await coroutine
+    # The one place where foreign code runs: whatever it raises is its own fault, and
+    # SystemExit would end the job and with it the lesson.
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - as said above
+        return _Raised(error)

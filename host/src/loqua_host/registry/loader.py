@@ -1,0 +1,171 @@
+"""A tutor, imported and ready to be called; in job processes and in the inspected child."""
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+import pluggy
+from livekit.agents import Agent
+from pydantic import BaseModel
+
+from loqua_host.contract import hookspecs
+from loqua_host.contract.hookspecs import PROJECT, hookimpl
+from loqua_host.contract.lesson import Lesson
+from loqua_host.contract.tutor import Tutor
+from loqua_host.errors import TutorError
+
+__all__ = ["BrokenTutorError", "LoadedTutor", "import_string", "load"]
+
+_MARK = f"{PROJECT}_impl"
+_REFUSED_OPTIONS = ("wrapper", "hookwrapper", "tryfirst", "trylast", "specname")
+_REQUIRED = ("register_tutor", "create_agent")
+
+
+class BrokenTutorError(TutorError):
+    """A plugin breaks the contract; carries every fault found, not only the first."""
+
+    def __init__(self, source: str, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__(f"plugin {source!r}: {'; '.join(faults)}")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTutor:
+    """A tutor whose hooks keep to the contract.
+
+    Attributes:
+        source: The plugin's entry-point name, or `module:Class` of an agent.
+        manager: Knows this one plugin.
+        tutor: What the plugin declares.
+    """
+
+    source: str
+    manager: pluggy.PluginManager
+    tutor: Tutor
+
+    def read_settings(self, written: Mapping[str, Any]) -> BaseModel:
+        """Give the tutor's settings as an instance of its model.
+
+        A key that the model does not know is a mistake, unless the model allows any.
+
+        Raises:
+            ValidationError: If what is written does not fit the model.
+        """
+        model = self.tutor.settings
+        allows_any = model.model_config.get("extra") == "allow"
+        return model.model_validate(written, extra="allow" if allows_any else "forbid")
+
+
+def load(*, plugin: str | None = None, agent: str | None = None) -> LoadedTutor:
+    """Import a tutor by its plugin's entry-point name, or a bare agent by `module:Class`.
+
+    What the import itself raises goes through: it is the plugin's own.
+
+    Raises:
+        BrokenTutorError: With everything in which the plugin breaks the contract.
+    """
+    source = agent or plugin or ""
+    hosted = _host_agent(agent) if agent else _import_plugin(source)
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(hosted, source)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise BrokenTutorError(source, [str(error)]) from error
+    faults = list(_faults(manager, hosted))
+    if faults:
+        raise BrokenTutorError(source, faults)
+    return LoadedTutor(source, manager, _declare(source, manager))
+
+
+def import_string(spec: str) -> Any:
+    """Give what `module:attribute` names.
+
+    Raises:
+        ImportError: If there is no such module.
+        AttributeError: If the module has no such attribute.
+    """
+    module, _, attribute = spec.partition(":")
+    target: Any = importlib.import_module(module)
+    for name in attribute.split("."):
+        target = getattr(target, name)
+    return target
+
+
+def _import_plugin(name: str) -> object:
+    points = tuple(entry_points(group=PROJECT, name=name))
+    if len(points) != 1:
+        fault = f"{len(points)} installed distributions offer it; install exactly one"
+        raise BrokenTutorError(name, [fault])
+    plugin: object = points[0].load()
+    return plugin
+
+
+def _faults(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
+    for hook in _hooks():
+        implementations = getattr(manager.hook, hook).get_hookimpls()
+        if implementations:
+            yield from _hook_faults(hook, implementations[0])
+        elif callable(getattr(plugin, hook, None)):
+            yield f"{hook} is not marked; write @hookimpl above it"
+        elif hook in _REQUIRED:
+            yield f"{hook} is missing; every tutor has one"
+
+
+def _hook_faults(hook: str, implementation: pluggy.HookImpl) -> Iterator[str]:
+    for option in _REFUSED_OPTIONS:
+        if implementation.opts.get(option):
+            yield f"{hook} sets {option}, which tutors may not; write a plain @hookimpl"
+    asynchronous = inspect.iscoroutinefunction(implementation.function)
+    if hook == "register_tutor" and asynchronous:
+        yield f"{hook} is async; write def"
+    if hook != "register_tutor" and not asynchronous:
+        yield f"{hook} is not async; write async def"
+
+
+def _hooks() -> list[str]:
+    return [name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], f"{PROJECT}_spec")]
+
+
+def _declare(source: str, manager: pluggy.PluginManager) -> Tutor:
+    [tutor] = manager.hook.register_tutor() or [None]
+    if not isinstance(tutor, Tutor):
+        fault = f"register_tutor returns {type(tutor).__name__}; return a loqua_host.Tutor"
+        raise BrokenTutorError(source, [fault])
+    if not (isinstance(tutor.settings, type) and issubclass(tutor.settings, BaseModel)):
+        fault = "Tutor(settings=…) is no model; give a subclass of pydantic.BaseModel"
+        raise BrokenTutorError(source, [fault])
+    return tutor
+
+
+class _HostedAgent:
+    """The plugin that a bare LiveKit agent class stands for."""
+
+    def __init__(self, name: str, create: Callable[[], Agent]) -> None:
+        self._name = name
+        self._create = create
+
+    @hookimpl
+    def register_tutor(self) -> Tutor:
+        return Tutor(name=self._name)
+
+    @hookimpl
+    async def create_agent(self, lesson: Lesson) -> Agent:  # noqa: ARG002 - the hook's own name
+        return self._create()
+
+
+def _host_agent(spec: str) -> _HostedAgent:
+    agent_class = import_string(spec)
+    if not (isinstance(agent_class, type) and issubclass(agent_class, Agent)):
+        raise BrokenTutorError(spec, ["is no LiveKit agent; name a subclass of livekit's Agent"])
+    try:
+        inspect.signature(agent_class).bind()
+    except TypeError as error:
+        raise BrokenTutorError(spec, [f"cannot be created without arguments: {error}"]) from error
+    words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", agent_class.__name__)
+    return _HostedAgent("-".join(words).lower(), agent_class)

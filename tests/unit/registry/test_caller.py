@@ -1,0 +1,200 @@
+"""Calling hooks: each in its own task, with its limit, whatever it does."""
+
+import asyncio
+import gc
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pluggy
+import pytest
+from livekit.agents import Agent
+
+from loqua_host import Ending, LessonReport, Progress, Tick, Tutor, hookimpl
+from loqua_host.contract import hookspecs
+from loqua_host.contract.engines import HookLimits
+from loqua_host.contract.hookspecs import PROJECT
+from loqua_host.errors import HookFailedError, TutorError
+from loqua_host.registry.caller import HookCaller
+from loqua_host.registry.loader import LoadedTutor
+
+LESSON: Any = object()
+TICK = Tick(number=1, seconds=30)
+ENDING = Ending(reason="learner_left", seconds=60)
+LIMITS = HookLimits(
+    create_agent=0.02, on_user_ready=0.02, on_progress_tick=0.02, on_session_end=0.02
+)
+
+
+def caller_of(**hooks: Callable[..., Any]) -> HookCaller:
+    """Give a caller of a plugin that has these hooks."""
+    plugin = type("Plugin", (), {name: staticmethod(hookimpl(f)) for name, f in hooks.items()})()
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin)
+    return HookCaller(LoadedTutor("fake", manager, Tutor(name="fake")), LIMITS, grace=0.02)
+
+
+async def test_the_agent_of_the_tutor_is_given() -> None:
+    """What create_agent returns reaches the caller, with the lesson it asked for."""
+    agent = Agent(instructions="teach")
+    seen = []
+
+    async def create_agent(lesson: object) -> Agent:
+        seen.append(lesson)
+        return agent
+
+    assert await caller_of(create_agent=create_agent).create_agent(LESSON) is agent
+    assert seen == [LESSON]
+
+
+async def test_a_hook_takes_only_the_arguments_it_names() -> None:
+    """An implementation without arguments is called all the same."""
+
+    async def on_progress_tick() -> Progress:
+        return Progress(words_learned=3)
+
+    caller = caller_of(on_progress_tick=on_progress_tick)
+    assert await caller.on_progress_tick(LESSON, TICK) == Progress(words_learned=3)
+
+
+async def test_a_hook_that_is_not_there_counts_as_returning_none() -> None:
+    """Only create_agent is required."""
+    caller = caller_of()
+    await caller.on_user_ready(LESSON)
+    assert await caller.on_progress_tick(LESSON, TICK) is None
+    assert await caller.on_session_end(LESSON, ENDING) is None
+
+
+async def test_a_tutor_without_agent_fails_the_hook() -> None:
+    """None is no agent."""
+    with pytest.raises(HookFailedError, match="create_agent: plugin 'fake' returned None"):
+        await caller_of().create_agent(LESSON)
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), SystemExit(3), asyncio.CancelledError()])
+async def test_what_a_hook_raises_is_its_failure(error: BaseException) -> None:
+    """Even leaving the process, or cancelling itself, ends the hook and nothing else."""
+
+    async def on_session_end() -> None:
+        raise error
+
+    with pytest.raises(HookFailedError) as failed:
+        await caller_of(on_session_end=on_session_end).on_session_end(LESSON, ENDING)
+    assert failed.value.hook == "on_session_end"
+    assert isinstance(failed.value, TutorError)
+
+
+async def test_the_cause_of_a_failure_is_kept_for_the_author() -> None:
+    """The hook's own exception is the cause, and its type and text are in the message."""
+    error = KeyError("grammar\x1b[31m")
+
+    async def on_user_ready() -> None:
+        raise error
+
+    with pytest.raises(HookFailedError, match="KeyError") as failed:
+        await caller_of(on_user_ready=on_user_ready).on_user_ready(LESSON)
+    assert failed.value.__cause__ is error
+    assert "\x1b" not in str(failed.value)
+
+
+@pytest.mark.parametrize("returned", [{"words_learned": 1}, "progress", True, LessonReport()])
+async def test_a_return_of_another_type_is_a_failure(returned: object) -> None:
+    """What is no Progress does not pass for one."""
+
+    async def on_progress_tick() -> object:
+        return returned
+
+    with pytest.raises(HookFailedError, match="not Progress"):
+        await caller_of(on_progress_tick=on_progress_tick).on_progress_tick(LESSON, TICK)
+
+
+async def test_a_hook_over_its_limit_is_cancelled_and_can_clean_up() -> None:
+    """The hook sees its cancellation, and the failure names the limit."""
+    cleaned = asyncio.Event()
+
+    async def on_user_ready() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.set()
+
+    with pytest.raises(HookFailedError, match=r"took longer than 0\.02 s"):
+        await caller_of(on_user_ready=on_user_ready).on_user_ready(LESSON)
+    assert cleaned.is_set()
+
+
+async def test_a_hook_that_does_not_let_go_is_left_to_itself() -> None:
+    """One that swallows its cancellation costs its limit and the grace, no more."""
+    release = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def on_user_ready() -> None:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+        ended.set()
+        raise ValueError("too late to matter")
+
+    async with asyncio.timeout(5):
+        with pytest.raises(HookFailedError, match="took longer"):
+            await caller_of(on_user_ready=on_user_ready).on_user_ready(LESSON)
+        gc.collect()
+        release.set()
+        await ended.wait()
+
+
+async def test_a_late_result_does_not_count() -> None:
+    """A hook that answers its cancellation with a result is still over its limit."""
+
+    async def on_progress_tick() -> Progress:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return Progress()
+        return Progress()
+
+    with pytest.raises(HookFailedError, match="took longer"):
+        await caller_of(on_progress_tick=on_progress_tick).on_progress_tick(LESSON, TICK)
+
+
+async def test_cancelling_the_call_cancels_the_hook() -> None:
+    """No hook goes on after the lesson stopped waiting for it."""
+    running, cleaned = asyncio.Event(), asyncio.Event()
+
+    async def on_user_ready() -> None:
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.set()
+
+    call = asyncio.create_task(caller_of(on_user_ready=on_user_ready).on_user_ready(LESSON))
+    await running.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert cleaned.is_set()
+
+
+async def test_a_hook_runs_in_a_task_of_its_own() -> None:
+    """Its task is named after plugin and hook, for whoever looks at a stuck process."""
+    names = []
+
+    async def on_user_ready() -> None:
+        task = asyncio.current_task()
+        names.append(task.get_name() if task else "")
+
+    await caller_of(on_user_ready=on_user_ready).on_user_ready(LESSON)
+    assert names == ["fake.on_user_ready"]
+
+
+async def test_what_a_greeting_returns_does_not_matter() -> None:
+    """A tutor that returns its speech handle loses no lesson over it."""
+
+    async def on_user_ready() -> object:
+        return sys
+
+    await caller_of(on_user_ready=on_user_ready).on_user_ready(LESSON)
