@@ -1,0 +1,143 @@
+"""What a learner hears and says in a lesson, as times and texts; no audio, no network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+__all__ = ["LEARNER", "EndedBy", "Heard", "Hearing", "LessonHeard", "Spoke"]
+
+LEARNER = "learner"
+"""The learner's name as a speaker; every other speaker is a tutor."""
+
+EndedBy = Literal["learner", "tutor", "timeout"]
+"""Who ended the lesson: the learner after the last reply, the tutor by going, or the limit."""
+
+# Speech is one stretch of sound across the stops inside words, which are shorter than this.
+WORD_STOP = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One finished segment of the transcript, at seconds since the learner began to join."""
+
+    at: float
+    speaker: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spoke:
+    """One stretch of audible speech; times are seconds since the learner began to join."""
+
+    speaker: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class LessonHeard:
+    """A lesson from the learner's side: who said what, and who was audible when.
+
+    Attributes:
+        transcript: Segments in the order of their arrival, as the tutor published them.
+        spoke: Audible stretches of all speakers, by start.
+        ended_by: Who ended the lesson.
+    """
+
+    transcript: tuple[Heard, ...]
+    spoke: tuple[Spoke, ...]
+    ended_by: EndedBy
+
+    @property
+    def join_to_greeting(self) -> float | None:
+        """Seconds from beginning to join to the tutor's first sound; None without one."""
+        return min((spoke.start for spoke in self._by_tutors), default=None)
+
+    @property
+    def reply_latencies(self) -> tuple[float | None, ...]:
+        """Per line: seconds from its last sound to the tutor's first after it.
+
+        0.0 when the tutor began before the line was over, None when no reply came before
+        the learner spoke again.
+        """
+        lines = [spoke for spoke in self.spoke if spoke.speaker == LEARNER]
+        nexts = [*(line.start for line in lines[1:]), float("inf")]
+        return tuple(
+            self._latency(line.end, before) for line, before in zip(lines, nexts, strict=False)
+        )
+
+    @property
+    def longest_gap(self) -> float:
+        """Seconds of the longest silence between two sounds of tutors without the learner."""
+        return max(
+            (
+                max(0.0, later.start - earlier.end)
+                for earlier, later in pairwise(self.spoke)
+                if LEARNER not in (earlier.speaker, later.speaker)
+            ),
+            default=0.0,
+        )
+
+    @property
+    def _by_tutors(self) -> list[Spoke]:
+        return [spoke for spoke in self.spoke if spoke.speaker != LEARNER]
+
+    def _latency(self, after: float, before: float) -> float | None:
+        starts = (s.start for s in self._by_tutors if s.end > after and s.start < before)
+        first = min(starts, default=None)
+        return None if first is None else max(0.0, first - after)
+
+
+@dataclass(slots=True)
+class Hearing:
+    """The learner's ears: takes in sounds and texts, knows when it is its turn to speak.
+
+    Args:
+        on_heard: Takes each segment of the transcript as it is finished.
+        settle: Seconds of silence after which a tutor who spoke is taken to have finished.
+        patience: Seconds without any sign of life after which the learner waits no longer.
+    """
+
+    on_heard: Callable[[Heard], None]
+    settle: float
+    patience: float
+    transcript: list[Heard] = field(default_factory=list)
+    spoke: list[Spoke] = field(default_factory=list)
+
+    def sound(self, speaker: str, start: float, end: float) -> None:
+        """Take in that `speaker` was audible from `start` to `end`."""
+        index = self._latest(speaker)
+        if index is None or start - self.spoke[index].end > WORD_STOP:
+            self.spoke.append(Spoke(speaker, start, end))
+        else:
+            self.spoke[index] = Spoke(speaker, self.spoke[index].start, end)
+
+    def text(self, heard: Heard) -> None:
+        """Take in a finished segment of the transcript."""
+        self.transcript.append(heard)
+        self.on_heard(heard)
+
+    def still_to_wait(self, since: float, now: float, *, busy: bool, active: float) -> float:
+        """Give the seconds that the learner still waits if nothing else happens.
+
+        Args:
+            since: When the learner began to wait for a tutor to speak.
+            now: The present.
+            busy: Whether a tutor says of itself that it is not done.
+            active: When a tutor last changed its state, came or went.
+        """
+        sounds = [spoke.end for spoke in self.spoke if spoke.speaker != LEARNER]
+        latest = max(sounds, default=0.0)
+        if latest > since and not busy:
+            return latest + self.settle - now
+        return max(latest, active, since) + self.patience - now
+
+    def summary(self, ended_by: EndedBy) -> LessonHeard:
+        """Give the lesson as it was heard until now."""
+        spoke = sorted(self.spoke, key=lambda each: each.start)
+        return LessonHeard(tuple(self.transcript), tuple(spoke), ended_by)
+
+    def _latest(self, speaker: str) -> int | None:
+        indexes = reversed(range(len(self.spoke)))
+        return next((i for i in indexes if self.spoke[i].speaker == speaker), None)
