@@ -1,0 +1,308 @@
+"""The synthetic learner, in a real room with a tutor that answers every utterance."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from livekit import api, rtc
+
+from loqua_host.dev.hearing import LEARNER, Heard, LessonHeard
+from loqua_host.dev.learner import Line, Script, SyntheticLearner
+from loqua_host.dev.livekit import LiveKitServer
+
+pytestmark = pytest.mark.integration
+
+RATE = 24000
+TWO_LINES = Script((Line("hola", "es"), Line("adiós", "es", pause=0.1)))
+
+
+def tone(seconds: float, pitch: float) -> bytes:
+    """Give a sine as PCM, which to everybody here is speech."""
+    time = np.arange(int(RATE * seconds)) / RATE
+    return (8000 * np.sin(2 * np.pi * pitch * time)).astype("<i2").tobytes()
+
+
+async def speak(line: Line) -> bytes:
+    """Say any line as half a second of sound between two tenths of silence."""
+    del line
+    return bytes(4800) + tone(0.5, 440) + bytes(4800)
+
+
+def token(server: LiveKitServer, room: str, identity: str, *, agent: bool = False) -> str:
+    """Give a token for a room, as a learner's or an agent's."""
+    grants = api.VideoGrants(room_join=True, room=room, agent=agent, can_update_own_metadata=True)
+    made = api.AccessToken(server.api_key, server.api_secret).with_identity(identity)
+    return made.with_kind("agent" if agent else "standard").with_grants(grants).to_jwt()
+
+
+@dataclass
+class Tutor:
+    """A tutor that greets and answers each utterance with a tone and a text."""
+
+    room: rtc.Room
+    source: rtc.AudioSource
+    replies: list[str]
+    tracks: asyncio.Queue[tuple[rtc.Track, str]]
+    name: str = "conversation"
+    leave_after_replies: bool = False
+    learner: str = ""
+    met: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def teach(self) -> None:
+        """Greet the learner and answer until there is nothing left to say."""
+        track, self.learner = await self.tracks.get()
+        self.met.set()
+        stream = rtc.AudioStream.from_track(track=track, sample_rate=RATE, num_channels=1)
+        try:
+            for reply in self.replies:
+                await self._answer(reply)
+                await self._utterance(stream)
+            if not self.leave_after_replies:
+                await asyncio.Event().wait()
+        finally:
+            await stream.aclose()
+
+    async def _answer(self, text: str) -> None:
+        await self.room.local_participant.set_attributes(
+            {"lk.agent.state": "speaking", "lk.agent.name": self.name}
+        )
+        writer = await self.room.local_participant.stream_text(topic="lk.transcription")
+        await writer.write(text[:2])
+        pcm = tone(0.6, 300)
+        for at in range(0, len(pcm), 4800):
+            await self.source.capture_frame(rtc.AudioFrame(pcm[at : at + 4800], RATE, 1, 2400))
+        await self.source.wait_for_playout()
+        await writer.write(text[2:])
+        await writer.aclose(attributes={"lk.transcription_final": "true"})
+        await self.room.local_participant.set_attributes({"lk.agent.state": "listening"})
+
+    async def _utterance(self, stream: rtc.AudioStream) -> None:
+        """Wait for a sound and 0.3 s of silence; publish what was understood, as it grows."""
+        silent = -1.0
+        async for event in stream:
+            if np.abs(np.frombuffer(event.frame.data, np.int16)).max() > 1000:
+                silent = 0.0
+            elif silent >= 0:
+                silent += event.frame.duration
+            if silent > 0.3:
+                break
+        for text, final in (("under", "false"), ("understood", "true")):
+            writer = await self.room.local_participant.stream_text(
+                topic="lk.transcription",
+                attributes={"lk.transcription_final": final},
+                sender_identity=self.learner,
+            )
+            await writer.write(text)
+            await writer.aclose()
+
+
+@asynccontextmanager
+async def tutor(
+    server: LiveKitServer, room_name: str, *replies: str, leave_after_replies: bool = False
+) -> AsyncIterator[Tutor]:
+    """Have a tutor in the room for the length of a block."""
+    room = rtc.Room()
+    tracks: asyncio.Queue[tuple[rtc.Track, str]] = asyncio.Queue()
+    room.on("track_subscribed", lambda track, _, who: tracks.put_nowait((track, who.identity)))
+    await room.connect(server.url, token(server, room_name, f"agent-{uuid4().hex}", agent=True))
+    source = rtc.AudioSource(RATE, 1)
+    track = rtc.LocalAudioTrack.create_audio_track("tutor", source)
+    await room.local_participant.publish_track(
+        track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+    )
+    teaching = Tutor(room, source, list(replies), tracks, leave_after_replies=leave_after_replies)
+
+    async def teach_and_leave() -> None:
+        try:
+            await teaching.teach()
+        finally:
+            await room.disconnect()
+            await source.aclose()
+            teaching.gone.set()
+
+    task = asyncio.create_task(teach_and_leave())
+    try:
+        yield teaching
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def learner(
+    server: LiveKitServer,
+    room: str,
+    *,
+    script: Script = TWO_LINES,
+    patience: float = 5.0,
+    limit: float = 30.0,
+    on_heard: Callable[[Heard], None] = lambda _: None,
+) -> SyntheticLearner:
+    """Give a learner with quick manners."""
+    return SyntheticLearner(
+        server.url,
+        token(server, room, "ana"),
+        speak,
+        script,
+        on_heard=on_heard,
+        settle=0.4,
+        patience=patience,
+        limit=limit,
+    )
+
+
+@pytest.fixture
+def room() -> str:
+    """Give a room name of the test's own."""
+    return f"lesson-{uuid4().hex}"
+
+
+async def identities(server: LiveKitServer, room: str) -> list[str]:
+    """List who is in the room, by the server's own account."""
+    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as livekit:
+        answer = await livekit.room.list_participants(api.ListParticipantsRequest(room=room))
+    return [who.identity for who in answer.participants]
+
+
+def texts(heard: LessonHeard) -> list[tuple[str, str]]:
+    """Give the transcript without times."""
+    return [(each.speaker, each.text) for each in heard.transcript]
+
+
+async def test_a_lesson_goes_turn_by_turn(livekit_server: LiveKitServer, room: str) -> None:
+    """Greeting, two lines, two replies: heard in that order, with plausible times."""
+    async with tutor(livekit_server, room, "buenos días", "muy bien", "hasta luego"):
+        heard = await learner(livekit_server, room).attend()
+    assert texts(heard) == [
+        ("conversation", "buenos días"),
+        (LEARNER, "understood"),
+        ("conversation", "muy bien"),
+        (LEARNER, "understood"),
+        ("conversation", "hasta luego"),
+    ]
+    speakers = [spoke.speaker for spoke in heard.spoke]
+    assert speakers == ["conversation", LEARNER, "conversation", LEARNER, "conversation"]
+    assert heard.ended_by == "learner"
+
+
+async def test_latencies_are_those_of_the_sound_itself(
+    livekit_server: LiveKitServer, room: str
+) -> None:
+    """The tutor's 0.3 s of end-pointing and the sound's way are in it, its silences are not."""
+    async with tutor(livekit_server, room, "buenos días", "muy bien", "hasta luego"):
+        heard = await learner(livekit_server, room).attend()
+    assert heard.join_to_greeting is not None
+    assert 0.05 < heard.join_to_greeting < 3
+    assert all(latency and 0.3 < latency < 1.5 for latency in heard.reply_latencies)
+    lengths = [spoke.end - spoke.start for spoke in heard.spoke if spoke.speaker == LEARNER]
+    assert lengths == [pytest.approx(0.5, abs=0.05)] * 2
+
+
+async def test_each_segment_is_delivered_as_it_is_heard(
+    livekit_server: LiveKitServer, room: str
+) -> None:
+    """The callback gets the very segments of the transcript, during the lesson."""
+    arrived: list[Heard] = []
+    async with tutor(livekit_server, room, "buenos días", "muy bien", "hasta luego"):
+        heard = await learner(livekit_server, room, on_heard=arrived.append).attend()
+    assert tuple(arrived) == heard.transcript
+
+
+async def test_a_tutor_who_says_nothing_does_not_hold_the_learner_up(
+    livekit_server: LiveKitServer, room: str
+) -> None:
+    """Out of patience, the learner speaks its lines all the same, and then leaves."""
+    async with tutor(livekit_server, room):
+        heard = await learner(livekit_server, room, patience=0.5).attend()
+    assert (heard.join_to_greeting, heard.reply_latencies) == (None, (None, None))
+    assert heard.ended_by == "learner"
+
+
+async def test_the_learner_leaves_after_its_tutor(livekit_server: LiveKitServer, room: str) -> None:
+    """A tutor who goes and does not come back ends the lesson, whatever is unsaid."""
+    async with tutor(livekit_server, room, "buenos días", leave_after_replies=True):
+        heard = await learner(livekit_server, room, patience=1.0).attend()
+    assert (heard.ended_by, heard.reply_latencies) == ("tutor", (None,))
+
+
+async def test_the_lesson_goes_on_with_a_tutor_who_was_restored(
+    livekit_server: LiveKitServer, room: str
+) -> None:
+    """Within its patience, the learner waits for the next tutor and goes on with its script."""
+    attending = asyncio.create_task(learner(livekit_server, room).attend())
+    async with tutor(livekit_server, room, "buenos días", leave_after_replies=True) as first:
+        await first.gone.wait()
+    async with tutor(livekit_server, room, "seguimos", "hasta luego"):
+        heard = await attending
+    said = [text for speaker, text in texts(heard) if speaker == "conversation"]
+    assert said == ["buenos días", "seguimos", "hasta luego"]
+    assert heard.ended_by == "learner"
+
+
+async def test_a_closed_room_ends_the_lesson_at_once(
+    livekit_server: LiveKitServer, room: str
+) -> None:
+    """The learner does not wait out its patience in a room that is no more."""
+    async with (
+        tutor(livekit_server, room) as teaching,
+        api.LiveKitAPI(
+            livekit_server.url, livekit_server.api_key, livekit_server.api_secret
+        ) as livekit,
+    ):
+        attending = asyncio.create_task(learner(livekit_server, room, patience=60).attend())
+        await teaching.met.wait()
+        await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+        heard = await asyncio.wait_for(attending, 5)
+    assert heard.ended_by == "tutor"
+
+
+async def test_the_limit_ends_the_lesson(livekit_server: LiveKitServer, room: str) -> None:
+    """Whatever happens, the learner leaves when its time is over, and says so."""
+    heard = await learner(livekit_server, room, patience=60, limit=1.0).attend()
+    assert heard.ended_by == "timeout"
+
+
+@pytest.mark.parametrize("after", [0.0, 0.02, 1.0], ids=["joining", "connecting", "joined"])
+async def test_a_cancelled_learner_leaves_nothing_behind(
+    livekit_server: LiveKitServer, room: str, after: float
+) -> None:
+    """Cancelled at any time, it is out of the room and none of its tasks runs."""
+    tasks = asyncio.all_tasks()
+    async with tutor(livekit_server, room, "buenos días"):
+        attending = asyncio.create_task(learner(livekit_server, room).attend())
+        await asyncio.sleep(after)
+        attending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await attending
+        assert "ana" not in await identities(livekit_server, room)
+    assert asyncio.all_tasks() <= tasks
+
+
+async def test_a_refused_token_is_one_error_that_hides_it(
+    livekit_server: LiveKitServer, room: str
+) -> None:
+    """The caller gets LiveKit's own error, bare, without the token."""
+    forged = LiveKitServer(livekit_server.url, livekit_server.api_key, "x" * 40)
+    attending = learner(forged, room)
+    with pytest.raises(rtc.ConnectError) as caught:
+        await attending.attend()
+    assert attending.token not in str(caught.value) + repr(attending)
+
+
+async def test_a_failing_callback_fails_the_lesson(
+    livekit_server: LiveKitServer, room: str
+) -> None:
+    """What the callback raises reaches whoever started the lesson, and the room is left."""
+
+    def fail(heard: Heard) -> None:
+        raise ZeroDivisionError(heard.text)
+
+    async with tutor(livekit_server, room, "buenos días"):
+        with pytest.raises(ZeroDivisionError, match="buenos días"):
+            await learner(livekit_server, room, on_heard=fail).attend()
+        assert "ana" not in await identities(livekit_server, room)
