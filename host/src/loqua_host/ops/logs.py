@@ -1,0 +1,82 @@
+"""Logs of the host and its jobs: one line a happening, for people or for machines.
+
+For people, as the Loqua guide asks:
+`[TIMESTAMP] [LEVEL] [AGENT_ID] [SESSION_ID] [USER_ID] message`.
+"""
+
+import logging
+import re
+import sys
+from typing import Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+__all__ = ["configure_logs"]
+
+JWT = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
+"""What any JWT looks like; an accident in a library's message must not print one."""
+
+BOUND = ("agent_id", "session_id", "user_id")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = sys.stderr) -> None:
+    """Send all records, the jobs' too, to `stream` as text or JSON lines."""
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    render = structlog.processors.JSONRenderer() if form == "json" else _render_line
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _hide_tokens,
+                render,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("livekit", "livekit.agents", "httpx", "httpcore", "aiohttp.access", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _hide_tokens(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {
+        key: JWT.sub("[token]", value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+
+
+def _render_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    bound = [str(event.pop(key, None) or "-") for key in BOUND]
+    head = [str(event.pop("timestamp", "-")), str(event.pop("level", "info")).upper(), *bound]
+    said = str(event.pop("event", ""))
+    trace = event.pop("exception", None)
+    fields = "".join(f" {key}={_printable(value)}" for key, value in event.items())
+    line = " ".join(f"[{_one_line(part)}]" for part in head) + f" {_one_line(said)}{fields}"
+    return line if trace is None else f"{line}\n{trace}"
+
+
+def _printable(value: object) -> str:
+    text = _one_line(str(value))
+    return f'"{text}"' if " " in text else text
+
+
+def _one_line(text: str) -> str:
+    """Keep a participant's text from starting a log line of its own."""
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,71 @@
+"""The host process seals itself: secrets out of the environment, memory out of reach.
+
+A process's environment stays readable in /proc for as long as it lives, whatever it deletes
+later. So the host executes itself again with a clean one and hands itself what it had over
+an anonymous file (memfd_create(2)).
+"""
+
+import ctypes
+import json
+import multiprocessing
+import os
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
+
+from loqua_host.errors import LoquaError
+
+__all__ = ["seal", "start_forkserver"]
+
+SEALED = "LOQUA_SEALED_ENVIRONMENT"
+PR_SET_DUMPABLE = 4
+
+KEPT = frozenset(
+    {"HOME", "LANG", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TMPDIR", "TZ", "USER"}
+)
+KEPT_PREFIXES = ("LC_", "PYTHON", "XDG_", "COVERAGE_")
+
+
+def seal(arguments: Sequence[str]) -> Mapping[str, str]:
+    """Get the environment that the host was started with, from a process that no longer has it.
+
+    The first call replaces this process by itself, started again with `arguments`; the second
+    returns. From then on the process leaves no core and same-user processes cannot read it
+    (prctl(2), PR_SET_DUMPABLE).
+    """
+    if SEALED not in os.environ:
+        _start_again(arguments)
+    with os.fdopen(int(os.environ.pop(SEALED))) as file:
+        environ: dict[str, str] = json.load(file)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise LoquaError("this kernel does not let the host become non-dumpable (prctl)")
+    return environ
+
+
+def _start_again(arguments: Sequence[str]) -> None:
+    memory = os.memfd_create("loqua-environment", 0)
+    os.write(memory, json.dumps(dict(os.environ)).encode())
+    os.lseek(memory, 0, os.SEEK_SET)
+    clean = {name: value for name, value in os.environ.items() if _is_kept(name)}
+    clean[SEALED] = str(memory)
+    command = [sys.executable, "-m", "loqua_host", *arguments]
+    os.execve(sys.executable, command, clean)  # noqa: S606  # no shell is wanted
+
+
+def _is_kept(name: str) -> bool:
+    return name in KEPT or name.startswith(KEPT_PREFIXES)
+
+
+def start_forkserver(preload: Sequence[str]) -> None:
+    """Start the process that all jobs are forked from, while this one holds nothing yet.
+
+    Call it before LiveKit is imported: LiveKit's own preload call comes too late then, so its
+    modules are listed here, the one that freezes the heap last (livekit-agents 1.8.9,
+    worker.py).
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload(
+        [*preload, "livekit.agents.ipc._preload", "livekit.agents.ipc._preload_freeze"]
+    )
+    forkserver.ensure_running()
