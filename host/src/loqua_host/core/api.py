@@ -1,0 +1,262 @@
+"""The Loqua API as the host holds it: one object for all lessons."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import count
+from random import Random, SystemRandom
+from typing import Self
+
+import httpx
+
+from loqua_host.contract.learner import LearnerContext
+from loqua_host.contract.records import Mode, Progress, SessionRecord
+from loqua_host.core import retry
+from loqua_host.core.cache import ContextCache
+from loqua_host.core.caller import Caller, Loaded
+from loqua_host.core.calls import Calls
+from loqua_host.core.client import Bearer, Client
+from loqua_host.core.clock import Clock, SystemClock
+from loqua_host.core.credentials import Credentials
+from loqua_host.core.degradation import Listener, Modes, fallback
+from loqua_host.core.events import Events, Observer
+from loqua_host.core.flights import Flights, stop
+from loqua_host.core.secrets import SecretName, SecretsPort
+from loqua_host.core.settings import CoreSettings
+from loqua_host.core.user_tokens import UserBearer, UserTokens
+from loqua_host.core.wire import Status
+from loqua_host.errors import RefusedError, UnreachableError
+
+__all__ = ["LoquaApi"]
+
+Key = tuple[str, str]
+"""A learner's context is one user's, as one agent may see it."""
+
+
+class LoquaApi:
+    """Acts for learners towards the Loqua API, for all lessons of this process.
+
+    A method that calls the API raises RefusedError (or its TokenError) where the API says no,
+    UnreachableError where it gives no usable answer in time; `context` degrades instead.
+    """
+
+    def __init__(
+        self,
+        settings: CoreSettings,
+        client: Client,
+        credentials: Credentials,
+        tokens: UserTokens,
+        fetches: Flights[Key, LearnerContext],
+        *,
+        clock: Clock,
+        random: Random,
+        events: Events,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._credentials = credentials
+        self._tokens = tokens
+        self._fetches = fetches
+        self._clock = clock
+        self._random = random
+        self._cache: ContextCache[Key] = ContextCache(settings.cache, clock)
+        self._modes = Modes(self._without_api, events)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        settings: CoreSettings,
+        secrets: SecretsPort,
+        *,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        observer: Observer | None = None,
+    ) -> AsyncIterator[Self]:
+        """Give the API for the length of a block; at its end every token is forgotten.
+
+        Args:
+            settings: The section `api:` of config/host.yaml.
+            secrets: Where the agent's JWT and the shared secret are read.
+            clock: The machine's own unless given.
+            random: Jitter and idempotency keys; the system's own unless given.
+            transport: What carries requests; a pool of connections, with HTTP/2, unless given.
+            observer: Is shown every event, for metrics.
+
+        Raises:
+            ConfigError: A secret is missing.
+        """
+        for name in SecretName:
+            await secrets.read(name)
+        clock, random, events = clock or SystemClock(), random or SystemRandom(), Events(observer)
+        credentials = Credentials(secrets, clock, events, settings.agent_token_warn_before)
+        async with _http(settings, transport) as http, _watched(credentials):
+            calls = Calls(http, settings, clock, random, events)
+            client = Client(calls, random, honours_keys=settings.honours_idempotency_keys)
+            held = UserTokens(client, credentials, clock, random, events, settings.refresh_before)
+            async with held as tokens, Flights[Key, LearnerContext]() as fetches:
+                yield cls(
+                    settings,
+                    client,
+                    credentials,
+                    tokens,
+                    fetches,
+                    clock=clock,
+                    random=random,
+                    events=events,
+                )
+
+    async def lease(self, caller: Caller) -> None:
+        """Get the caller's user token, or share the one held, until `release`.
+
+        When it raises, nothing is held and nothing is to be released.
+        """
+        await self._tokens.lease(caller)
+        self._modes.begin(caller)
+
+    async def lease_patiently(self, caller: Caller) -> None:
+        """Lease however long the API stays unreachable, for a lesson that began in mock mode.
+
+        Listeners hear of the full mode when it succeeds. Cancel it when the lesson ends first.
+
+        Raises:
+            RefusedError: The API came back and said no.
+        """
+        before = self.mode(caller)
+        for attempt in count(1):
+            try:
+                await self._tokens.lease(caller)
+            except UnreachableError:
+                await self._clock.sleep(retry.pause(attempt, first=1, random=self._random))
+            else:
+                self._modes.begin(caller, before)
+                return
+
+    def release(self, caller: Caller) -> None:
+        """Give back one lease; with the last one the token is forgotten."""
+        self._tokens.release(caller)
+        if not self._tokens.leased(caller):
+            self._modes.end(caller)
+
+    async def context(self, caller: Caller) -> Loaded:
+        """Give the learner's context: fetched, shared, cached, or empty, with its mode.
+
+        Never raises UnreachableError.
+        """
+        key = _key(caller)
+        fresh = self._cache.fresh(key)
+        if fresh is not None:
+            return Loaded(fresh, self.mode(caller))
+        try:
+            context = await self._fetches.join(key, lambda: self._fetch(caller))
+        except UnreachableError:
+            return Loaded(self._cache.remnant(key) or LearnerContext(), self._modes.lost(caller))
+        self._modes.reached(caller)
+        return Loaded(context, Mode.FULL)
+
+    async def send_progress(
+        self, caller: Caller, *, session_id: str, status: Status, progress: Progress, key: str
+    ) -> None:
+        """Update the learner's progress. Repeats are harmless: progress is cumulative."""
+        with self._noticed(caller):
+            await self._client.progress(
+                caller, self._learner(caller), session_id, status, progress, key
+            )
+
+    async def create_session(self, caller: Caller, record: SessionRecord, *, key: str) -> None:
+        """Create the record of a lesson.
+
+        Raises:
+            UnreachableError: If its `sent` is true, ask `session_known` before calling again.
+        """
+        service = self._settings.access.sessions == "service"
+        bearer: Bearer = self._credentials if service else self._learner(caller)
+        with self._noticed(caller):
+            await self._client.session(caller, bearer, record, key)
+        self._cache.outdate(_key(caller))
+
+    async def session_known(self, caller: Caller, session_id: str) -> bool:
+        """Tell whether the learner's history, asked for just now, has that session."""
+        with self._noticed(caller):
+            context = await self._fetch(caller)
+        return any(past.session_id == session_id for past in context.session_history)
+
+    async def check_health(self, caller: Caller) -> frozenset[str]:
+        """Give the agent's permissions.
+
+        Raises:
+            RefusedError: One that `api.required_permissions` names is missing.
+        """
+        with self._noticed(caller):
+            permissions = await self._client.health(caller, self._learner(caller))
+        missing = sorted(self._settings.required_permissions - permissions)
+        if missing:
+            raise RefusedError(
+                "health",
+                f"the agent {caller.agent_id} lacks {', '.join(missing)}: have the Loqua admin "
+                "grant it, or take it out of api.required_permissions",
+            )
+        return permissions
+
+    def mode(self, caller: Caller) -> Mode:
+        """Give how much of the API stands behind the caller now."""
+        return self._modes.of(caller)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Have `listener(caller, mode)` called at every change; gives what ends that."""
+        return self._modes.subscribe(listener)
+
+    async def agent_token_seconds_left(self) -> float | None:
+        """Give the seconds until AGENT_JWT_TOKEN expires; None when it does not say."""
+        return await self._credentials.seconds_left()
+
+    async def _fetch(self, caller: Caller) -> LearnerContext:
+        try:
+            context = await self._client.context(caller, self._learner(caller))
+        except RefusedError:
+            self._cache.drop(_key(caller))
+            raise
+        self._cache.keep(_key(caller), context)
+        return context
+
+    def _learner(self, caller: Caller) -> UserBearer:
+        return UserBearer(self._tokens, caller)
+
+    @contextmanager
+    def _noticed(self, caller: Caller) -> Iterator[None]:
+        try:
+            yield
+        except UnreachableError:
+            self._modes.lost(caller)
+            raise
+        self._modes.reached(caller)
+
+    def _without_api(self, caller: Caller) -> Mode:
+        cached = self._cache.remnant(_key(caller)) is not None
+        return fallback(cached=cached, token=self._tokens.usable(caller))
+
+
+def _key(caller: Caller) -> Key:
+    return caller.user_id, caller.agent_id
+
+
+@asynccontextmanager
+async def _watched(credentials: Credentials) -> AsyncIterator[None]:
+    watcher = asyncio.create_task(credentials.watch())
+    try:
+        yield
+    finally:
+        await stop([watcher])
+
+
+def _http(settings: CoreSettings, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=str(settings.api_base_url),
+        http2=True,
+        transport=transport,
+        timeout=httpx.Timeout(None, connect=settings.connect_timeout),
+        limits=httpx.Limits(
+            max_connections=settings.pool_size, max_keepalive_connections=settings.pool_size
+        ),
+    )

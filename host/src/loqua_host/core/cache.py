@@ -1,0 +1,72 @@
+"""Learner contexts kept in memory: one fetch, three lives."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from loqua_host.contract.learner import LearnerContext
+from loqua_host.core.clock import Clock
+from loqua_host.core.settings import CacheLives
+
+__all__ = ["ContextCache"]
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(slots=True)
+class _Entry:
+    context: LearnerContext
+    fetched_at: float
+    outdated: bool = False
+
+
+class ContextCache(Generic[K]):
+    """Serves a context whole while it is fresh, and what is left of it while the API is down."""
+
+    def __init__(self, lives: CacheLives, clock: Clock) -> None:
+        self._lives = lives
+        self._clock = clock
+        self._entries: OrderedDict[K, _Entry] = OrderedDict()
+
+    def keep(self, key: K, context: LearnerContext) -> None:
+        """Keep what was just fetched, and make room for it."""
+        self._entries.pop(key, None)
+        self._entries[key] = _Entry(context, self._clock.monotonic())
+        while len(self._entries) > self._lives.learners:
+            self._entries.popitem(last=False)
+
+    def fresh(self, key: K) -> LearnerContext | None:
+        """Give the context if it need not be fetched again."""
+        entry = self._entries.get(key)
+        if entry is None or entry.outdated or self._age(entry) >= self._lives.context:
+            return None
+        return entry.context
+
+    def remnant(self, key: K) -> LearnerContext | None:
+        """Give what may still serve when no new context can be had.
+
+        History and progress age sooner than preferences; None when nothing is left.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        age = self._age(entry)
+        if age < self._lives.history:
+            return entry.context
+        if age < self._lives.preferences:
+            return LearnerContext(preferences=entry.context.preferences)
+        del self._entries[key]
+        return None
+
+    def outdate(self, key: K) -> None:
+        """Have the context fetched again before it is next used, as it has changed."""
+        if key in self._entries:
+            self._entries[key].outdated = True
+
+    def drop(self, key: K) -> None:
+        """Forget the context, as the API refuses it."""
+        self._entries.pop(key, None)
+
+    def _age(self, entry: _Entry) -> float:
+        return self._clock.monotonic() - entry.fetched_at

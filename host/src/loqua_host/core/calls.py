@@ -1,0 +1,207 @@
+"""One call to the API and all that protects it: deadline, retries, breaker, limits."""
+
+import asyncio
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+import httpx
+from pydantic import SecretStr
+
+from loqua_host.core import retry, wire
+from loqua_host.core.breaker import Breaker
+from loqua_host.core.clock import Clock
+from loqua_host.core.events import Events
+from loqua_host.core.limits import Limits
+from loqua_host.core.settings import CoreSettings
+from loqua_host.core.versions import ACCEPT, Versions
+from loqua_host.core.wire import Answer, Request
+from loqua_host.errors import ApiError, RefusedError, UnreachableError
+
+__all__ = ["Calls"]
+
+T = TypeVar("T")
+
+LONGEST_BODY = 1 << 20
+"""Bytes of an answer beyond which it is garbage."""
+
+
+@dataclass(slots=True)
+class _Journey:
+    """One call on its way: when it must be done, and what became of it so far.
+
+    Attributes:
+        sent: Whether the API may have taken the request.
+    """
+
+    deadline: float
+    attempt: int = 0
+    sent: bool = False
+
+
+class Calls:
+    """Sends requests so that whatever the API does ends in a value or a named error in time."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        settings: CoreSettings,
+        clock: Clock,
+        random: Random,
+        events: Events,
+    ) -> None:
+        self._http = http
+        self._settings = settings
+        self._clock = clock
+        self._random = random
+        self._events = events
+        self._limits = Limits(settings, clock)
+        self._versions = Versions(events)
+        self._breakers: dict[str, Breaker] = {}
+
+    async def send(self, request: Request[T], jwt: SecretStr) -> T:
+        """Give the value that the API answers with.
+
+        Raises:
+            RefusedError: The API said no.
+            UnreachableError: No usable answer before the deadline.
+        """
+        journey = _Journey(self._clock.monotonic() + self._settings.deadline)
+        try:
+            async with asyncio.timeout(self._settings.deadline):
+                return await self._repeatedly(request, jwt, journey)
+        except TimeoutError:
+            message = f"no usable answer within api.deadline ({self._settings.deadline:g} s)"
+            raise UnreachableError(request.endpoint, message, sent=journey.sent) from None
+
+    async def _repeatedly(self, request: Request[T], jwt: SecretStr, journey: _Journey) -> T:
+        while True:
+            journey.attempt += 1
+            try:
+                return await self._attempt(request, jwt, journey)
+            except UnreachableError as error:
+                if not retry.may_repeat(
+                    error,
+                    attempt=journey.attempt,
+                    retries=self._settings.retries,
+                    repeatable=request.repeatable,
+                ):
+                    error.sent = journey.sent
+                    raise
+            await self._clock.sleep(
+                retry.pause(journey.attempt, first=self._settings.backoff, random=self._random)
+            )
+
+    async def _attempt(self, request: Request[T], jwt: SecretStr, journey: _Journey) -> T:
+        with self._breaker(request.endpoint).attempt():
+            async with self._limits.slot(request.endpoint, journey.deadline):
+                before, journey.sent = journey.sent, True
+                try:
+                    return await self._timed(request, jwt, journey.attempt)
+                except UnreachableError as error:
+                    journey.sent = before or error.sent
+                    raise
+
+    async def _timed(self, request: Request[T], jwt: SecretStr, attempt: int) -> T:
+        begun = self._clock.monotonic()
+        status: int | None = None
+        failure: str | None = "cancelled"
+        try:
+            status, value = await self._exchange(request, jwt)
+            failure = None
+        except ApiError as error:
+            status, failure = error.status, type(error).__name__
+            raise
+        else:
+            return value
+        finally:
+            self._events.emit(
+                "api.called",
+                level="info" if failure is None else "warning",
+                endpoint=request.endpoint,
+                agent_id=request.caller.agent_id,
+                user_id=request.caller.user_id,
+                status=status,
+                failure=failure,
+                attempt=attempt,
+                seconds=round(self._clock.monotonic() - begun, 4),
+            )
+
+    async def _exchange(self, request: Request[T], jwt: SecretStr) -> tuple[int, T]:
+        status, answer = await self._round_trip(request, jwt)
+        wait = self._limits.heed(status, answer.headers)
+        if not 200 <= status < 300:  # noqa: PLR2004  (2xx)
+            raise _failure(request.endpoint, status, answer.body, wait)
+        try:
+            return status, request.read(answer)
+        except ValueError:
+            message = "answered what the guide does not describe"
+            raise UnreachableError(request.endpoint, message, status=status) from None
+
+    async def _round_trip(self, request: Request[T], jwt: SecretStr) -> tuple[int, Answer]:
+        version = self._versions.current
+        try:
+            async with (
+                asyncio.timeout(self._settings.attempt_timeout),
+                self._http.stream(
+                    request.method,
+                    f"/api/{version}/agent{request.path}",
+                    content=request.body,
+                    headers=self._headers(request, jwt),
+                ) as response,
+            ):
+                answer = Answer(response.headers, await _body(request.endpoint, response))
+        except TimeoutError:
+            message = f"no answer within api.attempt_timeout ({self._settings.attempt_timeout:g} s)"
+            raise UnreachableError(request.endpoint, message) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            message = f"cannot connect to api.api_base_url ({type(error).__name__})"
+            raise UnreachableError(request.endpoint, message, sent=False) from None
+        except httpx.HTTPError as error:
+            # Its text may quote the headers, and with them the JWT.
+            raise UnreachableError(request.endpoint, type(error).__name__) from None
+        self._versions.heed(version, answer.headers)
+        return response.status_code, answer
+
+    def _headers(self, request: Request[T], jwt: SecretStr) -> dict[str, str]:
+        headers = {
+            "Authorization": f"Bearer {jwt.get_secret_value()}",
+            "X-Agent-ID": request.caller.agent_id,
+            "Content-Type": "application/json",
+            ACCEPT: self._versions.accept,
+        }
+        return headers if request.key is None else {**headers, "Idempotency-Key": request.key}
+
+    def _breaker(self, endpoint: str) -> Breaker:
+        if endpoint not in self._breakers:
+            self._breakers[endpoint] = Breaker(
+                endpoint, self._settings.breaker, self._clock, self._events
+            )
+        return self._breakers[endpoint]
+
+
+async def _body(endpoint: str, response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > LONGEST_BODY:
+            raise UnreachableError(
+                endpoint, "answered more than 1 MiB", status=response.status_code
+            )
+    return bytes(body)
+
+
+def _failure(endpoint: str, status: int, body: bytes, wait: float | None) -> ApiError:
+    message = f"{status}: {wire.refusal(body)}"
+    if status >= 500:  # noqa: PLR2004  (5xx)
+        return UnreachableError(endpoint, message, status=status, retry_after=wait)
+    if status in _NOT_TAKEN:
+        return UnreachableError(endpoint, message, status=status, retry_after=wait, sent=False)
+    if status < 400:  # noqa: PLR2004  (1xx and 3xx)
+        message = f"{status}: sent elsewhere; check api.api_base_url"
+        return UnreachableError(endpoint, message, status=status, sent=False)
+    return RefusedError(endpoint, message, status=status)
+
+
+_NOT_TAKEN = frozenset({408, 425, 429})
+"""Statuses of a request that was not processed and may be sent again."""

@@ -1,0 +1,54 @@
+"""The agent's own secrets: its JWT, watched for expiry, and the secret shared with the API."""
+
+from pydantic import SecretStr
+
+from loqua_host.core.clock import Clock
+from loqua_host.core.events import Events, Level
+from loqua_host.core.secrets import Sealed, SecretName, SecretsPort
+from loqua_host.core.tokens import read_claims
+from loqua_host.errors import TokenError
+
+__all__ = ["Credentials"]
+
+WATCH_SECONDS = 3600
+
+
+class Credentials:
+    """Reads the agent's secrets anew at every use, so that a rotation needs no restart."""
+
+    def __init__(
+        self, secrets: SecretsPort, clock: Clock, events: Events, warn_before: float
+    ) -> None:
+        self._secrets = secrets
+        self._clock = clock
+        self._events = events
+        self._warn_before = warn_before
+
+    async def jwt(self) -> Sealed:
+        """Give the agent's JWT."""
+        return (await self._secrets.read(SecretName.AGENT_JWT_TOKEN)).current
+
+    async def replacement(self, refused: SecretStr) -> Sealed | None:
+        """Give another JWT than the one the API refused, if a rotation left one."""
+        secret = await self._secrets.read(SecretName.AGENT_JWT_TOKEN)
+        return next((value for value in secret.values() if value != refused), None)
+
+    async def shared_secrets(self) -> tuple[Sealed, ...]:
+        """Give the secrets that user tokens may be encrypted with, newest first."""
+        return (await self._secrets.read(SecretName.SHARED_SECRET)).values()
+
+    async def seconds_left(self) -> float | None:
+        """Give the seconds until the agent's JWT expires; None when it does not say."""
+        try:
+            return read_claims(await self.jwt()).exp - self._clock.now()
+        except TokenError:
+            return None
+
+    async def watch(self) -> None:
+        """Report the life left in the agent's JWT every hour, as a warning when it is short."""
+        while True:
+            left = await self.seconds_left()
+            if left is not None:
+                level: Level = "warning" if left < self._warn_before else "debug"
+                self._events.emit("agent_token.watched", level=level, seconds_left=round(left))
+            await self._clock.sleep(WATCH_SECONDS)

@@ -1,0 +1,75 @@
+"""How much of the API stands behind each lesson, and who is told when that changes."""
+
+from collections.abc import Callable
+
+from loqua_host.contract.records import Mode
+from loqua_host.core.caller import Caller
+from loqua_host.core.events import Events
+
+__all__ = ["Listener", "Modes", "fallback"]
+
+Listener = Callable[[Caller, Mode], None]
+"""Called in line at each change of mode; must be quick and not raise."""
+
+
+def fallback(*, cached: bool, token: bool) -> Mode:
+    """Give the best mode without the API: a known context, else a known learner, else none."""
+    if cached:
+        return Mode.CACHE
+    return Mode.BASIC if token else Mode.MOCK
+
+
+class Modes:
+    """The mode of every lesson that holds a lease."""
+
+    def __init__(self, without_api: Callable[[Caller], Mode], events: Events) -> None:
+        self._without_api = without_api
+        self._events = events
+        self._modes: dict[Caller, Mode] = {}
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Have a listener called at each change; gives the function that ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def of(self, caller: Caller) -> Mode:
+        """Give a caller's mode now."""
+        return self._modes.get(caller) or self._without_api(caller)
+
+    def begin(self, caller: Caller, before: Mode = Mode.FULL) -> None:
+        """Follow a caller who has just got a token; one followed already keeps its mode."""
+        if caller not in self._modes:
+            self._modes[caller] = before
+            self.reached(caller)
+
+    def end(self, caller: Caller) -> None:
+        """Follow a caller no longer."""
+        self._modes.pop(caller, None)
+
+    def reached(self, caller: Caller) -> None:
+        """Note that the API answered this caller."""
+        self._become(caller, Mode.FULL)
+
+    def lost(self, caller: Caller) -> Mode:
+        """Note that the API did not answer this caller; give the mode that is left."""
+        mode = self._without_api(caller)
+        self._become(caller, mode)
+        return mode
+
+    def _become(self, caller: Caller, mode: Mode) -> None:
+        before = self._modes.get(caller)
+        if before is None or before is mode:
+            return
+        self._modes[caller] = mode
+        self._events.emit(
+            "mode.changed",
+            level="info" if mode is Mode.FULL else "warning",
+            agent_id=caller.agent_id,
+            user_id=caller.user_id,
+            room=caller.room,
+            before=before,
+            mode=mode,
+        )
+        for listener in tuple(self._listeners):
+            listener(caller, mode)

@@ -1,0 +1,51 @@
+"""Single flight: callers who want the same thing at the same time share one fetch."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable, Iterable
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+__all__ = ["Flights", "stop"]
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and return when they have ended."""
+    ending = set(tasks)
+    for task in ending:
+        task.cancel()
+    if ending:
+        await asyncio.wait(ending)
+
+
+class Flights(Generic[K, V]):
+    """Fetches under way, by key. A fetch outlives the caller who began it, not the block."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[K, asyncio.Task[V]] = {}
+
+    async def join(self, key: K, fetch: Callable[[], Coroutine[Any, Any, V]]) -> V:
+        """Give the result of the fetch under way for that key, or of a new one."""
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(fetch())
+            task.add_done_callback(lambda done: self._landed(key, done))
+        return await asyncio.shield(task)
+
+    def _landed(self, key: K, task: asyncio.Task[V]) -> None:
+        del self._tasks[key]
+        if not task.cancelled():
+            task.exception()  # seen, even when every caller has gone
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await stop(self._tasks.values())

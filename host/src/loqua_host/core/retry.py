@@ -1,0 +1,23 @@
+"""When a call is made again, and after how long."""
+
+from random import Random
+
+from loqua_host.errors import UnreachableError
+
+__all__ = ["may_repeat", "pause"]
+
+LONGEST = 8.0
+"""Seconds that no pause exceeds."""
+
+
+def may_repeat(error: UnreachableError, *, attempt: int, retries: int, repeatable: bool) -> bool:
+    """Tell whether a failed attempt (from 1) may be followed by another.
+
+    What the API may have taken is repeated only when repeating it does no harm.
+    """
+    return error.retryable and attempt <= retries and (repeatable or not error.sent)
+
+
+def pause(attempt: int, *, first: float, random: Random) -> float:
+    """Give the seconds to wait after an attempt (from 1): exponential, with full jitter."""
+    return random.uniform(0, min(first * 2 ** (attempt - 1), LONGEST))

@@ -1,0 +1,47 @@
+"""The port through which the core reads secrets, old and new at once."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NoReturn, Protocol, SupportsIndex
+
+from pydantic import SecretStr
+
+__all__ = ["Sealed", "Secret", "SecretName", "SecretsPort"]
+
+
+class SecretName(StrEnum):
+    """The core's secrets, by the guide's names."""
+
+    AGENT_JWT_TOKEN = "AGENT_JWT_TOKEN"  # noqa: S105  (the name of a secret, not its value)
+    SHARED_SECRET = "SHARED_SECRET"  # noqa: S105  (likewise)
+
+
+class Sealed(SecretStr):
+    """A secret that prints as stars and refuses to be pickled or copied out of this process."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse, whatever the protocol."""
+        raise TypeError("a secret stays in this process: it cannot be pickled or copied")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret's value and, while it is being rotated, the one before."""
+
+    current: Sealed
+    previous: Sealed | None = None
+
+    def values(self) -> tuple[Sealed, ...]:
+        """Give the values to try, newest first."""
+        return (self.current,) if self.previous is None else (self.current, self.previous)
+
+
+class SecretsPort(Protocol):
+    """Whatever keeps secrets. It is asked at every use, so a provider caches what is slow."""
+
+    async def read(self, name: SecretName) -> Secret:
+        """Give the secret of that name as it is now.
+
+        Raises:
+            ConfigError: There is none; the message names where to put it.
+        """

@@ -1,0 +1,184 @@
+"""User tokens while lessons need them: exchanged once, shared, refreshed ahead, forgotten."""
+
+import asyncio
+from dataclasses import dataclass
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from pydantic import SecretStr
+
+from loqua_host.core import retry, tokens
+from loqua_host.core.caller import Caller
+from loqua_host.core.client import Client
+from loqua_host.core.clock import Clock
+from loqua_host.core.credentials import Credentials
+from loqua_host.core.events import Events
+from loqua_host.core.flights import Flights, stop
+from loqua_host.core.limits import http_date
+from loqua_host.core.secrets import Sealed
+from loqua_host.errors import LoquaError
+
+__all__ = ["UserBearer", "UserToken", "UserTokens", "refresh_at"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserToken:
+    """A user's JWT, with the moments (monotonic seconds) to renew it and to stop using it."""
+
+    jwt: Sealed
+    refresh_at: float
+    expires_at: float
+
+
+def refresh_at(now: float, lifetime: float, before: float) -> float:
+    """Give when to renew: `before` seconds ahead of expiry, at half-life of a shorter life."""
+    return now + max(lifetime - before, lifetime / 2)
+
+
+@dataclass(slots=True)
+class _Lease:
+    token: UserToken
+    references: int
+    keeper: asyncio.Task[None]
+
+
+class UserTokens:
+    """The tokens of all running lessons, in memory only.
+
+    However many callers want one token, one exchange is made for it.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        credentials: Credentials,
+        clock: Clock,
+        random: Random,
+        events: Events,
+        refresh_before: float,
+    ) -> None:
+        self._client = client
+        self._credentials = credentials
+        self._clock = clock
+        self._random = random
+        self._events = events
+        self._refresh_before = refresh_before
+        self._leases: dict[Caller, _Lease] = {}
+        self._exchanges: Flights[Caller, UserToken] = Flights()
+
+    async def lease(self, caller: Caller) -> None:
+        """Hold the caller's token until a `release` for each `lease`."""
+        token = await self.current(caller)
+        lease = self._leases.get(caller)
+        if lease is None:
+            keeper = asyncio.create_task(self._keep(caller))
+            lease = self._leases[caller] = _Lease(token, 0, keeper)
+        lease.references += 1
+
+    def release(self, caller: Caller) -> None:
+        """Give one lease back; with the last one the token is forgotten."""
+        lease = self._leases.get(caller)
+        if lease is None:
+            return
+        lease.references -= 1
+        if lease.references == 0:
+            lease.keeper.cancel()
+            del self._leases[caller]
+
+    def leased(self, caller: Caller) -> bool:
+        """Tell whether anyone holds a lease for the caller."""
+        return caller in self._leases
+
+    def usable(self, caller: Caller) -> bool:
+        """Tell whether an unexpired token is held."""
+        lease = self._leases.get(caller)
+        return lease is not None and self._clock.monotonic() < lease.token.expires_at
+
+    async def current(self, caller: Caller) -> UserToken:
+        """Give the token held if it is usable, else a new one."""
+        if self.usable(caller):
+            return self._leases[caller].token
+        return await self._renew(caller)
+
+    async def after_refusal(self, caller: Caller, refused: SecretStr) -> UserToken:
+        """Give another token than the refused one: the newer one held, else a new one."""
+        lease = self._leases.get(caller)
+        if lease is not None and lease.token.jwt != refused:
+            return lease.token
+        return await self._renew(caller)
+
+    async def _renew(self, caller: Caller) -> UserToken:
+        return await self._exchanges.join(caller, lambda: self._exchange(caller))
+
+    async def _exchange(self, caller: Caller) -> UserToken:
+        answer, date = await self._client.user_token(caller, self._credentials)
+        local_now = self._clock.now()
+        server_now = http_date(date or "") or local_now
+        jwt, lifetime = tokens.accept(
+            answer, caller, await self._credentials.shared_secrets(), server_now=server_now
+        )
+        now = self._clock.monotonic()
+        token = UserToken(jwt, refresh_at(now, lifetime, self._refresh_before), now + lifetime)
+        lease = self._leases.get(caller)
+        if lease is not None:
+            lease.token = token
+        self._events.emit(
+            "token.exchanged" if lease is None else "token.refreshed",
+            agent_id=caller.agent_id,
+            user_id=caller.user_id,
+            lifetime=round(lifetime),
+            skew=round(server_now - local_now),
+        )
+        return token
+
+    async def _keep(self, caller: Caller) -> None:
+        failures = 0
+        while True:
+            wait = self._leases[caller].token.refresh_at - self._clock.monotonic()
+            if wait > 0:
+                await self._clock.sleep(wait)
+                continue
+            try:
+                await self._renew(caller)
+                failures = 0
+            except LoquaError as error:
+                failures += 1
+                self._events.emit(
+                    "token.refresh_failed",
+                    level="warning",
+                    agent_id=caller.agent_id,
+                    user_id=caller.user_id,
+                    failure=type(error).__name__,
+                    failures=failures,
+                )
+                await self._clock.sleep(retry.pause(failures, first=1, random=self._random))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        async with self._exchanges:
+            await stop(lease.keeper for lease in self._leases.values())
+        self._leases.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class UserBearer:
+    """Calls in the name of a learner."""
+
+    tokens: UserTokens
+    caller: Caller
+
+    async def jwt(self) -> Sealed:
+        """Give the learner's JWT."""
+        return (await self.tokens.current(self.caller)).jwt
+
+    async def replacement(self, refused: SecretStr) -> Sealed | None:
+        """Give the learner's JWT of a new exchange."""
+        return (await self.tokens.after_refusal(self.caller, refused)).jwt

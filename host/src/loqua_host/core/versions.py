@@ -1,0 +1,50 @@
+"""Which version of the API is spoken, and what it says of the version's end."""
+
+import re
+from collections.abc import Mapping
+
+from loqua_host.core.events import Events
+
+__all__ = ["ACCEPT", "OFFERED", "Versions"]
+
+ACCEPT = "Accept-Version"
+"""The request header that names the versions this client speaks, best first."""
+
+OFFERED = "API-Supported-Versions"
+"""The answer header in which the API names the versions it offers."""
+
+
+class Versions:
+    """Starts with the oldest version spoken and moves to the best that both sides speak."""
+
+    def __init__(self, events: Events, spoken: tuple[str, ...] = ("v1",)) -> None:
+        self.current = spoken[-1]
+        self._spoken = spoken
+        self._events = events
+        self._warned: set[tuple[str, str]] = set()
+
+    @property
+    def accept(self) -> str:
+        """Give the value of the `Accept-Version` header."""
+        return ", ".join(self._spoken)
+
+    def heed(self, version: str, headers: Mapping[str, str]) -> None:
+        """Take in what an answer to a call of that version says about versions."""
+        offered = set(re.findall(r"v\d+", headers.get(OFFERED, "")))
+        if offered:
+            common = [spoken for spoken in self._spoken if spoken in offered]
+            self.current = common[0] if common else self._spoken[-1]
+        self._warn(version, headers.get("deprecation", ""), headers.get("sunset", ""))
+
+    def _warn(self, version: str, deprecation: str, sunset: str) -> None:
+        notice = (version, sunset)
+        if not (deprecation or sunset) or notice in self._warned:
+            return
+        self._warned.add(notice)
+        self._events.emit(
+            "api.deprecated",
+            level="warning",
+            version=version,
+            deprecation=deprecation or None,
+            sunset=sunset or None,
+        )

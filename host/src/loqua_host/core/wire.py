@@ -1,0 +1,275 @@
+"""The API's requests and answers: camelCase begins and ends here.
+
+What is sent is checked before it is sent; what is answered is checked before it is believed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_serializer,
+)
+from pydantic_core import ErrorDetails, from_json
+
+from loqua_host.contract.learner import LearnerContext
+from loqua_host.contract.records import Progress, SessionRecord
+from loqua_host.core.caller import Caller
+from loqua_host.errors import RefusedError
+
+__all__ = [
+    "Answer",
+    "Request",
+    "Status",
+    "UserTokenAnswer",
+    "context",
+    "health",
+    "progress",
+    "refusal",
+    "session",
+    "user_token",
+]
+
+Status = Literal["in_progress", "completed", "failed"]
+T = TypeVar("T")
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@:|+-]{0,127}$")]
+"""A user or agent id: safe in a path and in a header."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,256}$")]
+"""A room's name or a session's id."""
+
+_CHECKED = ConfigDict(
+    frozen=True, extra="forbid", hide_input_in_errors=True, revalidate_instances="always"
+)
+_BELIEVED = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: its headers (case does not matter) and its body."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """A call to make: what goes out, and how to read what comes back.
+
+    Attributes:
+        path: Below `/api/{version}/agent`.
+        read: Turns an answer into its value; a ValueError says that it is no such answer.
+        body: JSON; None for a GET.
+        key: The idempotency key; None for a GET.
+        repeatable: Whether it may be sent again when the first answer was lost.
+    """
+
+    endpoint: str
+    path: str
+    caller: Caller
+    read: Callable[[Answer], T]
+    body: bytes | None = None
+    key: str | None = None
+    repeatable: bool = True
+
+    @property
+    def method(self) -> Literal["GET", "POST"]:
+        """A request with a body is a POST."""
+        return "GET" if self.body is None else "POST"
+
+
+class _UserTokenBody(BaseModel):
+    model_config = _CHECKED
+    user_id: Identifier
+    room_name: Name
+    agent_id: Identifier
+
+
+class _LearnerBody(BaseModel):
+    model_config = _CHECKED
+    user_id: Identifier = Field(serialization_alias="userId")
+
+
+class _ScoredProgress(Progress):
+    @field_serializer("pronunciation_score")
+    def _whole(self, score: float | None) -> int | float | None:
+        return _number(score)
+
+
+class _ProgressData(BaseModel):
+    model_config = _CHECKED
+    status: Status
+    progress: _ScoredProgress
+
+
+class _ProgressBody(_LearnerBody):
+    session_id: Name = Field(serialization_alias="sessionId")
+    data: _ProgressData
+
+
+class _SessionBody(SessionRecord):
+    model_config = _CHECKED
+    user_id: Identifier = Field(serialization_alias="userId")
+    session_id: Name = Field(serialization_alias="sessionId")
+
+    @field_serializer("duration_minutes")
+    def _whole(self, minutes: float) -> int | float | None:
+        return _number(minutes)
+
+
+class UserTokenAnswer(BaseModel):
+    """The encrypted token, and for whom, where and how long it is good."""
+
+    model_config = _BELIEVED
+    encrypted_token: str = Field(repr=False)
+    user_id: str
+    room_name: str
+    issued_to: str
+    expires_in: float = Field(gt=0, allow_inf_nan=False)
+
+
+class _TakenAnswer(BaseModel):
+    model_config = _BELIEVED
+    success: Literal[True]
+
+
+class _HealthAnswer(BaseModel):
+    model_config = _BELIEVED
+    permissions: frozenset[str]
+
+
+class _ContextAnswer(LearnerContext):
+    model_config = _BELIEVED
+    user_id: str
+
+
+class _ErrorBody(BaseModel):
+    model_config = _BELIEVED
+    code: str = ""
+    message: str = ""
+    field: str = ""
+
+
+def user_token(caller: Caller, key: str) -> Request[tuple[UserTokenAnswer, str | None]]:
+    """Ask for the user's encrypted JWT; also gives the answer's Date header."""
+
+    def read(answer: Answer) -> tuple[UserTokenAnswer, str | None]:
+        return UserTokenAnswer.model_validate(_document(answer)), answer.headers.get("date")
+
+    fields = {"user_id": caller.user_id, "room_name": caller.room, "agent_id": caller.agent_id}
+    body = _body("user-token", _UserTokenBody, fields)
+    return Request("user-token", "/user-token", caller, read, body, key)
+
+
+def context(caller: Caller) -> Request[LearnerContext]:
+    """Ask for the learner's context."""
+
+    def read(answer: Answer) -> LearnerContext:
+        value = _forgiving(_document(answer))
+        if value.user_id != caller.user_id:
+            raise ValueError("user_id: is another user's")
+        return LearnerContext.model_construct(
+            preferences=value.preferences,
+            progress=value.progress,
+            session_history=value.session_history,
+        )
+
+    _body("context", _LearnerBody, {"user_id": caller.user_id})
+    path = f"/user/{quote(caller.user_id, safe='')}/context"
+    return Request("context", path, caller, read)
+
+
+def progress(
+    caller: Caller, session_id: str, status: Status, value: Progress, key: str
+) -> Request[None]:
+    """Tell the learner's progress: cumulative, so that repeating it changes nothing."""
+    data = {"status": status, "progress": value.model_dump()}
+    fields = {"user_id": caller.user_id, "session_id": session_id, "data": data}
+    body = _body("progress", _ProgressBody, fields)
+    return Request("progress", "/progress", caller, _read_taken, body, key)
+
+
+def session(caller: Caller, record: SessionRecord, key: str, *, repeatable: bool) -> Request[None]:
+    """Create the record of a lesson; repeatable where the API honours the key."""
+    fields = {"user_id": caller.user_id, **record.model_dump()}
+    body = _body("sessions", _SessionBody, fields)
+    return Request("sessions", "/sessions", caller, _read_taken, body, key, repeatable)
+
+
+def health(caller: Caller, key: str) -> Request[frozenset[str]]:
+    """Ask for the agent's permissions."""
+
+    def read(answer: Answer) -> frozenset[str]:
+        return _HealthAnswer.model_validate(_document(answer)).permissions
+
+    body = _body("health", _LearnerBody, {"user_id": caller.user_id})
+    return Request("health", "/health", caller, read, body, key)
+
+
+def refusal(body: bytes) -> str:
+    """Give what an error answer says, as one short printable line: code, field, message."""
+    try:
+        document = from_json(body)
+        error = _ErrorBody.model_validate(document["error"])
+    except (ValueError, TypeError, KeyError):
+        return "no reason given"
+    text = ": ".join(part for part in (error.code, error.field, error.message) if part)
+    return "".join(sign if sign.isprintable() else " " for sign in text)[:300]
+
+
+def _body(endpoint: str, model: type[BaseModel], fields: Mapping[str, Any]) -> bytes:
+    try:
+        checked = model.model_validate(fields)
+    except ValidationError as error:
+        raise RefusedError(endpoint, f"not sent: {_reasons(error.errors())}") from None
+    return checked.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+def _reasons(errors: Iterable[ErrorDetails]) -> str:
+    return "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in errors)
+
+
+def _document(answer: Answer) -> Any:
+    return from_json(answer.body, allow_inf_nan=False)
+
+
+def _read_taken(answer: Answer) -> None:
+    _TakenAnswer.model_validate(_document(answer))
+
+
+def _forgiving(document: Any) -> _ContextAnswer:
+    """Read a context; a field that makes no sense costs that field only."""
+    try:
+        return _ContextAnswer.model_validate(document)
+    except ValidationError as error:
+        wrong = {error["loc"][:2] for error in error.errors()}
+    if not isinstance(document, dict) or ("user_id",) in wrong:
+        raise ValueError("user_id: is missing")
+    return _ContextAnswer.model_validate(_without(document, wrong))
+
+
+def _without(document: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> dict[str, Any]:
+    return {
+        name: _part_without(section, {part for at, *rest in wrong if at == name for part in rest})
+        for name, section in document.items()
+        if (name,) not in wrong
+    }
+
+
+def _part_without(section: Any, wrong: set[int | str]) -> Any:
+    if isinstance(section, dict):
+        return {key: part for key, part in section.items() if key not in wrong}
+    if isinstance(section, list):
+        return [part for index, part in enumerate(section) if index not in wrong]
+    return section
+
+
+def _number(value: float | None) -> int | float | None:
+    return int(value) if value is not None and value.is_integer() else value
