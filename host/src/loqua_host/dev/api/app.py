@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from loqua_host.dev.api import console, endpoints
+from loqua_host.dev.api.body_limit import BodyLimit
 from loqua_host.dev.api.calls import DevApi
 from loqua_host.dev.api.errors import RefusedError, invalid_request, moment
 from loqua_host.dev.api.misbehaviour import FaultBoard, Misbehaviour
@@ -34,10 +35,11 @@ def create_app(
         chance: A number from 0 to 1, for faults that strike a share of requests.
     """
     api = DevApi(settings, Store(settings.learners), FaultBoard(settings.faults, chance))
-    app = FastAPI(title="Loqua dev API", docs_url=None, redoc_url=None, max_body_size=_LARGEST_BODY)
+    app = FastAPI(title="Loqua dev API", docs_url=None, redoc_url=None)
     app.state.api = api
     app.include_router(endpoints.router)
     app.include_router(console.router)
+    app.add_middleware(BodyLimit, largest=_LARGEST_BODY)
     app.add_middleware(Misbehaviour, board=api.board, clock=clock)
     app.exception_handler(RefusedError)(_on_refused)
     app.exception_handler(RequestValidationError)(_on_invalid)

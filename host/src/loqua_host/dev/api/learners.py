@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
-from types import MappingProxyType
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -32,6 +31,7 @@ class Learner(BaseModel):
     progress: Totals = Totals()
     session_history: tuple[SessionSummary, ...] = ()
     created_at: AwareDatetime = _FIRST_OF_JANUARY
+    updated_at: AwareDatetime = _FIRST_OF_JANUARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,57 +130,55 @@ def _past(session_id: str, day: int, minutes: int, *topics: str) -> SessionSumma
     )
 
 
-INVENTED: Mapping[str, Learner] = MappingProxyType(
-    {
-        "user_ana": Learner(
-            email="ana@example.com",
-            display_name="Ana",
-            preferences=Preferences(focus_areas=("pronunciation", "vocabulary")),
-            progress=Totals(
-                total_sessions=25,
-                total_conversation_time=750,
-                words_learned=150,
-                phrases_practiced=89,
-                pronunciation_score_avg=82,
-                grammar_points_covered=("present_tense", "articles"),
-                achievements_unlocked=("first_week", "vocabulary_master"),
-                last_session_date=datetime(2025, 1, 14, 15, 30, tzinfo=UTC),
-                current_streak=5,
-            ),
-            session_history=(
-                _past("sess_1736868600000_ana2", 14, 30, "greetings"),
-                _past("sess_1736782200000_ana1", 13, 25, "travel", "restaurant"),
-            ),
+INVENTED: Mapping[str, Learner] = {
+    "user_ana": Learner(
+        email="ana@example.com",
+        display_name="Ana",
+        preferences=Preferences(focus_areas=("pronunciation", "vocabulary")),
+        progress=Totals(
+            total_sessions=25,
+            total_conversation_time=750,
+            words_learned=150,
+            phrases_practiced=89,
+            pronunciation_score_avg=82,
+            grammar_points_covered=("present_tense", "articles"),
+            achievements_unlocked=("first_week", "vocabulary_master"),
+            last_session_date=datetime(2025, 1, 14, 15, 30, tzinfo=UTC),
+            current_streak=5,
         ),
-        "user_ben": Learner(
-            email="ben@example.com",
-            display_name="Ben",
-            preferences=Preferences(
-                language_learning="english",
-                native_language="german",
-                learning_pace="fast",
-                focus_areas=("pronunciation",),
-                session_length_preference=15,
-            ),
-            progress=Totals(
-                total_sessions=4,
-                total_conversation_time=60,
-                words_learned=31,
-                phrases_practiced=22,
-                pronunciation_score_avg=64,
-                achievements_unlocked=("first_conversation",),
-                last_session_date=datetime(2025, 1, 10, 15, 30, tzinfo=UTC),
-                current_streak=1,
-            ),
-            session_history=(_past("sess_1736523000000_ben1", 10, 15, "work"),),
+        session_history=(
+            _past("sess_1736868600000_ana2", 14, 30, "greetings"),
+            _past("sess_1736782200000_ana1", 13, 25, "travel", "restaurant"),
         ),
-        "user_chloe": Learner(
-            email="chloe@example.com",
-            display_name="Chloé",
-            preferences=Preferences(
-                native_language="french", learning_pace="slow", focus_areas=("grammar",)
-            ),
+    ),
+    "user_ben": Learner(
+        email="ben@example.com",
+        display_name="Ben",
+        preferences=Preferences(
+            language_learning="english",
+            native_language="german",
+            learning_pace="fast",
+            focus_areas=("pronunciation",),
+            session_length_preference=15,
         ),
-    }
-)
+        progress=Totals(
+            total_sessions=4,
+            total_conversation_time=60,
+            words_learned=31,
+            phrases_practiced=22,
+            pronunciation_score_avg=64,
+            achievements_unlocked=("first_conversation",),
+            last_session_date=datetime(2025, 1, 10, 15, 30, tzinfo=UTC),
+            current_streak=1,
+        ),
+        session_history=(_past("sess_1736523000000_ben1", 10, 15, "work"),),
+    ),
+    "user_chloe": Learner(
+        email="chloe@example.com",
+        display_name="Chloé",
+        preferences=Preferences(
+            native_language="french", learning_pace="slow", focus_areas=("grammar",)
+        ),
+    ),
+}
 """Learners of nobody's acquaintance: Ana has a long history, Ben a short one, Chloé none."""

@@ -8,7 +8,15 @@ which a lesson without scored speech does not have.
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+
+
+def _plain(number: float) -> int | float:
+    return int(number) if number % 1 == 0 else number
+
+
+Number = Annotated[float, PlainSerializer(_plain)]
+"""A number that is written as JavaScript writes it: 30, not 30.0."""
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
 """A user, agent or agent name: safe in a path, a header and a log line."""
@@ -18,8 +26,8 @@ RoomName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Texts = Annotated[tuple[Text, ...], Field(max_length=500, strict=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
-Score = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-Minutes = Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False)]
+Score = Annotated[Number, Field(ge=0, le=100, allow_inf_nan=False)]
+Minutes = Annotated[Number, Field(ge=0, le=1440, allow_inf_nan=False)]
 
 
 class Request(BaseModel):
@@ -135,10 +143,10 @@ class Totals(Answer):
     """A learner's progress over all sessions; times in minutes, the streak in days."""
 
     total_sessions: int = 0
-    total_conversation_time: float = 0
+    total_conversation_time: Number = 0
     words_learned: int = 0
     phrases_practiced: int = 0
-    pronunciation_score_avg: float = 0
+    pronunciation_score_avg: Number = 0
     grammar_points_covered: tuple[str, ...] = ()
     achievements_unlocked: tuple[str, ...] = ()
     last_session_date: datetime | None = None
@@ -150,7 +158,7 @@ class SessionSummary(Answer):
 
     session_id: str
     date: datetime
-    duration_minutes: float
+    duration_minutes: Number
     topics_covered: tuple[str, ...]
 
 

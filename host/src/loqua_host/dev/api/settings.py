@@ -47,7 +47,7 @@ class DevApiSettings(BaseModel):
     honour_idempotency: bool = False
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
-    learners: Mapping[Identifier, Learner] = Field(default_factory=lambda: INVENTED)
+    learners: Mapping[Identifier, Learner] = INVENTED
     faults: tuple[AnyFault, ...] = ()
 
     def mint_agent_jwt(self, agent_id: str, lifetime: timedelta = timedelta(days=30)) -> str:

@@ -40,7 +40,7 @@ class Store:
 
     def __init__(self, learners: Mapping[str, Learner]) -> None:
         self._studies = {
-            user_id: Study(learner, learner.created_at) for user_id, learner in learners.items()
+            user_id: Study(learner, learner.updated_at) for user_id, learner in learners.items()
         }
         self._arrivals: deque[Arrival] = deque(maxlen=_ARRIVALS_KEPT)
         self._answers: dict[tuple[str, ...], Any] = {}
@@ -65,7 +65,7 @@ class Store:
 
     def register(self, user_id: str, learner: Learner) -> None:
         """Registers a learner, or puts it back to this history."""
-        self._studies[user_id] = Study(learner, learner.created_at)
+        self._studies[user_id] = Study(learner, learner.updated_at)
 
     def forget(self, user_id: str) -> None:
         """Forgets a learner, if there is one."""
