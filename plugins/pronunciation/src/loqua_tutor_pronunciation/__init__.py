@@ -1,1 +1,76 @@
-"""The pronunciation tutor."""
+"""The pronunciation tutor: sentences to repeat, and which of their words were recognised."""
+
+from typing import cast
+
+from livekit.agents import Agent
+from pydantic import BaseModel, ConfigDict, Field
+
+from loqua_host import Lesson, LessonReport, Progress, Tutor, hookimpl
+
+from .exercises import plan
+from .practice import Notes, greeting, progress, report
+from .tutor import PronunciationTutor
+
+__all__ = ["PronunciationSettings"]
+
+
+class PronunciationSettings(BaseModel):
+    """What `settings:` of this tutor may hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exercises: int = Field(default=4, ge=1, le=20, description="sentences in a lesson")
+
+
+@hookimpl
+def register_tutor() -> Tutor:
+    """Declare a specialist that enters a room when it is called."""
+    return Tutor(
+        name="pronunciation", agent_name="pronunciation-specialist", settings=PronunciationSettings
+    )
+
+
+@hookimpl
+async def create_agent(lesson: Lesson) -> Agent:
+    """Plan the exercises, or go on with those that an earlier process began."""
+    noted = lesson.state.get("notes") or {"lessons_before": _lessons_before(lesson)}
+    notes = Notes.model_validate(noted)
+    count = cast("PronunciationSettings", lesson.settings).exercises
+    exercises = plan(lesson.language, count=count, lessons_before=notes.lessons_before)
+    return PronunciationTutor(lesson, exercises, notes)
+
+
+@hookimpl
+async def on_user_ready(lesson: Lesson) -> None:
+    """Greet, and give the first sentence."""
+    tutor = _tutor(lesson)
+    lesson.session.say(greeting(tutor.notes, tutor.plan))
+
+
+@hookimpl
+async def on_progress_tick(lesson: Lesson) -> Progress:
+    """Count the tries so far."""
+    return progress(_tutor(lesson).notes)
+
+
+@hookimpl
+async def on_session_end(lesson: Lesson) -> LessonReport | None:
+    """Report exercises, score and words."""
+    if lesson.agent is None:
+        return None
+    tutor = _tutor(lesson)
+    return report(tutor.notes, tutor.plan, _native_language(lesson))
+
+
+def _tutor(lesson: Lesson) -> PronunciationTutor:
+    return cast("PronunciationTutor", lesson.agent)
+
+
+def _lessons_before(lesson: Lesson) -> int:
+    return sum("pronunciation" in past.topics_covered for past in lesson.context.session_history)
+
+
+def _native_language(lesson: Lesson) -> str:
+    """The ISO 639-1 code of what the API calls `english` or `en`."""
+    name = (lesson.context.preferences.native_language or "").casefold()
+    return {"english": "en", "spanish": "es", "french": "fr", "german": "de"}.get(name, name)

@@ -1,0 +1,66 @@
+"""Exercises: what there is to repeat and what the tutor says, as data in `languages/*.toml`."""
+
+import tomllib
+from importlib.resources import files
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Exercise", "Lines", "Plan", "plan"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class Exercise(BaseModel):
+    """A sentence to repeat, and the word in it that the learner is to take along."""
+
+    model_config = _FROZEN
+
+    text: str
+    word: str
+    translations: dict[str, str] = Field(description="of the word, by ISO 639-1 code")
+
+    def translation(self, native: str) -> str:
+        """The word in the learner's language, or in the first one that there is."""
+        return self.translations.get(native) or next(iter(self.translations.values()))
+
+
+class Lines(BaseModel):
+    """What the tutor says, in the language taught."""
+
+    model_config = _FROZEN
+
+    opening: str
+    welcome_back: str
+    repeat: str
+    right: str
+    again: str
+    go_on: str
+    closing: str
+
+
+class Plan(BaseModel):
+    """The exercises of one lesson, in order."""
+
+    model_config = _FROZEN
+
+    language: str
+    lines: Lines
+    exercises: tuple[Exercise, ...] = Field(min_length=1)
+
+
+def plan(language: str, *, count: int, lessons_before: int) -> Plan:
+    """Plan a lesson of `count` exercises, or of all where there are fewer.
+
+    Later lessons begin where earlier ones ended, and start over at the end.
+
+    Raises:
+        LookupError: If there are no exercises for that language.
+    """
+    folder = files(__package__).joinpath("languages")
+    file = folder.joinpath(f"{language}.toml")
+    if not file.is_file():
+        raise LookupError(f"no exercises for language {language!r}: add languages/{language}.toml")
+    whole = Plan.model_validate(tomllib.loads(file.read_text("utf-8")))
+    first = lessons_before * count % len(whole.exercises)
+    turned = whole.exercises[first:] + whole.exercises[:first]
+    return whole.model_copy(update={"exercises": turned[:count]})
