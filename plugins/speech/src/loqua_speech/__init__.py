@@ -1,1 +1,1 @@
-"""Offline speech as one local server with OpenAI-compatible endpoints."""
+"""Offline speech for tutors: one local server, spoken to as OpenAI's audio API is."""

@@ -1,0 +1,65 @@
+"""Everything this package refuses, in words for whoever has to mend it.
+
+SpeechError
+├── WeightsError            the recognition model is missing or not the one it claims to be
+└── RequestError            a request that is answered with an error
+    ├── UnreadableAudioError    400
+    ├── UnknownLanguageError    400
+    ├── UnknownVoiceError       400
+    ├── UnknownModelError       404
+    └── BusyError               503, may be sent again
+"""
+
+from typing import ClassVar
+
+
+class SpeechError(Exception):
+    """Anything that goes wrong here and has a name."""
+
+
+class WeightsError(SpeechError):
+    """The recognition model cannot be loaded, or must not be."""
+
+
+class RequestError(SpeechError):
+    """A request that is answered with an error, in OpenAI's shape."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str]
+    param: ClassVar[str | None] = None
+
+
+class UnreadableAudioError(RequestError):
+    """The upload holds no audio that can be decoded, or more than is accepted."""
+
+    code = "invalid_audio"
+    param = "file"
+
+
+class UnknownLanguageError(RequestError):
+    """The recognition model does not know the language."""
+
+    code = "unknown_language"
+    param = "language"
+
+
+class UnknownVoiceError(RequestError):
+    """No voice speaks the language."""
+
+    code = "unknown_voice"
+    param = "voice"
+
+
+class UnknownModelError(RequestError):
+    """The endpoint does not serve the model."""
+
+    status = 404
+    code = "model_not_found"
+    param = "model"
+
+
+class BusyError(RequestError):
+    """As many utterances wait for recognition as may wait."""
+
+    status = 503
+    code = "overloaded"

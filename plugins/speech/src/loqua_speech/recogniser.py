@@ -1,0 +1,139 @@
+"""The one worker that hears for all lessons, and the queue before it."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from loqua_speech.audio import HEARING_RATE, Samples
+from loqua_speech.errors import BusyError
+from loqua_speech.recognition import PIECE_SECONDS, Passage, Whisper
+
+_HOP = HEARING_RATE // 10
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One passage and where in the audio it lies, in seconds."""
+
+    start: float
+    end: float
+    passage: Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said in one upload.
+
+    Attributes:
+        language: ISO 639-1 code, given or detected in the first passage.
+        seconds: Length of the audio.
+        heard: The passages in which somebody speaks.
+    """
+
+    language: str
+    seconds: float
+    heard: tuple[Heard, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole text; empty where nobody speaks."""
+        return " ".join(one.passage.text for one in self.heard)
+
+
+class Recogniser:
+    """Hears one piece of audio at a time, first come, first served.
+
+    A long turn queues anew for each of its pieces, so that it delays others by one piece at most.
+    Cancelling `transcribe` takes it out of the queue.
+    """
+
+    def __init__(self, whisper: Whisper, *, backlog: int = 12) -> None:
+        """Take the model over.
+
+        Args:
+            whisper: The loaded model; nothing else may call it from now on.
+            backlog: How many turns may be in the queue, the one being heard included.
+        """
+        self._whisper = whisper
+        self._backlog = backlog
+        self._turns = 0
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="whisper")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def model(self) -> str:
+        """The model's name on the wire."""
+        return self._whisper.name
+
+    @property
+    def turns(self) -> int:
+        """How many turns are being heard or wait to be."""
+        return self._turns
+
+    async def transcribe(
+        self, audio: Samples, *, language: str | None = None, prompt: str = ""
+    ) -> Transcript:
+        """What is said in the audio, mono at `HEARING_RATE`.
+
+        Args:
+            audio: A learner's turn.
+            language: A language tag such as "es" or "es-MX"; None to detect it.
+            prompt: Words to expect, in the audio's language.
+
+        Raises:
+            UnknownLanguageError: The model does not know the language.
+            BusyError: The queue is full.
+        """
+        language = self._whisper.language(language) if language else None
+        if self._turns >= self._backlog:
+            raise BusyError(
+                f"{self._turns} turns wait for recognition: send this again in a moment"
+            )
+        self._turns += 1
+        try:
+            return await self._transcript(audio, language, prompt)
+        finally:
+            self._turns -= 1
+
+    async def _transcript(self, audio: Samples, language: str | None, prompt: str) -> Transcript:
+        loop = asyncio.get_running_loop()
+        heard = []
+        for start, end in pieces(audio):
+            passage = await loop.run_in_executor(
+                self._worker, self._whisper.hear, audio[start:end], language, prompt
+            )
+            if passage.text:
+                language = language or passage.language
+                heard.append(Heard(start / HEARING_RATE, end / HEARING_RATE, passage))
+        return Transcript(language or "", len(audio) / HEARING_RATE, tuple(heard))
+
+
+def pieces(audio: Samples) -> Iterator[tuple[int, int]]:
+    """Bounds of the audio's pieces, each short enough for the model, cut where it is quietest."""
+    start = 0
+    longest = PIECE_SECONDS * HEARING_RATE
+    while len(audio) - start > longest:
+        cut = _quietest(audio, start + longest // 2, start + longest)
+        yield start, cut
+        start = cut
+    yield start, len(audio)
+
+
+def _quietest(audio: Samples, start: int, end: int) -> int:
+    loudness = np.square(audio[start:end]).reshape(-1, _HOP).mean(axis=1)
+    return start + int(loudness.argmin()) * _HOP + _HOP // 2
