@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from loqua_host.errors import Problem
 from .host import Environment
 from .problems import Place
 from .secrets import HOST_SECRETS
+from .sources import dotenv_file, read_dotenv
 from .tutors import TutorSettings
 
 __all__ = ["address_problems", "environ_problems", "grant_problems", "tutor_problems"]
@@ -33,29 +34,29 @@ def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Probl
         if environ.get(variable):
             what = "would rename every tutor of this host"
             yield Problem(variable, what, "unset it; agent_name in config/tutors names a tutor")
-    dotenv = config.absolute().parent / ".env"
+    dotenv = dotenv_file(config)
     if name != Environment.DEVELOPMENT and dotenv.exists():
-        yield Problem(
-            str(config.parent / ".env"),
-            "is for development only",
-            "remove the file and set its variables in the environment",
-        )
+        mend = "remove the file and set its variables in the environment"
+        yield Problem(str(dotenv), "is for development only", mend)
+    elif read_dotenv(dotenv) is None:
+        yield Problem(str(dotenv), "cannot be read as UTF-8 text", "mend or remove the file")
 
 
 def tutor_problems(
-    tutors: Sequence[TutorSettings], installed: Sequence[str], where: Callable[[str, str], str]
+    tutors: Sequence[TutorSettings], where: Callable[[str, str], str]
 ) -> Iterator[Problem]:
     """Find what keeps the enabled tutors from running, alone or together.
 
     Args:
         tutors: All tutors of config/tutors.
-        installed: The entry-point name of each installed plugin.
         where: Names the file of a tutor's key, from the tutor's name and the key.
     """
     enabled = [tutor for tutor in tutors if tutor.enabled]
     for tutor in enabled:
         yield from _dispatch_problems(tutor, where)
-        yield from _plugin_problems(tutor, Counter(installed), where)
+        if tutor.plugin and tutor.agent:
+            mend = "write plugin or agent, not both"
+            yield Problem(where(tutor.name, "plugin"), "names a plugin beside an agent", mend)
     automatic = [tutor.name for tutor in enabled if tutor.worker_type == "automatic"]
     if len(automatic) > 1:
         yield Problem(
@@ -92,21 +93,6 @@ def _dispatch_problems(tutor: TutorSettings, where: Callable[[str, str], str]) -
     if tutor.worker_type == "explicit" and not tutor.agent_name:
         mend = f"write agent_name, such as {tutor.name}-specialist, or worker_type: automatic"
         yield Problem(spot, "an explicit tutor needs a name to be called by", mend)
-
-
-def _plugin_problems(
-    tutor: TutorSettings, installed: Counter[str], where: Callable[[str, str], str]
-) -> Iterator[Problem]:
-    spot = where(tutor.name, "plugin")
-    if tutor.plugin and tutor.agent:
-        yield Problem(spot, "names a plugin beside an agent", "write plugin or agent, not both")
-    elif not tutor.agent and tutor.source not in installed:
-        known = ", ".join(sorted(installed)) or "none"
-        mend = f"install its distribution, or write one of those installed: {known}"
-        yield Problem(spot, f"the plugin {tutor.source!r} is not installed", mend)
-    elif installed[tutor.source] > 1:
-        what = f"{installed[tutor.source]} distributions offer a plugin {tutor.source!r}"
-        yield Problem(spot, what, "uninstall all but one")
 
 
 def _twice(

@@ -130,8 +130,7 @@ class HostSettings(HostFile):
 
     def engines_for(self, tutor: TutorSettings) -> Engines:
         """Give the tutor's engines: its own where it names one, else the host's."""
-        own = {name: getattr(tutor.engines, name) for name in tutor.engines.model_fields_set}
-        return self.engines.model_copy(update=own)
+        return tutor.engines_over(self.engines)
 
     def agent_id_for(self, tutor: TutorSettings) -> str:
         """Give the identity that the tutor's API calls carry."""

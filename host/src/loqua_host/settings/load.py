@@ -1,24 +1,25 @@
 """From config/ and the environment to `HostSettings`, or to all that is wrong with them."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.errors import ConfigError, Problem
 
 from .checks import address_problems, environ_problems, grant_problems, tutor_problems
 from .host import Environment, HostFile, HostSettings
-from .problems import Place, model_problems
+from .problems import Place, model_problems, printable
 from .sources import Sources, choose_environment, read_sources
 from .tutors import TutorFile, TutorSettings, engine_secrets
 from .yaml import read_yaml
 
-__all__ = ["Draft", "draft", "load", "tutor_key"]
+__all__ = ["Draft", "draft", "load", "tutor_file", "tutor_key"]
+
+_TUTOR_FILE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.yaml")
 
 Written = dict[str, JsonValue]
 """What a file says, before it is checked."""
@@ -72,9 +73,14 @@ def draft(config: Path, environ: Mapping[str, str]) -> Draft:
     return Draft(settings, tutors, tuple(problems))
 
 
+def tutor_file(config: Path, tutor: str) -> Path:
+    """Give the file of a tutor."""
+    return config / "tutors" / f"{tutor}.yaml"
+
+
 def tutor_key(config: Path, tutor: str, key: str) -> str:
     """Name the file and key of a tutor's setting, as problems show it."""
-    return f"{config / 'tutors' / tutor}.yaml: {key}"
+    return f"{tutor_file(config, tutor)}: {key}"
 
 
 def _validate_host(sources: Sources) -> tuple[HostFile | None, list[Problem]]:
@@ -91,8 +97,9 @@ def _read_tutors(config: Path) -> tuple[dict[str, Written], list[Problem]]:
     problems = []
     for file in sorted((config / "tutors").glob("*.y*ml")):
         data, faults = read_yaml(file)
-        if file.suffix != ".yaml":
-            faults = [Problem(str(file), "is not read", f"rename it to {file.stem}.yaml")]
+        if not _TUTOR_FILE.fullmatch(file.name):
+            mend = "rename it to lower-case words joined by hyphens, such as my-tutor.yaml"
+            faults = [Problem(printable(str(file)), "is no file of a tutor", mend)]
         problems += faults
         if not faults:
             written[file.stem] = data
@@ -111,13 +118,12 @@ def _validate_tutors(
                 given["plugin"] = given["plugin"] or name
             tutors.append(TutorSettings(name=name, **given))
         except ValidationError as error:
-            problems += model_problems(error, TutorSettings, _where_in(config, name))
+            problems += model_problems(error, TutorFile, _where_in(config, name))
     return tuple(tutors), problems
 
 
 def _dispatch_problems(config: Path, tutors: Sequence[TutorSettings]) -> Iterator[Problem]:
-    installed = [point.name for point in entry_points(group=PROJECT)]
-    yield from tutor_problems(tutors, installed, partial(tutor_key, config))
+    yield from tutor_problems(tutors, partial(tutor_key, config))
     for tutor in tutors:
         yield from grant_problems(tutor.secret_names, tutor_key(config, tutor.name, "secrets"))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,14 @@ from loqua_host.errors import Problem
 from .host import Environment
 from .yaml import read_yaml
 
-__all__ = ["Sources", "choose_environment", "read_environ", "read_sources"]
+__all__ = [
+    "Sources",
+    "choose_environment",
+    "dotenv_file",
+    "read_dotenv",
+    "read_environ",
+    "read_sources",
+]
 
 ADDRESSES: Final = {
     ("agent_id",): "AGENT_ID",
@@ -81,8 +89,22 @@ def read_environ(config: Path, environ: Mapping[str, str]) -> dict[str, str]:
     given = {name: value for name, value in environ.items() if value}
     if choose_environment(environ) is not Environment.DEVELOPMENT:
         return given
-    written = dotenv_values(config.absolute().parent / ".env", interpolate=False)
-    return {name: value for name, value in written.items() if value} | given
+    return (read_dotenv(dotenv_file(config)) or {}) | given
+
+
+def dotenv_file(config: Path) -> Path:
+    """Give where `.env` is in development: beside config/, not in it."""
+    return config.absolute().parent / ".env"
+
+
+def read_dotenv(file: Path) -> dict[str, str] | None:
+    """Give the variables that the file sets, none when it is not there, None if unreadable."""
+    try:
+        text = file.read_text("utf-8") if file.exists() else ""
+    except (OSError, UnicodeDecodeError):
+        return None
+    written = dotenv_values(stream=StringIO(text), interpolate=False)
+    return {name: value for name, value in written.items() if value}
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, JsonValue]:

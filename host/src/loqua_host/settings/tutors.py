@@ -59,7 +59,7 @@ class TutorFile(Section):
 class TutorSettings(TutorFile):
     """One tutor of the host, enabled or not; it has a plugin or an agent."""
 
-    name: Name = Field(description="the file's name without .yaml")
+    name: str = Field(description="the file's name without .yaml")
 
     @property
     def source(self) -> str:
@@ -70,6 +70,11 @@ class TutorSettings(TutorFile):
     def secret_names(self) -> frozenset[str]:
         """The secrets of its own and of its own engines."""
         return frozenset(self.secrets) | engine_secrets(self.engines)
+
+    def engines_over(self, shared: Engines) -> Engines:
+        """Give its engines: its own where its file names one, else the shared ones."""
+        own = {name: getattr(self.engines, name) for name in self.engines.model_fields_set}
+        return shared.model_copy(update=own)
 
 
 def engine_secrets(engines: Engines) -> frozenset[str]:

@@ -1,0 +1,121 @@
+"""The child that imports one tutor and says what it found.
+
+Run as `python -m loqua_host.registry.inspect <fd>`, with a `Question` on standard input;
+writes an `Answer` to the file descriptor, as plugins may print what they like.
+"""
+
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from pydantic import ValidationError
+
+from loqua_host.contract.engines import Engine
+from loqua_host.errors import Problem
+from loqua_host.registry.inspection import Answer, Question, TutorDeclaration
+from loqua_host.registry.loader import BrokenTutorError, LoadedTutor, import_string, load
+from loqua_host.settings.problems import model_problems
+
+__all__ = ["Examination", "main"]
+
+_MEND = "mend the plugin, or write enabled: false"
+
+
+class Examination:
+    """Looks at one tutor and its engines; what they raise is an answer too."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._looking_at = question.file
+        self._problems: list[Problem] = []
+
+    def examine(self) -> Answer:
+        """Import everything the question names, and find what is wrong with it."""
+        for spot, engine in self._question.engines.items():
+            self._looking_at = spot
+            self._problems += _engine_problems(spot, engine)
+        self._looking_at = self._question.file
+        return self._answer(self._declaration())
+
+    def crashed(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> Answer:
+        """Answer with what the foreign code raised, and where."""
+        frames = traceback.extract_tb(trace)
+        place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        what = f"its import raised {kind.__name__}: {error}{place}"
+        self._problems.append(Problem(self._looking_at, what, _MEND))
+        return self._answer(None)
+
+    def _declaration(self) -> TutorDeclaration | None:
+        try:
+            loaded = load(plugin=self._question.plugin, agent=self._question.agent)
+        except BrokenTutorError as error:
+            file = self._question.file
+            self._problems += [Problem(file, fault, _MEND) for fault in error.faults]
+            return None
+        self._problems += _settings_problems(self._question, loaded)
+        tutor = loaded.tutor
+        return TutorDeclaration(
+            name=tutor.name,
+            agent_name=tutor.agent_name,
+            secrets=tutor.secrets,
+            video=tutor.video,
+        )
+
+    def _answer(self, declaration: TutorDeclaration | None) -> Answer:
+        return Answer(tutor=declaration, problems=tuple(self._problems))
+
+
+def _settings_problems(question: Question, loaded: LoadedTutor) -> list[Problem]:
+    try:
+        loaded.read_settings(question.settings)
+    except ValidationError as error:
+        return model_problems(
+            error,
+            loaded.tutor.settings,
+            lambda place: ".".join([f"{question.file}: settings", *map(str, place)]),
+        )
+    return []
+
+
+def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
+    try:
+        target = import_string(engine.use)
+    except (ImportError, AttributeError) as error:
+        mend = "install its distribution, or write the import string of an engine that is there"
+        yield Problem(f"{spot}.use", f"{engine.use} cannot be imported: {error}", mend)
+        return
+    try:
+        inspect.signature(target).bind(**engine.with_, **engine.secrets)
+    except TypeError as error:
+        yield Problem(f"{spot}.with", f"does not fit {engine.use}: {error}", "write its arguments")
+
+
+def main() -> None:
+    """Answer the question on standard input, and be gone with all threads."""
+    answers_to = int(sys.argv[1])
+    os.set_inheritable(answers_to, False)
+    examination = Examination(Question.model_validate_json(sys.stdin.buffer.read()))
+
+    def answer_crash(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        _finish(answers_to, examination.crashed(kind, error, trace))
+
+    sys.excepthook = answer_crash
+    _finish(answers_to, examination.examine())
+
+
+def _finish(answers_to: int, answer: Answer) -> None:
+    with os.fdopen(answers_to, "wb") as file:
+        file.write(answer.model_dump_json().encode(errors="replace"))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

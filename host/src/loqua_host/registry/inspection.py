@@ -1,0 +1,258 @@
+"""What the host knows of its tutors, from children that import them in its place.
+
+A plugin's code never runs in the host process. For each tutor a short-lived child without
+secrets imports it, and whatever that does, hanging and crashing included, stays there.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import IO, Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
+
+from loqua_host.contract.engines import Engine, Engines
+from loqua_host.contract.hookspecs import PROJECT
+from loqua_host.errors import Problem
+from loqua_host.settings.load import tutor_file, tutor_key
+from loqua_host.settings.problems import printable
+from loqua_host.settings.sources import read_sources
+from loqua_host.settings.tutors import TutorSettings
+
+__all__ = ["Answer", "Inspection", "Question", "TutorDeclaration", "inspect_tutors"]
+
+TIME_LIMIT: Final = 20.0
+"""Seconds for a child to import its plugin; LiveKit itself takes two or three of them."""
+
+AT_A_TIME: Final = 2
+"""Children at the same time: importing is CPU work, and the host may have little."""
+
+_MAX_ANSWER: Final = 1_000_000
+_PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR")
+_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
+
+_Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
+_SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{1,128}$")]
+
+
+class TutorDeclaration(BaseModel):
+    """What a plugin's `register_tutor` declares, as far as the host needs it."""
+
+    model_config = _FROZEN
+
+    name: _Name
+    agent_name: _Name | None
+    secrets: tuple[_SecretName, ...]
+    video: bool
+
+
+class Question(BaseModel):
+    """What a child is to look at; `file` and the keys of `engines` say where it was written."""
+
+    model_config = _FROZEN
+
+    file: str
+    plugin: str | None
+    agent: str | None
+    settings: dict[str, JsonValue]
+    engines: dict[str, Engine]
+
+
+class Answer(BaseModel):
+    """What a child found."""
+
+    model_config = _FROZEN
+
+    tutor: TutorDeclaration | None
+    problems: tuple[Problem, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is known of one tutor of config/tutors.
+
+    Attributes:
+        name: The tutor's name in config/tutors.
+        plugin: The entry-point name of its plugin, or `module:Class` of its agent.
+        version: The version of the distribution its plugin came with, or None.
+        tutor: What the plugin declares, or None when it cannot be had.
+        problems: What keeps the tutor from running.
+    """
+
+    name: str
+    plugin: str
+    version: str | None
+    tutor: TutorDeclaration | None
+    problems: tuple[Problem, ...]
+
+
+async def inspect_tutors(
+    config: Path,
+    environ: Mapping[str, str],
+    tutors: Sequence[TutorSettings],
+    engines: Engines,
+    *,
+    limit: float = TIME_LIMIT,
+) -> tuple[Inspection, ...]:
+    """Inspect each tutor in a child process of its own.
+
+    Args:
+        config: The configuration's directory, for the places that problems name.
+        environ: Where a child's few harmless variables are taken from.
+        tutors: The tutors to inspect.
+        engines: The engines of the host, for tutors that have none of their own.
+        limit: Seconds for each child.
+    """
+    gate = asyncio.Semaphore(AT_A_TIME)
+    passed_on = {name: environ[name] for name in _PASSED_ON if name in environ}
+
+    async def look(tutor: TutorSettings) -> Inspection:
+        missing = _not_installed(config, tutor)
+        if missing:
+            return Inspection(tutor.name, tutor.source, None, None, (missing,))
+        question = _question(config, environ, tutor, engines)
+        async with gate:
+            answer = await _ask(question, passed_on, limit)
+        return _judge(config, tutor, answer)
+
+    async with asyncio.TaskGroup() as tasks:
+        looks = [tasks.create_task(look(tutor)) for tutor in tutors]
+    return tuple(_without_namesakes(config, [task.result() for task in looks]))
+
+
+def _not_installed(config: Path, tutor: TutorSettings) -> Problem | None:
+    installed = [point.name for point in entry_points(group=PROJECT)]
+    offered = installed.count(tutor.plugin or "")
+    if tutor.agent or offered == 1:
+        return None
+    what, mend = f"{offered} distributions offer a plugin {tutor.plugin!r}", "keep one of them"
+    if not offered:
+        what = f"the plugin {tutor.plugin!r} is not installed"
+        known = ", ".join(sorted(installed)) or "none"
+        mend = f"install its distribution, or write one that is installed: {known}"
+    return Problem(tutor_key(config, tutor.name, "plugin"), what, mend)
+
+
+def _question(
+    config: Path, environ: Mapping[str, str], tutor: TutorSettings, shared: Engines
+) -> Question:
+    sources = read_sources(config, environ)
+    used = {}
+    for role in ("stt", "llm", "tts"):
+        engine = getattr(tutor.engines_over(shared), role)
+        place = ("engines", role)
+        own = role in tutor.engines.model_fields_set
+        if engine:
+            spot = tutor_key(config, tutor.name, ".".join(place)) if own else sources.where(place)
+            used[spot] = engine
+    return Question(
+        file=str(tutor_file(config, tutor.name)),
+        plugin=tutor.plugin,
+        agent=tutor.agent,
+        settings=tutor.settings,
+        engines=used,
+    )
+
+
+async def _ask(question: Question, environ: Mapping[str, str], limit: float) -> Answer:
+    """Have a child look; it is gone, with all it started, when this returns."""
+    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answered:
+        asked.write(question.model_dump_json(by_alias=True).encode())
+        asked.seek(0)
+        status = await _run_child(asked, answered, environ, limit)
+        answered.seek(0)
+        return _read_answer(question, answered.read(_MAX_ANSWER), status, limit)
+
+
+async def _run_child(
+    asked: IO[bytes], answered: IO[bytes], environ: Mapping[str, str], limit: float
+) -> int | None:
+    arguments = ("-P", "-m", "loqua_host.registry.inspect", str(answered.fileno()))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        stdin=asked,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=environ,
+        pass_fds=(answered.fileno(),),
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(limit):
+            return await process.wait()
+    except TimeoutError:
+        return None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def _read_answer(question: Question, answered: bytes, status: int | None, limit: float) -> Answer:
+    if status is None:
+        what = f"its import did not come back within {limit:g} s"
+    else:
+        try:
+            return Answer.model_validate_json(answered)
+        except ValidationError:
+            what = f"its import ended the process ({_ending(status)})"
+    mend = "mend the plugin, or write enabled: false"
+    return Answer(tutor=None, problems=(Problem(question.file, what, mend),))
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    return signal.strsignal(-status) or f"signal {-status}"
+
+
+def _judge(config: Path, tutor: TutorSettings, answer: Answer) -> Inspection:
+    problems = [
+        Problem(printable(found.where), printable(found.what), printable(found.mend))
+        for found in answer.problems
+    ]
+    if answer.tutor:
+        problems += _ungranted(config, tutor, answer.tutor)
+    version = _version(tutor.plugin) if tutor.plugin else None
+    return Inspection(tutor.name, tutor.source, version, answer.tutor, tuple(problems))
+
+
+def _ungranted(config: Path, tutor: TutorSettings, declared: TutorDeclaration) -> Iterator[Problem]:
+    for secret in declared.secrets:
+        if secret not in tutor.secrets:
+            yield Problem(
+                tutor_key(config, tutor.name, "secrets"),
+                f"the tutor needs {secret} and is not granted it",
+                f"write secrets: [{', '.join(declared.secrets)}] and set the variable",
+            )
+
+
+def _version(plugin: str) -> str | None:
+    points = entry_points(group=PROJECT, name=plugin)
+    return next((point.dist.version for point in points if point.dist), None)
+
+
+def _without_namesakes(config: Path, inspections: Sequence[Inspection]) -> Iterator[Inspection]:
+    holders: dict[Any, list[str]] = defaultdict(list)
+    for inspection in inspections:
+        name = inspection.tutor.name if inspection.tutor else None
+        first = holders[name][:1]
+        holders[name].append(inspection.name)
+        if name is None or not first:
+            yield inspection
+            continue
+        problem = Problem(
+            tutor_key(config, inspection.name, "plugin"),
+            f"{first[0]} and {inspection.name} both declare a tutor named {name!r}",
+            "write enabled: false in one of the two",
+        )
+        yield dataclasses.replace(inspection, problems=(*inspection.problems, problem))
