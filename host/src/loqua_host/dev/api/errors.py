@@ -15,7 +15,7 @@ _MISSING_USER_ID = "userId is required for agent context validation"
 class RefusedError(Exception):
     """A request that the API refuses, with the status, code and words of its answer."""
 
-    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
 

@@ -92,7 +92,7 @@ class Error(Fault):
     @override
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """The error alone."""
-        return _refusal(HTTPStatus(self.status), "INTERNAL_ERROR", "an error that was asked for")
+        return _refusal(self.status, "INTERNAL_ERROR", "an error that was asked for")
 
 
 class RateLimited(Fault):
@@ -264,7 +264,7 @@ def with_headers(send: Send, headers: Callable[[], dict[str, str]]) -> Send:
 
 
 def _refusal(
-    status: HTTPStatus,
+    status: int,
     code: str,
     message: str,
     headers: Callable[[float], dict[str, str]] = lambda _now: {},

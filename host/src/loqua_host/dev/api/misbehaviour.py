@@ -37,24 +37,25 @@ class FaultBoard:
 
     def strike(self, endpoint: Endpoint | None) -> list[Fault]:
         """The faults that strike one request now, which uses up their counts."""
-        struck = [fault for fault in self._faults if self._strikes(fault, endpoint)]
-        self._faults = [
-            left
-            for fault in self._faults
-            if (left := _after(fault) if fault in struck else fault) is not None
-        ]
-        return list(struck)
+        struck: list[Fault] = []
+        left: list[AnyFault] = []
+        for fault in self._faults:
+            strikes = self._strikes(fault, endpoint)
+            struck += [fault] if strikes else []
+            left += _after(fault) if strikes else [fault]
+        self._faults = left
+        return struck
 
     def _strikes(self, fault: Fault, endpoint: Endpoint | None) -> bool:
         concerned = endpoint is not None and fault.endpoint in {None, endpoint}
         return concerned and self._random() < fault.rate
 
 
-def _after(fault: AnyFault) -> AnyFault | None:
-    """What is left of a fault that struck once."""
+def _after(fault: AnyFault) -> list[AnyFault]:
+    """What is left of a fault that struck once: itself, or nothing."""
     if fault.count is None:
-        return fault
-    return fault.model_copy(update={"count": fault.count - 1}) if fault.count > 1 else None
+        return [fault]
+    return [fault.model_copy(update={"count": fault.count - 1})] if fault.count > 1 else []
 
 
 class Misbehaviour:
