@@ -21,12 +21,10 @@ def build_session(
         language: ISO 639-1; fills `{language}` in the engines' arguments.
         secrets: Values for the engines' secret arguments, by the secrets' names.
     """
-    built = {
-        name: NOT_GIVEN if engine is None else _build(engine, language, secrets)
-        for name, engine in (("stt", engines.stt), ("llm", engines.llm), ("tts", engines.tts))
-    }
     return AgentSession(
-        **built,
+        stt=_build(engines.stt, language, secrets),
+        llm=_build(engines.llm, language, secrets),
+        tts=_build(engines.tts, language, secrets),
         turn_handling={
             "turn_detection": "vad",
             "endpointing": {
@@ -39,7 +37,9 @@ def build_session(
     )
 
 
-def _build(engine: Engine, language: str, secrets: Mapping[str, str]) -> Any:
+def _build(engine: Engine | None, language: str, secrets: Mapping[str, str]) -> Any:
+    if engine is None:
+        return NOT_GIVEN
     module, _, attribute = engine.use.partition(":")
     target: Any = importlib.import_module(module)
     for name in attribute.split("."):

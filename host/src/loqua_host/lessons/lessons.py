@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import structlog
 
-from loqua_host.core import LoquaApi
+from loqua_host.contract.records import Mode
+from loqua_host.core import Caller, LoquaApi
 from loqua_host.errors import (
     LearnerError,
     LoquaError,
@@ -70,6 +71,7 @@ class Lessons:
         self._tasks = tasks
         self._now = now
         self._live: set[LiveLesson] = set()
+        api.subscribe(self._on_mode)
         self._preparations = Preparations(
             self._prepare, api, tasks, settings.learner_timeout + UNCLAIMED_SECONDS
         )
@@ -133,24 +135,25 @@ class Lessons:
         )
         structlog.contextvars.bind_contextvars(session_id=row.session_id)
         log.info("lesson.opened", tutor=row.tutor, room=row.room, mode=prepared.mode)
-        lesson = LiveLesson(row, link, self._ledger, self._delivery, self._now)
+        leased = prepared.mode is not Mode.MOCK
+        lesson = LiveLesson(row, link, self._ledger, self._delivery, self._now, leased=leased)
         try:
-            async with self._kept_current(lesson, prepared):
+            async with self._kept_current(lesson, prepared.mode):
                 await link.send(self._welcome(row, prepared))
                 await lesson.follow()
         finally:
-            self._tasks.create_task(self._release_when_delivered(lesson.row))
+            if lesson.leased:
+                self._tasks.create_task(self._release_when_delivered(row))
 
     @asynccontextmanager
-    async def _kept_current(self, lesson: LiveLesson, prepared: Prepared) -> AsyncIterator[None]:
-        """Keep a lesson known, its health checked and its mode told, while the block lasts."""
+    async def _kept_current(self, lesson: LiveLesson, mode: Mode) -> AsyncIterator[None]:
+        """Keep a lesson known, healthy and, if it began without the API, knocking there."""
         self._live.add(lesson)
         try:
             async with asyncio.TaskGroup() as watching:
-                tasks = (
-                    watching.create_task(self._check_health(lesson)),
-                    watching.create_task(self._tell_mode(lesson, prepared)),
-                )
+                tasks = [watching.create_task(self._check_health(lesson))]
+                if mode is Mode.MOCK:
+                    tasks.append(watching.create_task(self._knock(lesson)))
                 yield
                 for task in tasks:
                     task.cancel()
@@ -169,10 +172,20 @@ class Lessons:
                 await lesson.link.send(WrapUp(reason=_cause(refusal)))
                 return
 
-    async def _tell_mode(self, lesson: LiveLesson, prepared: Prepared) -> None:
-        async for mode in self._api.modes(prepared.caller):
-            log.info("lesson.mode_changed", mode=mode)
-            await lesson.link.send(ModeChanged(mode=mode))
+    async def _knock(self, lesson: LiveLesson) -> None:
+        try:
+            await self._api.lease_patiently(caller_of(lesson.row))
+        except RefusedError as refusal:
+            log.error("lesson.refused", cause=_cause(refusal), why=str(refusal))
+            await lesson.link.send(WrapUp(reason=_cause(refusal)))
+        else:
+            lesson.leased = True
+
+    def _on_mode(self, caller: Caller, mode: Mode) -> None:
+        for lesson in self._live:
+            if caller_of(lesson.row) == caller:
+                log.info("lesson.mode_changed", session_id=lesson.row.session_id, mode=mode)
+                self._tasks.create_task(lesson.link.send(ModeChanged(mode=mode)))
 
     async def _release_when_delivered(self, row: LessonRow) -> None:
         await self._delivery.settled(row.id)

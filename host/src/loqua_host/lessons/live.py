@@ -18,7 +18,12 @@ log = structlog.get_logger()
 
 
 class LiveLesson:
-    """One open lesson and the link to its job."""
+    """One open lesson and the link to its job.
+
+    Attributes:
+        row: The lesson as the ledger has it.
+        leased: Whether its caller's user token is leased, and to be released.
+    """
 
     def __init__(
         self,
@@ -27,9 +32,12 @@ class LiveLesson:
         ledger: Ledger,
         delivery: Delivery,
         now: Callable[[], float],
+        *,
+        leased: bool,
     ) -> None:
         self.row = row
         self.link = link
+        self.leased = leased
         self._ledger = ledger
         self._delivery = delivery
         self._now = now

@@ -10,7 +10,7 @@ import sys
 from typing import Literal, TextIO
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 __all__ = ["configure_logs"]
 
@@ -23,7 +23,7 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = sys.stderr) -> None:
     """Send all records, the jobs' too, to `stream` as text or JSON lines."""
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
@@ -36,7 +36,7 @@ def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = s
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    render = structlog.processors.JSONRenderer() if form == "json" else _render_line
+    render: Processor = structlog.processors.JSONRenderer() if form == "json" else _render_line
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import structlog
 
@@ -18,6 +19,13 @@ log = structlog.get_logger()
 
 MAX_PAUSE = 300.0
 """Seconds between two attempts at a row, at most."""
+
+
+STATUS: dict[Kind, Literal["in_progress", "completed", "failed"]] = {
+    Kind.IN_PROGRESS: "in_progress",
+    Kind.COMPLETED: "completed",
+    Kind.FAILED: "failed",
+}
 
 
 def caller_of(lesson: LessonRow) -> Caller:
@@ -41,11 +49,17 @@ class Delivery:
         self._clock = clock
         self._jitter = jitter
         self._news = asyncio.Event()
+        self._idle = asyncio.Event()
         self._settled: dict[str, list[asyncio.Future[None]]] = {}
 
     def wake(self) -> None:
         """Say that the ledger has something new."""
+        self._idle.clear()
         self._news.set()
+
+    async def idle(self) -> None:
+        """Wait until nothing at all is owed."""
+        await self._idle.wait()
 
     async def settled(self, lesson: str) -> None:
         """Wait until nothing of a lesson is owed any more."""
@@ -68,6 +82,8 @@ class Delivery:
 
     async def _wait(self) -> None:
         when = await self._ledger.next_due()
+        if when is None and not self._news.is_set():
+            self._idle.set()
         pause = None if when is None else max(0.0, when - self._clock())
         try:
             await asyncio.wait_for(self._news.wait(), pause)
@@ -109,7 +125,7 @@ class Delivery:
         return self._api.send_progress(
             caller,
             session_id=row.lesson.session_id,
-            status=row.kind.value,
+            status=STATUS[row.kind],
             progress=Progress.model_validate_json(row.payload),
             key=row.key,
         )

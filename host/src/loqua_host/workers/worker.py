@@ -94,7 +94,9 @@ class TutorWorker:
     def find_job(self, token: str, pid: int) -> JobRef | None:
         """Get the running job that was assigned this room token, if this process runs it."""
         server = self._server
-        for info in () if server is None else server.active_jobs:
+        if server is None:
+            return None
+        for info in server.active_jobs:
             if hmac.compare_digest(info.token.encode(), token.encode()):
                 process = server._proc_pool.get_by_job_id(info.job.id)  # noqa: SLF001  # the only way to a job's pid
                 if process is not None and getattr(process, "pid", None) == pid:

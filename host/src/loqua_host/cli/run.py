@@ -1,0 +1,52 @@
+"""`loqua-host run`: the production process."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from loqua_host.errors import ConfigError
+from loqua_host.process import seal, start_forkserver
+from loqua_host.settings.host import HostSettings
+from loqua_host.settings.load import load
+from loqua_host.settings.secrets import HostSecrets, read_secrets
+
+__all__ = ["run"]
+
+
+def run(config: Path) -> int:
+    """Run the host until it is told to stop; gives the exit code.
+
+    The order matters: secrets leave the environment before anything is forked, and the
+    forkserver starts before LiveKit is imported here.
+    """
+    environ = seal(["run", "--config", str(config)])
+    try:
+        settings = load(config, environ)
+        secrets = read_secrets(config, environ, settings.secret_names)
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # logs are not configured yet
+        return 1
+    start_forkserver(_preload(settings))
+    return asyncio.run(_serve(settings, secrets))
+
+
+def _preload(settings: HostSettings) -> list[str]:
+    """List what all jobs share: their own code and the engines that config names."""
+    engines = (settings.engines_for(tutor) for tutor in settings.enabled_tutors)
+    used = (engine for one in engines for engine in (one.stt, one.llm, one.tts) if engine)
+    return ["loqua_host.job.entrypoint", *sorted({e.use.partition(":")[0] for e in used})]
+
+
+async def _serve(settings: HostSettings, secrets: HostSecrets) -> int:
+    # LiveKit is imported with these, after the forkserver has started.
+    from loqua_host.host import run_host  # noqa: PLC0415
+    from loqua_host.ops.logs import configure_logs  # noqa: PLC0415
+
+    configure_logs(settings.logs.format, settings.logs.level)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run_host(settings, secrets, stop)
+    return 0

@@ -1,0 +1,182 @@
+"""The host process: every room opened in order, and closed in reverse."""
+
+import asyncio
+import os
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from pathlib import Path
+
+import structlog
+
+from loqua_host.core import EnvironmentSecrets, LoquaApi
+from loqua_host.job.settings import JobSettings
+from loqua_host.lessons.hosted import HostedTutor, LessonSettings
+from loqua_host.lessons.lessons import Lessons
+from loqua_host.link.server import serve_link
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.ledger import Ledger
+from loqua_host.rooms.rooms import Rooms
+from loqua_host.settings.host import HostSettings
+from loqua_host.settings.secrets import HostSecrets
+from loqua_host.settings.tutors import TutorSettings, engine_secrets
+from loqua_host.tasks import background
+from loqua_host.workers.supervisor import Supervisor
+from loqua_host.workers.worker import LiveKitAccess, TutorWorker
+
+__all__ = ["run_host"]
+
+log = structlog.get_logger()
+
+FLUSH_SECONDS = 10.0
+"""How long the host waits at its end for the API to take what is owed; the rest stays."""
+
+
+async def run_host(settings: HostSettings, secrets: HostSecrets, stop: asyncio.Event) -> None:
+    """Run all enabled tutors until `stop` is set, then let lessons end and records leave.
+
+    Raises:
+        ConfigError: If a secret is missing.
+        sqlite3.Error: If the ledger cannot be opened.
+    """
+    async with (
+        LoquaApi.open(settings.api, _core_secrets(secrets)) as api,
+        _open_rooms(settings, secrets) as rooms,
+        Ledger.open(settings.ledger.path) as ledger,
+        background() as tasks,
+    ):
+        delivery = Delivery(ledger, api, clock=time.time)
+        tasks.create_task(delivery.run())
+        lessons = Lessons(
+            rooms=rooms,
+            api=api,
+            ledger=ledger,
+            delivery=delivery,
+            tutors={
+                tutor.name: _host(tutor, settings, secrets) for tutor in settings.enabled_tutors
+            },
+            settings=_lesson_settings(settings),
+            tasks=tasks,
+            now=time.time,
+        )
+        await lessons.recover()
+        await _serve(settings, secrets, lessons, tasks, stop)
+        await _flush(delivery)
+
+
+async def _serve(
+    settings: HostSettings,
+    secrets: HostSecrets,
+    lessons: Lessons,
+    tasks: asyncio.TaskGroup,
+    stop: asyncio.Event,
+) -> None:
+    """Take jobs until `stop`, then let the running lessons end within the drain time."""
+    with _link_path(settings) as link:
+        supervisor = _hire(settings, secrets, lessons, link)
+        async with serve_link(link, authorise=supervisor.authorise, attend=lessons.attend):
+            tasks.create_task(supervisor.run())
+            tasks.create_task(_announce(supervisor))
+            await stop.wait()
+            log.info("host.draining", seconds=settings.lessons.drain)
+            await lessons.wrap_up(None, "host_stopping")
+            await supervisor.stop(settings.lessons.drain)
+
+
+async def _announce(supervisor: Supervisor) -> None:
+    await supervisor.registered()
+    log.info("host.ready")
+
+
+async def _flush(delivery: Delivery) -> None:
+    try:
+        async with asyncio.timeout(FLUSH_SECONDS):
+            await delivery.idle()
+    except TimeoutError:
+        log.warning("host.records_left", mend="they stay in the ledger for the next start")
+
+
+def _hire(settings: HostSettings, secrets: HostSecrets, lessons: Lessons, link: Path) -> Supervisor:
+    workers: list[TutorWorker] = []
+
+    def is_full() -> bool:
+        return sum(worker.busy for worker in workers) >= settings.lessons.max_lessons
+
+    access = LiveKitAccess(
+        settings.livekit.url,
+        secrets.livekit_api_key.get_secret_value(),
+        secrets.livekit_api_secret.get_secret_value(),
+    )
+    workers += (
+        TutorWorker(
+            _host(tutor, settings, secrets),
+            _job_settings(tutor, settings, link),
+            access,
+            is_full=is_full,
+            on_accept=lessons.begin,
+        )
+        for tutor in settings.enabled_tutors
+    )
+    return Supervisor(workers, jitter=random.random)
+
+
+def _open_rooms(settings: HostSettings, secrets: HostSecrets) -> AbstractAsyncContextManager[Rooms]:
+    return Rooms.open(settings.livekit.url, secrets.livekit_api_key, secrets.livekit_api_secret)
+
+
+@contextmanager
+def _link_path(settings: HostSettings) -> Iterator[Path]:
+    """Give the path of the socket that jobs meet the host at."""
+    if settings.link.directory is not None:
+        yield settings.link.directory / "host.sock"
+        return
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    with tempfile.TemporaryDirectory(prefix="loqua-", dir=runtime) as directory:
+        yield Path(directory) / "host.sock"
+
+
+def _core_secrets(secrets: HostSecrets) -> EnvironmentSecrets:
+    return EnvironmentSecrets(
+        {
+            "AGENT_JWT_TOKEN": secrets.agent_jwt.get_secret_value(),
+            "SHARED_SECRET": secrets.shared_secret.get_secret_value(),
+        }
+    )
+
+
+def _host(tutor: TutorSettings, settings: HostSettings, secrets: HostSecrets) -> HostedTutor:
+    names = tutor.secret_names | engine_secrets(settings.engines_for(tutor))
+    return HostedTutor(
+        name=tutor.name,
+        agent_name=tutor.agent_name or "",
+        agent_id=settings.agent_id_for(tutor),
+        max_jobs=tutor.max_concurrent_jobs,
+        secrets=secrets.grant(names),
+    )
+
+
+def _job_settings(tutor: TutorSettings, settings: HostSettings, link: Path) -> JobSettings:
+    return JobSettings(
+        tutor=tutor.name,
+        plugin=tutor.plugin,
+        agent=tutor.agent,
+        automatic=tutor.worker_type == "automatic",
+        settings=tutor.settings,
+        engines=settings.engines_for(tutor),
+        limits=settings.lessons.limits,
+        link=str(link),
+        learner_timeout=settings.lessons.learner_timeout,
+        tick_every=settings.lessons.tick_every,
+        failing_ticks=settings.lessons.failing_ticks,
+    )
+
+
+def _lesson_settings(settings: HostSettings) -> LessonSettings:
+    return LessonSettings(
+        learner_timeout=settings.lessons.learner_timeout,
+        health_every=settings.lessons.health_every,
+        default_language="en",
+        apologies=settings.apologies,
+    )
