@@ -33,7 +33,7 @@ class LiveKitServer:
     api_secret: str = field(repr=False)
 
 
-class _PortTakenError(Exception):
+class _PortTakenError(LiveKitUnavailableError):
     """Somebody took the port between its choice and the server's start."""
 
 
@@ -173,12 +173,11 @@ async def _answers(livekit: api.LiveKitAPI) -> bool:
     return True
 
 
-def _failure(output: IO[bytes]) -> Exception:
+def _failure(output: IO[bytes]) -> LiveKitUnavailableError:
     output.seek(0)
     said = output.read().decode(errors="replace")
-    if "address already in use" in said:
-        return _PortTakenError(said[-500:])
-    return LiveKitUnavailableError(
+    taken = "address already in use" in said
+    return (_PortTakenError if taken else LiveKitUnavailableError)(
         f"livekit-server did not start; it said:\n{said[-2000:]}\n"
         "Mend that, or set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET to those of "
         "a running server"
