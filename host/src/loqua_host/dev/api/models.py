@@ -6,13 +6,25 @@ which a lesson without scored speech does not have.
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
 
 def _plain(number: float) -> int | float:
     return int(number) if number % 1 == 0 else number
+
+
+def _whole(number: Any) -> Any:
+    """5.0 is the integer 5 in JSON, and in JSON Schema."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 Number = Annotated[float, PlainSerializer(_plain)]
@@ -25,7 +37,7 @@ SessionId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 RoomName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Texts = Annotated[tuple[Text, ...], Field(max_length=500, strict=False)]
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Count = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(_whole)]
 Score = Annotated[Number, Field(ge=0, le=100, allow_inf_nan=False)]
 Minutes = Annotated[Number, Field(ge=0, le=1440, allow_inf_nan=False)]
 
