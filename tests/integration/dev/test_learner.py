@@ -264,7 +264,7 @@ async def test_the_limit_ends_the_lesson(livekit_server: LiveKitServer, room: st
     assert heard.ended_by == "timeout"
 
 
-@pytest.mark.parametrize("after", [0.0, 0.02, 1.0], ids=["joining", "connecting", "joined"])
+@pytest.mark.parametrize("after", [0.0, 0.02, 0.05, 0.1, 0.2, 1.0])
 async def test_a_cancelled_learner_leaves_nothing_behind(
     livekit_server: LiveKitServer, room: str, after: float
 ) -> None:
@@ -294,9 +294,7 @@ async def test_a_lesson_leaves_no_native_handle_behind(
     before = native()
     async with tutor(livekit_server, room, "buenos días"):
         await learner(livekit_server, room, script=ONE_LINE, patience=1.0).attend()
-    async with asyncio.timeout(2):
-        while native() > before:
-            await asyncio.sleep(0.01)  # the last callbacks hold on until they have run
+    await asyncio.sleep(0.1)  # the last callbacks hold on until they have run
     assert native() <= before
 
 

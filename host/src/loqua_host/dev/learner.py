@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -100,24 +100,22 @@ class SyntheticLearner:
         # Before joining, so that neither its time nor its failure is part of the lesson.
         speech = [await self.speak(line) for line in self.script.lines]
         hearing = Hearing(self.on_heard, self.settle, self.patience)
-        room = rtc.Room()
         try:
             async with asyncio.TaskGroup() as tasks:
-                lesson = _Lesson(room, hearing, tasks)
-                ended_by = await self._lesson(lesson, room, speech)
-                lesson.close()
+                ended_by = await self._lesson(hearing, tasks, speech)
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
         return hearing.summary(ended_by)
 
-    async def _lesson(self, lesson: "_Lesson", room: rtc.Room, speech: list[bytes]) -> EndedBy:
+    async def _lesson(
+        self, hearing: Hearing, tasks: asyncio.TaskGroup, speech: list[bytes]
+    ) -> EndedBy:
+        began = asyncio.get_running_loop().time()
         try:
-            async with (
-                asyncio.timeout(self.limit),
-                _joined(room, self.url, self.token),
-                _microphone(room) as microphone,
-            ):
-                return await self._turns(lesson, microphone, speech)
+            async with asyncio.timeout(self.limit), _joined(self.url, self.token) as room:
+                with closing(_Lesson(room, hearing, tasks, began)) as lesson:
+                    async with _microphone(room) as microphone:
+                        return await self._turns(lesson, microphone, speech)
         except TimeoutError:
             return "timeout"
 
@@ -138,13 +136,16 @@ class SyntheticLearner:
 class _Lesson:
     """One lesson in one room: feeds the learner's ears, speaks, tells when to speak."""
 
-    def __init__(self, room: rtc.Room, hearing: Hearing, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, room: rtc.Room, hearing: Hearing, tasks: asyncio.TaskGroup, began: float
+    ) -> None:
         self._room = room
         self._hearing = hearing
         self._tasks = tasks
         self._listeners: dict[str, asyncio.Task[None]] = {}
         self._clock = asyncio.get_running_loop().time
-        self._began = self._clock()
+        self._began = began
+        self._open = True
         self._since = self._active = 0.0
         self._changed = asyncio.Event()
         room.on("track_subscribed", self._on_track_subscribed)
@@ -154,6 +155,10 @@ class _Lesson:
         room.on("participant_attributes_changed", lambda _, who: self._on_participant(who))
         room.on("disconnected", lambda _: self._changed.set())
         room.register_text_stream_handler(TOPIC_TRANSCRIPTION, self._on_text_stream)
+        for who in room.remote_participants.values():
+            for publication in who.track_publications.values():
+                if publication.track:
+                    self._on_track_subscribed(publication.track, publication, who)
 
     @property
     def has_tutor(self) -> bool:
@@ -190,7 +195,8 @@ class _Lesson:
                     await self._changed.wait()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; tracks that LiveKit still reports on the way out cannot be read."""
+        self._open = False
         for task in self._listeners.values():
             task.cancel()
 
@@ -210,7 +216,7 @@ class _Lesson:
     def _on_track_subscribed(
         self, track: rtc.Track, _: rtc.RemoteTrackPublication, who: rtc.RemoteParticipant
     ) -> None:
-        if _is_tutor(who) and track.kind == rtc.TrackKind.KIND_AUDIO:
+        if self._open and _is_tutor(who) and track.kind == rtc.TrackKind.KIND_AUDIO:
             self._listeners[track.sid] = self._tasks.create_task(self._listen(track, who))
 
     def _on_track_unsubscribed(self, track: rtc.Track) -> None:
@@ -232,7 +238,10 @@ class _Lesson:
             await stream.aclose()
 
     def _on_text_stream(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        self._tasks.create_task(self._read(reader, identity))
+        if self._open:
+            self._tasks.create_task(self._read(reader, identity))
+        else:
+            reader.close()
 
     async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
         """Read one segment; what the tutor understood of the learner bears its identity.
@@ -277,12 +286,13 @@ def audible_extent(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> tuple
 
 
 @asynccontextmanager
-async def _joined(room: rtc.Room, url: str, token: str) -> AsyncIterator[None]:
+async def _joined(url: str, token: str) -> AsyncIterator[rtc.Room]:
+    room = rtc.Room()
     # A cancelled connect would leave a participant whom nobody could disconnect any more.
     connecting = asyncio.create_task(room.connect(url, token, rtc.RoomOptions(connect_timeout=20)))
     try:
         await _connected(connecting, token)
-        yield
+        yield room
     finally:
         await asyncio.gather(connecting, return_exceptions=True)
         await room.disconnect()
