@@ -1,5 +1,8 @@
 """The command line."""
 
+import asyncio
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,13 +19,63 @@ app = typer.Typer(
     help="A home for LiveKit language tutors.",
 )
 
-Config = Annotated[Path, typer.Option(help="The directory with host.yaml, environments/, tutors/")]
+Config = Annotated[
+    Path,
+    typer.Option(
+        help="The directory with host.yaml, environments/ and tutors/.",
+        exists=True,
+        file_okay=False,
+    ),
+]
+CONFIG = Path("config")
 
 
 @app.command()
-def run(config: Config = Path("config")) -> None:
+def run(config: Config = CONFIG) -> None:
     """Run the tutors that config/ enables, until SIGTERM or Ctrl-C."""
     raise SystemExit(running.run(config))
+
+
+@app.command()
+def check(config: Config = CONFIG) -> None:
+    """Print what would run, and every mistake with its mend."""
+    from .check import check as check_config  # noqa: PLC0415  # only `run` must start lean
+
+    raise SystemExit(check_config(config, os.environ))
+
+
+@app.command()
+def demo(
+    config: Config = CONFIG,
+    *,
+    once: Annotated[
+        bool, typer.Option(help="End with the records on standard output, 0 only if all is right.")
+    ] = False,
+) -> None:
+    """Show three lessons: real rooms, real speech, a local API."""
+    from loqua_host.dev.demo import run_demo  # noqa: PLC0415  # its parts are extras
+
+    stream = sys.stderr if once else sys.stdout
+    try:
+        code = asyncio.run(
+            run_demo(config, once=once, say=lambda line: print(line, file=stream, flush=True))
+        )
+    except KeyboardInterrupt:
+        code = 130
+    raise SystemExit(code)
+
+
+@app.command()
+def devapi(
+    port: Annotated[int, typer.Option(help="The port to listen at; 0 for a free one.")] = 8080,
+) -> None:
+    """Run a Loqua API for development, with the guide's variables or invented secrets."""
+    from loqua_host.dev.devapi import run_devapi  # noqa: PLC0415  # its parts are extras
+
+    try:
+        asyncio.run(run_devapi(os.environ, port, say=print))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 def main() -> None:

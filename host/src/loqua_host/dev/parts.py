@@ -1,0 +1,143 @@
+"""Local parts for a host: LiveKit, a Loqua API and speech, for as long as a block lasts."""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+import yaml
+
+from loqua_host.dev.api.server import serve
+from loqua_host.dev.api.settings import DevApiSettings
+from loqua_host.dev.child import dying_with_parent
+from loqua_host.dev.livekit import LiveKitServer, run_livekit
+from loqua_host.errors import LoquaError
+from loqua_host.tasks import background
+
+__all__ = ["Parts", "local_parts", "run_child", "write_config"]
+
+Say = Callable[[str], None]
+
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Local parts that run, and the environment of a host that uses them.
+
+    Attributes:
+        environ: The guide's environment variables, secrets among them.
+    """
+
+    livekit: LiveKitServer
+    api_url: str
+    speech_url: str
+    environ: dict[str, str] = field(repr=False)
+
+
+@asynccontextmanager
+async def local_parts(say: Say) -> AsyncIterator[Parts]:
+    """Start the parts side by side and give them once all answer.
+
+    Raises:
+        LiveKitUnavailableError: No LiveKit server can be had; the message says what to do.
+    """
+    shared_secret = secrets.token_hex(16)
+    async with run_livekit(say=say) as livekit, _speech(say) as speech_url, background() as tasks:
+        settings = DevApiSettings(
+            shared_secret=shared_secret,
+            livekit_url=livekit.url,
+            livekit_api_key=livekit.api_key,
+            livekit_api_secret=livekit.api_secret,
+        )
+        answering = asyncio.get_running_loop().create_future()
+        tasks.create_task(serve(settings, ready=answering.set_result))
+        api_url = await answering
+        say(f"the dev API answers; what arrives shows at {api_url}")
+        yield Parts(
+            livekit=livekit,
+            api_url=api_url,
+            speech_url=speech_url,
+            environ={
+                "LOQUA_ENVIRONMENT": "development",
+                "AGENT_ID": "loqua-host-dev",
+                "AGENT_JWT_TOKEN": settings.mint_agent_jwt("loqua-host-dev"),
+                "API_BASE_URL": api_url,
+                "DEV_AGENT_SECRET": shared_secret,
+                "LIVEKIT_URL": livekit.url,
+                "LIVEKIT_API_KEY": livekit.api_key,
+                "LIVEKIT_API_SECRET": livekit.api_secret,
+            },
+        )
+
+
+def write_config(source: Path, target: Path, speech_url: str, *, tick_every: float) -> None:
+    """Copy config/ and lay local addresses over it; secrets stay out of it.
+
+    Args:
+        source: The config/ to copy; its own .env is left behind.
+        target: Where to; the ledger goes beside it.
+        speech_url: The speech server's address.
+        tick_every: Seconds between progress ticks.
+    """
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(".env"))
+    overlay = target / "environments" / "development.yaml"
+    written = yaml.safe_load(overlay.read_text()) or {}
+    for engine in ("stt", "tts"):
+        written["engines"][engine]["with"]["base_url"] = f"{speech_url}/v1"
+    written["lessons"] = {**written.get("lessons", {}), "tick_every": tick_every}
+    written["ledger"] = {"path": str(target.parent / "ledger.db")}
+    overlay.write_text(yaml.safe_dump(written, allow_unicode=True))
+
+
+@asynccontextmanager
+async def run_child(
+    *command: str, stdout: IO[bytes] | int, stderr: IO[bytes] | int, environ: dict[str, str]
+) -> AsyncIterator[Process]:
+    """Run a command for as long as the block lasts; it is told to end then, and awaited."""
+    process = await asyncio.create_subprocess_exec(
+        *dying_with_parent(*command),
+        stdout=stdout,
+        stderr=stderr,
+        env=environ,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        await asyncio.shield(_stop(process))
+
+
+async def _stop(process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def _speech(say: Say) -> AsyncIterator[str]:
+    """Give the address of a speech server."""
+    say("loading the speech models")
+    command = (sys.executable, "-m", "loqua_speech", "--port", "0")
+    with TemporaryFile() as log:
+        async with run_child(*command, stdout=PIPE, stderr=log, environ={**os.environ}) as process:
+            line = await process.stdout.readline() if process.stdout else b""
+            if not line:
+                log.seek(0)
+                complaint = log.read()[-500:].decode(errors="replace")
+                raise LoquaError(f"the speech server did not start: {complaint}")
+            yield json.loads(line)["url"]
