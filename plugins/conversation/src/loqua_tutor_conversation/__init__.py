@@ -66,7 +66,7 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     if lesson.agent is None:
         return None
     tutor = _tutor(lesson)
-    return report(tutor.notes, tutor.scenario, _native_language(lesson))
+    return report(tutor.notes, tutor.scenario, lesson.context.preferences.native_language)
 
 
 def _tutor(lesson: Lesson) -> ConversationTutor:
@@ -75,9 +75,3 @@ def _tutor(lesson: Lesson) -> ConversationTutor:
 
 def _settings(lesson: Lesson) -> ConversationSettings:
     return cast("ConversationSettings", lesson.settings)
-
-
-def _native_language(lesson: Lesson) -> str:
-    """The ISO 639-1 code of what the API calls `english` or `en`."""
-    name = (lesson.context.preferences.native_language or "").casefold()
-    return {"english": "en", "spanish": "es", "french": "fr", "german": "de"}.get(name, name)

@@ -38,11 +38,11 @@ class Target(BaseModel):
 
     word: str
     forms: tuple[str, ...] = ()
-    translations: dict[str, str] = Field(description="by ISO 639-1 code")
+    translations: dict[str, str] = Field(min_length=1, description="by the API's language names")
 
-    def translation(self, native: str) -> str:
-        """The word in the learner's language, or in the first one that the scenario has."""
-        return self.translations.get(native) or next(iter(self.translations.values()))
+    def translation(self, native: str | None) -> str:
+        """The word in the learner's language, or in the first one that there is."""
+        return self.translations.get(native or "") or next(iter(self.translations.values()))
 
 
 class Scenario(BaseModel):

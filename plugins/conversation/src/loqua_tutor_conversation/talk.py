@@ -85,8 +85,8 @@ def progress(notes: Notes) -> Progress:
     )
 
 
-def report(notes: Notes, scenario: Scenario, native: str) -> LessonReport:
-    """The lesson's report, with translations into the language `native`."""
+def report(notes: Notes, scenario: Scenario, native: str | None) -> LessonReport:
+    """The lesson's report, with translations into the language that the API calls `native`."""
     used = {target.word: target for target in scenario.vocabulary}
     return LessonReport(
         progress=progress(notes),

@@ -34,10 +34,10 @@ def corrected(text: str, corrections: list[Correction]) -> str:
     return text
 
 
-def explain(message: str, language: str) -> str:
-    """Why, in a sentence of the language; in English where there is none."""
+def explain(message: str, language: str | None) -> str:
+    """Why, in a sentence of the language (`spanish`); in English where there is none."""
     texts = _messages()[message]
-    return texts.get(language) or texts["en"]
+    return texts.get(language or "") or texts["english"]
 
 
 @cache

@@ -59,7 +59,7 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     if lesson.agent is None:
         return None
     tutor = _tutor(lesson)
-    return report(tutor.notes, tutor.plan, _native_language(lesson))
+    return report(tutor.notes, tutor.plan, lesson.context.preferences.native_language)
 
 
 def _tutor(lesson: Lesson) -> PronunciationTutor:
@@ -68,9 +68,3 @@ def _tutor(lesson: Lesson) -> PronunciationTutor:
 
 def _lessons_before(lesson: Lesson) -> int:
     return sum("pronunciation" in past.topics_covered for past in lesson.context.session_history)
-
-
-def _native_language(lesson: Lesson) -> str:
-    """The ISO 639-1 code of what the API calls `english` or `en`."""
-    name = (lesson.context.preferences.native_language or "").casefold()
-    return {"english": "en", "spanish": "es", "french": "fr", "german": "de"}.get(name, name)

@@ -17,11 +17,13 @@ class Exercise(BaseModel):
 
     text: str
     word: str
-    translations: dict[str, str] = Field(description="of the word, by ISO 639-1 code")
+    translations: dict[str, str] = Field(
+        min_length=1, description="of the word, by the API's language names"
+    )
 
-    def translation(self, native: str) -> str:
+    def translation(self, native: str | None) -> str:
         """The word in the learner's language, or in the first one that there is."""
-        return self.translations.get(native) or next(iter(self.translations.values()))
+        return self.translations.get(native or "") or next(iter(self.translations.values()))
 
 
 class Lines(BaseModel):

@@ -107,8 +107,8 @@ def progress(notes: Notes) -> Progress:
     )
 
 
-def report(notes: Notes, plan: Plan, native: str) -> LessonReport:
-    """The lesson's report, with translations into the language `native`."""
+def report(notes: Notes, plan: Plan, native: str | None) -> LessonReport:
+    """The lesson's report, with translations into the language that the API calls `native`."""
     tried = _tried(notes)
     return LessonReport(
         progress=progress(notes),
