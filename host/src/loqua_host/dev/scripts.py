@@ -1,0 +1,292 @@
+"""What the demo's learners say, and what the API must therefore be told.
+
+The lines survive an offline voice and recogniser word for word; learners' mistakes in them
+are on purpose. What is expected was counted from the lines by hand.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = [
+    "LESSONS",
+    "ExpectedProgress",
+    "ExpectedRecord",
+    "ExpectedSession",
+    "ScriptedLesson",
+    "mismatches",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedProgress:
+    """The last progress of a lesson, in the API's names."""
+
+    words_learned: int
+    phrases_practiced: int
+    pronunciation_score: float | None
+    grammar_points: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedSession:
+    """The record of a lesson, in the API's names; vocabulary as word, translation, language."""
+
+    topics_covered: tuple[str, ...]
+    new_vocabulary: tuple[tuple[str, str, str], ...]
+    grammar_points: tuple[str, ...]
+    pronunciation_practice_count: int
+    overall_performance: str
+    next_session_recommendations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedRecord:
+    """What one lesson leaves behind.
+
+    Attributes:
+        specialist: Whose lesson it was if it was not the first of the visit: its id ends so.
+        progress: The last progress.
+        session: The record.
+    """
+
+    specialist: str | None
+    progress: ExpectedProgress
+    session: ExpectedSession
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedLesson:
+    """A learner's visit to a room.
+
+    Attributes:
+        name: Short and unique; names the room.
+        user_id: A learner whom the dev API knows, who learns `language`.
+        language: ISO 639-1.
+        lines: What the learner says, turn by turn, to the tutor it came for.
+        records: What the API must receive.
+        enters_with: The specialist that the learner's own token names.
+        called: The specialist that is called into the room after the learner came.
+    """
+
+    name: str
+    user_id: str
+    language: str
+    lines: tuple[str, ...]
+    records: tuple[ExpectedRecord, ...]
+    enters_with: str | None = None
+    called: str | None = None
+
+
+_NOTHING_SAID = ExpectedRecord(
+    specialist=None,
+    progress=ExpectedProgress(0, 0, None, ()),
+    session=ExpectedSession(
+        topics_covered=(),
+        new_vocabulary=(),
+        grammar_points=(),
+        pronunciation_practice_count=0,
+        overall_performance="needs_improvement",
+        next_session_recommendations=(
+            "Use these words in a sentence: mesa, café, té, leche",
+            "Finish the conversation 'cafe'",
+        ),
+    ),
+)
+
+CONVERSATION = ScriptedLesson(
+    name="conversation",
+    user_id="user_ana",
+    language="es",
+    lines=(
+        "Hola, me llamo Ana.",
+        "Una mesa para dos, por favor.",
+        "Quiero un café con leche, por favor.",
+        "Me gusta la comida española.",
+        "Muchas gracias, hasta mañana.",
+    ),
+    records=(
+        ExpectedRecord(
+            specialist=None,
+            progress=ExpectedProgress(
+                words_learned=4,
+                phrases_practiced=5,
+                pronunciation_score=None,
+                grammar_points=("present_tense", "gustar"),
+            ),
+            session=ExpectedSession(
+                topics_covered=(
+                    "greetings",
+                    "restaurant",
+                    "ordering_food",
+                    "likes_and_dislikes",
+                    "farewells",
+                ),
+                new_vocabulary=(
+                    ("mesa", "table", "es"),
+                    ("café", "coffee", "es"),
+                    ("leche", "milk", "es"),
+                    ("comida", "food", "es"),
+                ),
+                grammar_points=("present_tense", "gustar"),
+                pronunciation_practice_count=0,
+                overall_performance="good",
+                next_session_recommendations=(
+                    "Use these words in a sentence: té, agua, zumo, pan",
+                    "Try the conversation 'directions'",
+                ),
+            ),
+        ),
+    ),
+)
+
+PRONUNCIATION = ScriptedLesson(
+    name="pronunciation",
+    user_id="user_ben",
+    language="en",
+    enters_with="pronunciation-specialist",
+    lines=(
+        "I like to read books.",
+        "My sister live in London.",  # one word of five missed: 23 of 24 at the first try
+        "My sister lives in London.",
+        "The weather is very nice today.",
+        "I would like a cup of tea, please.",
+    ),
+    records=(
+        ExpectedRecord(
+            specialist=None,
+            progress=ExpectedProgress(
+                words_learned=4,
+                phrases_practiced=4,
+                pronunciation_score=95.8,
+                grammar_points=(),
+            ),
+            session=ExpectedSession(
+                topics_covered=("pronunciation",),
+                new_vocabulary=(
+                    ("read", "lesen", "en"),
+                    ("lives", "wohnt", "en"),
+                    ("weather", "Wetter", "en"),
+                    ("cup", "Tasse", "en"),
+                ),
+                grammar_points=(),
+                pronunciation_practice_count=4,
+                overall_performance="excellent",
+                next_session_recommendations=("Practise saying these words: lives",),
+            ),
+        ),
+    ),
+)
+
+GRAMMAR = ScriptedLesson(
+    name="grammar",
+    user_id="user_chloe",
+    language="es",
+    called="grammar-specialist",
+    lines=(
+        "Yo es estudiante.",
+        "Yo soy estudiante.",
+        "Me gusta los libros.",
+        "Me gustan los libros.",
+        "La casa es muy grande.",
+    ),
+    records=(
+        _NOTHING_SAID,
+        ExpectedRecord(
+            specialist="grammar-specialist",
+            progress=ExpectedProgress(
+                words_learned=0,
+                phrases_practiced=5,
+                pronunciation_score=None,
+                grammar_points=(
+                    "present_tense",
+                    "subject_verb_agreement",
+                    "gustar",
+                    "noun_adjective_agreement",
+                ),
+            ),
+            session=ExpectedSession(
+                topics_covered=("self_introduction", "likes_and_dislikes", "home"),
+                new_vocabulary=(),
+                grammar_points=(
+                    "present_tense",
+                    "subject_verb_agreement",
+                    "gustar",
+                    "noun_adjective_agreement",
+                ),
+                pronunciation_practice_count=0,
+                overall_performance="needs_improvement",
+                next_session_recommendations=(
+                    "Le verbe s'accorde avec son sujet (subject_verb_agreement: 1/1)",
+                    "Avec gustar, le verbe s'accorde avec la chose qui plaît (gustar: 1/1)",
+                ),
+            ),
+        ),
+    ),
+)
+
+LESSONS = (CONVERSATION, PRONUNCIATION, GRAMMAR)
+"""The demo's lessons."""
+
+
+def mismatches(lesson: ScriptedLesson, records: Mapping[str, Any]) -> list[str]:
+    """Compare what the API received with what the script says; empty if it is the same.
+
+    Args:
+        lesson: The script.
+        records: Arrivals by kind (`progress`, `sessions`), oldest first, each with `user_id`
+            and the request's body as `payload`.
+    """
+    sessions = _payloads(records["sessions"], lesson.user_id)
+    progress = _payloads(records["progress"], lesson.user_id)
+    faults = [
+        fault
+        for expected in lesson.records
+        for fault in _compare_lesson(expected, sessions, progress)
+    ]
+    if len(sessions) != len(lesson.records):
+        faults.append(f"{len(sessions)} records arrived, expected {len(lesson.records)}")
+    return [f"{lesson.name}: {fault}" for fault in faults]
+
+
+def _payloads(arrivals: Iterable[Mapping[str, Any]], user_id: str) -> list[Mapping[str, Any]]:
+    return [arrival["payload"] for arrival in arrivals if arrival["user_id"] == user_id]
+
+
+def _compare_lesson(
+    expected: ExpectedRecord,
+    sessions: list[Mapping[str, Any]],
+    progress: list[Mapping[str, Any]],
+) -> list[str]:
+    whose = expected.specialist or "the visit"
+    session = next((it for it in sessions if _is_of(expected, it)), None)
+    last = next((it["data"] for it in reversed(progress) if _is_of(expected, it)), None)
+    if session is None or last is None:
+        missing = "record" if session is None else "progress"
+        return [f"no {missing} of {whose} arrived"]
+    faults = [] if last["status"] == "completed" else [f"the last progress is {last['status']}"]
+    faults += _compare(asdict(expected.progress), last["progress"])
+    faults += _compare(asdict(expected.session), _with_plain_words(session))
+    return [f"{fault} ({whose})" for fault in faults]
+
+
+def _is_of(expected: ExpectedRecord, payload: Mapping[str, Any]) -> bool:
+    _, _, specialist = str(payload["sessionId"]).partition(".")
+    return specialist == (expected.specialist or "")
+
+
+def _with_plain_words(session: Mapping[str, Any]) -> dict[str, Any]:
+    words = [(it["word"], it["translation"], it["language"]) for it in session["new_vocabulary"]]
+    return {**session, "new_vocabulary": words}
+
+
+def _compare(expected: Mapping[str, Any], received: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name} is {received.get(name)!r}, expected {value!r}"
+        for name, value in expected.items()
+        if _plain(received.get(name)) != _plain(value)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple | list) else value
