@@ -1,0 +1,61 @@
+"""A configuration in a directory of its own, to write mistakes into."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loqua_host.errors import ConfigError
+from loqua_host.settings.load import load
+
+Write = Callable[[str, str], Path]
+Mistakes = Callable[..., list[str]]
+
+ENVIRON = {
+    "AGENT_ID": "loqua-host-1",
+    "API_BASE_URL": "http://127.0.0.1:9000",
+    "LIVEKIT_URL": "ws://127.0.0.1:7880",
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The smallest configuration there is: one automatic tutor."""
+    directory = tmp_path / "config"
+    (directory / "tutors").mkdir(parents=True)
+    (directory / "environments").mkdir()
+    (directory / "host.yaml").write_text("", "utf-8")
+    (directory / "tutors/conversation.yaml").write_text("worker_type: automatic\n", "utf-8")
+    return directory
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    """The addresses and the identity of a host in development."""
+    return dict(ENVIRON)
+
+
+@pytest.fixture
+def write(config: Path) -> Write:
+    """Write a file of the configuration."""
+
+    def write_file(name: str, text: str) -> Path:
+        file = config / name
+        file.write_text(text, "utf-8")
+        return file
+
+    return write_file
+
+
+@pytest.fixture
+def mistakes(config: Path) -> Mistakes:
+    """Load, and give each problem as a line that starts inside the configuration."""
+
+    def list_mistakes(**environ: str) -> list[str]:
+        try:
+            load(config, ENVIRON | environ)
+        except ConfigError as error:
+            return [str(problem).replace(f"{config}/", "") for problem in error.problems]
+        return []
+
+    return list_mistakes

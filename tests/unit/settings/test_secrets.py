@@ -1,0 +1,103 @@
+"""The host's secrets: complete, long enough, and never out by accident."""
+
+import copy
+import pickle
+from pathlib import Path
+
+import pytest
+
+from loqua_host.errors import ConfigError
+from loqua_host.settings.secrets import read_secrets
+
+GIVEN = {
+    "AGENT_JWT_TOKEN": "header.payload.signature",
+    "SHARED_SECRET": "shared-secret-of-the-api-team-0001",
+    "LIVEKIT_API_KEY": "key",
+    "LIVEKIT_API_SECRET": "livekit-secret-of-thirty-two-bytes",
+}
+
+
+def test_all_secrets_of_the_guide_are_read(config: Path) -> None:
+    """Each comes from its variable."""
+    secrets = read_secrets(config, GIVEN)
+    assert secrets.agent_jwt.get_secret_value() == GIVEN["AGENT_JWT_TOKEN"]
+    assert secrets.shared_secret.get_secret_value() == GIVEN["SHARED_SECRET"]
+    assert secrets.livekit_api_key.get_secret_value() == GIVEN["LIVEKIT_API_KEY"]
+    assert secrets.livekit_api_secret.get_secret_value() == GIVEN["LIVEKIT_API_SECRET"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "variable"),
+    [
+        ("development", "DEV_AGENT_SECRET"),
+        ("staging", "STAGING_AGENT_SECRET"),
+        ("production", "PROD_AGENT_SECRET"),
+    ],
+)
+def test_each_environment_has_its_own_shared_secret(
+    config: Path, environment: str, variable: str
+) -> None:
+    """The environment's own wins over SHARED_SECRET, and no other one does."""
+    others = {"DEV_AGENT_SECRET": "d" * 32, "STAGING_AGENT_SECRET": "s" * 32}
+    others["PROD_AGENT_SECRET"] = "p" * 32
+    environ = GIVEN | {"LOQUA_ENVIRONMENT": environment}
+    own = read_secrets(config, environ | others).shared_secret.get_secret_value()
+    assert own == others[variable]
+    del others[variable]
+    shared = read_secrets(config, environ | others).shared_secret.get_secret_value()
+    assert shared == GIVEN["SHARED_SECRET"]
+
+
+def test_missing_secrets_are_told_all_at_once(config: Path) -> None:
+    """Those of the host and those that config grants, each by its variable."""
+    with pytest.raises(ConfigError) as refused:
+        read_secrets(config, {"SHARED_SECRET": "x", "LIVEKIT_API_KEY": ""}, ["OPENAI_API_KEY"])
+    assert [problem.where for problem in refused.value.problems] == [
+        "AGENT_JWT_TOKEN",
+        "LIVEKIT_API_KEY",
+        "LIVEKIT_API_SECRET",
+        "OPENAI_API_KEY",
+    ]
+
+
+def test_short_secrets_are_for_development_only(config: Path) -> None:
+    """In production a key has as many bytes as its cipher or its HMAC."""
+    short = GIVEN | {"SHARED_SECRET": "dev", "LIVEKIT_API_SECRET": "secret"}
+    assert read_secrets(config, short).shared_secret.get_secret_value() == "dev"
+    with pytest.raises(ConfigError) as refused:
+        read_secrets(config, short | {"LOQUA_ENVIRONMENT": "production"})
+    assert [problem.where for problem in refused.value.problems] == [
+        "SHARED_SECRET",
+        "LIVEKIT_API_SECRET",
+    ]
+    assert "dev" not in str(refused.value)
+
+
+def test_dotenv_may_hold_them_in_development(config: Path) -> None:
+    """As it may hold addresses."""
+    (config.parent / ".env").write_text("".join(f"{k}={v}\n" for k, v in GIVEN.items()))
+    assert read_secrets(config, {}).agent_jwt.get_secret_value() == GIVEN["AGENT_JWT_TOKEN"]
+
+
+def test_granted_secrets_are_given_by_name_and_no_others(config: Path) -> None:
+    """A tutor gets what config grants it; the host's own cannot be asked for."""
+    secrets = read_secrets(config, GIVEN | {"A_KEY": "a", "B_KEY": "b"}, ["A_KEY", "B_KEY"])
+    assert secrets.grant(["B_KEY"]) == {"B_KEY": "b"}
+    with pytest.raises(KeyError):
+        secrets.grant(["SHARED_SECRET"])
+
+
+def test_secrets_show_in_no_text(config: Path) -> None:
+    """Neither printing nor formatting gives one away."""
+    secrets = read_secrets(config, GIVEN | {"A_KEY": "granted"}, ["A_KEY"])
+    shown = f"{secrets} {secrets!r} {secrets.granted} {secrets.agent_jwt!r}"
+    for value in (*GIVEN.values(), "granted"):
+        assert value not in shown.replace("HostSecrets", "").replace("key=", "")
+
+
+@pytest.mark.parametrize("leave", [pickle.dumps, copy.deepcopy])
+def test_secrets_do_not_leave_the_process(config: Path, leave: object) -> None:
+    """What pickles its arguments, such as a job's start, cannot take them along."""
+    assert callable(leave)
+    with pytest.raises(TypeError, match="stays in this process"):
+        leave(read_secrets(config, GIVEN))
