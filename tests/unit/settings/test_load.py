@@ -211,7 +211,7 @@ def test_two_tutors_of_one_agent_name_or_plugin_are_refused(
             "secrets: SHARED_SECRET is a secret of the host; name a secret of the tutor's own",
         ),
         (
-            "{worker_type: automatic, engines: {llm: {use: 'a:B', secrets: {k: DEV_AGENT_SECRET}}}}",
+            "{worker_type: automatic, engines: {llm: {use: a:B, secrets: {k: DEV_AGENT_SECRET}}}}",
             "secrets: DEV_AGENT_SECRET is a secret of the host",
         ),
     ],
