@@ -1,6 +1,7 @@
 """The Loqua API as the host holds it: one object for all lessons."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
@@ -251,6 +252,8 @@ async def _watched(credentials: Credentials) -> AsyncIterator[None]:
 
 
 def _http(settings: CoreSettings, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    # At DEBUG hpack logs each header block, and with it the JWT.
+    logging.getLogger("hpack").setLevel(logging.INFO)
     return httpx.AsyncClient(
         base_url=str(settings.api_base_url),
         http2=True,

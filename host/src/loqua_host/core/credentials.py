@@ -6,7 +6,7 @@ from loqua_host.core.clock import Clock
 from loqua_host.core.events import Events, Level
 from loqua_host.core.secrets import Sealed, SecretName, SecretsPort
 from loqua_host.core.tokens import read_claims
-from loqua_host.errors import TokenError
+from loqua_host.errors import LoquaError
 
 __all__ = ["Credentials"]
 
@@ -41,7 +41,7 @@ class Credentials:
         """Give the seconds until the agent's JWT expires; None when it does not say."""
         try:
             return read_claims(await self.jwt()).exp - self._clock.now()
-        except TokenError:
+        except LoquaError:
             return None
 
     async def watch(self) -> None:

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 
-from aiolimiter import AsyncLimiter
-
 from loqua_host.core.clock import Clock
 from loqua_host.core.settings import CoreSettings
 from loqua_host.errors import SuspendedError
@@ -18,6 +16,7 @@ __all__ = ["Limits", "http_date", "wait_asked"]
 class Limits:
     """Admits calls: as many at a time as the pool has connections, and so many a second.
 
+    After a quiet second a second's worth may go at once; then they go one by one.
     The bulkhead keeps httpx's pool free of waiters: a cancelled one would leak its slot
     (https://github.com/encode/httpcore/issues/1093). When the API asks for a pause, every
     lesson's next call waits for its end, or fails at once if its deadline comes first.
@@ -25,7 +24,8 @@ class Limits:
 
     def __init__(self, settings: CoreSettings, clock: Clock) -> None:
         self._bulkhead = asyncio.Semaphore(settings.pool_size)
-        self._rate = AsyncLimiter(settings.rate_limit, 1)
+        self._interval = 1 / settings.rate_limit
+        self._next_turn = clock.monotonic() - 1
         self._max_hold = settings.max_hold
         self._clock = clock
         self._held_until = clock.monotonic()
@@ -38,7 +38,7 @@ class Limits:
             SuspendedError: The API asked for a pause that outlasts the deadline.
         """
         await self._outwait_hold(endpoint, deadline)
-        await self._rate.acquire()
+        await self._outwait_turn(endpoint, deadline)
         async with self._bulkhead:
             await self._outwait_hold(endpoint, deadline)
             yield
@@ -55,10 +55,21 @@ class Limits:
     async def _outwait_hold(self, endpoint: str, deadline: float) -> None:
         while (wait := self._held_until - self._clock.monotonic()) > 0:
             if self._held_until >= deadline:
-                raise SuspendedError(
-                    endpoint, "the API asked for a pause", retry_after=wait, sent=False
-                )
+                raise _suspended(endpoint, "the API asked for a pause", wait)
             await self._clock.sleep(wait)
+
+    async def _outwait_turn(self, endpoint: str, deadline: float) -> None:
+        now = self._clock.monotonic()
+        turn = max(self._next_turn, now - 1) + self._interval
+        if turn >= deadline:
+            raise _suspended(endpoint, "too many calls wait for api.rate_limit", turn - now)
+        self._next_turn = turn
+        if turn > now:
+            await self._clock.sleep(turn - now)
+
+
+def _suspended(endpoint: str, reason: str, wait: float) -> SuspendedError:
+    return SuspendedError(endpoint, reason, retry_after=wait, sent=False)
 
 
 def wait_asked(status: int, headers: Mapping[str, str], now: float) -> float | None:

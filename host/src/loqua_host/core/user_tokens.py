@@ -1,6 +1,7 @@
 """User tokens while lessons need them: exchanged once, shared, refreshed ahead, forgotten."""
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
 from types import TracebackType
@@ -38,9 +39,9 @@ def refresh_at(now: float, lifetime: float, before: float) -> float:
 
 @dataclass(slots=True)
 class _Lease:
-    token: UserToken
-    references: int
-    keeper: asyncio.Task[None]
+    references: int = 0
+    token: UserToken | None = None
+    keeper: asyncio.Task[None] | None = None
 
 
 class UserTokens:
@@ -69,12 +70,14 @@ class UserTokens:
 
     async def lease(self, caller: Caller) -> None:
         """Hold the caller's token until a `release` for each `lease`."""
-        token = await self.current(caller)
-        lease = self._leases.get(caller)
-        if lease is None:
-            keeper = asyncio.create_task(self._keep(caller))
-            lease = self._leases[caller] = _Lease(token, 0, keeper)
+        lease = self._leases.setdefault(caller, _Lease())
         lease.references += 1
+        with ExitStack() as undo:
+            undo.callback(self.release, caller)
+            token = await self.current(caller)
+            undo.pop_all()
+        if lease.keeper is None:
+            lease.keeper = asyncio.create_task(self._keep(caller, token))
 
     def release(self, caller: Caller) -> None:
         """Give one lease back; with the last one the token is forgotten."""
@@ -83,8 +86,9 @@ class UserTokens:
             return
         lease.references -= 1
         if lease.references == 0:
-            lease.keeper.cancel()
             del self._leases[caller]
+            if lease.keeper is not None:
+                lease.keeper.cancel()
 
     def leased(self, caller: Caller) -> bool:
         """Tell whether anyone holds a lease for the caller."""
@@ -92,21 +96,23 @@ class UserTokens:
 
     def usable(self, caller: Caller) -> bool:
         """Tell whether an unexpired token is held."""
-        lease = self._leases.get(caller)
-        return lease is not None and self._clock.monotonic() < lease.token.expires_at
+        return self._held(caller) is not None
 
     async def current(self, caller: Caller) -> UserToken:
         """Give the token held if it is usable, else a new one."""
-        if self.usable(caller):
-            return self._leases[caller].token
-        return await self._renew(caller)
+        return self._held(caller) or await self._renew(caller)
 
     async def after_refusal(self, caller: Caller, refused: SecretStr) -> UserToken:
         """Give another token than the refused one: the newer one held, else a new one."""
-        lease = self._leases.get(caller)
-        if lease is not None and lease.token.jwt != refused:
-            return lease.token
+        held = self._held(caller)
+        if held is not None and held.jwt != refused:
+            return held
         return await self._renew(caller)
+
+    def _held(self, caller: Caller) -> UserToken | None:
+        lease = self._leases.get(caller)
+        token = None if lease is None else lease.token
+        return token if token and self._clock.monotonic() < token.expires_at else None
 
     async def _renew(self, caller: Caller) -> UserToken:
         return await self._exchanges.join(caller, lambda: self._exchange(caller))
@@ -120,28 +126,30 @@ class UserTokens:
         )
         now = self._clock.monotonic()
         token = UserToken(jwt, refresh_at(now, lifetime, self._refresh_before), now + lifetime)
-        lease = self._leases.get(caller)
-        if lease is not None:
-            lease.token = token
         self._events.emit(
-            "token.exchanged" if lease is None else "token.refreshed",
+            "token.exchanged" if self._held(caller) is None else "token.refreshed",
             agent_id=caller.agent_id,
             user_id=caller.user_id,
             lifetime=round(lifetime),
             skew=round(server_now - local_now),
         )
+        if caller in self._leases:
+            self._leases[caller].token = token
         return token
 
-    async def _keep(self, caller: Caller) -> None:
+    async def _keep(self, caller: Caller, token: UserToken) -> None:
+        while True:
+            await self._clock.sleep(token.refresh_at - self._clock.monotonic())
+            token = await self._refreshed(caller, token)
+
+    async def _refreshed(self, caller: Caller, old: UserToken) -> UserToken:
         failures = 0
         while True:
-            wait = self._leases[caller].token.refresh_at - self._clock.monotonic()
-            if wait > 0:
-                await self._clock.sleep(wait)
-                continue
+            held = self._held(caller)
+            if held is not None and held is not old:
+                return held
             try:
-                await self._renew(caller)
-                failures = 0
+                return await self._renew(caller)
             except LoquaError as error:
                 failures += 1
                 self._events.emit(
@@ -152,7 +160,7 @@ class UserTokens:
                     failure=type(error).__name__,
                     failures=failures,
                 )
-                await self._clock.sleep(retry.pause(failures, first=1, random=self._random))
+            await self._clock.sleep(retry.pause(failures, first=1, random=self._random))
 
     async def __aenter__(self) -> Self:
         return self
@@ -164,7 +172,7 @@ class UserTokens:
         trace: TracebackType | None,
     ) -> None:
         async with self._exchanges:
-            await stop(lease.keeper for lease in self._leases.values())
+            await stop(lease.keeper for lease in self._leases.values() if lease.keeper)
         self._leases.clear()
 
 

@@ -21,7 +21,7 @@ class Versions:
         self.current = spoken[-1]
         self._spoken = spoken
         self._events = events
-        self._warned: set[tuple[str, str]] = set()
+        self._warned: set[str] = set()
 
     @property
     def accept(self) -> str:
@@ -37,10 +37,9 @@ class Versions:
         self._warn(version, headers.get("deprecation", ""), headers.get("sunset", ""))
 
     def _warn(self, version: str, deprecation: str, sunset: str) -> None:
-        notice = (version, sunset)
-        if not (deprecation or sunset) or notice in self._warned:
+        if not (deprecation or sunset) or version in self._warned:
             return
-        self._warned.add(notice)
+        self._warned.add(version)
         self._events.emit(
             "api.deprecated",
             level="warning",

@@ -1,0 +1,257 @@
+"""A Loqua API in memory, and a clock that jumps to the next event instead of waiting."""
+
+import asyncio
+import base64
+import json
+import selectors
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.padding import PKCS7
+from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, Event, LoquaApi
+
+EPOCH = 1_800_000_000.0
+"""The wall clock at virtual second 0."""
+
+
+class JumpingSelector(selectors.SelectSelector):
+    """Finds that the next timer is due whenever nothing else happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Look for events; without any, move time to the next timer."""
+        if timeout is None:
+            raise RuntimeError("every task waits and no timer runs: the test would hang")
+        events = super().select(0)
+        if not events:
+            self.seconds += timeout
+        return events
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop in which an hour passes in no time."""
+
+    def __init__(self) -> None:
+        self._jumping = JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        """Give the virtual seconds since the loop was made."""
+        return self._jumping.seconds
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Have all tests of this folder run on virtual time."""
+    return {"virtual": VirtualLoop}
+
+
+class VirtualClock:
+    """The core's clock on virtual time; `skew` sets this machine's wall clock wrong."""
+
+    def __init__(self, skew: float = 0.0) -> None:
+        self.skew = skew
+
+    def monotonic(self) -> float:
+        """Give the loop's time."""
+        return asyncio.get_running_loop().time()
+
+    def now(self) -> float:
+        """Give the wall time this machine believes in."""
+        return EPOCH + self.monotonic() + self.skew
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in virtual time."""
+        await asyncio.sleep(seconds)
+
+
+def encrypt(text: str, secret: str, iv: bytes = b"0123456789abcdef") -> str:
+    """Encrypt as the API does."""
+    padder = PKCS7(128).padder()
+    padded = padder.update(text.encode()) + padder.finalize()
+    encryptor = Cipher(AES(secret.encode().ljust(32, b"\0")[:32]), CBC(iv)).encryptor()
+    return f"{iv.hex()}:{(encryptor.update(padded) + encryptor.finalize()).hex()}"
+
+
+def jwt(**claims: object) -> str:
+    """Give a JWT with these claims; its signature is nobody's."""
+    parts = [{"alg": "HS256", "typ": "JWT"}, claims]
+    coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts]
+    return b".".join([*coded, b"signature"]).decode()
+
+
+@dataclass
+class Call:
+    """What reached the API, and when (virtual seconds)."""
+
+    endpoint: str
+    at: float
+    headers: httpx.Headers
+    body: Any
+
+
+Fault = httpx.Response | Exception | float
+"""An answer to give, an error to fail with, or seconds to take over a good answer."""
+
+
+@dataclass
+class Loqua:
+    """A Loqua API that answers as the guide says, until a test tells it otherwise."""
+
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    secret: str = "shared-secret"
+    agent_jwt: str = "agent-jwt"
+    token_life: float = 3600
+    latency: float = 0.0
+    down: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    permissions: list[str] = field(
+        default_factory=lambda: ["user.progress", "session.create", "user.context"]
+    )
+    calls: list[Call] = field(default_factory=list)
+    sessions: list[str] = field(default_factory=list)
+    tokens: dict[str, float] = field(default_factory=dict)
+    faults: defaultdict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
+    context: dict[str, Any] = field(
+        default_factory=lambda: {
+            "preferences": {"language_learning": "spanish", "learning_pace": "moderate"},
+            "progress": {"total_sessions": 25, "words_learned": 150},
+        }
+    )
+
+    def seen(self, endpoint: str) -> list[Call]:
+        """Give the calls that reached one endpoint."""
+        return [call for call in self.calls if call.endpoint == endpoint]
+
+    def fail(self, endpoint: str, *faults: Fault) -> None:
+        """Have the endpoint's next calls meet these faults, one each."""
+        self.faults[endpoint].extend(faults)
+
+    def now(self) -> float:
+        """Give the API's own wall time."""
+        return EPOCH + self.clock.monotonic()
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Serve one request."""
+        endpoint = "context" if "/user/" in request.url.path else request.url.path.split("/")[-1]
+        body = json.loads(request.content) if request.content else None
+        self.calls.append(Call(endpoint, self.clock.monotonic(), request.headers, body))
+        fault = self.faults[endpoint].popleft() if self.faults[endpoint] else self.latency
+        if isinstance(fault, float):
+            await asyncio.sleep(fault)
+            fault = self._answer(endpoint, request, body)
+        if isinstance(fault, Exception):
+            raise fault
+        date = formatdate(self.now(), usegmt=True)
+        fault.headers.update({"Date": date, **self.headers, **fault.headers})
+        return fault
+
+    def _answer(self, endpoint: str, request: httpx.Request, body: Any) -> httpx.Response:
+        if self.down:
+            return httpx.Response(503)
+        bearer = request.headers["authorization"].removeprefix("Bearer ")
+        if bearer != self.agent_jwt and self.tokens.get(bearer, 0) <= self.now():
+            return error(401, "UNAUTHORIZED", "no valid token")
+        if endpoint == "user-token":
+            return self._token(body)
+        if endpoint == "context":
+            history = [{"session_id": session} for session in self.sessions]
+            user_id = request.url.path.split("/")[-2]
+            return httpx.Response(
+                200, json={"user_id": user_id, "session_history": history, **self.context}
+            )
+        if endpoint == "sessions":
+            self.sessions.append(body["sessionId"])
+        return httpx.Response(200, json={"success": True, "permissions": self.permissions})
+
+    def _token(self, body: Any) -> httpx.Response:
+        token = jwt(exp=self.now() + self.token_life, n=len(self.tokens))
+        self.tokens[token] = self.now() + self.token_life
+        answer = {
+            "encrypted_token": encrypt(token, self.secret),
+            "user_id": body["user_id"],
+            "room_name": body["room_name"],
+            "issued_to": body["agent_id"],
+            "expires_in": self.token_life,
+        }
+        return httpx.Response(200, json=answer)
+
+
+def error(status: int, code: str, message: str) -> httpx.Response:
+    """Give an error answer in the guide's shape."""
+    return httpx.Response(status, json={"error": {"code": code, "message": message}})
+
+
+@dataclass
+class World:
+    """The API, the host's clock, and what was reported; opens the core in between."""
+
+    loqua: Loqua = field(default_factory=Loqua)
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    events: list[Event] = field(default_factory=list)
+    environ: dict[str, str] = field(
+        default_factory=lambda: {
+            "AGENT_JWT_TOKEN": "agent-jwt",
+            "SHARED_SECRET": "shared-secret",
+        }
+    )
+
+    def open(self, **settings: Any) -> AbstractAsyncContextManager[LoquaApi]:
+        """Open the core towards the API in memory."""
+        return LoquaApi.open(
+            CoreSettings(api_base_url="http://loqua.test", **settings),
+            EnvironmentSecrets(self.environ),
+            clock=self.clock,
+            random=Random(1),
+            transport=httpx.MockTransport(self.loqua),
+            observer=self.events.append,
+        )
+
+    def reported(self, name: str) -> list[Event]:
+        """Give the events of that name."""
+        return [event for event in self.events if event.name == name]
+
+
+@pytest.fixture
+def world() -> World:
+    """Give an API that works and a host that has not opened yet."""
+    return World()
+
+
+@pytest.fixture
+def loqua(world: World) -> Loqua:
+    """Give the API of this world."""
+    return world.loqua
+
+
+@pytest.fixture
+async def api(world: World) -> AsyncIterator[LoquaApi]:
+    """Give the core, open towards that API."""
+    async with world.open() as api:
+        yield api
+
+
+@pytest.fixture
+def caller() -> Caller:
+    """Give the usual learner."""
+    return Caller("user-1", "room-1", "loqua-spanish-tutor")
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[Any]]:
+    """Catch the log."""
+    with structlog.testing.capture_logs() as entries:
+        yield entries

@@ -1,0 +1,81 @@
+"""Which version is spoken, and what is made of its end."""
+
+import pytest
+from loqua_host.core.events import Event, Events
+from loqua_host.core.versions import Versions
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    """Give what is reported."""
+    return []
+
+
+@pytest.fixture
+def versions(events: list[Event]) -> Versions:
+    """Give a client that speaks a second version too."""
+    return Versions(Events(events.append), ("v2", "v1"))
+
+
+@pytest.mark.parametrize(
+    ("offered", "spoken"),
+    [
+        (None, "v1"),
+        ("", "v1"),
+        ("v1", "v1"),
+        ("v1, v2", "v2"),
+        ("v2", "v2"),
+        ("v3, v2", "v2"),
+        ("v3", "v1"),
+        ("v20", "v1"),
+        ("nonsense", "v1"),
+    ],
+)
+def test_the_best_that_both_speak_is_used(
+    versions: Versions, offered: str | None, spoken: str
+) -> None:
+    """The API's offer decides; without one it stays v1."""
+    versions.heed("v1", {} if offered is None else {"API-Supported-Versions": offered})
+    assert versions.current == spoken
+
+
+def test_an_offer_taken_back_is_followed(versions: Versions) -> None:
+    """A rollback of the API brings the client back to v1; silence changes nothing."""
+    versions.heed("v1", {"API-Supported-Versions": "v1, v2"})
+    versions.heed("v2", {})
+    assert versions.current == "v2"
+    versions.heed("v2", {"API-Supported-Versions": "v1"})
+    assert versions.current == "v1"
+
+
+def test_the_client_names_what_it_speaks(versions: Versions) -> None:
+    """Best first."""
+    assert versions.accept == "v2, v1"
+
+
+def test_this_client_speaks_v1() -> None:
+    """There is no other yet."""
+    assert Versions(Events()).accept == "v1"
+
+
+def test_the_end_of_a_version_is_one_warning(versions: Versions, events: list[Event]) -> None:
+    """A thousand answers are one line, with the date; another version's end is another."""
+    notice = {"deprecation": "@1688169599", "sunset": "Sat, 31 Dec 2027 23:59:59 GMT"}
+    for _ in range(1000):
+        versions.heed("v1", notice)
+    versions.heed("v2", {})
+    (event,) = events
+    assert event.name == "api.deprecated"
+    assert event.fields == {"version": "v1", **notice}
+    versions.heed("v2", notice)
+    assert len(events) == 2
+
+
+@pytest.mark.parametrize("name", ["deprecation", "sunset"])
+def test_either_header_alone_is_enough(
+    versions: Versions, events: list[Event], name: str
+) -> None:
+    """The field that did not come is None."""
+    versions.heed("v1", {name: "true"})
+    (event,) = events
+    assert event.fields == {"version": "v1", "deprecation": None, "sunset": None, name: "true"}
