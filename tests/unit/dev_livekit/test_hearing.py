@@ -91,6 +91,16 @@ def test_the_learner_waits_for_its_turn(
     assert hearing(*sounds).still_to_wait(2.0, 4.0, busy=busy, active=active) == left
 
 
+def test_who_came_for_a_specialist_does_not_answer_the_other_tutor() -> None:
+    """The conversation tutor's greeting is heard, but it is not what the learner waits for."""
+    ears = hearing(("conversation", 3, 3.75))
+    ears.answers = "grammar"
+    assert ears.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 8.0
+    ears.sound("grammar", 3.5, 4.0)
+    assert ears.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 1.0
+    assert [spoke.speaker for spoke in ears.summary("learner").spoke] == ["conversation", "grammar"]
+
+
 def test_a_text_is_kept_and_handed_on() -> None:
     """The callback gets the very segment that the transcript keeps."""
     handed: list[Heard] = []

@@ -97,11 +97,13 @@ class Hearing:
         on_heard: Takes each segment of the transcript as it is finished.
         settle: Seconds of silence after which a tutor who spoke is taken to have finished.
         patience: Seconds without any sign of life after which the learner waits no longer.
+        answers: The one speaker whom the learner answers; every tutor when None.
     """
 
     on_heard: Callable[[Heard], None]
     settle: float
     patience: float
+    answers: str | None = None
     transcript: list[Heard] = field(default_factory=list)
     spoke: list[Spoke] = field(default_factory=list)
 
@@ -127,7 +129,7 @@ class Hearing:
             busy: Whether a tutor says of itself that it is not done.
             active: When a tutor last changed its state, came or went.
         """
-        sounds = [spoke.end for spoke in self.spoke if spoke.speaker != LEARNER]
+        sounds = [spoke.end for spoke in self.spoke if self._counts(spoke.speaker)]
         latest = max(sounds, default=0.0)
         if latest > since and not busy:
             return latest + self.settle - now
@@ -137,6 +139,9 @@ class Hearing:
         """Give the lesson as it was heard until now."""
         spoke = sorted(self.spoke, key=lambda each: each.start)
         return LessonHeard(tuple(self.transcript), tuple(spoke), ended_by)
+
+    def _counts(self, speaker: str) -> bool:
+        return speaker != LEARNER and self.answers in (None, speaker)
 
     def _latest(self, speaker: str) -> int | None:
         indexes = reversed(range(len(self.spoke)))

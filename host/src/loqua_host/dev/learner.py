@@ -77,6 +77,7 @@ class SyntheticLearner:
         speak: Gives the sound of a line.
         script: What the learner says.
         on_heard: Takes each segment of the transcript, as tutors publish it, when finished.
+        answers: The agent name of the tutor it came for; whoever is there when None.
         settle: Seconds of silence after which a tutor who spoke is taken to have finished.
         patience: Seconds to wait for a tutor who gives no sign of life.
         limit: Seconds after which the learner leaves whatever happens.
@@ -87,6 +88,7 @@ class SyntheticLearner:
     speak: Speak
     script: Script
     on_heard: Callable[[Heard], None] = lambda _: None
+    answers: str | None = None
     settle: float = 0.7
     patience: float = 15.0
     limit: float = 300.0
@@ -99,7 +101,7 @@ class SyntheticLearner:
         """
         # Before joining, so that neither its time nor its failure is part of the lesson.
         speech = [await self.speak(line) for line in self.script.lines]
-        hearing = Hearing(self.on_heard, self.settle, self.patience)
+        hearing = Hearing(self.on_heard, self.settle, self.patience, self.answers)
         try:
             async with asyncio.TaskGroup() as tasks:
                 ended_by = await self._lesson(hearing, tasks, speech)
@@ -167,7 +169,9 @@ class _Lesson:
 
     @property
     def _tutors(self) -> list[rtc.RemoteParticipant]:
-        return [who for who in self._room.remote_participants.values() if _is_tutor(who)]
+        present = self._room.remote_participants.values()
+        wanted = self._hearing.answers
+        return [who for who in present if _is_tutor(who) and wanted in (None, _name(who))]
 
     async def say(self, microphone: rtc.AudioSource, pcm: bytes) -> None:
         """Speak; returns when the last sample is on its way."""
