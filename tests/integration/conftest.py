@@ -2,9 +2,15 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from loqua_host.dev.livekit import LiveKitServer, run_livekit
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep fixtures out of a test's time limit: the first may have to build the server."""
+    item.add_marker(pytest.mark.timeout(func_only=True))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
