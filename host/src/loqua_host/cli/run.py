@@ -1,17 +1,24 @@
 """`loqua-host run`: the production process."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
 
+import structlog
+
 from loqua_host.errors import ConfigError
 from loqua_host.process import seal, start_forkserver
+from loqua_host.registry.inspection import inspect_tutors
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.load import load
 from loqua_host.settings.secrets import HostSecrets, read_secrets
+from loqua_host.settings.tutors import TutorSettings
 
 __all__ = ["run"]
+
+log = structlog.get_logger()
 
 
 def run(config: Path) -> int:
@@ -28,7 +35,7 @@ def run(config: Path) -> int:
         print(error, file=sys.stderr)  # noqa: T201  # logs are not configured yet
         return 1
     start_forkserver(_preload(settings))
-    return asyncio.run(_serve(settings, secrets))
+    return asyncio.run(_serve(config, settings, secrets))
 
 
 def _preload(settings: HostSettings) -> list[str]:
@@ -38,7 +45,7 @@ def _preload(settings: HostSettings) -> list[str]:
     return ["loqua_host.job.entrypoint", *sorted({e.use.partition(":")[0] for e in used})]
 
 
-async def _serve(settings: HostSettings, secrets: HostSecrets) -> int:
+async def _serve(config: Path, settings: HostSettings, secrets: HostSecrets) -> int:
     # LiveKit is imported with these, after the forkserver has started.
     from loqua_host.host import run_host  # noqa: PLC0415
     from loqua_host.ops.logs import configure_logs  # noqa: PLC0415
@@ -48,5 +55,21 @@ async def _serve(settings: HostSettings, secrets: HostSecrets) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run_host(settings, secrets, stop)
+    sound = await _inspect(config, settings)
+    if not sound:
+        log.error("host.refused", why="no tutor is left to run")
+        return 1
+    await run_host(settings.model_copy(update={"tutors": sound}), secrets, stop)
     return 0
+
+
+async def _inspect(config: Path, settings: HostSettings) -> tuple[TutorSettings, ...]:
+    """Get the tutors whose plugins are sound; the others are refused, each with its mends."""
+    inspections = await inspect_tutors(
+        config, os.environ, settings.enabled_tutors, settings.engines
+    )
+    for inspection in inspections:
+        for problem in inspection.problems:
+            log.error("tutor.refused", tutor=inspection.name, why=str(problem))
+    refused = {inspection.name for inspection in inspections if inspection.problems}
+    return tuple(tutor for tutor in settings.enabled_tutors if tutor.name not in refused)

@@ -119,4 +119,10 @@ def _send_logs_to_host() -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    # Libraries that log their every request would fill the host's log; tutors have lesson.log.
+    logging.getLogger().setLevel(logging.WARNING)
+    for name in ("httpx", "httpx2", "livekit"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("livekit.agents", "openai"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("loqua_host").setLevel(logging.INFO)

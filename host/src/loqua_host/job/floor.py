@@ -5,6 +5,7 @@ from collections.abc import Callable
 from livekit import rtc
 from livekit.agents import AgentSession
 from livekit.agents.types import ATTRIBUTE_AGENT_NAME
+from livekit.rtc.room import EventTypes
 
 __all__ = ["Floor", "is_specialist"]
 
@@ -32,13 +33,22 @@ class Floor:
         self._session = session
         self._on_change = on_change
         self.held = True
+        self._looks: dict[EventTypes, Callable[..., None]] = {
+            "participant_connected": self._look,
+            "participant_attributes_changed": self._look_again,
+            "participant_disconnected": self._look,
+        }
 
     def watch(self) -> None:
         """Follow the room from now on; call once the session has started."""
-        self._room.on("participant_connected", self._look)
-        self._room.on("participant_attributes_changed", self._look_again)
-        self._room.on("participant_disconnected", self._look)
+        for event, look in self._looks.items():
+            self._room.on(event, look)
         self._look()
+
+    def unwatch(self) -> None:
+        """Follow the room no longer; call before the session closes."""
+        for event, look in self._looks.items():
+            self._room.off(event, look)
 
     def _look_again(self, _changed: dict[str, str], participant: rtc.Participant) -> None:
         self._look(participant)
@@ -50,7 +60,10 @@ class Floor:
         self.held = held
         if not held:
             self._session.interrupt(force=True)
-        self._session.input.set_audio_enabled(held)
-        self._session.output.set_audio_enabled(held)
-        self._session.output.set_transcription_enabled(held)
+        if self._session.input.audio is not None:
+            self._session.input.set_audio_enabled(held)
+        if self._session.output.audio is not None:
+            self._session.output.set_audio_enabled(held)
+        if self._session.output.transcription is not None:
+            self._session.output.set_transcription_enabled(held)
         self._on_change(held)

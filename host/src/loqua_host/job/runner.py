@@ -78,7 +78,8 @@ class Runner:
         try:
             lesson.agent = await self._hooks.create_agent(lesson)
             await self._start(lesson.agent)
-            self._floor.watch()
+            if self._settings.automatic:
+                self._floor.watch()
             await self._hooks.on_user_ready(lesson)
         except HookFailedError as failure:
             if lesson.agent is None:
@@ -154,6 +155,7 @@ class Runner:
 
     async def _finish(self, reason: str) -> None:
         self._clock.pause()
+        self._floor.unwatch()
         await self._close_voice()
         ending = Ending(reason=reason, seconds=self._clock.seconds)
         try:

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from livekit.agents import NOT_GIVEN, AgentSession
+from livekit.agents import NOT_GIVEN, AgentSession, inference
 
 from loqua_host.contract.engines import Engine, Engines
 
@@ -26,7 +26,8 @@ def build_session(
         llm=_build(engines.llm, language, secrets),
         tts=_build(engines.tts, language, secrets),
         turn_handling={
-            "turn_detection": "vad",
+            # The local model: the hosted one would send the learner's voice elsewhere.
+            "turn_detection": inference.TurnDetector(version="v1-mini"),
             "endpointing": {
                 "min_delay": engines.turn.min_delay,
                 "max_delay": engines.turn.max_delay,

@@ -27,6 +27,7 @@ def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = s
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
+        _drop_twin,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
@@ -53,6 +54,12 @@ def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = s
     root.setLevel(level.upper())
     for noisy in ("livekit", "livekit.agents", "httpx", "httpcore", "aiohttp.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _drop_twin(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drop the copy of the message that LiveKit's log queue adds to a job's record."""
+    event.pop("message", None)
+    return event
 
 
 def _hide_tokens(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
