@@ -170,7 +170,7 @@ def test_a_variable_that_renames_all_tutors_is_refused(mistakes: Mistakes, name:
 
 def test_two_automatic_tutors_are_refused_by_name(write: Write, mistakes: Mistakes) -> None:
     """They would steal each other's rooms."""
-    write("tutors/small-talk.yaml", "worker_type: automatic")
+    write("tutors/small-talk.yaml", "worker_type: automatic\nplugin: grammar")
     [mistake] = mistakes()
     assert "two tutors would join every room: conversation and small-talk" in mistake
 
@@ -223,6 +223,15 @@ def test_a_tutor_that_cannot_be_dispatched_is_refused(
     write("tutors/conversation.yaml", text)
     [told] = mistakes()
     assert told.startswith(f"tutors/conversation.yaml: {mistake}")
+
+
+def test_a_tutor_that_is_not_installed_is_refused(write: Write, mistakes: Mistakes) -> None:
+    """What could be written instead is listed; a bare agent needs no plugin."""
+    write("tutors/latin.yaml", "worker_type: explicit\nagent_name: latin")
+    write("tutors/mine.yaml", "worker_type: explicit\nagent_name: mine\nagent: my_tutor:Mine")
+    [mistake] = mistakes()
+    assert mistake.startswith("tutors/latin.yaml: plugin: the plugin 'latin' is not installed")
+    assert "conversation, grammar, pronunciation" in mistake
 
 
 def test_a_host_without_an_enabled_tutor_is_refused(write: Write, mistakes: Mistakes) -> None:

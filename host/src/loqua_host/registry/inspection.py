@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
@@ -22,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, Valida
 from loqua_host.contract.engines import Engine, Engines
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.errors import Problem
-from loqua_host.settings.load import tutor_file, tutor_key
+from loqua_host.settings.checks import plugin_problems
+from loqua_host.settings.load import installed_plugins, tutor_file, tutor_key
 from loqua_host.settings.problems import printable
 from loqua_host.settings.sources import read_sources
 from loqua_host.settings.tutors import TutorSettings
@@ -112,12 +114,13 @@ async def inspect_tutors(
         limit: Seconds for each child.
     """
     gate = asyncio.Semaphore(AT_A_TIME)
+    installed = installed_plugins()
     passed_on = {name: environ[name] for name in _PASSED_ON if name in environ}
 
     async def look(tutor: TutorSettings) -> Inspection:
-        missing = _not_installed(config, tutor)
+        missing = tuple(plugin_problems(tutor, installed, partial(tutor_key, config)))
         if missing:
-            return Inspection(tutor.name, tutor.source, None, None, (missing,))
+            return Inspection(tutor.name, tutor.source, None, None, missing)
         question = _question(config, environ, tutor, engines)
         async with gate:
             answer = await _ask(question, passed_on, limit)
@@ -126,19 +129,6 @@ async def inspect_tutors(
     async with asyncio.TaskGroup() as tasks:
         looks = [tasks.create_task(look(tutor)) for tutor in tutors]
     return tuple(_without_namesakes(config, [task.result() for task in looks]))
-
-
-def _not_installed(config: Path, tutor: TutorSettings) -> Problem | None:
-    installed = [point.name for point in entry_points(group=PROJECT)]
-    offered = installed.count(tutor.plugin or "")
-    if tutor.agent or offered == 1:
-        return None
-    what, mend = f"{offered} distributions offer a plugin {tutor.plugin!r}", "keep one of them"
-    if not offered:
-        what = f"the plugin {tutor.plugin!r} is not installed"
-        known = ", ".join(sorted(installed)) or "none"
-        mend = f"install its distribution, or write one that is installed: {known}"
-    return Problem(tutor_key(config, tutor.name, "plugin"), what, mend)
 
 
 def _question(
@@ -227,12 +217,13 @@ def _judge(config: Path, tutor: TutorSettings, answer: Answer) -> Inspection:
 
 
 def _ungranted(config: Path, tutor: TutorSettings, declared: TutorDeclaration) -> Iterator[Problem]:
+    needed = ", ".join(dict.fromkeys((*tutor.secrets, *declared.secrets)))
     for secret in declared.secrets:
         if secret not in tutor.secrets:
             yield Problem(
                 tutor_key(config, tutor.name, "secrets"),
                 f"the tutor needs {secret} and is not granted it",
-                f"write secrets: [{', '.join(declared.secrets)}] and set the variable",
+                f"write secrets: [{needed}] and set the variable",
             )
 
 

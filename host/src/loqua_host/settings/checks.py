@@ -18,7 +18,13 @@ from .secrets import HOST_SECRETS
 from .sources import dotenv_file, read_dotenv
 from .tutors import TutorSettings
 
-__all__ = ["address_problems", "environ_problems", "grant_problems", "tutor_problems"]
+__all__ = [
+    "address_problems",
+    "environ_problems",
+    "grant_problems",
+    "plugin_problems",
+    "tutor_problems",
+]
 
 _RENAMING: Final = ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE")
 _PLAIN: Final = re.compile(r"\s*(?:http|ws)://", re.IGNORECASE)
@@ -43,12 +49,13 @@ def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Probl
 
 
 def tutor_problems(
-    tutors: Sequence[TutorSettings], where: Callable[[str, str], str]
+    tutors: Sequence[TutorSettings], installed: Sequence[str], where: Callable[[str, str], str]
 ) -> Iterator[Problem]:
     """Find what keeps the enabled tutors from running, alone or together.
 
     Args:
         tutors: All tutors of config/tutors.
+        installed: The entry-point name of each installed plugin.
         where: Names the file of a tutor's key, from the tutor's name and the key.
     """
     enabled = [tutor for tutor in tutors if tutor.enabled]
@@ -57,6 +64,7 @@ def tutor_problems(
         if tutor.plugin and tutor.agent:
             mend = "write plugin or agent, not both"
             yield Problem(where(tutor.name, "plugin"), "names a plugin beside an agent", mend)
+        yield from plugin_problems(tutor, installed, where)
     automatic = [tutor.name for tutor in enabled if tutor.worker_type == "automatic"]
     if len(automatic) > 1:
         yield Problem(
@@ -66,6 +74,21 @@ def tutor_problems(
         )
     yield from _twice(enabled, "agent_name", lambda tutor: tutor.agent_name, where)
     yield from _twice(enabled, "plugin", lambda tutor: tutor.source, where)
+
+
+def plugin_problems(
+    tutor: TutorSettings, installed: Sequence[str], where: Callable[[str, str], str]
+) -> Iterator[Problem]:
+    """Find out whether exactly one installed distribution offers the tutor's plugin."""
+    offered = installed.count(tutor.plugin or "")
+    spot = where(tutor.name, "plugin")
+    if tutor.agent is None and offered == 0:
+        known = ", ".join(sorted(installed)) or "none"
+        mend = f"install its distribution, or write one that is installed: {known}"
+        yield Problem(spot, f"the plugin {tutor.plugin!r} is not installed", mend)
+    if tutor.agent is None and offered > 1:
+        what = f"{offered} distributions offer a plugin {tutor.plugin!r}"
+        yield Problem(spot, what, "uninstall all but one of them")
 
 
 def grant_problems(names: Iterable[str], where: str) -> Iterator[Problem]:

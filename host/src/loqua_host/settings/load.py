@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
+from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.errors import ConfigError, Problem
 
 from .checks import address_problems, environ_problems, grant_problems, tutor_problems
@@ -17,7 +19,7 @@ from .sources import Sources, choose_environment, read_sources
 from .tutors import TutorFile, TutorSettings, engine_secrets
 from .yaml import read_yaml
 
-__all__ = ["Draft", "draft", "load", "tutor_file", "tutor_key"]
+__all__ = ["Draft", "draft", "installed_plugins", "load", "tutor_file", "tutor_key"]
 
 _TUTOR_FILE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.yaml")
 
@@ -73,6 +75,11 @@ def draft(config: Path, environ: Mapping[str, str]) -> Draft:
     return Draft(settings, tutors, tuple(problems))
 
 
+def installed_plugins() -> list[str]:
+    """List the entry-point name of each installed plugin, importing none."""
+    return [point.name for point in entry_points(group=PROJECT)]
+
+
 def tutor_file(config: Path, tutor: str) -> Path:
     """Give the file of a tutor."""
     return config / "tutors" / f"{tutor}.yaml"
@@ -123,7 +130,7 @@ def _validate_tutors(
 
 
 def _dispatch_problems(config: Path, tutors: Sequence[TutorSettings]) -> Iterator[Problem]:
-    yield from tutor_problems(tutors, partial(tutor_key, config))
+    yield from tutor_problems(tutors, installed_plugins(), partial(tutor_key, config))
     for tutor in tutors:
         yield from grant_problems(tutor.secret_names, tutor_key(config, tutor.name, "secrets"))
 

@@ -1,0 +1,66 @@
+"""`loqua-host check`: what would run, and every mistake at once."""
+
+from pathlib import Path
+
+import pytest
+
+from loqua_host.cli.check import check
+
+ENVIRON = {
+    "AGENT_ID": "loqua-host-1",
+    "API_BASE_URL": "http://127.0.0.1:9000",
+    "LIVEKIT_URL": "ws://127.0.0.1:7880",
+    "AGENT_JWT_TOKEN": "header.payload.signature",
+    "SHARED_SECRET": "shared",
+    "LIVEKIT_API_KEY": "key",
+    "LIVEKIT_API_SECRET": "secret",
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration with one specialist."""
+    directory = tmp_path / "config"
+    (directory / "tutors").mkdir(parents=True)
+    (directory / "host.yaml").touch()
+    (directory / "tutors/grammar.yaml").write_text(
+        "worker_type: explicit\nagent_name: grammar-specialist\nmax_concurrent_jobs: 2\n"
+    )
+    return directory
+
+
+def test_a_sound_configuration_shows_what_would_run(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line a tutor, and nothing on standard error."""
+    assert check(config, ENVIRON) == 0
+    printed = capsys.readouterr()
+    headings, tutor = printed.out.splitlines()
+    assert " ".join(headings.split()) == (
+        "tutor plugin version dispatch agent name max jobs agent id"
+    )
+    assert " ".join(tutor.split()) == (
+        "grammar grammar 1.0.0 explicit grammar-specialist 2 loqua-host-1"
+    )
+    assert printed.err == ""
+
+
+def test_every_mistake_is_printed_once_with_its_mend(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Host file, tutor, plugin and secrets, whatever else is wrong."""
+    (config / "host.yaml").write_text("logs: {level: loud}")
+    (config / "tutors/grammar.yaml").write_text("worker_type: explicit\nplugin: latin\n")
+    given = {name: value for name, value in ENVIRON.items() if name != "SHARED_SECRET"}
+    assert check(config, given) == 1
+    printed = capsys.readouterr()
+    places = [line for line in printed.err.splitlines() if line and not line.startswith(" ")]
+    assert [place.replace(f"{config}/", "") for place in places] == [
+        "host.yaml: logs.level",
+        "tutors/grammar.yaml: agent_name",
+        "tutors/grammar.yaml: plugin",
+        "SHARED_SECRET",
+    ]
+    mends = [line for line in printed.err.splitlines() if line.startswith("  → ")]
+    assert len(mends) == len(places)
+    assert " ".join(printed.out.splitlines()[1].split()) == "grammar latin - explicit - 2 -"

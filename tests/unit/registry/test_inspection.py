@@ -1,0 +1,211 @@
+"""Inspecting tutors: what a plugin does at import stays in a child of its own."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import psutil
+import pytest
+
+from loqua_host.contract.engines import Engine, Engines
+from loqua_host.registry.inspection import Inspection, inspect_tutors
+from loqua_host.settings.tutors import TutorSettings
+
+Install = Callable[[str, str], None]
+
+CONFIG = Path("config")
+HOOKS = """
+import os, sys, subprocess, threading, time
+from livekit.agents import Agent
+from pydantic import BaseModel, Field
+from loqua_host import Tutor, hookimpl
+
+class Settings(BaseModel):
+    level: int = Field(default=1, le=5, description="a level from 1 to 5")
+
+@hookimpl
+async def create_agent(lesson):
+    return Agent(instructions="teach")
+
+@hookimpl
+def register_tutor():
+    return Tutor(name=NAME, agent_name=NAME, settings=Settings, secrets=SECRETS, video=True)
+
+NAME, SECRETS = __name__.replace("_", "-"), ("A_KEY",)
+"""
+PLUGINS = {
+    "noisy": """
+        print('{"tutor": null, "problems": []}', flush=True)
+        os.write(1, b"noise"), os.write(2, b"noise")
+        threading.Thread(target=time.sleep, args=(1000,)).start()
+        """,
+    "raising": "raise ValueError('no model\\x1b[31m at\\nhand')",
+    "leaving": """
+        left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+        with open(__file__ + ".pid", "w") as file: file.write(str(left.pid))
+        os._exit(3)
+        """,
+    "quitting": "sys.exit('enough')",
+    "crashing": "os.kill(os.getpid(), 11)",
+    "forging": """
+        for fd in range(3, 32):
+            try: os.write(fd, b'{"tutor": {"name": "\\x1b[31m"}}')
+            except OSError: pass
+        os._exit(0)
+        """,
+    "curious": "raise RuntimeError(' '.join(sorted(os.environ)))",
+    "misled": "",
+    "twin": "NAME = 'tutor-noisy'",
+}
+GIVEN = {"HOME": "/nonexistent", "AGENT_JWT_TOKEN": "secret", "OPENAI_API_KEY": "secret"}
+
+
+def tutor(name: str, **written: object) -> TutorSettings:
+    """Give the settings of an explicit tutor with a plugin of that name."""
+    given = {"plugin": name, "worker_type": "explicit", "agent_name": name, "secrets": ["A_KEY"]}
+    return TutorSettings.model_validate({"name": name} | given | written)
+
+
+@pytest.fixture(scope="module")
+def inspections(site: Path, install: Install) -> dict[str, Inspection]:
+    """Inspect all plugins in one go."""
+    for name, source in PLUGINS.items():
+        install(name, HOOKS + dedent(source))
+    engines = Engines(
+        stt=Engine.model_validate({"use": "livekit.agents:NoSuchEngine"}),
+        tts=Engine.model_validate({"use": "no_such_package:TTS"}),
+        llm=Engine.model_validate({"use": "logging:Formatter", "with": {"fmz": 1}}),
+    )
+    tutors = [tutor(name) for name in PLUGINS if name != "misled"]
+    tutors += [
+        tutor("misled", settings={"level": 9, "levle": 1}, engines=engines, secrets=[]),
+        tutor("latin"),
+        tutor("bare", plugin=None, agent="string:Formatter"),
+    ]
+    environ = GIVEN | {"PATH": os.environ["PATH"], "PYTHONPATH": str(site)}
+    found = asyncio.run(inspect_tutors(CONFIG, environ, tutors, Engines(), limit=60))
+    return {inspection.name: inspection for inspection in found}
+
+
+def problems_of(inspection: Inspection) -> list[str]:
+    """Give the problems as lines, and see that nothing is declared beside a failed import."""
+    return [str(problem) for problem in inspection.problems]
+
+
+def test_a_sound_tutor_is_known_by_what_it_declares(
+    inspections: dict[str, Inspection],
+) -> None:
+    """What it prints is no answer, and its threads do not keep the child."""
+    found = inspections["noisy"]
+    assert found.problems == ()
+    assert found.tutor is not None
+    assert found.tutor.model_dump() == {
+        "name": "tutor-noisy",
+        "agent_name": "tutor-noisy",
+        "secrets": ("A_KEY",),
+        "video": True,
+    }
+    assert (found.plugin, found.version) == ("noisy", "2.3")
+
+
+def test_what_an_import_raises_is_told_with_its_line(
+    inspections: dict[str, Inspection],
+) -> None:
+    """In one printable line, with the place in the plugin."""
+    [problem] = problems_of(inspections["raising"])
+    assert problem.startswith(
+        "config/tutors/raising.yaml: its import raised ValueError: no model�[31m at hand at "
+        "tutor_raising.py:"
+    )
+    assert inspections["raising"].tutor is None
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("leaving", "exit status 3"),
+        ("quitting", "exit status 1"),
+        ("crashing", "Segmentation fault"),
+        ("forging", "exit status 0"),
+    ],
+)
+def test_an_import_that_ends_its_process_is_told_by_how(
+    inspections: dict[str, Inspection], name: str, ending: str
+) -> None:
+    """Whatever it wrote before is not believed."""
+    [problem] = problems_of(inspections[name])
+    assert f"its import ended the process ({ending}); mend the plugin" in problem
+
+
+def test_nothing_a_plugin_started_outlives_its_inspection(
+    inspections: dict[str, Inspection], site: Path
+) -> None:
+    """A process left behind at import is killed with the child's group."""
+    assert inspections["leaving"].problems
+    left = int((site / "tutor_leaving.py.pid").read_text())
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_plugin_sees_no_secret_in_its_environment(
+    inspections: dict[str, Inspection],
+) -> None:
+    """A few harmless variables are passed on, and no others."""
+    [problem] = problems_of(inspections["curious"])
+    seen = set(problem.partition("RuntimeError: ")[2].partition(" at ")[0].split())
+    assert seen - {"LC_CTYPE"} == {"HOME", "PATH", "PYTHONPATH"}
+
+
+def test_all_mistakes_of_one_tutor_are_told_at_once(
+    inspections: dict[str, Inspection],
+) -> None:
+    """Engines, settings and secrets, each with file, key and what to write."""
+    found = [problem.partition("; ")[0] for problem in problems_of(inspections["misled"])]
+    file = "config/tutors/misled.yaml"
+    assert [problem.split(": ", 2)[:2] for problem in found] == [
+        [file, "engines.stt.use"],
+        [file, "engines.llm.with"],
+        [file, "engines.tts.use"],
+        [file, "settings.level"],
+        [file, "settings.levle"],
+        [file, "secrets"],
+    ]
+    assert "a level from 1 to 5" in problems_of(inspections["misled"])[3]
+    assert problems_of(inspections["misled"])[4].endswith("is not a known key; write level")
+    assert "write secrets: [A_KEY]" in problems_of(inspections["misled"])[5]
+
+
+def test_two_plugins_that_declare_one_tutor_are_named_both(
+    inspections: dict[str, Inspection],
+) -> None:
+    """The second is told about the first."""
+    [problem] = problems_of(inspections["twin"])
+    assert "noisy and twin both declare a tutor named 'tutor-noisy'" in problem
+
+
+def test_a_plugin_that_is_not_installed_needs_no_child(
+    inspections: dict[str, Inspection],
+) -> None:
+    """It is told as when config is loaded."""
+    [problem] = problems_of(inspections["latin"])
+    assert "the plugin 'latin' is not installed" in problem
+
+
+def test_a_class_that_is_no_agent_is_told(inspections: dict[str, Inspection]) -> None:
+    """An agent is inspected as a plugin is."""
+    [problem] = problems_of(inspections["bare"])
+    assert "is no LiveKit agent" in problem
+    assert inspections["bare"].plugin == "string:Formatter"
+
+
+async def test_an_import_that_hangs_is_given_up(site: Path, install: Install) -> None:
+    """After the limit the child is killed, and the others are not kept waiting."""
+    install("hanging", "import time\ntime.sleep(1000)")
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(site)}
+    async with asyncio.timeout(10):
+        [found] = await inspect_tutors(CONFIG, environ, [tutor("hanging")], Engines(), limit=0.5)
+    [problem] = problems_of(found)
+    assert "its import did not come back within 0.5 s" in problem
+    children = psutil.Process().children(recursive=True)
+    assert [child for child in children if "loqua_host.registry.inspect" in child.cmdline()] == []

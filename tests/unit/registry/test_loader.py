@@ -1,0 +1,190 @@
+"""Loading a tutor: only what keeps to the contract is loaded."""
+
+from collections.abc import Callable
+
+import pytest
+from livekit.agents import Agent
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from loqua_host import Lesson, Tutor, hookimpl
+from loqua_host.registry.loader import BrokenTutorError, load
+
+Install = Callable[[str, str], None]
+
+SOUND = """
+from livekit.agents import Agent
+from loqua_host import Tutor, hookimpl
+
+@hookimpl
+def register_tutor():
+    return Tutor(name="sound")
+
+@hookimpl
+async def create_agent(lesson):
+    return Agent(instructions="teach")
+"""
+
+
+class Bare(Agent):
+    """An agent somebody wrote without knowing of tutors."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="teach")
+
+
+class Demanding(Agent):
+    """An agent that the host cannot create."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(instructions=subject)
+
+
+def faults_of(install: Install, name: str, source: str) -> list[str]:
+    """Load a plugin that breaks the contract, and give its faults."""
+    install(name, source)
+    with pytest.raises(BrokenTutorError) as broken:
+        load(plugin=name)
+    return broken.value.faults
+
+
+def test_a_sound_plugin_is_loaded_with_what_it_declares(install: Install) -> None:
+    """The tutor is known, and its hooks can be called."""
+    install("sound", SOUND)
+    loaded = load(plugin="sound")
+    assert loaded.tutor == Tutor(name="sound")
+    assert loaded.manager.get_plugins() == {loaded.manager.get_plugin("sound")}
+
+
+def test_a_plugin_that_is_not_installed_is_broken() -> None:
+    """The message names the plugin."""
+    with pytest.raises(BrokenTutorError, match="plugin 'latin': 0 installed distributions"):
+        load(plugin="latin")
+
+
+def test_every_fault_of_a_plugin_is_told_at_once(install: Install) -> None:
+    """Colours, wrappers and forgotten marks, each with what to write."""
+    source = """
+    from loqua_host import hookimpl
+
+    @hookimpl
+    async def register_tutor(): ...
+
+    @hookimpl(tryfirst=True)
+    def create_agent(lesson): ...
+
+    @hookimpl(wrapper=True)
+    def on_user_ready(lesson):
+        yield
+
+    async def on_progress_tick(lesson, tick): ...
+    """
+    assert faults_of(install, "faulty", source) == [
+        "register_tutor is async; write def",
+        "create_agent sets tryfirst, which tutors may not; write a plain @hookimpl",
+        "create_agent is not async; write async def",
+        "on_user_ready sets wrapper, which tutors may not; write a plain @hookimpl",
+        "on_user_ready is not async; write async def",
+        "on_progress_tick is not marked; write @hookimpl above it",
+    ]
+
+
+def test_a_plugin_without_hooks_is_no_tutor(install: Install) -> None:
+    """Two hooks are required."""
+    assert faults_of(install, "empty", "") == [
+        "register_tutor is missing; every tutor has one",
+        "create_agent is missing; every tutor has one",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "hook", "fault"),
+    [
+        ("misspelt", "async def on_user_redy(lesson): ...", "unknown hook 'on_user_redy'"),
+        ("grasping", "async def on_user_ready(lesson, secrets): ...", "secrets"),
+    ],
+)
+def test_a_hook_the_host_does_not_know_is_told_by_name(
+    install: Install, name: str, hook: str, fault: str
+) -> None:
+    """A misspelt hook, or an argument that there is not, would never be called right."""
+    [told] = faults_of(install, name, f"{SOUND}\n@hookimpl\n{hook}\n")
+    assert fault in told
+
+
+@pytest.mark.parametrize(
+    ("name", "returned", "fault"),
+    [
+        ("none", "None", "register_tutor returns NoneType; return a loqua_host.Tutor"),
+        ("mapping", "{}", "register_tutor returns dict; return a loqua_host.Tutor"),
+        ("no-model", "Tutor(name='x', settings=dict)", "Tutor(settings=…) is no model"),
+    ],
+)
+def test_a_declaration_is_a_tutor_with_a_model(
+    install: Install, name: str, returned: str, fault: str
+) -> None:
+    """Nothing else passes for one."""
+    source = SOUND.replace('Tutor(name="sound")', returned)
+    [told] = faults_of(install, name, source)
+    assert told.startswith(fault)
+
+
+async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:
+    """It is created anew for each lesson, and its tutor is named after its class."""
+    loaded = load(agent=f"{__name__}:Bare")
+    assert loaded.tutor == Tutor(name="bare")
+    first, second = [await loaded.manager.hook.create_agent(lesson=None)[0] for _ in range(2)]
+    assert isinstance(first, Bare)
+    assert first is not second
+
+
+@pytest.mark.parametrize(
+    ("attribute", "fault"),
+    [
+        ("Demanding", "cannot be created without arguments: missing a required argument"),
+        ("SOUND", "is no LiveKit agent; name a subclass"),
+        ("Lesson", "is no LiveKit agent; name a subclass"),
+    ],
+)
+def test_what_cannot_be_hosted_is_told(attribute: str, fault: str) -> None:
+    """A class with arguments, a text, a class of another kind."""
+    with pytest.raises(BrokenTutorError, match=fault):
+        load(agent=f"{__name__}:{attribute}")
+
+
+def test_settings_are_read_by_the_tutors_model(install: Install) -> None:
+    """An unknown key is a mistake even where the model would pass over it."""
+    source = SOUND.replace('name="sound"', 'name="set", settings=Settings')
+    model = "from pydantic import BaseModel\nclass Settings(BaseModel):\n    level: int = 1\n"
+    install("set", model + source)
+    loaded = load(plugin="set")
+    assert loaded.read_settings({"level": 3}).model_dump() == {"level": 3}
+    assert loaded.read_settings({}).model_dump() == {"level": 1}
+    for wrong in ({"level": "high"}, {"levle": 3}):
+        with pytest.raises(ValidationError):
+            loaded.read_settings(wrong)
+
+
+class Anything(BaseModel):
+    """Settings of a tutor that takes any key."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class AnyPlugin:
+    """A plugin object, as an entry point may name one."""
+
+    @hookimpl
+    def register_tutor(self) -> Tutor:
+        """Declare it."""
+        return Tutor(name="any", settings=Anything)
+
+    @hookimpl
+    async def create_agent(self, lesson: Lesson) -> Agent:  # noqa: ARG002  # the hook's own name
+        """Create it."""
+        return Bare()
+
+
+def test_a_model_that_allows_any_key_gets_it(install: Install) -> None:
+    """The author's word counts."""
+    install("any", f"import sys\nsys.modules[__name__] = sys.modules[{__name__!r}].AnyPlugin()")
+    assert load(plugin="any").read_settings({"a": 1}).model_dump() == {"a": 1}
