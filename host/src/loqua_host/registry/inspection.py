@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, Valida
 from loqua_host.contract.engines import Engine, Engines
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.errors import Problem
+from loqua_host.process import KEPT, KEPT_PREFIXES
 from loqua_host.settings.checks import plugin_problems
 from loqua_host.settings.load import installed_plugins, tutor_file, tutor_key
 from loqua_host.settings.problems import printable
@@ -38,7 +39,6 @@ AT_A_TIME: Final = 2
 """Children at the same time: importing is CPU work, and the host may have little."""
 
 _MAX_ANSWER: Final = 1_000_000
-_PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR")
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
@@ -108,14 +108,18 @@ async def inspect_tutors(
 
     Args:
         config: The configuration's directory, for the places that problems name.
-        environ: Where a child's few harmless variables are taken from.
+        environ: The host's environment; children get the variables that jobs get.
         tutors: The tutors to inspect.
         engines: The engines of the host, for tutors that have none of their own.
         limit: Seconds for each child.
     """
     gate = asyncio.Semaphore(AT_A_TIME)
     installed = installed_plugins()
-    passed_on = {name: environ[name] for name in _PASSED_ON if name in environ}
+    passed_on = {
+        name: value
+        for name, value in environ.items()
+        if name in KEPT or name.startswith(KEPT_PREFIXES)
+    }
 
     async def look(tutor: TutorSettings) -> Inspection:
         missing = tuple(plugin_problems(tutor, installed, partial(tutor_key, config)))
