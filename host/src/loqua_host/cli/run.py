@@ -42,7 +42,9 @@ def _preload(settings: HostSettings) -> list[str]:
     """List what all jobs share: their own code and the engines that config names."""
     engines = (settings.engines_for(tutor) for tutor in settings.enabled_tutors)
     used = (engine for one in engines for engine in (one.stt, one.llm, one.tts) if engine)
-    return ["loqua_host.job.entrypoint", *sorted({e.use.partition(":")[0] for e in used})]
+    modules = sorted({engine.use.partition(":")[0] for engine in used})
+    # httpx imports the last one at its first request, in the middle of a lesson's start.
+    return ["loqua_host.job.entrypoint", *modules, "anyio._backends._asyncio"]
 
 
 async def _serve(config: Path, settings: HostSettings, secrets: HostSecrets) -> int:
