@@ -1,7 +1,5 @@
 """What the API's schema allows is answered as it says, what it forbids is refused."""
 
-from typing import Any
-
 import schemathesis
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -56,7 +54,7 @@ def from_my_agent(case: schemathesis.Case) -> None:
 
 
 @schema.parametrize()
-@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_request_is_answered_as_the_schema_says(case: schemathesis.Case) -> None:
     """All checks: statuses, bodies, headers, auth, methods, valid data taken, invalid refused."""
     if case.meta and case.meta.generation.mode.is_positive:

@@ -1,5 +1,7 @@
 """Tokens: what is encrypted how, what is signed with what, and who may use it until when."""
 
+import json
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loqua_host.dev.api import DevApiSettings
-from loqua_host.dev.api.tokens import encrypt
+from loqua_host.dev.api.tokens import AgentClaims, encrypt, verified
 
 IV = bytes(range(16))
 
@@ -26,6 +28,23 @@ def test_whatever_is_encrypted_decrypts_by_the_guides_steps(token: str, secret: 
     unpadder = PKCS7(128).unpadder()
     padded = decryptor.update(data) + decryptor.finalize()
     assert (unpadder.update(padded) + unpadder.finalize()).decode() == token
+
+
+@given(
+    header=st.dictionaries(
+        st.sampled_from(["alg", "typ", "kid", "crit", "b64", "jwk"]),
+        st.sampled_from(["HS256", "none", "", None, 1, [], {}, ["exp"], False]),
+    ),
+    payload=st.sampled_from(["", "bnVsbA", "e30", "W10", "!"]),
+    signature=st.sampled_from(["", "AAAA", "!", "é"]),
+)
+def test_whatever_is_no_token_of_ours_is_an_invalid_token(
+    header: dict[str, Any], payload: str, signature: str
+) -> None:
+    """No header, however odd, raises anything else."""
+    encoded = urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+    with pytest.raises(jwt.InvalidTokenError):
+        verified(f"{encoded}.{payload}.{signature}", AgentClaims, "s" * 32, now=0)
 
 
 async def test_each_exchange_has_an_iv_of_its_own(agent: Any) -> None:
@@ -112,7 +131,9 @@ async def test_a_false_agent_token_gets_nothing(
 async def test_a_learners_token_is_no_agents_token_and_the_other_way_round(
     agent: Any, settings: DevApiSettings
 ) -> None:
-    """Each kind is signed with its own key."""
+    """Each kind is signed with its own key, and has claims that the other lacks."""
+    with pytest.raises(jwt.MissingRequiredClaimError):
+        verified(agent.token, AgentClaims, settings.user_signing_secret.get_secret_value(), now=0)
     as_agent = await agent.client.post(
         "/api/v1/agent/user-token",
         json={"room_name": "r", "user_id": "user_ana", "agent_id": agent.agent_id},

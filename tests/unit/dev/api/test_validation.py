@@ -5,7 +5,11 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
+SURROGATES_TOO = st.characters(exclude_categories=())
 A_WORD = {"word": "hello", "translation": "hola", "language": "es"}
 
 BAD_PROGRESS = {
@@ -112,6 +116,25 @@ async def test_what_is_no_json_object_is_refused(agent: Any, content: bytes) -> 
     answer = await agent.client.post("/api/v1/agent/health", content=content, headers=headers)
     assert answer.status_code == 400
     assert answer.json().keys() == {"error", "timestamp"}
+
+
+@given(
+    body=st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(SURROGATES_TOO),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(SURROGATES_TOO), inner),
+    )
+)
+@hypothesis_settings(
+    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+async def test_no_json_whatever_gets_more_than_a_refusal(agent: Any, body: Any) -> None:
+    """Not even half a surrogate pair breaks the API, or its page from then on."""
+    headers = agent.headers() | {"Content-Type": "application/json"}
+    for content in (json.dumps(body), json.dumps({"userId": body}), json.dumps({str(body): body})):
+        answer = await agent.client.post("/api/v1/agent/health", content=content, headers=headers)
+        assert answer.status_code == 400
+        assert len(answer.content) < 3000
+    assert (await agent.client.get("/")).status_code == 200
 
 
 async def test_json_must_be_called_json(agent: Any) -> None:

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from loqua_host.dev.api.models import ErrorAnswer, ErrorDetail
 
 _REASONS_SHOWN = 5
+_LONGEST_REASON = 300
 _MISSING_USER_ID = "userId is required for agent context validation"
 
 
@@ -51,6 +52,11 @@ def _reason(error: dict[str, Any]) -> str:
     path = ".".join(str(part) for part in error["loc"][1:]) or "body"
     if error["type"] == "json_invalid":
         return "the body is not valid JSON"
-    if error["type"] != "missing":
-        return f"{path}: {error['msg']}"
-    return _MISSING_USER_ID if path == "userId" else f"{path} is required"
+    if error["type"] == "missing":
+        return _MISSING_USER_ID if path == "userId" else f"{path} is required"
+    return _writable(f"{path}: {error['msg']}")
+
+
+def _writable(text: str) -> str:
+    """The text, which may be the caller's own, cut short and free of half surrogate pairs."""
+    return text[:_LONGEST_REASON].encode(errors="replace").decode()

@@ -84,15 +84,16 @@ class Latency(Fault):
 
 
 class Error(Fault):
-    """Answers with an error of its own."""
+    """Answers with an error of its own, such as 404 and `USER_NOT_FOUND`."""
 
     kind: Literal["error"] = "error"
     status: Annotated[int, Field(ge=400, le=599)] = 500
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Z_]{1,64}$")] = "INTERNAL_ERROR"
 
     @override
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """The error alone."""
-        return _refusal(self.status, "INTERNAL_ERROR", "an error that was asked for")
+        return _refusal(self.status, self.code, "an error that was asked for")
 
 
 class RateLimited(Fault):

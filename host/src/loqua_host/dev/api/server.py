@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import cast
 
-import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -14,8 +13,6 @@ from loqua_host.dev.api.app import create_app
 from loqua_host.dev.api.settings import DevApiSettings
 
 _LAST_ANSWERS_SECONDS = 1
-
-_log = structlog.get_logger()
 
 
 async def serve(settings: DevApiSettings, *, ready: Callable[[str], None]) -> None:

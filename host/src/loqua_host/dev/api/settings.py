@@ -29,7 +29,8 @@ class DevApiSettings(BaseModel):
         token_lifetime: How long a learner's JWT is good for, in seconds.
         honour_idempotency: Whether a repeated `Idempotency-Key` gets the first answer. The
             guide's v1 promises no such thing.
-        host: The address to listen at.
+        host: The address to listen at. The faults and learners under `/dev` have no lock, so
+            leave it on the loopback.
         port: The port to listen at; 0 picks a free one.
         learners: Those known from the start, by user id.
         faults: Those in force from the start.

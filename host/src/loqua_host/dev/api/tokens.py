@@ -1,6 +1,6 @@
 """Signed and encrypted tokens: the learner's JWT, the agent's JWT, the way into a room."""
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import jwt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -42,6 +42,7 @@ class AgentClaims(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    role: Literal["agent"] = "agent"
     sub: str
     iat: int
     exp: int
