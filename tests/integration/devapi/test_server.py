@@ -83,19 +83,18 @@ async def test_its_end_frees_port_and_tasks() -> None:
         listener.bind(("127.0.0.1", port))
 
 
-async def test_open_streams_and_hung_requests_do_not_hold_up_its_end() -> None:
-    """The API goes first; those who still listen are cut off within a second."""
-    async with httpx.AsyncClient() as client:
+async def test_open_streams_and_hung_requests_do_not_hold_up_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The API goes first; those who still listen are cut off, and no task has to be cancelled."""
+    async with httpx.AsyncClient(timeout=60) as client:
         async with served() as url:
             await client.put(f"{url}/dev/faults", json={"faults": [{"kind": "hang"}]})
-            hanging = asyncio.create_task(
-                client.post(f"{url}/api/v1/agent/health", json={}, timeout=None)
-            )
+            hanging = asyncio.create_task(client.post(f"{url}/api/v1/agent/health", json={}))
             await asyncio.wait({hanging}, timeout=0.1)
-            start = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - start < 1
         with pytest.raises(httpx.TransportError):
             await hanging
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_a_taken_port_is_an_os_error() -> None:
