@@ -1,0 +1,113 @@
+"""The course of a practice, without any voice."""
+
+from itertools import accumulate, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loqua_host import LessonReport, Word
+from loqua_tutor_pronunciation.exercises import plan
+from loqua_tutor_pronunciation.practice import Notes, hear, is_done, line, progress, report
+
+PLAN = plan("es", count=2, lessons_before=0)
+START = Notes(lessons_before=0)
+DOG, HOUSE = (exercise.text for exercise in PLAN.exercises)
+
+
+def practice(*tries: str) -> Notes:
+    """The notes after these tries."""
+    *_, notes = accumulate(tries, lambda notes, text: hear(notes, PLAN, text), initial=START)
+    return notes
+
+
+def test_a_sentence_is_given_to_repeat() -> None:
+    """The first exercise comes without a verdict."""
+    assert line(START, PLAN) == f"Repite: {DOG}"
+
+
+def test_a_right_try_is_praised_and_followed_by_the_next() -> None:
+    """All words recognised: on to the next exercise."""
+    assert line(practice(DOG), PLAN) == f"¡Muy bien! Repite: {HOUSE}"
+
+
+def test_a_miss_names_the_words_and_gives_a_second_try() -> None:
+    """The learner hears what was not recognised."""
+    missed = practice(DOG, "El casa es muy grande.")
+    assert line(missed, PLAN) == f"Casi. No he reconocido: La. Otra vez: {HOUSE}"
+
+
+def test_there_is_no_third_try() -> None:
+    """A second miss is let pass."""
+    assert line(practice("hola", "hola"), PLAN) == f"Seguimos. Repite: {HOUSE}"
+
+
+def test_the_score_is_the_share_of_words_at_the_first_tries() -> None:
+    """6 of 6 and 4 of 5; the second try of the second exercise does not count."""
+    notes = practice(DOG, "El casa es muy grande.", HOUSE)
+    assert is_done(notes, PLAN)
+    assert progress(notes).pronunciation_score == round(100 * 10 / 11, 1)
+    assert "10 de 11" in line(notes, PLAN)
+
+
+def test_nothing_tried_is_no_score() -> None:
+    """None, not zero."""
+    assert progress(START).pronunciation_score is None
+
+
+def test_an_exercise_under_way_is_counted_once() -> None:
+    """Exercises are counted, not tries."""
+    assert report(practice("hola"), PLAN, None).pronunciation_practice_count == 1
+    assert report(practice("hola", "hola"), PLAN, None).pronunciation_practice_count == 1
+
+
+def test_the_report_says_what_happened() -> None:
+    """Exercises, score, the words that were recognised, and those to practise."""
+    notes = practice(DOG, "El casa es muy grande.", HOUSE)
+    assert report(notes, PLAN, "german") == LessonReport(
+        progress=progress(notes),
+        topics_covered=("pronunciation",),
+        new_vocabulary=(
+            Word(word="perro", translation="Hund", language="es"),
+            Word(word="casa", translation="Haus", language="es"),
+        ),
+        pronunciation_practice_count=2,
+        recommendations=("Practise saying these words: La",),
+    )
+
+
+def test_a_word_that_was_never_recognised_is_not_learned() -> None:
+    """Two misses of the word: it is not in the vocabulary."""
+    notes = practice("El gato corre por el parque.", "El gato corre por el parque.")
+    assert report(notes, PLAN, None).new_vocabulary == ()
+
+
+def test_later_lessons_go_on_where_earlier_ones_ended() -> None:
+    """Three lessons of three of eight exercises: the third starts over at the end."""
+    lessons = [plan("es", count=3, lessons_before=before).exercises for before in range(3)]
+    everything = plan("es", count=20, lessons_before=0).exercises
+    assert [*lessons[0], *lessons[1], *lessons[2]] == [*everything, everything[0]]
+
+
+def test_a_language_without_exercises_is_refused_with_what_to_do() -> None:
+    """The error names the file to add."""
+    with pytest.raises(LookupError, match=r"languages/tlh\.toml"):
+        plan("tlh", count=1, lessons_before=0)
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_every_exercise_contains_its_word(language: str) -> None:
+    """The word to take along is one to say."""
+    for exercise in plan(language, count=20, lessons_before=0).exercises:
+        assert exercise.word in exercise.text.casefold()
+
+
+@given(st.lists(st.sampled_from([DOG, HOUSE, "hola", "", "La casa"]), max_size=8))
+def test_counts_never_fall_whatever_is_said(tries: list[str]) -> None:
+    """Progress only grows, and the tutor always has something to say."""
+    steps = list(accumulate(tries, lambda notes, text: hear(notes, PLAN, text), initial=START))
+    for before, after in pairwise(map(progress, steps)):
+        assert after.phrases_practiced >= before.phrases_practiced
+        assert after.words_learned >= before.words_learned
+    assert line(steps[-1], PLAN)
+    assert Notes.model_validate_json(steps[-1].model_dump_json()) == steps[-1]

@@ -1,0 +1,74 @@
+"""The pronunciation tutor in a running voice session without audio."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from loqua_host import LearnerContext, Lesson, PastSession, Tutor
+from loqua_tutor_pronunciation import (
+    PronunciationSettings,
+    create_agent,
+    on_progress_tick,
+    on_session_end,
+    register_tutor,
+)
+
+MakeLesson = Callable[..., Lesson]
+Taught = Callable[[Lesson], AbstractAsyncContextManager[Any]]
+
+
+def test_the_tutor_comes_when_it_is_called() -> None:
+    """It is dispatched by name."""
+    assert register_tutor() == Tutor(
+        name="pronunciation", agent_name="pronunciation-specialist", settings=PronunciationSettings
+    )
+
+
+async def test_a_whole_lesson_is_heard_scored_and_ended(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """Two exercises, one miss, and a goodbye with the figures."""
+    lesson = make_lesson(settings=PronunciationSettings(exercises=2))
+    async with taught(lesson) as room:
+        assert room.last.endswith("Repite: El perro corre por el parque.")
+        assert "La casa" in await room.say("El perro corre por el parque.")
+        assert "No he reconocido: La" in await room.say("El casa es muy grande.")
+        assert (await on_progress_tick(lesson)).pronunciation_score == 90.9
+        assert "10 de 11" in await room.say("La casa es muy grande.")
+        assert await lesson.ended() == "exercises_done"
+        report = await on_session_end(lesson)
+        assert report is not None
+        assert report.pronunciation_practice_count == 2
+
+
+async def test_a_resumed_lesson_goes_on_where_it_was(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """Another process goes on with the same exercises, counts and all."""
+    first = make_lesson()
+    async with taught(first) as room:
+        await room.say("El perro corre por el parque.")
+    meanwhile = PastSession(session_id="s", topics_covered=("pronunciation",))
+    second = make_lesson(
+        resumed=True,
+        state=dict(first.state),
+        context=LearnerContext(session_history=(meanwhile,)),
+    )
+    async with taught(second) as room:
+        assert room.last == "Seguimos. ¡Muy bien! Repite: La casa es muy grande."
+        assert (await on_progress_tick(second)).phrases_practiced == 1
+
+
+async def test_a_lesson_that_never_began_reports_nothing(make_lesson: MakeLesson) -> None:
+    """Without an agent there is nothing to tell."""
+    assert await on_session_end(make_lesson()) is None
+
+
+async def test_a_language_without_exercises_fails_before_the_lesson(
+    make_lesson: MakeLesson,
+) -> None:
+    """The host apologises then; the error says what to do."""
+    with pytest.raises(LookupError, match="add languages/"):
+        await create_agent(make_lesson(language="tlh"))
