@@ -30,10 +30,10 @@ def _whole(number: Any) -> Any:
 Number = Annotated[float, PlainSerializer(_plain)]
 """A number that is written as JavaScript writes it: 30, not 30.0."""
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@|+-]{1,128}$")]
 """A user, agent or agent name: safe in a path, a header and a log line."""
 
-SessionId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+SessionId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 RoomName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Texts = Annotated[tuple[Text, ...], Field(max_length=500, strict=False)]
