@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
+
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, Event, LoquaApi
 
 EPOCH = 1_800_000_000.0
@@ -150,7 +151,7 @@ class Loqua:
         body = json.loads(request.content) if request.content else None
         self.calls.append(Call(endpoint, self.clock.monotonic(), request.headers, body))
         fault = self.faults[endpoint].popleft() if self.faults[endpoint] else self.latency
-        if isinstance(fault, float):
+        if isinstance(fault, int | float):
             await asyncio.sleep(fault)
             fault = self._answer(endpoint, request, body)
         if isinstance(fault, Exception):
@@ -215,7 +216,7 @@ class World:
             CoreSettings(api_base_url="http://loqua.test", **settings),
             EnvironmentSecrets(self.environ),
             clock=self.clock,
-            random=Random(1),
+            random=Random(1),  # noqa: S311  (jitter that repeats)
             transport=httpx.MockTransport(self.loqua),
             observer=self.events.append,
         )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
 from loqua_host.core.breaker import Breaker, State
 from loqua_host.core.events import Event, Events
 from loqua_host.core.settings import BreakerSettings

@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from loqua_host.contract.learner import (
     LearnerContext,
     LearningProgress,
@@ -11,7 +13,6 @@ from loqua_host.contract.learner import (
 )
 from loqua_host.core.cache import ContextCache
 from loqua_host.core.settings import CacheLives
-from pydantic import ValidationError
 
 KEY = ("user-1", "agent-1")
 PREFERENCES = Preferences(language_learning="spanish")

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from loqua_host.core.flights import Flights
 
 

@@ -6,10 +6,11 @@ from email.utils import formatdate
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.unit.core.conftest import EPOCH, VirtualClock
+
 from loqua_host.core.limits import Limits, http_date, wait_asked
 from loqua_host.core.settings import CoreSettings
 from loqua_host.errors import SuspendedError
-from tests.unit.core.conftest import EPOCH, VirtualClock
 
 
 def limits(**settings: object) -> Limits:

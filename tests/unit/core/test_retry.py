@@ -5,6 +5,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from loqua_host.core import retry
 from loqua_host.errors import SuspendedError, UnreachableError
 
@@ -14,7 +15,8 @@ def test_a_pause_is_jittered_below_an_exponential_ceiling(
     attempt: int, first: float, seed: int
 ) -> None:
     """It doubles with each attempt, to eight seconds at most, and never the same for all."""
-    pause = retry.pause(attempt, first=first, random=Random(seed))
+    jitter = Random(seed)  # noqa: S311  (jitter that repeats)
+    pause = retry.pause(attempt, first=first, random=jitter)
     assert 0 <= pause <= min(first * 2 ** (attempt - 1), 8)
 
 
@@ -45,9 +47,7 @@ def test_only_what_may_not_have_been_taken_is_repeated(
 ) -> None:
     """Three repeats at most; one that might do harm only if the API cannot have taken it."""
     error = UnreachableError("sessions", "lost", sent=sent)
-    assert (
-        retry.may_repeat(error, attempt=attempt, retries=3, repeatable=repeatable) is again
-    )
+    assert retry.may_repeat(error, attempt=attempt, retries=3, repeatable=repeatable) is again
 
 
 def test_a_suspended_call_is_not_tried_again() -> None:

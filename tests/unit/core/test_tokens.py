@@ -6,12 +6,13 @@ import json
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from tests.unit.core.conftest import EPOCH, encrypt, jwt
+
 from loqua_host.core import Caller, tokens
 from loqua_host.core.secrets import Sealed
 from loqua_host.core.tokens import TokenCause
 from loqua_host.core.wire import UserTokenAnswer
 from loqua_host.errors import TokenError
-from tests.unit.core.conftest import EPOCH, encrypt, jwt
 
 SECRET = Sealed("shared-secret")
 CALLER = Caller("user-1", "room-1", "agent-1")

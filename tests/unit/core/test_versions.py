@@ -1,6 +1,7 @@
 """Which version is spoken, and what is made of its end."""
 
 import pytest
+
 from loqua_host.core.events import Event, Events
 from loqua_host.core.versions import Versions
 
@@ -72,9 +73,7 @@ def test_the_end_of_a_version_is_one_warning(versions: Versions, events: list[Ev
 
 
 @pytest.mark.parametrize("name", ["deprecation", "sunset"])
-def test_either_header_alone_is_enough(
-    versions: Versions, events: list[Event], name: str
-) -> None:
+def test_either_header_alone_is_enough(versions: Versions, events: list[Event], name: str) -> None:
     """The field that did not come is None."""
     versions.heed("v1", {name: "true"})
     (event,) = events

@@ -150,6 +150,9 @@ class _ContextAnswer(LearnerContext):
     user_id: str
 
 
+_NO_REASON = "no reason given"
+
+
 class _ErrorBody(BaseModel):
     model_config = _BELIEVED
     code: str = ""
@@ -190,7 +193,7 @@ def progress(
     caller: Caller, session_id: str, status: Status, value: Progress, key: str
 ) -> Request[None]:
     """Tell the learner's progress: cumulative, so that repeating it changes nothing."""
-    data = {"status": status, "progress": value.model_dump()}
+    data = {"status": status, "progress": value.model_dump(warnings=False)}
     fields = {"user_id": caller.user_id, "session_id": session_id, "data": data}
     body = _body("progress", _ProgressBody, fields)
     return Request("progress", "/progress", caller, _read_taken, body, key)
@@ -198,7 +201,7 @@ def progress(
 
 def session(caller: Caller, record: SessionRecord, key: str, *, repeatable: bool) -> Request[None]:
     """Create the record of a lesson; repeatable where the API honours the key."""
-    fields = {"user_id": caller.user_id, **record.model_dump()}
+    fields = {"user_id": caller.user_id, **record.model_dump(warnings=False)}
     body = _body("sessions", _SessionBody, fields)
     return Request("sessions", "/sessions", caller, _read_taken, body, key, repeatable)
 
@@ -219,9 +222,10 @@ def refusal(body: bytes) -> str:
         document = from_json(body)
         error = _ErrorBody.model_validate(document["error"])
     except (ValueError, TypeError, KeyError):
-        return "no reason given"
+        return _NO_REASON
     text = ": ".join(part for part in (error.code, error.field, error.message) if part)
-    return "".join(sign if sign.isprintable() else " " for sign in text)[:300]
+    line = "".join(sign if sign.isprintable() else " " for sign in text)[:300]
+    return line or _NO_REASON
 
 
 def _body(endpoint: str, model: type[BaseModel], fields: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,347 @@
+"""The one object the host holds: contexts, modes, records, health."""
+
+import asyncio
+
+import httpx
+import pytest
+from tests.unit.core.conftest import Loqua, World, error
+
+from loqua_host.contract.learner import LearnerContext
+from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
+from loqua_host.core import Caller, LoquaApi
+from loqua_host.core.degradation import fallback
+from loqua_host.errors import RefusedError, UnreachableError
+
+RECORD = SessionRecord(session_id="s-1", duration_minutes=1, overall_performance=Performance.GOOD)
+OTHER_ROOM = Caller("user-1", "room-2", "loqua-spanish-tutor")
+
+
+async def progress(api: LoquaApi, caller: Caller) -> None:
+    """Call the API as a running lesson does every 30 s."""
+    await api.send_progress(
+        caller, session_id="s", status="in_progress", progress=Progress(), key="k"
+    )
+
+
+async def test_a_lesson_gets_its_context_in_the_learners_name(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """The context is asked for with the user's JWT and the agent's id."""
+    await api.lease(caller)
+    loaded = await api.context(caller)
+    assert loaded.mode is Mode.FULL
+    assert loaded.context.preferences.language_learning == "spanish"
+    (call,) = loqua.seen("context")
+    assert call.headers["authorization"].removeprefix("Bearer ") in loqua.tokens
+    assert call.headers["x-agent-id"] == caller.agent_id
+
+
+async def test_one_learner_in_two_rooms_makes_one_context_call(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """At once and one after the other."""
+    loqua.latency = 1
+    await asyncio.gather(api.lease(caller), api.lease(OTHER_ROOM))
+    both = await asyncio.gather(api.context(caller), api.context(OTHER_ROOM))
+    assert both[0] == both[1] == await api.context(caller)
+    assert len(loqua.seen("context")) == 1
+
+
+async def test_another_agent_asks_for_itself(api: LoquaApi, loqua: Loqua, caller: Caller) -> None:
+    """What one agent may see another may not."""
+    await api.context(caller)
+    await api.context(Caller(caller.user_id, caller.room, "pronunciation"))
+    assert [call.headers["x-agent-id"] for call in loqua.seen("context")] == [
+        "loqua-spanish-tutor",
+        "pronunciation",
+    ]
+
+
+async def test_a_learner_who_leaves_does_not_spoil_the_call_for_another(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """The shared fetch survives its leader."""
+    await asyncio.gather(api.lease(caller), api.lease(OTHER_ROOM))
+    loqua.latency = 1
+    leader = asyncio.create_task(api.context(caller))
+    await asyncio.sleep(0.1)
+    follower = asyncio.create_task(api.context(OTHER_ROOM))
+    await asyncio.sleep(0.1)
+    leader.cancel()
+    assert (await follower).mode is Mode.FULL
+    assert len(loqua.seen("context")) == 1
+
+
+@pytest.mark.parametrize(
+    ("cached", "token", "mode"),
+    [
+        (True, True, Mode.CACHE),
+        (True, False, Mode.CACHE),
+        (False, True, Mode.BASIC),
+        (False, False, Mode.MOCK),
+    ],
+)
+def test_without_the_api_the_best_that_is_left_is_used(
+    cached: bool,
+    token: bool,
+    mode: Mode,
+) -> None:
+    """A known context, else a known learner, else nothing."""
+    assert fallback(cached=cached, token=token) is mode
+
+
+async def test_an_outage_degrades_step_by_step_and_ends(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Full, cache with history, cache with preferences, basic; and full again."""
+    heard: list[tuple[float, Mode]] = []
+    async with world.open() as api:
+        loqua.token_life = 7200
+        api.subscribe(lambda _, mode: heard.append((world.clock.monotonic(), mode)))
+        await api.lease(caller)
+        whole = (await api.context(caller)).context
+        loqua.down = True
+        await asyncio.sleep(400)
+        loaded = await api.context(caller)
+        assert (loaded.mode, loaded.context) == (Mode.CACHE, whole)
+        await asyncio.sleep(300)
+        loaded = await api.context(caller)
+        assert loaded.mode is Mode.CACHE
+        assert loaded.context == LearnerContext(preferences=whole.preferences)
+        await asyncio.sleep(3000)
+        loaded = await api.context(caller)
+        assert (loaded.mode, loaded.context) == (Mode.BASIC, LearnerContext())
+        assert api.mode(caller) is Mode.BASIC
+        loqua.down = False
+        await asyncio.sleep(30)
+        assert (await api.context(caller)).mode is Mode.FULL
+    assert [mode for _, mode in heard] == [Mode.CACHE, Mode.BASIC, Mode.FULL]
+    changes = [
+        (event.fields["before"], event.fields["mode"]) for event in world.reported("mode.changed")
+    ]
+    assert changes == [("full", "cache"), ("cache", "basic"), ("basic", "full")]
+
+
+async def test_a_running_lesson_hears_of_down_and_up_again(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Each change once, by its next call; other lessons hear nothing of it."""
+    heard: list[tuple[Caller, Mode]] = []
+    async with world.open() as api:
+        await api.lease(caller)
+        await api.lease(OTHER_ROOM)
+        end = api.subscribe(lambda who, mode: heard.append((who, mode)))
+        loqua.down = True
+        for _ in range(3):
+            with pytest.raises(UnreachableError):
+                await progress(api, caller)
+            await asyncio.sleep(30)
+        loqua.down = False
+        for _ in range(3):
+            await progress(api, caller)
+        assert heard == [(caller, Mode.BASIC), (caller, Mode.FULL)]
+        end()
+        loqua.down = True
+        with pytest.raises(UnreachableError):
+            await progress(api, caller)
+        assert len(heard) == 2
+        assert api.mode(caller) is Mode.BASIC
+
+
+async def test_a_context_from_the_cache_does_not_pretend_that_the_api_is_back(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """The mode is what the last call found."""
+    await api.lease(caller)
+    await api.context(caller)
+    loqua.down = True
+    with pytest.raises(UnreachableError):
+        await progress(api, caller)
+    assert (await api.context(caller)).mode is Mode.CACHE
+    await api.lease(caller)
+    assert api.mode(caller) is Mode.CACHE
+
+
+async def test_a_lesson_that_begins_without_the_api_gets_its_token_later(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Mock mode: no token, no context, no error; then full, and the listener hears it."""
+    heard: list[Mode] = []
+    async with world.open() as api:
+        api.subscribe(lambda _, mode: heard.append(mode))
+        loqua.down = True
+        with pytest.raises(UnreachableError):
+            await api.lease(caller)
+        assert await api.context(caller) == await api.context(caller)
+        assert (await api.context(caller)).mode is api.mode(caller) is Mode.MOCK
+        trying = asyncio.create_task(api.lease_patiently(caller))
+        await asyncio.sleep(600)
+        assert not trying.done()
+        loqua.down = False
+        await asyncio.sleep(30)
+        await trying
+        assert heard == [Mode.FULL]
+        assert (await api.context(caller)).mode is Mode.FULL
+        api.release(caller)
+        assert api.mode(caller) is not Mode.FULL
+
+
+async def test_patience_ends_when_the_api_says_no(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Refused is never waited out."""
+    async with world.open() as api:
+        loqua.fail("user-token", *[httpx.Response(500)] * 4, error(404, "NOT_FOUND", "no"))
+        with pytest.raises(RefusedError):
+            await api.lease_patiently(caller)
+
+
+async def test_a_returning_learner_is_known_while_the_exchange_is_down(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """What was cached in an earlier lesson serves the next, as cache."""
+    await api.lease(caller)
+    whole = (await api.context(caller)).context
+    api.release(caller)
+    loqua.down = True
+    with pytest.raises(UnreachableError):
+        await api.lease(OTHER_ROOM)
+    loaded = await api.context(OTHER_ROOM)
+    assert (loaded.mode, loaded.context) == (Mode.CACHE, whole)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_a_refused_context_ends_the_lesson_and_is_not_served_from_memory(
+    api: LoquaApi, loqua: Loqua, caller: Caller, status: int
+) -> None:
+    """Refused never degrades: not even to what was known a minute ago."""
+    await api.lease(caller)
+    await api.context(caller)
+    await asyncio.sleep(301)
+    loqua.fail("context", error(status, "NO", "no longer"))
+    with pytest.raises(RefusedError):
+        await api.context(caller)
+    loqua.down = True
+    assert (await api.context(caller)).mode is Mode.BASIC
+
+
+async def test_another_learners_context_is_an_outage_not_an_answer(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """It is never shown."""
+    async with world.open() as api:
+        await api.lease(caller)
+        stray = {"user_id": "user-2", **loqua.context}
+        loqua.fail("context", *[httpx.Response(200, json=stray) for _ in range(4)])
+        loaded = await api.context(caller)
+    assert (loaded.mode, loaded.context) == (Mode.BASIC, LearnerContext())
+
+
+async def test_a_record_is_created_in_the_learners_name(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """By default; and the next lesson's context knows it."""
+    await api.lease(caller)
+    await api.context(caller)
+    await api.create_session(caller, RECORD, key="key-1")
+    (call,) = loqua.seen("sessions")
+    assert call.headers["authorization"].removeprefix("Bearer ") in loqua.tokens
+    assert call.headers["idempotency-key"] == "key-1"
+    history = (await api.context(caller)).context.session_history
+    assert [past.session_id for past in history] == ["s-1"]
+
+
+async def test_a_record_is_created_in_the_agents_name_where_config_says_so(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """`access.sessions: service`: no user token is needed for it."""
+    async with world.open(access={"sessions": "service"}) as api:
+        await api.create_session(caller, RECORD, key="key-1")
+        await progress(api, caller)
+    assert loqua.seen("sessions")[0].headers["authorization"] == "Bearer agent-jwt"
+    assert loqua.seen("progress")[0].headers["authorization"] != "Bearer agent-jwt"
+    assert [call.endpoint for call in loqua.calls] == ["sessions", "user-token", "progress"]
+
+
+async def test_after_a_lost_answer_the_history_tells(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """Asked for just now, whatever the cache holds."""
+    await api.lease(caller)
+    await api.context(caller)
+    assert not await api.session_known(caller, "s-1")
+    loqua.fail("sessions", 5.0)
+    with pytest.raises(UnreachableError) as unreachable:
+        await api.create_session(caller, RECORD, key="key-1")
+    assert unreachable.value.sent
+    loqua.sessions.append("s-1")
+    assert await api.session_known(caller, "s-1")
+    assert len(loqua.seen("context")) == 3
+
+
+async def test_a_call_long_after_its_lesson_exchanges_for_itself(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """A delivery after a restart of the host; no mode is followed for it."""
+    await api.create_session(caller, RECORD, key="key-1")
+    assert [call.endpoint for call in loqua.calls] == ["user-token", "sessions"]
+    assert api.mode(caller) is Mode.MOCK
+
+
+async def test_health_gives_the_agents_permissions(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """More than required is no harm."""
+    loqua.permissions.append("more")
+    assert await api.check_health(caller) == {
+        "user.progress",
+        "session.create",
+        "user.context",
+        "more",
+    }
+
+
+async def test_a_missing_permission_is_a_named_refusal(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """It names the permission and the key in config."""
+    loqua.permissions.remove("session.create")
+    with pytest.raises(RefusedError, match=r"lacks session\.create.*api\.required_permissions"):
+        await api.check_health(caller)
+
+
+async def test_every_call_can_degrade_and_restore_the_mode(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Whichever call finds the API down or up again, the lesson hears it."""
+    async with world.open(retries=0, breaker={"failures": 99}) as api:
+        await api.lease(caller)
+        for call in (
+            lambda: progress(api, caller),
+            lambda: api.create_session(caller, RECORD, key="k"),
+            lambda: api.session_known(caller, "s"),
+            lambda: api.check_health(caller),
+        ):
+            loqua.down = True
+            with pytest.raises(UnreachableError):
+                await call()
+            assert api.mode(caller) is not Mode.FULL
+            loqua.down = False
+            await call()
+            assert api.mode(caller) is Mode.FULL
+
+
+async def test_what_it_reports_can_be_counted(world: World, caller: Caller) -> None:
+    """Every call with endpoint, status, seconds and attempt."""
+    async with world.open() as api:
+        world.loqua.latency = 0.25
+        await api.lease(caller)
+    assert dict(world.reported("api.called")[0].fields) == {
+        "endpoint": "user-token",
+        "agent_id": "loqua-spanish-tutor",
+        "user_id": "user-1",
+        "status": 200,
+        "failure": None,
+        "attempt": 1,
+        "seconds": 0.25,
+    }

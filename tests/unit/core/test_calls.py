@@ -1,0 +1,342 @@
+"""One call: what protects it, and what it ends in."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+from tests.unit.core.conftest import Loqua, World, error
+
+from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
+from loqua_host.core import Caller, CoreSettings, LoquaApi
+from loqua_host.errors import RefusedError, SuspendedError, UnreachableError
+
+RECORD = SessionRecord(session_id="s", duration_minutes=1, overall_performance=Performance.GOOD)
+REQUEST = httpx.Request("POST", "http://loqua.test")
+FAULTS: list[Callable[[], Any]] = [
+    lambda: httpx.ReadError("reset"),
+    lambda: httpx.RemoteProtocolError("truncated"),
+    lambda: httpx.ReadTimeout("silence"),
+    lambda: httpx.DecodingError("garbled"),
+    lambda: httpx.ConnectError("refused"),
+    lambda: httpx.Response(500),
+    lambda: httpx.Response(503),
+    lambda: httpx.Response(429),
+    lambda: httpx.Response(302, headers={"location": "http://elsewhere.test"}),
+    lambda: httpx.Response(200, content=b"<html>"),
+    lambda: httpx.Response(200, content=b"{" + b" " * (1 << 20)),
+    lambda: 60.0,
+]
+
+
+def now() -> float:
+    """Give the virtual second."""
+    return asyncio.get_running_loop().time()
+
+
+async def progress(api: LoquaApi, caller: Caller) -> None:
+    """Make a call that may be repeated."""
+    await api.send_progress(
+        caller, session_id="s", status="in_progress", progress=Progress(), key="key-1"
+    )
+
+
+@pytest.fixture
+async def leased(api: LoquaApi, caller: Caller) -> LoquaApi:
+    """Give the core with the caller's token held."""
+    await api.lease(caller)
+    return api
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_three_faults_in_a_row_are_repeated_away(
+    leased: LoquaApi, loqua: Loqua, world: World, caller: Caller, fault: Callable[[], Any]
+) -> None:
+    """The fourth attempt succeeds, with the same key; every attempt is reported."""
+    first = fault()
+    faults = [first] if isinstance(first, float) else [fault() for _ in range(3)]
+    loqua.fail("progress", *faults)
+    await progress(leased, caller)
+    calls = loqua.seen("progress")
+    assert len(calls) == len(faults) + 1
+    assert {call.headers["idempotency-key"] for call in calls} == {"key-1"}
+    events = [event.fields for event in world.reported("api.called")][1:]
+    assert [event["attempt"] for event in events] == [*range(1, len(calls) + 1)]
+    assert [event["failure"] for event in events] == ["UnreachableError"] * len(faults) + [None]
+    assert events[-1]["status"] == 200
+    assert leased.mode(caller) is Mode.FULL
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_four_faults_in_a_row_are_an_outage(
+    leased: LoquaApi, loqua: Loqua, caller: Caller, fault: Callable[[], Any]
+) -> None:
+    """Three repeats at most, within the deadline, then the named error."""
+    loqua.fail("progress", *[fault() for _ in range(10)])
+    begun = now()
+    with pytest.raises(UnreachableError) as unreachable:
+        await progress(leased, caller)
+    assert unreachable.value.endpoint == "progress"
+    assert now() - begun <= 10
+    assert len(loqua.seen("progress")) == (3 if isinstance(fault(), float) else 4)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 413, 415, 422, 451])
+async def test_a_refusal_is_final(
+    leased: LoquaApi, loqua: Loqua, caller: Caller, status: int
+) -> None:
+    """One request; the API's reason is shown; the mode does not change."""
+    loqua.fail("progress", error(status, "INVALID_STATUS", "data.status is unknown"))
+    with pytest.raises(RefusedError) as refused:
+        await progress(leased, caller)
+    assert str(refused.value) == f"progress: {status}: INVALID_STATUS: data.status is unknown"
+    assert refused.value.status == status
+    assert len(loqua.seen("progress")) == 1
+    assert leased.mode(caller) is Mode.FULL
+
+
+@pytest.mark.parametrize(
+    ("fault", "sent", "times"),
+    [
+        (lambda: httpx.ReadError("reset"), True, 1),
+        (lambda: httpx.Response(500), True, 1),
+        (lambda: httpx.Response(502), True, 1),
+        (lambda: httpx.Response(200, content=b"{"), True, 1),
+        (lambda: 60.0, True, 1),
+        (lambda: httpx.ConnectError("refused"), False, 4),
+        (lambda: httpx.ConnectTimeout("silence"), False, 4),
+        (lambda: httpx.Response(429), False, 4),
+        (lambda: httpx.Response(408), False, 4),
+        (lambda: httpx.Response(425), False, 4),
+        (lambda: httpx.Response(307), False, 4),
+    ],
+)
+async def test_a_record_that_may_have_been_taken_is_not_sent_again(
+    leased: LoquaApi,
+    loqua: Loqua,
+    caller: Caller,
+    fault: Callable[[], Any],
+    sent: bool,
+    times: int,
+) -> None:
+    """What the API surely did not take is; the error tells which it was."""
+    loqua.fail("sessions", *[fault() for _ in range(4)])
+    with pytest.raises(UnreachableError) as unreachable:
+        await leased.create_session(caller, RECORD, key="key-1")
+    assert unreachable.value.sent is sent
+    assert len(loqua.seen("sessions")) == times
+
+
+async def test_doubt_stays_through_later_certainty(
+    leased: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """Taken perhaps by the first attempt, surely not by the others: perhaps taken."""
+    loqua.fail("progress", httpx.ReadError("reset"), *[httpx.ConnectError("refused")] * 3)
+    with pytest.raises(UnreachableError) as unreachable:
+        await progress(leased, caller)
+    assert unreachable.value.sent is True
+
+
+async def test_a_deadline_that_strikes_between_attempts_remembers(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Whether the API may have taken it is known even then."""
+    async with world.open(backoff=8, breaker={"failures": 99}) as api:
+        await api.lease(caller)
+        for fault, sent in ((httpx.ConnectError, False), (httpx.ReadError, True)):
+            loqua.fail("progress", *[fault("") for _ in range(4)])
+            with pytest.raises(UnreachableError, match="deadline") as unreachable:
+                await progress(api, caller)
+            assert unreachable.value.sent is sent
+            loqua.faults.clear()
+
+
+async def test_where_keys_are_honoured_a_record_is_sent_again(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Then a repeat with the same key does no harm."""
+    async with world.open(honours_idempotency_keys=True) as api:
+        loqua.fail("sessions", httpx.ReadError("reset"), httpx.Response(500))
+        await api.create_session(caller, RECORD, key="key-1")
+    assert [call.headers["idempotency-key"] for call in loqua.seen("sessions")] == ["key-1"] * 3
+
+
+async def test_one_429_holds_all_lessons(world: World, loqua: Loqua) -> None:
+    """Nobody's call reaches the API before the pause is over; then all get through."""
+    callers = [Caller(f"user-{number}", "room", "agent") for number in range(20)]
+    async with world.open() as api:
+        await asyncio.gather(*(api.lease(caller) for caller in callers))
+        await asyncio.sleep(5)
+        loqua.fail("progress", httpx.Response(429, headers={"Retry-After": "4"}))
+        await progress(api, callers[0])
+        assert now() == 9
+        assert [call.at for call in loqua.seen("progress")] == [5, 9]
+        loqua.fail("progress", httpx.Response(429, headers={"Retry-After": "4"}))
+        slow = asyncio.create_task(progress(api, callers[0]))
+        await asyncio.sleep(0.1)
+        await asyncio.gather(slow, *(progress(api, caller) for caller in callers[1:]))
+        assert min(call.at for call in loqua.seen("progress")[3:]) == 13
+        assert len(loqua.seen("progress")) == 23
+
+
+async def test_a_long_pause_fails_calls_at_once_with_its_length(
+    leased: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """The delivery of records learns when to come again."""
+    loqua.fail("progress", httpx.Response(503, headers={"Retry-After": "120"}))
+    with pytest.raises(SuspendedError):
+        await progress(leased, caller)
+    begun = now()
+    with pytest.raises(SuspendedError) as suspended:
+        await leased.create_session(caller, RECORD, key="key-1")
+    assert now() == begun
+    assert suspended.value.retry_after == pytest.approx(120, abs=1)
+    assert suspended.value.sent is False
+    assert loqua.seen("sessions") == []
+
+
+async def test_a_budget_that_is_spent_is_respected(
+    leased: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """`RateLimit-Remaining: 0` on a good answer pauses the next call."""
+    loqua.headers |= {"RateLimit-Remaining": "0", "RateLimit-Reset": "5"}
+    await progress(leased, caller)
+    loqua.headers.clear()
+    await progress(leased, caller)
+    assert [call.at for call in loqua.seen("progress")] == [0, 5]
+
+
+async def test_a_drip_is_an_outage_too(world: World, loqua: Loqua, caller: Caller) -> None:
+    """An answer that takes longer than an attempt may counts against the endpoint."""
+    async with world.open(retries=0, breaker={"failures": 2}) as api:
+        await api.lease(caller)
+        loqua.fail("progress", 60.0, 60.0)
+        for _ in range(2):
+            with pytest.raises(UnreachableError, match="attempt_timeout"):
+                await progress(api, caller)
+        assert now() == 8
+        with pytest.raises(SuspendedError):
+            await progress(api, caller)
+        assert now() == 8
+
+
+async def test_breakers_are_one_for_each_endpoint(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Where progress fails, the context still comes."""
+    async with world.open(retries=0) as api:
+        await api.lease(caller)
+        loqua.fail("progress", *[httpx.Response(500)] * 5)
+        for _ in range(5):
+            with pytest.raises(UnreachableError):
+                await progress(api, caller)
+        with pytest.raises(SuspendedError):
+            await progress(api, caller)
+        assert (await api.context(caller)).mode is Mode.FULL
+        await asyncio.sleep(15)
+        await progress(api, caller)
+    assert [event.name for event in world.events if event.name.startswith("breaker")] == [
+        "breaker.opened",
+        "breaker.half_opened",
+        "breaker.closed",
+    ]
+
+
+async def test_of_fifty_calls_at_half_open_one_reaches_the_api(world: World, loqua: Loqua) -> None:
+    """The others fail at once."""
+    callers = [Caller(f"user-{number}", "room", "agent") for number in range(50)]
+    async with world.open(retries=0) as api:
+        await asyncio.gather(*(api.lease(caller) for caller in callers))
+        loqua.fail("progress", *[httpx.Response(500)] * 5)
+        for caller in callers[:5]:
+            with pytest.raises(UnreachableError):
+                await progress(api, caller)
+        await asyncio.sleep(15)
+        loqua.latency = 1
+        before = len(loqua.seen("progress"))
+        results = await asyncio.gather(
+            *(progress(api, caller) for caller in callers), return_exceptions=True
+        )
+        assert len(loqua.seen("progress")) - before == 1
+        assert sum(isinstance(result, SuspendedError) for result in results) == 49
+        await asyncio.gather(*(progress(api, caller) for caller in callers))
+
+
+async def test_a_cancelled_call_leaves_everything_as_it_was(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """A hundred learners who leave in the middle cost no slot and open no breaker."""
+    async with world.open(pool_size=2) as api:
+        await api.lease(caller)
+        loqua.latency = 1
+        for _ in range(10):
+            calls = [asyncio.create_task(progress(api, caller)) for _ in range(10)]
+            await asyncio.sleep(0.5)
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
+        begun = now()
+        await asyncio.gather(progress(api, caller), progress(api, caller))
+        assert now() == begun + 1
+
+
+async def test_the_versions_are_negotiated_on_every_call(
+    leased: LoquaApi, world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """The client names v1, stays on it, and warns once of its end."""
+    loqua.headers |= {
+        "API-Supported-Versions": "v1, v2",
+        "Deprecation": "@1735689600",
+        "Sunset": "Fri, 31 Dec 2027 23:59:59 GMT",
+    }
+    await progress(leased, caller)
+    await progress(leased, caller)
+    assert {call.headers["accept-version"] for call in loqua.calls} == {"v1"}
+    (event,) = world.reported("api.deprecated")
+    assert event.fields["sunset"] == "Fri, 31 Dec 2027 23:59:59 GMT"
+
+
+async def test_an_errors_text_never_quotes_the_request(
+    leased: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """A client library's own words may hold a header."""
+    loqua.fail("progress", *[httpx.LocalProtocolError("Illegal header b'Bearer eyJ'")] * 4)
+    with pytest.raises(UnreachableError) as unreachable:
+        await progress(leased, caller)
+    assert "eyJ" not in str(unreachable.value)
+    assert unreachable.value.__suppress_context__
+
+
+async def test_http2s_own_log_stays_silent(leased: LoquaApi) -> None:
+    """At DEBUG hpack would log every header block."""
+    assert leased is not None
+    assert not logging.getLogger("hpack").isEnabledFor(logging.DEBUG)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"retries": 4},
+        {"attempt_timeout": 10},
+        {"connect_timeout": 5},
+        {"rate_limit": 0},
+        {"pool_size": 0},
+        {"api_base_url": "loqua"},
+        {"invented": 1},
+        {"access": {"sessions": "nobody"}},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
+    """At the start, not in a lesson."""
+    with pytest.raises(ValidationError):
+        CoreSettings.model_validate({"api_base_url": "http://loqua.test", **settings})
+
+
+@pytest.mark.parametrize("name", CoreSettings.model_fields)
+def test_every_setting_says_what_it_is(name: str) -> None:
+    """For whoever writes config/host.yaml."""
+    field = CoreSettings.model_fields[name]
+    assert field.description or isinstance(field.annotation, type)

@@ -1,0 +1,366 @@
+"""The wire: the guide's own examples, checks on the way out, doubt on the way in."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from loqua_host.contract.learner import LearnerContext
+from loqua_host.contract.records import Performance, Progress, SessionRecord, Word
+from loqua_host.core import Caller, wire
+from loqua_host.core.wire import Answer
+from loqua_host.errors import RefusedError
+
+CALLER = Caller("user-1", "room 1", "agent-1")
+PROGRESS = Progress(
+    words_learned=5,
+    phrases_practiced=12,
+    pronunciation_score=85,
+    grammar_points=("present_tense", "articles"),
+)
+RECORD = SessionRecord(
+    session_id="sess_1",
+    duration_minutes=30,
+    topics_covered=("greetings", "travel"),
+    new_vocabulary=(Word(word="hello", translation="hola", language="es"),),
+    grammar_points=("present_tense",),
+    pronunciation_practice_count=15,
+    overall_performance=Performance.GOOD,
+    achievements=("first_conversation",),
+    next_session_recommendations=("Focus on past tense verbs",),
+)
+CONTEXT = {
+    "user_id": "user-1",
+    "preferences": {
+        "language_learning": "spanish",
+        "native_language": "english",
+        "learning_pace": "moderate",
+        "focus_areas": ["pronunciation", "vocabulary"],
+        "session_length_preference": 30,
+    },
+    "progress": {
+        "total_sessions": 25,
+        "total_conversation_time": 750,
+        "words_learned": 150,
+        "phrases_practiced": 89,
+        "pronunciation_score_avg": 82,
+        "grammar_points_covered": ["present_tense", "articles"],
+        "achievements_unlocked": ["first_week", "vocabulary_master"],
+        "last_session_date": "2025-01-14T15:30:00Z",
+        "current_streak": 5,
+    },
+    "session_history": [
+        {
+            "session_id": "string",
+            "date": "2025-01-14T15:30:00Z",
+            "duration_minutes": 30,
+            "topics_covered": ["greetings"],
+        }
+    ],
+    "created_at": "2025-01-01T10:00:00Z",
+    "updated_at": "2025-01-14T15:30:00Z",
+    "accessed_by": {"agent_id": "string", "timestamp": "2025-01-15T10:30:00Z"},
+}
+
+
+def answer(document: Any) -> Answer:
+    """Give an answer with this JSON."""
+    return Answer({"date": "today"}, json.dumps(document).encode())
+
+
+def sent(request: wire.Request[Any]) -> Any:
+    """Give what a request's body says."""
+    assert request.body is not None
+    return json.loads(request.body)
+
+
+def test_the_token_is_asked_for_in_the_guides_words() -> None:
+    """Room, user and agent."""
+    request = wire.user_token(CALLER, "key")
+    assert (request.method, request.path) == ("POST", "/user-token")
+    assert sent(request) == {"room_name": "room 1", "user_id": "user-1", "agent_id": "agent-1"}
+
+
+def test_progress_goes_out_in_the_guides_words() -> None:
+    """The example of the guide, number by number; whole numbers are sent whole."""
+    request = wire.progress(CALLER, "sess_1", "in_progress", PROGRESS, "key")
+    assert (request.method, request.path, request.key) == ("POST", "/progress", "key")
+    assert sent(request) == {
+        "userId": "user-1",
+        "sessionId": "sess_1",
+        "data": {
+            "status": "in_progress",
+            "progress": {
+                "words_learned": 5,
+                "phrases_practiced": 12,
+                "pronunciation_score": 85,
+                "grammar_points": ["present_tense", "articles"],
+            },
+        },
+    }
+    assert b"85.0" not in request.body
+
+
+def test_a_score_that_is_not_known_is_not_sent() -> None:
+    """None is no number."""
+    request = wire.progress(CALLER, "sess_1", "completed", Progress(), "key")
+    assert "pronunciation_score" not in sent(request)["data"]["progress"]
+
+
+def test_a_record_goes_out_in_the_guides_words() -> None:
+    """The example of the guide, field by field."""
+    request = wire.session(CALLER, RECORD, "key", repeatable=False)
+    assert (request.method, request.path, request.key) == ("POST", "/sessions", "key")
+    assert sent(request) == {
+        "userId": "user-1",
+        "sessionId": "sess_1",
+        "duration_minutes": 30,
+        "topics_covered": ["greetings", "travel"],
+        "new_vocabulary": [{"word": "hello", "translation": "hola", "language": "es"}],
+        "grammar_points": ["present_tense"],
+        "pronunciation_practice_count": 15,
+        "overall_performance": "good",
+        "achievements": ["first_conversation"],
+        "next_session_recommendations": ["Focus on past tense verbs"],
+    }
+    assert b"30.0" not in request.body
+
+
+def test_parts_of_minutes_are_sent_as_they_are() -> None:
+    """Only what is whole is sent whole."""
+    half = RECORD.model_copy(update={"duration_minutes": 7.5})
+    assert sent(wire.session(CALLER, half, "key", repeatable=False))["duration_minutes"] == 7.5
+
+
+def test_health_and_context_are_asked_for_in_the_guides_words() -> None:
+    """One learner each."""
+    assert sent(wire.health(CALLER, "key")) == {"userId": "user-1"}
+    request = wire.context(Caller("auth0|a:b", "room", "agent-1"))
+    assert (request.method, request.path) == ("GET", "/user/auth0%7Ca%3Ab/context")
+
+
+def test_only_a_record_may_do_harm_when_repeated() -> None:
+    """Reads and cumulative progress are repeated blindly; a record where keys are honoured."""
+    assert wire.context(CALLER).repeatable
+    assert wire.user_token(CALLER, "key").repeatable
+    assert wire.health(CALLER, "key").repeatable
+    assert wire.progress(CALLER, "s", "failed", PROGRESS, "key").repeatable
+    assert not wire.session(CALLER, RECORD, "key", repeatable=False).repeatable
+    assert wire.session(CALLER, RECORD, "key", repeatable=True).repeatable
+
+
+@pytest.mark.parametrize(
+    "user_id", ["", "../admin", "a/b", "a?b", "a b", ".", "a\n", "ä", "x" * 129, "-"]
+)
+def test_a_user_id_that_could_lead_elsewhere_is_never_sent(user_id: str) -> None:
+    """Not in a path, not in a body; the error names the field."""
+    caller = Caller(user_id, "room", "agent-1")
+    for request in (
+        lambda: wire.context(caller),
+        lambda: wire.health(caller, "key"),
+        lambda: wire.user_token(caller, "key"),
+        lambda: wire.progress(caller, "s", "completed", PROGRESS, "key"),
+        lambda: wire.session(caller, RECORD, "key", repeatable=False),
+    ):
+        with pytest.raises(RefusedError, match="not sent: user_id: ") as refused:
+            request()
+        assert refused.value.status is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"words_learned": -1}, "data.progress.words_learned"),
+        ({"pronunciation_score": 101}, "data.progress.pronunciation_score"),
+        ({"pronunciation_score": float("nan")}, "data.progress.pronunciation_score"),
+        ({"grammar_points": ("",)}, "data.progress.grammar_points.0"),
+        ({"phrases_practiced": None}, "data.progress.phrases_practiced"),
+    ],
+)
+def test_progress_out_of_range_is_not_sent(changes: dict[str, Any], field: str) -> None:
+    """Also when it got past the contract's own checks."""
+    broken = Progress.model_construct(**{**PROGRESS.model_dump(), **changes})
+    with pytest.raises(RefusedError, match=f"not sent: {field}: "):
+        wire.progress(CALLER, "s", "completed", broken, "key")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"overall_performance": "brilliant"}, "overall_performance"),
+        ({"duration_minutes": -1}, "duration_minutes"),
+        ({"duration_minutes": float("inf")}, "duration_minutes"),
+        ({"topics_covered": ("a", "")}, "topics_covered.1"),
+        ({"new_vocabulary": ({"word": "hello"},)}, "new_vocabulary.0.translation"),
+        ({"session_id": ""}, "session_id"),
+        ({"session_id": "a\nb"}, "session_id"),
+    ],
+)
+def test_a_record_the_api_would_refuse_is_not_sent(changes: dict[str, Any], field: str) -> None:
+    """Enums, ranges, required fields and members of arrays."""
+    broken = SessionRecord.model_construct(**{**RECORD.model_dump(), **changes})
+    with pytest.raises(RefusedError, match=f"not sent: .*{field}: "):
+        wire.session(CALLER, broken, "key", repeatable=False)
+
+
+@pytest.mark.parametrize("missing", ["duration_minutes", "overall_performance", "session_id"])
+def test_a_record_without_a_required_field_is_not_sent(missing: str) -> None:
+    """The field is named."""
+    fields = RECORD.model_dump()
+    del fields[missing]
+    with pytest.raises(RefusedError, match=f"not sent: {missing}: Field required"):
+        wire.session(CALLER, SessionRecord.model_construct(**fields), "key", repeatable=False)
+
+
+def test_a_status_the_api_does_not_know_is_not_sent() -> None:
+    """The enum is the guide's."""
+    with pytest.raises(RefusedError, match=r"data\.status"):
+        wire.progress(CALLER, "s", "finished", PROGRESS, "key")  # type: ignore[arg-type]
+
+
+def test_the_guides_context_is_understood() -> None:
+    """Every field of the example that a tutor may see."""
+    context = wire.context(CALLER).read(answer(CONTEXT))
+    assert type(context) is LearnerContext
+    assert context == LearnerContext.model_validate(
+        {name: CONTEXT[name] for name in ("preferences", "progress", "session_history")}
+    )
+    assert context.progress.current_streak == 5
+
+
+def test_what_makes_no_sense_costs_its_own_field_only() -> None:
+    """An unknown pace, a null list, a session without an id: the rest is believed."""
+    document = {
+        **CONTEXT,
+        "preferences": {
+            "native_language": "english",
+            "learning_pace": "breakneck",
+            "focus_areas": None,
+        },
+        "progress": "none yet",
+        "session_history": [{"topics_covered": []}, {"session_id": "s", "date": "soon"}, 7],
+    }
+    document["session_history"].append({"session_id": "kept"})
+    context = wire.context(CALLER).read(answer(document))
+    assert context.preferences.native_language == "english"
+    assert context.preferences.learning_pace is None
+    assert context.preferences.focus_areas == ()
+    assert context.progress.total_sessions == 0
+    assert [past.session_id for past in context.session_history] == ["kept"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(
+    preferences=json_values
+    | st.dictionaries(st.sampled_from([*CONTEXT["preferences"]]), json_values),
+    progress=json_values | st.dictionaries(st.sampled_from([*CONTEXT["progress"]]), json_values),
+    history=json_values | st.lists(st.dictionaries(st.just("session_id"), json_values)),
+)
+@example(preferences={}, progress={"current_streak": 10**400}, history=[[]])
+def test_no_context_whatever_of_the_right_learner_is_lost_whole(
+    preferences: object, progress: object, history: object
+) -> None:
+    """Fuzzed: garbage in any place leaves a context that can be taught with."""
+    document = {
+        "user_id": "user-1",
+        "preferences": preferences,
+        "progress": progress,
+        "session_history": history,
+    }
+    body = json.dumps(document)
+    try:
+        context = wire.context(CALLER).read(Answer({}, body.encode()))
+    except ValueError:
+        assert "NaN" in body or "Infinity" in body
+    else:
+        assert LearnerContext.model_validate(context.model_dump()) == context
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+@example(b"[" * 100_000)
+@example(b'{"user_id": "user-2"}')
+@example(b'{"success": false}')
+@example(b'{"success": "true"}')
+@example(b'{"permissions": "all"}')
+@example(b"")
+def test_no_body_whatever_is_believed_or_breaks_the_reader(body: bytes) -> None:
+    """Fuzzed: what is not the answer is a ValueError and nothing else."""
+    for request in (
+        wire.context(CALLER),
+        wire.health(CALLER, "key"),
+        wire.user_token(CALLER, "key"),
+        wire.progress(CALLER, "s", "completed", PROGRESS, "key"),
+    ):
+        with pytest.raises(ValueError):  # noqa: PT011  (whatever its words)
+            request.read(Answer({}, body))
+
+
+def test_another_learners_context_is_never_believed() -> None:
+    """Not even when all else is right."""
+    with pytest.raises(ValueError, match="another user"):
+        wire.context(CALLER).read(answer({**CONTEXT, "user_id": "user-2"}))
+
+
+def test_the_token_answer_comes_with_its_date() -> None:
+    """The API's clock is read beside the token."""
+    document = {
+        "encrypted_token": "iv:data",
+        "user_id": "user-1",
+        "room_name": "room 1",
+        "expires_in": 3600,
+        "issued_at": "2025-01-15T10:30:00Z",
+        "issued_to": "agent-1",
+    }
+    value, date = wire.user_token(CALLER, "key").read(answer(document))
+    assert (value.encrypted_token, value.expires_in, date) == ("iv:data", 3600, "today")
+    for wrong in (0, -1, None, "soon"):
+        with pytest.raises(ValidationError):
+            wire.user_token(CALLER, "key").read(answer({**document, "expires_in": wrong}))
+
+
+def test_permissions_are_understood() -> None:
+    """The guide's example."""
+    document = {"status": "healthy", "permissions": ["user.progress", "session.create"]}
+    assert wire.health(CALLER, "key").read(answer(document)) == {"user.progress", "session.create"}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (
+            {"error": {"code": "MISSING_USER_ID", "message": "userId is required"}},
+            "MISSING_USER_ID: userId is required",
+        ),
+        (
+            {"error": {"code": "INVALID", "field": "data.status", "message": "unknown"}},
+            "INVALID: data.status: unknown",
+        ),
+        ({"error": {"message": "line\none\u202e"}}, "line one "),
+        ({"error": "no"}, "no reason given"),
+        ({"error": {}}, "no reason given"),
+        ({"detail": "no"}, "no reason given"),
+        ([], "no reason given"),
+        ({"error": {"message": "x" * 999}}, "x" * 300),
+    ],
+)
+def test_the_reason_of_a_refusal_is_one_printable_line(body: object, reason: str) -> None:
+    """Code, field and message, as far as the API gives them."""
+    assert wire.refusal(json.dumps(body).encode()) == reason
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps({"error": value}).encode()))
+@example(b"[" * 100_000)
+def test_no_error_body_whatever_breaks_the_reader(body: bytes) -> None:
+    """Fuzzed: a reason is always a short printable line."""
+    reason = wire.refusal(body)
+    assert reason.isprintable()
+    assert 0 < len(reason) <= 300
