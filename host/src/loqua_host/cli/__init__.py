@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from loqua_host.process import seal
+
 from . import run as running
 
 __all__ = ["main"]
@@ -41,7 +43,8 @@ def check(config: Config = CONFIG) -> None:
     """Print what would run, and every mistake with its mend."""
     from .check import check as check_config  # noqa: PLC0415  # only `run` must start lean
 
-    raise SystemExit(check_config(config, os.environ))
+    # Sealed, since the plugins it looks at could read the secrets of a parent that is not.
+    raise SystemExit(check_config(config, seal(["check", "--config", str(config)])))
 
 
 @app.command()

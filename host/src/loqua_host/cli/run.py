@@ -1,9 +1,9 @@
 """`loqua-host run`: the production process."""
 
 import asyncio
-import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -12,7 +12,7 @@ from loqua_host.errors import ConfigError
 from loqua_host.process import seal, start_forkserver
 from loqua_host.registry.inspection import inspect_tutors
 from loqua_host.settings.host import HostSettings
-from loqua_host.settings.load import load
+from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import HostSecrets, read_secrets
 from loqua_host.settings.tutors import TutorSettings
 
@@ -29,13 +29,25 @@ def run(config: Path) -> int:
     """
     environ = seal(["run", "--config", str(config)])
     try:
-        settings = load(config, environ)
-        secrets = read_secrets(config, environ, settings.secret_names)
+        settings, secrets = _read(config, environ)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201  # logs are not configured yet
         return 1
     start_forkserver(_preload(settings))
-    return asyncio.run(_serve(config, settings, secrets))
+    return asyncio.run(_serve(config, environ, settings, secrets))
+
+
+def _read(config: Path, environ: Mapping[str, str]) -> tuple[HostSettings, HostSecrets]:
+    """Read settings and secrets, or raise ConfigError with what is wrong in either."""
+    drafted = draft(config, environ)
+    names = drafted.settings.secret_names if drafted.settings else frozenset[str]()
+    try:
+        secrets = read_secrets(config, environ, names)
+    except ConfigError as error:
+        raise ConfigError([*drafted.problems, *error.problems]) from None
+    if drafted.settings is None or drafted.problems:
+        raise ConfigError(list(drafted.problems))
+    return drafted.settings, secrets
 
 
 def _preload(settings: HostSettings) -> list[str]:
@@ -47,7 +59,9 @@ def _preload(settings: HostSettings) -> list[str]:
     return ["loqua_host.job.entrypoint", *modules, "anyio._backends._asyncio"]
 
 
-async def _serve(config: Path, settings: HostSettings, secrets: HostSecrets) -> int:
+async def _serve(
+    config: Path, environ: Mapping[str, str], settings: HostSettings, secrets: HostSecrets
+) -> int:
     # LiveKit is imported with these, after the forkserver has started.
     from loqua_host.host import run_host  # noqa: PLC0415
     from loqua_host.ops.logs import configure_logs  # noqa: PLC0415
@@ -57,7 +71,7 @@ async def _serve(config: Path, settings: HostSettings, secrets: HostSecrets) -> 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    sound = await _inspect(config, settings)
+    sound = await _inspect(config, environ, settings)
     if not sound:
         log.error("host.refused", why="no tutor is left to run")
         return 1
@@ -65,11 +79,11 @@ async def _serve(config: Path, settings: HostSettings, secrets: HostSecrets) -> 
     return 0
 
 
-async def _inspect(config: Path, settings: HostSettings) -> tuple[TutorSettings, ...]:
+async def _inspect(
+    config: Path, environ: Mapping[str, str], settings: HostSettings
+) -> tuple[TutorSettings, ...]:
     """Get the tutors whose plugins are sound; the others are refused, each with its mends."""
-    inspections = await inspect_tutors(
-        config, os.environ, settings.enabled_tutors, settings.engines
-    )
+    inspections = await inspect_tutors(config, environ, settings.enabled_tutors, settings.engines)
     for inspection in inspections:
         for problem in inspection.problems:
             log.error("tutor.refused", tutor=inspection.name, why=str(problem))

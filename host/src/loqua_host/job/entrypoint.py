@@ -91,7 +91,7 @@ class JobEntrypoint:
             learner=welcome.learner,
             context=welcome.context,
             language=welcome.language,
-            settings=tutor.tutor.settings.model_validate(self.settings.settings),
+            settings=tutor.read_settings(self.settings.settings),
             session=build_session(self.settings.engines, welcome.language, welcome.secrets),
             secrets={name: welcome.secrets[name] for name in tutor.tutor.secrets},
             mode=welcome.mode,

@@ -1,0 +1,139 @@
+"""The contract that published tutors rely on, frozen for the whole of 1.x."""
+
+import inspect
+
+import pytest
+from livekit.agents import AgentSession
+from pydantic import ValidationError
+
+import loqua_host
+from loqua_host import Learner, LearnerContext, Lesson, Progress, Tutor, Word
+from loqua_host.contract import hookspecs
+from loqua_host.contract.engines import HookLimits
+from loqua_host.contract.tutor import NoSettings
+
+HOOKS = {
+    "register_tutor": ("def", (), "Tutor"),
+    "create_agent": ("async def", ("lesson",), "Agent"),
+    "on_user_ready": ("async def", ("lesson",), "None"),
+    "on_progress_tick": ("async def", ("lesson", "tick"), "Progress | None"),
+    "on_session_end": ("async def", ("lesson", "ending"), "LessonReport | None"),
+}
+
+EXPORTED = [
+    "Ending",
+    "Learner",
+    "LearnerContext",
+    "LearningProgress",
+    "Lesson",
+    "LessonReport",
+    "Mode",
+    "PastSession",
+    "Performance",
+    "Preferences",
+    "Progress",
+    "Tick",
+    "Tutor",
+    "Word",
+    "hookimpl",
+]
+
+SPECS = {
+    name: spec
+    for name, spec in vars(hookspecs).items()
+    if hasattr(spec, f"{hookspecs.PROJECT}_spec")
+}
+
+
+def test_tutor_authors_import_these_names_and_no_others() -> None:
+    """The public names are sorted, and a new one is a decision."""
+    assert loqua_host.__all__ == EXPORTED
+    assert all(hasattr(loqua_host, name) for name in EXPORTED)
+
+
+def test_the_hooks_are_the_five_of_the_contract() -> None:
+    """No hook comes or goes within a major version."""
+    assert set(SPECS) == set(HOOKS)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_hook_keeps_its_colour_its_arguments_and_what_it_returns(name: str) -> None:
+    """A published tutor goes on working: arguments may be added, these stay."""
+    colour, arguments, returns = HOOKS[name]
+    signature = inspect.signature(SPECS[name])
+    told = signature.return_annotation
+    assert inspect.iscoroutinefunction(SPECS[name]) is (colour == "async def")
+    assert tuple(signature.parameters) == arguments
+    assert returns == _short(told if isinstance(told, str) else inspect.formatannotation(told))
+
+
+def _short(annotation: str) -> str:
+    return " | ".join(part.rpartition(".")[2] for part in annotation.split(" | "))
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_says_when_it_is_called_and_what_its_failure_does(name: str) -> None:
+    """The docstring is the author's manual."""
+    manual = inspect.getdoc(SPECS[name]) or ""
+    assert "called" in manual.lower()
+    assert name == "on_user_ready" or "fail" in manual.lower()
+
+
+def test_every_hook_that_runs_in_a_lesson_has_a_limit() -> None:
+    """A hook without a limit could hold up a learner for ever."""
+    assert set(HookLimits.model_fields) == set(HOOKS) - {"register_tutor"}
+
+
+@pytest.mark.parametrize("name", ["", "Grammar", "grammar_tutor", "grammar tutor", "../x", "-a"])
+def test_a_tutor_with_a_name_that_no_file_could_have_is_refused_where_it_is_declared(
+    name: str,
+) -> None:
+    """The author sees the mistake at the line that makes it."""
+    with pytest.raises(ValueError, match="lower-case words"):
+        Tutor(name=name)
+
+
+def test_a_secret_is_declared_by_the_name_of_an_environment_variable() -> None:
+    """Anything else would never be found."""
+    with pytest.raises(ValueError, match="MY_API_KEY"):
+        Tutor(name="grammar", secrets=("my key",))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"words_learned": -1},
+        {"pronunciation_score": 100.5},
+        {"pronunciation_score": float("nan")},
+        {"grammar_points": ("",)},
+        {"words": 3},
+    ],
+)
+def test_progress_that_the_api_would_refuse_cannot_be_made(wrong: dict[str, object]) -> None:
+    """The author hears of it in a test, not from an operator."""
+    with pytest.raises(ValidationError):
+        Progress.model_validate(wrong)
+
+
+def test_a_word_names_its_language_by_code() -> None:
+    """`es` is a language, `Spanish` is not."""
+    assert Word(word="café", translation="coffee", language="es").language == "es"
+    with pytest.raises(ValidationError):
+        Word(word="café", translation="coffee", language="Spanish")
+
+
+async def test_the_first_reason_to_end_a_lesson_counts() -> None:
+    """A tutor that has said goodbye is not overruled by a later cause."""
+    lesson = Lesson(
+        id="l1",
+        visit="v1",
+        room="r1",
+        learner=Learner(user_id="user_ana", identity="ana"),
+        context=LearnerContext(),
+        language="es",
+        settings=NoSettings(),
+        session=AgentSession(vad=None),
+    )
+    lesson.end("goal_reached")
+    lesson.end("learner_left")
+    assert await lesson.ended() == "goal_reached"
