@@ -19,6 +19,9 @@ __all__ = ["Mistake", "Notes", "greeting", "hear", "is_done", "line", "progress"
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
+_FOUND_LIMIT = 5
+"""Mistakes of one sentence that are noted: notes stay small, and so does discouragement."""
+
 
 class Mistake(BaseModel):
     """A mistake that was found, and whether the learner said it right when repeating."""
@@ -70,7 +73,7 @@ def hear(notes: Notes, drill: Drill, text: str) -> Notes:
 
 def _answered(notes: Notes, drill: Drill, text: str) -> Notes:
     question = drill.questions[notes.asked]
-    found = [c for c in check(text, drill.language) if c.severity == "error"]
+    found = [c for c in check(text, drill.language) if c.severity == "error"][:_FOUND_LIMIT]
     tried = [question.grammar_point] if question.shows & set(_words(text)) else []
     return Notes(
         asked=notes.asked + (not found),

@@ -217,7 +217,7 @@ RULES = (
         "es.pronoun_verb", "agreement", "subject_verb_agreement", "agreement",
         re.compile(
             rf"{_NOT_SUBJECT}\b(?P<pronoun>{any_of(_PERSONS)}) {_BETWEEN}"
-            rf"(?!nada\b)(?P<wrong>{any_of(FINITE)})\b"
+            rf"(?!(?:nada|como)\b)(?P<wrong>{any_of(FINITE)})\b"
         ),
         _person,
     ),

@@ -1,0 +1,133 @@
+"""The course of a practice, without any voice."""
+
+from itertools import accumulate, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loqua_host import LessonReport, Performance
+from loqua_tutor_grammar.drill import load_drill
+from loqua_tutor_grammar.practice import Notes, hear, is_done, line, progress, report
+
+DRILL = load_drill("es", 3)
+START = Notes()
+
+
+def practice(*turns: str) -> Notes:
+    """The notes after these turns."""
+    *_, notes = accumulate(turns, lambda notes, text: hear(notes, DRILL, text), initial=START)
+    return notes
+
+
+def test_a_right_answer_is_praised_and_followed_by_the_next_question() -> None:
+    """Praise, then the next question."""
+    assert line(practice("Yo soy estudiante."), DRILL) == "¡Muy bien! ¿Qué cosas te gustan?"
+
+
+def test_a_mistake_is_explained_and_said_right() -> None:
+    """One reason, the right sentence, and a request to repeat it."""
+    assert line(practice("Yo es estudiante."), DRILL) == (
+        "Casi. Se dice: Yo soy estudiante. El verbo concuerda con la persona. Repite, por favor."
+    )
+
+
+def test_of_two_mistakes_one_is_explained_and_both_are_set_right() -> None:
+    """One correction at a time, but never a wrong sentence to repeat."""
+    said = line(practice("Las flores es rojo."), DRILL)
+    assert "Las flores son rojas." in said
+    assert "El verbo concuerda" in said
+    assert "adjetivo" not in said
+
+
+def test_a_right_repetition_counts_as_corrected() -> None:
+    """Found once, corrected once, and on with the next question."""
+    notes = practice("Yo es estudiante.", "Yo soy estudiante.")
+    assert [(m.right, m.corrected) for m in notes.closed] == [("soy", True)]
+    assert line(notes, DRILL) == "¡Muy bien! ¿Qué cosas te gustan?"
+
+
+@pytest.mark.parametrize("repetition", ["Yo es estudiante.", "Sí.", "Soya."])
+def test_a_wrong_repetition_is_let_pass(repetition: str) -> None:
+    """It does not count as corrected, and there is no third try."""
+    notes = practice("Yo es estudiante.", repetition)
+    assert [m.corrected for m in notes.closed] == [False]
+    assert line(notes, DRILL) == "Seguimos. ¿Qué cosas te gustan?"
+
+
+def test_the_report_says_what_happened() -> None:
+    """Sentences, topics, points tried and mistaken, and each kind of mistake with its counts."""
+    notes = practice(
+        "Yo es estudiante.", "Yo soy estudiante.", "Me gusta los libros.", "Sí.", "La casa es roja."
+    )
+    assert is_done(notes, DRILL)
+    points = (
+        "present_tense",
+        "subject_verb_agreement",
+        "gustar",
+        "noun_adjective_agreement",
+    )
+    assert report(notes, "english") == LessonReport(
+        progress=progress(notes),
+        topics_covered=("self_introduction", "likes_and_dislikes", "home"),
+        grammar_points=points,
+        performance=Performance.NEEDS_IMPROVEMENT,
+        recommendations=(
+            "The verb agrees with its subject (subject_verb_agreement: 1/1)",
+            "With gustar, the verb agrees with the thing that pleases (gustar: 0/1)",
+        ),
+    )
+    assert progress(notes).phrases_practiced == 5
+    assert progress(notes).grammar_points == points
+
+
+def test_advice_is_given_in_the_learners_language() -> None:
+    """English stands in where there is none."""
+    notes = practice("Yo es estudiante.")
+    (french,) = report(notes, "french").recommendations
+    assert french.startswith("Le verbe s'accorde")
+    assert report(notes, None) == report(notes, "english")
+
+
+def test_nothing_said_is_not_judged() -> None:
+    """The host finds its own word for it."""
+    assert report(START, None).performance is None
+
+
+def test_faultless_answers_are_excellent() -> None:
+    """The share of answers without a mistake decides."""
+    notes = practice("Soy estudiante.", "Me gusta leer.", "La casa es grande.")
+    assert report(notes, None).performance is Performance.EXCELLENT
+
+
+def test_a_point_that_the_answer_did_not_try_is_not_covered() -> None:
+    """Points come from what was said, not from what was asked."""
+    assert practice("Hola, buenos días.").points == ()
+
+
+def test_silence_is_no_sentence() -> None:
+    """A turn in which nothing was recognised changes nothing."""
+    assert practice("", " … ") == START
+
+
+def test_a_language_without_questions_is_refused_with_what_to_do() -> None:
+    """The error names the file to add."""
+    with pytest.raises(LookupError, match=r"drills/tlh\.toml"):
+        load_drill("tlh", 1)
+
+
+TURNS = st.one_of(
+    st.sampled_from(["Yo es Ana.", "Yo soy Ana.", "Las flores es rojo.", "Me gusta.", "{0} {"]),
+    st.text(max_size=40),
+)
+
+
+@given(st.lists(TURNS, max_size=10))
+def test_counts_never_fall_whatever_is_said(turns: list[str]) -> None:
+    """Progress only grows, and the tutor always has something to say."""
+    steps = list(accumulate(turns, lambda notes, text: hear(notes, DRILL, text), initial=START))
+    for before, after in pairwise(steps):
+        assert after.phrases >= before.phrases
+        assert after.points[: len(before.points)] == before.points
+        assert line(after, DRILL)
+    assert Notes.model_validate_json(steps[-1].model_dump_json()) == steps[-1]

@@ -1,0 +1,79 @@
+"""The grammar tutor in a running voice session without audio."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from loqua_host import Lesson, Tutor
+from loqua_tutor_grammar import (
+    GrammarSettings,
+    create_agent,
+    on_progress_tick,
+    on_session_end,
+    register_tutor,
+)
+
+MakeLesson = Callable[..., Lesson]
+Taught = Callable[[Lesson], AbstractAsyncContextManager[Any]]
+
+
+def test_the_tutor_comes_when_it_is_called() -> None:
+    """It is dispatched by name."""
+    assert register_tutor() == Tutor(
+        name="grammar", agent_name="grammar-specialist", settings=GrammarSettings
+    )
+
+
+async def test_a_whole_lesson_is_heard_corrected_and_ended(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """A mistake, its repetition, a right answer, and a goodbye."""
+    lesson = make_lesson(settings=GrammarSettings(questions=2))
+    async with taught(lesson) as room:
+        assert room.last.endswith("¿Qué eres, estudiante o profesor?")
+        assert "Yo soy estudiante" in await room.say("Yo es estudiante.")
+        assert (await on_progress_tick(lesson)).grammar_points == (
+            "present_tense",
+            "subject_verb_agreement",
+        )
+        assert "¡Muy bien!" in await room.say("Yo soy estudiante.")
+        assert "Hemos terminado" in await room.say("Me gusta la música.")
+        assert await lesson.ended() == "questions_done"
+        report = await on_session_end(lesson)
+        assert report is not None
+        assert report.topics_covered == ("self_introduction", "likes_and_dislikes")
+
+
+async def test_what_is_said_back_is_bounded(make_lesson: MakeLesson, taught: Taught) -> None:
+    """An endless sentence is not repeated at length."""
+    async with taught(make_lesson()) as room:
+        assert len(await room.say("Yo es estudiante. " * 100)) < 500
+
+
+async def test_a_resumed_lesson_goes_on_where_it_was(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """Another process still waits for the repetition."""
+    first = make_lesson()
+    async with taught(first) as room:
+        await room.say("Yo es estudiante.")
+    second = make_lesson(resumed=True, state=dict(first.state))
+    async with taught(second) as room:
+        assert room.last.startswith("Seguimos. Casi. Se dice: Yo soy estudiante.")
+        await room.say("Yo soy estudiante.")
+        assert (await on_progress_tick(second)).phrases_practiced == 2
+
+
+async def test_a_lesson_that_never_began_reports_nothing(make_lesson: MakeLesson) -> None:
+    """Without an agent there is nothing to tell."""
+    assert await on_session_end(make_lesson()) is None
+
+
+async def test_a_language_without_questions_fails_before_the_lesson(
+    make_lesson: MakeLesson,
+) -> None:
+    """The host apologises then; the error says what to do."""
+    with pytest.raises(LookupError, match="add drills/"):
+        await create_agent(make_lesson(language="tlh"))
