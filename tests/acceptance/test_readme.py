@@ -1,0 +1,190 @@
+"""What README.md shows and names is there and works."""
+
+import os
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import typer.main
+import yaml
+from click import Group
+from livekit.agents import AgentSession, llm
+from pydantic import BaseModel
+
+from loqua_host import Ending, Learner, LearnerContext, Lesson, LessonReport, Progress, Tick
+from loqua_host.cli import app
+from loqua_host.contract.engines import HookLimits
+from loqua_host.registry.caller import HookCaller
+from loqua_host.registry.inspection import inspect_tutors
+from loqua_host.registry.loader import load
+from loqua_host.settings.host import Environment
+from loqua_host.settings.load import draft
+from loqua_host.settings.secrets import HOST_SECRETS
+from loqua_host.settings.sources import ADDRESSES
+from loqua_host.settings.tutors import TutorFile
+
+pytestmark = pytest.mark.acceptance
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+TUTOR_YAML = Path("config/tutors/shadowing.yaml")
+
+
+def block(language: str) -> str:
+    """Give the only fenced block of a language."""
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+def first_cells(heading: str) -> str:
+    """Give the first column of the table with that heading."""
+    lines = README.split(f"| {heading} |", 1)[1].splitlines()[2:]
+    return "\n".join(line.split("|")[1] for line in lines[: lines.index("")])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Install the README's tutor as its pyproject.toml says, for this process and its children."""
+    directory = tmp_path_factory.mktemp("site")
+    project = tomllib.loads(block("toml"))["project"]
+    ((name, module),) = project["entry-points"]["loqua_host"].items()
+    assert f"`src/{module}/__init__.py`" in README
+    (directory / module).mkdir()
+    (directory / module / "__init__.py").write_text(block("python"), "utf-8")
+    info = directory / f"{module}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    (info / "entry_points.txt").write_text(f"[loqua_host]\n{name} = {module}\n")
+    sys.path.insert(0, str(directory))
+    yield directory
+    sys.path.remove(str(directory))
+
+
+@dataclass(slots=True)
+class FakeSession:
+    """A voice session that only remembers what was said in it."""
+
+    said: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Remember a sentence."""
+        self.said.append(text)
+
+
+def open_lesson(settings: BaseModel, session: FakeSession) -> Lesson:
+    """Give a lesson as a job would, but for the voice."""
+    return Lesson(
+        id="lesson-1",
+        visit="sess_1",
+        room="room-1",
+        learner=Learner(user_id="user_ana", identity="ana"),
+        context=LearnerContext(),
+        language="es",
+        settings=settings,
+        session=cast("AgentSession[None]", session),
+    )
+
+
+async def test_the_tutor_on_one_screen_is_one_that_the_host_runs(
+    site: Path, tmp_path: Path
+) -> None:
+    """Installed and enabled by the README's YAML, it leaves `loqua-host check` nothing to say."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / TUTOR_YAML).write_text(block("yaml"), "utf-8")
+    environ = {
+        "AGENT_ID": "readme",
+        "API_BASE_URL": "http://127.0.0.1:1",
+        "LIVEKIT_URL": "ws://127.0.0.1:2",
+        "PYTHONPATH": str(site),
+        "PATH": os.environ["PATH"],
+    }
+    drafted = draft(tmp_path / "config", environ)
+    assert drafted.settings
+    assert drafted.problems == ()
+    (shadowing,) = [tutor for tutor in drafted.tutors if tutor.name == TUTOR_YAML.stem]
+    (inspection,) = await inspect_tutors(
+        tmp_path / "config", environ, [shadowing], drafted.settings.engines
+    )
+    assert inspection.problems == ()
+    assert inspection.version == tomllib.loads(block("toml"))["project"]["version"]
+    assert inspection.tutor
+    assert inspection.tutor.agent_name == shadowing.agent_name
+
+
+@pytest.mark.usefixtures("site")
+async def test_the_tutor_on_one_screen_teaches_a_lesson() -> None:
+    """It says each phrase, counts turns, ends after the last and reports what was missed."""
+    loaded = load(plugin="shadowing")
+    settings = loaded.read_settings({"phrases": ["¿Qué tal?", "Hasta luego."]})
+    session = FakeSession()
+    lesson = open_lesson(settings, session)
+    hooks = HookCaller(loaded, HookLimits())
+
+    agent = lesson.agent = await hooks.create_agent(lesson)
+    await hooks.on_user_ready(lesson)
+    assert session.said == ["¿Qué tal?"]
+
+    for said in ("que tal", "hasta luego"):
+        message = llm.ChatMessage(role="user", content=[said])
+        await agent.on_user_turn_completed(llm.ChatContext.empty(), message)
+    assert session.said == ["¿Qué tal?", "Hasta luego."]
+    assert await lesson.ended() == "all_repeated"
+
+    progress = Progress(phrases_practiced=2)
+    assert await hooks.on_progress_tick(lesson, Tick(number=1, seconds=30)) == progress
+    ending = Ending(reason="all_repeated", seconds=40)
+    assert await hooks.on_session_end(lesson, ending) == LessonReport(
+        progress=progress,
+        topics_covered=("shadowing",),
+        recommendations=("Say again: ¿Qué tal?",),
+    )
+
+
+def test_every_command_is_shown_and_every_command_shown_is_there() -> None:
+    """The table of commands is the command line's own, and so are the options."""
+    commands = cast("Group", typer.main.get_command(app)).commands
+    assert set(re.findall(r"loqua-host (\w+)", first_cells("command"))) == set(commands)
+    assert set(re.findall(r"`loqua-host (\w+)", README)) <= set(commands)
+    options = {name for command in commands.values() for it in command.params for name in it.opts}
+    assert set(re.findall(r"`(--\w+)", README)) <= options
+
+
+def test_every_variable_that_the_host_reads_is_shown() -> None:
+    """The table names addresses, identity and secrets: the guide's names, and one of ours."""
+    written = yaml.safe_load((ROOT / "config/environments/production.yaml").read_text("utf-8"))
+    known = {"LOQUA_ENVIRONMENT", *ADDRESSES.values(), *HOST_SECRETS, *granted(written)}
+    assert set(re.findall(r"`([A-Z_]+)`", first_cells("variable"))) == known
+
+
+def granted(written: dict[str, Any]) -> set[str]:
+    """Give the variables that an overlay's engines ask for."""
+    return {name for engine in written["engines"].values() for name in engine["secrets"].values()}
+
+
+def test_every_key_of_a_tutor_file_is_shown() -> None:
+    """An operator learns from the README all that config/tutors can say."""
+    shown = set(yaml.safe_load(block("yaml")))
+    shown |= {key for key in re.findall(r"`(\w+):[^`]*`", README) if key in TutorFile.model_fields}
+    assert shown == set(TutorFile.model_fields)
+
+
+def test_every_environment_is_shown_and_has_its_file() -> None:
+    """The environments are the three that the README and config/environments have."""
+    files = {file.stem for file in (ROOT / "config/environments").iterdir()}
+    assert files == set(Environment)
+    assert all(f"`{name}`" in README for name in files)
+
+
+def test_every_link_within_the_project_leads_somewhere() -> None:
+    """No link points at a file that was moved."""
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
