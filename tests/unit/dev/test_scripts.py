@@ -1,0 +1,178 @@
+"""The demo's scripts: tutors that hear these lines report what the scripts expect."""
+
+from copy import deepcopy
+from dataclasses import asdict
+from types import ModuleType
+from typing import Any
+
+import pytest
+from livekit.agents import AgentSession, StopResponse, llm
+
+import loqua_tutor_conversation
+import loqua_tutor_grammar
+import loqua_tutor_pronunciation
+from loqua_host import Learner, LearnerContext, Lesson, LessonReport
+from loqua_host.dev.api.learners import INVENTED
+from loqua_host.dev.scripts import LESSONS, ExpectedRecord, ScriptedLesson, mismatches
+from loqua_host.records.achievements import judge_performance
+
+Records = dict[str, Any]
+
+TUTORS: dict[str | None, ModuleType] = {
+    None: loqua_tutor_conversation,
+    "pronunciation-specialist": loqua_tutor_pronunciation,
+    "grammar-specialist": loqua_tutor_grammar,
+}
+
+
+def arrivals(script: ScriptedLesson, *told: tuple[ExpectedRecord, Records, Records]) -> Records:
+    """What the dev API lists when these progresses and records arrived."""
+    records: Records = {"progress": [], "sessions": []}
+    for expected, progress, session in told:
+        whose = {"userId": script.user_id, "sessionId": session_id(expected)}
+        data = {"status": "completed", "progress": progress}
+        for kind, payload in (("progress", {"data": data}), ("sessions", session)):
+            records[kind].append({"user_id": script.user_id, "payload": whose | payload})
+    return records
+
+
+def session_id(expected: ExpectedRecord) -> str:
+    """As the host names a lesson: the visit, and for a later lesson its specialist."""
+    return "sess_1_abc" + (f".{expected.specialist}" if expected.specialist else "")
+
+
+def as_expected(script: ScriptedLesson) -> Records:
+    """Arrivals that say what the script says."""
+    return deepcopy(
+        arrivals(
+            script,
+            *(
+                (record, asdict(record.progress), words_as_sent(asdict(record.session)))
+                for record in script.records
+            ),
+        )
+    )
+
+
+def words_as_sent(session: Records) -> Records:
+    """Vocabulary as the API's objects."""
+    names = ("word", "translation", "language")
+    words = [dict(zip(names, word, strict=True)) for word in session["new_vocabulary"]]
+    return {**session, "new_vocabulary": words}
+
+
+async def teach(script: ScriptedLesson, tutor: ModuleType, lines: tuple[str, ...]) -> LessonReport:
+    """Let a tutor hear these lines, recognised exactly, and report."""
+    context = LearnerContext.model_validate(INVENTED[script.user_id].model_dump())
+    lesson = Lesson(
+        id="lesson",
+        visit="visit",
+        room="room",
+        learner=Learner(user_id=script.user_id, identity=script.user_id),
+        context=context,
+        language=script.language,
+        settings=tutor.register_tutor().settings(),
+        session=AgentSession(),
+    )
+    lesson.agent = await tutor.create_agent(lesson)
+    await lesson.session.start(lesson.agent)
+    await tutor.on_user_ready(lesson)
+    for text in lines:
+        message = llm.ChatMessage(role="user", content=[text])
+        try:
+            await lesson.agent.on_user_turn_completed(llm.ChatContext.empty(), message)
+        except StopResponse:
+            continue
+    await lesson.session.aclose()
+    report = await tutor.on_session_end(lesson)
+    assert isinstance(report, LessonReport)
+    return report
+
+
+def as_reported(report: LessonReport) -> tuple[Records, Records]:
+    """The progress and the record that the host makes of a report."""
+    assert report.progress is not None
+    session = report.model_dump(mode="json") | {
+        "overall_performance": judge_performance(report, report.progress).value,
+        "next_session_recommendations": list(report.recommendations),
+    }
+    return report.progress.model_dump(mode="json"), session
+
+
+@pytest.mark.parametrize("script", LESSONS, ids=lambda script: script.name)
+async def test_tutors_that_hear_the_lines_report_what_is_expected(script: ScriptedLesson) -> None:
+    """Every number of the script follows from its lines."""
+    came_for = script.called or script.enters_with
+    told = []
+    for expected in script.records:
+        own = expected.specialist or script.enters_with
+        lines = script.lines if own == came_for else ()
+        told.append((expected, *as_reported(await teach(script, TUTORS[own], lines))))
+    assert mismatches(script, arrivals(script, *told)) == []
+
+
+@pytest.mark.parametrize("script", LESSONS, ids=lambda script: script.name)
+def test_what_says_the_same_has_no_mismatch(script: ScriptedLesson) -> None:
+    """Lists for tuples and objects for words make no difference."""
+    assert mismatches(script, as_expected(script)) == []
+
+
+@pytest.mark.parametrize("script", LESSONS, ids=lambda script: script.name)
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("progress", "words_learned", 99),
+        ("progress", "phrases_practiced", 99),
+        ("progress", "pronunciation_score", 12.5),
+        ("progress", "grammar_points", ["magic"]),
+        ("sessions", "topics_covered", ["magic"]),
+        ("sessions", "new_vocabulary", [{"word": "a", "translation": "b", "language": "es"}]),
+        ("sessions", "grammar_points", ["magic"]),
+        ("sessions", "pronunciation_practice_count", 99),
+        ("sessions", "overall_performance", "fair"),
+        ("sessions", "next_session_recommendations", ["magic"]),
+    ],
+)
+def test_each_difference_is_named(
+    script: ScriptedLesson, kind: str, name: str, value: object
+) -> None:
+    """The lesson, the field, what came and what was expected."""
+    records = as_expected(script)
+    payload = records[kind][-1]["payload"]
+    (payload["data"]["progress"] if kind == "progress" else payload)[name] = value
+    (fault,) = mismatches(script, records)
+    assert fault.startswith(f"{script.name}: {name} is ")
+
+
+def test_a_record_that_did_not_arrive_is_named() -> None:
+    """Nothing at all: each expected lesson, and the number."""
+    script = LESSONS[-1]
+    faults = mismatches(script, {"progress": [], "sessions": []})
+    assert len(faults) == 3
+    assert "no record of grammar-specialist arrived" in faults[1]
+
+
+def test_a_record_that_arrived_twice_is_a_mismatch() -> None:
+    """Once means once."""
+    script = LESSONS[0]
+    records = as_expected(script)
+    records["sessions"] *= 2
+    assert mismatches(script, records) == ["conversation: 2 records arrived, expected 1"]
+
+
+def test_the_last_progress_says_that_the_lesson_is_over() -> None:
+    """A lesson that was left in progress is a mismatch."""
+    script = LESSONS[0]
+    records = as_expected(script)
+    records["progress"][0]["payload"]["data"]["status"] = "in_progress"
+    (fault,) = mismatches(script, records)
+    assert "the last progress is in_progress" in fault
+
+
+def test_other_learners_do_not_matter() -> None:
+    """Three lessons side by side are told apart by their learners."""
+    together: Records = {"progress": [], "sessions": []}
+    for script in LESSONS:
+        for kind, arrived in as_expected(script).items():
+            together[kind] += arrived
+    assert [fault for script in LESSONS for fault in mismatches(script, together)] == []
