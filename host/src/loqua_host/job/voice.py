@@ -25,6 +25,8 @@ def build_session(
         stt=_build(engines.stt, language, secrets),
         llm=_build(engines.llm, language, secrets),
         tts=_build(engines.tts, language, secrets),
+        # A pause that the recogniser took for an end would split a sentence into two turns.
+        vad=inference.VAD(model="silero", min_silence_duration=engines.turn.min_delay),
         turn_handling={
             # The local model: the hosted one would send the learner's voice elsewhere.
             "turn_detection": inference.TurnDetector(version="v1-mini"),
