@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +58,8 @@ def demo(
     ] = False,
 ) -> None:
     """Show three lessons: real rooms, real speech, a local API."""
-    from loqua_host.dev.demo import run_demo  # noqa: PLC0415  # its parts are extras
+    with _extras():
+        from loqua_host.dev.demo import run_demo  # noqa: PLC0415  # its parts are extras
 
     stream = sys.stderr if once else sys.stdout
     try:
@@ -73,12 +76,21 @@ def devapi(
     port: Annotated[int, typer.Option(help="The port to listen at; 0 for a free one.")] = 8080,
 ) -> None:
     """Run a Loqua API for development, with the guide's variables or invented secrets."""
-    from loqua_host.dev.devapi import run_devapi  # noqa: PLC0415  # its parts are extras
+    with _extras():
+        from loqua_host.dev.devapi import run_devapi  # noqa: PLC0415  # its parts are extras
 
     try:
         asyncio.run(run_devapi(os.environ, port, say=print))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+@contextmanager
+def _extras() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"this command needs {error.name}: install loqua-host[dev]") from None
 
 
 def main() -> None:

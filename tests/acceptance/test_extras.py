@@ -1,0 +1,22 @@
+"""What is for development only need not be installed."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
+WITHOUT_FASTAPI = "import sys; sys.modules['fastapi'] = None; import loqua_host.__main__"
+
+
+@pytest.mark.parametrize("command", ["demo", "devapi"])
+async def test_a_command_whose_extra_is_missing_says_what_to_install(command: str) -> None:
+    """One line instead of a traceback, and a failing exit status."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WITHOUT_FASTAPI, command, stderr=PIPE
+    )
+    _, complaint = await process.communicate()
+    assert process.returncode == 1
+    assert complaint == b"this command needs fastapi: install loqua-host[dev]\n"
