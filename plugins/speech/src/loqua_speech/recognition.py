@@ -19,9 +19,10 @@ PIECE_SECONDS = 13
 """A piece may be this long: the 15 s window less what the encoder needs to see the end."""
 
 _QUIET_PEAK = 0.001  # -60 dBFS
-_NO_SPEECH = 0.6  # Whisper's own thresholds
-_LOW_LOG_PROBABILITY = -1.0
-_REPETITIVE = 2.4
+# Whisper's own pair, 0.6 and -1, takes coughs and breath for words and loses single spoken ones.
+_NO_SPEECH = 0.4
+_LOW_LOG_PROBABILITY = -1.5
+_REPETITIVE = 2.4  # Whisper's own
 _TOKENS_A_SECOND = 8  # the fastest speakers need six
 _TOKENS_BESIDE = 12
 

@@ -73,7 +73,7 @@ def sentences(text: str) -> list[str]:
     single = re.sub(r"([^\w\s])(?:\s*\1)+", r"\1", plain)
     words = re.sub(rf"(\w{{{_LONGEST_WORD}}})(?=\w)", r"\1 ", single)
     # A stop after fewer than three letters may be an abbreviation's: Pico knows those.
-    pieces = re.split(r"(?:(?<=[!?;:])|(?<=\w{3}\.))\s+", words)
+    pieces = re.split(r"(?:(?<=[!?;:])|(?<=\w{3}\.)|(?<=\d\.))\s+", words)
     return [part for piece in pieces for part in _wrapped(piece) if re.search(r"\w", part)]
 
 

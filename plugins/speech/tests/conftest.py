@@ -1,0 +1,46 @@
+"""The recognition model, loaded once, and speech to recognise, made by the voices."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import httpx
+import pytest
+
+from loqua_speech.app import create_app
+from loqua_speech.audio import wav
+from loqua_speech.recogniser import Recogniser
+from loqua_speech.recognition import Whisper
+from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
+from loqua_speech.weights import packaged_weights
+
+Say = Callable[[str, str], bytes]
+
+
+@pytest.fixture(scope="session")
+def whisper() -> Whisper:
+    """The packaged model."""
+    return Whisper(packaged_weights(), threads=2)
+
+
+@pytest.fixture(scope="session")
+def say() -> Say:
+    """Speaks a text in a language; a WAV file."""
+
+    def spoken(text: str, language: str) -> bytes:
+        return wav(b"".join(synthesize(text, voice=voice_for(language))), rate=SPEAKING_RATE)
+
+    return spoken
+
+
+@pytest.fixture
+def recogniser(whisper: Whisper) -> Iterator[Recogniser]:
+    """A queue before the packaged model."""
+    with Recogniser(whisper) as recogniser:
+        yield recogniser
+
+
+@pytest.fixture
+async def client(recogniser: Recogniser) -> AsyncIterator[httpx.AsyncClient]:
+    """Talks to the application without a socket; a fault in it is a 500, as over one."""
+    transport = httpx.ASGITransport(create_app(recogniser), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://speech") as client:
+        yield client

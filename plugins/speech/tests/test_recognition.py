@@ -1,0 +1,124 @@
+"""Speech-to-text by the packaged model."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from loqua_speech import recognition
+from loqua_speech.audio import HEARING_RATE, Samples, decode
+from loqua_speech.errors import UnknownLanguageError
+from loqua_speech.recognition import Passage, Whisper
+
+Say = Callable[[str, str], bytes]
+
+
+def _words(text: str) -> list[str]:
+    folded = unicodedata.normalize("NFD", text.lower())
+    return re.findall(r"[a-z']+", "".join(c for c in folded if not unicodedata.combining(c)))
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Ayer fui al mercado con mi madre.", "es"),
+        ("La problema es grande.", "es"),
+        ("Yo tiene dos hermanos.", "es"),
+        ("I would like a cup of tea, please.", "en"),
+        ("She have two brothers.", "en"),
+    ],
+)
+def test_what_is_said_is_what_is_heard(
+    whisper: Whisper, say: Say, text: str, language: str
+) -> None:
+    """Word for word, a learner's mistakes included."""
+    passage = whisper.hear(decode(say(text, language)), language)
+
+    assert _words(passage.text) == _words(text)
+
+
+def test_the_language_is_detected_where_none_is_given(whisper: Whisper, say: Say) -> None:
+    """The detected language is the speech's, and so is the text."""
+    passage = whisper.hear(decode(say("Me gusta la comida española.", "es")), None)
+
+    assert passage.language == "es"
+    assert _words(passage.text) == ["me", "gusta", "la", "comida", "espanola"]
+
+
+def _noise(loudness: float) -> Samples:
+    return np.random.default_rng(1).normal(0, loudness, 2 * HEARING_RATE).astype(np.float32)
+
+
+_TIME = np.arange(2 * HEARING_RATE, dtype=np.float32) / HEARING_RATE
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        np.zeros(0, np.float32),
+        np.zeros(HEARING_RATE, np.float32),
+        _noise(0.0005),
+        _noise(0.05),
+        0.1 * np.sin(2 * np.pi * 50 * _TIME),
+        0.2 * np.sin(2 * np.pi * 440 * _TIME),
+    ],
+    ids=["nothing", "silence", "faint noise", "noise", "hum", "tone"],
+)
+def test_nothing_is_heard_where_nobody_speaks(whisper: Whisper, audio: Samples) -> None:
+    """Whisper's inventions over silence and noise are dropped."""
+    assert whisper.hear(audio, "es").text == ""
+
+
+def test_repetition_and_haste_are_a_runaway() -> None:
+    """Both signs count, each alone; plain prose is neither."""
+    prose = Passage("Me gusta mucho la música.", "es", tokens=(1,) * 8)
+
+    assert not prose.runs_away(20)
+    assert prose.runs_away(8)
+    assert Passage("la casa " * 30, "es", tokens=(1,) * 8).runs_away(20)
+
+
+def test_a_runaway_is_decoded_again_with_the_whole_window(
+    whisper: Whisper, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 15 s window's text is dropped, the 30 s window's taken."""
+    frames = []
+
+    def runs_away_once(self: Passage, limit: int) -> bool:
+        del self, limit
+        frames.append(len(frames))
+        return len(frames) == 1
+
+    monkeypatch.setattr(Passage, "runs_away", runs_away_once)
+
+    passage = whisper.hear(decode(say("Me gusta mucho la música.", "es")), "es")
+
+    assert len(frames) == 2
+    assert _words(passage.text) == ["me", "gusta", "mucho", "la", "musica"]
+
+
+def test_what_never_stops_running_away_is_not_a_text(
+    whisper: Whisper, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the last attempt there is nothing that could be trusted."""
+    monkeypatch.setattr(Passage, "runs_away", lambda *_: True)
+    monkeypatch.setattr(recognition, "_ATTEMPTS", recognition._ATTEMPTS[:1])
+
+    assert whisper.hear(decode(say("Hola, me llamo Ana.", "es")), "es").text == ""
+
+
+@pytest.mark.parametrize(("tag", "code"), [("es", "es"), ("es-MX", "es"), (" EN_us ", "en")])
+def test_a_language_tag_is_cut_to_what_the_model_knows(
+    whisper: Whisper, tag: str, code: str
+) -> None:
+    """Region and case do not matter."""
+    assert whisper.language(tag) == code
+
+
+@pytest.mark.parametrize("tag", ["spanish", "xx", "-", "\ud800"])
+def test_an_unknown_language_is_refused(whisper: Whisper, tag: str) -> None:
+    """The message says what to send."""
+    with pytest.raises(UnknownLanguageError, match="ISO 639-1"):
+        whisper.language(tag)

@@ -1,0 +1,171 @@
+"""The process: how it says that it is ready, serves livekit's classes, and ends."""
+
+import asyncio
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from livekit import rtc
+from livekit.agents import APIStatusError
+from livekit.plugins import openai
+
+_COMMAND = [sys.executable, "-m", "loqua_speech"]
+_LIVEKITS_READ_TIMEOUT = 5.0  # of the clients that livekit-plugins-openai makes
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the running server logs to."""
+    return tmp_path_factory.mktemp("speech") / "log"
+
+
+@pytest.fixture
+def transcribed(log: Path) -> Callable[[], int]:
+    """Counts the turns that the running server has transcribed."""
+    return lambda: log.read_text().count("speech.transcribed")
+
+
+@pytest.fixture(scope="module")
+def base_url(log: Path) -> Iterator[str]:
+    """A running server's address, as `base_url` wants it."""
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(  # noqa: S603 our own program
+            [*_COMMAND, "--parent", str(os.getpid())], stdout=subprocess.PIPE, stderr=errors
+        ) as server,
+    ):
+        yield f"{_ready(server)}/v1"
+        server.terminate()
+
+
+def _ready(server: subprocess.Popen[bytes]) -> str:
+    assert server.stdout is not None
+    url: str = json.loads(server.stdout.readline())["url"]
+    return url
+
+
+def _words(text: str) -> list[str]:
+    folded = unicodedata.normalize("NFD", text.lower())
+    return re.findall(r"[a-z']+", "".join(c for c in folded if not unicodedata.combining(c)))
+
+
+async def _spoken(base_url: str, text: str, voice: str) -> rtc.AudioFrame:
+    tts = openai.TTS(
+        base_url=base_url, api_key="-", model="pico", voice=voice, response_format="pcm"
+    )
+    async with tts:
+        return await tts.synthesize(text).collect()
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("La problema es grande.", "es"),
+        ("Mi amigo vive en Barcelona.", "es"),
+        ("He is more taller than me.", "en"),
+    ],
+)
+async def test_livekits_openai_classes_speak_and_hear_unchanged(
+    base_url: str, text: str, language: str
+) -> None:
+    """Text to speech to text, through the classes that tutors are configured with."""
+    stt = openai.STT(base_url=base_url, api_key="-", model="whisper-base", language=language)
+    async with stt:
+        event = await stt.recognize([await _spoken(base_url, text, language)])
+
+    assert _words(event.alternatives[0].text) == _words(text)
+    assert event.alternatives[0].language == language
+
+
+async def test_three_lessons_at_once_are_answered_in_time(base_url: str) -> None:
+    """The last in the queue still has its answer before livekit's clients give up."""
+    frame = await _spoken(base_url, "Ayer fui al mercado con mi madre.", "es")
+    stt = openai.STT(base_url=base_url, api_key="-", model="whisper-base", language="es")
+    async with stt:
+        began = time.monotonic()
+        events = await asyncio.gather(*(stt.recognize([frame]) for _ in range(3)))
+
+    assert time.monotonic() - began < _LIVEKITS_READ_TIMEOUT
+    assert len({event.alternatives[0].text for event in events}) == 1
+
+
+async def test_an_unknown_voice_reaches_the_tutors_log_with_the_known_ones(base_url: str) -> None:
+    """The error that livekit raises carries our message."""
+    with pytest.raises(APIStatusError, match="no voice 'alloy'") as caught:
+        await _spoken(base_url, "Hola.", "alloy")
+
+    assert caught.value.status_code == 400
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_cleanly_and_soon(ending: signal.Signals) -> None:
+    """Exit code 0, within seconds, with one line on standard output."""
+    with subprocess.Popen(_COMMAND, stdout=subprocess.PIPE) as server:  # noqa: S603 our own program
+        url = _ready(server)
+        assert httpx.get(f"{url}/health").json()["status"] == "ok"
+        server.send_signal(ending)
+
+        assert server.wait(timeout=10) == 0
+        assert server.stdout is not None
+        assert server.stdout.read() == b""
+
+
+def test_the_server_ends_with_its_parent() -> None:
+    """A killed host leaves no speech server behind."""
+    parent = textwrap.dedent("""
+        import os, subprocess, sys, time
+        command = [sys.executable, "-m", "loqua_speech", "--parent", str(os.getpid())]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE)
+        server.stdout.readline()
+        print(server.pid, flush=True)
+        time.sleep(60)
+    """)
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as host:  # noqa: S603 our own program
+        assert host.stdout is not None
+        ended = os.pidfd_open(int(host.stdout.readline()))  # readable once the server has ended
+        host.kill()
+
+        assert select.select([ended], [], [], 10)[0] == [ended]
+    os.close(ended)
+
+
+def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
+    """One line on standard error says what to mend."""
+    environ = {**os.environ, "LOQUA_WHISPER_MODEL": str(tmp_path)}
+    outcome = subprocess.run(_COMMAND, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 our own program
+
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith(f"loqua-speech: no model.bin in {tmp_path}")
+
+
+async def test_turns_whose_clients_went_away_are_not_transcribed(base_url: str, log: Path) -> None:
+    """Of eight requests seven are dropped while they wait: the next one does not wait for them."""
+    frame = await _spoken(base_url, "Ayer fui al mercado con mi madre.", "es")
+    before = transcribed()
+
+    async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
+
+        async def transcribe() -> int:
+            file = {"file": frame.to_wav_bytes()}
+            form = {"model": "whisper-base", "language": "es"}
+            return (await client.post("audio/transcriptions", files=file, data=form)).status_code
+
+        posts = [asyncio.create_task(transcribe()) for _ in range(8)]
+        await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
+        for post in posts:
+            post.cancel()
+        await asyncio.wait(posts)
+
+        assert await transcribe() == 200
+    assert transcribed() - before <= 4
