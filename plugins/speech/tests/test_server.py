@@ -149,7 +149,9 @@ def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
     assert outcome.stderr.startswith(f"loqua-speech: no model.bin in {tmp_path}")
 
 
-async def test_turns_whose_clients_went_away_are_not_transcribed(base_url: str, log: Path) -> None:
+async def test_turns_whose_clients_went_away_are_not_transcribed(
+    base_url: str, transcribed: Callable[[], int]
+) -> None:
     """Of eight requests seven are dropped while they wait: the next one does not wait for them."""
     frame = await _spoken(base_url, "Ayer fui al mercado con mi madre.", "es")
     before = transcribed()
