@@ -36,16 +36,16 @@ def test_the_best_that_both_speak_is_used(
     versions: Versions, offered: str | None, spoken: str
 ) -> None:
     """The API's offer decides; without one it stays v1."""
-    versions.heed("v1", {} if offered is None else {"API-Supported-Versions": offered})
+    versions.heed("v1", {} if offered is None else {"api-supported-versions": offered})
     assert versions.current == spoken
 
 
 def test_an_offer_taken_back_is_followed(versions: Versions) -> None:
     """A rollback of the API brings the client back to v1; silence changes nothing."""
-    versions.heed("v1", {"API-Supported-Versions": "v1, v2"})
+    versions.heed("v1", {"api-supported-versions": "v1, v2"})
     versions.heed("v2", {})
     assert versions.current == "v2"
-    versions.heed("v2", {"API-Supported-Versions": "v1"})
+    versions.heed("v2", {"api-supported-versions": "v1"})
     assert versions.current == "v1"
 
 

@@ -150,7 +150,7 @@ class Calls:
                     headers=self._headers(request, jwt),
                 ) as response,
             ):
-                answer = Answer(response.headers, await _body(request.endpoint, response))
+                answer = Answer(_fields(response), await _body(request.endpoint, response))
         except TimeoutError:
             message = f"no answer within api.attempt_timeout ({self._settings.attempt_timeout:g} s)"
             raise UnreachableError(request.endpoint, message) from None
@@ -178,6 +178,14 @@ class Calls:
                 endpoint, self._settings.breaker, self._clock, self._events
             )
         return self._breakers[endpoint]
+
+
+def _fields(response: httpx.Response) -> dict[str, str]:
+    # A plain dict: httpx.Headers searches and decodes all of them at each look-up.
+    return {
+        name.decode("latin-1").lower(): value.decode("latin-1")
+        for name, value in response.headers.raw
+    }
 
 
 async def _body(endpoint: str, response: httpx.Response) -> bytes:

@@ -10,7 +10,7 @@ __all__ = ["ACCEPT", "OFFERED", "Versions"]
 ACCEPT = "Accept-Version"
 """The request header that names the versions this client speaks, best first."""
 
-OFFERED = "API-Supported-Versions"
+OFFERED = "api-supported-versions"
 """The answer header in which the API names the versions it offers."""
 
 

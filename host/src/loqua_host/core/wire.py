@@ -53,7 +53,7 @@ _BELIEVED = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful answer: its headers (case does not matter) and its body."""
+    """A successful answer: its headers, by names in lower case, and its body."""
 
     headers: Mapping[str, str]
     body: bytes

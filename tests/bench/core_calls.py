@@ -1,0 +1,156 @@
+"""Calls a second and p99 through the core against bare httpx, on the same server in one run.
+
+Run `uv run python tests/bench/core_calls.py`; it fails when a ratio is below 0.8.
+Both sides post the same progress over HTTP/1.1 with 20 connections; rounds alternate, and the
+median of the rounds' ratios counts. The core's own rate limit is set out of the way.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from multiprocessing.connection import Connection
+
+import httpx
+import structlog
+from aiohttp import web
+from loqua_host.contract.records import Progress
+from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
+
+ROUNDS = 7
+CALLS = 1500
+AT_A_TIME = 20
+ENOUGH = 0.8
+
+Call = Callable[[], Awaitable[object]]
+
+
+def serve(ready: Connection) -> None:
+    """Answer every POST well, in a process of its own."""
+
+    async def post(request: web.Request) -> web.Response:
+        await request.read()
+        return web.json_response({"success": True, "message": "Progress updated successfully"})
+
+    async def main() -> None:
+        app = web.Application()
+        app.router.add_post("/{path:.*}", post)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        ready.send(runner.addresses[0][1])
+        await asyncio.Event().wait()
+
+    asyncio.run(main())
+
+
+async def measured(call: Call) -> tuple[float, float]:
+    """Give calls a second and p99 in seconds, with so many calls at a time."""
+    seconds: list[float] = []
+    left = iter(range(CALLS))
+
+    async def worker() -> None:
+        for _ in left:
+            begun = time.perf_counter()
+            await call()
+            seconds.append(time.perf_counter() - begun)
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(AT_A_TIME)))
+    return CALLS / (time.perf_counter() - begun), statistics.quantiles(seconds, n=100)[98]
+
+
+@asynccontextmanager
+async def bare(port: int) -> AsyncIterator[Call]:
+    """Give the call as httpx makes it by itself, the answer read and parsed."""
+    body = {
+        "userId": "user-1",
+        "sessionId": "s",
+        "data": {"status": "in_progress", "progress": Progress().model_dump(exclude_none=True)},
+    }
+    limits = httpx.Limits(max_connections=AT_A_TIME, max_keepalive_connections=AT_A_TIME)
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", limits=limits, http2=True
+    ) as http:
+
+        async def call() -> object:
+            answer = await http.post(
+                "/api/v1/agent/progress",
+                json=body,
+                headers={"Authorization": "Bearer agent", "X-Agent-ID": "agent-1"},
+            )
+            answer.raise_for_status()
+            return answer.json()
+
+        yield call
+
+
+@asynccontextmanager
+async def core(port: int) -> AsyncIterator[Call]:
+    """Give the call as the core makes it, with everything that protects it."""
+    settings = CoreSettings.model_validate(
+        {
+            "api_base_url": f"http://127.0.0.1:{port}",
+            "rate_limit": 1_000_000,
+            "access": {"sessions": "service"},
+            "pool_size": AT_A_TIME,
+        }
+    )
+    secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent", "SHARED_SECRET": "secret"})
+    async with LoquaApi.open(settings, secrets) as api:
+        yield lambda: api._client.progress(  # noqa: SLF001  (one call, without a token exchange)
+            Caller("user-1", "room-1", "agent-1"),
+            api._credentials,  # noqa: SLF001  (likewise)
+            "s",
+            "in_progress",
+            Progress(),
+            "key",
+        )
+
+
+async def compare(port: int) -> dict[str, object]:
+    """Alternate rounds of both and give their figures."""
+    rounds = []
+    async with bare(port) as by_itself, core(port) as protected:
+        await measured(by_itself)
+        await measured(protected)
+        for _ in range(ROUNDS):
+            rounds.append((await measured(by_itself), await measured(protected)))
+    calls = statistics.median(ours[0] / bare[0] for bare, ours in rounds)
+    p99 = statistics.median(bare[1] / ours[1] for bare, ours in rounds)
+    return {
+        "bare_calls_a_second": round(statistics.median(bare[0] for bare, _ in rounds)),
+        "core_calls_a_second": round(statistics.median(ours[0] for _, ours in rounds)),
+        "bare_p99_ms": round(statistics.median(bare[1] for bare, _ in rounds) * 1000, 1),
+        "core_p99_ms": round(statistics.median(ours[1] for _, ours in rounds) * 1000, 1),
+        "calls_ratio": round(calls, 2),
+        "p99_ratio": round(p99, 2),
+        "enough": min(calls, p99) >= ENOUGH,
+    }
+
+
+def main() -> int:
+    """Run server and comparison; print one JSON object."""
+    structlog.configure(
+        processors=[structlog.processors.TimeStamper("iso"), structlog.processors.JSONRenderer()],
+        logger_factory=structlog.WriteLoggerFactory(open("/dev/null", "w")),  # noqa: SIM115, PTH123  (until the end)
+        cache_logger_on_first_use=True,
+    )
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=[theirs], daemon=True)
+    server.start()
+    try:
+        figures = asyncio.run(compare(ours.recv()))
+    finally:
+        server.terminate()
+        server.join()
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    return 0 if figures["enough"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
