@@ -74,6 +74,18 @@ async def test_the_goodbye_ends_the_lesson(make_lesson: MakeLesson, taught: Taug
         assert await lesson.ended() == "scenario_done"
 
 
+async def test_a_pause_does_not_end_the_turn(make_lesson: MakeLesson, taught: Taught) -> None:
+    """Who speaks on before the reply is heard has said one phrase, and the end waits for it."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        for turn in ("Ana", "para dos", "un té", "sí"):
+            await room.say(turn)
+        await room.say_and_go_on("Muchas gracias")
+        assert (await room.say("hasta mañana")).endswith("¡Hasta la próxima!")
+        assert (await on_progress_tick(lesson)).phrases_practiced == 5
+        assert await lesson.ended() == "scenario_done"
+
+
 async def test_a_resumed_lesson_goes_on_where_it_was(
     make_lesson: MakeLesson, taught: Taught
 ) -> None:

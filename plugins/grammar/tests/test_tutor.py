@@ -46,6 +46,15 @@ async def test_a_whole_lesson_is_heard_corrected_and_ended(
         assert report.topics_covered == ("self_introduction", "likes_and_dislikes")
 
 
+async def test_a_pause_does_not_end_the_sentence(make_lesson: MakeLesson, taught: Taught) -> None:
+    """Who speaks on before the reply is heard has said one sentence."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        await room.say_and_go_on("Yo")
+        assert "Yo soy estudiante" in await room.say("es estudiante.")
+        assert (await on_progress_tick(lesson)).phrases_practiced == 1
+
+
 async def test_what_is_said_back_is_bounded(make_lesson: MakeLesson, taught: Taught) -> None:
     """An endless sentence is not repeated at length."""
     async with taught(make_lesson()) as room:

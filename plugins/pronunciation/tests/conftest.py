@@ -24,12 +24,20 @@ class Classroom:
 
     async def say(self, text: str) -> str:
         """Let the learner's words be recognised as `text`, and get the tutor's reply."""
+        await self._recognise(text)
+        await self.heard_out()
+        return self.last
+
+    async def say_and_go_on(self, text: str) -> None:
+        """Let the learner pause after `text`, and speak on before the reply is heard."""
+        await self._recognise(text)
+        await self.lesson.session.interrupt()
+
+    async def _recognise(self, text: str) -> None:
         assert self.lesson.agent is not None
         message = llm.ChatMessage(role="user", content=[text])
         with suppress(StopResponse):
             await self.lesson.agent.on_user_turn_completed(llm.ChatContext.empty(), message)
-        await self.heard_out()
-        return self.last
 
     async def heard_out(self) -> None:
         """Wait until the tutor has said all it had to say."""

@@ -1,5 +1,6 @@
 """The pronunciation tutor in a running voice session without audio."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -41,6 +42,27 @@ async def test_a_whole_lesson_is_heard_scored_and_ended(
         report = await on_session_end(lesson)
         assert report is not None
         assert report.pronunciation_practice_count == 2
+
+
+async def test_a_pause_does_not_end_the_try(make_lesson: MakeLesson, taught: Taught) -> None:
+    """Who speaks on before the reply is heard has made one try, of all that was said."""
+    lesson = make_lesson(settings=PronunciationSettings(exercises=1))
+    async with taught(lesson) as room:
+        await room.say_and_go_on("El perro corre")
+        assert "6 de 6" in await room.say("por el parque.")
+        assert (await on_progress_tick(lesson)).pronunciation_score == 100
+        assert await lesson.ended() == "exercises_done"
+
+
+async def test_a_goodbye_that_is_not_heard_ends_nothing(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """The lesson waits for what the learner goes on to say."""
+    lesson = make_lesson(settings=PronunciationSettings(exercises=1))
+    async with taught(lesson) as room:
+        await room.say_and_go_on("El perro corre por el parque.")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lesson.ended(), 0.1)
 
 
 async def test_a_resumed_lesson_goes_on_where_it_was(

@@ -1,6 +1,7 @@
 """The agent that speaks with the learner."""
 
 from livekit.agents import NOT_GIVEN, Agent, StopResponse, llm
+from livekit.agents.voice import SpeechHandle
 
 from loqua_host import Lesson
 
@@ -10,7 +11,7 @@ from .talk import Notes, hear, is_done, line
 
 __all__ = ["ConversationTutor"]
 
-_HEARD_LIMIT = 500
+HEARD_LIMIT = 500
 """Characters of one sentence that reach the language model."""
 
 _INSTRUCTIONS = """\
@@ -42,6 +43,9 @@ class ConversationTutor(Agent):
         self.lesson = lesson
         self.scenario = scenario
         self.notes = notes
+        self._before = notes
+        self._heard = ""
+        self._reply: SpeechHandle | None = None
 
     @property
     def line(self) -> str:
@@ -60,13 +64,26 @@ class ConversationTutor(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Take note of what the learner said, and answer it."""
-        heard = (new_message.text_content or "")[:_HEARD_LIMIT]
-        self.notes = hear(self.notes, self.scenario, heard)
+        text = (new_message.text_content or "")[:HEARD_LIMIT]
+        if _unheard(self._reply):  # so the learner only paused: the turn goes on
+            self._heard = f"{self._heard} {text}"[:HEARD_LIMIT]
+        else:
+            self._before, self._heard = self.notes, text
+        self.notes = hear(self._before, self.scenario, self._heard)
         self.lesson.state["notes"] = self.notes.model_dump(mode="json")
-        new_message.content = [heard]
-        reply = self.session.generate_reply(
+        new_message.content = [text]
+        self._reply = self.session.generate_reply(
             user_input=new_message, instructions=_NEXT.format(line=self.line)
         )
         if is_done(self.notes, self.scenario):
-            reply.add_done_callback(lambda _: self.lesson.end("scenario_done"))
+            self._reply.add_done_callback(self._end)
         raise StopResponse
+
+    def _end(self, goodbye: SpeechHandle) -> None:
+        if not _unheard(goodbye):
+            self.lesson.end("scenario_done")
+
+
+def _unheard(reply: SpeechHandle | None) -> bool:
+    """Whether the learner spoke before anything of a reply could be heard."""
+    return reply is not None and reply.interrupted and not reply.chat_items

@@ -1,6 +1,7 @@
 """The agent that speaks with the learner."""
 
 from livekit.agents import Agent, llm
+from livekit.agents.voice import SpeechHandle
 
 from loqua_host import Lesson
 
@@ -27,6 +28,9 @@ class GrammarTutor(Agent):
         self.lesson = lesson
         self.drill = drill
         self.notes = notes
+        self._before = notes
+        self._heard = ""
+        self._reply: SpeechHandle | None = None
 
     async def on_user_turn_completed(
         self,
@@ -34,8 +38,22 @@ class GrammarTutor(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Check what the learner said, and correct it or ask on."""
-        self.notes = hear(self.notes, self.drill, (new_message.text_content or "")[:HEARD_LIMIT])
+        text = new_message.text_content or ""
+        if _unheard(self._reply):  # so the learner only paused: the turn goes on
+            self._heard = f"{self._heard} {text}"[:HEARD_LIMIT]
+        else:
+            self._before, self._heard = self.notes, text[:HEARD_LIMIT]
+        self.notes = hear(self._before, self.drill, self._heard)
         self.lesson.state["notes"] = self.notes.model_dump(mode="json")
-        reply = self.session.say(line(self.notes, self.drill))
+        self._reply = self.session.say(line(self.notes, self.drill))
         if is_done(self.notes, self.drill):
-            reply.add_done_callback(lambda _: self.lesson.end("questions_done"))
+            self._reply.add_done_callback(self._end)
+
+    def _end(self, goodbye: SpeechHandle) -> None:
+        if not _unheard(goodbye):
+            self.lesson.end("questions_done")
+
+
+def _unheard(reply: SpeechHandle | None) -> bool:
+    """Whether the learner spoke before anything of a reply could be heard."""
+    return reply is not None and reply.interrupted and not reply.chat_items
