@@ -9,6 +9,7 @@
     ├── LinkError                a job spoke out of turn over the link
     ├── LearnerError             who is in the room cannot be taught (see `cause`)
     ├── RoomsError               LiveKit's rooms API gave no answer
+    ├── LedgerError              the ledger cannot be opened, read or written
     └── ApiError                 a call to the Loqua API did not succeed
         ├── UnreachableError     degrades: timeout, 429, 5xx, garbage
         │   └── SuspendedError   not even tried: open breaker, or the API asked to wait
@@ -26,6 +27,7 @@ __all__ = [
     "ConfigError",
     "HookFailedError",
     "LearnerError",
+    "LedgerError",
     "LinkError",
     "LoquaError",
     "Problem",
@@ -89,6 +91,10 @@ class LearnerError(LoquaError):
 
 class RoomsError(LoquaError):
     """LiveKit's rooms API gave no answer; see livekit.url and the LIVEKIT_API_* variables."""
+
+
+class LedgerError(LoquaError):
+    """The ledger cannot be opened, read or written; the message names file and mend."""
 
 
 class ApiError(LoquaError):

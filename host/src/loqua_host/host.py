@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from loqua_host.core import EnvironmentSecrets, LoquaApi
+from loqua_host.core.clock import SystemClock
 from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.hosted import HostedTutor, LessonSettings
 from loqua_host.lessons.lessons import Lessons
@@ -39,7 +40,7 @@ async def run_host(settings: HostSettings, secrets: HostSecrets, stop: asyncio.E
 
     Raises:
         ConfigError: If a secret is missing.
-        sqlite3.Error: If the ledger cannot be opened.
+        LedgerError: If the ledger cannot be opened.
     """
     async with (
         LoquaApi.open(settings.api, _core_secrets(secrets)) as api,
@@ -47,7 +48,7 @@ async def run_host(settings: HostSettings, secrets: HostSecrets, stop: asyncio.E
         Ledger.open(settings.ledger.path) as ledger,
         background() as tasks,
     ):
-        delivery = Delivery(ledger, api, clock=time.time)
+        delivery = Delivery(ledger, api, clock=SystemClock())
         tasks.create_task(delivery.run())
         lessons = Lessons(
             rooms=rooms,

@@ -127,4 +127,4 @@ class Ending(BaseModel):
     model_config = _FROZEN
 
     reason: str
-    seconds: float
+    seconds: float = Field(ge=0, allow_inf_nan=False)

@@ -7,20 +7,22 @@ from .ledger import LessonRow
 
 __all__ = ["compose_record", "merge_progress"]
 
+LONGEST_MINUTES = 1440.0
+
 
 def compose_record(lesson: LessonRow, report: LessonReport | None, seconds: float) -> SessionRecord:
     """Compose the record; without a report it says what the last progress says.
 
     Args:
-        lesson: The lesson, with its last progress.
+        lesson: The lesson, with the progress it ended with.
         report: What the tutor reported at the end, if it did.
-        seconds: The time taught.
+        seconds: The time taught; the record counts a day of it at most.
     """
     told = report or LessonReport()
-    progress = told.progress or lesson.progress or Progress()
+    progress = lesson.progress or Progress()
     return SessionRecord(
         session_id=lesson.session_id,
-        duration_minutes=round(seconds / 60, 2),
+        duration_minutes=min(round(seconds / 60, 2), LONGEST_MINUTES),
         topics_covered=told.topics_covered,
         new_vocabulary=told.new_vocabulary,
         grammar_points=told.grammar_points or progress.grammar_points,

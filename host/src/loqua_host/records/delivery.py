@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import structlog
+from pydantic import ValidationError
 
 from loqua_host.contract.records import Progress, SessionRecord
 from loqua_host.core import Caller, LoquaApi
-from loqua_host.errors import RefusedError, UnreachableError
+from loqua_host.core.clock import Clock
+from loqua_host.errors import RefusedError, TokenError, UnreachableError
 
 from .ledger import Kind, Ledger, LessonRow, OwedRow
 
@@ -17,9 +19,14 @@ __all__ = ["Delivery", "caller_of"]
 
 log = structlog.get_logger()
 
-MAX_PAUSE = 300.0
-"""Seconds between two attempts at a row, at most."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two attempts at a row, unless the API asks for more."""
 
+PATIENCE = 7 * 86400.0
+"""Seconds after a lesson's beginning until a refusal that somebody could mend is final."""
+
+MENDABLE = frozenset({401, 403})
+"""Statuses that the agent's JWT or its permissions cause, not the row."""
 
 STATUS: dict[Kind, Literal["in_progress", "completed", "failed"]] = {
     Kind.IN_PROGRESS: "in_progress",
@@ -41,7 +48,7 @@ class Delivery:
         ledger: Ledger,
         api: LoquaApi,
         *,
-        clock: Callable[[], float],
+        clock: Clock,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._ledger = ledger
@@ -50,7 +57,8 @@ class Delivery:
         self._jitter = jitter
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
-        self._settled: dict[str, list[asyncio.Future[None]]] = {}
+        self._under_way: set[str] = set()
+        self._awaited: dict[str, asyncio.Event] = {}
 
     def wake(self) -> None:
         """Say that the ledger has something new."""
@@ -63,62 +71,75 @@ class Delivery:
 
     async def settled(self, lesson: str) -> None:
         """Wait until nothing of a lesson is owed any more."""
-        while await self._ledger.owed_of(lesson):
-            future = asyncio.get_running_loop().create_future()
-            self._settled.setdefault(lesson, []).append(future)
-            await future
+        settled = self._awaited.setdefault(lesson, asyncio.Event())
+        self._news.set()
+        await settled.wait()
 
     async def run(self) -> None:
         """Deliver until cancelled; what is unsent then stays in the ledger."""
-        while True:
-            self._news.clear()
-            due = await self._ledger.due(self._clock())
-            if due:
-                async with asyncio.TaskGroup() as sending:
-                    for row in due:
-                        sending.create_task(self._deliver(row))
-            else:
-                await self._wait()
+        async with asyncio.TaskGroup() as sending:
+            while True:
+                self._news.clear()
+                owing = set(await self._ledger.owing())
+                for lesson in owing - self._under_way:
+                    self._under_way.add(lesson)
+                    sending.create_task(self._deliver(lesson))
+                # With news since it was read, the list may be too old to announce anything.
+                if not self._news.is_set():
+                    self._announce(owing | self._under_way)
+                await self._news.wait()
 
-    async def _wait(self) -> None:
-        when = await self._ledger.next_due()
-        if when is None and not self._news.is_set():
+    def _announce(self, owing: set[str]) -> None:
+        for lesson in self._awaited.keys() - owing:
+            self._awaited.pop(lesson).set()
+        if not owing:
             self._idle.set()
-        pause = None if when is None else max(0.0, when - self._clock())
-        try:
-            await asyncio.wait_for(self._news.wait(), pause)
-        except TimeoutError:
-            return
 
-    async def _deliver(self, row: OwedRow) -> None:
-        told = log.bind(session_id=row.lesson.session_id, user_id=row.lesson.user_id, row=row.kind)
-        try:
-            if await self._already_there(row):
-                told.info("record.found_delivered")
+    async def _deliver(self, lesson: str) -> None:
+        while row := await self._ledger.next_owed(lesson):
+            pause = row.not_before - self._clock.now()
+            if pause > 0:
+                await self._clock.sleep(min(pause, LONGEST_PAUSE))
             else:
-                await self._ledger.mark_sending(row)
-                await self._send(row)
-                told.info("record.delivered" if row.kind is Kind.RECORD else "progress.delivered")
-            await self._ledger.mark_delivered(row)
-        except RefusedError as error:
-            await self._ledger.mark_dead(row, str(error))
-            told.error("record.refused", why=str(error), status=error.status)
+                await self._attempt(row)
+        self._under_way.remove(lesson)
+        self._news.set()
+
+    async def _attempt(self, row: OwedRow) -> None:
+        told = log.bind(session_id=row.lesson.session_id, user_id=row.lesson.user_id, row=row.kind)
+        what = "record" if row.kind is Kind.RECORD else "progress"
+        try:
+            await self._send_once(row)
+        except ValidationError as error:
+            why = (
+                f"not of the form this version sends: {[wrong['loc'] for wrong in error.errors()]}"
+            )
+            await self._ledger.mark_dead(row, why)
+            told.error(f"{what}.unreadable", why=why)
         except UnreachableError as error:
-            pause = self._pause(row, error.retry_after)
-            await self._ledger.postpone(row, self._clock() + pause)
-            told.warning("record.postponed", why=str(error), seconds=round(pause, 1))
-        self._settle(row.lesson.id)
+            pause = max(self._backoff(row), error.retry_after or 0.0)
+            await self._postpone(row, pause, unsure=row.unsure or error.sent)
+            told.warning(f"{what}.postponed", why=str(error), seconds=round(pause, 1))
+        except RefusedError as error:
+            if self._is_final(row, error):
+                await self._ledger.mark_dead(row, str(error))
+            else:
+                await self._postpone(row, LONGEST_PAUSE, unsure=row.unsure)
+            told.error(f"{what}.refused", why=str(error), status=error.status)
+        else:
+            await self._ledger.mark_delivered(row)
+            told.info(f"{what}.delivered")
 
-    async def _already_there(self, row: OwedRow) -> bool:
-        """Ask the API after an attempt whose end is unknown; it may ignore keys (guide, v1)."""
-        return (
-            row.kind is Kind.RECORD
-            and row.attempts > 0
-            and await self._api.session_known(caller_of(row.lesson), row.lesson.session_id)
-        )
-
-    def _send(self, row: OwedRow) -> Awaitable[None]:
+    async def _send_once(self, row: OwedRow) -> None:
+        """Send a row, unless the API turns out to have it; it may ignore keys (guide, v1)."""
         caller = caller_of(row.lesson)
+        unsure = row.kind is Kind.RECORD and row.unsure
+        if unsure and await self._api.session_known(caller, row.lesson.session_id):
+            return
+        await self._ledger.mark_sending(row)
+        await self._send(row, caller)
+
+    def _send(self, row: OwedRow, caller: Caller) -> Awaitable[None]:
         if row.kind is Kind.RECORD:
             record = SessionRecord.model_validate_json(row.payload)
             return self._api.create_session(caller, record, key=row.key)
@@ -130,11 +151,15 @@ class Delivery:
             key=row.key,
         )
 
-    def _pause(self, row: OwedRow, retry_after: float | None) -> float:
-        backoff = min(MAX_PAUSE, 2.0 ** min(row.attempts, 10)) * (0.5 + self._jitter() / 2)
-        return max(backoff, retry_after or 0.0)
+    def _is_final(self, row: OwedRow, refusal: RefusedError) -> bool:
+        """Say whether a refusal ends a row; a record outlives for long what can be mended."""
+        mendable = isinstance(refusal, TokenError) or refusal.status in MENDABLE
+        given_up = self._clock.now() - row.lesson.opened_at > PATIENCE
+        return row.kind is not Kind.RECORD or not mendable or given_up
 
-    def _settle(self, lesson: str) -> None:
-        for future in self._settled.pop(lesson, ()):
-            if not future.done():
-                future.set_result(None)
+    async def _postpone(self, row: OwedRow, pause: float, *, unsure: bool) -> None:
+        await self._ledger.postpone(row, self._clock.now() + pause, unsure=unsure)
+
+    def _backoff(self, row: OwedRow) -> float:
+        longest = min(LONGEST_PAUSE, 2.0 ** min(row.attempts, 10))
+        return longest * (0.5 + self._jitter() / 2)

@@ -1,16 +1,17 @@
 """The ledger: lessons and what is owed to the API, in SQLite.
 
-One writer thread, WAL and `synchronous=FULL`: what a method returned for is on disk.
+One writer thread, WAL and `synchronous=FULL`: what a method returned for is on disk. The
+file is this host's alone and no other user's to read.
 Invariants: a lesson has at most one unsent progress, a closed lesson exactly one record, and
-a row leaves the ledger only when the API has taken it or refused it for good.
+a row leaves the ledger only when the API has taken it or something newer replaces it.
 """
 
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain, count
@@ -18,13 +19,17 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
+import structlog
 from pydantic import JsonValue
 
 from loqua_host.contract.records import Progress, SessionRecord
+from loqua_host.errors import LedgerError
 
 __all__ = ["Kind", "Ledger", "LessonRow", "OwedRow"]
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -50,12 +55,27 @@ MIGRATIONS: tuple[str, ...] = (
         key TEXT NOT NULL UNIQUE,
         payload TEXT NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0,
+        unsure INTEGER NOT NULL DEFAULT 0,
         not_before REAL NOT NULL DEFAULT 0,
-        dead_because TEXT
+        dead_because TEXT,
+        UNIQUE (lesson, kind)
     ) STRICT;
     CREATE INDEX owed_due ON owed (lesson, id) WHERE dead_because IS NULL;
     """,
 )
+
+MENDS = {
+    "SQLITE_BUSY": "another host has it open; give each host a ledger of its own",
+    "SQLITE_CANTOPEN": "let the host's user write there, or set ledger.path elsewhere",
+    "SQLITE_CORRUPT": "move the file aside and keep it: it may hold records not yet delivered",
+    "SQLITE_FULL": "free some disk space",
+    "SQLITE_NOTADB": "set ledger.path to a ledger, or to a file that does not exist yet",
+    "SQLITE_READONLY": "let the host's user write there, or set ledger.path elsewhere",
+}
+"""What to do, by the name of SQLite's error (https://sqlite.org/rescode.html)."""
+
+LONGEST_AGENT = 60
+"""Characters of an agent's name in a session's id, which has 200 at most."""
 
 
 class Kind(StrEnum):
@@ -94,39 +114,59 @@ class OwedRow:
     """A row that the API is owed.
 
     Attributes:
-        key: The idempotency key, the same for every attempt.
+        key: The idempotency key, the same for every attempt; another payload has another.
         payload: JSON of what is sent.
-        attempts: How often it was sent and the end of it is not known.
+        attempts: How often it was sent.
+        unsure: Whether the API may have taken it in one of these.
+        not_before: Unix seconds before which it is not to be sent.
     """
 
-    id: int
     lesson: LessonRow
     kind: Kind
     key: str
     payload: str
     attempts: int
+    unsure: bool
+    not_before: float
 
 
 class Ledger:
-    """Lessons and what is owed. Methods return once their change is on disk."""
+    """Lessons and what is owed. Methods return once their change is on disk.
 
-    def __init__(self, database: sqlite3.Connection, writer: ThreadPoolExecutor) -> None:
+    While the disk is full or fails, they wait for it and say so in the log: what is owed is
+    not given up. Only `open_lesson` raises, as a learner waits for its answer.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        database: sqlite3.Connection,
+        writer: ThreadPoolExecutor,
+        retry_every: float,
+    ) -> None:
+        self._path = path
         self._database = database
         self._writer = writer
+        self._retry_every = retry_every
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path) -> AsyncIterator["Ledger"]:
+    async def open(cls, path: Path, *, retry_every: float = 5.0) -> AsyncIterator["Ledger"]:
         """Open the ledger at `path`, made and brought to the newest form if need be.
 
+        Args:
+            path: The database file; made readable by its owner only.
+            retry_every: Seconds between attempts while the disk fails.
+
         Raises:
-            sqlite3.Error: If the file cannot be opened or is not a ledger.
+            LedgerError: If the file cannot be opened, is no ledger or is another host's.
         """
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="ledger") as writer:
-            database = await loop.run_in_executor(writer, _connect, path)
+            with _named(path):
+                database = await loop.run_in_executor(writer, _connect, path)
             try:
-                yield cls(database, writer)
+                yield cls(path, database, writer, retry_every)
             finally:
                 await asyncio.shield(loop.run_in_executor(writer, database.close))
 
@@ -135,6 +175,9 @@ class Ledger:
 
         The first lesson of a visit has the visit's id; a later one has its tutor's agent name
         added (its name, if it has none), and a number from the second of these on.
+
+        Raises:
+            LedgerError: If it cannot be written now.
         """
 
         def write() -> LessonRow:
@@ -168,10 +211,9 @@ class Ledger:
                 "UPDATE lesson SET seconds = ?, progress = ?, state = ? WHERE id = ?",
                 (seconds, progress.model_dump_json(), json.dumps(state), lesson),
             )
-            self._drop_unsent_progress(lesson)
             self._owe(lesson, Kind.IN_PROGRESS, progress.model_dump_json())
 
-        await self._write(write)
+        await self._insist(write)
 
     async def close_lesson(
         self,
@@ -197,16 +239,18 @@ class Ledger:
                 (closed_at, lesson),
             )
             if closed.rowcount:
-                self._drop_unsent_progress(lesson)
+                self._database.execute(
+                    "DELETE FROM owed WHERE lesson = ? AND kind = ?", (lesson, Kind.IN_PROGRESS)
+                )
                 if progress is not None:
                     self._owe(lesson, status, progress.model_dump_json())
                 self._owe(lesson, Kind.RECORD, record.model_dump_json())
 
-        await self._write(write)
+        await self._insist(write)
 
     async def open_lessons(self) -> list[LessonRow]:
         """List the lessons that were never closed, oldest first."""
-        return await self._write(
+        return await self._insist(
             lambda: [
                 _lesson(row)
                 for row in self._database.execute(
@@ -215,59 +259,46 @@ class Ledger:
             ]
         )
 
-    async def due(self, now: float) -> list[OwedRow]:
-        """List for each lesson the one row that may be sent now: its oldest."""
-        return await self._write(
+    async def owing(self) -> list[str]:
+        """List the lessons, by id, of which something is still to be sent."""
+        return await self._insist(
             lambda: [
-                _owed(row)
+                row["lesson"]
                 for row in self._database.execute(
-                    "SELECT o.id AS row_id, kind, key, payload, attempts, l.*"
-                    " FROM owed o JOIN lesson l ON l.id = o.lesson"
-                    " WHERE o.id IN (SELECT min(id) FROM owed WHERE dead_because IS NULL"
-                    " GROUP BY lesson) AND o.not_before <= ? ORDER BY o.id",
-                    (now,),
+                    "SELECT DISTINCT lesson FROM owed WHERE dead_because IS NULL"
                 )
             ]
         )
 
-    async def next_due(self) -> float | None:
-        """Get the unix time at which the next row may be sent; None when nothing is owed."""
+    async def next_owed(self, lesson: str) -> OwedRow | None:
+        """Get the oldest row that is still to be sent of a lesson."""
 
-        def read() -> float | None:
-            (when,) = self._database.execute(
-                "SELECT min(not_before) FROM owed WHERE id IN"
-                " (SELECT min(id) FROM owed WHERE dead_because IS NULL GROUP BY lesson)"
+        def read() -> OwedRow | None:
+            row = self._database.execute(
+                "SELECT kind, key, payload, attempts, unsure, not_before, l.*"
+                " FROM owed o JOIN lesson l ON l.id = o.lesson"
+                " WHERE o.lesson = ? AND dead_because IS NULL ORDER BY o.id LIMIT 1",
+                (lesson,),
             ).fetchone()
-            return None if when is None else float(when)
+            return None if row is None else _owed(row)
 
-        return await self._write(read)
-
-    async def owed_of(self, lesson: str) -> int:
-        """Count what is still to be sent of a lesson."""
-        return await self._write(
-            lambda: int(
-                self._database.execute(
-                    "SELECT count(*) FROM owed WHERE lesson = ? AND dead_because IS NULL",
-                    (lesson,),
-                ).fetchone()[0]
-            )
-        )
+        return await self._insist(read)
 
     async def mark_sending(self, row: OwedRow) -> None:
         """Note an attempt before it is made, so that a crash in it is known to be ambiguous."""
-        await self._execute("UPDATE owed SET attempts = attempts + 1 WHERE id = ?", (row.id,))
+        await self._mark(row, "UPDATE owed SET attempts = attempts + 1, unsure = 1")
 
     async def mark_delivered(self, row: OwedRow) -> None:
         """Take a row off: the API has it."""
-        await self._execute("DELETE FROM owed WHERE id = ?", (row.id,))
+        await self._mark(row, "DELETE FROM owed")
 
-    async def postpone(self, row: OwedRow, until: float) -> None:
+    async def postpone(self, row: OwedRow, until: float, *, unsure: bool) -> None:
         """Send a row no earlier than `until`, in unix seconds."""
-        await self._execute("UPDATE owed SET not_before = ? WHERE id = ?", (until, row.id))
+        await self._mark(row, "UPDATE owed SET not_before = ?, unsure = ?", until, unsure)
 
     async def mark_dead(self, row: OwedRow, because: str) -> None:
         """Set a row aside for good, with its reason; the rows behind it go on."""
-        await self._execute("UPDATE owed SET dead_because = ? WHERE id = ?", (because, row.id))
+        await self._mark(row, "UPDATE owed SET dead_because = ?", because)
 
     def _knows(self, session_id: str) -> bool:
         found = self._database.execute(
@@ -275,28 +306,46 @@ class Ledger:
         ).fetchone()
         return found is not None
 
-    def _drop_unsent_progress(self, lesson: str) -> None:
-        self._database.execute(
-            "DELETE FROM owed WHERE lesson = ? AND kind = ? AND attempts = 0",
-            (lesson, Kind.IN_PROGRESS),
-        )
-
     def _owe(self, lesson: str, kind: Kind, payload: str) -> None:
         self._database.execute(
-            "INSERT INTO owed (lesson, kind, key, payload) VALUES (?, ?, ?, ?)",
+            "INSERT INTO owed (lesson, kind, key, payload) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (lesson, kind) DO UPDATE"
+            " SET key = excluded.key, payload = excluded.payload, dead_because = NULL",
             (lesson, kind, str(uuid4()), payload),
         )
 
-    async def _execute(self, sql: str, values: Sequence[object]) -> None:
-        await self._write(lambda: self._database.execute(sql, tuple(values)))
+    async def _mark(self, row: OwedRow, change: str, *values: object) -> None:
+        """Change a row, unless it was replaced meanwhile: then its key is another."""
+        await self._insist(
+            lambda: self._database.execute(f"{change} WHERE key = ?", (*values, row.key))
+        )
+
+    async def _insist(self, work: Callable[[], T]) -> T:
+        while True:
+            try:
+                return await self._write(work)
+            except LedgerError as error:
+                log.error("ledger.failed", why=str(error), again_in=self._retry_every)
+            await asyncio.sleep(self._retry_every)
 
     async def _write(self, work: Callable[[], T]) -> T:
         def transaction() -> T:
-            with self._database:
+            with _named(self._path), self._database:
                 return work()
 
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._writer, transaction))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file and the mend in whatever goes wrong with it."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        name = getattr(error, "sqlite_errorname", "")
+        mend = next((MENDS[known] for known in MENDS if name.startswith(known)), "see that file")
+        raise LedgerError(f"ledger.path {path}: {error}; {mend}") from error
 
 
 def _lesson(row: sqlite3.Row) -> LessonRow:
@@ -317,31 +366,43 @@ def _lesson(row: sqlite3.Row) -> LessonRow:
 
 def _owed(row: sqlite3.Row) -> OwedRow:
     return OwedRow(
-        id=row["row_id"],
         lesson=_lesson(row),
         kind=Kind(row["kind"]),
         key=row["key"],
         payload=row["payload"],
         attempts=row["attempts"],
+        unsure=bool(row["unsure"]),
+        not_before=row["not_before"],
     )
 
 
 def _session_ids(visit: str, agent: str) -> Iterator[str]:
-    return chain((visit, f"{visit}.{agent}"), (f"{visit}.{agent}.{number}" for number in count(2)))
+    named = f"{visit}.{agent[:LONGEST_AGENT]}"
+    return chain((visit, named), (f"{named}.{number}" for number in count(2)))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
     database = sqlite3.connect(path, check_same_thread=False)
-    database.row_factory = sqlite3.Row
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
-    database.execute("PRAGMA foreign_keys = ON")
-    _migrate(database)
+    try:
+        database.row_factory = sqlite3.Row
+        # Exclusive: recovery would otherwise close the running lessons of another host.
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA foreign_keys = ON")
+        _migrate(path, database)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
-def _migrate(database: sqlite3.Connection) -> None:
+def _migrate(path: Path, database: sqlite3.Connection) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise LedgerError(f"ledger.path {path}: a newer loqua-host wrote it; install that one")
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+        database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")

@@ -1,0 +1,181 @@
+"""The world around a host's lessons, faked by hand: the API, the wall clock, the ledger."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from loqua_host.contract.learner import LearnerContext
+from loqua_host.contract.records import Mode, Progress, SessionRecord
+from loqua_host.core import Caller, Loaded
+from loqua_host.errors import ApiError
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.ledger import Ledger, LessonRow
+
+DAWN = 1_800_000_000.0
+"""The wall clock when a test begins."""
+
+
+class WallClock:
+    """A clock whose time passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.seconds = DAWN
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        """Give the same as `now`."""
+        return self.seconds
+
+    def now(self) -> float:
+        """Give unix seconds."""
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass at once."""
+        self.slept.append(seconds)
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+
+@dataclass
+class FakeLoqua:
+    """A Loqua API in memory: counts leases, keeps what arrives, fails as it is told to.
+
+    Attributes:
+        held: Leases per caller.
+        leased: How many leases were ever given.
+        arrived: `("in_progress", session id)` and the like, in order of arrival.
+        records: The records that arrived.
+        sent: Progress that arrived, by session id.
+        keys: The idempotency keys that came with it all.
+        known: Session ids that the learner's history shows.
+        failing: Called with a method's name and the caller; gives the error to raise.
+        gates: Methods that wait for an event first.
+    """
+
+    held: dict[Caller, int] = field(default_factory=dict)
+    leased: int = 0
+    arrived: list[tuple[str, str]] = field(default_factory=list)
+    records: list[SessionRecord] = field(default_factory=list)
+    sent: dict[str, list[Progress]] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+    failing: Callable[[str, Caller], ApiError | None] = lambda _method, _caller: None
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    mode: Mode = Mode.FULL
+    listeners: list[Callable[[Caller, Mode], None]] = field(default_factory=list)
+
+    async def _enter(self, method: str, caller: Caller) -> None:
+        if method in self.gates:
+            await self.gates[method].wait()
+        error = self.failing(method, caller)
+        if error is not None:
+            raise error
+
+    async def lease(self, caller: Caller) -> None:
+        """Lease as the core does: what raises leases nothing."""
+        await self._enter("lease", caller)
+        self.leased += 1
+        self.held[caller] = self.held.get(caller, 0) + 1
+
+    async def lease_patiently(self, caller: Caller) -> None:
+        """Lease once the gate is open."""
+        await self._enter("lease_patiently", caller)
+        await self.lease(caller)
+
+    def release(self, caller: Caller) -> None:
+        """Take a lease back; one that was never given is a mistake."""
+        assert self.held.get(caller, 0) > 0, "released what was not leased"
+        self.held[caller] -= 1
+
+    async def context(self, caller: Caller) -> Loaded:
+        """Give an empty context."""
+        await self._enter("context", caller)
+        return Loaded(LearnerContext(), self.mode)
+
+    async def check_health(self, caller: Caller) -> frozenset[str]:
+        """Give no permissions."""
+        await self._enter("health", caller)
+        return frozenset()
+
+    async def send_progress(
+        self, caller: Caller, *, session_id: str, status: str, progress: Progress, key: str
+    ) -> None:
+        """Take progress."""
+        await self._enter("progress", caller)
+        self.arrived.append((status, session_id))
+        self.sent.setdefault(session_id, []).append(progress)
+        self.keys.append(key)
+
+    async def create_session(self, caller: Caller, record: SessionRecord, *, key: str) -> None:
+        """Take a record."""
+        await self._enter("sessions", caller)
+        self.arrived.append(("record", record.session_id))
+        self.records.append(record)
+        self.keys.append(key)
+
+    async def session_known(self, caller: Caller, session_id: str) -> bool:
+        """Look into the history."""
+        await self._enter("context", caller)
+        self.asked.append(session_id)
+        return session_id in self.known
+
+    def subscribe(self, listener: Callable[[Caller, Mode], None]) -> Callable[[], None]:
+        """Tell the listener of modes."""
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+
+@pytest.fixture
+def loqua() -> FakeLoqua:
+    """Give an API that takes everything."""
+    return FakeLoqua()
+
+
+@pytest.fixture
+def wall() -> WallClock:
+    """Give the wall clock."""
+    return WallClock()
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    """Give a ledger on disk that does not wait for the disk."""
+    async with Ledger.open(tmp_path / "ledger.db", retry_every=0.01) as ledger:
+        ledger._database.execute("PRAGMA synchronous = OFF")
+        yield ledger
+
+
+@pytest.fixture
+async def delivery(ledger: Ledger, loqua: FakeLoqua, wall: WallClock) -> AsyncIterator[Delivery]:
+    """Give a delivery that runs."""
+    delivery = Delivery(ledger, loqua, clock=wall, jitter=lambda: 1.0)  # type: ignore[arg-type]  # a fake
+    running = asyncio.create_task(delivery.run())
+    yield delivery
+    running.cancel()
+    await asyncio.wait([running])
+
+
+@pytest.fixture
+def a_lesson() -> Callable[..., LessonRow]:
+    """Give a maker of lessons; each argument stands for a field."""
+
+    def make(number: int = 1, **fields: object) -> LessonRow:
+        visit = f"visit{number}"
+        row: dict[str, object] = {
+            "id": f"lesson{number}",
+            "session_id": visit,
+            "visit": visit,
+            "user_id": "maria",
+            "room": f"room{number}",
+            "tutor": "conversation",
+            "agent_id": "loqua-tutor",
+            "opened_at": DAWN,
+        }
+        return LessonRow(**{**row, **fields})  # type: ignore[arg-type]  # the caller's own
+
+    return make

@@ -1,0 +1,132 @@
+"""The record of a lesson: always one that can be sent, whatever the tutor reported."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loqua_host.contract.records import LessonReport, Performance, Progress, SessionRecord
+from loqua_host.records.achievements import judge_performance
+from loqua_host.records.compose import compose_record, merge_progress
+from loqua_host.records.ledger import LessonRow
+
+labels = st.lists(st.text(min_size=1, max_size=200).filter(str.strip), max_size=3).map(tuple)
+counts = st.integers(0, 100_000)
+progresses = st.builds(
+    Progress,
+    words_learned=counts,
+    phrases_practiced=counts,
+    pronunciation_score=st.none() | st.floats(0, 100),
+    grammar_points=labels,
+)
+reports = st.builds(
+    LessonReport,
+    progress=st.none() | progresses,
+    topics_covered=labels,
+    grammar_points=labels,
+    pronunciation_practice_count=counts,
+    performance=st.none() | st.sampled_from(Performance),
+    achievements=labels,
+    recommendations=labels,
+)
+
+
+def lesson(progress: Progress | None) -> LessonRow:
+    """Give a lesson that ended with this progress."""
+    return LessonRow("id", "visit", "visit", "maria", "room", "tutor", "agent", 0.0, 0.0, progress)
+
+
+@given(
+    progress=st.none() | progresses,
+    report=st.none() | reports,
+    seconds=st.floats(0, 1e9),
+)
+def test_any_lesson_makes_a_record(
+    progress: Progress | None, report: LessonReport | None, seconds: float
+) -> None:
+    """Also one of many days; the record survives its way through the ledger."""
+    record = compose_record(lesson(progress), report, seconds)
+    assert record.duration_minutes <= 1440
+    assert abs(record.duration_minutes - min(seconds / 60, 1440)) < 0.01
+    assert SessionRecord.model_validate_json(record.model_dump_json()) == record
+
+
+def test_a_lesson_that_ran_for_thirty_hours_counts_as_a_day() -> None:
+    """The API takes no more, and a record is owed all the same."""
+    assert compose_record(lesson(None), None, 30 * 3600).duration_minutes == 1440
+
+
+def test_a_lesson_without_report_is_recorded_by_its_last_progress() -> None:
+    """Nothing that did not happen is in it."""
+    progress = Progress(phrases_practiced=4, pronunciation_score=90, grammar_points=("articles",))
+    record = compose_record(lesson(progress), None, 60)
+    assert record.grammar_points == ("articles",)
+    assert record.overall_performance is Performance.EXCELLENT
+    assert (record.topics_covered, record.new_vocabulary, record.achievements) == ((), (), ())
+
+
+def test_a_reports_progress_counts_only_as_what_the_lesson_ended_with() -> None:
+    """Progress that was refused does not come in by the report."""
+    refused = LessonReport(progress=Progress(pronunciation_score=100, grammar_points=("all",)))
+    record = compose_record(lesson(Progress(pronunciation_score=10)), refused, 60)
+    assert record.overall_performance is Performance.NEEDS_IMPROVEMENT
+    assert record.grammar_points == ()
+
+
+@given(last=progresses, new=progresses)
+def test_counts_never_fall(last: Progress, new: Progress) -> None:
+    """What counts is at least what counted before; else the error names the field."""
+    fell = [
+        field
+        for field in ("words_learned", "phrases_practiced")
+        if getattr(new, field) < getattr(last, field)
+    ]
+    if fell:
+        with pytest.raises(ValueError, match=rf"progress.{fell[0]}: fell from"):
+            merge_progress(last, new)
+    else:
+        assert merge_progress(last, new) is new
+
+
+@given(progresses)
+def test_the_first_progress_counts_whatever_it_is(new: Progress) -> None:
+    """There is nothing to fall from."""
+    assert merge_progress(None, new) is new
+
+
+@pytest.mark.parametrize(
+    ("progress", "performance"),
+    [
+        (Progress(pronunciation_score=100), Performance.EXCELLENT),
+        (Progress(pronunciation_score=85), Performance.EXCELLENT),
+        (Progress(pronunciation_score=84.9), Performance.GOOD),
+        (Progress(pronunciation_score=70), Performance.GOOD),
+        (Progress(pronunciation_score=50), Performance.FAIR),
+        (Progress(pronunciation_score=0), Performance.NEEDS_IMPROVEMENT),
+        (Progress(phrases_practiced=1), Performance.GOOD),
+        (Progress(), Performance.NEEDS_IMPROVEMENT),
+    ],
+)
+def test_performance_follows_the_score_or_else_the_practice(
+    progress: Progress, performance: Performance
+) -> None:
+    """The thresholds are inclusive."""
+    assert judge_performance(LessonReport(), progress) is performance
+
+
+@given(progress=progresses, word=st.sampled_from(Performance))
+def test_the_tutors_own_word_outweighs_the_score(progress: Progress, word: Performance) -> None:
+    """It heard the lesson."""
+    assert judge_performance(LessonReport(performance=word), progress) is word
+
+
+@given(st.floats(0, 100), st.floats(0, 100))
+def test_a_better_score_is_never_judged_worse(one: float, other: float) -> None:
+    """Monotone over the whole range."""
+    order = list(Performance)
+    low, high = sorted((one, other))
+    judge: Callable[[float], int] = lambda score: order.index(  # noqa: E731  # only here
+        judge_performance(LessonReport(), Progress(pronunciation_score=score))
+    )
+    assert judge(high) <= judge(low)

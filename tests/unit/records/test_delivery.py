@@ -1,0 +1,303 @@
+"""Delivery: what is owed arrives, in order, once, and no lesson waits for another."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from loqua_host.contract.records import Performance, Progress, SessionRecord
+from loqua_host.core import Caller
+from loqua_host.errors import (
+    ApiError,
+    RefusedError,
+    SuspendedError,
+    TokenError,
+    UnreachableError,
+)
+from loqua_host.records.delivery import PATIENCE, Delivery
+from loqua_host.records.ledger import Kind, Ledger, LessonRow
+
+NewLesson = Callable[..., LessonRow]
+Taught = Callable[..., Awaitable[LessonRow]]
+
+
+@pytest.fixture
+def taught(ledger: Ledger, delivery: Delivery, a_lesson: NewLesson) -> Taught:
+    """Give what opens a lesson, has it make progress and closes it, all at once."""
+
+    async def teach(number: int = 1, **fields: object) -> LessonRow:
+        lesson = await ledger.open_lesson(a_lesson(number, **fields), "")
+        record = SessionRecord(
+            session_id=lesson.session_id, duration_minutes=1, overall_performance=Performance.GOOD
+        )
+        await ledger.close_lesson(lesson.id, 5.0, Kind.COMPLETED, Progress(), record)
+        delivery.wake()
+        return lesson
+
+    return teach
+
+
+def failing(method: str, *errors: ApiError | None) -> Callable[[str, Caller], ApiError | None]:
+    """Have a method's first calls end like this, and the later ones well."""
+    left = list(errors)
+    return lambda called, _caller: left.pop(0) if called == method and left else None
+
+
+async def within(coroutine: Awaitable[Any]) -> None:
+    """Wait, but not for ever."""
+    async with asyncio.timeout(5):
+        await coroutine
+
+
+async def test_final_progress_arrives_before_the_record(
+    loqua: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """In the order they came about; then nothing is owed."""
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    await within(delivery.idle())
+    assert loqua.arrived == [("completed", "visit1"), ("record", "visit1")]
+
+
+async def test_what_a_dead_host_left_is_delivered_by_the_next(
+    tmp_path: Path, loqua: Any, wall: Any, a_lesson: NewLesson
+) -> None:
+    """The ledger outlives the process."""
+    path = tmp_path / "left.db"
+    async with Ledger.open(path) as ledger:
+        lesson = await ledger.open_lesson(a_lesson(), "")
+        await ledger.keep_progress(lesson.id, 1.0, Progress(), {})
+    async with Ledger.open(path) as ledger:
+        delivery = Delivery(ledger, loqua, clock=wall)
+        running = asyncio.create_task(delivery.run())
+        await within(delivery.idle())
+        running.cancel()
+        await asyncio.wait([running])
+    assert loqua.arrived == [("in_progress", "visit1")]
+
+
+async def test_a_row_is_tried_until_the_api_takes_it_with_growing_pauses(
+    loqua: Any, wall: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """Always with the same key, as the API may honour it."""
+    down = UnreachableError("progress", "connection refused", sent=False)
+    loqua.failing = failing("progress", *[down] * 9)
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    assert loqua.arrived == [("completed", "visit1"), ("record", "visit1")]
+    assert wall.slept == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60, 60])
+
+
+async def test_the_api_is_left_alone_for_as_long_as_it_asks(
+    loqua: Any, wall: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """Retry-After outweighs the pause of our own."""
+    busy = UnreachableError("sessions", "429", status=429, retry_after=100.0, sent=False)
+    loqua.failing = failing("sessions", busy)
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    assert sum(wall.slept) == pytest.approx(100)
+
+
+async def test_one_learner_whose_api_call_hangs_delays_nobody_else(
+    loqua: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """Other lessons, also those that come later, are delivered meanwhile."""
+    gate = asyncio.Event()
+    send = loqua.send_progress
+
+    async def hang(caller: Caller, **sent: Any) -> None:
+        if caller.room == "room1":
+            await gate.wait()
+        await send(caller, **sent)
+
+    loqua.send_progress = hang
+    slow = await taught(1)
+    await within(delivery.settled((await taught(2)).id))
+    await within(delivery.settled((await taught(3)).id))
+    assert {session for _, session in loqua.arrived} == {"visit2", "visit3"}
+    gate.set()
+    await within(delivery.settled(slow.id))
+
+
+async def test_an_answer_that_never_came_is_asked_about_before_sending_again(
+    loqua: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """The API took the record; the history shows it; it is not sent twice."""
+    loqua.failing = failing("sessions", UnreachableError("sessions", "read timeout", sent=True))
+    loqua.known.add("visit1")
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    assert loqua.asked == ["visit1"]
+    assert loqua.records == []
+
+
+async def test_a_lost_record_that_the_history_lacks_is_sent_again(
+    loqua: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """Asked again after each attempt whose end is unknown, also when asking fails."""
+    loqua.failing = failing("sessions", *[UnreachableError("sessions", "reset", sent=True)] * 2)
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    assert loqua.asked == ["visit1", "visit1"]
+    assert [record.session_id for record in loqua.records] == ["visit1"]
+
+
+@pytest.mark.parametrize("error", [SuspendedError, UnreachableError])
+async def test_nobody_is_asked_about_a_record_that_was_never_sent(
+    loqua: Any, delivery: Delivery, taught: Taught, error: type[UnreachableError]
+) -> None:
+    """An open breaker or a refused connection leaves no doubt."""
+    loqua.failing = failing("sessions", error("sessions", "not tried", sent=False))
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    assert loqua.asked == []
+    assert len(loqua.records) == 1
+
+
+async def test_doubt_stays_when_a_later_attempt_was_not_sent(
+    loqua: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """The first attempt may have arrived, whatever became of the second."""
+    lost = UnreachableError("sessions", "read timeout", sent=True)
+    unsent = UnreachableError("sessions", "connection refused", sent=False)
+    loqua.failing = failing("sessions", lost, unsent)
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    assert loqua.asked == ["visit1", "visit1"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_refused_progress_does_not_hold_up_the_record(
+    loqua: Any, delivery: Delivery, taught: Taught, status: int
+) -> None:
+    """It is set aside with an error in the log, and the record goes on."""
+    loqua.failing = failing("progress", RefusedError("progress", "no", status=status))
+    with structlog.testing.capture_logs() as logs:
+        lesson = await taught()
+        await within(delivery.settled(lesson.id))
+    assert loqua.arrived == [("record", "visit1")]
+    assert [(log["log_level"], log["status"]) for log in logs if "status" in log] == [
+        ("error", status)
+    ]
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_record_refused_for_good_is_set_aside_and_the_alarm_raised(
+    loqua: Any, delivery: Delivery, taught: Taught, ledger: Ledger, status: int
+) -> None:
+    """Nothing is owed any more; the reason stays in the ledger."""
+    loqua.failing = failing("sessions", RefusedError("sessions", "no", status=status))
+    with structlog.testing.capture_logs() as logs:
+        lesson = await taught()
+        await within(delivery.settled(lesson.id))
+    assert [log["why"] for log in logs if log["event"] == "record.refused"] == ["sessions: no"]
+    [dead] = ledger._database.execute("SELECT kind, dead_because FROM owed").fetchall()
+    assert tuple(dead) == ("record", "sessions: no")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        RefusedError("user-token", "Agent authentication failed", status=401),
+        RefusedError("sessions", "permission session.create is missing", status=403),
+        TokenError("wrong_secret", "Token decryption failed"),
+    ],
+)
+async def test_a_record_waits_for_a_mend_of_the_agents_own_access(
+    loqua: Any, delivery: Delivery, taught: Taught, refusal: RefusedError
+) -> None:
+    """An expired agent JWT costs no record: it is delivered once there is another."""
+    loqua.failing = failing("sessions", *[refusal] * 5)
+    with structlog.testing.capture_logs() as logs:
+        lesson = await taught()
+        await within(delivery.settled(lesson.id))
+    assert len(loqua.records) == 1
+    assert sum(log["event"] == "record.refused" for log in logs) == 5
+
+
+async def test_a_record_that_nobody_makes_acceptable_is_given_up_in_the_end(
+    loqua: Any, wall: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """Learning data is not kept for ever."""
+    loqua.failing = lambda method, _caller: (
+        RefusedError("sessions", "no", status=403) if method == "sessions" else None
+    )
+    wall.seconds += PATIENCE - 100
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    assert loqua.records == []
+
+
+async def test_a_row_that_this_version_cannot_read_holds_nothing_up(
+    delivery: Delivery, taught: Taught, ledger: Ledger, a_lesson: NewLesson
+) -> None:
+    """It is set aside, and its log line shows no learning data."""
+    lesson = await ledger.open_lesson(a_lesson(2), "")
+    await ledger._write(lambda: ledger._owe(lesson.id, Kind.RECORD, '{"secret": "word"}'))
+    with structlog.testing.capture_logs() as logs:
+        await within(delivery.settled((await taught()).id))
+        await within(delivery.settled(lesson.id))
+    [alarm] = [log for log in logs if log["event"] == "record.unreadable"]
+    assert "session_id" in alarm["why"]
+    assert "word" not in alarm["why"]
+
+
+async def test_progress_made_while_older_progress_is_under_way_is_sent_after_it(
+    loqua: Any, delivery: Delivery, ledger: Ledger, a_lesson: NewLesson
+) -> None:
+    """The old one's arrival does not cost the new one."""
+    loqua.gates["progress"] = asyncio.Event()
+    lesson = await ledger.open_lesson(a_lesson(), "")
+    await ledger.keep_progress(lesson.id, 1.0, Progress(words_learned=1), {})
+    delivery.wake()
+    while not (row := await ledger.next_owed(lesson.id)) or not row.attempts:  # noqa: ASYNC110  # no event says so
+        await asyncio.sleep(0)
+    await ledger.keep_progress(lesson.id, 2.0, Progress(words_learned=2), {})
+    delivery.wake()
+    loqua.gates["progress"].set()
+    await within(delivery.settled(lesson.id))
+    assert [progress.words_learned for progress in loqua.sent["visit1"]] == [1, 2]
+    assert len(set(loqua.keys)) == 2
+
+
+async def test_a_clock_that_was_far_ahead_delays_a_record_by_no_more_than_its_error(
+    loqua: Any, wall: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """A pause is cut into short ones, so that a corrected clock is noticed."""
+    down = UnreachableError("sessions", "429", retry_after=3600.0, sent=False)
+    loqua.failing = failing("sessions", down)
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    assert max(wall.slept) <= 60
+
+
+async def test_a_hundred_lessons_at_once_are_each_delivered_once(
+    loqua: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """No wake-up is lost however they interleave, and nothing is idle before its time."""
+    lessons = await asyncio.gather(*(taught(number) for number in range(100)))
+    await within(asyncio.gather(*(delivery.settled(lesson.id) for lesson in lessons)))
+    await within(delivery.idle())
+    assert sorted(loqua.arrived) == sorted(
+        (kind, lesson.session_id) for lesson in lessons for kind in ("completed", "record")
+    )
+
+
+async def test_idle_again_only_once_the_news_is_delivered(
+    loqua: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """A host that is about to stop does not leave what just came in."""
+    await within(delivery.idle())
+    for number in range(1, 20):
+        await taught(number)
+        await within(delivery.idle())
+        assert len(loqua.records) == number
+
+
+async def test_a_lesson_that_owes_nothing_is_settled_at_once(delivery: Delivery) -> None:
+    """Also one that nobody knows."""
+    await within(delivery.settled("unknown"))
