@@ -5,6 +5,8 @@ import re
 from .correction import Rule, any_of
 from .spanish_words import (
     ADJECTIVES,
+    ALSO_VERBS,
+    ATTRIBUTES,
     DETERMINERS,
     FINITE,
     GERUNDS,
@@ -41,6 +43,8 @@ _BETWEEN = r"(?:(?:no|también|siempre|nunca|ya|me|te|se|nos|lo|la|le|les|los|la
 def _determiner(match: re.Match[str]) -> str | None:
     noun = NOUNS[match["noun"]]
     forms = DETERMINERS[match["wrong"]]
+    if match["noun"] in ALSO_VERBS and match["wrong"] in ("la", "los", "las"):
+        return None
     if noun.el and match["wrong"] in ("el", "un", "la"):
         return "un" if match["wrong"] == "un" else "el"
     return forms[noun.index]
@@ -117,6 +121,14 @@ RULES = (
         lambda _: "me gusta",
     ),
     Rule(
+        "es.gustar_person", "verbs", "gustar", "gustar_person",
+        re.compile(
+            r"(?:^|[.,;] ?|\b(?:porque|pero) )(?P<wrong>él|ella|usted|ellos|ellas|ustedes|nosotros)"
+            r"(?= (?:no )?(?:les?|nos) (?:gust|encant|interes)an?\b)"
+        ),
+        lambda match: f"a {match['wrong']}",
+    ),
+    Rule(
         "es.gustar_plural", "verbs", "gustar", "gustar",
         re.compile(
             rf"\b{_LIKE}(?:no )?(?P<wrong>gusta|encanta|interesa|duele)"
@@ -148,6 +160,11 @@ RULES = (
         "es.determiner", "agreement", "noun_adjective_agreement", "determiner",
         re.compile(rf"{_NO_CLITIC}\b(?P<wrong>{_DETERMINER}) (?P<noun>{_NOUN})\b"),
         _determiner,
+    ),
+    Rule(
+        "es.possessive", "agreement", "noun_adjective_agreement", "determiner",
+        re.compile(rf"\b(?P<wrong>mis?|tus?|sus?) (?P<noun>{_NOUN})\b"),
+        lambda match: match["wrong"][:2] + "s" * (NOUNS[match["noun"]].number == "p"),
     ),
     Rule(
         "es.y_e", "conjunctions", "conjunctions", "conjunction",
@@ -249,7 +266,8 @@ RULES = (
     Rule(
         "es.noun_adjective", "agreement", "noun_adjective_agreement", "adjective",
         re.compile(
-            rf"\b(?:{_THE}|{_DETERMINER}) (?P<noun>{_NOUN}) (?:muy )?(?P<wrong>{_ADJECTIVE})\b"
+            rf"\b(?:{_THE}|{_DETERMINER}) (?P<noun>{_NOUN}) (?:muy )?"
+            rf"(?P<wrong>{any_of(ATTRIBUTES)})\b"
         ),
         _agreeing,
     ),

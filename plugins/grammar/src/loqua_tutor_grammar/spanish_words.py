@@ -7,6 +7,8 @@ from typing import Any
 
 __all__ = [
     "ADJECTIVES",
+    "ALSO_VERBS",
+    "ATTRIBUTES",
     "DETERMINERS",
     "FINITE",
     "GERUNDS",
@@ -42,30 +44,28 @@ class Agreement:
 
 def plural(noun: str) -> str:
     """The plural of a Spanish noun or adjective."""
+    if noun in _WORDS["plurals"]:
+        return str(_WORDS["plurals"][noun])
     if noun.endswith("z"):
         return f"{noun[:-1]}ces"
     if noun.endswith("ión"):
         return f"{noun[:-3]}iones"
-    if noun.endswith(("és", "án", "ón", "ín", "ús")) and len(noun) > 3:  # noqa: PLR2004  not mes
+    if noun.endswith(("és", "án", "ón", "ín", "ús")):
         return noun[:-2] + noun[-2:].translate(str.maketrans("éáóíú", "eaoiu")) + "es"
     if noun.endswith("s"):
         return noun
-    return noun + ("s" if noun[-1] in "aeiouáéó" else "es")
+    return noun + ("s" if noun[-1] in "aeiouáéóú" else "es")
 
 
 def _nouns() -> dict[str, Agreement]:
-    stressed = set(_WORDS["stressed_a"].split())
+    stressed = _WORDS["stressed_a"].split()
     known: dict[str, Agreement] = {}
     for gender in ("masculine", "feminine"):
-        for noun in _WORDS[gender].split():
+        # lunes, cumpleaños: one form for both numbers, so no rule can tell which is meant
+        for noun in (noun for noun in _WORDS[gender].split() if plural(noun) != noun):
             known[plural(noun)] = Agreement(gender[0], "p")
             known[noun] = Agreement(gender[0], "s", el=noun in stressed)
-    # lunes, cumpleaños: one form for both numbers, so no rule can tell which is meant
-    return {noun: agreement for noun, agreement in known.items() if not _one_form(noun)}
-
-
-def _one_form(noun: str) -> bool:
-    return noun.endswith("s") and noun in _WORDS["masculine"].split() and plural(noun) == noun
+    return known
 
 
 def _four_forms(masculine: str) -> tuple[str, str, str, str]:
@@ -114,6 +114,16 @@ NOUNS = _nouns()
 
 ADJECTIVES = _adjectives()
 """For each adjective form, its four forms and which of them it is."""
+
+ATTRIBUTES = {
+    form: found
+    for form, found in ADJECTIVES.items()
+    if found[0][0] not in _WORDS["of_state"].split()
+}
+"""The adjectives that belong to the noun they follow."""
+
+ALSO_VERBS = frozenset(_WORDS["also_verbs"].split())
+"""Nouns that are forms of verbs too."""
 
 DETERMINERS = {
     form: forms
