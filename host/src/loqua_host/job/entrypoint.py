@@ -113,6 +113,8 @@ def _send_logs_to_host() -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.add_log_level,
+            # As a field: LiveKit's log queue would append a traceback to the event's name.
+            structlog.processors.format_exc_info,
             structlog.stdlib.render_to_log_kwargs,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,

@@ -76,7 +76,12 @@ def _render_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     trace = event.pop("exception", None)
     fields = "".join(f" {key}={_printable(value)}" for key, value in event.items())
     line = " ".join(f"[{_one_line(part)}]" for part in head) + f" {_one_line(said)}{fields}"
-    return line if trace is None else f"{line}\n{trace}"
+    return line if trace is None else f"{line}\n{_indented(str(trace))}"
+
+
+def _indented(trace: str) -> str:
+    """Keep what an exception quotes from looking like a line of the log."""
+    return "\n".join(f"    {_one_line(line)}" for line in trace.splitlines())
 
 
 def _printable(value: object) -> str:
