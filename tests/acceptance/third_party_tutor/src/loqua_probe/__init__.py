@@ -1,0 +1,116 @@
+"""A tutor that needs no voice and does, room by room, what a test has written down for it."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any, Never, cast
+
+from livekit.agents import Agent
+from pydantic import BaseModel, ConfigDict
+
+from loqua_host import Ending, Lesson, LessonReport, Progress, Tick, Tutor, hookimpl
+
+from .hostile import attack
+from .loot import collect
+from .script import Script
+
+__all__ = ["automatic", "specialist"]
+
+
+class ProbeSettings(BaseModel):
+    """What `settings:` of this tutor holds.
+
+    Attributes:
+        directory: Where a room's script is read and what the tutor found is written.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    directory: Path
+
+
+class Probe:
+    """The plugin: an automatic tutor, or a specialist with an agent name."""
+
+    def __init__(self, name: str, agent_name: str | None) -> None:
+        self._tutor = Tutor(name=name, agent_name=agent_name, settings=ProbeSettings)
+
+    @hookimpl
+    def register_tutor(self) -> Tutor:
+        """Declare the tutor."""
+        return self._tutor
+
+    @hookimpl
+    async def create_agent(self, lesson: Lesson) -> Agent:
+        """Give an agent that says nothing, having looked for secrets if that is its script."""
+        script = self._script(lesson)
+        lesson.log.info("probe.create_agent", room=lesson.room, mode=lesson.mode.value)
+        if script.loot:
+            await asyncio.to_thread(collect, lesson, _settings(lesson).directory, script.loot)
+            lesson.log.info("probe.looted", room=lesson.room)
+        wrong: Any = await _misbehave(script.create_agent)
+        return wrong if script.create_agent else Agent(instructions="")
+
+    @hookimpl
+    async def on_user_ready(self, lesson: Lesson) -> None:
+        """Note that the lesson has begun; crash or attack if that is the script."""
+        script = self._script(lesson)
+        words = lesson.context.progress.words_learned
+        lesson.log.info("probe.ready", room=lesson.room, words_before=words)
+        await _misbehave(script.on_user_ready)
+        if script.attack:
+            answers = await attack(script.attack, lesson, _settings(lesson).directory)
+            lesson.log.info("probe.attacked", room=lesson.room, answers=answers)
+
+    @hookimpl
+    async def on_progress_tick(self, lesson: Lesson, tick: Tick) -> Progress | None:
+        """Count a word each tick, or say what the script says."""
+        script = self._script(lesson)
+        lesson.log.info("probe.tick", room=lesson.room, number=tick.number, mode=lesson.mode.value)
+        if script.killed_at == tick.number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if script.ends_at == tick.number:
+            lesson.end("probe_done")
+        if script.on_progress_tick:
+            wrong: Any = await _misbehave(script.on_progress_tick)
+            return cast("Progress", wrong)
+        return script.progress_at(tick.number)
+
+    @hookimpl
+    async def on_session_end(self, lesson: Lesson, ending: Ending) -> LessonReport | None:
+        """Report what the script says."""
+        script = self._script(lesson)
+        lesson.log.info("probe.end", room=lesson.room, reason=ending.reason)
+        if script.on_session_end:
+            wrong: Any = await _misbehave(script.on_session_end)
+            return cast("LessonReport", wrong)
+        return script.report
+
+    def _script(self, lesson: Lesson) -> Script:
+        return Script.read(_settings(lesson).directory / f"{lesson.room}.{self._tutor.name}.json")
+
+
+automatic = Probe("probe", None)
+specialist = Probe("probe-specialist", "probe-specialist")
+
+
+class ProbeError(Exception):
+    """What a misbehaving hook raises."""
+
+
+async def _misbehave(how: str | None) -> object:
+    if how == "raise":
+        raise ProbeError("as the script says")
+    if how == "hang":
+        await _hang()
+    return 42
+
+
+async def _hang() -> Never:
+    while True:
+        await asyncio.Event().wait()
+
+
+def _settings(lesson: Lesson) -> ProbeSettings:
+    return cast("ProbeSettings", lesson.settings)

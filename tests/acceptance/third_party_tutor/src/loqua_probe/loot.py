@@ -1,0 +1,107 @@
+"""What a tutor finds that goes looking for secrets, written down as it was found."""
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from loqua_host import Lesson
+
+from .script import Loot
+
+__all__ = ["collect"]
+
+PROC_FILES = ("environ", "cmdline", "maps", "mountinfo", "status")
+
+
+def collect(lesson: Lesson, directory: Path, loot: Loot) -> None:
+    """Write everything within reach to `<room>.loot`, and what was out of it to `<room>.denied`."""
+    denied: list[str] = []
+    with (directory / f"{lesson.room}.loot").open("wb") as found:
+        found.write(repr((dict(os.environ), sys.argv, sys.orig_argv)).encode())
+        for piece in _reachable(lesson):
+            found.write(piece + b"\n")
+        for pid in _family(loot.host):
+            for name, content in _proc(pid, denied, memory=loot.memory or pid == os.getpid()):
+                found.write(f"\n== {pid}/{name}\n".encode())
+                found.write(content)
+    (directory / f"{lesson.room}.denied").write_text("\n".join(denied))
+
+
+def _family(host: int) -> Iterator[int]:
+    """Give this process and its ancestors up to the host."""
+    pid = os.getpid()
+    while pid > 1:
+        yield pid
+        if pid == host:
+            return
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        pid = int(stat.rpartition(")")[2].split()[1])
+
+
+def _proc(pid: int, denied: list[str], *, memory: bool) -> Iterator[tuple[str, bytes]]:
+    names = [*PROC_FILES]
+    for folder in ("fd", "fdinfo"):
+        try:
+            numbers = [path.name for path in Path(f"/proc/{pid}/{folder}").iterdir()]
+        except OSError:
+            denied.append(f"{pid}/{folder}")
+            continue
+        names += [f"fdinfo/{number}" for number in numbers] if folder == "fdinfo" else []
+        if folder == "fd":
+            yield from _memory_files(pid, numbers)
+    for name in names:
+        try:
+            yield name, Path(f"/proc/{pid}/{name}").read_bytes()
+        except OSError:
+            denied.append(f"{pid}/{name}")
+    if memory:
+        try:
+            yield from _memory(pid)
+        except OSError:
+            denied.append(f"{pid}/mem")
+
+
+def _memory_files(pid: int, numbers: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Read what is open and anonymous: such a file may have handed secrets over."""
+    for number in numbers:
+        path = Path(f"/proc/{pid}/fd/{number}")
+        try:
+            if str(path.readlink()).startswith("/memfd:"):
+                yield f"fd/{number}", path.read_bytes()
+        except OSError:
+            continue
+
+
+def _memory(pid: int) -> Iterator[tuple[str, bytes]]:
+    """Read all private writable memory."""
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights, *_ = line.split()
+            if not rights.startswith("rw") or line.endswith("[vvar]"):
+                continue
+            start, end = (int(edge, 16) for edge in span.split("-"))
+            try:
+                memory.seek(start)
+                yield f"mem/{span}", memory.read(end - start)
+            except OSError:
+                continue
+
+
+def _reachable(lesson: Lesson) -> Iterator[bytes]:
+    """Give the text of everything that references lead to from the lesson, modules included."""
+    seen: set[int] = set()
+    waiting: list[Any] = [lesson]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, str):
+            yield thing.encode(errors="replace")
+        elif isinstance(thing, bytes | bytearray):
+            yield bytes(thing)
+        else:
+            waiting += gc.get_referents(thing)

@@ -1,0 +1,55 @@
+"""What a test tells the tutor to do in a room."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from loqua_host import LessonReport, Progress
+
+__all__ = ["Attack", "Loot", "Misbehaviour", "Script"]
+
+Misbehaviour = Literal["raise", "hang", "nonsense"]
+Attack = Literal["second", "stolen", "flood", "oversized", "malformed", "nan", "rejoin"]
+
+
+class Loot(BaseModel):
+    """What to look for secrets in.
+
+    Attributes:
+        host: The host's process id, the last ancestor to look at.
+        memory: Whether to read ancestors' memory as well as its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: int
+    memory: bool
+
+
+class Script(BaseModel):
+    """A lesson's script; what it leaves out goes as it should."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    create_agent: Misbehaviour | None = None
+    on_user_ready: Misbehaviour | None = None
+    on_progress_tick: Misbehaviour | None = None
+    on_session_end: Misbehaviour | None = None
+    progress: tuple[Progress, ...] = ()
+    report: LessonReport | None = None
+    ends_at: int | None = None
+    killed_at: int | None = None
+    attack: Attack | None = None
+    loot: Loot | None = None
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read a room's script; a room without one has the plain script."""
+        return cls.model_validate_json(file.read_bytes()) if file.exists() else cls()
+
+    def progress_at(self, tick: int) -> Progress | None:
+        """Get what to report at a tick: as written, then nothing new; unwritten, a word more."""
+        if not self.progress:
+            return Progress(words_learned=tick, phrases_practiced=2 * tick)
+        return self.progress[tick - 1] if tick <= len(self.progress) else None

@@ -1,0 +1,439 @@
+"""One house for all tests of the host process: LiveKit, a dev API, and hosts with a test tutor.
+
+The tutor is a third party's: a distribution of its own, built and installed beside the
+environment, that the hosts find by its entry points. It has no voice; what it does in a room
+a test writes down beforehand.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+import yaml
+from livekit import rtc
+from livekit.api import (
+    AccessToken,
+    CreateAgentDispatchRequest,
+    LiveKitAPI,
+    VideoGrants,
+)
+
+from loqua_host.dev.api import DevApiSettings, serve
+from loqua_host.dev.child import dying_with_parent
+from loqua_host.dev.livekit import LiveKitServer
+from loqua_host.tasks import background
+
+THIRD_PARTY = Path(__file__).parents[2] / "acceptance" / "third_party_tutor"
+PATIENCE = 40.0
+"""Seconds for anything to happen on a machine that is busy with something else."""
+
+KEPT = ("HOME", "LANG", "PATH", "TMPDIR")
+
+
+@dataclass(slots=True)
+class Log:
+    """A host's log lines as they come, as mappings."""
+
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    raw: list[str] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def read(self, stream: asyncio.StreamReader) -> None:
+        """Read until the host ends."""
+        async for line in stream:
+            self.raw.append(line.decode(errors="replace").rstrip())
+            if line.startswith(b"{"):
+                self.lines.append(json.loads(line))
+            self._wake()
+        self.lines.append({"event": "ended"})
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def find(self, event: str, **fields: object) -> list[dict[str, Any]]:
+        """Give the lines of an event that have these fields."""
+        wanted = {"event": event, **fields}
+        return [line for line in self.lines if wanted.items() <= _plain(line).items()]
+
+    async def until(self, event: str, *, count: int = 1, **fields: object) -> dict[str, Any]:
+        """Wait for the `count`-th line of an event with these fields, and give it."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while len(found := self.find(event, **fields)) < count:
+                    assert self.lines[-1:] != [{"event": "ended"}], self.tail()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(f"no {event} {fields} in the log:\n{self.tail()}") from None
+        return found[count - 1]
+
+    def tail(self) -> str:
+        """Give the last lines, for a failure's message."""
+        return "\n".join(self.raw[-40:])
+
+
+def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if isinstance(value, str | int | float)}
+
+
+@dataclass(frozen=True, slots=True)
+class HostProcess:
+    """A host process that runs, or has ended."""
+
+    process: Process
+    log: Log
+    directory: Path
+
+    @property
+    def pid(self) -> int:
+        """The host's process id."""
+        return self.process.pid
+
+    @property
+    def scripts(self) -> Path:
+        """Where the tutor finds its scripts and leaves what it found."""
+        return self.directory / "scripts"
+
+    def script(self, room: str, *, tutor: str = "probe", **lines: object) -> None:
+        """Write what a tutor is to do in a room."""
+        (self.scripts / f"{room}.{tutor}.json").write_text(json.dumps(lines))
+
+    async def ended(self) -> int:
+        """Wait for its end and give its exit code."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The dev API, as a test asks it."""
+
+    settings: DevApiSettings
+    url: str
+    client: httpx.AsyncClient
+    seen: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def arrivals(self, kind: str, user_id: str) -> list[dict[str, Any]]:
+        """List what arrived of a kind for a learner, oldest first."""
+        records = (await self.client.get("/dev/records")).raise_for_status().json()
+        return [arrival for arrival in records[kind] if arrival["user_id"] == user_id]
+
+    async def until(self, kind: str, user_id: str, *, count: int = 1) -> dict[str, Any]:
+        """Wait for the `count`-th arrival of a kind for a learner, and give it."""
+        async with asyncio.timeout(PATIENCE):
+            while len(found := self.seen.get((kind, user_id), [])) < count:
+                self.news.clear()
+                await self.news.wait()
+        return found[count - 1]
+
+    async def follow(self) -> None:
+        """Take note of what arrives, until cancelled."""
+        async with self.client.stream("GET", "/dev/events", timeout=None) as events:
+            async for line in events.aiter_lines():
+                if line.startswith("data: "):
+                    arrival = json.loads(line.removeprefix("data: "))
+                    place = (arrival["kind"], arrival["user_id"])
+                    self.seen.setdefault(place, []).append(arrival)
+                    self.news.set()
+
+    @asynccontextmanager
+    async def misbehaving(self, *faults: Mapping[str, object]) -> AsyncIterator[None]:
+        """Have the API misbehave for the length of a block."""
+        answer = await self.client.put("/dev/faults", json={"faults": list(faults)})
+        answer.raise_for_status()
+        try:
+            yield
+        finally:
+            await self.client.delete("/dev/faults")
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A learner in a room, without a voice."""
+
+    room: rtc.Room
+    user_id: str
+    session_id: str
+    _changed: asyncio.Event
+
+    @property
+    def name(self) -> str:
+        """The room's name."""
+        return self.room.name
+
+    @property
+    def tutors(self) -> list[rtc.RemoteParticipant]:
+        """The agents in the room."""
+        agent = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        return [who for who in self.room.remote_participants.values() if who.kind == agent]
+
+    async def until(self, met: Callable[[list[rtc.RemoteParticipant]], bool]) -> None:
+        """Wait until the tutors in the room are as they should be."""
+        async with asyncio.timeout(PATIENCE):
+            while not met(self.tutors):
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def met(self, count: int = 1) -> None:
+        """Wait until so many tutors are in the room."""
+        await self.until(lambda tutors: len(tutors) == count)
+
+    async def alone(self) -> None:
+        """Wait until no tutor is in the room."""
+        await self.met(0)
+
+    async def leave(self) -> None:
+        """Leave the room; once is enough."""
+        if self.room.isconnected():
+            await self.room.disconnect()
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """All that a test of the host process stands on."""
+
+    livekit: LiveKitServer
+    api: Api
+    plugins: Path
+    directory: Path
+
+    def environ(self) -> dict[str, str]:
+        """Give the guide's variables, secrets among them."""
+        return {
+            "AGENT_ID": "loqua-test",
+            "AGENT_JWT_TOKEN": self.api.settings.mint_agent_jwt("loqua-test"),
+            "API_BASE_URL": self.api.url,
+            "DEV_AGENT_SECRET": self.api.settings.shared_secret.get_secret_value(),
+            "LIVEKIT_URL": self.livekit.url,
+            "LIVEKIT_API_KEY": self.livekit.api_key,
+            "LIVEKIT_API_SECRET": self.livekit.api_secret,
+        }
+
+    @asynccontextmanager
+    async def host(
+        self,
+        directory: Path,
+        tutors: Mapping[str, Mapping[str, object]],
+        *,
+        wrapper: tuple[str, ...] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[HostProcess]:
+        """Run `loqua-host run` in a directory for the length of a block, once it is ready.
+
+        Args:
+            directory: For config, ledger, socket and scripts; one that has been used before
+                is gone on with.
+            tutors: The files of config/tutors.
+            wrapper: A command in front of the host's.
+            environ: Over the house's variables.
+        """
+        config = write_config(directory, tutors)
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        paths = os.pathsep.join([str(self.plugins), os.environ.get("PYTHONPATH", "")])
+        variables = kept | {"PYTHONPATH": paths} | self.environ() | dict(environ or {})
+        command = (*wrapper, sys.executable, "-m", "loqua_host", "run", "--config", str(config))
+        process = await asyncio.create_subprocess_exec(
+            *dying_with_parent(*command),
+            stdout=DEVNULL,
+            stderr=PIPE,
+            env=variables,
+            start_new_session=True,
+        )
+        assert process.stderr is not None
+        log = Log()
+        async with background() as tasks:
+            tasks.create_task(log.read(process.stderr))
+            try:
+                await log.until("host.ready")
+                yield HostProcess(process, log, directory)
+            finally:
+                await _end(process)
+                (directory / "log").write_text("\n".join(log.raw))
+
+    @asynccontextmanager
+    async def visit(
+        self, room: str | None = None, *, user_id: str | None = None, agent_name: str | None = None
+    ) -> AsyncIterator[Visitor]:
+        """Have a new learner in a room, with a token of the API's /rooms/join."""
+        room, user_id = room or new_room(), user_id or f"user_{uuid4().hex[:12]}"
+        (await self.api.client.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
+        body = {"user_id": user_id, "room_name": room}
+        if agent_name:
+            body["agent_name"] = agent_name
+        joined = (await self.api.client.post("/api/v1/rooms/join", json=body)).raise_for_status()
+        answer = joined.json()
+        async with self.enter(answer["token"], user_id, answer["session_id"]) as visitor:
+            yield visitor
+
+    @asynccontextmanager
+    async def enter(self, token: str, user_id: str, session_id: str) -> AsyncIterator[Visitor]:
+        """Have somebody in a room, with whatever token."""
+        room, changed = rtc.Room(), asyncio.Event()
+        for event in ("participant_connected", "participant_disconnected"):
+            room.on(event, lambda *_: changed.set())
+        room.on("participant_attributes_changed", lambda *_: changed.set())
+        await room.connect(self.livekit.url, token)
+        visitor = Visitor(room, user_id, session_id, changed)
+        try:
+            yield visitor
+        finally:
+            await visitor.leave()
+
+    def token(self, room: str, attributes: dict[str, str], **grants: Any) -> str:
+        """Give a learner's token as somebody else than the API would issue it."""
+        made = AccessToken(self.livekit.api_key, self.livekit.api_secret)
+        made = made.with_identity(f"learner-{uuid4().hex[:8]}").with_attributes(attributes)
+        return made.with_grants(VideoGrants(room_join=True, room=room, **grants)).to_jwt()
+
+    async def dispatch(self, agent_name: str, room: str) -> None:
+        """Call a specialist into a room by CreateDispatch."""
+        async with self.rooms() as rooms:
+            await rooms.agent_dispatch.create_dispatch(
+                CreateAgentDispatchRequest(agent_name=agent_name, room=room)
+            )
+
+    @asynccontextmanager
+    async def rooms(self) -> AsyncIterator[LiveKitAPI]:
+        """Give LiveKit's own API."""
+        livekit = self.livekit
+        async with LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
+            yield rooms
+
+
+def new_room() -> str:
+    """Give a room that no other test has."""
+    return f"room-{uuid4().hex[:12]}"
+
+
+def explicit(agent_name: str) -> dict[str, dict[str, object]]:
+    """Give the tutors of a host that has the specialist alone, under this name."""
+    return {
+        "probe-specialist": {
+            "worker_type": "explicit",
+            "agent_name": agent_name,
+            "max_concurrent_jobs": 20,
+        }
+    }
+
+
+def write_config(directory: Path, tutors: Mapping[str, Mapping[str, object]]) -> Path:
+    """Write a configuration with everything quick, for tutors that need no engines."""
+    config, scripts = directory / "config", directory / "scripts"
+    for folder in (config / "tutors", scripts, directory / "link"):
+        folder.mkdir(parents=True, exist_ok=True)
+    host = {
+        "lessons": {
+            "learner_timeout": 30,
+            "tick_every": 0.3,
+            "health_every": 2,
+            "drain": 20,
+            "max_lessons": 50,
+            "limits": {
+                "create_agent": 2,
+                "on_user_ready": 2,
+                "on_progress_tick": 2,
+                "on_session_end": 2,
+            },
+        },
+        "ledger": {"path": str(directory / "ledger.db")},
+        "link": {"directory": str(directory / "link")},
+        "logs": {"format": "json", "level": "info"},
+    }
+    (config / "host.yaml").write_text(yaml.safe_dump(host))
+    for name, tutor in tutors.items():
+        written = {**tutor, "settings": {"directory": str(scripts)}}
+        (config / "tutors" / f"{name}.yaml").write_text(yaml.safe_dump(written))
+    return config
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+@pytest.fixture(scope="session")
+def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory into which the third party's tutor has been built and installed."""
+    uv = os.environ.get("UV") or shutil.which("uv")
+    assert uv, "uv is not on PATH; install it with: python3 -m pip install uv"
+    source = tmp_path_factory.mktemp("third-party") / "source"
+    shutil.copytree(THIRD_PARTY, source)
+    target = source.parent / "installed"
+    command = (uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
+    subprocess.run((*command, "--target", target, source), check=True)  # noqa: S603  # ours
+    return target
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def dev_api(livekit_server: LiveKitServer) -> AsyncIterator[Api]:
+    """Give a dev API whose secrets the test session knows."""
+    async with dev_api_for(livekit_server) as served:
+        yield served
+
+
+@asynccontextmanager
+async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[Api]:
+    """Give a dev API of its own for the length of a block."""
+    settings = DevApiSettings.model_validate(
+        {
+            "shared_secret": f"shared-{uuid4().hex}"[:32],
+            "livekit_url": livekit.url,
+            "livekit_api_key": livekit.api_key,
+            "livekit_api_secret": livekit.api_secret,
+        }
+    )
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async with background() as tasks:
+        tasks.create_task(serve(settings, ready=ready.set_result))
+        url = await ready
+        async with (
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client,
+            background() as followers,
+        ):
+            served = Api(settings, url, client)
+            followers.create_task(served.follow())
+            yield served
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def house(
+    livekit_server: LiveKitServer,
+    dev_api: Api,
+    third_party: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> House:
+    """Give LiveKit, the dev API and the tutor; hosts are for the tests to start."""
+    return House(livekit_server, dev_api, third_party, tmp_path_factory.mktemp("house"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def host(house: House) -> AsyncIterator[HostProcess]:
+    """Give the host that most tests share: an automatic tutor and a specialist."""
+    tutors = {
+        "probe": {"worker_type": "automatic", "max_concurrent_jobs": 20},
+        **explicit("probe-specialist"),
+    }
+    async with house.host(house.directory / "shared", tutors) as process:
+        yield process

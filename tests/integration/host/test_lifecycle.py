@@ -1,0 +1,256 @@
+"""A lesson in a real room, from the learner's entry to the record, as the guide tells it."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+
+import pytest
+from livekit import api
+from tests.integration.host.conftest import HostProcess, House, Visitor, new_room
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+REPORT = {
+    "progress": {
+        "words_learned": 40,
+        "phrases_practiced": 50,
+        "pronunciation_score": 85.5,
+        "grammar_points": ["present_tense", "articles"],
+    },
+    "topics_covered": ["greetings", "ordering food"],
+    "new_vocabulary": [{"word": "hola", "translation": "hello", "language": "es"}],
+    "grammar_points": ["present_tense"],
+    "pronunciation_practice_count": 15,
+    "performance": "excellent",
+    "achievements": ["first_conversation"],
+    "recommendations": ["Focus on past tense verbs"],
+}
+
+
+async def test_a_learner_who_enters_is_met_by_the_automatic_tutor(
+    house: House, host: HostProcess
+) -> None:
+    """Nobody has to call it."""
+    async with house.visit() as learner:
+        await learner.met()
+        line = await host.log.until("lesson.opened", room=learner.name)
+    assert (line["tutor"], line["mode"]) == ("probe", "full")
+
+
+async def test_the_tutor_waits_for_the_learner_before_it_reads_attributes(
+    house: House, host: HostProcess
+) -> None:
+    """It is in the room first, asks nobody about anybody, and teaches whoever comes then."""
+    room = new_room()
+    async with house.rooms() as rooms:
+        await rooms.room.create_room(api.CreateRoomRequest(name=room, empty_timeout=60))
+    watcher = house.token(room, {}, hidden=True)
+    async with house.enter(watcher, "watcher", "") as watching:
+        await watching.met()
+        assert not host.log.find("learner.found", room=room)
+        async with house.visit(room) as learner:
+            line = await host.log.until("lesson.opened", room=room)
+            assert line["user_id"] == learner.user_id
+    assert not host.log.find("lesson.refused", room=room)
+
+
+async def test_the_token_is_exchanged_and_the_context_loaded_while_the_job_connects(
+    house: House, host: HostProcess
+) -> None:
+    """The learner is found before the tutor is in the room; then all is asked for once."""
+    async with house.visit() as learner:
+        await learner.met()
+        met = datetime.now().astimezone()
+        await host.log.until("lesson.opened", room=learner.name)
+    found = host.log.find("learner.found", room=learner.name)
+    assert [datetime.fromisoformat(line["timestamp"]) < met for line in found] == [True]
+    [exchange] = await house.api.arrivals("exchanges", learner.user_id)
+    assert exchange["payload"] == {
+        "room_name": learner.name,
+        "user_id": learner.user_id,
+        "agent_id": "loqua-test",
+    }
+    assert len(await house.api.arrivals("contexts", learner.user_id)) == 1
+
+
+async def test_health_is_checked_at_lesson_start_and_from_then_on(
+    house: House, host: HostProcess
+) -> None:
+    """The lesson does not open before the API said who may do what."""
+    async with house.visit() as learner:
+        await host.log.until("lesson.opened", room=learner.name)
+        [first] = await house.api.arrivals("health", learner.user_id)
+        assert first["payload"] == {"userId": learner.user_id}
+        await house.api.until("health", learner.user_id, count=2)
+
+
+async def test_a_missing_permission_is_a_named_error(house: House, host: HostProcess) -> None:
+    """A token that may not create sessions gives no lesson whose record would be lost."""
+    fewer = {"kind": "fewer_permissions", "permissions": ["user.progress", "user.context"]}
+    async with house.api.misbehaving(fewer), house.visit() as learner:
+        line = await host.log.until("lesson.refused", room=learner.name)
+        await learner.alone()
+    assert "session.create" in line["why"]
+    assert not host.log.find("lesson.opened", room=learner.name)
+
+
+async def test_progress_goes_out_at_every_tick(house: House, host: HostProcess) -> None:
+    """As counts since the lesson began, under the visit's id."""
+    async with house.visit() as learner:
+        await host.log.until("progress.made", user_id=learner.user_id, count=4)
+        await house.api.until("progress", learner.user_id, count=3)
+    made = host.log.find("progress.made", user_id=learner.user_id)
+    assert [line["words"] for line in made] == [*range(1, len(made) + 1)]
+    sent = [it["payload"] for it in await house.api.arrivals("progress", learner.user_id)]
+    counts = [it["data"]["progress"]["words_learned"] for it in sent]
+    assert counts == sorted(set(counts))
+    assert {(it["sessionId"], it["data"]["status"]) for it in sent[:3]} == {
+        (learner.session_id, "in_progress")
+    }
+
+
+async def test_final_progress_and_record_arrive_once_when_the_learner_leaves(
+    house: House, host: HostProcess
+) -> None:
+    """They say what the tutor reported, number by number."""
+    room = new_room()
+    host.script(room, report=REPORT)
+    async with house.visit(room) as learner:
+        await host.log.until("probe.tick", room=room, number=2)
+    await house.api.until("sessions", learner.user_id)
+    await host.log.until("lesson.finished", user_id=learner.user_id, reason="learner_left")
+    [record] = await house.api.arrivals("sessions", learner.user_id)
+    minutes = record["payload"].pop("duration_minutes")
+    assert 0 < minutes < 1
+    assert record["payload"] == {
+        "userId": learner.user_id,
+        "sessionId": learner.session_id,
+        "topics_covered": ["greetings", "ordering food"],
+        "new_vocabulary": [{"word": "hola", "translation": "hello", "language": "es"}],
+        "grammar_points": ["present_tense"],
+        "pronunciation_practice_count": 15,
+        "overall_performance": "excellent",
+        "achievements": ["first_conversation"],
+        "next_session_recommendations": ["Focus on past tense verbs"],
+    }
+    progress = await house.api.arrivals("progress", learner.user_id)
+    ended = [
+        it["payload"]["data"] for it in progress if it["payload"]["data"]["status"] != "in_progress"
+    ]
+    assert ended == [{"status": "completed", "progress": REPORT["progress"]}]
+
+
+async def test_a_tutor_ends_its_lesson_and_leaves_the_room(house: House, host: HostProcess) -> None:
+    """The learner may stay; the record does not wait for that."""
+    room = new_room()
+    host.script(room, ends_at=2)
+    async with house.visit(room) as learner:
+        await learner.met()
+        await house.api.until("sessions", learner.user_id)
+        await learner.alone()
+    assert host.log.find("probe.end", room=room, reason="probe_done")
+
+
+async def test_a_token_that_names_a_specialist_brings_that_one_alone(
+    house: House, host: HostProcess
+) -> None:
+    """Explicit dispatch by token: the automatic tutor is not asked."""
+    async with house.visit(agent_name="probe-specialist") as learner:
+        line = await host.log.until("lesson.opened", room=learner.name)
+        assert line["tutor"] == "probe-specialist"
+        await learner.met(1)
+    await house.api.until("sessions", learner.user_id)
+    assert len(host.log.find("job.accepted", room=learner.name)) == 1
+
+
+async def test_the_automatic_tutor_steps_aside_until_a_called_specialist_has_left(
+    house: House, host: HostProcess
+) -> None:
+    """Explicit dispatch into a served room: one speaks at a time, and both have a record."""
+    room = new_room()
+    host.script(room, tutor="probe-specialist", ends_at=3)
+    async with house.visit(room) as learner:
+        await host.log.until("probe.ready", room=room)
+        await house.dispatch("probe-specialist", room)
+        await host.log.until("lesson.floor_given_away", room=room)
+        await learner.met(2)
+        await house.api.until("sessions", learner.user_id)
+        await host.log.until("lesson.floor_taken_back", room=room)
+        await learner.met(1)
+    await house.api.until("sessions", learner.user_id, count=2)
+    records = await house.api.arrivals("sessions", learner.user_id)
+    assert [it["payload"]["sessionId"] for it in records] == [
+        f"{learner.session_id}.probe-specialist",
+        learner.session_id,
+    ]
+
+
+async def test_a_killed_tutor_leaves_the_record_of_its_last_progress(
+    house: House, host: HostProcess
+) -> None:
+    """SIGKILL of the job between two ticks: what the host had heard by then counts."""
+    room = new_room()
+    host.script(room, killed_at=4)
+    async with house.visit(room) as learner:
+        await host.log.until("lesson.interrupted", user_id=learner.user_id)
+    await house.api.until("sessions", learner.user_id)
+    [record] = await house.api.arrivals("sessions", learner.user_id)
+    assert record["payload"]["sessionId"] == learner.session_id
+    last = (await house.api.arrivals("progress", learner.user_id))[-1]["payload"]["data"]
+    assert (last["status"], last["progress"]["words_learned"]) == ("failed", 3)
+
+
+async def test_two_learners_in_two_rooms_have_two_lessons(house: House, host: HostProcess) -> None:
+    """Each with a process of its own."""
+    async with house.visit() as one, house.visit() as other:
+        lines = [await host.log.until("probe.ready", room=it.name) for it in (one, other)]
+    assert len({line["pid"] for line in lines}) == 2
+    for learner in (one, other):
+        await house.api.until("sessions", learner.user_id)
+
+
+@pytest.mark.parametrize("how", ["raise", "hang", "nonsense"])
+async def test_a_tutor_whose_hooks_fail_costs_no_record(
+    house: House, host: HostProcess, how: str
+) -> None:
+    """Each hook as its contract says: an end with a named reason, or a lesson that goes on."""
+    async with asyncio.TaskGroup() as lessons:
+        lessons.create_task(_ends_at_once(house, host, "create_agent", how))
+        if how != "nonsense":  # what it returns does not matter
+            lessons.create_task(_ends_at_once(house, host, "on_user_ready", how))
+        lessons.create_task(_goes_on_without_ticks(house, host, how))
+        lessons.create_task(_has_the_last_progress(house, host, how))
+
+
+async def _ends_at_once(house: House, host: HostProcess, hook: str, how: str) -> None:
+    async with _scripted(house, host, hook, how) as learner:
+        await host.log.until("hook.failed", room=learner.name, hook=hook)
+        await host.log.until("probe.end", room=learner.name, reason=f"{hook}_failed")
+        await learner.alone()
+    await house.api.until("sessions", learner.user_id)
+
+
+async def _goes_on_without_ticks(house: House, host: HostProcess, how: str) -> None:
+    async with _scripted(house, host, "on_progress_tick", how) as learner:
+        await host.log.until("lesson.ticks_stopped", room=learner.name)
+        assert len(host.log.find("hook.failed", room=learner.name)) == 3
+        assert len(learner.tutors) == 1
+    await host.log.until("probe.end", room=learner.name, reason="learner_left")
+    await house.api.until("sessions", learner.user_id)
+
+
+async def _has_the_last_progress(house: House, host: HostProcess, how: str) -> None:
+    async with _scripted(house, host, "on_session_end", how) as learner:
+        made = await host.log.until("progress.made", user_id=learner.user_id, count=2)
+    await house.api.until("sessions", learner.user_id)
+    last = (await house.api.arrivals("progress", learner.user_id))[-1]["payload"]["data"]
+    assert last["status"] == "completed"
+    assert last["progress"]["words_learned"] >= made["words"]
+
+
+def _scripted(
+    house: House, host: HostProcess, hook: str, how: str
+) -> AbstractAsyncContextManager[Visitor]:
+    room = new_room()
+    host.script(room, **{hook: how})
+    return house.visit(room)
