@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 import httpx
 import structlog
 from aiohttp import web
+
 from loqua_host.contract.records import Progress
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
 
@@ -102,9 +103,9 @@ async def core(port: int) -> AsyncIterator[Call]:
     )
     secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent", "SHARED_SECRET": "secret"})
     async with LoquaApi.open(settings, secrets) as api:
-        yield lambda: api._client.progress(  # noqa: SLF001  (one call, without a token exchange)
+        yield lambda: api._client.progress(
             Caller("user-1", "room-1", "agent-1"),
-            api._credentials,  # noqa: SLF001  (likewise)
+            api._credentials,
             "s",
             "in_progress",
             Progress(),
@@ -114,12 +115,10 @@ async def core(port: int) -> AsyncIterator[Call]:
 
 async def compare(port: int) -> dict[str, object]:
     """Alternate rounds of both and give their figures."""
-    rounds = []
     async with bare(port) as by_itself, core(port) as protected:
         await measured(by_itself)
         await measured(protected)
-        for _ in range(ROUNDS):
-            rounds.append((await measured(by_itself), await measured(protected)))
+        rounds = [(await measured(by_itself), await measured(protected)) for _ in range(ROUNDS)]
     calls = statistics.median(ours[0] / bare[0] for bare, ours in rounds)
     p99 = statistics.median(bare[1] / ours[1] for bare, ours in rounds)
     return {

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
+
 from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 
 SECRET = "a-shared-secret"

@@ -8,10 +8,11 @@ import random
 import socket
 
 import pytest
+from tests.integration.core.conftest import Backend, FaultProxy, Opener
+
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
 from loqua_host.core import Caller, LoquaApi
 from loqua_host.errors import UnreachableError
-from tests.integration.core.conftest import Backend, FaultProxy, Opener
 
 CALLER = Caller("user-1", "room-1", "agent-1")
 RECORD = SessionRecord(session_id="s-1", duration_minutes=5, overall_performance=Performance.GOOD)

@@ -342,6 +342,7 @@ async def test_what_it_reports_can_be_counted(world: World, caller: Caller) -> N
         "user_id": "user-1",
         "status": 200,
         "failure": None,
+        "why": None,
         "attempt": 1,
         "seconds": 0.25,
     }

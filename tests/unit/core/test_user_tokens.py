@@ -164,6 +164,21 @@ async def test_a_refresh_that_fails_is_tried_until_it_succeeds(
     assert all(call.headers["authorization"] != "" for call in loqua.seen("progress"))
 
 
+async def test_a_refresh_that_is_refused_is_tried_rarely(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """The old token serves to its end; the API is not pestered with what it has declined."""
+    async with world.open() as api:
+        await api.lease(caller)
+        loqua.fail("user-token", *[error(403, "FORBIDDEN", "no longer") for _ in range(99)])
+        await asyncio.sleep(3590)
+        await progress(api, caller)
+        assert exchanges(loqua) == 1 + 5
+        await asyncio.sleep(20)
+        with pytest.raises(RefusedError, match="no longer"):
+            await progress(api, caller)
+
+
 async def test_a_token_that_expired_all_the_same_is_exchanged_by_the_next_call(
     world: World, loqua: Loqua, caller: Caller
 ) -> None:

@@ -1,6 +1,8 @@
 """Which version is spoken, and what is made of its end."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from loqua_host.core.events import Event, Events
 from loqua_host.core.versions import Versions
@@ -67,7 +69,11 @@ def test_the_end_of_a_version_is_one_warning(versions: Versions, events: list[Ev
     versions.heed("v2", {})
     (event,) = events
     assert event.name == "api.deprecated"
-    assert event.fields == {"version": "v1", **notice}
+    assert event.fields == {
+        "version": "v1",
+        "deprecation": "2023-06-30",
+        "sunset": "2027-12-31",
+    }
     versions.heed("v2", notice)
     assert len(events) == 2
 
@@ -78,3 +84,13 @@ def test_either_header_alone_is_enough(versions: Versions, events: list[Event], 
     versions.heed("v1", {name: "true"})
     (event,) = events
     assert event.fields == {"version": "v1", "deprecation": None, "sunset": None, name: "true"}
+
+
+@given(st.text() | st.integers().map("@{}".format))
+@example("@99999999999")
+@example("Fri, 31 Dec 9999 23:59:59 -1200")
+def test_no_header_whatever_breaks_the_warning(header: str) -> None:
+    """Fuzzed: the day it names, or its words."""
+    events: list[Event] = []
+    Versions(Events(events.append)).heed("v1", {"sunset": header, "deprecation": "true"})
+    assert events[0].fields["deprecation"] == "true"

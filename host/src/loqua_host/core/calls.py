@@ -106,11 +106,12 @@ class Calls:
         begun = self._clock.monotonic()
         status: int | None = None
         failure: str | None = "cancelled"
+        why: str | None = None
         try:
             status, value = await self._exchange(request, jwt)
             failure = None
         except ApiError as error:
-            status, failure = error.status, type(error).__name__
+            status, failure, why = error.status, type(error).__name__, str(error)
             raise
         else:
             return value
@@ -123,6 +124,7 @@ class Calls:
                 user_id=request.caller.user_id,
                 status=status,
                 failure=failure,
+                why=why,
                 attempt=attempt,
                 seconds=round(self._clock.monotonic() - begun, 4),
             )

@@ -70,15 +70,21 @@ class CoreSettings(BaseModel):
     max_hold: float = Field(
         default=300, gt=0, description="longest pause in seconds that the API may ask for"
     )
-    breaker: BreakerSettings = BreakerSettings()
-    cache: CacheLives = CacheLives()
+    breaker: BreakerSettings = Field(
+        default=BreakerSettings(), description="when an endpoint is given up, and for how long"
+    )
+    cache: CacheLives = Field(
+        default=CacheLives(), description="how long a learner's context serves"
+    )
     refresh_before: float = Field(
         default=300, gt=0, description="seconds before expiry at which user tokens are refreshed"
     )
     agent_token_warn_before: float = Field(
         default=7 * 86400, ge=0, description="seconds before its expiry to warn of AGENT_JWT_TOKEN"
     )
-    access: Access = Access()
+    access: Access = Field(
+        default=Access(), description="whose JWT an operation is done with, the learner's or ours"
+    )
     required_permissions: frozenset[str] = Field(
         default=frozenset({"user.progress", "session.create", "user.context"}),
         description="permissions without which a lesson is refused",

@@ -18,9 +18,12 @@ from loqua_host.core.events import Events
 from loqua_host.core.flights import Flights, stop
 from loqua_host.core.limits import http_date
 from loqua_host.core.secrets import Sealed
-from loqua_host.errors import LoquaError
+from loqua_host.errors import LoquaError, RefusedError
 
 __all__ = ["UserBearer", "UserToken", "UserTokens", "refresh_at"]
+
+REFUSED_PAUSE = 60.0
+"""Seconds until a refresh that was refused is tried again; the old token serves meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +160,12 @@ class UserTokens:
                     level="warning",
                     agent_id=caller.agent_id,
                     user_id=caller.user_id,
-                    failure=type(error).__name__,
+                    why=str(error),
                     failures=failures,
                 )
-            await self._clock.sleep(retry.pause(failures, first=1, random=self._random))
+                refused = isinstance(error, RefusedError)
+            jittered = retry.pause(failures, first=1, random=self._random)
+            await self._clock.sleep(REFUSED_PAUSE if refused else jittered)
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from loqua_host.core.events import Events
+from loqua_host.core.limits import http_date
 
 __all__ = ["ACCEPT", "OFFERED", "Versions"]
 
@@ -12,6 +14,9 @@ ACCEPT = "Accept-Version"
 
 OFFERED = "api-supported-versions"
 """The answer header in which the API names the versions it offers."""
+
+YEAR_10000 = 253_402_300_800
+"""Seconds since 1970 at which `datetime` ends."""
 
 
 class Versions:
@@ -44,6 +49,15 @@ class Versions:
             "api.deprecated",
             level="warning",
             version=version,
-            deprecation=deprecation or None,
-            sunset=sunset or None,
+            deprecation=_day(deprecation),
+            sunset=_day(sunset),
         )
+
+
+def _day(header: str) -> str | None:
+    """Give the day that a header names: `@seconds` (RFC 9745), an HTTP date, or else its words."""
+    seconds = re.fullmatch(r"@(\d{1,11})", header, re.ASCII)
+    moment = float(seconds[1]) if seconds else http_date(header)
+    if moment is None or not 0 <= moment < YEAR_10000:
+        return header or None
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
