@@ -20,6 +20,8 @@ HEARING_RATE = 16_000
 LONGEST_SECONDS = 120
 """An upload may be this long: a learner's turn is seconds, and all lessons share two cores."""
 
+_RATES = range(4_000, 192_001)  # from odder ones the resampler works for seconds
+
 # Of FFmpeg's formats only files that hold their own sound: a playlist would have it open the
 # files and addresses that the playlist names.
 _CONTAINERS = "aac,aiff,caf,flac,matroska,webm,mov,mp3,ogg,w64,wav"
@@ -40,7 +42,8 @@ def decode(upload: bytes) -> Samples:
         ) as container:
             if not container.streams.audio:
                 raise UnreadableAudioError("the file holds no audio: send WAV, FLAC or Ogg")
-            pcm = _joined(_resampled(container.decode(container.streams.audio[0]), HEARING_RATE))
+            frames = container.decode(container.streams.audio[0])
+            pcm = _joined(_resampled(_plausible(frames), HEARING_RATE))
     except (av.FFmpegError, ValueError, OverflowError) as error:
         raise UnreadableAudioError(
             f"the file cannot be decoded as audio ({error}): send WAV, FLAC or Ogg"
@@ -64,6 +67,13 @@ def wav(pcm: bytes, *, rate: int) -> bytes:
         writer.setframerate(rate)
         writer.writeframes(pcm)
     return file.getvalue()
+
+
+def _plausible(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    for frame in frames:
+        if frame.sample_rate not in _RATES:
+            raise UnreadableAudioError(f"{frame.sample_rate} Hz is no sample rate of speech")
+        yield frame
 
 
 def _resampled(frames: Iterable[av.AudioFrame], rate: int) -> Iterator[NDArray[np.int16]]:
