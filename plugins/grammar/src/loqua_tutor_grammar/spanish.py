@@ -21,8 +21,8 @@ from .spanish_words import (
 
 __all__ = ["RULES"]
 
-_NOUN = any_of(NOUNS)
-_ADJECTIVE = any_of(ADJECTIVES)
+# Long lists of words are looked up after the match: as patterns they are slow to compile.
+_NOUN = r"(?P<noun>\w+)"
 _DETERMINER = any_of(DETERMINERS)
 _THE = any_of(("el", "la", "los", "las", "mi", "mis", "tu", "tus", "su", "sus"))
 _NO_CLITIC = r"(?<!\bme )(?<!\bte )(?<!\bse )(?<!\bno )(?<!\byo )"
@@ -41,25 +41,34 @@ _BETWEEN = r"(?:(?:no|también|siempre|nunca|ya|me|te|se|nos|lo|la|le|les|los|la
 
 
 def _determiner(match: re.Match[str]) -> str | None:
-    noun = NOUNS[match["noun"]]
-    forms = DETERMINERS[match["wrong"]]
-    if match["noun"] in ALSO_VERBS and match["wrong"] in ("la", "los", "las"):
+    noun, wrong = NOUNS.get(match["noun"]), match["wrong"]
+    if noun is None or (match["noun"] in ALSO_VERBS and wrong in ("la", "los", "las")):
         return None
-    if noun.el and match["wrong"] in ("el", "un", "la"):
-        return "un" if match["wrong"] == "un" else "el"
-    return forms[noun.index]
+    if noun.el and wrong in ("el", "un", "la"):
+        return "un" if wrong == "un" else "el"
+    return DETERMINERS[wrong][noun.index]
 
 
-def _gustan(match: re.Match[str]) -> str | None:
-    return match["wrong"] + "n"
+def _possessive(match: re.Match[str]) -> str | None:
+    noun = NOUNS.get(match["noun"])
+    return match["wrong"][:2] + "s" * (noun.number == "p") if noun else None
+
+
+def _contracted(match: re.Match[str]) -> str | None:
+    contracted = {"a": "al", "de": "del"}[match["preposition"]]
+    return contracted if match["noun"] in NOUNS else None
 
 
 def _gusta(match: re.Match[str]) -> str | None:
-    return match["wrong"][:-1]
+    """The singular before one thing or an activity."""
+    noun = match["noun"] and NOUNS.get(match["noun"])
+    return match["wrong"][:-1] if match["activity"] or (noun and noun.number == "s") else None
 
 
 def _gusta_article(match: re.Match[str]) -> str | None:
-    noun = NOUNS[match["noun"]]
+    noun = NOUNS.get(match["noun"])
+    if noun is None:
+        return None
     article = "el" if noun.el else ("el", "la", "los", "las")[noun.index]
     verb = match["verb"].removesuffix("n") + ("n" if noun.number == "p" else "")
     return f"{verb} {article} {match['noun']}"
@@ -67,34 +76,39 @@ def _gusta_article(match: re.Match[str]) -> str | None:
 
 def _person(match: re.Match[str]) -> str | None:
     """The form of the same verb and tense for the pronoun; None where the form may be right."""
-    person, readings = _PERSONS[match["pronoun"]], FINITE[match["wrong"]]
-    if any(reading == person for _, reading in readings):
+    person, readings = _PERSONS[match["pronoun"]], FINITE.get(match["wrong"], [])
+    if not readings or any(reading == person for _, reading in readings):
         return None
     return readings[0][0][person]
 
 
 def _subject_number(match: re.Match[str]) -> str | None:
-    if match["noun"] in TIMES:
+    noun, readings = NOUNS.get(match["noun"]), FINITE.get(match["wrong"], [])
+    if noun is None or not readings or match["noun"] in TIMES:
         return None
-    forms, person = FINITE[match["wrong"]][0]
-    wanted = 5 if NOUNS[match["noun"]].number == "p" else 2
-    return forms[wanted] if person in (2, 5) else None
+    forms, person = readings[0]
+    return forms[5 if noun.number == "p" else 2] if person in (2, 5) else None
 
 
 def _conjugated(match: re.Match[str]) -> str | None:
-    return PRESENT[match["wrong"]][_PERSONS[match["pronoun"]]]
+    forms = PRESENT.get(match["wrong"])
+    return forms[_PERSONS[match["pronoun"]]] if forms else None
 
 
 def _agreeing(match: re.Match[str]) -> str | None:
-    noun = NOUNS[match["noun"]]
-    return ADJECTIVES[match["wrong"]][0][noun.index]
+    noun, adjective = NOUNS.get(match["noun"]), ADJECTIVES.get(match["wrong"])
+    return adjective[0][noun.index] if noun and adjective else None
+
+
+def _attribute(match: re.Match[str]) -> str | None:
+    return _agreeing(match) if match["wrong"] in ATTRIBUTES else None
 
 
 def _agreeing_with_pronoun(match: re.Match[str]) -> str | None:
-    pronoun = match["pronoun"]
+    pronoun, adjective = match["pronoun"], ADJECTIVES.get(match["wrong"])
     number = "p" if pronoun.endswith("s") else "s"
     gender = "f" if pronoun.startswith("ella") or pronoun.endswith("as") else "m"
-    return ADJECTIVES[match["wrong"]][0][Agreement(gender, number).index]
+    return adjective[0][Agreement(gender, number).index] if adjective else None
 
 
 def _place(match: re.Match[str]) -> str | None:
@@ -135,20 +149,20 @@ RULES = (
             rf" (?:mucho )?(?:los|las|mis|tus|sus|estos|estas) "
             rf"(?!{any_of(TIMES)}\b)(?!fines\b)\w+s\b"
         ),
-        _gustan,
+        lambda match: f"{match['wrong']}n",
     ),
     Rule(
         "es.gustar_singular", "verbs", "gustar", "gustar",
         re.compile(
             rf"\b{_LIKE}(?P<wrong>gustan|encantan|interesan|duelen)"
-            rf" (?:mucho )?(?:el {_NOUN}|la {_NOUN}|mi {_NOUN}|tu {_NOUN}|\w{{2,}}[aei]r)\b"
+            rf" (?:mucho )?(?:(?:el|la|mi|tu) {_NOUN}|(?P<activity>\w{{2,}}[aei]r))\b"
             r"(?! (?:y|e|,))"
         ),
         _gusta,
     ),
     Rule(
         "es.gustar_article", "articles", "gustar", "gustar",
-        re.compile(rf"\b{_LIKE}(?P<wrong>(?P<verb>gustan?|encantan?) (?P<noun>{_NOUN}))\b"),
+        re.compile(rf"\b{_LIKE}(?P<wrong>(?P<verb>gustan?|encantan?) {_NOUN})\b"),
         _gusta_article,
     ),
     Rule(
@@ -158,13 +172,13 @@ RULES = (
     ),
     Rule(
         "es.determiner", "agreement", "noun_adjective_agreement", "determiner",
-        re.compile(rf"{_NO_CLITIC}\b(?P<wrong>{_DETERMINER}) (?P<noun>{_NOUN})\b"),
+        re.compile(rf"{_NO_CLITIC}\b(?P<wrong>{_DETERMINER})(?= {_NOUN})"),
         _determiner,
     ),
     Rule(
         "es.possessive", "agreement", "noun_adjective_agreement", "determiner",
-        re.compile(rf"\b(?P<wrong>mis?|tus?|sus?) (?P<noun>{_NOUN})\b"),
-        lambda match: match["wrong"][:2] + "s" * (NOUNS[match["noun"]].number == "p"),
+        re.compile(rf"\b(?P<wrong>mis?|tus?|sus?)(?= {_NOUN})"),
+        _possessive,
     ),
     Rule(
         "es.y_e", "conjunctions", "conjunctions", "conjunction",
@@ -178,8 +192,8 @@ RULES = (
     ),
     Rule(
         "es.contraction", "articles", "articles", "contraction",
-        re.compile(rf"\b(?P<wrong>(?P<preposition>a|de) el)(?= {_NOUN}\b)"),
-        lambda match: "al" if match["preposition"] == "a" else "del",
+        re.compile(rf"\b(?P<wrong>(?P<preposition>a|de) el)(?= {_NOUN})"),
+        _contracted,
     ),
     Rule(
         "es.bare_place", "articles", "articles", "place",
@@ -226,7 +240,7 @@ RULES = (
         "es.pronoun_infinitive", "verbs", "infinitive", "infinitive",
         re.compile(
             rf"{_NOT_SUBJECT}\b(?P<pronoun>{any_of(_PERSONS)}) {_BETWEEN}"
-            rf"(?P<wrong>{any_of(PRESENT)})\b"
+            r"(?P<wrong>\w+)"
         ),
         _conjugated,
     ),
@@ -234,23 +248,23 @@ RULES = (
         "es.pronoun_verb", "agreement", "subject_verb_agreement", "agreement",
         re.compile(
             rf"{_NOT_SUBJECT}\b(?P<pronoun>{any_of(_PERSONS)}) {_BETWEEN}"
-            rf"(?!(?:nada|como)\b)(?P<wrong>{any_of(FINITE)})\b"
+            r"(?!(?:nada|como)\b)(?P<wrong>\w+)"
         ),
         _person,
     ),
     Rule(
         "es.noun_verb", "agreement", "subject_verb_agreement", "agreement",
         re.compile(
-            rf"^{_THE} (?P<noun>{_NOUN}) (?:no |también |siempre )?(?P<wrong>{any_of(FINITE)})\b"
+            rf"^{_THE} {_NOUN} (?:no |también |siempre )?(?P<wrong>\w+)"
         ),
         _subject_number,
     ),
     Rule(
         "es.copula", "agreement", "noun_adjective_agreement", "adjective",
         re.compile(
-            rf"(?:^|[.,;¿¡] ?|\b(?:que|porque|pero|y) )(?:{_THE}|{_DETERMINER}) (?P<noun>{_NOUN}) "
+            rf"(?:^|[.,;¿¡] ?|\b(?:que|porque|pero|y) )(?:{_THE}|{_DETERMINER})(?= {_NOUN} "
             r"(?:no )?(?:es|son|está|están|era|eran) (?:muy |tan |bastante |un poco )?"
-            rf"(?P<wrong>{_ADJECTIVE})\b(?! \w+o\b)"
+            r"(?P<wrong>\w+)\b(?! \w+o\b))"
         ),
         _agreeing,
     ),
@@ -259,17 +273,16 @@ RULES = (
         re.compile(
             rf"{_NOT_SUBJECT}\b(?P<pronoun>él|ella|ellos|ellas|nosotras) (?:no )?"
             r"(?:es|son|está|están|somos|estamos) (?:muy |tan |bastante |un poco )?"
-            rf"(?P<wrong>{_ADJECTIVE})\b"
+            r"(?P<wrong>\w+)"
         ),
         _agreeing_with_pronoun,
     ),
     Rule(
         "es.noun_adjective", "agreement", "noun_adjective_agreement", "adjective",
         re.compile(
-            rf"\b(?:{_THE}|{_DETERMINER}) (?P<noun>{_NOUN}) (?:muy )?"
-            rf"(?P<wrong>{any_of(ATTRIBUTES)})\b"
+            rf"\b(?:{_THE}|{_DETERMINER})(?= {_NOUN} (?:muy )?(?P<wrong>\w+))"
         ),
-        _agreeing,
+        _attribute,
     ),
     Rule(
         "es.preposition_gerund", "verbs", "infinitive", "gerund",
