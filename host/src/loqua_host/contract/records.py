@@ -16,7 +16,7 @@ __all__ = [
     "Word",
 ]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
+_FROZEN = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 """A short non-empty text, such as a topic or a grammar point."""

@@ -12,6 +12,7 @@ from loqua_host.contract.records import Mode
 from loqua_host.core import Caller, LoquaApi
 from loqua_host.errors import (
     LearnerError,
+    LedgerError,
     LoquaError,
     RefusedError,
     RoomsError,
@@ -24,6 +25,7 @@ from loqua_host.records.compose import compose_record
 from loqua_host.records.delivery import Delivery, caller_of
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.rooms.rooms import Rooms
+from loqua_host.tasks import background
 
 from .hosted import HostedTutor, LessonSettings
 from .language import language_code
@@ -71,6 +73,7 @@ class Lessons:
         self._tasks = tasks
         self._now = now
         self._live: set[LiveLesson] = set()
+        self._stopping: WrapUp | None = None
         api.subscribe(self._on_mode)
         self._preparations = Preparations(
             self._prepare, api, tasks, settings.learner_timeout + UNCLAIMED_SECONDS
@@ -85,22 +88,23 @@ class Lessons:
         join = await link.receive()
         if not isinstance(join, Join):
             log.warning("link.refused", why="the job did not join", job_id=link.job.job_id)
+            self._preparations.drop(link.job.job_id)
             return
         try:
             prepared = await self._preparations.claim(link.job, join.identity)
-        except (LearnerError, RefusedError, RoomsError) as refusal:
+            lesson = await self._open(link, prepared)
+        except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
             await self._refuse(link, refusal)
             return
-        structlog.contextvars.bind_contextvars(
-            agent_id=prepared.caller.agent_id, user_id=prepared.caller.user_id
-        )
-        await self._teach(link, prepared)
+        await self._teach(lesson, prepared)
 
     async def wrap_up(self, tutor: str | None, reason: str) -> None:
-        """Tell the running lessons of a tutor, or of all, to end politely."""
-        for lesson in tuple(self._live):
-            if tutor in (None, lesson.link.job.tutor):
-                await lesson.link.send(WrapUp(reason=reason))
+        """Tell the running lessons of a tutor to end politely; None: all, for good."""
+        if tutor is None:
+            self._stopping = WrapUp(reason=reason)
+        told = [lesson.link for lesson in self._live if tutor in (None, lesson.link.job.tutor)]
+        sending = (link.send(WrapUp(reason=reason)) for link in told)
+        await asyncio.gather(*sending, return_exceptions=True)
 
     async def recover(self) -> None:
         """Close the lessons that a dead host process left open, from their last progress."""
@@ -129,34 +133,44 @@ class Lessons:
             )
         )
 
-    async def _teach(self, link: JobLink, prepared: Prepared) -> None:
-        row = await self._ledger.open_lesson(
-            self._row(link.job, prepared), self._tutors[link.job.tutor].agent_name
-        )
-        structlog.contextvars.bind_contextvars(session_id=row.session_id)
-        log.info("lesson.opened", tutor=row.tutor, room=row.room, mode=prepared.mode)
-        leased = prepared.mode is not Mode.MOCK
-        lesson = LiveLesson(row, link, self._ledger, self._delivery, self._now, leased=leased)
+    async def _open(self, link: JobLink, prepared: Prepared) -> LiveLesson:
         try:
-            async with self._kept_current(lesson, prepared.mode):
-                await link.send(self._welcome(row, prepared))
+            row = await self._ledger.open_lesson(
+                self._row(link.job, prepared), self._tutors[link.job.tutor].agent_name
+            )
+        except BaseException:
+            self._preparations.give_back(prepared)
+            raise
+        structlog.contextvars.bind_contextvars(
+            agent_id=row.agent_id, user_id=row.user_id, session_id=row.session_id
+        )
+        log.info("lesson.opened", tutor=row.tutor, room=row.room, mode=prepared.mode)
+        return LiveLesson(
+            row, link, self._ledger, self._delivery, self._now, leased=prepared.leased
+        )
+
+    async def _teach(self, lesson: LiveLesson, prepared: Prepared) -> None:
+        try:
+            async with self._kept_current(lesson):
+                await lesson.link.send(self._welcome(lesson.row, prepared))
+                if self._stopping is not None:
+                    await lesson.link.send(self._stopping)
                 await lesson.follow()
         finally:
+            await lesson.interrupt()
             if lesson.leased:
-                self._tasks.create_task(self._release_when_delivered(row))
+                self._tasks.create_task(self._release_when_delivered(lesson.row))
 
     @asynccontextmanager
-    async def _kept_current(self, lesson: LiveLesson, mode: Mode) -> AsyncIterator[None]:
+    async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:
         """Keep a lesson known, healthy and, if it began without the API, knocking there."""
         self._live.add(lesson)
         try:
-            async with asyncio.TaskGroup() as watching:
-                tasks = [watching.create_task(self._check_health(lesson))]
-                if mode is Mode.MOCK:
-                    tasks.append(watching.create_task(self._knock(lesson)))
+            async with background() as watching:
+                watching.create_task(self._check_health(lesson))
+                if not lesson.leased:
+                    watching.create_task(self._knock(lesson))
                 yield
-                for task in tasks:
-                    task.cancel()
         finally:
             self._live.discard(lesson)
 
@@ -229,6 +243,8 @@ def _cause(refusal: LoquaError) -> str:
             return refusal.cause
         case RoomsError():
             return "livekit_unreachable"
+        case LedgerError():
+            return "ledger_unusable"
         case RefusedError():
             return f"{refusal.endpoint}_refused"
     return type(refusal).__name__

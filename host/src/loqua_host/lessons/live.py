@@ -41,20 +41,24 @@ class LiveLesson:
         self._ledger = ledger
         self._delivery = delivery
         self._now = now
+        self._finished = False
 
     async def follow(self) -> None:
-        """Take what the job sends until it finishes the lesson or is gone; close the lesson."""
-        while (message := await self.link.receive()) is not None:
+        """Take what the job sends until it has finished the lesson or is gone."""
+        while not self._finished and (message := await self.link.receive()) is not None:
             match message:
                 case ProgressMade():
                     await self._keep(message)
                 case Finish():
                     await self._finish(message)
-                    return
                 case Join():
-                    log.warning("link.unexpected", message=message.type)
-        log.error("lesson.interrupted", seconds=round(self.row.seconds, 1))
-        await self._close(Kind.FAILED, None, self.row.progress, self.row.seconds)
+                    log.warning("link.unexpected", kind=message.type)
+
+    async def interrupt(self) -> None:
+        """Close the lesson from its last progress, unless its job has finished it."""
+        if not self._finished:
+            log.error("lesson.interrupted", seconds=round(self.row.seconds, 1))
+            await self._close(Kind.FAILED, None, self.row.progress, self.row.seconds)
 
     async def _keep(self, message: ProgressMade) -> None:
         try:
@@ -74,6 +78,7 @@ class LiveLesson:
         await self._close(
             Kind.COMPLETED, report, self._final(report), self._bounded(message.ending.seconds)
         )
+        self._finished = True
         await self.link.send(Recorded())
         log.info("lesson.recorded", reason=message.ending.reason[:100])
 
@@ -96,5 +101,5 @@ class LiveLesson:
         self._delivery.wake()
 
     def _bounded(self, seconds: float) -> float:
-        """Bound what a job says it taught by the time since the lesson was opened."""
-        return min(seconds, max(0.0, self._now() - self.row.opened_at))
+        """Bound what a job says it taught: no less than before, no more than time went by."""
+        return min(max(seconds, self.row.seconds), max(0.0, self._now() - self.row.opened_at))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from loqua_host.core import LoquaApi
-from loqua_host.errors import LearnerError, LoquaError, RoomsError
+from loqua_host.errors import LoquaError
 from loqua_host.link.server import JobRef
 
 from .prepare import Prepared
@@ -31,7 +31,7 @@ class Preparations:
         self._api = api
         self._tasks = tasks
         self._patience = patience
-        self._early: dict[str, asyncio.Task[Prepared | LoquaError]] = {}
+        self._early: dict[str, asyncio.Task[Prepared | None]] = {}
 
     def begin(self, job: JobRef) -> None:
         """Begin to prepare for the learner who seems to be meant."""
@@ -45,29 +45,39 @@ class Preparations:
             LearnerError, RefusedError, RoomsError: If there is no lesson to give.
         """
         early = self._early.pop(job.job_id, None)
-        outcome = await early if early is not None else None
-        match outcome:
-            case Prepared() if outcome.learner.identity == identity:
-                return outcome
-            case Prepared():
-                self._api.release(outcome.caller)
-            case LoquaError() if not isinstance(outcome, LearnerError | RoomsError):
-                raise outcome
+        prepared = None if early is None else await self._outcome(early)
+        if prepared is not None and prepared.learner.identity == identity:
+            return prepared
+        self.give_back(prepared)
         return await self._prepare(job, identity)
 
     def drop(self, job_id: str) -> None:
         """Forget a preparation that no job claimed; one that was claimed is no longer here."""
         early = self._early.pop(job_id, None)
         if early is not None:
-            early.add_done_callback(self._release)
-            early.cancel()
+            self._discard(early)
 
-    async def _attempt(self, job: JobRef) -> Prepared | LoquaError:
+    def give_back(self, prepared: Prepared | None) -> None:
+        """Release what a lesson that will not be taught has leased."""
+        if prepared is not None and prepared.leased:
+            self._api.release(prepared.caller)
+
+    async def _attempt(self, job: JobRef) -> Prepared | None:
+        """Prepare; a failure may be about somebody else, so the claim tries for itself."""
         try:
             return await self._prepare(job, None)
-        except LoquaError as error:
-            return error
+        except LoquaError:
+            return None
 
-    def _release(self, early: "asyncio.Task[Prepared | LoquaError]") -> None:
-        if not early.cancelled() and isinstance(prepared := early.result(), Prepared):
-            self._api.release(prepared.caller)
+    async def _outcome(self, early: "asyncio.Task[Prepared | None]") -> Prepared | None:
+        try:
+            return await early
+        except asyncio.CancelledError:
+            self._discard(early)
+            raise
+
+    def _discard(self, early: "asyncio.Task[Prepared | None]") -> None:
+        early.cancel()
+        early.add_done_callback(
+            lambda task: None if task.cancelled() else self.give_back(task.result())
+        )

@@ -19,12 +19,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A lesson that can start: the caller's token is leased, the context loaded."""
+    """A lesson that can start: the context is loaded as far as the API was in reach.
+
+    Attributes:
+        leased: Whether the caller's token is leased, and to be released by the receiver.
+    """
 
     learner: Learner
     caller: Caller
     context: LearnerContext
     mode: Mode
+    leased: bool
 
 
 async def prepare(
@@ -32,11 +37,10 @@ async def prepare(
 ) -> Prepared:
     """Prepare a lesson for the learner of that identity, or for the first in the room.
 
-    The lease on the caller's token is the receiver's to release.
-
     Raises:
         LearnerError: If no participant can be taught.
         RefusedError: If the API refuses agent, learner or permission.
+        RoomsError: If LiveKit does not say who is in the room.
     """
     learner = pick_learner(await rooms.participants(room), identity)
     caller = Caller(user_id=learner.user_id, room=room, agent_id=agent_id)
@@ -45,13 +49,13 @@ async def prepare(
         await api.lease(caller)
     except UnreachableError as error:
         log.warning("lesson.without_api", user_id=learner.user_id, why=str(error))
-        return Prepared(learner, caller, LearnerContext(), Mode.MOCK)
+        return Prepared(learner, caller, LearnerContext(), Mode.MOCK, leased=False)
     try:
         loaded = await _load(api, caller)
     except BaseException:
         api.release(caller)
         raise
-    return Prepared(learner, caller, loaded.context, loaded.mode)
+    return Prepared(learner, caller, loaded.context, loaded.mode, leased=True)
 
 
 async def _load(api: LoquaApi, caller: Caller) -> Loaded:

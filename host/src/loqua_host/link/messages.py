@@ -31,8 +31,8 @@ __all__ = [
     "WrapUp",
 ]
 
-MAX_MESSAGE_BYTES = 256 * 1024
-"""A report of 500 words stays well below; a larger message ends its connection."""
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""More than the longest report there can be; a larger message ends its connection."""
 
 MAX_STATE_BYTES = 16 * 1024
 

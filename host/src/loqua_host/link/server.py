@@ -1,6 +1,7 @@
 """The host's end of the link: a Unix socket that takes one connection per accepted job."""
 
 import asyncio
+import os
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +27,18 @@ MESSAGES_PER_SECOND = 20
 
 MAX_MALFORMED = 20
 """So many malformed messages and the connection is closed."""
+
+SEND_SECONDS = 5.0
+"""A job that does not read for so long is hung up on; the host waits for nobody."""
+
+CLOSE_SECONDS = 1.0
+"""How long a closed link waits for the job to say goodbye."""
+
+SHUTDOWN_SECONDS = 5.0
+"""How long the server waits at its end for lessons to be closed in the ledger."""
+
+LONGEST_PATH = 107
+"""Bytes of a Unix socket's path (unix(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +61,22 @@ class JobLink:
         self.job = job
         self._socket = socket
         self._pace = AsyncLimiter(MESSAGES_PER_SECOND, 1)
+        self._flooding = False
+        self._malformed = 0
         self._log = log.bind(job_id=job.job_id, tutor=job.tutor)
 
     async def send(self, message: BaseModel) -> None:
-        """Send a message; a job that is gone takes none, and that is no error here."""
-        if not self._socket.closed:
-            try:
+        """Send a message; a job that is gone gets none, and that is no error here."""
+        if self._socket.closed:
+            return
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
                 await self._socket.send_str(message.model_dump_json())
-            except ConnectionError:
-                self._log.info("link.lost")
+        except TimeoutError:
+            self._log.error("link.closed", why="the job does not read its messages")
+            await self.close()
+        except ConnectionError:
+            self._log.info("link.lost")
 
     async def receive(self) -> Join | ProgressMade | Finish | None:
         """Get the next well-formed message; None once the job is gone.
@@ -64,28 +84,46 @@ class JobLink:
         A malformed message is refused with a log line that names the field, and the
         connection goes on until there were too many.
         """
-        for _ in range(MAX_MALFORMED):
+        while self._malformed < MAX_MALFORMED:
             frame = await self._socket.receive()
             if frame.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
                 return None
             if frame.type is WSMsgType.ERROR:
-                self._log.warning("link.refused", why=type(self._socket.exception()).__name__)
+                self._log.warning("link.refused", why=str(self._socket.exception() or frame.data))
                 return None
-            await self._pace.acquire()
+            await self._slow_down()
+            if frame.type is not WSMsgType.TEXT:
+                await self._refuse("message: is not text")
+                continue
             try:
                 return FROM_JOB.validate_json(frame.data)
             except ValidationError as error:
-                await self._refuse(error)
+                await self._refuse(_reasons(error))
         self._log.error("link.closed", why="too many malformed messages")
         return None
 
-    async def _refuse(self, error: ValidationError) -> None:
-        why = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'message'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_context=False, include_input=False)
-        )[:500]
+    async def close(self) -> None:
+        """Hang up; whoever receives is told that the job is gone."""
+        await self._socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
+
+    async def _slow_down(self) -> None:
+        if not self._flooding and not self._pace.has_capacity():
+            self._flooding = True
+            self._log.warning("link.flooding", read_per_second=MESSAGES_PER_SECOND)
+        await self._pace.acquire()
+
+    async def _refuse(self, why: str) -> None:
+        self._malformed += 1
         self._log.warning("link.message_refused", why=why)
         await self.send(ProgressRefused(why=why))
+
+
+def _reasons(error: ValidationError) -> str:
+    """Say which fields are wrong and why, without their values."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'message'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    )[:500]
 
 
 def _peer_pid(request: web.Request) -> int:
@@ -105,8 +143,15 @@ async def serve_link(
         path: The socket; its directory is made with mode 0700.
         authorise: Says which job a token belongs to; LinkError refuses the connection.
         attend: Serves one link from `Join` to its end.
+
+    At its end every link is closed, and each `attend` has a while to close its lesson.
+
+    Raises:
+        LinkError: If no socket can have this path.
     """
-    connected: set[str] = set()
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise LinkError(f"link.directory: {path} is too long for a socket; set a shorter one")
+    links: dict[str, JobLink] = {}
 
     async def accept(request: web.Request) -> web.StreamResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -116,27 +161,32 @@ async def serve_link(
         except LinkError as error:
             log.warning("link.refused", why=str(error), pid=pid)
             raise web.HTTPForbidden from None
-        if job.job_id in connected:
+        if job.job_id in links:
             log.warning("link.refused", why="this job is already connected", pid=pid)
             raise web.HTTPConflict
-        connected.add(job.job_id)
+        ws = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES, timeout=CLOSE_SECONDS)
+        links[job.job_id] = JobLink(job, ws)
         try:
-            ws = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES)
             await ws.prepare(request)
-            await attend(JobLink(job, ws))
+            await attend(links[job.job_id])
             await ws.close()
         finally:
-            connected.discard(job.job_id)
+            del links[job.job_id]
         return ws
 
+    async def hang_up(_app: web.Application) -> None:
+        await asyncio.gather(*(link.close() for link in links.values()))
+
     app = web.Application()
+    app.on_shutdown.append(hang_up)
     app.router.add_get("/link", accept)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.UnixSite(runner, str(path)).start()
         yield
     finally:
         await asyncio.shield(runner.cleanup())
+        path.unlink(missing_ok=True)
