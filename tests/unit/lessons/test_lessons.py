@@ -1,0 +1,569 @@
+"""Lessons in the host, over a real link and ledger, with a job and an API faked by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from loqua_host.contract.records import Ending, LessonReport, Mode, Performance, Progress
+from loqua_host.core import Caller
+from loqua_host.errors import (
+    ApiError,
+    LedgerError,
+    LinkError,
+    RefusedError,
+    RoomsError,
+    TokenError,
+    UnreachableError,
+)
+from loqua_host.lessons.hosted import HostedTutor, LessonSettings
+from loqua_host.lessons.lessons import Lessons
+from loqua_host.link.client import HostLink, open_link
+from loqua_host.link.messages import (
+    Finish,
+    Join,
+    ModeChanged,
+    ProgressMade,
+    ProgressRefused,
+    Recorded,
+    Refused,
+    Welcome,
+    WrapUp,
+)
+from loqua_host.link.server import JobRef, serve_link
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.ledger import Ledger
+from loqua_host.rooms.learners import Participant
+from loqua_host.tasks import background
+
+MARIA = Caller("maria", "room", "loqua-tutor")
+JOB = JobRef("job", "room", "conversation")
+SETTINGS = LessonSettings(
+    learner_timeout=60.0,
+    health_every=300.0,
+    default_language="es",
+    apologies={"en": "Sorry.", "es": "Lo siento."},
+)
+
+
+def learner(user_id: str = "maria", identity: str = "", **changes: Any) -> Participant:
+    """Give a learner as LiveKit reports one."""
+    fields: dict[str, Any] = {
+        "identity": identity or user_id,
+        "kind": "standard",
+        "name": user_id.title(),
+        "attributes": {"user_id": user_id, "sessionId": "sess_1", "display_name": "María"},
+        "writes_own_attributes": False,
+        "joined_at": 1,
+    }
+    return Participant(**{**fields, **changes})
+
+
+@dataclass
+class FakeRooms:
+    """LiveKit's rooms: who is in which."""
+
+    inside: dict[str, list[Participant]] = field(default_factory=dict)
+    failing: RoomsError | None = None
+
+    async def participants(self, room: str) -> list[Participant]:
+        """List a room's participants."""
+        if self.failing is not None:
+            raise self.failing
+        return self.inside.get(room, [])
+
+
+@dataclass
+class House:
+    """A host's lessons with all that is around them."""
+
+    lessons: Lessons
+    rooms: FakeRooms
+    loqua: Any
+    ledger: Ledger
+    delivery: Delivery
+    link: Path
+
+    def job(self, job: JobRef = JOB) -> "Any":
+        """Connect as the job that was accepted."""
+        return open_link(str(self.link), f"{job.job_id} {job.room} {job.tutor}")
+
+    async def delivered(self) -> None:
+        """Wait until nothing is owed and every lease is back."""
+        async with asyncio.timeout(5):
+            await self.delivery.idle()
+        await until(lambda: not any(self.loqua.held.values()))
+
+
+def authorise(token: str, _pid: int) -> JobRef:
+    """Read the job from its token."""
+    try:
+        return JobRef(*token.split(" "))
+    except TypeError:
+        raise LinkError("no such job") from None
+
+
+Opened = Callable[..., Any]
+
+
+@pytest.fixture
+def open_house(tmp_path: Path, ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Opened:
+    """Give what opens a house for the length of a block."""
+
+    @asynccontextmanager
+    async def opened(settings: LessonSettings = SETTINGS) -> AsyncIterator[House]:
+        rooms = FakeRooms({"room": [learner()]})
+        tutors = {
+            "conversation": HostedTutor("conversation", "", "loqua-tutor", 5, {"KEY": "own"}),
+            "grammar": HostedTutor("grammar", "grammar-expert", "loqua-grammar", 5),
+        }
+        async with background() as tasks:
+            lessons = Lessons(
+                rooms=rooms,  # type: ignore[arg-type]  # a fake
+                api=loqua,
+                ledger=ledger,
+                delivery=delivery,
+                tutors=tutors,
+                settings=settings,
+                tasks=tasks,
+                now=wall.now,
+            )
+            link = tmp_path / "link" / "s"
+            async with serve_link(link, authorise=authorise, attend=lessons.attend):
+                yield House(lessons, rooms, loqua, ledger, delivery, link)
+
+    return opened
+
+
+@pytest.fixture
+async def house(open_house: Opened) -> AsyncIterator[House]:
+    """Give a house that is open."""
+    async with open_house() as house:
+        yield house
+
+
+async def join(link: HostLink, identity: str = "maria") -> Any:
+    """Join and get the host's answer."""
+    await link.send(Join(identity=identity))
+    return await hear(link)
+
+
+async def hear(link: HostLink) -> Any:
+    """Get the host's next message in time."""
+    async with asyncio.timeout(5):
+        return await link.receive()
+
+
+def made(seconds: float = 30, **progress: Any) -> ProgressMade:
+    """Give a tick."""
+    return ProgressMade(seconds=seconds, progress=Progress(**progress), state={"scene": 1})
+
+
+def finish(report: LessonReport | None = None, seconds: float = 60) -> Finish:
+    """Give the end of a lesson."""
+    return Finish(ending=Ending(reason="learner_left", seconds=seconds), report=report)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # as an onlooker would
+            await asyncio.sleep(0.001)
+
+
+async def interrupted(house: House) -> None:
+    """Wait until no lesson is open in the ledger."""
+    async with asyncio.timeout(5):
+        while await house.ledger.open_lessons():  # noqa: ASYNC110  # as an onlooker would
+            await asyncio.sleep(0.005)
+
+
+async def test_a_lesson_goes_from_welcome_to_record(house: House, wall: Any) -> None:
+    """Prepared ahead, welcomed, followed, recorded, delivered, released."""
+    house.lessons.begin(JOB)
+    async with house.job() as link:
+        welcome = await join(link)
+        assert isinstance(welcome, Welcome)
+        assert (welcome.session_id, welcome.learner.user_id) == ("sess_1", "maria")
+        assert (welcome.language, welcome.apology) == ("es", "Lo siento.")
+        assert welcome.secrets == {"KEY": "own"}
+        wall.seconds += 120
+        await link.send(made(60, words_learned=2))
+        report = LessonReport(progress=Progress(words_learned=5), topics_covered=("food",))
+        await link.send(finish(report, seconds=90))
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    [record] = house.loqua.records
+    assert (record.session_id, record.duration_minutes) == ("sess_1", 1.5)
+    assert record.topics_covered == ("food",)
+    assert house.loqua.arrived[-2:] == [("completed", "sess_1"), ("record", "sess_1")]
+    assert house.loqua.sent["sess_1"][-1] == Progress(words_learned=5)
+    assert house.loqua.leased == 1
+
+
+async def test_the_api_is_asked_while_the_job_still_connects(house: House) -> None:
+    """When the job joins, the token is there."""
+    house.lessons.begin(JOB)
+    await until(lambda: house.loqua.held.get(MARIA))
+
+
+async def test_a_crashed_jobs_lesson_is_recorded_from_its_last_progress(
+    house: House, wall: Any
+) -> None:
+    """The end of the link without a farewell is the crash."""
+    async with house.job() as link:
+        await join(link)
+        wall.seconds += 60
+        await link.send(made(45, words_learned=3, pronunciation_score=90))
+    await interrupted(house)
+    await house.delivered()
+    [record] = house.loqua.records
+    assert (record.duration_minutes, record.overall_performance) == (0.75, Performance.EXCELLENT)
+    assert house.loqua.arrived[-2:] == [("failed", "sess_1"), ("record", "sess_1")]
+
+
+async def test_a_lesson_whose_host_stops_is_closed_before_the_link_is(
+    open_house: Opened, ledger: Ledger, wall: Any
+) -> None:
+    """The next start finds nothing open."""
+    async with open_house() as house:
+        link = await house.job().__aenter__()
+        await join(link)
+        wall.seconds += 60
+        await link.send(made(30, words_learned=3))
+        async with asyncio.timeout(5):
+            while not await ledger.owing():  # noqa: ASYNC110  # as an onlooker would
+                await asyncio.sleep(0.005)
+    assert await ledger.open_lessons() == []
+
+
+async def test_a_job_that_vanishes_before_it_joins_holds_no_lease(house: House) -> None:
+    """What was prepared for it is given back."""
+    house.lessons.begin(JOB)
+    async with house.job():
+        pass
+    await house.delivered()
+    assert house.loqua.held in ({}, {MARIA: 0})
+
+
+async def test_a_job_that_never_comes_holds_a_lease_for_a_while_only(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its preparation is dropped after its patience."""
+    loop = asyncio.get_running_loop()
+    later: list[Callable[[], None]] = []
+    monkeypatch.setattr(loop, "call_later", lambda _s, call, *a: later.append(lambda: call(*a)))
+    house.lessons.begin(JOB)
+    monkeypatch.undo()
+    await until(lambda: house.loqua.held.get(MARIA))
+    later[0]()
+    later[0]()
+    await house.delivered()
+
+
+async def test_a_preparation_dropped_midway_leases_nothing(house: House) -> None:
+    """The exchange may come to its end later than the drop."""
+    house.loqua.gates["context"] = asyncio.Event()
+    house.lessons.begin(JOB)
+    await until(lambda: house.loqua.held.get(MARIA))
+    async with house.job():
+        pass
+    await house.delivered()
+
+
+async def test_the_job_sees_another_learner_than_was_prepared_for(house: House) -> None:
+    """The prepared lease is given back and the seen learner is taught."""
+    house.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
+    house.lessons.begin(JOB)
+    async with house.job() as link:
+        welcome = await join(link, "maria")
+        assert welcome.learner.user_id == "maria"
+        await link.send(finish())
+        await hear(link)
+    await house.delivered()
+    assert house.loqua.leased == 2
+
+
+async def test_an_early_refusal_of_somebody_else_does_not_refuse_the_learner(
+    house: House,
+) -> None:
+    """The first in the room is unknown to the API; the job's learner is not."""
+    house.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
+    house.loqua.failing = lambda _method, caller: (
+        RefusedError("user-token", "User not found", status=404)
+        if caller.user_id == "ana"
+        else None
+    )
+    house.lessons.begin(JOB)
+    async with house.job() as link:
+        assert isinstance(await join(link, "maria"), Welcome)
+
+
+def always(method: str, error: ApiError) -> Callable[[str, Caller], ApiError | None]:
+    """Have a method fail."""
+    return lambda called, _caller: error if called == method else None
+
+
+REFUSALS = {
+    "nobody there": ({"room": []}, None, "no_learner"),
+    "no user_id": ({"room": [learner(attributes={})]}, None, "no_user_id"),
+    "bad user_id": ({"room": [learner("../maria", "maria")]}, None, "bad_user_id"),
+    "own attributes": (
+        {"room": [learner(writes_own_attributes=True)]},
+        None,
+        "self_written_attributes",
+    ),
+    "unknown to the API": (
+        None,
+        always("lease", RefusedError("user-token", "User not found", status=404)),
+        "user-token_refused",
+    ),
+    "undecipherable": (None, always("lease", TokenError("wrong_secret", "…")), "wrong_secret"),
+    "no permission": (
+        None,
+        always("health", RefusedError("health", "lacks session.create")),
+        "health_refused",
+    ),
+    "context refused": (
+        None,
+        always("context", RefusedError("context", "no", status=403)),
+        "context_refused",
+    ),
+}
+
+
+@pytest.mark.parametrize(("inside", "failing", "cause"), REFUSALS.values(), ids=REFUSALS)
+async def test_a_refused_lesson_ends_politely_with_one_line_and_no_lease(
+    house: House, inside: Any, failing: Any, cause: str
+) -> None:
+    """The job is told the cause and what to say; nothing is recorded."""
+    house.rooms.inside = inside or house.rooms.inside
+    house.loqua.failing = failing or house.loqua.failing
+    house.lessons.begin(JOB)
+    with structlog.testing.capture_logs() as logs:
+        async with house.job() as link:
+            refused = await join(link)
+            assert await hear(link) is None
+    assert isinstance(refused, Refused)
+    assert (refused.cause, refused.apology) == (cause, "Lo siento.")
+    assert [log["cause"] for log in logs if log["event"] == "lesson.refused"] == [cause]
+    await house.delivered()
+    assert house.loqua.records == []
+
+
+async def test_livekit_out_of_reach_refuses_the_lesson(house: House) -> None:
+    """Nobody is taught whom the host cannot verify."""
+    house.rooms.failing = RoomsError("LiveKit's rooms API is out of reach")
+    async with house.job() as link:
+        assert (await join(link)).cause == "livekit_unreachable"
+
+
+async def test_a_ledger_that_cannot_be_written_refuses_the_lesson_and_holds_no_lease(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lesson that could not be recorded is not begun."""
+
+    async def full(*_: object) -> None:
+        raise LedgerError("ledger.path ledger.db: disk full; free some disk space")
+
+    monkeypatch.setattr(house.ledger, "open_lesson", full)
+    async with house.job() as link:
+        assert (await join(link)).cause == "ledger_unusable"
+    await house.delivered()
+
+
+async def test_a_lesson_begins_without_the_api_and_learns_of_its_return(house: House) -> None:
+    """Mock mode teaches; the lease that comes later is given back as any other."""
+    back = house.loqua.gates["lease_patiently"] = asyncio.Event()
+    down = UnreachableError("user-token", "connection refused", sent=False)
+    house.loqua.failing = lambda method, _c: (
+        down if method == "lease" and not back.is_set() else None
+    )
+    house.lessons.begin(JOB)
+    async with house.job() as link:
+        assert (await join(link)).mode is Mode.MOCK
+        back.set()
+        await until(lambda: house.loqua.held.get(MARIA))
+        [listener] = house.loqua.listeners
+        listener(MARIA, Mode.FULL)
+        assert await hear(link) == ModeChanged(mode=Mode.FULL)
+        await link.send(finish())
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert house.loqua.leased == 1
+
+
+async def test_a_lesson_without_the_api_releases_nothing_that_is_not_its_own(house: House) -> None:
+    """Another lesson of the same learner keeps its token."""
+    await house.loqua.lease(MARIA)
+    house.loqua.gates["lease_patiently"] = asyncio.Event()
+    house.loqua.failing = always("lease", UnreachableError("user-token", "down"))
+    house.lessons.begin(JOB)
+    async with house.job() as link:
+        await join(link, "maria")
+        await link.send(finish())
+        await hear(link)
+    house.lessons.begin(JobRef("other", "room", "conversation"))
+    async with house.job(JobRef("other", "room", "conversation")):
+        pass
+    async with asyncio.timeout(5):
+        await house.delivery.idle()
+    assert house.loqua.held == {MARIA: 1}
+
+
+@pytest.mark.parametrize("method", ["health", "lease_patiently"])
+async def test_a_refusal_during_the_lesson_ends_it_politely(
+    open_house: Opened, loqua: Any, method: str
+) -> None:
+    """The API's word counts whenever it comes."""
+    settings = LessonSettings(60.0, 0.01, "es", SETTINGS.apologies)
+    late = asyncio.Event()
+
+    def failing(called: str, _caller: Caller) -> ApiError | None:
+        if method == "lease_patiently" and called == "lease":
+            return UnreachableError("user-token", "down")
+        refused = called == method and late.is_set()
+        return RefusedError(method, "no longer", status=403) if refused else None
+
+    loqua.failing = failing
+    loqua.gates["lease_patiently"] = late
+    async with open_house(settings) as house, house.job() as link:
+        assert isinstance(await join(link), Welcome)
+        late.set()
+        assert await hear(link) == WrapUp(reason=f"{method}_refused")
+
+
+async def test_falling_progress_is_refused_and_the_last_good_one_kept(
+    house: House, wall: Any
+) -> None:
+    """Named to the job; neither ledger nor API gets it."""
+    async with house.job() as link:
+        await join(link)
+        wall.seconds += 60
+        await link.send(made(30, words_learned=7))
+        await link.send(made(31, words_learned=3))
+        assert await hear(link) == ProgressRefused(why="progress.words_learned: fell from 7 to 3")
+        await link.send(finish(LessonReport(progress=Progress(words_learned=1))))
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert {progress.words_learned for progress in house.loqua.sent["sess_1"]} == {7}
+
+
+@pytest.mark.parametrize(("claimed", "minutes"), [(0.0, 0.5), (45.0, 0.75), (1e9, 1.0)])
+async def test_the_time_taught_is_no_less_than_told_before_and_no_more_than_passed(
+    house: House, wall: Any, claimed: float, minutes: float
+) -> None:
+    """A job cannot make up time."""
+    async with house.job() as link:
+        await join(link)
+        wall.seconds += 60
+        await link.send(made(30))
+        await link.send(finish(seconds=claimed))
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert house.loqua.records[0].duration_minutes == minutes
+
+
+async def test_a_lesson_of_thirty_hours_is_recorded(house: House, wall: Any) -> None:
+    """As long as the API takes."""
+    async with house.job() as link:
+        await join(link)
+        wall.seconds += 30 * 3600
+        await link.send(finish(seconds=30 * 3600))
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert house.loqua.records[0].duration_minutes == 1440
+
+
+async def test_running_lessons_are_told_to_wrap_up_also_one_that_just_begins(
+    house: House,
+) -> None:
+    """A host that stops leaves no lesson that has not heard of it."""
+    other = JobRef("other", "room", "grammar")
+    async with house.job() as first, house.job(other) as second:
+        await join(first)
+        await house.lessons.wrap_up("grammar", "tutor_disabled")
+        await house.lessons.wrap_up(None, "host_stopping")
+        assert await hear(first) == WrapUp(reason="host_stopping")
+        assert isinstance(await join(second), Welcome)
+        assert await hear(second) == WrapUp(reason="host_stopping")
+
+
+async def test_two_tutors_of_one_visit_have_records_of_their_own(house: House) -> None:
+    """The specialist's lesson adds its name, and acts as its own agent."""
+    grammar = JobRef("other", "room", "grammar")
+    async with house.job() as first, house.job(grammar) as second:
+        assert (await join(first)).session_id == "sess_1"
+        welcome = await join(second)
+        assert (welcome.session_id, welcome.visit) == ("sess_1.grammar-expert", "sess_1")
+        assert (welcome.agent_id, welcome.secrets) == ("loqua-grammar", {})
+        for link in (first, second):
+            await link.send(finish())
+            assert await hear(link) == Recorded()
+    await house.delivered()
+    assert len(house.loqua.records) == 2
+
+
+@pytest.mark.parametrize("visit", ["", "../../etc", "a b", "x" * 129, "é"])
+async def test_a_visit_that_is_no_identifier_is_given_another(house: House, visit: str) -> None:
+    """It would travel into logs, paths and the API."""
+    house.rooms.inside["room"] = [learner(attributes={"user_id": "maria", "sessionId": visit})]
+    async with house.job() as link:
+        assert (await join(link)).visit.startswith("visit_")
+
+
+async def test_a_job_that_does_not_join_first_is_refused(house: House) -> None:
+    """Nothing is opened for it."""
+    with structlog.testing.capture_logs() as logs:
+        async with house.job() as link:
+            await link.send(finish())
+            assert await hear(link) is None
+    assert "link.refused" in [log["event"] for log in logs]
+    assert await house.ledger.open_lessons() == []
+
+
+async def test_a_second_join_changes_nothing(house: House) -> None:
+    """The learner of a lesson stays."""
+    async with house.job() as link:
+        await join(link)
+        await link.send(Join(identity="ana"))
+        await link.send(finish())
+        assert await hear(link) == Recorded()
+
+
+async def test_a_start_closes_what_a_dead_host_left_open(
+    open_house: Opened, ledger: Ledger, loqua: Any, a_lesson: Callable[..., Any]
+) -> None:
+    """Also a lesson whose clock ran for days; its record is delivered with a fresh token."""
+    for number in (1, 2):
+        await ledger.open_lesson(a_lesson(number), "")
+    await ledger.keep_progress("lesson1", 200_000.0, Progress(words_learned=4), {})
+    async with open_house() as house:
+        await house.lessons.recover()
+        await house.delivered()
+    assert {record.session_id: record.duration_minutes for record in loqua.records} == {
+        "visit1": 1440,
+        "visit2": 0,
+    }
+    assert ("failed", "visit1") in loqua.arrived
+
+
+async def test_one_failing_lesson_leaves_the_others_alone(house: House) -> None:
+    """Garbage and a crash in one; the other is recorded as if alone."""
+    other = JobRef("other", "room", "grammar")
+    async with house.job() as honest:
+        await join(honest)
+        async with house.job(other) as bad:
+            await join(bad)
+            await bad._socket.send_str("x" * 10_000)
+            await bad._socket.send_bytes(b"\0")
+        await honest.send(made(words_learned=1))
+        await honest.send(finish())
+        assert await hear(honest) == Recorded()
+    await house.delivered()
+    assert len(house.loqua.records) == 2

@@ -1,0 +1,463 @@
+"""The link: what a job may send, what it gets for anything else, and whom that hurts."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from loqua_host.contract.records import Ending, LessonReport, Mode, Progress, Word
+from loqua_host.errors import LinkError
+from loqua_host.link.client import open_link
+from loqua_host.link.messages import (
+    FROM_JOB,
+    MAX_MESSAGE_BYTES,
+    MAX_STATE_BYTES,
+    Finish,
+    Join,
+    ModeChanged,
+    ProgressMade,
+    ProgressRefused,
+    Recorded,
+)
+from loqua_host.link.server import MAX_MALFORMED, JobLink, JobRef, serve_link
+
+Attend = Callable[[JobLink], Awaitable[None]]
+JOIN = Join(identity="maria").model_dump_json()
+
+
+def authorise(token: str, _pid: int) -> JobRef:
+    """Know the jobs whose tokens are `token-…`."""
+    if not token.startswith("token-"):
+        raise LinkError("no running job has this token and this process")
+    job = token.removeprefix("token-")
+    return JobRef(job, f"room-{job}", "conversation")
+
+
+class Heard:
+    """Attends links by taking what comes, and says `Recorded` to a `Finish`."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, list[object]] = {}
+        self.ended: dict[str, asyncio.Event] = {}
+
+    async def attend(self, link: JobLink) -> None:
+        """Take all messages of a link."""
+        heard = self.messages[link.job.job_id] = []
+        ended = self.ended.setdefault(link.job.job_id, asyncio.Event())
+        while (message := await link.receive()) is not None:
+            heard.append(message)
+            if isinstance(message, Finish):
+                await link.send(Recorded())
+        ended.set()
+
+    async def end_of(self, job: str) -> list[object]:
+        """Wait for the end of a link; get what it brought."""
+        async with asyncio.timeout(5):
+            await self.ended.setdefault(job, asyncio.Event()).wait()
+        return self.messages[job]
+
+
+@pytest.fixture
+def heard() -> Heard:
+    """Give what attends links."""
+    return Heard()
+
+
+@pytest.fixture
+async def path(tmp_path: Path, heard: Heard) -> AsyncIterator[Path]:
+    """Give the socket of a server."""
+    path = tmp_path / "link" / "host.sock"
+    async with serve_link(path, authorise=authorise, attend=heard.attend):
+        yield path
+
+
+@asynccontextmanager
+async def raw(path: Path, job: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Connect as a job that keeps to no protocol."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        session.ws_connect(
+            "http://host/link", headers={"Authorization": f"Bearer token-{job}"}
+        ) as ws,
+    ):
+        yield ws
+
+
+async def refusal(ws: aiohttp.ClientWebSocketResponse) -> str:
+    """Get why the host refused the last message."""
+    return ProgressRefused.model_validate_json(await ws.receive_str(timeout=5)).why
+
+
+async def test_messages_arrive_and_are_answered(path: Path, heard: Heard) -> None:
+    """From joining to the record."""
+    finish = Finish(ending=Ending(reason="done", seconds=1))
+    async with open_link(str(path), "token-1") as link:
+        await link.send(Join(identity="maria"))
+        await link.send(ProgressMade(seconds=1, progress=Progress(), state={"scene": [1, None]}))
+        await link.send(finish)
+        assert await link.receive() == Recorded()
+    joined, progress, finished = await heard.end_of("1")
+    assert joined == Join(identity="maria")
+    assert isinstance(progress, ProgressMade)
+    assert finished == finish
+
+
+async def test_only_this_user_can_reach_the_socket(path: Path) -> None:
+    """Its directory is nobody else's to enter."""
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+async def test_another_jobs_token_is_refused_and_logged(path: Path, heard: Heard) -> None:
+    """The job is told that it is not taken; the token is in no log."""
+    with structlog.testing.capture_logs() as logs, pytest.raises(LinkError, match="403"):
+        async with open_link(str(path), "stolen"):
+            pass
+    [log] = logs
+    assert (log["event"], log["pid"]) == ("link.refused", os.getpid())
+    assert "stolen" not in str(log)
+    assert heard.messages == {}
+
+
+async def test_the_process_behind_the_socket_is_told_by_the_kernel(tmp_path: Path) -> None:
+    """No job can say that it is another process."""
+    seen: list[int] = []
+
+    def note(token: str, pid: int) -> JobRef:
+        seen.append(pid)
+        return authorise(token, pid)
+
+    path = tmp_path / "s"
+    async with (
+        serve_link(path, authorise=note, attend=Heard().attend),
+        open_link(str(path), "token-1"),
+    ):
+        pass
+    assert seen == [os.getpid()]
+
+
+async def test_a_second_connection_is_refused_and_the_first_unharmed(
+    path: Path, heard: Heard
+) -> None:
+    """One job, one link."""
+    async with open_link(str(path), "token-1") as first:
+        await first.send(Join(identity="maria"))
+        with structlog.testing.capture_logs() as logs, pytest.raises(LinkError, match="409"):
+            async with open_link(str(path), "token-1"):
+                pass
+        assert [log["event"] for log in logs] == ["link.refused"]
+        await first.send(Finish(ending=Ending(reason="done", seconds=1)))
+        assert await first.receive() == Recorded()
+    assert len(await heard.end_of("1")) == 2
+
+
+async def test_a_job_whose_link_has_ended_may_connect_again(path: Path, heard: Heard) -> None:
+    """Its place is free as soon as its lesson is closed."""
+    for _ in range(2):
+        heard.ended.pop("1", None)
+        async with open_link(str(path), "token-1") as link:
+            await link.send(Join(identity="maria"))
+        assert len(await heard.end_of("1")) == 1
+        await asyncio.sleep(0.01)
+
+
+MALFORMED = {
+    "no JSON": "}{",
+    "no object": "[1]",
+    "an unknown type": '{"type": "sudo"}',
+    "a message of the host's": '{"type": "recorded"}',
+    "an unknown field": '{"type": "join", "identity": "m", "user_id": "other"}',
+    "an empty identity": '{"type": "join", "identity": ""}',
+    "nesting without end": '{"type": "progress", "state": ' + '{"a":' * 100_000,
+    "half a surrogate": '{"type": "join", "identity": "\\ud800"}',
+}
+
+PROGRESS = {
+    "NaN": ("seconds", "NaN", "progress.seconds"),
+    "infinity": ("seconds", "1e999", "progress.seconds"),
+    "negative time": ("seconds", "-1", "progress.seconds"),
+    "a score of NaN": ("progress", '{"pronunciation_score": NaN}', "progress.pronunciation_score"),
+    "a score over 100": ("progress", '{"pronunciation_score": 101}', "pronunciation_score"),
+    "a count of text": ("progress", '{"words_learned": "many"}', "words_learned"),
+    "a negative count": ("progress", '{"words_learned": -1}', "words_learned"),
+    "a huge count": ("progress", '{"words_learned": 1' + "0" * 400 + "}", "words_learned"),
+    "an endless number": ("progress", '{"words_learned": 1' + "0" * 9999 + "}", "message"),
+    "too many labels": (
+        "progress",
+        '{"grammar_points": ' + json.dumps(["a"] * 101) + "}",
+        "points",
+    ),
+    "an endless label": ("progress", '{"grammar_points": ["' + "a" * 201 + '"]}', "points.0"),
+    "a state too big": ("state", json.dumps({"a": "b" * MAX_STATE_BYTES}), "lesson.state"),
+    "a state of a list": ("state", "[]", "state"),
+}
+
+
+@pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED)
+async def test_a_malformed_message_is_refused_and_the_link_goes_on(
+    path: Path, heard: Heard, text: str
+) -> None:
+    """The job is told why, and the next good message counts."""
+    async with raw(path, "1") as ws:
+        await ws.send_str(text)
+        assert await refusal(ws)
+        await ws.send_str(JOIN)
+    assert await heard.end_of("1") == [Join(identity="maria")]
+
+
+@pytest.mark.parametrize(("field", "value", "named"), PROGRESS.values(), ids=PROGRESS)
+async def test_progress_out_of_range_is_refused_with_the_fields_name(
+    path: Path, heard: Heard, field: str, value: str, named: str
+) -> None:
+    """Named to the job and in the log, without the value."""
+    parts = {"type": '"progress"', "seconds": "1", "progress": "{}", field: value}
+    message = "{" + ", ".join(f'"{name}": {part}' for name, part in parts.items()) + "}"
+    with structlog.testing.capture_logs() as logs:
+        async with raw(path, "1") as ws:
+            await ws.send_str(message)
+            why = await refusal(ws)
+        await heard.end_of("1")
+    assert named in why
+    assert len(why) <= 500
+    assert [log["why"] for log in logs if log["event"] == "link.message_refused"] == [why]
+
+
+async def test_binary_messages_are_refused(path: Path, heard: Heard) -> None:
+    """JSON or not: links take text."""
+    async with raw(path, "1") as ws:
+        await ws.send_bytes(JOIN.encode())
+        assert "not text" in await refusal(ws)
+        await ws.ping(b"are you there?")
+        await ws.send_str(JOIN)
+    assert await heard.end_of("1") == [Join(identity="maria")]
+
+
+async def test_an_oversized_message_ends_its_link_and_no_other(path: Path, heard: Heard) -> None:
+    """One log line; the honest job's link goes on."""
+    with structlog.testing.capture_logs() as logs:
+        async with raw(path, "honest") as honest, raw(path, "greedy") as greedy:
+            with contextlib.suppress(ConnectionError):
+                await greedy.send_str("x" * (MAX_MESSAGE_BYTES + 1))
+            assert await heard.end_of("greedy") == []
+            await honest.send_str(JOIN)
+        assert await heard.end_of("honest") == [Join(identity="maria")]
+    [log] = [log for log in logs if log["event"] == "link.refused"]
+    assert "size" in log["why"]
+
+
+async def test_text_that_is_not_utf8_ends_its_link(path: Path, heard: Heard) -> None:
+    """As WebSockets have it; the lesson ends as one whose job is gone."""
+    with structlog.testing.capture_logs() as logs:
+        async with raw(path, "1") as ws:
+            await ws.send_frame(b"\xff\xfe", aiohttp.WSMsgType.TEXT)
+            assert await heard.end_of("1") == []
+    assert "link.refused" in [log["event"] for log in logs]
+
+
+async def test_a_job_that_only_sends_nonsense_is_hung_up_on(path: Path, heard: Heard) -> None:
+    """Good messages in between do not buy it more nonsense."""
+    with structlog.testing.capture_logs() as logs:
+        async with raw(path, "1") as ws:
+            for _ in range(MAX_MALFORMED // 2):
+                await ws.send_str("nonsense")
+                await ws.send_str("nonsense")
+                await ws.send_str(JOIN)
+            await heard.end_of("1")
+    assert len(heard.messages["1"]) == MAX_MALFORMED // 2 - 1
+    assert "link.closed" in [log["event"] for log in logs]
+
+
+async def test_a_flood_is_read_slowly_and_said_once(path: Path, heard: Heard) -> None:
+    """The honest job beside it is heard at once, and the flood is not kept in memory."""
+    with structlog.testing.capture_logs() as logs:
+        async with raw(path, "flood") as flood, raw(path, "honest") as honest:
+            for _ in range(40):
+                await flood.send_str(JOIN)
+            await honest.send_str(JOIN)
+            async with asyncio.timeout(1):
+                while not heard.messages.get("honest"):  # noqa: ASYNC110  # the point is how soon
+                    await asyncio.sleep(0.01)
+            assert len(heard.messages["flood"]) < 30
+    assert [log["event"] for log in logs].count("link.flooding") == 1
+
+
+async def test_a_job_that_never_reads_does_not_hold_the_host_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is hung up on after a while; the log says so."""
+    monkeypatch.setattr("loqua_host.link.server.SEND_SECONDS", 0.05)
+    sent = asyncio.Event()
+
+    async def talk(link: JobLink) -> None:
+        for _ in range(3):
+            await link.send(ProgressRefused(why="x" * 3_000_000))
+        sent.set()
+
+    path = tmp_path / "s"
+    async with serve_link(path, authorise=authorise, attend=talk):
+        with structlog.testing.capture_logs() as logs, socket.socket(socket.AF_UNIX) as deaf:
+            deaf.setblocking(False)  # the socket's own way
+            deaf.connect(str(path))
+            deaf.sendall(
+                b"GET /link HTTP/1.1\r\nHost: host\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                b"Authorization: Bearer token-1\r\n\r\n"
+            )
+            async with asyncio.timeout(5):
+                await sent.wait()
+    assert [log["event"] for log in logs] == ["link.closed"]
+
+
+async def test_a_message_to_a_job_that_is_gone_is_no_error(tmp_path: Path) -> None:
+    """Whoever sends need not know."""
+    done = asyncio.Event()
+
+    async def talk(link: JobLink) -> None:
+        while await link.receive() is not None:
+            pass
+        for _ in range(3):
+            await link.send(ModeChanged(mode=Mode.FULL))
+        done.set()
+
+    async with serve_link(tmp_path / "s", authorise=authorise, attend=talk):
+        async with open_link(str(tmp_path / "s"), "token-1"):
+            pass
+        async with asyncio.timeout(5):
+            await done.wait()
+
+
+async def test_a_lesson_that_fails_in_the_host_frees_its_link_and_harms_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The job sees the host gone; another's link goes on."""
+    heard = Heard()
+
+    async def attend(link: JobLink) -> None:
+        if link.job.job_id == "bad":
+            raise RuntimeError("a mistake in the host")
+        await heard.attend(link)
+
+    path = tmp_path / "s"
+    async with serve_link(path, authorise=authorise, attend=attend):
+        async with raw(path, "good") as good:
+            for _ in range(2):
+                async with open_link(str(path), "token-bad") as bad:
+                    assert await bad.receive() is None
+            await good.send_str(JOIN)
+        assert await heard.end_of("good") == [Join(identity="maria")]
+    assert "a mistake in the host" in caplog.text
+
+
+async def test_lessons_are_closed_before_the_servers_end_is_over(tmp_path: Path) -> None:
+    """Every attend hears that its job is gone, and has the time to write its record."""
+    closed: list[str] = []
+    joined = asyncio.Event()
+
+    async def attend(link: JobLink) -> None:
+        assert await link.receive() == Join(identity="maria")
+        joined.set()
+        assert await link.receive() is None
+        await asyncio.sleep(0.05)
+        closed.append(link.job.job_id)
+
+    path = tmp_path / "s"
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        serve_link(path, authorise=authorise, attend=attend),
+    ):
+        ws = await session.ws_connect(
+            "http://host/link", headers={"Authorization": "Bearer token-1"}
+        )
+        await ws.send_str(JOIN)
+        await joined.wait()
+    assert closed == ["1"]
+    assert not path.exists()
+
+
+async def test_a_path_too_long_for_a_socket_is_refused_by_name(tmp_path: Path) -> None:
+    """The error names the setting."""
+    with pytest.raises(LinkError, match=r"link\.directory"):
+        async with serve_link(tmp_path / ("x" * 108), authorise=authorise, attend=Heard().attend):
+            pass
+
+
+async def test_a_host_that_is_not_there_is_a_link_error(tmp_path: Path) -> None:
+    """The job ends with one line, not with a traceback."""
+    with pytest.raises(LinkError, match="not at its socket"):
+        async with open_link(str(tmp_path / "nobody"), "token-1"):
+            pass
+
+
+async def test_a_job_whose_host_is_gone_cannot_send(tmp_path: Path) -> None:
+    """It hears None, then LinkError."""
+    path = tmp_path / "s"
+    server = serve_link(path, authorise=authorise, attend=Heard().attend)
+    await server.__aenter__()
+    async with open_link(str(path), "token-1") as link:
+        await link.send(Join(identity="maria"))
+        await asyncio.gather(server.__aexit__(None, None, None), _until_none(link))
+        with pytest.raises(LinkError):
+            await link.send(Join(identity="maria"))
+
+
+async def _until_none(link: Any) -> None:
+    while await link.receive() is not None:
+        pass
+
+
+def test_the_longest_report_fits_into_a_message() -> None:
+    """No tutor that keeps to the contract can send too much, in whatever script."""
+    label = "\N{ROLLING ON THE FLOOR LAUGHING}" * 200
+    labels = (label,) * 100
+    report = LessonReport(
+        progress=Progress(grammar_points=labels),
+        topics_covered=labels,
+        new_vocabulary=(Word(word=label, translation=label, language="es"),) * 500,
+        grammar_points=labels,
+        achievements=labels,
+        recommendations=labels,
+    )
+    message = Finish(ending=Ending(reason="done", seconds=1), report=report).model_dump_json()
+    assert len(message.encode()) < MAX_MESSAGE_BYTES
+
+
+def test_a_tutor_cannot_pass_by_the_checks_of_its_own_progress() -> None:
+    """What pydantic was told not to validate is validated before it is sent."""
+    wrong = Progress.model_construct(words_learned=-5)
+    with pytest.raises(ValidationError, match="words_learned"):
+        ProgressMade(seconds=1, progress=wrong)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+names = st.sampled_from(
+    ["type", "seconds", "progress", "state", "ending", "report", "identity", "words_learned"]
+)
+messages = st.dictionaries(names, json_values | st.dictionaries(names, json_values)).flatmap(
+    lambda body: st.sampled_from(["join", "progress", "finish"]).map(
+        lambda kind: json.dumps({**body, "type": kind})
+    )
+)
+
+
+@given(messages | st.text() | st.binary())
+def test_no_message_whatever_raises_anything_but_a_named_refusal(message: str | bytes) -> None:
+    """Fuzzed: it is one of three messages, or a ValidationError."""
+    with contextlib.suppress(ValidationError):
+        assert isinstance(FROM_JOB.validate_json(message), Join | ProgressMade | Finish)
