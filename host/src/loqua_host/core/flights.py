@@ -21,7 +21,10 @@ async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 class Flights(Generic[K, V]):
-    """Fetches under way, by key. A fetch outlives the caller who began it, not the block."""
+    """Fetches under way, by key. A fetch outlives the caller who began it, not the block.
+
+    No task group, because a fetch that fails concerns those who wait for it and nobody else.
+    """
 
     def __init__(self) -> None:
         self._tasks: dict[K, asyncio.Task[V]] = {}
