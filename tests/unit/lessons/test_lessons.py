@@ -236,9 +236,7 @@ async def test_a_lesson_whose_host_stops_is_closed_before_the_link_is(
         await join(link)
         wall.seconds += 60
         await link.send(made(30, words_learned=3))
-        async with asyncio.timeout(5):
-            while not await ledger.owing():  # noqa: ASYNC110  # as an onlooker would
-                await asyncio.sleep(0.005)
+        await until(lambda: house.loqua.arrived)
     assert await ledger.open_lessons() == []
 
 
