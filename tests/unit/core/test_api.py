@@ -4,7 +4,9 @@ import asyncio
 
 import httpx
 import pytest
-from tests.unit.core.conftest import Loqua, World, error
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.core.conftest import Loqua, VirtualLoop, World, error
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
@@ -346,3 +348,42 @@ async def test_what_it_reports_can_be_counted(world: World, caller: Caller) -> N
         "attempt": 1,
         "seconds": 0.25,
     }
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    periods=st.lists(st.tuples(st.booleans(), st.integers(1, 20)), min_size=1, max_size=5),
+    life=st.sampled_from([60, 700, 3600]),
+)
+def test_a_lesson_outlives_any_sequence_of_outages(
+    periods: list[tuple[bool, int]], life: int
+) -> None:
+    """Up or down for so many ticks: never refused, full whenever the last tick got through.
+
+    A minute after the API is back every tick gets through, whatever happened before.
+    """
+
+    async def run() -> None:
+        world, caller = World(), Caller("user-1", "room", "agent")
+        world.loqua.token_life = life
+        async with world.open() as api:
+            await api.lease(caller)
+            await api.context(caller)
+            for down, ticks in periods:
+                world.loqua.down = down
+                for tick in range(ticks):
+                    await asyncio.sleep(30)
+                    try:
+                        await progress(api, caller)
+                    except UnreachableError:
+                        assert down or tick < 2
+                        assert api.mode(caller) is not Mode.FULL
+                    else:
+                        assert not down
+                        assert api.mode(caller) is Mode.FULL
+        seconds = asyncio.get_running_loop().time()
+        good = world.reported("token.exchanged") + world.reported("token.refreshed")
+        assert len(good) <= 2 + seconds / (life / 2)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
