@@ -181,7 +181,7 @@ def _segment(number: int, heard: Heard) -> dict[str, Any]:
         "end": heard.end,
         "text": passage.text,
         "tokens": passage.tokens,
-        "temperature": 0.0,
+        "temperature": passage.temperature,
         "avg_logprob": passage.log_probability,
         "compression_ratio": passage.compression_ratio,
         "no_speech_prob": passage.no_speech,

@@ -50,6 +50,7 @@ class Passage:
         tokens: Whisper's tokens of the text.
         log_probability: Mean of the tokens'.
         no_speech: Probability that nobody speaks.
+        temperature: What the text was sampled at; 0 is the likeliest.
     """
 
     text: str
@@ -57,6 +58,7 @@ class Passage:
     tokens: tuple[int, ...] = ()
     log_probability: float = 0.0
     no_speech: float = 1.0
+    temperature: float = 0.0
 
     @property
     def compression_ratio(self) -> float:
@@ -175,6 +177,7 @@ class Whisper:
             tokens=tokens,
             log_probability=result.scores[0],
             no_speech=result.no_speech_prob,
+            temperature=attempt.temperature,
         )
 
     def _detected(self, encoded: object) -> str:

@@ -22,6 +22,8 @@ from loqua_speech.recognition import Whisper
 from loqua_speech.weights import Weights, directory_weights, packaged_weights
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_MOST_THREADS = 4  # the model is too small for more
+_KEEP_ALIVE_SECONDS = 130  # livekit's clients reuse a connection for 120 s
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _serve(options: argparse.Namespace) -> None:
     began = time.monotonic()
     with socket.create_server((options.host, options.port)) as listener:
-        threads = len(os.sched_getaffinity(0))
+        threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
         whisper = Whisper(_weights(options.whisper_model), threads=threads)
         host, port = listener.getsockname()[:2]
         with Recogniser(whisper) as recogniser:
@@ -51,6 +53,7 @@ def _serve(options: argparse.Namespace) -> None:
                     log_config=None,
                     access_log=False,
                     timeout_graceful_shutdown=2,
+                    timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 )
             )
             structlog.get_logger().info(
