@@ -14,8 +14,10 @@ import structlog
 from loqua_host.core import EnvironmentSecrets, LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.job.settings import JobSettings
+from loqua_host.lessons.board import Board
 from loqua_host.lessons.hosted import HostedTutor, LessonSettings
 from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.link.server import serve_link
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
@@ -50,45 +52,59 @@ async def run_host(settings: HostSettings, secrets: HostSecrets, stop: asyncio.E
     ):
         delivery = Delivery(ledger, api, clock=SystemClock())
         tasks.create_task(delivery.run())
+        board = Board(time.time)
+        tutors = {tutor.name: _host(tutor, settings, secrets) for tutor in settings.enabled_tutors}
         lessons = Lessons(
             rooms=rooms,
             api=api,
             ledger=ledger,
             delivery=delivery,
-            tutors={
-                tutor.name: _host(tutor, settings, secrets) for tutor in settings.enabled_tutors
-            },
+            tutors=tutors,
             settings=_lesson_settings(settings),
+            board=board,
             tasks=tasks,
             now=time.time,
         )
         await lessons.recover()
-        await _serve(settings, secrets, lessons, tasks, stop)
+        with _link_path(settings) as link:
+            supervisor = _hire(settings, secrets, lessons, link)
+            reconciler = Reconciler(
+                rooms=rooms,
+                ledger=ledger,
+                board=board,
+                tutors=tutors,
+                free=supervisor.free,
+                close=lessons.close,
+                now=time.time,
+            )
+            async with serve_link(link, authorise=supervisor.authorise, attend=lessons.attend):
+                await _serve(settings, supervisor, reconciler, lessons, stop)
         await _flush(delivery)
 
 
 async def _serve(
     settings: HostSettings,
-    secrets: HostSecrets,
+    supervisor: Supervisor,
+    reconciler: Reconciler,
     lessons: Lessons,
-    tasks: asyncio.TaskGroup,
     stop: asyncio.Event,
 ) -> None:
     """Take jobs until `stop`, then let the running lessons end within the drain time."""
-    with _link_path(settings) as link:
-        supervisor = _hire(settings, secrets, lessons, link)
-        async with serve_link(link, authorise=supervisor.authorise, attend=lessons.attend):
-            tasks.create_task(supervisor.run())
-            tasks.create_task(_announce(supervisor))
-            await stop.wait()
-            log.info("host.draining", seconds=settings.lessons.drain)
-            await lessons.wrap_up(None, "host_stopping")
-            await supervisor.stop(settings.lessons.drain)
+    async with background() as tasks:
+        tasks.create_task(supervisor.run())
+        reconciling = tasks.create_task(_reconcile(supervisor, reconciler))
+        await stop.wait()
+        log.info("host.draining", seconds=settings.lessons.drain)
+        reconciling.cancel()
+        await lessons.wrap_up(None, "host_stopping")
+        await supervisor.stop(settings.lessons.drain)
 
 
-async def _announce(supervisor: Supervisor) -> None:
+async def _reconcile(supervisor: Supervisor, reconciler: Reconciler) -> None:
+    """Begin once the workers are registered: a call that nobody can take is lost."""
     await supervisor.registered()
     log.info("host.ready")
+    await reconciler.run()
 
 
 async def _flush(delivery: Delivery) -> None:

@@ -21,6 +21,7 @@ from loqua_host.errors import (
     TokenError,
     UnreachableError,
 )
+from loqua_host.lessons.board import Board
 from loqua_host.lessons.hosted import HostedTutor, LessonSettings
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.link.client import HostLink, open_link
@@ -87,7 +88,15 @@ class House:
     loqua: Any
     ledger: Ledger
     delivery: Delivery
+    board: Board
     link: Path
+
+    async def give_up(self) -> None:
+        """Close what is interrupted, as the reconciler does when nobody comes back."""
+        await until(lambda: self.board.interrupted("room"))
+        for lesson in self.board.interrupted("room"):
+            self.board.drop_interrupted(lesson)
+            await self.lessons.close(lesson, "learner_left")
 
     def job(self, job: JobRef = JOB) -> "Any":
         """Connect as the job that was accepted."""
@@ -122,6 +131,7 @@ def open_house(tmp_path: Path, ledger: Ledger, delivery: Delivery, loqua: Any, w
             "conversation": HostedTutor("conversation", "", "loqua-tutor", 5, {"KEY": "own"}),
             "grammar": HostedTutor("grammar", "grammar-expert", "loqua-grammar", 5),
         }
+        board = Board(wall.now)
         async with background() as tasks:
             lessons = Lessons(
                 rooms=rooms,  # type: ignore[arg-type]  # a fake
@@ -130,12 +140,13 @@ def open_house(tmp_path: Path, ledger: Ledger, delivery: Delivery, loqua: Any, w
                 delivery=delivery,
                 tutors=tutors,
                 settings=settings,
+                board=board,
                 tasks=tasks,
                 now=wall.now,
             )
             link = tmp_path / "link" / "s"
             async with serve_link(link, authorise=authorise, attend=lessons.attend):
-                yield House(lessons, rooms, loqua, ledger, delivery, link)
+                yield House(lessons, rooms, loqua, ledger, delivery, board, link)
 
     return opened
 
@@ -176,13 +187,6 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def interrupted(house: House) -> None:
-    """Wait until no lesson is open in the ledger."""
-    async with asyncio.timeout(5):
-        while await house.ledger.open_lessons():  # noqa: ASYNC110  # as an onlooker would
-            await asyncio.sleep(0.005)
-
-
 async def test_a_lesson_goes_from_welcome_to_record(house: House, wall: Any) -> None:
     """Prepared ahead, welcomed, followed, recorded, delivered, released."""
     house.lessons.begin(JOB)
@@ -220,7 +224,7 @@ async def test_a_crashed_jobs_lesson_is_recorded_from_its_last_progress(
         await join(link)
         wall.seconds += 60
         await link.send(made(45, words_learned=3, pronunciation_score=90))
-    await interrupted(house)
+    await house.give_up()
     await house.delivered()
     [record] = house.loqua.records
     assert (record.duration_minutes, record.overall_performance) == (0.75, Performance.EXCELLENT)
@@ -237,7 +241,43 @@ async def test_a_lesson_whose_host_stops_is_closed_before_the_link_is(
         wall.seconds += 60
         await link.send(made(30, words_learned=3))
         await until(lambda: house.loqua.arrived)
+        await house.lessons.wrap_up(None, "host_stopping")
     assert await ledger.open_lessons() == []
+
+
+async def test_a_tutor_that_comes_back_goes_on_where_the_lesson_was(
+    house: House, wall: Any
+) -> None:
+    """Same lesson and record, time taught, progress and notes; a restart is counted."""
+    async with house.job() as link:
+        first = await join(link)
+        wall.seconds += 60
+        await link.send(made(45, words_learned=3))
+        await until(lambda: house.loqua.arrived)
+    await until(lambda: house.board.interrupted("room"))
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        again = await join(link)
+        await link.send(finish(LessonReport(progress=Progress(words_learned=5)), seconds=50))
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert (again.lesson, again.session_id) == (first.lesson, first.session_id)
+    assert (again.resumed, again.seconds, again.state) == (True, 45, {"scene": 1})
+    assert again.progress == Progress(words_learned=3)
+    assert not first.resumed
+    [record] = house.loqua.records
+    assert record.session_id == "sess_1"
+
+
+async def test_a_learner_has_no_second_tutor_of_a_kind(house: House) -> None:
+    """Two dispatches may both be served; the second job goes without a word."""
+    async with house.job() as first:
+        await join(first)
+        async with house.job(JobRef("job2", "room", "conversation")) as second:
+            refused = await join(second)
+        assert isinstance(refused, Refused)
+        assert (refused.cause, refused.apology) == ("already_taught", "")
+        await first.send(finish())
+        assert await hear(first) == Recorded()
 
 
 async def test_a_job_that_vanishes_before_it_joins_holds_no_lease(house: House) -> None:
@@ -543,6 +583,8 @@ async def test_a_start_closes_what_a_dead_host_left_open(
     await ledger.keep_progress("lesson1", 200_000.0, Progress(words_learned=4), {})
     async with open_house() as house:
         await house.lessons.recover()
+        for one in house.board.interrupted("room1") + house.board.interrupted("room2"):
+            await house.lessons.close(one, "learner_left")
         await house.delivered()
     assert {record.session_id: record.duration_minutes for record in loqua.records} == {
         "visit1": 1440,
@@ -563,5 +605,6 @@ async def test_one_failing_lesson_leaves_the_others_alone(house: House) -> None:
         await honest.send(made(words_learned=1))
         await honest.send(finish())
         assert await hear(honest) == Recorded()
+    await house.give_up()
     await house.delivered()
     assert len(house.loqua.records) == 2

@@ -9,7 +9,7 @@ import structlog
 from pydantic import BaseModel, JsonValue
 
 from .learner import Learner, LearnerContext
-from .records import Mode
+from .records import Mode, Progress
 
 if TYPE_CHECKING:
     from livekit.agents import Agent, AgentSession
@@ -34,6 +34,7 @@ class Lesson:
         secrets: The secrets that the tutor declared, by name.
         mode: How much of the API the lesson has behind it; the host keeps it current.
         resumed: Whether an earlier process taught the first part of this lesson.
+        progress: What that part reached, by its last tick; None in a new lesson.
         state: The tutor's own notes, kept with each tick and given back on resuming.
             Values are JSON; all of it together stays under 16 kB.
         session: LiveKit's voice session, started after `create_agent` returns.
@@ -51,6 +52,7 @@ class Lesson:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     mode: Mode = Mode.FULL
     resumed: bool = False
+    progress: Progress | None = None
     state: dict[str, JsonValue] = field(default_factory=dict)
     agent: "Agent | None" = None
     _ended: "asyncio.Future[str]" = field(

@@ -6,11 +6,11 @@ __all__ = ["Stopwatch"]
 
 
 class Stopwatch:
-    """Counts seconds while it runs; made standing still."""
+    """Counts seconds while it runs, from `seconds` on; made standing still."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], seconds: float = 0.0) -> None:
         self._clock = clock
-        self._counted = 0.0
+        self._counted = seconds
         self._since: float | None = None
 
     @property

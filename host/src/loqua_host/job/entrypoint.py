@@ -70,7 +70,7 @@ class JobEntrypoint:
         match await link.receive():
             case Welcome() as welcome:
                 lesson = self._open(welcome, tutor)
-                clock = Stopwatch(time.monotonic)
+                clock = Stopwatch(time.monotonic, welcome.seconds)
                 hooks = HookCaller(tutor, self.settings.limits)
                 await Runner(ctx, link, lesson, hooks, self.settings, clock, welcome).run()
             case Refused() as refused:
@@ -95,11 +95,14 @@ class JobEntrypoint:
             session=build_session(self.settings.engines, welcome.language, welcome.secrets),
             secrets={name: welcome.secrets[name] for name in tutor.tutor.secrets},
             mode=welcome.mode,
+            resumed=welcome.resumed,
+            progress=welcome.progress,
+            state=welcome.state,
         )
 
     async def _apologise(self, ctx: JobContext, refused: Refused) -> None:
         """Tell the learner that there will be no lesson, if there is a voice to do it."""
-        if self.settings.engines.tts is None:
+        if self.settings.engines.tts is None or not refused.apology:
             return
         session = build_session(self.settings.engines, refused.language, refused.secrets)
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)

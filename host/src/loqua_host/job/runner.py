@@ -116,7 +116,9 @@ class Runner:
         writer = event.participant
         if self._floor.held and writer and writer.identity == self._lesson.learner.identity:
             await session.interrupt()
-            session.generate_reply(user_input=event.text)
+            # A tutor without a language model listens only.
+            with contextlib.suppress(RuntimeError):
+                session.generate_reply(user_input=event.text)
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.error is not None:

@@ -27,11 +27,13 @@ from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
 
+from .board import Board
 from .hosted import HostedTutor, LessonSettings
 from .language import language_code
 from .live import LiveLesson
 from .preparations import Preparations
 from .prepare import Prepared, prepare
+from .reconcile import Interrupted
 
 __all__ = ["Lessons"]
 
@@ -61,6 +63,7 @@ class Lessons:
         delivery: Delivery,
         tutors: Mapping[str, HostedTutor],
         settings: LessonSettings,
+        board: Board,
         tasks: asyncio.TaskGroup,
         now: Callable[[], float],
     ) -> None:
@@ -70,6 +73,7 @@ class Lessons:
         self._delivery = delivery
         self._tutors = tutors
         self._settings = settings
+        self._board = board
         self._tasks = tasks
         self._now = now
         self._live: set[LiveLesson] = set()
@@ -81,6 +85,7 @@ class Lessons:
 
     def begin(self, job: JobRef) -> None:
         """Hear that a job was accepted: its lesson is prepared while it connects."""
+        self._board.on_called(job.room, job.tutor)
         self._preparations.begin(job)
 
     async def attend(self, link: JobLink) -> None:
@@ -94,6 +99,7 @@ class Lessons:
             prepared = await self._preparations.claim(link.job, join.identity)
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
+            self._board.on_refused(link.job, join.identity)
             await self._refuse(link, refusal)
             return
         await self._teach(lesson, prepared)
@@ -105,14 +111,28 @@ class Lessons:
         told = [lesson.link for lesson in self._live if tutor in (None, lesson.link.job.tutor)]
         sending = (link.send(WrapUp(reason=reason)) for link in told)
         await asyncio.gather(*sending, return_exceptions=True)
+        if tutor is None:
+            await self._give_up_all(reason)
 
     async def recover(self) -> None:
-        """Close the lessons that a dead host process left open, from their last progress."""
+        """Put the lessons that a dead host process left open up for restoring."""
         for row in await self._ledger.open_lessons():
-            record = compose_record(row, None, row.seconds)
-            await self._ledger.close_lesson(row.id, self._now(), Kind.FAILED, row.progress, record)
-            log.warning("lesson.recovered", session_id=row.session_id, user_id=row.user_id)
+            log.warning("lesson.found_open", session_id=row.session_id, user_id=row.user_id)
+            self._board.on_interrupted(row, None)
+
+    async def close(self, lesson: Interrupted, because: str) -> None:
+        """Close an interrupted lesson for good, from its last progress."""
+        row = lesson.row
+        log.error("lesson.given_up", session_id=row.session_id, user_id=row.user_id, why=because)
+        record = compose_record(row, None, row.seconds)
+        await self._ledger.close_lesson(row.id, self._now(), Kind.FAILED, row.progress, record)
         self._delivery.wake()
+
+    async def _give_up_all(self, reason: str) -> None:
+        for room in self._board.interrupted_rooms():
+            for lesson in self._board.interrupted(room):
+                if self._board.drop_interrupted(lesson):
+                    await self.close(lesson, reason)
 
     async def _prepare(self, job: JobRef, identity: str | None) -> Prepared:
         agent_id = self._tutors[job.tutor].agent_id
@@ -124,10 +144,11 @@ class Lessons:
         cause = _cause(refusal)
         log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
         language = self._settings.default_language
+        silent = cause == "already_taught"
         await link.send(
             Refused(
                 cause=cause,
-                apology=self._settings.apology(language),
+                apology="" if silent else self._settings.apology(language),
                 language=language,
                 secrets=dict(self._tutors[link.job.tutor].secrets),
             )
@@ -135,19 +156,38 @@ class Lessons:
 
     async def _open(self, link: JobLink, prepared: Prepared) -> LiveLesson:
         try:
-            row = await self._ledger.open_lesson(
-                self._row(link.job, prepared), self._tutors[link.job.tutor].agent_name
-            )
+            self._refuse_second(link.job, prepared)
+            row = await self._open_or_resume(link.job, prepared)
         except BaseException:
             self._preparations.give_back(prepared)
             raise
         structlog.contextvars.bind_contextvars(
             agent_id=row.agent_id, user_id=row.user_id, session_id=row.session_id
         )
-        log.info("lesson.opened", tutor=row.tutor, room=row.room, mode=prepared.mode)
+        opened = "lesson.resumed" if row.restarts else "lesson.opened"
+        log.info(opened, tutor=row.tutor, room=row.room, mode=prepared.mode)
         return LiveLesson(
             row, link, self._ledger, self._delivery, self._now, leased=prepared.leased
         )
+
+    def _refuse_second(self, job: JobRef, prepared: Prepared) -> None:
+        """Let no learner have two tutors of a kind; CreateDispatch does not mind (#944)."""
+        for lesson in self._live:
+            taught = (lesson.row.room, lesson.row.tutor, lesson.row.user_id)
+            if taught == (job.room, job.tutor, prepared.learner.user_id):
+                raise LearnerError("already_taught", "the learner has this tutor already")
+
+    async def _open_or_resume(self, job: JobRef, prepared: Prepared) -> LessonRow:
+        user_id = prepared.learner.user_id
+        interrupted = self._board.take_interrupted(job.room, user_id, job.tutor)
+        if interrupted is None:
+            agent_name = self._tutors[job.tutor].agent_name
+            return await self._ledger.open_lesson(self._row(job, prepared), agent_name)
+        try:
+            return await self._ledger.resume_lesson(interrupted)
+        except LedgerError:
+            self._board.on_interrupted(interrupted, None)
+            raise
 
     async def _teach(self, lesson: LiveLesson, prepared: Prepared) -> None:
         try:
@@ -157,14 +197,26 @@ class Lessons:
                     await lesson.link.send(self._stopping)
                 await lesson.follow()
         finally:
-            await lesson.interrupt()
+            await self._leave(lesson)
             if lesson.leased:
                 self._tasks.create_task(self._release_when_delivered(lesson.row))
+
+    async def _leave(self, lesson: LiveLesson) -> None:
+        """Let a lesson go whose link has ended; unfinished, it is up for restoring."""
+        job, row = lesson.link.job, lesson.row
+        self._board.on_over(job)
+        if lesson.finished:
+            return
+        log.error("lesson.interrupted", seconds=round(row.seconds, 1))
+        interrupted = self._board.on_interrupted(row, f"agent-{job.job_id}")
+        if self._stopping is not None and self._board.drop_interrupted(interrupted):
+            await self.close(interrupted, self._stopping.reason)
 
     @asynccontextmanager
     async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:
         """Keep a lesson known, healthy and, if it began without the API, knocking there."""
         self._live.add(lesson)
+        self._board.on_taught(lesson.link.job)
         try:
             async with background() as watching:
                 watching.create_task(self._check_health(lesson))
@@ -233,6 +285,10 @@ class Lessons:
             language=language,
             mode=prepared.mode,
             apology=self._settings.apology(language),
+            resumed=row.restarts > 0,
+            seconds=row.seconds,
+            progress=row.progress,
+            state=dict(row.state),
             secrets=dict(self._tutors[row.tutor].secrets),
         )
 

@@ -23,6 +23,7 @@ class LiveLesson:
     Attributes:
         row: The lesson as the ledger has it.
         leased: Whether its caller's user token is leased, and to be released.
+        finished: Whether its job has finished it and its record is in the ledger.
     """
 
     def __init__(
@@ -41,11 +42,11 @@ class LiveLesson:
         self._ledger = ledger
         self._delivery = delivery
         self._now = now
-        self._finished = False
+        self.finished = False
 
     async def follow(self) -> None:
         """Take what the job sends until it has finished the lesson or is gone."""
-        while not self._finished and (message := await self.link.receive()) is not None:
+        while not self.finished and (message := await self.link.receive()) is not None:
             match message:
                 case ProgressMade():
                     await self._keep(message)
@@ -53,12 +54,6 @@ class LiveLesson:
                     await self._finish(message)
                 case Join():
                     log.warning("link.unexpected", kind=message.type)
-
-    async def interrupt(self) -> None:
-        """Close the lesson from its last progress, unless its job has finished it."""
-        if not self._finished:
-            log.error("lesson.interrupted", seconds=round(self.row.seconds, 1))
-            await self._close(Kind.FAILED, None, self.row.progress, self.row.seconds)
 
     async def _keep(self, message: ProgressMade) -> None:
         try:
@@ -68,7 +63,7 @@ class LiveLesson:
             await self.link.send(ProgressRefused(why=str(error)))
             return
         seconds = self._bounded(message.seconds)
-        self.row = replace(self.row, progress=progress, seconds=seconds)
+        self.row = replace(self.row, progress=progress, seconds=seconds, state=message.state)
         await self._ledger.keep_progress(self.row.id, seconds, progress, message.state)
         self._delivery.wake()
         log.info("progress.made", seconds=round(seconds, 1), words=progress.words_learned)
@@ -78,7 +73,7 @@ class LiveLesson:
         await self._close(
             Kind.COMPLETED, report, self._final(report), self._bounded(message.ending.seconds)
         )
-        self._finished = True
+        self.finished = True
         await self.link.send(Recorded())
         log.info("lesson.recorded", reason=message.ending.reason[:100])
 

@@ -89,7 +89,8 @@ class Welcome(BaseModel):
 
     `session_id` is what the API knows the lesson by. `apology` is what the learner hears if
     the tutor fails. `secrets` holds what this tutor declared in `Tutor(secrets=…)` and what
-    config names for its engines, by name.
+    config names for its engines, by name. A resumed lesson goes on from `seconds`, `progress`
+    and `state`.
     """
 
     model_config = _FROZEN
@@ -105,11 +106,15 @@ class Welcome(BaseModel):
     language: str
     mode: Mode
     apology: str
+    resumed: bool = False
+    seconds: float = 0.0
+    progress: Progress | None = None
+    state: dict[str, JsonValue] = Field(default_factory=dict)
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
 
 
 class Refused(BaseModel):
-    """There is no lesson to give; `apology` is what the learner hears."""
+    """There is no lesson to give; `apology` is what the learner hears, nothing if empty."""
 
     model_config = _FROZEN
 

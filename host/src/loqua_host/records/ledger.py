@@ -9,10 +9,10 @@ a row leaves the ledger only when the API has taken it or something newer replac
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain, count
 from pathlib import Path
@@ -44,9 +44,11 @@ MIGRATIONS: tuple[str, ...] = (
         opened_at REAL NOT NULL,
         seconds REAL NOT NULL DEFAULT 0,
         progress TEXT,
-        state TEXT,
+        state TEXT NOT NULL DEFAULT '{}',
+        restarts INTEGER NOT NULL DEFAULT 0,
         closed_at REAL
     ) STRICT;
+    CREATE INDEX lesson_room ON lesson (room);
     CREATE INDEX lesson_open ON lesson (closed_at) WHERE closed_at IS NULL;
     CREATE TABLE owed (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -95,6 +97,8 @@ class LessonRow:
         session_id: The id the API knows the lesson by, unique in the ledger.
         opened_at: Unix seconds.
         seconds: Taught so far, as of the last progress.
+        state: The tutor's own notes, as of the last progress.
+        restarts: How often a tutor was brought back to it.
     """
 
     id: str
@@ -107,6 +111,8 @@ class LessonRow:
     opened_at: float
     seconds: float = 0.0
     progress: Progress | None = None
+    state: Mapping[str, JsonValue] = field(default_factory=dict)
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +265,35 @@ class Ledger:
             ]
         )
 
+    async def resume_lesson(self, lesson: LessonRow) -> LessonRow:
+        """Count that a tutor was brought back to a lesson, and get it so.
+
+        Raises:
+            LedgerError: If it cannot be written now.
+        """
+        await self._write(
+            lambda: self._database.execute(
+                "UPDATE lesson SET restarts = restarts + 1 WHERE id = ?", (lesson.id,)
+            )
+        )
+        return replace(lesson, restarts=lesson.restarts + 1)
+
+    async def closed_in(self, room: str) -> dict[tuple[str, str], float]:
+        """Get when each learner's last lesson with each tutor ended in a room, in unix seconds.
+
+        Keys are `(user_id, tutor)`.
+        """
+        return await self._insist(
+            lambda: {
+                (row["user_id"], row["tutor"]): row["closed_at"]
+                for row in self._database.execute(
+                    "SELECT user_id, tutor, max(closed_at) AS closed_at FROM lesson"
+                    " WHERE room = ? AND closed_at IS NOT NULL GROUP BY user_id, tutor",
+                    (room,),
+                )
+            }
+        )
+
     async def owing(self) -> list[str]:
         """List the lessons, by id, of which something is still to be sent."""
         return await self._insist(
@@ -361,6 +396,8 @@ def _lesson(row: sqlite3.Row) -> LessonRow:
         opened_at=row["opened_at"],
         seconds=row["seconds"],
         progress=None if kept is None else Progress.model_validate_json(kept),
+        state=json.loads(row["state"]),
+        restarts=row["restarts"],
     )
 
 

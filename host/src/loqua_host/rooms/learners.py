@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from loqua_host.contract.learner import Learner
 from loqua_host.errors import LearnerError
 
-__all__ = ["Participant", "pick_learner"]
+__all__ = ["Participant", "pick_learner", "verify_learner"]
 
 USER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,127}")
 """The one pattern of a `user_id`: no control characters, blanks or path separators."""
@@ -49,7 +49,7 @@ def pick_learner(participants: Sequence[Participant], identity: str | None = Non
     ]
     if not candidates:
         raise LearnerError("no_learner", "no learner is in the room")
-    return _verify(candidates[0])
+    return verify_learner(candidates[0])
 
 
 def _can_learn(participant: Participant) -> bool:
@@ -58,7 +58,14 @@ def _can_learn(participant: Participant) -> bool:
     )
 
 
-def _verify(participant: Participant) -> Learner:
+def verify_learner(participant: Participant) -> Learner:
+    """Get the learner that a participant is.
+
+    Raises:
+        LearnerError: With the cause and the mend, as `pick_learner` does.
+    """
+    if not _can_learn(participant):
+        raise LearnerError("no_learner", f"a participant of kind {participant.kind} learns nothing")
     if participant.writes_own_attributes:
         raise LearnerError(
             "self_written_attributes",

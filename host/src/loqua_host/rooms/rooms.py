@@ -1,10 +1,11 @@
 """LiveKit's rooms API, as the host asks it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
 from livekit import api
+from livekit.protocol.agent_dispatch import AgentDispatch
 from livekit.protocol.models import ParticipantInfo
 from pydantic import SecretStr
 
@@ -32,23 +33,65 @@ class Rooms:
             await livekit.aclose()
 
     async def participants(self, room: str) -> list[Participant]:
-        """List who is in a room.
-
-        A room that LiveKit does not know has nobody in it.
+        """List who is in a room; in one that LiveKit does not know, nobody.
 
         Raises:
-            RoomsError: If LiveKit refuses or does not answer.
+            RoomsError: If LiveKit refuses or does not answer, here and below.
         """
-        request = api.ListParticipantsRequest(room=room)
-        try:
+        with _asking():
+            request = api.ListParticipantsRequest(room=room)
             answer = await self._livekit.room.list_participants(request)
-        except api.TwirpError as error:
-            if error.code == api.TwirpErrorCode.NOT_FOUND:
-                return []
+            return [_participant(info) for info in answer.participants]
+        return []
+
+    async def inhabited(self) -> set[str]:
+        """Get the rooms that somebody is in."""
+        with _asking():
+            answer = await self._livekit.room.list_rooms(api.ListRoomsRequest())
+            return {room.name for room in answer.rooms if room.num_participants}
+        return set()
+
+    async def dispatched(self, room: str) -> set[str]:
+        """Get the agent names that a room's dispatches call, served or not; "" is automatic."""
+        return {dispatch.agent_name for dispatch in await self._dispatches(room)}
+
+    async def dispatch(self, room: str, agent_name: str) -> None:
+        """Call an agent into a room."""
+        with _asking():
+            await self._livekit.agent_dispatch.create_dispatch(
+                api.CreateAgentDispatchRequest(room=room, agent_name=agent_name)
+            )
+
+    async def withdraw(self, room: str, agent_name: str) -> None:
+        """Take back a room's dispatches of an agent; LiveKit would keep them for good."""
+        for dispatch in await self._dispatches(room):
+            if dispatch.agent_name == agent_name:
+                with _asking():
+                    await self._livekit.agent_dispatch.delete_dispatch(dispatch.id, room)
+
+    async def remove(self, room: str, identity: str) -> None:
+        """Remove a participant from a room; one that is not there is no error."""
+        with _asking():
+            await self._livekit.room.remove_participant(
+                api.RoomParticipantIdentity(room=room, identity=identity)
+            )
+
+    async def _dispatches(self, room: str) -> list[AgentDispatch]:
+        with _asking():
+            return list(await self._livekit.agent_dispatch.list_dispatch(room))
+        return []
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Make every failure a RoomsError; that something is not there passes without a word."""
+    try:
+        yield
+    except api.TwirpError as error:
+        if error.code != api.TwirpErrorCode.NOT_FOUND:
             raise RoomsError(f"LiveKit's rooms API refused: {error.code}") from None
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise RoomsError(f"LiveKit's rooms API is out of reach: {error!r}") from error
-        return [_participant(info) for info in answer.participants]
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise RoomsError(f"LiveKit's rooms API is out of reach: {error!r}") from error
 
 
 def _participant(info: ParticipantInfo) -> Participant:

@@ -36,6 +36,10 @@ class Supervisor:
             for worker in self._workers:
                 tasks.create_task(self._keep(worker))
 
+    def free(self) -> dict[str, bool]:
+        """Say of each tutor whether a job for it would be taken now."""
+        return {worker.tutor.name: worker.has_place for worker in self._workers}
+
     async def registered(self) -> None:
         """Wait until every worker is registered at LiveKit."""
         for worker in self._workers:

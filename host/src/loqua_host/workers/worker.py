@@ -63,6 +63,11 @@ class TutorWorker:
         running = 0 if self._server is None else len(self._server.active_jobs)
         return running + self._accepting
 
+    @property
+    def has_place(self) -> bool:
+        """Whether a job would be taken now."""
+        return self.registered.is_set() and self.busy < self.tutor.max_jobs and not self._is_full()
+
     async def run(self) -> None:
         """Serve until `stop`.
 
@@ -140,7 +145,7 @@ class TutorWorker:
         self.registered.set()
 
     async def _on_request(self, request: JobRequest) -> None:
-        if self.busy >= self.tutor.max_jobs or self._is_full():
+        if not self.has_place:
             log.warning("job.refused", why="full", tutor=self.tutor.name, room=request.room.name)
             # A bare reject would end the job for every host.
             await request.reject(terminate=False)
