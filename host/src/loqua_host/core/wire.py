@@ -132,7 +132,7 @@ class UserTokenAnswer(BaseModel):
     user_id: str
     room_name: str
     issued_to: str
-    expires_in: float = Field(gt=0, allow_inf_nan=False)
+    expires_in: float = Field(allow_inf_nan=False, description="seconds")
 
 
 class _TakenAnswer(BaseModel):
