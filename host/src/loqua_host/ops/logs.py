@@ -4,6 +4,7 @@ For people, as the Loqua guide asks:
 `[TIMESTAMP] [LEVEL] [AGENT_ID] [SESSION_ID] [USER_ID] message`.
 """
 
+import json
 import logging
 import re
 import sys
@@ -12,17 +13,24 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from .job_records import distrust_job_records
+
 __all__ = ["configure_logs"]
 
-JWT = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
-"""What any JWT looks like; an accident in a library's message must not print one."""
+TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b[0-9a-f]{32}:[0-9a-f]{64,}")
+"""What any JWT and the API's encrypted one look like; no accident must print one."""
 
 BOUND = ("agent_id", "session_id", "user_id")
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls, line ends, marks that turn the direction of text, and halves of characters."""
+
+PLAIN = re.compile(r"[\w.:/@+%-]+")
+"""A value that needs no quotes."""
 
 
 def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = sys.stderr) -> None:
     """Send all records, the jobs' too, to `stream` as text or JSON lines."""
+    distrust_job_records()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -44,8 +52,7 @@ def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = s
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _hide_tokens,
-                render,
+                _hide_tokens(render),
             ],
         )
     )
@@ -62,11 +69,9 @@ def _drop_twin(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
     return event
 
 
-def _hide_tokens(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {
-        key: JWT.sub("[token]", value) if isinstance(value, str) else value
-        for key, value in event.items()
-    }
+def _hide_tokens(render: Processor) -> Processor:
+    """Hide tokens wherever in a record they are."""
+    return lambda *said: TOKEN.sub("[token]", str(render(*said)))
 
 
 def _render_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
@@ -74,7 +79,7 @@ def _render_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     head = [str(event.pop("timestamp", "-")), str(event.pop("level", "info")).upper(), *bound]
     said = str(event.pop("event", ""))
     trace = event.pop("exception", None)
-    fields = "".join(f" {key}={_printable(value)}" for key, value in event.items())
+    fields = "".join(f" {_one_line(key)}={_printable(value)}" for key, value in event.items())
     line = " ".join(f"[{_one_line(part)}]" for part in head) + f" {_one_line(said)}{fields}"
     return line if trace is None else f"{line}\n{_indented(str(trace))}"
 
@@ -86,7 +91,7 @@ def _indented(trace: str) -> str:
 
 def _printable(value: object) -> str:
     text = _one_line(str(value))
-    return f'"{text}"' if " " in text else text
+    return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _one_line(text: str) -> str:

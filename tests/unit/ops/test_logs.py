@@ -1,0 +1,230 @@
+"""Logs: one line a happening, in the guide's format, that no participant can forge."""
+
+import io
+import json
+import logging
+import os
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from livekit.agents.ipc import log_queue
+
+from loqua_host.ops.job_records import read_record
+from loqua_host.ops.logs import configure_logs
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtYXJpYSJ9.c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0"
+ENCRYPTED = f"{'0a' * 16}:{'5f' * 48}"
+LINE = re.compile(
+    r"\[20\d\d-\d\d-\d\dT[\d:.]+Z\] \[[A-Z]+\] \[[^]]+\] \[[^]]+\] \[[^]]+\] \S.*", re.DOTALL
+)
+
+Lines = Callable[[], list[str]]
+
+
+@pytest.fixture
+def log_to() -> Iterator[Callable[[str], Lines]]:
+    """Give what configures logging, and with it what reads the lines so far."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    unpickle = log_queue.pickle  # type: ignore[attr-defined]  # put back at the end
+
+    def configure(form: Any) -> Lines:
+        stream = io.StringIO()
+        configure_logs(form, "info", stream)
+        # Loggers that tests share would keep what they were first configured with.
+        structlog.configure(cache_logger_on_first_use=False)
+        return lambda: stream.getvalue().split("\n")[:-1]
+
+    yield configure
+    root.handlers[:] = before
+    root.setLevel(level)
+    log_queue.pickle = unpickle  # type: ignore[attr-defined]  # as above
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def test_a_line_has_the_guides_format(log_to: Callable[[str], Lines]) -> None:
+    """`[TIMESTAMP] [LEVEL] [AGENT_ID] [SESSION_ID] [USER_ID] message`, then the fields."""
+    lines = log_to("text")
+    structlog.contextvars.bind_contextvars(agent_id="loqua", session_id="sess_1", user_id="maria")
+    structlog.get_logger().info("token.exchanged", lifetime=3600, why="as asked")
+    [line] = lines()
+    assert LINE.fullmatch(line)
+    expected = '[INFO] [loqua] [sess_1] [maria] token.exchanged lifetime=3600 why="as asked"'
+    assert line.partition(" ")[2] == expected
+
+
+def test_what_is_not_known_yet_is_a_dash(log_to: Callable[[str], Lines]) -> None:
+    """Every line has every part."""
+    lines = log_to("text")
+    structlog.get_logger().warning("host.draining")
+    assert lines()[0].endswith("] [WARNING] [-] [-] [-] host.draining")
+
+
+def test_a_librarys_record_is_a_line_of_the_same_format(log_to: Callable[[str], Lines]) -> None:
+    """With its extra fields."""
+    lines = log_to("text")
+    logging.getLogger("somebody").warning("took %d s", 5, extra={"user_id": "maria", "try": 2})
+    [line] = lines()
+    assert LINE.fullmatch(line)
+    assert line.endswith("[WARNING] [-] [-] [maria] took 5 s try=2")
+
+
+def test_json_lines_hold_the_same_for_machines(log_to: Callable[[str], Lines]) -> None:
+    """One object a line."""
+    lines = log_to("json")
+    structlog.get_logger().info("lesson.opened", user_id="maría", room="r\n1", parts=[1, {"a": 2}])
+    [line] = lines()
+    said = json.loads(line)
+    assert said.pop("timestamp").endswith("Z")
+    assert said == {
+        "event": "lesson.opened",
+        "level": "info",
+        "user_id": "maría",
+        "room": "r\n1",
+        "parts": [1, {"a": 2}],
+    }
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("token", [JWT, ENCRYPTED], ids=["JWT", "encrypted"])
+def test_a_token_is_hidden_wherever_it_is(
+    log_to: Callable[[str], Lines], form: str, token: str
+) -> None:
+    """In the message, a field, a nested value, an exception and its cause."""
+    lines = log_to(form)
+    log = structlog.get_logger()
+    log.info(f"got {token}")  # noqa: G004 - the point is an event that holds it
+    log.info("e", value=token, nested={"headers": [("Authorization", f"Bearer {token}")]})
+    logging.getLogger("httpx").warning("sent %s", {"Authorization": token})
+    error = RuntimeError({"token": token})
+    error.__cause__ = ValueError(f"bad {token}")
+    log.error("failed", exc_info=error)
+    text = "\n".join(lines())
+    assert "[token]" in text
+    assert token not in text
+    assert token[40:60] not in text
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(
+    event=st.text(),
+    value=st.text(st.characters()) | st.lists(st.text()) | st.dictionaries(st.text(), st.text()),
+)
+def test_no_text_whatever_makes_more_than_one_line(
+    log_to: Callable[[str], Lines], event: str, value: object
+) -> None:
+    """A participant's name is data: it ends no line and turns no terminal."""
+    lines = log_to("text")
+    structlog.get_logger().info(event, value=value)
+    [line] = lines()
+    assert len(line.splitlines()) == 1
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e]", line)
+
+
+def test_a_value_cannot_look_like_further_fields(log_to: Callable[[str], Lines]) -> None:
+    """What has blanks or quotes is quoted, and its quotes escaped."""
+    lines = log_to("text")
+    structlog.get_logger().info("joined", name='Ana" level="ERROR', room="a=b")
+    assert lines()[0].endswith(r'joined name="Ana\" level=\"ERROR" room="a=b"')
+
+
+def test_what_an_exception_quotes_cannot_look_like_a_line(log_to: Callable[[str], Lines]) -> None:
+    """All of a traceback is indented."""
+    lines = log_to("text")
+    forged = "[2026-01-01T00:00:00Z] [ERROR] [-] [-] [-] forged"
+    error = ValueError(f"name\n{forged}\r{forged}\x1b[2J")
+    structlog.get_logger().error("lesson.failed", exc_info=error)
+    head, *trace = lines()
+    assert LINE.fullmatch(head)
+    assert len(trace) >= 3
+    assert all(line.startswith("    ") for line in trace)
+    assert "\x1b" not in "".join(trace)
+
+
+def test_what_is_below_the_level_is_not_said(log_to: Callable[[str], Lines]) -> None:
+    """Nor is a library's chatter."""
+    lines = log_to("text")
+    structlog.get_logger().debug("too much")
+    logging.getLogger("httpx").info("HTTP Request: POST")
+    assert lines() == []
+
+
+class Grade(StrEnum):
+    """A value of a tutor's own type."""
+
+    GOOD = "good"
+
+
+def sent(**fields: Any) -> bytes:
+    """Give a record as a job sends it."""
+    record = logging.makeLogRecord(
+        {"name": "loqua_host.tutor", "levelno": logging.INFO, "levelname": "INFO", **fields}
+    )
+    return pickle.dumps(record)
+
+
+def test_a_jobs_record_keeps_its_fields(log_to: Callable[[str], Lines]) -> None:
+    """As LiveKit's log queue brings it into the host."""
+    lines = log_to("text")
+    data = sent(msg="word.learned", message="word.learned", user_id="maria", words=3)
+    logging.getLogger("loqua_host.tutor").handle(read_record(data))
+    assert lines()[0].endswith("[INFO] [-] [-] [maria] word.learned words=3")
+
+
+def test_a_jobs_own_objects_are_described_not_made(log_to: Callable[[str], Lines]) -> None:
+    """Also such as LiveKit's own records carry."""
+    lines = log_to("text")
+    data = sent(msg="graded", grade=Grade.GOOD, where=Path("here"), many={Grade.GOOD: [Grade.GOOD]})
+    logging.getLogger("loqua_host.tutor").handle(read_record(data))
+    [line] = lines()
+    assert "Grade>" in line
+    assert "pathlib" in line
+
+
+class Hostile:
+    """Runs a command where it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have unpickling call this."""
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.mark.parametrize("wrap", [lambda bad: bad, lambda bad: {"msg": bad}])
+def test_a_job_cannot_run_code_in_the_host_by_what_it_logs(
+    tmp_path: Path, wrap: Callable[[Any], Any]
+) -> None:
+    """LiveKit unpickles jobs' records in the process that holds the secrets."""
+    mark = tmp_path / "ran"
+    assert read_record(pickle.dumps(wrap(Hostile(mark)))).msg == "job.log_unreadable"
+    read_record(sent(msg="fine", extra=Hostile(mark)))
+    assert not mark.exists()
+
+
+def test_the_host_reads_jobs_records_in_no_other_way(log_to: Callable[[str], Lines]) -> None:
+    """LiveKit's log queue calls what was put in its pickle's place."""
+    log_to("text")
+    assert log_queue.pickle.loads is read_record  # type: ignore[attr-defined]  # what it is about
+
+
+@given(st.binary() | st.binary(min_size=1).map(lambda noise: sent(msg="fine")[:-5] + noise))
+def test_no_bytes_whatever_raise(data: bytes) -> None:
+    """The thread that reads a job's log outlives whatever the job writes to it."""
+    assert isinstance(read_record(data), logging.LogRecord)
+
+
+@pytest.mark.parametrize("fields", [{"levelno": "high"}, {"msg": None}, {"name": 3}])
+def test_a_record_of_wrong_types_is_not_passed_on(fields: dict[str, Any]) -> None:
+    """Loggers would stumble over it."""
+    assert read_record(sent(**{"msg": "m", **fields})).msg == "job.log_unreadable"
