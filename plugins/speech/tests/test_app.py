@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loqua_speech.app import LARGEST_BODY, create_app
-from loqua_speech.audio import decode
+from loqua_speech.audio import decode, wav
 from loqua_speech.recogniser import Recogniser
 from loqua_speech.recognition import Whisper
 from loqua_speech.voices import SPEAKING_RATE
@@ -49,8 +49,8 @@ async def test_a_transcription_is_json_by_default(client: httpx.AsyncClient, say
 
 async def test_a_transcription_can_be_plain_text(client: httpx.AsyncClient, say: Say) -> None:
     """One line."""
-    wav = say("Me gustan los libros.", "es")
-    answer = await _transcribe(client, wav, language="es", response_format="text")
+    spoken = say("Me gustan los libros.", "es")
+    answer = await _transcribe(client, spoken, language="es", response_format="text")
 
     assert answer.text == "Me gustan los libros.\n"
 
@@ -59,25 +59,27 @@ async def test_a_verbose_transcription_says_language_length_and_confidence(
     client: httpx.AsyncClient, say: Say
 ) -> None:
     """The language is detected where none is given."""
-    wav = say("The weather is very nice today.", "en")
-    answer = (await _transcribe(client, wav, response_format="verbose_json")).json()
+    spoken = say("The weather is very nice today.", "en")
+    answer = (await _transcribe(client, spoken, response_format="verbose_json")).json()
 
     assert answer["language"] == "en"
-    assert answer["duration"] == pytest.approx(len(decode(wav)) / 16_000)
+    assert answer["duration"] == pytest.approx(len(decode(spoken)) / 16_000)
     assert answer["segments"][0]["text"] == answer["text"]
     assert answer["segments"][0]["avg_logprob"] > -1
 
 
 async def test_silence_is_an_empty_text(client: httpx.AsyncClient) -> None:
     """Not an error, and not an invention."""
-    silence = io.BytesIO()
-    with wave.open(silence, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(24_000)
-        writer.writeframes(bytes(48_000))
+    silence = wav(bytes(2 * SPEAKING_RATE), rate=SPEAKING_RATE)
 
-    assert (await _transcribe(client, silence.getvalue())).json() == {"text": ""}
+    assert (await _transcribe(client, silence)).json() == {"text": ""}
+
+
+async def test_whisper_names_whichever_model_is_loaded(client: httpx.AsyncClient) -> None:
+    """So that another model is one setting away."""
+    silence = wav(bytes(2 * SPEAKING_RATE), rate=SPEAKING_RATE)
+
+    assert (await _transcribe(client, silence, model="whisper")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 import re
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from loqua_speech import recognition
 from loqua_speech.audio import HEARING_RATE, Samples, decode
-from loqua_speech.errors import UnknownLanguageError
+from loqua_speech.errors import UnknownLanguageError, WeightsError
 from loqua_speech.recognition import Passage, Whisper
+from loqua_speech.weights import Weights
 
 Say = Callable[[str, str], bytes]
 
@@ -122,3 +124,11 @@ def test_an_unknown_language_is_refused(whisper: Whisper, tag: str) -> None:
     """The message says what to send."""
     with pytest.raises(UnknownLanguageError, match="ISO 639-1"):
         whisper.language(tag)
+
+
+def test_a_directory_that_holds_no_loadable_model_is_named(tmp_path: Path) -> None:
+    """What CTranslate2 says comes with the directory it says it of."""
+    (tmp_path / "model.bin").write_bytes(b"no model")
+
+    with pytest.raises(WeightsError, match=tmp_path.name):
+        Whisper(Weights("own", str(tmp_path)), threads=1)

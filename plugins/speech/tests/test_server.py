@@ -173,3 +173,15 @@ async def test_turns_whose_clients_went_away_are_not_transcribed(
 
         assert await transcribe() == 200
     assert transcribed() - before <= 4
+
+
+def test_a_port_in_use_stops_the_start(base_url: str) -> None:
+    """One line on standard error says which options to change."""
+    port = base_url.removesuffix("/v1").rpartition(":")[2]
+    outcome = subprocess.run(  # noqa: S603 our own program
+        [*_COMMAND, "--port", port], capture_output=True, text=True, check=False
+    )
+
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("loqua-speech: cannot listen: Address already in use")
+    assert outcome.stderr.endswith("; change --host or --port\n")

@@ -38,6 +38,7 @@ def test_a_model_of_the_users_own_is_named_as_its_directory(tmp_path: Path) -> N
     directory = tmp_path / "faster-whisper-small"
     directory.mkdir()
     (directory / "model.bin").touch()
+    (directory / "tokenizer.json").touch()
 
     assert directory_weights(directory).name == "faster-whisper-small"
     assert directory_weights(directory).files is None

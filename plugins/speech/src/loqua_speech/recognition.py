@@ -12,7 +12,7 @@ from faster_whisper.transcribe import (  # type: ignore[import-untyped]  # likew
 )
 
 from loqua_speech.audio import HEARING_RATE, Samples
-from loqua_speech.errors import UnknownLanguageError
+from loqua_speech.errors import UnknownLanguageError, WeightsError
 from loqua_speech.weights import Weights
 
 PIECE_SECONDS = 13
@@ -89,15 +89,12 @@ class Whisper:
         Args:
             weights: What to load.
             threads: Processor cores to use.
+
+        Raises:
+            WeightsError: It is no model that CTranslate2 can load.
         """
         self.name = weights.name
-        self._model = WhisperModel(
-            weights.path,
-            device="cpu",
-            compute_type="int8",
-            cpu_threads=threads,
-            files=None if weights.files is None else dict(weights.files),
-        )
+        self._model = _loaded(weights, threads)
         self._languages = frozenset(self._model.supported_languages)
         self.hear(np.sin(np.arange(HEARING_RATE, dtype=np.float32)), language="en")
 
@@ -185,3 +182,16 @@ class Whisper:
             return "en"
         token, _ = self._model.model.detect_language(encoded)[0][0]
         return str(token).strip("<|>")
+
+
+def _loaded(weights: Weights, threads: int) -> WhisperModel:
+    try:
+        return WhisperModel(
+            weights.path,
+            device="cpu",
+            compute_type="int8",
+            cpu_threads=threads,
+            files=None if weights.files is None else dict(weights.files),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise WeightsError(f"the Whisper model {weights.path} cannot be loaded: {error}") from error

@@ -16,10 +16,10 @@ import structlog
 import uvicorn
 
 from loqua_speech.app import create_app
-from loqua_speech.errors import WeightsError
+from loqua_speech.errors import SpeechError
 from loqua_speech.recogniser import Recogniser
 from loqua_speech.recognition import Whisper
-from loqua_speech.weights import Weights, directory_weights, packaged_weights
+from loqua_speech.weights import directory_weights, packaged_weights
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _MOST_THREADS = 4  # the model is too small for more
@@ -35,37 +35,43 @@ def main(argv: Sequence[str] | None = None) -> None:
         _die_with(options.parent)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
-        _serve(options)
-    except (WeightsError, OSError) as error:
+        with _listener(options.host, options.port) as listener:
+            _serve(listener, _whisper(options.whisper_model))
+    except SpeechError as error:
         raise SystemExit(f"loqua-speech: {error}") from error
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise SpeechError(f"cannot listen: {error.strerror}; change --host or --port") from error
+
+
+def _whisper(directory: str | None) -> Whisper:
     began = time.monotonic()
-    with socket.create_server((options.host, options.port)) as listener:
-        threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-        whisper = Whisper(_weights(options.whisper_model), threads=threads)
-        host, port = listener.getsockname()[:2]
-        with Recogniser(whisper) as recogniser:
-            server = uvicorn.Server(
-                uvicorn.Config(
-                    create_app(recogniser),
-                    log_config=None,
-                    access_log=False,
-                    timeout_graceful_shutdown=2,
-                    timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                )
-            )
-            structlog.get_logger().info(
-                "speech.ready", model=whisper.name, seconds=round(time.monotonic() - began, 2)
-            )
-            # The socket listens already: who connects now is served as soon as the loop runs.
-            print(json.dumps({"url": f"http://{host}:{port}"}), flush=True)  # noqa: T201 the interface
-            server.run(sockets=[listener])
+    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    weights = directory_weights(Path(directory)) if directory else packaged_weights()
+    whisper = Whisper(weights, threads=threads)
+    structlog.get_logger().info(
+        "speech.ready", model=whisper.name, seconds=round(time.monotonic() - began, 2)
+    )
+    return whisper
 
 
-def _weights(directory: str | None) -> Weights:
-    return directory_weights(Path(directory)) if directory else packaged_weights()
+def _serve(listener: socket.socket, whisper: Whisper) -> None:
+    with Recogniser(whisper) as recogniser:
+        config = uvicorn.Config(
+            create_app(recogniser),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=2,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        )
+        # The socket listens already: who connects now is served as soon as the loop runs.
+        host, port = listener.getsockname()
+        print(json.dumps({"url": f"http://{host}:{port}"}), flush=True)  # noqa: T201 the interface
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:

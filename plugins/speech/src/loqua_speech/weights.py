@@ -56,12 +56,13 @@ def directory_weights(directory: Path) -> Weights:
     Raises:
         WeightsError: The directory holds no CTranslate2 model.
     """
-    if not (directory / "model.bin").is_file():
-        raise WeightsError(
-            f"no model.bin in {directory}: LOQUA_WHISPER_MODEL (or --whisper-model) must name the"
-            " directory of a Whisper model in CTranslate2's format, such as a copy of"
-            " huggingface.co/Systran/faster-whisper-small"
-        )
+    for name in ("model.bin", "tokenizer.json"):  # without the latter one would be downloaded
+        if not (directory / name).is_file():
+            raise WeightsError(
+                f"no {name} in {directory}: LOQUA_WHISPER_MODEL (or --whisper-model) must name the"
+                " directory of a Whisper model in CTranslate2's format, such as a copy of"
+                " huggingface.co/Systran/faster-whisper-small"
+            )
     return Weights(directory.resolve().name, str(directory))
 
 
