@@ -62,6 +62,7 @@ def cache(hands: Hands) -> ContextCache[tuple[str, str]]:
         (600, None, ONLY_PREFERENCES),
         (3599.9, None, ONLY_PREFERENCES),
         (3600, None, None),
+        (86400, None, None),
     ],
 )
 def test_its_parts_age_as_the_guide_says(

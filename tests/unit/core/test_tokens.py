@@ -139,6 +139,7 @@ good = encrypt(jwt(exp=EPOCH + 60), "shared-secret")
         (good[1:], TokenCause.NOT_HEXADECIMAL),
         (good[2:], TokenCause.NOT_HEXADECIMAL),
         (good[:-2], TokenCause.NOT_HEXADECIMAL),
+        ("00" + good, TokenCause.NOT_HEXADECIMAL),
         ("00" * 16 + ":", TokenCause.NOT_HEXADECIMAL),
         (encrypt(jwt(exp=EPOCH + 60), "another"), TokenCause.WRONG_SECRET),
         (encrypt("señal.b.c", "shared-secret"), TokenCause.WRONG_SECRET),
