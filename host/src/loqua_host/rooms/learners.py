@@ -9,8 +9,8 @@ from loqua_host.errors import LearnerError
 
 __all__ = ["Participant", "pick_learner", "verify_learner"]
 
-USER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,127}")
-"""The one pattern of a `user_id`: no control characters, blanks or path separators."""
+USER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:|+-]{0,127}")
+"""The pattern of a `user_id`, as on the wire: no controls, blanks or path separators."""
 
 MAX_ATTRIBUTE = 1024
 
@@ -30,7 +30,7 @@ class Participant:
     name: str
     attributes: Mapping[str, str]
     writes_own_attributes: bool
-    joined_at: int
+    joined_at: float
 
 
 def pick_learner(participants: Sequence[Participant], identity: str | None = None) -> Learner:
@@ -82,7 +82,7 @@ def verify_learner(participant: Participant) -> Learner:
     if not USER_ID.fullmatch(user_id):
         raise LearnerError(
             "bad_user_id",
-            f"user_id {user_id[:40]!a} is not of the form [A-Za-z0-9_.:@+-], at most 128 long",
+            f"user_id {user_id[:40]!a} is not of the form [A-Za-z0-9_.@:|+-], at most 128 long",
         )
     return Learner(
         user_id=user_id,

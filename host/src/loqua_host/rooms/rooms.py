@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
+from google.protobuf.message import DecodeError
 from livekit import api
 from livekit.protocol.agent_dispatch import AgentDispatch
 from livekit.protocol.models import ParticipantInfo
@@ -89,17 +90,29 @@ def _asking() -> Iterator[None]:
         yield
     except api.TwirpError as error:
         if error.code != api.TwirpErrorCode.NOT_FOUND:
-            raise RoomsError(f"LiveKit's rooms API refused: {error.code}") from None
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise RoomsError(f"LiveKit's rooms API is out of reach: {error!r}") from error
+            raise RoomsError(
+                f"LiveKit's rooms API refused: {error.code}; "
+                "check LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
+            ) from None
+    # AttributeError: livekit-api 1.2.2 trips over an error in JSON that is no object.
+    except (aiohttp.ClientError, TimeoutError, DecodeError, AttributeError) as error:
+        raise RoomsError(
+            f"LiveKit's rooms API is out of reach: {type(error).__name__}; check LIVEKIT_URL"
+        ) from error
 
 
 def _participant(info: ParticipantInfo) -> Participant:
     return Participant(
         identity=info.identity,
-        kind=ParticipantInfo.Kind.Name(info.kind).lower(),
+        kind=_kind(info.kind),
         name=info.name,
         attributes=dict(info.attributes),
         writes_own_attributes=info.permission.can_update_metadata,
-        joined_at=info.joined_at,
+        joined_at=info.joined_at_ms / 1000 or float(info.joined_at),
     )
+
+
+def _kind(number: int) -> str:
+    """Name a kind; a newer server may have kinds that this client does not know."""
+    names = {value: name for name, value in ParticipantInfo.Kind.items()}
+    return names.get(number, f"kind_{number}").lower()

@@ -1,0 +1,95 @@
+"""The host process seals itself before it does anything else."""
+
+import ast
+import json
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SECRET = "a-secret-of-32-characters-or-more"
+
+PROBE = f"""\
+#!{sys.executable}
+import sys
+sys.executable = __file__  # what seal executes again is this file
+from loqua_host.process import seal
+before = sys.argv[3:]
+environ = dict(seal(before or ["run", "--config", "a dir"]))
+import ctypes, json, os, resource
+print(json.dumps({{
+    "arguments": sys.argv[1:],
+    "given": environ,
+    "environ": dict(os.environ),
+    "proc": open("/proc/self/environ").read(),
+    "dumpable": ctypes.CDLL(None).prctl(3, 0, 0, 0, 0),
+    "core": resource.getrlimit(resource.RLIMIT_CORE),
+    "pid": os.getpid(),
+    "files": [os.readlink(f"/proc/self/fd/{{fd}}") for fd in os.listdir("/proc/self/fd")
+              if os.path.lexists(f"/proc/self/fd/{{fd}}")],
+}}))
+"""
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="a non-dumpable process may read its own /proc only as root"
+)
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> dict[str, Any]:
+    """Give what a process finds around itself after it was sealed, and what it was given."""
+    probe = tmp_path / "probe.py"
+    probe.write_text(PROBE)
+    probe.chmod(probe.stat().st_mode | stat.S_IXUSR)
+    environ = {**os.environ, "SHARED_SECRET": SECRET, "AGENT_ID": "ä\nb", "LC_ALL": "C.UTF-8"}
+    process = subprocess.Popen([probe], env=environ, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own
+    output, _ = process.communicate(timeout=30)
+    return {**json.loads(output), "first_pid": process.pid, "first": environ}
+
+
+@needs_root
+def test_the_environment_is_handed_over_and_gone(sealed: dict[str, Any]) -> None:
+    """All of it reaches the host; neither its environment nor its /proc shows a secret."""
+    assert sealed["given"] == sealed["first"]
+    assert SECRET not in json.dumps(sealed["environ"])
+    assert SECRET not in sealed["proc"]
+    assert "SHARED_SECRET" not in sealed["environ"]
+    assert sealed["environ"]["LC_ALL"] == "C.UTF-8"
+    assert not [name for name in sealed["environ"] if name.startswith("LOQUA_")]
+
+
+@needs_root
+def test_the_process_stays_the_same_and_so_do_its_arguments(sealed: dict[str, Any]) -> None:
+    """Whoever started it finds it by its pid."""
+    assert sealed["pid"] == sealed["first_pid"]
+    assert sealed["arguments"] == ["-m", "loqua_host", "run", "--config", "a dir"]
+
+
+@needs_root
+def test_its_memory_is_out_of_reach(sealed: dict[str, Any]) -> None:
+    """It leaves no core and is not dumpable."""
+    assert sealed["dumpable"] == 0
+    assert sealed["core"] == [0, 0]
+
+
+@needs_root
+def test_nothing_that_children_could_inherit_is_left_open(sealed: dict[str, Any]) -> None:
+    """The file that carried the environment is closed."""
+    assert not [name for name in sealed["files"] if "memfd" in name]
+
+
+def test_starting_imports_no_livekit() -> None:
+    """The forkserver starts before it; its threads and registries would not survive a fork."""
+    code = """
+        import sys
+        import loqua_host.cli, loqua_host.cli.run, loqua_host.process
+        print(sorted(name for name in sys.modules if name.partition(".")[0] == "livekit"))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603  # our own
+    assert ast.literal_eval(output.stdout) == []

@@ -1,0 +1,105 @@
+"""LiveKit's rooms API: what it says is taken, and whatever else it does is one named error."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from livekit.protocol.models import ParticipantInfo, ParticipantPermission
+from livekit.protocol.room import ListParticipantsResponse
+from pydantic import SecretStr
+
+from loqua_host.errors import RoomsError
+from loqua_host.rooms.learners import Participant
+from loqua_host.rooms.rooms import Rooms
+
+Answer = Callable[[], web.Response]
+Ask = Callable[[Answer], Awaitable[list[Participant]]]
+KEY, SECRET = SecretStr("key"), SecretStr("a-secret-of-32-characters-or-more")
+
+
+@pytest.fixture
+async def ask() -> AsyncIterator[Ask]:
+    """Give what lists a room's participants at a server that answers like this."""
+    servers: list[TestServer] = []
+
+    async def participants(answer: Answer) -> list[Participant]:
+        async def handle(_request: web.Request) -> web.Response:
+            return answer()
+
+        app = web.Application()
+        app.router.add_post("/twirp/{service}/{method}", handle)
+        server = TestServer(app)
+        servers.append(server)
+        await server.start_server()
+        async with Rooms.open(str(server.make_url("")), KEY, SECRET) as rooms:
+            return await rooms.participants("room")
+
+    yield participants
+    for server in servers:
+        await server.close()
+
+
+def found(*people: ParticipantInfo) -> Answer:
+    """Answer with these participants."""
+    body = ListParticipantsResponse(participants=people).SerializeToString()
+    return lambda: web.Response(body=body, content_type="application/protobuf")
+
+
+async def test_participants_are_as_the_server_says(ask: Ask) -> None:
+    """With the kind, the permission and the moment that the rules look at."""
+    maria = ParticipantInfo(
+        identity="maria",
+        name="María",
+        attributes={"user_id": "u1"},
+        joined_at=1_800_000_000,
+        joined_at_ms=1_800_000_000_750,
+        permission=ParticipantPermission(can_update_metadata=True),
+    )
+    agent = ParticipantInfo(identity="agent-1", kind=ParticipantInfo.Kind.AGENT, joined_at=5)
+    assert await ask(found(maria, agent)) == [
+        Participant("maria", "standard", "María", {"user_id": "u1"}, True, 1_800_000_000.75),
+        Participant("agent-1", "agent", "", {}, False, 5.0),
+    ]
+
+
+async def test_a_kind_that_only_a_newer_server_knows_is_no_error(ask: Ask) -> None:
+    """It is nobody's learner."""
+    [stranger] = await ask(found(ParticipantInfo(identity="x", kind=99)))  # type: ignore[arg-type]
+    assert stranger.kind == "kind_99"
+
+
+async def test_a_room_that_livekit_does_not_know_is_empty(ask: Ask) -> None:
+    """It may have closed meanwhile."""
+    unknown = {"code": "not_found", "msg": "room does not exist"}
+    assert await ask(lambda: web.json_response(unknown, status=404)) == []
+
+
+async def test_wrong_keys_are_named(ask: Ask) -> None:
+    """The error says which variables to mend."""
+    refused = {"code": "unauthenticated", "msg": "invalid token"}
+    with pytest.raises(RoomsError, match="unauthenticated; check LIVEKIT_URL, LIVEKIT_API_KEY"):
+        await ask(lambda: web.json_response(refused, status=401))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: web.Response(text="<html>welcome to the hotel's network</html>"),
+        lambda: web.Response(status=500, text="oops"),
+        lambda: web.Response(status=403, text="forbidden"),
+        lambda: web.json_response(["no", "error"], status=502),
+    ],
+)
+async def test_whatever_else_answers_is_a_rooms_error(ask: Ask, answer: Answer) -> None:
+    """A proxy in between stops no host."""
+    with pytest.raises(RoomsError):
+        await ask(answer)
+
+
+async def test_a_server_that_is_not_there_is_named(unused_tcp_port: int) -> None:
+    """The error says which variable to mend, and shows no secret."""
+    async with Rooms.open(f"ws://127.0.0.1:{unused_tcp_port}", KEY, SECRET) as rooms:
+        with pytest.raises(RoomsError, match="check LIVEKIT_URL") as caught:
+            await rooms.participants("room")
+    assert SECRET.get_secret_value() not in str(caught.value)
