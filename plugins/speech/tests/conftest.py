@@ -18,7 +18,8 @@ Say = Callable[[str, str], bytes]
 @pytest.fixture(scope="session")
 def whisper() -> Whisper:
     """The packaged model."""
-    return Whisper(packaged_weights(), threads=2)
+    with packaged_weights() as weights:
+        return Whisper(weights, threads=2)
 
 
 @pytest.fixture(scope="session")

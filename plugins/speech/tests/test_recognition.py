@@ -131,4 +131,4 @@ def test_a_directory_that_holds_no_loadable_model_is_named(tmp_path: Path) -> No
     (tmp_path / "model.bin").write_bytes(b"no model")
 
     with pytest.raises(WeightsError, match=tmp_path.name):
-        Whisper(Weights("own", str(tmp_path)), threads=1)
+        Whisper(Weights("own", tmp_path), threads=1)

@@ -118,7 +118,7 @@ def test_a_signal_ends_the_server_cleanly_and_soon(ending: signal.Signals) -> No
         assert client.get("/health").json()["status"] == "ok"
         server.send_signal(ending)
 
-        assert server.wait(timeout=10) == 0
+        assert server.wait(timeout=30) == 0
         assert server.stdout is not None
         assert server.stdout.read() == b""
 
@@ -138,7 +138,7 @@ def test_the_server_ends_with_its_parent() -> None:
         ended = os.pidfd_open(int(host.stdout.readline()))  # readable once the server has ended
         host.kill()
 
-        assert select.select([ended], [], [], 10)[0] == [ended]
+        assert select.select([ended], [], [], 30)[0] == [ended]
     os.close(ended)
 
 

@@ -187,11 +187,7 @@ class Whisper:
 def _loaded(weights: Weights, threads: int) -> WhisperModel:
     try:
         return WhisperModel(
-            weights.path,
-            device="cpu",
-            compute_type="int8",
-            cpu_threads=threads,
-            files=None if weights.files is None else dict(weights.files),
+            str(weights.directory), device="cpu", compute_type="int8", cpu_threads=threads
         )
     except (RuntimeError, ValueError) as error:
-        raise WeightsError(f"the Whisper model {weights.path} cannot be loaded: {error}") from error
+        raise WeightsError(f"no Whisper model in {weights.directory}: {error}") from error

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,8 +52,12 @@ def _listener(host: str, port: int) -> socket.socket:
 def _whisper(directory: str | None) -> Whisper:
     began = time.monotonic()
     threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-    weights = directory_weights(Path(directory)) if directory else packaged_weights()
-    whisper = Whisper(weights, threads=threads)
+    with (
+        nullcontext(directory_weights(Path(directory)))
+        if directory
+        else packaged_weights() as weights
+    ):
+        whisper = Whisper(weights, threads=threads)
     structlog.get_logger().info(
         "speech.ready", model=whisper.name, seconds=round(time.monotonic() - began, 2)
     )

