@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,7 +20,7 @@ from loqua_speech.app import create_app
 from loqua_speech.errors import SpeechError
 from loqua_speech.recogniser import Recogniser
 from loqua_speech.recognition import Whisper
-from loqua_speech.weights import directory_weights, packaged_weights
+from loqua_speech.weights import Weights, directory_weights, packaged_weights
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _MOST_THREADS = 4  # the model is too small for more
@@ -52,16 +52,16 @@ def _listener(host: str, port: int) -> socket.socket:
 def _whisper(directory: str | None) -> Whisper:
     began = time.monotonic()
     threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-    with (
-        nullcontext(directory_weights(Path(directory)))
-        if directory
-        else packaged_weights() as weights
-    ):
+    with _weights(directory) as weights:
         whisper = Whisper(weights, threads=threads)
     structlog.get_logger().info(
         "speech.ready", model=whisper.name, seconds=round(time.monotonic() - began, 2)
     )
     return whisper
+
+
+def _weights(directory: str | None) -> AbstractContextManager[Weights]:
+    return nullcontext(directory_weights(Path(directory))) if directory else packaged_weights()
 
 
 def _serve(listener: socket.socket, whisper: Whisper) -> None:
