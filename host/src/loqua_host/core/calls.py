@@ -25,6 +25,18 @@ T = TypeVar("T")
 LONGEST_BODY = 1 << 20
 """Bytes of an answer beyond which it is garbage."""
 
+_AGENT_REFUSED = (
+    "agent authentication failed: check that AGENT_JWT_TOKEN is valid, has not expired and was "
+    "issued to this AGENT_ID"
+)
+_MENDS = {
+    ("user-token", 401): _AGENT_REFUSED,
+    ("user-token", 403): _AGENT_REFUSED,
+    ("user-token", 404): "the API does not know this user_id: let learners enter with a token of "
+    "the same API's /rooms/join",
+}
+"""What the guide's troubleshooting list says to mend, by endpoint and status."""
+
 
 @dataclass(slots=True)
 class _Journey:
@@ -210,7 +222,8 @@ def _failure(endpoint: str, status: int, body: bytes, wait: float | None) -> Api
     if status < 400:  # noqa: PLR2004  (1xx and 3xx)
         message = f"{status}: sent elsewhere; check api.api_base_url"
         return UnreachableError(endpoint, message, status=status, sent=False)
-    return RefusedError(endpoint, message, status=status)
+    mend = _MENDS.get((endpoint, status))
+    return RefusedError(endpoint, f"{message}; {mend}" if mend else message, status=status)
 
 
 _NOT_TAKEN = frozenset({408, 425, 429})
