@@ -1,6 +1,7 @@
 """All workers of a host: started together, each restarted alone, stopped together."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -26,30 +27,30 @@ class Supervisor:
     """
 
     def __init__(self, workers: Sequence[TutorWorker], jitter: Callable[[], float]) -> None:
-        self._workers = workers
+        self.workers = workers
         self._jitter = jitter
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Run all workers until `stop`; one that fails is run again after a pause."""
         async with asyncio.TaskGroup() as tasks:
-            for worker in self._workers:
+            for worker in self.workers:
                 tasks.create_task(self._keep(worker))
 
     def free(self) -> dict[str, bool]:
         """Say of each tutor whether a job for it would be taken now."""
-        return {worker.tutor.name: worker.has_place for worker in self._workers}
+        return {worker.tutor.name: worker.has_place for worker in self.workers}
 
     async def registered(self) -> None:
         """Wait until every worker is registered at LiveKit."""
-        for worker in self._workers:
+        for worker in self.workers:
             await worker.registered.wait()
 
     async def stop(self, seconds: float) -> None:
         """Stop all workers: no new jobs, and at most so long for the running ones."""
-        self._stopping = True
+        self._stopping.set()
         async with asyncio.TaskGroup() as tasks:
-            for worker in self._workers:
+            for worker in self.workers:
                 tasks.create_task(worker.stop(seconds))
 
     def authorise(self, token: str, pid: int) -> JobRef:
@@ -58,17 +59,26 @@ class Supervisor:
         Raises:
             LinkError: If no running job of this host has both.
         """
-        for worker in self._workers:
+        for worker in self.workers:
             if job := worker.find_job(token, pid):
                 return job
         raise LinkError("no running job has this token and this process")
 
     async def _keep(self, worker: TutorWorker) -> None:
-        pause = 1.0
-        while not self._stopping:
+        failures = 0
+        while not self._stopping.is_set():
+            began = asyncio.get_running_loop().time()
             try:
                 await worker.run()
             except Exception as error:  # noqa: BLE001  # LiveKit raises bare RuntimeError and more
+                served = asyncio.get_running_loop().time() - began
+                failures = 1 if served > LONGEST_PAUSE else failures + 1
+                pause = min(2.0 ** min(failures, 10) / 2, LONGEST_PAUSE) * (0.5 + self._jitter())
                 log.error("worker.failed", tutor=worker.tutor.name, why=str(error), pause=pause)
-                await asyncio.sleep(pause * (0.5 + self._jitter()))
-                pause = min(pause * 2, LONGEST_PAUSE)
+                await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait so long, unless the host stops meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
