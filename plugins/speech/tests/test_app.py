@@ -179,6 +179,14 @@ async def test_speech_can_be_a_wav_file(client: httpx.AsyncClient) -> None:
         assert reader.getnframes() > SPEAKING_RATE / 4
 
 
+async def test_every_speech_has_a_name_of_its_own(client: httpx.AsyncClient) -> None:
+    """OpenAI's clients call it the request's id."""
+    body = {"model": "pico", "input": "Hola.", "voice": "es"}
+    answers = [await client.post(_SPEECH, json=body) for _ in range(2)]
+
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 2
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "param", "hint"),
     [

@@ -5,6 +5,7 @@ import time
 from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
+from uuid import uuid4
 
 import structlog
 from fastapi import FastAPI, File, Form, Request, Response, UploadFile
@@ -77,10 +78,12 @@ class Endpoints:
         """`POST /v1/audio/speech`: a text as speech, sent as it is made."""
         _require_model(wanted.model, _VOICE_MODEL)
         speech = synthesize(wanted.input, voice=voice_for(wanted.voice), speed=wanted.speed)
+        # OpenAI's clients name the request by it; livekit warns at every sentence without one.
+        named = {"x-request-id": uuid4().hex}
         if wanted.response_format == "wav":
             pcm = await asyncio.to_thread(b"".join, speech)
-            return Response(wav(pcm, rate=SPEAKING_RATE), media_type="audio/wav")
-        return StreamingResponse(speech, media_type="audio/pcm")
+            return Response(wav(pcm, rate=SPEAKING_RATE), media_type="audio/wav", headers=named)
+        return StreamingResponse(speech, media_type="audio/pcm", headers=named)
 
     async def models(self) -> dict[str, Any]:
         """`GET /v1/models`: what `model` may say."""
