@@ -34,6 +34,14 @@ async def server_program() -> None:
         await livekit_binary(print)
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Let SIGINT through to children: a shell has what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def orphans() -> Iterator[list[psutil.Process]]:
     """Adopt what outlives the demo, and give a list that it is to be found in."""
