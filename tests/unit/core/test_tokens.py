@@ -182,6 +182,12 @@ def test_the_shorter_of_both_lives_counts() -> None:
     assert (by_exp[1], by_answer[1]) == (60, 7)
 
 
+def test_the_shortest_life_is_a_life() -> None:
+    """A token of half a second is good for half a second."""
+    _, life = tokens.accept(answer(good, expires_in=0.5), CALLER, [SECRET], server_now=EPOCH)
+    assert life == 0.5
+
+
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_a_life_of_nothing_is_expired(seconds: int) -> None:
     """Also when `exp` says otherwise."""

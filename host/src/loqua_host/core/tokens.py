@@ -72,9 +72,9 @@ def token_error(cause: TokenCause) -> TokenError:
 class Claims(BaseModel):
     """What the host reads of a JWT's payload."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True)
 
-    exp: Annotated[float, Field(strict=True, gt=0, lt=1e11, allow_inf_nan=False)]
+    exp: Annotated[float, Field(strict=True, gt=0, lt=1e11)]
 
 
 def decrypt_any(encrypted: str, secrets: Iterable[SecretStr]) -> Sealed:
