@@ -3,21 +3,15 @@
 import io
 import json
 import logging
-import os
-import pickle
 import re
 from collections.abc import Callable, Iterator
-from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from livekit.agents.ipc import log_queue
 
-from loqua_host.ops.job_records import read_record
 from loqua_host.ops.logs import configure_logs
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtYXJpYSJ9.c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0"
@@ -34,7 +28,6 @@ def log_to() -> Iterator[Callable[[str], Lines]]:
     """Give what configures logging, and with it what reads the lines so far."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    unpickle = log_queue.pickle  # type: ignore[attr-defined]  # put back at the end
 
     def configure(form: Any) -> Lines:
         stream = io.StringIO()
@@ -46,7 +39,6 @@ def log_to() -> Iterator[Callable[[str], Lines]]:
     yield configure
     root.handlers[:] = before
     root.setLevel(level)
-    log_queue.pickle = unpickle  # type: ignore[attr-defined]  # as above
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
 
@@ -156,75 +148,3 @@ def test_what_is_below_the_level_is_not_said(log_to: Callable[[str], Lines]) -> 
     structlog.get_logger().debug("too much")
     logging.getLogger("httpx").info("HTTP Request: POST")
     assert lines() == []
-
-
-class Grade(StrEnum):
-    """A value of a tutor's own type."""
-
-    GOOD = "good"
-
-
-def sent(**fields: Any) -> bytes:
-    """Give a record as a job sends it."""
-    record = logging.makeLogRecord(
-        {"name": "loqua_host.tutor", "levelno": logging.INFO, "levelname": "INFO", **fields}
-    )
-    return pickle.dumps(record)
-
-
-def test_a_jobs_record_keeps_its_fields(log_to: Callable[[str], Lines]) -> None:
-    """As LiveKit's log queue brings it into the host."""
-    lines = log_to("text")
-    data = sent(msg="word.learned", message="word.learned", user_id="maria", words=3)
-    logging.getLogger("loqua_host.tutor").handle(read_record(data))
-    assert lines()[0].endswith("[INFO] [-] [-] [maria] word.learned words=3")
-
-
-def test_a_jobs_own_objects_are_described_not_made(log_to: Callable[[str], Lines]) -> None:
-    """Also such as LiveKit's own records carry."""
-    lines = log_to("text")
-    data = sent(msg="graded", grade=Grade.GOOD, where=Path("here"), many={Grade.GOOD: [Grade.GOOD]})
-    logging.getLogger("loqua_host.tutor").handle(read_record(data))
-    [line] = lines()
-    assert "Grade>" in line
-    assert "pathlib" in line
-
-
-class Hostile:
-    """Runs a command where it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Have unpickling call this."""
-        return os.system, (f"touch {self.mark}",)
-
-
-@pytest.mark.parametrize("wrap", [lambda bad: bad, lambda bad: {"msg": bad}])
-def test_a_job_cannot_run_code_in_the_host_by_what_it_logs(
-    tmp_path: Path, wrap: Callable[[Any], Any]
-) -> None:
-    """LiveKit unpickles jobs' records in the process that holds the secrets."""
-    mark = tmp_path / "ran"
-    assert read_record(pickle.dumps(wrap(Hostile(mark)))).msg == "job.log_unreadable"
-    read_record(sent(msg="fine", extra=Hostile(mark)))
-    assert not mark.exists()
-
-
-def test_the_host_reads_jobs_records_in_no_other_way(log_to: Callable[[str], Lines]) -> None:
-    """LiveKit's log queue calls what was put in its pickle's place."""
-    log_to("text")
-    assert log_queue.pickle.loads is read_record  # type: ignore[attr-defined]  # what it is about
-
-
-@given(st.binary() | st.binary(min_size=1).map(lambda noise: sent(msg="fine")[:-5] + noise))
-def test_no_bytes_whatever_raise(data: bytes) -> None:
-    """The thread that reads a job's log outlives whatever the job writes to it."""
-    assert isinstance(read_record(data), logging.LogRecord)
-
-
-@pytest.mark.parametrize("fields", [{"levelno": "high"}, {"msg": None}, {"name": 3}])
-def test_a_record_of_wrong_types_is_not_passed_on(fields: dict[str, Any]) -> None:
-    """Loggers would stumble over it."""
-    assert read_record(sent(**{"msg": "m", **fields})).msg == "job.log_unreadable"

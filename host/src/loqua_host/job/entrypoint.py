@@ -11,6 +11,7 @@ from livekit.agents import Agent, AutoSubscribe, JobContext, JobProcess
 from loqua_host.contract.lesson import Lesson
 from loqua_host.errors import LearnerError, LinkError
 from loqua_host.link.client import HostLink, open_link
+from loqua_host.link.ipc import log_as_json
 from loqua_host.link.messages import Join, Refused, Welcome
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.loader import LoadedTutor, load
@@ -112,6 +113,7 @@ class JobEntrypoint:
 
 def _send_logs_to_host() -> None:
     """Make structlog write plain records, which LiveKit's log queue carries to the host."""
+    log_as_json()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

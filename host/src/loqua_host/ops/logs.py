@@ -13,8 +13,6 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from .job_records import distrust_job_records
-
 __all__ = ["configure_logs"]
 
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b[0-9a-f]{32}:[0-9a-f]{64,}")
@@ -30,12 +28,10 @@ PLAIN = re.compile(r"[\w.:/@+%-]+")
 
 def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = sys.stderr) -> None:
     """Send all records, the jobs' too, to `stream` as text or JSON lines."""
-    distrust_job_records()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
-        _drop_twin,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
@@ -61,12 +57,6 @@ def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = s
     root.setLevel(level.upper())
     for noisy in ("livekit", "livekit.agents", "httpx", "httpcore", "aiohttp.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-def _drop_twin(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Drop the copy of the message that LiveKit's log queue adds to a job's record."""
-    event.pop("message", None)
-    return event
 
 
 def _hide_tokens(render: Processor) -> Processor:

@@ -13,6 +13,7 @@ from livekit.agents import AgentServer, JobRequest
 from loqua_host.job.entrypoint import JobEntrypoint, JobSetup
 from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.server import JobRef
 
 __all__ = ["LiveKitAccess", "TutorWorker"]
@@ -109,6 +110,7 @@ class TutorWorker:
         return None
 
     def _build_server(self) -> AgentServer:
+        distrust_jobs()
         server = AgentServer(
             ws_url=self._access.url,
             api_key=self._access.api_key,
