@@ -1,5 +1,6 @@
 """What README.md shows and names is there and works."""
 
+import inspect
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from pydantic import BaseModel
 
 from loqua_host import Ending, Learner, LearnerContext, Lesson, LessonReport, Progress, Tick
 from loqua_host.cli import app
+from loqua_host.contract import hookspecs
 from loqua_host.contract.engines import HookLimits
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.inspection import inspect_tutors
@@ -174,6 +176,21 @@ def test_every_key_of_a_tutor_file_is_shown() -> None:
     shown = set(yaml.safe_load(block("yaml")))
     shown |= {key for key in re.findall(r"`(\w+):[^`]*`", README) if key in TutorFile.model_fields}
     assert shown == set(TutorFile.model_fields)
+
+
+def test_the_readme_that_is_published_shows_the_hooks_as_they_are() -> None:
+    """Names, colours and arguments are those of the contract."""
+    published = (ROOT / "host/README.md").read_text("utf-8")
+    shown = re.findall(r"`(async )?def (\w+)\(([\w, ]*)\)`", published)
+    hooks = [hook for hook in vars(hookspecs).values() if hasattr(hook, "loqua_host_spec")]
+    assert shown == [
+        (
+            "async " if inspect.iscoroutinefunction(hook) else "",
+            hook.__name__,
+            ", ".join(inspect.signature(hook).parameters),
+        )
+        for hook in hooks
+    ]
 
 
 def test_every_environment_is_shown_and_has_its_file() -> None:
