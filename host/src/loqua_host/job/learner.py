@@ -30,3 +30,5 @@ async def wait_for_learner(ctx: JobContext, seconds: float) -> rtc.RemotePartici
             f"no learner entered the room within {seconds:g} s; see that the learner's token is "
             "for this room, or raise lessons.learner_timeout in config/host.yaml",
         ) from None
+    except RuntimeError as error:
+        raise LearnerError("no_learner", f"no learner entered the room: {error}") from error

@@ -6,6 +6,7 @@ import contextlib
 import structlog
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, CloseEvent, JobContext, room_io
+from pydantic import ValidationError
 
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport
@@ -19,6 +20,7 @@ from loqua_host.link.messages import (
     Refused,
     Welcome,
     WrapUp,
+    reasons_of,
 )
 from loqua_host.registry.caller import HookCaller
 
@@ -33,6 +35,7 @@ log = structlog.get_logger()
 
 APOLOGY_SECONDS = 10.0
 HEARD_OUT_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
 RECORDED_SECONDS = 10.0
 
 
@@ -152,14 +155,14 @@ class Runner:
                 case ProgressRefused(why=why):
                     log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
                 case Welcome() | Refused() | Recorded():
-                    log.warning("link.unexpected", message=message.type)
+                    log.warning("link.unexpected", kind=message.type)
         self._lesson.end("host_lost")
 
     async def _finish(self, reason: str) -> None:
         self._clock.pause()
         self._floor.unwatch()
         await self._close_voice()
-        ending = Ending(reason=reason, seconds=self._clock.seconds)
+        ending = Ending(reason=str(reason), seconds=self._clock.seconds)
         try:
             await self._link.send(Finish(ending=ending, report=await self._report(ending)))
             async with asyncio.timeout(RECORDED_SECONDS):
@@ -184,12 +187,19 @@ class Runner:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARD_OUT_SECONDS):
                     await speech.wait_for_playout()
-        await self._session.aclose()
+        # The record matters more than a voice that does not let go.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._session.aclose()
 
     async def _report(self, ending: Ending) -> LessonReport | None:
         try:
-            return await self._hooks.on_session_end(self._lesson, ending)
+            report = await self._hooks.on_session_end(self._lesson, ending)
+            return report and LessonReport.model_validate(report)
         except HookFailedError:
+            return None
+        except ValidationError as error:
+            log.error("lesson.report_refused", why=reasons_of(error))
             return None
 
 

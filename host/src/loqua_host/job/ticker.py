@@ -1,15 +1,17 @@
 """The progress ticks of a lesson."""
 
 import asyncio
+import contextlib
 from itertools import count
 
 import structlog
+from pydantic import JsonValue, ValidationError
 
 from loqua_host.contract.lesson import Lesson
-from loqua_host.contract.records import Tick
-from loqua_host.errors import HookFailedError
+from loqua_host.contract.records import Progress, Tick
+from loqua_host.errors import HookFailedError, LinkError
 from loqua_host.link.client import HostLink
-from loqua_host.link.messages import ProgressMade
+from loqua_host.link.messages import ProgressMade, reasons_of
 from loqua_host.registry.caller import HookCaller
 
 from .clock import Stopwatch
@@ -31,7 +33,8 @@ async def tick(
     """Ask the tutor for progress every `every` seconds and tell the host, until cancelled.
 
     A failing tick is logged and the lesson goes on; after `give_up_after` in a row the
-    ticks of this lesson stop.
+    ticks of this lesson stop. Progress or state that does not fit its contract is logged with
+    the field's name and not sent; a host that is gone is for the link's reader to notice.
     """
     failed = 0
     for number in count(1):
@@ -48,6 +51,16 @@ async def tick(
             continue
         failed = 0
         if progress is not None:
-            await link.send(
-                ProgressMade(seconds=clock.seconds, progress=progress, state=lesson.state)
-            )
+            await _tell(link, clock.seconds, progress, lesson.state)
+
+
+async def _tell(
+    link: HostLink, seconds: float, progress: Progress, state: dict[str, JsonValue]
+) -> None:
+    try:
+        message = ProgressMade(seconds=seconds, progress=progress, state=state)
+    except ValidationError as error:
+        log.error("lesson.progress_refused", why=reasons_of(error))
+        return
+    with contextlib.suppress(LinkError):
+        await link.send(message)

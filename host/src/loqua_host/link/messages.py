@@ -8,7 +8,15 @@ a crash.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
@@ -29,6 +37,7 @@ __all__ = [
     "ToJob",
     "Welcome",
     "WrapUp",
+    "reasons_of",
 ]
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -167,3 +176,11 @@ ToJob = Annotated[
 TO_JOB: TypeAdapter[Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Recorded] = (
     TypeAdapter(ToJob)
 )
+
+
+def reasons_of(error: ValidationError) -> str:
+    """Say which fields of a message are wrong and why, without their values."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'message'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    )[:500]

@@ -16,7 +16,15 @@ from pydantic import BaseModel, ValidationError
 
 from loqua_host.errors import LinkError
 
-from .messages import FROM_JOB, MAX_MESSAGE_BYTES, Finish, Join, ProgressMade, ProgressRefused
+from .messages import (
+    FROM_JOB,
+    MAX_MESSAGE_BYTES,
+    Finish,
+    Join,
+    ProgressMade,
+    ProgressRefused,
+    reasons_of,
+)
 
 __all__ = ["Authorise", "JobLink", "JobRef", "serve_link"]
 
@@ -98,7 +106,7 @@ class JobLink:
             try:
                 return FROM_JOB.validate_json(frame.data)
             except ValidationError as error:
-                await self._refuse(_reasons(error))
+                await self._refuse(reasons_of(error))
         self._log.error("link.closed", why="too many malformed messages")
         return None
 
@@ -116,14 +124,6 @@ class JobLink:
         self._malformed += 1
         self._log.warning("link.message_refused", why=why)
         await self.send(ProgressRefused(why=why))
-
-
-def _reasons(error: ValidationError) -> str:
-    """Say which fields are wrong and why, without their values."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'message'}: {item['msg']}"
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
-    )[:500]
 
 
 def _peer_pid(request: web.Request) -> int:

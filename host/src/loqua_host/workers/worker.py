@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from livekit.agents import AgentServer, JobRequest
+from livekit.agents.job import RunningJobInfo
 
 from loqua_host.job.entrypoint import JobEntrypoint, JobSetup
 from loqua_host.job.settings import JobSettings
@@ -55,14 +56,20 @@ class TutorWorker:
         self._access = access
         self._is_full = is_full
         self._on_accept = on_accept
-        self._accepting = 0
+        self._accepting: set[str] = set()
         self._server: AgentServer | None = None
+        self._started = False
 
     @property
     def busy(self) -> int:
         """Jobs that run or are about to."""
-        running = 0 if self._server is None else len(self._server.active_jobs)
-        return running + self._accepting
+        return len({info.job.id for info in self._running_jobs()} | self._accepting)
+
+    @property
+    def online(self) -> bool:
+        """Whether LiveKit has this worker now; `registered` stays while it reconnects."""
+        connecting = self._server is None or self._server._connecting  # noqa: SLF001  # told nowhere else
+        return self.registered.is_set() and not connecting
 
     @property
     def has_place(self) -> bool:
@@ -76,14 +83,14 @@ class TutorWorker:
             Exception: Whatever ends LiveKit's worker, such as no connection after its retries;
                 the worker can be run again.
         """
-        server = self._build_server()
-        server.on("worker_started", lambda: self._on_started(server))
+        self._server = server = self._build_server()
+        server.on("worker_started", self._on_started)
         server.on("worker_registered", self._on_registered)
         try:
             await server.run()
         finally:
             self.registered.clear()
-            self._server = None
+            self._server, self._started = None, False
             await server.aclose()
 
     async def stop(self, seconds: float) -> None:
@@ -92,22 +99,28 @@ class TutorWorker:
         if server is None:
             return
         try:
-            await server.drain(timeout=math.ceil(seconds) or None)
+            # Zero would mean no limit at all.
+            await server.drain(timeout=max(1, math.ceil(seconds)))
         except TimeoutError:
             log.warning("worker.drain_cut_off", tutor=self.tutor.name, jobs=self.busy)
         await server.aclose()
 
     def find_job(self, token: str, pid: int) -> JobRef | None:
         """Get the running job that was assigned this room token, if this process runs it."""
-        server = self._server
-        if server is None:
-            return None
-        for info in server.active_jobs:
-            if hmac.compare_digest(info.token.encode(), token.encode()):
-                process = server._proc_pool.get_by_job_id(info.job.id)  # noqa: SLF001  # the only way to a job's pid
-                if process is not None and getattr(process, "pid", None) == pid:
-                    return JobRef(info.job.id, info.job.room.name, self.tutor.name)
+        given = token.encode(errors="surrogateescape")
+        for info in self._running_jobs():
+            if hmac.compare_digest(info.token.encode(), given) and self._pid_of(info) == pid:
+                return JobRef(info.job.id, info.job.room.name, self.tutor.name)
         return None
+
+    def _running_jobs(self) -> list[RunningJobInfo]:
+        return self._server.active_jobs if self._server and self._started else []
+
+    def _pid_of(self, job: RunningJobInfo) -> int | None:
+        if self._server is None:
+            return None
+        process = self._server._proc_pool.get_by_job_id(job.job.id)  # noqa: SLF001  # the only way to a job's pid
+        return getattr(process, "pid", None)
 
     def _build_server(self) -> AgentServer:
         distrust_jobs()
@@ -130,8 +143,8 @@ class TutorWorker:
         )
         return server
 
-    def _on_started(self, server: AgentServer) -> None:
-        self._server = server
+    def _on_started(self) -> None:
+        self._started = True
 
     def _on_registered(self, worker_id: str, _server_info: object) -> None:
         # run() wrote these for code that runs in this process; a later forkserver must not
@@ -152,10 +165,10 @@ class TutorWorker:
             # A bare reject would end the job for every host.
             await request.reject(terminate=False)
             return
-        self._accepting += 1
+        self._accepting.add(request.id)
         try:
             log.info("job.accepted", tutor=self.tutor.name, room=request.room.name)
             self._on_accept(JobRef(request.id, request.room.name, self.tutor.name))
             await request.accept(name=self.tutor.name)
         finally:
-            self._accepting -= 1
+            self._accepting.discard(request.id)

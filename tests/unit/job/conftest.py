@@ -1,0 +1,287 @@
+"""A lesson's surroundings in its job process, faked by hand, on virtual time."""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from livekit.rtc.event_emitter import EventEmitter
+
+from loqua_host.contract.engines import Engines, HookLimits
+from loqua_host.contract.learner import Learner, LearnerContext
+from loqua_host.contract.lesson import Lesson
+from loqua_host.contract.records import Ending, LessonReport, Mode, Progress, Tick
+from loqua_host.contract.tutor import NoSettings
+from loqua_host.errors import LinkError
+from loqua_host.job.clock import Stopwatch
+from loqua_host.job.runner import Runner
+from loqua_host.job.settings import JobSettings
+from loqua_host.link.messages import Finish, Recorded, Welcome
+
+
+class JumpingSelector(selectors.SelectSelector):
+    """Finds that the next timer is due whenever nothing else happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        """Look for events; without any, move time to the next timer."""
+        if timeout is None:
+            raise RuntimeError("every task waits and no timer runs: the test would hang")
+        events = super().select(0)
+        if not events:
+            self.seconds += timeout
+        return events
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop in which an hour passes in no time."""
+
+    def __init__(self) -> None:
+        self._jumping = JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        """Give the virtual seconds since the loop was made."""
+        return self._jumping.seconds
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Have all tests of this folder run on virtual time."""
+    return {"virtual": VirtualLoop}
+
+
+SETTINGS = JobSettings(
+    tutor="conversation",
+    plugin="conversation",
+    agent=None,
+    automatic=True,
+    settings={},
+    engines=Engines(),
+    limits=HookLimits(),
+    link="/nowhere/s",
+    learner_timeout=60.0,
+    tick_every=30.0,
+    failing_ticks=3,
+)
+
+WELCOME = Welcome(
+    lesson="lesson",
+    session_id="sess_1",
+    visit="sess_1",
+    room="room",
+    agent_id="agent",
+    learner=Learner(user_id="maria", identity="maria"),
+    context=LearnerContext(),
+    language="es",
+    mode=Mode.FULL,
+    apology="Lo siento.",
+)
+
+
+class FakeRoom(EventEmitter[str]):
+    """A room with its remote participants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.remote_participants: dict[str, Any] = {}
+        self.left = False
+
+    def enter(self, identity: str, kind: int = 0, **attributes: str) -> None:
+        """Have a participant come in."""
+        names = {name.replace("_", "."): value for name, value in attributes.items()}
+        person = SimpleNamespace(identity=identity, kind=kind, attributes=names)
+        self.remote_participants[identity] = person
+        self.emit("participant_connected", person)
+
+    def leave(self, identity: str) -> None:
+        """Have a participant go."""
+        self.emit("participant_disconnected", self.remote_participants.pop(identity))
+
+    async def disconnect(self) -> None:
+        """Leave the room oneself."""
+        self.left = True
+
+
+class FakeSpeech:
+    """Something that is being said; ends at a virtual second."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.heard = False
+
+    async def wait_for_playout(self) -> None:
+        """Wait until it was said."""
+        await asyncio.sleep(self.seconds)
+        self.heard = True
+
+
+class FakeSwitches:
+    """What comes into a session or out of it."""
+
+    def __init__(self) -> None:
+        self.audio: object | None = object()
+        self.transcription: object | None = object()
+        self.on: dict[str, bool] = {}
+
+    def set_audio_enabled(self, on: bool) -> None:
+        """Let audio through or not."""
+        self.on["audio"] = on
+
+    def set_transcription_enabled(self, on: bool) -> None:
+        """Let text through or not."""
+        self.on["text"] = on
+
+
+class FakeSession(EventEmitter[str]):
+    """LiveKit's voice session."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[str] = []
+        self.said: list[str] = []
+        self.started: dict[str, Any] = {}
+        self.replied: list[str] = []
+        self.current_speech: FakeSpeech | None = None
+        self.input, self.output = FakeSwitches(), FakeSwitches()
+        self.mute = False
+        self.closing_takes = 0.0
+
+    async def start(self, agent: Any, **options: Any) -> None:
+        """Begin."""
+        self.done.append("started")
+        self.started = {"agent": agent, **options}
+
+    def say(self, text: str, *, allow_interruptions: bool) -> FakeSpeech:
+        """Say something; a session without a voice raises."""
+        assert not allow_interruptions
+        if self.mute:
+            raise RuntimeError("no TTS")
+        self.said.append(text)
+        return FakeSpeech(2.0)
+
+    def interrupt(self, *, force: bool = False) -> Any:
+        """Fall silent."""
+        self.done.append("interrupted by force" if force else "interrupted")
+        return asyncio.sleep(0) if not force else None
+
+    def generate_reply(self, *, user_input: str) -> None:
+        """Answer a text."""
+        self.replied.append(user_input)
+
+    async def aclose(self) -> None:
+        """End."""
+        await asyncio.sleep(self.closing_takes)
+        self.done.append("closed")
+
+
+class FakeLink:
+    """The link to the host, which records every `Finish` unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.at: list[float] = []
+        self.incoming: asyncio.Queue[Any] = asyncio.Queue()
+        self.gone = False
+        self.records = True
+
+    async def send(self, message: Any) -> None:
+        """Take a message."""
+        if self.gone:
+            raise LinkError("the host is gone")
+        self.sent.append(message)
+        self.at.append(asyncio.get_running_loop().time())
+        if isinstance(message, Finish) and self.records:
+            self.incoming.put_nowait(Recorded())
+
+    async def receive(self) -> Any:
+        """Give what the host sent; None once it is gone."""
+        return await self.incoming.get()
+
+    def lose(self) -> None:
+        """Have the host go."""
+        self.gone = True
+        self.incoming.put_nowait(None)
+
+
+@dataclass
+class FakeHooks:
+    """A tutor's hooks; each may be given something to do instead."""
+
+    called: list[str] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+    ticks: list[Tick] = field(default_factory=list)
+    instead: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+    async def _call(self, hook: str, default: Any, *arguments: Any) -> Any:
+        self.called.append(hook)
+        if hook in self.instead:
+            outcome = self.instead[hook](*arguments)
+            return await outcome if asyncio.iscoroutine(outcome) else outcome
+        return default
+
+    async def create_agent(self, lesson: Lesson) -> Any:
+        """Give something like an agent."""
+        return await self._call("create_agent", "agent", lesson)
+
+    async def on_user_ready(self, lesson: Lesson) -> None:
+        """Greet."""
+        await self._call("on_user_ready", None, lesson)
+
+    async def on_progress_tick(self, lesson: Lesson, tick: Tick) -> Progress | None:
+        """Count the ticks."""
+        self.ticks.append(tick)
+        default = Progress(words_learned=tick.number)
+        progress: Progress | None = await self._call("on_progress_tick", default, lesson, tick)
+        return progress
+
+    async def on_session_end(self, lesson: Lesson, ending: Ending) -> LessonReport | None:
+        """Report."""
+        self.endings.append(ending)
+        default = LessonReport(topics_covered=("food",))
+        report: LessonReport | None = await self._call("on_session_end", default, lesson, ending)
+        return report
+
+
+class Job:
+    """A job process with its lesson, ready to run."""
+
+    def __init__(self) -> None:
+        self.room, self.session, self.link = FakeRoom(), FakeSession(), FakeLink()
+        self.hooks = FakeHooks()
+        self.settings = SETTINGS
+        self.room.enter("maria")
+        self.lesson = Lesson(
+            id="lesson",
+            visit="sess_1",
+            room="room",
+            learner=WELCOME.learner,
+            context=WELCOME.context,
+            language="es",
+            settings=NoSettings(),
+            session=self.session,  # type: ignore[arg-type]  # a fake
+        )
+        self.clock = Stopwatch(asyncio.get_running_loop().time)
+
+    def start(self) -> "asyncio.Task[None]":
+        """Begin the lesson."""
+        ctx: Any = SimpleNamespace(room=self.room)
+        parts: Any = (self.link, self.lesson, self.hooks, self.settings, self.clock, WELCOME)
+        return asyncio.create_task(Runner(ctx, *parts).run())
+
+    @property
+    def finish(self) -> Finish:
+        """Give the one farewell that the host got."""
+        [finish] = [message for message in self.link.sent if isinstance(message, Finish)]
+        return finish
+
+
+@pytest.fixture
+async def job() -> Job:
+    """Give a job whose learner is there."""
+    return Job()

@@ -1,0 +1,299 @@
+"""One tutor's worker: what jobs it takes, which process it believes, how it stops."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from loqua_host.contract.engines import Engines, HookLimits
+from loqua_host.job.settings import JobSettings
+from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.link.server import JobRef
+from loqua_host.workers import worker as module
+from loqua_host.workers.worker import LiveKitAccess, TutorWorker
+
+JOB = JobSettings(
+    tutor="conversation",
+    plugin="conversation",
+    agent=None,
+    automatic=True,
+    settings={},
+    engines=Engines(),
+    limits=HookLimits(),
+    link="/run/s",
+    learner_timeout=60,
+    tick_every=30,
+    failing_ticks=3,
+)
+SECRET = "a-secret-of-32-characters-or-more"
+
+
+def running(job_id: str, token: str) -> Any:
+    """Give a job as LiveKit keeps it."""
+    job = SimpleNamespace(id=job_id, room=SimpleNamespace(name=f"room-{job_id}"))
+    return SimpleNamespace(job=job, token=token)
+
+
+class FakeServer:
+    """LiveKit's worker: starts, registers, drains and closes when it is let."""
+
+    made: "list[FakeServer]"
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.heard: dict[str, Callable[..., None]] = {}
+        self.active_jobs: list[Any] = []
+        self.pids: dict[str, int] = {}
+        self.drained_for: list[int] = []
+        self.closed = asyncio.Event()
+        self.may_start = asyncio.Event()
+        self.may_start.set()
+        self.drain_ends = True
+        self._lock = asyncio.Lock()
+        self._proc_pool = SimpleNamespace(
+            get_by_job_id=lambda job: SimpleNamespace(pid=self.pids.get(job))
+        )
+        self.made.append(self)
+
+    def rtc_session(self, entrypoint: Any, **session: Any) -> None:
+        """Take the entrypoint."""
+        self.session = {"entrypoint": entrypoint, **session}
+
+    def on(self, event: str, callback: Callable[..., None]) -> None:
+        """Take a listener."""
+        self.heard[event] = callback
+
+    async def run(self) -> None:
+        """Start, register, serve until closed."""
+        async with self._lock:
+            await self.may_start.wait()
+            self.heard["worker_started"]()
+        os.environ["LIVEKIT_API_SECRET"] = SECRET
+        self.heard["worker_registered"]("AW_1", None)
+        await self.closed.wait()
+
+    async def drain(self, timeout: int) -> None:  # noqa: ASYNC109  # LiveKit's signature
+        """Wait for the jobs."""
+        async with self._lock:
+            self.drained_for.append(timeout)
+        if not self.drain_ends:
+            raise TimeoutError
+
+    async def aclose(self) -> None:
+        """Close."""
+        async with self._lock:
+            self.closed.set()
+
+
+@dataclass
+class FakeRequest:
+    """A job that LiveKit offers."""
+
+    id: str = "job"
+    answer: str | None = None
+    gate: asyncio.Event | None = None
+    room: Any = field(default_factory=lambda: SimpleNamespace(name="room"))
+
+    async def accept(self, *, name: str) -> None:
+        """Take the job; it is assigned once the gate is open."""
+        if self.gate is not None:
+            await self.gate.wait()
+        self.answer = f"accepted as {name}"
+
+    async def reject(self, *, terminate: bool = True) -> None:
+        """Leave the job."""
+        self.answer = "terminated" if terminate else "left to others"
+
+
+class Host:
+    """A host that hires one worker."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.accepted: list[JobRef] = []
+        self.running: asyncio.Task[None] | None = None
+        self.worker = TutorWorker(
+            HostedTutor("conversation", "", "agent", 2),
+            JOB,
+            LiveKitAccess("ws://127.0.0.1:7880", "key", SECRET),
+            is_full=lambda: self.full,
+            on_accept=self.accepted.append,
+        )
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    """Give a host whose worker stands on a fake of LiveKit's."""
+    monkeypatch.setattr(FakeServer, "made", [], raising=False)
+    monkeypatch.setattr(module, "AgentServer", FakeServer)
+    monkeypatch.delenv("LIVEKIT_API_SECRET", raising=False)
+    return Host()
+
+
+@pytest.fixture
+async def server(host: Host) -> FakeServer:
+    """Give the fake server of a worker that is registered."""
+    host.running = asyncio.create_task(host.worker.run())
+    await host.worker.registered.wait()
+    return FakeServer.made[0]
+
+
+@pytest.mark.usefixtures("server")
+async def test_a_job_is_prepared_and_accepted(host: Host) -> None:
+    """The lessons hear of it before LiveKit does."""
+    request = FakeRequest()
+    await host.worker._on_request(request)  # type: ignore[arg-type]  # a fake
+    assert request.answer == "accepted as conversation"
+    assert host.accepted == [JobRef("job", "room", "conversation")]
+
+
+@pytest.mark.parametrize("full", ["tutor", "host", "not registered"])
+async def test_a_full_house_leaves_jobs_to_others(
+    host: Host, server: FakeServer, full: str
+) -> None:
+    """The job is not ended for every host, and nothing is prepared."""
+    match full:
+        case "tutor":
+            server.active_jobs = [running("1", "a"), running("2", "b")]
+        case "host":
+            host.full = True
+        case _:
+            host.worker.registered.clear()
+    request = FakeRequest()
+    await host.worker._on_request(request)  # type: ignore[arg-type]  # a fake
+    assert request.answer == "left to others"
+    assert host.accepted == []
+
+
+async def test_of_offers_at_once_only_so_many_are_accepted(host: Host, server: FakeServer) -> None:
+    """A job counts from its acceptance on, and once only while it starts."""
+    gate = asyncio.Event()
+    requests = [FakeRequest(f"job{number}", gate=gate) for number in range(3)]
+    answering = [asyncio.create_task(host.worker._on_request(one)) for one in requests]  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    server.active_jobs = [running("job0", "a"), running("job1", "b")]
+    assert host.worker.busy == 2
+    gate.set()
+    await asyncio.gather(*answering)
+    assert [one.answer for one in requests] == ["accepted as conversation"] * 2 + ["left to others"]
+    assert host.worker.busy == 2
+    server.active_jobs.clear()
+    assert host.worker.busy == 0
+
+
+@pytest.mark.usefixtures("server")
+async def test_a_job_whose_acceptance_fails_takes_no_place(host: Host) -> None:
+    """LiveKit assigned it to nobody."""
+    request = FakeRequest()
+
+    async def fail(**_: object) -> None:
+        raise TimeoutError
+
+    request.accept = fail  # type: ignore[method-assign]  # a fake
+    with pytest.raises(TimeoutError):
+        await host.worker._on_request(request)  # type: ignore[arg-type]  # a fake
+    assert host.worker.busy == 0
+
+
+async def test_a_job_is_believed_by_its_token_and_process_together(
+    host: Host, server: FakeServer
+) -> None:
+    """A token stolen by another process is worth nothing, nor is a process without token."""
+    server.active_jobs = [running("1", "token-1"), running("2", "token-2")]
+    server.pids = {"1": 101, "2": 102}
+    assert host.worker.find_job("token-2", 102) == JobRef("2", "room-2", "conversation")
+    for token, pid in (("token-1", 102), ("token-1", 7), ("", 101), ("other", 101)):
+        assert host.worker.find_job(token, pid) is None
+
+
+@pytest.mark.parametrize("token", ["", "ключ", "\udcff\udcfe", "\x00", "a" * 100_000])
+async def test_no_token_whatever_is_more_than_refused(
+    host: Host, server: FakeServer, token: str
+) -> None:
+    """Headers may hold bytes that are no text."""
+    server.active_jobs = [running("1", "token-1")]
+    assert host.worker.find_job(token, 1) is None
+
+
+async def test_a_job_whose_process_is_unknown_is_not_believed(
+    host: Host, server: FakeServer
+) -> None:
+    """No pid equals none."""
+    server.active_jobs = [running("1", "token-1")]
+    server._proc_pool.get_by_job_id = lambda _job: None
+    assert host.worker.find_job("token-1", 0) is None
+
+
+@pytest.mark.usefixtures("server")
+async def test_registering_takes_livekits_secret_out_of_the_environment() -> None:
+    """LiveKit's worker writes it there when it runs."""
+    assert "LIVEKIT_API_SECRET" not in os.environ
+
+
+async def test_fullness_is_never_told_as_load(server: FakeServer) -> None:
+    """Dispatches in between would be lost; and no port is taken that others may want."""
+    assert server.settings["load_fnc"]() == 0.0
+    assert (server.settings["host"], server.settings["port"]) == ("127.0.0.1", 0)
+
+
+async def test_stopping_drains_then_closes(host: Host, server: FakeServer) -> None:
+    """Within the time given, in whole seconds."""
+    await host.worker.stop(1.5)
+    assert host.running is not None
+    await host.running
+    assert server.drained_for == [2]
+    assert not host.worker.registered.is_set()
+
+
+async def test_no_time_to_drain_is_not_all_the_time_there_is(
+    host: Host, server: FakeServer
+) -> None:
+    """To LiveKit, a timeout of nothing means none."""
+    await host.worker.stop(0)
+    assert server.drained_for == [1]
+
+
+async def test_jobs_that_outstay_the_drain_are_cut_off(host: Host, server: FakeServer) -> None:
+    """The worker closes all the same."""
+    server.drain_ends = False
+    await host.worker.stop(1)
+    assert server.closed.is_set()
+
+
+async def test_a_worker_that_is_still_starting_stops_as_well(host: Host) -> None:
+    """It does not begin to serve behind the back of a host that has stopped."""
+    start = asyncio.Event()
+    make = FakeServer.__init__
+
+    def slow(self: FakeServer, **settings: Any) -> None:
+        make(self, **settings)
+        self.may_start = start
+
+    FakeServer.__init__ = slow  # type: ignore[method-assign]  # put back below
+    try:
+        run = asyncio.create_task(host.worker.run())
+        await asyncio.sleep(0)
+        stop = asyncio.create_task(host.worker.stop(1))
+        await asyncio.sleep(0)
+        assert host.worker.busy == 0
+        assert host.worker.find_job("token", 1) is None
+        start.set()
+        async with asyncio.timeout(5):
+            await asyncio.gather(stop, run)
+    finally:
+        FakeServer.__init__ = make  # type: ignore[method-assign]  # as it was
+    assert FakeServer.made[0].closed.is_set()
+
+
+async def test_stopping_before_anything_runs_is_no_error(host: Host) -> None:
+    """There is nothing to stop."""
+    await host.worker.stop(1)
+
+
+def test_access_prints_no_secret(host: Host) -> None:
+    """Not even in a traceback."""
+    assert SECRET not in repr(host.worker._access)
