@@ -28,6 +28,7 @@ from livekit import rtc
 from livekit.api import (
     AccessToken,
     CreateAgentDispatchRequest,
+    CreateRoomRequest,
     LiveKitAPI,
     VideoGrants,
 )
@@ -40,6 +41,9 @@ from loqua_host.tasks import background
 THIRD_PARTY = Path(__file__).parents[2] / "acceptance" / "third_party_tutor"
 PATIENCE = 40.0
 """Seconds for anything to happen on a machine that is busy with something else."""
+
+EMPTY_ROOM = f"empty-{uuid4().hex[:12]}"
+"""A room that the shared host serves from its start and that no learner ever enters."""
 
 KEPT = ("HOME", "LANG", "PATH", "TMPDIR")
 
@@ -233,6 +237,7 @@ class House:
         *,
         wrapper: tuple[str, ...] = (),
         environ: Mapping[str, str] | None = None,
+        lessons: Mapping[str, object] | None = None,
     ) -> AsyncIterator[HostProcess]:
         """Run `loqua-host run` in a directory for the length of a block, once it is ready.
 
@@ -242,8 +247,9 @@ class House:
             tutors: The files of config/tutors.
             wrapper: A command in front of the host's.
             environ: Over the house's variables.
+            lessons: Over the quick settings of config/host.yaml's `lessons`.
         """
-        config = write_config(directory, tutors)
+        config = write_config(directory, tutors, lessons or {})
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         paths = os.pathsep.join([str(self.plugins), os.environ.get("PYTHONPATH", "")])
         variables = kept | {"PYTHONPATH": paths} | self.environ() | dict(environ or {})
@@ -308,6 +314,11 @@ class House:
                 CreateAgentDispatchRequest(agent_name=agent_name, room=room)
             )
 
+    async def open_room(self, room: str) -> None:
+        """Create a room that stays open for two minutes although nobody enters."""
+        async with self.rooms() as rooms:
+            await rooms.room.create_room(CreateRoomRequest(name=room, empty_timeout=120))
+
     @asynccontextmanager
     async def rooms(self) -> AsyncIterator[LiveKitAPI]:
         """Give LiveKit's own API."""
@@ -332,7 +343,9 @@ def explicit(agent_name: str) -> dict[str, dict[str, object]]:
     }
 
 
-def write_config(directory: Path, tutors: Mapping[str, Mapping[str, object]]) -> Path:
+def write_config(
+    directory: Path, tutors: Mapping[str, Mapping[str, object]], lessons: Mapping[str, object]
+) -> Path:
     """Write a configuration with everything quick, for tutors that need no engines."""
     config, scripts = directory / "config", directory / "scripts"
     for folder in (config / "tutors", scripts, directory / "link"):
@@ -350,10 +363,12 @@ def write_config(directory: Path, tutors: Mapping[str, Mapping[str, object]]) ->
                 "on_progress_tick": 2,
                 "on_session_end": 2,
             },
+            **lessons,
         },
         "ledger": {"path": str(directory / "ledger.db")},
         "link": {"directory": str(directory / "link")},
         "logs": {"format": "json", "level": "info"},
+        "ops": {"port": 0},
     }
     (config / "host.yaml").write_text(yaml.safe_dump(host))
     for name, tutor in tutors.items():
@@ -436,4 +451,5 @@ async def host(house: House) -> AsyncIterator[HostProcess]:
         **explicit("probe-specialist"),
     }
     async with house.host(house.directory / "shared", tutors) as process:
+        await house.open_room(EMPTY_ROOM)
         yield process

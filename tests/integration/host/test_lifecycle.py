@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 import pytest
-from livekit import api
 from tests.integration.host.conftest import HostProcess, House, Visitor, new_room
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -42,8 +41,7 @@ async def test_the_tutor_waits_for_the_learner_before_it_reads_attributes(
 ) -> None:
     """It is in the room first, asks nobody about anybody, and teaches whoever comes then."""
     room = new_room()
-    async with house.rooms() as rooms:
-        await rooms.room.create_room(api.CreateRoomRequest(name=room, empty_timeout=60))
+    await house.open_room(room)
     watcher = house.token(room, {}, hidden=True)
     async with house.enter(watcher, "watcher", "") as watching:
         await watching.met()
@@ -185,19 +183,36 @@ async def test_the_automatic_tutor_steps_aside_until_a_called_specialist_has_lef
     ]
 
 
-async def test_a_killed_tutor_leaves_the_record_of_its_last_progress(
+async def test_a_killed_tutor_comes_back_and_goes_on_where_it_was(
     house: House, host: HostProcess
 ) -> None:
-    """SIGKILL of the job between two ticks: what the host had heard by then counts."""
+    """SIGKILL of the job between two ticks: one lesson, one record, nothing counted twice."""
     room = new_room()
     host.script(room, killed_at=4)
     async with house.visit(room) as learner:
         await host.log.until("lesson.interrupted", user_id=learner.user_id)
+        await host.log.until("lesson.resumed", room=room)
+        await host.log.until("progress.made", user_id=learner.user_id, words=5)
     await house.api.until("sessions", learner.user_id)
+    made = [it["words"] for it in host.log.find("progress.made", user_id=learner.user_id)]
+    assert made == [*range(1, len(made) + 1)]
+    [record] = await house.api.arrivals("sessions", learner.user_id)
+    assert record["payload"]["sessionId"] == learner.session_id
+
+
+async def test_a_tutor_that_crashes_again_and_again_leaves_the_record_of_its_last_progress(
+    house: House, host: HostProcess
+) -> None:
+    """Whoever would crash for ever is given up; what the host had heard by then counts."""
+    room = new_room()
+    host.script(room, killed_at=3, killed_again=True)
+    async with house.visit(room) as learner:
+        await host.log.until("lesson.given_up", user_id=learner.user_id, why="crash_loop")
+        await house.api.until("sessions", learner.user_id)
     [record] = await house.api.arrivals("sessions", learner.user_id)
     assert record["payload"]["sessionId"] == learner.session_id
     last = (await house.api.arrivals("progress", learner.user_id))[-1]["payload"]["data"]
-    assert (last["status"], last["progress"]["words_learned"]) == ("failed", 3)
+    assert (last["status"], last["progress"]["words_learned"]) == ("failed", 2)
 
 
 async def test_two_learners_in_two_rooms_have_two_lessons(house: House, host: HostProcess) -> None:

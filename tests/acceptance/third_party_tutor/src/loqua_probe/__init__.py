@@ -9,7 +9,7 @@ from typing import Any, Never, cast
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict
 
-from loqua_host import Ending, Lesson, LessonReport, Progress, Tick, Tutor, hookimpl
+from loqua_host import Ending, Lesson, LessonReport, Progress, Tutor, hookimpl
 
 from .hostile import attack
 from .loot import collect
@@ -59,23 +59,26 @@ class Probe:
         words = lesson.context.progress.words_learned
         lesson.log.info("probe.ready", room=lesson.room, words_before=words)
         await _misbehave(script.on_user_ready)
-        if script.attack:
+        if script.attack and not lesson.resumed:
+            lesson.log.info("probe.attacks", room=lesson.room)
             answers = await attack(script.attack, lesson, _settings(lesson).directory)
             lesson.log.info("probe.attacked", room=lesson.room, answers=answers)
 
     @hookimpl
-    async def on_progress_tick(self, lesson: Lesson, tick: Tick) -> Progress | None:
-        """Count a word each tick, or say what the script says."""
+    async def on_progress_tick(self, lesson: Lesson) -> Progress | None:
+        """Count a word each tick, or say what the script says; a resumed lesson counts on."""
         script = self._script(lesson)
-        lesson.log.info("probe.tick", room=lesson.room, number=tick.number, mode=lesson.mode.value)
-        if script.killed_at == tick.number:
+        number = cast("int", lesson.state.get("ticks", 0)) + 1
+        lesson.log.info("probe.tick", room=lesson.room, number=number, mode=lesson.mode.value)
+        if script.killed_at == number and (script.killed_again or not lesson.resumed):
             os.kill(os.getpid(), signal.SIGKILL)
-        if script.ends_at == tick.number:
+        lesson.state["ticks"] = number
+        if script.ends_at == number:
             lesson.end("probe_done")
         if script.on_progress_tick:
             wrong: Any = await _misbehave(script.on_progress_tick)
             return cast("Progress", wrong)
-        return script.progress_at(tick.number)
+        return script.progress_at(number)
 
     @hookimpl
     async def on_session_end(self, lesson: Lesson, ending: Ending) -> LessonReport | None:

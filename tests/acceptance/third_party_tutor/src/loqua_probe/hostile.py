@@ -15,7 +15,8 @@ from .script import Attack
 
 __all__ = ["attack"]
 
-FLOOD = 300
+FLOOD = 200
+OVERSIZE = 5_000_000
 
 
 async def attack(kind: Attack, lesson: Lesson, directory: Path) -> str:
@@ -68,7 +69,7 @@ async def _flood(_lesson: Lesson, _directory: Path) -> str:
 
 
 async def _oversized(_lesson: Lesson, _directory: Path) -> str:
-    return await _send(json.dumps({"type": "progress", "padding": "x" * 1_000_000}))
+    return await _send(json.dumps({"type": "progress", "padding": "x" * OVERSIZE}))
 
 
 async def _malformed(_lesson: Lesson, _directory: Path) -> str:

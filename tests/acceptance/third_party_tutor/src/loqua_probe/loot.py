@@ -51,7 +51,7 @@ def _proc(pid: int, denied: list[str], *, memory: bool) -> Iterator[tuple[str, b
             continue
         names += [f"fdinfo/{number}" for number in numbers] if folder == "fdinfo" else []
         if folder == "fd":
-            yield from _memory_files(pid, numbers)
+            yield from _memory_files(pid, numbers, denied)
     for name in names:
         try:
             yield name, Path(f"/proc/{pid}/{name}").read_bytes()
@@ -64,7 +64,7 @@ def _proc(pid: int, denied: list[str], *, memory: bool) -> Iterator[tuple[str, b
             denied.append(f"{pid}/mem")
 
 
-def _memory_files(pid: int, numbers: list[str]) -> Iterator[tuple[str, bytes]]:
+def _memory_files(pid: int, numbers: list[str], denied: list[str]) -> Iterator[tuple[str, bytes]]:
     """Read what is open and anonymous: such a file may have handed secrets over."""
     for number in numbers:
         path = Path(f"/proc/{pid}/fd/{number}")
@@ -72,7 +72,7 @@ def _memory_files(pid: int, numbers: list[str]) -> Iterator[tuple[str, bytes]]:
             if str(path.readlink()).startswith("/memfd:"):
                 yield f"fd/{number}", path.read_bytes()
         except OSError:
-            continue
+            denied.append(f"{pid}/fd/{number}")
 
 
 def _memory(pid: int) -> Iterator[tuple[str, bytes]]:

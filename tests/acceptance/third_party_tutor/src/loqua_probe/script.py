@@ -40,6 +40,7 @@ class Script(BaseModel):
     report: LessonReport | None = None
     ends_at: int | None = None
     killed_at: int | None = None
+    killed_again: bool = False
     attack: Attack | None = None
     loot: Loot | None = None
 

@@ -1,0 +1,119 @@
+"""A configuration with mistakes: the start is refused, all reasons at once, each with its mend."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.acceptance
+
+CONFIG = Path(__file__).parents[2] / "config"
+ENVIRON = {
+    "AGENT_ID": "loqua-test",
+    "AGENT_JWT_TOKEN": "an.agents.jwt",
+    "API_BASE_URL": "http://127.0.0.1:9",
+    "DEV_AGENT_SECRET": "a shared secret of 32 characters",
+    "LIVEKIT_URL": "ws://127.0.0.1:9",
+    "LIVEKIT_API_KEY": "a-key",
+    "LIVEKIT_API_SECRET": "a LiveKit secret of 32 characters",
+}
+COMMANDS = pytest.mark.parametrize("command", ["run", "check"])
+
+
+def write(config: Path, files: dict[str, object]) -> None:
+    """Write a configuration, each file as YAML."""
+    for name, data in {"host.yaml": {}, **files}.items():
+        file = config / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(data))
+
+
+def refusal(command: str, config: Path, **environ: str) -> str:
+    """Have a command refuse a configuration, and give what it says on standard error."""
+    kept = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
+    done = subprocess.run(  # noqa: S603  # our own command
+        [sys.executable, "-m", "loqua_host", command, "--config", config],
+        env=kept | ENVIRON | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def tutor(worker_type: str, **keys: object) -> dict[str, object]:
+    """Give a tutor's file."""
+    return {"worker_type": worker_type, "plugin": "grammar", **keys}
+
+
+@COMMANDS
+def test_all_mistakes_of_a_configuration_are_named_at_once(command: str, tmp_path: Path) -> None:
+    """File, key and mend of each, the environment's among them."""
+    files: dict[str, object] = {
+        "host.yaml": {"lesons": {}, "lessons": {"learner_timeout": 5}},
+        "tutors/one.yaml": tutor("automatic"),
+        "tutors/two.yaml": tutor("automatic", plugin="conversation"),
+        "tutors/named.yaml": tutor("automatic", plugin="pronunciation", agent_name="me"),
+        "tutors/nameless.yaml": tutor("explicit"),
+        "tutors/absent.yaml": tutor("explicit", plugin="nowhere", agent_name="absent"),
+        "tutors/twin.yaml": tutor("explicit", plugin="absent", agent_name="absent"),
+        "tutors/typo.yaml": tutor("explicit", agent_name="typo", max_jobs=3),
+    }
+    write(tmp_path, files)
+    said = refusal(command, tmp_path, LIVEKIT_AGENT_NAME="everybody", AGENT_JWT_TOKEN="")
+    expected = [
+        ("AGENT_JWT_TOKEN", "is not set"),
+        ("LIVEKIT_AGENT_NAME", "would rename every tutor", "unset it"),
+        (f"{tmp_path}/host.yaml: lesons", "is not a known key", "write lessons"),
+        (f"{tmp_path}/host.yaml: lessons.learner_timeout", "30", "seconds to wait"),
+        (f"{tmp_path}/tutors/", "worker_type", "would join every room", "worker_type: explicit"),
+        (f"{tmp_path}/tutors/named.yaml: agent_name", "no agent name", "agent_name: null"),
+        (f"{tmp_path}/tutors/nameless.yaml: agent_name", "needs a name", "nameless-specialist"),
+        (f"{tmp_path}/tutors/absent.yaml: plugin", "'nowhere' is not installed", "install"),
+        (f"{tmp_path}/tutors/twin.yaml: agent_name", "same agent_name 'absent'", "its own"),
+        (f"{tmp_path}/tutors/typo.yaml: max_jobs", "is not a known key", "max_concurrent_jobs"),
+    ]
+    assert [part for parts in expected for part in parts if part not in said] == []
+
+
+@pytest.mark.parametrize("variable", ["LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE"])
+def test_a_variable_that_would_rename_every_tutor_refuses_the_start(variable: str) -> None:
+    """With the project's own configuration and nothing else wrong."""
+    said = refusal("run", CONFIG, **{variable: "everybody"})
+    assert variable in said
+    assert "unset it" in said
+
+
+@COMMANDS
+def test_an_open_address_refuses_the_start_in_production(command: str, tmp_path: Path) -> None:
+    """Anything but loopback wants https:// or wss://, wherever it is written."""
+    engine = {"use": "livekit.plugins.openai:TTS", "with": {"base_url": "http://speech.local/v1"}}
+    files: dict[str, object] = {
+        "host.yaml": {"engines": {"tts": engine}},
+        "tutors/grammar.yaml": tutor("automatic"),
+    }
+    write(tmp_path, files)
+    said = refusal(
+        command,
+        tmp_path,
+        LOQUA_ENVIRONMENT="production",
+        PROD_AGENT_SECRET="a shared secret of 32 characters",
+        API_BASE_URL="http://api.loqua.app",
+        LIVEKIT_URL="ws://livekit.loqua.app",
+    )
+    places = ["API_BASE_URL", "LIVEKIT_URL", "host.yaml: engines.tts.with.base_url"]
+    assert [place for place in places if place not in said] == []
+    assert said.count("write https:// or wss://") == 3
+
+
+def test_every_missing_secret_is_named_and_no_value_shown() -> None:
+    """What is set stays unsaid."""
+    said = refusal("run", CONFIG, AGENT_JWT_TOKEN="", LIVEKIT_API_SECRET="")
+    assert [it for it in ("AGENT_JWT_TOKEN", "LIVEKIT_API_SECRET") if it not in said] == []
+    assert ENVIRON["DEV_AGENT_SECRET"] not in said

@@ -1,0 +1,129 @@
+"""Learners that cannot be taught: one log line that names cause and mend, and nothing else."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from tests.integration.host.conftest import (
+    EMPTY_ROOM,
+    HostProcess,
+    House,
+    Visitor,
+    explicit,
+    new_room,
+)
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def honest(house: House, host: HostProcess) -> AsyncIterator[Visitor]:
+    """Give a learner whose lesson goes on beside all refusals."""
+    async with house.visit() as learner:
+        await host.log.until("probe.ready", room=learner.name)
+        yield learner
+    await house.api.until("sessions", learner.user_id)
+
+
+async def refused_once(host: HostProcess, room: str, cause: str, *mend: str) -> None:
+    """Check that a room's lesson was refused in one line, with cause and mend."""
+    line = await host.log.until("lesson.refused", room=room)
+    assert line["cause"] == cause
+    assert [words for words in mend if words not in line["why"]] == []
+    errors = [it for it in host.log.lines if it.get("room") == room and it["level"] == "error"]
+    assert errors == [line]
+    assert not host.log.find("lesson.opened", room=room)
+
+
+async def goes_on(host: HostProcess, honest: Visitor) -> None:
+    """Check that the honest lesson is taught."""
+    ticks = len(host.log.find("progress.made", user_id=honest.user_id))
+    await host.log.until("progress.made", user_id=honest.user_id, count=ticks + 1)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "cause", "mend"),
+    [
+        ({}, "no_user_id", "/rooms/join"),
+        ({"user_id": ""}, "no_user_id", "/rooms/join"),
+        ({"user_id": "user\n[2026-01-01] [INFO] forged"}, "bad_user_id", "is not of the form"),
+        ({"user_id": "../../etc/passwd"}, "bad_user_id", "is not of the form"),
+        ({"user_id": "u" * 129}, "bad_user_id", "at most 128"),
+        ({"user_id": "user_nobody_knows"}, "user-token_refused", "/rooms/join"),
+    ],
+    ids=["none", "empty", "control-character", "path", "too-long", "unknown"],
+)
+async def test_a_learner_without_a_sound_user_id_is_turned_away(
+    house: House,
+    host: HostProcess,
+    honest: Visitor,
+    attributes: dict[str, str],
+    cause: str,
+    mend: str,
+) -> None:
+    """The tutor leaves politely."""
+    room = new_room()
+    async with house.enter(house.token(room, attributes), "", "") as visitor:
+        await refused_once(host, room, cause, mend)
+        await visitor.alone()
+    await goes_on(host, honest)
+
+
+async def test_a_learner_who_could_have_written_its_own_attributes_is_turned_away(
+    house: House, host: HostProcess, honest: Visitor
+) -> None:
+    """Whoever it says it is: even a learner that the API knows."""
+    room = new_room()
+    token = house.token(room, {"user_id": honest.user_id}, can_update_own_metadata=True)
+    async with house.enter(token, "", "") as visitor:
+        await refused_once(host, room, "self_written_attributes", "canUpdateOwnMetadata")
+        await visitor.alone()
+    await goes_on(host, honest)
+
+
+async def test_a_token_that_cannot_be_read_ends_the_lesson_with_the_guides_debugging_steps(
+    house: House, host: HostProcess, honest: Visitor
+) -> None:
+    """Whether ciphertext or key is wrong, nobody can tell; the line says what to compare."""
+    async with (
+        house.api.misbehaving({"kind": "wrong_ciphertext"}),
+        house.visit() as visitor,
+    ):
+        mend = ("decryption failed", "SHARED_SECRET")
+        await refused_once(host, visitor.name, "wrong_shared_secret", *mend)
+        await visitor.alone()
+    await goes_on(host, honest)
+
+
+async def test_an_agent_that_the_api_does_not_take_is_a_named_error(
+    house: House, host: HostProcess, honest: Visitor
+) -> None:
+    """A 401 to the exchange: it is AGENT_JWT_TOKEN that has to be mended."""
+    fault = {"kind": "error", "status": 401, "code": "X", "endpoint": "user-token"}
+    async with house.api.misbehaving(fault), house.visit() as visitor:
+        await refused_once(
+            host, visitor.name, "user-token_refused", "authentication failed", "AGENT_JWT_TOKEN"
+        )
+        await visitor.alone()
+    await goes_on(host, honest)
+
+
+async def test_a_wrong_shared_secret_refuses_lessons_and_no_more(
+    house: House, tmp_path: Path
+) -> None:
+    """The host itself runs on, and no token is in its log."""
+    wrong = {"DEV_AGENT_SECRET": "another secret than the API has"}
+    async with house.host(tmp_path, explicit("wrong-secret"), environ=wrong) as host:
+        for _ in range(2):
+            async with house.visit(agent_name="wrong-secret") as visitor:
+                mend = ("decryption failed", "SHARED_SECRET")
+                await refused_once(host, visitor.name, "wrong_shared_secret", *mend)
+                await visitor.alone()
+    assert await host.ended() == 0
+    assert "eyJ" not in "\n".join(host.log.raw)
+
+
+async def test_a_job_that_nobody_enters_ends_by_itself(host: HostProcess) -> None:
+    """After the time that the guide recommends, with what to look at."""
+    await refused_once(host, EMPTY_ROOM, "no_learner", "lessons.learner_timeout")

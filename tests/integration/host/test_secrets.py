@@ -1,0 +1,99 @@
+"""A tutor that looks everywhere for secrets finds its own room's token, and no other."""
+
+import base64
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.host.conftest import HostProcess, House, explicit, new_room
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+JWT = re.compile(rb"eyJ[\w-]{8,}\.(eyJ[\w-]{8,})\.[\w-]{8,}")
+
+# Drops every capability (prctl(2), PR_CAPBSET_DROP is 24) and becomes the command: to the
+# kernel, a root without capabilities is a user like any other where it reads /proc.
+UNPRIVILEGED = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+for capability in range(64):
+    libc.prctl(24, capability, 0, 0, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+IS_ROOT = os.geteuid() == 0
+AS_ANY_USER = (sys.executable, "-I", "-S", "-c", UNPRIVILEGED) if IS_ROOT else ()
+# Root may read any memory, so there the host's own is left out: production hosts are not root.
+USERS = [pytest.param(AS_ANY_USER, True, id="as-any-user")]
+USERS += [pytest.param((), False, id="as-root")] if IS_ROOT else []
+
+PATIENT = {"limits": {"create_agent": 60}}
+
+
+@pytest.mark.parametrize(("wrapper", "memory"), USERS)
+async def test_a_tutor_that_searches_for_secrets_finds_none(
+    house: House, tmp_path: Path, wrapper: tuple[str, ...], memory: bool
+) -> None:
+    """Nor do ledger, log and link directory hold any, while a lesson runs and after."""
+    name = f"searcher-{len(wrapper)}"
+    async with house.host(tmp_path, explicit(name), wrapper=wrapper, lessons=PATIENT) as host:
+        room = new_room()
+        loot = {"host": host.pid, "memory": memory}
+        host.script(room, tutor="probe-specialist", loot=loot, ends_at=3)
+        async with house.visit(room, agent_name=name) as learner:
+            await host.log.until("progress.made", user_id=learner.user_id)
+            assert_no_secret(house, written(host), room)
+            assert await house.api.arrivals("exchanges", learner.user_id)
+        await house.api.until("sessions", learner.user_id)
+        assert_no_secret(house, written(host), room)
+        found = (host.scripts / f"{room}.loot").read_bytes()
+        denied = (host.scripts / f"{room}.denied").read_text().split()
+    assert f"== {host.pid}/cmdline".encode() in found
+    assert room.encode() in found
+    rooms = {claims["video"]["room"] for claims in tokens(found)}
+    assert rooms == {room}
+    assert_no_secret(house, found, room)
+    if memory:
+        out_of_reach = {f"{host.pid}/{name}" for name in ("environ", "maps", "fdinfo", "mem")}
+        assert out_of_reach <= set(denied)
+
+
+def assert_no_secret(house: House, text: bytes, room: str) -> None:
+    """Check that no secret of the host and no user's token is in a text."""
+    environ = house.environ()
+    agent_jwt = environ["AGENT_JWT_TOKEN"].encode()
+    shared, livekit = environ["DEV_AGENT_SECRET"], environ["LIVEKIT_API_SECRET"]
+    signature = agent_jwt.rpartition(b".")[2]
+    needles = (agent_jwt, signature, shared.encode(), livekit.encode())
+    assert [needle for needle in needles if needle in text] == []
+    assert [claims for claims in tokens(text) if claims.get("video", {}).get("room") != room] == []
+
+
+def tokens(text: bytes) -> list[dict[str, Any]]:
+    """Give the claims of everything in a text that is a JWT."""
+    return [claims for encoded in set(JWT.findall(text)) if (claims := _claims(encoded))]
+
+
+def _claims(encoded: bytes) -> dict[str, Any] | None:
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4)))
+    except ValueError:
+        return None
+    return claims if isinstance(claims, dict) else None
+
+
+def written(host: HostProcess) -> bytes:
+    """Give all that a host has written: ledger, link directory, log; and file names."""
+    return b"\n".join([*_files(host.directory), *(line.encode() for line in host.log.raw)])
+
+
+def _files(directory: Path) -> Iterator[bytes]:
+    for path in directory.rglob("*"):
+        yield os.fsencode(path)
+        if path.is_file() and path.parent.name != "scripts":
+            yield path.read_bytes()

@@ -1,0 +1,81 @@
+"""How a host ends: drained, with nothing left behind; or killed, with nothing lost."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.integration.host.conftest import House, Visitor, explicit
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+
+def session_of(pid: int) -> list[psutil.Process]:
+    """Give the processes of a host: it leads a session of its own."""
+    return [it for it in psutil.process_iter() if _session(it.pid) == pid and _runs(it)]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_sigterm_drains_lessons_and_leaves_nothing_behind(
+    house: House, tmp_path: Path
+) -> None:
+    """The record is delivered, the exit code 0; no process and no socket stays."""
+    async with (
+        house.host(tmp_path, explicit("drained")) as host,
+        house.visit(agent_name="drained") as learner,
+    ):
+        await host.log.until("progress.made", user_id=learner.user_id)
+        host.process.send_signal(signal.SIGTERM)
+        record = await house.api.until("sessions", learner.user_id)
+        assert await host.ended() == 0
+        await learner.alone()
+    assert record["payload"]["sessionId"] == learner.session_id
+    assert host.log.find("probe.end", reason="host_stopping")
+    assert len(await house.api.arrivals("sessions", learner.user_id)) == 1
+    assert session_of(host.pid) == []
+    assert [*(tmp_path / "link").iterdir()] == []
+
+
+async def test_a_killed_host_loses_no_lesson(house: House, tmp_path: Path) -> None:
+    """SIGKILL: no ghost stays with a learner; the next start goes on and delivers, once."""
+    async with house.visit(agent_name="killed") as stays:
+        owed = await _until_killed(house, tmp_path, stays)
+        assert await house.api.arrivals("sessions", owed.user_id) == []
+        async with house.host(tmp_path, explicit("killed")) as host:
+            await host.log.until("lesson.found_open", user_id=stays.user_id)
+            await host.log.until("lesson.resumed", user_id=stays.user_id)
+            await house.api.until("sessions", owed.user_id)
+            await stays.leave()
+            await house.api.until("sessions", stays.user_id)
+        for learner in (owed, stays):
+            [record] = await house.api.arrivals("sessions", learner.user_id)
+            assert record["payload"]["sessionId"] == learner.session_id
+
+
+async def _until_killed(house: House, directory: Path, stays: Visitor) -> Visitor:
+    """Have a host killed while it teaches one learner and owes the record of another."""
+    async with house.host(directory, explicit("killed")) as host:
+        async with house.api.misbehaving({"kind": "outage", "endpoint": "sessions"}):
+            async with house.visit(agent_name="killed") as owed:
+                await host.log.until("progress.made", user_id=owed.user_id)
+            await host.log.until("record.postponed", user_id=owed.user_id)
+            await host.log.until("progress.made", user_id=stays.user_id)
+            host.process.kill()
+            assert await host.ended() == -signal.SIGKILL
+            await stays.alone()
+        assert session_of(host.pid) == []
+    return owed
