@@ -5,8 +5,9 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,11 @@ from loqua_host.lessons.hosted import HostedTutor, LessonSettings
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.link.server import serve_link
+from loqua_host.ops.health import assess
+from loqua_host.ops.logbook import Logbook
+from loqua_host.ops.metrics import Metrics
+from loqua_host.ops.watch import Watch
+from loqua_host.ops.web import build_app, serve_ops
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
 from loqua_host.rooms.rooms import Rooms
@@ -37,8 +43,21 @@ FLUSH_SECONDS = 10.0
 """How long the host waits at its end for the API to take what is owed; the rest stays."""
 
 
-async def run_host(settings: HostSettings, secrets: HostSecrets, stop: asyncio.Event) -> None:
+async def run_host(
+    settings: HostSettings,
+    secrets: HostSecrets,
+    stop: asyncio.Event,
+    logbook: Logbook,
+    metrics: Metrics,
+) -> None:
     """Run all enabled tutors until `stop` is set, then let lessons end and records leave.
+
+    Args:
+        settings: What runs, and how.
+        secrets: The host's secrets.
+        stop: Ends the host.
+        logbook: What the log has told so far, for those who ask for health.
+        metrics: The figures to expose.
 
     Raises:
         ConfigError: If a secret is missing.
@@ -77,7 +96,21 @@ async def run_host(settings: HostSettings, secrets: HostSecrets, stop: asyncio.E
                 close=lessons.close,
                 now=time.time,
             )
-            async with serve_link(link, authorise=supervisor.authorise, attend=lessons.attend):
+            watch = Watch(
+                logbook=logbook,
+                workers=supervisor.workers,
+                lessons=lessons,
+                board=board,
+                rooms=rooms,
+                api=api,
+                ledger=ledger,
+                ledger_path=settings.ledger.path,
+                clock=SystemClock(),
+            )
+            async with (
+                _operate(settings, watch, logbook, metrics),
+                serve_link(link, authorise=supervisor.authorise, attend=lessons.attend),
+            ):
                 await _serve(settings, supervisor, reconciler, lessons, stop)
         await _flush(delivery)
 
@@ -98,6 +131,19 @@ async def _serve(
         reconciling.cancel()
         await lessons.wrap_up(None, "host_stopping")
         await supervisor.stop(settings.lessons.drain)
+
+
+@asynccontextmanager
+async def _operate(
+    settings: HostSettings, watch: Watch, logbook: Logbook, metrics: Metrics
+) -> AsyncIterator[None]:
+    """Answer operators for the length of a block."""
+    judge = partial(assess, jwt_warn_before=settings.api.agent_token_warn_before)
+    metrics.watch(watch.look, judge)
+    app = build_app(watch.look, judge, metrics.registry, logbook)
+    async with serve_ops(settings.ops, app), background() as tasks:
+        tasks.create_task(watch.run())
+        yield
 
 
 async def _reconcile(supervisor: Supervisor, reconciler: Reconciler) -> None:

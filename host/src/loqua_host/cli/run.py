@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,9 +65,12 @@ async def _serve(
 ) -> int:
     # LiveKit is imported with these, after the forkserver has started.
     from loqua_host.host import run_host  # noqa: PLC0415
+    from loqua_host.ops.logbook import Logbook  # noqa: PLC0415
     from loqua_host.ops.logs import configure_logs  # noqa: PLC0415
+    from loqua_host.ops.metrics import Metrics  # noqa: PLC0415
 
-    configure_logs(settings.logs.format, settings.logs.level)
+    logbook, metrics = Logbook(time.time), Metrics(time.monotonic)
+    configure_logs(settings.logs.format, settings.logs.level, observers=(logbook, metrics))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,7 +79,8 @@ async def _serve(
     if not sound:
         log.error("host.refused", why="no tutor is left to run")
         return 1
-    await run_host(settings.model_copy(update={"tutors": sound}), secrets, stop)
+    running = settings.model_copy(update={"tutors": sound})
+    await run_host(running, secrets, stop, logbook, metrics)
     return 0
 
 

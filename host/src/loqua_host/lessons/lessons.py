@@ -104,6 +104,10 @@ class Lessons:
             return
         await self._teach(lesson, prepared)
 
+    def live(self) -> list[tuple[LessonRow, Mode]]:
+        """List the running lessons, each with how much of the API stands behind it."""
+        return [(one.row, self._api.mode(caller_of(one.row))) for one in self._live]
+
     async def wrap_up(self, tutor: str | None, reason: str) -> None:
         """Tell the running lessons of a tutor to end politely; None: all, for good."""
         if tutor is None:
@@ -123,7 +127,13 @@ class Lessons:
     async def close(self, lesson: Interrupted, because: str) -> None:
         """Close an interrupted lesson for good, from its last progress."""
         row = lesson.row
-        log.error("lesson.given_up", session_id=row.session_id, user_id=row.user_id, why=because)
+        log.error(
+            "lesson.given_up",
+            tutor=row.tutor,
+            session_id=row.session_id,
+            user_id=row.user_id,
+            why=because,
+        )
         record = compose_record(row, None, row.seconds)
         await self._ledger.close_lesson(row.id, self._now(), Kind.FAILED, row.progress, record)
         self._delivery.wake()
@@ -207,7 +217,7 @@ class Lessons:
         self._board.on_over(job)
         if lesson.finished:
             return
-        log.error("lesson.interrupted", seconds=round(row.seconds, 1))
+        log.error("lesson.interrupted", tutor=row.tutor, seconds=round(row.seconds, 1))
         interrupted = self._board.on_interrupted(row, f"agent-{job.job_id}")
         if self._stopping is not None and self._board.drop_interrupted(interrupted):
             await self.close(interrupted, self._stopping.reason)

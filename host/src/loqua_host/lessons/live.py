@@ -75,7 +75,13 @@ class LiveLesson:
         )
         self.finished = True
         await self.link.send(Recorded())
-        log.info("lesson.recorded", reason=message.ending.reason[:100])
+        log.info(
+            "lesson.recorded",
+            tutor=self.row.tutor,
+            reason=message.ending.reason[:100],
+            seconds=round(self._bounded(message.ending.seconds), 1),
+            achievements=len(report.achievements) if report else 0,
+        )
 
     def _final(self, report: LessonReport | None) -> Progress | None:
         """Get the progress the lesson ends with; a report that falls behind does not count."""

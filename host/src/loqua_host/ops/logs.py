@@ -8,10 +8,15 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Sequence
 from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from loqua_host.core.events import Observer
+
+from .events import EventTap
 
 __all__ = ["configure_logs"]
 
@@ -26,8 +31,16 @@ PLAIN = re.compile(r"[\w.:/@+%-]+")
 """A value that needs no quotes."""
 
 
-def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = sys.stderr) -> None:
-    """Send all records, the jobs' too, to `stream` as text or JSON lines."""
+def configure_logs(
+    form: Literal["text", "json"],
+    level: str,
+    stream: TextIO = sys.stderr,
+    observers: Sequence[Observer] = (),
+) -> None:
+    """Send all records, the jobs' too, to `stream` as text or JSON lines.
+
+    Observers are shown the host's own events, of whatever level; what jobs log is theirs to word.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -36,7 +49,11 @@ def configure_logs(form: Literal["text", "json"], level: str, stream: TextIO = s
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            *shared,
+            EventTap(observers),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,

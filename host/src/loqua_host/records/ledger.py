@@ -9,6 +9,7 @@ a row leaves the ledger only when the API has taken it or something newer replac
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -25,7 +26,7 @@ from pydantic import JsonValue
 from loqua_host.contract.records import Progress, SessionRecord
 from loqua_host.errors import LedgerError
 
-__all__ = ["Kind", "Ledger", "LessonRow", "OwedRow"]
+__all__ = ["Debts", "Kind", "Ledger", "LessonRow", "OwedRow"]
 
 T = TypeVar("T")
 
@@ -136,11 +137,31 @@ class OwedRow:
     not_before: float
 
 
+@dataclass(frozen=True, slots=True)
+class Debts:
+    """How much is owed to the API.
+
+    Attributes:
+        records: Records still to be sent.
+        progress: Progress updates still to be sent.
+        dead: Rows set aside for good.
+        oldest: When the lesson of the oldest record owed was closed, in unix seconds.
+    """
+
+    records: int = 0
+    progress: int = 0
+    dead: int = 0
+    oldest: float | None = None
+
+
 class Ledger:
     """Lessons and what is owed. Methods return once their change is on disk.
 
     While the disk is full or fails, they wait for it and say so in the log: what is owed is
     not given up. Only `open_lesson` raises, as a learner waits for its answer.
+
+    Attributes:
+        busy_seconds: How long its only connection has been in use.
     """
 
     def __init__(
@@ -154,6 +175,7 @@ class Ledger:
         self._database = database
         self._writer = writer
         self._retry_every = retry_every
+        self.busy_seconds = 0.0
 
     @classmethod
     @asynccontextmanager
@@ -305,6 +327,25 @@ class Ledger:
             ]
         )
 
+    async def debts(self) -> Debts:
+        """Count what is owed; asked in vain, it does not wait for the disk.
+
+        Raises:
+            LedgerError: If the ledger cannot be read now.
+        """
+
+        def read() -> Debts:
+            row = self._database.execute(
+                "SELECT count(*) FILTER (WHERE kind = 'record' AND dead_because IS NULL),"
+                " count(*) FILTER (WHERE kind != 'record' AND dead_because IS NULL),"
+                " count(dead_because),"
+                " min(closed_at) FILTER (WHERE kind = 'record' AND dead_because IS NULL)"
+                " FROM owed o JOIN lesson l ON l.id = o.lesson"
+            ).fetchone()
+            return Debts(*row)
+
+        return await self._write(read)
+
     async def next_owed(self, lesson: str) -> OwedRow | None:
         """Get the oldest row that is still to be sent of a lesson."""
 
@@ -365,8 +406,12 @@ class Ledger:
 
     async def _write(self, work: Callable[[], T]) -> T:
         def transaction() -> T:
-            with _named(self._path), self._database:
-                return work()
+            begun = time.monotonic()
+            try:
+                with _named(self._path), self._database:
+                    return work()
+            finally:
+                self.busy_seconds += time.monotonic() - begun
 
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._writer, transaction))

@@ -20,6 +20,7 @@ __all__ = [
     "LinkSettings",
     "LiveKitSettings",
     "LogSettings",
+    "OpsSettings",
 ]
 
 _APOLOGY = "I am sorry, this lesson cannot start now. Please try again in a few minutes."
@@ -88,6 +89,17 @@ class LogSettings(Section):
     )
 
 
+class OpsSettings(Section):
+    """Where operators ask: health, metrics and the ops page."""
+
+    address: str = Field(
+        default="127.0.0.1", min_length=1, description="the address to listen at, such as 127.0.0.1"
+    )
+    port: int | None = Field(
+        default=9464, ge=0, le=65_535, description="the port, 0 for a free one, null for none"
+    )
+
+
 def _has_english(apologies: dict[str, str]) -> dict[str, str]:
     if "en" not in apologies:
         raise ValueError("has no English sentence, the one for all other languages")
@@ -109,6 +121,7 @@ class HostFile(Section):
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="where lessons are kept")
     link: LinkSettings = Field(default=LinkSettings(), description="where jobs meet the host")
     logs: LogSettings = Field(default=LogSettings(), description="how the host logs")
+    ops: OpsSettings = Field(default=OpsSettings(), description="where operators ask")
 
 
 class HostSettings(HostFile):

@@ -37,6 +37,11 @@ class Supervisor:
             for worker in self.workers:
                 tasks.create_task(self._keep(worker))
 
+    @property
+    def workers(self) -> tuple[TutorWorker, ...]:
+        """All workers, running or not."""
+        return tuple(self._workers)
+
     def free(self) -> dict[str, bool]:
         """Say of each tutor whether a job for it would be taken now."""
         return {worker.tutor.name: worker.has_place for worker in self.workers}

@@ -1,0 +1,200 @@
+"""Health in the guide's four levels, judged from what is seen; pure.
+
+A level is as bad as its worst finding. A host that the API has left is degraded only in what
+it can do for lessons, so readiness asks for the first two levels alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from .sight import Outcome, Phase, Sight, WorkerSight
+
+__all__ = ["Finding", "Health", "Level", "State", "assess"]
+
+STALE_SECONDS = 60.0
+"""A probe that is older was not made when it was due: whoever makes it is stuck."""
+
+SLOW_SECONDS = 2.0
+"""The guide's bound for an answer of the API."""
+
+DAY = 86_400.0
+
+
+class State(StrEnum):
+    """How well something does."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+
+
+_ORDER = tuple(State)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        reason: Why it is in this state, in words.
+        latency: Seconds that it took to answer, where it was asked something.
+        age: Seconds since it was last looked at, where that is not now.
+    """
+
+    name: str
+    state: State
+    reason: str
+    latency: float | None = None
+    age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One of the guide's levels."""
+
+    name: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def state(self) -> State:
+        """The worst of its findings."""
+        return _worst(finding.state for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The four levels, and whether new lessons should come here."""
+
+    levels: tuple[Level, ...]
+    ready: bool
+
+    @property
+    def state(self) -> State:
+        """The worst of its levels."""
+        return _worst(level.state for level in self.levels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """From where on something is degraded and failed; the lower the better."""
+
+    degraded: float
+    failed: float
+
+    def judge(self, value: float) -> State:
+        """Judge a value."""
+        if value >= self.failed:
+            return State.FAILED
+        return State.DEGRADED if value >= self.degraded else State.OK
+
+
+LAG = _Bounds(0.25, 2.0)
+MEMORY = _Bounds(0.85, 0.95)
+DISK_USED = _Bounds(0.90, 0.98)
+
+
+def assess(sight: Sight, jwt_warn_before: float = 7 * DAY) -> Health:
+    """Judge what is seen.
+
+    Args:
+        sight: What is seen.
+        jwt_warn_before: Seconds before its expiry from which AGENT_JWT_TOKEN is a worry.
+    """
+    levels = (
+        Level("host", tuple(_host(sight))),
+        Level("livekit", tuple(_livekit(sight))),
+        Level("api", tuple(_api(sight, jwt_warn_before))),
+        Level("database", tuple(_database(sight))),
+    )
+    working = all(level.state is not State.FAILED for level in levels[:2])
+    return Health(levels, ready=sight.phase is Phase.SERVING and working)
+
+
+def _host(sight: Sight) -> Iterator[Finding]:
+    yield Finding("phase", State.OK, f"the host is {sight.phase}")
+    busy = sum(worker.busy for worker in sight.workers)
+    yield Finding("lessons", State.OK, f"{busy} jobs, {len(sight.lessons)} lessons")
+    lag = f"the event loop is {sight.lag:.3f} s late at most"
+    yield Finding("loop", LAG.judge(sight.lag), lag, latency=sight.lag)
+    yield Finding("memory", MEMORY.judge(sight.memory), f"{sight.memory:.0%} of memory is used")
+    disk = f"{sight.disk_free:.0%} of the ledger's disk is free"
+    yield Finding("disk", DISK_USED.judge(1 - sight.disk_free), disk)
+
+
+def _livekit(sight: Sight) -> Iterator[Finding]:
+    yield from (_worker(worker) for worker in sight.workers)
+    yield _probe("rooms API", sight.rooms, sight.now)
+
+
+def _worker(worker: WorkerSight) -> Finding:
+    name = f"worker {worker.tutor}"
+    if worker.online:
+        return Finding(name, State.OK, f"registered, {worker.busy} of {worker.places} places taken")
+    return Finding(name, State.FAILED, "not registered: see livekit.url and LIVEKIT_API_KEY")
+
+
+def _api(sight: Sight, jwt_warn_before: float) -> Iterator[Finding]:
+    yield _agent_jwt(sight.agent_jwt_left, jwt_warn_before)
+    for endpoint in sorted(sight.endpoints):
+        yield _endpoint(endpoint, sight)
+
+
+def _endpoint(endpoint: str, sight: Sight) -> Finding:
+    last = sight.endpoints[endpoint]
+    age = sight.now - last.at
+    told = _ago(age)
+    if sight.breakers.get(endpoint) == "open":
+        why = f"left alone for a while: {last.failure or 'it failed repeatedly'}"
+        return Finding(endpoint, State.FAILED, why, last.seconds, age)
+    if last.failure:
+        return Finding(endpoint, State.DEGRADED, f"{last.failure}, {told}", last.seconds, age)
+    if last.seconds > SLOW_SECONDS:
+        why = f"slower than {SLOW_SECONDS:g} s, {told}"
+        return Finding(endpoint, State.DEGRADED, why, last.seconds, age)
+    return Finding(endpoint, State.OK, f"answered {told}", last.seconds, age)
+
+
+def _agent_jwt(left: float | None, warn_before: float) -> Finding:
+    if left is None:
+        return Finding("AGENT_JWT_TOKEN", State.OK, "does not say when it expires")
+    if left <= 0:
+        return Finding("AGENT_JWT_TOKEN", State.FAILED, "has expired: have the Loqua admin renew")
+    state = State.DEGRADED if left < warn_before else State.OK
+    return Finding("AGENT_JWT_TOKEN", state, f"lives {left / DAY:.1f} days more")
+
+
+def _database(sight: Sight) -> Iterator[Finding]:
+    yield _probe("ledger", sight.ledger, sight.now)
+    debts = sight.debts
+    owed = f"{debts.records} records and {debts.progress} progress updates are owed"
+    yield Finding("owed", State.DEGRADED if debts.dead else State.OK, owed + _set_aside(debts.dead))
+    if "health" in sight.endpoints:
+        yield replace(_endpoint("health", sight), name="API's database")
+    else:
+        yield Finding("API's database", State.OK, "not asked yet; the first lesson does")
+
+
+def _set_aside(dead: int) -> str:
+    return f"; {dead} were refused for good and set aside" if dead else ""
+
+
+def _probe(name: str, last: Outcome | None, now: float) -> Finding:
+    if last is None:
+        return Finding(name, State.DEGRADED, "not asked yet")
+    age = now - last.at
+    if last.failure:
+        return Finding(name, State.FAILED, last.failure, last.seconds, age)
+    if age > STALE_SECONDS:
+        return Finding(name, State.DEGRADED, f"last asked {_ago(age)}", last.seconds, age)
+    slow = last.seconds > SLOW_SECONDS
+    state = State.DEGRADED if slow else State.OK
+    return Finding(name, state, f"answered {_ago(age)}", last.seconds, age)
+
+
+def _ago(seconds: float) -> str:
+    return f"{max(0.0, seconds):.0f} s ago"
+
+
+def _worst(states: Iterator[State]) -> State:
+    return max(states, key=_ORDER.index, default=State.OK)

@@ -1,0 +1,74 @@
+"""What the host's own events have told so far: phase, the API's endpoints, breakers, errors."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from loqua_host.core.events import Event
+
+from .sight import Outcome, Phase
+
+__all__ = ["Logbook", "Trouble"]
+
+KEPT = 20
+"""Warnings and errors that are remembered."""
+
+PHASES = {"host.ready": Phase.SERVING, "host.draining": Phase.DRAINING}
+
+BREAKERS = {
+    "breaker.opened": "open",
+    "breaker.half_opened": "half open",
+    "breaker.closed": "closed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A warning or an error, without the learner it happened to; `at` in unix seconds."""
+
+    at: float
+    level: str
+    event: str
+    why: str
+
+
+class Logbook:
+    """Observes events and remembers the last of what matters.
+
+    Args:
+        now: Unix seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.phase = Phase.STARTING
+        self.endpoints: dict[str, Outcome] = {}
+        self.breakers: dict[str, str] = {}
+        self.troubles: deque[Trouble] = deque(maxlen=KEPT)
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one event."""
+        self.phase = PHASES.get(event.name, self.phase)
+        if event.name in BREAKERS:
+            self.breakers[_text(event.fields, "endpoint")] = BREAKERS[event.name]
+        elif event.name == "api.called" and event.fields.get("failure") != "cancelled":
+            self.endpoints[_text(event.fields, "endpoint")] = self._outcome(event.fields)
+        if event.fields.get("level") in ("warning", "error"):
+            self.troubles.append(self._trouble(event))
+
+    def _outcome(self, fields: Mapping[str, object]) -> Outcome:
+        failure = _text(fields, "why") or _text(fields, "failure") or None
+        seconds = fields.get("seconds")
+        return Outcome(self._now(), seconds if isinstance(seconds, float) else 0.0, failure)
+
+    def _trouble(self, event: Event) -> Trouble:
+        why = _text(event.fields, "why")
+        for name in ("user_id", "session_id", "room"):
+            if hidden := _text(event.fields, name):
+                why = why.replace(hidden, f"[{name}]")
+        return Trouble(self._now(), _text(event.fields, "level"), event.name, why[:300])
+
+
+def _text(fields: Mapping[str, object], name: str) -> str:
+    value = fields.get(name)
+    return "" if value is None else str(value)

@@ -1,0 +1,282 @@
+"""The host's figures for Prometheus, counted from its own log events; one process, one registry.
+
+What each figure means is in config/prometheus/README.md. No label holds a learner or a lesson.
+"""
+
+from collections import Counter as Counting
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from loqua_host.core.events import Event
+
+from .health import Health, State
+from .sight import Sight
+
+__all__ = ["Metrics"]
+
+Fields = Mapping[str, object]
+Count = Callable[[Fields], None]
+
+READY_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60)
+API_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10)
+LESSON_BUCKETS = (30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400)
+
+TIMED_AT_ONCE = 10_000
+
+FAILED_HOOKS = {
+    f"{hook}_failed": hook for hook in ("create_agent", "on_user_ready", "on_progress_tick")
+}
+"""How a lesson ends that a hook failed; the reason is a tutor's to word, these are the host's."""
+
+
+class Metrics:
+    """Observes events and counts them.
+
+    Args:
+        monotonic: A clock that never steps, in seconds.
+
+    Attributes:
+        registry: What is exposed.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._calls = _Stopwatches(monotonic)
+        self._losses = _Stopwatches(monotonic)
+        self._ready = self._histogram(
+            "lesson_ready_seconds", "From the accepted job to the lesson", READY_BUCKETS, "tutor"
+        )
+        self._restored = self._histogram(
+            "lesson_restore_seconds", "From a lost tutor to the next", READY_BUCKETS, "tutor"
+        )
+        self._taught = self._histogram(
+            "lesson_engagement_seconds", "Time taught of ended lessons", LESSON_BUCKETS, "tutor"
+        )
+        self._answered = self._histogram(
+            "api_call_seconds", "Time of one attempt at the API", API_BUCKETS, "endpoint"
+        )
+        self._api_calls = self._counter(
+            "api_calls", "Attempts at the API", "endpoint", "outcome", "status"
+        )
+        self._retries = self._counter("api_retries", "Attempts after the first", "endpoint")
+        self._achieved = self._counter(
+            "lesson_objectives", "Ended lessons with an achievement", "tutor"
+        )
+        self._hooks = self._counter(
+            "hook_failures", "Lessons that a failed hook ended", "tutor", "hook"
+        )
+        self._ended = self._counter("lessons_ended", "Lessons with a record", "tutor", "outcome")
+        self._counts = self._table()
+
+    def __call__(self, event: Event) -> None:
+        """Count one event, if it counts."""
+        for count in self._counts.get(event.name, ()):
+            count(event.fields)
+
+    def watch(self, look: Callable[[], Sight], judge: Callable[[Sight], Health]) -> None:
+        """Expose what is seen at the moment of each scrape, too."""
+        self.registry.register(_SightCollector(look, judge))
+
+    def _table(self) -> dict[str, tuple[Count, ...]]:
+        """Say what each event counts as."""
+        deliveries = self._counter("deliveries", "Attempts at what is owed", "what", "outcome")
+        exchanges = self._counter("token_exchanges", "User tokens asked for", "kind", "outcome")
+        opened = _by(self._counter("lessons_opened", "Lessons begun", "tutor"), "tutor")
+        resumed = _by(self._counter("lessons_resumed", "Tutors brought back", "tutor"), "tutor")
+        lost = _by(
+            self._counter("lessons_interrupted", "Tutors lost in a lesson", "tutor"), "tutor"
+        )
+        refused = self._counter("lessons_refused", "Lessons not given, by cause", "cause")
+        return {
+            "job.accepted": (self._simple("jobs_accepted", "Jobs taken", "tutor"), self._on_call),
+            "job.refused": (self._simple("jobs_refused", "Jobs not taken", "tutor", "why"),),
+            "lesson.opened": (opened, self._on_ready),
+            "lesson.resumed": (resumed, self._on_ready, self._on_restored),
+            "lesson.refused": (_by(refused, "cause"),),
+            "lesson.interrupted": (lost, self._on_lost),
+            "lesson.recorded": (self._on_recorded,),
+            "lesson.given_up": (
+                self._simple("lessons_given_up", "Lessons not restored", "tutor", "why"),
+                self._on_given_up,
+            ),
+            "lesson.without_api": (self._simple("lessons_without_api", "Lessons begun unaided"),),
+            "tutor.called_again": (self._simple("tutors_called", "Tutors called anew", "tutor"),),
+            "mode.changed": (self._simple("mode_changes", "Lessons that changed mode", "mode"),),
+            "worker.failed": (self._simple("worker_failures", "Workers that ended", "tutor"),),
+            "api.called": (self._on_api_call,),
+            "breaker.opened": (self._simple("breakers_opened", "Breakers opened", "endpoint"),),
+            "token.exchanged": (_by(exchanges, kind="first", outcome="ok"),),
+            "token.refreshed": (_by(exchanges, kind="refresh", outcome="ok"),),
+            "token.refresh_failed": (_by(exchanges, kind="refresh", outcome="failed"),),
+            "ledger.failed": (self._simple("ledger_failures", "Ledger accesses that failed"),),
+            "reconciler.blind": (self._simple("rooms_failures", "Rooms API failures"),),
+            **{
+                f"{what}.{outcome}": (_by(deliveries, what=what, outcome=outcome),)
+                for what in ("record", "progress")
+                for outcome in ("delivered", "postponed", "unreadable")
+            },
+            # `progress.refused` is a job's own; what the API refused has a row.
+            "record.refused": (_by(deliveries, what="record", outcome="refused"),),
+        }
+
+    def _counter(self, name: str, told: str, *labels: str) -> Counter:
+        return Counter(f"loqua_{name}", told, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, told: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        named = f"loqua_{name}"
+        return Histogram(named, told, labels, buckets=buckets, registry=self.registry)
+
+    def _simple(self, name: str, told: str, *labels: str) -> Count:
+        return _by(self._counter(name, told, *labels), *labels)
+
+    def _on_call(self, fields: Fields) -> None:
+        self._calls.start((fields.get("room"), fields.get("tutor")))
+
+    def _on_ready(self, fields: Fields) -> None:
+        took = self._calls.stop((fields.get("room"), fields.get("tutor")))
+        if took is not None:
+            self._ready.labels(_text(fields, "tutor")).observe(took)
+
+    def _on_lost(self, fields: Fields) -> None:
+        self._losses.start(fields.get("session_id"))
+
+    def _on_restored(self, fields: Fields) -> None:
+        took = self._losses.stop(fields.get("session_id"))
+        if took is not None:
+            self._restored.labels(_text(fields, "tutor")).observe(took)
+
+    def _on_given_up(self, fields: Fields) -> None:
+        self._losses.stop(fields.get("session_id"))
+        self._ended.labels(_text(fields, "tutor"), "failed").inc()
+
+    def _on_recorded(self, fields: Fields) -> None:
+        tutor, reason = _text(fields, "tutor"), _text(fields, "reason")
+        if hook := FAILED_HOOKS.get(reason):
+            self._hooks.labels(tutor, hook).inc()
+        failed = reason.endswith("_failed")
+        self._ended.labels(tutor, "failed" if failed else "completed").inc()
+        self._taught.labels(tutor).observe(_number(fields, "seconds"))
+        if _number(fields, "achievements"):
+            self._achieved.labels(tutor).inc()
+
+    def _on_api_call(self, fields: Fields) -> None:
+        endpoint = _text(fields, "endpoint")
+        outcome = fields.get("failure") or "ok"
+        self._api_calls.labels(endpoint, str(outcome), _text(fields, "status")).inc()
+        self._answered.labels(endpoint).observe(_number(fields, "seconds"))
+        if _number(fields, "attempt") > 1:
+            self._retries.labels(endpoint).inc()
+
+
+class _Stopwatches:
+    """Times between two events of one key; the oldest is forgotten when there are too many."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._begun: OrderedDict[Hashable, float] = OrderedDict()
+
+    def start(self, key: Hashable) -> None:
+        self._begun[key] = self._monotonic()
+        if len(self._begun) > TIMED_AT_ONCE:
+            self._begun.popitem(last=False)
+
+    def stop(self, key: Hashable) -> float | None:
+        begun = self._begun.pop(key, None)
+        return None if begun is None else self._monotonic() - begun
+
+
+class _SightCollector(Collector):
+    """Turns what is seen into gauges at each scrape."""
+
+    def __init__(self, look: Callable[[], Sight], judge: Callable[[Sight], Health]) -> None:
+        self._look = look
+        self._judge = judge
+
+    def collect(self) -> Iterator[Metric]:
+        """Look, and give what is seen."""
+        sight = self._look()
+        health = self._judge(sight)
+        order = list(State)
+        yield _gauge("ready", "Whether new lessons should come here", health.ready)
+        levels = (((level.name,), order.index(level.state)) for level in health.levels)
+        yield _family("health", "0 ok, 1 degraded, 2 failed", ("level",), levels)
+        yield from _resources(sight)
+        yield from _teaching(sight)
+        yield from _owing(sight)
+        states = (((name,), state != "closed") for name, state in sight.breakers.items())
+        yield _family("breaker_open", "0 while calls go out", ("endpoint",), states)
+
+
+def _resources(sight: Sight) -> Iterator[Metric]:
+    yield _gauge("loop_lag_seconds", "Longest delay of the event loop lately", sight.lag)
+    yield _gauge("memory_used_ratio", "Share of the memory in use", sight.memory)
+    yield _gauge("cpu_load_ratio", "Runnable processes per CPU, last minute", sight.cpu_load)
+    yield _gauge("disk_free_ratio", "Free share of the ledger's disk", sight.disk_free)
+    busy = sight.ledger_busy
+    yield _gauge("ledger_busy_seconds", "Time the ledger's connection was in use", busy)
+
+
+def _teaching(sight: Sight) -> Iterator[Metric]:
+    workers = sight.workers
+    online = (((one.tutor,), one.online) for one in workers)
+    yield _family("worker_online", "Whether LiveKit has the worker", ("tutor",), online)
+    busy = (((one.tutor,), one.busy) for one in workers)
+    yield _family("worker_jobs", "Jobs that run", ("tutor",), busy)
+    places = (((one.tutor,), one.places) for one in workers)
+    yield _family("worker_places", "Jobs that may run", ("tutor",), places)
+    lessons = Counting((one.tutor, one.mode) for one in sight.lessons).items()
+    yield _family("lessons_live", "Lessons that run", ("tutor", "mode"), lessons)
+    yield _gauge("learners_alone", "Lessons that lost their tutor", len(sight.interrupted))
+    yield _gauge("learner_alone_seconds", "The longest of these waits", sight.alone)
+
+
+def _owing(sight: Sight) -> Iterator[Metric]:
+    debts = sight.debts
+    oldest = 0.0 if debts.oldest is None else max(0.0, sight.now - debts.oldest)
+    yield _gauge("records_owed", "Records the API does not have yet", debts.records)
+    yield _gauge("record_oldest_seconds", "Age of the oldest of them", oldest)
+    yield _gauge("progress_owed", "Progress updates not delivered yet", debts.progress)
+    yield _gauge("rows_dead", "Rows that the API refused for good", debts.dead)
+    if sight.agent_jwt_left is not None:
+        left = sight.agent_jwt_left
+        yield _gauge("agent_jwt_seconds_left", "Life left in AGENT_JWT_TOKEN", left)
+
+
+def _gauge(name: str, told: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"loqua_{name}", told, value=float(value))
+
+
+def _family(
+    name: str, told: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+) -> Metric:
+    family = GaugeMetricFamily(f"loqua_{name}", told, labels=labels)
+    for key, value in values:
+        family.add_metric(key, float(value))
+    return family
+
+
+def _by(counter: Counter, *labels: str, **fixed: str) -> Count:
+    """Get what counts an event under its own fields or under fixed labels."""
+    if fixed:
+        child = counter.labels(**fixed)
+        return lambda _fields: child.inc()
+    if not labels:
+        return lambda _fields: counter.inc()
+    return lambda fields: counter.labels(*(_text(fields, label) for label in labels)).inc()
+
+
+def _text(fields: Fields, name: str) -> str:
+    value = fields.get(name)
+    return "none" if value is None else str(value)
+
+
+def _number(fields: Fields, name: str) -> float:
+    value = fields.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0

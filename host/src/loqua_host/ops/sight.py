@@ -1,0 +1,97 @@
+"""What is seen of a running host at one moment; health, metrics and the page are told from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from loqua_host.records.ledger import Debts
+
+__all__ = ["LessonSight", "Outcome", "Phase", "Sight", "WorkerSight"]
+
+
+class Phase(StrEnum):
+    """Where the host is in its life."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How something went when it was last tried.
+
+    Attributes:
+        at: Unix seconds.
+        seconds: How long it took.
+        failure: What went wrong, in words; None if nothing did.
+    """
+
+    at: float
+    seconds: float
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSight:
+    """A tutor's worker: whether LiveKit knows it, and how many of its places are taken."""
+
+    tutor: str
+    agent_name: str
+    online: bool
+    busy: int
+    places: int
+
+
+@dataclass(frozen=True, slots=True)
+class LessonSight:
+    """A running lesson, without its learner: `short_id` is the host's own, `opened_at` unix."""
+
+    short_id: str
+    tutor: str
+    mode: str
+    opened_at: float
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """All of it.
+
+    Attributes:
+        now: Unix seconds.
+        lag: The longest that the event loop kept a task waiting lately, in seconds.
+        memory: How much of the memory is used, from 0 to 1; of the container's, if it has a bound.
+        cpu_load: Processes that want a CPU, per CPU, over the last minute.
+        disk_free: How much of the ledger's disk is free, from 0 to 1.
+        interrupted: Since when each lesson that lost its tutor waits for one, in unix seconds.
+        rooms: LiveKit's rooms API; None until it was asked.
+        endpoints: The Loqua API's endpoints that were called, by name.
+        breakers: Their breakers' states, where one has ever opened.
+        agent_jwt_left: Seconds that AGENT_JWT_TOKEN lives on; None if it does not say.
+        ledger: The ledger; None until it was asked.
+        debts: What is owed to the API.
+        ledger_busy: Seconds that the ledger's only connection has been in use so far.
+    """
+
+    now: float
+    phase: Phase = Phase.STARTING
+    lag: float = 0.0
+    memory: float = 0.0
+    cpu_load: float = 0.0
+    disk_free: float = 1.0
+    workers: tuple[WorkerSight, ...] = ()
+    lessons: tuple[LessonSight, ...] = ()
+    interrupted: tuple[float, ...] = ()
+    rooms: Outcome | None = None
+    endpoints: Mapping[str, Outcome] = field(default_factory=dict)
+    breakers: Mapping[str, str] = field(default_factory=dict)
+    agent_jwt_left: float | None = None
+    ledger: Outcome | None = None
+    debts: Debts = field(default_factory=Debts)
+    ledger_busy: float = 0.0
+
+    @property
+    def alone(self) -> float:
+        """The longest that a learner has been without the tutor of an interrupted lesson."""
+        return max((self.now - since for since in self.interrupted), default=0.0)

@@ -1,0 +1,186 @@
+"""Looks at the running host: asks what must be asked every few seconds, reads the rest."""
+
+import asyncio
+import os
+import shutil
+from collections import deque
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import psutil
+
+from loqua_host.core import LoquaApi
+from loqua_host.core.clock import Clock
+from loqua_host.errors import LedgerError, RoomsError
+from loqua_host.lessons.board import Board
+from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.lessons.lessons import Lessons
+from loqua_host.records.ledger import Debts, Ledger
+from loqua_host.rooms.rooms import Rooms
+
+from .logbook import Logbook
+from .sight import LessonSight, Outcome, Sight, WorkerSight
+
+__all__ = ["Watch", "memory_used"]
+
+T = TypeVar("T")
+
+PROBE_SECONDS = 10.0
+PROBE_TIMEOUT = 5.0
+
+BEAT_SECONDS = 0.5
+BEATS_KEPT = 60
+
+CGROUP = Path("/sys/fs/cgroup")
+"""Where a container's own bounds are (cgroup v2)."""
+
+
+class Worker(Protocol):
+    """A tutor's worker, as far as it is looked at."""
+
+    @property
+    def tutor(self) -> HostedTutor:
+        """The tutor."""
+
+    @property
+    def online(self) -> bool:
+        """Whether LiveKit has it now."""
+
+    @property
+    def busy(self) -> int:
+        """Jobs that run or are about to."""
+
+
+class Watch:
+    """Gives a `Sight` of the host whenever somebody wants one.
+
+    Args:
+        ledger_path: The ledger's file, whose disk is looked at.
+    """
+
+    def __init__(
+        self,
+        *,
+        logbook: Logbook,
+        workers: Sequence[Worker],
+        lessons: Lessons,
+        board: Board,
+        rooms: Rooms,
+        api: LoquaApi,
+        ledger: Ledger,
+        ledger_path: Path,
+        clock: Clock,
+    ) -> None:
+        self._logbook = logbook
+        self._workers = workers
+        self._lessons = lessons
+        self._board = board
+        self._rooms = rooms
+        self._api = api
+        self._ledger = ledger
+        self._ledger_path = ledger_path
+        self._clock = clock
+        self._beats: deque[float] = deque([0.0], maxlen=BEATS_KEPT)
+        self._rooms_outcome: Outcome | None = None
+        self._ledger_outcome: Outcome | None = None
+        self._debts = Debts()
+        self._jwt_left: float | None = None
+
+    async def run(self) -> None:
+        """Keep looking until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beat())
+            tasks.create_task(self._probe())
+
+    def look(self) -> Sight:
+        """Say what is seen now."""
+        return Sight(
+            now=self._clock.now(),
+            phase=self._logbook.phase,
+            lag=max(self._beats),
+            memory=memory_used(CGROUP),
+            cpu_load=os.getloadavg()[0] / (os.cpu_count() or 1),
+            disk_free=_disk_free(self._ledger_path),
+            workers=self._see_workers(),
+            lessons=self._live(),
+            interrupted=self._interrupted(),
+            rooms=self._rooms_outcome,
+            endpoints=dict(self._logbook.endpoints),
+            breakers=dict(self._logbook.breakers),
+            agent_jwt_left=self._jwt_left,
+            ledger=self._ledger_outcome,
+            debts=self._debts,
+            ledger_busy=self._ledger.busy_seconds,
+        )
+
+    def _see_workers(self) -> tuple[WorkerSight, ...]:
+        return tuple(
+            WorkerSight(
+                tutor=worker.tutor.name,
+                agent_name=worker.tutor.agent_name,
+                online=worker.online,
+                busy=worker.busy,
+                places=worker.tutor.max_jobs,
+            )
+            for worker in self._workers
+        )
+
+    def _live(self) -> tuple[LessonSight, ...]:
+        return tuple(
+            LessonSight(row.id[:8], row.tutor, mode, row.opened_at, row.restarts)
+            for row, mode in self._lessons.live()
+        )
+
+    def _interrupted(self) -> tuple[float, ...]:
+        rooms = self._board.interrupted_rooms()
+        return tuple(one.since for room in rooms for one in self._board.interrupted(room))
+
+    async def _beat(self) -> None:
+        while True:
+            due = self._clock.monotonic() + BEAT_SECONDS
+            await self._clock.sleep(BEAT_SECONDS)
+            self._beats.append(max(0.0, self._clock.monotonic() - due))
+
+    async def _probe(self) -> None:
+        while True:
+            self._rooms_outcome, _ = await self._try(self._rooms.inhabited())
+            self._ledger_outcome, debts = await self._try(self._ledger.debts())
+            self._debts = debts or self._debts
+            self._jwt_left = await self._api.agent_token_seconds_left()
+            await self._clock.sleep(PROBE_SECONDS)
+
+    async def _try(self, asking: Awaitable[T]) -> tuple[Outcome, T | None]:
+        begun = self._clock.monotonic()
+        answer, failure = None, None
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT):
+                answer = await asking
+        except TimeoutError:
+            failure = f"no answer within {PROBE_TIMEOUT:g} s"
+        except (LedgerError, RoomsError) as error:
+            failure = str(error)
+        seconds = self._clock.monotonic() - begun
+        return Outcome(self._clock.now(), seconds, failure), answer
+
+
+def memory_used(cgroup: Path) -> float:
+    """Get the share of memory in use, of the container's where it has a bound.
+
+    The kernel's file cache does not count, as it gives way (`inactive_file`, cgroup v2).
+    """
+    try:
+        bound = int((cgroup / "memory.max").read_text())
+        used = int((cgroup / "memory.current").read_text())
+        stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+        return (used - int(stat["inactive_file"])) / bound
+    except (OSError, ValueError, KeyError):  # no container, or "max"
+        return psutil.virtual_memory().percent / 100
+
+
+def _disk_free(ledger: Path) -> float:
+    try:
+        usage = shutil.disk_usage(ledger.parent)
+    except OSError:
+        return 0.0
+    return usage.free / usage.total

@@ -1,0 +1,128 @@
+"""What operators and their machines ask the host over HTTP: health, figures, a page.
+
+All of it is read-only and names no learner.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from importlib import resources
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from loqua_host.settings.host import OpsSettings
+
+from .health import Health, State
+from .logbook import Logbook
+from .sight import Sight
+
+__all__ = ["build_app", "serve_ops"]
+
+log = structlog.get_logger()
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+PAGE = {"/": "text/html", "/ops.css": "text/css", "/ops.js": "text/javascript"}
+
+
+def build_app(
+    look: Callable[[], Sight],
+    judge: Callable[[Sight], Health],
+    registry: CollectorRegistry,
+    logbook: Logbook,
+) -> web.Application:
+    """Give the application: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/`."""
+
+    async def live(_request: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def ready(_request: web.Request) -> web.Response:
+        is_ready = judge(look()).ready
+        return web.Response(text=f"{is_ready}\n".lower(), status=200 if is_ready else 503)
+
+    async def health(_request: web.Request) -> web.Response:
+        judged = judge(look())
+        failed = judged.state is State.FAILED
+        return web.json_response(_health(judged), status=503 if failed else 200)
+
+    async def metrics(_request: web.Request) -> web.Response:
+        body = generate_latest(registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def status(_request: web.Request) -> web.Response:
+        sight = look()
+        troubles = [asdict(trouble) for trouble in reversed(logbook.troubles)]
+        shown = {"health": _health(judge(sight)), "sight": asdict(sight), "troubles": troubles}
+        return web.json_response(shown)
+
+    app = web.Application()
+    app.on_response_prepare.append(_add_headers)
+    answers = {
+        "/health/live": live,
+        "/health/ready": ready,
+        "/health": health,
+        "/metrics": metrics,
+        "/status": status,
+    }
+    for path, answer in answers.items():
+        app.router.add_get(path, answer)
+    for path in PAGE:
+        app.router.add_get(path, _page)
+    return app
+
+
+@asynccontextmanager
+async def serve_ops(settings: OpsSettings, app: web.Application) -> AsyncIterator[None]:
+    """Serve at the ops address for the length of a block.
+
+    An address that cannot be had costs the host its monitoring, not its lessons.
+    """
+    if settings.port is None:
+        yield
+        return
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await _listen(runner, settings.address, settings.port)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, address: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, address, port).start()
+    except OSError as error:
+        mend = "set ops.address and ops.port to what is free, or ops.port to null"
+        log.error("ops.unavailable", why=str(error), mend=mend)
+    else:
+        host, got, *_ = runner.addresses[0]
+        log.info("ops.serving", address=host, port=got)
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+async def _page(request: web.Request) -> web.Response:
+    name = request.path.removeprefix("/") or "ops.html"
+    text = (resources.files(__package__) / "page" / name).read_text("utf-8")
+    return web.Response(text=text, content_type=PAGE[request.path])
+
+
+def _health(health: Health) -> dict[str, object]:
+    levels = [
+        {"name": level.name, "state": level.state, "findings": list(map(asdict, level.findings))}
+        for level in health.levels
+    ]
+    return {"state": health.state, "ready": health.ready, "levels": levels}

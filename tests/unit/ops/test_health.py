@@ -1,0 +1,141 @@
+"""Health in the guide's four levels."""
+
+from dataclasses import replace
+
+import pytest
+
+from loqua_host.ops.health import Finding, State, assess
+from loqua_host.ops.sight import Outcome, Phase, Sight, WorkerSight
+from loqua_host.records.ledger import Debts
+
+NOW = 1_800_000_000.0
+FINE = Outcome(at=NOW - 3, seconds=0.02)
+WELL = Sight(
+    now=NOW,
+    phase=Phase.SERVING,
+    workers=(WorkerSight("grammar", "grammar-specialist", online=True, busy=1, places=2),),
+    rooms=FINE,
+    endpoints={"user-token": FINE, "health": FINE},
+    agent_jwt_left=30 * 86_400,
+    ledger=FINE,
+)
+
+
+def finding(sight: Sight, level: int, name: str) -> Finding:
+    """Give the finding of that name, and see that its level is no better than it."""
+    judged = assess(sight).levels[level - 1]
+    [found] = [one for one in judged.findings if one.name == name]
+    assert list(State).index(judged.state) >= list(State).index(found.state)
+    return found
+
+
+def test_a_host_that_does_well_is_ok_at_each_of_the_four_levels_and_ready() -> None:
+    """In the guide's order."""
+    health = assess(WELL)
+    assert [level.name for level in health.levels] == ["host", "livekit", "api", "database"]
+    assert {level.state for level in health.levels} == {health.state} == {State.OK}
+    assert health.ready
+
+
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.DRAINING])
+def test_a_host_that_starts_or_drains_is_not_ready_and_yet_well(phase: Phase) -> None:
+    """No new lessons should come, and nobody need be woken."""
+    health = assess(replace(WELL, phase=phase))
+    assert (health.ready, health.state) == (False, State.OK)
+
+
+@pytest.mark.parametrize(
+    ("lag", "state"), [(0.1, State.OK), (0.25, State.DEGRADED), (2.0, State.FAILED)]
+)
+def test_a_loop_that_lags_is_told_with_its_lag(lag: float, state: State) -> None:
+    """Everything in the host waits for it."""
+    found = finding(replace(WELL, lag=lag), 1, "loop")
+    assert (found.state, found.latency) == (state, lag)
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "state"),
+    [
+        ({"memory": 0.86}, "memory", State.DEGRADED),
+        ({"memory": 0.96}, "memory", State.FAILED),
+        ({"disk_free": 0.05}, "disk", State.DEGRADED),
+        ({"disk_free": 0.01}, "disk", State.FAILED),
+    ],
+)
+def test_memory_and_disk_that_run_out_are_found(
+    changed: dict[str, float], name: str, state: State
+) -> None:
+    """Memory from the guide's 85 % on."""
+    assert finding(replace(WELL, **changed), 1, name).state is state  # type: ignore[arg-type]  # by parameter
+
+
+def test_a_worker_that_livekit_does_not_have_makes_the_host_not_ready() -> None:
+    """Its learners would wait for nobody; the reason names the settings."""
+    offline = replace(WELL.workers[0], online=False)
+    sight = replace(WELL, workers=(*WELL.workers, offline))
+    health = assess(sight)
+    assert (health.levels[1].state, health.ready) == (State.FAILED, False)
+    reason = health.levels[1].findings[1].reason
+    assert "livekit.url" in reason
+
+
+def test_a_rooms_api_that_fails_is_told_in_its_own_words_with_latency_and_age() -> None:
+    """As when it was last asked."""
+    found = finding(replace(WELL, rooms=Outcome(NOW - 7, 5.0, "no answer")), 2, "rooms API")
+    assert found == Finding("rooms API", State.FAILED, "no answer", latency=5.0, age=7.0)
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome(NOW - 61, 0.01)])
+def test_what_was_not_asked_lately_counts_as_degraded(outcome: Outcome | None) -> None:
+    """An old answer proves nothing."""
+    assert finding(replace(WELL, rooms=outcome), 2, "rooms API").state is State.DEGRADED
+    assert finding(replace(WELL, ledger=outcome), 4, "ledger").state is State.DEGRADED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "breaker", "state"),
+    [
+        (Outcome(NOW, 0.1), "closed", State.OK),
+        (Outcome(NOW, 2.1), "closed", State.DEGRADED),
+        (Outcome(NOW, 0.1, "503"), "closed", State.DEGRADED),
+        (Outcome(NOW, 0.1, "503"), "open", State.FAILED),
+        (Outcome(NOW, 0.1, "503"), "half open", State.DEGRADED),
+    ],
+)
+def test_an_endpoint_is_judged_by_its_last_outcome_and_its_breaker(
+    outcome: Outcome, breaker: str, state: State
+) -> None:
+    """Slow from the guide's 2 s on; failed once it is left alone."""
+    sight = replace(WELL, endpoints={"context": outcome}, breakers={"context": breaker})
+    assert finding(sight, 3, "context").state is state
+    assert assess(sight).ready, "lessons degrade, and go on"
+
+
+@pytest.mark.parametrize(
+    ("left", "state"),
+    [
+        (None, State.OK),
+        (8 * 86_400.0, State.OK),
+        (6 * 86_400.0, State.DEGRADED),
+        (0.0, State.FAILED),
+    ],
+)
+def test_an_agent_jwt_that_expires_is_told_ahead(left: float | None, state: State) -> None:
+    """A week ahead, unless told otherwise."""
+    assert finding(replace(WELL, agent_jwt_left=left), 3, "AGENT_JWT_TOKEN").state is state
+
+
+def test_the_api_s_own_database_is_what_its_health_endpoint_says() -> None:
+    """The host has no other way to know."""
+    sight = replace(WELL, endpoints={"health": Outcome(NOW, 0.1, "503: database is down")})
+    found = finding(sight, 4, "API's database")
+    assert (found.state, "database is down" in found.reason) == (State.DEGRADED, True)
+    unasked = finding(replace(WELL, endpoints={}), 4, "API's database")
+    assert (unasked.state, "not asked yet" in unasked.reason) == (State.OK, True)
+
+
+def test_rows_set_aside_for_good_are_a_worry_until_somebody_looked() -> None:
+    """A learner's record is among them, perhaps."""
+    found = finding(replace(WELL, debts=Debts(records=2, dead=1)), 4, "owed")
+    assert found.state is State.DEGRADED
+    assert found.reason.startswith("2 records and 0 progress updates are owed; 1 ")

@@ -1,0 +1,139 @@
+"""What operators get over HTTP."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import pytest
+import structlog
+from aiohttp.test_utils import TestClient, TestServer
+
+from loqua_host.core.events import Event
+from loqua_host.ops.health import assess
+from loqua_host.ops.logbook import Logbook
+from loqua_host.ops.metrics import Metrics
+from loqua_host.ops.sight import LessonSight, Outcome, Phase, Sight
+from loqua_host.ops.web import build_app, serve_ops
+from loqua_host.settings.host import OpsSettings
+
+WELL = Outcome(1000.0, 0.01)
+
+
+@dataclass
+class Ops:
+    """A served ops address and what it sees."""
+
+    sight: Sight
+    logbook: Logbook
+    client: TestClient  # type: ignore[type-arg]  # generic in aiohttp's own request type
+
+
+@pytest.fixture
+async def ops() -> AsyncIterator[Ops]:
+    """Serve what a host that does well shows."""
+    logbook, metrics = Logbook(lambda: 1000.0), Metrics(lambda: 0.0)
+    sight = Sight(now=1000.0, phase=Phase.SERVING, rooms=WELL, ledger=WELL)
+    served: Ops
+
+    def look() -> Sight:
+        return served.sight
+
+    app = build_app(look, assess, metrics.registry, logbook)
+    async with TestClient(TestServer(app)) as client:
+        served = Ops(sight, logbook, client)
+        metrics.watch(look, assess)
+        yield served
+
+
+async def test_live_is_answered_as_long_as_anything_is(ops: Ops) -> None:
+    """Whatever else is wrong."""
+    ops.sight = Sight(now=1000.0, lag=100.0)
+    assert (await ops.client.get("/health/live")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("phase", "status"), [(Phase.STARTING, 503), (Phase.SERVING, 200), (Phase.DRAINING, 503)]
+)
+async def test_ready_is_true_while_the_host_serves(ops: Ops, phase: Phase, status: int) -> None:
+    """And false from the moment that it drains."""
+    ops.sight = replace(ops.sight, phase=phase)
+    assert (await ops.client.get("/health/ready")).status == status
+
+
+async def test_health_gives_each_level_with_its_findings(ops: Ops) -> None:
+    """State, latency, age and a reason in words."""
+    answer = await ops.client.get("/health")
+    health = await answer.json()
+    assert (answer.status, health["state"], health["ready"]) == (200, "ok", True)
+    [host, livekit, *_] = health["levels"]
+    assert (host["name"], livekit["name"]) == ("host", "livekit")
+    assert livekit["findings"] == [
+        {
+            "name": "rooms API",
+            "state": "ok",
+            "reason": "answered 0 s ago",
+            "latency": 0.01,
+            "age": 0.0,
+        }
+    ]
+
+
+async def test_a_failed_health_is_a_503_with_the_same_body(ops: Ops) -> None:
+    """For those who read the status alone."""
+    ops.sight = replace(ops.sight, rooms=Outcome(1000.0, 5.0, "gone"))
+    answer = await ops.client.get("/health")
+    assert answer.status == 503
+    assert (await answer.json())["levels"][1]["state"] == "failed"
+
+
+async def test_metrics_are_in_prometheus_s_format(ops: Ops) -> None:
+    """With the content type that it asks for."""
+    answer = await ops.client.get("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    assert "loqua_ready 1.0" in (await answer.text()).splitlines()
+
+
+async def test_the_status_has_lessons_and_troubles_newest_first(ops: Ops) -> None:
+    """All that the page shows."""
+    ops.sight = replace(ops.sight, lessons=(LessonSight("1f3a", "grammar", "full", 900.0, 1),))
+    for why in ("first", "second"):
+        ops.logbook(Event("worker.failed", {"level": "error", "why": why}))
+    status = await (await ops.client.get("/status")).json()
+    assert status["sight"]["lessons"] == [
+        {
+            "short_id": "1f3a",
+            "tutor": "grammar",
+            "mode": "full",
+            "opened_at": 900.0,
+            "restarts": 1,
+        }
+    ]
+    assert [trouble["why"] for trouble in status["troubles"]] == ["second", "first"]
+
+
+@pytest.mark.parametrize("path", ["/", "/ops.css", "/ops.js", "/status", "/missing"])
+async def test_no_answer_may_run_load_or_embed_what_is_not_ours(ops: Ops, path: str) -> None:
+    """A browser is told so, on every path."""
+    answer = await ops.client.get(path)
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "unsafe" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
+async def test_nothing_can_be_changed(ops: Ops, method: str) -> None:
+    """It is read-only."""
+    for path in ("/", "/health", "/metrics", "/status"):
+        assert (await getattr(ops.client, method)(path)).status == 405
+
+
+async def test_a_port_that_is_taken_costs_no_lessons(ops: Ops) -> None:
+    """The host says so and goes on."""
+    taken = ops.client.port
+    assert taken is not None
+    with structlog.testing.capture_logs() as logs:
+        async with serve_ops(OpsSettings(port=taken), ops.client.app):
+            pass
+    assert [(line["event"], line["log_level"]) for line in logs] == [("ops.unavailable", "error")]
+    assert "ops.port" in logs[0]["mend"]

@@ -1,0 +1,38 @@
+"""How much is owed, as operators ask."""
+
+from collections.abc import Callable
+
+from loqua_host.contract.records import Progress
+from loqua_host.records.compose import compose_record
+from loqua_host.records.ledger import Debts, Kind, Ledger, LessonRow
+
+ALesson = Callable[..., LessonRow]
+
+
+async def test_nothing_is_owed_at_first(ledger: Ledger) -> None:
+    """And no record is old."""
+    assert await ledger.debts() == Debts()
+
+
+async def test_debts_count_records_progress_and_what_is_set_aside(
+    ledger: Ledger, a_lesson: ALesson
+) -> None:
+    """The oldest record is as old as its lesson's end."""
+    for number, closed_at in ((1, 500.0), (2, 400.0), (3, 300.0)):
+        row = await ledger.open_lesson(a_lesson(number), "")
+        record = compose_record(row, None, 60)
+        await ledger.close_lesson(row.id, closed_at, Kind.COMPLETED, Progress(), record)
+    await ledger.keep_progress((await ledger.open_lesson(a_lesson(4), "")).id, 1, Progress(), {})
+    for kind in (Kind.COMPLETED, Kind.RECORD):
+        owed = await ledger.next_owed("lesson3")
+        assert owed is not None
+        assert owed.kind is kind
+        await ledger.mark_dead(owed, "refused")
+    assert await ledger.debts() == Debts(records=2, progress=3, dead=2, oldest=400.0)
+
+
+async def test_the_time_in_use_grows_with_use(ledger: Ledger) -> None:
+    """It is the ledger's only connection."""
+    before = ledger.busy_seconds
+    await ledger.owing()
+    assert ledger.busy_seconds > before
