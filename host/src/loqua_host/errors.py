@@ -9,6 +9,7 @@
     ├── LinkError                a job spoke out of turn over the link
     ├── LearnerError             who is in the room cannot be taught (see `cause`)
     ├── RoomsError               LiveKit's rooms API gave no answer
+    ├── SecretsError             the place that keeps the secrets gave no answer
     ├── LedgerError              the ledger cannot be opened, read or written
     └── ApiError                 a call to the Loqua API did not succeed
         ├── UnreachableError     degrades: timeout, 429, 5xx, garbage
@@ -33,6 +34,7 @@ __all__ = [
     "Problem",
     "RefusedError",
     "RoomsError",
+    "SecretsError",
     "SuspendedError",
     "TokenError",
     "TutorError",
@@ -91,6 +93,10 @@ class LearnerError(LoquaError):
 
 class RoomsError(LoquaError):
     """LiveKit's rooms API gave no answer; see livekit.url and the LIVEKIT_API_* variables."""
+
+
+class SecretsError(LoquaError):
+    """The place that keeps the secrets gave no answer; see `secrets:` in config/host.yaml."""
 
 
 class LedgerError(LoquaError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from loqua_host.core import EnvironmentSecrets, LoquaApi
+from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.board import Board
@@ -64,12 +64,13 @@ async def run_host(
         LedgerError: If the ledger cannot be opened.
     """
     async with (
-        LoquaApi.open(settings.api, _core_secrets(secrets)) as api,
+        LoquaApi.open(settings.api, secrets.core) as api,
         _open_rooms(settings, secrets) as rooms,
         Ledger.open(settings.ledger.path) as ledger,
         background() as tasks,
     ):
         delivery = Delivery(ledger, api, clock=SystemClock())
+        tasks.create_task(secrets.core.watch())
         tasks.create_task(delivery.run())
         board = Board(time.time)
         tutors = {tutor.name: _host(tutor, settings, secrets) for tutor in settings.enabled_tutors}
@@ -198,15 +199,6 @@ def _link_path(settings: HostSettings) -> Iterator[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     with tempfile.TemporaryDirectory(prefix="loqua-", dir=runtime) as directory:
         yield Path(directory) / "host.sock"
-
-
-def _core_secrets(secrets: HostSecrets) -> EnvironmentSecrets:
-    return EnvironmentSecrets(
-        {
-            "AGENT_JWT_TOKEN": secrets.agent_jwt.get_secret_value(),
-            "SHARED_SECRET": secrets.shared_secret.get_secret_value(),
-        }
-    )
 
 
 def _host(tutor: TutorSettings, settings: HostSettings, secrets: HostSecrets) -> HostedTutor:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from loqua_host.core.secrets import SecretName, SecretsSettings
 from loqua_host.errors import ConfigError
-from loqua_host.settings.secrets import read_secrets
+from loqua_host.settings.secrets import HostSecrets, read_secrets
 
 GIVEN = {
     "AGENT_JWT_TOKEN": "header.payload.signature",
@@ -17,11 +18,22 @@ GIVEN = {
 }
 
 
-def test_all_secrets_of_the_guide_are_read(config: Path) -> None:
+async def shared(secrets: HostSecrets) -> list[str]:
+    """Give the shared secret and the one before, if there is one."""
+    read = await secrets.core.read(SecretName.SHARED_SECRET)
+    return [value.get_secret_value() for value in read.values()]
+
+
+async def agent_jwt(secrets: HostSecrets) -> str:
+    """Give the agent's JWT."""
+    return (await secrets.core.read(SecretName.AGENT_JWT_TOKEN)).current.get_secret_value()
+
+
+async def test_all_secrets_of_the_guide_are_read(config: Path) -> None:
     """Each comes from its variable."""
     secrets = read_secrets(config, GIVEN)
-    assert secrets.agent_jwt.get_secret_value() == GIVEN["AGENT_JWT_TOKEN"]
-    assert secrets.shared_secret.get_secret_value() == GIVEN["SHARED_SECRET"]
+    assert await agent_jwt(secrets) == GIVEN["AGENT_JWT_TOKEN"]
+    assert await shared(secrets) == [GIVEN["SHARED_SECRET"]]
     assert secrets.livekit_api_key.get_secret_value() == GIVEN["LIVEKIT_API_KEY"]
     assert secrets.livekit_api_secret.get_secret_value() == GIVEN["LIVEKIT_API_SECRET"]
 
@@ -34,18 +46,21 @@ def test_all_secrets_of_the_guide_are_read(config: Path) -> None:
         ("production", "PROD_AGENT_SECRET"),
     ],
 )
-def test_each_environment_has_its_own_shared_secret(
+async def test_each_environment_has_its_own_shared_secret(
     config: Path, environment: str, variable: str
 ) -> None:
     """The environment's own wins over SHARED_SECRET, and no other one does."""
     others = {"DEV_AGENT_SECRET": "d" * 32, "STAGING_AGENT_SECRET": "s" * 32}
     others["PROD_AGENT_SECRET"] = "p" * 32
     environ = GIVEN | {"LOQUA_ENVIRONMENT": environment}
-    own = read_secrets(config, environ | others).shared_secret.get_secret_value()
-    assert own == others[variable]
+    assert await shared(read_secrets(config, environ | others)) == [others[variable]]
+    before = {f"{variable}_PREVIOUS": "o" * 32}
+    assert await shared(read_secrets(config, environ | others | before)) == [
+        others[variable],
+        "o" * 32,
+    ]
     del others[variable]
-    shared = read_secrets(config, environ | others).shared_secret.get_secret_value()
-    assert shared == GIVEN["SHARED_SECRET"]
+    assert await shared(read_secrets(config, environ | others)) == [GIVEN["SHARED_SECRET"]]
 
 
 def test_missing_secrets_are_told_all_at_once(config: Path) -> None:
@@ -60,10 +75,10 @@ def test_missing_secrets_are_told_all_at_once(config: Path) -> None:
     ]
 
 
-def test_short_secrets_are_for_development_only(config: Path) -> None:
+async def test_short_secrets_are_for_development_only(config: Path) -> None:
     """In production a key has as many bytes as its cipher or its HMAC."""
     short = GIVEN | {"SHARED_SECRET": "dev", "LIVEKIT_API_SECRET": "secret"}
-    assert read_secrets(config, short).shared_secret.get_secret_value() == "dev"
+    assert await shared(read_secrets(config, short)) == ["dev"]
     with pytest.raises(ConfigError) as refused:
         read_secrets(config, short | {"LOQUA_ENVIRONMENT": "production"})
     assert [problem.where for problem in refused.value.problems] == [
@@ -73,10 +88,10 @@ def test_short_secrets_are_for_development_only(config: Path) -> None:
     assert "dev" not in str(refused.value)
 
 
-def test_dotenv_may_hold_them_in_development(config: Path) -> None:
+async def test_dotenv_may_hold_them_in_development(config: Path) -> None:
     """As it may hold addresses."""
     (config.parent / ".env").write_text("".join(f"{k}={v}\n" for k, v in GIVEN.items()))
-    assert read_secrets(config, {}).agent_jwt.get_secret_value() == GIVEN["AGENT_JWT_TOKEN"]
+    assert await agent_jwt(read_secrets(config, {})) == GIVEN["AGENT_JWT_TOKEN"]
 
 
 def test_granted_secrets_are_given_by_name_and_no_others(config: Path) -> None:
@@ -90,7 +105,7 @@ def test_granted_secrets_are_given_by_name_and_no_others(config: Path) -> None:
 def test_secrets_show_in_no_text(config: Path) -> None:
     """Neither printing nor formatting gives one away."""
     secrets = read_secrets(config, GIVEN | {"A_KEY": "granted"}, ["A_KEY"])
-    shown = f"{secrets} {secrets!r} {secrets.granted} {secrets.agent_jwt!r}"
+    shown = f"{secrets} {secrets!r} {secrets.granted} {secrets.core!r} {vars(secrets.core)}"
     for value in (*GIVEN.values(), "granted"):
         assert value not in shown.replace("HostSecrets", "").replace("key=", "")
 
@@ -101,3 +116,24 @@ def test_secrets_do_not_leave_the_process(config: Path, leave: object) -> None:
     assert callable(leave)
     with pytest.raises(TypeError, match="stays in this process"):
         leave(read_secrets(config, GIVEN))
+
+
+async def test_secrets_may_be_files(config: Path, tmp_path: Path) -> None:
+    """One for each, as Kubernetes and Docker mount them; then the environment has none."""
+    for name, value in (GIVEN | {"A_KEY": "a"}).items():
+        (tmp_path / name).write_text(f"{value}\n")
+    place = SecretsSettings.model_validate({"from": "files", "files": {"directory": tmp_path}})
+    secrets = read_secrets(config, {"SHARED_SECRET": "not this one"}, ["A_KEY"], place)
+    assert await shared(secrets) == [GIVEN["SHARED_SECRET"]]
+    assert secrets.grant(["A_KEY"]) == {"A_KEY": "a"}
+    (tmp_path / "LIVEKIT_API_KEY").unlink()
+    with pytest.raises(ConfigError, match=f"LIVEKIT_API_KEY: is not in {tmp_path}; put"):
+        read_secrets(config, GIVEN, [], place)
+
+
+def test_a_place_out_of_reach_refuses_the_start(config: Path, tmp_path: Path) -> None:
+    """The problem names the setting."""
+    missing = {"from": "files", "files": {"directory": tmp_path / "nowhere"}}
+    place = SecretsSettings.model_validate(missing)
+    with pytest.raises(ConfigError, match=r"secrets: from: files: .*nowhere.* cannot be read"):
+        read_secrets(config, GIVEN, [], place)

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from loqua_host.contract.engines import Engines
+from loqua_host.core.secrets import SecretsSettings
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors
 from loqua_host.settings.load import Draft, draft
@@ -38,9 +39,10 @@ def _all_problems(
     config: Path, environ: Mapping[str, str], drafted: Draft, inspections: Sequence[Inspection]
 ) -> dict[Problem, None]:
     names = drafted.settings.secret_names if drafted.settings else frozenset[str]()
+    place = drafted.settings.secrets if drafted.settings else SecretsSettings()
     problems = dict.fromkeys(drafted.problems)
     try:
-        read_secrets(config, environ, names)
+        read_secrets(config, environ, names, place)
     except ConfigError as error:
         problems |= dict.fromkeys(error.problems)
     for inspection in inspections:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from loqua_host.core.secrets import SecretsSettings
 from loqua_host.errors import ConfigError
 from loqua_host.process import seal, start_forkserver
 from loqua_host.registry.inspection import inspect_tutors
@@ -42,8 +43,9 @@ def _read(config: Path, environ: Mapping[str, str]) -> tuple[HostSettings, HostS
     """Read settings and secrets, or raise ConfigError with what is wrong in either."""
     drafted = draft(config, environ)
     names = drafted.settings.secret_names if drafted.settings else frozenset[str]()
+    place = drafted.settings.secrets if drafted.settings else SecretsSettings()
     try:
-        secrets = read_secrets(config, environ, names)
+        secrets = read_secrets(config, environ, names, place)
     except ConfigError as error:
         raise ConfigError([*drafted.problems, *error.problems]) from None
     if drafted.settings is None or drafted.problems:

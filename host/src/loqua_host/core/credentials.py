@@ -30,12 +30,12 @@ class Credentials:
 
     async def replacement(self, refused: SecretStr) -> Sealed | None:
         """Give another JWT than the one the API refused, if a rotation left one."""
-        secret = await self._secrets.read(SecretName.AGENT_JWT_TOKEN)
+        secret = await self._secrets.read(SecretName.AGENT_JWT_TOKEN, fresh=True)
         return next((value for value in secret.values() if value != refused), None)
 
-    async def shared_secrets(self) -> tuple[Sealed, ...]:
+    async def shared_secrets(self, *, fresh: bool = False) -> tuple[Sealed, ...]:
         """Give the secrets that user tokens may be encrypted with, newest first."""
-        return (await self._secrets.read(SecretName.SHARED_SECRET)).values()
+        return (await self._secrets.read(SecretName.SHARED_SECRET, fresh=fresh)).values()
 
     async def seconds_left(self) -> float | None:
         """Give the seconds until the agent's JWT expires; None when it does not say."""

@@ -24,6 +24,7 @@ from loqua_host.core.wire import UserTokenAnswer
 from loqua_host.errors import TokenError
 
 __all__ = [
+    "OF_ANOTHER_SECRET",
     "Claims",
     "TokenCause",
     "accept",
@@ -48,6 +49,9 @@ class TokenCause(StrEnum):
     EXPIRED = "expired"
     OTHER_CALLER = "other_caller"
 
+
+OF_ANOTHER_SECRET = frozenset({TokenCause.WRONG_SECRET, TokenCause.NOT_A_JWT})
+"""What it looks like to decrypt with another secret than was encrypted with."""
 
 _MENDS = {
     TokenCause.MALFORMED: "the encrypted token must be {iv_hex}:{data_hex} with exactly one ':'; "
@@ -87,7 +91,7 @@ def decrypt_any(encrypted: str, secrets: Iterable[SecretStr]) -> Sealed:
         try:
             return decrypt(encrypted, secret)
         except TokenError as error:
-            if error.cause not in (TokenCause.WRONG_SECRET, TokenCause.NOT_A_JWT):
+            if error.cause not in OF_ANOTHER_SECRET:
                 raise
             failure = error
     raise failure

@@ -18,7 +18,8 @@ from loqua_host.core.events import Events
 from loqua_host.core.flights import Flights, stop
 from loqua_host.core.limits import http_date
 from loqua_host.core.secrets import Sealed
-from loqua_host.errors import LoquaError, RefusedError
+from loqua_host.core.wire import UserTokenAnswer
+from loqua_host.errors import LoquaError, RefusedError, TokenError
 
 __all__ = ["UserBearer", "UserToken", "UserTokens", "refresh_at"]
 
@@ -124,9 +125,7 @@ class UserTokens:
         answer, date = await self._client.user_token(caller, self._credentials)
         local_now = self._clock.now()
         server_now = http_date(date or "") or local_now
-        jwt, lifetime = tokens.accept(
-            answer, caller, await self._credentials.shared_secrets(), server_now=server_now
-        )
+        jwt, lifetime = await self._accept(answer, caller, server_now)
         now = self._clock.monotonic()
         token = UserToken(jwt, refresh_at(now, lifetime, self._refresh_before), now + lifetime)
         self._events.emit(
@@ -139,6 +138,19 @@ class UserTokens:
         if caller in self._leases:
             self._leases[caller].token = token
         return token
+
+    async def _accept(
+        self, answer: UserTokenAnswer, caller: Caller, server_now: float
+    ) -> tuple[Sealed, float]:
+        secrets = await self._credentials.shared_secrets()
+        try:
+            return tokens.accept(answer, caller, secrets, server_now=server_now)
+        except TokenError as error:
+            if error.cause not in tokens.OF_ANOTHER_SECRET:
+                raise
+        # The API may have been given a new secret before this host looked for one.
+        secrets = await self._credentials.shared_secrets(fresh=True)
+        return tokens.accept(answer, caller, secrets, server_now=server_now)
 
     async def _keep(self, caller: Caller, token: UserToken) -> None:
         while True:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from loqua_host.contract.engines import Engines, HookLimits
+from loqua_host.core.secrets import SecretsSettings
 from loqua_host.core.settings import CoreSettings
 
 from .tutors import AgentId, Section, TutorSettings, engine_secrets
@@ -112,6 +113,9 @@ class HostFile(Section):
     agent_id: AgentId = Field(description="the host's identity in AGENT_ID, such as loqua-host-1")
     livekit: LiveKitSettings = Field(description="the LiveKit server")
     api: CoreSettings = Field(description="the Loqua API")
+    secrets: SecretsSettings = Field(
+        default=SecretsSettings(), description="where the host's secrets are"
+    )
     lessons: LessonSettings = Field(default=LessonSettings(), description="how lessons run")
     engines: Engines = Field(default=Engines(), description="speech and language engines")
     apologies: Annotated[dict[str, str], AfterValidator(_has_english)] = Field(

@@ -1,12 +1,23 @@
 """The host's secrets, apart from its settings: read once, never printed, never pickled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from loqua_host.core.secrets.port import Sealed
-from loqua_host.errors import ConfigError, Problem
+from loqua_host.core.clock import SystemClock
+from loqua_host.core.events import Events
+from loqua_host.core.secrets import (
+    EnvironmentSecrets,
+    KeptSecrets,
+    Sealed,
+    Secret,
+    SecretName,
+    SecretsSettings,
+    SecretsSource,
+    open_source,
+)
+from loqua_host.errors import ConfigError, Problem, SecretsError
 
 from .host import Environment
 from .sources import choose_environment, read_environ
@@ -18,16 +29,12 @@ AGENT_SECRETS: Final = {
     Environment.STAGING: "STAGING_AGENT_SECRET",
     Environment.PRODUCTION: "PROD_AGENT_SECRET",
 }
-HOST_SECRETS: Final = frozenset(
-    {
-        "AGENT_JWT_TOKEN",
-        "LIVEKIT_API_KEY",
-        "LIVEKIT_API_SECRET",
-        "SHARED_SECRET",
-        *AGENT_SECRETS.values(),
-    }
-)
+_NEEDED: Final = ("AGENT_JWT_TOKEN", "SHARED_SECRET", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+_NAMES: Final = (*_NEEDED, *AGENT_SECRETS.values())
+HOST_SECRETS: Final = frozenset({*_NAMES, *(f"{name}_PREVIOUS" for name in _NAMES), "VAULT_TOKEN"})
 """The variables that no tutor may have."""
+
+FROM_ENVIRONMENT: Final = SecretsSettings()
 
 _LONG: Final = 32
 """Bytes: the AES-256 key that the shared secret becomes, and LiveKit's HMAC-SHA256 key."""
@@ -38,15 +45,14 @@ class HostSecrets:
     """The secrets of the host process. Unprintable; pickling or copying one is refused.
 
     Attributes:
-        agent_jwt: The host's own JWT towards the Loqua API.
-        shared_secret: What user tokens are encrypted with.
+        core: The core's: its JWT towards the Loqua API, and what user tokens are encrypted
+            with. They may be rotated while the host runs.
         livekit_api_key: LiveKit's API key.
         livekit_api_secret: LiveKit's API secret.
         granted: The secrets that config grants to engines and tutors, by variable.
     """
 
-    agent_jwt: Sealed
-    shared_secret: Sealed
+    core: KeptSecrets
     livekit_api_key: Sealed
     livekit_api_secret: Sealed
     granted: Mapping[str, Sealed] = field(default_factory=dict)
@@ -61,40 +67,59 @@ class HostSecrets:
 
 
 def read_secrets(
-    config: Path, environ: Mapping[str, str], names: Iterable[str] = ()
+    config: Path,
+    environ: Mapping[str, str],
+    names: Iterable[str] = (),
+    settings: SecretsSettings = FROM_ENVIRONMENT,
 ) -> HostSecrets:
     """Read the host's secrets, and those `names` that config grants to engines and tutors.
 
     The shared secret is that of the environment (`PROD_AGENT_SECRET` in production), or
-    `SHARED_SECRET`.
+    `SHARED_SECRET`. This waits for the place that they are in.
 
     Raises:
-        ConfigError: With every secret that is missing or, in production, too short.
+        ConfigError: With every secret that is missing or, in production, too short; or the
+            place cannot be reached.
     """
     environment = choose_environment(environ)
-    given = read_environ(config, environ)
-    shared = AGENT_SECRETS[environment]
-    if shared not in given:
-        shared = "SHARED_SECRET"
+    source = open_source(settings, read_environ(config, environ))
+    found = _look_up(source, (AGENT_SECRETS[environment], *_NEEDED, *sorted(names)), settings)
+    shared = AGENT_SECRETS[environment] if AGENT_SECRETS[environment] in found else "SHARED_SECRET"
     needed = ("AGENT_JWT_TOKEN", shared, "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", *sorted(names))
-    problems = [_missing(name) for name in dict.fromkeys(needed) if name not in given]
+    problems = [_missing(name, source) for name in dict.fromkeys(needed) if name not in found]
     if environment is Environment.PRODUCTION:
-        keys = (shared, "LIVEKIT_API_SECRET")
-        problems += [_short(key) for key in keys if 0 < len(given.get(key, "").encode()) < _LONG]
+        problems += _short(found, (shared, "LIVEKIT_API_SECRET"))
     if problems:
         raise ConfigError(problems)
+    variables = {SecretName.AGENT_JWT_TOKEN: "AGENT_JWT_TOKEN", SecretName.SHARED_SECRET: shared}
+    core = {name: found[variable] for name, variable in variables.items()}
     return HostSecrets(
-        agent_jwt=Sealed(given["AGENT_JWT_TOKEN"]),
-        shared_secret=Sealed(given[shared]),
-        livekit_api_key=Sealed(given["LIVEKIT_API_KEY"]),
-        livekit_api_secret=Sealed(given["LIVEKIT_API_SECRET"]),
-        granted={name: Sealed(given[name]) for name in names},
+        core=KeptSecrets(source, variables, core, SystemClock(), Events(), settings.interval),
+        livekit_api_key=found["LIVEKIT_API_KEY"].current,
+        livekit_api_secret=found["LIVEKIT_API_SECRET"].current,
+        granted={name: found[name].current for name in names},
     )
 
 
-def _missing(name: str) -> Problem:
-    return Problem(name, "is not set", "set this environment variable to the secret's value")
+def _look_up(
+    source: SecretsSource, variables: Iterable[str], settings: SecretsSettings
+) -> dict[str, Secret]:
+    try:
+        found = {variable: source.fetch(variable) for variable in variables}
+    except SecretsError as error:
+        mend = "mend it there, or say another place"
+        raise ConfigError([Problem(f"secrets: from: {settings.place}", str(error), mend)]) from None
+    return {variable: secret for variable, secret in found.items() if secret}
 
 
-def _short(name: str) -> Problem:
-    return Problem(name, "is too short for production", f"use a secret of {_LONG} bytes or more")
+def _missing(name: str, source: SecretsSource) -> Problem:
+    if isinstance(source, EnvironmentSecrets):
+        return Problem(name, "is not set", "set this environment variable to the secret's value")
+    return Problem(name, f"is not in {source.place}", "put the secret there under this name")
+
+
+def _short(found: Mapping[str, Secret], names: Iterable[str]) -> Iterator[Problem]:
+    for name in names:
+        if name in found and len(found[name].current.get_secret_value().encode()) < _LONG:
+            mend = f"use a secret of {_LONG} bytes or more"
+            yield Problem(name, "is too short for production", mend)

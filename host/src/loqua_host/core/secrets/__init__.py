@@ -1,6 +1,33 @@
-"""Where secrets come from: a port, and the environment as its first provider."""
+"""Where secrets come from: a port for the core, and the places they are looked up at.
+
+::
+
+    port            what the core asks: current and previous value, fresh when in doubt
+    ├── kept            keeps them, looks for changes, outlives an outage of the place
+    └── source          the place that config names
+        └── environment · files · aws · azure · vault
+"""
 
 from loqua_host.core.secrets.environment import EnvironmentSecrets
-from loqua_host.core.secrets.port import Sealed, Secret, SecretName, SecretsPort
+from loqua_host.core.secrets.kept import KeptSecrets
+from loqua_host.core.secrets.port import (
+    Sealed,
+    Secret,
+    SecretName,
+    SecretsPort,
+    SecretsSource,
+)
+from loqua_host.core.secrets.settings import SecretsSettings
+from loqua_host.core.secrets.source import open_source
 
-__all__ = ["EnvironmentSecrets", "Sealed", "Secret", "SecretName", "SecretsPort"]
+__all__ = [
+    "EnvironmentSecrets",
+    "KeptSecrets",
+    "Sealed",
+    "Secret",
+    "SecretName",
+    "SecretsPort",
+    "SecretsSettings",
+    "SecretsSource",
+    "open_source",
+]

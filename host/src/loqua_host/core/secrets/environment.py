@@ -9,27 +9,31 @@ __all__ = ["EnvironmentSecrets"]
 
 
 class EnvironmentSecrets:
-    """Reads `SHARED_SECRET` and its like once, with `SHARED_SECRET_PREVIOUS` beside it.
+    """Reads `SHARED_SECRET` and its like, with `SHARED_SECRET_PREVIOUS` beside it.
 
     Taking a copy lets the process scrub its environment afterwards.
     """
 
+    place = "the environment"
+
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._values = {
-            variable: Sealed(environ[variable].strip())
-            for name in SecretName
-            for variable in (name.value, f"{name}_PREVIOUS")
-            if environ.get(variable, "").strip()
+            variable: Sealed(value.strip()) for variable, value in environ.items() if value.strip()
         }
 
-    async def read(self, name: SecretName) -> Secret:
-        """Give the variable's value and that of its `_PREVIOUS`.
+    def fetch(self, variable: str) -> Secret | None:
+        """Give the variable's value and that of its `_PREVIOUS`."""
+        current = self._values.get(variable)
+        return Secret(current, self._values.get(f"{variable}_PREVIOUS")) if current else None
+
+    async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:  # noqa: ARG002  # the port's; a copy never changes
+        """Give the secret that has the name's own variable.
 
         Raises:
             ConfigError: The variable is unset or empty.
         """
-        current = self._values.get(name.value)
-        if current is None:
+        secret = self.fetch(name)
+        if secret is None:
             mend = f"set the environment variable {name} to the value the Loqua admin gave you"
             raise ConfigError([Problem(name.value, "is not set", mend)])
-        return Secret(current, self._values.get(f"{name}_PREVIOUS"))
+        return secret

@@ -6,7 +6,7 @@ from typing import NoReturn, Protocol, SupportsIndex
 
 from pydantic import SecretStr
 
-__all__ = ["Sealed", "Secret", "SecretName", "SecretsPort"]
+__all__ = ["Sealed", "Secret", "SecretName", "SecretsPort", "SecretsSource"]
 
 
 class SecretName(StrEnum):
@@ -37,11 +37,29 @@ class Secret:
 
 
 class SecretsPort(Protocol):
-    """Whatever keeps secrets. It is asked at every use, so a provider caches what is slow."""
+    """Whatever keeps secrets for the core. It is asked at every use and answers at once."""
 
-    async def read(self, name: SecretName) -> Secret:
-        """Give the secret of that name as it is now.
+    async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:
+        """Give the secret of that name.
+
+        Args:
+            name: Which one.
+            fresh: Look it up now where it is kept; the API seems to have another already.
 
         Raises:
             ConfigError: There is none; the message names where to put it.
+        """
+
+
+class SecretsSource(Protocol):
+    """Where secrets are looked up, by the variable each would have in the environment."""
+
+    place: str
+    """Where that is, for logs and for whoever must mend it."""
+
+    def fetch(self, variable: str) -> Secret | None:
+        """Look a secret up, waiting as long as it takes; None where there is none.
+
+        Raises:
+            SecretsError: The place gave no answer.
         """

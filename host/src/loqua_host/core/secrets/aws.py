@@ -1,0 +1,55 @@
+"""Secrets from AWS Secrets Manager."""
+
+import logging
+
+from boto3.session import Session
+from botocore.client import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from loqua_host.core.secrets.port import Sealed, Secret
+from loqua_host.core.secrets.settings import AwsPlace
+from loqua_host.errors import SecretsError
+
+__all__ = ["AwsSecrets"]
+
+PATIENCE = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
+
+
+class AwsSecrets:
+    """Reads each secret's staging labels AWSCURRENT and AWSPREVIOUS.
+
+    Credentials come from where AWS's clients look: AWS_* variables, roles, the machine.
+    """
+
+    place = "AWS Secrets Manager"
+
+    def __init__(self, settings: AwsPlace) -> None:
+        # Its debug log has the answers in full.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
+        self._prefix = settings.prefix
+        self._client = Session(region_name=settings.region).client(
+            "secretsmanager",
+            endpoint_url=str(settings.endpoint) if settings.endpoint else None,
+            config=PATIENCE,
+        )
+
+    def fetch(self, variable: str) -> Secret | None:
+        """Give the secret named by prefix and variable.
+
+        Raises:
+            SecretsError: AWS is out of reach, or refuses.
+        """
+        current = self._value(variable, "AWSCURRENT")
+        return Secret(current, self._value(variable, "AWSPREVIOUS")) if current else None
+
+    def _value(self, variable: str, stage: str) -> Sealed | None:
+        try:
+            answer = self._client.get_secret_value(
+                SecretId=self._prefix + variable, VersionStage=stage
+            )
+        except self._client.exceptions.ResourceNotFoundException:
+            return None
+        except (BotoCoreError, ClientError) as error:
+            raise SecretsError(f"{self.place}: {error}") from None
+        text: str = answer.get("SecretString", "").strip()
+        return Sealed(text) if text else None

@@ -1,0 +1,101 @@
+"""Secrets that change under running lessons, from a place that may be out of reach."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from loqua_host.core.clock import Clock
+from loqua_host.core.events import Events
+from loqua_host.core.secrets.port import Secret, SecretName, SecretsSource
+from loqua_host.errors import SecretsError
+
+__all__ = ["KeptSecrets"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    secret: Secret
+    looked_up: float
+    """When the look-up began, in monotonic seconds."""
+
+
+class KeptSecrets:
+    """Keeps secrets and looks them up again; each look-up is told, and no value ever is.
+
+    When a secret has changed, its old value stays as the previous one: the API may still use
+    it. When the place gives no answer, the last value stays.
+
+    Args:
+        source: Where the secrets are.
+        variables: By which variable each is looked up.
+        secrets: What they were at the first look-up.
+        clock: When a look-up began, and the pause between two.
+        events: Hears of each look-up.
+        interval: Seconds between two look-ups.
+    """
+
+    def __init__(
+        self,
+        source: SecretsSource,
+        variables: Mapping[SecretName, str],
+        secrets: Mapping[SecretName, Secret],
+        clock: Clock,
+        events: Events,
+        interval: float,
+    ) -> None:
+        self._source = source
+        self._variables = variables
+        self._clock = clock
+        self._events = events
+        self._interval = interval
+        began = clock.monotonic()
+        self._kept = {name: _Kept(secret, began) for name, secret in secrets.items()}
+        self._locks = {name: asyncio.Lock() for name in secrets}
+
+    async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:
+        """Give the secret as it was last seen; when `fresh`, after a look-up that begins now."""
+        if fresh:
+            await self._look_up(name)
+        return self._kept[name].secret
+
+    async def watch(self) -> None:
+        """Tell of the first look-up, then look all secrets up at every interval."""
+        for name in self._variables:
+            self._tell(name, changed=False)
+        while True:
+            await self._clock.sleep(self._interval)
+            for name in self._variables:
+                await self._look_up(name)
+
+    async def _look_up(self, name: SecretName) -> None:
+        asked = self._clock.monotonic()
+        async with self._locks[name]:
+            kept = self._kept[name]
+            if kept.looked_up >= asked:
+                return  # Somebody else's look-up began after we had asked for one.
+            began = self._clock.monotonic()
+            try:
+                found = await asyncio.to_thread(self._source.fetch, self._variables[name])
+            except SecretsError as error:
+                self._miss(name, str(error))
+                found = kept.secret
+            else:
+                found = self._follow(name, kept.secret, found)
+            self._kept[name] = _Kept(found, began)
+
+    def _follow(self, name: SecretName, kept: Secret, found: Secret | None) -> Secret:
+        if found is None:
+            self._miss(name, "it is not there any more")
+            return kept
+        changed = found.current != kept.current
+        self._tell(name, changed=changed)
+        before = kept.current if changed else kept.previous
+        return found if found.previous else replace(found, previous=before)
+
+    def _tell(self, name: SecretName, *, changed: bool) -> None:
+        self._events.emit("secret.read", secret=name, place=self._source.place, changed=changed)
+
+    def _miss(self, name: SecretName, why: str) -> None:
+        self._events.emit(
+            "secret.kept", level="warning", secret=name, place=self._source.place, why=why
+        )

@@ -1,0 +1,84 @@
+"""The section `secrets:` of config/host.yaml: where secrets are, never what they are."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, model_validator
+
+__all__ = ["AwsPlace", "AzurePlace", "FilesPlace", "SecretsSettings", "VaultPlace"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_.-]*$", max_length=128)]
+
+
+class FilesPlace(BaseModel):
+    """Mounted secrets."""
+
+    model_config = _FROZEN
+
+    directory: Path = Field(
+        default=Path("/run/secrets"), description="the directory with a file for each secret"
+    )
+
+
+class AwsPlace(BaseModel):
+    """AWS Secrets Manager."""
+
+    model_config = _FROZEN
+
+    region: str | None = Field(default=None, description="the region, or null for AWS_REGION")
+    prefix: Prefix = Field(
+        default="", description="what the secrets' names begin with, such as loqua/"
+    )
+    endpoint: HttpUrl | None = Field(
+        default=None, description="a private endpoint's address, or null for the region's own"
+    )
+
+
+class AzurePlace(BaseModel):
+    """Azure Key Vault."""
+
+    model_config = _FROZEN
+
+    url: HttpUrl = Field(description="the vault's address, such as https://loqua.vault.azure.net")
+    prefix: Prefix = Field(
+        default="", description="what the secrets' names begin with, such as loqua-"
+    )
+
+
+class VaultPlace(BaseModel):
+    """HashiCorp Vault or OpenBao."""
+
+    model_config = _FROZEN
+
+    url: HttpUrl = Field(description="the vault's address, such as https://vault.loqua.app:8200")
+    mount: Prefix = Field(default="secret", description="where the key-value engine is mounted")
+    prefix: Prefix = Field(
+        default="loqua/", description="what the secrets' paths begin with, such as loqua/"
+    )
+
+
+class SecretsSettings(BaseModel):
+    """Where the host's secrets are, and how often it looks for a change."""
+
+    model_config = _FROZEN
+
+    place: Literal["environment", "files", "aws", "azure", "vault"] = Field(
+        default="environment",
+        alias="from",
+        description="environment, files, aws, azure or vault",
+    )
+    interval: float = Field(
+        default=60, ge=1, le=3600, description="seconds between two look-ups, 1 to 3600"
+    )
+    files: FilesPlace = Field(default=FilesPlace(), description="the mounted secrets")
+    aws: AwsPlace = Field(default=AwsPlace(), description="AWS Secrets Manager")
+    azure: AzurePlace | None = Field(default=None, description="the section azure: with its url:")
+    vault: VaultPlace | None = Field(default=None, description="the section vault: with its url:")
+
+    @model_validator(mode="after")
+    def _is_told_where(self) -> Self:
+        if self.place in ("azure", "vault") and getattr(self, self.place) is None:
+            raise ValueError(f"from: {self.place} needs a section {self.place}: with a url:")
+        return self

@@ -1,0 +1,70 @@
+"""From the section `secrets:` to the place it names."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pydantic import SecretStr
+
+from loqua_host.core.clock import SystemClock
+from loqua_host.core.secrets.environment import EnvironmentSecrets
+from loqua_host.core.secrets.files import FileSecrets
+from loqua_host.core.secrets.port import SecretsSource
+from loqua_host.core.secrets.settings import SecretsSettings
+from loqua_host.errors import ConfigError, Problem
+
+__all__ = ["open_source"]
+
+LENT = ("AWS_", "AZURE_", "IDENTITY_", "MSI_")
+"""The variables that clients of vaults find their own identity in."""
+
+
+def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSource:
+    """Give the place that the settings name.
+
+    Raises:
+        ConfigError: The client for that place is not installed, or has no token.
+    """
+    match settings.place:
+        case "environment":
+            return EnvironmentSecrets(environ)
+        case "files":
+            return FileSecrets(settings.files.directory)
+    try:
+        with _lent(environ):
+            return _connect(settings, environ)
+    except ModuleNotFoundError as error:
+        what, mend = f"needs {error.name}", f"install loqua-host[{settings.place}]"
+        raise ConfigError([Problem(f"secrets: from: {settings.place}", what, mend)]) from None
+
+
+def _connect(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSource:
+    # Each client is an extra, and slow to import.
+    if settings.place == "aws":
+        from loqua_host.core.secrets.aws import AwsSecrets  # noqa: PLC0415
+
+        return AwsSecrets(settings.aws)
+    if settings.place == "azure" and settings.azure:
+        from loqua_host.core.secrets.azure import AzureSecrets  # noqa: PLC0415
+
+        return AzureSecrets(settings.azure)
+    from loqua_host.core.secrets.vault import VaultSecrets  # noqa: PLC0415
+
+    if settings.vault is None or not environ.get("VAULT_TOKEN"):
+        mend = "set this environment variable to a token that may read the host's secrets"
+        raise ConfigError([Problem("VAULT_TOKEN", "is not set", mend)])
+    return VaultSecrets(settings.vault, SecretStr(environ["VAULT_TOKEN"]), SystemClock())
+
+
+@contextmanager
+def _lent(environ: Mapping[str, str]) -> Iterator[None]:
+    """Put the clients' variables into this process's environment while a client is made."""
+    lent = {name: value for name, value in environ.items() if name.startswith(LENT)}
+    before = dict(os.environ)
+    os.environ.update(lent)
+    try:
+        yield
+    finally:
+        for name in lent:
+            os.environ.pop(name)
+        os.environ.update(before)
