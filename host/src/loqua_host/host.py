@@ -18,6 +18,7 @@ from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hosted import HostedTutor, LessonSettings
 from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.link.server import serve_link
 from loqua_host.ops.health import assess
@@ -93,8 +94,9 @@ async def run_host(
                 ledger=ledger,
                 board=board,
                 tutors=tutors,
-                free=supervisor.free,
+                places=lambda: _places(settings, supervisor),
                 close=lessons.close,
+                return_grace=settings.lessons.grace,
                 now=time.time,
             )
             watch = Watch(
@@ -184,6 +186,11 @@ def _hire(settings: HostSettings, secrets: HostSecrets, lessons: Lessons, link: 
         for tutor in settings.enabled_tutors
     )
     return Supervisor(workers, jitter=random.random)
+
+
+def _places(settings: HostSettings, supervisor: Supervisor) -> Places:
+    busy = sum(worker.busy for worker in supervisor.workers)
+    return Places(settings.lessons.max_lessons - busy, supervisor.places())
 
 
 def _open_rooms(settings: HostSettings, secrets: HostSecrets) -> AbstractAsyncContextManager[Rooms]:

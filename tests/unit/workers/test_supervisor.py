@@ -22,7 +22,7 @@ class FakeWorker:
     failures: int = 0
     jobs: dict[tuple[str, int], JobRef] = field(default_factory=dict)
     runs: int = 0
-    has_place: bool = True
+    places: int = 3
     stopped_with: float | None = None
 
     def __post_init__(self) -> None:
@@ -124,7 +124,7 @@ async def test_a_job_is_found_whichever_tutor_it_is_of() -> None:
             supervisor.authorise(token, pid)
 
 
-async def test_it_says_which_tutors_have_a_place_free() -> None:
+async def test_it_counts_the_places_that_tutors_have_free() -> None:
     """By name."""
-    supervisor = supervise(FakeWorker("one"), FakeWorker("two", has_place=False))
-    assert supervisor.free() == {"one": True, "two": False}
+    supervisor = supervise(FakeWorker("one"), FakeWorker("two", places=0))
+    assert supervisor.places() == {"one": 3, "two": 0}

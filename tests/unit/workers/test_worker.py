@@ -98,10 +98,11 @@ class FakeRequest:
     gate: asyncio.Event | None = None
     room: Any = field(default_factory=lambda: SimpleNamespace(name="room"))
 
-    async def accept(self, *, name: str) -> None:
+    async def accept(self, *, name: str, attributes: dict[str, str]) -> None:
         """Take the job; it is assigned once the gate is open."""
         if self.gate is not None:
             await self.gate.wait()
+        assert attributes == {"loqua.tutor": name}
         self.answer = f"accepted as {name}"
 
     async def reject(self, *, terminate: bool = True) -> None:

@@ -29,6 +29,9 @@ Say = Callable[[str], None]
 
 STOP_SECONDS = 30.0
 
+GRACE = 2.0
+"""Seconds that a lesson waits for a synthetic learner who left, and who never comes back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -94,7 +97,7 @@ def write_config(source: Path, target: Path, speech_url: str, *, tick_every: flo
     written = yaml.safe_load(overlay.read_text()) or {}
     for engine in ("stt", "tts"):
         written["engines"][engine]["with"]["base_url"] = f"{speech_url}/v1"
-    written["lessons"] = {**written.get("lessons", {}), "tick_every": tick_every}
+    written["lessons"] = {**written.get("lessons", {}), "tick_every": tick_every, "grace": GRACE}
     written["ledger"] = {"path": str(target.parent / "ledger.db")}
     overlay.write_text(yaml.safe_dump(written, allow_unicode=True))
 

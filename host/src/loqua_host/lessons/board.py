@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
@@ -9,6 +10,21 @@ from loqua_host.records.ledger import LessonRow
 from .reconcile import Interrupted
 
 __all__ = ["Board"]
+
+CALL_SECONDS = 10.0
+"""Seconds after which a call that nobody accepted is taken to be lost."""
+
+JOIN_SECONDS = 20.0
+"""Seconds after which an accepted job that did not join is taken to be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A tutor on its way: since when, to whom if this host called it, and whether as a job."""
+
+    at: float
+    identity: str | None
+    accepted: bool
 
 
 class Board:
@@ -22,22 +38,33 @@ class Board:
         self._now = now
         self.changed = asyncio.Event()
         self._taught: dict[str, tuple[str, str]] = {}
-        self._called: dict[tuple[str, str], float] = {}
-        self._refused: dict[tuple[str, str, str], float] = {}
+        self._called: dict[tuple[str, str], _Called] = {}
+        self._refused: set[tuple[str, str, str]] = set()
         self._interrupted: dict[str, Interrupted] = {}
 
-    def on_called(self, room: str, tutor: str) -> None:
-        """Note that a tutor was dispatched to a room or accepted a job there."""
-        self._called[room, tutor] = self._now()
+    def on_called(self, room: str, tutor: str, identity: str) -> None:
+        """Note that a tutor is being dispatched to a learner."""
+        self._called[room, tutor] = _Called(self._now(), identity, accepted=False)
+
+    def on_not_called(self, room: str, tutor: str) -> None:
+        """Note that the dispatch did not go out after all."""
+        self._called.pop((room, tutor), None)
+
+    def on_accepted(self, job: JobRef) -> None:
+        """Note that a job was accepted, called by this host or by LiveKit."""
+        identity = self.meant(job)
+        self._called[job.room, job.tutor] = _Called(self._now(), identity, accepted=True)
 
     def on_taught(self, job: JobRef) -> None:
         """Note that a lesson runs."""
         self._taught[job.job_id] = (job.room, job.tutor)
         self._called.pop((job.room, job.tutor), None)
+        self.changed.set()
 
-    def on_refused(self, job: JobRef, identity: str) -> None:
-        """Note that a learner was refused a lesson; entering again clears it."""
-        self._refused[job.room, job.tutor, identity] = self._now()
+    def on_refused(self, job: JobRef, entry: str | None) -> None:
+        """Note that a learner was refused a lesson, for this entry into the room if it is one."""
+        if entry:
+            self._refused.add((job.room, entry, job.tutor))
         self._called.pop((job.room, job.tutor), None)
 
     def on_over(self, job: JobRef) -> None:
@@ -70,23 +97,39 @@ class Board:
         """Get the rooms that have interrupted lessons."""
         return {one.row.room for one in self._interrupted.values()}
 
-    def taught(self, room: str) -> set[str]:
+    def taught(self, room: str) -> frozenset[str]:
         """Get the tutors that teach in a room."""
-        return {tutor for where, tutor in self._taught.values() if where == room}
+        return frozenset(tutor for where, tutor in self._taught.values() if where == room)
 
-    def called(self, room: str) -> dict[str, float]:
-        """Get when tutors were called to a room who have not come yet."""
-        return {tutor: at for (where, tutor), at in self._called.items() if where == room}
+    def called(self, room: str) -> frozenset[str]:
+        """Get the tutors that are on their way to a room."""
+        return frozenset(
+            tutor
+            for (where, tutor), call in self._called.items()
+            if where == room and self._lasts(call)
+        )
 
-    def refused(self, room: str) -> dict[tuple[str, str], float]:
-        """Get when learners, by identity, were refused a lesson with a tutor."""
-        return {
-            (identity, tutor): at
-            for (where, tutor, identity), at in self._refused.items()
-            if where == room
-        }
+    def meant(self, job: JobRef) -> str | None:
+        """Get the identity of the learner that this host called the job for."""
+        call = self._called.get((job.room, job.tutor))
+        return call.identity if call is not None and self._lasts(call) else None
+
+    def awaited(self) -> list[str]:
+        """List the tutors that were called and will take a place each as soon as they accept."""
+        return [
+            tutor
+            for (_, tutor), call in self._called.items()
+            if not call.accepted and self._lasts(call)
+        ]
+
+    def refused(self, room: str) -> frozenset[tuple[str, str]]:
+        """Get the entries into a room, with the tutor, that a lesson was refused to."""
+        return frozenset((entry, tutor) for where, entry, tutor in self._refused if where == room)
 
     def forget_rooms(self, known: set[str]) -> None:
-        """Forget refusals and calls of rooms that LiveKit no longer has."""
-        self._called = {key: at for key, at in self._called.items() if key[0] in known}
-        self._refused = {key: at for key, at in self._refused.items() if key[0] in known}
+        """Forget refusals of rooms that LiveKit no longer has, and calls that came to nothing."""
+        self._called = {key: call for key, call in self._called.items() if self._lasts(call)}
+        self._refused = {refusal for refusal in self._refused if refusal[0] in known}
+
+    def _lasts(self, call: _Called) -> bool:
+        return self._now() - call.at < (JOIN_SECONDS if call.accepted else CALL_SECONDS)

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["HostedTutor", "LessonSettings"]
+__all__ = ["TUTOR", "HostedTutor", "LessonSettings"]
+
+TUTOR = "loqua.tutor"
+"""The attribute by which a tutor of this host is known in a room: its name in config/tutors."""
 
 
 @dataclass(frozen=True, slots=True)

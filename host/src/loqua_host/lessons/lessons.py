@@ -42,6 +42,8 @@ log = structlog.get_logger()
 UNCLAIMED_SECONDS = 30.0
 """How long a preparation outlives the time that its job may wait for the learner."""
 
+ALREADY_TAUGHT = "already_taught"
+
 VISIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 
 
@@ -85,7 +87,7 @@ class Lessons:
 
     def begin(self, job: JobRef) -> None:
         """Hear that a job was accepted: its lesson is prepared while it connects."""
-        self._board.on_called(job.room, job.tutor)
+        self._board.on_accepted(job)
         self._preparations.begin(job)
 
     async def attend(self, link: JobLink) -> None:
@@ -95,11 +97,12 @@ class Lessons:
             log.warning("link.refused", why="the job did not join", job_id=link.job.job_id)
             self._preparations.drop(link.job.job_id)
             return
+        identity = self._board.meant(link.job) or join.identity
         try:
-            prepared = await self._preparations.claim(link.job, join.identity)
+            prepared = await self._preparations.claim(link.job, identity)
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
-            self._board.on_refused(link.job, join.identity)
+            self._board.on_refused(link.job, await self._refused_entry(link.job, identity, refusal))
             await self._refuse(link, refusal)
             return
         await self._teach(lesson, prepared)
@@ -146,15 +149,26 @@ class Lessons:
 
     async def _prepare(self, job: JobRef, identity: str | None) -> Prepared:
         agent_id = self._tutors[job.tutor].agent_id
+        meant = identity or self._board.meant(job)
         return await prepare(
-            self._rooms, self._api, room=job.room, agent_id=agent_id, identity=identity
+            self._rooms, self._api, room=job.room, agent_id=agent_id, identity=meant
         )
+
+    async def _refused_entry(self, job: JobRef, identity: str, refusal: LoquaError) -> str | None:
+        """Get the entry into the room that a refusal is for; none if there is a tutor already."""
+        if isinstance(refusal, LearnerError) and refusal.cause == ALREADY_TAUGHT:
+            return None
+        try:
+            participants = await self._rooms.participants(job.room)
+        except RoomsError:
+            return None
+        return next((one.sid for one in participants if one.identity == identity), None)
 
     async def _refuse(self, link: JobLink, refusal: LoquaError) -> None:
         cause = _cause(refusal)
         log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
         language = self._settings.default_language
-        silent = cause == "already_taught"
+        silent = cause == ALREADY_TAUGHT
         await link.send(
             Refused(
                 cause=cause,
@@ -185,7 +199,7 @@ class Lessons:
         for lesson in self._live:
             taught = (lesson.row.room, lesson.row.tutor, lesson.row.user_id)
             if taught == (job.room, job.tutor, prepared.learner.user_id):
-                raise LearnerError("already_taught", "the learner has this tutor already")
+                raise LearnerError(ALREADY_TAUGHT, "the learner has this tutor already")
 
     async def _open_or_resume(self, job: JobRef, prepared: Prepared) -> LessonRow:
         user_id = prepared.learner.user_id
@@ -194,7 +208,7 @@ class Lessons:
             agent_name = self._tutors[job.tutor].agent_name
             return await self._ledger.open_lesson(self._row(job, prepared), agent_name)
         try:
-            return await self._ledger.resume_lesson(interrupted)
+            return await self._ledger.resume_lesson(interrupted, prepared.entry)
         except LedgerError:
             self._board.on_interrupted(interrupted, None)
             raise
@@ -279,6 +293,7 @@ class Lessons:
             tutor=job.tutor,
             agent_id=prepared.caller.agent_id,
             opened_at=self._now(),
+            entry=prepared.entry,
         )
 
     def _welcome(self, row: LessonRow, prepared: Prepared) -> Welcome:

@@ -22,6 +22,7 @@ class Prepared:
     """A lesson that can start: the context is loaded as far as the API was in reach.
 
     Attributes:
+        entry: LiveKit's `sid` of the learner's entry into the room.
         leased: Whether the caller's token is leased, and to be released by the receiver.
     """
 
@@ -30,6 +31,7 @@ class Prepared:
     context: LearnerContext
     mode: Mode
     leased: bool
+    entry: str
 
 
 async def prepare(
@@ -42,20 +44,22 @@ async def prepare(
         RefusedError: If the API refuses agent, learner or permission.
         RoomsError: If LiveKit does not say who is in the room.
     """
-    learner = pick_learner(await rooms.participants(room), identity)
+    participants = await rooms.participants(room)
+    learner = pick_learner(participants, identity)
+    entry = next(one.sid for one in participants if one.identity == learner.identity)
     caller = Caller(user_id=learner.user_id, room=room, agent_id=agent_id)
     log.info("learner.found", user_id=learner.user_id, agent_id=agent_id, room=room)
     try:
         await api.lease(caller)
     except UnreachableError as error:
         log.warning("lesson.without_api", user_id=learner.user_id, why=str(error))
-        return Prepared(learner, caller, LearnerContext(), Mode.MOCK, leased=False)
+        return Prepared(learner, caller, LearnerContext(), Mode.MOCK, leased=False, entry=entry)
     try:
         loaded = await _load(api, caller)
     except BaseException:
         api.release(caller)
         raise
-    return Prepared(learner, caller, loaded.context, loaded.mode, leased=True)
+    return Prepared(learner, caller, loaded.context, loaded.mode, leased=True, entry=entry)
 
 
 async def _load(api: LoquaApi, caller: Caller) -> Loaded:

@@ -1,26 +1,33 @@
-"""What a learner is owed: pure decisions on what is seen of one room.
+"""What learners are owed: pure decisions on what is seen of the rooms.
 
 The rule: a learner who is owed a tutor has one, and only one of a kind. Owed are learners who
 are present and identified, whose tutor runs here, and whose last lesson with it neither ended
 nor was refused since they came in. Self-hosted LiveKit never dispatches again by itself, not
 after a crash and not after a full house (livekit/agents #1472).
+
+Entries are LiveKit's `sid` of a participant, new with each entering: what was settled in an
+entry is told from what is owed in the next without comparing the clocks of two machines.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from loqua_host.records.ledger import LessonRow
 
-__all__ = ["Action", "Close", "Dispatch", "Interrupted", "Present", "Restore", "Sight", "decide"]
+__all__ = [
+    "Action",
+    "Call",
+    "Close",
+    "Interrupted",
+    "Places",
+    "Present",
+    "Sight",
+    "Tell",
+    "decide",
+]
 
-RETURN_GRACE = 30.0
-"""Seconds that an interrupted lesson waits for a learner who is not in the room."""
-
-DISPATCH_GRACE = 5.0
+DISPATCH_GRACE = 3.0
 """Seconds that LiveKit itself has to bring a tutor to a learner who has just come in."""
-
-PENDING_SECONDS = 20.0
-"""Seconds after which a dispatch that brought nobody is taken to be lost."""
 
 MAX_RESTARTS = 3
 """Restarts of one lesson; a tutor that crashes more often would do so again."""
@@ -28,10 +35,21 @@ MAX_RESTARTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A learner in the room; `joined_at` in unix seconds."""
+    """An identified learner in a room.
+
+    Attributes:
+        entry: LiveKit's `sid` of the participant.
+        joined_at: Unix seconds, by LiveKit's clock; only told from one another.
+        seen_at: When this host saw the entry first, in unix seconds by its own clock.
+        told: Whether the learner has been told to wait.
+    """
 
     user_id: str
+    identity: str
+    entry: str
     joined_at: float
+    seen_at: float
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,30 +76,53 @@ class Sight:
         wanted: Tutors of this host that the room's dispatches name.
         taught: Tutors of this host with a running lesson or an agent in the room.
         interrupted: Lessons of the room that lost their job.
-        pending: When a tutor was last called or accepted and has not come yet.
-        settled: When a learner's last lesson with a tutor ended or was refused.
+        called: Tutors that were called or accepted just now and have not come yet.
+        settled: Entries, with the tutor, whose lesson ended or was refused.
     """
 
-    learners: tuple[Present, ...]
-    wanted: frozenset[str]
-    taught: frozenset[str]
-    interrupted: tuple[Interrupted, ...]
-    pending: Mapping[str, float]
-    settled: Mapping[tuple[str, str], float]
+    room: str
+    learners: tuple[Present, ...] = ()
+    wanted: frozenset[str] = frozenset()
+    taught: frozenset[str] = frozenset()
+    interrupted: tuple[Interrupted, ...] = ()
+    called: frozenset[str] = frozenset()
+    settled: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Restore:
-    """Bring a tutor back to the lesson it lost."""
+class Places:
+    """Places free for lessons: in the host as a whole, and for each tutor that runs here."""
 
-    lesson: Interrupted
+    host: int
+    tutors: Mapping[str, int]
+
+    def has(self, tutor: str) -> bool:
+        """Say whether a job for this tutor would be taken."""
+        return self.host > 0 and self.tutors.get(tutor, 0) > 0
+
+    def less(self, taken: Iterable[str]) -> "Places":
+        """Get what is left when these tutors have taken a place each."""
+        left = dict(self.tutors)
+        host = self.host
+        for tutor in taken:
+            host -= 1
+            left[tutor] = left.get(tutor, 0) - 1
+        return Places(host, left)
 
 
 @dataclass(frozen=True, slots=True)
-class Dispatch:
-    """Bring a tutor to a learner who waits for it."""
+class Call:
+    """Bring a tutor to a learner: back to the lesson it lost, or to one that waits for it.
 
+    Attributes:
+        since: When the lesson was interrupted, or the learner came; the first goes first.
+    """
+
+    room: str
     tutor: str
+    learner: Present
+    since: float
+    lesson: Interrupted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,48 +133,87 @@ class Close:
     because: str
 
 
-Action = Restore | Dispatch | Close
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell a learner that a tutor will come as soon as there is a place, or has come."""
+
+    room: str
+    learner: Present
+    waiting: bool
 
 
-def decide(sight: Sight, free: Mapping[str, bool], now: float) -> list[Action]:
-    """Say what is to be done in a room now; nothing, mostly.
+Action = Call | Close | Tell
+
+
+def decide(
+    sights: Sequence[Sight], places: Places, now: float, return_grace: float
+) -> list[Action]:
+    """Say what is to be done now, lost lessons first, then first come, first served.
 
     Args:
-        sight: What is seen of it.
-        free: The tutors that run here, by name, and whether they have a place free.
+        sights: The rooms.
+        places: What is free now.
         now: Unix seconds.
+        return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
     """
-    return [*_interrupted(sight, free, now), *_waiting(sight, free, now)]
+    closures = [close for sight in sights for close in _closures(sight, places, now, return_grace)]
+    given_up = {close.lesson.row.id for close in closures}
+    owed = [call for sight in sights for call in _owed(sight, given_up, places, now)]
+    calls: list[Action] = []
+    without: set[tuple[str, str]] = set()
+    for call in sorted(owed, key=lambda call: (call.lesson is None, call.since)):
+        if places.has(call.tutor):
+            calls.append(call)
+            places = places.less([call.tutor])
+        else:
+            without.add((call.room, call.learner.entry))
+    tells = [tell for sight in sights for tell in _tells(sight, owed, without)]
+    return [*closures, *calls, *tells]
 
 
-def _interrupted(sight: Sight, free: Mapping[str, bool], now: float) -> Iterator[Action]:
+def _closures(sight: Sight, places: Places, now: float, return_grace: float) -> Iterator[Close]:
     present = {learner.user_id for learner in sight.learners}
     for lesson in sight.interrupted:
-        if lesson.row.tutor not in free:
+        if lesson.row.tutor not in places.tutors:
             yield Close(lesson, "tutor_disabled")
         elif lesson.row.restarts >= MAX_RESTARTS:
             yield Close(lesson, "crash_loop")
-        elif lesson.row.user_id in present:
-            if _may_call(sight, free, lesson.row.tutor, now):
-                yield Restore(lesson)
-        elif now - lesson.since > RETURN_GRACE:
+        elif lesson.row.user_id not in present and now - lesson.since > return_grace:
             yield Close(lesson, "learner_left")
 
 
-def _waiting(sight: Sight, free: Mapping[str, bool], now: float) -> Iterator[Action]:
-    restored = {lesson.row.tutor for lesson in sight.interrupted}
-    for tutor in sorted(sight.wanted - restored):
-        owed = any(_is_owed(sight, learner, tutor, now) for learner in sight.learners)
-        if owed and tutor in free and _may_call(sight, free, tutor, now):
-            yield Dispatch(tutor)
+def _owed(sight: Sight, given_up: set[str], places: Places, now: float) -> Iterator[Call]:
+    """Give what the room's learners are owed: at most one call for each tutor."""
+    lost = {one.row.tutor: one for one in reversed(sight.interrupted) if one.row.id not in given_up}
+    for tutor in sorted((sight.wanted | set(lost)) - sight.taught - sight.called):
+        lesson = lost.get(tutor)
+        if lesson is not None:
+            learner = next(
+                (one for one in sight.learners if one.user_id == lesson.row.user_id), None
+            )
+            if learner is not None:
+                yield Call(sight.room, tutor, learner, lesson.since, lesson)
+        elif tutor in places.tutors:
+            waiting = (one for one in sight.learners if _waits(sight, one, tutor, now))
+            for learner in [*waiting][:1]:
+                yield Call(sight.room, tutor, learner, learner.joined_at)
 
 
-def _is_owed(sight: Sight, learner: Present, tutor: str, now: float) -> bool:
-    settled = sight.settled.get((learner.user_id, tutor), 0.0)
-    return settled < learner.joined_at < now - DISPATCH_GRACE
+def _waits(sight: Sight, learner: Present, tutor: str, now: float) -> bool:
+    """Say whether nothing is settled between the two in any entry that the learner is here by."""
+    return now - learner.seen_at >= DISPATCH_GRACE and not any(
+        (one.entry, tutor) in sight.settled
+        for one in sight.learners
+        if one.user_id == learner.user_id
+    )
 
 
-def _may_call(sight: Sight, free: Mapping[str, bool], tutor: str, now: float) -> bool:
-    called = sight.pending.get(tutor)
-    pending = called is not None and now - called < PENDING_SECONDS
-    return free[tutor] and not pending and tutor not in sight.taught
+def _tells(sight: Sight, owed: Sequence[Call], without: set[tuple[str, str]]) -> Iterator[Tell]:
+    """Say it once to those without a place; take it back once nothing is on its way or owed."""
+    coming = bool(sight.called) or any(call.room == sight.room for call in owed)
+    for learner in sight.learners:
+        if (sight.room, learner.entry) in without:
+            if not learner.told:
+                yield Tell(sight.room, learner, waiting=True)
+        elif learner.told and not coming:
+            yield Tell(sight.room, learner, waiting=False)

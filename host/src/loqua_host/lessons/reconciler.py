@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -11,26 +12,37 @@ from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Rooms
 
 from .board import Board
-from .hosted import HostedTutor
-from .reconcile import Close, Dispatch, Interrupted, Present, Restore, Sight, decide
+from .hosted import TUTOR, HostedTutor
+from .reconcile import Action, Call, Close, Interrupted, Places, Present, Sight, Tell, decide
 
-__all__ = ["Reconciler"]
+__all__ = ["WAITING", "Reconciler"]
 
 log = structlog.get_logger()
 
-POLL_SECONDS = 5.0
+POLL_SECONDS = 2.0
 """How often rooms are looked at without a reason; lost dispatches and returns wait so long."""
 
-AGENT_NAME = "lk.agent.name"
-"""LiveKit's attribute of the name an agent was dispatched by; absent or empty for automatic."""
+WAITING = "loqua.waiting"
+"""The attribute that a learner has, with the value `true`, while every place is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What LiveKit and the ledger say of a room."""
+
+    name: str
+    participants: tuple[Participant, ...]
+    dispatched: frozenset[str]
+    ended: frozenset[tuple[str, str]]
 
 
 class Reconciler:
     """Looks at rooms, decides what learners are owed, and does it.
 
     Args:
-        free: Says of each tutor that runs here whether it has a place free.
+        places: Says how many jobs would be taken now.
         close: Writes the record of an interrupted lesson that will not go on.
+        return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
         now: Unix seconds.
     """
 
@@ -41,28 +53,39 @@ class Reconciler:
         ledger: Ledger,
         board: Board,
         tutors: Mapping[str, HostedTutor],
-        free: Callable[[], Mapping[str, bool]],
+        places: Callable[[], Places],
         close: Callable[[Interrupted, str], Awaitable[None]],
+        return_grace: float,
         now: Callable[[], float],
     ) -> None:
         self._rooms = rooms
         self._ledger = ledger
         self._board = board
         self._tutors = tutors
-        self._free = free
+        self._places = places
         self._close = close
+        self._return_grace = return_grace
         self._now = now
         self._by_agent_name = {tutor.agent_name: tutor.name for tutor in tutors.values()}
+        self._seen: dict[str, float] = {}
 
     async def run(self) -> None:
         """Reconcile whenever the board changes and every few seconds, until cancelled."""
         while True:
             self._board.changed.clear()
-            try:
-                await self._look_everywhere()
-            except RoomsError as error:
-                log.warning("reconciler.blind", why=str(error))
+            await self.look()
             await self._pause()
+
+    async def look(self) -> None:
+        """Look once, first where a lesson was lost: its learner hears silence."""
+        try:
+            if lost := self._board.interrupted_rooms():
+                await self._reconcile(lost)
+            known = await self._rooms.names()
+            await self._reconcile(known | self._board.interrupted_rooms())
+            self._board.forget_rooms(known)
+        except RoomsError as error:
+            log.warning("reconciler.blind", why=str(error))
 
     async def _pause(self) -> None:
         try:
@@ -71,74 +94,88 @@ class Reconciler:
         except TimeoutError:
             return
 
-    async def _look_everywhere(self) -> None:
-        inhabited = await self._rooms.inhabited()
-        self._board.forget_rooms(inhabited)
-        for room in inhabited | self._board.interrupted_rooms():
-            await self._reconcile(room)
+    async def _reconcile(self, names: Iterable[str]) -> None:
+        rooms = await asyncio.gather(*(self._ask(name) for name in sorted(names)))
+        # From here to the calls' note on the board nothing is awaited: what is decided on is so.
+        sights = [self._see(room) for room in rooms if room is not None]
+        places = self._places().less(self._board.awaited())
+        actions = decide(sights, places, self._now(), self._return_grace)
+        for action in actions:
+            if isinstance(action, Call):
+                self._board.on_called(action.room, action.tutor, action.learner.identity)
+        for action in actions:
+            await self._act(action)
 
-    async def _reconcile(self, room: str) -> None:
-        for action in decide(await self._see(room), self._free(), self._now()):
+    async def _act(self, action: Action) -> None:
+        try:
             match action:
-                case Restore(lesson=lesson):
-                    log.warning("lesson.restoring", room=room, tutor=lesson.row.tutor)
-                    if lesson.agent is not None:
-                        await self._rooms.remove(room, lesson.agent)
-                    await self._dispatch(room, lesson.row.tutor)
-                case Dispatch(tutor=tutor):
-                    log.warning("tutor.called_again", room=room, tutor=tutor)
-                    await self._dispatch(room, tutor)
+                case Call():
+                    await self._call(action)
                 case Close(lesson=lesson, because=because):
                     if self._board.drop_interrupted(lesson):
                         await self._close(lesson, because)
+                case Tell(room=room, learner=learner, waiting=waiting):
+                    log.info("learner.told", user_id=learner.user_id, room=room, waiting=waiting)
+                    await self._rooms.mark(
+                        room, learner.identity, WAITING, "true" if waiting else ""
+                    )
+        except RoomsError as error:
+            log.warning("reconciler.failed", what=type(action).__name__.lower(), why=str(error))
 
-    async def _dispatch(self, room: str, tutor: str) -> None:
-        """Call a tutor, and take back the calls that brought nobody."""
-        self._board.on_called(room, tutor)
-        agent_name = self._tutors[tutor].agent_name
-        await self._rooms.withdraw(room, agent_name)
-        await self._rooms.dispatch(room, agent_name)
-
-    async def _see(self, room: str) -> Sight:
-        participants = await self._rooms.participants(room)
-        interrupted = self._board.interrupted(room)
-        dead = {lesson.agent for lesson in interrupted}
-        agents = (
-            one.attributes.get(AGENT_NAME, "")
-            for one in participants
-            if one.kind == "agent" and one.identity not in dead
-        )
-        return Sight(
-            learners=_learners(participants),
-            wanted=self._tutors_of(await self._rooms.dispatched(room)),
-            taught=self._tutors_of(agents) | self._board.taught(room),
-            interrupted=interrupted,
-            pending=self._board.called(room),
-            settled=await self._settled(room, participants),
-        )
-
-    def _tutors_of(self, agent_names: Iterable[str]) -> frozenset[str]:
-        """Get the tutors of this host behind these agent names; others are not its business."""
-        return frozenset(
-            self._by_agent_name[name] for name in agent_names if name in self._by_agent_name
-        )
-
-    async def _settled(
-        self, room: str, participants: list[Participant]
-    ) -> dict[tuple[str, str], float]:
-        settled = await self._ledger.closed_in(room)
-        user_ids = {one.identity: one.attributes.get("user_id", "") for one in participants}
-        for (identity, tutor), at in self._board.refused(room).items():
-            key = (user_ids.get(identity, ""), tutor)
-            settled[key] = max(at, settled.get(key, 0.0))
-        return settled
-
-
-def _learners(participants: list[Participant]) -> tuple[Present, ...]:
-    present = []
-    for one in sorted(participants, key=lambda p: p.joined_at):
+    async def _call(self, call: Call) -> None:
+        """Dispatch a tutor, having cleared away the dead one and the calls that brought nobody."""
+        event = "tutor.called" if call.lesson is None else "lesson.restoring"
+        log.warning(event, room=call.room, tutor=call.tutor, user_id=call.learner.user_id)
+        agent_name = self._tutors[call.tutor].agent_name
         try:
-            present.append(Present(verify_learner(one).user_id, one.joined_at))
-        except LearnerError:
-            continue
-    return tuple(present)
+            if call.lesson is not None and call.lesson.agent is not None:
+                await self._rooms.remove(call.room, call.lesson.agent)
+            await self._rooms.withdraw(call.room, agent_name)
+            await self._rooms.dispatch(call.room, agent_name)
+        except RoomsError:
+            self._board.on_not_called(call.room, call.tutor)
+            raise
+
+    async def _ask(self, name: str) -> _Room | None:
+        try:
+            participants = await self._rooms.participants(name)
+            dispatched = await self._rooms.dispatched(name)
+        except RoomsError as error:
+            log.warning("reconciler.blind", room=name, why=str(error))
+            return None
+        ended = await self._ledger.ended_in(name)
+        return _Room(name, tuple(participants), frozenset(dispatched), frozenset(ended))
+
+    def _see(self, room: _Room) -> Sight:
+        interrupted = self._board.interrupted(room.name)
+        dead = {lesson.agent for lesson in interrupted}
+        here = {
+            one.attributes.get(TUTOR, "")
+            for one in room.participants
+            if one.kind == "agent" and one.identity not in dead
+        }
+        names = self._by_agent_name
+        return Sight(
+            room=room.name,
+            learners=tuple(self._learners(room.participants)),
+            wanted=frozenset(names[name] for name in room.dispatched if name in names),
+            taught=frozenset(here & set(self._tutors)) | self._board.taught(room.name),
+            interrupted=interrupted,
+            called=self._board.called(room.name),
+            settled=room.ended | self._board.refused(room.name),
+        )
+
+    def _learners(self, participants: Iterable[Participant]) -> Iterable[Present]:
+        for one in sorted(participants, key=lambda p: p.joined_at):
+            try:
+                learner = verify_learner(one)
+            except LearnerError:
+                continue
+            yield Present(
+                user_id=learner.user_id,
+                identity=one.identity,
+                entry=one.sid,
+                joined_at=one.joined_at,
+                seen_at=self._seen.setdefault(one.sid, self._now()),
+                told=one.attributes.get(WAITING) == "true",
+            )

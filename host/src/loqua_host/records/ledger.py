@@ -65,6 +65,7 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX owed_due ON owed (lesson, id) WHERE dead_because IS NULL;
     """,
+    "ALTER TABLE lesson ADD COLUMN entry TEXT NOT NULL DEFAULT '';",
 )
 
 MENDS = {
@@ -100,6 +101,7 @@ class LessonRow:
         seconds: Taught so far, as of the last progress.
         state: The tutor's own notes, as of the last progress.
         restarts: How often a tutor was brought back to it.
+        entry: LiveKit's `sid` of the learner's last entry into the room.
     """
 
     id: str
@@ -114,6 +116,7 @@ class LessonRow:
     progress: Progress | None = None
     state: Mapping[str, JsonValue] = field(default_factory=dict)
     restarts: int = 0
+    entry: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,7 @@ class Ledger:
             row = replace(lesson, session_id=next(n for n in names if not self._knows(n)))
             self._database.execute(
                 "INSERT INTO lesson (id, session_id, visit, user_id, room, tutor, agent_id,"
-                " opened_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                " opened_at, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     row.id,
                     row.session_id,
@@ -223,6 +226,7 @@ class Ledger:
                     row.tutor,
                     row.agent_id,
                     row.opened_at,
+                    row.entry,
                 ),
             )
             return row
@@ -287,30 +291,40 @@ class Ledger:
             ]
         )
 
-    async def resume_lesson(self, lesson: LessonRow) -> LessonRow:
+    async def resume_lesson(self, lesson: LessonRow, entry: str) -> LessonRow:
         """Count that a tutor was brought back to a lesson, and get it so.
+
+        Args:
+            lesson: The lesson as it was interrupted.
+            entry: The entry into the room that its learner is there by now.
 
         Raises:
             LedgerError: If it cannot be written now.
         """
         await self._write(
             lambda: self._database.execute(
-                "UPDATE lesson SET restarts = restarts + 1 WHERE id = ?", (lesson.id,)
+                "UPDATE lesson SET restarts = restarts + 1, entry = ? WHERE id = ?",
+                (entry, lesson.id),
             )
         )
-        return replace(lesson, restarts=lesson.restarts + 1)
+        return replace(lesson, restarts=lesson.restarts + 1, entry=entry)
 
-    async def closed_in(self, room: str) -> dict[tuple[str, str], float]:
-        """Get when each learner's last lesson with each tutor ended in a room, in unix seconds.
+    async def follow_learner(self, lesson: str, entry: str) -> None:
+        """Keep that the learner of a lesson has entered the room again."""
+        await self._insist(
+            lambda: self._database.execute(
+                "UPDATE lesson SET entry = ? WHERE id = ?", (entry, lesson)
+            )
+        )
 
-        Keys are `(user_id, tutor)`.
-        """
+    async def ended_in(self, room: str) -> set[tuple[str, str]]:
+        """Get the entries into a room, each with the tutor, whose lesson was closed."""
         return await self._insist(
             lambda: {
-                (row["user_id"], row["tutor"]): row["closed_at"]
+                (row["entry"], row["tutor"])
                 for row in self._database.execute(
-                    "SELECT user_id, tutor, max(closed_at) AS closed_at FROM lesson"
-                    " WHERE room = ? AND closed_at IS NOT NULL GROUP BY user_id, tutor",
+                    "SELECT DISTINCT entry, tutor FROM lesson"
+                    " WHERE room = ? AND closed_at IS NOT NULL",
                     (room,),
                 )
             }
@@ -443,6 +457,7 @@ def _lesson(row: sqlite3.Row) -> LessonRow:
         progress=None if kept is None else Progress.model_validate_json(kept),
         state=json.loads(row["state"]),
         restarts=row["restarts"],
+        entry=row["entry"],
     )
 
 

@@ -23,6 +23,7 @@ class Participant:
         kind: `standard`, `sip`, `agent`, `egress`, `ingress` or another lower-case kind.
         writes_own_attributes: Whether its token let it set its own attributes.
         joined_at: Unix seconds.
+        sid: LiveKit's id of this entry into the room; another with each entering.
     """
 
     identity: str
@@ -31,6 +32,7 @@ class Participant:
     attributes: Mapping[str, str]
     writes_own_attributes: bool
     joined_at: float
+    sid: str = ""
 
 
 def pick_learner(participants: Sequence[Participant], identity: str | None = None) -> Learner:

@@ -45,11 +45,11 @@ class Rooms:
             return [_participant(info) for info in answer.participants]
         return []
 
-    async def inhabited(self) -> set[str]:
-        """Get the rooms that somebody is in."""
+    async def names(self) -> set[str]:
+        """Get the names of all rooms; LiveKit counts who is in them some seconds late."""
         with _asking():
             answer = await self._livekit.room.list_rooms(api.ListRoomsRequest())
-            return {room.name for room in answer.rooms if room.num_participants}
+            return {room.name for room in answer.rooms}
         return set()
 
     async def dispatched(self, room: str) -> set[str]:
@@ -75,6 +75,13 @@ class Rooms:
         with _asking():
             await self._livekit.room.remove_participant(
                 api.RoomParticipantIdentity(room=room, identity=identity)
+            )
+
+    async def mark(self, room: str, identity: str, name: str, value: str) -> None:
+        """Set one attribute of a participant, or take it away with an empty value."""
+        with _asking():
+            await self._livekit.room.update_participant(
+                api.UpdateParticipantRequest(room=room, identity=identity, attributes={name: value})
             )
 
     async def _dispatches(self, room: str) -> list[AgentDispatch]:
@@ -109,6 +116,7 @@ def _participant(info: ParticipantInfo) -> Participant:
         attributes=dict(info.attributes),
         writes_own_attributes=info.permission.can_update_metadata,
         joined_at=info.joined_at_ms / 1000 or float(info.joined_at),
+        sid=info.sid,
     )
 
 

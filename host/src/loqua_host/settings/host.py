@@ -64,6 +64,12 @@ class LessonSettings(Section):
     failing_ticks: int = Field(
         default=3, ge=1, le=100, description="failed ticks in a row before ticks stop, 1 to 100"
     )
+    grace: float = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="seconds that a lesson waits for a learner who left, up to 3600",
+    )
     limits: HookLimits = Field(default=HookLimits(), description="seconds each hook may take")
 
 

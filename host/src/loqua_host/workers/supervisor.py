@@ -37,6 +37,7 @@ class Supervisor:
             for worker in self.workers:
                 tasks.create_task(self._keep(worker))
 
+<<<<<<< Updated upstream
     @property
     def workers(self) -> tuple[TutorWorker, ...]:
         """All workers, running or not."""
@@ -45,6 +46,11 @@ class Supervisor:
     def free(self) -> dict[str, bool]:
         """Say of each tutor whether a job for it would be taken now."""
         return {worker.tutor.name: worker.has_place for worker in self.workers}
+=======
+    def places(self) -> dict[str, int]:
+        """Count for each tutor the jobs that its worker has places for."""
+        return {worker.tutor.name: worker.places for worker in self.workers}
+>>>>>>> Stashed changes
 
     async def registered(self) -> None:
         """Wait until every worker is registered at LiveKit."""

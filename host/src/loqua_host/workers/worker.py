@@ -13,7 +13,7 @@ from livekit.agents.job import RunningJobInfo
 
 from loqua_host.job.entrypoint import JobEntrypoint, JobSetup
 from loqua_host.job.settings import JobSettings
-from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.server import JobRef
 
@@ -72,9 +72,14 @@ class TutorWorker:
         return self.registered.is_set() and not connecting
 
     @property
+    def places(self) -> int:
+        """Places that this tutor has free, whatever the host has."""
+        return max(0, self.tutor.max_jobs - self.busy) if self.registered.is_set() else 0
+
+    @property
     def has_place(self) -> bool:
         """Whether a job would be taken now."""
-        return self.registered.is_set() and self.busy < self.tutor.max_jobs and not self._is_full()
+        return self.places > 0 and not self._is_full()
 
     async def run(self) -> None:
         """Serve until `stop`.
@@ -169,6 +174,6 @@ class TutorWorker:
         try:
             log.info("job.accepted", tutor=self.tutor.name, room=request.room.name)
             self._on_accept(JobRef(request.id, request.room.name, self.tutor.name))
-            await request.accept(name=self.tutor.name)
+            await request.accept(name=self.tutor.name, attributes={TUTOR: self.tutor.name})
         finally:
             self._accepting.discard(request.id)

@@ -1,0 +1,282 @@
+"""What learners are owed, decided on what is seen: sentences first, then whatever may be."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loqua_host.lessons.reconcile import (
+    DISPATCH_GRACE,
+    MAX_RESTARTS,
+    Action,
+    Call,
+    Close,
+    Interrupted,
+    Places,
+    Present,
+    Sight,
+    Tell,
+    decide,
+)
+from loqua_host.records.ledger import LessonRow
+
+NOW = 1_800_000_000.0
+GRACE = 30.0
+FREE = Places(10, {"tutor": 10, "grammar": 10})
+FULL = Places(10, {"tutor": 0, "grammar": 10})
+
+
+def present(user_id: str = "maria", **changes: object) -> Present:
+    """Give a learner who has been here for a minute."""
+    one = Present(user_id, user_id, f"PA_{user_id}", NOW - 60, NOW - 60)
+    return replace(one, **changes)  # type: ignore[arg-type]  # the caller's own
+
+
+def lost(user_id: str = "maria", *, since: float = NOW, **changes: object) -> Interrupted:
+    """Give a lesson that has lost its job."""
+    row = LessonRow(f"l-{user_id}", "s", "s", user_id, "room", "tutor", "agent", NOW - 60)
+    return Interrupted(replace(row, **changes), "agent-1", since)  # type: ignore[arg-type]
+
+
+def sight(room: str = "room", **changes: object) -> Sight:
+    """Give a room with a learner and a dispatch that brought nobody."""
+    one = Sight(room, learners=(present(),), wanted=frozenset({"tutor"}))
+    return replace(one, **changes)  # type: ignore[arg-type]  # the caller's own
+
+
+def todo(*sights: Sight, places: Places = FREE, now: float = NOW) -> list[Action]:
+    """Decide."""
+    return decide(sights, places, now, GRACE)
+
+
+def called(actions: Sequence[Action]) -> list[tuple[str, str, str]]:
+    """Give who is called where and for whom."""
+    return [(one.room, one.tutor, one.learner.user_id) for one in actions if isinstance(one, Call)]
+
+
+def test_a_learner_whose_dispatch_brought_nobody_gets_a_tutor() -> None:
+    """After a full house, or when LiveKit lost it."""
+    assert called(todo(sight())) == [("room", "tutor", "maria")]
+
+
+def test_livekit_has_a_while_to_bring_the_tutor_itself() -> None:
+    """Two dispatches would bring two tutors."""
+    new = sight(learners=(present(seen_at=NOW),))
+    assert todo(new) == []
+    assert called(todo(new, now=NOW + DISPATCH_GRACE)) == [("room", "tutor", "maria")]
+
+
+@pytest.mark.parametrize("where", ["taught", "called"])
+def test_a_tutor_that_is_here_or_on_its_way_is_not_called(where: str) -> None:
+    """Only one of a kind."""
+    assert todo(sight(**{where: frozenset({"tutor"})})) == []
+
+
+def test_a_specialist_is_called_into_a_room_whose_tutor_teaches() -> None:
+    """They are of two kinds."""
+    both = sight(wanted=frozenset({"tutor", "grammar"}), taught=frozenset({"tutor"}))
+    assert called(todo(both)) == [("room", "grammar", "maria")]
+
+
+def test_nobody_is_called_again_in_the_entry_it_was_settled_in() -> None:
+    """Ended or refused; entering again is another entry."""
+    settled = frozenset({("PA_maria", "tutor")})
+    assert todo(sight(settled=settled)) == []
+    again = present(entry="PA_again")
+    assert called(todo(sight(learners=(again,), settled=settled)))
+
+
+def test_what_is_settled_counts_for_all_devices_that_a_learner_is_here_by() -> None:
+    """The second tab of one whose lesson has ended waits for nobody."""
+    tabs = (present(), present(identity="tab", entry="PA_tab"))
+    assert todo(sight(learners=tabs, settled=frozenset({("PA_maria", "tutor")}))) == []
+
+
+def test_the_next_learner_in_the_room_is_owed_the_tutor_whose_lesson_ended() -> None:
+    """And not the one who had it."""
+    both = (present(), present("ana"))
+    settled = frozenset({("PA_maria", "tutor")})
+    assert called(todo(sight(learners=both, settled=settled))) == [("room", "tutor", "ana")]
+
+
+def test_a_lost_lesson_comes_back_without_delay() -> None:
+    """Its learner hears silence; the dead tutor is named for removal."""
+    [call] = todo(sight(learners=(present(seen_at=NOW),), interrupted=(lost(),)))
+    assert isinstance(call, Call)
+    assert call.lesson == lost()
+
+
+def test_a_lost_lesson_waits_for_its_learner_for_the_grace_and_is_closed_then() -> None:
+    """With its record from the last progress."""
+    empty = sight(learners=(), interrupted=(lost(),))
+    assert todo(empty, now=NOW + GRACE) == []
+    assert todo(empty, now=NOW + GRACE + 1) == [Close(lost(), "learner_left")]
+
+
+def test_a_lost_lesson_is_not_closed_while_its_learner_waits_for_a_place() -> None:
+    """However long that takes."""
+    full = sight(interrupted=(lost(),))
+    assert todo(full, places=FULL, now=NOW + 3600) == [Tell("room", present(), waiting=True)]
+
+
+def test_a_lesson_that_crashes_again_and_again_is_closed() -> None:
+    """And its learner is not owed another in this entry."""
+    looping = lost(restarts=MAX_RESTARTS)
+    assert Close(looping, "crash_loop") in todo(sight(wanted=frozenset(), interrupted=(looping,)))
+
+
+def test_a_lesson_whose_tutor_runs_here_no_more_is_closed() -> None:
+    """Nobody would take its job."""
+    gone = lost(tutor="retired")
+    assert todo(sight(wanted=frozenset({"retired"}), interrupted=(gone,))) == [
+        Close(gone, "tutor_disabled")
+    ]
+
+
+def test_nobody_but_its_learner_is_brought_the_tutor_of_a_lost_lesson() -> None:
+    """Until the grace is over."""
+    other = sight(learners=(present("ana"),), interrupted=(lost(),))
+    assert todo(other) == []
+    after = todo(other, now=NOW + GRACE + 1)
+    assert called(after) == [("room", "tutor", "ana")]
+
+
+def test_lost_lessons_come_first_and_then_who_came_first() -> None:
+    """Places are given in that order."""
+    rooms = [
+        sight("late", learners=(present("late", joined_at=NOW - 10),)),
+        sight("early", learners=(present("early", joined_at=NOW - 20),)),
+        sight("lost", learners=(present(joined_at=NOW - 5),), interrupted=(lost(),)),
+    ]
+    two = Places(2, {"tutor": 5})
+    assert [room for room, _, _ in called(todo(*rooms, places=two))] == ["lost", "early"]
+
+
+def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
+    """In between nothing is said."""
+    waits, told = present(), present(told=True)
+    assert todo(sight(), places=FULL) == [Tell("room", waits, waiting=True)]
+    assert todo(sight(learners=(told,)), places=FULL) == []
+    assert todo(sight(learners=(told,), called=frozenset({"tutor"}))) == []
+    served = sight(learners=(told,), taught=frozenset({"tutor"}))
+    assert todo(served) == [Tell("room", told, waiting=False)]
+
+
+def test_a_place_that_was_given_away_is_given_to_nobody_else() -> None:
+    """In the host as for the tutor."""
+    assert not Places(1, {"tutor": 5}).less(["grammar"]).has("tutor")
+    assert not Places(5, {"tutor": 1}).less(["tutor"]).has("tutor")
+    assert Places(5, {"tutor": 1}).less(["grammar"]).has("tutor")
+
+
+names = st.sampled_from(["tutor", "grammar", "stranger"])
+users = st.sampled_from(["maria", "ana", "li"])
+
+
+@st.composite
+def sights(draw: st.DrawFn) -> list[Sight]:
+    """Draw rooms in any state."""
+    numbers = count()
+
+    def learner(user_id: str) -> Present:
+        entry = f"PA_{next(numbers)}"
+        since = NOW - draw(st.sampled_from([0.0, 2.0, 5.0, 500.0]))
+        return Present(user_id, entry, entry, since, since, told=draw(st.booleans()))
+
+    def one(room: str) -> Sight:
+        here = tuple(learner(user_id) for user_id in draw(st.lists(users, max_size=3)))
+        entries = st.sampled_from([*(one.entry for one in here), "PA_gone"])
+        gone = [
+            lost(
+                user_id,
+                since=NOW - draw(st.sampled_from([0.0, 31.0])),
+                id=f"{room}-{user_id}",
+                tutor=draw(names),
+                restarts=draw(st.integers(0, MAX_RESTARTS)),
+                room=room,
+            )
+            for user_id in draw(st.lists(users, unique=True, max_size=2))
+        ]
+        return Sight(
+            room,
+            here,
+            wanted=frozenset(draw(st.sets(names))),
+            taught=frozenset(draw(st.sets(names))),
+            interrupted=tuple(gone),
+            called=frozenset(draw(st.sets(names))),
+            settled=frozenset(draw(st.sets(st.tuples(entries, names)))),
+        )
+
+    return [one(f"room{number}") for number in range(draw(st.integers(1, 4)))]
+
+
+places = st.builds(
+    Places,
+    st.integers(-1, 4),
+    st.fixed_dictionaries({"tutor": st.integers(0, 3)}, optional={"grammar": st.integers(0, 3)}),
+)
+
+
+@given(sights(), places)
+def test_whatever_is_seen_nobody_gets_what_is_not_owed(seen: list[Sight], free: Places) -> None:
+    """Nor two of a kind, nor a place that is not there."""
+    actions = decide(seen, free, NOW, GRACE)
+    rooms = {one.room: one for one in seen}
+    calls = [action for action in actions if isinstance(action, Call)]
+    assert len({(call.room, call.tutor) for call in calls}) == len(calls) <= max(0, free.host)
+    for tutor, number in Counter(call.tutor for call in calls).items():
+        assert number <= free.tutors[tutor]
+    for call in calls:
+        room = rooms[call.room]
+        assert call.tutor not in room.taught | room.called
+        assert call.learner in room.learners
+        if call.lesson is None:
+            assert call.tutor in room.wanted
+            assert (call.learner.entry, call.tutor) not in room.settled
+        else:
+            assert call.lesson.row.user_id == call.learner.user_id
+            assert call.lesson.row.restarts < MAX_RESTARTS
+
+
+@given(sights())
+def test_whatever_is_seen_nobody_is_left_alone_while_there_are_places(seen: list[Sight]) -> None:
+    """Each who is owed a tutor has it, has it coming or stands behind another in the room."""
+    actions = decide(seen, Places(99, {"tutor": 99, "grammar": 99}), NOW + GRACE, GRACE)
+    served = {(call.room, call.tutor) for call in actions if isinstance(call, Call)}
+    for room in seen:
+        settled_users = {
+            one.user_id for one in room.learners if (one.entry, "tutor") in room.settled
+        }
+        waiting = [one for one in room.learners if one.user_id not in settled_users]
+        kept = any(one.row.tutor == "tutor" for one in room.interrupted)
+        if waiting and "tutor" in room.wanted and not kept:
+            assert (room.room, "tutor") in served or "tutor" in room.taught | room.called
+
+
+@given(sights(), places)
+def test_deciding_again_on_what_was_done_does_nothing_twice(
+    seen: list[Sight], free: Places
+) -> None:
+    """Calls are on their way, closed lessons gone, learners told."""
+    done = decide(seen, free, NOW, GRACE)
+    assert decide(seen, free, NOW, GRACE) == done
+    after = [_after(one, done) for one in seen]
+    left = free.less(one.tutor for one in done if isinstance(one, Call))
+    again = decide(after, left, NOW, GRACE)
+    assert not [one for one in again if isinstance(one, Close)]
+    repeated = {(c.room, c.tutor) for c in done if isinstance(c, Call)}
+    assert not [one for one in again if isinstance(one, Call) and (one.room, one.tutor) in repeated]
+
+
+def _after(room: Sight, done: list[Action]) -> Sight:
+    calls = {one.tutor for one in done if isinstance(one, Call) and one.room == room.room}
+    closed = {one.lesson.row.id for one in done if isinstance(one, Close)}
+    return replace(
+        room,
+        called=room.called | calls,
+        interrupted=tuple(one for one in room.interrupted if one.row.id not in closed),
+    )
