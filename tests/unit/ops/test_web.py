@@ -121,6 +121,16 @@ async def test_no_answer_may_run_load_or_embed_what_is_not_ours(ops: Ops, path: 
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+async def test_the_page_reads_nothing_that_it_shows_as_markup(ops: Ops) -> None:
+    """A reason may quote what a participant made up."""
+    page = await (await ops.client.get("/")).text()
+    script = await (await ops.client.get("/ops.js")).text()
+    assert "<script src" in page
+    assert 'fetch("/status"' in script
+    for dangerous in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+        assert dangerous not in script
+
+
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
 async def test_nothing_can_be_changed(ops: Ops, method: str) -> None:
     """It is read-only."""

@@ -115,7 +115,7 @@ def _host(sight: Sight) -> Iterator[Finding]:
     yield Finding("phase", State.OK, f"the host is {sight.phase}")
     busy = sum(worker.busy for worker in sight.workers)
     yield Finding("lessons", State.OK, f"{busy} jobs, {len(sight.lessons)} lessons")
-    lag = f"the event loop is {sight.lag:.3f} s late at most"
+    lag = "the longest delay of the event loop lately"
     yield Finding("loop", LAG.judge(sight.lag), lag, latency=sight.lag)
     yield Finding("memory", MEMORY.judge(sight.memory), f"{sight.memory:.0%} of memory is used")
     disk = f"{sight.disk_free:.0%} of the ledger's disk is free"

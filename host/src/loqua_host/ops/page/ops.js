@@ -1,0 +1,138 @@
+"use strict";
+
+// Whatever the host says becomes text: no string is ever read as markup.
+const make = (tag, className, ...parts) => {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...parts);
+  return element;
+};
+const fill = (id, ...parts) => document.getElementById(id).replaceChildren(...parts);
+
+const percent = (share) => `${Math.round(share * 100)} %`;
+const millis = (seconds) =>
+  seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
+const span = (seconds) => {
+  if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+};
+
+const table = (id, headings, rows, empty) => {
+  const head = make("tr", "", ...headings.map((heading) => make("th", "", heading)));
+  const none = make("td", "none", empty);
+  none.colSpan = headings.length;
+  fill(id, head, ...(rows.length ? rows : [make("tr", "", none)]));
+};
+const row = (...cells) =>
+  make("tr", "", ...cells.map((cell) => (cell instanceof Node && cell.tagName === "TD" ? cell : make("td", "", cell))));
+
+const level = (one) => {
+  const findings = one.findings.flatMap((found) => [
+    make("dt", found.state, found.name),
+    make("dd", "", found.reason, found.latency === null ? "" : ` · ${millis(found.latency)}`),
+  ]);
+  const title = make("h2", "", one.name, make("span", one.state, one.state));
+  return make("article", one.state, title, make("dl", "", ...findings));
+};
+
+const places = (worker) => {
+  const meter = make("meter", "");
+  Object.assign(meter, { max: worker.places, value: worker.busy });
+  return make("td", "", meter, `${worker.busy} of ${worker.places}`);
+};
+
+const figure = (value, name) => make("div", "figure", make("b", "", value), make("span", "", name));
+
+const figures = (sight) => {
+  const { debts, now } = sight;
+  const alone = sight.interrupted.length ? span(now - Math.min(...sight.interrupted)) : "nobody";
+  const jwt = sight.agent_jwt_left;
+  return [
+    figure(String(debts.records), debts.oldest === null ? "records owed" : `records owed, oldest ${span(now - debts.oldest)}`),
+    figure(String(debts.progress), "progress updates owed"),
+    figure(String(debts.dead), "set aside for good"),
+    figure(alone, "waits for a lost tutor"),
+    figure(jwt === null ? "unknown" : span(jwt), "agent JWT lives on"),
+    figure(percent(sight.memory), "memory in use"),
+    figure(percent(sight.cpu_load), "CPU load"),
+    figure(percent(sight.disk_free), "disk free"),
+  ];
+};
+
+const tutors = (sight) => {
+  const taught = (name) => sight.lessons.filter((lesson) => lesson.tutor === name).length;
+  return sight.workers.map((worker) =>
+    row(
+      worker.tutor,
+      worker.agent_name || "every new room",
+      make("td", worker.online ? "ok" : "failed", worker.online ? "registered" : "offline"),
+      places(worker),
+      String(taught(worker.tutor)),
+    ),
+  );
+};
+
+const lessons = (sight) =>
+  sight.lessons.map((lesson) =>
+    row(
+      lesson.short_id,
+      lesson.tutor,
+      make("td", lesson.mode === "full" ? "ok" : "degraded", lesson.mode),
+      span(sight.now - lesson.opened_at),
+      String(lesson.restarts),
+    ),
+  );
+
+const endpoints = (sight) =>
+  Object.entries(sight.endpoints).sort().map(([name, last]) => {
+    const breaker = sight.breakers[name] || "closed";
+    return row(
+      name,
+      make("td", breaker === "closed" ? "ok" : "failed", breaker),
+      millis(last.seconds),
+      `${span(sight.now - last.at)} ago`,
+      make("td", last.failure ? "wide degraded" : "wide ok", last.failure || "answered"),
+    );
+  });
+
+const troubles = (status) =>
+  status.troubles.map((trouble) =>
+    row(
+      `${span(status.sight.now - trouble.at)} ago`,
+      make("td", trouble.level, trouble.level),
+      trouble.event,
+      make("td", "wide", trouble.why),
+    ),
+  );
+
+const show = (status) => {
+  const { health, sight } = status;
+  fill("phase", sight.phase + (health.ready ? "" : ", not ready"));
+  fill("state", health.state);
+  document.getElementById("state").className = `pill ${health.state}`;
+  fill("levels", ...health.levels.map(level));
+  fill("figures", ...figures(sight));
+  table("tutors", ["tutor", "called as", "worker", "places", "lessons"], tutors(sight), "no tutor");
+  table("lessons", ["lesson", "tutor", "mode", "since", "restarts"], lessons(sight), "no lesson now");
+  table("endpoints", ["endpoint", "breaker", "took", "when", "last outcome"], endpoints(sight), "not called yet");
+  table("troubles", ["when", "level", "event", "why"], troubles(status), "none");
+};
+
+const heard = (told, isLost) => {
+  document.body.classList.toggle("lost", isLost);
+  fill("heard", told);
+};
+
+const follow = async () => {
+  try {
+    const answer = await fetch("/status", { signal: AbortSignal.timeout(5000) });
+    show(await answer.json());
+    heard(`as of ${new Date().toLocaleTimeString()}`, false);
+  } catch {
+    heard("the host does not answer; this is the last that was heard", true);
+  }
+  setTimeout(follow, 2000);
+};
+follow();
