@@ -144,7 +144,7 @@ class Watch:
 
     async def _probe(self) -> None:
         while True:
-            self._rooms_outcome, _ = await self._try(self._rooms.inhabited())
+            self._rooms_outcome, _ = await self._try(self._rooms.names())
             self._ledger_outcome, debts = await self._try(self._ledger.debts())
             self._debts = debts or self._debts
             self._jwt_left = await self._api.agent_token_seconds_left()

@@ -27,41 +27,35 @@ class Supervisor:
     """
 
     def __init__(self, workers: Sequence[TutorWorker], jitter: Callable[[], float]) -> None:
-        self.workers = workers
+        self._workers = workers
         self._jitter = jitter
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Run all workers until `stop`; one that fails is run again after a pause."""
         async with asyncio.TaskGroup() as tasks:
-            for worker in self.workers:
+            for worker in self._workers:
                 tasks.create_task(self._keep(worker))
 
-<<<<<<< Updated upstream
     @property
     def workers(self) -> tuple[TutorWorker, ...]:
         """All workers, running or not."""
         return tuple(self._workers)
 
-    def free(self) -> dict[str, bool]:
-        """Say of each tutor whether a job for it would be taken now."""
-        return {worker.tutor.name: worker.has_place for worker in self.workers}
-=======
     def places(self) -> dict[str, int]:
         """Count for each tutor the jobs that its worker has places for."""
         return {worker.tutor.name: worker.places for worker in self.workers}
->>>>>>> Stashed changes
 
     async def registered(self) -> None:
         """Wait until every worker is registered at LiveKit."""
-        for worker in self.workers:
+        for worker in self._workers:
             await worker.registered.wait()
 
     async def stop(self, seconds: float) -> None:
         """Stop all workers: no new jobs, and at most so long for the running ones."""
         self._stopping.set()
         async with asyncio.TaskGroup() as tasks:
-            for worker in self.workers:
+            for worker in self._workers:
                 tasks.create_task(worker.stop(seconds))
 
     def authorise(self, token: str, pid: int) -> JobRef:
@@ -70,7 +64,7 @@ class Supervisor:
         Raises:
             LinkError: If no running job of this host has both.
         """
-        for worker in self.workers:
+        for worker in self._workers:
             if job := worker.find_job(token, pid):
                 return job
         raise LinkError("no running job has this token and this process")
