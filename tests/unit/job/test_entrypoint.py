@@ -1,0 +1,195 @@
+"""Where a job begins: a learner, a link, a lesson; or one line that says why not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pluggy
+import pytest
+import structlog
+
+from loqua_host.contract.engines import Engine, Engines
+from loqua_host.contract.tutor import NoSettings, Tutor
+from loqua_host.errors import LinkError
+from loqua_host.job import entrypoint as module
+from loqua_host.job.entrypoint import JobEntrypoint
+from loqua_host.link.messages import Finish, Join, Recorded, Refused, Welcome
+from loqua_host.registry.loader import LoadedTutor
+
+
+class FakeContext:
+    """LiveKit's context of a job."""
+
+    def __init__(self, room: Any) -> None:
+        tutor = Tutor(name="conversation", settings=NoSettings)
+        loaded = LoadedTutor("conversation", pluggy.PluginManager("test"), tutor)
+        self.room = room
+        self.job = SimpleNamespace(room=SimpleNamespace(name="room"))
+        self.proc = SimpleNamespace(userdata={"tutor": loaded})
+        self._info = SimpleNamespace(token="room-token")  # invented
+        self.connected = False
+        self.over: list[str] = []
+        self.waiting: Callable[[], Any] = lambda: asyncio.sleep(0)
+
+    async def connect(self, *, auto_subscribe: Any) -> None:
+        """Enter the room."""
+        assert auto_subscribe
+        self.connected = True
+
+    async def wait_for_participant(self, *, kind: Any) -> Any:
+        """Wait for the learner."""
+        assert self.connected
+        assert kind
+        await self.waiting()
+        return self.room.remote_participants["maria"]
+
+    def shutdown(self, reason: str) -> None:
+        """Leave."""
+        self.over.append(reason)
+
+
+@pytest.fixture
+def ctx(job: Any) -> FakeContext:
+    """Give the context of a job whose learner is in the room."""
+    return FakeContext(job.room)
+
+
+@pytest.fixture
+def enter(job: Any, ctx: FakeContext, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Give what enters the job with an answer of the host's."""
+    tokens: list[str] = []
+    job.tokens = tokens
+
+    def enter(answer: Any) -> "asyncio.Task[None]":
+        @asynccontextmanager
+        async def open_link(_path: str, token: str) -> AsyncIterator[Any]:
+            tokens.append(token)
+            if isinstance(answer, LinkError):
+                raise answer
+            job.link.incoming.put_nowait(answer)
+            yield job.link
+
+        monkeypatch.setattr(module, "open_link", open_link)
+        monkeypatch.setattr(module, "build_session", lambda *_: job.session)
+        monkeypatch.setattr(module, "HookCaller", lambda *_: job.hooks)
+        return asyncio.create_task(JobEntrypoint(job.settings)(ctx))  # type: ignore[arg-type]  # a fake
+
+    return enter
+
+
+@pytest.fixture
+def welcome(job: Any) -> Welcome:
+    """Give a welcome."""
+    return Welcome(
+        lesson="lesson",
+        session_id="sess_1",
+        visit="sess_1",
+        room="room",
+        agent_id="agent",
+        learner=job.lesson.learner,
+        context=job.lesson.context,
+        language="es",
+        mode="full",
+        apology="Lo siento.",
+    )
+
+
+async def test_a_welcomed_lesson_is_taught_and_the_job_leaves(
+    job: Any, ctx: FakeContext, enter: Any, welcome: Welcome
+) -> None:
+    """With its own room token it joined for the learner it saw."""
+    running = enter(welcome)
+    await asyncio.sleep(10)
+    job.room.leave("maria")
+    await running
+    assert job.tokens == ["room-token"]
+    assert job.link.sent[0] == Join(identity="maria")
+    assert isinstance(job.link.sent[-1], Finish)
+    assert ctx.over == ["lesson over"]
+
+
+async def never() -> None:
+    """Wait for ever."""
+    await asyncio.Event().wait()
+
+
+async def closed() -> None:
+    """Be in a room that is gone."""
+    raise RuntimeError("room disconnected while waiting for participant")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "mend"), [(never, "lessons.learner_timeout"), (closed, "room")]
+)
+async def test_without_a_learner_the_job_ends_with_one_line(
+    ctx: FakeContext, enter: Any, job: Any, waiting: Any, mend: str
+) -> None:
+    """It names the cause and the mend, and the host is not asked."""
+    ctx.waiting = waiting
+    with structlog.testing.capture_logs() as logs:
+        await enter(None)
+    [line] = logs
+    assert (line["event"], line["cause"], line["room"]) == ("lesson.refused", "no_learner", "room")
+    assert mend in line["why"]
+    assert job.tokens == []
+    assert ctx.over == ["lesson over"]
+
+
+@pytest.mark.parametrize("answer", [LinkError("the host refused the link with 403"), None])
+async def test_without_a_host_the_job_ends_with_one_line(
+    ctx: FakeContext, enter: Any, answer: Any
+) -> None:
+    """Also when the host is gone before it answers."""
+    with structlog.testing.capture_logs() as logs:
+        await enter(answer)
+    assert [(line["event"], line["cause"]) for line in logs] == [("lesson.refused", "no_link")]
+    assert ctx.over == ["lesson over"]
+
+
+SPEAKING = Engines(tts=Engine(use="somewhere:TTS"))
+REFUSED = Refused(cause="no_user_id", apology="Lo siento.", language="es")
+
+
+@pytest.mark.parametrize("voice", [True, False])
+async def test_a_refused_learner_hears_an_apology_if_there_is_a_voice(
+    job: Any, ctx: FakeContext, enter: Any, voice: bool
+) -> None:
+    """No hook is called, nothing is finished."""
+    if voice:
+        job.settings = replace(job.settings, engines=SPEAKING)
+    await enter(REFUSED)
+    assert job.session.said == (["Lo siento."] if voice else [])
+    assert job.session.done == (["started", "closed"] if voice else [])
+    assert job.hooks.called == []
+    assert ctx.over == ["lesson over"]
+
+
+async def test_a_refusal_without_apology_is_silent(job: Any, enter: Any) -> None:
+    """Another tutor is speaking."""
+    job.settings = replace(job.settings, engines=SPEAKING)
+    await enter(REFUSED.model_copy(update={"apology": ""}))
+    assert job.session.done == []
+
+
+async def test_a_cancelled_job_leaves_no_ghost_in_the_room(
+    job: Any, ctx: FakeContext, enter: Any, welcome: Welcome
+) -> None:
+    """LiveKit cancels the jobs of a host that died."""
+    running = enter(welcome)
+    await asyncio.sleep(10)
+    job.link.lose()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ctx.room.left
+    assert ctx.over == ["lesson over"]
+
+
+async def test_a_host_that_answers_out_of_turn_is_no_host(enter: Any) -> None:
+    """Nothing is taught on its word."""
+    with structlog.testing.capture_logs() as logs:
+        await enter(Recorded())
+    assert [line["cause"] for line in logs] == ["no_link"]

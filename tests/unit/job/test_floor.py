@@ -1,0 +1,110 @@
+"""Who has the floor: the automatic tutor is silent while a specialist is there."""
+
+from typing import Any
+
+import pytest
+
+from loqua_host.job.floor import Floor, is_specialist
+
+AGENT, STANDARD, SIP = 4, 0, 3
+
+
+@pytest.fixture
+def changes() -> list[bool]:
+    """Give what the floor has told of its changes."""
+    return []
+
+
+@pytest.fixture
+def floor(job: Any, changes: list[bool]) -> Floor:
+    """Give a floor that follows the job's room."""
+    floor = Floor(job.room, job.session, changes.append)
+    floor.watch()
+    return floor
+
+
+def specialist_enters(job: Any, identity: str = "agent-2") -> None:
+    """Have a specialist come in."""
+    job.room.enter(identity, AGENT, lk_agent_name="grammar-expert")
+
+
+@pytest.mark.usefixtures("floor")
+async def test_a_specialist_takes_the_floor_and_gives_it_back(
+    job: Any, changes: list[bool]
+) -> None:
+    """Audio and text, in and out; what is being said stops at once."""
+    specialist_enters(job)
+    assert job.session.done == ["interrupted by force"]
+    assert (job.session.input.on, job.session.output.on) == (
+        {"audio": False},
+        {"audio": False, "text": False},
+    )
+    job.room.leave("agent-2")
+    assert (job.session.input.on, job.session.output.on) == (
+        {"audio": True},
+        {"audio": True, "text": True},
+    )
+    assert changes == [False, True]
+
+
+@pytest.mark.usefixtures("floor")
+async def test_the_floor_comes_back_with_the_last_specialist(job: Any, changes: list[bool]) -> None:
+    """Two may be there at once."""
+    specialist_enters(job)
+    specialist_enters(job, "agent-3")
+    job.room.leave("agent-2")
+    assert changes == [False]
+    job.room.leave("agent-3")
+    assert changes == [False, True]
+
+
+async def test_a_specialist_who_was_there_first_has_the_floor(
+    job: Any, changes: list[bool]
+) -> None:
+    """A tutor that comes back after a crash does not talk into its lesson."""
+    specialist_enters(job)
+    Floor(job.room, job.session, changes.append).watch()
+    assert changes == [False]
+
+
+@pytest.mark.usefixtures("floor")
+async def test_an_agents_name_may_come_after_the_agent(job: Any, changes: list[bool]) -> None:
+    """Attributes arrive when they arrive."""
+    job.room.enter("agent-2", AGENT)
+    assert changes == []
+    specialist = job.room.remote_participants["agent-2"]
+    specialist.attributes["lk.agent.name"] = "grammar-expert"
+    job.room.emit("participant_attributes_changed", {}, specialist)
+    assert changes == [False]
+
+
+@pytest.mark.usefixtures("floor")
+@pytest.mark.parametrize(("kind", "name"), [(STANDARD, "x"), (SIP, "x"), (AGENT, "")])
+async def test_nobody_else_takes_the_floor(
+    job: Any, changes: list[bool], kind: int, name: str
+) -> None:
+    """No learner by calling itself an agent, and no other automatic agent."""
+    job.room.enter("other", kind, lk_agent_name=name)
+    assert not is_specialist(job.room.remote_participants["other"])
+    assert changes == []
+
+
+async def test_nothing_is_followed_once_the_lesson_closes(
+    job: Any, floor: Floor, changes: list[bool]
+) -> None:
+    """A closed session must not be interrupted."""
+    floor.unwatch()
+    specialist_enters(job)
+    assert changes == []
+    assert job.session.done == []
+
+
+async def test_a_session_without_ears_or_voice_steps_aside_as_well(
+    job: Any, changes: list[bool]
+) -> None:
+    """A tutor of texts has no audio to switch."""
+    job.session.input.audio = job.session.output.audio = job.session.output.transcription = None
+    Floor(job.room, job.session, changes.append).watch()
+    specialist_enters(job)
+    assert changes == [False]
+    assert (job.session.input.on, job.session.output.on) == ({}, {})
