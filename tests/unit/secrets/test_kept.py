@@ -1,0 +1,156 @@
+"""Secrets that are kept: looked up again, followed when they change, held in an outage."""
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+from structlog.testing import capture_logs
+
+from loqua_host.core.clock import SystemClock
+from loqua_host.core.events import Events
+from loqua_host.core.secrets import KeptSecrets, Sealed, Secret, SecretName
+from loqua_host.errors import SecretsError
+
+JWT, SHARED = SecretName.AGENT_JWT_TOKEN, SecretName.SHARED_SECRET
+
+
+@dataclass
+class Place:
+    """A place whose secrets a test changes."""
+
+    place: str = "the test"
+    secrets: dict[str, Secret] = field(default_factory=dict)
+    fault: SecretsError | None = None
+    fetched: list[str] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)
+    answer: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        """Let it answer at once."""
+        self.answer.set()
+
+    def fetch(self, variable: str) -> Secret | None:
+        """Give what the test has put here."""
+        self.fetched.append(variable)
+        found = self.secrets.get(variable)
+        self.asked.set()
+        assert self.answer.wait(5)
+        if self.fault:
+            raise self.fault
+        return found
+
+
+@dataclass
+class Pauses(SystemClock):
+    """A clock whose pauses end when the test says."""
+
+    slept: list[float] = field(default_factory=list)
+    slept_twice: asyncio.Event = field(default_factory=asyncio.Event)
+    ends: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for the test."""
+        self.slept.append(seconds)
+        if len(self.slept) == 2:
+            self.slept_twice.set()
+        await self.ends.acquire()
+
+
+def secret(*values: str) -> Secret:
+    """Give a secret of these values, newest first."""
+    return Secret(*(Sealed(value) for value in values))
+
+
+def kept(place: Place, clock: SystemClock | None = None) -> KeptSecrets:
+    """Keep what is in a place."""
+    variables = {JWT: "AGENT_JWT_TOKEN", SHARED: "PROD_AGENT_SECRET"}
+    first = {JWT: secret("jwt"), SHARED: secret("one")}
+    place.secrets |= {variables[name]: first[name] for name in first}
+    return KeptSecrets(place, variables, first, clock or SystemClock(), Events(), 60)
+
+
+async def values(secrets: KeptSecrets, name: SecretName = SHARED, *, fresh: bool) -> list[str]:
+    """Give a secret's values."""
+    read = await secrets.read(name, fresh=fresh)
+    return [value.get_secret_value() for value in read.values()]
+
+
+async def test_reading_asks_nobody() -> None:
+    """What was seen last serves every exchange."""
+    place = Place()
+    secrets = kept(place)
+    place.secrets["PROD_AGENT_SECRET"] = secret("two")
+    assert await values(secrets, fresh=False) == ["one"]
+    assert place.fetched == []
+
+
+async def test_a_fresh_reading_follows_a_change_and_keeps_the_old_value() -> None:
+    """Until the change after it."""
+    place = Place()
+    secrets = kept(place)
+    for value, seen in (("two", ["two", "one"]), ("two", ["two", "one"]), ("3", ["3", "two"])):
+        place.secrets["PROD_AGENT_SECRET"] = secret(value)
+        assert await values(secrets, fresh=True) == seen
+        assert await values(secrets, fresh=False) == seen
+
+
+async def test_the_places_own_previous_value_counts_more() -> None:
+    """It knows of changes that this host never saw."""
+    place = Place()
+    secrets = kept(place)
+    place.secrets["PROD_AGENT_SECRET"] = secret("three", "two")
+    assert await values(secrets, fresh=True) == ["three", "two"]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_an_outage_keeps_the_last_value_and_is_told(*, gone: bool) -> None:
+    """Also when the secret is not there any more."""
+    place = Place()
+    secrets = kept(place)
+    place.secrets.pop("PROD_AGENT_SECRET")
+    place.fault = None if gone else SecretsError("no answer")
+    with capture_logs() as told:
+        assert await values(secrets, fresh=True) == ["one"]
+    [line] = told
+    assert (line["event"], line["log_level"]) == ("secret.kept", "warning")
+    assert line["why"] == ("it is not there any more" if gone else "no answer")
+
+
+async def test_each_look_up_is_told_without_a_value() -> None:
+    """The first ones too, once somebody listens; an auditor sees which, where and whether new."""
+    place, clock = Place(), Pauses()
+    secrets = kept(place, clock)
+    place.secrets["PROD_AGENT_SECRET"] = secret("two")
+    with capture_logs() as told:
+        watching = asyncio.create_task(secrets.watch())
+        clock.ends.release()
+        await clock.slept_twice.wait()
+        watching.cancel()
+    changed = [(line["event"], line["secret"], line["changed"]) for line in told]
+    assert changed == [
+        ("secret.read", "AGENT_JWT_TOKEN", False),
+        ("secret.read", "SHARED_SECRET", False),
+        ("secret.read", "AGENT_JWT_TOKEN", False),
+        ("secret.read", "SHARED_SECRET", True),
+    ]
+    assert all(line["place"] == "the test" for line in told)
+    assert "jwt" not in str(told).replace("AGENT_JWT", "")
+    assert "two" not in str(told)
+    assert clock.slept == [60, 60]
+
+
+async def test_many_that_ask_at_once_share_one_look_up_that_begins_after_they_asked() -> None:
+    """A look-up under way may have seen the old value; whoever asks later waits for another."""
+    place = Place()
+    secrets = kept(place)
+    place.answer.clear()
+    early = asyncio.create_task(values(secrets, fresh=True))
+    assert await asyncio.to_thread(place.asked.wait, 5)
+    place.secrets["PROD_AGENT_SECRET"] = secret("two")
+    late = [asyncio.create_task(values(secrets, fresh=True)) for _ in range(20)]
+    await asyncio.sleep(0)
+    place.answer.set()
+    assert await early == ["one"]
+    assert await asyncio.gather(*late) == [["two", "one"]] * 20
+    assert len(place.fetched) == 2
