@@ -42,6 +42,7 @@ class FakeServer:
     """LiveKit's worker: starts, registers, drains and closes when it is let."""
 
     made: "list[FakeServer]"
+    distrusting: list[bool]
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
@@ -131,6 +132,8 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     """Give a host whose worker stands on a fake of LiveKit's."""
     monkeypatch.setattr(FakeServer, "made", [], raising=False)
     monkeypatch.setattr(module, "AgentServer", FakeServer)
+    monkeypatch.setattr(module, "distrust_jobs", lambda: FakeServer.distrusting.append(True))
+    monkeypatch.setattr(FakeServer, "distrusting", [], raising=False)
     monkeypatch.delenv("LIVEKIT_API_SECRET", raising=False)
     return Host()
 
@@ -233,6 +236,12 @@ async def test_a_job_whose_process_is_unknown_is_not_believed(
 async def test_registering_takes_livekits_secret_out_of_the_environment() -> None:
     """LiveKit's worker writes it there when it runs."""
     assert "LIVEKIT_API_SECRET" not in os.environ
+
+
+@pytest.mark.usefixtures("server")
+async def test_no_job_is_listened_to_before_jobs_are_distrusted() -> None:
+    """LiveKit would run what they log."""
+    assert FakeServer.distrusting
 
 
 async def test_fullness_is_never_told_as_load(server: FakeServer) -> None:

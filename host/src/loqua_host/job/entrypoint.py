@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 from livekit.agents import Agent, AutoSubscribe, JobContext, JobProcess
+from structlog.typing import EventDict, WrappedLogger
 
 from loqua_host.contract.lesson import Lesson
 from loqua_host.errors import LearnerError, LinkError
@@ -25,6 +26,12 @@ from .voice import build_session
 __all__ = ["JobEntrypoint", "JobSetup"]
 
 log = structlog.get_logger()
+
+RESERVED = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"}) - {
+    "exc_info",
+    "stack_info",
+}
+"""What a log record has of its own (logging.Logger.makeRecord)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,7 @@ def _send_logs_to_host() -> None:
             structlog.stdlib.add_log_level,
             # As a field: LiveKit's log queue would append a traceback to the event's name.
             structlog.processors.format_exc_info,
+            _keep_clear_of_records,
             structlog.stdlib.render_to_log_kwargs,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -133,3 +141,8 @@ def _send_logs_to_host() -> None:
     for name in ("livekit.agents", "openai"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("loqua_host").setLevel(logging.INFO)
+
+
+def _keep_clear_of_records(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Rename fields such as `name`, which logging would raise KeyError for, in a tutor's hook."""
+    return {f"{key}_" if key in RESERVED else key: value for key, value in event.items()}
