@@ -1,1 +1,15 @@
-"""Records: the ledger of what is owed to the API, and its delivery."""
+"""Records: the ledger of what is owed to the API, and its delivery.
+
+What they promise, whatever ends, dies, hangs or is set wrong, in whatever order:
+
+1. What the ledger has acknowledged is never lost: a record is owed until the API has it, or set
+   aside with the reason for which the API refused it.
+2. A record arrives exactly once at an API that honours idempotency keys, and at one that ignores
+   them but shows what it took in `session_history`.
+3. The rows of a lesson arrive in order: progress never falls, the final one is the last, and the
+   record comes after it.
+4. A lesson has at most one unsent progress; a later one takes its place. A closed lesson takes
+   none.
+5. Session ids are never used twice.
+6. No wall clock, however wrong, holds a row back for more than an hour.
+"""

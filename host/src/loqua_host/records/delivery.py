@@ -22,6 +22,9 @@ log = structlog.get_logger()
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts at a row, unless the API asks for more."""
 
+LONGEST_WAIT = 3600.0
+"""Seconds that the API may ask to wait; a row that is due later was dated by a wrong clock."""
+
 PATIENCE = 7 * 86400.0
 """Seconds after a lesson's beginning until a refusal that somebody could mend is final."""
 
@@ -98,7 +101,7 @@ class Delivery:
     async def _deliver(self, lesson: str) -> None:
         while row := await self._ledger.next_owed(lesson):
             pause = row.not_before - self._clock.now()
-            if pause > 0:
+            if 0 < pause <= LONGEST_WAIT:
                 await self._clock.sleep(min(pause, LONGEST_PAUSE))
             else:
                 await self._attempt(row)
@@ -158,7 +161,8 @@ class Delivery:
         return row.kind is not Kind.RECORD or not mendable or given_up
 
     async def _postpone(self, row: OwedRow, pause: float, *, unsure: bool) -> None:
-        await self._ledger.postpone(row, self._clock.now() + pause, unsure=unsure)
+        until = self._clock.now() + min(pause, LONGEST_WAIT)
+        await self._ledger.postpone(row, until, unsure=unsure)
 
     def _backoff(self, row: OwedRow) -> float:
         longest = min(LONGEST_PAUSE, 2.0 ** min(row.attempts, 10))

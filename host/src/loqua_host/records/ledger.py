@@ -236,14 +236,19 @@ class Ledger:
     async def keep_progress(
         self, lesson: str, seconds: float, progress: Progress, state: dict[str, JsonValue]
     ) -> None:
-        """Keep the lesson's last progress, and owe it in place of an older unsent one."""
+        """Keep the lesson's last progress, and owe it in place of an older unsent one.
+
+        A lesson that is closed already stays as its record says.
+        """
 
         def write() -> None:
-            self._database.execute(
-                "UPDATE lesson SET seconds = ?, progress = ?, state = ? WHERE id = ?",
+            kept = self._database.execute(
+                "UPDATE lesson SET seconds = ?, progress = ?, state = ?"
+                " WHERE id = ? AND closed_at IS NULL",
                 (seconds, progress.model_dump_json(), json.dumps(state), lesson),
             )
-            self._owe(lesson, Kind.IN_PROGRESS, progress.model_dump_json())
+            if kept.rowcount:
+                self._owe(lesson, Kind.IN_PROGRESS, progress.model_dump_json())
 
         await self._insist(write)
 
