@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from loqua_host.core.secrets import SecretsSettings
-from loqua_host.errors import ConfigError
+from loqua_host.errors import ConfigError, LedgerError
 from loqua_host.process import seal, start_forkserver
 from loqua_host.registry.inspection import inspect_tutors
 from loqua_host.settings.host import HostSettings
@@ -82,7 +82,11 @@ async def _serve(
         log.error("host.refused", why="no tutor is left to run")
         return 1
     running = settings.model_copy(update={"tutors": sound})
-    await run_host(running, secrets, stop, logbook, metrics)
+    try:
+        await run_host(running, secrets, stop, logbook, metrics)
+    except (ConfigError, LedgerError) as error:
+        log.error("host.refused", why=str(error))
+        return 1
     return 0
 
 
