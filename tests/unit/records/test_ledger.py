@@ -120,6 +120,16 @@ async def test_a_lesson_closes_once_with_final_progress_before_its_record(
     assert await ledger.open_lessons() == []
 
 
+async def test_progress_after_a_lessons_end_changes_nothing(
+    ledger: Ledger, a_lesson: NewLesson
+) -> None:
+    """Nothing may arrive behind the record."""
+    lesson = await ledger.open_lesson(a_lesson(), "")
+    await ledger.close_lesson(lesson.id, 5.0, Kind.FAILED, None, record_of(lesson))
+    await ledger.keep_progress(lesson.id, 9.0, Progress(words_learned=9), {})
+    assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
+
+
 async def test_a_lesson_without_progress_owes_its_record_only(
     ledger: Ledger, a_lesson: NewLesson
 ) -> None:
