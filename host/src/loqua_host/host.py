@@ -142,6 +142,7 @@ async def _operate(
 ) -> AsyncIterator[None]:
     """Answer operators for the length of a block."""
     judge = partial(assess, jwt_warn_before=settings.api.agent_token_warn_before)
+    metrics.expect(tutor.name for tutor in settings.enabled_tutors)
     metrics.watch(watch.look, judge)
     app = build_app(watch.look, judge, metrics.registry, logbook)
     async with serve_ops(settings.ops, app), background() as tasks:

@@ -179,6 +179,14 @@ def test_no_label_is_a_learner_s_or_a_lesson_s(metrics: Metrics, tell: Tell) -> 
     }  # fmt: skip
 
 
+def test_rare_figures_of_a_tutor_begin_at_0(metrics: Metrics) -> None:
+    """Else its first crash loop would be no rise to Prometheus, and wake nobody."""
+    metrics.expect(["grammar"])
+    assert value(metrics, "lessons_given_up_total", tutor="grammar", why="crash_loop") == 0
+    assert value(metrics, "jobs_refused_total", tutor="grammar", why="full") == 0
+    assert value(metrics, "lessons_ended_total", tutor="grammar", outcome="failed") == 0
+
+
 def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> None:
     """Nothing is kept from one to the next."""
     sights = [

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from loqua_host.core.events import Event
@@ -71,12 +71,22 @@ class Metrics:
             "hook_failures", "Lessons that a failed hook ended", "tutor", "hook"
         )
         self._ended = self._counter("lessons_ended", "Lessons with a record", "tutor", "outcome")
+        self._given_up = self._counter("lessons_given_up", "Lessons not restored", "tutor", "why")
+        self._not_taken = self._counter("jobs_refused", "Jobs not taken", "tutor", "why")
         self._counts = self._table()
 
     def __call__(self, event: Event) -> None:
         """Count one event, if it counts."""
         for count in self._counts.get(event.name, ()):
             count(event.fields)
+
+    def expect(self, tutors: Iterable[str]) -> None:
+        """Begin the rare figures of these tutors at 0: Prometheus sees no rise in a first value."""
+        for tutor in tutors:
+            self._ended.labels(tutor, "completed")
+            self._ended.labels(tutor, "failed")
+            self._given_up.labels(tutor, "crash_loop")
+            self._not_taken.labels(tutor, "full")
 
     def watch(self, look: Callable[[], Sight], judge: Callable[[Sight], Health]) -> None:
         """Expose what is seen at the moment of each scrape, too."""
@@ -94,16 +104,13 @@ class Metrics:
         refused = self._counter("lessons_refused", "Lessons not given, by cause", "cause")
         return {
             "job.accepted": (self._simple("jobs_accepted", "Jobs taken", "tutor"), self._on_call),
-            "job.refused": (self._simple("jobs_refused", "Jobs not taken", "tutor", "why"),),
+            "job.refused": (_by(self._not_taken, "tutor", "why"),),
             "lesson.opened": (opened, self._on_ready),
             "lesson.resumed": (resumed, self._on_ready, self._on_restored),
             "lesson.refused": (_by(refused, "cause"),),
             "lesson.interrupted": (lost, self._on_lost),
             "lesson.recorded": (self._on_recorded,),
-            "lesson.given_up": (
-                self._simple("lessons_given_up", "Lessons not restored", "tutor", "why"),
-                self._on_given_up,
-            ),
+            "lesson.given_up": (_by(self._given_up, "tutor", "why"), self._on_given_up),
             "lesson.without_api": (self._simple("lessons_without_api", "Lessons begun unaided"),),
             "tutor.called_again": (self._simple("tutors_called", "Tutors called anew", "tutor"),),
             "mode.changed": (self._simple("mode_changes", "Lessons that changed mode", "mode"),),
@@ -219,8 +226,8 @@ def _resources(sight: Sight) -> Iterator[Metric]:
     yield _gauge("memory_used_ratio", "Share of the memory in use", sight.memory)
     yield _gauge("cpu_load_ratio", "Runnable processes per CPU, last minute", sight.cpu_load)
     yield _gauge("disk_free_ratio", "Free share of the ledger's disk", sight.disk_free)
-    busy = sight.ledger_busy
-    yield _gauge("ledger_busy_seconds", "Time the ledger's connection was in use", busy)
+    told = "Time the ledger's connection was in use"
+    yield CounterMetricFamily("loqua_ledger_busy_seconds", told, value=sight.ledger_busy)
 
 
 def _teaching(sight: Sight) -> Iterator[Metric]:
