@@ -157,7 +157,7 @@ def test_no_answer_and_no_usable_answer_are_failures(breaker: Breaker, status: i
 async def test_of_fifty_at_half_open_one_gets_out(breaker: Breaker, hands: Hands) -> None:
     """Exactly one probe; the others fail at once, and all get out once it has succeeded."""
     failing(breaker, DOWN, 3)
-    hands.time += 10
+    hands.time += 12
     answered = asyncio.Event()
     out = 0
 
