@@ -25,6 +25,6 @@ CODES = {
 
 def language_code(name: str | None, default: str) -> str:
     """Get the code of a language that is given by name (`spanish`) or by code (`es-MX`)."""
-    known = (name or "").strip().lower()
+    known = (name or "").strip().lower().replace("_", "-")
     code = CODES.get(known, known.partition("-")[0])
     return code if code in CODES.values() else default
