@@ -27,7 +27,7 @@ async def test_debts_count_records_progress_and_what_is_set_aside(
         owed = await ledger.next_owed("lesson3")
         assert owed is not None
         assert owed.kind is kind
-        await ledger.mark_dead(owed, "refused")
+        await ledger.mark_dead(owed, "refused", 1.0)
     assert await ledger.debts() == Debts(records=2, progress=3, dead=2, oldest=400.0)
 
 

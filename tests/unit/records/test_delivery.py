@@ -194,7 +194,7 @@ async def test_a_record_refused_for_good_is_set_aside_and_the_alarm_raised(
     with structlog.testing.capture_logs() as logs:
         lesson = await taught()
         await within(delivery.settled(lesson.id))
-    assert [log["why"] for log in logs if log["event"] == "record.refused"] == ["sessions: no"]
+    assert [log["why"] for log in logs if log["event"] == "record.dead"] == ["sessions: no"]
     [dead] = ledger._database.execute("SELECT kind, dead_because FROM owed").fetchall()
     assert tuple(dead) == ("record", "sessions: no")
 
@@ -241,7 +241,7 @@ async def test_a_row_that_this_version_cannot_read_holds_nothing_up(
     with structlog.testing.capture_logs() as logs:
         await within(delivery.settled((await taught()).id))
         await within(delivery.settled(lesson.id))
-    [alarm] = [log for log in logs if log["event"] == "record.unreadable"]
+    [alarm] = [log for log in logs if log["event"] == "record.dead"]
     assert "session_id" in alarm["why"]
     assert "word" not in alarm["why"]
 

@@ -98,7 +98,7 @@ async def test_progress_that_was_replaced_in_flight_takes_nothing_with_it(
     assert old is not None
     await ledger.mark_sending(old)
     await ledger.keep_progress(lesson.id, 2.0, Progress(words_learned=2), {})
-    await ledger.mark_dead(old, "refused")
+    await ledger.mark_dead(old, "refused", 1.0)
     await ledger.postpone(old, 9e9, unsure=True)
     await ledger.mark_delivered(old)
     [new] = await owed(ledger, lesson)
@@ -147,7 +147,7 @@ async def test_a_row_set_aside_lets_the_rows_behind_it_go_on(
     await ledger.close_lesson(lesson.id, 5.0, Kind.COMPLETED, Progress(), record_of(lesson))
     first = await ledger.next_owed(lesson.id)
     assert first is not None
-    await ledger.mark_dead(first, "400")
+    await ledger.mark_dead(first, "400", 1.0)
     assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
     assert await ledger.owing() == []
 

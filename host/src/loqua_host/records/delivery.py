@@ -117,18 +117,20 @@ class Delivery:
             why = (
                 f"not of the form this version sends: {[wrong['loc'] for wrong in error.errors()]}"
             )
-            await self._ledger.mark_dead(row, why)
-            told.error(f"{what}.unreadable", why=why)
+            await self._bury(row, why)
+            told.error(f"{what}.dead", why=why)
         except UnreachableError as error:
             pause = max(self._backoff(row), error.retry_after or 0.0)
             await self._postpone(row, pause, unsure=row.unsure or error.sent)
             told.warning(f"{what}.postponed", why=str(error), seconds=round(pause, 1))
         except RefusedError as error:
-            if self._is_final(row, error):
-                await self._ledger.mark_dead(row, str(error))
+            final = self._is_final(row, error)
+            if final:
+                await self._bury(row, str(error))
             else:
                 await self._postpone(row, LONGEST_PAUSE, unsure=row.unsure)
-            told.error(f"{what}.refused", why=str(error), status=error.status)
+            event = f"{what}.dead" if final else f"{what}.refused"
+            told.error(event, why=str(error), status=error.status)
         else:
             await self._ledger.mark_delivered(row)
             told.info(f"{what}.delivered")
@@ -159,6 +161,9 @@ class Delivery:
         mendable = isinstance(refusal, TokenError) or refusal.status in MENDABLE
         given_up = self._clock.now() - row.lesson.opened_at > PATIENCE
         return row.kind is not Kind.RECORD or not mendable or given_up
+
+    async def _bury(self, row: OwedRow, why: str) -> None:
+        await self._ledger.mark_dead(row, why, self._clock.now())
 
     async def _postpone(self, row: OwedRow, pause: float, *, unsure: bool) -> None:
         until = self._clock.now() + min(pause, LONGEST_WAIT)

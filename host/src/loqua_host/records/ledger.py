@@ -1,20 +1,17 @@
 """The ledger: lessons and what is owed to the API, in SQLite.
 
 One writer thread, WAL and `synchronous=FULL`: what a method returned for is on disk. The
-file is this host's alone and no other user's to read.
-Invariants: a lesson has at most one unsent progress, a closed lesson exactly one record, and
-a row leaves the ledger only when the API has taken it or something newer replaces it.
+file is one host's alone, no other user's to read, and what it says of learners is sealed.
 """
 
 import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar
@@ -26,135 +23,19 @@ from pydantic import JsonValue
 from loqua_host.contract.records import Progress, SessionRecord
 from loqua_host.errors import LedgerError
 
-__all__ = ["Debts", "Kind", "Ledger", "LessonRow", "OwedRow"]
+from .database import connect, hold, named
+from .reseal import reseal
+from .rows import Debts, Kind, LessonRow, OwedRow, Purged, read_lesson, read_owed
+from .seal import Keyring, Sealing
+
+__all__ = ["Debts", "Kind", "Ledger", "LessonRow", "OwedRow", "Purged"]
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE lesson (
-        id TEXT PRIMARY KEY,
-        session_id TEXT NOT NULL UNIQUE,
-        visit TEXT NOT NULL,
-        user_id TEXT NOT NULL,
-        room TEXT NOT NULL,
-        tutor TEXT NOT NULL,
-        agent_id TEXT NOT NULL,
-        opened_at REAL NOT NULL,
-        seconds REAL NOT NULL DEFAULT 0,
-        progress TEXT,
-        state TEXT NOT NULL DEFAULT '{}',
-        restarts INTEGER NOT NULL DEFAULT 0,
-        closed_at REAL
-    ) STRICT;
-    CREATE INDEX lesson_room ON lesson (room);
-    CREATE INDEX lesson_open ON lesson (closed_at) WHERE closed_at IS NULL;
-    CREATE TABLE owed (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        lesson TEXT NOT NULL REFERENCES lesson (id),
-        kind TEXT NOT NULL,
-        key TEXT NOT NULL UNIQUE,
-        payload TEXT NOT NULL,
-        attempts INTEGER NOT NULL DEFAULT 0,
-        unsure INTEGER NOT NULL DEFAULT 0,
-        not_before REAL NOT NULL DEFAULT 0,
-        dead_because TEXT,
-        UNIQUE (lesson, kind)
-    ) STRICT;
-    CREATE INDEX owed_due ON owed (lesson, id) WHERE dead_because IS NULL;
-    """,
-    "ALTER TABLE lesson ADD COLUMN entry TEXT NOT NULL DEFAULT '';",
-)
-
-MENDS = {
-    "SQLITE_BUSY": "another host has it open; give each host a ledger of its own",
-    "SQLITE_CANTOPEN": "let the host's user write there, or set ledger.path elsewhere",
-    "SQLITE_CORRUPT": "move the file aside and keep it: it may hold records not yet delivered",
-    "SQLITE_FULL": "free some disk space",
-    "SQLITE_NOTADB": "set ledger.path to a ledger, or to a file that does not exist yet",
-    "SQLITE_READONLY": "let the host's user write there, or set ledger.path elsewhere",
-}
-"""What to do, by the name of SQLite's error (https://sqlite.org/rescode.html)."""
-
 LONGEST_AGENT = 60
 """Characters of an agent's name in a session's id, which has 200 at most."""
-
-
-class Kind(StrEnum):
-    """What an owed row is: progress, by its status on the wire, or the record."""
-
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    RECORD = "record"
-
-
-@dataclass(frozen=True, slots=True)
-class LessonRow:
-    """A lesson as the ledger has it.
-
-    Attributes:
-        session_id: The id the API knows the lesson by, unique in the ledger.
-        opened_at: Unix seconds.
-        seconds: Taught so far, as of the last progress.
-        state: The tutor's own notes, as of the last progress.
-        restarts: How often a tutor was brought back to it.
-        entry: LiveKit's `sid` of the learner's last entry into the room.
-    """
-
-    id: str
-    session_id: str
-    visit: str
-    user_id: str
-    room: str
-    tutor: str
-    agent_id: str
-    opened_at: float
-    seconds: float = 0.0
-    progress: Progress | None = None
-    state: Mapping[str, JsonValue] = field(default_factory=dict)
-    restarts: int = 0
-    entry: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class OwedRow:
-    """A row that the API is owed.
-
-    Attributes:
-        key: The idempotency key, the same for every attempt; another payload has another.
-        payload: JSON of what is sent.
-        attempts: How often it was sent.
-        unsure: Whether the API may have taken it in one of these.
-        not_before: Unix seconds before which it is not to be sent.
-    """
-
-    lesson: LessonRow
-    kind: Kind
-    key: str
-    payload: str
-    attempts: int
-    unsure: bool
-    not_before: float
-
-
-@dataclass(frozen=True, slots=True)
-class Debts:
-    """How much is owed to the API.
-
-    Attributes:
-        records: Records still to be sent.
-        progress: Progress updates still to be sent.
-        dead: Rows set aside for good.
-        oldest: When the lesson of the oldest record owed was closed, in unix seconds.
-    """
-
-    records: int = 0
-    progress: int = 0
-    dead: int = 0
-    oldest: float | None = None
 
 
 class Ledger:
@@ -172,32 +53,42 @@ class Ledger:
         path: Path,
         database: sqlite3.Connection,
         writer: ThreadPoolExecutor,
+        sealing: Sealing,
         retry_every: float,
     ) -> None:
         self._path = path
         self._database = database
         self._writer = writer
+        self._sealing = sealing
         self._retry_every = retry_every
         self.busy_seconds = 0.0
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path, *, retry_every: float = 5.0) -> AsyncIterator["Ledger"]:
-        """Open the ledger at `path`, made and brought to the newest form if need be.
+    async def open(
+        cls, path: Path, *, keys: Sequence[str] = (), retry_every: float = 5.0
+    ) -> AsyncIterator["Ledger"]:
+        """Open the ledger at `path`, made and brought to the newest form and key if need be.
 
         Args:
             path: The database file; made readable by its owner only.
+            keys: The key that learners' data is sealed with, then those it was sealed with
+                before; without any, data is kept as it is.
             retry_every: Seconds between attempts while the disk fails.
 
         Raises:
-            LedgerError: If the file cannot be opened, is no ledger or is another host's.
+            LedgerError: If the file cannot be opened, is no ledger, is another host's or is
+                sealed with another key.
         """
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix="ledger") as writer:
-            with _named(path):
-                database = await loop.run_in_executor(writer, _connect, path)
+        with hold(path), ThreadPoolExecutor(1, thread_name_prefix="ledger") as writer:
+            with named(path):
+                database = await loop.run_in_executor(writer, connect, path)
+            keyring = Keyring(keys)
             try:
-                yield cls(path, database, writer, retry_every)
+                with named(path):
+                    await loop.run_in_executor(writer, reseal, database, keyring)
+                yield cls(path, database, writer, keyring.current, retry_every)
             finally:
                 await asyncio.shield(loop.run_in_executor(writer, database.close))
 
@@ -215,18 +106,22 @@ class Ledger:
             names = _session_ids(lesson.visit, agent_name or lesson.tutor)
             row = replace(lesson, session_id=next(n for n in names if not self._knows(n)))
             self._database.execute(
-                "INSERT INTO lesson (id, session_id, visit, user_id, room, tutor, agent_id,"
-                " opened_at, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO lesson (id, session_id, visit, user_id, user_mark, room, tutor,"
+                " agent_id, opened_at, entry, state, key_id)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     row.id,
                     row.session_id,
                     row.visit,
-                    row.user_id,
+                    self._sealed(row.user_id, row.id, "user_id"),
+                    self._sealing.mark(row.user_id),
                     row.room,
                     row.tutor,
                     row.agent_id,
                     row.opened_at,
                     row.entry,
+                    self._sealed("{}", row.id, "state"),
+                    self._sealing.key_id,
                 ),
             )
             return row
@@ -240,15 +135,21 @@ class Ledger:
 
         A lesson that is closed already stays as its record says.
         """
+        told = progress.model_dump_json()
 
         def write() -> None:
             kept = self._database.execute(
                 "UPDATE lesson SET seconds = ?, progress = ?, state = ?"
                 " WHERE id = ? AND closed_at IS NULL",
-                (seconds, progress.model_dump_json(), json.dumps(state), lesson),
+                (
+                    seconds,
+                    self._sealed(told, lesson, "progress"),
+                    self._sealed(json.dumps(state), lesson, "state"),
+                    lesson,
+                ),
             )
             if kept.rowcount:
-                self._owe(lesson, Kind.IN_PROGRESS, progress.model_dump_json())
+                self._owe(lesson, Kind.IN_PROGRESS, told)
 
         await self._insist(write)
 
@@ -259,6 +160,7 @@ class Ledger:
         status: Kind,
         progress: Progress | None,
         record: SessionRecord,
+        because: Sequence[str] = (),
     ) -> None:
         """Close a lesson: final progress and record in one transaction, once.
 
@@ -268,12 +170,13 @@ class Ledger:
             status: COMPLETED or FAILED, for the final progress.
             progress: The progress the lesson ended with, if it made any.
             record: The lesson's record.
+            because: Why the record says what the host derived, for people.
         """
 
         def write() -> None:
             closed = self._database.execute(
-                "UPDATE lesson SET closed_at = ? WHERE id = ? AND closed_at IS NULL",
-                (closed_at, lesson),
+                "UPDATE lesson SET closed_at = ?, because = ? WHERE id = ? AND closed_at IS NULL",
+                (closed_at, self._sealed(json.dumps(because), lesson, "because"), lesson),
             )
             if closed.rowcount:
                 self._database.execute(
@@ -289,7 +192,7 @@ class Ledger:
         """List the lessons that were never closed, oldest first."""
         return await self._insist(
             lambda: [
-                _lesson(row)
+                read_lesson(row, self._sealing)
                 for row in self._database.execute(
                     "SELECT * FROM lesson WHERE closed_at IS NULL ORDER BY opened_at"
                 )
@@ -375,7 +278,7 @@ class Ledger:
                 " WHERE o.lesson = ? AND dead_because IS NULL ORDER BY o.id LIMIT 1",
                 (lesson,),
             ).fetchone()
-            return None if row is None else _owed(row)
+            return None if row is None else read_owed(row, self._sealing)
 
         return await self._insist(read)
 
@@ -391,9 +294,42 @@ class Ledger:
         """Send a row no earlier than `until`, in unix seconds."""
         await self._mark(row, "UPDATE owed SET not_before = ?, unsure = ?", until, unsure)
 
-    async def mark_dead(self, row: OwedRow, because: str) -> None:
-        """Set a row aside for good, with its reason; the rows behind it go on."""
-        await self._mark(row, "UPDATE owed SET dead_because = ?", because)
+    async def mark_dead(self, row: OwedRow, because: str, at: float) -> None:
+        """Set a row aside for good, with its reason, in unix seconds; those behind it go on."""
+        why = self._sealed(because, row.lesson.id, f"{row.kind}.dead_because")
+        await self._mark(row, "UPDATE owed SET dead_because = ?, dead_at = ?", why, at)
+
+    async def purge(self, *, delivered_before: float, dead_before: float) -> Purged:
+        """Forget rows set aside before a time, and lessons closed before one that owe nothing.
+
+        Times are unix seconds. Other work gets its turn between a thousand and the next.
+        """
+        dead = await self._delete(
+            "owed", "SELECT id FROM owed WHERE dead_at < ? LIMIT 1000", dead_before
+        )
+        lessons = await self._delete(
+            "lesson",
+            "SELECT id FROM lesson l WHERE closed_at < ?"
+            " AND NOT EXISTS (SELECT 1 FROM owed WHERE lesson = l.id) LIMIT 1000",
+            delivered_before,
+        )
+        return Purged(lessons=lessons, dead=dead)
+
+    async def _delete(self, table: str, chosen: str, before: float) -> int:
+        gone = 0
+        while some := await self._insist(
+            lambda: (
+                self._database.execute(
+                    f"DELETE FROM {table} WHERE id IN ({chosen})",  # noqa: S608  # the two above
+                    (before,),
+                ).rowcount
+            )
+        ):
+            gone += some
+        return gone
+
+    def _sealed(self, text: str, lesson: str, what: str) -> str:
+        return self._sealing.seal(text, f"{lesson}.{what}")
 
     def _knows(self, session_id: str) -> bool:
         found = self._database.execute(
@@ -405,8 +341,9 @@ class Ledger:
         self._database.execute(
             "INSERT INTO owed (lesson, kind, key, payload) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (lesson, kind) DO UPDATE"
-            " SET key = excluded.key, payload = excluded.payload, dead_because = NULL",
-            (lesson, kind, str(uuid4()), payload),
+            " SET key = excluded.key, payload = excluded.payload, dead_because = NULL,"
+            " dead_at = NULL",
+            (lesson, kind, str(uuid4()), self._sealed(payload, lesson, kind)),
         )
 
     async def _mark(self, row: OwedRow, change: str, *values: object) -> None:
@@ -427,7 +364,7 @@ class Ledger:
         def transaction() -> T:
             begun = time.monotonic()
             try:
-                with _named(self._path), self._database:
+                with named(self._path), self._database:
                     return work()
             finally:
                 self.busy_seconds += time.monotonic() - begun
@@ -436,75 +373,6 @@ class Ledger:
         return await asyncio.shield(loop.run_in_executor(self._writer, transaction))
 
 
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Name the file and the mend in whatever goes wrong with it."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        name = getattr(error, "sqlite_errorname", "")
-        mend = next((MENDS[known] for known in MENDS if name.startswith(known)), "see that file")
-        raise LedgerError(f"ledger.path {path}: {error}; {mend}") from error
-
-
-def _lesson(row: sqlite3.Row) -> LessonRow:
-    kept = row["progress"]
-    return LessonRow(
-        id=row["id"],
-        session_id=row["session_id"],
-        visit=row["visit"],
-        user_id=row["user_id"],
-        room=row["room"],
-        tutor=row["tutor"],
-        agent_id=row["agent_id"],
-        opened_at=row["opened_at"],
-        seconds=row["seconds"],
-        progress=None if kept is None else Progress.model_validate_json(kept),
-        state=json.loads(row["state"]),
-        restarts=row["restarts"],
-        entry=row["entry"],
-    )
-
-
-def _owed(row: sqlite3.Row) -> OwedRow:
-    return OwedRow(
-        lesson=_lesson(row),
-        kind=Kind(row["kind"]),
-        key=row["key"],
-        payload=row["payload"],
-        attempts=row["attempts"],
-        unsure=bool(row["unsure"]),
-        not_before=row["not_before"],
-    )
-
-
 def _session_ids(visit: str, agent: str) -> Iterator[str]:
     named = f"{visit}.{agent[:LONGEST_AGENT]}"
     return chain((visit, named), (f"{named}.{number}" for number in count(2)))
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    database = sqlite3.connect(path, check_same_thread=False)
-    try:
-        database.row_factory = sqlite3.Row
-        # Exclusive: recovery would otherwise close the running lessons of another host.
-        database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA foreign_keys = ON")
-        _migrate(path, database)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _migrate(path: Path, database: sqlite3.Connection) -> None:
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
-        raise LedgerError(f"ledger.path {path}: a newer loqua-host wrote it; install that one")
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
