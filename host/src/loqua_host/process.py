@@ -5,6 +5,7 @@ later. So the host executes itself again with a clean one and hands itself what 
 an anonymous file (memfd_create(2)).
 """
 
+import asyncio
 import ctypes
 import json
 import multiprocessing
@@ -13,10 +14,11 @@ import resource
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
+from typing import Any
 
 from loqua_host.errors import LoquaError
 
-__all__ = ["seal", "start_forkserver"]
+__all__ = ["forkserver_ended", "hide_memory", "seal", "start_forkserver"]
 
 SEALED = "LOQUA_SEALED_ENVIRONMENT"
 PR_SET_DUMPABLE = 4
@@ -31,17 +33,25 @@ def seal(arguments: Sequence[str]) -> Mapping[str, str]:
     """Get the environment that the host was started with, from a process that no longer has it.
 
     The first call replaces this process by itself, started again with `arguments`; the second
-    returns. From then on the process leaves no core and same-user processes cannot read it
-    (prctl(2), PR_SET_DUMPABLE).
+    returns. From then on the process's memory is hidden.
     """
     if SEALED not in os.environ:
         _start_again(arguments)
     with os.fdopen(int(os.environ.pop(SEALED))) as file:
         environ: dict[str, str] = json.load(file)
+    hide_memory()
+    return environ
+
+
+def hide_memory() -> None:
+    """Have this process leave no core, and no process of the same user read its memory.
+
+    Raises:
+        LoquaError: The kernel does not know how (prctl(2), PR_SET_DUMPABLE).
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
-        raise LoquaError("this kernel does not let the host become non-dumpable (prctl)")
-    return environ
+        raise LoquaError("this kernel does not let a process become non-dumpable (prctl)")
 
 
 def _start_again(arguments: Sequence[str]) -> None:
@@ -69,3 +79,20 @@ def start_forkserver(preload: Sequence[str]) -> None:
         [*preload, "livekit.agents.ipc._preload", "livekit.agents.ipc._preload_freeze"]
     )
     forkserver.ensure_running()
+
+
+async def forkserver_ended() -> None:
+    """Return when the process that jobs are forked from has ended, which nobody asked it to.
+
+    Python would start another at the next job, but with it the parent of all running jobs is
+    gone, and with that the way to learn of their ends.
+    """
+    server: Any = forkserver._forkserver  # noqa: SLF001  # its pid is told nowhere else
+    process = os.pidfd_open(server._forkserver_pid)  # noqa: SLF001  # as above
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(process, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(process)
+        os.close(process)

@@ -1,6 +1,7 @@
 """`loqua-host run`: the production process."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -10,13 +11,14 @@ from pathlib import Path
 import structlog
 
 from loqua_host.core.secrets import SecretsSettings
-from loqua_host.errors import ConfigError, LedgerError
-from loqua_host.process import seal, start_forkserver
+from loqua_host.errors import ConfigError, LedgerError, Problem
+from loqua_host.process import forkserver_ended, seal, start_forkserver
 from loqua_host.registry.inspection import inspect_tutors
-from loqua_host.settings.host import HostSettings
+from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import HostSecrets, read_secrets
 from loqua_host.settings.tutors import TutorSettings
+from loqua_host.tasks import background
 
 __all__ = ["run"]
 
@@ -50,7 +52,15 @@ def _read(config: Path, environ: Mapping[str, str]) -> tuple[HostSettings, HostS
         raise ConfigError([*drafted.problems, *error.problems]) from None
     if drafted.settings is None or drafted.problems:
         raise ConfigError(list(drafted.problems))
+    _refuse_root(drafted.settings.environment)
     return drafted.settings, secrets
+
+
+def _refuse_root(environment: Environment) -> None:
+    """Jobs of root would be root's too, and nothing is hidden from root."""
+    if environment is Environment.PRODUCTION and os.geteuid() == 0:
+        what, mend = "would run as root", "run it as a user of its own, as the Dockerfile does"
+        raise ConfigError([Problem("loqua-host run", what, mend)])
 
 
 def _preload(settings: HostSettings) -> list[str]:
@@ -82,12 +92,21 @@ async def _serve(
         log.error("host.refused", why="no tutor is left to run")
         return 1
     running = settings.model_copy(update={"tutors": sound})
-    try:
-        await run_host(running, secrets, stop, logbook, metrics)
-    except (ConfigError, LedgerError) as error:
-        log.error("host.refused", why=str(error))
-        return 1
-    return 0
+    async with background() as tasks:
+        forkserver = tasks.create_task(_watch_forkserver(stop))
+        try:
+            await run_host(running, secrets, stop, logbook, metrics)
+        except (ConfigError, LedgerError) as error:
+            log.error("host.refused", why=str(error))
+            return 1
+        return int(forkserver.done())
+
+
+async def _watch_forkserver(stop: asyncio.Event) -> None:
+    """Have the host end when no job can be forked any more; its supervisor starts it anew."""
+    await forkserver_ended()
+    log.error("forkserver.died", mend="the host ends with status 1, to be started again")
+    stop.set()
 
 
 async def _inspect(

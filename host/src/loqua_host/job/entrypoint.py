@@ -14,6 +14,7 @@ from loqua_host.errors import LearnerError, LinkError
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.ipc import log_as_json
 from loqua_host.link.messages import Join, Refused, Welcome
+from loqua_host.process import hide_memory
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.loader import LoadedTutor, load
 
@@ -42,6 +43,7 @@ class JobSetup:
 
     def __call__(self, proc: JobProcess) -> None:
         """Load the tutor into `proc`, before any learner waits for it."""
+        hide_memory()  # from other tutors' jobs, which are the same user's
         _send_logs_to_host()
         proc.userdata["tutor"] = load(plugin=self.settings.plugin, agent=self.settings.agent)
 

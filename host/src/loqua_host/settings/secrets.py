@@ -30,8 +30,10 @@ AGENT_SECRETS: Final = {
     Environment.PRODUCTION: "PROD_AGENT_SECRET",
 }
 _NEEDED: Final = ("AGENT_JWT_TOKEN", "SHARED_SECRET", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
-_NAMES: Final = (*_NEEDED, *AGENT_SECRETS.values())
-HOST_SECRETS: Final = frozenset({*_NAMES, *(f"{name}_PREVIOUS" for name in _NAMES), "VAULT_TOKEN"})
+_ROTATED: Final = ("AGENT_JWT_TOKEN", "SHARED_SECRET", *AGENT_SECRETS.values())
+HOST_SECRETS: Final = frozenset(
+    {*_NEEDED, *_ROTATED, *(f"{name}_PREVIOUS" for name in _ROTATED), "VAULT_TOKEN"}
+)
 """The variables that no tutor may have."""
 
 FROM_ENVIRONMENT: Final = SecretsSettings()
