@@ -1,17 +1,31 @@
 """What a real host shows of itself while it teaches, and from its start to its end."""
 
 import asyncio
+import json
+import re
+import shutil
 import signal
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from tests.integration.host.conftest import HostProcess, House, explicit, new_room
+from tests.integration.host.conftest import PATIENCE, HostProcess, House, explicit, new_room
+
+from loqua_host.dev.child import dying_with_parent
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+
+CONFIG = Path(__file__).parents[3] / "config"
+
+QUIET = {"API attempts that failed", "Breakers", "Tutors that fail"}
+"""Panels that show nothing while nothing fails."""
 
 
 @asynccontextmanager
@@ -121,3 +135,93 @@ async def test_a_scrape_is_quick(house: House, host: HostProcess) -> None:
         for _ in range(10):
             (await client.get("/metrics")).raise_for_status()
         assert (loop.time() - begun) / 10 < 0.25
+
+
+@asynccontextmanager
+async def prometheus(directory: Path, target: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Run a Prometheus that watches a host by our alerts, and give a client of it."""
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("prometheus is not on PATH; Debian has it in the package prometheus")
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(CONFIG / "prometheus/alerts.yaml")],
+        "scrape_configs": [
+            {"job_name": "loqua-host", "static_configs": [{"targets": [target]}]},
+        ],
+    }
+    (directory / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    process = await asyncio.create_subprocess_exec(
+        *dying_with_parent(
+            program,
+            f"--config.file={directory}/prometheus.yaml",
+            f"--storage.tsdb.path={directory}/data",
+            "--web.listen-address=127.0.0.1:0",
+        ),
+        stdout=DEVNULL,
+        stderr=PIPE,
+    )
+    assert process.stderr is not None
+    reading = asyncio.create_task(_address(process.stderr))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            address = await asyncio.shield(reading)
+        async with httpx.AsyncClient(base_url=f"http://{address}/api/v1") as client:
+            yield client
+    finally:
+        reading.cancel()
+        process.terminate()
+        await process.communicate()
+
+
+async def _address(log: asyncio.StreamReader) -> str:
+    """Get the address that Prometheus listens at, from its log."""
+    async for line in log:
+        if found := re.search(rb'msg="Listening on" address=(\S+)', line):
+            return found[1].decode()
+    raise AssertionError("prometheus does not listen")
+
+
+async def query(client: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:
+    """Give what Prometheus answers to a query; an error in it fails the test."""
+    asked = expression.replace("$__rate_interval", "30s")
+    answer = (await client.get("/query", params={"query": asked})).json()
+    assert answer["status"] == "success", answer
+    result: list[dict[str, Any]] = answer["data"]["result"]
+    return result
+
+
+async def until(client: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:
+    """Wait until a query has an answer that is not empty, and give it."""
+    async with asyncio.timeout(PATIENCE):
+        while not (result := await query(client, expression)):  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0.5)
+    return result
+
+
+async def test_panels_are_filled_and_alerts_silent_until_there_is_cause(
+    house: House, tmp_path: Path
+) -> None:
+    """A real Prometheus, with our rules, watches two lessons, and then a host that is killed."""
+    panels = json.loads((CONFIG / "grafana/loqua-host.json").read_text())["panels"]
+    tutors = explicit("probe-watched")
+    async with house.host(tmp_path, tutors) as host:
+        port = (await host.log.until("ops.serving"))["port"]
+        async with prometheus(tmp_path, f"127.0.0.1:{port}") as client:
+            await until(client, "loqua_ready == 1")
+            for count in (1, 2):
+                async with house.visit(agent_name="probe-watched") as learner:
+                    await host.log.until("lesson.opened", room=learner.name)
+                    await until(client, "loqua_lessons_live == 1")
+                await house.api.until("sessions", learner.user_id)
+                await until(client, f"sum(loqua_lessons_ended_total) == {count}")
+            filled = {
+                panel["title"]: [
+                    bool(await query(client, target["expr"])) for target in panel["targets"]
+                ]
+                for panel in panels
+            }
+            assert await query(client, 'ALERTS{alertstate="firing"}') == []
+            host.process.kill()
+            await until(client, 'ALERTS{alertname="HostDown", alertstate="pending"}')
+    assert {title for title, found in filled.items() if not any(found)} <= QUIET

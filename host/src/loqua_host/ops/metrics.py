@@ -85,6 +85,7 @@ class Metrics:
         for tutor in tutors:
             self._ended.labels(tutor, "completed")
             self._ended.labels(tutor, "failed")
+            self._achieved.labels(tutor)
             self._given_up.labels(tutor, "crash_loop")
             self._not_taken.labels(tutor, "full")
 
@@ -125,7 +126,7 @@ class Metrics:
             **{
                 f"{what}.{outcome}": (_by(deliveries, what=what, outcome=outcome),)
                 for what in ("record", "progress")
-                for outcome in ("delivered", "postponed", "unreadable")
+                for outcome in ("delivered", "postponed", "dead")
             },
             # `progress.refused` is a job's own; what the API refused has a row.
             "record.refused": (_by(deliveries, what="record", outcome="refused"),),
@@ -238,8 +239,9 @@ def _teaching(sight: Sight) -> Iterator[Metric]:
     yield _family("worker_jobs", "Jobs that run", ("tutor",), busy)
     places = (((one.tutor,), one.places) for one in workers)
     yield _family("worker_places", "Jobs that may run", ("tutor",), places)
-    lessons = Counting((one.tutor, one.mode) for one in sight.lessons).items()
-    yield _family("lessons_live", "Lessons that run", ("tutor", "mode"), lessons)
+    lessons = Counting({(one.tutor, "full"): 0 for one in workers})
+    lessons.update((one.tutor, one.mode) for one in sight.lessons)
+    yield _family("lessons_live", "Lessons that run", ("tutor", "mode"), lessons.items())
     yield _gauge("learners_alone", "Lessons that lost their tutor", len(sight.interrupted))
     yield _gauge("learner_alone_seconds", "The longest of these waits", sight.alone)
 
