@@ -394,6 +394,23 @@ async def test_a_refused_lesson_ends_politely_with_one_line_and_no_lease(
     assert house.loqua.records == []
 
 
+async def test_a_mistake_of_the_hosts_own_ends_one_lesson_and_no_other(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither while it is prepared nor when its job joins."""
+    other = JobRef("other", "elsewhere", "grammar")
+    house.rooms.inside["elsewhere"] = [learner("ana")]
+    async with house.job(other) as honest:
+        await join(honest, "ana")
+        house.rooms.failing = ZeroDivisionError("a mistake")  # type: ignore[assignment]  # unforeseen
+        house.lessons.begin(JOB)
+        async with house.job() as link:
+            assert await join(link) is None
+        await honest.send(finish())
+        assert await hear(honest) == Recorded()
+    assert "a mistake" in caplog.text
+
+
 async def test_livekit_out_of_reach_refuses_the_lesson(house: House) -> None:
     """Nobody is taught whom the host cannot verify."""
     house.rooms.failing = RoomsError("LiveKit's rooms API is out of reach")

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from loqua_host.core import LoquaApi
-from loqua_host.errors import LoquaError
 from loqua_host.link.server import JobRef
 
 from .prepare import Prepared
@@ -63,11 +62,9 @@ class Preparations:
             self._api.release(prepared.caller)
 
     async def _attempt(self, job: JobRef) -> Prepared | None:
-        """Prepare; a failure may be about somebody else, so the claim tries for itself."""
-        try:
-            return await self._prepare(job, None)
-        except LoquaError:
-            return None
+        """Prepare; what fails may be about somebody else, and shows again if not at the claim."""
+        [outcome] = await asyncio.gather(self._prepare(job, None), return_exceptions=True)
+        return outcome if isinstance(outcome, Prepared) else None
 
     async def _outcome(self, early: "asyncio.Task[Prepared | None]") -> Prepared | None:
         try:
