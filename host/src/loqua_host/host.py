@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from loqua_host.ops.watch import Watch
 from loqua_host.ops.web import build_app, serve_ops
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
+from loqua_host.records.retention import purge_regularly
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
@@ -67,12 +69,13 @@ async def run_host(
     async with (
         LoquaApi.open(settings.api, secrets.core) as api,
         _open_rooms(settings, secrets) as rooms,
-        Ledger.open(settings.ledger.path) as ledger,
+        _open_ledger(settings, secrets) as ledger,
         background() as tasks,
     ):
         delivery = Delivery(ledger, api, clock=SystemClock())
         tasks.create_task(secrets.core.watch())
         tasks.create_task(delivery.run())
+        tasks.create_task(_purge(settings, ledger))
         board = Board(time.time)
         tutors = {tutor.name: _host(tutor, settings, secrets) for tutor in settings.enabled_tutors}
         lessons = Lessons(
@@ -196,6 +199,24 @@ def _places(settings: HostSettings, supervisor: Supervisor) -> Places:
 
 def _open_rooms(settings: HostSettings, secrets: HostSecrets) -> AbstractAsyncContextManager[Rooms]:
     return Rooms.open(settings.livekit.url, secrets.livekit_api_key, secrets.livekit_api_secret)
+
+
+def _open_ledger(
+    settings: HostSettings, secrets: HostSecrets
+) -> AbstractAsyncContextManager[Ledger]:
+    keys = [key.get_secret_value() for key in secrets.ledger]
+    if not keys:
+        log.warning("ledger.unsealed", mend="set LEDGER_KEY, which production asks for")
+    return Ledger.open(settings.ledger.path, keys=keys)
+
+
+async def _purge(settings: HostSettings, ledger: Ledger) -> None:
+    await purge_regularly(
+        ledger,
+        keep_delivered=timedelta(days=settings.ledger.keep_delivered_days),
+        keep_dead=timedelta(days=settings.ledger.keep_dead_days),
+        clock=SystemClock(),
+    )
 
 
 @contextmanager

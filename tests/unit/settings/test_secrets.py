@@ -11,6 +11,7 @@ from loqua_host.errors import ConfigError
 from loqua_host.settings.secrets import HostSecrets, read_secrets
 
 GIVEN = {
+    "LEDGER_KEY": "ledger-" * 6,
     "AGENT_JWT_TOKEN": "header.payload.signature",
     "SHARED_SECRET": "shared-secret-of-the-api-team-0001",
     "LIVEKIT_API_KEY": "key",
@@ -73,6 +74,17 @@ def test_missing_secrets_are_told_all_at_once(config: Path) -> None:
         "LIVEKIT_API_SECRET",
         "OPENAI_API_KEY",
     ]
+
+
+def test_the_ledgers_key_may_be_missing_in_development_only(config: Path) -> None:
+    """Learning data is personal; the key before it is read for rotation."""
+    without = {name: value for name, value in GIVEN.items() if name != "LEDGER_KEY"}
+    assert read_secrets(config, without).ledger == ()
+    with pytest.raises(ConfigError, match="LEDGER_KEY: is not set"):
+        read_secrets(config, without | {"LOQUA_ENVIRONMENT": "production"})
+    rotated = GIVEN | {"LEDGER_KEY_PREVIOUS": "before"}
+    keys = [key.get_secret_value() for key in read_secrets(config, rotated).ledger]
+    assert keys == [GIVEN["LEDGER_KEY"], "before"]
 
 
 async def test_short_secrets_are_for_development_only(config: Path) -> None:

@@ -77,6 +77,16 @@ class LedgerSettings(Section):
     """Where lessons and what is owed to the API are kept."""
 
     path: Path = Field(default=Path("var/ledger.db"), description="the database file's path")
+    keep_delivered_days: float = Field(
+        default=30,
+        ge=1,
+        description="days until a lesson that owes nothing is forgotten, 1 or more",
+    )
+    keep_dead_days: float = Field(
+        default=180,
+        ge=1,
+        description="days until a row that the API refused is forgotten, 1 or more",
+    )
 
 
 class LinkSettings(Section):

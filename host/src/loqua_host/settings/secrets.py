@@ -22,7 +22,7 @@ from loqua_host.errors import ConfigError, Problem, SecretsError
 from .host import Environment
 from .sources import choose_environment, read_environ
 
-__all__ = ["HOST_SECRETS", "HostSecrets", "read_secrets"]
+__all__ = ["HOST_SECRETS", "HostSecrets", "read_ledger_keys", "read_secrets"]
 
 AGENT_SECRETS: Final = {
     Environment.DEVELOPMENT: "DEV_AGENT_SECRET",
@@ -30,7 +30,7 @@ AGENT_SECRETS: Final = {
     Environment.PRODUCTION: "PROD_AGENT_SECRET",
 }
 _NEEDED: Final = ("AGENT_JWT_TOKEN", "SHARED_SECRET", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
-_ROTATED: Final = ("AGENT_JWT_TOKEN", "SHARED_SECRET", *AGENT_SECRETS.values())
+_ROTATED: Final = ("AGENT_JWT_TOKEN", "LEDGER_KEY", "SHARED_SECRET", *AGENT_SECRETS.values())
 HOST_SECRETS: Final = frozenset(
     {*_NEEDED, *_ROTATED, *(f"{name}_PREVIOUS" for name in _ROTATED), "VAULT_TOKEN"}
 )
@@ -51,12 +51,15 @@ class HostSecrets:
             with. They may be rotated while the host runs.
         livekit_api_key: LiveKit's API key.
         livekit_api_secret: LiveKit's API secret.
+        ledger: What learners' data in the ledger is sealed with, the key before it behind it;
+            none keeps data as it is, in development.
         granted: The secrets that config grants to engines and tutors, by variable.
     """
 
     core: KeptSecrets
     livekit_api_key: Sealed
     livekit_api_secret: Sealed
+    ledger: tuple[Sealed, ...] = ()
     granted: Mapping[str, Sealed] = field(default_factory=dict)
 
     def grant(self, names: Iterable[str]) -> dict[str, str]:
@@ -85,12 +88,14 @@ def read_secrets(
     """
     environment = choose_environment(environ)
     source = open_source(settings, read_environ(config, environ))
-    found = _look_up(source, (AGENT_SECRETS[environment], *_NEEDED, *sorted(names)), settings)
+    found = _look_up(source, _sought(environment, names), settings)
     shared = AGENT_SECRETS[environment] if AGENT_SECRETS[environment] in found else "SHARED_SECRET"
-    needed = ("AGENT_JWT_TOKEN", shared, "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", *sorted(names))
+    needed = ["AGENT_JWT_TOKEN", shared, "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", *sorted(names)]
+    if environment is Environment.PRODUCTION:
+        needed.append("LEDGER_KEY")
     problems = [_missing(name, source) for name in dict.fromkeys(needed) if name not in found]
     if environment is Environment.PRODUCTION:
-        problems += _short(found, (shared, "LIVEKIT_API_SECRET"))
+        problems += _short(found, (shared, "LIVEKIT_API_SECRET", "LEDGER_KEY"))
     if problems:
         raise ConfigError(problems)
     variables = {SecretName.AGENT_JWT_TOKEN: "AGENT_JWT_TOKEN", SecretName.SHARED_SECRET: shared}
@@ -99,8 +104,26 @@ def read_secrets(
         core=KeptSecrets(source, variables, core, SystemClock(), Events(), settings.interval),
         livekit_api_key=found["LIVEKIT_API_KEY"].current,
         livekit_api_secret=found["LIVEKIT_API_SECRET"].current,
+        ledger=found["LEDGER_KEY"].values() if "LEDGER_KEY" in found else (),
         granted={name: found[name].current for name in names},
     )
+
+
+def read_ledger_keys(
+    config: Path, environ: Mapping[str, str], settings: SecretsSettings
+) -> tuple[Sealed, ...]:
+    """Read what the ledger is sealed with, the key before it behind it.
+
+    Raises:
+        ConfigError: The place that secrets are in cannot be reached.
+    """
+    source = open_source(settings, read_environ(config, environ))
+    found = _look_up(source, ("LEDGER_KEY",), settings)
+    return found["LEDGER_KEY"].values() if found else ()
+
+
+def _sought(environment: Environment, names: Iterable[str]) -> tuple[str, ...]:
+    return (AGENT_SECRETS[environment], *_NEEDED, "LEDGER_KEY", *sorted(names))
 
 
 def _look_up(
