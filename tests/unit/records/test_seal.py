@@ -1,0 +1,167 @@
+"""The seal: nobody learns of learners from the ledger's files, and no rotation loses a row."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loqua_host.contract.records import Performance, Progress, SessionRecord
+from loqua_host.errors import LedgerError
+from loqua_host.records import reseal
+from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.seal import Keyring, Seal
+
+NewLesson = Callable[..., LessonRow]
+OLD, NEW = "old-" * 8, "new-" * 8
+
+
+async def fill(ledger: Ledger, a_lesson: NewLesson, number: int = 1) -> None:
+    """Have the ledger hold something of everything."""
+    row = await ledger.open_lesson(a_lesson(number, user_id="Mariana"), "")
+    progress = Progress(words_learned=7, grammar_points=("subjunctive",))
+    await ledger.keep_progress(row.id, 1.0, progress, {"said": "manzana"})
+    record = SessionRecord(
+        session_id=row.session_id,
+        duration_minutes=1,
+        topics_covered=("hospital",),
+        overall_performance=Performance.GOOD,
+    )
+    await ledger.close_lesson(row.id, 5.0, Kind.COMPLETED, progress, record, ["sus palabras"])
+    first = await ledger.next_owed(row.id)
+    assert first is not None
+    await ledger.mark_dead(first, "Mariana is not known", 1.0)
+    await ledger.open_lesson(a_lesson(number + 1000, user_id="Mariana"), "")
+
+
+async def assert_whole(ledger: Ledger, numbers: int = 1) -> None:
+    """What was filled in is all there."""
+    for number in range(1, numbers + 1):
+        owed = await ledger.next_owed(f"lesson{number}")
+        assert owed is not None
+        assert owed.lesson.user_id == "Mariana"
+        assert owed.lesson.state == {"said": "manzana"}
+        assert owed.lesson.progress == Progress(words_learned=7, grammar_points=("subjunctive",))
+        record = SessionRecord.model_validate_json(owed.payload)
+        assert record.topics_covered == ("hospital",)
+    assert len(await ledger.open_lessons()) == numbers
+
+
+def contents(directory: Path) -> bytes:
+    """Give what is in all files there."""
+    return b"".join(file.read_bytes() for file in directory.iterdir())
+
+
+@given(text=st.text(), place=st.text())
+def test_a_text_comes_back_and_never_looks_the_same_twice(text: str, place: str) -> None:
+    """Two equal progresses cannot be told to be equal; their marks can."""
+    seal = Seal(OLD)
+    first, second = seal.seal(text, place), seal.seal(text, place)
+    assert seal.open(first, place) == seal.open(second, place) == text
+    assert first != second
+    assert seal.mark(text) == Seal(OLD).mark(text) != Seal(NEW).mark(text)
+
+
+@pytest.mark.parametrize(
+    "tampered",
+    [
+        lambda seal: (Seal(NEW), seal.seal("text", "a"), "a"),
+        lambda seal: (seal, seal.seal("text", "a"), "b"),
+        lambda seal: (seal, seal.seal("text", "a")[:-4] + "AAAA", "a"),
+        lambda seal: (seal, "text", "a"),
+        lambda seal: (seal, "", "a"),
+    ],
+    ids=["another key", "another place", "changed", "not sealed", "empty"],
+)
+def test_what_was_changed_or_moved_is_not_believed(
+    tampered: Callable[[Seal], tuple[Seal, str, str]],
+) -> None:
+    """A row cannot be given to another learner behind the host's back."""
+    seal, text, place = tampered(Seal(OLD))
+    with pytest.raises(LedgerError, match="was changed"):
+        seal.open(text, place)
+
+
+def test_no_key_is_told_by_what_prints_of_it() -> None:
+    """Neither its repr nor its id."""
+    assert OLD not in repr(Seal(OLD)) + Seal(OLD).key_id + repr(vars(Keyring([OLD])))
+
+
+async def test_the_files_say_nothing_of_a_learner(tmp_path: Path, a_lesson: NewLesson) -> None:
+    """Neither the database nor what SQLite keeps beside it."""
+    async with Ledger.open(tmp_path / "ledger.db", keys=[OLD]) as ledger:
+        await fill(ledger, a_lesson)
+        await assert_whole(ledger)
+        written = contents(tmp_path)
+    written += contents(tmp_path)
+    for said in (
+        b"Mariana",
+        b"manzana",
+        b"subjunctive",
+        b"hospital",
+        b"palabras",
+        b"words_learned",
+    ):
+        assert said not in written
+
+
+@pytest.mark.parametrize("before", [[], [OLD]], ids=["unsealed", "old key"])
+async def test_a_new_key_takes_over_everything_at_the_first_start(
+    tmp_path: Path, a_lesson: NewLesson, before: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Afterwards the old one is of no use, and nothing was lost."""
+    monkeypatch.setattr(reseal, "AT_ONCE", 3)
+    path = tmp_path / "ledger.db"
+    async with Ledger.open(path, keys=before) as ledger:
+        for number in range(1, 6):
+            await fill(ledger, a_lesson, number)
+    async with Ledger.open(path, keys=[NEW, *before]) as ledger:
+        await assert_whole(ledger, 5)
+    async with Ledger.open(path, keys=[NEW]) as ledger:
+        await assert_whole(ledger, 5)
+    assert b"Mariana" not in path.read_bytes()
+
+
+async def test_a_rotation_that_was_cut_short_goes_on_at_the_next_start(
+    tmp_path: Path, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lesson and its rows have one key at any time."""
+    monkeypatch.setattr(reseal, "AT_ONCE", 1)
+    path = tmp_path / "ledger.db"
+    async with Ledger.open(path, keys=[OLD]) as ledger:
+        for number in range(1, 4):
+            await fill(ledger, a_lesson, number)
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE seen (id INTEGER)")
+        database.execute(
+            "CREATE TRIGGER cut BEFORE UPDATE OF key_id ON lesson"
+            " WHEN (SELECT count(*) FROM seen) = 2 BEGIN SELECT RAISE(ABORT, 'cut'); END"
+        )
+        database.execute(
+            "CREATE TRIGGER saw AFTER UPDATE OF key_id ON lesson"
+            " BEGIN INSERT INTO seen VALUES (1); END"
+        )
+    with pytest.raises(LedgerError, match="cut"):
+        async with Ledger.open(path, keys=[NEW, OLD]):
+            pass
+    database.execute("DROP TRIGGER cut")
+    database.close()
+    async with Ledger.open(path, keys=[NEW, OLD]) as ledger:
+        await assert_whole(ledger, 3)
+
+
+@pytest.mark.parametrize("keys", [[], [NEW]], ids=["no key", "another key"])
+async def test_a_ledger_under_a_key_that_is_not_here_is_left_alone(
+    tmp_path: Path, a_lesson: NewLesson, keys: list[str]
+) -> None:
+    """The host does not start; with the key it does, and finds everything."""
+    path = tmp_path / "ledger.db"
+    async with Ledger.open(path, keys=[OLD]) as ledger:
+        await fill(ledger, a_lesson)
+    with pytest.raises(LedgerError, match="set LEDGER_KEY_PREVIOUS"):
+        async with Ledger.open(path, keys=keys):
+            pass
+    async with Ledger.open(path, keys=[OLD]) as ledger:
+        await assert_whole(ledger)
