@@ -41,12 +41,19 @@ def run(config: Config = CONFIG) -> None:
 
 
 @app.command()
-def check(config: Config = CONFIG) -> None:
+def check(
+    config: Config = CONFIG,
+    *,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print each setting, too, and where it came from.")
+    ] = False,
+) -> None:
     """Print what would run, and every mistake with its mend."""
     from .check import check as check_config  # noqa: PLC0415  # only `run` must start lean
 
     # Sealed, since the plugins it looks at could read the secrets of a parent that is not.
-    raise SystemExit(check_config(config, seal(["check", "--config", str(config)])))
+    arguments = ["check", "--config", str(config), *(["--explain"] if explain else [])]
+    raise SystemExit(check_config(config, seal(arguments), explained=explain))
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """`loqua-host check`: what would run, and every mistake at once."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -14,21 +14,27 @@ from loqua_host.settings.load import Draft, draft
 from loqua_host.settings.secrets import read_secrets
 from loqua_host.settings.tutors import TutorSettings
 
+from .explain import explain
+
 __all__ = ["check"]
 
 _HEADINGS = ("tutor", "plugin", "version", "dispatch", "agent name", "max jobs", "agent id")
 
 
-def check(config: Path, environ: Mapping[str, str]) -> int:
+def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) -> int:
     """Print what the configuration would run and each of its mistakes; give the exit status.
 
-    The status is 0 when `loqua-host run` would start, else 1.
+    Explained, each setting is printed with where it came from. The status is 0 when
+    `loqua-host run` would start, else 1.
     """
     drafted = draft(config, environ)
     enabled = [tutor for tutor in drafted.tutors if tutor.enabled]
     engines = drafted.settings.engines if drafted.settings else Engines()
     inspections = asyncio.run(inspect_tutors(config, environ, enabled, engines))
     typer.echo("\n".join(_table(_rows(drafted, enabled, inspections))))
+    if explained and drafted.settings:
+        lines = explain(config, environ, drafted.settings)
+        typer.echo("\n" + "\n".join(_table(lines)))
     problems = list(_all_problems(config, environ, drafted, inspections))
     for problem in problems:
         typer.echo(f"\n{problem.where}\n  {problem.what}\n  → {problem.mend}", err=True)
@@ -67,7 +73,7 @@ def _rows(
         )
 
 
-def _table(rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+def _table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     lines = list(rows)
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     for line in lines:

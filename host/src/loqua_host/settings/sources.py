@@ -54,6 +54,13 @@ class Sources:
         file = self._written(place) or self.files[0][0]
         return f"{file}: {'.'.join(str(step) for step in place)}"
 
+    def origin(self, place: Sequence[str]) -> str:
+        """Name the variable or the file that gave a value, or `default`."""
+        if _holds(self.variables, place):
+            return ADDRESSES[tuple(place)]
+        file = self._written(place)
+        return "default" if file is None else str(file)
+
     def _written(self, place: Sequence[str | int]) -> Path | None:
         return next((file for file, data in reversed(self.files) if _holds(data, place)), None)
 

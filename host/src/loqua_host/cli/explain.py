@@ -1,0 +1,87 @@
+"""`loqua-host check --explain`: each effective value, and where it came from."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from loqua_host.contract.engines import Engines
+from loqua_host.settings.host import HostSettings
+from loqua_host.settings.load import tutor_file
+from loqua_host.settings.secrets import HOST_SECRETS
+from loqua_host.settings.sources import Sources, read_environ, read_sources
+from loqua_host.settings.tutors import TutorFile, TutorSettings
+from loqua_host.settings.yaml import read_yaml
+
+__all__ = ["explain"]
+
+HEADINGS = ("key", "value", "from")
+
+SECRET = re.compile(
+    r"(^|[_-])(key|token|secret|password|passphrase|authorization)s?$", re.IGNORECASE
+)
+"""How a key ends whose value is not for everyone's eyes."""
+
+USERINFO = re.compile(r"(?<=://)[^/@\s\"]+@")
+
+MASK = "****"
+
+Place = tuple[str, ...]
+Line = tuple[str, str, str]
+
+
+def explain(config: Path, environ: Mapping[str, str], settings: HostSettings) -> Iterator[Line]:
+    """Give a line of key, value and origin for each setting; what looks secret is masked.
+
+    Args:
+        config: The directory that `settings` were read from.
+        environ: The environment that they were read with.
+        settings: What is in force.
+    """
+    yield HEADINGS
+    sources = read_sources(config, environ)
+    host = settings.model_dump(mode="json", by_alias=True, exclude={"tutors", "environment"})
+    given = "LOQUA_ENVIRONMENT" if environ.get("LOQUA_ENVIRONMENT") else "default"
+    yield "environment", settings.environment, given
+    for place, value in _leaves((), host):
+        yield ".".join(place), _shown(place, value), sources.origin(place)
+    for tutor in settings.tutors:
+        yield from _tutor(config, settings, tutor, sources)
+    for name in sorted(HOST_SECRETS | settings.secret_names):
+        if name in read_environ(config, environ):
+            yield name, MASK, "environment" if environ.get(name) else ".env"
+
+
+def _tutor(
+    config: Path, settings: HostSettings, tutor: TutorSettings, host: Sources
+) -> Iterator[Line]:
+    """Give a tutor's lines; what its file leaves to the host comes from the host's sources."""
+    file = tutor_file(config, tutor.name)
+    written, _ = read_yaml(file)
+    own = Sources(((file, written),), {}, ())
+    shared = {name for name in Engines.model_fields if name not in tutor.engines.model_fields_set}
+    values = tutor.model_dump(mode="json", by_alias=True, include=set(TutorFile.model_fields))
+    engines = settings.engines_for(tutor).model_dump(mode="json", by_alias=True)
+    values |= {"engines": engines, "agent_id": settings.agent_id_for(tutor)}
+    for place, value in _leaves((), values):
+        inherited = place[0] == "engines" and place[1] in shared
+        inherited |= place == ("agent_id",) and tutor.agent_id is None
+        origin = (host if inherited else own).origin(place)
+        yield f"tutors.{tutor.name}.{'.'.join(place)}", _shown(place, value), origin
+
+
+def _leaves(place: Place, value: JsonValue) -> Iterator[tuple[Place, JsonValue]]:
+    if not (isinstance(value, dict) and value):
+        yield place, value
+        return
+    for key, inner in value.items():
+        yield from _leaves((*place, key), inner)
+
+
+def _shown(place: Place, value: JsonValue) -> str:
+    names_only = place[0] == "secrets" or (place[0] == "engines" and "secrets" in place)
+    if isinstance(value, str | list) and not names_only and any(map(SECRET.search, place)):
+        return MASK
+    return USERINFO.sub(f"{MASK}@", json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,107 @@
+"""`loqua-host check --explain`: each effective value, and where it came from."""
+
+from pathlib import Path
+
+import pytest
+
+from loqua_host.cli.check import check
+from loqua_host.cli.explain import explain
+from loqua_host.settings.load import load
+
+ENVIRON = {
+    "AGENT_ID": "loqua-host-1",
+    "API_BASE_URL": "http://maria:hunter2@127.0.0.1:9000",
+    "LIVEKIT_URL": "ws://127.0.0.1:7880",
+    "AGENT_JWT_TOKEN": "header.payload.signature",
+    "SHARED_SECRET": "hunter2",
+    "LIVEKIT_API_KEY": "hunter2",
+    "LIVEKIT_API_SECRET": "hunter2",
+}
+
+HOST = """
+lessons: {drain: 60}
+engines:
+  tts:
+    use: livekit.plugins.openai:TTS
+    with: {api_key: hunter2, model: pico}
+    secrets: {api_key: OPENAI_API_KEY}
+"""
+
+TUTOR = """
+worker_type: explicit
+agent_name: grammar-specialist
+engines: {turn: {min_delay: 0.9}}
+settings: {questions: 3, secrets: {password: hunter2}, tokens: [hunter2]}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration of three layers, with secrets where none should be."""
+    directory = tmp_path / "config"
+    for folder in ("tutors", "environments"):
+        (directory / folder).mkdir(parents=True)
+    (directory / "host.yaml").write_text(HOST)
+    (directory / "environments/development.yaml").write_text("lessons: {drain: 90}")
+    (directory / "tutors/grammar.yaml").write_text(TUTOR)
+    return directory
+
+
+@pytest.fixture
+def explained(config: Path) -> dict[str, tuple[str, str]]:
+    """Give value and origin by key."""
+    lines = explain(config, ENVIRON, load(config, ENVIRON))
+    return {
+        key: (value, origin.replace(f"{config}/", "")) for key, value, origin in list(lines)[1:]
+    }
+
+
+def test_each_layer_is_named_where_it_decides(explained: dict[str, tuple[str, str]]) -> None:
+    """The base, the overlay over it, variables over both, and defaults under all."""
+    assert explained["engines.tts.with.model"] == ('"pico"', "host.yaml")
+    assert explained["lessons.drain"] == ("90.0", "environments/development.yaml")
+    assert explained["agent_id"] == ('"loqua-host-1"', "AGENT_ID")
+    assert explained["lessons.max_lessons"] == ("10", "default")
+    assert explained["environment"] == ("development", "default")
+
+
+def test_a_tutor_s_values_come_from_its_file_or_from_the_host(
+    explained: dict[str, tuple[str, str]],
+) -> None:
+    """As they are in force for that tutor."""
+    assert explained["tutors.grammar.agent_name"][1] == "tutors/grammar.yaml"
+    assert explained["tutors.grammar.max_concurrent_jobs"] == ("2", "default")
+    assert explained["tutors.grammar.agent_id"] == ('"loqua-host-1"', "AGENT_ID")
+    assert explained["tutors.grammar.engines.tts.with.model"] == ('"pico"', "host.yaml")
+    assert explained["tutors.grammar.engines.turn.min_delay"] == ("0.9", "tutors/grammar.yaml")
+
+
+def test_no_secret_is_printed_wherever_it_was_written(
+    config: Path, explained: dict[str, tuple[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name and its origin are; and so are the names that config grants by."""
+    assert explained["SHARED_SECRET"] == ("****", "environment")
+    assert explained["tutors.grammar.settings.secrets.password"][0] == "****"
+    assert explained["engines.tts.secrets.api_key"] == ('"OPENAI_API_KEY"', "host.yaml")
+    assert explained["api.api_base_url"] == ('"http://****@127.0.0.1:9000/"', "API_BASE_URL")
+    check(config, ENVIRON | {"OPENAI_API_KEY": "hunter2"}, explained=True)
+    printed = capsys.readouterr()
+    assert "hunter2" not in printed.out + printed.err
+    assert "lessons.drain" in printed.out
+
+
+def test_what_dotenv_gave_says_so(config: Path) -> None:
+    """In development, where it counts."""
+    (config.parent / ".env").write_text("SHARED_SECRET=hunter2\n")
+    environ = {name: value for name, value in ENVIRON.items() if name != "SHARED_SECRET"}
+    lines = list(explain(config, environ, load(config, environ)))
+    assert ("SHARED_SECRET", "****", ".env") in lines
+    assert ("AGENT_JWT_TOKEN", "****", "environment") in lines
+
+
+def test_every_setting_is_there(config: Path, explained: dict[str, tuple[str, str]]) -> None:
+    """One line for each key of the host's models."""
+    settings = load(config, ENVIRON)
+    sections = {key.split(".")[0] for key in explained}
+    written = {info.alias or name for name, info in type(settings).model_fields.items()}
+    assert written <= sections
