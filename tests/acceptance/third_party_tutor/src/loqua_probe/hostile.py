@@ -2,11 +2,18 @@
 
 import gc
 import json
+import logging
+import os
+import pickle
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from livekit.agents import get_job_context
+from livekit.agents.ipc.log_queue import LogQueueHandler
+from livekit.agents.ipc.proc_client import _ProcClient
+from livekit.agents.ipc.proto import InferenceRequest
 
 from loqua_host import Lesson
 from loqua_host.link.client import HostLink
@@ -86,6 +93,58 @@ async def _rejoin(_lesson: Lesson, _directory: Path) -> str:
     return await _send(json.dumps({"type": "join", "identity": "somebody-else"}))
 
 
+class _Bomb:
+    """Leaves a mark in the process that unpickles it."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+async def _channels(_lesson: Lesson, directory: Path) -> str:
+    """Send over LiveKit's own channels what it would run, and what it would choke on."""
+    [log] = (it for it in logging.getLogger().handlers if isinstance(it, LogQueueHandler))
+    [client] = (found for found in gc.get_objects() if isinstance(found, _ProcClient))
+    sent = [pickle.dumps(_Bomb(directory / "ran")), b"\x80", b"{}", b"[" * 100_000]
+    for frame in sent:
+        log._send_q.put_nowait(frame)
+    for number in range(FLOOD):
+        await client.send(InferenceRequest("none", str(number), b"x" * 10_000))
+    return str(len(sent))
+
+
+async def _siblings(_lesson: Lesson, _directory: Path) -> str:
+    """Read the memory and environment of all other jobs; gives how much was open to it."""
+    files = [
+        f"/proc/{pid}/{name}"
+        for pid in _other_jobs()
+        for name in ("environ", "mem", "maps", "fd/0")
+    ]
+    return f"{sum(_opens(file) for file in files)} of {len(files)}"
+
+
+def _other_jobs() -> list[int]:
+    running = [int(it.name) for it in Path("/proc").iterdir() if it.name.isdigit()]
+    return [pid for pid in running if pid != os.getpid() and _parent(pid) == os.getppid()]
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def _opens(file: str) -> bool:
+    try:
+        with Path(file).open("rb"):
+            return True
+    except OSError:
+        return False
+
+
 def _progress(**figures: float) -> str:
     return json.dumps({"type": "progress", "seconds": 1, "progress": figures})
 
@@ -98,4 +157,6 @@ ATTACKS: dict[Attack, Callable[[Lesson, Path], Awaitable[str]]] = {
     "malformed": _malformed,
     "nan": _nan,
     "rejoin": _rejoin,
+    "channels": _channels,
+    "siblings": _siblings,
 }

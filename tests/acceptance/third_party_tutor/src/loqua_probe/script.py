@@ -10,7 +10,17 @@ from loqua_host import LessonReport, Progress
 __all__ = ["Attack", "Loot", "Misbehaviour", "Script"]
 
 Misbehaviour = Literal["raise", "hang", "nonsense"]
-Attack = Literal["second", "stolen", "flood", "oversized", "malformed", "nan", "rejoin"]
+Attack = Literal[
+    "second",
+    "stolen",
+    "flood",
+    "oversized",
+    "malformed",
+    "nan",
+    "rejoin",
+    "channels",
+    "siblings",
+]
 
 
 class Loot(BaseModel):
