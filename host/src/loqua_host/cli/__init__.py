@@ -12,6 +12,7 @@ import typer
 
 from loqua_host.process import seal
 
+from . import records
 from . import run as running
 
 __all__ = ["main"]
@@ -22,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A home for LiveKit language tutors.",
 )
+
+app.add_typer(records.app, name="records")
 
 Config = Annotated[
     Path,

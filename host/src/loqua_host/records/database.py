@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loqua_host.errors import LedgerError
 
-__all__ = ["connect", "hold", "named"]
+__all__ = ["connect", "hold", "join", "named"]
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -115,16 +115,12 @@ def named(path: Path) -> Iterator[None]:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a ledger, made and brought to the newest form if need be; other processes may too."""
+    """Open a host's ledger, made and brought to the newest form if need be."""
     path.touch(mode=0o600)
     path.chmod(0o600)
     database = sqlite3.connect(path, check_same_thread=False)
     try:
-        database.row_factory = sqlite3.Row
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA foreign_keys = ON")
-        database.execute("PRAGMA secure_delete = ON")
+        _prepare(database)
         _migrate(path, database)
     except BaseException:
         database.close()
@@ -132,8 +128,41 @@ def connect(path: Path) -> sqlite3.Connection:
     return database
 
 
+def join(path: Path) -> sqlite3.Connection:
+    """Open a ledger that is there, beside the host that has it."""
+    if not path.exists():
+        raise LedgerError(f"ledger.path {path}: is not there; run this where the host runs")
+    database = sqlite3.connect(path)
+    try:
+        _prepare(database)
+        _refuse_other_form(path, database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _refuse_other_form(path: Path, database: sqlite3.Connection) -> None:
+    if _version(database) != len(MIGRATIONS):
+        mend = "use the loqua-host that runs with it, or start this one once"
+        raise LedgerError(f"ledger.path {path}: has the form of another version; {mend}")
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    database.row_factory = sqlite3.Row
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA foreign_keys = ON")
+    database.execute("PRAGMA secure_delete = ON")
+
+
+def _version(database: sqlite3.Connection) -> int:
+    version: int = database.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
 def _migrate(path: Path, database: sqlite3.Connection) -> None:
-    (version,) = database.execute("PRAGMA user_version").fetchone()
+    version = _version(database)
     if version > len(MIGRATIONS):
         raise LedgerError(f"ledger.path {path}: a newer loqua-host wrote it; install that one")
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):

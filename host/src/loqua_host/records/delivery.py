@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Literal
 
 import structlog
@@ -18,6 +19,9 @@ from .ledger import Kind, Ledger, LessonRow, OwedRow
 __all__ = ["Delivery", "caller_of"]
 
 log = structlog.get_logger()
+
+LOOK_EVERY = 30.0
+"""Seconds after which the ledger is read without being told to."""
 
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts at a row, unless the API asks for more."""
@@ -90,6 +94,12 @@ class Delivery:
                 # With news since it was read, the list may be too old to announce anything.
                 if not self._news.is_set():
                     self._announce(owing | self._under_way)
+                await self._hear_news()
+
+    async def _hear_news(self) -> None:
+        """Wait for news, but look by itself now and then: operators change the ledger, too."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY):
                 await self._news.wait()
 
     def _announce(self, owing: set[str]) -> None:

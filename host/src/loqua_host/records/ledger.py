@@ -297,7 +297,8 @@ class Ledger:
     async def mark_dead(self, row: OwedRow, because: str, at: float) -> None:
         """Set a row aside for good, with its reason, in unix seconds; those behind it go on."""
         why = self._sealed(because, row.lesson.id, f"{row.kind}.dead_because")
-        await self._mark(row, "UPDATE owed SET dead_because = ?, dead_at = ?", why, at)
+        change = "UPDATE owed SET dead_because = ?, dead_at = ?, unsure = ?"
+        await self._mark(row, change, why, at, row.unsure)
 
     async def purge(self, *, delivered_before: float, dead_before: float) -> Purged:
         """Forget rows set aside before a time, and lessons closed before one that owe nothing.

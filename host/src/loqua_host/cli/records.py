@@ -1,0 +1,125 @@
+"""`loqua-host records`: what the API does not have yet, and what the host holds of learners."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Never
+
+import typer
+
+from loqua_host.errors import ConfigError, LedgerError
+from loqua_host.records.archive import Archive, Letter
+from loqua_host.settings.load import load
+from loqua_host.settings.secrets import read_ledger_keys
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look after what the API does not have yet, also while the host runs.",
+)
+
+Config = Annotated[Path, typer.Option(help="The host's config/.", exists=True, file_okay=False)]
+SessionId = Annotated[str, typer.Argument(help="The lesson's session id, as the log has it.")]
+UserId = Annotated[str, typer.Argument(help="The learner's user id.")]
+CONFIG = Path("config")
+HEADINGS = ("session", "user", "tutor", "what", "attempts", "state")
+
+
+@app.command("list")
+def list_letters(
+    config: Config = CONFIG,
+    *,
+    dead: Annotated[bool, typer.Option("--dead", help="Only what was refused for good.")] = False,
+) -> None:
+    """Print what the API does not have, oldest first, one row a line with tabs between."""
+    with _archive(config) as archive:
+        letters = archive.letters(dead_only=dead)
+    for cells in (HEADINGS, *map(_cells, letters)):
+        typer.echo("\t".join(cells))
+
+
+@app.command()
+def explain(session_id: SessionId, config: Config = CONFIG) -> None:
+    """Print as JSON what the host holds of a lesson, and why its record says what it says."""
+    with _archive(config) as archive:
+        lesson = archive.explain(session_id)
+    if lesson is None:
+        _fail(f"{session_id}: the ledger holds no such lesson; it may be delivered and forgotten")
+    _print(lesson)
+
+
+@app.command()
+def resend(
+    session_id: Annotated[str | None, typer.Argument(help="A lesson's session id.")] = None,
+    config: Config = CONFIG,
+    *,
+    dead: Annotated[bool, typer.Option("--dead", help="All that was refused for good.")] = False,
+) -> None:
+    """Send again what the API does not have: of one lesson, or all that it refused."""
+    if (session_id is not None) == dead:
+        _fail("write a session id, or --dead")
+    with _archive(config) as archive:
+        count = archive.resend(session_id)
+    typer.echo(f"{count} to be sent; a host that runs begins within a minute")
+
+
+@app.command()
+def export(user_id: UserId, config: Config = CONFIG) -> None:
+    """Print as JSON all that the host holds of a learner."""
+    with _archive(config) as archive:
+        _print({"user_id": user_id, "lessons": archive.export(user_id)})
+
+
+@app.command()
+def delete(
+    user_id: UserId,
+    config: Config = CONFIG,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete all that the host holds of a learner, also what the API does not have yet."""
+    if not yes:
+        typer.confirm(f"Delete all lessons of {user_id}, sent or not, for good?", abort=True)
+    with _archive(config) as archive:
+        gone = archive.delete(user_id)
+    typer.echo(
+        f"deleted {gone.lessons} lessons, {gone.running} of them running,"
+        f" and {gone.undelivered} rows that the API did not have"
+    )
+
+
+@contextmanager
+def _archive(config: Path) -> Iterator[Archive]:
+    try:
+        settings = load(config, os.environ)
+        keys = read_ledger_keys(config, os.environ, settings.secrets)
+        opened = [key.get_secret_value() for key in keys]
+        with Archive.open(settings.ledger.path, opened) as archive:
+            yield archive
+    except (ConfigError, LedgerError) as error:
+        _fail(str(error))
+
+
+def _cells(letter: Letter) -> tuple[str, ...]:
+    unsure = "owed, may have arrived" if letter.unsure else "owed"
+    state = unsure if letter.dead_because is None else f"refused: {letter.dead_because}"
+    return (
+        letter.session_id,
+        letter.user_id,
+        letter.tutor,
+        letter.kind,
+        str(letter.attempts),
+        state,
+    )
+
+
+def _print(document: object) -> None:
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _fail(why: str) -> Never:
+    typer.echo(why, err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,187 @@
+"""The ledger as operators see it, from a process of their own, also while the host runs.
+
+Each change is one transaction. The host looks for what it has to send again every half minute.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from pydantic import JsonValue
+
+from .database import join, named
+from .rows import Kind, read_lesson
+from .seal import Keyring
+
+__all__ = ["Archive", "Deleted", "Letter"]
+
+AGAIN = (
+    "UPDATE owed SET dead_because = NULL, dead_at = NULL, attempts = 0, not_before = 0"
+    " WHERE (dead_at IS NOT NULL AND ? IS NULL)"
+    " OR lesson = (SELECT id FROM lesson WHERE session_id = ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A row that the API does not have.
+
+    Attributes:
+        dead_because: Why the API refused it for good; None while it is to be sent.
+        unsure: Whether the API may have taken it all the same.
+    """
+
+    session_id: str
+    user_id: str
+    tutor: str
+    kind: Kind
+    attempts: int
+    unsure: bool
+    dead_because: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What was deleted of a learner: lessons, some of them running, and rows not delivered."""
+
+    lessons: int
+    running: int
+    undelivered: int
+
+
+class Archive:
+    """Reads and mends what a ledger holds.
+
+    Every method raises LedgerError where the ledger cannot be read, or its key is not here.
+    """
+
+    def __init__(self, path: Path, database: sqlite3.Connection, keyring: Keyring) -> None:
+        self._path = path
+        self._database = database
+        self._keyring = keyring
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, keys: Sequence[str] = ()) -> Iterator[Self]:
+        """Open the ledger at `path`, which is there; `keys` are as for the host."""
+        with named(path), closing(join(path)) as database:
+            yield cls(path, database, Keyring(keys))
+
+    def letters(self, *, dead_only: bool = False) -> list[Letter]:
+        """List what the API does not have, oldest first."""
+        rows = self._database.execute(
+            "SELECT o.*, l.user_id, l.session_id, l.tutor, l.key_id FROM owed o"
+            " JOIN lesson l ON l.id = o.lesson WHERE dead_at IS NOT NULL OR ? ORDER BY o.id",
+            (not dead_only,),
+        )
+        return [self._letter(row) for row in rows]
+
+    def explain(self, session_id: str) -> dict[str, JsonValue] | None:
+        """Get all that the ledger holds of a lesson, or None if it holds no such lesson."""
+        row = self._database.execute(
+            "SELECT * FROM lesson WHERE session_id = ?", (session_id,)
+        ).fetchone()
+        return None if row is None else self._whole(row)
+
+    def resend(self, session_id: str | None) -> int:
+        """Have rows sent again that the API does not have; gives how many.
+
+        Args:
+            session_id: Whose rows; None: all that the API refused for good.
+        """
+        with self._database:
+            return self._database.execute(AGAIN, (session_id, session_id)).rowcount
+
+    def export(self, user_id: str) -> list[JsonValue]:
+        """Get all that the ledger holds of a learner, lesson by lesson."""
+        return [self._whole(row) for row in self._lessons_of(user_id)]
+
+    def delete(self, user_id: str) -> Deleted:
+        """Delete all that the ledger holds of a learner, for good.
+
+        What the API does not have yet, it will not get; a lesson that runs leaves nothing.
+        """
+        with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            lessons = self._lessons_of(user_id)
+            ids = [(row["id"],) for row in lessons]
+            undelivered = self._database.executemany("DELETE FROM owed WHERE lesson = ?", ids)
+            self._database.executemany("DELETE FROM lesson WHERE id = ?", ids)
+        # What was deleted is still in the write-ahead log, until that is taken over and emptied.
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return Deleted(
+            lessons=len(lessons),
+            running=sum(row["closed_at"] is None for row in lessons),
+            undelivered=max(undelivered.rowcount, 0),
+        )
+
+    def _lessons_of(self, user_id: str) -> list[sqlite3.Row]:
+        marks = json.dumps(self._keyring.marks(user_id))
+        return self._database.execute(
+            "SELECT * FROM lesson WHERE user_mark IN (SELECT value FROM json_each(?))"
+            " ORDER BY opened_at",
+            (marks,),
+        ).fetchall()
+
+    def _letter(self, row: sqlite3.Row) -> Letter:
+        return Letter(
+            session_id=row["session_id"],
+            user_id=self._opened(row["user_id"], row["key_id"], f"{row['lesson']}.user_id") or "",
+            tutor=row["tutor"],
+            kind=Kind(row["kind"]),
+            attempts=row["attempts"],
+            unsure=bool(row["unsure"]),
+            dead_because=self._why(row, row["key_id"]),
+        )
+
+    def _whole(self, row: sqlite3.Row) -> dict[str, JsonValue]:
+        lesson = read_lesson(row, self._keyring.of(row["key_id"]))
+        because = self._opened(row["because"], row["key_id"], f"{lesson.id}.because")
+        owed = self._database.execute(
+            "SELECT * FROM owed WHERE lesson = ? ORDER BY id", (lesson.id,)
+        )
+        return {
+            "session_id": lesson.session_id,
+            "visit": lesson.visit,
+            "user_id": lesson.user_id,
+            "room": lesson.room,
+            "tutor": lesson.tutor,
+            "agent_id": lesson.agent_id,
+            "opened_at": _moment(lesson.opened_at),
+            "closed_at": row["closed_at"] and _moment(row["closed_at"]),
+            "seconds": lesson.seconds,
+            "restarts": lesson.restarts,
+            "progress": lesson.progress and lesson.progress.model_dump(mode="json"),
+            "state": dict(lesson.state),
+            "because": json.loads(because or "[]"),
+            "not_delivered": [self._undelivered(one, row["key_id"]) for one in owed],
+        }
+
+    def _undelivered(self, row: sqlite3.Row, key_id: str) -> Mapping[str, JsonValue]:
+        payload = self._opened(row["payload"], key_id, f"{row['lesson']}.{row['kind']}")
+        return {
+            "what": row["kind"],
+            "key": row["key"],
+            "attempts": row["attempts"],
+            "may_have_arrived": bool(row["unsure"]),
+            "not_before": row["not_before"] and _moment(row["not_before"]),
+            "refused_because": self._why(row, key_id),
+            "payload": json.loads(payload or "null"),
+        }
+
+    def _why(self, row: sqlite3.Row, key_id: str) -> str | None:
+        return self._opened(
+            row["dead_because"], key_id, f"{row['lesson']}.{row['kind']}.dead_because"
+        )
+
+    def _opened(self, text: str | None, key_id: str, place: str) -> str | None:
+        return None if text is None else self._keyring.of(key_id).open(text, place)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

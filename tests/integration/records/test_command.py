@@ -1,0 +1,224 @@
+"""`loqua-host records` beside a host that runs: its output, and what the host makes of it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from loqua_host.contract.records import Performance, Progress, SessionRecord
+from loqua_host.core import Caller
+from loqua_host.core.clock import SystemClock
+from loqua_host.errors import RefusedError
+from loqua_host.records import delivery as delivering
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.ledger import Kind, Ledger, LessonRow
+
+KEY = "ledger-" * 6
+Command = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@dataclass
+class Api:
+    """An API that refuses everything until it is mended."""
+
+    broken: bool = True
+    records: list[str] = field(default_factory=list)
+    progress: list[str] = field(default_factory=list)
+
+    async def send_progress(self, _: Caller, *, session_id: str, **__: object) -> None:
+        """Take progress, or not."""
+        self._refuse()
+        self.progress.append(session_id)
+
+    async def create_session(self, _: Caller, record: SessionRecord, **__: object) -> None:
+        """Take a record, or not."""
+        self._refuse()
+        self.records.append(record.session_id)
+
+    def _refuse(self) -> None:
+        if self.broken:
+            raise RefusedError("sessions", "an achievement is too long", status=400)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Give the configuration of a host with a ledger of its own."""
+    directory = tmp_path / "config"
+    (directory / "tutors").mkdir(parents=True)
+    (directory / "host.yaml").write_text(f"ledger: {{path: {tmp_path / 'ledger.db'}}}", "utf-8")
+    (directory / "tutors/conversation.yaml").write_text("worker_type: automatic", "utf-8")
+    return directory
+
+
+@pytest.fixture
+def command(config: Path) -> Command:
+    """Give what runs the command: its status, output and errors."""
+    environ = {
+        "AGENT_ID": "loqua-host-1",
+        "API_BASE_URL": "http://127.0.0.1:9000",
+        "LIVEKIT_URL": "ws://127.0.0.1:7880",
+        "LEDGER_KEY": KEY,
+    }
+
+    async def run(*arguments: str, **changed: str) -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "loqua_host", "records", *arguments, "--config", str(config)),
+            env=environ | changed,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode(), errors.decode()
+
+    return run
+
+
+@pytest.fixture
+def api() -> Api:
+    """Give the API."""
+    return Api()
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    """Give the ledger of a host that runs, with one lesson closed and one that goes on."""
+    async with Ledger.open(tmp_path / "ledger.db", keys=[KEY]) as ledger:
+        for number in (1, 2):
+            row = LessonRow(
+                id=f"lesson{number}",
+                session_id="",
+                visit=f"sess_{number}",
+                user_id="maria",
+                room="room",
+                tutor="conversation",
+                agent_id="loqua-tutor",
+                opened_at=SystemClock().now(),
+            )
+            await ledger.open_lesson(row, "")
+        record = SessionRecord(
+            session_id="sess_1", duration_minutes=1, overall_performance=Performance.GOOD
+        )
+        progress = Progress(words_learned=3)
+        why = ["first_words: words_learned_total is 3, of 1"]
+        await ledger.close_lesson("lesson1", 1.8e9, Kind.COMPLETED, progress, record, why)
+        yield ledger
+
+
+@pytest.fixture
+async def delivery(
+    ledger: Ledger, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Delivery]:
+    """Give a delivery that looks at the ledger often."""
+    monkeypatch.setattr(delivering, "LOOK_EVERY", 0.05)
+    delivery = Delivery(ledger, api, clock=SystemClock())  # type: ignore[arg-type]  # a fake
+    running = asyncio.create_task(delivery.run())
+    async with asyncio.timeout(10):
+        await delivery.settled("lesson1")
+    yield delivery
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_what_was_refused_is_listed_and_sent_again_while_the_host_runs(
+    api: Api, delivery: Delivery, command: Command
+) -> None:
+    """The operator sees why, mends the API, and the running host notices."""
+    status, listed, _ = await command("list", "--dead")
+    assert status == 0
+    head, *rows = [line.split("\t") for line in listed.splitlines()]
+    assert head == ["session", "user", "tutor", "what", "attempts", "state"]
+    why = "refused: sessions: an achievement is too long"
+    assert rows == [
+        ["sess_1", "maria", "conversation", "completed", "1", why],
+        ["sess_1", "maria", "conversation", "record", "1", why],
+    ]
+    api.broken = False
+    status, told, _ = await command("resend", "--dead")
+    assert (status, told.split()[0]) == (0, "2")
+    async with asyncio.timeout(10):
+        while not api.records:  # noqa: ASYNC110  # the API is what is watched
+            await asyncio.sleep(0.02)
+    assert (api.progress, api.records) == (["sess_1"], ["sess_1"])
+    async with asyncio.timeout(10):
+        await delivery.settled("lesson1")
+
+
+async def test_a_lesson_is_explained(command: Command, ledger: Ledger) -> None:
+    """What is owed of it, what became of that, and why the record says what it says."""
+    assert await ledger.owing() == ["lesson1"]
+    status, told, _ = await command("explain", "sess_1")
+    lesson = json.loads(told)
+    assert status == 0
+    assert lesson["because"] == ["first_words: words_learned_total is 3, of 1"]
+    assert [row["what"] for row in lesson["not_delivered"]] == ["completed", "record"]
+    assert lesson["not_delivered"][0]["payload"]["words_learned"] == 3
+    status, _, errors = await command("explain", "nobody")
+    assert (status, "holds no such lesson" in errors) == (1, True)
+
+
+async def test_one_lesson_is_sent_again_and_nothing_without_being_named(
+    command: Command, ledger: Ledger
+) -> None:
+    """Also what is merely waiting for its next attempt."""
+    row = await ledger.next_owed("lesson1")
+    assert row is not None
+    await ledger.postpone(row, 9e9, unsure=False)
+    assert (await command("resend", "sess_1"))[1].startswith("2 to be sent")
+    again = await ledger.next_owed("lesson1")
+    assert again is not None
+    assert again.not_before == 0.0
+    for wrong in ([], ["sess_1", "--dead"]):
+        status, _, errors = await command("resend", *wrong)
+        assert (status, "write a session id, or --dead" in errors) == (1, True)
+
+
+async def test_a_learner_gets_all_and_has_all_deleted(
+    command: Command, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Nothing of the learner is left, not in the files and not in what still runs."""
+    _, exported, _ = await command("export", "maria")
+    lessons = json.loads(exported)["lessons"]
+    assert [lesson["session_id"] for lesson in lessons] == ["sess_1", "sess_2"]
+    assert lessons[0]["not_delivered"][1]["payload"]["session_id"] == "sess_1"
+    status, told, _ = await command("delete", "maria", "--yes")
+    assert status == 0
+    assert told.startswith("deleted 2 lessons, 1 of them running, and 2 rows")
+    await ledger.keep_progress("lesson2", 1.0, Progress(words_learned=9), {})
+    record = SessionRecord(
+        session_id="sess_2", duration_minutes=1, overall_performance=Performance.GOOD
+    )
+    await ledger.close_lesson("lesson2", 5.0, Kind.FAILED, None, record)
+    assert (await ledger.owing(), await ledger.open_lessons()) == ([], [])
+    assert json.loads((await command("export", "maria"))[1])["lessons"] == []
+    assert not any(b"sess_1" in file.read_bytes() for file in files(tmp_path))
+
+
+async def test_nothing_is_deleted_unless_the_operator_means_it(
+    command: Command, ledger: Ledger
+) -> None:
+    """Without a terminal to ask there is no yes."""
+    assert (await command("delete", "maria"))[0] == 1
+    assert await ledger.owing() == ["lesson1"]
+
+
+async def test_a_wrong_key_and_a_missing_ledger_are_told_with_their_mend(
+    command: Command, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Nothing is created, nothing is shown."""
+    assert ledger is not None
+    status, output, errors = await command("list", LEDGER_KEY="another-" * 4)
+    assert (status, output, "LEDGER_KEY_PREVIOUS" in errors) == (1, "", True)
+    (tmp_path / "ledger.db").rename(tmp_path / "elsewhere.db")
+    status, _, errors = await command("list")
+    assert (status, "is not there" in errors) == (1, True)
+    assert not (tmp_path / "ledger.db").exists()
+
+
+def files(directory: Path) -> list[Path]:
+    """List the ledger's files."""
+    return [file for file in directory.iterdir() if file.name.startswith("ledger")]
