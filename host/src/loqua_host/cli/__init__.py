@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -72,13 +73,8 @@ def demo(
         from loqua_host.dev.demo import run_demo  # noqa: PLC0415  # its parts are extras
 
     stream = sys.stderr if once else sys.stdout
-    try:
-        code = asyncio.run(
-            run_demo(config, once=once, say=lambda line: print(line, file=stream, flush=True))
-        )
-    except KeyboardInterrupt:
-        code = 130
-    raise SystemExit(code)
+    showing = run_demo(config, once=once, say=lambda line: print(line, file=stream, flush=True))
+    raise SystemExit(_run(showing))
 
 
 @app.command()
@@ -89,10 +85,21 @@ def devapi(
     with _extras():
         from loqua_host.dev.devapi import run_devapi  # noqa: PLC0415  # its parts are extras
 
+    raise SystemExit(_run(run_devapi(os.environ, port, say=print)))
+
+
+def _run(showing: Coroutine[Any, Any, int | None]) -> int | None:
+    """Run to the end; SIGTERM and Ctrl-C close all that was opened and give 130."""
+
+    async def stoppable() -> int | None:
+        task = asyncio.ensure_future(showing)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
     try:
-        asyncio.run(run_devapi(os.environ, port, say=print))
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        return asyncio.run(stoppable())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
 
 
 @contextmanager

@@ -61,9 +61,9 @@ class Lesson:
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
-        """A logger with the lesson and the learner bound."""
+        """A logger with the learner bound; in a job, session and agent as well."""
         logger: structlog.stdlib.BoundLogger = structlog.get_logger(
-            "loqua_host.tutor", session_id=self.visit, user_id=self.learner.user_id
+            "loqua_host.tutor", user_id=self.learner.user_id
         )
         return logger
 

@@ -28,6 +28,9 @@ __all__ = ["JobEntrypoint", "JobSetup"]
 
 log = structlog.get_logger()
 
+WELCOME_SECONDS = 30.0
+"""How long a job waits for the host's answer; the API's deadlines are shorter."""
+
 RESERVED = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"}) - {
     "exc_info",
     "stack_info",
@@ -77,7 +80,7 @@ class JobEntrypoint:
             ctx.shutdown("lesson over")
 
     async def _attend(self, ctx: JobContext, link: HostLink, tutor: LoadedTutor) -> None:
-        match await link.receive():
+        match await _answer(link):
             case Welcome() as welcome:
                 lesson = self._open(welcome, tutor)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
@@ -118,6 +121,14 @@ class JobEntrypoint:
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
         await say_goodbye(session, refused.apology)
         await session.aclose()
+
+
+async def _answer(link: HostLink) -> object:
+    try:
+        async with asyncio.timeout(WELCOME_SECONDS):
+            return await link.receive()
+    except TimeoutError:
+        return None
 
 
 def _send_logs_to_host() -> None:
