@@ -6,6 +6,7 @@ a test writes down beforehand.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -29,7 +30,9 @@ from livekit.api import (
     AccessToken,
     CreateAgentDispatchRequest,
     CreateRoomRequest,
+    DeleteRoomRequest,
     LiveKitAPI,
+    TwirpError,
     VideoGrants,
 )
 
@@ -319,6 +322,12 @@ class House:
         async with self.rooms() as rooms:
             await rooms.room.create_room(CreateRoomRequest(name=room, empty_timeout=120))
 
+    async def close_room(self, room: str) -> None:
+        """Close a room; one that is closed already is no error."""
+        async with self.rooms() as rooms:
+            with contextlib.suppress(TwirpError):
+                await rooms.room.delete_room(DeleteRoomRequest(room=room))
+
     @asynccontextmanager
     async def rooms(self) -> AsyncIterator[LiveKitAPI]:
         """Give LiveKit's own API."""
@@ -454,3 +463,4 @@ async def host(house: House) -> AsyncIterator[HostProcess]:
     async with house.host(house.directory / "shared", tutors) as process:
         await house.open_room(EMPTY_ROOM)
         yield process
+        await house.close_room(EMPTY_ROOM)

@@ -60,7 +60,7 @@ async def test_a_flood_is_slowed_down_and_harms_nobody_else(
 ) -> None:
     """Hundreds of messages at once: the host reads them at its own pace, and says so."""
     async with attacked(house, host, honest, "flood") as flooder:
-        await host.log.until("probe.attacked", room=flooder.name, answers="200")
+        await host.log.until("probe.attacked", room=flooder.name, answers="100")
         await host.log.until("link.flooding")
 
 

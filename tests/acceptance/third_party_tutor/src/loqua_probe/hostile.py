@@ -22,7 +22,7 @@ from .script import Attack
 
 __all__ = ["attack"]
 
-FLOOD = 200
+FLOOD = 100
 OVERSIZE = 5_000_000
 
 
