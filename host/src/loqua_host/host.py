@@ -106,7 +106,7 @@ async def run_host(
                 logbook=logbook,
                 workers=supervisor.workers,
                 lessons=lessons,
-                board=board,
+                waiting=reconciler.waiting,
                 rooms=rooms,
                 api=api,
                 ledger=ledger,

@@ -1,11 +1,14 @@
 """The host's figures, counted from its own log events."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import loqua_host
 from loqua_host.core.events import Event
 from loqua_host.ops.health import assess
+from loqua_host.ops.logbook import BREAKERS, PHASES
 from loqua_host.ops.metrics import Metrics
 from loqua_host.ops.sight import LessonSight, Phase, Sight, WorkerSight
 from loqua_host.records.ledger import Debts
@@ -154,6 +157,15 @@ def test_times_to_a_lesson_and_back_to_one_are_measured(
     assert value(metrics, "lesson_restore_seconds_sum", tutor="grammar") == 4
 
 
+def test_what_is_counted_is_what_the_host_logs(metrics: Metrics) -> None:
+    """An event that was renamed would count no more, and nobody would notice."""
+    files = Path(loqua_host.__file__).parent.rglob("*.py")
+    source = "".join(file.read_text("utf-8") for file in files if file.parent.name != "ops")
+    for name in [*metrics._counts, *PHASES, *BREAKERS]:
+        outcome = name.partition(".")[2]
+        assert f'"{name}"' in source or f'f"{{what}}.{outcome}"' in source, name
+
+
 def test_an_event_with_nothing_in_it_breaks_nothing(metrics: Metrics, tell: Tell) -> None:
     """Whoever logs must not fail because of who counts."""
     for name in metrics._counts:
@@ -195,7 +207,7 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> No
             phase=Phase.SERVING,
             workers=(WorkerSight("grammar", "", online=True, busy=1, places=2),),
             lessons=(LessonSight("a", "grammar", "cache", 900.0, 0),) * 2,
-            interrupted=(985.0, 995.0),
+            waiting=(985.0, 995.0),
             breakers={"context": "open"},
             agent_jwt_left=86_400.0,
             debts=Debts(records=2, oldest=700.0),

@@ -10,7 +10,7 @@ entry is told from what is owed in the next without comparing the clocks of two 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loqua_host.records.ledger import LessonRow
 
@@ -24,6 +24,7 @@ __all__ = [
     "Sight",
     "Tell",
     "decide",
+    "waits",
 ]
 
 DISPATCH_GRACE = 3.0
@@ -169,6 +170,11 @@ def decide(
             without.add((call.room, call.learner.entry))
     tells = [tell for sight in sights for tell in _tells(sight, owed, without)]
     return [*closures, *calls, *tells]
+
+
+def waits(sight: Sight, places: Places, now: float) -> tuple[Call, ...]:
+    """Say for whom in a room a tutor is missing, be it on its way or not."""
+    return tuple(_owed(replace(sight, called=frozenset()), set(), places, now))
 
 
 def _closures(sight: Sight, places: Places, now: float, return_grace: float) -> Iterator[Close]:

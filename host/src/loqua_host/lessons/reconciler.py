@@ -13,7 +13,7 @@ from loqua_host.rooms.rooms import Rooms
 
 from .board import Board
 from .hosted import TUTOR, HostedTutor
-from .reconcile import Action, Call, Close, Interrupted, Places, Present, Sight, Tell, decide
+from .reconcile import Action, Call, Close, Interrupted, Places, Present, Sight, Tell, decide, waits
 
 __all__ = ["WAITING", "Reconciler"]
 
@@ -68,6 +68,12 @@ class Reconciler:
         self._now = now
         self._by_agent_name = {tutor.agent_name: tutor.name for tutor in tutors.values()}
         self._seen: dict[str, float] = {}
+        self._waits: dict[str, tuple[Call, ...]] = {}
+
+    def waiting(self) -> tuple[float, ...]:
+        """Say since when, in unix seconds, each learner waits who is owed a tutor."""
+        calls = (call for room in self._waits.values() for call in room)
+        return tuple(one.since for one in calls if one.tutor not in self._board.taught(one.room))
 
     async def run(self) -> None:
         """Reconcile whenever the board changes and every few seconds, until cancelled."""
@@ -84,6 +90,7 @@ class Reconciler:
             known = await self._rooms.names()
             await self._reconcile(known | self._board.interrupted_rooms())
             self._board.forget_rooms(known)
+            self._waits = {name: calls for name, calls in self._waits.items() if name in known}
         except RoomsError as error:
             log.warning("reconciler.blind", why=str(error))
 
@@ -99,6 +106,7 @@ class Reconciler:
         # From here to the calls' note on the board nothing is awaited: what is decided on is so.
         sights = [self._see(room) for room in rooms if room is not None]
         places = self._places().less(self._board.awaited())
+        self._waits |= {sight.room: waits(sight, places, self._now()) for sight in sights}
         actions = decide(sights, places, self._now(), self._return_grace)
         for action in actions:
             if isinstance(action, Call):

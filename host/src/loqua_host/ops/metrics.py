@@ -113,7 +113,8 @@ class Metrics:
             "lesson.recorded": (self._on_recorded,),
             "lesson.given_up": (_by(self._given_up, "tutor", "why"), self._on_given_up),
             "lesson.without_api": (self._simple("lessons_without_api", "Lessons begun unaided"),),
-            "tutor.called_again": (self._simple("tutors_called", "Tutors called anew", "tutor"),),
+            "tutor.called": (self._simple("tutors_called", "Tutors called by us", "tutor"),),
+            "secret.kept": (self._simple("secret_failures", "Look-ups of secrets that failed"),),
             "mode.changed": (self._simple("mode_changes", "Lessons that changed mode", "mode"),),
             "worker.failed": (self._simple("worker_failures", "Workers that ended", "tutor"),),
             "api.called": (self._on_api_call,),
@@ -242,8 +243,8 @@ def _teaching(sight: Sight) -> Iterator[Metric]:
     lessons = Counting({(one.tutor, "full"): 0 for one in workers})
     lessons.update((one.tutor, one.mode) for one in sight.lessons)
     yield _family("lessons_live", "Lessons that run", ("tutor", "mode"), lessons.items())
-    yield _gauge("learners_alone", "Lessons that lost their tutor", len(sight.interrupted))
-    yield _gauge("learner_alone_seconds", "The longest of these waits", sight.alone)
+    yield _gauge("learners_alone", "Learners without the tutor they are owed", len(sight.waiting))
+    yield _gauge("learner_alone_seconds", "The longest of their waits", sight.alone)
 
 
 def _owing(sight: Sight) -> Iterator[Metric]:

@@ -64,7 +64,7 @@ class Sight:
         memory: How much of the memory is used, from 0 to 1; of the container's, if it has a bound.
         cpu_load: Processes that want a CPU, per CPU, over the last minute.
         disk_free: How much of the ledger's disk is free, from 0 to 1.
-        interrupted: Since when each lesson that lost its tutor waits for one, in unix seconds.
+        waiting: Since when each learner waits who is owed a tutor, in unix seconds.
         rooms: LiveKit's rooms API; None until it was asked.
         endpoints: The Loqua API's endpoints that were called, by name.
         breakers: Their breakers' states, where one has ever opened.
@@ -82,7 +82,7 @@ class Sight:
     disk_free: float = 1.0
     workers: tuple[WorkerSight, ...] = ()
     lessons: tuple[LessonSight, ...] = ()
-    interrupted: tuple[float, ...] = ()
+    waiting: tuple[float, ...] = ()
     rooms: Outcome | None = None
     endpoints: Mapping[str, Outcome] = field(default_factory=dict)
     breakers: Mapping[str, str] = field(default_factory=dict)
@@ -93,5 +93,5 @@ class Sight:
 
     @property
     def alone(self) -> float:
-        """The longest that a learner has been without the tutor of an interrupted lesson."""
-        return max((self.now - since for since in self.interrupted), default=0.0)
+        """The longest that a learner has been waiting, in seconds."""
+        return max((self.now - since for since in self.waiting), default=0.0)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -13,14 +13,13 @@ import psutil
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import Clock
 from loqua_host.errors import LedgerError, RoomsError
-from loqua_host.lessons.board import Board
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.records.ledger import Debts, Ledger
 from loqua_host.rooms.rooms import Rooms
 
 from .logbook import Logbook
-from .sight import LessonSight, Outcome, Sight, WorkerSight
+from .sight import LessonSight, Outcome, Phase, Sight, WorkerSight
 
 __all__ = ["Watch", "memory_used"]
 
@@ -56,6 +55,7 @@ class Watch:
     """Gives a `Sight` of the host whenever somebody wants one.
 
     Args:
+        waiting: Says since when each learner waits who is owed a tutor, in unix seconds.
         ledger_path: The ledger's file, whose disk is looked at.
     """
 
@@ -65,7 +65,7 @@ class Watch:
         logbook: Logbook,
         workers: Sequence[Worker],
         lessons: Lessons,
-        board: Board,
+        waiting: Callable[[], tuple[float, ...]],
         rooms: Rooms,
         api: LoquaApi,
         ledger: Ledger,
@@ -75,7 +75,7 @@ class Watch:
         self._logbook = logbook
         self._workers = workers
         self._lessons = lessons
-        self._board = board
+        self._waiting = waiting
         self._rooms = rooms
         self._api = api
         self._ledger = ledger
@@ -104,7 +104,8 @@ class Watch:
             disk_free=_disk_free(self._ledger_path),
             workers=self._see_workers(),
             lessons=self._live(),
-            interrupted=self._interrupted(),
+            # Nobody is called any more by a host that drains.
+            waiting=self._waiting() if self._logbook.phase is Phase.SERVING else (),
             rooms=self._rooms_outcome,
             endpoints=dict(self._logbook.endpoints),
             breakers=dict(self._logbook.breakers),
@@ -131,10 +132,6 @@ class Watch:
             LessonSight(row.id[:8], row.tutor, mode, row.opened_at, row.restarts)
             for row, mode in self._lessons.live()
         )
-
-    def _interrupted(self) -> tuple[float, ...]:
-        rooms = self._board.interrupted_rooms()
-        return tuple(one.since for room in rooms for one in self._board.interrupted(room))
 
     async def _beat(self) -> None:
         while True:

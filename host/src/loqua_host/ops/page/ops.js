@@ -47,13 +47,13 @@ const figure = (value, name) => make("div", "figure", make("b", "", value), make
 
 const figures = (sight) => {
   const { debts, now } = sight;
-  const alone = sight.interrupted.length ? span(now - Math.min(...sight.interrupted)) : "nobody";
+  const alone = sight.waiting.length ? span(now - Math.min(...sight.waiting)) : "nobody";
   const jwt = sight.agent_jwt_left;
   return [
     figure(String(debts.records), debts.oldest === null ? "records owed" : `records owed, oldest ${span(now - debts.oldest)}`),
     figure(String(debts.progress), "progress updates owed"),
     figure(String(debts.dead), "set aside for good"),
-    figure(alone, "waits for a lost tutor"),
+    figure(alone, "waits longest for a tutor"),
     figure(jwt === null ? "unknown" : span(jwt), "agent JWT lives on"),
     figure(percent(sight.memory), "memory in use"),
     figure(percent(sight.cpu_load), "CPU load"),
