@@ -99,6 +99,7 @@ def write_config(source: Path, target: Path, speech_url: str, *, tick_every: flo
         written["engines"][engine]["with"]["base_url"] = f"{speech_url}/v1"
     written["lessons"] = {**written.get("lessons", {}), "tick_every": tick_every, "grace": GRACE}
     written["ledger"] = {"path": str(target.parent / "ledger.db")}
+    written["ops"] = {"port": 0}
     overlay.write_text(yaml.safe_dump(written, allow_unicode=True))
 
 
