@@ -225,3 +225,31 @@ async def test_panels_are_filled_and_alerts_silent_until_there_is_cause(
             host.process.kill()
             await until(client, 'ALERTS{alertname="HostDown", alertstate="pending"}')
     assert {title for title, found in filled.items() if not any(found)} <= QUIET
+
+
+async def test_alerts_fire_on_their_causes(house: House, tmp_path: Path) -> None:
+    """A tutor that always crashes, a record that the API will not have, a learner left waiting."""
+    name = "probe-alarming"
+    tutors = {"probe-specialist": explicit(name)["probe-specialist"] | {"max_concurrent_jobs": 1}}
+    refusing = {"kind": "error", "status": 400, "code": "INVALID", "endpoint": "sessions"}
+    async with house.host(tmp_path, tutors) as host:
+        port = (await host.log.until("ops.serving"))["port"]
+        async with (
+            prometheus(tmp_path, f"127.0.0.1:{port}") as client,
+            house.api.misbehaving(refusing),
+        ):
+            await until(client, "loqua_lessons_given_up_total == 0")
+            room = new_room()
+            host.script(room, tutor="probe-specialist", killed_at=1, killed_again=True)
+            async with house.visit(room, agent_name=name):
+                await host.log.until("lesson.given_up", why="crash_loop")
+            await until(client, firing("TutorCrashLoop"))
+            await until(client, firing("RecordsSetAside"))
+            async with house.visit(agent_name=name) as taught, house.visit(agent_name=name):
+                await host.log.until("lesson.opened", room=taught.name)
+                await until(client, firing("LearnerAlone"))
+
+
+def firing(alert: str) -> str:
+    """Give the query for an alert that fires."""
+    return f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
