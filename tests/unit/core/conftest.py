@@ -19,8 +19,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
+from hypothesis import HealthCheck, settings
 
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, Event, LoquaApi
+
+# A busy machine is no fault of the code: no example is too slow.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 EPOCH = 1_800_000_000.0
 """The wall clock at virtual second 0."""
@@ -210,10 +215,10 @@ class World:
         }
     )
 
-    def open(self, **settings: Any) -> AbstractAsyncContextManager[LoquaApi]:
+    def open(self, **changes: Any) -> AbstractAsyncContextManager[LoquaApi]:
         """Open the core towards the API in memory."""
         return LoquaApi.open(
-            CoreSettings(api_base_url="http://loqua.test", **settings),
+            CoreSettings(api_base_url="http://loqua.test", **changes),
             EnvironmentSecrets(self.environ),
             clock=self.clock,
             random=Random(1),  # noqa: S311  (jitter that repeats)

@@ -350,7 +350,7 @@ async def test_what_it_reports_can_be_counted(world: World, caller: Caller) -> N
     }
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     periods=st.lists(st.tuples(st.booleans(), st.integers(1, 20)), min_size=1, max_size=5),
     life=st.sampled_from([60, 700, 3600]),

@@ -270,4 +270,4 @@ class BreakerRules(RuleBasedStateMachine):
 
 
 TestBreakerRules = BreakerRules.TestCase
-TestBreakerRules.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestBreakerRules.settings = settings(max_examples=60, stateful_step_count=30)

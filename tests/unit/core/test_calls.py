@@ -313,7 +313,7 @@ answers = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(faults=st.lists(answers | st.sampled_from([0.0, 60.0]), min_size=1, max_size=12))
 def test_nothing_the_api_does_can_hurt_a_lesson(faults: list[Any]) -> None:
     """Fuzzed: whatever it answers, a call is done, refused or unreachable, and in time."""

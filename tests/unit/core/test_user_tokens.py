@@ -363,7 +363,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=steps)
 def test_leases_and_releases_in_any_order_keep_the_count(steps: list[tuple[str, int]]) -> None:
     """A token is held exactly while leases outnumber releases, and every call gets through."""
