@@ -263,4 +263,5 @@ def _lesson_settings(settings: HostSettings) -> LessonSettings:
         health_every=settings.lessons.health_every,
         default_language="en",
         apologies=settings.apologies,
+        records=settings.records,
     )

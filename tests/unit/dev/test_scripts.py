@@ -93,7 +93,7 @@ def as_reported(report: LessonReport) -> tuple[Records, Records]:
     """The progress and the record that the host makes of a report."""
     assert report.progress is not None
     session = report.model_dump(mode="json") | {
-        "overall_performance": judge_performance(report, report.progress).value,
+        "overall_performance": judge_performance(report, report.progress).value.value,
         "next_session_recommendations": list(report.recommendations),
     }
     return report.progress.model_dump(mode="json"), session

@@ -46,7 +46,7 @@ def test_any_lesson_makes_a_record(
     progress: Progress | None, report: LessonReport | None, seconds: float
 ) -> None:
     """Also one of many days; the record survives its way through the ledger."""
-    record = compose_record(lesson(progress), report, seconds)
+    record = compose_record(lesson(progress), report, seconds).record
     assert record.duration_minutes <= 1440
     assert abs(record.duration_minutes - min(seconds / 60, 1440)) < 0.01
     assert SessionRecord.model_validate_json(record.model_dump_json()) == record
@@ -54,13 +54,13 @@ def test_any_lesson_makes_a_record(
 
 def test_a_lesson_that_ran_for_thirty_hours_counts_as_a_day() -> None:
     """The API takes no more, and a record is owed all the same."""
-    assert compose_record(lesson(None), None, 30 * 3600).duration_minutes == 1440
+    assert compose_record(lesson(None), None, 30 * 3600).record.duration_minutes == 1440
 
 
 def test_a_lesson_without_report_is_recorded_by_its_last_progress() -> None:
     """Nothing that did not happen is in it."""
     progress = Progress(phrases_practiced=4, pronunciation_score=90, grammar_points=("articles",))
-    record = compose_record(lesson(progress), None, 60)
+    record = compose_record(lesson(progress), None, 60).record
     assert record.grammar_points == ("articles",)
     assert record.overall_performance is Performance.EXCELLENT
     assert (record.topics_covered, record.new_vocabulary, record.achievements) == ((), (), ())
@@ -69,7 +69,7 @@ def test_a_lesson_without_report_is_recorded_by_its_last_progress() -> None:
 def test_a_reports_progress_counts_only_as_what_the_lesson_ended_with() -> None:
     """Progress that was refused does not come in by the report."""
     refused = LessonReport(progress=Progress(pronunciation_score=100, grammar_points=("all",)))
-    record = compose_record(lesson(Progress(pronunciation_score=10)), refused, 60)
+    record = compose_record(lesson(Progress(pronunciation_score=10)), refused, 60).record
     assert record.overall_performance is Performance.NEEDS_IMPROVEMENT
     assert record.grammar_points == ()
 
@@ -112,13 +112,13 @@ def test_performance_follows_the_score_or_else_the_practice(
     progress: Progress, performance: Performance
 ) -> None:
     """The thresholds are inclusive."""
-    assert judge_performance(LessonReport(), progress) is performance
+    assert judge_performance(LessonReport(), progress).value is performance
 
 
 @given(progress=progresses, word=st.sampled_from(Performance))
 def test_the_tutors_own_word_outweighs_the_score(progress: Progress, word: Performance) -> None:
     """It heard the lesson."""
-    assert judge_performance(LessonReport(performance=word), progress) is word
+    assert judge_performance(LessonReport(performance=word), progress).value is word
 
 
 @given(st.floats(0, 100), st.floats(0, 100))
@@ -127,6 +127,6 @@ def test_a_better_score_is_never_judged_worse(one: float, other: float) -> None:
     order = list(Performance)
     low, high = sorted((one, other))
     judge: Callable[[float], int] = lambda score: order.index(  # noqa: E731  # only here
-        judge_performance(LessonReport(), Progress(pronunciation_score=score))
+        judge_performance(LessonReport(), Progress(pronunciation_score=score)).value
     )
     assert judge(high) <= judge(low)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from loqua_host.settings.rules import RecordRules
+
 __all__ = ["TUTOR", "HostedTutor", "LessonSettings"]
 
 TUTOR = "loqua.tutor"
@@ -37,12 +39,14 @@ class LessonSettings:
         health_every: Seconds between health calls to the API.
         default_language: Taught when the learner's preferences name none; ISO 639-1.
         apologies: What a learner hears when a lesson cannot be given, by language.
+        records: By which records say more than tutors told.
     """
 
     learner_timeout: float
     health_every: float
     default_language: str
     apologies: Mapping[str, str]
+    records: RecordRules = field(default_factory=RecordRules)
 
     def apology(self, language: str) -> str:
         """Get the apology in this language, or in English."""

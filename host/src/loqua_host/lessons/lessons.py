@@ -4,10 +4,12 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
 import structlog
 
+from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode
 from loqua_host.core import Caller, LoquaApi
 from loqua_host.errors import (
@@ -137,8 +139,11 @@ class Lessons:
             user_id=row.user_id,
             why=because,
         )
-        record = compose_record(row, None, row.seconds)
-        await self._ledger.close_lesson(row.id, self._now(), Kind.FAILED, row.progress, record)
+        composed = compose_record(row, None, row.seconds, self._settings.records)
+        why = (f"interrupted: {because}", *composed.because)
+        await self._ledger.close_lesson(
+            row.id, self._now(), Kind.FAILED, row.progress, composed.record, why
+        )
         self._delivery.wake()
 
     async def _give_up_all(self, reason: str) -> None:
@@ -191,7 +196,13 @@ class Lessons:
         opened = "lesson.resumed" if row.restarts else "lesson.opened"
         log.info(opened, tutor=row.tutor, room=row.room, mode=prepared.mode)
         return LiveLesson(
-            row, link, self._ledger, self._delivery, self._now, leased=prepared.leased
+            row,
+            link,
+            self._ledger,
+            self._delivery,
+            self._now,
+            partial(compose_record, rules=self._settings.records, context=_known(prepared)),
+            leased=prepared.leased,
         )
 
     def _refuse_second(self, job: JobRef, prepared: Prepared) -> None:
@@ -316,6 +327,11 @@ class Lessons:
             state=dict(row.state),
             secrets=dict(self._tutors[row.tutor].secrets),
         )
+
+
+def _known(prepared: Prepared) -> LearnerContext | None:
+    """Get the learner's context, unless it is made up for want of an API."""
+    return prepared.context if prepared.mode in (Mode.FULL, Mode.CACHE) else None
 
 
 def _cause(refusal: LoquaError) -> str:

@@ -8,13 +8,17 @@ import structlog
 from loqua_host.contract.records import LessonReport, Progress
 from loqua_host.link.messages import Finish, Join, ProgressMade, ProgressRefused, Recorded
 from loqua_host.link.server import JobLink
-from loqua_host.records.compose import compose_record, merge_progress
+from loqua_host.records.compose import Composed, merge_progress
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 
 __all__ = ["LiveLesson"]
 
 log = structlog.get_logger()
+
+
+Compose = Callable[[LessonRow, LessonReport | None, float], Composed]
+"""Makes the record of a lesson from its report and the seconds taught."""
 
 
 class LiveLesson:
@@ -33,6 +37,7 @@ class LiveLesson:
         ledger: Ledger,
         delivery: Delivery,
         now: Callable[[], float],
+        compose: Compose,
         *,
         leased: bool,
     ) -> None:
@@ -42,6 +47,7 @@ class LiveLesson:
         self._ledger = ledger
         self._delivery = delivery
         self._now = now
+        self._compose = compose
         self.finished = False
 
     async def follow(self) -> None:
@@ -69,18 +75,22 @@ class LiveLesson:
         log.info("progress.made", seconds=round(seconds, 1), words=progress.words_learned)
 
     async def _finish(self, message: Finish) -> None:
-        report = message.report
-        await self._close(
-            Kind.COMPLETED, report, self._final(report), self._bounded(message.ending.seconds)
+        seconds = self._bounded(message.ending.seconds)
+        row = replace(self.row, progress=self._final(message.report))
+        composed = self._compose(row, message.report, seconds)
+        await self._ledger.close_lesson(
+            row.id, self._now(), Kind.COMPLETED, row.progress, composed.record, composed.because
         )
+        self._delivery.wake()
         self.finished = True
         await self.link.send(Recorded())
         log.info(
             "lesson.recorded",
-            tutor=self.row.tutor,
+            tutor=row.tutor,
             reason=message.ending.reason[:100],
-            seconds=round(self._bounded(message.ending.seconds), 1),
-            achievements=len(report.achievements) if report else 0,
+            seconds=round(seconds, 1),
+            achievements=len(composed.record.achievements),
+            because=composed.because,
         )
 
     def _final(self, report: LessonReport | None) -> Progress | None:
@@ -92,14 +102,6 @@ class LiveLesson:
         except ValueError as error:
             log.warning("progress.refused", why=str(error))
             return self.row.progress
-
-    async def _close(
-        self, status: Kind, report: LessonReport | None, progress: Progress | None, seconds: float
-    ) -> None:
-        row = replace(self.row, progress=progress)
-        record = compose_record(row, report, seconds)
-        await self._ledger.close_lesson(row.id, self._now(), status, progress, record)
-        self._delivery.wake()
 
     def _bounded(self, seconds: float) -> float:
         """Bound what a job says it taught: no less than before, no more than time went by."""

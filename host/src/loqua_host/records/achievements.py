@@ -1,24 +1,108 @@
-"""What follows from a lesson's report, as pure functions."""
+"""What follows from a lesson, its report and its learner's context, by rules; pure.
 
+Everything that is derived says why, for the log and for who asks.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import LessonReport, Performance, Progress
+from loqua_host.settings.rules import AchievementRule, Grades, RecommendationRule
 
-__all__ = ["judge_performance"]
+__all__ = ["Derived", "derive", "facts_of", "judge_performance"]
 
-PERFORMANCE_FROM_SCORE = (
-    (85.0, Performance.EXCELLENT),
-    (70.0, Performance.GOOD),
-    (50.0, Performance.FAIR),
-)
+T = TypeVar("T")
 
 
-def judge_performance(report: LessonReport, progress: Progress) -> Performance:
+@dataclass(frozen=True, slots=True)
+class Derived(Generic[T]):
+    """Something derived, and the reason in one line."""
+
+    value: T
+    because: str
+
+
+def judge_performance(
+    report: LessonReport, progress: Progress, grades: Grades | None = None
+) -> Derived[Performance]:
     """Judge the lesson: by the tutor's own word, else by score, else by having practised."""
     if report.performance is not None:
-        return report.performance
+        return Derived(report.performance, "the tutor said so")
     score = progress.pronunciation_score
-    if score is None:
-        return Performance.GOOD if progress.phrases_practiced else Performance.NEEDS_IMPROVEMENT
-    return next(
-        (grade for least, grade in PERFORMANCE_FROM_SCORE if score >= least),
-        Performance.NEEDS_IMPROVEMENT,
+    if score is not None:
+        return _graded(score, grades or Grades())
+    if progress.phrases_practiced:
+        return Derived(Performance.GOOD, f"phrases_practiced is {progress.phrases_practiced}")
+    return Derived(Performance.NEEDS_IMPROVEMENT, "nothing was practised")
+
+
+def _graded(score: float, grades: Grades) -> Derived[Performance]:
+    scale = (
+        (Performance.EXCELLENT, grades.excellent),
+        (Performance.GOOD, grades.good),
+        (Performance.FAIR, grades.fair),
+        (Performance.NEEDS_IMPROVEMENT, 0.0),
     )
+    grade, least = next((grade, least) for grade, least in scale if score >= least)
+    return Derived(grade, f"pronunciation_score is {score:g}, of {least:g}")
+
+
+def facts_of(
+    progress: Progress, minutes: float, context: LearnerContext | None, *, resumed: bool
+) -> dict[str, float]:
+    """Gather what rules may ask for; what is not known is left out.
+
+    Args:
+        progress: What the lesson ended with.
+        minutes: The time taught.
+        context: The learner's context at the lesson's beginning, if the API gave one.
+        resumed: Whether that was after a part of the lesson, which the context may have counted:
+            then the totals go without the lesson, rather late than wrong.
+    """
+    facts: dict[str, float] = {
+        "minutes": minutes,
+        "words_learned": progress.words_learned,
+        "phrases_practiced": progress.phrases_practiced,
+        "grammar_points": len(set(progress.grammar_points)),
+    }
+    if progress.pronunciation_score is not None:
+        facts["pronunciation_score"] = progress.pronunciation_score
+    if context is not None:
+        facts |= _totals(context, facts, progress, resumed=resumed)
+    return facts
+
+
+def _totals(
+    context: LearnerContext, lesson: Mapping[str, float], progress: Progress, *, resumed: bool
+) -> dict[str, float]:
+    before, share = context.progress, 0 if resumed else 1
+    points = {*before.grammar_points_covered, *(() if resumed else progress.grammar_points)}
+    return {
+        "minutes_total": before.total_conversation_time + lesson["minutes"],
+        "words_learned_total": before.words_learned + share * lesson["words_learned"],
+        "phrases_practiced_total": before.phrases_practiced + share * lesson["phrases_practiced"],
+        "grammar_points_total": len(points),
+        "sessions_total": before.total_sessions + 1,
+        "streak_days": before.current_streak,
+    }
+
+
+def derive(
+    rules: tuple[AchievementRule, ...] | tuple[RecommendationRule, ...],
+    facts: Mapping[str, float],
+) -> Iterator[Derived[str]]:
+    """Give what the rules say that hold, in their order, each with the bounds that it kept."""
+    for rule in rules:
+        least, most = rule.when.given(), rule.below.given()
+        known = facts.keys() >= {*least, *most}
+        if (
+            known
+            and all(facts[fact] >= bound for fact, bound in least.items())
+            and all(facts[fact] < bound for fact, bound in most.items())
+        ):
+            kept = [f"{fact} is {facts[fact]:g}, of {bound:g}" for fact, bound in least.items()]
+            kept += [f"{fact} is {facts[fact]:g}, below {bound:g}" for fact, bound in most.items()]
+            said = rule.name if isinstance(rule, AchievementRule) else rule.say
+            yield Derived(said, "; ".join(kept))

@@ -1,36 +1,77 @@
 """From a lesson and its tutor's report to the record that the API is owed; pure."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import LessonReport, Progress, SessionRecord
+from loqua_host.settings.rules import RecordRules
 
-from .achievements import judge_performance
-from .ledger import LessonRow
+from .achievements import derive, facts_of, judge_performance
+from .rows import LessonRow
 
-__all__ = ["compose_record", "merge_progress"]
+__all__ = ["Composed", "compose_record", "merge_progress"]
 
 LONGEST_MINUTES = 1440.0
 
+MOST_LABELS = 100
+"""How many achievements or recommendations a record has at most."""
 
-def compose_record(lesson: LessonRow, report: LessonReport | None, seconds: float) -> SessionRecord:
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A record, and a line for each thing in it that the host derived."""
+
+    record: SessionRecord
+    because: tuple[str, ...]
+
+
+def compose_record(
+    lesson: LessonRow,
+    report: LessonReport | None,
+    seconds: float,
+    rules: RecordRules | None = None,
+    context: LearnerContext | None = None,
+) -> Composed:
     """Compose the record; without a report it says what the last progress says.
 
     Args:
         lesson: The lesson, with the progress it ended with.
         report: What the tutor reported at the end, if it did.
         seconds: The time taught; the record counts a day of it at most.
+        rules: By which the host adds to what the tutor reported.
+        context: The learner's context, if the API gave one; achievements in it are not new.
     """
     told = report or LessonReport()
+    rules = rules or RecordRules()
     progress = lesson.progress or Progress()
-    return SessionRecord(
+    minutes = min(round(seconds / 60, 2), LONGEST_MINUTES)
+    facts = facts_of(progress, minutes, context, resumed=lesson.restarts > 0)
+    judged = judge_performance(told, progress, rules.grades)
+    unlocked = context.progress.achievements_unlocked if context else ()
+    earned = [new for new in derive(rules.achievements, facts) if new.value not in unlocked]
+    advised = list(derive(rules.recommendations, facts))
+    record = SessionRecord(
         session_id=lesson.session_id,
-        duration_minutes=min(round(seconds / 60, 2), LONGEST_MINUTES),
+        duration_minutes=minutes,
         topics_covered=told.topics_covered,
         new_vocabulary=told.new_vocabulary,
         grammar_points=told.grammar_points or progress.grammar_points,
         pronunciation_practice_count=told.pronunciation_practice_count,
-        overall_performance=judge_performance(told, progress),
-        achievements=told.achievements,
-        next_session_recommendations=told.recommendations,
+        overall_performance=judged.value,
+        achievements=_joined(told.achievements, (new.value for new in earned)),
+        next_session_recommendations=_joined(told.recommendations, (new.value for new in advised)),
     )
+    because = [f"{new.value}: {new.because}" for new in (*earned, *advised)]
+    because.insert(0, f"{judged.value}: {judged.because}")
+    return Composed(
+        record, tuple(because if report else ["no report: as the last progress says", *because])
+    )
+
+
+def _joined(own: Iterable[str], derived: Iterable[str]) -> tuple[str, ...]:
+    return tuple(islice(dict.fromkeys([*own, *derived]), MOST_LABELS))
 
 
 def merge_progress(last: Progress | None, new: Progress) -> Progress:

@@ -10,6 +10,7 @@ from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.core.secrets import SecretsSettings
 from loqua_host.core.settings import CoreSettings
 
+from .rules import RecordRules
 from .tutors import AgentId, Section, TutorSettings, engine_secrets
 
 __all__ = [
@@ -137,6 +138,9 @@ class HostFile(Section):
     apologies: Annotated[dict[str, str], AfterValidator(_has_english)] = Field(
         default={"en": _APOLOGY},
         description="a sentence by ISO 639-1 language, en at least, said when no lesson can start",
+    )
+    records: RecordRules = Field(
+        default=RecordRules(), description="rules by which records say more than tutors told"
     )
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="where lessons are kept")
     link: LinkSettings = Field(default=LinkSettings(), description="where jobs meet the host")

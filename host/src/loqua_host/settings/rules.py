@@ -1,0 +1,91 @@
+"""Rules by which a record says more than its tutor told; data, in config/host.yaml."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from loqua_host.contract.records import Label
+
+from .tutors import Section
+
+__all__ = ["AchievementRule", "Bounds", "Grades", "RecommendationRule", "RecordRules"]
+
+
+class Bounds(Section):
+    """Bounds of what is known of a lesson and its learner; what is not known is in no bounds.
+
+    Totals count the lesson in.
+    """
+
+    minutes: float | None = Field(default=None, description="minutes of the lesson")
+    words_learned: float | None = Field(default=None, description="words in the lesson")
+    phrases_practiced: float | None = Field(default=None, description="phrases in the lesson")
+    grammar_points: float | None = Field(default=None, description="grammar points in the lesson")
+    pronunciation_score: float | None = Field(default=None, description="the lesson's, 0 to 100")
+    minutes_total: float | None = Field(default=None, description="minutes of all sessions")
+    words_learned_total: float | None = Field(default=None, description="words of all sessions")
+    phrases_practiced_total: float | None = Field(
+        default=None, description="phrases of all sessions"
+    )
+    grammar_points_total: float | None = Field(
+        default=None, description="different grammar points of all sessions"
+    )
+    sessions_total: float | None = Field(default=None, description="all sessions")
+    streak_days: float | None = Field(
+        default=None, description="days in a row with a session, when the lesson began"
+    )
+
+    def given(self) -> dict[str, float]:
+        """Give the bounds that are set."""
+        return self.model_dump(exclude_none=True)
+
+
+class _Rule(Section):
+    when: Bounds = Field(default=Bounds(), description="what must be reached, each at least")
+    below: Bounds = Field(default=Bounds(), description="what must be missed, each by something")
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        if not (self.when.given() or self.below.given()):
+            raise ValueError("holds always: write when: or below: with a bound")
+        return self
+
+
+class AchievementRule(_Rule):
+    """An achievement, unlocked once."""
+
+    name: Label = Field(
+        description="the achievement's name on the wire, such as first_conversation"
+    )
+
+
+class RecommendationRule(_Rule):
+    """A recommendation for the next session, after the tutor's own."""
+
+    say: Label = Field(description="the sentence that the learner is shown")
+
+
+class Grades(Section):
+    """The least pronunciation score of each grade."""
+
+    excellent: float = Field(default=85, ge=0, le=100, description="the least score, 0 to 100")
+    good: float = Field(default=70, ge=0, le=100, description="the least score, 0 to 100")
+    fair: float = Field(default=50, ge=0, le=100, description="the least score, 0 to 100")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.fair <= self.good <= self.excellent:
+            raise ValueError("write scores so that fair <= good <= excellent")
+        return self
+
+
+class RecordRules(Section):
+    """All rules for records."""
+
+    grades: Grades = Field(default=Grades(), description="performance by pronunciation score")
+    achievements: tuple[AchievementRule, ...] = Field(
+        default=(), description="achievements, each with name: and when: or below:"
+    )
+    recommendations: tuple[RecommendationRule, ...] = Field(
+        default=(), description="recommendations, each with say: and when: or below:"
+    )
