@@ -24,8 +24,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 
 CONFIG = Path(__file__).parents[3] / "config"
 
-QUIET = {"API attempts that failed", "Breakers", "Tutors that fail"}
-"""Panels that show nothing while nothing fails."""
+QUIET = {
+    "API attempts that failed",
+    "Breakers",
+    "Tutors that fail",
+    "What the learner waits for a reply, p95",
+}
+"""Panels that show nothing while nothing fails; and the test's tutor says nothing."""
 
 
 @asynccontextmanager

@@ -142,6 +142,15 @@ def test_an_ended_lesson_counts_with_its_time_and_what_was_achieved(
     assert failure == 1
 
 
+def test_what_a_reply_took_is_kept_by_stage(metrics: Metrics, tell: Tell) -> None:
+    """Those that were measured."""
+    tell("voice.timed", tutor="grammar", reply=1.5, speaking=0.25)
+    reply = value(metrics, "voice_seconds_sum", tutor="grammar", stage="reply")
+    assert reply == 1.5
+    assert value(metrics, "voice_seconds_count", tutor="grammar", stage="speaking") == 1
+    assert value(metrics, "voice_seconds_count", tutor="grammar", stage="thinking") is None
+
+
 def test_times_to_a_lesson_and_back_to_one_are_measured(
     metrics: Metrics, tell: Tell, watch: Watch
 ) -> None:
@@ -187,7 +196,7 @@ def test_no_label_is_a_learner_s_or_a_lesson_s(metrics: Metrics, tell: Tell) -> 
     shown = {label for family in collected for sample in family.samples for label in sample.labels}
     assert shown <= {
         "tutor", "endpoint", "cause", "why", "mode", "outcome", "status", "what", "kind", "hook",
-        "le", "level",
+        "le", "level", "stage",
     }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from loqua_host.registry.caller import HookCaller
 
 from .clock import Stopwatch
 from .floor import Floor
+from .latency import tell_latency
 from .settings import JobSettings
 from .ticker import tick
 
@@ -69,10 +70,12 @@ class Runner:
             async with asyncio.TaskGroup() as tasks:
                 teaching = tasks.create_task(self._teach())
                 following = tasks.create_task(self._follow_host())
+                timing = tasks.create_task(tell_latency(self._session, self._link))
                 self._watch_room()
                 reason = await self._lesson.ended()
                 teaching.cancel()
                 following.cancel()
+                timing.cancel()
         finally:
             await self._finish(reason)
 

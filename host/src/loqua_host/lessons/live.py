@@ -6,7 +6,14 @@ from dataclasses import replace
 import structlog
 
 from loqua_host.contract.records import LessonReport, Progress
-from loqua_host.link.messages import Finish, Join, ProgressMade, ProgressRefused, Recorded
+from loqua_host.link.messages import (
+    Finish,
+    Join,
+    ProgressMade,
+    ProgressRefused,
+    Recorded,
+    VoiceTimed,
+)
 from loqua_host.link.server import JobLink
 from loqua_host.records.compose import Composed, merge_progress
 from loqua_host.records.delivery import Delivery
@@ -58,6 +65,8 @@ class LiveLesson:
                     await self._keep(message)
                 case Finish():
                     await self._finish(message)
+                case VoiceTimed(stages=stages):
+                    log.debug("voice.timed", tutor=self.row.tutor, **stages)
                 case Join():
                     log.warning("link.unexpected", kind=message.type)
 

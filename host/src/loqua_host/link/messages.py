@@ -1,9 +1,9 @@
 """What goes over the link, as JSON text frames; anything else is refused.
 
 A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While the lesson
-runs, the job sends `ProgressMade` and at last `Finish`, which the host answers with
-`Recorded` once the record is in the ledger. The end of the connection without `Finish` is
-a crash.
+runs, the job sends `ProgressMade` and `VoiceTimed`, and at last `Finish`, which the host
+answers with `Recorded` once the record is in the ledger. The end of the connection without
+`Finish` is a crash.
 """
 
 from typing import Annotated, Literal
@@ -23,6 +23,7 @@ from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
 
 __all__ = [
     "FROM_JOB",
+    "LONGEST_STAGE",
     "MAX_MESSAGE_BYTES",
     "MAX_STATE_BYTES",
     "TO_JOB",
@@ -34,7 +35,9 @@ __all__ = [
     "ProgressRefused",
     "Recorded",
     "Refused",
+    "Stage",
     "ToJob",
+    "VoiceTimed",
     "Welcome",
     "WrapUp",
     "reasons_of",
@@ -89,8 +92,24 @@ class Finish(BaseModel):
     report: LessonReport | None = None
 
 
-FromJob = Annotated[Join | ProgressMade | Finish, Field(discriminator="type")]
-FROM_JOB: TypeAdapter[Join | ProgressMade | Finish] = TypeAdapter(FromJob)
+Stage = Literal["hearing", "turn", "thinking", "speaking", "reply"]
+"""Of a reply: to the transcript, to the end of the turn, to the first word of the mind and the
+first sound of the voice; and all of it, from the learner's last word to the tutor's first."""
+
+LONGEST_STAGE = 60.0
+
+
+class VoiceTimed(BaseModel):
+    """What a learner or a tutor said, and the seconds that its stages took."""
+
+    model_config = _FROZEN
+
+    type: Literal["voice"] = "voice"
+    stages: dict[Stage, Annotated[float, Field(ge=0, le=LONGEST_STAGE)]]
+
+
+FromJob = Annotated[Join | ProgressMade | VoiceTimed | Finish, Field(discriminator="type")]
+FROM_JOB: TypeAdapter[Join | ProgressMade | VoiceTimed | Finish] = TypeAdapter(FromJob)
 
 
 class Welcome(BaseModel):

@@ -23,6 +23,7 @@ from .messages import (
     Join,
     ProgressMade,
     ProgressRefused,
+    VoiceTimed,
     reasons_of,
 )
 
@@ -86,7 +87,7 @@ class JobLink:
         except ConnectionError:
             self._log.info("link.lost")
 
-    async def receive(self) -> Join | ProgressMade | Finish | None:
+    async def receive(self) -> Join | ProgressMade | VoiceTimed | Finish | None:
         """Get the next well-formed message; None once the job is gone.
 
         A malformed message is refused with a log line that names the field, and the

@@ -6,12 +6,14 @@ What each figure means is in config/prometheus/README.md. No label holds a learn
 from collections import Counter as Counting
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from loqua_host.core.events import Event
+from loqua_host.link.messages import Stage
 
 from .health import Health, State
 from .sight import Sight
@@ -59,6 +61,9 @@ class Metrics:
         )
         self._answered = self._histogram(
             "api_call_seconds", "Time of one attempt at the API", API_BUCKETS, "endpoint"
+        )
+        self._voice = self._histogram(
+            "voice_seconds", "What a reply's stages took", API_BUCKETS, "tutor", "stage"
         )
         self._api_calls = self._counter(
             "api_calls", "Attempts at the API", "endpoint", "outcome", "status"
@@ -117,6 +122,7 @@ class Metrics:
             "secret.kept": (self._simple("secret_failures", "Look-ups of secrets that failed"),),
             "mode.changed": (self._simple("mode_changes", "Lessons that changed mode", "mode"),),
             "worker.failed": (self._simple("worker_failures", "Workers that ended", "tutor"),),
+            "voice.timed": (self._on_voice,),
             "api.called": (self._on_api_call,),
             "breaker.opened": (self._simple("breakers_opened", "Breakers opened", "endpoint"),),
             "token.exchanged": (_by(exchanges, kind="first", outcome="ok"),),
@@ -174,6 +180,11 @@ class Metrics:
         self._taught.labels(tutor).observe(_number(fields, "seconds"))
         if _number(fields, "achievements"):
             self._achieved.labels(tutor).inc()
+
+    def _on_voice(self, fields: Fields) -> None:
+        for stage in get_args(Stage):
+            if stage in fields:
+                self._voice.labels(_text(fields, "tutor"), stage).observe(_number(fields, stage))
 
     def _on_api_call(self, fields: Fields) -> None:
         endpoint = _text(fields, "endpoint")
