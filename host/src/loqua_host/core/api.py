@@ -95,7 +95,7 @@ class LoquaApi:
         async with _http(settings, transport) as http, _watched(credentials):
             calls = Calls(http, settings, clock, random, events)
             client = Client(calls, random, honours_keys=settings.honours_idempotency_keys)
-            held = UserTokens(client, credentials, clock, random, events, settings.refresh_before)
+            held = UserTokens(client, credentials, clock, random, events, settings)
             async with held as tokens, Flights[Key, LearnerContext]() as fetches:
                 yield cls(
                     settings,

@@ -183,6 +183,7 @@ class Calls:
             "X-Agent-ID": request.caller.agent_id,
             "Content-Type": "application/json",
             ACCEPT: self._versions.accept,
+            **request.headers,
         }
         return headers if request.key is None else {**headers, "Idempotency-Key": request.key}
 

@@ -44,10 +44,10 @@ class Client:
         self._honours_keys = honours_keys
 
     async def user_token(
-        self, caller: Caller, bearer: Bearer
+        self, caller: Caller, bearer: Bearer, public_key: str | None
     ) -> tuple[UserTokenAnswer, str | None]:
         """Give the user's encrypted token and the answer's Date header."""
-        return await self._send(wire.user_token(caller, self._key()), bearer)
+        return await self._send(wire.user_token(caller, self._key(), public_key), bearer)
 
     async def context(self, caller: Caller, bearer: Bearer) -> LearnerContext:
         """Give what the API remembers of the learner."""

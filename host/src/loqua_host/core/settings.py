@@ -79,6 +79,10 @@ class CoreSettings(BaseModel):
     refresh_before: float = Field(
         default=300, gt=0, description="seconds before expiry at which user tokens are refreshed"
     )
+    ephemeral_keys: Literal["off", "offered", "required"] = Field(
+        default="offered",
+        description="whether the API is offered a fresh key to seal each token to, or must take it",
+    )
     agent_token_warn_before: float = Field(
         default=7 * 86400, ge=0, description="seconds before its expiry to warn of AGENT_JWT_TOKEN"
     )

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import from_json
 
 from loqua_host.core.caller import Caller
+from loqua_host.core.ephemeral import SCHEME, EphemeralKey
 from loqua_host.core.secrets import Sealed
 from loqua_host.core.wire import UserTokenAnswer
 from loqua_host.errors import TokenError
@@ -48,6 +49,8 @@ class TokenCause(StrEnum):
     NO_EXPIRY = "no_expiry"
     EXPIRED = "expired"
     OTHER_CALLER = "other_caller"
+    NOT_SEALED = "not_sealed"
+    SEALED_OTHERWISE = "sealed_otherwise"
 
 
 OF_ANOTHER_SECRET = frozenset({TokenCause.WRONG_SECRET, TokenCause.NOT_A_JWT})
@@ -65,6 +68,10 @@ _MENDS = {
     TokenCause.EXPIRED: "the JWT had expired on arrival; check the API's clock and token life",
     TokenCause.OTHER_CALLER: "the answer is for another user, room or agent than was asked; "
     "report it to the API team",
+    TokenCause.NOT_SEALED: "the API did not take the key it was offered; write "
+    "api.ephemeral_keys: offered in config/host.yaml, or have the API take it",
+    TokenCause.SEALED_OTHERWISE: "the token was not sealed to the key and caller that asked for "
+    "it; report it to the API team",
 }
 
 
@@ -165,10 +172,12 @@ def accept(
     secrets: Iterable[SecretStr],
     *,
     server_now: float,
+    key: EphemeralKey | None = None,
 ) -> tuple[Sealed, float]:
     """Give the user's JWT from an answer, and for how many seconds it is good.
 
-    `server_now` is the API's own time, so that no clock of ours shortens a token's life.
+    `server_now` is the API's own time, so that no clock of ours shortens a token's life; `key`
+    is what was offered to seal the token to.
 
     Raises:
         TokenError: The token cannot be used; its cause says why.
@@ -176,8 +185,20 @@ def accept(
     asked = (caller.user_id, caller.room, caller.agent_id)
     if (answer.user_id, answer.room_name, answer.issued_to) != asked:
         raise token_error(TokenCause.OTHER_CALLER)
-    jwt = decrypt_any(answer.encrypted_token, secrets)
+    if answer.encryption is None:
+        jwt = decrypt_any(answer.encrypted_token, secrets)
+    else:
+        jwt = _unseal(answer, caller, key)
     lifetime = min(read_claims(jwt).exp - server_now, answer.expires_in)
     if lifetime <= 0:
         raise token_error(TokenCause.EXPIRED)
     return jwt, lifetime
+
+
+def _unseal(answer: UserTokenAnswer, caller: Caller, key: EphemeralKey | None) -> Sealed:
+    if key is None or answer.encryption != SCHEME:
+        raise token_error(TokenCause.SEALED_OTHERWISE)
+    try:
+        return key.open(answer.encrypted_token, caller)
+    except ValueError:
+        raise token_error(TokenCause.SEALED_OTHERWISE) from None

@@ -14,10 +14,12 @@ from loqua_host.core.caller import Caller
 from loqua_host.core.client import Client
 from loqua_host.core.clock import Clock
 from loqua_host.core.credentials import Credentials
+from loqua_host.core.ephemeral import EphemeralKey
 from loqua_host.core.events import Events
 from loqua_host.core.flights import Flights, stop
 from loqua_host.core.limits import http_date
 from loqua_host.core.secrets import Sealed
+from loqua_host.core.settings import CoreSettings
 from loqua_host.core.wire import UserTokenAnswer
 from loqua_host.errors import LoquaError, RefusedError, TokenError
 
@@ -61,14 +63,15 @@ class UserTokens:
         clock: Clock,
         random: Random,
         events: Events,
-        refresh_before: float,
+        settings: CoreSettings,
     ) -> None:
         self._client = client
         self._credentials = credentials
         self._clock = clock
         self._random = random
         self._events = events
-        self._refresh_before = refresh_before
+        self._refresh_before = settings.refresh_before
+        self._ephemeral_keys = settings.ephemeral_keys
         self._leases: dict[Caller, _Lease] = {}
         self._exchanges: Flights[Caller, UserToken] = Flights()
 
@@ -122,10 +125,12 @@ class UserTokens:
         return await self._exchanges.join(caller, lambda: self._exchange(caller))
 
     async def _exchange(self, caller: Caller) -> UserToken:
-        answer, date = await self._client.user_token(caller, self._credentials)
+        key = None if self._ephemeral_keys == "off" else EphemeralKey()
+        offered = key.public if key else None
+        answer, date = await self._client.user_token(caller, self._credentials, offered)
         local_now = self._clock.now()
         server_now = http_date(date or "") or local_now
-        jwt, lifetime = await self._accept(answer, caller, server_now)
+        jwt, lifetime = await self._accept(answer, caller, key, server_now)
         now = self._clock.monotonic()
         token = UserToken(jwt, refresh_at(now, lifetime, self._refresh_before), now + lifetime)
         self._events.emit(
@@ -134,23 +139,26 @@ class UserTokens:
             user_id=caller.user_id,
             lifetime=round(lifetime),
             skew=round(server_now - local_now),
+            sealed=answer.encryption is not None,
         )
         if caller in self._leases:
             self._leases[caller].token = token
         return token
 
     async def _accept(
-        self, answer: UserTokenAnswer, caller: Caller, server_now: float
+        self, answer: UserTokenAnswer, caller: Caller, key: EphemeralKey | None, server_now: float
     ) -> tuple[Sealed, float]:
+        if answer.encryption is None and self._ephemeral_keys == "required":
+            raise tokens.token_error(tokens.TokenCause.NOT_SEALED)
         secrets = await self._credentials.shared_secrets()
         try:
-            return tokens.accept(answer, caller, secrets, server_now=server_now)
+            return tokens.accept(answer, caller, secrets, server_now=server_now, key=key)
         except TokenError as error:
             if error.cause not in tokens.OF_ANOTHER_SECRET:
                 raise
         # The API may have been given a new secret before this host looked for one.
         secrets = await self._credentials.shared_secrets(fresh=True)
-        return tokens.accept(answer, caller, secrets, server_now=server_now)
+        return tokens.accept(answer, caller, secrets, server_now=server_now, key=key)
 
     async def _keep(self, caller: Caller, token: UserToken) -> None:
         while True:

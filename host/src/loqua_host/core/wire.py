@@ -4,7 +4,7 @@ What is sent is checked before it is sent; what is answered is checked before it
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Progress, SessionRecord
+from loqua_host.core import ephemeral
 from loqua_host.core.caller import Caller
 from loqua_host.errors import RefusedError
 
@@ -69,6 +70,7 @@ class Request(Generic[T]):
         body: JSON; None for a GET.
         key: The idempotency key; None for a GET.
         repeatable: Whether it may be sent again when the first answer was lost.
+        headers: Further ones than every call has.
     """
 
     endpoint: str
@@ -78,6 +80,7 @@ class Request(Generic[T]):
     body: bytes | None = None
     key: str | None = None
     repeatable: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def method(self) -> Literal["GET", "POST"]:
@@ -133,6 +136,9 @@ class UserTokenAnswer(BaseModel):
     room_name: str
     issued_to: str
     expires_in: float = Field(allow_inf_nan=False, description="seconds")
+    encryption: str | None = Field(
+        default=None, description="how, where it is not with the shared secret"
+    )
 
 
 class _TakenAnswer(BaseModel):
@@ -160,15 +166,18 @@ class _ErrorBody(BaseModel):
     field: str = ""
 
 
-def user_token(caller: Caller, key: str) -> Request[tuple[UserTokenAnswer, str | None]]:
-    """Ask for the user's encrypted JWT; also gives the answer's Date header."""
+def user_token(
+    caller: Caller, key: str, public_key: str | None = None
+) -> Request[tuple[UserTokenAnswer, str | None]]:
+    """Ask for the user's JWT, sealed to a key if one is given; also gives the Date header."""
 
     def read(answer: Answer) -> tuple[UserTokenAnswer, str | None]:
         return UserTokenAnswer.model_validate(_document(answer)), answer.headers.get("date")
 
     fields = {"user_id": caller.user_id, "room_name": caller.room, "agent_id": caller.agent_id}
     body = _body("user-token", _UserTokenBody, fields)
-    return Request("user-token", "/user-token", caller, read, body, key)
+    headers = {ephemeral.HEADER: public_key} if public_key else {}
+    return Request("user-token", "/user-token", caller, read, body, key, headers=headers)
 
 
 def context(caller: Caller) -> Request[LearnerContext]:

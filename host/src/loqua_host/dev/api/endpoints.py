@@ -1,10 +1,13 @@
 """The guide's endpoints, and the door through which learners enter."""
 
 import secrets
+from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Header, Path
 
+from loqua_host.core import ephemeral
+from loqua_host.core.caller import Caller
 from loqua_host.dev.api import models
 from loqua_host.dev.api.calls import (
     AgentId,
@@ -16,10 +19,20 @@ from loqua_host.dev.api.calls import (
     new_session_id,
     require_same_agent,
 )
+from loqua_host.dev.api.errors import RefusedError
 from loqua_host.dev.api.learners import HeldSession
-from loqua_host.dev.api.tokens import PERMISSIONS, UserClaims, encrypt, join_token, sign
+from loqua_host.dev.api.tokens import PERMISSIONS, UserClaims, encrypt, join_token, seal, sign
 
 _IV_BYTES = 16
+
+OfferedKey = Annotated[
+    str,
+    Header(
+        alias=ephemeral.HEADER,
+        pattern=r"^([A-Za-z0-9_-]{43})?$",
+        description="An X25519 key of the agent's to seal the token to, in base64url; or none",
+    ),
+]
 _DESCRIPTIONS: dict[int | str, str] = {
     400: "Missing required fields or invalid parameters",
     401: "Invalid token",
@@ -37,15 +50,21 @@ router = APIRouter(prefix="/api/v1", responses=_REFUSALS)
 
 @router.post("/agent/user-token")
 async def exchange_token(
-    body: models.TokenRequest, call: CallNow, _agent: AnAgent, agent_id: AgentId
+    body: models.TokenRequest,
+    call: CallNow,
+    _agent: AnAgent,
+    agent_id: AgentId,
+    public_key: OfferedKey = "",
 ) -> models.TokenAnswer:
-    """Hands an agent a learner's JWT, encrypted."""
+    """Hands an agent a learner's JWT, encrypted, or sealed to the key that the agent offers."""
     require_same_agent(agent_id, body.agent_id)
     call.api.store.study(body.user_id)
     call.received("exchanges", agent_id, body.user_id, body)
     claims = _user_claims(body, call)
+    offered = public_key if call.api.settings.ephemeral_keys else ""
     return models.TokenAnswer(
-        encrypted_token=_encrypted(claims, call),
+        encrypted_token=_sealed(claims, call, offered) if offered else _encrypted(claims, call),
+        encryption=ephemeral.SCHEME if offered else None,
         user_id=body.user_id,
         room_name=body.room_name,
         expires_in=claims.exp - claims.iat,
@@ -148,6 +167,16 @@ def _encrypted(claims: UserClaims, call: Call) -> str:
     shared = settings.shared_secret.get_secret_value()
     secret = secrets.token_hex(16) if call.bend.wrong_key else shared
     return encrypt(token, secret, secrets.token_bytes(_IV_BYTES))
+
+
+def _sealed(claims: UserClaims, call: Call, public_key: str) -> str:
+    token = sign(claims, call.api.settings.user_signing_secret.get_secret_value())
+    purpose = ephemeral.purpose(Caller(claims.user_id, claims.room, claims.agent_id))
+    try:
+        return seal(token, public_key, purpose)
+    except ValueError:
+        message = f"{ephemeral.HEADER}: is no X25519 key in base64url"
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "INVALID_FIELD", message) from None
 
 
 def _keep_progress(

@@ -63,9 +63,13 @@ class TokenRequest(Request):
 
 
 class TokenAnswer(Answer):
-    """A learner's JWT, encrypted, and what it is good for; `expires_in` in seconds."""
+    """A learner's JWT, encrypted, and what it is good for; `expires_in` in seconds.
+
+    `encryption` says how, where it is not with the shared secret.
+    """
 
     encrypted_token: str
+    encryption: str | None = Field(default=None, exclude_if=lambda value: value is None)
     user_id: str
     room_name: str
     expires_in: int

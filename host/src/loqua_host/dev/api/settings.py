@@ -29,6 +29,8 @@ class DevApiSettings(BaseModel):
         token_lifetime: How long a learner's JWT is good for, in seconds.
         honour_idempotency: Whether a repeated `Idempotency-Key` gets the first answer. The
             guide's v1 promises no such thing.
+        ephemeral_keys: Whether learners' JWTs are sealed to a key that an agent offers in
+            `X-Agent-Public-Key`. The guide's v1 knows no such header.
         host: The address to listen at. The faults and learners under `/dev` have no lock, so
             leave it on the loopback.
         port: The port to listen at; 0 picks a free one.
@@ -46,6 +48,7 @@ class DevApiSettings(BaseModel):
     user_signing_secret: SecretStr = Field(default_factory=_new_secret, min_length=32)
     token_lifetime: int = Field(default=3600, ge=1)
     honour_idempotency: bool = False
+    ephemeral_keys: bool = False
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
     learners: Mapping[Identifier, Learner] = INVENTED

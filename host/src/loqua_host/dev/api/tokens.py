@@ -1,8 +1,10 @@
 """Signed and encrypted tokens: the learner's JWT, the agent's JWT, the way into a room."""
 
+import base64
 from typing import Literal, TypeVar
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from livekit.api import (
@@ -12,6 +14,8 @@ from livekit.api import (
     VideoGrants,
 )
 from pydantic import BaseModel, ConfigDict
+
+from loqua_host.core.ephemeral import SUITE
 
 PERMISSIONS = ("user.progress", "session.create", "user.context")
 """What the guide's health answer says that an agent may do for a learner."""
@@ -81,6 +85,17 @@ def encrypt(token: str, secret: str, iv: bytes) -> str:
     encryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
     data = encryptor.update(padded) + encryptor.finalize()
     return f"{iv.hex()}:{data.hex()}"
+
+
+def seal(token: str, public_key: str, purpose: bytes) -> str:
+    """The token sealed to an agent's X25519 key, in base64url (HPKE, RFC 9180).
+
+    Raises:
+        ValueError: That is no key that anything can be sealed to.
+    """
+    raw = base64.b64decode(public_key + "=", b"-_", validate=True)
+    key = X25519PublicKey.from_public_bytes(raw)
+    return base64.urlsafe_b64encode(SUITE.encrypt(token.encode(), key, purpose)).decode()
 
 
 def join_token(
