@@ -90,6 +90,17 @@ def test_a_client_that_is_not_installed_is_named(
         open_source(settings(place, **url), {"VAULT_TOKEN": "t"})
 
 
+def test_a_client_that_cannot_be_made_refuses_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Such as AWS's without a region."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match=r"secrets: from: aws: .*region"):
+        open_source(settings("aws"), {})
+
+
 def test_a_clients_own_variables_leave_no_trace() -> None:
     """They are lent to it while it is made, and are in no environment afterwards."""
     environ = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "k", "SHARED_SECRET": "s"}

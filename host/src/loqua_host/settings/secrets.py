@@ -1,5 +1,6 @@
 """The host's secrets, apart from its settings: read once, never printed, never pickled."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,8 +101,10 @@ def read_secrets(
         raise ConfigError(problems)
     variables = {SecretName.AGENT_JWT_TOKEN: "AGENT_JWT_TOKEN", SecretName.SHARED_SECRET: shared}
     core = {name: found[variable] for name, variable in variables.items()}
+    # The environment that was handed over never changes.
+    interval = math.inf if isinstance(source, EnvironmentSecrets) else settings.interval
     return HostSecrets(
-        core=KeptSecrets(source, variables, core, SystemClock(), Events(), settings.interval),
+        core=KeptSecrets(source, variables, core, SystemClock(), Events(), interval),
         livekit_api_key=found["LIVEKIT_API_KEY"].current,
         livekit_api_secret=found["LIVEKIT_API_SECRET"].current,
         ledger=found["LEDGER_KEY"].values() if "LEDGER_KEY" in found else (),

@@ -19,6 +19,9 @@ class AwsSecrets:
     """Reads each secret's staging labels AWSCURRENT and AWSPREVIOUS.
 
     Credentials come from where AWS's clients look: AWS_* variables, roles, the machine.
+
+    Raises:
+        SecretsError: What config and those variables say together makes no client.
     """
 
     place = "AWS Secrets Manager"
@@ -27,11 +30,12 @@ class AwsSecrets:
         # Its debug log has the answers in full.
         logging.getLogger("botocore").setLevel(logging.WARNING)
         self._prefix = settings.prefix
-        self._client = Session(region_name=settings.region).client(
-            "secretsmanager",
-            endpoint_url=str(settings.endpoint) if settings.endpoint else None,
-            config=PATIENCE,
-        )
+        endpoint = str(settings.endpoint) if settings.endpoint else None
+        try:
+            session = Session(region_name=settings.region)
+            self._client = session.client("secretsmanager", endpoint_url=endpoint, config=PATIENCE)
+        except BotoCoreError as error:
+            raise SecretsError(f"{self.place}: {error}") from None
 
     def fetch(self, variable: str) -> Secret | None:
         """Give the secret named by prefix and variable.

@@ -31,7 +31,7 @@ class KeptSecrets:
         secrets: What they were at the first look-up.
         clock: When a look-up began, and the pause between two.
         events: Hears of each look-up.
-        interval: Seconds between two look-ups.
+        interval: Seconds between two look-ups; infinite where nothing can change.
     """
 
     def __init__(

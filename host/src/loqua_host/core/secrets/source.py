@@ -11,7 +11,7 @@ from loqua_host.core.secrets.environment import EnvironmentSecrets
 from loqua_host.core.secrets.files import FileSecrets
 from loqua_host.core.secrets.port import SecretsSource
 from loqua_host.core.secrets.settings import SecretsSettings
-from loqua_host.errors import ConfigError, Problem
+from loqua_host.errors import ConfigError, Problem, SecretsError
 
 __all__ = ["open_source"]
 
@@ -23,19 +23,23 @@ def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> Secret
     """Give the place that the settings name.
 
     Raises:
-        ConfigError: The client for that place is not installed, or has no token.
+        ConfigError: The client for that place is not installed, or cannot be made.
     """
     match settings.place:
         case "environment":
             return EnvironmentSecrets(environ)
         case "files":
             return FileSecrets(settings.files.directory)
+    where = f"secrets: from: {settings.place}"
     try:
         with _lent(environ):
             return _connect(settings, environ)
     except ModuleNotFoundError as error:
-        what, mend = f"needs {error.name}", f"install loqua-host[{settings.place}]"
-        raise ConfigError([Problem(f"secrets: from: {settings.place}", what, mend)]) from None
+        mend = f"install loqua-host[{settings.place}]"
+        raise ConfigError([Problem(where, f"needs {error.name}", mend)]) from None
+    except SecretsError as error:
+        mend = f"mend the section {settings.place}: or the client's variables"
+        raise ConfigError([Problem(where, str(error), mend)]) from None
 
 
 def _connect(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSource:
