@@ -97,6 +97,10 @@ class FakeLoqua:
         await self._enter("context", caller)
         return Loaded(LearnerContext(), self.mode)
 
+    def remembered(self, _caller: Caller) -> Loaded:
+        """Remember nobody."""
+        return Loaded(LearnerContext(), Mode.MOCK)
+
     async def check_health(self, caller: Caller) -> frozenset[str]:
         """Give no permissions."""
         await self._enter("health", caller)

@@ -387,3 +387,22 @@ def test_a_lesson_outlives_any_sequence_of_outages(
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(run())
+
+
+async def test_a_learner_who_returns_while_the_api_is_down_is_still_known(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """Even without a token, what the cache has serves; nobody is asked."""
+    await api.lease(caller)
+    await api.context(caller)
+    api.release(caller)
+    loqua.down = True
+    with pytest.raises(UnreachableError):
+        await api.lease(caller)
+    asked = len(loqua.seen("context"))
+    known = api.remembered(caller)
+    assert (known.mode, len(loqua.seen("context"))) == (Mode.CACHE, asked)
+    assert known.context.preferences.language_learning == "spanish"
+    assert api.remembered(OTHER_ROOM).mode is Mode.CACHE
+    stranger = api.remembered(Caller("user-9", "room-9", caller.agent_id))
+    assert (stranger.mode, stranger.context) == (Mode.MOCK, LearnerContext())

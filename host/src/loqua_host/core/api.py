@@ -156,6 +156,11 @@ class LoquaApi:
         self._modes.reached(caller)
         return Loaded(context, Mode.FULL)
 
+    def remembered(self, caller: Caller) -> Loaded:
+        """Give what is known of the learner without asking the API: cached, or nothing."""
+        context = self._cache.remnant(_key(caller))
+        return Loaded(context or LearnerContext(), self._without_api(caller))
+
     async def send_progress(
         self, caller: Caller, *, session_id: str, status: Status, progress: Progress, key: str
     ) -> None:

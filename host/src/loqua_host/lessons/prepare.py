@@ -53,7 +53,8 @@ async def prepare(
         await api.lease(caller)
     except UnreachableError as error:
         log.warning("lesson.without_api", user_id=learner.user_id, why=str(error))
-        return Prepared(learner, caller, LearnerContext(), Mode.MOCK, leased=False, entry=entry)
+        known = api.remembered(caller)
+        return Prepared(learner, caller, known.context, known.mode, leased=False, entry=entry)
     try:
         loaded = await _load(api, caller)
     except BaseException:
