@@ -20,7 +20,7 @@ JOIN_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class _Called:
-    """A tutor on its way: since when, to whom if this host called it, and whether as a job."""
+    """A tutor on its way: since when, to whom if this host called it, and whether it has a job."""
 
     at: float
     identity: str | None
@@ -39,6 +39,7 @@ class Board:
         self.changed = asyncio.Event()
         self._taught: dict[str, tuple[str, str]] = {}
         self._called: dict[tuple[str, str], _Called] = {}
+        self._meant: dict[str, tuple[str, str]] = {}
         self._refused: set[tuple[str, str, str]] = set()
         self._interrupted: dict[str, Interrupted] = {}
 
@@ -52,20 +53,22 @@ class Board:
 
     def on_accepted(self, job: JobRef) -> None:
         """Note that a job was accepted, called by this host or by LiveKit."""
-        identity = self.meant(job)
-        self._called[job.room, job.tutor] = _Called(self._now(), identity, accepted=True)
+        call = self._called.get((job.room, job.tutor))
+        if call is not None and call.identity is not None and self._lasts(call):
+            self._meant[job.job_id] = (job.room, call.identity)
+        self._called[job.room, job.tutor] = _Called(self._now(), None, accepted=True)
 
     def on_taught(self, job: JobRef) -> None:
         """Note that a lesson runs."""
         self._taught[job.job_id] = (job.room, job.tutor)
-        self._called.pop((job.room, job.tutor), None)
+        self._arrived(job)
         self.changed.set()
 
     def on_refused(self, job: JobRef, entry: str | None) -> None:
         """Note that a learner was refused a lesson, for this entry into the room if it is one."""
         if entry:
             self._refused.add((job.room, entry, job.tutor))
-        self._called.pop((job.room, job.tutor), None)
+        self._arrived(job)
 
     def on_over(self, job: JobRef) -> None:
         """Note that a job has no lesson any more, which may free a place."""
@@ -111,8 +114,8 @@ class Board:
 
     def meant(self, job: JobRef) -> str | None:
         """Get the identity of the learner that this host called the job for."""
-        call = self._called.get((job.room, job.tutor))
-        return call.identity if call is not None and self._lasts(call) else None
+        _, identity = self._meant.get(job.job_id, (job.room, None))
+        return identity
 
     def awaited(self) -> list[str]:
         """List the tutors that were called and will take a place each as soon as they accept."""
@@ -130,6 +133,11 @@ class Board:
         """Forget refusals of rooms that LiveKit no longer has, and calls that came to nothing."""
         self._called = {key: call for key, call in self._called.items() if self._lasts(call)}
         self._refused = {refusal for refusal in self._refused if refusal[0] in known}
+        self._meant = {job: meant for job, meant in self._meant.items() if meant[0] in known}
+
+    def _arrived(self, job: JobRef) -> None:
+        self._called.pop((job.room, job.tutor), None)
+        self._meant.pop(job.job_id, None)
 
     def _lasts(self, call: _Called) -> bool:
         return self._now() - call.at < (JOIN_SECONDS if call.accepted else CALL_SECONDS)

@@ -190,19 +190,17 @@ def _closures(sight: Sight, places: Places, now: float, return_grace: float) -> 
 
 def _owed(sight: Sight, given_up: set[str], places: Places, now: float) -> Iterator[Call]:
     """Give what the room's learners are owed: at most one call for each tutor."""
-    lost = {one.row.tutor: one for one in reversed(sight.interrupted) if one.row.id not in given_up}
+    lost = {one.row.tutor: one for one in reversed(sight.interrupted)}
     for tutor in sorted((sight.wanted | set(lost)) - sight.taught - sight.called):
         lesson = lost.get(tutor)
-        if lesson is not None:
-            learner = next(
-                (one for one in sight.learners if one.user_id == lesson.row.user_id), None
-            )
-            if learner is not None:
-                yield Call(sight.room, tutor, learner, lesson.since, lesson)
-        elif tutor in places.tutors:
-            waiting = (one for one in sight.learners if _waits(sight, one, tutor, now))
-            for learner in [*waiting][:1]:
-                yield Call(sight.room, tutor, learner, learner.joined_at)
+        if lesson is None:
+            here = [one for one in sight.learners if _waits(sight, one, tutor, now)]
+        else:
+            here = [one for one in sight.learners if one.user_id == lesson.row.user_id]
+        # A lesson that is being closed settles its entry: that is for the next look to see.
+        if here and tutor in places.tutors and (lesson is None or lesson.row.id not in given_up):
+            since = here[0].joined_at if lesson is None else lesson.since
+            yield Call(sight.room, tutor, here[0], since, lesson)
 
 
 def _waits(sight: Sight, learner: Present, tutor: str, now: float) -> bool:
