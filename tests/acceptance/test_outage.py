@@ -1,0 +1,92 @@
+"""The API goes down in the middle of a lesson and comes back; the learner hears none of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from loqua_host.dev.demo import HostLog, run_host_process
+from loqua_host.dev.hearing import LessonHeard
+from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise
+from loqua_host.dev.parts import Parts, local_parts, write_config
+from loqua_host.dev.scripts import CONVERSATION
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
+
+ROOT = Path(__file__).parents[2]
+LINES = CONVERSATION.lines[:3]
+DOWN = {"faults": [{"kind": "outage", "answer": "closed"}]}
+NOISE = 1.5
+"""Seconds by which two healthy lessons on a busy machine may differ."""
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[tuple[Parts, HostLog]]:
+    """Give local parts and a host that ticks every two seconds."""
+    async with local_parts(print) as parts:
+        write_config(ROOT / "config", tmp_path / "config", parts.speech_url, tick_every=2)
+        async with run_host_process(tmp_path / "config", parts, print) as log:
+            await log.until("host.ready")
+            yield parts, log
+
+
+async def attend(parts: Parts, room: str) -> LessonHeard:
+    """Have a learner live through a short lesson in a room."""
+    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+        body = {"user_id": CONVERSATION.user_id, "room_name": room}
+        joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
+
+    async def speak(line: Line) -> bytes:
+        return await synthesise(f"{parts.speech_url}/v1", line.text, line.language)
+
+    script = Script(tuple(Line(text, CONVERSATION.language) for text in LINES))
+    return await SyntheticLearner(joined["url"], joined["token"], speak, script).attend()
+
+
+@asynccontextmanager
+async def outage(parts: Parts, log: HostLog, room: str) -> AsyncIterator[None]:
+    """Take the API down once the room's lesson runs, and bring it back when hosts felt it."""
+
+    async def strike() -> None:
+        async with httpx.AsyncClient(base_url=parts.api_url) as api:
+            await log.until("lesson.opened", f"room={room}")
+            (await api.put("/dev/faults", json=DOWN)).raise_for_status()
+            await log.until("lesson.mode_changed", "mode=cache")
+            await log.until("breaker.opened")
+            (await api.delete("/dev/faults")).raise_for_status()
+
+    striking = asyncio.create_task(strike())
+    yield
+    await striking
+
+
+async def records_of(parts: Parts) -> list[dict[str, Any]]:
+    """List the session records that the API has."""
+    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+        arrived = (await api.get("/dev/records")).raise_for_status().json()
+    return [session["payload"] for session in arrived["sessions"]]
+
+
+async def test_an_outage_during_a_lesson_is_not_heard_and_loses_nothing(
+    host: tuple[Parts, HostLog],
+) -> None:
+    """No longer silence than in a healthy lesson; down and up reach the tutor; one record each."""
+    parts, log = host
+    healthy = await attend(parts, "healthy")
+    async with outage(parts, log, "struck"):
+        struck = await attend(parts, "struck")
+    await log.until("lesson.mode_changed", "mode=full")
+
+    assert struck.longest_gap <= healthy.longest_gap + NOISE
+    assert None not in struck.reply_latencies
+    slowest = max(seconds or 0 for seconds in healthy.reply_latencies)
+    assert max(seconds or 0 for seconds in struck.reply_latencies) <= slowest + NOISE
+    async with asyncio.timeout(60):
+        while len(records := await records_of(parts)) < 2:  # noqa: ASYNC110  # as an onlooker would
+            await asyncio.sleep(0.5)
+    assert len({record["sessionId"] for record in records}) == 2
+    assert all(record["duration_minutes"] > 0 for record in records)
