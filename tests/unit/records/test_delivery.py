@@ -17,7 +17,7 @@ from loqua_host.errors import (
     TokenError,
     UnreachableError,
 )
-from loqua_host.records.delivery import PATIENCE, Delivery
+from loqua_host.records.delivery import AT_ONCE, PATIENCE, Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 
 NewLesson = Callable[..., LessonRow]
@@ -285,6 +285,30 @@ async def test_a_hundred_lessons_at_once_are_each_delivered_once(
     assert sorted(loqua.arrived) == sorted(
         (kind, lesson.session_id) for lesson in lessons for kind in ("completed", "record")
     )
+
+
+async def test_a_long_backlog_does_not_take_every_connection(
+    loqua: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """Lessons that run have the API, too, and no call waits for so long that it times out."""
+    loqua.gates["progress"] = asyncio.Event()
+    at_once = most = 0
+    send = loqua.send_progress
+
+    async def counted(caller: Caller, **sent: Any) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await send(caller, **sent)
+        at_once -= 1
+
+    loqua.send_progress = counted
+    await asyncio.gather(*(taught(number) for number in range(50)))
+    while at_once < AT_ONCE:  # noqa: ASYNC110  # no event says so
+        await asyncio.sleep(0)
+    loqua.gates["progress"].set()
+    await within(delivery.idle())
+    assert most == AT_ONCE
 
 
 async def test_idle_again_only_once_the_news_is_delivered(

@@ -20,6 +20,9 @@ __all__ = ["Delivery", "caller_of"]
 
 log = structlog.get_logger()
 
+AT_ONCE = 16
+"""Rows sent at the same time, so that a long backlog leaves the API to those who learn."""
+
 LOOK_EVERY = 30.0
 """Seconds after which the ledger is read without being told to."""
 
@@ -64,6 +67,7 @@ class Delivery:
         self._jitter = jitter
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[str] = set()
         self._awaited: dict[str, asyncio.Event] = {}
 
@@ -109,14 +113,23 @@ class Delivery:
             self._idle.set()
 
     async def _deliver(self, lesson: str) -> None:
-        while row := await self._ledger.next_owed(lesson):
-            pause = row.not_before - self._clock.now()
-            if 0 < pause <= LONGEST_WAIT:
-                await self._clock.sleep(min(pause, LONGEST_PAUSE))
-            else:
-                await self._attempt(row)
+        while (pause := await self._advance(lesson)) is not None:
+            if pause:
+                await self._clock.sleep(pause)
         self._under_way.remove(lesson)
         self._news.set()
+
+    async def _advance(self, lesson: str) -> float | None:
+        """Attempt the next row if it is due; gives the seconds to wait, None if all is done."""
+        async with self._slots:
+            row = await self._ledger.next_owed(lesson)
+            if row is None:
+                return None
+            pause = row.not_before - self._clock.now()
+            if 0 < pause <= LONGEST_WAIT:
+                return min(pause, LONGEST_PAUSE)
+            await self._attempt(row)
+            return 0.0
 
     async def _attempt(self, row: OwedRow) -> None:
         told = log.bind(session_id=row.lesson.session_id, user_id=row.lesson.user_id, row=row.kind)

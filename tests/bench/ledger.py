@@ -1,0 +1,185 @@
+"""What the ledger costs over SQLite itself: keeping progress, and taking a row off.
+
+Run with `python tests/bench/ledger.py [rows already there]`; prints its figures as JSON. Both
+sides write to the same disk with WAL and `synchronous=FULL`, one transaction a row, in turns of a
+few hundred, so that a disk that gets slower is slower for both.
+"""
+
+import asyncio
+import json
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from loqua_host.contract.records import Performance, Progress, SessionRecord
+from loqua_host.records.ledger import Kind, Ledger, LessonRow, OwedRow
+
+ROUNDS = 9
+ROWS = 200
+AT_ONCE = 20
+KEY = "a key for the ledger of this bench"
+
+
+COPIES = """
+INSERT INTO lesson (id, session_id, visit, user_id, user_mark, room, tutor, agent_id, opened_at,
+    closed_at, state, key_id)
+SELECT 'f' || i, 'f' || i, 'f', user_id, user_mark, room, tutor, agent_id, 0, 1, state, key_id
+FROM n, lesson WHERE id = 'x';
+INSERT INTO owed (lesson, kind, key, payload)
+SELECT 'f' || i, 'record', 'f' || i, payload FROM n, owed WHERE lesson = 'x';
+"""
+"""Copies, by the numbers in `n`, of a record that is owed and of its lesson."""
+
+
+def percentiles(seconds: list[float]) -> tuple[float, float]:
+    """Give p50 and p99, in milliseconds."""
+    cuts = statistics.quantiles(seconds, n=100)
+    return round(cuts[49] * 1000, 3), round(cuts[98] * 1000, 3)
+
+
+class Bare:
+    """SQLite by itself, with the same durability and payload."""
+
+    def __init__(self, path: Path) -> None:
+        self.database = sqlite3.connect(path)
+        self.database.execute("PRAGMA journal_mode = WAL")
+        self.database.execute("PRAGMA synchronous = FULL")
+        self.database.execute("CREATE TABLE owed (id INTEGER PRIMARY KEY, payload TEXT)")
+        self.payload = Progress(words_learned=7).model_dump_json()
+
+    def insert(self) -> None:
+        """Insert one row, on disk when it returns."""
+        with self.database:
+            self.database.execute("INSERT INTO owed (payload) VALUES (?)", (self.payload,))
+
+    def delete(self) -> None:
+        """Delete one row."""
+        with self.database:
+            self.database.execute("DELETE FROM owed WHERE id = (SELECT min(id) FROM owed)")
+
+
+def timed(work: Callable[[], None]) -> float:
+    """Give how long it took, in seconds."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+async def open_all(ledger: Ledger, round_: int) -> list[LessonRow]:
+    """Open the lessons of a round."""
+    rows = [
+        LessonRow(
+            id=f"{round_}-{number}",
+            session_id="",
+            visit=f"visit-{round_}-{number}",
+            user_id="maria",
+            room="room",
+            tutor="conversation",
+            agent_id="loqua-tutor",
+            opened_at=0.0,
+        )
+        for number in range(ROWS)
+    ]
+    return [await ledger.open_lesson(row, "") for row in rows]
+
+
+async def keep(ledger: Ledger, row: LessonRow) -> float:
+    """Keep progress of a lesson: two statements, sealed three times."""
+    begun = time.perf_counter()
+    await ledger.keep_progress(row.id, 1.0, Progress(words_learned=7), {})
+    return time.perf_counter() - begun
+
+
+async def acknowledge(ledger: Ledger, row: OwedRow) -> float:
+    """Take a row off."""
+    begun = time.perf_counter()
+    await ledger.mark_delivered(row)
+    return time.perf_counter() - begun
+
+
+async def burst(ledger: Ledger, rows: list[LessonRow]) -> float:
+    """Keep progress of lessons side by side, and give rows a second."""
+    left = iter(rows)
+
+    async def some() -> None:
+        for row in left:
+            await ledger.keep_progress(row.id, 2.0, Progress(words_learned=8), {})
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(some() for _ in range(AT_ONCE)))
+    return len(rows) / (time.perf_counter() - begun)
+
+
+async def fill(ledger: Ledger, rows: int) -> None:
+    """Have records of other lessons in the ledger, all owed."""
+    if not rows:
+        return
+    [row] = [await ledger.open_lesson(LessonRow("x", "", "x", "u", "r", "t", "a", 0.0), "")]
+    record = SessionRecord(
+        session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
+    )
+    await ledger.close_lesson(row.id, 1.0, Kind.COMPLETED, None, record)
+
+    def copy() -> None:
+        ledger._database.execute("CREATE TEMP TABLE n (i INTEGER)")
+        numbers = ((number,) for number in range(rows))
+        ledger._database.executemany("INSERT INTO n VALUES (?)", numbers)
+        for statement in COPIES.split(";"):
+            ledger._database.execute(statement)
+
+    await ledger._write(copy)
+
+
+async def compare(there: int) -> dict[str, object]:
+    """Alternate rounds of both and give their figures."""
+    bare_in, bare_out, ours_in, ours_out, rates, bare_rates = ([] for _ in range(6))
+    with tempfile.TemporaryDirectory(dir=".") as directory:
+        bare = Bare(Path(directory) / "bare.db")
+        async with Ledger.open(Path(directory) / "ledger.db", keys=[KEY]) as ledger:
+            await fill(ledger, there)
+            for round_ in range(ROUNDS):
+                rows = await open_all(ledger, round_)
+                begun = time.perf_counter()
+                bare_in += [timed(bare.insert) for _ in rows]
+                bare_rates.append(ROWS / (time.perf_counter() - begun))
+                ours_in += [await keep(ledger, row) for row in rows]
+                rates.append(await burst(ledger, rows))
+                owed = [await ledger.next_owed(row.id) for row in rows]
+                bare_out += [timed(bare.delete) for _ in rows]
+                ours_out += [await acknowledge(ledger, row) for row in owed if row]
+            begun = time.perf_counter()
+            await ledger.owing()
+            owing = time.perf_counter() - begun
+        bare.database.close()
+    figures: dict[str, object] = {"rows_there": there}
+    for name, theirs, ours in (("insert", bare_in, ours_in), ("acknowledge", bare_out, ours_out)):
+        (bare50, bare99), (our50, our99) = percentiles(theirs), percentiles(ours)
+        figures[name] = {
+            "bare_p50_p99_ms": (bare50, bare99),
+            "ledger_p50_p99_ms": (our50, our99),
+            "ratio_p50_p99": (round(our50 / bare50, 2), round(our99 / bare99, 2)),
+        }
+    figures["rows_a_second"] = round(statistics.median(rates))
+    figures["rows_a_second_ratio"] = round(
+        statistics.median(rates) / statistics.median(bare_rates), 2
+    )
+    figures["list_what_is_owed_ms"] = round(owing * 1000, 1)
+    return figures
+
+
+def main() -> int:
+    """Compare and print."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    there = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    sys.stdout.write(json.dumps(asyncio.run(compare(there)), indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
