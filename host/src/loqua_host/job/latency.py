@@ -1,11 +1,16 @@
-"""How long a learner waits for what the tutor says, as LiveKit's session measures it."""
+"""How long a learner waits for a reply, as LiveKit's session sees it."""
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from livekit.agents import AgentSession, ConversationItemAddedEvent
+from livekit.agents import (
+    AgentSession,
+    AgentStateChangedEvent,
+    ConversationItemAddedEvent,
+    UserStateChangedEvent,
+)
 from livekit.agents.llm import ChatMessage
 
 from loqua_host.errors import LinkError
@@ -19,27 +24,51 @@ MEASURED: Final[Mapping[str, Stage]] = {
     "end_of_turn_delay": "turn",
     "llm_node_ttft": "thinking",
     "tts_node_ttfb": "speaking",
-    "e2e_latency": "reply",
 }
 """LiveKit's names (livekit-agents 1.8.9, llm/chat_context.py, MetricsReport) and ours."""
 
 
 async def tell_latency(session: "AgentSession[None]", link: HostLink) -> None:
-    """Tell the host what each thing said took, until cancelled."""
+    """Tell the host what replies and their stages take, until cancelled."""
     measured: asyncio.Queue[VoiceTimed] = asyncio.Queue()
-
-    def on_item(event: ConversationItemAddedEvent) -> None:
-        if isinstance(event.item, ChatMessage) and (stages := _stages(event.item.metrics)):
-            measured.put_nowait(VoiceTimed(stages=stages))
-
-    session.on("conversation_item_added", on_item)
+    listener = _Listener(measured.put_nowait)
+    session.on("user_state_changed", listener.on_user)
+    session.on("agent_state_changed", listener.on_agent)
+    session.on("conversation_item_added", listener.on_item)
     try:
         while True:
             message = await measured.get()
             with contextlib.suppress(LinkError):
                 await link.send(message)
     finally:
-        session.off("conversation_item_added", on_item)
+        session.off("user_state_changed", listener.on_user)
+        session.off("agent_state_changed", listener.on_agent)
+        session.off("conversation_item_added", listener.on_item)
+
+
+class _Listener:
+    """Measures replies by who speaks: LiveKit times only those of a tutor with an LLM.
+
+    LiveKit dates the end of a learner's words back by the silence that it was told from.
+    """
+
+    def __init__(self, tell: Callable[[VoiceTimed], None]) -> None:
+        self._tell = tell
+        self._last_word: float | None = None
+
+    def on_user(self, event: UserStateChangedEvent) -> None:
+        self._last_word = event.created_at if event.old_state == "speaking" else None
+
+    def on_agent(self, event: AgentStateChangedEvent) -> None:
+        if event.new_state == "speaking" and self._last_word is not None:
+            took, self._last_word = event.created_at - self._last_word, None
+            # After so long it is no reply.
+            if 0 <= took <= LONGEST_STAGE:
+                self._tell(VoiceTimed(stages={"reply": took}))
+
+    def on_item(self, event: ConversationItemAddedEvent) -> None:
+        if isinstance(event.item, ChatMessage) and (stages := _stages(event.item.metrics)):
+            self._tell(VoiceTimed(stages=stages))
 
 
 def _stages(metrics: Mapping[str, Any]) -> dict[Stage, float]:

@@ -62,7 +62,7 @@ class Logbook:
         return Outcome(self._now(), seconds if isinstance(seconds, float) else 0.0, failure)
 
     def _trouble(self, event: Event) -> Trouble:
-        why = _text(event.fields, "why")
+        why = _text(event.fields, "why") or _text(event.fields, "mend")
         for name in ("user_id", "session_id", "room"):
             if hidden := _text(event.fields, name):
                 why = why.replace(hidden, f"[{name}]")
