@@ -9,6 +9,7 @@ import pickle
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,13 +17,16 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from livekit.agents.ipc import channel, log_queue, proto
 from livekit.agents.utils.aio import duplex_unix
 
 from loqua_host.link.ipc import (
+    LOG_BURST_BYTES,
+    LOG_BYTES_PER_SECOND,
     MAX_FRAME_BYTES,
+    MESSAGES_PER_SECOND,
     distrust_jobs,
     log_as_json,
     read_record,
@@ -37,8 +41,10 @@ UNREADABLE = "job.log_unreadable"
 def livekit() -> Iterator[None]:
     """Put LiveKit back as it was."""
     before = log_queue.pickle, duplex_unix.struct, channel._read_message  # type: ignore[attr-defined]
+    receive = duplex_unix._AsyncDuplex.recv_bytes
     yield
     log_queue.pickle, duplex_unix.struct, channel._read_message = before  # type: ignore[attr-defined]
+    duplex_unix._AsyncDuplex.recv_bytes = receive
 
 
 class Heard(logging.Handler):
@@ -176,6 +182,22 @@ def test_a_job_is_not_listened_to_after_a_frame_beyond_all_measure(
     assert heard.no_more
 
 
+def test_a_job_that_logs_without_end_waits_and_the_host_does_not(
+    job: socket.socket, heard: Heard
+) -> None:
+    """What is beyond the burst comes at the host's pace."""
+    text = "m" * (MAX_FRAME_BYTES // 2)
+    beyond = LOG_BYTES_PER_SECOND // 2
+    began = time.monotonic()
+    for _ in range(LOG_BURST_BYTES // len(text)):
+        job.sendall(frame(sent(text)))
+    job.sendall(frame(sent("m" * beyond)))
+    job.sendall(frame(sent("last")))
+    while heard.next().msg != "last":
+        pass
+    assert time.monotonic() - began > 0.4
+
+
 def test_a_record_too_long_for_a_frame_is_shortened() -> None:
     """The job's next ones are still heard."""
     data = sent("m" * MAX_FRAME_BYTES, more="x")
@@ -234,8 +256,8 @@ def test_no_bytes_whatever_raise(data: bytes) -> None:
     assert isinstance(read_record(data), logging.LogRecord)
 
 
-@settings(max_examples=30)
-@given(st.dictionaries(st.text(), st.recursive(st.none() | st.text() | st.floats(), st.lists)))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.text(), st.none() | st.text() | st.floats() | st.lists(st.text())))
 def test_whatever_fields_a_job_adds_make_one_line(fields: dict[str, Any]) -> None:
     """The host renders a job's record as it renders its own."""
     stream, root = io.StringIO(), logging.getLogger()
@@ -305,6 +327,27 @@ async def test_requests_for_inference_carry_nothing() -> None:
     asked = proto.InferenceRequest("m", "1", b"x" * 1000)
     taken = await received(frame(channel._write_message(asked)))
     assert taken == proto.InferenceRequest("m", "1", b"")
+
+
+async def test_a_flood_of_messages_is_read_at_the_hosts_pace() -> None:
+    """Everybody else is served in between."""
+    distrust_jobs()
+    ours, theirs = socket.socketpair()
+    duplex = await duplex_unix._AsyncDuplex.open(ours)
+    theirs.sendall(frame(channel._write_message(proto.ShuttingDown())) * 2 * MESSAGES_PER_SECOND)
+    read = 0
+
+    async def read_all() -> None:
+        nonlocal read
+        while True:
+            await channel.arecv_message(duplex, proto.IPC_MESSAGES)
+            read += 1
+
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(read_all(), 0.5)
+    assert MESSAGES_PER_SECOND <= read < 2 * MESSAGES_PER_SECOND
+    await duplex.aclose()
+    theirs.close()
 
 
 def test_nothing_else_of_livekit_unpickles() -> None:

@@ -1,17 +1,22 @@
 """LiveKit's own channels from a job to the host, read as data and nothing more.
 
 LiveKit trusts its jobs (livekit-agents 1.8.9): the host unpickles whatever a job logs
-(ipc/log_queue.py), takes frames of up to 4 GiB (utils/aio/duplex_unix.py) and stumbles over
-malformed ones (ipc/channel.py). A tutor could run code where the secrets are. So job and host
-put JSON in the pickles' place, and the host bounds and checks the rest.
+(ipc/log_queue.py), takes frames of up to 4 GiB as fast as they come
+(utils/aio/duplex_unix.py) and stumbles over malformed ones (ipc/channel.py). A tutor could run
+code where the secrets are. So job and host put JSON in the pickles' place, and the host bounds,
+paces and checks the rest.
 """
 
 import json
 import logging
 import struct
+import threading
+import time
 from types import SimpleNamespace
 from typing import Annotated
+from weakref import WeakKeyDictionary
 
+from aiolimiter import AsyncLimiter
 from livekit.agents.ipc import channel, log_queue, proto
 from livekit.agents.utils.aio import duplex_unix
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -20,6 +25,14 @@ __all__ = ["MAX_FRAME_BYTES", "distrust_jobs", "log_as_json", "read_record", "wr
 
 MAX_FRAME_BYTES = 1024 * 1024
 """A job that sends more at once is not listened to any longer."""
+
+LOG_BYTES_PER_SECOND = 256 * 1024
+LOG_BURST_BYTES = 2 * MAX_FRAME_BYTES
+RECORD_BYTES = 512
+"""A job's log is read no faster than this, each record counting for so much more."""
+
+MESSAGES_PER_SECOND = 50
+"""And its messages no faster than this; LiveKit's own are one in two seconds."""
 
 MAX_TEXT = 64 * 1024
 """Characters of a record that is too long for a frame."""
@@ -34,6 +47,7 @@ _FROM_JOB = (
     proto.ShuttingDown.MSG_ID,
 )
 _read_any = channel._read_message  # noqa: SLF001  # LiveKit has no public reader
+_receive_any = duplex_unix._AsyncDuplex.recv_bytes  # noqa: SLF001  # likewise
 
 
 def log_as_json() -> None:
@@ -43,8 +57,9 @@ def log_as_json() -> None:
 
 def distrust_jobs() -> None:
     """Have this process take from jobs only records and messages that are sound and short."""
-    log_queue.pickle = SimpleNamespace(loads=read_record)  # type: ignore[attr-defined, assignment]  # the only way in
+    log_queue.pickle = SimpleNamespace(loads=_read_slowly)  # type: ignore[attr-defined, assignment]  # the only way in
     duplex_unix.struct = SimpleNamespace(pack=struct.pack, unpack=_read_length)  # type: ignore[attr-defined, assignment]  # both channels measure their frames with it
+    duplex_unix._AsyncDuplex.recv_bytes = _receive_slowly  # type: ignore[method-assign, assignment]  # noqa: SLF001  # as above
     channel._read_message = _read_message  # noqa: SLF001  # likewise
 
 
@@ -85,6 +100,37 @@ def read_record(data: bytes) -> logging.LogRecord:
         if not (key in _STANDARD or key.startswith("_") or hasattr(record, key)):
             setattr(record, key, value)
     return record
+
+
+class _Pace(threading.local):
+    """What one job may still log now: LiveKit reads each job's log in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._left = float(LOG_BURST_BYTES)
+        self._at = time.monotonic()
+
+    def wait(self, size: int) -> None:
+        """Sleep until that many bytes may have been read; the job waits, nobody else does."""
+        now = time.monotonic()
+        earned = (now - self._at) * LOG_BYTES_PER_SECOND
+        self._left = min(LOG_BURST_BYTES, self._left + earned) - size
+        self._at = now
+        if self._left < 0:
+            time.sleep(-self._left / LOG_BYTES_PER_SECOND)
+
+
+_pace = _Pace()
+_paces: WeakKeyDictionary[duplex_unix._AsyncDuplex, AsyncLimiter] = WeakKeyDictionary()
+
+
+def _read_slowly(data: bytes) -> logging.LogRecord:
+    _pace.wait(len(data) + RECORD_BYTES)
+    return read_record(data)
+
+
+async def _receive_slowly(duplex: duplex_unix._AsyncDuplex) -> bytes:
+    async with _paces.setdefault(duplex, AsyncLimiter(MESSAGES_PER_SECOND, 1)):
+        return await _receive_any(duplex)
 
 
 def _known_logger(name: str) -> str:
