@@ -11,6 +11,7 @@
     ├── RoomsError               LiveKit's rooms API gave no answer
     ├── SecretsError             the place that keeps the secrets gave no answer
     ├── LedgerError              the ledger cannot be opened, read or written
+    │   └── SealError            something in it is not as the host sealed it
     └── ApiError                 a call to the Loqua API did not succeed
         ├── UnreachableError     degrades: timeout, 429, 5xx, garbage
         │   └── SuspendedError   not even tried: open breaker, or the API asked to wait
@@ -34,6 +35,7 @@ __all__ = [
     "Problem",
     "RefusedError",
     "RoomsError",
+    "SealError",
     "SecretsError",
     "SuspendedError",
     "TokenError",
@@ -101,6 +103,10 @@ class SecretsError(LoquaError):
 
 class LedgerError(LoquaError):
     """The ledger cannot be opened, read or written; the message names file and mend."""
+
+
+class SealError(LedgerError):
+    """Something in the ledger is not as the host sealed it: bits rotted, or somebody wrote it."""
 
 
 class ApiError(LoquaError):

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.errors import LedgerError
 from loqua_host.records import reseal
+from loqua_host.records.archive import Archive
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.seal import Keyring, Seal
 
@@ -165,3 +167,34 @@ async def test_a_ledger_under_a_key_that_is_not_here_is_left_alone(
             pass
     async with Ledger.open(path, keys=[OLD]) as ledger:
         await assert_whole(ledger)
+
+
+async def test_what_was_changed_is_set_aside_and_holds_nothing_else_up(
+    tmp_path: Path, a_lesson: NewLesson
+) -> None:
+    """A rotten bit costs its own row: an error in the log, and the rows behind it go on."""
+    async with Ledger.open(tmp_path / "ledger.db", keys=[OLD]) as ledger:
+        row = await ledger.open_lesson(a_lesson(1), "")
+        record = SessionRecord(
+            session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
+        )
+        await ledger.close_lesson(row.id, 5.0, Kind.COMPLETED, Progress(), record)
+        await ledger.open_lesson(a_lesson(2), "")
+        await ledger.open_lesson(a_lesson(3), "")
+        ledger._database.execute("UPDATE owed SET payload = 'AAAA' WHERE kind = 'completed'")
+        ledger._database.execute("UPDATE lesson SET user_id = 'AAAA' WHERE id = 'lesson2'")
+        ledger._database.commit()
+        with structlog.testing.capture_logs() as logs:
+            owed = await ledger.next_owed(row.id)
+            found = await ledger.open_lessons()
+        debts = await ledger.debts()
+    assert owed is not None
+    assert owed.kind is Kind.RECORD
+    assert [lesson.id for lesson in found] == ["lesson3"]
+    assert [log["event"] for log in logs] == ["progress.dead", "lesson.unreadable"]
+    assert (debts.dead, debts.records) == (1, 1)
+    with Archive.open(tmp_path / "ledger.db", [OLD]) as archive:
+        dead, _ = archive.letters()
+        whole = archive.explain(row.session_id)
+    assert "completed: was changed" in str(dead.dead_because)
+    assert "unreadable" in str(whole)

@@ -14,6 +14,8 @@ from typing import Self
 
 from pydantic import JsonValue
 
+from loqua_host.errors import SealError
+
 from .database import join, named
 from .rows import Kind, read_lesson
 from .seal import Keyring
@@ -25,6 +27,9 @@ AGAIN = (
     " WHERE (dead_at IS NOT NULL AND ? IS NULL)"
     " OR lesson = (SELECT id FROM lesson WHERE session_id = ?)"
 )
+
+
+UNREADABLE = "(unreadable: changed behind the host's back)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,7 @@ class Archive:
             "may_have_arrived": bool(row["unsure"]),
             "not_before": row["not_before"] and _moment(row["not_before"]),
             "refused_because": self._why(row, key_id),
-            "payload": json.loads(payload or "null"),
+            "payload": UNREADABLE if payload == UNREADABLE else json.loads(payload or "null"),
         }
 
     def _why(self, row: sqlite3.Row, key_id: str) -> str | None:
@@ -180,7 +185,14 @@ class Archive:
         )
 
     def _opened(self, text: str | None, key_id: str, place: str) -> str | None:
-        return None if text is None else self._keyring.of(key_id).open(text, place)
+        """Open a text; one that was changed does not keep the others from being seen."""
+        if text is None:
+            return None
+        sealing = self._keyring.of(key_id)
+        try:
+            return sealing.open(text, place)
+        except SealError:
+            return UNREADABLE
 
 
 def _moment(seconds: float) -> str:

@@ -21,7 +21,7 @@ import structlog
 from pydantic import JsonValue
 
 from loqua_host.contract.records import Progress, SessionRecord
-from loqua_host.errors import LedgerError
+from loqua_host.errors import LedgerError, SealError
 
 from .database import connect, hold, named
 from .reseal import reseal
@@ -189,13 +189,14 @@ class Ledger:
         await self._insist(write)
 
     async def open_lessons(self) -> list[LessonRow]:
-        """List the lessons that were never closed, oldest first."""
+        """List the lessons that were never closed, oldest first; unreadable ones are logged."""
         return await self._insist(
             lambda: [
-                read_lesson(row, self._sealing)
+                lesson
                 for row in self._database.execute(
                     "SELECT * FROM lesson WHERE closed_at IS NULL ORDER BY opened_at"
                 )
+                if (lesson := self._read_lesson(row)) is not None
             ]
         )
 
@@ -269,16 +270,20 @@ class Ledger:
         return await self._write(read)
 
     async def next_owed(self, lesson: str) -> OwedRow | None:
-        """Get the oldest row that is still to be sent of a lesson."""
+        """Get the oldest row still to be sent of a lesson; unreadable ones are set aside."""
 
         def read() -> OwedRow | None:
-            row = self._database.execute(
+            while row := self._database.execute(
                 "SELECT kind, key, payload, attempts, unsure, not_before, l.*"
                 " FROM owed o JOIN lesson l ON l.id = o.lesson"
                 " WHERE o.lesson = ? AND dead_because IS NULL ORDER BY o.id LIMIT 1",
                 (lesson,),
-            ).fetchone()
-            return None if row is None else read_owed(row, self._sealing)
+            ).fetchone():
+                try:
+                    return read_owed(row, self._sealing)
+                except SealError as error:
+                    self._set_aside(row, str(error))
+            return None
 
         return await self._insist(read)
 
@@ -331,6 +336,23 @@ class Ledger:
 
     def _sealed(self, text: str, lesson: str, what: str) -> str:
         return self._sealing.seal(text, f"{lesson}.{what}")
+
+    def _read_lesson(self, row: sqlite3.Row) -> LessonRow | None:
+        try:
+            return read_lesson(row, self._sealing)
+        except SealError as error:
+            log.error("lesson.unreadable", session_id=row["session_id"], why=str(error))
+            return None
+
+    def _set_aside(self, row: sqlite3.Row, why: str) -> None:
+        kind = row["kind"]
+        self._database.execute(
+            "UPDATE owed SET dead_because = ?, dead_at = ? WHERE key = ?",
+            (self._sealed(why, row["id"], f"{kind}.dead_because"), time.time(), row["key"]),
+        )
+        what = "record" if kind == Kind.RECORD else "progress"
+        told = log.bind(session_id=row["session_id"], row=kind)
+        told.error(f"{what}.dead", why=why)
 
     def _knows(self, session_id: str) -> bool:
         found = self._database.execute(

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from loqua_host.errors import LedgerError
+from loqua_host.errors import LedgerError, SealError
 
 __all__ = ["Keyring", "Seal", "Sealing"]
 
@@ -84,13 +84,13 @@ class Seal:
         """Give back a sealed text.
 
         Raises:
-            LedgerError: If it was sealed under another key or for another place, or changed.
+            SealError: If it was sealed under another key or for another place, or changed.
         """
         try:
             raw = b64decode(sealed, validate=True)
             text = self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], place.encode())
         except (ValueError, InvalidTag):
-            raise LedgerError(f"{place}: was changed behind the host's back") from None
+            raise SealError(f"{place}: was changed behind the host's back") from None
         return text.decode()
 
     def mark(self, text: str) -> str:
