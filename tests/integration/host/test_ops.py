@@ -99,6 +99,29 @@ async def test_a_lesson_shows_in_the_figures_and_on_the_page_but_its_learner_doe
     }
 
 
+async def test_the_guide_s_essential_log_points_are_in_the_log(
+    house: House, host: HostProcess
+) -> None:
+    """Under stable names, with who it was about, and without a token."""
+    async with house.visit() as learner:
+        await host.log.until("progress.made", user_id=learner.user_id)
+    await host.log.until("record.delivered", user_id=learner.user_id)
+    of_learner = {"user_id": learner.user_id, "agent_id": "loqua-test"}
+    of_lesson = {**of_learner, "session_id": learner.session_id}
+    assert host.log.find("worker.registered", tutor="probe")
+    assert host.log.find("learner.found", room=learner.name, **of_learner)
+    assert host.log.find("token.exchanged", **of_learner)
+    for endpoint in ("user-token", "context", "progress", "sessions", "health"):
+        assert host.log.find("api.called", endpoint=endpoint, status=200, **of_learner), endpoint
+    for event in ("lesson.opened", "progress.made", "lesson.recorded"):
+        assert host.log.find(event, **of_lesson), event
+    refusal = {"kind": "error", "status": 403, "code": "FORBIDDEN", "endpoint": "user-token"}
+    async with house.api.misbehaving(refusal), house.visit() as refused:
+        error = await host.log.until("lesson.refused", room=refused.name)
+    assert (error["level"], error["cause"]) == ("error", "user-token_refused")
+    assert not re.search(r"eyJ[\w-]{8,}\.", "\n".join(host.log.raw))
+
+
 async def test_ready_is_false_before_the_drain_begins(house: House, tmp_path: Path) -> None:
     """While the lesson under way may still end by itself."""
     tutors = explicit("probe-drained")

@@ -84,6 +84,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ),
         ("record.delivered", {}, "deliveries_total", {"what": "record", "outcome": "delivered"}),
         ("record.refused", {}, "deliveries_total", {"what": "record", "outcome": "refused"}),
+        ("context.loaded", {"source": "cache"}, "context_loads_total", {"source": "cache"}),
         ("ledger.failed", {}, "ledger_failures_total", {}),
         ("worker.failed", {"tutor": "grammar"}, "worker_failures_total", {"tutor": "grammar"}),
     ],
@@ -196,7 +197,7 @@ def test_no_label_is_a_learner_s_or_a_lesson_s(metrics: Metrics, tell: Tell) -> 
     shown = {label for family in collected for sample in family.samples for label in sample.labels}
     assert shown <= {
         "tutor", "endpoint", "cause", "why", "mode", "outcome", "status", "what", "kind", "hook",
-        "le", "level", "stage",
+        "le", "level", "stage", "source",
     }  # fmt: skip
 
 

@@ -61,6 +61,7 @@ class LoquaApi:
         self._clock = clock
         self._random = random
         self._cache: ContextCache[Key] = ContextCache(settings.cache, clock)
+        self._events = events
         self._modes = Modes(self._without_api, events)
 
     @classmethod
@@ -148,13 +149,15 @@ class LoquaApi:
         key = _key(caller)
         fresh = self._cache.fresh(key)
         if fresh is not None:
-            return Loaded(fresh, self.mode(caller))
+            return self._loaded("cache", Loaded(fresh, self.mode(caller)))
         try:
             context = await self._fetches.join(key, lambda: self._fetch(caller))
         except UnreachableError:
-            return Loaded(self._cache.remnant(key) or LearnerContext(), self._modes.lost(caller))
+            remnant = self._cache.remnant(key)
+            loaded = Loaded(remnant or LearnerContext(), self._modes.lost(caller))
+            return self._loaded("nowhere" if remnant is None else "remnant", loaded)
         self._modes.reached(caller)
-        return Loaded(context, Mode.FULL)
+        return self._loaded("api", Loaded(context, Mode.FULL))
 
     def remembered(self, caller: Caller) -> Loaded:
         """Give what is known of the learner without asking the API: cached, or nothing."""
@@ -225,6 +228,10 @@ class LoquaApi:
             raise
         self._cache.keep(_key(caller), context)
         return context
+
+    def _loaded(self, source: str, loaded: Loaded) -> Loaded:
+        self._events.emit("context.loaded", level="debug", source=source, mode=loaded.mode)
+        return loaded
 
     def _learner(self, caller: Caller) -> UserBearer:
         return UserBearer(self._tokens, caller)

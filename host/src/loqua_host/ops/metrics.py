@@ -123,6 +123,7 @@ class Metrics:
             "mode.changed": (self._simple("mode_changes", "Lessons that changed mode", "mode"),),
             "worker.failed": (self._simple("worker_failures", "Workers that ended", "tutor"),),
             "voice.timed": (self._on_voice,),
+            "context.loaded": (self._simple("context_loads", "Contexts, by source", "source"),),
             "api.called": (self._on_api_call,),
             "breaker.opened": (self._simple("breakers_opened", "Breakers opened", "endpoint"),),
             "token.exchanged": (_by(exchanges, kind="first", outcome="ok"),),
