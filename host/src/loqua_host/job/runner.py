@@ -34,6 +34,7 @@ __all__ = ["Runner", "say_goodbye"]
 
 log = structlog.get_logger()
 
+HOST_LOST = "host_lost"
 APOLOGY_SECONDS = 10.0
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
@@ -159,9 +160,12 @@ class Runner:
                     log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
                 case Welcome() | Refused() | Recorded():
                     log.warning("link.unexpected", kind=message.type)
-        self._lesson.end("host_lost")
+        self._lesson.end(HOST_LOST)
 
     async def _finish(self, reason: str) -> None:
+        if reason == HOST_LOST:
+            # LiveKit's own shutdown tells its dead parent first, fails, and would leave a ghost.
+            await self._ctx.room.disconnect()
         self._clock.pause()
         self._floor.unwatch()
         await self._close_voice()
