@@ -1,10 +1,199 @@
 """What is asked of the running host, and read from it."""
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from loqua_host.ops.watch import memory_used
+from loqua_host.contract.records import Mode
+from loqua_host.core.events import Event
+from loqua_host.errors import LedgerError, RoomsError
+from loqua_host.ops.logbook import Logbook
+from loqua_host.ops.sight import LessonSight, WorkerSight
+from loqua_host.ops.watch import BEAT_SECONDS, PROBE_TIMEOUT, Watch, memory_used
+from loqua_host.records.ledger import Debts, LessonRow
+
+NOW = 1_800_000_000.0
+
+
+class Clock:
+    """A clock that moves with the beat alone, later than asked by `late`; one probe is made."""
+
+    def __init__(self) -> None:
+        self.seconds = NOW
+        self.late = 0.0
+
+    def now(self) -> float:
+        """Give unix seconds."""
+        return self.seconds
+
+    def monotonic(self) -> float:
+        """Give the same."""
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        if seconds != BEAT_SECONDS:
+            await asyncio.Event().wait()
+        self.seconds += seconds + self.late
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Fakes:
+    """The host's parts, as far as they are looked at."""
+
+    rooms: Callable[[], Any] = set
+    debts: Callable[[], Debts] = Debts
+    waits: tuple[float, ...] = ()
+    lessons: list[tuple[LessonRow, Mode]] = field(default_factory=list)
+
+
+ROW = LessonRow("0123456789", "v", "v", "maria", "room", "grammar", "agent", NOW - 60, restarts=1)
+HOSTED = SimpleNamespace(name="grammar", agent_name="grammar-specialist", max_jobs=2)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give the clock."""
+    return Clock()
+
+
+@pytest.fixture
+def logbook(clock: Clock) -> Logbook:
+    """Give what the log has told."""
+    return Logbook(clock.now)
+
+
+@pytest.fixture
+def fakes() -> Fakes:
+    """Give parts of which all is well."""
+    return Fakes()
+
+
+@pytest.fixture
+def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch:
+    """Give a watch of these parts."""
+
+    async def names() -> Any:
+        answer = fakes.rooms()
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+    async def debts() -> Debts:
+        return fakes.debts()
+
+    async def left() -> float:
+        return 86_400.0
+
+    parts: dict[str, Any] = {
+        "workers": [SimpleNamespace(tutor=HOSTED, online=True, busy=1)],
+        "lessons": SimpleNamespace(live=lambda: fakes.lessons),
+        "waiting": lambda: fakes.waits,
+        "rooms": SimpleNamespace(names=names),
+        "api": SimpleNamespace(agent_token_seconds_left=left),
+        "ledger": SimpleNamespace(debts=debts, busy_seconds=1.5),
+    }
+    return Watch(logbook=logbook, ledger_path=tmp_path / "ledger.db", clock=clock, **parts)
+
+
+async def run(watch: Watch) -> None:
+    """Let it look for a while."""
+    task = asyncio.create_task(watch.run())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_what_was_never_asked_is_not_made_up(watch: Watch) -> None:
+    """Before the first probe."""
+    sight = watch.look()
+    assert (sight.rooms, sight.ledger, sight.agent_jwt_left) == (None, None, None)
+
+
+async def test_workers_and_lessons_are_seen_without_the_learner(watch: Watch, fakes: Fakes) -> None:
+    """A lesson is known by a part of the host's own id."""
+    fakes.lessons = [(ROW, Mode.CACHE)]
+    sight = watch.look()
+    assert sight.workers == (WorkerSight("grammar", "grammar-specialist", True, 1, 2),)
+    assert sight.lessons == (LessonSight("01234567", "grammar", "cache", NOW - 60, 1),)
+    assert "maria" not in repr(sight)
+
+
+async def test_rooms_ledger_and_jwt_are_asked(watch: Watch, fakes: Fakes) -> None:
+    """Over and over."""
+    fakes.debts = lambda: Debts(records=3)
+    await run(watch)
+    sight = watch.look()
+    assert sight.rooms is not None
+    assert sight.ledger is not None
+    assert (sight.rooms.failure, sight.ledger.failure) == (None, None)
+    assert (sight.debts, sight.agent_jwt_left) == (Debts(records=3), 86_400.0)
+    assert sight.ledger_busy == 1.5
+
+
+async def test_failures_are_told_in_their_own_words_and_what_was_owed_is_remembered(
+    watch: Watch, fakes: Fakes
+) -> None:
+    """An unreadable ledger owes what it owed."""
+    fakes.debts = lambda: Debts(records=3)
+    await run(watch)
+
+    def fail(error: Exception) -> Any:
+        raise error
+
+    fakes.rooms = lambda: fail(RoomsError("LiveKit refuses"))
+    fakes.debts = lambda: fail(LedgerError("the disk is full"))
+    await run(watch)
+    sight = watch.look()
+    assert sight.rooms is not None
+    assert sight.ledger is not None
+    assert (sight.rooms.failure, sight.ledger.failure) == ("LiveKit refuses", "the disk is full")
+    assert sight.debts == Debts(records=3)
+
+
+async def test_what_does_not_answer_is_not_waited_for(
+    watch: Watch, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other probes go on."""
+    monkeypatch.setattr("loqua_host.ops.watch.PROBE_TIMEOUT", 0.01)
+    fakes.rooms = asyncio.Event().wait
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(PROBE_TIMEOUT):
+        while watch.look().ledger is None:  # noqa: ASYNC110  # a watch tells nobody that it looked
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
+    rooms = watch.look().rooms
+    assert rooms is not None
+    assert rooms.failure == "no answer within 0.01 s"
+
+
+async def test_the_loop_s_delay_is_measured_by_a_beat(watch: Watch, clock: Clock) -> None:
+    """The longest lately."""
+    await run(watch)
+    assert watch.look().lag == pytest.approx(0.0, abs=1e-3)
+    clock.late = 0.75
+    await run(watch)
+    clock.late = 0.0
+    await run(watch)
+    assert watch.look().lag == pytest.approx(0.75)
+
+
+async def test_nobody_waits_for_a_host_that_is_not_serving(
+    watch: Watch, fakes: Fakes, logbook: Logbook
+) -> None:
+    """Others will come to them."""
+    fakes.waits = (NOW - 5,)
+    assert watch.look().waiting == ()
+    logbook(Event("host.ready", {}))
+    assert (watch.look().waiting, watch.look().alone) == ((NOW - 5,), 5.0)
+    logbook(Event("host.draining", {}))
+    assert watch.look().waiting == ()
 
 
 @pytest.fixture
