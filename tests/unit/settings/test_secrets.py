@@ -149,3 +149,11 @@ def test_a_place_out_of_reach_refuses_the_start(config: Path, tmp_path: Path) ->
     place = SecretsSettings.model_validate(missing)
     with pytest.raises(ConfigError, match=r"secrets: from: files: .*nowhere.* cannot be read"):
         read_secrets(config, GIVEN, [], place)
+
+
+def test_a_secret_that_the_core_does_not_want_may_be_missing(config: Path) -> None:
+    """Where the API seals every token to a key of its own there is no shared one."""
+    environ = {name: value for name, value in GIVEN.items() if name != "SHARED_SECRET"}
+    read_secrets(config, environ, wanted=[SecretName.AGENT_JWT_TOKEN])
+    with pytest.raises(ConfigError, match="SHARED_SECRET: is not set"):
+        read_secrets(config, environ)

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from loqua_host.contract.engines import Engines
-from loqua_host.core.secrets import SecretsSettings
+from loqua_host.core.secrets import SecretName, SecretsSettings
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors
 from loqua_host.settings.load import Draft, draft
@@ -46,9 +46,10 @@ def _all_problems(
 ) -> dict[Problem, None]:
     names = drafted.settings.secret_names if drafted.settings else frozenset[str]()
     place = drafted.settings.secrets if drafted.settings else SecretsSettings()
+    wanted = drafted.settings.api.secret_names if drafted.settings else tuple(SecretName)
     problems = dict.fromkeys(drafted.problems)
     try:
-        read_secrets(config, environ, names, place)
+        read_secrets(config, environ, names, place, wanted)
     except ConfigError as error:
         problems |= dict.fromkeys(error.problems)
     for inspection in inspections:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from loqua_host.core.secrets import SecretsSettings
+from loqua_host.core.secrets import SecretName, SecretsSettings
 from loqua_host.errors import ConfigError, LedgerError, Problem
 from loqua_host.process import forkserver_ended, seal, start_forkserver
 from loqua_host.registry.inspection import inspect_tutors
@@ -46,8 +46,9 @@ def _read(config: Path, environ: Mapping[str, str]) -> tuple[HostSettings, HostS
     drafted = draft(config, environ)
     names = drafted.settings.secret_names if drafted.settings else frozenset[str]()
     place = drafted.settings.secrets if drafted.settings else SecretsSettings()
+    wanted = drafted.settings.api.secret_names if drafted.settings else tuple(SecretName)
     try:
-        secrets = read_secrets(config, environ, names, place)
+        secrets = read_secrets(config, environ, names, place, wanted)
     except ConfigError as error:
         raise ConfigError([*drafted.problems, *error.problems]) from None
     if drafted.settings is None or drafted.problems:

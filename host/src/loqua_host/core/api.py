@@ -22,7 +22,7 @@ from loqua_host.core.credentials import Credentials
 from loqua_host.core.degradation import Listener, Modes, fallback
 from loqua_host.core.events import Events, Observer
 from loqua_host.core.flights import Flights, stop
-from loqua_host.core.secrets import SecretName, SecretsPort
+from loqua_host.core.secrets import SecretsPort
 from loqua_host.core.settings import CoreSettings
 from loqua_host.core.user_tokens import UserBearer, UserTokens
 from loqua_host.core.wire import Status
@@ -89,7 +89,7 @@ class LoquaApi:
         Raises:
             ConfigError: A secret is missing.
         """
-        for name in SecretName:
+        for name in settings.secret_names:
             await secrets.read(name)
         clock, random, events = clock or SystemClock(), random or SystemRandom(), Events(observer)
         credentials = Credentials(secrets, clock, events, settings.agent_token_warn_before)

@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
+from loqua_host.core.secrets import SecretName
+
 __all__ = ["Access", "BreakerSettings", "CacheLives", "CoreSettings"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
@@ -97,6 +99,13 @@ class CoreSettings(BaseModel):
         default=False,
         description="whether a repeated Idempotency-Key changes nothing; v1 promises no such thing",
     )
+
+    @property
+    def secret_names(self) -> tuple[SecretName, ...]:
+        """The secrets that this needs: where tokens are always sealed, no shared one."""
+        if self.ephemeral_keys == "required":
+            return (SecretName.AGENT_JWT_TOKEN,)
+        return tuple(SecretName)
 
     @model_validator(mode="after")
     def _attempts_fit(self) -> Self:

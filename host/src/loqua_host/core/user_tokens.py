@@ -148,17 +148,19 @@ class UserTokens:
     async def _accept(
         self, answer: UserTokenAnswer, caller: Caller, key: EphemeralKey | None, server_now: float
     ) -> tuple[Sealed, float]:
-        if answer.encryption is None and self._ephemeral_keys == "required":
+        if answer.encryption is not None:
+            return tokens.accept(answer, caller, (), server_now=server_now, key=key)
+        if self._ephemeral_keys == "required":
             raise tokens.token_error(tokens.TokenCause.NOT_SEALED)
         secrets = await self._credentials.shared_secrets()
         try:
-            return tokens.accept(answer, caller, secrets, server_now=server_now, key=key)
+            return tokens.accept(answer, caller, secrets, server_now=server_now)
         except TokenError as error:
             if error.cause not in tokens.OF_ANOTHER_SECRET:
                 raise
         # The API may have been given a new secret before this host looked for one.
         secrets = await self._credentials.shared_secrets(fresh=True)
-        return tokens.accept(answer, caller, secrets, server_now=server_now, key=key)
+        return tokens.accept(answer, caller, secrets, server_now=server_now)
 
     async def _keep(self, caller: Caller, token: UserToken) -> None:
         while True:

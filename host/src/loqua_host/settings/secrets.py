@@ -77,8 +77,11 @@ def read_secrets(
     environ: Mapping[str, str],
     names: Iterable[str] = (),
     settings: SecretsSettings = FROM_ENVIRONMENT,
+    wanted: Iterable[SecretName] = tuple(SecretName),
 ) -> HostSecrets:
     """Read the host's secrets, and those `names` that config grants to engines and tutors.
+
+    Of the core's secrets those are read that it wants.
 
     The shared secret is that of the environment (`PROD_AGENT_SECRET` in production), or
     `SHARED_SECRET`. This waits for the place that they are in.
@@ -91,7 +94,8 @@ def read_secrets(
     source = open_source(settings, read_environ(config, environ))
     found = _look_up(source, _sought(environment, names), settings)
     shared = AGENT_SECRETS[environment] if AGENT_SECRETS[environment] in found else "SHARED_SECRET"
-    needed = ["AGENT_JWT_TOKEN", shared, "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", *sorted(names)]
+    variables = {name: shared if name is SecretName.SHARED_SECRET else name for name in wanted}
+    needed = [*variables.values(), "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", *sorted(names)]
     if environment is Environment.PRODUCTION:
         needed.append("LEDGER_KEY")
     problems = [_missing(name, source) for name in dict.fromkeys(needed) if name not in found]
@@ -99,7 +103,6 @@ def read_secrets(
         problems += _short(found, (shared, "LIVEKIT_API_SECRET", "LEDGER_KEY"))
     if problems:
         raise ConfigError(problems)
-    variables = {SecretName.AGENT_JWT_TOKEN: "AGENT_JWT_TOKEN", SecretName.SHARED_SECRET: shared}
     core = {name: found[variable] for name, variable in variables.items()}
     # The environment that was handed over never changes.
     interval = math.inf if isinstance(source, EnvironmentSecrets) else settings.interval
