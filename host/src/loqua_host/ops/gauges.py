@@ -1,0 +1,83 @@
+"""What is seen of the host at the moment of a scrape, as Prometheus's own gauges."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .health import Health, State
+from .sight import Sight
+
+__all__ = ["SightCollector"]
+
+
+class SightCollector(Collector):
+    """Turns what is seen into gauges at each scrape."""
+
+    def __init__(self, look: Callable[[], Sight], judge: Callable[[Sight], Health]) -> None:
+        self._look = look
+        self._judge = judge
+
+    def collect(self) -> Iterator[Metric]:
+        """Look, and give what is seen."""
+        sight = self._look()
+        health = self._judge(sight)
+        order = list(State)
+        yield _gauge("ready", "Whether new lessons should come here", health.ready)
+        levels = (((level.name,), order.index(level.state)) for level in health.levels)
+        yield _family("health", "0 ok, 1 degraded, 2 failed", ("level",), levels)
+        yield from _resources(sight)
+        yield from _teaching(sight)
+        yield from _owing(sight)
+        states = (((name,), state != "closed") for name, state in sight.breakers.items())
+        yield _family("breaker_open", "0 while calls go out", ("endpoint",), states)
+
+
+def _resources(sight: Sight) -> Iterator[Metric]:
+    yield _gauge("loop_lag_seconds", "Longest delay of the event loop lately", sight.lag)
+    yield _gauge("memory_used_ratio", "Share of the memory in use", sight.memory)
+    yield _gauge("cpu_load_ratio", "Runnable processes per CPU, last minute", sight.cpu_load)
+    yield _gauge("disk_free_ratio", "Free share of the ledger's disk", sight.disk_free)
+    told = "Time the ledger's connection was in use"
+    yield CounterMetricFamily("loqua_ledger_busy_seconds", told, value=sight.ledger_busy)
+
+
+def _teaching(sight: Sight) -> Iterator[Metric]:
+    workers = sight.workers
+    online = (((one.tutor,), one.online) for one in workers)
+    yield _family("worker_online", "Whether LiveKit has the worker", ("tutor",), online)
+    busy = (((one.tutor,), one.busy) for one in workers)
+    yield _family("worker_jobs", "Jobs that run", ("tutor",), busy)
+    places = (((one.tutor,), one.places) for one in workers)
+    yield _family("worker_places", "Jobs that may run", ("tutor",), places)
+    lessons = Counter({(one.tutor, "full"): 0 for one in workers})
+    lessons.update((one.tutor, one.mode) for one in sight.lessons)
+    yield _family("lessons_live", "Lessons that run", ("tutor", "mode"), lessons.items())
+    yield _gauge("learners_alone", "Learners without the tutor they are owed", len(sight.waiting))
+    yield _gauge("learner_alone_seconds", "The longest of their waits", sight.alone)
+
+
+def _owing(sight: Sight) -> Iterator[Metric]:
+    debts = sight.debts
+    oldest = 0.0 if debts.oldest is None else max(0.0, sight.now - debts.oldest)
+    yield _gauge("records_owed", "Records the API does not have yet", debts.records)
+    yield _gauge("record_oldest_seconds", "Age of the oldest of them", oldest)
+    yield _gauge("progress_owed", "Progress updates not delivered yet", debts.progress)
+    yield _gauge("rows_dead", "Rows that the API refused for good", debts.dead)
+    if sight.agent_jwt_left is not None:
+        left = sight.agent_jwt_left
+        yield _gauge("agent_jwt_seconds_left", "Life left in AGENT_JWT_TOKEN", left)
+
+
+def _gauge(name: str, told: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"loqua_{name}", told, value=float(value))
+
+
+def _family(
+    name: str, told: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+) -> Metric:
+    family = GaugeMetricFamily(f"loqua_{name}", told, labels=labels)
+    for key, value in values:
+        family.add_metric(key, float(value))
+    return family
