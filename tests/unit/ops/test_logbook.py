@@ -58,6 +58,18 @@ def test_the_last_troubles_are_kept_without_the_learner(logbook: Logbook) -> Non
     assert last.why == "[user_id] may not"
 
 
+def test_what_the_api_says_of_a_learner_is_not_shown(logbook: Logbook) -> None:
+    """Neither as an endpoint's last outcome nor as why a lesson was refused."""
+    why = "user-token: 404: USER_NOT_FOUND: there is no maria"
+    called = {"endpoint": "user-token", "failure": "RefusedError", "why": why, "user_id": "maria"}
+    logbook(Event("api.called", {**called, "level": "warning", "seconds": 0.1}))
+    logbook(Event("lesson.refused", {"level": "error", "why": why, "cause": "user-token_refused"}))
+    shown = repr((logbook.endpoints, logbook.troubles))
+    assert "maria" not in shown
+    assert "there is no [user_id]" in shown
+    assert logbook.troubles[-1].why == "user-token_refused"
+
+
 @pytest.fixture
 def seen() -> Iterator[list[Event]]:
     """Give the events that an observer is shown while logs are configured."""

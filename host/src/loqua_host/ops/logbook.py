@@ -57,18 +57,25 @@ class Logbook:
             self.troubles.append(self._trouble(event))
 
     def _outcome(self, fields: Mapping[str, object]) -> Outcome:
-        failure = _text(fields, "why") or _text(fields, "failure") or None
+        failure = _without_learner(fields, "why") or _text(fields, "failure") or None
         seconds = fields.get("seconds")
         return Outcome(self._now(), seconds if isinstance(seconds, float) else 0.0, failure)
 
     def _trouble(self, event: Event) -> Trouble:
-        why = _text(event.fields, "why") or _text(event.fields, "mend")
-        for name in ("user_id", "session_id", "room"):
-            if hidden := _text(event.fields, name):
-                why = why.replace(hidden, f"[{name}]")
+        # A refusal quotes the API, which may name a learner whom the event does not.
+        told = (_without_learner(event.fields, name) for name in ("cause", "why", "mend"))
+        why = next(filter(None, told), "")
         return Trouble(self._now(), _text(event.fields, "level"), event.name, why[:300])
 
 
 def _text(fields: Mapping[str, object], name: str) -> str:
     value = fields.get(name)
     return "" if value is None else str(value)
+
+
+def _without_learner(fields: Mapping[str, object], name: str) -> str:
+    text = _text(fields, name)
+    for learner in ("user_id", "session_id", "room"):
+        if hidden := _text(fields, learner):
+            text = text.replace(hidden, f"[{learner}]")
+    return text
