@@ -16,5 +16,5 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def livekit_server() -> AsyncIterator[LiveKitServer]:
     """Give a LiveKit server that all tests share; rooms of one test are that test's own."""
-    async with run_livekit(empty_timeout=5, departure_timeout=2) as server:
+    async with run_livekit(empty_timeout=5, departure_timeout=5) as server:
         yield server

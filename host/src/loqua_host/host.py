@@ -254,6 +254,7 @@ def _job_settings(tutor: TutorSettings, settings: HostSettings, link: Path) -> J
         learner_timeout=settings.lessons.learner_timeout,
         tick_every=settings.lessons.tick_every,
         failing_ticks=settings.lessons.failing_ticks,
+        grace=settings.lessons.grace,
     )
 
 

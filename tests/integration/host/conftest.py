@@ -363,7 +363,7 @@ def write_config(
         "lessons": {
             "learner_timeout": 30,
             "tick_every": 0.3,
-            "grace": 2,
+            "grace": 0.2,
             "health_every": 2,
             "drain": 20,
             "max_lessons": 50,

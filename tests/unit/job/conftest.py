@@ -68,6 +68,7 @@ SETTINGS = JobSettings(
     learner_timeout=60.0,
     tick_every=30.0,
     failing_ticks=3,
+    grace=0.0,
 )
 
 WELCOME = Welcome(

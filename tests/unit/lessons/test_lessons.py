@@ -33,6 +33,7 @@ from loqua_host.link.messages import (
     ProgressRefused,
     Recorded,
     Refused,
+    Returned,
     Welcome,
     WrapUp,
 )
@@ -589,6 +590,49 @@ async def test_a_second_join_changes_nothing(house: House) -> None:
         await link.send(Join(identity="ana"))
         await link.send(finish())
         assert await hear(link) == Recorded()
+
+
+async def test_a_learner_who_returns_is_known_by_another_identity_too(house: House) -> None:
+    """The host looks for itself; the lesson belongs to the new entry from then on."""
+    async with house.job() as link:
+        await join(link)
+        house.rooms.inside["room"] = [
+            learner("ana", sid="PA_ana"),
+            learner("maria", "m2", sid="PA_2"),
+        ]
+        await link.send(Join(identity="ana"))
+        await link.send(Join(identity="nobody"))
+        await link.send(Join(identity="m2"))
+        returned = await hear(link)
+        assert isinstance(returned, Returned)
+        assert returned.learner.identity == "m2"
+        await link.send(finish())
+        assert await hear(link) == Recorded()
+    assert await house.ledger.ended_in("room") == {("PA_2", "conversation")}
+
+
+async def test_a_refused_learner_is_settled_for_this_entry(house: House) -> None:
+    """A second tutor of a kind that is turned away settles nothing."""
+    house.rooms.inside["room"] = [learner(sid="PA_1")]
+    async with house.job() as first, house.job(JobRef("job2", "room", "conversation")) as second:
+        await join(first)
+        await join(second)
+        assert house.board.refused("room") == frozenset()
+        await first.send(finish())
+        await hear(first)
+    house.loqua.failing = always("lease", RefusedError("user-token", "no", status=403))
+    async with house.job(JobRef("job3", "room", "conversation")) as third:
+        await join(third)
+    assert house.board.refused("room") == {("PA_1", "conversation")}
+
+
+async def test_a_job_that_was_called_for_a_learner_teaches_that_one(house: House) -> None:
+    """Whoever it happens to see first."""
+    house.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
+    house.board.on_called("room", "conversation", "maria")
+    house.lessons.begin(JOB)
+    async with house.job() as link:
+        assert (await join(link, "ana")).learner.user_id == "maria"
 
 
 async def test_a_start_closes_what_a_dead_host_left_open(

@@ -28,6 +28,7 @@ JOB = JobSettings(
     learner_timeout=60,
     tick_every=30,
     failing_ticks=3,
+    grace=30.0,
 )
 SECRET = "a-secret-of-32-characters-or-more"
 

@@ -4,20 +4,22 @@ import asyncio
 import contextlib
 
 import structlog
-from livekit import rtc
 from livekit.agents import Agent, AgentSession, CloseEvent, JobContext, room_io
 from pydantic import ValidationError
 
+from loqua_host.contract.learner import Learner
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport
 from loqua_host.errors import HookFailedError, LinkError
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import (
     Finish,
+    Join,
     ModeChanged,
     ProgressRefused,
     Recorded,
     Refused,
+    Returned,
     Welcome,
     WrapUp,
     reasons_of,
@@ -27,6 +29,7 @@ from loqua_host.registry.caller import HookCaller
 from .clock import Stopwatch
 from .floor import Floor
 from .latency import tell_latency
+from .presence import Presence
 from .settings import JobSettings
 from .ticker import tick
 
@@ -62,7 +65,17 @@ class Runner:
         self._clock = clock
         self._welcome = welcome
         self._session = lesson.session
+        self._started = False
         self._floor = Floor(ctx.room, self._session, self._on_floor)
+        self._strangers = asyncio.Queue[str]()
+        self._presence = Presence(
+            ctx.room,
+            lesson.learner.identity,
+            settings.grace,
+            on_change=self._on_presence,
+            ask=self._strangers.put_nowait,
+            give_up=lambda: lesson.end("learner_left"),
+        )
 
     async def run(self) -> None:
         """Teach until somebody ends the lesson, then finish it, whatever happened."""
@@ -72,11 +85,12 @@ class Runner:
                 teaching = tasks.create_task(self._teach())
                 following = tasks.create_task(self._follow_host())
                 timing = tasks.create_task(tell_latency(self._session, self._link))
-                self._watch_room()
+                asking = tasks.create_task(self._ask_host())
+                self._ctx.room.on("disconnected", self._on_disconnected)
+                self._presence.watch()
                 reason = await self._lesson.ended()
-                teaching.cancel()
-                following.cancel()
-                timing.cancel()
+                for task in (teaching, following, timing, asking):
+                    task.cancel()
         finally:
             await self._finish(reason)
 
@@ -117,7 +131,8 @@ class Runner:
                 text_input=room_io.TextInputOptions(text_input_cb=self._on_text),
             ),
         )
-        self._clock.run()
+        self._started = True
+        self._set_clock()
 
     async def _on_text(self, session: "AgentSession[None]", event: room_io.TextInputEvent) -> None:
         writer = event.participant
@@ -134,20 +149,39 @@ class Runner:
 
     def _on_floor(self, held: bool) -> None:
         log.info("lesson.floor_taken_back" if held else "lesson.floor_given_away")
-        (self._clock.run if held else self._clock.pause)()
+        self._set_clock()
 
-    def _watch_room(self) -> None:
-        def on_disconnected(*_: object) -> None:
-            self._lesson.end("room_closed")
+    def _set_clock(self) -> None:
+        """Count the time in which the learner is here and this tutor has the floor."""
+        taught = self._started and self._floor.held and self._presence.here
+        (self._clock.run if taught else self._clock.pause)()
 
-        def on_left(participant: rtc.RemoteParticipant) -> None:
-            if participant.identity == self._lesson.learner.identity:
-                self._lesson.end("learner_left")
+    async def _ask_host(self) -> None:
+        """Ask the host about each who comes while the learner is away."""
+        while True:
+            stranger = await self._strangers.get()
+            with contextlib.suppress(LinkError):  # for the link's reader to notice
+                await self._link.send(Join(identity=stranger))
 
-        self._ctx.room.on("disconnected", on_disconnected)
-        self._ctx.room.on("participant_disconnected", on_left)
-        if self._lesson.learner.identity not in self._ctx.room.remote_participants:
-            self._lesson.end("learner_left")
+    def _on_disconnected(self, *_: object) -> None:
+        self._lesson.end("room_closed" if self._presence.here else "learner_left")
+
+    def _on_presence(self, here: bool) -> None:
+        """Fall silent while nobody listens, and speak again to who has come back."""
+        log.info("lesson.learner_back" if here else "lesson.learner_away")
+        if not here:
+            with contextlib.suppress(RuntimeError):  # a session that has not started yet
+                self._session.interrupt(force=True)
+        if self._session.output.audio is not None:
+            self._session.output.set_audio_enabled(here and self._floor.held)
+        self._set_clock()
+
+    def _rebind(self, learner: Learner) -> None:
+        """Go on with a learner who has come back, and listen to the identity they have now."""
+        if self._started and learner.identity != self._lesson.learner.identity:
+            self._session.room_io.set_participant(learner.identity)
+        self._lesson.learner = learner
+        self._presence.confirm(learner.identity)
 
     async def _follow_host(self) -> None:
         while (message := await self._link.receive()) is not None:
@@ -158,6 +192,8 @@ class Runner:
                     self._lesson.mode = mode
                 case ProgressRefused(why=why):
                     log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
+                case Returned(learner=learner):
+                    self._rebind(learner)
                 case Welcome() | Refused() | Recorded():
                     log.warning("link.unexpected", kind=message.type)
         self._lesson.end(HOST_LOST)
@@ -168,6 +204,7 @@ class Runner:
             await self._ctx.room.disconnect()
         self._clock.pause()
         self._floor.unwatch()
+        self._presence.unwatch()
         await self._close_voice()
         ending = Ending(reason=str(reason), seconds=self._clock.seconds)
         try:

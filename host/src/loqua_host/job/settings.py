@@ -22,6 +22,7 @@ class JobSettings:
         learner_timeout: Seconds to wait for a learner.
         tick_every: Seconds between progress ticks.
         failing_ticks: Failed ticks in a row after which they stop.
+        grace: Seconds to wait for a learner who left.
     """
 
     tutor: str
@@ -35,3 +36,4 @@ class JobSettings:
     learner_timeout: float
     tick_every: float
     failing_ticks: int
+    grace: float

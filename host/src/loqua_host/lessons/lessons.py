@@ -200,6 +200,7 @@ class Lessons:
             link,
             self._ledger,
             self._delivery,
+            self._rooms,
             self._now,
             partial(compose_record, rules=self._settings.records, context=_known(prepared)),
             leased=prepared.leased,

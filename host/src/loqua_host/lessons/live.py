@@ -6,18 +6,22 @@ from dataclasses import replace
 import structlog
 
 from loqua_host.contract.records import LessonReport, Progress
+from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
     Finish,
     Join,
     ProgressMade,
     ProgressRefused,
     Recorded,
+    Returned,
     VoiceTimed,
 )
 from loqua_host.link.server import JobLink
 from loqua_host.records.compose import Composed, merge_progress
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.rooms.learners import pick_learner
+from loqua_host.rooms.rooms import Rooms
 
 __all__ = ["LiveLesson"]
 
@@ -43,6 +47,7 @@ class LiveLesson:
         link: JobLink,
         ledger: Ledger,
         delivery: Delivery,
+        rooms: Rooms,
         now: Callable[[], float],
         compose: Compose,
         *,
@@ -53,6 +58,7 @@ class LiveLesson:
         self.leased = leased
         self._ledger = ledger
         self._delivery = delivery
+        self._rooms = rooms
         self._now = now
         self._compose = compose
         self.finished = False
@@ -67,8 +73,24 @@ class LiveLesson:
                     await self._finish(message)
                 case VoiceTimed(stages=stages):
                     log.debug("voice.timed", tutor=self.row.tutor, **stages)
-                case Join():
-                    log.warning("link.unexpected", kind=message.type)
+                case Join(identity=identity):
+                    await self._see_return(identity)
+
+    async def _see_return(self, identity: str) -> None:
+        """Tell the job that its learner is back, if the participant of this identity is that."""
+        try:
+            participants = await self._rooms.participants(self.row.room)
+            learner = pick_learner(participants, identity)
+        except (RoomsError, LearnerError) as error:
+            log.warning("learner.unknown", room=self.row.room, why=str(error))
+            return
+        if learner.user_id != self.row.user_id:
+            return
+        entry = next(one.sid for one in participants if one.identity == identity)
+        self.row = replace(self.row, entry=entry)
+        await self._ledger.follow_learner(self.row.id, entry)
+        log.info("learner.returned", room=self.row.room)
+        await self.link.send(Returned(learner=learner))
 
     async def _keep(self, message: ProgressMade) -> None:
         try:

@@ -15,6 +15,7 @@ from .messages import (
     ProgressRefused,
     Recorded,
     Refused,
+    Returned,
     Welcome,
     WrapUp,
 )
@@ -41,7 +42,7 @@ class HostLink:
 
     async def receive(
         self,
-    ) -> Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Recorded | None:
+    ) -> Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Returned | Recorded | None:
         """Get the host's next message; None once the host is gone."""
         frame = await self._socket.receive()
         return TO_JOB.validate_json(frame.data) if frame.type is aiohttp.WSMsgType.TEXT else None

@@ -2,8 +2,9 @@
 
 A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While the lesson
 runs, the job sends `ProgressMade` and `VoiceTimed`, and at last `Finish`, which the host
-answers with `Recorded` once the record is in the ledger. The end of the connection without
-`Finish` is a crash.
+answers with `Recorded` once the record is in the ledger. When its learner has left and somebody
+comes, it sends `Join` again; if that is the learner, the host says `Returned`. The end of the
+connection without `Finish` is a crash.
 """
 
 from typing import Annotated, Literal
@@ -35,6 +36,7 @@ __all__ = [
     "ProgressRefused",
     "Recorded",
     "Refused",
+    "Returned",
     "Stage",
     "ToJob",
     "VoiceTimed",
@@ -180,6 +182,15 @@ class WrapUp(BaseModel):
     reason: str
 
 
+class Returned(BaseModel):
+    """The learner is back in the room, perhaps under another identity."""
+
+    model_config = _FROZEN
+
+    type: Literal["returned"] = "returned"
+    learner: Learner
+
+
 class Recorded(BaseModel):
     """The lesson's record is safe in the ledger."""
 
@@ -189,12 +200,12 @@ class Recorded(BaseModel):
 
 
 ToJob = Annotated[
-    Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Recorded,
+    Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Returned | Recorded,
     Field(discriminator="type"),
 ]
-TO_JOB: TypeAdapter[Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Recorded] = (
-    TypeAdapter(ToJob)
-)
+TO_JOB: TypeAdapter[
+    Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Returned | Recorded
+] = TypeAdapter(ToJob)
 
 
 def reasons_of(error: ValidationError) -> str:

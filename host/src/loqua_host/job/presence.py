@@ -1,0 +1,82 @@
+"""Whether the learner of a lesson is in the room: gone for a while, or for good."""
+
+import asyncio
+from collections.abc import Callable
+
+from livekit import rtc
+
+from .learner import LEARNERS
+
+__all__ = ["Presence"]
+
+
+class Presence:
+    """Follows a learner out of the room and back in, by another identity too.
+
+    Args:
+        room: The room.
+        identity: The learner's.
+        grace: Seconds that a learner who left may take to return.
+        on_change: Hears that the learner has left (False) or returned (True).
+        ask: Asks the host whether the participant of an identity is the learner.
+        give_up: Called when the grace is over.
+    """
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        identity: str,
+        grace: float,
+        *,
+        on_change: Callable[[bool], None],
+        ask: Callable[[str], None],
+        give_up: Callable[[], None],
+    ) -> None:
+        self._room = room
+        self._identity = identity
+        self._grace = grace
+        self._on_change = on_change
+        self._ask = ask
+        self._give_up = give_up
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether the learner is in the room."""
+        return self._timer is None
+
+    def watch(self) -> None:
+        """Follow the learner from now on, who may have left already."""
+        self._room.on("participant_connected", self._on_entered)
+        self._room.on("participant_disconnected", self._on_left)
+        if self._identity not in self._room.remote_participants:
+            self._lose()
+
+    def unwatch(self) -> None:
+        """Follow the learner no longer."""
+        self._room.off("participant_connected", self._on_entered)
+        self._room.off("participant_disconnected", self._on_left)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def confirm(self, identity: str) -> None:
+        """Take the host's word that the learner is back, unless gone again meanwhile."""
+        if self._timer is not None and identity in self._room.remote_participants:
+            self._timer.cancel()
+            self._timer = None
+            self._identity = identity
+            self._on_change(True)
+
+    def _on_left(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity == self._identity and self.here:
+            self._lose()
+
+    def _on_entered(self, participant: rtc.RemoteParticipant) -> None:
+        if not self.here and participant.kind in LEARNERS:
+            self._ask(participant.identity)
+
+    def _lose(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._grace, self._give_up)
+        self._on_change(False)
+        for participant in self._room.remote_participants.values():
+            self._on_entered(participant)

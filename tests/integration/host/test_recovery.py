@@ -1,0 +1,98 @@
+"""No learner is left alone, in real rooms: returning, waiting for a place, and not called twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+from tests.integration.host.conftest import HostProcess, House, Visitor, explicit, new_room
+
+from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+AGENT = "recovering"
+LEARNERS = 6
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def small(
+    house: House, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[HostProcess]:
+    """Give a host with places for two lessons."""
+    directory = tmp_path_factory.mktemp("small")
+    async with house.host(
+        directory, explicit(AGENT), lessons={"max_lessons": 2, "grace": 4}
+    ) as host:
+        yield host
+
+
+async def test_more_learners_than_places_are_all_served_in_turn_and_none_twice(
+    house: House, small: HostProcess
+) -> None:
+    """Who has to wait is told so, and that it is over."""
+    async with AsyncExitStack() as stack:
+        learners: list[Visitor] = []
+        for _ in range(LEARNERS):
+            room = new_room()
+            small.script(room, tutor="probe-specialist", ends_at=5)
+            visit = house.visit(room, agent_name=AGENT)
+            learners.append(await stack.enter_async_context(visit))
+        for learner in learners:
+            await house.api.until("sessions", learner.user_id)
+        waited = {line["user_id"] for line in small.log.find("learner.told", waiting=True)}
+        assert waited
+        for user_id in waited:
+            await small.log.until("learner.told", user_id=user_id, waiting=False)
+        for learner in learners:
+            assert len(small.log.find("lesson.opened", user_id=learner.user_id)) == 1
+            assert WAITING not in learner.room.local_participant.attributes
+
+
+async def test_a_learner_who_returns_within_the_grace_goes_on(
+    house: House, small: HostProcess
+) -> None:
+    """Same lesson, same job, one record; under another identity too."""
+    room = new_room()
+    async with house.visit(room, agent_name=AGENT) as first:
+        await small.log.until("progress.made", user_id=first.user_id)
+        await first.leave()
+        await small.log.until("lesson.learner_away", room=room)
+        attributes = {"user_id": first.user_id, "sessionId": first.session_id}
+        other = house.token(room, attributes)
+        async with house.enter(other, first.user_id, first.session_id) as again:
+            await small.log.until("lesson.learner_back", room=room)
+            await again.met()
+    await house.api.until("sessions", first.user_id)
+    assert len(small.log.find("lesson.opened", user_id=first.user_id)) == 1
+    assert len(await house.api.arrivals("sessions", first.user_id)) == 1
+
+
+async def test_an_ended_lesson_is_not_called_again_until_its_learner_enters_again(
+    house: House, small: HostProcess
+) -> None:
+    """LiveKit would send nobody into a room that is still open."""
+    room = new_room()
+    small.script(room, tutor="probe-specialist", ends_at=2)
+    async with house.visit(room, agent_name=AGENT) as learner:
+        await house.api.until("sessions", learner.user_id)
+        await asyncio.sleep(3 * POLL_SECONDS)  # nothing is what has to happen
+        assert len(small.log.find("lesson.opened", room=room)) == 1
+    async with house.visit(room, user_id=learner.user_id):
+        await small.log.until("lesson.opened", room=room, count=2)
+
+
+async def test_a_refused_learner_is_not_called_again_until_entering_again(
+    house: House, small: HostProcess
+) -> None:
+    """Then the API is asked anew."""
+    room = new_room()
+    fewer = {"kind": "fewer_permissions", "permissions": ["user.progress", "user.context"]}
+    async with house.api.misbehaving(fewer), house.visit(room, agent_name=AGENT) as learner:
+        await small.log.until("lesson.refused", room=room)
+        await learner.alone()
+        await asyncio.sleep(3 * POLL_SECONDS)  # nothing is what has to happen
+        assert len(small.log.find("lesson.refused", room=room)) == 1
+    async with house.visit(room, user_id=learner.user_id):
+        await small.log.until("lesson.opened", room=room)

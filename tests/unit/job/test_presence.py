@@ -1,0 +1,94 @@
+"""A learner who leaves and returns: silence, a clock that stands still, and the host's word."""
+
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from loqua_host.contract.learner import Learner
+from loqua_host.link.messages import Join, Returned
+
+
+def graceful(job: Any) -> Any:
+    """Start a lesson that waits half a minute for a learner who left."""
+    job.settings = replace(job.settings, grace=30.0)
+    job.session.room_io = SimpleNamespace(set_participant=job.session.done.append)
+    return job.start()
+
+
+def back(identity: str) -> Returned:
+    """Give the host's word that a participant is the learner."""
+    return Returned(learner=Learner(user_id="maria", identity=identity))
+
+
+def asked(job: Any) -> list[str]:
+    """List whom the host was asked about."""
+    return [message.identity for message in job.link.sent if isinstance(message, Join)]
+
+
+async def test_a_learner_who_returns_goes_on_and_the_time_between_does_not_count(job: Any) -> None:
+    """The tutor is silent while nobody listens."""
+    running = graceful(job)
+    await asyncio.sleep(60)
+    job.room.leave("maria")
+    assert job.session.done[-1] == "interrupted by force"
+    assert not job.session.output.on["audio"]
+    await asyncio.sleep(20)
+    job.room.enter("maria")
+    await asyncio.sleep(1)
+    assert asked(job) == ["maria"]
+    job.link.incoming.put_nowait(back("maria"))
+    await asyncio.sleep(40)
+    assert job.session.output.on["audio"]
+    job.lesson.end("goal_reached")
+    await running
+    assert (job.finish.ending.reason, job.finish.ending.seconds) == ("goal_reached", 100)
+
+
+async def test_a_learner_who_stays_away_ends_the_lesson_after_the_grace(job: Any) -> None:
+    """Not before."""
+    running = graceful(job)
+    await asyncio.sleep(10)
+    job.room.leave("maria")
+    await asyncio.sleep(29)
+    assert not running.done()
+    await running
+    assert (job.finish.ending.reason, job.finish.ending.seconds) == ("learner_left", 10)
+
+
+async def test_a_learner_may_return_under_another_identity(job: Any) -> None:
+    """If the host says so; the voice is bound to it then."""
+    running = graceful(job)
+    await asyncio.sleep(10)
+    job.room.leave("maria")
+    job.room.enter("maria-phone")
+    await asyncio.sleep(1)
+    job.link.incoming.put_nowait(back("maria-phone"))
+    await asyncio.sleep(60)
+    assert job.session.done[-1] == "maria-phone"
+    assert job.lesson.learner.identity == "maria-phone"
+    job.room.leave("maria-phone")
+    await running
+    assert job.finish.ending.reason == "learner_left"
+
+
+async def test_somebody_else_does_not_take_the_learners_place(job: Any) -> None:
+    """The host does not say that it is the learner; agents are not even asked about."""
+    running = graceful(job)
+    await asyncio.sleep(1)
+    job.room.enter("ana")
+    job.room.leave("maria")
+    job.room.enter("specialist", kind=4)
+    await running
+    assert asked(job) == ["ana"]
+    assert job.finish.ending.reason == "learner_left"
+
+
+async def test_a_learner_who_left_again_meanwhile_is_not_back(job: Any) -> None:
+    """The host's word comes too late."""
+    running = graceful(job)
+    await asyncio.sleep(1)
+    job.room.leave("maria")
+    job.link.incoming.put_nowait(back("maria"))
+    await running
+    assert job.finish.ending.reason == "learner_left"
