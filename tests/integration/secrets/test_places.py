@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from pydantic import SecretStr
@@ -59,6 +60,31 @@ def test_a_vaults_token_is_renewed_before_it_ends(bao: Bao) -> None:
         clock.at = second
         assert values(source.fetch("SHARED_SECRET")) == ["one"]
         threading.Event().wait(1)
+
+
+class Page(BaseHTTPRequestHandler):
+    """Answers everything with a page, as a proxy may."""
+
+    def do_GET(self) -> None:
+        """Give the page."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_what_is_no_vault_is_a_vault_out_of_reach() -> None:
+    """The host goes on with what it has."""
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        settings = VaultPlace.model_validate({"url": url})
+        source = VaultSecrets(settings, SecretStr("token"), SystemClock())
+        with pytest.raises(SecretsError, match="is no vault's answer"):
+            source.fetch("SHARED_SECRET")
+        server.shutdown()
 
 
 def test_a_vault_that_refuses_is_out_of_reach(bao: Bao) -> None:

@@ -50,6 +50,10 @@ class VaultSecrets:
             previous = self._read(variable, version - 1)[0] if version > 1 else None
         except (VaultError, RequestException) as error:
             raise SecretsError(f"{self.place}: {_plain(error)}") from None
+        except (LookupError, TypeError):
+            raise SecretsError(
+                f"{self.place}: what {self._settings.url} says is no vault's answer"
+            ) from None
         return Secret(current, previous) if current else None
 
     def _read(self, variable: str, version: int | None) -> tuple[Sealed | None, int]:
