@@ -1,6 +1,7 @@
 """Secrets from HashiCorp Vault or OpenBao: version 2 of its key-value engine."""
 
 import logging
+import os
 
 import hvac
 from hvac.exceptions import InvalidPath, VaultError
@@ -35,7 +36,11 @@ class VaultSecrets:
         self._clock = clock
         self._renew_at: float | None = None
         self._client = hvac.Client(
-            url=str(settings.url), token=token.get_secret_value(), timeout=PATIENCE
+            url=str(settings.url),
+            token=token.get_secret_value(),
+            timeout=PATIENCE,
+            # A vault often has a certificate of its operator's own authority.
+            verify=os.environ.get("SSL_CERT_FILE") or True,
         )
 
     def fetch(self, variable: str) -> Secret | None:
