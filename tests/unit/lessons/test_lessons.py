@@ -617,13 +617,13 @@ async def test_a_refused_learner_is_settled_for_this_entry(house: House) -> None
     async with house.job() as first, house.job(JobRef("job2", "room", "conversation")) as second:
         await join(first)
         await join(second)
-        assert house.board.refused("room") == frozenset()
+        assert house.board.settled("room") == frozenset()
         await first.send(finish())
         await hear(first)
     house.loqua.failing = always("lease", RefusedError("user-token", "no", status=403))
     async with house.job(JobRef("job3", "room", "conversation")) as third:
         await join(third)
-    assert house.board.refused("room") == {("PA_1", "conversation")}
+    assert house.board.settled("room") == {("PA_1", "conversation")}
 
 
 async def test_a_job_that_was_called_for_a_learner_teaches_that_one(house: House) -> None:

@@ -182,11 +182,11 @@ class World:
         learner = self.people[job.ref.room].get(identity)
         user_id = learner.attributes["user_id"] if learner else ""
         if learner is None or self._is_taught(job.ref, user_id):
-            self.board.on_refused(job.ref, None)
+            self.board.on_settled(job.ref, None)
             self.leave(job)
         elif user_id in self.refusing:
             self.refused.add((learner.sid, job.ref.tutor))
-            self.board.on_refused(job.ref, learner.sid)
+            self.board.on_settled(job.ref, learner.sid)
             self.leave(job)
         else:
             self.teach(job, learner)

@@ -40,7 +40,7 @@ class Board:
         self._taught: dict[str, tuple[str, str]] = {}
         self._called: dict[tuple[str, str], _Called] = {}
         self._meant: dict[str, tuple[str, str]] = {}
-        self._refused: set[tuple[str, str, str]] = set()
+        self._settled: set[tuple[str, str, str]] = set()
         self._interrupted: dict[str, Interrupted] = {}
 
     def on_called(self, room: str, tutor: str, identity: str) -> None:
@@ -64,10 +64,10 @@ class Board:
         self._arrived(job)
         self.changed.set()
 
-    def on_refused(self, job: JobRef, entry: str | None) -> None:
-        """Note that a learner was refused a lesson, for this entry into the room if it is one."""
+    def on_settled(self, job: JobRef, entry: str | None) -> None:
+        """Note that a learner's lesson ended or was refused, for this entry into the room."""
         if entry:
-            self._refused.add((job.room, entry, job.tutor))
+            self._settled.add((job.room, entry, job.tutor))
         self._arrived(job)
 
     def on_over(self, job: JobRef) -> None:
@@ -125,14 +125,14 @@ class Board:
             if not call.accepted and self._lasts(call)
         ]
 
-    def refused(self, room: str) -> frozenset[tuple[str, str]]:
-        """Get the entries into a room, with the tutor, that a lesson was refused to."""
-        return frozenset((entry, tutor) for where, entry, tutor in self._refused if where == room)
+    def settled(self, room: str) -> frozenset[tuple[str, str]]:
+        """Get the entries into a room, with the tutor, whose lesson ended or was refused."""
+        return frozenset((entry, tutor) for where, entry, tutor in self._settled if where == room)
 
     def forget_rooms(self, known: set[str]) -> None:
         """Forget refusals of rooms that LiveKit no longer has, and calls that came to nothing."""
         self._called = {key: call for key, call in self._called.items() if self._lasts(call)}
-        self._refused = {refusal for refusal in self._refused if refusal[0] in known}
+        self._settled = {refusal for refusal in self._settled if refusal[0] in known}
         self._meant = {job: meant for job, meant in self._meant.items() if meant[0] in known}
 
     def _arrived(self, job: JobRef) -> None:

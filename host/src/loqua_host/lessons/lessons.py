@@ -104,7 +104,7 @@ class Lessons:
             prepared = await self._preparations.claim(link.job, identity)
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
-            self._board.on_refused(link.job, await self._refused_entry(link.job, identity, refusal))
+            self._board.on_settled(link.job, await self._refused_entry(link.job, identity, refusal))
             await self._refuse(link, refusal)
             return
         await self._teach(lesson, prepared)
@@ -240,6 +240,9 @@ class Lessons:
     async def _leave(self, lesson: LiveLesson) -> None:
         """Let a lesson go whose link has ended; unfinished, it is up for restoring."""
         job, row = lesson.link.job, lesson.row
+        if lesson.finished:
+            # The reconciler may have asked the ledger just before the lesson was closed there.
+            self._board.on_settled(job, row.entry)
         self._board.on_over(job)
         if lesson.finished:
             return

@@ -170,7 +170,7 @@ class Reconciler:
             taught=frozenset(here & set(self._tutors)) | self._board.taught(room.name),
             interrupted=interrupted,
             called=self._board.called(room.name),
-            settled=room.ended | self._board.refused(room.name),
+            settled=room.ended | self._board.settled(room.name),
         )
 
     def _learners(self, participants: Iterable[Participant]) -> Iterable[Present]:

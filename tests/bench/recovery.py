@@ -1,0 +1,104 @@
+"""How long a learner is without a tutor: after a crash of the job, and in a full house.
+
+Run from the project's root with `python -m tests.bench.recovery`; prints its figures as JSON and
+ends with 0 if every learner was taught once. Everything is real but the tutor, who is mute.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.integration.host.conftest import (
+    THIRD_PARTY,
+    HostProcess,
+    House,
+    dev_api_for,
+    explicit,
+    new_room,
+)
+
+from loqua_host.dev.livekit import run_livekit
+
+AGENT = "bench"
+CRASHES = 10
+LEARNERS = 20
+PLACES = 5
+
+
+def at(line: dict[str, Any]) -> float:
+    """Give the moment of a log line."""
+    return datetime.fromisoformat(line["timestamp"]).timestamp()
+
+
+async def crash(house: House, host: HostProcess) -> dict[str, float]:
+    """Kill a job in the middle of its lesson and see what it costs."""
+    room = new_room()
+    async with house.visit(room, agent_name=AGENT) as learner:
+        await host.log.until("probe.tick", room=room, number=3)
+        pid = host.log.find("probe.tick", room=room)[-1]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        lost = await host.log.until("lesson.interrupted", user_id=learner.user_id)
+        resumed = await host.log.until("lesson.resumed", user_id=learner.user_id)
+        ready = await host.log.until("probe.ready", room=room, count=2)
+        await host.log.until("progress.made", user_id=learner.user_id, count=5)
+    await house.api.until("sessions", learner.user_id)
+    words = [line["words"] for line in host.log.find("progress.made", user_id=learner.user_id)]
+    assert words == [*range(1, len(words) + 1)], words
+    assert len(await house.api.arrivals("sessions", learner.user_id)) == 1
+    return {"resumed": at(resumed) - at(lost), "ready": at(ready) - at(lost)}
+
+
+async def full_house(house: House, host: HostProcess) -> dict[str, float]:
+    """Let many learners in at once and count whom is taught, how often and after how long."""
+    async with AsyncExitStack() as stack:
+        begun = asyncio.get_running_loop().time()
+        rooms = [new_room() for _ in range(LEARNERS)]
+        for room in rooms:
+            host.script(room, tutor="probe-specialist", ends_at=5)
+        visits = (house.visit(room, agent_name=AGENT) for room in rooms)
+        learners = [await stack.enter_async_context(visit) for visit in visits]
+        for learner in learners:
+            await house.api.until("sessions", learner.user_id)
+        seconds = asyncio.get_running_loop().time() - begun
+        opened = [host.log.find("lesson.opened", user_id=one.user_id) for one in learners]
+        records = [await house.api.arrivals("sessions", one.user_id) for one in learners]
+    served = [(len(lessons), len(sent)) for lessons, sent in zip(opened, records, strict=True)]
+    assert served == [(1, 1)] * LEARNERS, served
+    return {"all_recorded": seconds, "per_place_and_lesson": seconds * PLACES / LEARNERS}
+
+
+async def main() -> int:
+    """Measure."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        plugins = directory / "plugins"
+        command = ("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
+        subprocess.run((*command, "--target", plugins, THIRD_PARTY), check=True)  # noqa: S603, ASYNC221  # ours, before anything runs
+        async with run_livekit() as livekit, dev_api_for(livekit) as api:
+            house = House(livekit, api, plugins, directory)
+            lessons = {"max_lessons": PLACES}
+            async with house.host(directory / "host", explicit(AGENT), lessons=lessons) as host:
+                crashes = [await crash(house, host) for _ in range(CRASHES)]
+                full = await full_house(house, host)
+    figures = {
+        key: {
+            "median": round(median(one[key] for one in crashes), 3),
+            "worst": round(max(one[key] for one in crashes), 3),
+        }
+        for key in crashes[0]
+    }
+    print(json.dumps({"crashes": figures, "full_house": full}, indent=2))  # noqa: T201  # the result
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
