@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from itertools import count
 from random import Random, SystemRandom
 from typing import Self
@@ -22,6 +22,7 @@ from loqua_host.core.credentials import Credentials
 from loqua_host.core.degradation import Listener, Modes, fallback
 from loqua_host.core.events import Events, Observer
 from loqua_host.core.flights import Flights, stop
+from loqua_host.core.pools import Pools
 from loqua_host.core.secrets import SecretsPort
 from loqua_host.core.settings import CoreSettings
 from loqua_host.core.user_tokens import UserBearer, UserTokens
@@ -93,8 +94,9 @@ class LoquaApi:
             await secrets.read(name)
         clock, random, events = clock or SystemClock(), random or SystemRandom(), Events(observer)
         credentials = Credentials(secrets, clock, events, settings.agent_token_warn_before)
-        async with _http(settings, transport) as http, _watched(credentials):
-            calls = Calls(http, settings, clock, random, events)
+        pools = Pools(lambda: _http(settings, transport))
+        async with aclosing(pools), _watched(credentials):
+            calls = Calls(pools, settings, clock, random, events)
             client = Client(calls, random, honours_keys=settings.honours_idempotency_keys)
             held = UserTokens(client, credentials, clock, random, events, settings)
             async with held as tokens, Flights[Key, LearnerContext]() as fetches:

@@ -13,6 +13,7 @@ from loqua_host.core.breaker import Breaker
 from loqua_host.core.clock import Clock
 from loqua_host.core.events import Events
 from loqua_host.core.limits import Limits
+from loqua_host.core.pools import Pools
 from loqua_host.core.settings import CoreSettings
 from loqua_host.core.versions import ACCEPT, Versions
 from loqua_host.core.wire import Answer, Request
@@ -56,13 +57,13 @@ class Calls:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        pools: Pools,
         settings: CoreSettings,
         clock: Clock,
         random: Random,
         events: Events,
     ) -> None:
-        self._http = http
+        self._pools = pools
         self._settings = settings
         self._clock = clock
         self._random = random
@@ -157,7 +158,8 @@ class Calls:
         try:
             async with (
                 asyncio.timeout(self._settings.attempt_timeout),
-                self._http.stream(
+                self._pools.lend() as http,
+                http.stream(
                     request.method,
                     f"/api/{version}/agent{request.path}",
                     content=request.body,

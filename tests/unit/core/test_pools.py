@@ -1,0 +1,79 @@
+"""Pools that no cancelled request has been in."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from loqua_host.core.pools import Pools
+
+
+class Made:
+    """Makes clients that tell whether they are open."""
+
+    def __init__(self) -> None:
+        self.clients: list[httpx.AsyncClient] = []
+
+    def __call__(self) -> httpx.AsyncClient:
+        """Make another."""
+        self.clients.append(httpx.AsyncClient())
+        return self.clients[-1]
+
+    @property
+    def open(self) -> list[bool]:
+        """Which of the clients are open, in the order they were made."""
+        return [not client.is_closed for client in self.clients]
+
+
+async def call(pools: Pools, end: asyncio.Event) -> httpx.AsyncClient:
+    """Make a call that lasts until an event."""
+    async with pools.lend() as http:
+        await end.wait()
+        return http
+
+
+@pytest.fixture
+def made() -> Made:
+    """Give what makes clients."""
+    return Made()
+
+
+async def test_calls_that_end_share_one_pool(made: Made) -> None:
+    """Failed ones too: what httpcore ends itself leaves nothing behind."""
+    pools, end = Pools(made), asyncio.Event()
+    end.set()
+    await asyncio.gather(*(call(pools, end) for _ in range(5)))
+    with pytest.raises(httpx.ReadTimeout):
+        async with pools.lend():
+            raise httpx.ReadTimeout("too late")
+    assert made.open == [True]
+    await pools.aclose()
+    assert made.open == [False]
+
+
+async def test_after_a_cancelled_call_the_next_has_another_pool(made: Made) -> None:
+    """The calls still on their way in the old one end in peace; then it closes."""
+    pools, end = Pools(made), asyncio.Event()
+    staying = asyncio.create_task(call(pools, end))
+    cancelled = [asyncio.create_task(call(pools, end)) for _ in range(2)]
+    await asyncio.sleep(0)
+    for task in cancelled:
+        task.cancel()
+    await asyncio.wait(cancelled)
+    assert made.open == [True, True]
+    end.set()
+    assert await staying is made.clients[0]
+    assert await call(pools, end) is made.clients[1]
+    assert made.open == [False, True]
+    await pools.aclose()
+    assert made.open == [False, False]
+
+
+async def test_a_time_limit_around_a_call_counts_as_its_cancellation(made: Made) -> None:
+    """It is how a hanging API ends a call."""
+    pools = Pools(made)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0), pools.lend():
+            await asyncio.Event().wait()
+    assert made.open == [False, True]
+    await pools.aclose()
