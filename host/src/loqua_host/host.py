@@ -5,8 +5,9 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,20 @@ FLUSH_SECONDS = 10.0
 """How long the host waits at its end for the API to take what is owed; the rest stays."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is open for as long as the host runs."""
+
+    settings: HostSettings
+    api: LoquaApi
+    rooms: Rooms
+    ledger: Ledger
+    delivery: Delivery
+    board: Board
+    tutors: Mapping[str, HostedTutor]
+    tasks: asyncio.TaskGroup
+
+
 async def run_host(
     settings: HostSettings,
     secrets: HostSecrets,
@@ -66,6 +81,24 @@ async def run_host(
         ConfigError: If a secret is missing.
         LedgerError: If the ledger cannot be opened.
     """
+    async with _open_parts(settings, secrets) as parts:
+        lessons = _open_lessons(parts)
+        await lessons.recover()
+        with _link_path(settings) as link:
+            supervisor = _hire(settings, secrets, lessons, link)
+            reconciler = _open_reconciler(parts, lessons, supervisor)
+            watch = _open_watch(parts, lessons, supervisor, reconciler, logbook)
+            async with (
+                _operate(settings, watch, logbook, metrics),
+                serve_link(link, authorise=supervisor.authorise, attend=lessons.attend),
+            ):
+                await _serve(settings, supervisor, reconciler, lessons, stop)
+        await _flush(parts.delivery)
+
+
+@asynccontextmanager
+async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIterator[_Parts]:
+    """Open what lessons stand on, and begin what goes on behind them."""
     async with (
         LoquaApi.open(settings.api, secrets.core) as api,
         _open_rooms(settings, secrets) as rooms,
@@ -76,49 +109,56 @@ async def run_host(
         tasks.create_task(secrets.core.watch())
         tasks.create_task(delivery.run())
         tasks.create_task(_purge(settings, ledger))
-        board = Board(time.time)
         tutors = {tutor.name: _host(tutor, settings, secrets) for tutor in settings.enabled_tutors}
-        lessons = Lessons(
-            rooms=rooms,
-            api=api,
-            ledger=ledger,
-            delivery=delivery,
-            tutors=tutors,
-            settings=_lesson_settings(settings),
-            board=board,
-            tasks=tasks,
-            now=time.time,
-        )
-        await lessons.recover()
-        with _link_path(settings) as link:
-            supervisor = _hire(settings, secrets, lessons, link)
-            reconciler = Reconciler(
-                rooms=rooms,
-                ledger=ledger,
-                board=board,
-                tutors=tutors,
-                places=lambda: _places(settings, supervisor),
-                close=lessons.close,
-                return_grace=settings.lessons.grace,
-                now=time.time,
-            )
-            watch = Watch(
-                logbook=logbook,
-                workers=supervisor.workers,
-                lessons=lessons,
-                waiting=reconciler.waiting,
-                rooms=rooms,
-                api=api,
-                ledger=ledger,
-                ledger_path=settings.ledger.path,
-                clock=SystemClock(),
-            )
-            async with (
-                _operate(settings, watch, logbook, metrics),
-                serve_link(link, authorise=supervisor.authorise, attend=lessons.attend),
-            ):
-                await _serve(settings, supervisor, reconciler, lessons, stop)
-        await _flush(delivery)
+        board = Board(time.time)
+        yield _Parts(settings, api, rooms, ledger, delivery, board, tutors, tasks)
+
+
+def _open_lessons(parts: _Parts) -> Lessons:
+    return Lessons(
+        rooms=parts.rooms,
+        api=parts.api,
+        ledger=parts.ledger,
+        delivery=parts.delivery,
+        tutors=parts.tutors,
+        settings=_lesson_settings(parts.settings),
+        board=parts.board,
+        tasks=parts.tasks,
+        now=time.time,
+    )
+
+
+def _open_reconciler(parts: _Parts, lessons: Lessons, supervisor: Supervisor) -> Reconciler:
+    return Reconciler(
+        rooms=parts.rooms,
+        ledger=parts.ledger,
+        board=parts.board,
+        tutors=parts.tutors,
+        places=lambda: _places(parts.settings, supervisor),
+        close=lessons.close,
+        return_grace=parts.settings.lessons.grace,
+        now=time.time,
+    )
+
+
+def _open_watch(
+    parts: _Parts,
+    lessons: Lessons,
+    supervisor: Supervisor,
+    reconciler: Reconciler,
+    logbook: Logbook,
+) -> Watch:
+    return Watch(
+        logbook=logbook,
+        workers=supervisor.workers,
+        lessons=lessons,
+        waiting=reconciler.waiting,
+        rooms=parts.rooms,
+        api=parts.api,
+        ledger=parts.ledger,
+        ledger_path=parts.settings.ledger.path,
+        clock=SystemClock(),
+    )
 
 
 async def _serve(

@@ -61,6 +61,13 @@ def test_what_is_not_known_yet_is_a_dash(log_to: Callable[[str], Lines]) -> None
     assert lines()[0].endswith("] [WARNING] [-] [-] [-] host.draining")
 
 
+def test_a_field_without_a_value_is_not_said(log_to: Callable[[str], Lines]) -> None:
+    """A call that did not fail has no failure to tell people of; 0 is a value."""
+    lines = log_to("text")
+    structlog.get_logger().info("api.called", status=200, failure=None, attempt=0)
+    assert lines()[0].endswith("api.called status=200 attempt=0")
+
+
 def test_a_librarys_record_is_a_line_of_the_same_format(log_to: Callable[[str], Lines]) -> None:
     """With its extra fields."""
     lines = log_to("text")

@@ -86,7 +86,8 @@ def _render_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     head = [str(event.pop("timestamp", "-")), str(event.pop("level", "info")).upper(), *bound]
     said = str(event.pop("event", ""))
     trace = event.pop("exception", None)
-    fields = "".join(f" {_one_line(key)}={_printable(value)}" for key, value in event.items())
+    told = ((key, value) for key, value in event.items() if value is not None)
+    fields = "".join(f" {_one_line(key)}={_printable(value)}" for key, value in told)
     line = " ".join(f"[{_one_line(part)}]" for part in head) + f" {_one_line(said)}{fields}"
     return line if trace is None else f"{line}\n{_indented(str(trace))}"
 
