@@ -80,8 +80,10 @@ async def run_demo(config: Path, *, once: bool, say: Say) -> int:
         async with local_parts(say) as parts:
             written = Path(directory) / "config"
             write_config(config, written, parts.speech_url, tick_every=TICK_EVERY)
+            say("starting the host: its tutors are looked at first, each in a child")
             async with run_host_process(written, parts, say) as log:
                 await log.until("host.ready")
+                say("three learners enter, each having its sentences spoken by the speech server")
                 records = await _teach_all(parts, log, say)
                 wrong = _check(records, say)
                 if once:
