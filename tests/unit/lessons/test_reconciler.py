@@ -422,3 +422,23 @@ def test_the_bound_on_restarts_is_reached_by_crashes_alone() -> None:
     world.board.on_interrupted(replace(row, restarts=MAX_RESTARTS), None)
     asyncio.run(world.reconciler.look())
     assert not world.open
+
+
+async def test_who_has_left_for_good_is_forgotten() -> None:
+    """A host that runs for months sees very many learners."""
+    world = World()
+    maria = Participant(
+        identity="maria",
+        kind="standard",
+        name="Maria",
+        attributes={"user_id": "maria"},
+        writes_own_attributes=False,
+        joined_at=world.now,
+        sid="PA_1",
+    )
+    world.people["one"] = {"maria": maria}
+    await world.reconciler.look()
+    assert list(world.reconciler._seen) == ["PA_1"]
+    world.people["one"] = {}
+    await world.reconciler.look()
+    assert world.reconciler._seen == {}

@@ -88,7 +88,8 @@ class Reconciler:
             if lost := self._board.interrupted_rooms():
                 await self._reconcile(lost)
             known = await self._rooms.names()
-            await self._reconcile(known | self._board.interrupted_rooms())
+            entries = await self._reconcile(known | self._board.interrupted_rooms())
+            self._seen = {entry: at for entry, at in self._seen.items() if entry in entries}
             self._board.forget_rooms(known)
             self._waits = {name: calls for name, calls in self._waits.items() if name in known}
         except RoomsError as error:
@@ -101,7 +102,8 @@ class Reconciler:
         except TimeoutError:
             return
 
-    async def _reconcile(self, names: Iterable[str]) -> None:
+    async def _reconcile(self, names: Iterable[str]) -> set[str]:
+        """Do what is owed in these rooms; gives the learners' entries that were seen there."""
         rooms = await asyncio.gather(*(self._ask(name) for name in sorted(names)))
         # From here to the calls' note on the board nothing is awaited: what is decided on is so.
         sights = [self._see(room) for room in rooms if room is not None]
@@ -113,6 +115,7 @@ class Reconciler:
                 self._board.on_called(action.room, action.tutor, action.learner.identity)
         for action in actions:
             await self._act(action)
+        return {learner.entry for sight in sights for learner in sight.learners}
 
     async def _act(self, action: Action) -> None:
         try:
