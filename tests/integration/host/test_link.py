@@ -95,7 +95,7 @@ async def test_what_is_no_message_is_refused_by_the_name_of_its_field(
 async def test_a_lesson_is_joined_once(house: House, host: HostProcess, honest: Visitor) -> None:
     """No job becomes another learner's by saying so."""
     async with attacked(house, host, honest, "rejoin") as sender:
-        await host.log.until("link.unexpected", user_id=sender.user_id)
+        await host.log.until("learner.unknown", user_id=sender.user_id)
     for kind in ("contexts", "sessions"):
         assert len(await house.api.arrivals(kind, sender.user_id)) == 1
 
