@@ -175,7 +175,7 @@ async def _serve(
         await stop.wait()
         log.info("host.draining", seconds=settings.lessons.drain)
         reconciling.cancel()
-        await lessons.wrap_up(None, "host_stopping")
+        await lessons.wrap_up("host_stopping")
         await supervisor.stop(settings.lessons.drain)
 
 

@@ -242,7 +242,7 @@ async def test_a_lesson_whose_host_stops_is_closed_before_the_link_is(
         wall.seconds += 60
         await link.send(made(30, words_learned=3))
         await until(lambda: house.loqua.arrived)
-        await house.lessons.wrap_up(None, "host_stopping")
+        await house.lessons.wrap_up("host_stopping")
     assert await ledger.open_lessons() == []
 
 
@@ -543,8 +543,7 @@ async def test_running_lessons_are_told_to_wrap_up_also_one_that_just_begins(
     other = JobRef("other", "room", "grammar")
     async with house.job() as first, house.job(other) as second:
         await join(first)
-        await house.lessons.wrap_up("grammar", "tutor_disabled")
-        await house.lessons.wrap_up(None, "host_stopping")
+        await house.lessons.wrap_up("host_stopping")
         assert await hear(first) == WrapUp(reason="host_stopping")
         assert isinstance(await join(second), Welcome)
         assert await hear(second) == WrapUp(reason="host_stopping")

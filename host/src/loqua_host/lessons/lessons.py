@@ -113,15 +113,12 @@ class Lessons:
         """List the running lessons, each with how much of the API stands behind it."""
         return [(one.row, self._api.mode(caller_of(one.row))) for one in self._live]
 
-    async def wrap_up(self, tutor: str | None, reason: str) -> None:
-        """Tell the running lessons of a tutor to end politely; None: all, for good."""
-        if tutor is None:
-            self._stopping = WrapUp(reason=reason)
-        told = [lesson.link for lesson in self._live if tutor in (None, lesson.link.job.tutor)]
-        sending = (link.send(WrapUp(reason=reason)) for link in told)
+    async def wrap_up(self, reason: str) -> None:
+        """Tell all lessons to end politely, those that just begin too, and give up lost ones."""
+        self._stopping = WrapUp(reason=reason)
+        sending = (lesson.link.send(self._stopping) for lesson in self._live)
         await asyncio.gather(*sending, return_exceptions=True)
-        if tutor is None:
-            await self._give_up_all(reason)
+        await self._give_up_all(reason)
 
     async def recover(self) -> None:
         """Put the lessons that a dead host process left open up for restoring."""
