@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import httpx
@@ -18,13 +17,15 @@ from loqua_host.core.secrets import KeptSecrets, SecretName
 from loqua_host.dev.api import DevApiSettings
 from loqua_host.dev.api.app import create_app
 from loqua_host.errors import ApiError
+from loqua_host.tasks import background
 
 pytestmark = pytest.mark.integration
 
 AGENT = "loqua-test"
 LEARNERS = 20
-EXCHANGES = 12
-"""By each learner, with a rotation after a third and another one after two thirds."""
+EXCHANGES = 4
+"""By each learner before the first rotation and after each, so that all have met it."""
+ROTATIONS = 2
 
 
 def new_settings() -> DevApiSettings:
@@ -54,44 +55,56 @@ async def keep(place: Place) -> KeptSecrets:
     return KeptSecrets(place.source, variables, first, SystemClock(), Events(), 3600)
 
 
-async def exchange_all(api: LoquaApi, after: Callable[[], Awaitable[None]]) -> list[str]:
-    """Have all learners exchange; gives what went wrong."""
-    failures: list[str] = []
+class Learner:
+    """One who leaves and comes back all the time, with a token exchange each time."""
 
-    async def exchange(number: int) -> None:
-        caller = Caller("user_ana", f"room-{number}", AGENT)
-        for _ in range(EXCHANGES):
+    def __init__(self, api: LoquaApi, number: int) -> None:
+        self._api = api
+        self._caller = Caller("user_ana", f"room-{number}", AGENT)
+        self._came = asyncio.Condition()
+        self.exchanges = 0
+        self.failures: list[str] = []
+
+    async def come_and_go(self) -> None:
+        """Exchange until cancelled."""
+        while True:
             try:
-                await api.lease(caller)
-                await api.check_health(caller)
+                await self._api.lease(self._caller)
+                await self._api.check_health(self._caller)
             except ApiError as error:
-                failures.append(str(error))
-            api.release(caller)
-            await after()
+                self.failures.append(str(error))
+            self._api.release(self._caller)
+            async with self._came:
+                self.exchanges += 1
+                self._came.notify_all()
 
-    await asyncio.gather(*(exchange(number) for number in range(LEARNERS)))
-    return failures
+    async def come_again(self) -> None:
+        """Return after EXCHANGES more; all but the first have then begun after this call."""
+        wanted = self.exchanges + EXCHANGES
+        async with self._came:
+            await self._came.wait_for(lambda: self.exchanges >= wanted)
+
+
+async def come_again(learners: list[Learner]) -> None:
+    """Let every learner exchange some more."""
+    await asyncio.gather(*(learner.come_again() for learner in learners))
 
 
 async def test_a_rotation_fails_no_exchange(place: Place) -> None:
     """Of the shared secret and of the agent's JWT, in every place, twice."""
     app = create_app(new_settings())
     await rotate(app, place)
-    rotating = asyncio.Lock()
-    done = 0
-
-    async def count() -> None:
-        nonlocal done
-        done += 1
-        if done in (LEARNERS * EXCHANGES // 3, LEARNERS * EXCHANGES * 2 // 3):
-            async with rotating:  # where exchanges are fast, the second would overtake the first
-                await rotate(app, place)
-
     settings = CoreSettings.model_validate(
         {"api_base_url": "http://127.0.0.1:9", "rate_limit": 10_000, "retries": 0}
     )
     transport = httpx.ASGITransport(app)
     async with LoquaApi.open(settings, await keep(place), transport=transport) as api:
-        failures = await exchange_all(api, count)
-    assert failures == []
-    assert done == LEARNERS * EXCHANGES
+        learners = [Learner(api, number) for number in range(LEARNERS)]
+        async with background() as tasks:
+            for learner in learners:
+                tasks.create_task(learner.come_and_go())
+            await come_again(learners)
+            for _ in range(ROTATIONS):
+                await rotate(app, place)
+                await come_again(learners)
+    assert [failure for learner in learners for failure in learner.failures] == []
