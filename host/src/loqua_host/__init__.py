@@ -3,6 +3,7 @@
 Nothing else of the package is public.
 """
 
+from .contract import events
 from .contract.hookspecs import hookimpl
 from .contract.learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
 from .contract.lesson import Lesson
@@ -24,5 +25,6 @@ __all__ = [
     "Tick",
     "Tutor",
     "Word",
+    "events",
     "hookimpl",
 ]

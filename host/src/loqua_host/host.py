@@ -295,6 +295,10 @@ def _job_settings(tutor: TutorSettings, settings: HostSettings, link: Path) -> J
         tick_every=settings.lessons.tick_every,
         failing_ticks=settings.lessons.failing_ticks,
         grace=settings.lessons.grace,
+        ask_after=settings.lessons.ask_after,
+        end_after=settings.lessons.end_after,
+        longest=settings.lessons.longest,
+        sentences=settings.sentences,
     )
 
 

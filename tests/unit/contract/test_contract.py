@@ -35,6 +35,7 @@ EXPORTED = [
     "Tick",
     "Tutor",
     "Word",
+    "events",
     "hookimpl",
 ]
 

@@ -14,6 +14,7 @@ from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress, Tick
+from loqua_host.contract.sentences import Sentences
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.errors import LinkError
 from loqua_host.job.clock import Stopwatch
@@ -69,6 +70,10 @@ SETTINGS = JobSettings(
     tick_every=30.0,
     failing_ticks=3,
     grace=0.0,
+    ask_after=600.0,
+    end_after=60.0,
+    longest=7200.0,
+    sentences=Sentences(),
 )
 
 WELCOME = Welcome(
@@ -96,7 +101,9 @@ class FakeRoom(EventEmitter[str]):
     def enter(self, identity: str, kind: int = 0, **attributes: str) -> None:
         """Have a participant come in."""
         names = {name.replace("_", "."): value for name, value in attributes.items()}
-        person = SimpleNamespace(identity=identity, kind=kind, attributes=names)
+        person = SimpleNamespace(
+            identity=identity, kind=kind, attributes=names, name=identity.title()
+        )
         self.remote_participants[identity] = person
         self.emit("participant_connected", person)
 
@@ -146,7 +153,9 @@ class FakeSession(EventEmitter[str]):
         super().__init__()
         self.done: list[str] = []
         self.said: list[str] = []
+        self.uninterruptible = 0
         self.started: dict[str, Any] = {}
+        self.room_io = SimpleNamespace(set_participant=self.done.append)
         self.replied: list[str] = []
         self.current_speech: FakeSpeech | None = None
         self.input, self.output = FakeSwitches(), FakeSwitches()
@@ -158,9 +167,9 @@ class FakeSession(EventEmitter[str]):
         self.done.append("started")
         self.started = {"agent": agent, **options}
 
-    def say(self, text: str, *, allow_interruptions: bool) -> FakeSpeech:
+    def say(self, text: str, *, allow_interruptions: bool = True) -> FakeSpeech:
         """Say something; a session without a voice raises."""
-        assert not allow_interruptions
+        self.uninterruptible += not allow_interruptions
         if self.mute:
             raise RuntimeError("no TTS")
         self.said.append(text)
@@ -240,6 +249,10 @@ class FakeHooks:
         default = Progress(words_learned=tick.number)
         progress: Progress | None = await self._call("on_progress_tick", default, lesson, tick)
         return progress
+
+    async def tell(self, handler: Callable[..., Any], event: Any) -> None:
+        """Let a handler hear of an event."""
+        await handler(event)
 
     async def on_session_end(self, lesson: Lesson, ending: Ending) -> LessonReport | None:
         """Report."""

@@ -13,6 +13,7 @@ from livekit.agents import Agent
 from loqua_host import Ending, LessonReport, Progress, Tick, Tutor, hookimpl
 from loqua_host.contract import hookspecs
 from loqua_host.contract.engines import HookLimits
+from loqua_host.contract.events import LearnerLeft
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.errors import HookFailedError, TutorError
 from loqua_host.registry.caller import HookCaller
@@ -198,3 +199,24 @@ async def test_what_a_greeting_returns_does_not_matter() -> None:
         return sys
 
     await caller_of(on_user_ready=on_user_ready).on_user_ready(LESSON)
+
+
+async def test_a_handler_of_an_event_is_called_like_a_hook() -> None:
+    """What it raises fails it and nothing else; so does one that takes no event."""
+    heard = []
+
+    async def hear(event: object) -> None:
+        heard.append(event)
+
+    async def fail(event: object) -> None:
+        raise ValueError(event)
+
+    async def deaf() -> None:
+        heard.append("nothing")
+
+    caller, event = caller_of(), LearnerLeft()
+    await caller.tell(hear, event)
+    for handler, why in ((fail, "raised ValueError"), (deaf, "raised TypeError")):
+        with pytest.raises(HookFailedError, match=why):
+            await caller.tell(handler, event)  # type: ignore[arg-type]  # the mistake to be seen
+    assert heard == [event]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from loqua_host.contract.engines import Engines, HookLimits
+from loqua_host.contract.sentences import Sentences
 from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.link.server import JobRef
@@ -29,6 +30,10 @@ JOB = JobSettings(
     tick_every=30,
     failing_ticks=3,
     grace=30.0,
+    ask_after=60.0,
+    end_after=60.0,
+    longest=7200.0,
+    sentences=Sentences(),
 )
 SECRET = "a-secret-of-32-characters-or-more"
 

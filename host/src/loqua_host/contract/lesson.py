@@ -1,13 +1,15 @@
 """A lesson: one learner with one tutor in one room; the object that hooks get."""
 
 import asyncio
-from collections.abc import Mapping
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from pydantic import BaseModel, JsonValue
 
+from .events import Event
 from .learner import Learner, LearnerContext
 from .records import Mode, Progress
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from livekit.agents import Agent, AgentSession
 
 __all__ = ["Lesson"]
+
+_Kind = TypeVar("_Kind", bound=Event)
+_Handler = Callable[[Any], Awaitable[None]]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -55,6 +60,7 @@ class Lesson:
     progress: Progress | None = None
     state: dict[str, JsonValue] = field(default_factory=dict)
     agent: "Agent | None" = None
+    _handlers: list[tuple[type[Event], _Handler]] = field(default_factory=list, repr=False)
     _ended: "asyncio.Future[str]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future(), repr=False
     )
@@ -66,6 +72,23 @@ class Lesson:
             "loqua_host.tutor", user_id=self.learner.user_id
         )
         return logger
+
+    def on(self, kind: type[_Kind], handler: Callable[[_Kind], Awaitable[None]]) -> None:
+        """Have an `async def` called with each event of a kind from `loqua_host.events`.
+
+        Events come in their order, one at a time, with 5 s for each; a failure is logged and
+        the lesson goes on. `events.Event` stands for all of them.
+
+        Raises:
+            TypeError: If the handler is no `async def`.
+        """
+        if not inspect.iscoroutinefunction(handler):
+            raise TypeError(f"lesson.on({kind.__name__}, …) needs an async def, not {handler!r}")
+        self._handlers.append((kind, handler))
+
+    def handlers(self, event: Event) -> tuple[_Handler, ...]:
+        """Get the handlers that hear of an event, which the host calls."""
+        return tuple(handler for kind, handler in self._handlers if isinstance(event, kind))
 
     def end(self, reason: str) -> None:
         """Ask for the lesson to end, for a stable reason such as `goal_reached`.

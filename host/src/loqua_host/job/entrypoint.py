@@ -20,9 +20,9 @@ from loqua_host.registry.loader import LoadedTutor, load
 
 from .clock import Stopwatch
 from .learner import wait_for_learner
-from .runner import Runner, say_goodbye
+from .runner import Runner
 from .settings import JobSettings
-from .voice import build_session
+from .voice import build_session, say_goodbye
 
 __all__ = ["JobEntrypoint", "JobSetup"]
 

@@ -7,6 +7,7 @@ import structlog
 from livekit.agents import Agent, AgentSession, CloseEvent, JobContext, room_io
 from pydantic import ValidationError
 
+from loqua_host.contract.events import LearnerLeft, LearnerReturned
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport
@@ -27,18 +28,20 @@ from loqua_host.link.messages import (
 from loqua_host.registry.caller import HookCaller
 
 from .clock import Stopwatch
+from .events import EventRelay
 from .floor import Floor
 from .latency import tell_latency
+from .limits import Silence, keep_limits
 from .presence import Presence
 from .settings import JobSettings
 from .ticker import tick
+from .voice import say_goodbye
 
-__all__ = ["Runner", "say_goodbye"]
+__all__ = ["Runner"]
 
 log = structlog.get_logger()
 
 HOST_LOST = "host_lost"
-APOLOGY_SECONDS = 10.0
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 RECORDED_SECONDS = 10.0
@@ -67,6 +70,8 @@ class Runner:
         self._session = lesson.session
         self._started = False
         self._floor = Floor(ctx.room, self._session, self._on_floor)
+        self._events = EventRelay(ctx.room, lesson, hooks)
+        self._silence = Silence(self._session, asyncio.get_running_loop().time)
         self._strangers = asyncio.Queue[str]()
         self._presence = Presence(
             ctx.room,
@@ -82,17 +87,37 @@ class Runner:
         reason = "job_failed"
         try:
             async with asyncio.TaskGroup() as tasks:
-                teaching = tasks.create_task(self._teach())
-                following = tasks.create_task(self._follow_host())
-                timing = tasks.create_task(tell_latency(self._session, self._link))
-                asking = tasks.create_task(self._ask_host())
-                self._ctx.room.on("disconnected", self._on_disconnected)
-                self._presence.watch()
+                running = [
+                    tasks.create_task(self._teach()),
+                    tasks.create_task(self._follow_host()),
+                    tasks.create_task(tell_latency(self._session, self._link)),
+                    tasks.create_task(self._ask_host()),
+                    tasks.create_task(self._events.run()),
+                    tasks.create_task(self._keep_limits()),
+                ]
+                self._watch()
                 reason = await self._lesson.ended()
-                for task in (teaching, following, timing, asking):
+                for task in running:
                     task.cancel()
         finally:
             await self._finish(reason)
+
+    def _watch(self) -> None:
+        self._ctx.room.on("disconnected", self._on_disconnected)
+        self._events.watch()
+        self._silence.watch()
+        self._presence.watch()
+
+    def _unwatch(self) -> None:
+        self._floor.unwatch()
+        self._presence.unwatch()
+        self._silence.unwatch()
+        self._events.unwatch()
+
+    async def _keep_limits(self) -> None:
+        await keep_limits(
+            self._lesson, self._settings, self._silence, self._clock, self._events.put
+        )
 
     async def _teach(self) -> None:
         lesson = self._lesson
@@ -137,6 +162,7 @@ class Runner:
     async def _on_text(self, session: "AgentSession[None]", event: room_io.TextInputEvent) -> None:
         writer = event.participant
         if self._floor.held and writer and writer.identity == self._lesson.learner.identity:
+            self._silence.end()
             await session.interrupt()
             # A tutor without a language model listens only.
             with contextlib.suppress(RuntimeError):
@@ -155,6 +181,7 @@ class Runner:
         """Count the time in which the learner is here and this tutor has the floor."""
         taught = self._started and self._floor.held and self._presence.here
         (self._clock.run if taught else self._clock.pause)()
+        self._silence.listen(taught)
 
     async def _ask_host(self) -> None:
         """Ask the host about each who comes while the learner is away."""
@@ -169,6 +196,7 @@ class Runner:
     def _on_presence(self, here: bool) -> None:
         """Fall silent while nobody listens, and speak again to who has come back."""
         log.info("lesson.learner_back" if here else "lesson.learner_away")
+        self._events.put(LearnerReturned() if here else LearnerLeft())
         if not here:
             with contextlib.suppress(RuntimeError):  # a session that has not started yet
                 self._session.interrupt(force=True)
@@ -203,8 +231,7 @@ class Runner:
             # LiveKit's own shutdown tells its dead parent first, fails, and would leave a ghost.
             await self._ctx.room.disconnect()
         self._clock.pause()
-        self._floor.unwatch()
-        self._presence.unwatch()
+        self._unwatch()
         await self._close_voice()
         ending = Ending(reason=str(reason), seconds=self._clock.seconds)
         try:
@@ -245,10 +272,3 @@ class Runner:
         except ValidationError as error:
             log.error("lesson.report_refused", why=reasons_of(error))
             return None
-
-
-async def say_goodbye(session: "AgentSession[None]", text: str) -> None:
-    """Say a last sentence in a started session and let it be heard."""
-    with contextlib.suppress(TimeoutError, RuntimeError):
-        async with asyncio.timeout(APOLOGY_SECONDS):
-            await session.say(text, allow_interruptions=False).wait_for_playout()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loqua_host.contract.engines import Engines, HookLimits
+from loqua_host.contract.sentences import Sentences
 
 __all__ = ["JobSettings"]
 
@@ -23,6 +24,10 @@ class JobSettings:
         tick_every: Seconds between progress ticks.
         failing_ticks: Failed ticks in a row after which they stop.
         grace: Seconds to wait for a learner who left.
+        ask_after: Seconds of silence after which a learner is asked.
+        end_after: Seconds of silence after that which end the lesson.
+        longest: Seconds taught that no lesson exceeds.
+        sentences: What is said then.
     """
 
     tutor: str
@@ -37,3 +42,7 @@ class JobSettings:
     tick_every: float
     failing_ticks: int
     grace: float
+    ask_after: float
+    end_after: float
+    longest: float
+    sentences: Sentences

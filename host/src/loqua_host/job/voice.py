@@ -1,5 +1,7 @@
 """The voice session of a lesson, from the engines that config names."""
 
+import asyncio
+import contextlib
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +10,9 @@ from livekit.agents import NOT_GIVEN, AgentSession, inference
 
 from loqua_host.contract.engines import Engine, Engines
 
-__all__ = ["build_session"]
+__all__ = ["build_session", "say_goodbye"]
+
+GOODBYE_SECONDS = 10.0
 
 
 def build_session(
@@ -38,6 +42,13 @@ def build_session(
         # The learner's last words are on their way when a lesson ends: wait, but not long.
         session_close_transcript_timeout=0.5,
     )
+
+
+async def say_goodbye(session: "AgentSession[None]", text: str) -> None:
+    """Say a last sentence in a started session and let it be heard."""
+    with contextlib.suppress(TimeoutError, RuntimeError):
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await session.say(text, allow_interruptions=False).wait_for_playout()
 
 
 def _build(engine: Engine | None, language: str, secrets: Mapping[str, str]) -> Any:

@@ -1,7 +1,7 @@
 """Calls one hook of a tutor: in its own task, with its limit, whatever it does."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -9,6 +9,7 @@ import structlog
 from livekit.agents import Agent
 
 from loqua_host.contract.engines import HookLimits
+from loqua_host.contract.events import Event
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import HookFailedError
@@ -24,6 +25,9 @@ _Returned = TypeVar("_Returned")
 
 GRACE: Final = 1.0
 """Seconds for a cancelled hook to let go before it is left to itself."""
+
+EVENT_SECONDS: Final = 5.0
+"""Seconds for a tutor's handler of an event."""
 
 
 class HookCaller:
@@ -58,24 +62,29 @@ class HookCaller:
         """Get the tutor's report of the lesson."""
         return await self._call("on_session_end", LessonReport, lesson=lesson, ending=ending)
 
+    async def tell(self, handler: Callable[[Event], Awaitable[None]], event: Event) -> None:
+        """Let a handler hear of an event."""
+        name = f"on({type(event).__name__})"
+        returned = await self._within_limit(name, _hand(handler, event), EVENT_SECONDS)
+        if isinstance(returned, _Raised):
+            raise self._raised(name, returned.error) from returned.error
+
     async def _call(
         self, hook: str, expected: type[_Returned], **arguments: object
     ) -> _Returned | None:
         coroutines = getattr(self._loaded.manager.hook, hook)(**arguments)
         if not coroutines:
             return None
-        returned = await self._within_limit(hook, coroutines[0])
+        limit: float = getattr(self._limits, hook)
+        returned = await self._within_limit(hook, coroutines[0], limit)
         if isinstance(returned, _Raised):
-            error = returned.error
-            why = printable(f"raised {type(error).__name__}: {error}")
-            raise self._failure(hook, why, error) from error
+            raise self._raised(hook, returned.error) from returned.error
         if returned is not None and not isinstance(returned, expected):
             why = f"returned {type(returned).__name__}, not {expected.__name__}"
             raise self._failure(hook, why)
         return returned
 
-    async def _within_limit(self, hook: str, coroutine: Awaitable[Any]) -> Any:
-        limit: float = getattr(self._limits, hook)
+    async def _within_limit(self, hook: str, coroutine: Awaitable[Any], limit: float) -> Any:
         task = asyncio.create_task(_outcome(coroutine), name=f"{self._loaded.source}.{hook}")
         try:
             done, _ = await asyncio.wait({task}, timeout=limit)
@@ -97,6 +106,9 @@ class HookCaller:
             task.add_done_callback(self._abandoned.discard)
             log.error("hook.abandoned", task=task.get_name(), grace=self._grace)
 
+    def _raised(self, hook: str, error: BaseException) -> HookFailedError:
+        return self._failure(hook, printable(f"raised {type(error).__name__}: {error}"), error)
+
     def _failure(self, hook: str, why: str, error: BaseException | None = None) -> HookFailedError:
         log.error("hook.failed", plugin=self._loaded.source, hook=hook, why=why, exc_info=error)
         return HookFailedError(hook, f"plugin {self._loaded.source!r} {why}")
@@ -107,6 +119,10 @@ class _Raised:
     """What a hook raised, on its way out of the hook's task."""
 
     error: BaseException
+
+
+async def _hand(handler: Callable[[Event], Awaitable[None]], event: Event) -> None:
+    await handler(event)  # a handler that takes no argument raises here, too
 
 
 async def _outcome(coroutine: Awaitable[Any]) -> Any:

@@ -4,9 +4,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from loqua_host.contract.engines import Engines, HookLimits
+from loqua_host.contract.sentences import Sentence, Sentences
 from loqua_host.core.secrets import SecretsSettings
 from loqua_host.core.settings import CoreSettings
 
@@ -71,6 +72,21 @@ class LessonSettings(Section):
         le=3600,
         description="seconds that a lesson waits for a learner who left, up to 3600",
     )
+    ask_after: float = Field(
+        default=60,
+        gt=0,
+        le=3600,
+        description="seconds of silence until the learner is asked, up to 3600",
+    )
+    end_after: float = Field(
+        default=60,
+        gt=0,
+        le=3600,
+        description="seconds of silence after that until the lesson ends, up to 3600",
+    )
+    longest: float = Field(
+        default=7200, gt=0, le=86_400, description="seconds that no lesson exceeds, up to 86400"
+    )
     limits: HookLimits = Field(default=HookLimits(), description="seconds each hook may take")
 
 
@@ -118,12 +134,6 @@ class OpsSettings(Section):
     )
 
 
-def _has_english(apologies: dict[str, str]) -> dict[str, str]:
-    if "en" not in apologies:
-        raise ValueError("has no English sentence, the one for all other languages")
-    return apologies
-
-
 class HostFile(Section):
     """What config/host.yaml and the environment's overlay may say together."""
 
@@ -135,9 +145,12 @@ class HostFile(Section):
     )
     lessons: LessonSettings = Field(default=LessonSettings(), description="how lessons run")
     engines: Engines = Field(default=Engines(), description="speech and language engines")
-    apologies: Annotated[dict[str, str], AfterValidator(_has_english)] = Field(
+    apologies: Sentence = Field(
         default={"en": _APOLOGY},
         description="a sentence by ISO 639-1 language, en at least, said when no lesson can start",
+    )
+    sentences: Sentences = Field(
+        default=Sentences(), description="what tutors say apart from what they teach"
     )
     records: RecordRules = Field(
         default=RecordRules(), description="rules by which records say more than tutors told"

@@ -1,0 +1,38 @@
+"""What the host has tutors say, by the language of the lesson."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+__all__ = ["Sentence", "Sentences", "sentence_in"]
+
+
+def _has_english(sentence: dict[str, str]) -> dict[str, str]:
+    if "en" not in sentence:
+        raise ValueError("has no English sentence, the one for all other languages")
+    return sentence
+
+
+Sentence = Annotated[dict[str, str], AfterValidator(_has_english)]
+"""One sentence by ISO 639-1 language, in English at least."""
+
+
+class Sentences(BaseModel):
+    """What lessons have to say apart from what they teach."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    still_there: Sentence = Field(
+        default={"en": "Are you still there?"},
+        description="a sentence by ISO 639-1 language, en at least, asked of a silent learner",
+    )
+    time_is_up: Sentence = Field(
+        default={"en": "Our time is up for today. Goodbye, and see you soon!"},
+        description="a sentence by ISO 639-1 language, en at least, said when time is up",
+    )
+
+
+def sentence_in(language: str, sentence: Mapping[str, str]) -> str:
+    """Get a sentence in this language, or in English."""
+    return sentence.get(language, sentence["en"])

@@ -1,0 +1,164 @@
+"""A learner who says nothing, and a lesson that lasts as long as it may."""
+
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from livekit.agents.llm import ChatMessage
+
+from loqua_host import events
+from loqua_host.contract.learner import LearnerContext, Preferences
+from loqua_host.job.limits import NOTICE_SECONDS, OVERTIME_SECONDS, Limits, Step
+
+HOUR = 3600.0
+
+
+def steps(limits: Limits, *seen: tuple[float, float]) -> list[Step | None]:
+    """Give what is due at each of these seconds of silence and of teaching."""
+    return [limits.step(silent, taught) for silent, taught in seen]
+
+
+def test_a_silent_learner_is_asked_once_and_then_the_lesson_ends() -> None:
+    """Silence is counted on from the question."""
+    seen = [(59.0, 59.0), (60.0, 60.0), (61.0, 61.0), (89.0, 89.0), (90.0, 90.0)]
+    assert steps(Limits(60, 30, HOUR, None), *seen) == [None, Step.ASK, None, None, Step.SILENT]
+
+
+def test_a_learner_who_answers_is_asked_again_only_after_as_long_a_silence() -> None:
+    """A word is enough."""
+    seen = [(60.0, 60.0), (0.0, 80.0), (59.0, 140.0), (60.0, 141.0)]
+    assert steps(Limits(60, 30, HOUR, None), *seen) == [Step.ASK, None, None, Step.ASK]
+
+
+@pytest.mark.parametrize(
+    ("preferred", "length"), [(None, HOUR), (0.0, HOUR), (600.0, 600.0), (2 * HOUR, HOUR)]
+)
+def test_a_lesson_is_as_long_as_the_learner_prefers_and_never_longer_than_the_longest(
+    preferred: float | None, length: float
+) -> None:
+    """It is told of its end ahead, once."""
+    limits = Limits(60, 30, HOUR, preferred)
+    seen = [
+        (0.0, length - NOTICE_SECONDS - 1),
+        (0.0, length - NOTICE_SECONDS),
+        (0.0, length - 1),
+        (1.0, length),
+    ]
+    assert steps(limits, *seen) == [None, Step.NOTICE, None, Step.OVER]
+
+
+def test_nobody_is_cut_off_in_mid_sentence_for_a_while() -> None:
+    """Who goes on and on is."""
+    limits = Limits(60, 30, HOUR, None)
+    seen = [(0.0, HOUR - 1), (0.0, HOUR), (0.0, HOUR + OVERTIME_SECONDS)]
+    assert steps(limits, *seen) == [Step.NOTICE, None, Step.OVER]
+
+
+@given(
+    st.floats(1, HOUR),
+    st.floats(1, HOUR),
+    st.floats(1, 3 * HOUR),
+    st.none() | st.floats(0, 3 * HOUR),
+    st.lists(st.floats(0, 2 * HOUR), min_size=1),
+)
+def test_whatever_the_limits_no_lesson_goes_on_past_its_longest(
+    ask: float, end: float, longest: float, preferred: float | None, silences: list[float]
+) -> None:
+    """Nor does anybody who does not answer keep it open."""
+    limits = Limits(ask, end, longest, preferred)
+    for silent in silences:
+        limits.step(silent, 0.0)
+    assert limits.step(0.0, longest + OVERTIME_SECONDS) is Step.OVER
+
+
+def speaks(job: Any, old: str, new: str) -> None:
+    """Have the learner begin or cease to speak."""
+    job.session.emit("user_state_changed", SimpleNamespace(old_state=old, new_state=new))
+
+
+async def hear_all(job: Any) -> list[events.Event]:
+    """Give what the tutor will have heard of."""
+    heard: list[events.Event] = []
+
+    async def hear(event: events.Event) -> None:
+        heard.append(event)
+
+    job.lesson.on(events.Event, hear)
+    return heard
+
+
+async def test_a_learner_who_says_nothing_is_asked_and_then_left(job: Any) -> None:
+    """In the tutor's voice and the lesson's language; the record says why."""
+    heard = await hear_all(job)
+    still = job.settings.sentences.model_copy(
+        update={"still_there": {"en": "Are you there?", "es": "¿Sigues ahí?"}}
+    )
+    job.settings = replace(job.settings, ask_after=60.0, end_after=30.0, sentences=still)
+    await job.start()
+    assert job.session.said == ["¿Sigues ahí?"]
+    assert (job.finish.ending.reason, job.finish.ending.seconds) == ("learner_silent", 90)
+    assert [type(event) for event in heard] == [events.LearnerSilent]
+
+
+@pytest.mark.parametrize("how", ["voice", "text", "transcript"])
+async def test_a_learner_who_says_something_is_not_silent(job: Any, how: str) -> None:
+    """However they say it."""
+    job.settings = replace(job.settings, ask_after=60.0, end_after=30.0)
+    running = job.start()
+    await asyncio.sleep(50)
+    if how == "voice":
+        speaks(job, "listening", "speaking")
+        speaks(job, "speaking", "listening")
+    elif how == "text":
+        on_text = job.session.started["room_options"].text_input.text_input_cb
+        writer = SimpleNamespace(identity="maria")
+        await on_text(job.session, SimpleNamespace(participant=writer, text="hola"))
+    else:
+        item = ChatMessage(role="user", content=["Hola."])
+        job.session.emit("conversation_item_added", SimpleNamespace(item=item))
+    await asyncio.sleep(50)
+    assert job.session.said == []
+    await running
+    assert job.finish.ending.seconds == 50 + 90
+
+
+async def test_silence_is_not_counted_while_the_learner_could_not_speak(job: Any) -> None:
+    """The tutor speaks, a specialist is there, the learner is away."""
+    job.settings = replace(job.settings, ask_after=60.0, end_after=30.0, grace=100.0)
+    running = job.start()
+    await asyncio.sleep(10)
+    job.session.emit("agent_state_changed", SimpleNamespace(new_state="speaking"))
+    await asyncio.sleep(70)
+    job.session.emit("agent_state_changed", SimpleNamespace(new_state="listening"))
+    job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")
+    await asyncio.sleep(70)
+    job.room.leave("agent-2")
+    await asyncio.sleep(45)
+    assert job.session.said == []
+    await asyncio.sleep(10)
+    assert job.session.said == ["Are you still there?"]
+    job.lesson.end("done")
+    await running
+
+
+async def test_a_tutor_without_a_voice_asks_nobody_and_leaves_all_the_same(job: Any) -> None:
+    """It has heard of the silence itself."""
+    job.session.mute = True
+    job.settings = replace(job.settings, ask_after=60.0, end_after=30.0)
+    await job.start()
+    assert job.finish.ending.reason == "learner_silent"
+
+
+async def test_a_lesson_ends_politely_when_the_learner_wants_it_to(job: Any) -> None:
+    """The tutor hears of it in time, the learner that time is up."""
+    heard = await hear_all(job)
+    preferences = Preferences(session_length_preference=5)
+    job.lesson.context = LearnerContext(preferences=preferences)
+    await job.start()
+    assert job.finish.ending.reason == "time_is_up"
+    assert job.session.said == [job.settings.sentences.time_is_up["en"]]
+    assert heard == [events.TimeRunningOut(NOTICE_SECONDS)]
