@@ -250,6 +250,7 @@ def test_a_record_of_wrong_types_is_not_passed_on(data: bytes) -> None:
     assert read_record(data).msg == UNREADABLE
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a busy machine, not of the test
 @given(st.binary() | st.binary().map(lambda noise: sent()[:-5] + noise))
 def test_no_bytes_whatever_raise(data: bytes) -> None:
     """The thread that reads a job's log outlives whatever the job writes to it."""
