@@ -16,6 +16,7 @@ import structlog
 
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
+from loqua_host.errors import RoomsError
 from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hosted import HostedTutor, LessonSettings
@@ -86,10 +87,12 @@ async def run_host(
         await lessons.recover()
         with _link_path(settings) as link:
             supervisor = _hire(settings, secrets, lessons, link)
+            follow = partial(_follow_livekit_key, secrets, parts.rooms, supervisor)
+            parts.tasks.create_task(secrets.kept.watch(follow))
             reconciler = _open_reconciler(parts, lessons, supervisor)
             watch = _open_watch(parts, lessons, supervisor, reconciler, logbook)
             async with (
-                _operate(settings, watch, logbook, metrics),
+                _operate(settings, secrets, watch, logbook, metrics),
                 serve_link(link, authorise=supervisor.authorise, attend=lessons.attend),
             ):
                 await _serve(settings, supervisor, reconciler, lessons, stop)
@@ -100,13 +103,12 @@ async def run_host(
 async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIterator[_Parts]:
     """Open what lessons stand on, and begin what goes on behind them."""
     async with (
-        LoquaApi.open(settings.api, secrets.core) as api,
+        LoquaApi.open(settings.api, secrets.kept) as api,
         _open_rooms(settings, secrets) as rooms,
         _open_ledger(settings, secrets) as ledger,
         background() as tasks,
     ):
         delivery = Delivery(ledger, api, clock=SystemClock())
-        tasks.create_task(secrets.core.watch())
         tasks.create_task(delivery.run())
         tasks.create_task(_purge(settings, ledger))
         tutors = {tutor.name: _host(tutor, settings, secrets) for tutor in settings.enabled_tutors}
@@ -181,13 +183,17 @@ async def _serve(
 
 @asynccontextmanager
 async def _operate(
-    settings: HostSettings, watch: Watch, logbook: Logbook, metrics: Metrics
+    settings: HostSettings,
+    secrets: HostSecrets,
+    watch: Watch,
+    logbook: Logbook,
+    metrics: Metrics,
 ) -> AsyncIterator[None]:
     """Answer operators for the length of a block."""
     judge = partial(assess, jwt_warn_before=settings.api.agent_token_warn_before)
     metrics.expect(tutor.name for tutor in settings.enabled_tutors)
     metrics.watch(watch.look, judge)
-    app = build_app(watch.look, judge, metrics.registry, logbook)
+    app = build_app(watch.look, judge, metrics.registry, logbook, secrets.ops_tokens)
     async with serve_ops(settings.ops, app), background() as tasks:
         tasks.create_task(watch.run())
         yield
@@ -198,6 +204,21 @@ async def _reconcile(supervisor: Supervisor, reconciler: Reconciler) -> None:
     await supervisor.registered()
     log.info("host.ready")
     await reconciler.run()
+
+
+async def _follow_livekit_key(secrets: HostSecrets, rooms: Rooms, supervisor: Supervisor) -> None:
+    """Have everybody use LiveKit's key as it was last seen, once LiveKit takes it."""
+    key = secrets.livekit()
+    if key == rooms.key:
+        return
+    try:
+        await rooms.adopt(key)
+    except RoomsError as error:
+        mend = "add the new key to LiveKit's keys: and have both of its parts where secrets are"
+        log.warning("livekit.key_refused", why=str(error), mend=mend)
+        return
+    supervisor.adopt(key)
+    log.info("livekit.key_adopted")
 
 
 async def _flush(delivery: Delivery) -> None:
@@ -214,11 +235,7 @@ def _hire(settings: HostSettings, secrets: HostSecrets, lessons: Lessons, link: 
     def is_full() -> bool:
         return sum(worker.busy for worker in workers) >= settings.lessons.max_lessons
 
-    access = LiveKitAccess(
-        settings.livekit.url,
-        secrets.livekit_api_key.get_secret_value(),
-        secrets.livekit_api_secret.get_secret_value(),
-    )
+    access = LiveKitAccess(settings.livekit.url, secrets.livekit())
     workers += (
         TutorWorker(
             _host(tutor, settings, secrets),
@@ -238,7 +255,7 @@ def _places(settings: HostSettings, supervisor: Supervisor) -> Places:
 
 
 def _open_rooms(settings: HostSettings, secrets: HostSecrets) -> AbstractAsyncContextManager[Rooms]:
-    return Rooms.open(settings.livekit.url, secrets.livekit_api_key, secrets.livekit_api_secret)
+    return Rooms.open(settings.livekit.url, secrets.livekit())
 
 
 def _open_ledger(

@@ -5,7 +5,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 import structlog
+from aiohttp import encode_basic_auth
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from loqua_host.core.events import Event
 from loqua_host.ops.health import assess
@@ -15,6 +18,7 @@ from loqua_host.ops.sight import LessonSight, Outcome, Phase, Sight
 from loqua_host.ops.web import build_app, serve_ops
 from loqua_host.settings.host import OpsSettings
 
+Client = TestClient  # type: ignore[type-arg]  # generic in aiohttp's own request type
 WELL = Outcome(1000.0, 0.01)
 
 
@@ -24,7 +28,7 @@ class Ops:
 
     sight: Sight
     logbook: Logbook
-    client: TestClient  # type: ignore[type-arg]  # generic in aiohttp's own request type
+    client: Client
 
 
 @pytest.fixture
@@ -147,3 +151,67 @@ async def test_a_port_that_is_taken_costs_no_lessons(ops: Ops) -> None:
             pass
     assert [(line["event"], line["log_level"]) for line in logs] == [("ops.unavailable", "error")]
     assert "ops.port" in logs[0]["mend"]
+
+
+@pytest.fixture
+async def guarded(ops: Ops) -> AsyncIterator[Client]:
+    """Serve the same to those who have one of two tokens."""
+    tokens = [SecretStr("new-token-ñ"), SecretStr("old-token")]
+    app = build_app(lambda: ops.sight, assess, CollectorRegistry(), ops.logbook, lambda: tokens)
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+GUARDED = ["/", "/ops.css", "/ops.js", "/status", "/metrics", "/health", "/missing"]
+
+
+@pytest.mark.parametrize("path", GUARDED)
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer new-token",
+        "Basic bm8gY29sb24=",
+        "Basic ====",
+        "Basic ñ",
+        encode_basic_auth("new-token-ñ", ""),
+        "new-token-ñ",
+    ],
+)
+async def test_without_the_token_there_is_nothing(
+    guarded: Client, path: str, given: str | None
+) -> None:
+    """Not even whether there is such a page."""
+    headers = {} if given is None else {"Authorization": given}
+    answer = await guarded.get(path, headers=headers)
+    assert answer.status == 401
+    assert await answer.text() == "what is OPS_TOKEN?\n"
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Bearer new-token-ñ",
+        "bearer old-token",
+        encode_basic_auth("whoever", "new-token-ñ"),
+        encode_basic_auth("", "old-token"),
+    ],
+)
+async def test_the_token_opens_everything(guarded: Client, given: str) -> None:
+    """As Prometheus sends it, or as a browser does; the one before too, while it is rotated."""
+    statuses = [
+        (await guarded.get(path, headers={"Authorization": given})).status for path in GUARDED
+    ]
+    assert statuses == [200] * (len(GUARDED) - 1) + [404]
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+async def test_probes_have_no_token_to_send(guarded: Client, path: str) -> None:
+    """A kubelet's would stand in the open; they learn a word."""
+    answer = await guarded.get(path)
+    assert (answer.status, len((await answer.text()).split())) == (200, 1)

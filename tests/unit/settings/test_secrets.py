@@ -2,13 +2,16 @@
 
 import copy
 import pickle
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from loqua_host.core.secrets import SecretName, SecretsSettings
+from loqua_host.core.secrets import Sealed, SecretName, SecretsSettings
 from loqua_host.errors import ConfigError
-from loqua_host.settings.secrets import HostSecrets, read_secrets
+from loqua_host.settings.host import OpsSettings
+from loqua_host.settings.secrets import HostSecrets, LiveKitKey, Wanted, read_secrets
 
 GIVEN = {
     "LEDGER_KEY": "ledger-" * 6,
@@ -18,16 +21,23 @@ GIVEN = {
     "LIVEKIT_API_SECRET": "livekit-secret-of-thirty-two-bytes",
 }
 
+ANYWHERE = "0.0.0.0"  # noqa: S104  # nothing listens there
+
+
+def granting(*names: str) -> Wanted:
+    """Say that config grants these, too."""
+    return Wanted(granted=frozenset(names))
+
 
 async def shared(secrets: HostSecrets) -> list[str]:
     """Give the shared secret and the one before, if there is one."""
-    read = await secrets.core.read(SecretName.SHARED_SECRET)
+    read = await secrets.kept.read(SecretName.SHARED_SECRET)
     return [value.get_secret_value() for value in read.values()]
 
 
 async def agent_jwt(secrets: HostSecrets) -> str:
     """Give the agent's JWT."""
-    return (await secrets.core.read(SecretName.AGENT_JWT_TOKEN)).current.get_secret_value()
+    return (await secrets.kept.read(SecretName.AGENT_JWT_TOKEN)).current.get_secret_value()
 
 
 async def test_all_secrets_of_the_guide_are_read(config: Path) -> None:
@@ -35,8 +45,10 @@ async def test_all_secrets_of_the_guide_are_read(config: Path) -> None:
     secrets = read_secrets(config, GIVEN)
     assert await agent_jwt(secrets) == GIVEN["AGENT_JWT_TOKEN"]
     assert await shared(secrets) == [GIVEN["SHARED_SECRET"]]
-    assert secrets.livekit_api_key.get_secret_value() == GIVEN["LIVEKIT_API_KEY"]
-    assert secrets.livekit_api_secret.get_secret_value() == GIVEN["LIVEKIT_API_SECRET"]
+    key = LiveKitKey(Sealed(GIVEN["LIVEKIT_API_KEY"]), Sealed(GIVEN["LIVEKIT_API_SECRET"]))
+    assert secrets.livekit() == key
+    assert secrets.livekit_keys() == (key,)
+    assert secrets.ops_tokens() == ()
 
 
 @pytest.mark.parametrize(
@@ -67,7 +79,9 @@ async def test_each_environment_has_its_own_shared_secret(
 def test_missing_secrets_are_told_all_at_once(config: Path) -> None:
     """Those of the host and those that config grants, each by its variable."""
     with pytest.raises(ConfigError) as refused:
-        read_secrets(config, {"SHARED_SECRET": "x", "LIVEKIT_API_KEY": ""}, ["OPENAI_API_KEY"])
+        read_secrets(
+            config, {"SHARED_SECRET": "x", "LIVEKIT_API_KEY": ""}, granting("OPENAI_API_KEY")
+        )
     assert [problem.where for problem in refused.value.problems] == [
         "AGENT_JWT_TOKEN",
         "LIVEKIT_API_KEY",
@@ -108,7 +122,7 @@ async def test_dotenv_may_hold_them_in_development(config: Path) -> None:
 
 def test_granted_secrets_are_given_by_name_and_no_others(config: Path) -> None:
     """A tutor gets what config grants it; the host's own cannot be asked for."""
-    secrets = read_secrets(config, GIVEN | {"A_KEY": "a", "B_KEY": "b"}, ["A_KEY", "B_KEY"])
+    secrets = read_secrets(config, GIVEN | {"A_KEY": "a", "B_KEY": "b"}, granting("A_KEY", "B_KEY"))
     assert secrets.grant(["B_KEY"]) == {"B_KEY": "b"}
     with pytest.raises(KeyError):
         secrets.grant(["SHARED_SECRET"])
@@ -116,8 +130,10 @@ def test_granted_secrets_are_given_by_name_and_no_others(config: Path) -> None:
 
 def test_secrets_show_in_no_text(config: Path) -> None:
     """Neither printing nor formatting gives one away."""
-    secrets = read_secrets(config, GIVEN | {"A_KEY": "granted"}, ["A_KEY"])
-    shown = f"{secrets} {secrets!r} {secrets.granted} {secrets.core!r} {vars(secrets.core)}"
+    secrets = read_secrets(config, GIVEN | {"A_KEY": "granted"}, granting("A_KEY"))
+    shown = (
+        f"{secrets} {secrets!r} {secrets.grant(['A_KEY'])!r} {secrets.kept!r} {vars(secrets.kept)}"
+    )
     for value in (*GIVEN.values(), "granted"):
         assert value not in shown.replace("HostSecrets", "").replace("key=", "")
 
@@ -135,12 +151,14 @@ async def test_secrets_may_be_files(config: Path, tmp_path: Path) -> None:
     for name, value in (GIVEN | {"A_KEY": "a"}).items():
         (tmp_path / name).write_text(f"{value}\n")
     place = SecretsSettings.model_validate({"from": "files", "files": {"directory": tmp_path}})
-    secrets = read_secrets(config, {"SHARED_SECRET": "not this one"}, ["A_KEY"], place)
+    secrets = read_secrets(
+        config, {"SHARED_SECRET": "not this one"}, replace(granting("A_KEY"), place=place)
+    )
     assert await shared(secrets) == [GIVEN["SHARED_SECRET"]]
     assert secrets.grant(["A_KEY"]) == {"A_KEY": "a"}
     (tmp_path / "LIVEKIT_API_KEY").unlink()
     with pytest.raises(ConfigError, match=f"LIVEKIT_API_KEY: is not in {tmp_path}; put"):
-        read_secrets(config, GIVEN, [], place)
+        read_secrets(config, GIVEN, Wanted(place))
 
 
 def test_a_place_out_of_reach_refuses_the_start(config: Path, tmp_path: Path) -> None:
@@ -148,12 +166,59 @@ def test_a_place_out_of_reach_refuses_the_start(config: Path, tmp_path: Path) ->
     missing = {"from": "files", "files": {"directory": tmp_path / "nowhere"}}
     place = SecretsSettings.model_validate(missing)
     with pytest.raises(ConfigError, match=r"secrets: from: files: .*nowhere.* cannot be read"):
-        read_secrets(config, GIVEN, [], place)
+        read_secrets(config, GIVEN, Wanted(place))
 
 
 def test_a_secret_that_the_core_does_not_want_may_be_missing(config: Path) -> None:
     """Where the API seals every token to a key of its own there is no shared one."""
     environ = {name: value for name, value in GIVEN.items() if name != "SHARED_SECRET"}
-    read_secrets(config, environ, wanted=[SecretName.AGENT_JWT_TOKEN])
+    read_secrets(config, environ, Wanted(core=(SecretName.AGENT_JWT_TOKEN,)))
     with pytest.raises(ConfigError, match="SHARED_SECRET: is not set"):
         read_secrets(config, environ)
+
+
+def test_an_open_ops_address_needs_a_token(config: Path) -> None:
+    """The problem says what to write; one that is there opens it whatever the address."""
+    is_open = Wanted(ops_token=True)
+    with pytest.raises(ConfigError, match=r"OPS_TOKEN: is not set, and ops\.address is open .*hex"):
+        read_secrets(config, GIVEN, is_open)
+    rotated = GIVEN | {"OPS_TOKEN": "new", "OPS_TOKEN_PREVIOUS": "old"}
+    for wanted in (is_open, Wanted()):
+        assert read_secrets(config, rotated, wanted).ops_tokens() == (Sealed("new"), Sealed("old"))
+    with pytest.raises(ConfigError, match="OPS_TOKEN: is too short"):
+        read_secrets(config, rotated | {"LOQUA_ENVIRONMENT": "production"}, is_open)
+
+
+@pytest.mark.parametrize(
+    ("ops", "private"),
+    [
+        ({}, True),
+        ({"address": "localhost"}, True),
+        ({"address": "127.8.0.1"}, True),
+        ({"address": "::1"}, True),
+        ({"address": ANYWHERE}, False),
+        ({"address": "::"}, False),
+        ({"address": "10.0.0.7"}, False),
+        ({"address": "ops.loqua.app"}, False),
+        ({"address": ANYWHERE, "port": None}, True),
+    ],
+)
+def test_an_ops_address_is_private_on_loopback_alone(ops: dict[str, Any], *, private: bool) -> None:
+    """A name may lead anywhere, and none at all is the most private."""
+    assert OpsSettings(**ops).is_private is private
+
+
+async def test_what_is_granted_is_given_as_it_was_last_seen(config: Path, tmp_path: Path) -> None:
+    """A job that is accepted after a rotation gets the new value; so do LiveKit's clients."""
+    for name, value in (GIVEN | {"A_KEY": "one"}).items():
+        (tmp_path / name).write_text(value)
+    place = SecretsSettings.model_validate({"from": "files", "files": {"directory": tmp_path}})
+    secrets = read_secrets(config, {}, replace(granting("A_KEY"), place=place))
+    granted, before = secrets.grant(["A_KEY"]), secrets.livekit()
+    (tmp_path / "A_KEY").write_text("two")
+    (tmp_path / "LIVEKIT_API_SECRET").write_text("n" * 32)
+    for name in ("A_KEY", "LIVEKIT_API_SECRET"):
+        await secrets.kept.read(name, fresh=True)
+    assert dict(granted) == {"A_KEY": "two"}
+    assert secrets.livekit() == LiveKitKey(before.key, Sealed("n" * 32))
+    assert secrets.livekit_keys() == (secrets.livekit(), before)

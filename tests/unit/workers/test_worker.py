@@ -11,9 +11,11 @@ import pytest
 
 from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.contract.sentences import Sentences
+from loqua_host.core.secrets import Sealed
 from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.link.server import JobRef
+from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers import worker as module
 from loqua_host.workers.worker import LiveKitAccess, TutorWorker
 
@@ -60,6 +62,7 @@ class FakeServer:
         self.may_start = asyncio.Event()
         self.may_start.set()
         self.drain_ends = True
+        self._api_key, self._api_secret = settings["api_key"], settings["api_secret"]
         self._lock = asyncio.Lock()
         self._proc_pool = SimpleNamespace(
             get_by_job_id=lambda job: SimpleNamespace(pid=self.pids.get(job))
@@ -127,7 +130,7 @@ class Host:
         self.worker = TutorWorker(
             HostedTutor("conversation", "", "agent", 2),
             JOB,
-            LiveKitAccess("ws://127.0.0.1:7880", "key", SECRET),
+            LiveKitAccess("ws://127.0.0.1:7880", LiveKitKey(Sealed("key"), Sealed(SECRET))),
             is_full=lambda: self.full,
             on_accept=self.accepted.append,
         )
@@ -313,3 +316,18 @@ async def test_stopping_before_anything_runs_is_no_error(host: Host) -> None:
 def test_access_prints_no_secret(host: Host) -> None:
     """Not even in a traceback."""
     assert SECRET not in repr(host.worker._access)
+
+
+async def test_a_rotated_key_is_for_the_next_registration(host: Host, server: FakeServer) -> None:
+    """LiveKit's worker reads its key each time that it connects; a worker made anew has it too."""
+    new = LiveKitKey(Sealed("new"), Sealed("n" * 32))
+    host.worker.adopt(new)
+    assert (server._api_key, server._api_secret) == ("new", "n" * 32)
+    assert host.running is not None
+    await asyncio.gather(host.worker.stop(1), host.running)
+    again = asyncio.create_task(host.worker.run())
+    await host.worker.registered.wait()
+    made = FakeServer.made[-1].settings
+    assert (made["api_key"], made["api_secret"]) == ("new", "n" * 32)
+    await host.worker.stop(1)
+    await again

@@ -7,11 +7,10 @@ from pathlib import Path
 import typer
 
 from loqua_host.contract.engines import Engines
-from loqua_host.core.secrets import SecretName, SecretsSettings
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors
 from loqua_host.settings.load import Draft, draft
-from loqua_host.settings.secrets import read_secrets
+from loqua_host.settings.secrets import Wanted, read_secrets
 from loqua_host.settings.tutors import TutorSettings
 
 from .explain import explain
@@ -44,12 +43,9 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
 def _all_problems(
     config: Path, environ: Mapping[str, str], drafted: Draft, inspections: Sequence[Inspection]
 ) -> dict[Problem, None]:
-    names = drafted.settings.secret_names if drafted.settings else frozenset[str]()
-    place = drafted.settings.secrets if drafted.settings else SecretsSettings()
-    wanted = drafted.settings.api.secret_names if drafted.settings else tuple(SecretName)
     problems = dict.fromkeys(drafted.problems)
     try:
-        read_secrets(config, environ, names, place, wanted)
+        read_secrets(config, environ, Wanted.by(drafted.settings))
     except ConfigError as error:
         problems |= dict.fromkeys(error.problems)
     for inspection in inspections:

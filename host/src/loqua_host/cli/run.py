@@ -10,13 +10,12 @@ from pathlib import Path
 
 import structlog
 
-from loqua_host.core.secrets import SecretName, SecretsSettings
 from loqua_host.errors import ConfigError, LedgerError, Problem
 from loqua_host.process import forkserver_ended, seal, start_forkserver
 from loqua_host.registry.inspection import inspect_tutors
 from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.load import draft
-from loqua_host.settings.secrets import HostSecrets, read_secrets
+from loqua_host.settings.secrets import HostSecrets, Wanted, read_secrets
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.tasks import background
 
@@ -44,11 +43,8 @@ def run(config: Path) -> int:
 def _read(config: Path, environ: Mapping[str, str]) -> tuple[HostSettings, HostSecrets]:
     """Read settings and secrets, or raise ConfigError with what is wrong in either."""
     drafted = draft(config, environ)
-    names = drafted.settings.secret_names if drafted.settings else frozenset[str]()
-    place = drafted.settings.secrets if drafted.settings else SecretsSettings()
-    wanted = drafted.settings.api.secret_names if drafted.settings else tuple(SecretName)
     try:
-        secrets = read_secrets(config, environ, names, place, wanted)
+        secrets = read_secrets(config, environ, Wanted.by(drafted.settings))
     except ConfigError as error:
         raise ConfigError([*drafted.problems, *error.problems]) from None
     if drafted.settings is None or drafted.problems:

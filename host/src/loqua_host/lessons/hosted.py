@@ -20,7 +20,7 @@ class HostedTutor:
         agent_name: The name it is dispatched by; empty for automatic dispatch.
         agent_id: Who it is towards the Loqua API.
         max_jobs: Lessons at a time.
-        secrets: Its own secrets and its engines', by name.
+        secrets: Its own secrets and its engines', by name, each as it was last seen.
     """
 
     name: str

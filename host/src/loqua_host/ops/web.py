@@ -3,7 +3,7 @@
 All of it is read-only and names no learner.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from importlib import resources
@@ -11,9 +11,11 @@ from importlib import resources
 import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import SecretStr
 
 from loqua_host.settings.host import OpsSettings
 
+from .access import PROBES, guard
 from .health import Health, State
 from .logbook import Logbook
 from .sight import Sight
@@ -40,8 +42,17 @@ def build_app(
     judge: Callable[[Sight], Health],
     registry: CollectorRegistry,
     logbook: Logbook,
+    tokens: Callable[[], Sequence[SecretStr]] = tuple,
 ) -> web.Application:
-    """Give the application: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/`."""
+    """Give the application: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/`.
+
+    Args:
+        look: Sees the host.
+        judge: Tells its health from that.
+        registry: The figures.
+        logbook: What went wrong lately.
+        tokens: One of them is asked for, but by probes; while there are none, nothing is.
+    """
 
     async def live(_request: web.Request) -> web.Response:
         return web.Response(text="alive\n")
@@ -65,7 +76,7 @@ def build_app(
         shown = {"health": _health(judge(sight)), "sight": asdict(sight), "troubles": troubles}
         return web.json_response(shown)
 
-    app = web.Application()
+    app = web.Application(middlewares=[guard(tokens, unless=PROBES)])
     app.on_response_prepare.append(_add_headers)
     answers = {
         "/health/live": live,

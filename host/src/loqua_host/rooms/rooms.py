@@ -8,30 +8,53 @@ from google.protobuf.message import DecodeError
 from livekit import api
 from livekit.protocol.agent_dispatch import AgentDispatch
 from livekit.protocol.models import ParticipantInfo
-from pydantic import SecretStr
 
 from loqua_host.errors import RoomsError
+from loqua_host.settings.secrets import LiveKitKey
 
 from .learners import Participant
 
 __all__ = ["Rooms"]
 
+PATIENCE = 10.0
+"""Seconds for one answer."""
+
 
 class Rooms:
-    """Rooms and who is in them, from LiveKit's server itself, never from a job's word."""
+    """Rooms and who is in them, from LiveKit's server itself, never from a job's word.
 
-    def __init__(self, livekit: api.LiveKitAPI) -> None:
-        self._livekit = livekit
+    Attributes:
+        key: The key that is used.
+    """
+
+    def __init__(self, url: str, key: LiveKitKey, session: aiohttp.ClientSession) -> None:
+        self._url = url
+        self._session = session
+        self._livekit = self._signing_with(key)
+        self.key = key
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, key: SecretStr, secret: SecretStr) -> AsyncIterator["Rooms"]:
+    async def open(cls, url: str, key: LiveKitKey) -> AsyncIterator["Rooms"]:
         """Open the API of the LiveKit server at `url` for as long as the block lasts."""
-        livekit = api.LiveKitAPI(url, key.get_secret_value(), secret.get_secret_value())
-        try:
-            yield cls(livekit)
-        finally:
-            await livekit.aclose()
+        timeout = aiohttp.ClientTimeout(total=PATIENCE)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            yield cls(url, key, session)
+
+    async def adopt(self, key: LiveKitKey) -> None:
+        """Use another key from now on, if LiveKit takes it; of half a key it takes none.
+
+        Raises:
+            RoomsError: LiveKit does not take it, or does not answer; the key before stays.
+        """
+        livekit = self._signing_with(key)
+        with _asking():
+            await livekit.room.list_rooms(api.ListRoomsRequest(names=[""]))
+        self._livekit, self.key = livekit, key
+
+    def _signing_with(self, key: LiveKitKey) -> api.LiveKitAPI:
+        name, secret = key.key.get_secret_value(), key.secret.get_secret_value()
+        return api.LiveKitAPI(self._url, name, secret, session=self._session)
 
     async def participants(self, room: str) -> list[Participant]:
         """List who is in a room; in one that LiveKit does not know, nobody.

@@ -1,6 +1,5 @@
 """What is wrong between settings that are each right by themselves."""
 
-import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pydantic import JsonValue
 from loqua_host.errors import Problem
 
 from .host import Environment
+from .loopback import is_loopback
 from .problems import Place
 from .secrets import HOST_SECRETS
 from .sources import dotenv_file, read_dotenv
@@ -149,9 +149,4 @@ def _is_loopback(address: str) -> bool:
         host = urlsplit(address.strip()).hostname or ""
     except ValueError:
         return False
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(host)

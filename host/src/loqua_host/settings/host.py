@@ -11,6 +11,7 @@ from loqua_host.contract.sentences import Sentence, Sentences
 from loqua_host.core.secrets import SecretsSettings
 from loqua_host.core.settings import CoreSettings
 
+from .loopback import is_loopback
 from .rules import RecordRules
 from .tutors import AgentId, Section, TutorSettings, engine_secrets
 
@@ -132,6 +133,11 @@ class OpsSettings(Section):
     port: int | None = Field(
         default=9464, ge=0, le=65_535, description="the port, 0 for a free one, null for none"
     )
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody beyond this machine can ask."""
+        return self.port is None or is_loopback(self.address)
 
 
 class HostFile(Section):

@@ -1,8 +1,9 @@
-"""The host's secrets, apart from its settings: read once, never printed, never pickled."""
+"""The host's secrets, apart from its settings: never printed, never pickled."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -20,20 +21,34 @@ from loqua_host.core.secrets import (
 )
 from loqua_host.errors import ConfigError, Problem, SecretsError
 
-from .host import Environment
+from .host import Environment, HostSettings
 from .sources import choose_environment, read_environ
 
-__all__ = ["HOST_SECRETS", "HostSecrets", "read_ledger_keys", "read_secrets"]
+__all__ = [
+    "HOST_SECRETS",
+    "Granted",
+    "HostSecrets",
+    "LiveKitKey",
+    "Wanted",
+    "read_ledger_keys",
+    "read_secrets",
+]
 
 AGENT_SECRETS: Final = {
     Environment.DEVELOPMENT: "DEV_AGENT_SECRET",
     Environment.STAGING: "STAGING_AGENT_SECRET",
     Environment.PRODUCTION: "PROD_AGENT_SECRET",
 }
-_NEEDED: Final = ("AGENT_JWT_TOKEN", "SHARED_SECRET", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
-_ROTATED: Final = ("AGENT_JWT_TOKEN", "LEDGER_KEY", "SHARED_SECRET", *AGENT_SECRETS.values())
+_LIVEKIT: Final = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+_ROTATED: Final = (
+    *SecretName,
+    *AGENT_SECRETS.values(),
+    *_LIVEKIT,
+    "LEDGER_KEY",
+    "OPS_TOKEN",
+)
 HOST_SECRETS: Final = frozenset(
-    {*_NEEDED, *_ROTATED, *(f"{name}_PREVIOUS" for name in _ROTATED), "VAULT_TOKEN"}
+    {*_ROTATED, *(f"{name}_PREVIOUS" for name in _ROTATED), "VAULT_TOKEN"}
 )
 """The variables that no tutor may have."""
 
@@ -42,46 +57,123 @@ FROM_ENVIRONMENT: Final = SecretsSettings()
 _LONG: Final = 32
 """Bytes: the AES-256 key that the shared secret becomes, and LiveKit's HMAC-SHA256 key."""
 
+_OPEN_OPS: Final = Problem(
+    "OPS_TOKEN",
+    "is not set, and ops.address is open to a network",
+    "set it to 32 random bytes or more, such as `openssl rand -hex 32`, "
+    "or write ops.address: 127.0.0.1",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKitKey:
+    """What opens a LiveKit server."""
+
+    key: Sealed
+    secret: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which secrets a configuration wants, and from where.
+
+    Attributes:
+        place: Where they are.
+        core: Those of the core.
+        granted: The names of those that config grants to engines and tutors.
+        ops_token: Whether the ops address must not do without `OPS_TOKEN`.
+    """
+
+    place: SecretsSettings = FROM_ENVIRONMENT
+    core: tuple[SecretName, ...] = tuple(SecretName)
+    granted: frozenset[str] = frozenset()
+    ops_token: bool = False
+
+    @classmethod
+    def by(cls, settings: HostSettings | None) -> "Wanted":
+        """Say what settings want; without any, what every host does."""
+        if settings is None:
+            return cls()
+        return cls(
+            settings.secrets,
+            settings.api.secret_names,
+            settings.secret_names,
+            not settings.ops.is_private,
+        )
+
+
+class Granted(Mapping[str, str]):
+    """Secrets that config grants to a tutor and its engines, each in the open as last seen."""
+
+    def __init__(self, kept: KeptSecrets, names: Iterable[str]) -> None:
+        self._kept = kept
+        self._names = sorted(names)
+
+    def __getitem__(self, name: str) -> str:
+        """Give one."""
+        if name not in self._names:
+            raise KeyError(name)
+        return self._kept.seen(name).current.get_secret_value()
+
+    def __iter__(self) -> Iterator[str]:
+        """Name them."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._names)
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HostSecrets:
     """The secrets of the host process. Unprintable; pickling or copying one is refused.
 
     Attributes:
-        core: The core's: its JWT towards the Loqua API, and what user tokens are encrypted
-            with. They may be rotated while the host runs.
-        livekit_api_key: LiveKit's API key.
-        livekit_api_secret: LiveKit's API secret.
+        kept: All that may be rotated while the host runs: the core's, LiveKit's, the ops
+            address's and those that config grants.
         ledger: What learners' data in the ledger is sealed with, the key before it behind it;
-            none keeps data as it is, in development.
-        granted: The secrets that config grants to engines and tutors, by variable.
+            none keeps data as it is, in development. Read at the start alone.
+        granted: The names of what config grants to engines and tutors.
+        has_ops_token: Whether there is an `OPS_TOKEN`.
     """
 
-    core: KeptSecrets
-    livekit_api_key: Sealed
-    livekit_api_secret: Sealed
+    kept: KeptSecrets
     ledger: tuple[Sealed, ...] = ()
-    granted: Mapping[str, Sealed] = field(default_factory=dict)
+    granted: frozenset[str] = frozenset()
+    has_ops_token: bool = False
 
-    def grant(self, names: Iterable[str]) -> dict[str, str]:
-        """Give the named secrets in the open, for one lesson's job.
+    def livekit(self) -> LiveKitKey:
+        """Give LiveKit's key as it was last seen."""
+        key, secret = map(self.kept.seen, _LIVEKIT)
+        return LiveKitKey(key.current, secret.current)
+
+    def livekit_keys(self) -> tuple[LiveKitKey, ...]:
+        """Give every key that LiveKit may be signing with, while one is being rotated too."""
+        pairs = product(*(self.kept.seen(name).values() for name in _LIVEKIT))
+        return tuple(LiveKitKey(*pair) for pair in pairs)
+
+    def ops_tokens(self) -> tuple[Sealed, ...]:
+        """Give the tokens that open the ops address; none where it asks for none."""
+        return self.kept.seen("OPS_TOKEN").values() if self.has_ops_token else ()
+
+    def grant(self, names: Iterable[str]) -> Granted:
+        """Give the named secrets, for a tutor's jobs.
 
         Raises:
             KeyError: If config grants no such secret to anybody.
         """
-        return {name: self.granted[name].get_secret_value() for name in sorted(names)}
+        if stray := set(names) - self.granted:
+            raise KeyError(*stray)
+        return Granted(self.kept, names)
+
+
+EVERY_HOST: Final = Wanted()
 
 
 def read_secrets(
-    config: Path,
-    environ: Mapping[str, str],
-    names: Iterable[str] = (),
-    settings: SecretsSettings = FROM_ENVIRONMENT,
-    wanted: Iterable[SecretName] = tuple(SecretName),
+    config: Path, environ: Mapping[str, str], wanted: Wanted = EVERY_HOST
 ) -> HostSecrets:
-    """Read the host's secrets, and those `names` that config grants to engines and tutors.
-
-    Of the core's secrets those are read that it wants.
+    """Read the host's secrets, and those that config grants to engines and tutors.
 
     The shared secret is that of the environment (`PROD_AGENT_SECRET` in production), or
     `SHARED_SECRET`. This waits for the place that they are in.
@@ -91,28 +183,42 @@ def read_secrets(
             place cannot be reached.
     """
     environment = choose_environment(environ)
-    source = open_source(settings, read_environ(config, environ))
-    found = _look_up(source, _sought(environment, names), settings)
-    shared = AGENT_SECRETS[environment] if AGENT_SECRETS[environment] in found else "SHARED_SECRET"
-    variables = {name: shared if name is SecretName.SHARED_SECRET else name for name in wanted}
-    needed = [*variables.values(), "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", *sorted(names)]
+    source = open_source(wanted.place, read_environ(config, environ))
+    own = AGENT_SECRETS[environment]
+    sought = (own, *SecretName, *_LIVEKIT, "LEDGER_KEY", "OPS_TOKEN", *sorted(wanted.granted))
+    found = _look_up(source, sought, wanted.place)
+    shared = own if own in found else "SHARED_SECRET"
+    variables = {name: shared if name is SecretName.SHARED_SECRET else name for name in wanted.core}
+    needed = [*variables.values(), *_LIVEKIT, *sorted(wanted.granted)]
     if environment is Environment.PRODUCTION:
         needed.append("LEDGER_KEY")
     problems = [_missing(name, source) for name in dict.fromkeys(needed) if name not in found]
+    if wanted.ops_token and "OPS_TOKEN" not in found:
+        problems.append(_OPEN_OPS)
     if environment is Environment.PRODUCTION:
-        problems += _short(found, (shared, "LIVEKIT_API_SECRET", "LEDGER_KEY"))
+        problems += _short(found, (shared, "LIVEKIT_API_SECRET", "LEDGER_KEY", "OPS_TOKEN"))
     if problems:
         raise ConfigError(problems)
-    core = {name: found[variable] for name, variable in variables.items()}
-    # The environment that was handed over never changes.
-    interval = math.inf if isinstance(source, EnvironmentSecrets) else settings.interval
     return HostSecrets(
-        core=KeptSecrets(source, variables, core, SystemClock(), Events(), interval),
-        livekit_api_key=found["LIVEKIT_API_KEY"].current,
-        livekit_api_secret=found["LIVEKIT_API_SECRET"].current,
+        kept=_keep(source, variables, found, wanted),
         ledger=found["LEDGER_KEY"].values() if "LEDGER_KEY" in found else (),
-        granted={name: found[name].current for name in names},
+        granted=wanted.granted,
+        has_ops_token="OPS_TOKEN" in found,
     )
+
+
+def _keep(
+    source: SecretsSource,
+    core: Mapping[SecretName, str],
+    found: Mapping[str, Secret],
+    wanted: Wanted,
+) -> KeptSecrets:
+    others = (*_LIVEKIT, *(("OPS_TOKEN",) if "OPS_TOKEN" in found else ()), *sorted(wanted.granted))
+    variables = {**core, **{name: name for name in others}}
+    secrets = {name: found[variable] for name, variable in variables.items()}
+    # The environment that was handed over never changes.
+    interval = math.inf if isinstance(source, EnvironmentSecrets) else wanted.place.interval
+    return KeptSecrets(source, variables, secrets, SystemClock(), Events(), interval)
 
 
 def read_ledger_keys(
@@ -126,10 +232,6 @@ def read_ledger_keys(
     source = open_source(settings, read_environ(config, environ))
     found = _look_up(source, ("LEDGER_KEY",), settings)
     return found["LEDGER_KEY"].values() if found else ()
-
-
-def _sought(environment: Environment, names: Iterable[str]) -> tuple[str, ...]:
-    return (AGENT_SECRETS[environment], *_NEEDED, "LEDGER_KEY", *sorted(names))
 
 
 def _look_up(

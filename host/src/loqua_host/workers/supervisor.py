@@ -8,6 +8,7 @@ import structlog
 
 from loqua_host.errors import LinkError
 from loqua_host.link.server import JobRef
+from loqua_host.settings.secrets import LiveKitKey
 
 from .worker import TutorWorker
 
@@ -45,6 +46,11 @@ class Supervisor:
     def places(self) -> dict[str, int]:
         """Count for each tutor the jobs that its worker has places for."""
         return {worker.tutor.name: worker.places for worker in self.workers}
+
+    def adopt(self, key: LiveKitKey) -> None:
+        """Have all workers register with another key from the next time on."""
+        for worker in self._workers:
+            worker.adopt(key)
 
     async def registered(self) -> None:
         """Wait until every worker is registered at LiveKit."""

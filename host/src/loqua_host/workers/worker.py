@@ -5,7 +5,7 @@ import hmac
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import structlog
 from livekit.agents import AgentServer, JobRequest
@@ -16,6 +16,7 @@ from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.server import JobRef
+from loqua_host.settings.secrets import LiveKitKey
 
 __all__ = ["LiveKitAccess", "TutorWorker"]
 
@@ -27,8 +28,7 @@ class LiveKitAccess:
     """How workers register at the LiveKit server."""
 
     url: str
-    api_key: str = field(repr=False)
-    api_secret: str = field(repr=False)
+    key: LiveKitKey
 
 
 class TutorWorker:
@@ -98,6 +98,18 @@ class TutorWorker:
             self._server, self._started = None, False
             await server.aclose()
 
+    def adopt(self, key: LiveKitKey) -> None:
+        """Register with another key from the next time on.
+
+        LiveKit asks for a key at registration alone. A server that no longer knows the old one
+        has been restarted, and every worker registers again.
+        """
+        self._access = replace(self._access, key=key)
+        if self._server is not None:
+            # update_options takes no key from a worker that runs; each registration reads these.
+            self._server._api_key = key.key.get_secret_value()  # noqa: SLF001  # as above
+            self._server._api_secret = key.secret.get_secret_value()  # noqa: SLF001  # as above
+
     async def stop(self, seconds: float) -> None:
         """Take no new jobs, wait for the running ones at most so long, then close."""
         server = self._server
@@ -131,8 +143,8 @@ class TutorWorker:
         distrust_jobs()
         server = AgentServer(
             ws_url=self._access.url,
-            api_key=self._access.api_key,
-            api_secret=self._access.api_secret,
+            api_key=self._access.key.key.get_secret_value(),
+            api_secret=self._access.key.secret.get_secret_value(),
             host="127.0.0.1",
             port=0,
             setup_fnc=JobSetup(self._job),

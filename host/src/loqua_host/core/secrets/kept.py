@@ -1,12 +1,12 @@
 """Secrets that change under running lessons, from a place that may be out of reach."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from loqua_host.core.clock import Clock
 from loqua_host.core.events import Events
-from loqua_host.core.secrets.port import Secret, SecretName, SecretsSource
+from loqua_host.core.secrets.port import Secret, SecretsSource
 from loqua_host.errors import SecretsError
 
 __all__ = ["KeptSecrets"]
@@ -17,6 +17,10 @@ class _Kept:
     secret: Secret
     looked_up: float
     """When the look-up began, in monotonic seconds."""
+
+
+async def _nothing() -> None:
+    """Have nobody follow."""
 
 
 class KeptSecrets:
@@ -37,8 +41,8 @@ class KeptSecrets:
     def __init__(
         self,
         source: SecretsSource,
-        variables: Mapping[SecretName, str],
-        secrets: Mapping[SecretName, Secret],
+        variables: Mapping[str, str],
+        secrets: Mapping[str, Secret],
         clock: Clock,
         events: Events,
         interval: float,
@@ -52,22 +56,35 @@ class KeptSecrets:
         self._kept = {name: _Kept(secret, began) for name, secret in secrets.items()}
         self._locks = {name: asyncio.Lock() for name in secrets}
 
-    async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:
+    async def read(self, name: str, *, fresh: bool = False) -> Secret:
         """Give the secret as it was last seen; when `fresh`, after a look-up that begins now."""
         if fresh:
             await self._look_up(name)
+        return self.seen(name)
+
+    def seen(self, name: str) -> Secret:
+        """Give the secret as it was last seen.
+
+        Raises:
+            KeyError: No such secret is kept.
+        """
         return self._kept[name].secret
 
-    async def watch(self) -> None:
-        """Tell of the first look-up, then look all secrets up at every interval."""
+    async def watch(self, then: Callable[[], Awaitable[None]] = _nothing) -> None:
+        """Tell of the first look-up, then look all secrets up at every interval.
+
+        Args:
+            then: Awaited each time that all have been looked up.
+        """
         for name in self._variables:
             self._tell(name, changed=False)
         while True:
             await self._clock.sleep(self._interval)
             for name in self._variables:
                 await self._look_up(name)
+            await then()
 
-    async def _look_up(self, name: SecretName) -> None:
+    async def _look_up(self, name: str) -> None:
         asked = self._clock.monotonic()
         async with self._locks[name]:
             kept = self._kept[name]
@@ -83,7 +100,7 @@ class KeptSecrets:
                 found = self._follow(name, kept.secret, found)
             self._kept[name] = _Kept(found, began)
 
-    def _follow(self, name: SecretName, kept: Secret, found: Secret | None) -> Secret:
+    def _follow(self, name: str, kept: Secret, found: Secret | None) -> Secret:
         if found is None:
             self._miss(name, "it is not there any more")
             return kept
@@ -92,10 +109,10 @@ class KeptSecrets:
         before = kept.current if changed else kept.previous
         return found if found.previous else replace(found, previous=before)
 
-    def _tell(self, name: SecretName, *, changed: bool) -> None:
+    def _tell(self, name: str, *, changed: bool) -> None:
         self._events.emit("secret.read", secret=name, place=self._source.place, changed=changed)
 
-    def _miss(self, name: SecretName, why: str) -> None:
+    def _miss(self, name: str, why: str) -> None:
         self._events.emit(
             "secret.kept", level="warning", secret=name, place=self._source.place, why=why
         )
