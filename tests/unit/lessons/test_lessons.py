@@ -269,16 +269,25 @@ async def test_a_tutor_that_comes_back_goes_on_where_the_lesson_was(
     assert record.session_id == "sess_1"
 
 
-async def test_a_learner_has_no_second_tutor_of_a_kind(house: House) -> None:
-    """Two dispatches may both be served; the second job goes without a word."""
+@pytest.mark.parametrize("identity", ["maria", "ana"])
+async def test_a_room_has_no_second_tutor_of_a_kind(house: House, identity: str) -> None:
+    """Two dispatches may both be served; the second job goes without a word, whomever it met."""
+    house.rooms.inside["room"].append(learner("ana"))
     async with house.job() as first:
         await join(first)
         async with house.job(JobRef("job2", "room", "conversation")) as second:
-            refused = await join(second)
+            refused = await join(second, identity)
         assert isinstance(refused, Refused)
         assert (refused.cause, refused.apology) == ("already_taught", "")
         await first.send(finish())
         assert await hear(first) == Recorded()
+
+
+async def test_of_two_tutors_that_join_together_one_teaches(house: House) -> None:
+    """Neither waits for what the ledger says of the other."""
+    async with house.job() as one, house.job(JobRef("job2", "room", "conversation")) as other:
+        answers = await asyncio.gather(join(one), join(other))
+    assert {type(answer) for answer in answers} == {Welcome, Refused}
 
 
 async def test_a_job_that_vanishes_before_it_joins_holds_no_lease(house: House) -> None:

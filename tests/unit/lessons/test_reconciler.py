@@ -181,7 +181,7 @@ class World:
         identity = self.board.meant(job.ref) or first.identity
         learner = self.people[job.ref.room].get(identity)
         user_id = learner.attributes["user_id"] if learner else ""
-        if learner is None or self._is_taught(job.ref, user_id):
+        if learner is None or job.ref.tutor in self.board.taught(job.ref.room):
             self.board.on_settled(job.ref, None)
             self.leave(job)
         elif user_id in self.refusing:
@@ -231,14 +231,6 @@ class World:
             if at <= self.now:
                 del self.ghosts[room, agent]
                 self.people.get(room, {}).pop(agent, None)
-
-    def _is_taught(self, job: JobRef, user_id: str) -> bool:
-        return any(
-            other.lesson is not None
-            and (other.ref.room, other.ref.tutor, other.lesson.user_id)
-            == (job.room, job.tutor, user_id)
-            for other in self.jobs.values()
-        )
 
 
 class RoomsAndLearners(RuleBasedStateMachine):

@@ -182,9 +182,10 @@ class Lessons:
 
     async def _open(self, link: JobLink, prepared: Prepared) -> LiveLesson:
         try:
-            self._refuse_second(link.job, prepared)
+            self._take_room(link.job)
             row = await self._open_or_resume(link.job, prepared)
         except BaseException:
+            self._board.on_over(link.job)
             self._preparations.give_back(prepared)
             raise
         structlog.contextvars.bind_contextvars(
@@ -203,12 +204,11 @@ class Lessons:
             leased=prepared.leased,
         )
 
-    def _refuse_second(self, job: JobRef, prepared: Prepared) -> None:
-        """Let no learner have two tutors of a kind; CreateDispatch does not mind (#944)."""
-        for lesson in self._live:
-            taught = (lesson.row.room, lesson.row.tutor, lesson.row.user_id)
-            if taught == (job.room, job.tutor, prepared.learner.user_id):
-                raise LearnerError(ALREADY_TAUGHT, "the learner has this tutor already")
+    def _take_room(self, job: JobRef) -> None:
+        """Let no room have two tutors of a kind; CreateDispatch does not mind (#944)."""
+        if job.tutor in self._board.taught(job.room):
+            raise LearnerError(ALREADY_TAUGHT, "the room has this tutor already")
+        self._board.on_taught(job)
 
     async def _open_or_resume(self, job: JobRef, prepared: Prepared) -> LessonRow:
         user_id = prepared.learner.user_id
@@ -252,7 +252,6 @@ class Lessons:
     async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:
         """Keep a lesson known, healthy and, if it began without the API, knocking there."""
         self._live.add(lesson)
-        self._board.on_taught(lesson.link.job)
         try:
             async with background() as watching:
                 watching.create_task(self._check_health(lesson))
