@@ -20,7 +20,7 @@ from loqua_host.errors import LinkError
 from loqua_host.job.clock import Stopwatch
 from loqua_host.job.runner import Runner
 from loqua_host.job.settings import JobSettings
-from loqua_host.link.messages import Finish, Recorded, Welcome
+from loqua_host.link.messages import Finish, Join, Recorded, Welcome
 
 
 class JumpingSelector(selectors.SelectSelector):
@@ -199,6 +199,7 @@ class FakeLink:
         self.incoming: asyncio.Queue[Any] = asyncio.Queue()
         self.gone = False
         self.records = True
+        self.answer: Any = None
 
     async def send(self, message: Any) -> None:
         """Take a message."""
@@ -206,6 +207,9 @@ class FakeLink:
             raise LinkError("the host is gone")
         self.sent.append(message)
         self.at.append(asyncio.get_running_loop().time())
+        if isinstance(message, Join) and self.answer is not None:
+            self.incoming.put_nowait(self.answer)
+            self.answer = None
         if isinstance(message, Finish) and self.records:
             self.incoming.put_nowait(Recorded())
 

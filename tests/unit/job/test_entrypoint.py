@@ -70,7 +70,7 @@ def enter(job: Any, ctx: FakeContext, monkeypatch: pytest.MonkeyPatch) -> Callab
             tokens.append(token)
             if isinstance(answer, LinkError):
                 raise answer
-            job.link.incoming.put_nowait(answer)
+            job.link.answer = answer
             yield job.link
 
         monkeypatch.setattr(module, "open_link", open_link)
@@ -135,7 +135,21 @@ async def test_without_a_learner_the_job_ends_with_one_line(
     [line] = logs
     assert (line["event"], line["cause"], line["room"]) == ("lesson.refused", "no_learner", "room")
     assert mend in line["why"]
-    assert job.tokens == []
+    assert job.link.sent == []
+    assert ctx.over == ["lesson over"]
+
+
+async def test_a_job_that_waits_for_its_learner_leaves_when_the_host_stops(
+    job: Any, ctx: FakeContext, enter: Any
+) -> None:
+    """It would hold up the host for as long as it waits."""
+    ctx.waiting = never
+    running = enter(None)
+    await asyncio.sleep(5)
+    job.link.incoming.put_nowait(REFUSED.model_copy(update={"apology": ""}))
+    await running
+    assert asyncio.get_running_loop().time() < 6
+    assert (job.link.sent, job.session.done) == ([], [])
     assert ctx.over == ["lesson over"]
 
 

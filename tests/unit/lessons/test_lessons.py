@@ -1,6 +1,7 @@
 """Lessons in the host, over a real link and ledger, with a job and an API faked by hand."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -552,10 +553,34 @@ async def test_running_lessons_are_told_to_wrap_up_also_one_that_just_begins(
     other = JobRef("other", "room", "grammar")
     async with house.job() as first, house.job(other) as second:
         await join(first)
+        house.loqua.gates["lease"] = asyncio.Event()
+        await second.send(Join(identity="maria"))
+        await until(lambda: not house.lessons._waiting)
         await house.lessons.wrap_up("host_stopping")
         assert await hear(first) == WrapUp(reason="host_stopping")
-        assert isinstance(await join(second), Welcome)
+        house.loqua.gates["lease"].set()
+        assert isinstance(await hear(second), Welcome)
         assert await hear(second) == WrapUp(reason="host_stopping")
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_host_that_stops_sends_jobs_away_that_wait_for_their_learner(
+    house: House, early: bool
+) -> None:
+    """Also one that comes only now; nothing is opened for them, even if the learner comes."""
+    if not early:
+        await house.lessons.wrap_up("host_stopping")
+    house.lessons.begin(JOB)
+    async with house.job() as link:
+        if early:
+            await until(lambda: house.lessons._waiting)
+            await house.lessons.wrap_up("host_stopping")
+        refused = await hear(link)
+        assert (refused.cause, refused.apology) == ("host_stopping", "")
+        with contextlib.suppress(LinkError):
+            await link.send(Join(identity="maria"))
+    await house.delivered()
+    assert await house.ledger.open_lessons() == []
 
 
 async def test_two_tutors_of_one_visit_have_records_of_their_own(house: House) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from pydantic import ValidationError
 
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress, Word
 from loqua_host.errors import LinkError
+from loqua_host.link import client, server
 from loqua_host.link.client import open_link
 from loqua_host.link.messages import (
     FROM_JOB,
@@ -461,3 +464,43 @@ def test_no_message_whatever_raises_anything_but_a_named_refusal(message: str | 
     """Fuzzed: it is one of three messages, or a ValidationError."""
     with contextlib.suppress(ValidationError):
         assert isinstance(FROM_JOB.validate_json(message), Join | ProgressMade | Finish)
+
+
+BLOCKED = """
+import asyncio, sys, time
+from loqua_host.link.client import open_link
+from loqua_host.link.messages import Join
+
+async def main():
+    async with open_link(sys.argv[1], "token-1") as link:
+        await link.send(Join(identity="maria"))
+        time.sleep(1e6)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_job_whose_event_loop_stands_still_is_killed(
+    path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot say farewell: that is a crash like any other."""
+    monkeypatch.setattr(server, "ALIVE_SECONDS", 0.05)
+    with structlog.testing.capture_logs() as logs:
+        job = await asyncio.create_subprocess_exec(sys.executable, "-c", BLOCKED, str(path))
+        async with asyncio.timeout(60):
+            assert await job.wait() == -signal.SIGKILL
+    assert await heard.end_of("1") == [Join(identity="maria")]
+    assert "job.hung" in [log["event"] for log in logs]
+
+
+async def test_a_job_that_has_nothing_to_say_stays_alive(
+    path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its link says so for it."""
+    monkeypatch.setattr(client, "ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(server, "ALIVE_SECONDS", 0.2)
+    async with open_link(str(path), "token-1") as link:
+        await asyncio.sleep(2 * server.MAX_SILENCES * 0.2)
+        await link.send(Finish(ending=Ending(reason="done", seconds=1)))
+        assert await link.receive() == Recorded()
+    assert len(await heard.end_of("1")) == 1

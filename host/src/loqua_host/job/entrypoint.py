@@ -58,15 +58,13 @@ class JobEntrypoint:
     settings: JobSettings
 
     async def __call__(self, ctx: JobContext) -> None:
-        """Connect, wait for the learner, ask the host for the lesson, teach it, leave."""
+        """Connect, open the link, wait for the learner, teach the lesson, leave."""
         tutor: LoadedTutor = ctx.proc.userdata["tutor"]
         subscribe = AutoSubscribe.SUBSCRIBE_ALL if tutor.tutor.video else AutoSubscribe.AUDIO_ONLY
         try:
             await ctx.connect(auto_subscribe=subscribe)
-            learner = await wait_for_learner(ctx, self.settings.learner_timeout)
             token = ctx._info.token  # noqa: SLF001  # the job's own room token; no public way
             async with open_link(self.settings.link, token) as link:
-                await link.send(Join(identity=learner.identity))
                 await self._attend(ctx, link, tutor)
         except LearnerError as error:
             log.error("lesson.refused", cause=error.cause, why=str(error), room=ctx.job.room.name)
@@ -80,7 +78,7 @@ class JobEntrypoint:
             ctx.shutdown("lesson over")
 
     async def _attend(self, ctx: JobContext, link: HostLink, tutor: LoadedTutor) -> None:
-        match await _answer(link):
+        match await self._ask(ctx, link):
             case Welcome() as welcome:
                 lesson = self._open(welcome, tutor)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
@@ -90,6 +88,22 @@ class JobEntrypoint:
                 await self._apologise(ctx, refused)
             case _:
                 raise LinkError("the host gave no answer")
+
+    async def _ask(self, ctx: JobContext, link: HostLink) -> object:
+        """Join once the learner is here; a host that stops refuses before that."""
+        answer = asyncio.create_task(link.receive())
+        learner = asyncio.create_task(wait_for_learner(ctx, self.settings.learner_timeout))
+        try:
+            await asyncio.wait({answer, learner}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                await link.send(Join(identity=learner.result().identity))
+            async with asyncio.timeout(WELCOME_SECONDS):
+                return await answer
+        except TimeoutError:
+            return None
+        finally:
+            answer.cancel()
+            learner.cancel()
 
     def _open(self, welcome: Welcome, tutor: LoadedTutor) -> Lesson:
         structlog.contextvars.bind_contextvars(
@@ -121,14 +135,6 @@ class JobEntrypoint:
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
         await say_goodbye(session, refused.apology)
         await session.aclose()
-
-
-async def _answer(link: HostLink) -> object:
-    try:
-        async with asyncio.timeout(WELCOME_SECONDS):
-            return await link.receive()
-    except TimeoutError:
-        return None
 
 
 def _send_logs_to_host() -> None:

@@ -81,6 +81,7 @@ class Lessons:
         self._tasks = tasks
         self._now = now
         self._live: set[LiveLesson] = set()
+        self._waiting: set[JobLink] = set()
         self._stopping: WrapUp | None = None
         api.subscribe(self._on_mode)
         self._preparations = Preparations(
@@ -94,9 +95,13 @@ class Lessons:
 
     async def attend(self, link: JobLink) -> None:
         """Serve one link: welcome or refuse the job, follow its lesson, close it."""
-        join = await link.receive()
+        join = await self._await_join(link)
+        if self._stopping is not None:
+            await self._dismiss(link)
+            return
         if not isinstance(join, Join):
-            log.warning("link.refused", why="the job did not join", job_id=link.job.job_id)
+            if join is not None:
+                log.warning("link.refused", why="the job did not join", job_id=link.job.job_id)
             self._preparations.drop(link.job.job_id)
             return
         identity = self._board.meant(link.job) or join.identity
@@ -109,14 +114,32 @@ class Lessons:
             return
         await self._teach(lesson, prepared)
 
+    async def _await_join(self, link: JobLink) -> object:
+        """Wait until a job sees its learner, or the host stops."""
+        self._waiting.add(link)
+        try:
+            return await link.receive() if self._stopping is None else None
+        finally:
+            self._waiting.discard(link)
+
+    async def _dismiss(self, link: JobLink) -> None:
+        """Send a job away that has no lesson yet, as the host stops."""
+        self._preparations.drop(link.job.job_id)
+        language = self._settings.default_language
+        await link.send(Refused(cause="host_stopping", apology="", language=language))
+
     def live(self) -> list[tuple[LessonRow, Mode]]:
         """List the running lessons, each with how much of the API stands behind it."""
         return [(one.row, self._api.mode(caller_of(one.row))) for one in self._live]
 
     async def wrap_up(self, reason: str) -> None:
-        """Tell all lessons to end politely, those that just begin too, and give up lost ones."""
+        """Tell all lessons to end politely, those that just begin too, and give up lost ones.
+
+        Jobs that still wait for their learner are sent away.
+        """
         self._stopping = WrapUp(reason=reason)
-        sending = (lesson.link.send(self._stopping) for lesson in self._live)
+        sending = [lesson.link.send(self._stopping) for lesson in self._live]
+        sending += [self._dismiss(link) for link in self._waiting]
         await asyncio.gather(*sending, return_exceptions=True)
         await self._give_up_all(reason)
 

@@ -1,7 +1,8 @@
 """Lessons prepared ahead, while their jobs are still connecting."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from loqua_host.core import LoquaApi
 from loqua_host.link.server import JobRef
@@ -10,7 +11,7 @@ from .prepare import Prepared
 
 __all__ = ["Preparations"]
 
-Prepare = Callable[[JobRef, str | None], Awaitable[Prepared]]
+Prepare = Callable[[JobRef, str | None], Coroutine[Any, Any, Prepared]]
 
 
 class Preparations:
@@ -30,11 +31,13 @@ class Preparations:
         self._api = api
         self._tasks = tasks
         self._patience = patience
-        self._early: dict[str, asyncio.Task[Prepared | None]] = {}
+        self._early: dict[str, asyncio.Task[Prepared]] = {}
 
     def begin(self, job: JobRef) -> None:
         """Begin to prepare for the learner who seems to be meant."""
-        self._early[job.job_id] = self._tasks.create_task(self._attempt(job))
+        early = asyncio.create_task(self._prepare(job, None))
+        self._early[job.job_id] = early
+        self._tasks.create_task(_end_with(early))
         asyncio.get_running_loop().call_later(self._patience, self.drop, job.job_id)
 
     async def claim(self, job: JobRef, identity: str) -> Prepared:
@@ -61,20 +64,27 @@ class Preparations:
         if prepared is not None and prepared.leased:
             self._api.release(prepared.caller)
 
-    async def _attempt(self, job: JobRef) -> Prepared | None:
-        """Prepare; what fails may be about somebody else, and shows again if not at the claim."""
-        [outcome] = await asyncio.gather(self._prepare(job, None), return_exceptions=True)
-        return outcome if isinstance(outcome, Prepared) else None
-
-    async def _outcome(self, early: "asyncio.Task[Prepared | None]") -> Prepared | None:
+    async def _outcome(self, early: asyncio.Task[Prepared]) -> Prepared | None:
         try:
-            return await early
+            await asyncio.wait({early})
         except asyncio.CancelledError:
             self._discard(early)
             raise
+        return _prepared(early)
 
-    def _discard(self, early: "asyncio.Task[Prepared | None]") -> None:
+    def _discard(self, early: asyncio.Task[Prepared]) -> None:
         early.cancel()
-        early.add_done_callback(
-            lambda task: None if task.cancelled() else self.give_back(task.result())
-        )
+        early.add_done_callback(lambda task: self.give_back(_prepared(task)))
+
+
+async def _end_with(early: asyncio.Task[Prepared]) -> None:
+    """Have a preparation end with the host; what is its own to fail fails nobody else."""
+    try:
+        await asyncio.wait({early})
+    finally:
+        early.cancel()
+
+
+def _prepared(early: asyncio.Task[Prepared]) -> Prepared | None:
+    """Get what came of it; what failed may be about somebody else, or shows again at the claim."""
+    return None if early.cancelled() or early.exception() else early.result()

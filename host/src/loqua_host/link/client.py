@@ -1,7 +1,10 @@
 """The job's end of the link."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Never
 
 import aiohttp
 from pydantic import BaseModel
@@ -9,8 +12,10 @@ from pydantic import BaseModel
 from loqua_host.errors import LinkError
 
 from .messages import (
+    ALIVE_SECONDS,
     MAX_MESSAGE_BYTES,
     TO_JOB,
+    Alive,
     ModeChanged,
     ProgressRefused,
     Recorded,
@@ -66,5 +71,18 @@ async def open_link(path: str, token: str) -> AsyncIterator[HostLink]:
             raise LinkError(f"the host refused the link with {error.status}") from None
         except aiohttp.ClientError as error:
             raise LinkError(f"the host is not at its socket: {error}") from error
+        link = HostLink(socket)
         async with socket:
-            yield HostLink(socket)
+            alive = asyncio.create_task(_stay_alive(link))
+            try:
+                yield link
+            finally:
+                alive.cancel()
+                await asyncio.wait({alive})
+
+
+async def _stay_alive(link: HostLink) -> Never:
+    while True:
+        with contextlib.suppress(LinkError):  # whoever receives notices
+            await link.send(Alive())
+        await asyncio.sleep(ALIVE_SECONDS)

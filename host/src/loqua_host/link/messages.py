@@ -4,7 +4,7 @@ A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While t
 runs, the job sends `ProgressMade` and `VoiceTimed`, and at last `Finish`, which the host
 answers with `Recorded` once the record is in the ledger. When its learner has left and somebody
 comes, it sends `Join` again; if that is the learner, the host says `Returned`. The end of the
-connection without `Finish` is a crash.
+connection without `Finish` is a crash. As long as its event loop turns, a job says `Alive`.
 """
 
 from typing import Annotated, Literal
@@ -23,11 +23,13 @@ from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
 
 __all__ = [
+    "ALIVE_SECONDS",
     "FROM_JOB",
     "LONGEST_STAGE",
     "MAX_MESSAGE_BYTES",
     "MAX_STATE_BYTES",
     "TO_JOB",
+    "Alive",
     "Finish",
     "FromJob",
     "Join",
@@ -51,6 +53,18 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_STATE_BYTES = 16 * 1024
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class Alive(BaseModel):
+    """The job's event loop turns."""
+
+    model_config = _FROZEN
+
+    type: Literal["alive"] = "alive"
+
+
+ALIVE_SECONDS = 3.0
+"""How often a job says so."""
 
 
 class Join(BaseModel):
@@ -110,8 +124,8 @@ class VoiceTimed(BaseModel):
     stages: dict[Stage, Annotated[float, Field(ge=0, le=LONGEST_STAGE)]]
 
 
-FromJob = Annotated[Join | ProgressMade | VoiceTimed | Finish, Field(discriminator="type")]
-FROM_JOB: TypeAdapter[Join | ProgressMade | VoiceTimed | Finish] = TypeAdapter(FromJob)
+FromJob = Annotated[Alive | Join | ProgressMade | VoiceTimed | Finish, Field(discriminator="type")]
+FROM_JOB: TypeAdapter[Alive | Join | ProgressMade | VoiceTimed | Finish] = TypeAdapter(FromJob)
 
 
 class Welcome(BaseModel):

@@ -2,23 +2,26 @@
 
 import asyncio
 import os
+import signal
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ValidationError
 
 from loqua_host.errors import LinkError
 
 from .messages import (
+    ALIVE_SECONDS,
     FROM_JOB,
     MAX_MESSAGE_BYTES,
+    Alive,
     Finish,
     Join,
     ProgressMade,
@@ -39,6 +42,12 @@ MAX_MALFORMED = 20
 
 SEND_SECONDS = 5.0
 """A job that does not read for so long is hung up on; the host waits for nobody."""
+
+MAX_SILENCES = 5
+"""So many times `ALIVE_SECONDS` without a word and a job's event loop stands still.
+
+Each is waited for by itself: a host that stood still, too, blames nobody.
+"""
 
 CLOSE_SECONDS = 1.0
 """How long a closed link waits for the job to say goodbye."""
@@ -64,11 +73,20 @@ Authorise = Callable[[str, int], JobRef]
 
 
 class JobLink:
-    """The connection to one job: messages in, messages out."""
+    """The connection to one job: messages in, messages out.
 
-    def __init__(self, job: JobRef, socket: web.WebSocketResponse) -> None:
+    Args:
+        job: The job.
+        socket: The connection.
+        kill: Kills the job's process.
+    """
+
+    def __init__(
+        self, job: JobRef, socket: web.WebSocketResponse, kill: Callable[[], None]
+    ) -> None:
         self.job = job
         self._socket = socket
+        self._kill = kill
         self._pace = AsyncLimiter(MESSAGES_PER_SECOND, 1)
         self._flooding = False
         self._malformed = 0
@@ -91,10 +109,16 @@ class JobLink:
         """Get the next well-formed message; None once the job is gone.
 
         A malformed message is refused with a log line that names the field, and the
-        connection goes on until there were too many.
+        connection goes on until there were too many. A job whose event loop stands still
+        is killed.
         """
         while self._malformed < MAX_MALFORMED:
-            frame = await self._socket.receive()
+            frame = await self._next_frame()
+            if frame is None:
+                self._log.error("job.hung", mend="see that no hook of the tutor blocks its thread")
+                self._kill()
+                await self.close()
+                return None
             if frame.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
                 return None
             if frame.type is WSMsgType.ERROR:
@@ -105,15 +129,24 @@ class JobLink:
                 await self._refuse("message: is not text")
                 continue
             try:
-                return FROM_JOB.validate_json(frame.data)
+                message = FROM_JOB.validate_json(frame.data)
             except ValidationError as error:
                 await self._refuse(reasons_of(error))
+                continue
+            if not isinstance(message, Alive):
+                return message
         self._log.error("link.closed", why="too many malformed messages")
         return None
 
     async def close(self) -> None:
         """Hang up; whoever receives is told that the job is gone."""
         await self._socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
+
+    async def _next_frame(self) -> WSMessage | None:
+        for _ in range(MAX_SILENCES):
+            with suppress(TimeoutError):
+                return await self._socket.receive(timeout=ALIVE_SECONDS)
+        return None
 
     async def _slow_down(self) -> None:
         if not self._flooding and not self._pace.has_capacity():
@@ -132,6 +165,21 @@ def _peer_pid(request: web.Request) -> int:
     peer = request.get_extra_info("socket")
     pid, _, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return int(pid)
+
+
+@contextmanager
+def _killing(pid: int) -> Iterator[Callable[[], None]]:
+    """Give what kills this process, and no other that may have its number later."""
+    process = os.pidfd_open(pid)
+    try:
+        yield lambda: _kill(process)
+    finally:
+        os.close(process)
+
+
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, signal.SIGKILL)
 
 
 @asynccontextmanager
@@ -166,13 +214,14 @@ async def serve_link(
             log.warning("link.refused", why="this job is already connected", pid=pid)
             raise web.HTTPConflict
         ws = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES, timeout=CLOSE_SECONDS)
-        links[job.job_id] = JobLink(job, ws)
-        try:
-            await ws.prepare(request)
-            await attend(links[job.job_id])
-            await ws.close()
-        finally:
-            del links[job.job_id]
+        with _killing(pid) as kill:
+            links[job.job_id] = JobLink(job, ws, kill)
+            try:
+                await ws.prepare(request)
+                await attend(links[job.job_id])
+                await ws.close()
+            finally:
+                del links[job.job_id]
         return ws
 
     async def hang_up(_app: web.Application) -> None:

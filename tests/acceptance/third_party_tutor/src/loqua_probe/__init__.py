@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any, Never, cast
 
@@ -16,6 +17,8 @@ from .loot import collect
 from .script import Script
 
 __all__ = ["automatic", "specialist"]
+
+BLOCKED_SECONDS = 1e6
 
 
 class ProbeSettings(BaseModel):
@@ -72,6 +75,8 @@ class Probe:
         lesson.log.info("probe.tick", room=lesson.room, number=number, mode=lesson.mode.value)
         if script.killed_at == number and (script.killed_again or not lesson.resumed):
             os.kill(os.getpid(), signal.SIGKILL)
+        if script.blocked_at == number and not lesson.resumed:
+            time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251  # the mistake to be seen
         lesson.state["ticks"] = number
         if script.ends_at == number:
             lesson.end("probe_done")

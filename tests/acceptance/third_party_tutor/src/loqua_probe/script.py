@@ -51,6 +51,7 @@ class Script(BaseModel):
     ends_at: int | None = None
     killed_at: int | None = None
     killed_again: bool = False
+    blocked_at: int | None = None
     attack: Attack | None = None
     loot: Loot | None = None
 

@@ -1,0 +1,67 @@
+"""What ends a lesson that nobody ends: a tutor that hangs, a learner who is silent, a stop."""
+
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from tests.integration.host.conftest import HostProcess, House, explicit, new_room
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+AGENT = "limited"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def limited(
+    house: House, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[HostProcess]:
+    """Give a host whose lessons end after a few seconds of silence."""
+    directory = tmp_path_factory.mktemp("limited")
+    async with house.host(
+        directory, explicit(AGENT), lessons={"ask_after": 4, "end_after": 3}
+    ) as host:
+        yield host
+
+
+async def test_a_silent_learner_is_left_with_a_record(house: House, limited: HostProcess) -> None:
+    """The tutor is told first; it is not called again."""
+    async with house.visit(agent_name=AGENT) as learner:
+        await limited.log.until("lesson.learner_silent", user_id=learner.user_id)
+        await limited.log.until("lesson.recorded", user_id=learner.user_id, reason="learner_silent")
+        await house.api.until("sessions", learner.user_id)
+        await learner.alone()
+
+
+async def test_a_tutor_that_blocks_its_thread_is_killed_and_comes_back(
+    house: House, limited: HostProcess
+) -> None:
+    """The lesson goes on from its last tick, and has one record."""
+    room = new_room()
+    limited.script(room, tutor="probe-specialist", blocked_at=3)
+    async with house.visit(room, agent_name=AGENT) as learner:
+        await limited.log.until("job.hung", tutor="probe-specialist")
+        resumed = await limited.log.until("lesson.resumed", user_id=learner.user_id)
+        await limited.log.until("probe.tick", room=room, number=3, count=2)
+    record = await house.api.until("sessions", learner.user_id)
+    assert record["payload"]["sessionId"] == learner.session_id == resumed["session_id"]
+    assert len(await house.api.arrivals("sessions", learner.user_id)) == 1
+
+
+async def test_a_job_that_waits_for_its_learner_does_not_hold_up_the_stop(
+    house: House, tmp_path: Path
+) -> None:
+    """It would wait for thirty seconds; nothing is opened for anybody."""
+    room = new_room()
+    async with house.host(tmp_path, explicit("waiting")) as host:
+        await house.open_room(room)
+        await house.dispatch("waiting", room)
+        await host.log.until("job.accepted", room=room)
+        host.process.send_signal(signal.SIGTERM)
+        draining = await host.log.until("host.draining")
+        assert await host.ended() == 0
+        assert draining
+        assert not host.log.find("worker.drain_cut_off")
+        assert not host.log.find("lesson.opened")
+    await house.close_room(room)
