@@ -85,7 +85,7 @@ async def demo(*options: str, orphans: list[psutil.Process]) -> AsyncIterator[Pr
                 process.kill()
             left = set(psutil.Process().children(recursive=True)) - mine
             # What ends when its pipe closes, as multiprocessing's forkserver, ends just after.
-            orphans += psutil.wait_procs(left, timeout=2)[1]
+            orphans += psutil.wait_procs(left, timeout=20)[1]
         assert [orphan.cmdline() for orphan in orphans] == []
         assert files(directory) == []
 

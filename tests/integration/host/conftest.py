@@ -121,7 +121,8 @@ class HostProcess:
         (self.scripts / f"{room}.{tutor}.json").write_text(json.dumps(lines))
 
     async def ended(self) -> int:
-        """Wait for its end and give its exit code."""
+        """Wait for its end and that of its log, and give its exit code."""
+        await self.log.until("ended")
         async with asyncio.timeout(PATIENCE):
             return await self.process.wait()
 
@@ -273,6 +274,7 @@ class House:
                 yield HostProcess(process, log, directory)
             finally:
                 await _end(process)
+                await log.until("ended")  # the last lines may still be in the pipe
                 (directory / "log").write_text("\n".join(log.raw))
 
     @asynccontextmanager

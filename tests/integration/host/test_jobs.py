@@ -18,7 +18,7 @@ async def test_a_job_gets_nowhere_by_livekits_channels_nor_by_proc(
     """Its pickle does not run in the host, its flood ends no lesson, and its siblings are shut."""
     async with house.host(tmp_path, explicit("hostile"), wrapper=AS_ANY_USER) as host:
         assert await attack(house, host, "channels") == "4"
-        assert len(host.log.find("job.log_unreadable")) == 4
+        await host.log.until("job.log_unreadable", count=4)
         opened, _, tried = (await attack(house, host, "siblings")).partition(" of ")
         assert int(tried) >= 4
         assert opened == "0"

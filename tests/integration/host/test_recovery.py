@@ -30,7 +30,7 @@ async def small(
     """Give a host with places for two lessons."""
     directory = tmp_path_factory.mktemp("small")
     async with house.host(
-        directory, explicit(AGENT), lessons={"max_lessons": 2, "grace": 4}
+        directory, explicit(AGENT), lessons={"max_lessons": 2, "grace": 8}
     ) as host:
         yield host
 

@@ -117,7 +117,7 @@ async def delivery(
     monkeypatch.setattr(delivering, "LOOK_EVERY", 0.05)
     delivery = Delivery(ledger, api, clock=SystemClock())  # type: ignore[arg-type]  # a fake
     running = asyncio.create_task(delivery.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await delivery.settled("lesson1")
     yield delivery
     running.cancel()
@@ -140,11 +140,11 @@ async def test_what_was_refused_is_listed_and_sent_again_while_the_host_runs(
     api.broken = False
     status, told, _ = await command("resend", "--dead")
     assert (status, told.split()[0]) == (0, "2")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not api.records:  # noqa: ASYNC110  # the API is what is watched
             await asyncio.sleep(0.02)
     assert (api.progress, api.records) == (["sess_1"], ["sess_1"])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await delivery.settled("lesson1")
 
 

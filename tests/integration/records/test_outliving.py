@@ -79,7 +79,7 @@ async def deliver(
 
 async def within(waiting: Awaitable[None]) -> None:
     """Wait, but not for ever."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await waiting
 
 

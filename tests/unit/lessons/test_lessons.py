@@ -106,7 +106,7 @@ class House:
 
     async def delivered(self) -> None:
         """Wait until nothing is owed and every lease is back."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self.delivery.idle()
         await until(lambda: not any(self.loqua.held.values()))
 
@@ -168,7 +168,7 @@ async def join(link: HostLink, identity: str = "maria") -> Any:
 
 async def hear(link: HostLink) -> Any:
     """Get the host's next message in time."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await link.receive()
 
 
@@ -184,7 +184,7 @@ def finish(report: LessonReport | None = None, seconds: float = 60) -> Finish:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110  # as an onlooker would
             await asyncio.sleep(0.001)
 
@@ -477,7 +477,7 @@ async def test_a_lesson_without_the_api_releases_nothing_that_is_not_its_own(hou
     house.lessons.begin(JobRef("other", "room", "conversation"))
     async with house.job(JobRef("other", "room", "conversation")):
         pass
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await house.delivery.idle()
     assert house.loqua.held == {MARIA: 1}
 

@@ -60,7 +60,7 @@ class Heard(logging.Handler):
 
     def next(self) -> logging.LogRecord:
         """Wait for the next one."""
-        return self._records.get(timeout=5)
+        return self._records.get(timeout=30)
 
     @property
     def no_more(self) -> bool:
@@ -280,7 +280,7 @@ async def received(data: bytes) -> channel.Message:
     duplex = await duplex_unix._AsyncDuplex.open(ours)
     try:
         theirs.sendall(data)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await channel.arecv_message(duplex, proto.IPC_MESSAGES)
     finally:
         await duplex.aclose()

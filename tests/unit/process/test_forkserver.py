@@ -16,7 +16,7 @@ WATCH = """
         await asyncio.sleep(0.2)
         early = watching.done()
         os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
-        await asyncio.wait_for(watching, 5)
+        await asyncio.wait_for(watching, 30)
         print(json.dumps({"early": early, "seen": watching.done()}))
 
     asyncio.run(main())

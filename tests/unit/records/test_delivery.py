@@ -48,7 +48,7 @@ def failing(method: str, *errors: ApiError | None) -> Callable[[str, Caller], Ap
 
 async def within(coroutine: Awaitable[Any]) -> None:
     """Wait, but not for ever."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await coroutine
 
 
