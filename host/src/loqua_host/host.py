@@ -5,7 +5,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +37,7 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import TutorSettings, engine_secrets
 from loqua_host.tasks import background
+from loqua_host.workers.roster import Roster
 from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.worker import LiveKitAccess, TutorWorker
 
@@ -58,7 +59,7 @@ class _Parts:
     ledger: Ledger
     delivery: Delivery
     board: Board
-    tutors: Mapping[str, HostedTutor]
+    roster: Roster
     tasks: asyncio.TaskGroup
 
 
@@ -86,15 +87,18 @@ async def run_host(
         lessons = _open_lessons(parts)
         await lessons.recover()
         with _link_path(settings) as link:
-            supervisor = _hire(settings, secrets, lessons, link)
-            follow = partial(_follow_livekit_key, secrets, parts.rooms, supervisor)
-            parts.tasks.create_task(secrets.kept.watch(follow))
-            reconciler = _open_reconciler(parts, lessons, supervisor)
-            watch = _open_watch(parts, lessons, supervisor, reconciler, logbook)
+            reconciler = _open_reconciler(parts, lessons)
+            watch = _open_watch(parts, lessons, reconciler, logbook)
             async with (
                 _operate(settings, secrets, watch, logbook, metrics),
-                serve_link(link, authorise=supervisor.authorise, attend=lessons.attend),
+                serve_link(link, authorise=parts.roster.authorise, attend=lessons.attend),
+                background() as tasks,
             ):
+                supervisor = Supervisor(parts.roster, lessons.wrap_up, tasks, random.random)
+                for worker in _workers(parts, secrets, lessons, link):
+                    supervisor.hire(worker)
+                follow = partial(_follow_livekit_key, secrets, parts.rooms, supervisor)
+                tasks.create_task(secrets.kept.watch(follow))
                 await _serve(settings, supervisor, reconciler, lessons, stop)
         await _flush(parts.delivery)
 
@@ -111,9 +115,8 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         delivery = Delivery(ledger, api, clock=SystemClock())
         tasks.create_task(delivery.run())
         tasks.create_task(_purge(settings, ledger))
-        tutors = {tutor.name: _host(tutor, settings, secrets) for tutor in settings.enabled_tutors}
         board = Board(time.time)
-        yield _Parts(settings, api, rooms, ledger, delivery, board, tutors, tasks)
+        yield _Parts(settings, api, rooms, ledger, delivery, board, Roster(), tasks)
 
 
 def _open_lessons(parts: _Parts) -> Lessons:
@@ -122,7 +125,7 @@ def _open_lessons(parts: _Parts) -> Lessons:
         api=parts.api,
         ledger=parts.ledger,
         delivery=parts.delivery,
-        tutors=parts.tutors,
+        tutors=parts.roster.tutors,
         settings=_lesson_settings(parts.settings),
         board=parts.board,
         tasks=parts.tasks,
@@ -130,29 +133,23 @@ def _open_lessons(parts: _Parts) -> Lessons:
     )
 
 
-def _open_reconciler(parts: _Parts, lessons: Lessons, supervisor: Supervisor) -> Reconciler:
+def _open_reconciler(parts: _Parts, lessons: Lessons) -> Reconciler:
     return Reconciler(
         rooms=parts.rooms,
         ledger=parts.ledger,
         board=parts.board,
-        tutors=parts.tutors,
-        places=lambda: _places(parts.settings, supervisor),
+        tutors=parts.roster.tutors,
+        places=partial(_places, parts),
         close=lessons.close,
         return_grace=parts.settings.lessons.grace,
         now=time.time,
     )
 
 
-def _open_watch(
-    parts: _Parts,
-    lessons: Lessons,
-    supervisor: Supervisor,
-    reconciler: Reconciler,
-    logbook: Logbook,
-) -> Watch:
+def _open_watch(parts: _Parts, lessons: Lessons, reconciler: Reconciler, logbook: Logbook) -> Watch:
     return Watch(
         logbook=logbook,
-        workers=supervisor.workers,
+        workers=lambda: parts.roster.workers,
         lessons=lessons,
         waiting=reconciler.waiting,
         rooms=parts.rooms,
@@ -172,13 +169,13 @@ async def _serve(
 ) -> None:
     """Take jobs until `stop`, then let the running lessons end within the drain time."""
     async with background() as tasks:
-        tasks.create_task(supervisor.run())
         reconciling = tasks.create_task(_reconcile(supervisor, reconciler))
         await stop.wait()
         log.info("host.draining", seconds=settings.lessons.drain)
         reconciling.cancel()
-        await lessons.wrap_up("host_stopping")
-        await supervisor.stop(settings.lessons.drain)
+        async with asyncio.TaskGroup() as ending:
+            ending.create_task(supervisor.stop("host_stopping", settings.lessons.drain))
+            ending.create_task(lessons.give_up("host_stopping"))
 
 
 @asynccontextmanager
@@ -229,29 +226,28 @@ async def _flush(delivery: Delivery) -> None:
         log.warning("host.records_left", mend="they stay in the ledger for the next start")
 
 
-def _hire(settings: HostSettings, secrets: HostSecrets, lessons: Lessons, link: Path) -> Supervisor:
-    workers: list[TutorWorker] = []
-
-    def is_full() -> bool:
-        return sum(worker.busy for worker in workers) >= settings.lessons.max_lessons
-
+def _workers(
+    parts: _Parts, secrets: HostSecrets, lessons: Lessons, link: Path
+) -> Iterator[TutorWorker]:
+    settings = parts.settings
     access = LiveKitAccess(settings.livekit.url, secrets.livekit())
-    workers += (
-        TutorWorker(
+    for tutor in settings.enabled_tutors:
+        yield TutorWorker(
             _host(tutor, settings, secrets),
             _job_settings(tutor, settings, link),
             access,
-            is_full=is_full,
+            is_full=partial(_is_full, parts, tutor.name),
             on_accept=lessons.begin,
         )
-        for tutor in settings.enabled_tutors
-    )
-    return Supervisor(workers, jitter=random.random)
 
 
-def _places(settings: HostSettings, supervisor: Supervisor) -> Places:
-    busy = sum(worker.busy for worker in supervisor.workers)
-    return Places(settings.lessons.max_lessons - busy, supervisor.places())
+def _is_full(parts: _Parts, tutor: str) -> bool:
+    return not _places(parts).has(tutor)
+
+
+def _places(parts: _Parts) -> Places:
+    roster = parts.roster
+    return Places(parts.settings.lessons.max_lessons - roster.busy, roster.places())
 
 
 def _open_rooms(settings: HostSettings, secrets: HostSecrets) -> AbstractAsyncContextManager[Rooms]:

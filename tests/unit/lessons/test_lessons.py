@@ -238,12 +238,13 @@ async def test_a_lesson_whose_host_stops_is_closed_before_the_link_is(
 ) -> None:
     """The next start finds nothing open."""
     async with open_house() as house:
-        link = await house.job().__aenter__()
+        connected = house.job()
+        link = await connected.__aenter__()
         await join(link)
         wall.seconds += 60
         await link.send(made(30, words_learned=3))
         await until(lambda: house.loqua.arrived)
-        await house.lessons.wrap_up("host_stopping")
+        await house.lessons.wrap_up([JOB.job_id], "host_stopping")
     assert await ledger.open_lessons() == []
 
 
@@ -546,35 +547,69 @@ async def test_a_lesson_of_thirty_hours_is_recorded(house: House, wall: Any) -> 
     assert house.loqua.records[0].duration_minutes == 1440
 
 
-async def test_running_lessons_are_told_to_wrap_up_also_one_that_just_begins(
-    house: House,
-) -> None:
-    """A host that stops leaves no lesson that has not heard of it."""
-    other = JobRef("other", "room", "grammar")
-    async with house.job() as first, house.job(other) as second:
+async def test_lessons_are_told_to_wrap_up_also_one_that_just_begins(house: House) -> None:
+    """Those of the jobs that are meant, and no others."""
+    grammar, later = JobRef("other", "room", "grammar"), JobRef("later", "room", "grammar")
+    async with house.job() as first, house.job(grammar) as second:
         await join(first)
         house.loqua.gates["lease"] = asyncio.Event()
         await second.send(Join(identity="maria"))
         await until(lambda: not house.lessons._waiting)
-        await house.lessons.wrap_up("host_stopping")
+        await house.lessons.wrap_up([JOB.job_id, "other"], "host_stopping")
         assert await hear(first) == WrapUp(reason="host_stopping")
         house.loqua.gates["lease"].set()
         assert isinstance(await hear(second), Welcome)
         assert await hear(second) == WrapUp(reason="host_stopping")
+        await second.send(finish())
+        assert await hear(second) == Recorded()
+    async with house.job(later) as third:
+        await join(third)
+        await third.send(finish())
+        assert await hear(third) == Recorded()
+
+
+async def test_a_lesson_that_ends_for_the_hosts_sake_leaves_its_learner_owed_a_tutor(
+    house: House,
+) -> None:
+    """The entry into the room is settled by no such end, and by any other."""
+    house.rooms.inside["room"] = [learner(sid="PA_1")]
+    async with house.job() as link:
+        await join(link)
+        await house.lessons.wrap_up([JOB.job_id], "tutor_changed")
+        assert await hear(link) == WrapUp(reason="tutor_changed")
+        await link.send(finish())
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert ("PA_1", "conversation") not in await house.ledger.ended_in("room")
+    assert house.board.settled("room") == frozenset()
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        await join(link)
+        await link.send(finish())
+        assert await hear(link) == Recorded()
+    assert ("PA_1", "conversation") in await house.ledger.ended_in("room")
+
+
+async def test_lost_lessons_are_given_up_by_a_host_that_stops(house: House) -> None:
+    """Their records leave with it."""
+    async with house.job() as link:
+        await join(link)
+    await until(lambda: house.board.interrupted("room"))
+    await house.lessons.give_up("host_stopping")
+    await house.delivered()
+    assert house.board.interrupted("room") == ()
+    assert len(house.loqua.records) == 1
 
 
 @pytest.mark.parametrize("early", [True, False])
-async def test_a_host_that_stops_sends_jobs_away_that_wait_for_their_learner(
-    house: House, early: bool
-) -> None:
+async def test_jobs_that_wait_for_their_learner_are_sent_away(house: House, early: bool) -> None:
     """Also one that comes only now; nothing is opened for them, even if the learner comes."""
     if not early:
-        await house.lessons.wrap_up("host_stopping")
+        await house.lessons.wrap_up([JOB.job_id], "host_stopping")
     house.lessons.begin(JOB)
     async with house.job() as link:
         if early:
             await until(lambda: house.lessons._waiting)
-            await house.lessons.wrap_up("host_stopping")
+            await house.lessons.wrap_up([JOB.job_id], "host_stopping")
         refused = await hear(link)
         assert (refused.cause, refused.apology) == ("host_stopping", "")
         with contextlib.suppress(LinkError):

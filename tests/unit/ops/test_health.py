@@ -79,6 +79,16 @@ def test_a_worker_that_livekit_does_not_have_makes_the_host_not_ready() -> None:
     assert "livekit.url" in reason
 
 
+def test_workers_that_come_and_go_leave_the_host_ready() -> None:
+    """A tutor enabled or disabled in a running host keeps no learner from the others."""
+    coming = replace(WELL.workers[0], tutor="coming", online=False, is_new=True)
+    going = replace(WELL.workers[0], tutor="going", online=False, leaving=True)
+    health = assess(replace(WELL, workers=(*WELL.workers, coming, going)))
+    assert health.ready
+    states = [one.state for one in health.levels[1].findings[:3]]
+    assert states == [State.OK, State.DEGRADED, State.OK]
+
+
 def test_a_rooms_api_that_fails_is_told_in_its_own_words_with_latency_and_age() -> None:
     """As when it was last asked."""
     found = finding(replace(WELL, rooms=Outcome(NOW - 7, 5.0, "no answer")), 2, "rooms API")

@@ -51,10 +51,21 @@ class Fakes:
     debts: Callable[[], Debts] = Debts
     waits: tuple[float, ...] = ()
     lessons: list[tuple[LessonRow, Mode]] = field(default_factory=list)
+    workers: list[Any] = field(default_factory=lambda: [worker()])
 
 
 ROW = LessonRow("0123456789", "v", "v", "maria", "room", "grammar", "agent", NOW - 60, restarts=1)
 HOSTED = SimpleNamespace(name="grammar", agent_name="grammar-specialist", max_jobs=2)
+
+
+def worker(
+    *, online: bool = True, busy: int = 1, is_new: bool = False, leaving: bool = False
+) -> SimpleNamespace:
+    """Give a worker of the grammar tutor."""
+    left = asyncio.Event()
+    if leaving:
+        left.set()
+    return SimpleNamespace(tutor=HOSTED, online=online, busy=busy, is_new=is_new, leaving=left)
 
 
 @pytest.fixture
@@ -90,7 +101,7 @@ def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch
         return 86_400.0
 
     parts: dict[str, Any] = {
-        "workers": [SimpleNamespace(tutor=HOSTED, online=True, busy=1)],
+        "workers": lambda: fakes.workers,
         "lessons": SimpleNamespace(live=lambda: fakes.lessons),
         "waiting": lambda: fakes.waits,
         "rooms": SimpleNamespace(names=names),
@@ -122,6 +133,19 @@ async def test_workers_and_lessons_are_seen_without_the_learner(watch: Watch, fa
     assert sight.workers == (WorkerSight("grammar", "grammar-specialist", True, 1, 2),)
     assert sight.lessons == (LessonSight("01234567", "grammar", "cache", NOW - 60, 1),)
     assert "maria" not in repr(sight)
+
+
+async def test_a_tutor_s_workers_are_seen_as_one(watch: Watch, fakes: Fakes) -> None:
+    """While one takes over, the tutor is there; its last jobs count when it leaves for good."""
+    fakes.workers = [worker(leaving=True), worker(online=False, is_new=True, busy=0)]
+    [seen] = watch.look().workers
+    assert (seen.online, seen.is_new, seen.leaving, seen.busy) == (False, True, False, 1)
+    fakes.workers = [worker(leaving=True), worker()]
+    [seen] = watch.look().workers
+    assert (seen.online, seen.is_new, seen.leaving, seen.busy) == (True, False, False, 2)
+    fakes.workers = [worker(leaving=True)]
+    [seen] = watch.look().workers
+    assert (seen.online, seen.is_new, seen.leaving, seen.busy) == (True, False, True, 1)
 
 
 async def test_rooms_ledger_and_jwt_are_asked(watch: Watch, fakes: Fakes) -> None:

@@ -1,130 +1,179 @@
-"""The supervisor: each worker is kept running for itself, and all stop when told."""
+"""The supervisor: each worker is kept running, replaced and stopped for itself."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import structlog
+from tests.unit.workers.conftest import FakeWorker
 
-from loqua_host.errors import LinkError
-from loqua_host.lessons.hosted import HostedTutor
-from loqua_host.link.server import JobRef
+from loqua_host.tasks import background
+from loqua_host.workers.roster import Roster
 from loqua_host.workers.supervisor import Supervisor
 
 
 @dataclass
-class FakeWorker:
-    """A worker that fails as often as it is told to, then serves until it is stopped."""
+class Staff:
+    """A supervisor whose pauses take no time, its roster, and what lessons were told."""
 
-    name: str
-    failures: int = 0
-    jobs: dict[tuple[str, int], JobRef] = field(default_factory=dict)
-    runs: int = 0
-    places: int = 3
-    stopped_with: float | None = None
+    supervisor: Any
+    roster: Any
+    told: list[tuple[set[str], str]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        """Make what the supervisor looks at."""
-        self.tutor = HostedTutor(self.name, "", "agent", 1)
-        self.registered = asyncio.Event()
-        self._end = asyncio.Event()
+    async def wrap_up(self, jobs: Collection[str], reason: str) -> None:
+        """Note what was told."""
+        self.told.append((set(jobs), reason))
 
-    async def run(self) -> None:
-        """Serve."""
-        self.runs += 1
-        if self.runs <= self.failures:
-            raise RuntimeError("no connection")
-        self.registered.set()
-        await self._end.wait()
+    async def hire(self, *workers: FakeWorker) -> None:
+        """Hire workers and have them registered."""
+        for worker in workers:
+            self.supervisor.hire(worker)
+        async with asyncio.timeout(30):
+            await self.supervisor.registered()
 
-    async def stop(self, seconds: float) -> None:
-        """Stop serving."""
-        self.stopped_with = seconds
-        self._end.set()
-
-    def find_job(self, token: str, pid: int) -> JobRef | None:
-        """Look a job up."""
-        return self.jobs.get((token, pid))
+    async def gone(self, worker: FakeWorker) -> None:
+        """Wait until a worker is off the roster."""
+        async with asyncio.timeout(30):
+            while worker in self.roster.workers:  # noqa: ASYNC110  # as an onlooker would
+                await asyncio.sleep(0)
 
 
-def supervise(*workers: FakeWorker, jitter: Callable[[], float] = lambda: -0.5) -> Supervisor:
-    """Give a supervisor whose pauses take no time, unless told otherwise."""
-    supervisor: Any = Supervisor(workers, jitter)  # type: ignore[arg-type]  # fakes
-    return supervisor  # type: ignore[no-any-return]
+@pytest.fixture
+async def staff() -> AsyncIterator[Staff]:
+    """Give the staff of a host."""
+    async with background() as tasks:
+        staff = Staff(None, Roster())
+        staff.supervisor = Supervisor(staff.roster, staff.wrap_up, tasks, lambda: -0.5)
+        yield staff
 
 
-async def test_a_failing_worker_is_run_again_and_leaves_the_others_alone() -> None:
+async def test_a_failing_worker_is_run_again_and_leaves_the_others_alone(staff: Staff) -> None:
     """Each failure is logged with the tutor's name."""
     bad, good = FakeWorker("bad", failures=3), FakeWorker("good")
-    supervisor = supervise(bad, good)
     with structlog.testing.capture_logs() as logs:
-        running = asyncio.create_task(supervisor.run())
-        async with asyncio.timeout(30):
-            await supervisor.registered()
+        await staff.hire(bad, good)
     assert (bad.runs, good.runs) == (4, 1)
     assert [(log["event"], log["tutor"]) for log in logs] == [("worker.failed", "bad")] * 3
-    await supervisor.stop(1)
-    async with asyncio.timeout(30):
-        await running
 
 
-async def test_pauses_grow_up_to_a_bound() -> None:
+async def test_pauses_grow_up_to_a_bound(staff: Staff) -> None:
     """A LiveKit server that is away is not knocked at without end."""
-    supervisor = supervise(FakeWorker("bad", failures=8))
+    pauses: list[float] = []
+
+    async def rest(_worker: FakeWorker, seconds: float) -> None:
+        pauses.append(seconds)
+
+    staff.supervisor._jitter = lambda: 0.5
+    staff.supervisor._rest = rest  # time passes at once
     with structlog.testing.capture_logs() as logs:
-        pauses: list[float] = []
-
-        async def rest(seconds: float) -> None:
-            pauses.append(seconds)
-
-        supervisor._jitter = lambda: 0.5
-        supervisor._rest = rest  # type: ignore[method-assign]  # time passes at once
-        running = asyncio.create_task(supervisor.run())
-        async with asyncio.timeout(30):
-            await supervisor.registered()
+        await staff.hire(FakeWorker("bad", failures=8))
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
     assert len(logs) == 8
-    running.cancel()
 
 
-async def test_stopping_does_not_wait_for_a_pause() -> None:
+async def test_stopping_does_not_wait_for_a_pause(staff: Staff) -> None:
     """A worker that rests is not run again."""
     worker = FakeWorker("bad", failures=99)
-    supervisor = supervise(worker, jitter=lambda: 99.0)
-    running = asyncio.create_task(supervisor.run())
+    staff.supervisor._jitter = lambda: 99.0
+    staff.supervisor.hire(worker)
     while not worker.runs:  # noqa: ASYNC110  # as an onlooker would
         await asyncio.sleep(0)
     async with asyncio.timeout(30):
-        await supervisor.stop(30)
-        await running
+        await staff.supervisor.stop("host_stopping", 30)
     assert worker.runs == 1
 
 
-async def test_all_workers_stop_side_by_side_within_one_time() -> None:
-    """Each gets the whole of it."""
-    workers = FakeWorker("one"), FakeWorker("two")
-    supervisor = supervise(*workers)
-    running = asyncio.create_task(supervisor.run())
-    await supervisor.registered()
-    await supervisor.stop(30)
+async def test_all_workers_stop_side_by_side_within_one_time(staff: Staff) -> None:
+    """Each gets the whole of it, and their lessons are told."""
+    workers = FakeWorker("one", jobs=frozenset({"a"})), FakeWorker("two", jobs=frozenset({"b"}))
+    await staff.hire(*workers)
     async with asyncio.timeout(30):
-        await running
-    assert [worker.stopped_with for worker in workers] == [30, 30]
+        await staff.supervisor.stop("host_stopping", 30)
+    assert [worker.stopped_with for worker in workers] == [[30], [30]]
+    assert staff.told == [({"a"}, "host_stopping"), ({"b"}, "host_stopping")]
+    assert staff.roster.workers == ()
 
 
-async def test_a_job_is_found_whichever_tutor_it_is_of() -> None:
-    """By its token and its process together."""
-    job = JobRef("job", "room", "two")
-    supervisor = supervise(FakeWorker("one"), FakeWorker("two", jobs={("token", 7): job}))
-    assert supervisor.authorise("token", 7) == job
-    for token, pid in (("token", 8), ("other", 7)):
-        with pytest.raises(LinkError, match="no running job"):
-            supervisor.authorise(token, pid)
+async def test_a_worker_retires_alone(staff: Staff) -> None:
+    """It takes no jobs at once, has its lessons told, and goes when they are over."""
+    old, other = FakeWorker("old", jobs=frozenset({"a"})), FakeWorker("other")
+    old.may_stop.clear()
+    await staff.hire(old, other)
+    staff.supervisor.retire("old", "tutor_disabled", 30)
+    assert old.leaving.is_set()
+    while not old.stopped_with:  # noqa: ASYNC110  # as an onlooker would
+        await asyncio.sleep(0)
+    assert staff.told == [({"a"}, "tutor_disabled")]
+    assert staff.roster.workers == (old, other)
+    old.may_stop.set()
+    await staff.gone(old)
+    assert old.runs == other.runs == 1
+    assert not other.leaving.is_set()
 
 
-async def test_it_counts_the_places_that_tutors_have_free() -> None:
-    """By name."""
-    supervisor = supervise(FakeWorker("one"), FakeWorker("two", places=0))
-    assert supervisor.places() == {"one": 3, "two": 0}
+async def test_a_successor_takes_over_without_waiting_for_the_last_lesson(staff: Staff) -> None:
+    """The one before takes jobs until the successor is registered, and none from then on."""
+    old, new = FakeWorker("tutor"), FakeWorker("tutor")
+    old.may_stop.clear()
+    new.may_register.clear()
+    await staff.hire(old)
+    replacing = asyncio.create_task(staff.supervisor.replace(new, "tutor_changed", 30))
+    while not new.runs:  # noqa: ASYNC110  # as an onlooker would
+        await asyncio.sleep(0)
+    assert not old.leaving.is_set()
+    new.may_register.set()
+    async with asyncio.timeout(30):
+        await replacing
+    assert staff.roster.serving("tutor") == (new,)
+    assert staff.roster.workers == (old, new)
+    old.may_stop.set()
+    await staff.gone(old)
+
+
+async def test_a_successor_that_livekit_does_not_take_is_not_waited_for_without_end(
+    staff: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on knocking."""
+    monkeypatch.setattr("loqua_host.workers.supervisor.REGISTER_SECONDS", 0.01)
+    old, new = FakeWorker("tutor"), FakeWorker("tutor")
+    new.may_register.clear()
+    await staff.hire(old)
+    async with asyncio.timeout(30):
+        await staff.supervisor.replace(new, "tutor_changed", 30)
+    await staff.gone(old)
+    assert staff.roster.workers == (new,)
+
+
+async def test_stopping_waits_for_a_worker_that_is_leaving_already(staff: Staff) -> None:
+    """Its lessons keep the time they were given."""
+    old = FakeWorker("old")
+    old.may_stop.clear()
+    await staff.hire(old)
+    staff.supervisor.retire("old", "tutor_disabled", 30)
+    stopping = asyncio.create_task(staff.supervisor.stop("host_stopping", 5))
+    while not old.stopped_with:  # noqa: ASYNC110  # as an onlooker would
+        await asyncio.sleep(0)
+    assert not stopping.done()
+    old.may_stop.set()
+    async with asyncio.timeout(30):
+        await stopping
+    assert old.stopped_with == [30]
+
+
+async def test_a_worker_that_fails_to_stop_is_gone_all_the_same(staff: Staff) -> None:
+    """What LiveKit raises in one worker ends no other."""
+    bad, good = FakeWorker("bad"), FakeWorker("good")
+
+    async def fail(_seconds: float) -> None:
+        raise RuntimeError("the channel is closed")
+
+    bad.stop = fail  # type: ignore[method-assign]  # a fake
+    await staff.hire(bad, good)
+    with structlog.testing.capture_logs() as logs:
+        staff.supervisor.retire("bad", "tutor_disabled", 30)
+        await staff.gone(bad)
+    failed = [log for log in logs if log["event"] == "worker.failed"]
+    assert [(log["tutor"], log["why"]) for log in failed] == [("bad", "the channel is closed")]
+    assert staff.roster.workers == (good,)

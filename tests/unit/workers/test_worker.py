@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 
 from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.contract.sentences import Sentences
@@ -131,7 +132,7 @@ class Host:
             HostedTutor("conversation", "", "agent", 2),
             JOB,
             LiveKitAccess("ws://127.0.0.1:7880", LiveKitKey(Sealed("key"), Sealed(SECRET))),
-            is_full=lambda: self.full,
+            is_full=lambda: self.full or self.worker.busy >= self.worker.tutor.max_jobs,
             on_accept=self.accepted.append,
         )
 
@@ -164,22 +165,21 @@ async def test_a_job_is_prepared_and_accepted(host: Host) -> None:
     assert host.accepted == [JobRef("job", "room", "conversation")]
 
 
-@pytest.mark.parametrize("full", ["tutor", "host", "not registered"])
-async def test_a_full_house_leaves_jobs_to_others(
-    host: Host, server: FakeServer, full: str
+@pytest.mark.parametrize("why", ["full", "leaving"])
+@pytest.mark.usefixtures("server")
+async def test_a_worker_without_a_place_or_a_future_leaves_jobs_to_others(
+    host: Host, why: str
 ) -> None:
     """The job is not ended for every host, and nothing is prepared."""
-    match full:
-        case "tutor":
-            server.active_jobs = [running("1", "a"), running("2", "b")]
-        case "host":
-            host.full = True
-        case _:
-            host.worker.registered.clear()
+    host.full = why == "full"
+    if why == "leaving":
+        host.worker.leaving.set()
     request = FakeRequest()
-    await host.worker._on_request(request)  # type: ignore[arg-type]  # a fake
+    with structlog.testing.capture_logs() as logs:
+        await host.worker._on_request(request)  # type: ignore[arg-type]  # a fake
     assert request.answer == "left to others"
     assert host.accepted == []
+    assert [log["why"] for log in logs] == [why]
 
 
 async def test_of_offers_at_once_only_so_many_are_accepted(host: Host, server: FakeServer) -> None:
@@ -245,6 +245,14 @@ async def test_a_job_whose_process_is_unknown_is_not_believed(
 async def test_registering_takes_livekits_secret_out_of_the_environment() -> None:
     """LiveKit's worker writes it there when it runs."""
     assert "LIVEKIT_API_SECRET" not in os.environ
+
+
+@pytest.mark.usefixtures("server")
+async def test_a_worker_that_livekit_once_had_is_new_no_more(host: Host) -> None:
+    """Not when it loses its connection either."""
+    assert not host.worker.is_new
+    host.worker.registered.clear()
+    assert not host.worker.is_new
 
 
 @pytest.mark.usefixtures("server")

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from uuid import uuid4
 
@@ -53,7 +54,7 @@ class Lessons:
     """All lessons of this host, from the accepted job to the record in the ledger.
 
     Args:
-        tutors: The tutors of this host, by name.
+        tutors: The tutors of this host by name, as they are at any time.
         tasks: Owns what outlives a link: preparations, and leases until delivery.
         now: Unix seconds.
     """
@@ -82,7 +83,7 @@ class Lessons:
         self._now = now
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
-        self._stopping: WrapUp | None = None
+        self._wrapping_up: dict[str, WrapUp] = {}
         api.subscribe(self._on_mode)
         self._preparations = Preparations(
             self._prepare, api, tasks, settings.learner_timeout + UNCLAIMED_SECONDS
@@ -96,8 +97,8 @@ class Lessons:
     async def attend(self, link: JobLink) -> None:
         """Serve one link: welcome or refuse the job, follow its lesson, close it."""
         join = await self._await_join(link)
-        if self._stopping is not None:
-            await self._dismiss(link)
+        if wrapping_up := self._wrapping_up.pop(link.job.job_id, None):
+            await self._dismiss(link, wrapping_up.reason)
             return
         if not isinstance(join, Join):
             if join is not None:
@@ -115,33 +116,40 @@ class Lessons:
         await self._teach(lesson, prepared)
 
     async def _await_join(self, link: JobLink) -> object:
-        """Wait until a job sees its learner, or the host stops."""
+        """Wait until a job sees its learner, or has to go."""
         self._waiting.add(link)
         try:
-            return await link.receive() if self._stopping is None else None
+            return None if link.job.job_id in self._wrapping_up else await link.receive()
         finally:
             self._waiting.discard(link)
 
-    async def _dismiss(self, link: JobLink) -> None:
-        """Send a job away that has no lesson yet, as the host stops."""
+    async def _dismiss(self, link: JobLink, reason: str) -> None:
+        """Send a job away that has no lesson yet."""
         self._preparations.drop(link.job.job_id)
         language = self._settings.default_language
-        await link.send(Refused(cause="host_stopping", apology="", language=language))
+        await link.send(Refused(cause=reason, apology="", language=language))
 
     def live(self) -> list[tuple[LessonRow, Mode]]:
         """List the running lessons, each with how much of the API stands behind it."""
         return [(one.row, self._api.mode(caller_of(one.row))) for one in self._live]
 
-    async def wrap_up(self, reason: str) -> None:
-        """Tell all lessons to end politely, those that just begin too, and give up lost ones.
+    async def wrap_up(self, jobs: Collection[str], reason: str) -> None:
+        """Tell the lessons of these jobs to end politely, those that are about to begin too.
 
-        Jobs that still wait for their learner are sent away.
+        They end for the host's sake, so that their learners are owed a tutor as before. Jobs
+        that still wait for their learner are sent away.
         """
-        self._stopping = WrapUp(reason=reason)
-        sending = [lesson.link.send(self._stopping) for lesson in self._live]
-        sending += [self._dismiss(link) for link in self._waiting]
-        await asyncio.gather(*sending, return_exceptions=True)
-        await self._give_up_all(reason)
+        self._wrapping_up |= dict.fromkeys(jobs, WrapUp(reason=reason))
+        told = [self._tell(lesson) for lesson in self._live if lesson.link.job.job_id in jobs]
+        told += [self._dismiss(link, reason) for link in self._waiting if link.job.job_id in jobs]
+        await asyncio.gather(*told, return_exceptions=True)
+
+    async def give_up(self, reason: str) -> None:
+        """Close all interrupted lessons for good."""
+        for room in self._board.interrupted_rooms():
+            for lesson in self._board.interrupted(room):
+                if self._board.drop_interrupted(lesson):
+                    await self.close(lesson, reason)
 
     async def recover(self) -> None:
         """Put the lessons that a dead host process left open up for restoring."""
@@ -166,11 +174,12 @@ class Lessons:
         )
         self._delivery.wake()
 
-    async def _give_up_all(self, reason: str) -> None:
-        for room in self._board.interrupted_rooms():
-            for lesson in self._board.interrupted(room):
-                if self._board.drop_interrupted(lesson):
-                    await self.close(lesson, reason)
+    async def _tell(self, lesson: LiveLesson) -> None:
+        """Pass on that the lesson is to end, if it is, and let that settle nothing."""
+        if message := self._wrapping_up.get(lesson.link.job.job_id):
+            lesson.row = replace(lesson.row, entry="")
+            self._tasks.create_task(self._ledger.follow_learner(lesson.row.id, ""))
+            await lesson.link.send(message)
 
     async def _prepare(self, job: JobRef, identity: str | None) -> Prepared:
         agent_id = self._tutors[job.tutor].agent_id
@@ -249,8 +258,7 @@ class Lessons:
         try:
             async with self._kept_current(lesson):
                 await lesson.link.send(self._welcome(lesson.row, prepared))
-                if self._stopping is not None:
-                    await lesson.link.send(self._stopping)
+                await self._tell(lesson)
                 await lesson.follow()
         finally:
             await self._leave(lesson)
@@ -264,12 +272,13 @@ class Lessons:
             # The reconciler may have asked the ledger just before the lesson was closed there.
             self._board.on_settled(job, row.entry)
         self._board.on_over(job)
+        wrapping_up = self._wrapping_up.pop(job.job_id, None)
         if lesson.finished:
             return
         log.error("lesson.interrupted", tutor=row.tutor, seconds=round(row.seconds, 1))
         interrupted = self._board.on_interrupted(row, f"agent-{job.job_id}")
-        if self._stopping is not None and self._board.drop_interrupted(interrupted):
-            await self.close(interrupted, self._stopping.reason)
+        if wrapping_up is not None and self._board.drop_interrupted(interrupted):
+            await self.close(interrupted, wrapping_up.reason)
 
     @asynccontextmanager
     async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:

@@ -40,6 +40,7 @@ class Reconciler:
     """Looks at rooms, decides what learners are owed, and does it.
 
     Args:
+        tutors: The tutors of this host by name, as they are at any time.
         places: Says how many jobs would be taken now.
         close: Writes the record of an interrupted lesson that will not go on.
         return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
@@ -66,7 +67,6 @@ class Reconciler:
         self._close = close
         self._return_grace = return_grace
         self._now = now
-        self._by_agent_name = {tutor.agent_name: tutor.name for tutor in tutors.values()}
         self._seen: dict[str, float] = {}
         self._waits: dict[str, tuple[Call, ...]] = {}
 
@@ -165,7 +165,7 @@ class Reconciler:
             for one in room.participants
             if one.kind == "agent" and one.identity not in dead
         }
-        names = self._by_agent_name
+        names = {tutor.agent_name: tutor.name for tutor in self._tutors.values()}
         return Sight(
             room=room.name,
             learners=tuple(self._learners(room.participants)),

@@ -129,8 +129,12 @@ def _livekit(sight: Sight) -> Iterator[Finding]:
 
 def _worker(worker: WorkerSight) -> Finding:
     name = f"worker {worker.tutor}"
+    if worker.leaving:
+        return Finding(name, State.OK, f"takes no jobs any more, {worker.busy} still run")
     if worker.online:
         return Finding(name, State.OK, f"registered, {worker.busy} of {worker.places} places taken")
+    if worker.is_new:
+        return Finding(name, State.DEGRADED, "not registered yet")
     return Finding(name, State.FAILED, "not registered: see livekit.url and LIVEKIT_API_KEY")
 
 

@@ -34,13 +34,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSight:
-    """A tutor's worker: whether LiveKit knows it, and how many of its places are taken."""
+    """A tutor's worker: whether LiveKit knows it, and how many of its places are taken.
+
+    Attributes:
+        is_new: Whether LiveKit has not had it yet.
+        leaving: Whether its tutor takes no jobs any more, and only its last ones run.
+    """
 
     tutor: str
     agent_name: str
     online: bool
     busy: int
     places: int
+    is_new: bool = False
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,11 +50,20 @@ class Worker(Protocol):
     def busy(self) -> int:
         """Jobs that run or are about to."""
 
+    @property
+    def is_new(self) -> bool:
+        """Whether LiveKit has not had it yet."""
+
+    @property
+    def leaving(self) -> asyncio.Event:
+        """Set when it takes no jobs any more."""
+
 
 class Watch:
     """Gives a `Sight` of the host whenever somebody wants one.
 
     Args:
+        workers: Gives the workers there are, the latest of a tutor last.
         waiting: Says since when each learner waits who is owed a tutor, in unix seconds.
         ledger_path: The ledger's file, whose disk is looked at.
     """
@@ -63,7 +72,7 @@ class Watch:
         self,
         *,
         logbook: Logbook,
-        workers: Sequence[Worker],
+        workers: Callable[[], Sequence[Worker]],
         lessons: Lessons,
         waiting: Callable[[], tuple[float, ...]],
         rooms: Rooms,
@@ -116,16 +125,11 @@ class Watch:
         )
 
     def _see_workers(self) -> tuple[WorkerSight, ...]:
-        return tuple(
-            WorkerSight(
-                tutor=worker.tutor.name,
-                agent_name=worker.tutor.agent_name,
-                online=worker.online,
-                busy=worker.busy,
-                places=worker.tutor.max_jobs,
-            )
-            for worker in self._workers
-        )
+        """See a tutor's workers as one; there are several while one takes over."""
+        by_tutor: dict[str, list[Worker]] = {}
+        for worker in self._workers():
+            by_tutor.setdefault(worker.tutor.name, []).append(worker)
+        return tuple(_see(workers) for workers in by_tutor.values())
 
     def _live(self) -> tuple[LessonSight, ...]:
         return tuple(
@@ -173,6 +177,20 @@ def memory_used(cgroup: Path) -> float:
         return (used - int(stat["inactive_file"])) / bound
     except (OSError, ValueError, KeyError):  # no container, or "max"
         return psutil.virtual_memory().percent / 100
+
+
+def _see(workers: Sequence[Worker]) -> WorkerSight:
+    serving = [worker for worker in workers if not worker.leaving.is_set()]
+    tutor = workers[-1].tutor
+    return WorkerSight(
+        tutor=tutor.name,
+        agent_name=tutor.agent_name,
+        online=any(worker.online for worker in serving or workers),
+        busy=sum(worker.busy for worker in workers),
+        places=tutor.max_jobs,
+        is_new=bool(serving) and all(worker.is_new for worker in serving),
+        leaving=not serving,
+    )
 
 
 def _disk_free(ledger: Path) -> float:

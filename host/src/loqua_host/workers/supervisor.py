@@ -1,15 +1,14 @@
-"""All workers of a host: started together, each restarted alone, stopped together."""
+"""All workers of a host: each kept running, replaced and stopped for itself."""
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 
-from loqua_host.errors import LinkError
-from loqua_host.link.server import JobRef
 from loqua_host.settings.secrets import LiveKitKey
 
+from .roster import Roster
 from .worker import TutorWorker
 
 __all__ = ["Supervisor"]
@@ -18,66 +17,103 @@ log = structlog.get_logger()
 
 LONGEST_PAUSE = 30.0
 
+REGISTER_SECONDS = 10.0
+"""How long a worker waits for its successor to be registered; where that is LiveKit's fault, it
+has no place in the world either."""
+
+WrapUp = Callable[[Collection[str], str], Awaitable[None]]
+"""Tells the lessons of these jobs, by id, to end politely for this reason."""
+
 
 class Supervisor:
-    """Keeps the workers running until they are stopped.
+    """Keeps workers running until they leave.
 
     Args:
-        workers: One for each tutor.
+        roster: Where it enters them.
+        wrap_up: How lessons hear that their worker leaves.
+        tasks: Owns the running workers.
         jitter: A random number from 0 to 1, so that hosts do not come back in step.
     """
 
-    def __init__(self, workers: Sequence[TutorWorker], jitter: Callable[[], float]) -> None:
-        self._workers = workers
+    def __init__(
+        self,
+        roster: Roster,
+        wrap_up: WrapUp,
+        tasks: asyncio.TaskGroup,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._roster = roster
+        self._wrap_up = wrap_up
+        self._tasks = tasks
         self._jitter = jitter
-        self._stopping = asyncio.Event()
+        self._departures: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
-        """Run all workers until `stop`; one that fails is run again after a pause."""
-        async with asyncio.TaskGroup() as tasks:
-            for worker in self._workers:
-                tasks.create_task(self._keep(worker))
-
-    @property
-    def workers(self) -> tuple[TutorWorker, ...]:
-        """All workers, running or not."""
-        return tuple(self._workers)
-
-    def places(self) -> dict[str, int]:
-        """Count for each tutor the jobs that its worker has places for."""
-        return {worker.tutor.name: worker.places for worker in self.workers}
+    def hire(self, worker: TutorWorker) -> None:
+        """Run a worker from now on; one that fails is run again after a pause."""
+        self._roster.add(worker)
+        self._tasks.create_task(self._keep(worker))
 
     def adopt(self, key: LiveKitKey) -> None:
         """Have all workers register with another key from the next time on."""
-        for worker in self._workers:
+        for worker in self._roster.workers:
             worker.adopt(key)
 
     async def registered(self) -> None:
         """Wait until every worker is registered at LiveKit."""
-        for worker in self._workers:
+        for worker in self._roster.workers:
             await worker.registered.wait()
 
-    async def stop(self, seconds: float) -> None:
-        """Stop all workers: no new jobs, and at most so long for the running ones."""
-        self._stopping.set()
-        async with asyncio.TaskGroup() as tasks:
-            for worker in self._workers:
-                tasks.create_task(worker.stop(seconds))
+    async def replace(self, worker: TutorWorker, reason: str, seconds: float) -> None:
+        """Have a worker take over for its tutor; comes back when it takes the jobs.
 
-    def authorise(self, token: str, pid: int) -> JobRef:
-        """Get the job that was assigned this token and runs in this process.
-
-        Raises:
-            LinkError: If no running job of this host has both.
+        The one before takes no more from then on, and leaves as `retire` says.
         """
-        for worker in self._workers:
-            if job := worker.find_job(token, pid):
-                return job
-        raise LinkError("no running job has this token and this process")
+        before = self._roster.serving(worker.tutor.name)
+        self.hire(worker)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REGISTER_SECONDS):
+                await worker.registered.wait()
+        for one in before:
+            self._dismiss(one, reason, seconds)
+
+    def retire(self, tutor: str, reason: str, seconds: float) -> None:
+        """Have a tutor take no new jobs; its worker closes when the running ones have ended.
+
+        Args:
+            tutor: The tutor's name.
+            reason: Why its lessons are told to end.
+            seconds: How long they may take.
+        """
+        for worker in self._roster.serving(tutor):
+            self._dismiss(worker, reason, seconds)
+
+    async def stop(self, reason: str, seconds: float) -> None:
+        """Retire all workers side by side, and wait until the last has left."""
+        for tutor in tuple(self._roster.tutors):
+            self.retire(tutor, reason, seconds)
+        while self._departures:
+            await asyncio.wait(self._departures)
+
+    def _dismiss(self, worker: TutorWorker, reason: str, seconds: float) -> None:
+        worker.leaving.set()
+        departure = self._tasks.create_task(self._leave(worker, reason, seconds))
+        self._departures.add(departure)
+        departure.add_done_callback(self._departures.discard)
+
+    async def _leave(self, worker: TutorWorker, reason: str, seconds: float) -> None:
+        log.info("worker.leaving", tutor=worker.tutor.name, why=reason, jobs=worker.busy)
+        try:
+            await self._wrap_up(worker.jobs, reason)
+            await worker.stop(seconds)
+        except Exception as error:  # noqa: BLE001  # LiveKit raises bare RuntimeError and more
+            log.error("worker.failed", tutor=worker.tutor.name, why=str(error))
+        finally:
+            self._roster.remove(worker)
+        log.info("worker.left", tutor=worker.tutor.name)
 
     async def _keep(self, worker: TutorWorker) -> None:
         failures = 0
-        while not self._stopping.is_set():
+        while not worker.leaving.is_set():
             began = asyncio.get_running_loop().time()
             try:
                 await worker.run()
@@ -86,10 +122,10 @@ class Supervisor:
                 failures = 1 if served > LONGEST_PAUSE else failures + 1
                 pause = min(2.0 ** min(failures, 10) / 2, LONGEST_PAUSE) * (0.5 + self._jitter())
                 log.error("worker.failed", tutor=worker.tutor.name, why=str(error), pause=pause)
-                await self._rest(pause)
+                await self._rest(worker, pause)
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait so long, unless the host stops meanwhile."""
+    async def _rest(self, worker: TutorWorker, seconds: float) -> None:
+        """Wait so long, unless the worker leaves meanwhile."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+                await worker.leaving.wait()

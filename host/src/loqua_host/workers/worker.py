@@ -38,8 +38,13 @@ class TutorWorker:
         tutor: The tutor.
         job: What its job processes are started with.
         access: Where to register.
-        is_full: Whether the host has no place left for any tutor.
+        is_full: Whether there is no place left for this tutor, its own or the host's.
         on_accept: Hears of each job before it is accepted.
+
+    Attributes:
+        registered: Set while LiveKit has this worker; it stays while it reconnects.
+        leaving: Set when it takes no jobs any more, for good.
+        is_new: Whether LiveKit has not had it yet.
     """
 
     def __init__(
@@ -52,6 +57,8 @@ class TutorWorker:
     ) -> None:
         self.tutor = tutor
         self.registered = asyncio.Event()
+        self.leaving = asyncio.Event()
+        self.is_new = True
         self._job = job
         self._access = access
         self._is_full = is_full
@@ -61,25 +68,20 @@ class TutorWorker:
         self._started = False
 
     @property
+    def jobs(self) -> frozenset[str]:
+        """The ids of the jobs that run or are about to."""
+        return frozenset({info.job.id for info in self._running_jobs()} | self._accepting)
+
+    @property
     def busy(self) -> int:
         """Jobs that run or are about to."""
-        return len({info.job.id for info in self._running_jobs()} | self._accepting)
+        return len(self.jobs)
 
     @property
     def online(self) -> bool:
         """Whether LiveKit has this worker now; `registered` stays while it reconnects."""
         connecting = self._server is None or self._server._connecting  # noqa: SLF001  # told nowhere else
         return self.registered.is_set() and not connecting
-
-    @property
-    def places(self) -> int:
-        """Places that this tutor has free, whatever the host has."""
-        return max(0, self.tutor.max_jobs - self.busy) if self.registered.is_set() else 0
-
-    @property
-    def has_place(self) -> bool:
-        """Whether a job would be taken now."""
-        return self.places > 0 and not self._is_full()
 
     async def run(self) -> None:
         """Serve until `stop`.
@@ -120,7 +122,8 @@ class TutorWorker:
             await server.drain(timeout=max(1, math.ceil(seconds)))
         except TimeoutError:
             log.warning("worker.drain_cut_off", tutor=self.tutor.name, jobs=self.busy)
-        await server.aclose()
+        finally:
+            await server.aclose()
 
     def find_job(self, token: str, pid: int) -> JobRef | None:
         """Get the running job that was assigned this room token, if this process runs it."""
@@ -174,11 +177,12 @@ class TutorWorker:
             agent_name=self.tutor.agent_name or "(automatic)",
             worker_id=worker_id,
         )
+        self.is_new = False
         self.registered.set()
 
     async def _on_request(self, request: JobRequest) -> None:
-        if not self.has_place:
-            log.warning("job.refused", why="full", tutor=self.tutor.name, room=request.room.name)
+        if why := self._refusal():
+            log.warning("job.refused", why=why, tutor=self.tutor.name, room=request.room.name)
             # A bare reject would end the job for every host.
             await request.reject(terminate=False)
             return
@@ -189,3 +193,8 @@ class TutorWorker:
             await request.accept(name=self.tutor.name, attributes={TUTOR: self.tutor.name})
         finally:
             self._accepting.discard(request.id)
+
+    def _refusal(self) -> str | None:
+        if self.leaving.is_set():
+            return "leaving"
+        return "full" if self._is_full() else None

@@ -61,13 +61,19 @@ const figures = (sight) => {
   ];
 };
 
+const registration = (worker) => {
+  if (worker.leaving) return make("td", "degraded", "leaving");
+  if (worker.online) return make("td", "ok", "registered");
+  return worker.is_new ? make("td", "degraded", "registering") : make("td", "failed", "offline");
+};
+
 const tutors = (sight) => {
   const taught = (name) => sight.lessons.filter((lesson) => lesson.tutor === name).length;
   return sight.workers.map((worker) =>
     row(
       worker.tutor,
       worker.agent_name || "every new room",
-      make("td", worker.online ? "ok" : "failed", worker.online ? "registered" : "offline"),
+      registration(worker),
       places(worker),
       String(taught(worker.tutor)),
     ),

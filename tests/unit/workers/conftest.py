@@ -1,0 +1,56 @@
+"""A worker that does as it is told."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.link.server import JobRef
+
+
+@dataclass(eq=False)
+class FakeWorker:
+    """A worker that fails as often as it is told to, then serves until it is stopped."""
+
+    name: str
+    failures: int = 0
+    found: dict[tuple[str, int], JobRef] = field(default_factory=dict)
+    jobs: frozenset[str] = frozenset()
+    runs: int = 0
+    max_jobs: int = 3
+    stopped_with: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make what is looked at."""
+        self.tutor = HostedTutor(self.name, "", "agent", self.max_jobs)
+        self.registered = asyncio.Event()
+        self.leaving = asyncio.Event()
+        self.may_register = asyncio.Event()
+        self.may_register.set()
+        self.may_stop = asyncio.Event()
+        self.may_stop.set()
+        self._end = asyncio.Event()
+
+    @property
+    def busy(self) -> int:
+        """Count the jobs."""
+        return len(self.jobs)
+
+    async def run(self) -> None:
+        """Serve."""
+        self.runs += 1
+        if self.runs <= self.failures:
+            raise RuntimeError("no connection")
+        await self.may_register.wait()
+        self.registered.set()
+        await self._end.wait()
+        self.registered.clear()
+
+    async def stop(self, seconds: float) -> None:
+        """Stop serving once the jobs are over."""
+        self.stopped_with.append(seconds)
+        await self.may_stop.wait()
+        self._end.set()
+
+    def find_job(self, token: str, pid: int) -> JobRef | None:
+        """Look a job up."""
+        return self.found.get((token, pid))

@@ -1,0 +1,78 @@
+"""The roster: whose jobs run here and what places are free, while workers come and go."""
+
+from typing import Any
+
+import pytest
+from tests.unit.workers.conftest import FakeWorker
+
+from loqua_host.errors import LinkError
+from loqua_host.link.server import JobRef
+from loqua_host.workers.roster import Roster
+
+
+def roster_of(*workers: FakeWorker) -> Roster:
+    """Give a roster with these workers."""
+    roster: Any = Roster()
+    for worker in workers:
+        roster.add(worker)
+    return roster  # type: ignore[no-any-return]  # of fakes
+
+
+def registered(name: str, *jobs: str, max_jobs: int = 3) -> FakeWorker:
+    """Give a worker that LiveKit has, with these jobs."""
+    worker = FakeWorker(name, jobs=frozenset(jobs), max_jobs=max_jobs)
+    worker.registered.set()
+    return worker
+
+
+def test_places_are_counted_by_tutor() -> None:
+    """None where LiveKit does not have the worker; the tutor runs here all the same."""
+    roster = roster_of(registered("one", "a"), registered("two", "b", "c", "d"), FakeWorker("new"))
+    assert roster.places() == {"one": 2, "two": 0, "new": 0}
+    assert roster.busy == 4
+
+
+def test_jobs_of_a_worker_that_leaves_take_places_of_its_successor() -> None:
+    """The limit of a tutor is hard."""
+    old, new = registered("one", "a", "b"), registered("one", "c", max_jobs=4)
+    roster = roster_of(old, new)
+    old.leaving.set()
+    assert roster.places() == {"one": 1}
+    assert roster.busy == 3
+    assert roster.serving("one") == (new,)
+
+
+def test_a_successor_that_is_not_registered_yet_costs_no_place() -> None:
+    """The one before takes the jobs until then."""
+    assert roster_of(registered("one"), FakeWorker("one")).places() == {"one": 3}
+
+
+def test_a_tutor_without_a_worker_that_takes_jobs_has_no_places_and_is_still_known() -> None:
+    """Its last jobs may still ask for what it is; with the worker it goes."""
+    old = registered("one", "a")
+    roster = roster_of(old)
+    seen = roster.tutors
+    old.leaving.set()
+    assert (roster.places(), dict(seen)) == ({}, {"one": old.tutor})
+    roster.remove(old)  # type: ignore[arg-type]  # a fake
+    assert dict(seen) == {}
+
+
+def test_a_tutor_that_was_enabled_again_outlives_its_old_worker() -> None:
+    """It is as the latest says."""
+    old, new = registered("one"), registered("one", max_jobs=1)
+    roster = roster_of(old, new)
+    roster.remove(old)  # type: ignore[arg-type]  # a fake
+    assert dict(roster.tutors) == {"one": new.tutor}
+
+
+def test_a_job_is_found_whichever_worker_it_is_of() -> None:
+    """By its token and its process together, one that leaves included."""
+    job = JobRef("job", "room", "two")
+    leaving = FakeWorker("two", found={("token", 7): job})
+    leaving.leaving.set()
+    roster = roster_of(FakeWorker("one"), leaving)
+    assert roster.authorise("token", 7) == job
+    for token, pid in (("token", 8), ("other", 7)):
+        with pytest.raises(LinkError, match="no running job"):
+            roster.authorise(token, pid)
