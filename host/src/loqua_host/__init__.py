@@ -4,14 +4,19 @@ Nothing else of the package is public.
 """
 
 from .contract import events
+from .contract.handoff import Handback, Handover, Utterance
 from .contract.hookspecs import hookimpl
 from .contract.learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
 from .contract.lesson import Lesson
 from .contract.records import Ending, LessonReport, Mode, Performance, Progress, Tick, Word
 from .contract.tutor import Tutor
+from .errors import HandoffError
 
 __all__ = [
     "Ending",
+    "Handback",
+    "HandoffError",
+    "Handover",
     "Learner",
     "LearnerContext",
     "LearningProgress",
@@ -24,6 +29,7 @@ __all__ = [
     "Progress",
     "Tick",
     "Tutor",
+    "Utterance",
     "Word",
     "events",
     "hookimpl",

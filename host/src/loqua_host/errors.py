@@ -6,6 +6,7 @@
     ├── ConfigError              the start is refused; all problems in one message
     ├── TutorError               a plugin breaks the contract
     │   └── HookFailedError      a hook raised, took too long or returned something else
+    ├── HandoffError             a specialist cannot be called
     ├── LinkError                a job spoke out of turn over the link
     ├── LearnerError             who is in the room cannot be taught (see `cause`)
     ├── RoomsError               LiveKit's rooms API gave no answer
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 __all__ = [
     "ApiError",
     "ConfigError",
+    "HandoffError",
     "HookFailedError",
     "LearnerError",
     "LedgerError",
@@ -79,6 +81,10 @@ class HookFailedError(TutorError):
     def __init__(self, hook: str, message: str) -> None:
         self.hook = hook
         super().__init__(f"{hook}: {message}")
+
+
+class HandoffError(LoquaError):
+    """A specialist cannot be called; the message says what to write or wait for instead."""
 
 
 class LinkError(LoquaError):

@@ -300,6 +300,7 @@ def _job_settings(tutor: TutorSettings, settings: HostSettings, link: Path) -> J
         plugin=tutor.plugin,
         agent=tutor.agent,
         automatic=tutor.worker_type == "automatic",
+        specialists=_specialists(settings),
         settings=tutor.settings,
         engines=settings.engines_for(tutor),
         limits=settings.lessons.limits,
@@ -313,6 +314,10 @@ def _job_settings(tutor: TutorSettings, settings: HostSettings, link: Path) -> J
         longest=settings.lessons.longest,
         sentences=settings.sentences,
     )
+
+
+def _specialists(settings: HostSettings) -> frozenset[str]:
+    return frozenset(one.agent_name for one in settings.enabled_tutors if one.agent_name)
 
 
 def _lesson_settings(settings: HostSettings) -> LessonSettings:

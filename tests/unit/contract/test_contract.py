@@ -22,6 +22,9 @@ HOOKS = {
 
 EXPORTED = [
     "Ending",
+    "Handback",
+    "HandoffError",
+    "Handover",
     "Learner",
     "LearnerContext",
     "LearningProgress",
@@ -34,6 +37,7 @@ EXPORTED = [
     "Progress",
     "Tick",
     "Tutor",
+    "Utterance",
     "Word",
     "events",
     "hookimpl",

@@ -62,6 +62,7 @@ SETTINGS = JobSettings(
     plugin="conversation",
     agent=None,
     automatic=True,
+    specialists=frozenset({"grammar-expert"}),
     settings={},
     engines=Engines(),
     limits=HookLimits(),
@@ -90,6 +91,17 @@ WELCOME = Welcome(
 )
 
 
+class FakeParticipant:
+    """The tutor itself in the room."""
+
+    def __init__(self) -> None:
+        self.shown: list[dict[str, str]] = []
+
+    async def set_attributes(self, attributes: dict[str, str]) -> None:
+        """Show something to the room."""
+        self.shown.append(attributes)
+
+
 class FakeRoom(EventEmitter[str]):
     """A room with its remote participants."""
 
@@ -97,6 +109,7 @@ class FakeRoom(EventEmitter[str]):
         super().__init__()
         self.remote_participants: dict[str, Any] = {}
         self.left = False
+        self.local_participant = FakeParticipant()
 
     def enter(self, identity: str, kind: int = 0, **attributes: str) -> None:
         """Have a participant come in."""

@@ -28,7 +28,7 @@ class FakeContext:
         tutor = Tutor(name="conversation", settings=NoSettings)
         loaded = LoadedTutor("conversation", pluggy.PluginManager("test"), tutor)
         self.room = room
-        self.job = SimpleNamespace(room=SimpleNamespace(name="room"))
+        self.job = SimpleNamespace(room=SimpleNamespace(name="room"), metadata="")
         self.proc = SimpleNamespace(userdata={"tutor": loaded})
         self._info = SimpleNamespace(token="room-token")  # invented
         self.connected = False

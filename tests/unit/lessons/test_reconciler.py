@@ -22,6 +22,7 @@ from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING, Reconciler
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
 from loqua_host.rooms.learners import Participant
+from loqua_host.rooms.rooms import Dispatch
 
 RETURN_GRACE = 30.0
 GHOST_SECONDS = 20.0
@@ -120,12 +121,13 @@ class World:
         """List who is in a room."""
         return list(self.people.get(room, {}).values())
 
-    async def dispatched(self, room: str) -> set[str]:
+    async def dispatched(self, room: str) -> list[Dispatch]:
         """List whom a room's dispatches call."""
-        return set(self.dispatches.get(room, []))
+        return [Dispatch(name) for name in self.dispatches.get(room, [])]
 
-    async def dispatch(self, room: str, agent_name: str) -> None:
+    async def dispatch(self, room: str, dispatch: Dispatch) -> None:
         """Dispatch for the host, which owes it to somebody; LiveKit may lose it."""
+        agent_name = dispatch.agent_name
         tutor = next(name for name, one in TUTORS.items() if one.agent_name == agent_name)
         called = self.board._called[room, tutor].identity
         one = self.people[room][called or ""]
@@ -135,10 +137,11 @@ class World:
             assert (one.sid, tutor) not in self.refused, "called again after a refusal"
         self.send(room, tutor)
 
-    async def withdraw(self, room: str, agent_name: str) -> None:
+    async def withdraw(self, room: str, agent_name: str) -> list[Dispatch]:
         """Take dispatches back."""
-        kept = [name for name in self.dispatches.get(room, []) if name != agent_name]
-        self.dispatches[room] = kept
+        before = self.dispatches.get(room, [])
+        self.dispatches[room] = [name for name in before if name != agent_name]
+        return [Dispatch(name) for name in before if name == agent_name]
 
     async def remove(self, room: str, identity: str) -> None:
         """Remove a participant."""

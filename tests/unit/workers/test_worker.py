@@ -25,6 +25,7 @@ JOB = JobSettings(
     plugin="conversation",
     agent=None,
     automatic=True,
+    specialists=frozenset(),
     settings={},
     engines=Engines(),
     limits=HookLimits(),

@@ -2,14 +2,17 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from pydantic import BaseModel, JsonValue
 
+from loqua_host.errors import HandoffError
+
 from .events import Event
+from .handoff import Handback, Handover, SpecialistCall, Wish
 from .learner import Learner, LearnerContext
 from .records import Mode, Progress
 
@@ -42,6 +45,7 @@ class Lesson:
         progress: What that part reached, by its last tick; None in a new lesson.
         state: The tutor's own notes, kept with each tick and given back on resuming.
             Values are JSON; all of it together stays under 16 kB.
+        handover: What the tutor that called for this lesson handed over; None if none did.
         session: LiveKit's voice session, started after `create_agent` returns.
         agent: What `create_agent` returned.
     """
@@ -59,11 +63,15 @@ class Lesson:
     resumed: bool = False
     progress: Progress | None = None
     state: dict[str, JsonValue] = field(default_factory=dict)
+    handover: Handover | None = None
     agent: "Agent | None" = None
     _handlers: list[tuple[type[Event], _Handler]] = field(default_factory=list, repr=False)
     _ended: "asyncio.Future[str]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future(), repr=False
     )
+
+    _calls: "asyncio.Queue[SpecialistCall]" = field(default_factory=asyncio.Queue, repr=False)
+    _call: SpecialistCall | None = field(default=None, repr=False)
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -101,3 +109,35 @@ class Lesson:
     async def ended(self) -> str:
         """Wait until somebody ends the lesson, and get the reason."""
         return await asyncio.shield(self._ended)
+
+    async def call_specialist(
+        self, agent_name: str, *, focus: str = "", words: Iterable[str] = ()
+    ) -> Handback:
+        """Hand the learner over to a specialist, and get them back when it is done.
+
+        The learner hears an announcement; the specialist gets `focus`, `words` and the last
+        sentences as `lesson.handover`. While it is there this tutor neither hears nor is heard.
+        It has the floor again when this returns, after 10 s if the specialist does not come:
+        say a sentence then. Takes as long as the specialist's lesson, so that a hook does not
+        wait for it, but a task of the agent's does.
+
+        Args:
+            agent_name: The name that the specialist is dispatched by.
+            focus: What to work on, such as a grammar topic (`present_tense`); 300 characters.
+            words: Words to practise, 20 at most.
+
+        Raises:
+            HandoffError: If there is no such specialist, or one is on its way already.
+            ValueError: If focus or words are too long.
+        """
+        if self._call is not None and not self._call.answer.done():
+            raise HandoffError("a specialist is called already: await that call first")
+        answer: asyncio.Future[Handback] = asyncio.get_running_loop().create_future()
+        wish = Wish(focus=focus, words=tuple(words))
+        self._call = SpecialistCall(agent_name, wish, answer)
+        self._calls.put_nowait(self._call)
+        return await asyncio.shield(answer)
+
+    async def next_call(self) -> SpecialistCall:
+        """Wait until the tutor calls for a specialist; for who runs the lesson."""
+        return await self._calls.get()

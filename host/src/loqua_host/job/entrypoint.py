@@ -12,6 +12,7 @@ from structlog.typing import EventDict, WrappedLogger
 from loqua_host.contract.lesson import Lesson
 from loqua_host.errors import LearnerError, LinkError
 from loqua_host.link.client import HostLink, open_link
+from loqua_host.link.handover import find_handover
 from loqua_host.link.ipc import log_as_json
 from loqua_host.link.messages import Join, Refused, Welcome
 from loqua_host.process import hide_memory
@@ -22,7 +23,7 @@ from .clock import Stopwatch
 from .learner import wait_for_learner
 from .runner import Runner
 from .settings import JobSettings
-from .voice import build_session, say_goodbye
+from .voice import build_session, say_out
 
 __all__ = ["JobEntrypoint", "JobSetup"]
 
@@ -80,7 +81,7 @@ class JobEntrypoint:
     async def _attend(self, ctx: JobContext, link: HostLink, tutor: LoadedTutor) -> None:
         match await self._ask(ctx, link):
             case Welcome() as welcome:
-                lesson = self._open(welcome, tutor)
+                lesson = self._open(welcome, tutor, ctx.job.metadata)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
                 hooks = HookCaller(tutor, self.settings.limits)
                 await Runner(ctx, link, lesson, hooks, self.settings, clock, welcome).run()
@@ -105,7 +106,7 @@ class JobEntrypoint:
             answer.cancel()
             learner.cancel()
 
-    def _open(self, welcome: Welcome, tutor: LoadedTutor) -> Lesson:
+    def _open(self, welcome: Welcome, tutor: LoadedTutor, metadata: str) -> Lesson:
         structlog.contextvars.bind_contextvars(
             agent_id=welcome.agent_id,
             session_id=welcome.session_id,
@@ -125,6 +126,7 @@ class JobEntrypoint:
             resumed=welcome.resumed,
             progress=welcome.progress,
             state=welcome.state,
+            handover=find_handover(metadata, welcome.learner.user_id),
         )
 
     async def _apologise(self, ctx: JobContext, refused: Refused) -> None:
@@ -133,7 +135,7 @@ class JobEntrypoint:
             return
         session = build_session(self.settings.engines, refused.language, refused.secrets)
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
-        await say_goodbye(session, refused.apology)
+        await say_out(session, refused.apology)
         await session.aclose()
 
 

@@ -20,7 +20,7 @@ from loqua_host.contract.sentences import sentence_in
 
 from .clock import Stopwatch
 from .settings import JobSettings
-from .voice import say_goodbye
+from .voice import say_out
 
 __all__ = ["Limits", "Silence", "Step", "keep_limits"]
 
@@ -176,7 +176,7 @@ async def keep_limits(
                 tell(TimeRunningOut(max(0.0, limits.length - clock.seconds)))
             case Step.OVER:
                 goodbye = sentence_in(lesson.language, settings.sentences.time_is_up)
-                await say_goodbye(lesson.session, goodbye)
+                await say_out(lesson.session, goodbye)
                 lesson.end(step.value)
             case Step.SILENT:
                 lesson.end(step.value)

@@ -15,6 +15,8 @@ from loqua_host.errors import HookFailedError, LinkError
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import (
     Finish,
+    HandedBack,
+    HandoffRefused,
     Join,
     ModeChanged,
     ProgressRefused,
@@ -30,12 +32,13 @@ from loqua_host.registry.caller import HookCaller
 from .clock import Stopwatch
 from .events import EventRelay
 from .floor import Floor
+from .handoff import Handoffs
 from .latency import tell_latency
 from .limits import Silence, keep_limits
 from .presence import Presence
 from .settings import JobSettings
 from .ticker import tick
-from .voice import say_goodbye
+from .voice import say_out
 
 __all__ = ["Runner"]
 
@@ -72,6 +75,7 @@ class Runner:
         self._floor = Floor(ctx.room, self._session, self._on_floor)
         self._events = EventRelay(ctx.room, lesson, hooks)
         self._silence = Silence(self._session, asyncio.get_running_loop().time)
+        self._handoffs = Handoffs(lesson, link, self._floor, settings)
         self._strangers = asyncio.Queue[str]()
         self._presence = Presence(
             ctx.room,
@@ -94,6 +98,8 @@ class Runner:
                     tasks.create_task(self._ask_host()),
                     tasks.create_task(self._events.run()),
                     tasks.create_task(self._keep_limits()),
+                    tasks.create_task(self._handoffs.run()),
+                    tasks.create_task(self._floor.show()),
                 ]
                 self._watch()
                 reason = await self._lesson.ended()
@@ -126,11 +132,13 @@ class Runner:
             await self._start(lesson.agent)
             if self._settings.automatic:
                 self._floor.watch()
+                # A tutor restored during a specialist's lesson greets after it.
+                await self._floor.free()
             await self._hooks.on_user_ready(lesson)
         except HookFailedError as failure:
             if lesson.agent is None:
                 await self._start(Agent(instructions=""))
-            await say_goodbye(self._session, self._welcome.apology)
+            await say_out(self._session, self._welcome.apology)
             lesson.end(f"{failure.hook}_failed")
             return
         await tick(
@@ -222,6 +230,8 @@ class Runner:
                     log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
                 case Returned(learner=learner):
                     self._rebind(learner)
+                case HandedBack() | HandoffRefused():
+                    self._handoffs.on_answer(message)
                 case Welcome() | Refused() | Recorded():
                     log.warning("link.unexpected", kind=message.type)
         self._lesson.end(HOST_LOST)

@@ -10,9 +10,9 @@ from livekit.agents import NOT_GIVEN, AgentSession, inference
 
 from loqua_host.contract.engines import Engine, Engines
 
-__all__ = ["build_session", "say_goodbye"]
+__all__ = ["build_session", "say_out"]
 
-GOODBYE_SECONDS = 10.0
+SAY_SECONDS = 10.0
 
 
 def build_session(
@@ -44,10 +44,10 @@ def build_session(
     )
 
 
-async def say_goodbye(session: "AgentSession[None]", text: str) -> None:
-    """Say a last sentence in a started session and let it be heard."""
+async def say_out(session: "AgentSession[None]", text: str) -> None:
+    """Say a sentence in a started session and let it be heard, if there is a voice to do it."""
     with contextlib.suppress(TimeoutError, RuntimeError):
-        async with asyncio.timeout(GOODBYE_SECONDS):
+        async with asyncio.timeout(SAY_SECONDS):
             await session.say(text, allow_interruptions=False).wait_for_playout()
 
 

@@ -1,15 +1,17 @@
 """What this host knows of the lessons in its rooms; lessons write it, the reconciler reads it."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
+from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
 
-from .reconcile import Interrupted
+from .reconcile import Ask, Interrupted
 
-__all__ = ["Board"]
+__all__ = ["Asked", "Board"]
 
 CALL_SECONDS = 10.0
 """Seconds after which a call that nobody accepted is taken to be lost."""
@@ -27,6 +29,25 @@ class _Called:
     accepted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A specialist whom a tutor asked for.
+
+    Attributes:
+        ask: For whom, and since when.
+        handover: What it is to know.
+        came: Set when its lesson begins.
+        over: How it went, when it has ended without having to be restored, or was refused.
+    """
+
+    ask: Ask
+    handover: Handover
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    over: "asyncio.Future[Handback]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
 class Board:
     """Who is taught, called, interrupted or refused, by room and tutor.
 
@@ -42,6 +63,25 @@ class Board:
         self._meant: dict[str, tuple[str, str]] = {}
         self._settled: set[tuple[str, str, str]] = set()
         self._interrupted: dict[str, Interrupted] = {}
+        self._asked: dict[tuple[str, str], Asked] = {}
+
+    @contextmanager
+    def asking(self, room: str, tutor: str, user_id: str, handover: Handover) -> Iterator[Asked]:
+        """Ask for a specialist for the length of a block."""
+        asked = self._asked[room, tutor] = Asked(Ask(user_id, self._now()), handover)
+        self.changed.set()
+        try:
+            yield asked
+        finally:
+            del self._asked[room, tutor]
+
+    def asked(self, room: str) -> Mapping[str, Asked]:
+        """Get the specialists who were asked into a room, by tutor, until they are done."""
+        return {
+            tutor: asked
+            for (where, tutor), asked in self._asked.items()
+            if where == room and not asked.over.done()
+        }
 
     def on_called(self, room: str, tutor: str, identity: str) -> None:
         """Note that a tutor is being dispatched to a learner."""
@@ -62,6 +102,8 @@ class Board:
         """Note that a lesson runs."""
         self._taught[job.job_id] = (job.room, job.tutor)
         self._arrived(job)
+        if asked := self._asked.get((job.room, job.tutor)):
+            asked.came.set()
         self.changed.set()
 
     def on_settled(self, job: JobRef, entry: str | None) -> None:
@@ -74,6 +116,13 @@ class Board:
         """Note that a job has no lesson any more, which may free a place."""
         self._taught.pop(job.job_id, None)
         self.changed.set()
+
+    def on_handed_back(self, room: str, tutor: str, handback: Handback) -> None:
+        """Note how it went with a specialist, if it was asked for."""
+        asked = self._asked.get((room, tutor))
+        if asked is not None and not asked.over.done():
+            asked.came.set()
+            asked.over.set_result(handback)
 
     def on_interrupted(self, row: LessonRow, agent: str | None) -> Interrupted:
         """Note that a lesson lost its job, or was found open when this host started."""

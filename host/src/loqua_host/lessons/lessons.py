@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import structlog
 
+from loqua_host.contract.handoff import Handback
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode
 from loqua_host.core import Caller, LoquaApi
@@ -31,6 +32,7 @@ from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
 
 from .board import Board
+from .handoffs import Handoffs
 from .hosted import HostedTutor, LessonSettings
 from .language import language_code
 from .live import LiveLesson
@@ -81,6 +83,7 @@ class Lessons:
         self._board = board
         self._tasks = tasks
         self._now = now
+        self._handoffs = Handoffs(board, rooms, tutors)
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
         self._wrapping_up: dict[str, WrapUp] = {}
@@ -111,6 +114,9 @@ class Lessons:
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
             self._board.on_settled(link.job, await self._refused_entry(link.job, identity, refusal))
+            if _cause(refusal) != ALREADY_TAUGHT:
+                failed = Handback(outcome="failed")
+                self._board.on_handed_back(link.job.room, link.job.tutor, failed)
             await self._refuse(link, refusal)
             return
         await self._teach(lesson, prepared)
@@ -173,6 +179,7 @@ class Lessons:
             row.id, self._now(), Kind.FAILED, row.progress, composed.record, why
         )
         self._delivery.wake()
+        self._board.on_handed_back(row.room, row.tutor, Handback(outcome="failed"))
 
     async def _tell(self, lesson: LiveLesson) -> None:
         """Pass on that the lesson is to end, if it is, and let that settle nothing."""
@@ -233,6 +240,7 @@ class Lessons:
             self._rooms,
             self._now,
             partial(compose_record, rules=self._settings.records, context=_known(prepared)),
+            self._handoffs,
             leased=prepared.leased,
         )
 
@@ -271,6 +279,7 @@ class Lessons:
         if lesson.finished:
             # The reconciler may have asked the ledger just before the lesson was closed there.
             self._board.on_settled(job, row.entry)
+            self._board.on_handed_back(row.room, row.tutor, lesson.handback)
         self._board.on_over(job)
         wrapping_up = self._wrapping_up.pop(job.job_id, None)
         if lesson.finished:

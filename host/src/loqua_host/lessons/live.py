@@ -1,13 +1,16 @@
 """A lesson that runs: what its job says becomes what the ledger keeps."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
 
+from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import LessonReport, Progress
 from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
+    CallSpecialist,
     Finish,
     Join,
     ProgressMade,
@@ -22,6 +25,9 @@ from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.rooms.learners import pick_learner
 from loqua_host.rooms.rooms import Rooms
+from loqua_host.tasks import background
+
+from .handoffs import Handoffs
 
 __all__ = ["LiveLesson"]
 
@@ -39,6 +45,7 @@ class LiveLesson:
         row: The lesson as the ledger has it.
         leased: Whether its caller's user token is leased, and to be released.
         finished: Whether its job has finished it and its record is in the ledger.
+        handback: What a tutor that called for this one is told.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class LiveLesson:
         rooms: Rooms,
         now: Callable[[], float],
         compose: Compose,
+        handoffs: Handoffs,
         *,
         leased: bool,
     ) -> None:
@@ -61,10 +69,16 @@ class LiveLesson:
         self._rooms = rooms
         self._now = now
         self._compose = compose
+        self._handoffs = handoffs
         self.finished = False
+        self.handback = Handback(outcome="failed")
 
     async def follow(self) -> None:
         """Take what the job sends until it has finished the lesson or is gone."""
+        async with background() as tasks:
+            await self._follow(tasks)
+
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         while not self.finished and (message := await self.link.receive()) is not None:
             match message:
                 case ProgressMade():
@@ -75,6 +89,11 @@ class LiveLesson:
                     log.debug("voice.timed", tutor=self.row.tutor, **stages)
                 case Join(identity=identity):
                     await self._see_return(identity)
+                case CallSpecialist():
+                    tasks.create_task(self._hand_off(message))
+
+    async def _hand_off(self, call: CallSpecialist) -> None:
+        await self.link.send(await self._handoffs.hand_off(self.row, call))
 
     async def _see_return(self, identity: str) -> None:
         """Tell the job that its learner is back, if the participant of this identity is that."""
@@ -114,6 +133,7 @@ class LiveLesson:
         )
         self._delivery.wake()
         self.finished = True
+        self.handback = _handback(message, row.progress)
         await self.link.send(Recorded())
         log.info(
             "lesson.recorded",
@@ -137,3 +157,11 @@ class LiveLesson:
     def _bounded(self, seconds: float) -> float:
         """Bound what a job says it taught: no less than before, no more than time went by."""
         return min(max(seconds, self.row.seconds), max(0.0, self._now() - self.row.opened_at))
+
+
+def _handback(message: Finish, progress: Progress | None) -> Handback:
+    """Get how a lesson went; reasons that end so are the host's own (loqua_host.job.runner)."""
+    if message.ending.reason.endswith("_failed"):
+        return Handback(outcome="failed")
+    report = message.report or LessonReport()
+    return Handback(outcome="taught", report=report.model_copy(update={"progress": progress}))

@@ -10,12 +10,13 @@ entry is told from what is owed in the next without comparing the clocks of two 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from loqua_host.records.ledger import LessonRow
 
 __all__ = [
     "Action",
+    "Ask",
     "Call",
     "Close",
     "Interrupted",
@@ -69,6 +70,14 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """A tutor's wish for a specialist: for which learner, and since when in unix seconds."""
+
+    user_id: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """What is seen of one room.
 
@@ -79,6 +88,7 @@ class Sight:
         interrupted: Lessons of the room that lost their job.
         called: Tutors that were called or accepted just now and have not come yet.
         settled: Entries, with the tutor, whose lesson ended or was refused.
+        asked: Specialists whom the learner's tutor asked for: now, whatever was settled.
     """
 
     room: str
@@ -88,6 +98,7 @@ class Sight:
     interrupted: tuple[Interrupted, ...] = ()
     called: frozenset[str] = frozenset()
     settled: frozenset[tuple[str, str]] = frozenset()
+    asked: Mapping[str, Ask] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +127,9 @@ class Call:
     """Bring a tutor to a learner: back to the lesson it lost, or to one that waits for it.
 
     Attributes:
-        since: When the lesson was interrupted, or the learner came; the first goes first.
+        since: When the lesson was interrupted, or the learner came, or the tutor was asked for;
+            the first goes first.
+        asked: Whether the learner has a tutor, who asked for this one and knows how to wait.
     """
 
     room: str
@@ -124,6 +137,7 @@ class Call:
     learner: Present
     since: float
     lesson: Interrupted | None = None
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +180,7 @@ def decide(
         if places.has(call.tutor):
             calls.append(call)
             places = places.less([call.tutor])
-        else:
+        elif not call.asked:
             without.add((call.room, call.learner.entry))
     tells = [tell for sight in sights for tell in _tells(sight, owed, without)]
     return [*closures, *calls, *tells]
@@ -174,7 +188,7 @@ def decide(
 
 def waits(sight: Sight, places: Places, now: float) -> tuple[Call, ...]:
     """Say for whom in a room a tutor is missing, be it on its way or not."""
-    return tuple(_owed(replace(sight, called=frozenset()), set(), places, now))
+    return tuple(_owed(replace(sight, called=frozenset(), asked={}), set(), places, now))
 
 
 def _closures(sight: Sight, places: Places, now: float, return_grace: float) -> Iterator[Close]:
@@ -191,16 +205,24 @@ def _closures(sight: Sight, places: Places, now: float, return_grace: float) -> 
 def _owed(sight: Sight, given_up: set[str], places: Places, now: float) -> Iterator[Call]:
     """Give what the room's learners are owed: at most one call for each tutor."""
     lost = {one.row.tutor: one for one in reversed(sight.interrupted)}
-    for tutor in sorted((sight.wanted | set(lost)) - sight.taught - sight.called):
-        lesson = lost.get(tutor)
-        if lesson is None:
-            here = [one for one in sight.learners if _waits(sight, one, tutor, now)]
+    owed = sight.wanted | lost.keys() | sight.asked.keys()
+    for tutor in sorted(owed - sight.taught - sight.called):
+        lesson, ask = lost.get(tutor), sight.asked.get(tutor)
+        if lesson is not None:
+            here = _learners(sight, lesson.row.user_id)
+        elif ask is not None:
+            here = _learners(sight, ask.user_id)
         else:
-            here = [one for one in sight.learners if one.user_id == lesson.row.user_id]
+            here = [one for one in sight.learners if _waits(sight, one, tutor, now)]
         # A lesson that is being closed settles its entry: that is for the next look to see.
         if here and tutor in places.tutors and (lesson is None or lesson.row.id not in given_up):
-            since = here[0].joined_at if lesson is None else lesson.since
-            yield Call(sight.room, tutor, here[0], since, lesson)
+            told = lesson or ask
+            since = here[0].joined_at if told is None else told.since
+            yield Call(sight.room, tutor, here[0], since, lesson, asked=ask is not None)
+
+
+def _learners(sight: Sight, user_id: str) -> list[Present]:
+    return [one for one in sight.learners if one.user_id == user_id]
 
 
 def _waits(sight: Sight, learner: Present, tutor: str, now: float) -> bool:

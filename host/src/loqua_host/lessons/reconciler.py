@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import structlog
 
 from loqua_host.errors import LearnerError, RoomsError
+from loqua_host.link.handover import is_handover, pack
 from loqua_host.records.ledger import Ledger
 from loqua_host.rooms.learners import Participant, verify_learner
-from loqua_host.rooms.rooms import Rooms
+from loqua_host.rooms.rooms import Dispatch, Rooms
 
 from .board import Board
 from .hosted import TUTOR, HostedTutor
@@ -32,7 +33,7 @@ class _Room:
 
     name: str
     participants: tuple[Participant, ...]
-    dispatched: frozenset[str]
+    dispatched: tuple[Dispatch, ...]
     ended: frozenset[tuple[str, str]]
 
 
@@ -141,11 +142,21 @@ class Reconciler:
         try:
             if call.lesson is not None and call.lesson.agent is not None:
                 await self._rooms.remove(call.room, call.lesson.agent)
-            await self._rooms.withdraw(call.room, agent_name)
-            await self._rooms.dispatch(call.room, agent_name)
+            before = await self._rooms.withdraw(call.room, agent_name)
+            metadata = self._metadata(call, before)
+            await self._rooms.dispatch(call.room, Dispatch(agent_name, metadata))
         except RoomsError:
             self._board.on_not_called(call.room, call.tutor)
             raise
+
+    def _metadata(self, call: Call, before: Iterable[Dispatch]) -> str:
+        """Get what the job is told: what was told before, or what this learner's tutor says."""
+        asked = self._board.asked(call.room).get(call.tutor)
+        if asked is not None and call.lesson is None:
+            return pack(asked.handover, asked.ask.user_id)
+        told = (one.metadata for one in before)
+        restored = call.lesson is not None
+        return next((it for it in told if restored or not is_handover(it)), "")
 
     async def _ask(self, name: str) -> _Room | None:
         try:
@@ -155,7 +166,7 @@ class Reconciler:
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
         ended = await self._ledger.ended_in(name)
-        return _Room(name, tuple(participants), frozenset(dispatched), frozenset(ended))
+        return _Room(name, tuple(participants), tuple(dispatched), frozenset(ended))
 
     def _see(self, room: _Room) -> Sight:
         interrupted = self._board.interrupted(room.name)
@@ -169,11 +180,17 @@ class Reconciler:
         return Sight(
             room=room.name,
             learners=tuple(self._learners(room.participants)),
-            wanted=frozenset(names[name] for name in room.dispatched if name in names),
+            # A specialist that was asked for is wanted until it has ended, not for good.
+            wanted=frozenset(
+                names[one.agent_name]
+                for one in room.dispatched
+                if one.agent_name in names and not is_handover(one.metadata)
+            ),
             taught=frozenset(here & set(self._tutors)) | self._board.taught(room.name),
             interrupted=interrupted,
             called=self._board.called(room.name),
             settled=room.ended | self._board.settled(room.name),
+            asked={tutor: it.ask for tutor, it in self._board.asked(room.name).items()},
         )
 
     def _learners(self, participants: Iterable[Participant]) -> Iterable[Present]:

@@ -16,6 +16,8 @@ from .messages import (
     MAX_MESSAGE_BYTES,
     TO_JOB,
     Alive,
+    HandedBack,
+    HandoffRefused,
     ModeChanged,
     ProgressRefused,
     Recorded,
@@ -47,7 +49,18 @@ class HostLink:
 
     async def receive(
         self,
-    ) -> Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Returned | Recorded | None:
+    ) -> (
+        Welcome
+        | Refused
+        | ProgressRefused
+        | ModeChanged
+        | WrapUp
+        | Returned
+        | HandedBack
+        | HandoffRefused
+        | Recorded
+        | None
+    ):
         """Get the host's next message; None once the host is gone."""
         frame = await self._socket.receive()
         return TO_JOB.validate_json(frame.data) if frame.type is aiohttp.WSMsgType.TEXT else None

@@ -2,9 +2,10 @@
 
 A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While the lesson
 runs, the job sends `ProgressMade` and `VoiceTimed`, and at last `Finish`, which the host
-answers with `Recorded` once the record is in the ledger. When its learner has left and somebody
-comes, it sends `Join` again; if that is the learner, the host says `Returned`. The end of the
-connection without `Finish` is a crash. As long as its event loop turns, a job says `Alive`.
+answers with `Recorded` once the record is in the ledger. To `CallSpecialist` the host answers
+`HandedBack` when the specialist is done, or `HandoffRefused`. When its learner has left and
+somebody comes, it sends `Join` again; if that is the learner, the host says `Returned`. The end
+of the connection without `Finish` is a crash. As long as its event loop turns, a job says `Alive`.
 """
 
 from typing import Annotated, Literal
@@ -19,6 +20,7 @@ from pydantic import (
     field_validator,
 )
 
+from loqua_host.contract.handoff import AgentName, Handback, Utterance, Wish
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
 
@@ -30,8 +32,11 @@ __all__ = [
     "MAX_STATE_BYTES",
     "TO_JOB",
     "Alive",
+    "CallSpecialist",
     "Finish",
     "FromJob",
+    "HandedBack",
+    "HandoffRefused",
     "Join",
     "ModeChanged",
     "ProgressMade",
@@ -124,8 +129,23 @@ class VoiceTimed(BaseModel):
     stages: dict[Stage, Annotated[float, Field(ge=0, le=LONGEST_STAGE)]]
 
 
-FromJob = Annotated[Alive | Join | ProgressMade | VoiceTimed | Finish, Field(discriminator="type")]
-FROM_JOB: TypeAdapter[Alive | Join | ProgressMade | VoiceTimed | Finish] = TypeAdapter(FromJob)
+class CallSpecialist(BaseModel):
+    """The tutor wants a specialist to go on for a while, knowing what was said last."""
+
+    model_config = _FROZEN
+
+    type: Literal["call_specialist"] = "call_specialist"
+    agent_name: AgentName
+    wish: Wish
+    sentences: Annotated[tuple[Utterance, ...], Field(max_length=10)] = ()
+
+
+FromJob = Annotated[
+    Alive | Join | ProgressMade | VoiceTimed | CallSpecialist | Finish, Field(discriminator="type")
+]
+FROM_JOB: TypeAdapter[Alive | Join | ProgressMade | VoiceTimed | CallSpecialist | Finish] = (
+    TypeAdapter(FromJob)
+)
 
 
 class Welcome(BaseModel):
@@ -205,6 +225,24 @@ class Returned(BaseModel):
     learner: Learner
 
 
+class HandedBack(BaseModel):
+    """The called specialist is done, or will not come."""
+
+    model_config = _FROZEN
+
+    type: Literal["handed_back"] = "handed_back"
+    handback: Handback
+
+
+class HandoffRefused(BaseModel):
+    """The specialist cannot be called."""
+
+    model_config = _FROZEN
+
+    type: Literal["handoff_refused"] = "handoff_refused"
+    why: str
+
+
 class Recorded(BaseModel):
     """The lesson's record is safe in the ledger."""
 
@@ -214,11 +252,27 @@ class Recorded(BaseModel):
 
 
 ToJob = Annotated[
-    Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Returned | Recorded,
+    Welcome
+    | Refused
+    | ProgressRefused
+    | ModeChanged
+    | WrapUp
+    | Returned
+    | HandedBack
+    | HandoffRefused
+    | Recorded,
     Field(discriminator="type"),
 ]
 TO_JOB: TypeAdapter[
-    Welcome | Refused | ProgressRefused | ModeChanged | WrapUp | Returned | Recorded
+    Welcome
+    | Refused
+    | ProgressRefused
+    | ModeChanged
+    | WrapUp
+    | Returned
+    | HandedBack
+    | HandoffRefused
+    | Recorded
 ] = TypeAdapter(ToJob)
 
 

@@ -22,6 +22,7 @@ from .messages import (
     FROM_JOB,
     MAX_MESSAGE_BYTES,
     Alive,
+    CallSpecialist,
     Finish,
     Join,
     ProgressMade,
@@ -105,7 +106,7 @@ class JobLink:
         except ConnectionError:
             self._log.info("link.lost")
 
-    async def receive(self) -> Join | ProgressMade | VoiceTimed | Finish | None:
+    async def receive(self) -> Join | ProgressMade | VoiceTimed | CallSpecialist | Finish | None:
         """Get the next well-formed message; None once the job is gone.
 
         A malformed message is refused with a log line that names the field, and the

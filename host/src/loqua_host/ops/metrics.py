@@ -76,6 +76,7 @@ class Metrics:
         self._ended = self._counter("lessons_ended", "Lessons with a record", "tutor", "outcome")
         self._given_up = self._counter("lessons_given_up", "Lessons not restored", "tutor", "why")
         self._not_taken = self._counter("jobs_refused", "Jobs not taken", "tutor", "why")
+        self._handoffs = self._counter("handoffs", "Calls for specialists", "tutor", "outcome")
         self._counts = self._table()
 
     def __call__(self, event: Event) -> None:
@@ -116,6 +117,7 @@ class Metrics:
             "lesson.recorded": (self._on_recorded,),
             "lesson.given_up": (_by(self._given_up, "tutor", "why"), self._on_given_up),
             "lesson.without_api": (self._simple("lessons_without_api", "Lessons begun unaided"),),
+            "handoff.over": (_by(self._handoffs, "tutor", "outcome"),),
             "tutor.called": (self._simple("tutors_called", "Tutors called by us", "tutor"),),
             "secret.kept": (self._simple("secret_failures", "Look-ups of secrets that failed"),),
             "mode.changed": (self._simple("mode_changes", "Lessons that changed mode", "mode"),),

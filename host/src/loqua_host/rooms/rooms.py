@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 
 import aiohttp
 from google.protobuf.message import DecodeError
@@ -14,7 +15,16 @@ from loqua_host.settings.secrets import LiveKitKey
 
 from .learners import Participant
 
-__all__ = ["Rooms"]
+__all__ = ["Dispatch", "Rooms"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """An agent called into a room; `metadata` is what its job is told."""
+
+    agent_name: str
+    metadata: str = field(default="", repr=False)
+
 
 PATIENCE = 10.0
 """Seconds for one answer."""
@@ -75,23 +85,27 @@ class Rooms:
             return {room.name for room in answer.rooms}
         return set()
 
-    async def dispatched(self, room: str) -> set[str]:
-        """Get the agent names that a room's dispatches call, served or not; "" is automatic."""
-        return {dispatch.agent_name for dispatch in await self._dispatches(room)}
+    async def dispatched(self, room: str) -> list[Dispatch]:
+        """List a room's dispatches, served or not; the automatic agent's name is ""."""
+        found = await self._dispatches(room)
+        return [Dispatch(dispatch.agent_name, dispatch.metadata) for dispatch in found]
 
-    async def dispatch(self, room: str, agent_name: str) -> None:
+    async def dispatch(self, room: str, dispatch: Dispatch) -> None:
         """Call an agent into a room."""
         with _asking():
             await self._livekit.agent_dispatch.create_dispatch(
-                api.CreateAgentDispatchRequest(room=room, agent_name=agent_name)
+                api.CreateAgentDispatchRequest(
+                    room=room, agent_name=dispatch.agent_name, metadata=dispatch.metadata
+                )
             )
 
-    async def withdraw(self, room: str, agent_name: str) -> None:
+    async def withdraw(self, room: str, agent_name: str) -> list[Dispatch]:
         """Take back a room's dispatches of an agent; LiveKit would keep them for good."""
-        for dispatch in await self._dispatches(room):
-            if dispatch.agent_name == agent_name:
-                with _asking():
-                    await self._livekit.agent_dispatch.delete_dispatch(dispatch.id, room)
+        found = [one for one in await self._dispatches(room) if one.agent_name == agent_name]
+        for dispatch in found:
+            with _asking():
+                await self._livekit.agent_dispatch.delete_dispatch(dispatch.id, room)
+        return [Dispatch(dispatch.agent_name, dispatch.metadata) for dispatch in found]
 
     async def remove(self, room: str, identity: str) -> None:
         """Remove a participant from a room; one that is not there is no error."""

@@ -10,7 +10,7 @@ from typing import Any, Never, cast
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict
 
-from loqua_host import Ending, Lesson, LessonReport, Progress, Tutor, hookimpl
+from loqua_host import Ending, HandoffError, Lesson, LessonReport, Progress, Tutor, hookimpl
 
 from .hostile import attack
 from .loot import collect
@@ -53,7 +53,7 @@ class Probe:
             await asyncio.to_thread(collect, lesson, _settings(lesson).directory, script.loot)
             lesson.log.info("probe.looted", room=lesson.room)
         wrong: Any = await _misbehave(script.create_agent)
-        return wrong if script.create_agent else Agent(instructions="")
+        return wrong if script.create_agent else Caller(lesson, script.calls)
 
     @hookimpl
     async def on_user_ready(self, lesson: Lesson) -> None:
@@ -61,6 +61,10 @@ class Probe:
         script = self._script(lesson)
         words = lesson.context.progress.words_learned
         lesson.log.info("probe.ready", room=lesson.room, words_before=words)
+        if handover := lesson.handover:
+            lesson.log.info("probe.handed_over", room=lesson.room, **handover.model_dump())
+        if script.calls and not lesson.resumed:
+            cast("Caller", lesson.agent).call()
         await _misbehave(script.on_user_ready)
         if script.attack and not lesson.resumed:
             lesson.log.info("probe.attacks", room=lesson.room)
@@ -101,6 +105,30 @@ class Probe:
 
 automatic = Probe("probe", None)
 specialist = Probe("probe-specialist", "probe-specialist")
+
+
+class Caller(Agent):
+    """An agent that says nothing, and calls a specialist if that is the script."""
+
+    def __init__(self, lesson: Lesson, calls: str | None) -> None:
+        super().__init__(instructions="")
+        self._lesson = lesson
+        self._agent_name = calls or ""
+        self._calling: asyncio.Task[None] | None = None
+
+    def call(self) -> None:
+        """Begin to call."""
+        self._calling = asyncio.create_task(self._call())
+
+    async def _call(self) -> None:
+        log, room = self._lesson.log, self._lesson.room
+        try:
+            back = await self._lesson.call_specialist(self._agent_name, focus="r", words=["perro"])
+        except HandoffError as error:
+            log.info("probe.not_handed_over", room=room, why=str(error))
+            return
+        words = back.report and back.report.progress and back.report.progress.words_learned
+        log.info("probe.handed_back", room=room, outcome=back.outcome, words=words)
 
 
 class ProbeError(Exception):

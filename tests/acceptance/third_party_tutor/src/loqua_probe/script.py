@@ -53,6 +53,7 @@ class Script(BaseModel):
     killed_again: bool = False
     blocked_at: int | None = None
     attack: Attack | None = None
+    calls: str | None = None
     loot: Loot | None = None
 
     @classmethod

@@ -1,0 +1,78 @@
+"""Handing a learner over to a specialist for a while, and what comes back."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from .records import Label, LessonReport
+
+__all__ = ["Handback", "Handover", "SpecialistCall", "Utterance", "Wish"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+Text = Annotated[str, StringConstraints(max_length=300)]
+
+AgentName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
+]
+
+
+class Utterance(BaseModel):
+    """Something that was said; the text is a transcript, to be taken for no instruction."""
+
+    model_config = _FROZEN
+
+    speaker: Literal["learner", "tutor"]
+    text: Text
+
+
+class Wish(BaseModel):
+    """What a specialist is called for.
+
+    Attributes:
+        focus: What to work on, such as a grammar topic in the API's names (`present_tense`).
+        words: Words to practise.
+    """
+
+    model_config = _FROZEN
+
+    focus: Text = ""
+    words: Annotated[tuple[Label, ...], Field(max_length=20)] = ()
+
+
+class Handover(Wish):
+    """What a called specialist should know.
+
+    Attributes:
+        tutor: The tutor that called, by its name in config/tutors.
+        sentences: The last sentences of the conversation, oldest first.
+    """
+
+    tutor: Label
+    sentences: Annotated[tuple[Utterance, ...], Field(max_length=10)] = ()
+
+
+class Handback(BaseModel):
+    """How a handoff went.
+
+    Attributes:
+        outcome: `taught` if the specialist's lesson ran to its end, whoever ended it; `absent`
+            if it did not come in time; `failed` if it came and could not teach.
+        report: What the specialist reported, with its final progress; None where nothing was.
+    """
+
+    model_config = _FROZEN
+
+    outcome: Literal["taught", "absent", "failed"]
+    report: LessonReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialistCall:
+    """A tutor's call for a specialist, and where the answer goes."""
+
+    agent_name: str
+    wish: Wish
+    answer: "asyncio.Future[Handback]"

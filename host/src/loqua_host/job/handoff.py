@@ -1,0 +1,99 @@
+"""A tutor's calls for specialists: announced, told to the host, answered to the tutor."""
+
+import asyncio
+from itertools import islice
+
+import structlog
+from livekit.agents import AgentSession
+
+from loqua_host.contract.handoff import Handback, SpecialistCall, Utterance
+from loqua_host.contract.lesson import Lesson
+from loqua_host.contract.sentences import sentence_in
+from loqua_host.errors import HandoffError, LinkError
+from loqua_host.link.client import HostLink
+from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
+
+from .floor import Floor
+from .settings import JobSettings
+from .voice import say_out
+
+__all__ = ["Handoffs"]
+
+log = structlog.get_logger()
+
+SENTENCES = 6
+"""Sentences of the conversation that a specialist is told."""
+
+LONGEST_SENTENCE = 300
+
+
+class Handoffs:
+    """Takes a lesson's calls for specialists, one at a time.
+
+    Args:
+        lesson: The lesson.
+        link: The link to the host, which has the specialist called.
+        floor: What the tutor steps aside by.
+        settings: With the specialists that may be called, and what the learner hears first.
+    """
+
+    def __init__(self, lesson: Lesson, link: HostLink, floor: Floor, settings: JobSettings) -> None:
+        self._lesson = lesson
+        self._link = link
+        self._floor = floor
+        self._specialists = settings.specialists
+        self._announcement = sentence_in(lesson.language, settings.sentences.specialist_comes)
+        self._answers = asyncio.Queue[HandedBack | HandoffRefused]()
+
+    def on_answer(self, answer: HandedBack | HandoffRefused) -> None:
+        """Hear from the host."""
+        self._answers.put_nowait(answer)
+
+    async def run(self) -> None:
+        """Serve the tutor's calls until cancelled."""
+        while True:
+            call = await self._lesson.next_call()
+            try:
+                call.answer.set_result(await self._hand_over(call))
+            except HandoffError as error:
+                call.answer.set_exception(error)
+            except LinkError:  # for the link's reader to notice
+                call.answer.cancel()
+            finally:
+                # A lesson that ends meanwhile has no use for an answer.
+                call.answer.cancel()
+
+    async def _hand_over(self, call: SpecialistCall) -> Handback:
+        if call.agent_name not in self._specialists:
+            known = ", ".join(sorted(self._specialists)) or "none"
+            raise HandoffError(
+                f"no tutor in config/tutors has the agent_name {call.agent_name!r}; "
+                f"there are: {known}"
+            )
+        sentences = _last_sentences(self._lesson.session)
+        await say_out(self._lesson.session, self._announcement)
+        self._floor.lend()
+        try:
+            await self._link.send(
+                CallSpecialist(agent_name=call.agent_name, wish=call.wish, sentences=sentences)
+            )
+            answer = await self._answers.get()
+        finally:
+            self._floor.take_back()
+        if isinstance(answer, HandoffRefused):
+            raise HandoffError(answer.why)
+        await self._floor.free()
+        log.info("lesson.handed_back", outcome=answer.handback.outcome)
+        return answer.handback
+
+
+def _last_sentences(session: "AgentSession[None]") -> tuple[Utterance, ...]:
+    said = (
+        Utterance(
+            speaker="learner" if message.role == "user" else "tutor",
+            text=message.text_content[:LONGEST_SENTENCE],
+        )
+        for message in reversed(session.history.messages())
+        if message.role in ("user", "assistant") and message.text_content
+    )
+    return tuple(reversed(list(islice(said, SENTENCES))))

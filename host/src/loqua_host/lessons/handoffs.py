@@ -1,0 +1,84 @@
+"""Handoffs: a tutor has a specialist called to its learner, and hears how it went."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from loqua_host.contract.handoff import Handback, Handover
+from loqua_host.errors import HandoffError, RoomsError
+from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
+from loqua_host.records.ledger import LessonRow
+from loqua_host.rooms.rooms import Rooms
+
+from .board import Asked, Board
+from .hosted import HostedTutor
+
+__all__ = ["COME_SECONDS", "Handoffs"]
+
+log = structlog.get_logger()
+
+COME_SECONDS = 10.0
+"""Seconds in which an asked specialist's lesson must begin, full house or not."""
+
+
+class Handoffs:
+    """Has specialists called by the reconciler, and waits for what becomes of them."""
+
+    def __init__(self, board: Board, rooms: Rooms, tutors: Mapping[str, HostedTutor]) -> None:
+        self._board = board
+        self._rooms = rooms
+        self._tutors = tutors
+        self._specialists = {one.agent_name: one for one in tutors.values() if one.agent_name}
+
+    async def hand_off(self, row: LessonRow, call: CallSpecialist) -> HandedBack | HandoffRefused:
+        """Have the specialist called to the lesson's learner; gives the answer to its job."""
+        try:
+            specialist = self._find(row, call.agent_name)
+        except HandoffError as error:
+            log.warning("handoff.refused", tutor=row.tutor, why=str(error))
+            return HandoffRefused(why=str(error))
+        handover = Handover(tutor=row.tutor, sentences=call.sentences, **call.wish.model_dump())
+        told = log.bind(tutor=specialist.name, by=row.tutor, room=row.room)
+        told.info("handoff.asked")
+        with self._board.asking(row.room, specialist.name, row.user_id, handover) as asked:
+            handback = await _outcome(asked, told)
+        if handback.outcome == "absent":
+            await self._call_off(row.room, specialist)
+        told.info("handoff.over", outcome=handback.outcome)
+        return HandedBack(handback=handback)
+
+    def _find(self, row: LessonRow, agent_name: str) -> HostedTutor:
+        if self._tutors[row.tutor].agent_name:
+            raise HandoffError(
+                f"{row.tutor} is a specialist itself; only the automatic tutor calls"
+            )
+        specialist = self._specialists.get(agent_name)
+        if specialist is None:
+            known = ", ".join(sorted(self._specialists)) or "none"
+            raise HandoffError(
+                f"no tutor here has the agent_name {agent_name!r}; there are: {known}"
+            )
+        if specialist.name in self._board.taught(row.room) | self._board.asked(row.room).keys():
+            raise HandoffError(f"{agent_name} is in the room already, or on its way")
+        return specialist
+
+    async def _call_off(self, room: str, specialist: HostedTutor) -> None:
+        """Take back a call, lest the specialist come when nobody counts on it any more."""
+        try:
+            await self._rooms.withdraw(room, specialist.agent_name)
+        except RoomsError as error:
+            log.warning("handoff.not_called_off", tutor=specialist.name, why=str(error))
+
+
+async def _outcome(asked: Asked, told: structlog.stdlib.BoundLogger) -> Handback:
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(COME_SECONDS):
+            await asked.came.wait()
+    except TimeoutError:
+        return Handback(outcome="absent")
+    if not asked.over.done():
+        took = asyncio.get_running_loop().time() - began
+        told.info("handoff.came", seconds=round(took, 2))
+    return await asked.over

@@ -1,0 +1,112 @@
+"""A tutor calls a specialist to its learner: who is there when, who has the floor, what is kept."""
+
+from pathlib import Path
+
+import pytest
+from livekit import rtc
+from tests.integration.host.conftest import HostProcess, House, Visitor, explicit, new_room
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+SPECIALIST = "probe-specialist"
+
+
+def floors(tutors: list[rtc.RemoteParticipant]) -> dict[str, str | None]:
+    """Give who has the floor, by tutor, as the room is told."""
+    return {one.attributes["loqua.tutor"]: one.attributes.get("loqua.floor") for one in tutors}
+
+
+async def shown(learner: Visitor, **told: str) -> None:
+    """Wait until the room is told so who has the floor."""
+    wanted = {name.replace("_", "-"): floor for name, floor in told.items()}
+    await learner.until(lambda tutors: floors(tutors) == wanted)
+
+
+async def test_a_called_specialist_teaches_and_hands_back(house: House, host: HostProcess) -> None:
+    """It knows what for; its caller has the floor before and after, and hears how it went."""
+    room = new_room()
+    host.script(room, calls=SPECIALIST)
+    host.script(room, tutor=SPECIALIST, ends_at=4)
+    async with house.visit(room) as learner:
+        told = await host.log.until("probe.handed_over", room=room)
+        assert (told["tutor"], told["focus"], told["words"]) == ("probe", "r", ["perro"])
+        await shown(learner, probe="false", probe_specialist="true")
+        back = await host.log.until("probe.handed_back", room=room)
+        assert (back["outcome"], back["words"]) == ("taught", 3)
+        await shown(learner, probe="true")
+        visit = learner.session_id
+    for event in ("handoff.asked", "handoff.came", "handoff.over"):
+        assert host.log.find(event, tutor=SPECIALIST, room=room)
+    await house.api.until("sessions", learner.user_id, count=2)
+    records = await house.api.arrivals("sessions", learner.user_id)
+    assert [it["payload"]["sessionId"] for it in records] == [f"{visit}.{SPECIALIST}", visit]
+    exchanges = await house.api.arrivals("exchanges", learner.user_id)
+    assert len(exchanges) >= 1
+
+
+async def test_a_specialist_who_crashes_keeps_the_floor_until_it_is_given_up(
+    house: House, host: HostProcess
+) -> None:
+    """Its caller does not talk into the restarts, and hears at last that it failed."""
+    room = new_room()
+    host.script(room, calls=SPECIALIST)
+    host.script(room, tutor=SPECIALIST, killed_at=2, killed_again=True)
+    async with house.visit(room) as learner:
+        await host.log.until("lesson.restoring", room=room, tutor=SPECIALIST)
+        back = await host.log.until("probe.handed_back", room=room)
+        assert (back["outcome"], back.get("words")) == ("failed", None)
+        assert len(host.log.find("lesson.floor_given_away", room=room)) == 1
+        assert len(host.log.find("lesson.floor_taken_back", room=room)) == 1
+        assert len(host.log.find("probe.handed_over", room=room)) == 4
+        await shown(learner, probe="true")
+
+
+async def test_a_caller_who_crashes_meanwhile_comes_back_and_stays_aside(
+    house: House, host: HostProcess
+) -> None:
+    """It greets when the specialist has left, and calls nobody again."""
+    room = new_room()
+    host.script(room, calls=SPECIALIST, killed_at=1)
+    host.script(room, tutor=SPECIALIST, ends_at=30)
+    async with house.visit(room) as learner:
+        await host.log.until("probe.handed_over", room=room)
+        await host.log.until("lesson.resumed", room=room, tutor="probe")
+        await shown(learner, probe="false", probe_specialist="true")
+        await host.log.until("lesson.floor_taken_back", room=room)
+        await host.log.until("probe.ready", room=room, count=3)
+        await shown(learner, probe="true")
+    assert len(host.log.find("lesson.opened", room=room, tutor=SPECIALIST)) == 1
+
+
+async def test_a_specialist_that_nobody_hosts_is_a_clear_error(
+    house: House, host: HostProcess
+) -> None:
+    """With the names that there are."""
+    room = new_room()
+    host.script(room, calls="spelling-specialist")
+    async with house.visit(room):
+        line = await host.log.until("probe.not_handed_over", room=room)
+    assert "spelling-specialist" in line["why"]
+    assert SPECIALIST in line["why"]
+
+
+async def test_a_specialist_whose_places_are_taken_is_absent_after_ten_seconds(
+    house: House, tmp_path: Path
+) -> None:
+    """Its caller goes on, and it does not come later when there is a place."""
+    tutors = {"probe": {"worker_type": "automatic", "max_concurrent_jobs": 5}}
+    tutors |= explicit(SPECIALIST)
+    tutors[SPECIALIST]["max_concurrent_jobs"] = 1
+    room = new_room()
+    async with house.host(tmp_path, tutors) as host:
+        host.script(room, calls=SPECIALIST)
+        async with house.visit(agent_name=SPECIALIST) as first:
+            await host.log.until("lesson.opened", room=first.name)
+            async with house.visit(room) as learner:
+                back = await host.log.until("probe.handed_back", room=room)
+                await first.leave()
+                await host.log.until("lesson.finished", user_id=first.user_id)
+                assert back["outcome"] == "absent"
+                assert not host.log.find("lesson.floor_given_away", room=room)
+                await shown(learner, probe="true")
+        assert not host.log.find("job.accepted", room=room, tutor=SPECIALIST)
