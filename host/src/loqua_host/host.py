@@ -23,6 +23,7 @@ from loqua_host.lessons.hosted import HostedTutor, LessonSettings
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
+from loqua_host.lessons.traces import Traces
 from loqua_host.link.server import serve_link
 from loqua_host.ops.health import assess
 from loqua_host.ops.logbook import Logbook
@@ -69,6 +70,7 @@ async def run_host(
     stop: asyncio.Event,
     logbook: Logbook,
     metrics: Metrics,
+    traces: Traces,
 ) -> None:
     """Run all enabled tutors until `stop` is set, then let lessons end and records leave.
 
@@ -78,6 +80,7 @@ async def run_host(
         stop: Ends the host.
         logbook: What the log has told so far, for those who ask for health.
         metrics: The figures to expose.
+        traces: What lessons are traced in.
 
     Raises:
         ConfigError: If a secret is missing.
@@ -89,13 +92,14 @@ async def run_host(
         with _link_path(settings) as link:
             reconciler = _open_reconciler(parts, lessons)
             watch = _open_watch(parts, lessons, reconciler, logbook)
+            attend = traces.attending(lessons.attend)
             async with (
                 _operate(settings, secrets, watch, logbook, metrics),
-                serve_link(link, authorise=parts.roster.authorise, attend=lessons.attend),
+                serve_link(link, authorise=parts.roster.authorise, attend=attend),
                 background() as tasks,
             ):
                 supervisor = Supervisor(parts.roster, lessons.wrap_up, tasks, random.random)
-                for worker in _workers(parts, secrets, lessons, link):
+                for worker in _workers(parts, secrets, lessons, link, traces):
                     supervisor.hire(worker)
                 follow = partial(_follow_livekit_key, secrets, parts.rooms, supervisor)
                 tasks.create_task(secrets.kept.watch(follow))
@@ -227,17 +231,17 @@ async def _flush(delivery: Delivery) -> None:
 
 
 def _workers(
-    parts: _Parts, secrets: HostSecrets, lessons: Lessons, link: Path
+    parts: _Parts, secrets: HostSecrets, lessons: Lessons, link: Path, traces: Traces
 ) -> Iterator[TutorWorker]:
     settings = parts.settings
     access = LiveKitAccess(settings.livekit.url, secrets.livekit())
     for tutor in settings.enabled_tutors:
         yield TutorWorker(
             _host(tutor, settings, secrets),
-            _job_settings(tutor, settings, link),
+            _job_settings(tutor, settings, link, traced=traces.on),
             access,
             is_full=partial(_is_full, parts, tutor.name),
-            on_accept=lessons.begin,
+            on_accept=traces.accepting(lessons.begin),
         )
 
 
@@ -294,7 +298,9 @@ def _host(tutor: TutorSettings, settings: HostSettings, secrets: HostSecrets) ->
     )
 
 
-def _job_settings(tutor: TutorSettings, settings: HostSettings, link: Path) -> JobSettings:
+def _job_settings(
+    tutor: TutorSettings, settings: HostSettings, link: Path, *, traced: bool
+) -> JobSettings:
     return JobSettings(
         tutor=tutor.name,
         plugin=tutor.plugin,
@@ -313,6 +319,7 @@ def _job_settings(tutor: TutorSettings, settings: HostSettings, link: Path) -> J
         end_after=settings.lessons.end_after,
         longest=settings.lessons.longest,
         sentences=settings.sentences,
+        traced=traced,
     )
 
 

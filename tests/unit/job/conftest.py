@@ -18,8 +18,10 @@ from loqua_host.contract.sentences import Sentences
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.errors import LinkError
 from loqua_host.job.clock import Stopwatch
+from loqua_host.job.notes import Notes
 from loqua_host.job.runner import Runner
 from loqua_host.job.settings import JobSettings
+from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, Welcome
 
 
@@ -74,6 +76,7 @@ SETTINGS = JobSettings(
     ask_after=600.0,
     end_after=60.0,
     longest=7200.0,
+    traced=False,
     sentences=Sentences(),
 )
 
@@ -298,12 +301,14 @@ class Job:
             session=self.session,  # type: ignore[arg-type]  # a fake
         )
         self.clock = Stopwatch(asyncio.get_running_loop().time)
+        self.spans = SpanBuffer()
+        self.notes = Notes(self.link, self.spans)  # type: ignore[arg-type]  # a fake
 
     def start(self) -> "asyncio.Task[None]":
         """Begin the lesson."""
         ctx: Any = SimpleNamespace(room=self.room)
         parts: Any = (self.link, self.lesson, self.hooks, self.settings, self.clock, WELCOME)
-        return asyncio.create_task(Runner(ctx, *parts).run())
+        return asyncio.create_task(Runner(ctx, *parts, self.notes).run())
 
     @property
     def finish(self) -> Finish:

@@ -17,6 +17,7 @@ from loqua_host.contract.tutor import NoSettings, Tutor
 from loqua_host.errors import LinkError
 from loqua_host.job import entrypoint as module
 from loqua_host.job.entrypoint import JobEntrypoint
+from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, Refused, Welcome
 from loqua_host.registry.loader import LoadedTutor
 
@@ -29,7 +30,7 @@ class FakeContext:
         loaded = LoadedTutor("conversation", pluggy.PluginManager("test"), tutor)
         self.room = room
         self.job = SimpleNamespace(room=SimpleNamespace(name="room"), metadata="")
-        self.proc = SimpleNamespace(userdata={"tutor": loaded})
+        self.proc = SimpleNamespace(userdata={"tutor": loaded, "spans": SpanBuffer()})
         self._info = SimpleNamespace(token="room-token")  # invented
         self.connected = False
         self.over: list[str] = []
@@ -75,7 +76,7 @@ def enter(job: Any, ctx: FakeContext, monkeypatch: pytest.MonkeyPatch) -> Callab
 
         monkeypatch.setattr(module, "open_link", open_link)
         monkeypatch.setattr(module, "build_session", lambda *_: job.session)
-        monkeypatch.setattr(module, "HookCaller", lambda *_: job.hooks)
+        monkeypatch.setattr(module, "HookCaller", lambda *_, **__: job.hooks)
         return asyncio.create_task(JobEntrypoint(job.settings)(ctx))  # type: ignore[arg-type]  # a fake
 
     return enter

@@ -1,14 +1,12 @@
 """What the host is told of how long replies took."""
 
-import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 from livekit.agents.llm import ChatMessage
 from livekit.agents.llm.chat_context import MetricsReport
 
-from loqua_host.errors import LinkError
-from loqua_host.job.latency import MEASURED, tell_latency
+from loqua_host.job.latency import MEASURED, measured
 from loqua_host.link.messages import VoiceTimed
 
 Emission = tuple[str, object]
@@ -30,21 +28,19 @@ def tutor(new: str, at: float) -> Emission:
     return "agent_state_changed", SimpleNamespace(new_state=new, created_at=at)
 
 
-async def told(job: Any, *emissions: Emission) -> list[dict[str, float]]:
+def told(job: Any, *emissions: Emission) -> list[dict[str, float]]:
     """Have things happen in a session, and give what the host hears of them."""
-    task = asyncio.create_task(tell_latency(job.session, job.link))
-    await asyncio.sleep(0)
-    for event, value in emissions:
-        job.session.emit(event, value)
-    await asyncio.sleep(1)
-    task.cancel()
-    await asyncio.wait({task})
-    return [dict(message.stages) for message in job.link.sent if isinstance(message, VoiceTimed)]
+    heard: list[VoiceTimed] = []
+    with measured(job.session, heard.append):
+        for event, value in emissions:
+            job.session.emit(event, value)
+    job.session.emit("agent_state_changed", SimpleNamespace(new_state="speaking", created_at=0.0))
+    return [dict(message.stages) for message in heard]
 
 
-async def test_a_reply_takes_from_the_learner_s_last_word_to_the_tutor_s_first(job: Any) -> None:
+def test_a_reply_takes_from_the_learner_s_last_word_to_the_tutor_s_first(job: Any) -> None:
     """Once each, however the tutor comes to what it says."""
-    stages = await told(
+    stages = told(
         job,
         tutor("speaking", 1.0),
         learner("listening", "speaking", 5.0),
@@ -57,9 +53,9 @@ async def test_a_reply_takes_from_the_learner_s_last_word_to_the_tutor_s_first(j
     assert stages == [{"reply": 2.5}]
 
 
-async def test_a_learner_who_goes_on_has_not_been_replied_to(job: Any) -> None:
+def test_a_learner_who_goes_on_has_not_been_replied_to(job: Any) -> None:
     """A tutor that interrupts replies to nothing yet."""
-    stages = await told(
+    stages = told(
         job,
         learner("speaking", "listening", 7.0),
         learner("listening", "speaking", 8.0),
@@ -68,40 +64,30 @@ async def test_a_learner_who_goes_on_has_not_been_replied_to(job: Any) -> None:
     assert stages == []
 
 
-async def test_what_comes_a_minute_later_is_no_reply(job: Any) -> None:
+def test_what_comes_a_minute_later_is_no_reply(job: Any) -> None:
     """The tutor began anew."""
-    stages = await told(job, learner("speaking", "away", 7.0), tutor("speaking", 67.5))
+    stages = told(job, learner("speaking", "away", 7.0), tutor("speaking", 67.5))
     assert stages == []
 
 
-async def test_stages_are_told_in_our_words_without_what_was_said(job: Any) -> None:
+def test_stages_are_told_in_our_words_without_what_was_said(job: Any) -> None:
     """Those that LiveKit measured."""
     heard = item(transcription_delay=0.2, end_of_turn_delay=0.7, stopped_speaking_at=1.0)
     replied = item(llm_node_ttft=0.3, tts_node_ttfb=0.1, e2e_latency=1.4)
-    stages = await told(job, heard, replied, item())
+    stages = told(job, heard, replied, item())
     assert stages == [{"hearing": 0.2, "turn": 0.7}, {"thinking": 0.3, "speaking": 0.1}]
 
 
-async def test_a_hand_over_is_nothing_said(job: Any) -> None:
+def test_a_hand_over_is_nothing_said(job: Any) -> None:
     """It has no times."""
     handed = "conversation_item_added", SimpleNamespace(item=SimpleNamespace(type="agent_handoff"))
-    assert await told(job, handed) == []
+    assert told(job, handed) == []
 
 
-async def test_a_measure_that_cannot_be_is_bounded(job: Any) -> None:
+def test_a_measure_that_cannot_be_is_bounded(job: Any) -> None:
     """The clock of a machine may step."""
     odd = item(tts_node_ttfb=-0.5, llm_node_ttft=1e9)
-    assert await told(job, odd) == [{"thinking": 60, "speaking": 0}]
-
-
-async def test_a_host_that_is_gone_is_for_others_to_notice(job: Any) -> None:
-    """The lesson does not end over a measurement."""
-
-    async def send(_message: object) -> None:
-        raise LinkError("the host is gone")
-
-    job.link.send = send
-    assert await told(job, item(tts_node_ttfb=1.0), item(tts_node_ttfb=1.0)) == []
+    assert told(job, odd) == [{"thinking": 60, "speaking": 0}]
 
 
 def test_livekit_measures_what_is_looked_for() -> None:

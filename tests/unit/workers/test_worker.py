@@ -37,6 +37,7 @@ JOB = JobSettings(
     ask_after=60.0,
     end_after=60.0,
     longest=7200.0,
+    traced=False,
     sentences=Sentences(),
 )
 SECRET = "a-secret-of-32-characters-or-more"

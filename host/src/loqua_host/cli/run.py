@@ -16,6 +16,7 @@ from loqua_host.registry.inspection import inspect_tutors
 from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import HostSecrets, Wanted, read_secrets
+from loqua_host.settings.sources import read_environ
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.tasks import background
 
@@ -77,9 +78,11 @@ async def _serve(
     from loqua_host.ops.logbook import Logbook  # noqa: PLC0415
     from loqua_host.ops.logs import configure_logs  # noqa: PLC0415
     from loqua_host.ops.metrics import Metrics  # noqa: PLC0415
+    from loqua_host.ops.tracing import note_event, open_traces  # noqa: PLC0415
 
     logbook, metrics = Logbook(time.time), Metrics(time.monotonic)
-    configure_logs(settings.logs.format, settings.logs.level, observers=(logbook, metrics))
+    observers = (logbook, metrics, note_event)
+    configure_logs(settings.logs.format, settings.logs.level, observers=observers)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -92,7 +95,8 @@ async def _serve(
     async with background() as tasks:
         forkserver = tasks.create_task(_watch_forkserver(stop))
         try:
-            await run_host(running, secrets, stop, logbook, metrics)
+            with open_traces(read_environ(config, environ)) as traces:
+                await run_host(running, secrets, stop, logbook, metrics, traces)
         except (ConfigError, LedgerError) as error:
             log.error("host.refused", why=str(error))
             return 1

@@ -6,6 +6,7 @@ from random import Random
 from typing import TypeVar
 
 import httpx
+from opentelemetry import trace
 from pydantic import SecretStr
 
 from loqua_host.core import retry, wire
@@ -22,6 +23,8 @@ from loqua_host.errors import ApiError, RefusedError, UnreachableError
 __all__ = ["Calls"]
 
 T = TypeVar("T")
+
+tracer = trace.get_tracer("loqua_host")
 
 LONGEST_BODY = 1 << 20
 """Bytes of an answer beyond which it is garbage."""
@@ -79,6 +82,15 @@ class Calls:
             RefusedError: The API said no.
             UnreachableError: No usable answer before the deadline.
         """
+        with tracer.start_as_current_span(
+            f"api {request.endpoint}",
+            kind=trace.SpanKind.CLIENT,
+            attributes={"endpoint": request.endpoint},
+            record_exception=False,
+        ):
+            return await self._in_time(request, jwt)
+
+    async def _in_time(self, request: Request[T], jwt: SecretStr) -> T:
         journey = _Journey(self._clock.monotonic() + self._settings.deadline)
         try:
             async with asyncio.timeout(self._settings.deadline):
@@ -129,6 +141,10 @@ class Calls:
         else:
             return value
         finally:
+            told = (
+                {"attempts": attempt} if status is None else {"attempts": attempt, "status": status}
+            )
+            trace.get_current_span().set_attributes(told)
             self._events.emit(
                 "api.called",
                 level="info" if failure is None else "warning",

@@ -7,6 +7,7 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
+from opentelemetry import trace
 from pydantic import SecretStr
 
 from loqua_host.core import retry, tokens
@@ -24,6 +25,8 @@ from loqua_host.core.wire import UserTokenAnswer
 from loqua_host.errors import LoquaError, RefusedError, TokenError
 
 __all__ = ["UserBearer", "UserToken", "UserTokens", "refresh_at"]
+
+tracer = trace.get_tracer("loqua_host")
 
 REFUSED_PAUSE = 60.0
 """Seconds until a refresh that was refused is tried again; the old token serves meanwhile."""
@@ -125,6 +128,10 @@ class UserTokens:
         return await self._exchanges.join(caller, lambda: self._exchange(caller))
 
     async def _exchange(self, caller: Caller) -> UserToken:
+        with tracer.start_as_current_span("token exchange", record_exception=False):
+            return await self._exchanged(caller)
+
+    async def _exchanged(self, caller: Caller) -> UserToken:
         key = None if self._ephemeral_keys == "off" else EphemeralKey()
         offered = key.public if key else None
         answer, date = await self._client.user_token(caller, self._credentials, offered)

@@ -21,8 +21,10 @@ from loqua_host.registry.loader import LoadedTutor, load
 
 from .clock import Stopwatch
 from .learner import wait_for_learner
+from .notes import Notes
 from .runner import Runner
 from .settings import JobSettings
+from .tracing import SpanBuffer
 from .voice import build_session, say_out
 
 __all__ = ["JobEntrypoint", "JobSetup"]
@@ -49,6 +51,9 @@ class JobSetup:
         """Load the tutor into `proc`, before any learner waits for it."""
         hide_memory()  # from other tutors' jobs, which are the same user's
         _send_logs_to_host()
+        spans = proc.userdata["spans"] = SpanBuffer()
+        if self.settings.traced:
+            spans.gather()
         proc.userdata["tutor"] = load(plugin=self.settings.plugin, agent=self.settings.agent)
 
 
@@ -83,8 +88,9 @@ class JobEntrypoint:
             case Welcome() as welcome:
                 lesson = self._open(welcome, tutor, ctx.job.metadata)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
-                hooks = HookCaller(tutor, self.settings.limits)
-                await Runner(ctx, link, lesson, hooks, self.settings, clock, welcome).run()
+                notes = Notes(link, ctx.proc.userdata["spans"])
+                hooks = HookCaller(tutor, self.settings.limits, timed=notes.time_hook)
+                await Runner(ctx, link, lesson, hooks, self.settings, clock, welcome, notes).run()
             case Refused() as refused:
                 await self._apologise(ctx, refused)
             case _:

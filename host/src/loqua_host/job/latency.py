@@ -1,8 +1,7 @@
 """How long a learner waits for a reply, as LiveKit's session sees it."""
 
-import asyncio
-import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from livekit.agents import (
@@ -13,11 +12,9 @@ from livekit.agents import (
 )
 from livekit.agents.llm import ChatMessage
 
-from loqua_host.errors import LinkError
-from loqua_host.link.client import HostLink
 from loqua_host.link.messages import LONGEST_STAGE, Stage, VoiceTimed
 
-__all__ = ["tell_latency"]
+__all__ = ["measured"]
 
 MEASURED: Final[Mapping[str, Stage]] = {
     "transcription_delay": "hearing",
@@ -28,18 +25,15 @@ MEASURED: Final[Mapping[str, Stage]] = {
 """LiveKit's names (livekit-agents 1.8.9, llm/chat_context.py, MetricsReport) and ours."""
 
 
-async def tell_latency(session: "AgentSession[None]", link: HostLink) -> None:
-    """Tell the host what replies and their stages take, until cancelled."""
-    measured: asyncio.Queue[VoiceTimed] = asyncio.Queue()
-    listener = _Listener(measured.put_nowait)
+@contextmanager
+def measured(session: "AgentSession[None]", tell: Callable[[VoiceTimed], None]) -> Iterator[None]:
+    """Tell what replies and their stages take, for the length of a block."""
+    listener = _Listener(tell)
     session.on("user_state_changed", listener.on_user)
     session.on("agent_state_changed", listener.on_agent)
     session.on("conversation_item_added", listener.on_item)
     try:
-        while True:
-            message = await measured.get()
-            with contextlib.suppress(LinkError):
-                await link.send(message)
+        yield
     finally:
         session.off("user_state_changed", listener.on_user)
         session.off("agent_state_changed", listener.on_agent)

@@ -33,8 +33,9 @@ from .clock import Stopwatch
 from .events import EventRelay
 from .floor import Floor
 from .handoff import Handoffs
-from .latency import tell_latency
+from .latency import measured
 from .limits import Silence, keep_limits
+from .notes import Notes
 from .presence import Presence
 from .settings import JobSettings
 from .ticker import tick
@@ -62,6 +63,7 @@ class Runner:
         settings: JobSettings,
         clock: Stopwatch,
         welcome: Welcome,
+        notes: Notes,
     ) -> None:
         self._ctx = ctx
         self._link = link
@@ -70,6 +72,7 @@ class Runner:
         self._settings = settings
         self._clock = clock
         self._welcome = welcome
+        self._notes = notes
         self._session = lesson.session
         self._started = False
         self._floor = Floor(ctx.room, self._session, self._on_floor)
@@ -94,7 +97,7 @@ class Runner:
                 running = [
                     tasks.create_task(self._teach()),
                     tasks.create_task(self._follow_host()),
-                    tasks.create_task(tell_latency(self._session, self._link)),
+                    tasks.create_task(self._notes.send()),
                     tasks.create_task(self._ask_host()),
                     tasks.create_task(self._events.run()),
                     tasks.create_task(self._keep_limits()),
@@ -102,7 +105,8 @@ class Runner:
                     tasks.create_task(self._floor.show()),
                 ]
                 self._watch()
-                reason = await self._lesson.ended()
+                with measured(self._session, self._notes.tell):
+                    reason = await self._lesson.ended()
                 for task in running:
                     task.cancel()
         finally:
@@ -245,7 +249,9 @@ class Runner:
         await self._close_voice()
         ending = Ending(reason=str(reason), seconds=self._clock.seconds)
         try:
-            await self._link.send(Finish(ending=ending, report=await self._report(ending)))
+            report = await self._report(ending)
+            await self._notes.flush()
+            await self._link.send(Finish(ending=ending, report=report))
             async with asyncio.timeout(RECORDED_SECONDS):
                 await self._recorded()
         except (LinkError, TimeoutError) as error:

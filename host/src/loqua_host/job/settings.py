@@ -29,6 +29,7 @@ class JobSettings:
         end_after: Seconds of silence after that which end the lesson.
         longest: Seconds taught that no lesson exceeds.
         sentences: What is said then.
+        traced: Whether the host wants the job's spans.
     """
 
     tutor: str
@@ -48,3 +49,4 @@ class JobSettings:
     end_after: float
     longest: float
     sentences: Sentences
+    traced: bool

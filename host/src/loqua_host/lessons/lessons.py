@@ -39,6 +39,7 @@ from .live import LiveLesson
 from .preparations import Preparations
 from .prepare import Prepared, prepare
 from .reconcile import Interrupted
+from .traces import adopt
 
 __all__ = ["Lessons"]
 
@@ -230,6 +231,7 @@ class Lessons:
         structlog.contextvars.bind_contextvars(
             agent_id=row.agent_id, user_id=row.user_id, session_id=row.session_id
         )
+        adopt(row)
         opened = "lesson.resumed" if row.restarts else "lesson.opened"
         log.info(opened, tutor=row.tutor, room=row.room, mode=prepared.mode)
         return LiveLesson(

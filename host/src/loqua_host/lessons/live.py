@@ -12,11 +12,13 @@ from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
     CallSpecialist,
     Finish,
+    HookTimed,
     Join,
     ProgressMade,
     ProgressRefused,
     Recorded,
     Returned,
+    Spans,
     VoiceTimed,
 )
 from loqua_host.link.server import JobLink
@@ -28,6 +30,7 @@ from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
 
 from .handoffs import Handoffs
+from .traces import take
 
 __all__ = ["LiveLesson"]
 
@@ -87,6 +90,12 @@ class LiveLesson:
                     await self._finish(message)
                 case VoiceTimed(stages=stages):
                     log.debug("voice.timed", tutor=self.row.tutor, **stages)
+                case HookTimed():
+                    log.debug(
+                        "hook.timed", tutor=self.row.tutor, **message.model_dump(exclude={"type"})
+                    )
+                case Spans(spans=spans):
+                    take(spans)
                 case Join(identity=identity):
                     await self._see_return(identity)
                 case CallSpecialist():

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 import structlog
+from opentelemetry import trace
 
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Mode
@@ -15,6 +16,7 @@ from loqua_host.rooms.rooms import Rooms
 __all__ = ["Prepared", "prepare"]
 
 log = structlog.get_logger()
+tracer = trace.get_tracer("loqua_host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,9 @@ async def prepare(
         RefusedError: If the API refuses agent, learner or permission.
         RoomsError: If LiveKit does not say who is in the room.
     """
-    participants = await rooms.participants(room)
-    learner = pick_learner(participants, identity)
+    with tracer.start_as_current_span("learner verification", record_exception=False):
+        participants = await rooms.participants(room)
+        learner = pick_learner(participants, identity)
     entry = next(one.sid for one in participants if one.identity == learner.identity)
     caller = Caller(user_id=learner.user_id, room=room, agent_id=agent_id)
     log.info("learner.found", user_id=learner.user_id, agent_id=agent_id, room=room)

@@ -1,11 +1,12 @@
 """What goes over the link, as JSON text frames; anything else is refused.
 
 A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While the lesson
-runs, the job sends `ProgressMade` and `VoiceTimed`, and at last `Finish`, which the host
-answers with `Recorded` once the record is in the ledger. To `CallSpecialist` the host answers
-`HandedBack` when the specialist is done, or `HandoffRefused`. When its learner has left and
-somebody comes, it sends `Join` again; if that is the learner, the host says `Returned`. The end
-of the connection without `Finish` is a crash. As long as its event loop turns, a job says `Alive`.
+runs, the job sends `ProgressMade`, in passing `VoiceTimed`, `HookTimed` and `Spans`, and at last
+`Finish`, which the host answers with `Recorded` once the record is in the ledger. To
+`CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
+When its learner has left and somebody comes, it sends `Join` again; if that is the learner, the
+host says `Returned`. The end of the connection without `Finish` is a crash. As long as its event
+loop turns, a job says `Alive`.
 """
 
 from typing import Annotated, Literal
@@ -24,9 +25,12 @@ from loqua_host.contract.handoff import AgentName, Handback, Utterance, Wish
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
 
+from .spans import MOST_SPANS, SpanTold
+
 __all__ = [
     "ALIVE_SECONDS",
     "FROM_JOB",
+    "LONGEST_HOOK",
     "LONGEST_STAGE",
     "MAX_MESSAGE_BYTES",
     "MAX_STATE_BYTES",
@@ -37,6 +41,8 @@ __all__ = [
     "FromJob",
     "HandedBack",
     "HandoffRefused",
+    "Hook",
+    "HookTimed",
     "Join",
     "ModeChanged",
     "ProgressMade",
@@ -44,6 +50,7 @@ __all__ = [
     "Recorded",
     "Refused",
     "Returned",
+    "Spans",
     "Stage",
     "ToJob",
     "VoiceTimed",
@@ -140,12 +147,39 @@ class CallSpecialist(BaseModel):
     sentences: Annotated[tuple[Utterance, ...], Field(max_length=10)] = ()
 
 
+Hook = Literal["create_agent", "on_user_ready", "on_progress_tick", "on_session_end"]
+"""A hook that is called in a lesson."""
+
+LONGEST_HOOK = 600.0
+
+
+class HookTimed(BaseModel):
+    """The seconds that a call of a hook took, and whether it failed."""
+
+    model_config = _FROZEN
+
+    type: Literal["hook"] = "hook"
+    hook: Hook
+    seconds: float = Field(ge=0, le=LONGEST_HOOK)
+    failed: bool
+
+
+class Spans(BaseModel):
+    """Spans of the job that have ended."""
+
+    model_config = _FROZEN
+
+    type: Literal["spans"] = "spans"
+    spans: Annotated[tuple[SpanTold, ...], Field(max_length=MOST_SPANS)]
+
+
 FromJob = Annotated[
-    Alive | Join | ProgressMade | VoiceTimed | CallSpecialist | Finish, Field(discriminator="type")
+    Alive | Join | ProgressMade | VoiceTimed | HookTimed | Spans | CallSpecialist | Finish,
+    Field(discriminator="type"),
 ]
-FROM_JOB: TypeAdapter[Alive | Join | ProgressMade | VoiceTimed | CallSpecialist | Finish] = (
-    TypeAdapter(FromJob)
-)
+FROM_JOB: TypeAdapter[
+    Alive | Join | ProgressMade | VoiceTimed | HookTimed | Spans | CallSpecialist | Finish
+] = TypeAdapter(FromJob)
 
 
 class Welcome(BaseModel):

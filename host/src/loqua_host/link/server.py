@@ -24,9 +24,11 @@ from .messages import (
     Alive,
     CallSpecialist,
     Finish,
+    HookTimed,
     Join,
     ProgressMade,
     ProgressRefused,
+    Spans,
     VoiceTimed,
     reasons_of,
 )
@@ -36,7 +38,7 @@ __all__ = ["Authorise", "JobLink", "JobRef", "serve_link"]
 log = structlog.get_logger()
 
 MESSAGES_PER_SECOND = 20
-"""A lesson sends a message every 30 s; a job that floods is read no faster than this."""
+"""A lesson sends few a second; a job that floods is read no faster than this."""
 
 MAX_MALFORMED = 20
 """So many malformed messages and the connection is closed."""
@@ -106,7 +108,9 @@ class JobLink:
         except ConnectionError:
             self._log.info("link.lost")
 
-    async def receive(self) -> Join | ProgressMade | VoiceTimed | CallSpecialist | Finish | None:
+    async def receive(
+        self,
+    ) -> Join | ProgressMade | VoiceTimed | HookTimed | Spans | CallSpecialist | Finish | None:
         """Get the next well-formed message; None once the job is gone.
 
         A malformed message is refused with a log line that names the field, and the

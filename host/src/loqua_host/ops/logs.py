@@ -18,7 +18,7 @@ from loqua_host.core.events import Observer
 
 from .events import EventTap
 
-__all__ = ["configure_logs"]
+__all__ = ["configure_logs", "hide_tokens"]
 
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b[0-9a-f]{32}:[0-9a-f]{64,}")
 """What any JWT and the API's encrypted one look like; no accident must print one."""
@@ -65,7 +65,7 @@ def configure_logs(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _hide_tokens(render),
+                lambda *said: hide_tokens(str(render(*said))),
             ],
         )
     )
@@ -76,9 +76,9 @@ def configure_logs(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def _hide_tokens(render: Processor) -> Processor:
-    """Hide tokens wherever in a record they are."""
-    return lambda *said: TOKEN.sub("[token]", str(render(*said)))
+def hide_tokens(text: str) -> str:
+    """Give a text without what looks like a token."""
+    return TOKEN.sub("[token]", text)
 
 
 def _render_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

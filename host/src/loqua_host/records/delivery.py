@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 import structlog
+from opentelemetry import trace
 from pydantic import ValidationError
 
 from loqua_host.contract.records import Progress, SessionRecord
@@ -15,10 +16,12 @@ from loqua_host.core.clock import Clock
 from loqua_host.errors import RefusedError, TokenError, UnreachableError
 
 from .ledger import Kind, Ledger, LessonRow, OwedRow
+from .traces import under_lesson
 
 __all__ = ["Delivery", "caller_of"]
 
 log = structlog.get_logger()
+tracer = trace.get_tracer("loqua_host")
 
 AT_ONCE = 16
 """Rows sent at the same time, so that a long backlog leaves the API to those who learn."""
@@ -48,6 +51,22 @@ STATUS: dict[Kind, Literal["in_progress", "completed", "failed"]] = {
 def caller_of(lesson: LessonRow) -> Caller:
     """Say on whose behalf the calls of a lesson are made."""
     return Caller(user_id=lesson.user_id, room=lesson.room, agent_id=lesson.agent_id)
+
+
+@contextmanager
+def _of_lesson(row: OwedRow) -> Iterator[None]:
+    """Have what is logged and traced in a block be its lesson's."""
+    lesson = row.lesson
+    bound = {
+        "agent_id": lesson.agent_id,
+        "session_id": lesson.session_id,
+        "user_id": lesson.user_id,
+    }
+    with (
+        structlog.contextvars.bound_contextvars(**bound),
+        tracer.start_as_current_span(f"delivery {row.kind}", under_lesson(lesson.id)),
+    ):
+        yield
 
 
 class Delivery:
@@ -128,11 +147,12 @@ class Delivery:
             pause = row.not_before - self._clock.now()
             if 0 < pause <= LONGEST_WAIT:
                 return min(pause, LONGEST_PAUSE)
-            await self._attempt(row)
+            with _of_lesson(row):
+                await self._attempt(row)
             return 0.0
 
     async def _attempt(self, row: OwedRow) -> None:
-        told = log.bind(session_id=row.lesson.session_id, user_id=row.lesson.user_id, row=row.kind)
+        told = log.bind(row=row.kind)
         what = "record" if row.kind is Kind.RECORD else "progress"
         try:
             await self._send_once(row)

@@ -18,6 +18,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 import structlog
+from opentelemetry import trace
 from pydantic import JsonValue
 
 from loqua_host.contract.records import Progress, SessionRecord
@@ -33,6 +34,7 @@ __all__ = ["Debts", "Kind", "Ledger", "LessonRow", "OwedRow", "Purged"]
 T = TypeVar("T")
 
 log = structlog.get_logger()
+tracer = trace.get_tracer("loqua_host")
 
 LONGEST_AGENT = 60
 """Characters of an agent's name in a session's id, which has 200 at most."""
@@ -393,7 +395,13 @@ class Ledger:
                 self.busy_seconds += time.monotonic() - begun
 
         loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._writer, transaction))
+        with tracer.start_as_current_span(f"ledger {_method(work)}", record_exception=False):
+            return await asyncio.shield(loop.run_in_executor(self._writer, transaction))
+
+
+def _method(work: Callable[[], object]) -> str:
+    """Give the name of the ledger's method that a function was written in."""
+    return work.__qualname__.removeprefix("Ledger.").partition(".")[0].strip("_")
 
 
 def _session_ids(visit: str, agent: str) -> Iterator[str]:

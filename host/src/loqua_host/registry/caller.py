@@ -1,18 +1,21 @@
 """Calls one hook of a tutor: in its own task, with its limit, whatever it does."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 from livekit.agents import Agent
+from opentelemetry import trace
 
 from loqua_host.contract.engines import HookLimits
 from loqua_host.contract.events import Event
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import HookFailedError
+from loqua_host.link.messages import Hook
 from loqua_host.settings.problems import printable
 
 from .loader import LoadedTutor
@@ -20,6 +23,7 @@ from .loader import LoadedTutor
 __all__ = ["HookCaller"]
 
 log = structlog.get_logger()
+tracer = trace.get_tracer("loqua_host")
 
 _Returned = TypeVar("_Returned")
 
@@ -30,6 +34,13 @@ EVENT_SECONDS: Final = 5.0
 """Seconds for a tutor's handler of an event."""
 
 
+class Timed(Protocol):
+    """Hears what each call of a hook took."""
+
+    def __call__(self, hook: Hook, seconds: float, /, *, failed: bool) -> None:
+        """Take note of one call."""
+
+
 class HookCaller:
     """Calls the hooks of one tutor; a hook it does not have counts as returning None.
 
@@ -37,9 +48,17 @@ class HookCaller:
     something else than its contract says, having logged it.
     """
 
-    def __init__(self, loaded: LoadedTutor, limits: HookLimits, *, grace: float = GRACE) -> None:
+    def __init__(
+        self,
+        loaded: LoadedTutor,
+        limits: HookLimits,
+        *,
+        timed: Timed = lambda *_, **__: None,
+        grace: float = GRACE,
+    ) -> None:
         self._loaded = loaded
         self._limits = limits
+        self._timed = timed
         self._grace = grace
         self._abandoned: set[asyncio.Task[Any]] = set()
 
@@ -70,13 +89,28 @@ class HookCaller:
             raise self._raised(name, returned.error) from returned.error
 
     async def _call(
-        self, hook: str, expected: type[_Returned], **arguments: object
+        self, hook: Hook, expected: type[_Returned], **arguments: object
     ) -> _Returned | None:
         coroutines = getattr(self._loaded.manager.hook, hook)(**arguments)
         if not coroutines:
             return None
+        begun, failed = time.monotonic(), True
+        attributes = {"tutor": self._loaded.tutor.name, "hook": hook}
+        try:
+            with tracer.start_as_current_span(
+                f"hook {hook}", attributes=attributes, record_exception=False
+            ):
+                returned = await self._sound(hook, expected, coroutines[0])
+            failed = False
+        finally:
+            self._timed(hook, time.monotonic() - begun, failed=failed)
+        return returned
+
+    async def _sound(
+        self, hook: str, expected: type[_Returned], coroutine: Awaitable[Any]
+    ) -> _Returned | None:
         limit: float = getattr(self._limits, hook)
-        returned = await self._within_limit(hook, coroutines[0], limit)
+        returned = await self._within_limit(hook, coroutine, limit)
         if isinstance(returned, _Raised):
             raise self._raised(hook, returned.error) from returned.error
         if returned is not None and not isinstance(returned, expected):

@@ -1,0 +1,54 @@
+"""What a job tells the host in passing: no lesson waits for it."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import BaseModel
+
+from loqua_host.errors import LinkError
+from loqua_host.link.client import HostLink
+from loqua_host.link.messages import LONGEST_HOOK, Hook, HookTimed
+
+from .tracing import SpanBuffer
+
+__all__ = ["Notes"]
+
+EVERY: Final = 1.0
+"""Seconds between two tellings."""
+
+
+class Notes:
+    """Gathers measurements and spans, and sends them now and then."""
+
+    def __init__(self, link: HostLink, spans: SpanBuffer) -> None:
+        self._link = link
+        self._spans = spans
+        self._untold: deque[BaseModel] = deque()
+
+    def tell(self, message: BaseModel) -> None:
+        """Have a message sent with the next ones."""
+        self._untold.append(message)
+
+    def time_hook(self, hook: Hook, seconds: float, *, failed: bool) -> None:
+        """Tell what a hook took."""
+        self.tell(HookTimed(hook=hook, seconds=min(seconds, LONGEST_HOOK), failed=failed))
+
+    async def send(self) -> None:
+        """Send what there is every second, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what there is; a host that is gone is for the link's reader to notice."""
+        with contextlib.suppress(LinkError):
+            for message in self._waiting():
+                await self._link.send(message)
+
+    def _waiting(self) -> Iterator[BaseModel]:
+        while self._untold:
+            yield self._untold.popleft()
+        yield from self._spans.drain()

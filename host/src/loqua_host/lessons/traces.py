@@ -1,0 +1,259 @@
+"""One trace a lesson: what host and jobs did for it, under ids of the lesson's own.
+
+What a job is accepted for is known only once its learner is; it may be a lesson that another job
+began. So spans are kept until then, and handed on as the lesson's.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from opentelemetry import context, trace
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.util.types import AttributeValue
+
+from loqua_host.link.server import JobLink, JobRef
+from loqua_host.link.spans import SpanTold
+from loqua_host.records.ledger import LessonRow
+from loqua_host.records.traces import root_of
+
+__all__ = ["LESSON", "Traces", "adopt", "take"]
+
+log = structlog.get_logger()
+tracer = trace.get_tracer("loqua_host")
+
+LESSON: Final = "lesson"
+"""The span of a job from LiveKit's offer to the end of its link: the first of a trace."""
+
+BOUND: Final = ("agent_id", "session_id", "user_id")
+"""What each span says, as each line of the log does."""
+
+KEPT_JOBS: Final = 1000
+"""Jobs whose late spans find their lesson, such as a token's refresh."""
+
+HELD_SPANS: Final = 256
+"""Spans of one job that wait for its lesson, at most."""
+
+TAKEN_SPANS: Final = 20_000
+"""Spans that one job may send; a lesson of an hour has some five thousand."""
+
+UNENDED: Final = "unended"
+"""In place of a span that others are below, and that a job began and never told of."""
+
+UNJOINED_SECONDS: Final = 120.0
+"""When a job that has no link yet has none any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """The lesson that a job turned out to teach; `resumed` is one that another job began."""
+
+    root: SpanContext
+    attributes: dict[str, AttributeValue]
+    resumed: bool
+
+
+class _JobTrace:
+    """The spans of one job, on both sides of the link."""
+
+    def __init__(self, job: JobRef, span: Span, hand_on: Callable[[ReadableSpan], None]) -> None:
+        self.span = span
+        self._job = job
+        self._hand_on = hand_on
+        self._lesson: _Lesson | None = None
+        self._held: list[ReadableSpan] = []
+        self._taken: set[int] = set()
+        self._missing: dict[int, int] = {}
+
+    def ended(self, span: ReadableSpan) -> None:
+        """Hand on a span, or hold it until the lesson is known or there is none to come."""
+        if span.context == self.span.context:
+            self._make_up()
+        if self._lesson is not None:
+            self._hand_on(self._as_lessons(span, self._lesson))
+        elif self.span.end_time is not None:
+            self._release(span)
+        elif len(self._held) < HELD_SPANS:
+            self._held.append(span)
+
+    def adopt(self, row: LessonRow) -> None:
+        """Hear which lesson it is."""
+        attributes: dict[str, AttributeValue] = {
+            "agent_id": row.agent_id,
+            "session_id": row.session_id,
+            "user_id": row.user_id,
+        }
+        self._lesson = _Lesson(root_of(row.id), attributes, resumed=row.restarts > 0)
+        held, self._held = self._held, []
+        for span in held:
+            self.ended(span)
+
+    def take(self, spans: Iterable[SpanTold]) -> None:
+        """Take what the job tells as part of its own lesson's trace, whatever it meant."""
+        for told in spans:
+            if len(self._taken) == TAKEN_SPANS:
+                return
+            self._taken.add(told.id)
+            self._missing.pop(told.id, None)
+            if told.parent is not None and told.parent not in self._taken:
+                self._missing[told.parent] = min(
+                    told.begun, self._missing.get(told.parent, told.begun)
+                )
+            self.ended(self._from_job(told))
+
+    def _make_up(self) -> None:
+        """Put something where spans are missing that did not end before the link did."""
+        for span_id, begun in self._missing.items():
+            self.ended(
+                self._from_job(
+                    SpanTold(name=UNENDED, scope="-", id=span_id, begun=begun, ended=time.time_ns())
+                )
+            )
+        self._missing.clear()
+
+    def _release(self, last: ReadableSpan) -> None:
+        for span in (*self._held, last):
+            self._hand_on(span)
+        self._held.clear()
+
+    def _from_job(self, told: SpanTold) -> ReadableSpan:
+        here = self.span.get_span_context()
+        name = self.span.resource.attributes.get(SERVICE_NAME, "")
+        return ReadableSpan(
+            told.name,
+            context=_sibling(here, told.id),
+            parent=here if told.parent is None else _sibling(here, told.parent),
+            resource=self.span.resource.merge(Resource({SERVICE_NAME: f"{name}-job"})),
+            attributes={**told.attributes, "tutor": self._job.tutor},
+            events=[Event(one.name, one.attributes, one.at) for one in told.events],
+            status=Status(StatusCode.ERROR if told.failed else StatusCode.UNSET),
+            start_time=told.begun,
+            end_time=max(told.begun, told.ended),
+            instrumentation_scope=InstrumentationScope(told.scope),
+        )
+
+    def _as_lessons(self, span: ReadableSpan, lesson: _Lesson) -> ReadableSpan:
+        parent = span.parent and self._lessons_id(span.parent, lesson)
+        if parent is None and lesson.resumed:
+            parent = lesson.root
+        return ReadableSpan(
+            span.name,
+            context=self._lessons_id(span.context or INVALID_SPAN_CONTEXT, lesson),
+            parent=parent,
+            resource=span.resource,
+            attributes={**(span.attributes or {}), **lesson.attributes},
+            events=span.events,
+            links=span.links,
+            kind=span.kind,
+            status=span.status,
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+
+    def _lessons_id(self, own: SpanContext, lesson: _Lesson) -> SpanContext:
+        first = own == self.span.get_span_context() and not lesson.resumed
+        return lesson.root if first else _sibling(lesson.root, own.span_id)
+
+
+_CURRENT: ContextVar[_JobTrace | None] = ContextVar("trace", default=None)
+
+
+def adopt(row: LessonRow) -> None:
+    """Say which lesson the job is for that is attended here."""
+    if (job := _CURRENT.get()) is not None:
+        job.adopt(row)
+
+
+def take(spans: Iterable[SpanTold]) -> None:
+    """Take spans from the job that is attended here."""
+    if (job := _CURRENT.get()) is not None:
+        job.take(spans)
+
+
+class Traces(SpanProcessor):
+    """Gives each accepted job a trace, and hands spans on as their lessons'.
+
+    Args:
+        onward: What takes the spans; nobody, and nothing is traced.
+    """
+
+    def __init__(self, onward: SpanProcessor | None = None) -> None:
+        self.on = onward is not None
+        self._onward = onward or SpanProcessor()
+        self._unjoined: dict[str, _JobTrace] = {}
+        self._jobs: OrderedDict[int, _JobTrace] = OrderedDict()
+
+    def accepting(self, begin: Callable[[JobRef], None]) -> Callable[[JobRef], None]:
+        """Have a trace begin with each job."""
+
+        def traced(job: JobRef) -> None:
+            span = tracer.start_span(
+                LESSON,
+                context.Context(),
+                attributes={"tutor": job.tutor, "room": job.room, "job_id": job.job_id},
+            )
+            if isinstance(span, Span):
+                self._keep(job, span)
+            with trace.use_span(span):
+                begin(job)
+
+        return traced
+
+    def attending(
+        self, attend: Callable[[JobLink], Awaitable[None]]
+    ) -> Callable[[JobLink], Awaitable[None]]:
+        """Have a job's trace go on with its link, and end with it."""
+
+        async def traced(link: JobLink) -> None:
+            job = self._unjoined.pop(link.job.job_id, None)
+            if job is None:
+                await attend(link)
+                return
+            _CURRENT.set(job)  # for this link's own task
+            with trace.use_span(job.span, end_on_exit=True, record_exception=False):
+                await attend(link)
+
+        return traced
+
+    def on_start(self, span: Span, parent_context: context.Context | None = None) -> None:
+        """Say on a span what each line of the log says."""
+        del parent_context
+        bound = structlog.contextvars.get_contextvars()
+        span.set_attributes({name: bound[name] for name in BOUND if name in bound})
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Hand on a span, as its lesson's if it is a job's."""
+        job = self._jobs.get((span.context or INVALID_SPAN_CONTEXT).trace_id)
+        (self._onward.on_end if job is None else job.ended)(span)
+
+    def shutdown(self) -> None:
+        """Have what was handed on leave before the host does."""
+        self._onward.shutdown()
+
+    def _keep(self, job: JobRef, span: Span) -> None:
+        begun = _JobTrace(job, span, self._onward.on_end)
+        self._unjoined[job.job_id] = begun
+        self._jobs[span.get_span_context().trace_id] = begun
+        if len(self._jobs) > KEPT_JOBS:
+            self._jobs.popitem(last=False)
+        asyncio.get_running_loop().call_later(UNJOINED_SECONDS, self._give_up, job.job_id)
+
+    def _give_up(self, job_id: str) -> None:
+        if (job := self._unjoined.pop(job_id, None)) is not None:
+            job.span.end()
+
+
+def _sibling(one: SpanContext, span_id: int) -> SpanContext:
+    """Give the ids of another span of the same trace."""
+    return SpanContext(
+        one.trace_id, span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)
+    )

@@ -1,0 +1,153 @@
+"""Traces, exported by OTLP as OpenTelemetry's own variables say; without them there are none."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.trace import SpanKind, Status
+from opentelemetry.util.types import Attributes, AttributeValue
+
+from loqua_host.core import events
+from loqua_host.lessons.traces import LESSON, Traces
+
+from .logs import hide_tokens
+
+__all__ = ["note_event", "open_traces"]
+
+ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+LONGEST_TEXT: Final = 512
+"""Characters of an attribute."""
+
+
+@contextmanager
+def open_traces(environ: Mapping[str, str]) -> Iterator[Traces]:
+    """Export what is traced for the length of a block, and at its end what is left of it.
+
+    Args:
+        environ: Has OpenTelemetry's variables, or no endpoint among them and nothing is traced
+            (https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
+    """
+    if not _wanted(environ):
+        yield Traces()
+        return
+    with _lent(environ):
+        exporter = BatchSpanProcessor(_Scrubbing(OTLPSpanExporter()))
+        limits = SpanLimits(max_attribute_length=LONGEST_TEXT)
+        sampler = ParentBased(_Lessons())
+        provider = TracerProvider(sampler, _resource(), shutdown_on_exit=False, span_limits=limits)
+    traces = Traces(exporter)
+    provider.add_span_processor(traces)
+    trace.set_tracer_provider(provider)
+    try:
+        yield traces
+    finally:
+        provider.shutdown()
+
+
+def note_event(event: events.Event) -> None:
+    """Note what the host logs in the span in which it happens, such as each `api.called`."""
+    span = trace.get_current_span()
+    if span.is_recording() and event.fields.get("level") != "debug":
+        span.add_event(event.name, _plain(event.fields))
+
+
+def _wanted(environ: Mapping[str, str]) -> bool:
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = environ.get("OTEL_TRACES_EXPORTER")
+    return exporter == "otlp" or (not exporter and any(environ.get(name) for name in ENDPOINTS))
+
+
+@contextmanager
+def _lent(environ: Mapping[str, str]) -> Iterator[None]:
+    """Put the variables into this process's environment while the exporter reads them."""
+    lent = {name: value for name, value in environ.items() if name.startswith("OTEL_")}
+    os.environ.update(lent)
+    try:
+        yield
+    finally:
+        for name in lent:
+            del os.environ[name]
+
+
+def _resource() -> Resource:
+    given = Resource.create()
+    unnamed = str(given.attributes[SERVICE_NAME]).startswith("unknown_service")
+    return given.merge(Resource({SERVICE_NAME: "loqua-host"})) if unnamed else given
+
+
+class _Lessons(Sampler):
+    """Begins a trace with a lesson only: polls of the ledger and the like belong to none."""
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        *_: Any,
+        **__: Any,
+    ) -> SamplingResult:
+        """Sample a lesson's first span."""
+        del parent_context, trace_id, kind
+        decision = Decision.RECORD_AND_SAMPLE if name == LESSON else Decision.DROP
+        return SamplingResult(decision, attributes)
+
+    def get_description(self) -> str:
+        """Say what is sampled."""
+        return "lessons"
+
+
+class _Scrubbing(SpanExporter):
+    """Hides tokens wherever in a span they are, as the last step; the log does the same."""
+
+    def __init__(self, onward: SpanExporter) -> None:
+        self._onward = onward
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export spans, in the exporter's own thread."""
+        return self._onward.export([_scrubbed(span) for span in spans])
+
+    def shutdown(self) -> None:
+        """Export nothing more."""
+        self._onward.shutdown()
+
+
+def _scrubbed(span: ReadableSpan) -> ReadableSpan:
+    events = [Event(one.name, _clean(one.attributes), one.timestamp) for one in span.events]
+    return ReadableSpan(
+        span.name,
+        context=span.get_span_context(),
+        parent=span.parent,
+        resource=span.resource,
+        attributes=_clean(span.attributes),
+        events=events,
+        kind=span.kind,
+        status=Status(span.status.status_code),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _clean(attributes: Attributes) -> dict[str, AttributeValue]:
+    return {
+        key: hide_tokens(value) if isinstance(value, str) else value
+        for key, value in (attributes or {}).items()
+    }
+
+
+def _plain(fields: Mapping[str, object]) -> dict[str, AttributeValue]:
+    return {
+        key: value for key, value in fields.items() if isinstance(value, str | bool | int | float)
+    }

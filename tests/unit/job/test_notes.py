@@ -1,0 +1,61 @@
+"""What the host is told in passing."""
+
+import asyncio
+from typing import Any
+
+from opentelemetry.sdk.trace import TracerProvider
+
+from loqua_host.link.messages import HookTimed, Spans, VoiceTimed
+
+SPOKE = VoiceTimed(stages={"reply": 1.0})
+
+
+async def test_notes_go_together_every_second_and_in_order(job: Any) -> None:
+    """Whoever measures waits for nobody."""
+    sending = asyncio.create_task(job.notes.send())
+    job.notes.tell(SPOKE)
+    job.notes.time_hook("create_agent", 0.5, failed=False)
+    await asyncio.sleep(0.5)
+    assert job.link.sent == []
+    await asyncio.sleep(1)
+    assert job.link.sent == [SPOKE, HookTimed(hook="create_agent", seconds=0.5, failed=False)]
+    sending.cancel()
+
+
+async def test_spans_go_after_the_rest_and_once(job: Any) -> None:
+    """As messages of their own."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(job.spans)
+    provider.get_tracer("test").start_span("turn").end()
+    job.notes.tell(SPOKE)
+    await job.notes.flush()
+    await job.notes.flush()
+    voice, spans = job.link.sent
+    assert voice == SPOKE
+    assert isinstance(spans, Spans)
+    assert [span.name for span in spans.spans] == ["turn"]
+
+
+async def test_a_hook_that_never_ended_is_told_as_long_as_may_be(job: Any) -> None:
+    """A machine that slept is no reason to refuse the message."""
+    job.notes.time_hook("on_session_end", 1e6, failed=True)
+    await job.notes.flush()
+    assert job.link.sent == [HookTimed(hook="on_session_end", seconds=600, failed=True)]
+
+
+async def test_a_host_that_is_gone_is_for_others_to_notice(job: Any) -> None:
+    """The lesson does not end over a measurement."""
+    job.link.lose()
+    job.notes.tell(SPOKE)
+    await job.notes.flush()
+    assert job.link.sent == []
+
+
+async def test_the_host_has_all_notes_before_the_lesson_s_end(job: Any) -> None:
+    """It reads no further."""
+    running = job.start()
+    await asyncio.sleep(1)
+    job.notes.tell(SPOKE)
+    job.lesson.end("done")
+    await running
+    assert job.link.sent.index(SPOKE) < job.link.sent.index(job.finish)
