@@ -51,13 +51,28 @@ def check(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print each setting, too, and where it came from.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Try what a lesson needs, too, also beside a host.")
+    ] = False,
+    learner: Annotated[
+        str | None,
+        typer.Option(
+            help="With --live: the user id of a learner kept for tests, "
+            "for whom a token is exchanged and a session recorded."
+        ),
+    ] = None,
 ) -> None:
     """Print what would run, and every mistake with its mend."""
     from .check import check as check_config  # noqa: PLC0415  # only `run` must start lean
 
     # Sealed, since the plugins it looks at could read the secrets of a parent that is not.
-    arguments = ["check", "--config", str(config), *(["--explain"] if explain else [])]
-    raise SystemExit(check_config(config, seal(arguments), explained=explain))
+    environ = seal(sys.argv[1:])
+    status = check_config(config, environ, explained=explain)
+    if live:
+        from .live import check_live  # noqa: PLC0415  # LiveKit is slow to import
+
+        status |= check_live(config, environ, learner)
+    raise SystemExit(status)
 
 
 @app.command()

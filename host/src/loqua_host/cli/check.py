@@ -15,7 +15,7 @@ from loqua_host.settings.tutors import TutorSettings
 
 from .explain import explain
 
-__all__ = ["check"]
+__all__ = ["check", "table"]
 
 _HEADINGS = ("tutor", "plugin", "version", "dispatch", "agent name", "max jobs", "agent id")
 
@@ -30,10 +30,10 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
     enabled = [tutor for tutor in drafted.tutors if tutor.enabled]
     engines = drafted.settings.engines if drafted.settings else Engines()
     inspections = asyncio.run(inspect_tutors(config, environ, enabled, engines))
-    typer.echo("\n".join(_table(_rows(drafted, enabled, inspections))))
+    typer.echo("\n".join(table(_rows(drafted, enabled, inspections))))
     if explained and drafted.settings:
         lines = explain(config, environ, drafted.settings)
-        typer.echo("\n" + "\n".join(_table(lines)))
+        typer.echo("\n" + "\n".join(table(lines)))
     problems = list(_all_problems(config, environ, drafted, inspections))
     for problem in problems:
         typer.echo(f"\n{problem.where}\n  {problem.what}\n  → {problem.mend}", err=True)
@@ -70,7 +70,8 @@ def _rows(
         )
 
 
-def _table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+def table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Give the lines of a table with aligned columns."""
     lines = list(rows)
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     for line in lines:

@@ -1,0 +1,58 @@
+"""`loqua-host check --live`: what a lesson needs, tried, each failure with its mend."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+import typer
+
+from loqua_host.diagnosis.diagnose import diagnose
+from loqua_host.diagnosis.finding import Finding, State
+from loqua_host.errors import ConfigError
+from loqua_host.settings.load import load
+from loqua_host.settings.secrets import read_secrets
+
+from .check import table
+
+__all__ = ["check_live"]
+
+HEADINGS = ("check", "state", "took", "found")
+
+
+def check_live(config: Path, environ: Mapping[str, str], learner: str | None) -> int:
+    """Print what was tried and what came of it; give the exit status.
+
+    The status is 0 when nothing failed; what could not be tried does not count.
+    """
+    try:
+        settings = load(config, environ)
+        secrets = read_secrets(
+            config, environ, settings.secret_names, settings.secrets, settings.api.secret_names
+        )
+    except ConfigError:
+        typer.echo("\nnot tried live: mend the configuration first", err=True)
+        return 1
+    _be_quiet()
+    findings = asyncio.run(diagnose(settings, secrets, learner))
+    typer.echo("\n" + "\n".join(table(_rows(findings))))
+    wrong = [finding for finding in findings if finding.verdict.state is State.FAILED]
+    for finding in wrong:
+        verdict = finding.verdict
+        typer.echo(f"\n{finding.name}\n  {verdict.reason}\n  → {verdict.mend}", err=True)
+    return 1 if wrong else 0
+
+
+def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, ...]]:
+    yield HEADINGS
+    for finding in findings:
+        verdict = finding.verdict
+        took = "-" if verdict.state is State.UNTRIED else f"{finding.seconds:.2f} s"
+        yield finding.name, verdict.state, took, verdict.reason
+
+
+def _be_quiet() -> None:
+    """Log nothing: what is worth knowing is in the findings, and hardly anything else is."""
+    logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -1,0 +1,1 @@
+"""Checks tried actively, beside a host that runs or before one does."""

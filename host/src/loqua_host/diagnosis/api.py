@@ -1,0 +1,299 @@
+"""The Loqua API, tried call by call, with a learner kept for tests or with nobody's id."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import uuid4
+
+import httpx
+from typing_extensions import override
+
+from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord, Word
+from loqua_host.core import Caller, LoquaApi, SecretsPort
+from loqua_host.core.limits import http_date, wait_asked
+from loqua_host.core.secrets import SecretName
+from loqua_host.core.tokens import read_claims
+from loqua_host.errors import ApiError, RefusedError, TokenError
+from loqua_host.settings.host import HostSettings
+
+from .finding import Check, Finding, Verdict, broken, failed, in_order, ok, untried
+from .reach import judge_clock, reach
+
+__all__ = ["Answer", "Ear", "examine_api", "judge_answer", "judge_authentication", "judge_limits"]
+
+NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+"""A user id that no learner has; asked for, an API that takes the agent's JWT says 404."""
+
+NO_LEARNER: Final = "pass --learner with the user id of a learner kept for tests"
+
+UNAUTHORISED: Final = frozenset({401, 403})
+NOT_FOUND: Final = 404
+BAD_REQUEST: Final = 400
+TOO_MANY: Final = 429
+FAILURE: Final = 500
+
+DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of the exchange.
+
+    Attributes:
+        error: Why there is no token, where there is none.
+        headers: The answer's, by names in lower case.
+        at: This machine's clock when it came, in unix seconds.
+    """
+
+    error: ApiError | None
+    headers: Mapping[str, str]
+    at: float
+
+
+@dataclass(slots=True)
+class Ear(httpx.AsyncBaseTransport):
+    """Carries requests, and keeps the headers of the last answer."""
+
+    inner: httpx.AsyncBaseTransport
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry one request."""
+        response = await self.inner.handle_async_request(request)
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        return response
+
+    @override
+    async def aclose(self) -> None:
+        """Close what carries."""
+        await self.inner.aclose()
+
+
+async def examine_api(
+    settings: HostSettings, secrets: SecretsPort, learner: str | None
+) -> list[Finding]:
+    """Try the API, as every agent id that config gives.
+
+    Args:
+        settings: What the host is told.
+        secrets: The core's.
+        learner: The user id of a learner kept for tests, who gets a session record; None asks
+            for nobody, and tries less.
+    """
+    variable = "API_BASE_URL"
+    findings = await in_order([_jwt_check(settings, secrets)])
+    reached = await in_order(reach("API", str(settings.api.api_base_url), variable))
+    findings += reached
+    agents = sorted({settings.agent_id_for(tutor) for tutor in settings.enabled_tutors})
+    for agent_id in agents:
+        caller = Caller(learner or NOBODY, f"loqua-host-check-{uuid4().hex[:8]}", agent_id)
+        what = "API" if len(agents) == 1 else f"API as {agent_id}"
+        findings += await _visit(settings, secrets, caller, what, broken(reached))
+    return findings
+
+
+async def _visit(
+    settings: HostSettings, secrets: SecretsPort, caller: Caller, what: str, after: str | None
+) -> list[Finding]:
+    # Sealed to a fresh key, a token would not tell whether the shared secret is the API's.
+    keys = "required" if settings.api.ephemeral_keys == "required" else "off"
+    changes = {"retries": 0, "ephemeral_keys": keys}
+    ear = Ear(httpx.AsyncHTTPTransport(http2=True))
+    async with LoquaApi.open(
+        settings.api.model_copy(update=changes), secrets, transport=ear
+    ) as api:
+        return await in_order(
+            _Visit(api, ear, caller, sealed=keys == "required").checks(what), after
+        )
+
+
+@dataclass(slots=True)
+class _Visit:
+    """The calls of one agent for one learner, each building on those before."""
+
+    api: LoquaApi
+    ear: Ear
+    caller: Caller
+    sealed: bool
+    answer: Answer = field(init=False)
+
+    def checks(self, what: str) -> list[Check]:
+        slow = "see whether the API is overloaded"
+        asks = [
+            ("answer", self._ask, True),
+            ("clock", self._clock, False),
+            ("rate limit", self._limits, True),
+            ("agent authentication", self._authentication, True),
+            ("token decryption", self._decryption, True),
+            ("permissions", self._permissions, False),
+            ("context", self._context, False),
+            ("session record", self._record, False),
+        ]
+        return [
+            Check(f"{what}: {name}", ask, hangs=slow, gate=gate, limit=30)
+            for name, ask, gate in asks
+        ]
+
+    async def _ask(self) -> Verdict:
+        error = None
+        try:
+            await self.api.lease(self.caller)
+        except ApiError as failure:
+            error = failure
+        self.answer = Answer(error, self.ear.headers, time.time())
+        return judge_answer(self.answer)
+
+    async def _clock(self) -> Verdict:
+        return judge_clock(http_date(self.answer.headers.get("date", "")), self.answer.at)
+
+    async def _limits(self) -> Verdict:
+        return judge_limits(self.answer)
+
+    async def _authentication(self) -> Verdict:
+        return judge_authentication(self.answer)
+
+    async def _decryption(self) -> Verdict:
+        return judge_decryption(self.answer, self.caller.user_id, sealed=self.sealed)
+
+    async def _permissions(self) -> Verdict:
+        try:
+            granted = await self.api.check_health(self.caller)
+        except ApiError as error:
+            return _refused(error)
+        return ok(f"granted: {', '.join(sorted(granted)) or 'none'}")
+
+    async def _context(self) -> Verdict:
+        try:
+            loaded = await self.api.context(self.caller)
+        except ApiError as error:
+            return _refused(error)
+        if loaded.mode is not Mode.FULL:
+            return failed("the context endpoint gave no usable answer", "see the API's own log")
+        return ok("the learner's context came")
+
+    async def _record(self) -> Verdict:
+        if self.caller.user_id == NOBODY:
+            return untried(NO_LEARNER)
+        session_id = self.caller.room
+        try:
+            await self.api.send_progress(
+                self.caller,
+                session_id=session_id,
+                status="in_progress",
+                progress=Progress(phrases_practiced=1, grammar_points=("loqua_host_check",)),
+                key=uuid4().hex,
+            )
+            await self.api.create_session(self.caller, _record(session_id), key=uuid4().hex)
+            known = await self.api.session_known(self.caller, session_id)
+        except ApiError as error:
+            return _not_persisting(str(error))
+        if not known:
+            return _not_persisting(f"{session_id} was taken, but is not in the learner's history")
+        return ok(f"{session_id} was written and read back")
+
+
+def judge_answer(answer: Answer) -> Verdict:
+    """Judge whether what answered is a Loqua API that works; a refusal is an answer, too."""
+    error = answer.error
+    if error is None or isinstance(error, RefusedError) or error.status == TOO_MANY:
+        return ok("the API answers")
+    if error.status is None:
+        return failed(str(error), "check network connectivity and API_BASE_URL")
+    if error.status >= FAILURE:
+        return failed(str(error), "see the API's own log; its configuration may be wrong")
+    return failed(str(error), "check that API_BASE_URL is the Loqua API's")
+
+
+def judge_limits(answer: Answer) -> Verdict:
+    """Judge what the API says of its rate limits."""
+    status = answer.error.status if answer.error else None
+    wait = wait_asked(status or 200, answer.headers, answer.at)
+    if status == TOO_MANY or wait:
+        asked = f"asks to wait {wait:.0f} s" if wait else "refuses calls for a while"
+        mend = "lower api.rate_limit in config/host.yaml, or have the Loqua admin raise the limit"
+        return failed(f"API rate limiting errors: the API {asked}", mend)
+    left = answer.headers.get("ratelimit-remaining") or answer.headers.get("ratelimit")
+    return ok(f"{left[:40]} calls are left" if left else "the API tells of no limit")
+
+
+def judge_authentication(answer: Answer) -> Verdict:
+    """Judge whether the API took the agent's JWT and id."""
+    error = answer.error
+    if error is None or isinstance(error, TokenError) or error.status == NOT_FOUND:
+        return ok("the agent's JWT and id are accepted")
+    if error.status in UNAUTHORISED:
+        mend = (
+            "have the Loqua admin issue an AGENT_JWT_TOKEN to this AGENT_ID, with its permissions"
+        )
+        return failed(f"Agent authentication failed: {error}", mend)
+    return untried(f"the API refused the call first: {error}; {NO_LEARNER}")
+
+
+def judge_decryption(answer: Answer, user_id: str, *, sealed: bool) -> Verdict:
+    """Judge whether the exchanged token could be opened."""
+    error = answer.error
+    if error is None:
+        how = "sealed to a fresh key" if sealed else "opened with the shared secret"
+        return ok(f"the learner's token is {how}")
+    if isinstance(error, TokenError):
+        mend = (
+            "make SHARED_SECRET the API's"
+            if error.cause in OF_SECRET
+            else "report it to the API team"
+        )
+        return failed(f"Token decryption failed: {error}", mend)
+    if user_id == NOBODY:
+        return untried(NO_LEARNER)
+    return failed(f"no token for {user_id}: {error}", "name a learner whom the API knows")
+
+
+OF_SECRET: Final = frozenset({"wrong_shared_secret", "not_a_jwt"})
+
+
+def _jwt_check(settings: HostSettings, secrets: SecretsPort) -> Check:
+    async def ask() -> Verdict:
+        warn_before = settings.api.agent_token_warn_before
+        jwt = (await secrets.read(SecretName.AGENT_JWT_TOKEN)).current
+        mend = "have the Loqua admin issue another AGENT_JWT_TOKEN"
+        try:
+            left = read_claims(jwt).exp - time.time()
+        except TokenError as error:
+            if error.cause == "no_expiry":
+                return ok("has the form of a JWT; does not say when it expires")
+            return failed("AGENT_JWT_TOKEN is no JWT of the form header.payload.signature", mend)
+        return judge_life(left, warn_before)
+
+    return Check("agent JWT", ask, hangs="see the place that `secrets:` names")
+
+
+def judge_life(left: float, warn_before: float) -> Verdict:
+    """Judge the seconds left to the agent's JWT."""
+    mend = "have the Loqua admin issue another AGENT_JWT_TOKEN"
+    if left <= 0:
+        return failed(f"AGENT_JWT_TOKEN expired {-left / DAY:.1f} days ago", mend)
+    if left < warn_before:
+        return failed(f"AGENT_JWT_TOKEN expires in {left / DAY:.1f} days", mend)
+    return ok(f"has the form of a JWT and {left / DAY:.0f} days left")
+
+
+def _refused(error: ApiError) -> Verdict:
+    return failed(str(error), "have the Loqua admin grant the agent what it lacks; see its answer")
+
+
+def _not_persisting(why: str) -> Verdict:
+    mend = "compare with the API's specification; an API that takes other fields is another version"
+    return failed(f"Session data not persisting: {why}", mend)
+
+
+def _record(session_id: str) -> SessionRecord:
+    return SessionRecord(
+        session_id=session_id,
+        duration_minutes=1,
+        topics_covered=("loqua-host check",),
+        new_vocabulary=(Word(word="hello", translation="hola", language="es"),),
+        grammar_points=("loqua_host_check",),
+        pronunciation_practice_count=1,
+        overall_performance=Performance.GOOD,
+    )

@@ -1,0 +1,61 @@
+"""All checks, side by side where one does not stand on another."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+
+from loqua_host.settings.host import HostSettings
+from loqua_host.settings.secrets import HostSecrets
+from loqua_host.workers.worker import LiveKitAccess
+
+from .api import examine_api
+from .engines import examine_engines
+from .finding import Finding, broken
+from .livekit import examine_livekit
+from .machine import examine_disk, examine_workers, running_host
+from .present import examine_present
+
+__all__ = ["diagnose"]
+
+
+async def diagnose(
+    settings: HostSettings, secrets: HostSecrets, learner: str | None
+) -> list[Finding]:
+    """Try all that a lesson needs; a host may run meanwhile.
+
+    Args:
+        settings: What the host is told.
+        secrets: The host's secrets.
+        learner: The user id of a learner kept for tests; see `examine_api`.
+    """
+    access = LiveKitAccess(
+        settings.livekit.url,
+        secrets.livekit_api_key.get_secret_value(),
+        secrets.livekit_api_secret.get_secret_value(),
+    )
+    keys = [key.get_secret_value() for key in secrets.ledger]
+    return await _side_by_side(
+        [
+            examine_api(settings, secrets.core, learner),
+            _examine_rooms(settings, access),
+            examine_engines(settings, secrets.grant),
+            examine_disk(settings.ledger.path, keys),
+        ]
+    )
+
+
+async def _examine_rooms(settings: HostSettings, access: LiveKitAccess) -> list[Finding]:
+    """Try LiveKit, then ask it of others: the check's own room is gone by then."""
+    tutors = settings.enabled_tutors
+    health = await running_host(settings.ops)
+    findings = await examine_livekit(access)
+    findings += examine_workers(health, [tutor.name for tutor in tutors])
+    if broken(findings[:4]) is None:
+        names = [tutor.agent_name or "" for tutor in tutors]
+        alone = health is None and bool(settings.ops.port)
+        findings += await examine_present(access, names, call=alone)
+    return findings
+
+
+async def _side_by_side(examining: Iterable[Awaitable[list[Finding]]]) -> list[Finding]:
+    groups = await asyncio.gather(*examining)
+    return [finding for group in groups for finding in group]

@@ -1,0 +1,67 @@
+"""The engines' endpoints, asked for their list of models."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import httpx
+
+from loqua_host.contract.engines import Engine
+from loqua_host.settings.host import HostSettings
+
+from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
+
+__all__ = ["examine_engines", "judge_models"]
+
+OPENAI: Final = "livekit.plugins.openai:"
+OPENAI_URL: Final = "https://api.openai.com/v1"
+
+OK: Final = 200
+NOT_FOUND: Final = 404
+UNAUTHORISED: Final = frozenset({401, 403})
+
+
+async def examine_engines(
+    settings: HostSettings, grant: Callable[[Iterable[str]], Mapping[str, str]]
+) -> list[Finding]:
+    """Ask each engine of the enabled tutors, with the key that config grants it."""
+    checks = {}
+    for tutor in settings.enabled_tutors:
+        engines = settings.engines_for(tutor)
+        for kind, engine in (("stt", engines.stt), ("llm", engines.llm), ("tts", engines.tts)):
+            if engine is not None:
+                checks[kind, engine.model_dump_json()] = _check(kind, engine, grant)
+    return await in_order(checks.values())
+
+
+def _check(kind: str, engine: Engine, grant: Callable[[Iterable[str]], Mapping[str, str]]) -> Check:
+    async def ask() -> Verdict:
+        url = engine.with_.get("base_url") or (
+            OPENAI_URL if engine.use.startswith(OPENAI) else None
+        )
+        if not isinstance(url, str):
+            return untried(f"only {engine.use} itself knows how it is reached")
+        key = engine.with_.get("api_key", "")
+        if name := engine.secrets.get("api_key"):
+            key = grant([name])[name]
+        try:
+            async with httpx.AsyncClient() as http:
+                answer = await http.get(
+                    f"{url.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"}
+                )
+        except httpx.HTTPError as error:
+            # Its text may quote the headers, and with them the key.
+            return failed(f"{url} gave no answer: {type(error).__name__}", f"see engines.{kind}")
+        return judge_models(url, answer.status_code)
+
+    return Check(f"engine {kind}", ask, hangs=f"see engines.{kind}")
+
+
+def judge_models(url: str, status: int) -> Verdict:
+    """Judge an endpoint by its answer to `GET /models`."""
+    if status == OK:
+        return ok(f"{url} answers and takes the key")
+    if status in UNAUTHORISED:
+        return failed(f"{url} refuses the key ({status})", "set the secret that `secrets:` names")
+    if status == NOT_FOUND:
+        return ok(f"{url} answers, but lists no models, so its key was not tried")
+    return failed(f"{url} answered {status}", "see that service's status page or log")

@@ -1,0 +1,109 @@
+"""What a check found, and how checks are made: each within a limit, one after the other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Check", "Finding", "State", "Verdict", "broken", "failed", "in_order", "ok", "untried"]
+
+LIMIT = 10.0
+"""Seconds that a check may take, where it has no other limit."""
+
+
+class State(StrEnum):
+    """What became of a check."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNTRIED = "not tried"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check says.
+
+    Attributes:
+        reason: What was found, or why nothing was tried, in words without a secret.
+        mend: What the operator is to do about a failure.
+    """
+
+    state: State
+    reason: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A check that was made, or not: its name, its verdict, and the seconds it took."""
+
+    name: str
+    verdict: Verdict
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to try.
+
+    Attributes:
+        ask: Tries it.
+        hangs: The mend when that takes longer than `limit` seconds.
+        gate: Whether those after it make no sense unless it is ok.
+    """
+
+    name: str
+    ask: Callable[[], Awaitable[Verdict]]
+    hangs: str
+    gate: bool = False
+    limit: float = LIMIT
+
+
+def ok(reason: str) -> Verdict:
+    """Say that all is well."""
+    return Verdict(State.OK, reason)
+
+
+def failed(reason: str, mend: str) -> Verdict:
+    """Say what is wrong and what mends it."""
+    return Verdict(State.FAILED, reason, mend)
+
+
+def untried(reason: str) -> Verdict:
+    """Say why it was not tried."""
+    return Verdict(State.UNTRIED, reason)
+
+
+async def in_order(checks: Iterable[Check], after: str | None = None) -> list[Finding]:
+    """Make checks one after the other; past a gate that is not ok, none is tried.
+
+    Args:
+        checks: What to try.
+        after: The name of a gate that is broken already.
+    """
+    findings = []
+    for check in checks:
+        if after is not None:
+            findings.append(Finding(check.name, untried(f"comes after {after}")))
+            continue
+        finding = await _made(check)
+        findings.append(finding)
+        if check.gate and finding.verdict.state is not State.OK:
+            after = check.name
+    return findings
+
+
+def broken(findings: Sequence[Finding]) -> str | None:
+    """Give the name of the first finding that is not ok."""
+    return next((one.name for one in findings if one.verdict.state is not State.OK), None)
+
+
+async def _made(check: Check) -> Finding:
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    try:
+        async with asyncio.timeout(check.limit):
+            verdict = await check.ask()
+    except TimeoutError:
+        verdict = failed(f"nothing within {check.limit:g} s", check.hangs)
+    return Finding(check.name, verdict, clock() - begun)

@@ -1,0 +1,137 @@
+"""Who is in the rooms now: learners whom no tutor could take, agents under a tutor's name."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import aiohttp
+from livekit import api
+from livekit.agents.types import ATTRIBUTE_AGENT_NAME
+
+from loqua_host.errors import LearnerError, RoomsError
+from loqua_host.lessons.hosted import TUTOR
+from loqua_host.rooms.learners import Participant, verify_learner
+from loqua_host.rooms.rooms import Rooms
+from loqua_host.settings.problems import printable
+from loqua_host.workers.worker import LiveKitAccess
+
+from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
+from .livekit import throwaway_room
+
+__all__ = ["Present", "examine_present", "judge_answers", "judge_learners", "judge_names"]
+
+ROOMS = 50
+"""Rooms that are looked into."""
+
+ANSWER_SECONDS = 3.0
+"""LiveKit offers a job within 150 ms; an agent takes a second to enter."""
+
+LOOK_SECONDS = 0.25
+
+AUTOMATIC = "automatic dispatch"
+
+Present = Mapping[str, Sequence[Participant]]
+"""Participants by room."""
+
+
+async def examine_present(
+    access: LiveKitAccess, agent_names: Sequence[str], *, call: bool
+) -> list[Finding]:
+    """Look into the rooms, and find who else answers to the tutors' agent names.
+
+    Args:
+        access: Where LiveKit is.
+        agent_names: The enabled tutors'; "" is the automatic one's.
+        call: Whether each name may be called while no agent is in any room. Who answers
+            spends a place on it for a second.
+    """
+    async with api.LiveKitAPI(access.url, access.api_key, access.api_secret) as livekit:
+        present: dict[str, Sequence[Participant]] = {}
+        rooms = Rooms(livekit)
+
+        async def learners() -> Verdict:
+            try:
+                for name in sorted(await rooms.names())[:ROOMS]:
+                    present[name] = await rooms.participants(name)
+            except RoomsError as error:
+                return untried(str(error))
+            return judge_learners(present)
+
+        async def names() -> Verdict:
+            if (verdict := judge_names(present, agent_names)) or not call:
+                return verdict or untried("only called while no host runs at the address of `ops:`")
+            answers = await asyncio.gather(*(_answer(livekit, name) for name in agent_names))
+            return judge_answers(dict(zip(agent_names, answers, strict=True)))
+
+        hangs = "see LiveKit's log"
+        return await in_order(
+            [
+                Check("learners in rooms", learners, hangs),
+                Check("agent names", names, hangs),
+            ]
+        )
+
+
+def judge_learners(present: Present) -> Verdict:
+    """Judge whether everybody in the rooms who may be a learner can be taught."""
+    faults = list(_faults(present))
+    if faults:
+        return failed("; ".join(faults[:3]), "let learners enter with the API's /rooms/join")
+    count = sum(one.kind == "standard" for room in present.values() for one in room)
+    if count == 0:
+        return untried("no learner is in a room now")
+    return ok(f"{count} learners are in rooms, all of them with a user_id")
+
+
+def _faults(present: Present) -> Iterator[str]:
+    for room, participants in present.items():
+        for one in participants:
+            if one.kind == "standard":
+                try:
+                    verify_learner(one)
+                except LearnerError as error:
+                    yield f"room {printable(room, 60)}: {error}"
+
+
+def judge_names(present: Present, agent_names: Iterable[str]) -> Verdict | None:
+    """Judge the agents in the rooms by their names; None when there are none to judge."""
+    agents = [one for room in present.values() for one in room if one.kind == "agent"]
+    foreign = {
+        one.attributes.get(ATTRIBUTE_AGENT_NAME, "")
+        for one in agents
+        if TUTOR not in one.attributes
+    }
+    if taken := sorted(foreign.intersection(agent_names)):
+        return _taken(taken)
+    if agents:
+        return ok(f"{len(agents)} agents are in rooms, none of another make under a tutor's name")
+    return None
+
+
+def judge_answers(answers: Mapping[str, Participant | None]) -> Verdict:
+    """Judge who came when each tutor's name was called, while no host of ours runs here."""
+    came = {name: answer for name, answer in answers.items() if answer}
+    if foreign := sorted(name for name, one in came.items() if TUTOR not in one.attributes):
+        return _taken(foreign)
+    if came:
+        shown = ", ".join(name or AUTOMATIC for name in sorted(came))
+        return ok(f"a host elsewhere answers to {shown}: run no second one for this project")
+    return ok("nobody else answers to them")
+
+
+def _taken(names: Sequence[str]) -> Verdict:
+    shown = ", ".join(name or AUTOMATIC for name in names)
+    mend = "end that worker, or give the tutor another agent_name"
+    return failed(f"a worker that is no loqua-host answers to {shown}, too", mend)
+
+
+async def _answer(livekit: api.LiveKitAPI, agent_name: str) -> Participant | None:
+    """Call an agent into a room of its own, and give who came."""
+    try:
+        async with throwaway_room(livekit, agent_name) as room, asyncio.timeout(ANSWER_SECONDS):
+            while True:
+                for one in await Rooms(livekit).participants(room):
+                    if one.kind == "agent":
+                        return one
+                await asyncio.sleep(LOOK_SECONDS)
+    except (TimeoutError, RoomsError, api.TwirpError, aiohttp.ClientError):
+        return None

@@ -1,0 +1,105 @@
+"""Whether an address can be reached: its name, its port, its certificate, its clock."""
+
+import asyncio
+import socket
+import ssl
+import time
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import httpx
+
+from .finding import Check, Verdict, failed, ok
+
+__all__ = ["judge_certificate", "judge_clock", "reach"]
+
+PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+ENCRYPTED = frozenset({"https", "wss"})
+
+DAY = 86_400.0
+CERTIFICATE_DAYS = 7
+"""Days left to a certificate from which somebody should renew it."""
+
+SKEW_SECONDS = 30.0
+"""LiveKit takes no token that is from more than a minute ahead of its clock."""
+
+FIREWALL = "see whether a firewall drops it, here or there"
+
+
+def reach(what: str, url: str, variable: str) -> list[Check]:
+    """Give the checks whether the address in a variable can be reached."""
+    place = urlsplit(url)
+    resolve = Check(
+        f"{what}: name",
+        lambda: _resolve(place, variable),
+        hangs="see whether this machine's name servers answer",
+        gate=True,
+    )
+    connect = Check(
+        f"{what}: connection", lambda: _connect(place, variable), hangs=FIREWALL, gate=True
+    )
+    return [resolve, connect]
+
+
+async def _resolve(place: SplitResult, variable: str) -> Verdict:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(place.hostname, _port(place), type=socket.SOCK_STREAM)
+    except OSError as error:
+        mend = f"check {variable}, then this machine's name servers"
+        return failed(f"{place.hostname} has no address: {error.strerror}", mend)
+    addresses = dict.fromkeys(str(address[0]) for *_, address in found)
+    return ok(f"{place.hostname} is {', '.join(addresses)}")
+
+
+async def _connect(place: SplitResult, variable: str) -> Verdict:
+    encrypted = place.scheme in ENCRYPTED
+    context = httpx.create_ssl_context() if encrypted else None
+    where = f"{place.hostname}:{_port(place)}"
+    try:
+        _, writer = await asyncio.open_connection(place.hostname, _port(place), ssl=context)
+    except ssl.SSLCertVerificationError as error:
+        mend = "have the certificate mended there, or let SSL_CERT_FILE name its authority"
+        return failed(f"the certificate of {where} is refused: {error.verify_message}", mend)
+    except ssl.SSLError as error:
+        return failed(f"{where} speaks no TLS: {error.reason}", f"check {variable}'s scheme, port")
+    except OSError as error:
+        mend = f"check {variable}; {FIREWALL}"
+        return failed(f"{where} takes no connection: {error.strerror or error}", mend)
+    try:
+        certificate = writer.get_extra_info("peercert") if encrypted else None
+        return judge_certificate(where, certificate, time.time())
+    finally:
+        writer.close()
+
+
+def judge_certificate(where: str, certificate: dict[str, Any] | None, now: float) -> Verdict:
+    """Judge a connection by the certificate it came with, None being none.
+
+    Args:
+        where: Host and port.
+        certificate: As `ssl.SSLSocket.getpeercert` gives it.
+        now: Unix seconds.
+    """
+    if certificate is None:
+        return ok(f"{where} takes connections, not encrypted")
+    left = (ssl.cert_time_to_seconds(certificate["notAfter"]) - now) / DAY
+    if left < CERTIFICATE_DAYS:
+        return failed(f"the certificate of {where} expires in {left:.1f} days", "have it renewed")
+    return ok(f"{where} takes connections; its certificate is good for {left:.0f} days")
+
+
+def judge_clock(theirs: float | None, ours: float) -> Verdict:
+    """Judge the difference between the clock of an answer's Date and this machine's."""
+    if theirs is None:
+        return ok("the answer had no Date to compare with")
+    ahead = ours - theirs
+    if abs(ahead) > SKEW_SECONDS:
+        which = "ahead of" if ahead > 0 else "behind"
+        mend = "have chrony or systemd-timesyncd keep this machine's clock, and see to theirs"
+        return failed(f"this machine's clock is {abs(ahead):.0f} s {which} theirs", mend)
+    return ok(f"differs by {abs(ahead):.0f} s")
+
+
+def _port(place: SplitResult) -> int:
+    return place.port or PORTS[place.scheme]

@@ -1,0 +1,186 @@
+"""`loqua-host check --live`: all is well beside a host, and what is wrong has its name."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from livekit import rtc
+from livekit.api import AccessToken, VideoGrants
+
+from loqua_host.diagnosis.api import examine_api
+from loqua_host.diagnosis.finding import Finding, State
+from loqua_host.diagnosis.livekit import examine_livekit, meet
+from loqua_host.diagnosis.present import examine_present
+from loqua_host.diagnosis.worker import register, take_job
+from loqua_host.settings.load import draft
+from loqua_host.settings.secrets import read_secrets
+from loqua_host.tasks import background
+from loqua_host.workers.worker import LiveKitAccess
+
+from .conftest import KEPT, House, explicit, new_room, write_config
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+LEARNER = "user_kept_for_tests"
+
+
+def access(house: House) -> LiveKitAccess:
+    """Give the way to the house's LiveKit."""
+    return LiveKitAccess(house.livekit.url, house.livekit.api_key, house.livekit.api_secret)
+
+
+def failures(findings: list[Finding]) -> dict[str, str]:
+    """Give what failed, by name."""
+    return {one.name: one.verdict.reason for one in findings if one.verdict.state is State.FAILED}
+
+
+async def tried_api(house: House, directory: Path, learner: str | None) -> list[Finding]:
+    """Try the house's API as a host of that directory's configuration would."""
+    config = write_config(directory, explicit("probe-checked"), {})
+    settings = draft(config, house.environ()).settings
+    assert settings is not None
+    (await house.api.client.put(f"/dev/learners/{LEARNER}", json={})).raise_for_status()
+    return await examine_api(settings, read_secrets(config, house.environ()).core, learner)
+
+
+async def test_beside_a_host_that_runs_all_is_well_and_no_tutor_is_called(
+    house: House, tmp_path: Path
+) -> None:
+    """As an operator runs it; neither secrets nor tokens are printed."""
+    tutors = explicit("probe-beside") | {
+        "probe": {"worker_type": "automatic", "max_concurrent_jobs": 1}
+    }
+    (await house.api.client.put(f"/dev/learners/{LEARNER}", json={})).raise_for_status()
+    async with house.host(tmp_path, tutors) as host:
+        port = (await host.log.until("ops.serving"))["port"]
+        file = tmp_path / "config/host.yaml"
+        written = yaml.safe_load(file.read_text())
+        file.write_text(yaml.safe_dump(written | {"ops": {"port": port}}))
+        status, printed = await run_check(house, file.parent, "--learner", LEARNER)
+        called = host.log.find("job.accepted") + host.log.find("job.refused")
+    assert status == 0, printed
+    assert called == []
+    lines = [line.split("  ")[0] for line in printed.splitlines() if " not tried " in line]
+    assert lines == ["learners in rooms", "agent names"]
+    for secret in house.environ().values():
+        assert secret in {house.livekit.url, house.api.url, "loqua-test"} or secret not in printed
+
+
+async def run_check(house: House, config: Path, *options: str) -> tuple[int | None, str]:
+    """Run the command with the house's variables; give its status and all that it printed."""
+    paths = os.pathsep.join([str(house.plugins), os.environ.get("PYTHONPATH", "")])
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loqua_host", "check", "--live", "--config", str(config)),
+        *options,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=kept | {"PYTHONPATH": paths} | house.environ(),
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode() + err.decode()
+
+
+async def test_without_a_learner_the_agent_s_jwt_is_tried_all_the_same(
+    house: House, tmp_path: Path
+) -> None:
+    """An API that says it does not know nobody has taken the agent's word."""
+    findings = {one.name: one.verdict for one in await tried_api(house, tmp_path, None)}
+    assert findings["API: agent authentication"].state is State.OK
+    assert findings["API: token decryption"].state is State.UNTRIED
+    assert "--learner" in findings["API: token decryption"].reason
+    refused = {"kind": "error", "status": 401, "code": "INVALID_TOKEN"}
+    async with house.api.misbehaving(refused):
+        failed = failures(await tried_api(house, tmp_path, None))
+    assert list(failed) == ["API: agent authentication"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "said"),
+    [
+        ({"kind": "wrong_ciphertext"}, "token decryption", "Token decryption failed: "),
+        (
+            {"kind": "error", "status": 401, "code": "INVALID_TOKEN", "endpoint": "user-token"},
+            "agent authentication",
+            "Agent authentication failed: ",
+        ),
+        ({"kind": "rate_limited"}, "rate limit", "API rate limiting errors: "),
+        (
+            {"kind": "error", "status": 400, "code": "INVALID_FIELD", "endpoint": "sessions"},
+            "session record",
+            "Session data not persisting: ",
+        ),
+        ({"kind": "fewer_permissions"}, "permissions", "health: the agent loqua-test lacks "),
+        ({"kind": "clock_skew", "seconds": 120}, "clock", "this machine's clock is 1"),
+        ({"kind": "outage"}, "answer", "user-token: "),
+        ({"kind": "outage", "answer": "503"}, "answer", "user-token: 503"),
+        ({"kind": "garbage_body"}, "answer", "user-token: answered what the guide does not"),
+        ({"kind": "error", "endpoint": "context"}, "context", "the context endpoint gave no"),
+    ],
+    ids=lambda value: str(value.get("kind")) if isinstance(value, Mapping) else None,
+)
+async def test_what_is_wrong_with_the_api_has_its_name(
+    house: House, tmp_path: Path, fault: Mapping[str, object], name: str, said: str
+) -> None:
+    """The guide's cases 2, 3, 5 and 6 among it, in the guide's words."""
+    async with house.api.misbehaving(fault):
+        failed = failures(await tried_api(house, tmp_path, LEARNER))
+    assert failed[f"API: {name}"].startswith(said)
+
+
+async def test_a_learner_without_a_user_id_is_found_in_its_room(house: House) -> None:
+    """The guide's case 1."""
+    async with house.enter(house.token(new_room(), {}), "nobody", "none") as learner:
+        failed = failures(await examine_present(access(house), ["probe-1"], call=False))
+        assert learner.name in failed["learners in rooms"]
+    assert "User ID not found in participant metadata" in failed["learners in rooms"]
+
+
+async def test_an_agent_that_meets_no_learner_is_told_so(house: House) -> None:
+    """The guide's case 4."""
+    token = AccessToken(house.livekit.api_key, house.livekit.api_secret).with_identity("agent")
+    grants = VideoGrants(room_join=True, room=new_room())
+    room = rtc.Room()
+    await room.connect(house.livekit.url, token.with_grants(grants).to_jwt())
+    verdict = await meet(room, 0.3)
+    await room.disconnect()
+    assert verdict.reason.startswith("Empty participant list in room")
+
+
+async def test_a_worker_of_somebody_else_under_a_tutor_s_name_is_found(house: House) -> None:
+    """It is called into a room of the check's own, and comes."""
+    name, livekit = "probe-taken", house.livekit
+
+    async def come(stack: AsyncExitStack) -> None:
+        worker = register(livekit.url, livekit.api_key, livekit.api_secret, name)
+        socket = await stack.enter_async_context(worker)
+        registered.set()
+        job = await take_job(socket)
+        room = rtc.Room()
+        stack.push_async_callback(room.disconnect)
+        await room.connect(livekit.url, job.token)
+
+    registered = asyncio.Event()
+    async with AsyncExitStack() as stack, background() as tasks:
+        tasks.create_task(come(stack))
+        await registered.wait()
+        failed = failures(await examine_present(access(house), [name, "probe-free"], call=True))
+    assert failed == {"agent names": f"a worker that is no loqua-host answers to {name}, too"}
+
+
+async def test_a_livekit_that_refuses_the_key_or_is_not_there_has_its_name(house: House) -> None:
+    """Nothing after that is tried."""
+    refused = await examine_livekit(replace(access(house), api_secret="x" * 32))
+    assert list(failures(refused)) == ["LiveKit: rooms API"]
+    gone = await examine_livekit(replace(access(house), url="ws://127.0.0.1:1"))
+    assert list(failures(gone)) == ["LiveKit: connection"]
+    unknown = await examine_livekit(replace(access(house), url="ws://nowhere.invalid"))
+    assert list(failures(unknown)) == ["LiveKit: name"]
+    assert {one.verdict.state for one in unknown[1:]} == {State.UNTRIED}

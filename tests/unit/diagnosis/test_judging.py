@@ -1,0 +1,183 @@
+"""What is made of what was seen: of certificates, clocks, answers, rooms, the ledger."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from loqua_host.diagnosis.api import (
+    Answer,
+    judge_answer,
+    judge_authentication,
+    judge_decryption,
+    judge_life,
+    judge_limits,
+)
+from loqua_host.diagnosis.engines import judge_models
+from loqua_host.diagnosis.finding import State
+from loqua_host.diagnosis.livekit import Way, judge_media
+from loqua_host.diagnosis.machine import Health, examine_workers, judge_disk, judge_ledger
+from loqua_host.diagnosis.present import judge_answers, judge_learners, judge_names
+from loqua_host.diagnosis.reach import judge_certificate, judge_clock
+from loqua_host.errors import ApiError, RefusedError, TokenError, UnreachableError
+from loqua_host.records.ledger import Ledger
+from loqua_host.rooms.learners import Participant
+
+DAY = 86_400.0
+CERTIFICATE = {"notAfter": "Jan 30 00:00:00 2030 GMT"}
+EXPIRY = float(ssl.cert_time_to_seconds(CERTIFICATE["notAfter"]))
+
+
+@pytest.mark.parametrize(
+    ("days", "state"), [(30, State.OK), (6.9, State.FAILED), (-1, State.FAILED)]
+)
+def test_a_certificate_is_judged_by_the_days_left_to_it(days: float, state: State) -> None:
+    """A week is what it takes to have one renewed."""
+    assert judge_certificate("api:443", CERTIFICATE, EXPIRY - days * DAY).state is state
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "said"),
+    [
+        (1000.0, 1010.0, "differs by 10 s"),
+        (1000.0, 1031.0, "this machine's clock is 31 s ahead of theirs"),
+        (1031.0, 1000.0, "this machine's clock is 31 s behind theirs"),
+        (None, 1000.0, "the answer had no Date to compare with"),
+    ],
+)
+def test_clocks_may_differ_by_half_a_minute(theirs: float | None, ours: float, said: str) -> None:
+    """Before LiveKit refuses tokens."""
+    assert judge_clock(theirs, ours).reason == said
+
+
+def unreachable(status: int | None) -> UnreachableError:
+    """Give the error of an API that gives no usable answer."""
+    return UnreachableError("user-token", "why", status=status)
+
+
+def refused(status: int) -> RefusedError:
+    """Give the error of an API that says no."""
+    return RefusedError("user-token", "why", status=status)
+
+
+UNFIT = TokenError("wrong_shared_secret", "why")
+
+
+@pytest.mark.parametrize(
+    ("error", "answered", "accepted", "opened"),
+    [
+        (None, State.OK, State.OK, State.OK),
+        (UNFIT, State.OK, State.OK, State.FAILED),
+        (refused(404), State.OK, State.OK, State.FAILED),
+        (refused(401), State.OK, State.FAILED, State.FAILED),
+        (refused(403), State.OK, State.FAILED, State.FAILED),
+        (refused(400), State.OK, State.UNTRIED, State.FAILED),
+        (unreachable(429), State.OK, State.UNTRIED, State.FAILED),
+        (unreachable(None), State.FAILED, State.UNTRIED, State.FAILED),
+        (unreachable(503), State.FAILED, State.UNTRIED, State.FAILED),
+        (unreachable(302), State.FAILED, State.UNTRIED, State.FAILED),
+    ],
+)
+def test_each_outcome_of_an_exchange_says_how_far_it_came(
+    error: ApiError | None, answered: State, accepted: State, opened: State
+) -> None:
+    """To the API, past its doorkeeper, to a token."""
+    answer = Answer(error, {}, 0.0)
+    assert judge_answer(answer).state is answered
+    assert judge_authentication(answer).state is accepted
+    assert judge_decryption(answer, "ana", sealed=False).state is opened
+
+
+def test_limits_are_read_from_the_headers() -> None:
+    """Reached, near, or not told."""
+    spent = {"ratelimit-remaining": "0", "ratelimit-reset": "30"}
+    assert judge_limits(Answer(None, spent, 0.0)).state is State.FAILED
+    assert "asks to wait 30 s" in judge_limits(Answer(None, spent, 0.0)).reason
+    left = judge_limits(Answer(None, {"ratelimit-remaining": "12"}, 0.0))
+    assert left.reason == "12 calls are left"
+    assert judge_limits(Answer(unreachable(429), {}, 0.0)).state is State.FAILED
+
+
+def test_the_agent_s_jwt_is_judged_by_the_life_left_to_it() -> None:
+    """From the day that config says to warn."""
+    assert judge_life(8 * DAY, 7 * DAY).state is State.OK
+    assert judge_life(6 * DAY, 7 * DAY).reason == "AGENT_JWT_TOKEN expires in 6.0 days"
+    assert judge_life(-DAY, 7 * DAY).reason == "AGENT_JWT_TOKEN expired 1.0 days ago"
+
+
+@pytest.mark.parametrize(
+    ("ways", "state"),
+    [
+        ([Way("udp", "HOST")], State.OK),
+        ([Way("udp", "RELAY"), Way("udp", "HOST")], State.OK),
+        ([Way("tcp", "HOST")], State.FAILED),
+        ([Way("udp", "HOST"), Way("tcp", "RELAY")], State.FAILED),
+        ([], State.FAILED),
+    ],
+)
+def test_sound_is_to_go_by_udp(ways: list[Way], state: State) -> None:
+    """Relayed or not."""
+    assert judge_media(ways).state is state
+
+
+def participant(kind: str = "standard", **attributes: str) -> Participant:
+    """Give somebody in a room; in names of attributes, _ stands for a dot."""
+    named = {key.replace("__", "."): value for key, value in attributes.items()}
+    return Participant("who", kind, "", named, writes_own_attributes=False, joined_at=0.0)
+
+
+def test_learners_are_judged_as_jobs_would() -> None:
+    """Nobody is no failure; one without a user_id is one."""
+    assert judge_learners({"r": []}).state is State.UNTRIED
+    assert judge_learners({"r": [participant(user_id="ana")]}).state is State.OK
+    judged = judge_learners({"r": [participant(user_id="ana")], "s\n": [participant()]})
+    assert judged.reason.startswith("room s: User ID not found in participant metadata")
+
+
+def test_an_agent_under_a_tutor_s_name_is_to_be_a_tutor() -> None:
+    """Told by the attribute that this host gives its own."""
+    ours = participant("agent", lk__agent__name="grammar", loqua__tutor="grammar")
+    theirs = participant("agent", lk__agent__name="grammar")
+    other = participant("agent", lk__agent__name="sales")
+    assert judge_names({"r": [participant()]}, ["grammar"]) is None
+    for present, state in (([ours, other], State.OK), ([ours, theirs], State.FAILED)):
+        verdict = judge_names({"r": present}, ["grammar"])
+        assert verdict is not None
+        assert verdict.state is state
+    assert judge_answers({"grammar": None, "": None}).state is State.OK
+    assert "a host elsewhere answers to grammar" in judge_answers({"grammar": ours}).reason
+    assert judge_answers({"grammar": ours, "": theirs}).state is State.FAILED
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [(200, State.OK), (404, State.OK), (401, State.FAILED), (500, State.FAILED)],
+)
+def test_an_engine_is_judged_by_its_list_of_models(status: int, state: State) -> None:
+    """A service without such a list is there, at least."""
+    assert judge_models("http://speech/v1", status).state is state
+
+
+def test_workers_are_what_the_running_host_says() -> None:
+    """Registered, not registered, refused, or nobody to say so."""
+    told = [
+        {"name": "worker a", "state": "ok", "reason": "registered"},
+        {"name": "worker b", "state": "failed", "reason": "not registered"},
+    ]
+    health = Health.model_validate({"levels": [{"findings": told}]})
+    states = [one.verdict.state for one in examine_workers(health, ["a", "b", "c"])]
+    assert states == [State.OK, State.FAILED, State.FAILED]
+    assert [one.verdict.state for one in examine_workers(None, ["a"])] == [State.UNTRIED]
+
+
+async def test_the_ledger_is_looked_at_beside_the_host_that_has_it(tmp_path: Path) -> None:
+    """One that is not there yet is made by the first start; another's key is a failure."""
+    path = tmp_path / "var" / "ledger.db"
+    assert judge_ledger(path, ()).state is State.OK
+    assert not path.parent.exists()
+    async with Ledger.open(path):
+        assert judge_ledger(path, ()).state is State.OK
+    path.write_bytes(b"no ledger at all" * 100)
+    assert judge_ledger(path, ()).state is State.FAILED
+    assert judge_disk(0.5).state is State.OK
+    assert judge_disk(0.09).state is State.FAILED
