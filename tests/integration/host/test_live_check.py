@@ -14,13 +14,14 @@ import yaml
 from livekit import rtc
 from livekit.api import AccessToken, VideoGrants
 
+from loqua_host.core.secrets import Sealed
 from loqua_host.diagnosis.api import examine_api
 from loqua_host.diagnosis.finding import Finding, State
 from loqua_host.diagnosis.livekit import examine_livekit, meet
 from loqua_host.diagnosis.present import examine_present
 from loqua_host.diagnosis.worker import register, take_job
 from loqua_host.settings.load import draft
-from loqua_host.settings.secrets import read_secrets
+from loqua_host.settings.secrets import LiveKitKey, read_secrets
 from loqua_host.tasks import background
 from loqua_host.workers.worker import LiveKitAccess
 
@@ -33,7 +34,12 @@ LEARNER = "user_kept_for_tests"
 
 def access(house: House) -> LiveKitAccess:
     """Give the way to the house's LiveKit."""
-    return LiveKitAccess(house.livekit.url, house.livekit.api_key, house.livekit.api_secret)
+    return LiveKitAccess(house.livekit.url, key(house.livekit.api_key, house.livekit.api_secret))
+
+
+def key(name: str, secret: str) -> LiveKitKey:
+    """Give what opens a LiveKit server."""
+    return LiveKitKey(Sealed(name), Sealed(secret))
 
 
 def failures(findings: list[Finding]) -> dict[str, str]:
@@ -47,7 +53,7 @@ async def tried_api(house: House, directory: Path, learner: str | None) -> list[
     settings = draft(config, house.environ()).settings
     assert settings is not None
     (await house.api.client.put(f"/dev/learners/{LEARNER}", json={})).raise_for_status()
-    return await examine_api(settings, read_secrets(config, house.environ()).core, learner)
+    return await examine_api(settings, read_secrets(config, house.environ()).kept, learner)
 
 
 async def test_beside_a_host_that_runs_all_is_well_and_no_tutor_is_called(
@@ -177,7 +183,9 @@ async def test_a_worker_of_somebody_else_under_a_tutor_s_name_is_found(house: Ho
 
 async def test_a_livekit_that_refuses_the_key_or_is_not_there_has_its_name(house: House) -> None:
     """Nothing after that is tried."""
-    refused = await examine_livekit(replace(access(house), api_secret="x" * 32))
+    refused = await examine_livekit(
+        replace(access(house), key=key(house.livekit.api_key, "x" * 32))
+    )
     assert list(failures(refused)) == ["LiveKit: rooms API"]
     gone = await examine_livekit(replace(access(house), url="ws://127.0.0.1:1"))
     assert list(failures(gone)) == ["LiveKit: connection"]

@@ -12,7 +12,7 @@ from loqua_host.diagnosis.diagnose import diagnose
 from loqua_host.diagnosis.finding import Finding, State
 from loqua_host.errors import ConfigError
 from loqua_host.settings.load import load
-from loqua_host.settings.secrets import read_secrets
+from loqua_host.settings.secrets import Wanted, read_secrets
 
 from .check import table
 
@@ -28,9 +28,7 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
     """
     try:
         settings = load(config, environ)
-        secrets = read_secrets(
-            config, environ, settings.secret_names, settings.secrets, settings.api.secret_names
-        )
+        secrets = read_secrets(config, environ, Wanted.by(settings))
     except ConfigError:
         typer.echo("\nnot tried live: mend the configuration first", err=True)
         return 1

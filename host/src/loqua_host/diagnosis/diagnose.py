@@ -27,26 +27,22 @@ async def diagnose(
         secrets: The host's secrets.
         learner: The user id of a learner kept for tests; see `examine_api`.
     """
-    access = LiveKitAccess(
-        settings.livekit.url,
-        secrets.livekit_api_key.get_secret_value(),
-        secrets.livekit_api_secret.get_secret_value(),
-    )
     keys = [key.get_secret_value() for key in secrets.ledger]
     return await _side_by_side(
         [
-            examine_api(settings, secrets.core, learner),
-            _examine_rooms(settings, access),
+            examine_api(settings, secrets.kept, learner),
+            _examine_rooms(settings, secrets),
             examine_engines(settings, secrets.grant),
             examine_disk(settings.ledger.path, keys),
         ]
     )
 
 
-async def _examine_rooms(settings: HostSettings, access: LiveKitAccess) -> list[Finding]:
+async def _examine_rooms(settings: HostSettings, secrets: HostSecrets) -> list[Finding]:
     """Try LiveKit, then ask it of others: the check's own room is gone by then."""
     tutors = settings.enabled_tutors
-    health = await running_host(settings.ops)
+    access = LiveKitAccess(settings.livekit.url, secrets.livekit())
+    health = await running_host(settings.ops, secrets.ops_tokens())
     findings = await examine_livekit(access)
     findings += examine_workers(health, [tutor.name for tutor in tutors])
     if broken(findings[:4]) is None:

@@ -20,6 +20,7 @@ from livekit.protocol.agent import JobAssignment
 from loqua_host.core.limits import http_date
 from loqua_host.errors import RoomsError
 from loqua_host.rooms.rooms import Rooms
+from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.tasks import background
 from loqua_host.workers.worker import LiveKitAccess
 
@@ -27,7 +28,7 @@ from .finding import Check, Finding, State, Verdict, failed, in_order, ok
 from .reach import judge_clock, reach
 from .worker import WorkerError, register, take_job
 
-__all__ = ["Way", "examine_livekit", "judge_media", "meet", "throwaway_room"]
+__all__ = ["Way", "examine_livekit", "judge_media", "meet", "open_livekit", "throwaway_room"]
 
 MARK = "loqua.check"
 """The attribute that the check's own learner has; no tutor takes it for one."""
@@ -58,11 +59,17 @@ class Way:
 async def examine_livekit(access: LiveKitAccess) -> list[Finding]:
     """Try LiveKit."""
     async with (
-        api.LiveKitAPI(access.url, access.api_key, access.api_secret) as livekit,
+        open_livekit(access) as livekit,
+        Rooms.open(access.url, access.key) as rooms,
         AsyncExitStack() as stack,
     ):
-        visit = _Visit(access, livekit, stack)
+        visit = _Visit(access, livekit, rooms, stack)
         return await in_order([*reach("LiveKit", access.url, "LIVEKIT_URL"), *visit.checks()])
+
+
+def open_livekit(access: LiveKitAccess) -> api.LiveKitAPI:
+    """Give LiveKit's API, for as long as a block lasts."""
+    return api.LiveKitAPI(access.url, *_opened(access.key))
 
 
 @asynccontextmanager
@@ -88,10 +95,15 @@ class _Visit:
     """What was opened so far; each check builds on those before."""
 
     def __init__(
-        self, access: LiveKitAccess, livekit: api.LiveKitAPI, stack: AsyncExitStack
+        self,
+        access: LiveKitAccess,
+        livekit: api.LiveKitAPI,
+        rooms: Rooms,
+        stack: AsyncExitStack,
     ) -> None:
         self._access = access
         self._livekit = livekit
+        self._rooms_api = rooms
         self._stack = stack
         self._name = f"loqua-host-check-{uuid4().hex[:12]}"
         self._agent, self._learner = rtc.Room(), rtc.Room()
@@ -127,14 +139,13 @@ class _Visit:
 
     async def _rooms(self) -> Verdict:
         try:
-            rooms = await Rooms(self._livekit).names()
+            rooms = await self._rooms_api.names()
         except RoomsError as error:
             return failed(str(error), KEYS)
         return ok(f"key and secret are accepted; {len(rooms)} rooms are open")
 
     async def _register(self) -> Verdict:
-        access = self._access
-        worker = register(access.url, access.api_key, access.api_secret, self._name)
+        worker = register(self._access.url, *_opened(self._access.key), self._name)
         try:
             self._socket = await self._stack.enter_async_context(worker)
         except WorkerError as error:
@@ -158,7 +169,7 @@ class _Visit:
 
     async def _meet(self) -> Verdict:
         token = (
-            api.AccessToken(self._access.api_key, self._access.api_secret)
+            api.AccessToken(*_opened(self._access.key))
             .with_identity("loqua-host-check-learner")
             .with_attributes({MARK: "true"})
             .with_grants(api.VideoGrants(room_join=True, room=self._room))
@@ -169,7 +180,7 @@ class _Visit:
 
     async def _attributes(self) -> Verdict:
         try:
-            present = await Rooms(self._livekit).participants(self._room)
+            present = await self._rooms_api.participants(self._room)
         except RoomsError as error:
             return failed(str(error), KEYS)
         if not any(MARK in one.attributes for one in present):
@@ -201,6 +212,10 @@ class _Visit:
         except rtc.ConnectError as error:
             return failed(f"a participant could not enter: {error.message[:200]}", PORTS)
         return ok("entered the room, media connected")
+
+
+def _opened(key: LiveKitKey) -> tuple[str, str]:
+    return key.key.get_secret_value(), key.secret.get_secret_value()
 
 
 async def meet(agent: rtc.Room, seconds: float) -> Verdict:

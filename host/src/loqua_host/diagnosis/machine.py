@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from loqua_host.errors import LedgerError
 from loqua_host.records.archive import Archive
@@ -48,17 +48,30 @@ class Health(BaseModel):
             yield from level.findings
 
 
-async def running_host(ops: OpsSettings) -> Health | None:
-    """Give the health of the host that runs here with this configuration; None if none does."""
+async def running_host(ops: OpsSettings, tokens: Sequence[SecretStr] = ()) -> Health | None:
+    """Give the health of the host that runs here with this configuration; None if none does.
+
+    Of whatever else answers there, nothing is known.
+
+    Args:
+        ops: Where it would be asked.
+        tokens: What it may ask for, newest first.
+    """
     if not ops.port:
         return None
     address = "127.0.0.1" if ops.address in ANYWHERE else ops.address
     url = httpx.URL(scheme="http", host=address, port=ops.port, path="/health")
     try:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(auth=_auth(tokens)) as http:
             return Health.model_validate_json((await http.get(url)).content)
-    except (httpx.HTTPError, ValidationError):
+    except httpx.HTTPError:
         return None
+    except ValidationError:
+        return Health(levels=())
+
+
+def _auth(tokens: Sequence[SecretStr]) -> tuple[str, str] | None:
+    return ("check", tokens[0].get_secret_value()) if tokens else None
 
 
 def examine_workers(health: Health | None, tutors: Sequence[str]) -> list[Finding]:
@@ -73,7 +86,7 @@ def examine_workers(health: Health | None, tutors: Sequence[str]) -> list[Findin
 
 def _judge_worker(part: _Part | None) -> Verdict:
     if part is None:
-        return failed("the host that runs has no such tutor", "see its log; it may have refused it")
+        return failed("what answers at the address of `ops:` has no such tutor", "see its log")
     reason = printable(part.reason)
     return ok(reason) if part.state == "ok" else failed(reason, "see runbooks/WorkerOffline.md")
 

@@ -15,7 +15,7 @@ from loqua_host.settings.problems import printable
 from loqua_host.workers.worker import LiveKitAccess
 
 from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
-from .livekit import throwaway_room
+from .livekit import open_livekit, throwaway_room
 
 __all__ = ["Present", "examine_present", "judge_answers", "judge_learners", "judge_names"]
 
@@ -44,9 +44,8 @@ async def examine_present(
         call: Whether each name may be called while no agent is in any room. Who answers
             spends a place on it for a second.
     """
-    async with api.LiveKitAPI(access.url, access.api_key, access.api_secret) as livekit:
+    async with open_livekit(access) as livekit, Rooms.open(access.url, access.key) as rooms:
         present: dict[str, Sequence[Participant]] = {}
-        rooms = Rooms(livekit)
 
         async def learners() -> Verdict:
             try:
@@ -59,7 +58,7 @@ async def examine_present(
         async def names() -> Verdict:
             if (verdict := judge_names(present, agent_names)) or not call:
                 return verdict or untried("only called while no host runs at the address of `ops:`")
-            answers = await asyncio.gather(*(_answer(livekit, name) for name in agent_names))
+            answers = await asyncio.gather(*(_answer(livekit, rooms, name) for name in agent_names))
             return judge_answers(dict(zip(agent_names, answers, strict=True)))
 
         hangs = "see LiveKit's log"
@@ -124,12 +123,12 @@ def _taken(names: Sequence[str]) -> Verdict:
     return failed(f"a worker that is no loqua-host answers to {shown}, too", mend)
 
 
-async def _answer(livekit: api.LiveKitAPI, agent_name: str) -> Participant | None:
+async def _answer(livekit: api.LiveKitAPI, rooms: Rooms, agent_name: str) -> Participant | None:
     """Call an agent into a room of its own, and give who came."""
     try:
         async with throwaway_room(livekit, agent_name) as room, asyncio.timeout(ANSWER_SECONDS):
             while True:
-                for one in await Rooms(livekit).participants(room):
+                for one in await rooms.participants(room):
                     if one.kind == "agent":
                         return one
                 await asyncio.sleep(LOOK_SECONDS)
