@@ -144,6 +144,7 @@ def _open_reconciler(parts: _Parts, lessons: Lessons) -> Reconciler:
         board=parts.board,
         tutors=parts.roster.tutors,
         places=partial(_places, parts),
+        see=lessons.see,
         close=lessons.close,
         return_grace=parts.settings.lessons.grace,
         now=time.time,

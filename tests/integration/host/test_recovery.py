@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
+from livekit.api import UpdateParticipantRequest
 from tests.integration.host.conftest import (
     PATIENCE,
     HostProcess,
@@ -102,3 +103,40 @@ async def test_a_refused_learner_is_not_called_again_until_entering_again(
         assert len(small.log.find("lesson.refused", room=room)) == 1
     async with house.visit(room, user_id=learner.user_id):
         await small.log.until("lesson.opened", room=room)
+
+
+async def test_the_next_learner_in_the_room_has_the_tutor_when_the_first_is_gone_for_good(
+    house: House, small: HostProcess
+) -> None:
+    """Each has a lesson and a record of their own."""
+    room = new_room()
+    async with house.visit(room, agent_name=AGENT) as first:
+        await small.log.until("lesson.opened", user_id=first.user_id)
+        async with house.visit(room) as second:
+            await first.leave()
+            await house.api.until("sessions", first.user_id)
+            await small.log.until("lesson.opened", user_id=second.user_id)
+        await house.api.until("sessions", second.user_id)
+    assert len(small.log.find("lesson.opened", room=room)) == 2
+
+
+async def test_a_learner_whose_user_id_changes_loses_the_lesson(
+    house: House, small: HostProcess
+) -> None:
+    """Whoever can set attributes gets neither the other's lesson nor one of their own."""
+    room = new_room()
+    async with house.visit(room, agent_name=AGENT) as learner:
+        await small.log.until("progress.made", user_id=learner.user_id)
+        async with house.rooms() as rooms:
+            await rooms.room.update_participant(
+                UpdateParticipantRequest(
+                    room=room,
+                    identity=learner.room.local_participant.identity,
+                    attributes={"user_id": "somebody-else"},
+                )
+            )
+        await small.log.until("security.user_id_changed", user_id=learner.user_id)
+        await small.log.until("lesson.recorded", reason="user_id_changed")
+        await learner.alone()
+        await asyncio.sleep(2 * POLL_SECONDS)  # nothing is what has to happen
+        assert len(small.log.find("lesson.opened", room=room)) == 1

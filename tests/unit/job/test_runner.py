@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 import structlog
 
+from loqua_host.contract.learner import Learner
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
 from loqua_host.errors import HookFailedError
 from loqua_host.link.messages import (
     Finish,
+    Join,
     ModeChanged,
+    Others,
     ProgressMade,
     ProgressRefused,
     Recorded,
@@ -358,3 +361,28 @@ async def test_ticks_go_to_the_host_with_the_tutors_state(job: Any) -> None:
     ticks = [message for message in job.link.sent if isinstance(message, ProgressMade)]
     assert [(tick.seconds, tick.progress.words_learned) for tick in ticks] == [(30, 1), (60, 2)]
     assert ticks[0].state == {"scene": "market"}
+
+
+async def test_a_tutor_knows_who_else_is_there(job: Any) -> None:
+    """As the host has identified them."""
+    running = job.start()
+    ana = Learner(user_id="ana", identity="a1")
+    job.link.incoming.put_nowait(Others(others=(ana,)))
+    await asyncio.sleep(1)
+    assert job.lesson.others == (ana,)
+    job.lesson.end("done")
+    await running
+
+
+async def test_the_host_is_asked_to_look_when_the_learner_seems_to_be_another(job: Any) -> None:
+    """Other attributes and other people are no reason."""
+    running = job.start()
+    await asyncio.sleep(1)
+    job.room.enter("ana")
+    for identity, name in (("maria", "mood"), ("ana", "user_id"), ("maria", "user_id")):
+        who = job.room.remote_participants[identity]
+        job.room.emit("participant_attributes_changed", {name: "other"}, who)
+    await asyncio.sleep(1)
+    assert [m for m in job.link.sent if isinstance(m, Join)] == [Join(identity="maria")]
+    job.lesson.end("done")
+    await running

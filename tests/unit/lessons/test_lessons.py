@@ -30,6 +30,7 @@ from loqua_host.link.messages import (
     Finish,
     Join,
     ModeChanged,
+    Others,
     ProgressMade,
     ProgressRefused,
     Recorded,
@@ -671,12 +672,57 @@ async def test_a_learner_who_returns_is_known_by_another_identity_too(house: Hou
         await link.send(Join(identity="ana"))
         await link.send(Join(identity="nobody"))
         await link.send(Join(identity="m2"))
+        assert isinstance(await hear(link), Others)
         returned = await hear(link)
         assert isinstance(returned, Returned)
         assert returned.learner.identity == "m2"
         await link.send(finish())
         assert await hear(link) == Recorded()
     assert await house.ledger.ended_in("room") == {("PA_2", "conversation")}
+
+
+async def test_a_tutor_is_told_of_others_and_of_them_only(house: House) -> None:
+    """Not of agents, nor of those nobody knows, nor of the learner's other devices; once."""
+    me, ana = learner(sid="PA_1"), learner("ana", "a1", sid="PA_ana")
+    strangers = [
+        learner("maria", "tab", sid="PA_tab"),
+        learner("agent", kind="agent"),
+        learner("egress", kind="egress"),
+        learner("", "nobody", attributes={}),
+        learner("eve", writes_own_attributes=True),
+    ]
+    house.rooms.inside["room"] = [me]
+    async with house.job() as link:
+        await join(link)
+        house.lessons.see("room", [me, *strangers])
+        house.lessons.see("elsewhere", [me, ana])
+        house.lessons.see("room", [me, ana, *strangers])
+        house.lessons.see("room", [me, ana])
+        [other] = (await hear(link)).others
+        assert (other.user_id, other.identity, other.attributes) == ("ana", "a1", {})
+        house.lessons.see("room", [me])
+        assert await hear(link) == Others(others=())
+
+
+@pytest.mark.parametrize("told_by", ["host", "job"])
+async def test_a_learner_who_becomes_another_loses_the_lesson(house: House, told_by: str) -> None:
+    """Whoever sees it first; the host looks for itself, and the log says it once."""
+    house.rooms.inside["room"] = [learner(sid="PA_1")]
+    async with house.job() as link:
+        await join(link)
+        changed = [learner(sid="PA_1", attributes={"user_id": "ana"})]
+        house.rooms.inside["room"] = changed
+        with structlog.testing.capture_logs() as logs:
+            if told_by == "job":
+                await link.send(Join(identity="maria"))
+            else:
+                house.lessons.see("room", changed)
+            assert await hear(link) == WrapUp(reason="user_id_changed")
+            house.lessons.see("room", changed)
+            await link.send(finish())
+            assert await hear(link) == Recorded()
+    assert [log["event"] for log in logs].count("security.user_id_changed") == 1
+    assert ("PA_1", "conversation") in house.board.settled("room")
 
 
 async def test_a_refused_learner_is_settled_for_this_entry(house: House) -> None:

@@ -43,6 +43,7 @@ class Lesson:
         mode: How much of the API the lesson has behind it; the host keeps it current.
         resumed: Whether an earlier process taught the first part of this lesson.
         progress: What that part reached, by its last tick; None in a new lesson.
+        others: Identified learners who are in the room besides; the host keeps it current.
         state: The tutor's own notes, kept with each tick and given back on resuming.
             Values are JSON; all of it together stays under 16 kB.
         handover: What the tutor that called for this lesson handed over; None if none did.
@@ -62,6 +63,7 @@ class Lesson:
     mode: Mode = Mode.FULL
     resumed: bool = False
     progress: Progress | None = None
+    others: tuple[Learner, ...] = ()
     state: dict[str, JsonValue] = field(default_factory=dict)
     handover: Handover | None = None
     agent: "Agent | None" = None

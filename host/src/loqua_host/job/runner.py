@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import structlog
+from livekit import rtc
 from livekit.agents import Agent, AgentSession, CloseEvent, JobContext, room_io
 from pydantic import ValidationError
 
@@ -19,6 +20,7 @@ from loqua_host.link.messages import (
     HandoffRefused,
     Join,
     ModeChanged,
+    Others,
     ProgressRefused,
     Recorded,
     Refused,
@@ -114,6 +116,7 @@ class Runner:
 
     def _watch(self) -> None:
         self._ctx.room.on("disconnected", self._on_disconnected)
+        self._ctx.room.on("participant_attributes_changed", self._on_attributes)
         self._events.watch()
         self._silence.watch()
         self._presence.watch()
@@ -202,6 +205,11 @@ class Runner:
             with contextlib.suppress(LinkError):  # for the link's reader to notice
                 await self._link.send(Join(identity=stranger))
 
+    def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
+        """Have the host see for itself whether the learner has become another."""
+        if "user_id" in changed and participant.identity == self._lesson.learner.identity:
+            self._strangers.put_nowait(participant.identity)
+
     def _on_disconnected(self, *_: object) -> None:
         self._lesson.end("room_closed" if self._presence.here else "learner_left")
 
@@ -232,6 +240,8 @@ class Runner:
                     self._lesson.mode = mode
                 case ProgressRefused(why=why):
                     log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
+                case Others(others=others):
+                    self._lesson.others = others
                 case Returned(learner=learner):
                     self._rebind(learner)
                 case HandedBack() | HandoffRefused():

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,6 @@ from loqua_host.errors import (
     LoquaError,
     RefusedError,
     RoomsError,
-    TokenError,
     UnreachableError,
 )
 from loqua_host.link.messages import Join, ModeChanged, Refused, Welcome, WrapUp
@@ -28,10 +27,12 @@ from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.compose import compose_record
 from loqua_host.records.delivery import Delivery, caller_of
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
 
 from .board import Board
+from .causes import ALREADY_TAUGHT, cause_of
 from .handoffs import Handoffs
 from .hosted import HostedTutor, LessonSettings
 from .language import language_code
@@ -47,8 +48,6 @@ log = structlog.get_logger()
 
 UNCLAIMED_SECONDS = 30.0
 """How long a preparation outlives the time that its job may wait for the learner."""
-
-ALREADY_TAUGHT = "already_taught"
 
 VISIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 
@@ -115,7 +114,7 @@ class Lessons:
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
             self._board.on_settled(link.job, await self._refused_entry(link.job, identity, refusal))
-            if _cause(refusal) != ALREADY_TAUGHT:
+            if cause_of(refusal) != ALREADY_TAUGHT:
                 failed = Handback(outcome="failed")
                 self._board.on_handed_back(link.job.room, link.job.tutor, failed)
             await self._refuse(link, refusal)
@@ -157,6 +156,12 @@ class Lessons:
             for lesson in self._board.interrupted(room):
                 if self._board.drop_interrupted(lesson):
                     await self.close(lesson, reason)
+
+    def see(self, room: str, participants: Sequence[Participant]) -> None:
+        """Hear who is in a room now."""
+        for lesson in self._live:
+            if lesson.row.room == room:
+                self._tasks.create_task(lesson.see(participants))
 
     async def recover(self) -> None:
         """Put the lessons that a dead host process left open up for restoring."""
@@ -207,7 +212,7 @@ class Lessons:
         return next((one.sid for one in participants if one.identity == identity), None)
 
     async def _refuse(self, link: JobLink, refusal: LoquaError) -> None:
-        cause = _cause(refusal)
+        cause = cause_of(refusal)
         log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
         language = self._settings.default_language
         silent = cause == ALREADY_TAUGHT
@@ -312,16 +317,16 @@ class Lessons:
             except UnreachableError as error:
                 log.warning("health.unreachable", why=str(error))
             except RefusedError as refusal:
-                log.error("health.refused", cause=_cause(refusal), why=str(refusal))
-                await lesson.link.send(WrapUp(reason=_cause(refusal)))
+                log.error("health.refused", cause=cause_of(refusal), why=str(refusal))
+                await lesson.link.send(WrapUp(reason=cause_of(refusal)))
                 return
 
     async def _knock(self, lesson: LiveLesson) -> None:
         try:
             await self._api.lease_patiently(caller_of(lesson.row))
         except RefusedError as refusal:
-            log.error("lesson.refused", cause=_cause(refusal), why=str(refusal))
-            await lesson.link.send(WrapUp(reason=_cause(refusal)))
+            log.error("lesson.refused", cause=cause_of(refusal), why=str(refusal))
+            await lesson.link.send(WrapUp(reason=cause_of(refusal)))
         else:
             lesson.leased = True
 
@@ -375,16 +380,3 @@ class Lessons:
 def _known(prepared: Prepared) -> LearnerContext | None:
     """Get the learner's context, unless it is made up for want of an API."""
     return prepared.context if prepared.mode in (Mode.FULL, Mode.CACHE) else None
-
-
-def _cause(refusal: LoquaError) -> str:
-    match refusal:
-        case LearnerError() | TokenError():
-            return refusal.cause
-        case RoomsError():
-            return "livekit_unreachable"
-        case LedgerError():
-            return "ledger_unusable"
-        case RefusedError():
-            return f"{refusal.endpoint}_refused"
-    return type(refusal).__name__

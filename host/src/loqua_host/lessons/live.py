@@ -1,12 +1,13 @@
 """A lesson that runs: what its job says becomes what the ledger keeps."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
 from loqua_host.contract.handoff import Handback
+from loqua_host.contract.learner import Learner
 from loqua_host.contract.records import LessonReport, Progress
 from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
@@ -14,18 +15,20 @@ from loqua_host.link.messages import (
     Finish,
     HookTimed,
     Join,
+    Others,
     ProgressMade,
     ProgressRefused,
     Recorded,
     Returned,
     Spans,
     VoiceTimed,
+    WrapUp,
 )
 from loqua_host.link.server import JobLink
 from loqua_host.records.compose import Composed, merge_progress
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
-from loqua_host.rooms.learners import pick_learner
+from loqua_host.rooms.learners import Participant, identified, pick_learner
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
 
@@ -36,6 +39,10 @@ __all__ = ["LiveLesson"]
 
 log = structlog.get_logger()
 
+MOST_OTHERS = 50
+"""Others that a tutor is told of."""
+
+USER_CHANGED = "user_id_changed"
 
 Compose = Callable[[LessonRow, LessonReport | None, float], Composed]
 """Makes the record of a lesson from its report and the seconds taught."""
@@ -75,6 +82,8 @@ class LiveLesson:
         self._handoffs = handoffs
         self.finished = False
         self.handback = Handback(outcome="failed")
+        self._others: tuple[Learner, ...] = ()
+        self._expelled = False
 
     async def follow(self) -> None:
         """Take what the job sends until it has finished the lesson or is gone."""
@@ -108,6 +117,7 @@ class LiveLesson:
         """Tell the job that its learner is back, if the participant of this identity is that."""
         try:
             participants = await self._rooms.participants(self.row.room)
+            await self.see(participants)
             learner = pick_learner(participants, identity)
         except (RoomsError, LearnerError) as error:
             log.warning("learner.unknown", room=self.row.room, why=str(error))
@@ -119,6 +129,33 @@ class LiveLesson:
         await self._ledger.follow_learner(self.row.id, entry)
         log.info("learner.returned", room=self.row.room)
         await self.link.send(Returned(learner=learner))
+
+    async def see(self, participants: Sequence[Participant]) -> None:
+        """Hear who is in the room: tell the job of others, and keep the lesson its learner's."""
+        mine = [one for one in participants if one.sid and one.sid == self.row.entry]
+        if any(one.attributes.get("user_id") != self.row.user_id for one in mine):
+            await self._expel()
+            return
+        others = tuple(
+            learner.model_copy(update={"attributes": {}})
+            for learner in identified(participants)
+            if learner.user_id != self.row.user_id
+        )[:MOST_OTHERS]
+        if others != self._others:
+            self._others = others
+            await self.link.send(Others(others=others))
+
+    async def _expel(self) -> None:
+        """End a lesson whose learner has become another: somebody may be after their record."""
+        if not self._expelled:
+            self._expelled = True
+            log.error(
+                "security.user_id_changed",
+                tutor=self.row.tutor,
+                room=self.row.room,
+                mend="find out who sets attributes of participants besides the API",
+            )
+            await self.link.send(WrapUp(reason=USER_CHANGED))
 
     async def _keep(self, message: ProgressMade) -> None:
         try:

@@ -1,7 +1,7 @@
 """The reconciler: the only thing in the host that dispatches."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -43,6 +43,7 @@ class Reconciler:
     Args:
         tutors: The tutors of this host by name, as they are at any time.
         places: Says how many jobs would be taken now.
+        see: Hears who is in a room, whenever that has been asked.
         close: Writes the record of an interrupted lesson that will not go on.
         return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
         now: Unix seconds.
@@ -56,6 +57,7 @@ class Reconciler:
         board: Board,
         tutors: Mapping[str, HostedTutor],
         places: Callable[[], Places],
+        see: Callable[[str, Sequence[Participant]], None],
         close: Callable[[Interrupted, str], Awaitable[None]],
         return_grace: float,
         now: Callable[[], float],
@@ -65,6 +67,7 @@ class Reconciler:
         self._board = board
         self._tutors = tutors
         self._places = places
+        self._tell = see
         self._close = close
         self._return_grace = return_grace
         self._now = now
@@ -165,6 +168,7 @@ class Reconciler:
         except RoomsError as error:
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
+        self._tell(name, participants)
         ended = await self._ledger.ended_in(name)
         return _Room(name, tuple(participants), tuple(dispatched), frozenset(ended))
 

@@ -19,6 +19,7 @@ from .messages import (
     HandedBack,
     HandoffRefused,
     ModeChanged,
+    Others,
     ProgressRefused,
     Recorded,
     Refused,
@@ -58,6 +59,7 @@ class HostLink:
         | Returned
         | HandedBack
         | HandoffRefused
+        | Others
         | Recorded
         | None
     ):

@@ -5,8 +5,8 @@ runs, the job sends `ProgressMade`, in passing `VoiceTimed`, `HookTimed` and `Sp
 `Finish`, which the host answers with `Recorded` once the record is in the ledger. To
 `CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
 When its learner has left and somebody comes, it sends `Join` again; if that is the learner, the
-host says `Returned`. The end of the connection without `Finish` is a crash. As long as its event
-loop turns, a job says `Alive`.
+host says `Returned`. So it does when its learner seems to have become another. The end of the
+connection without `Finish` is a crash. As long as its event loop turns, a job says `Alive`.
 """
 
 from typing import Annotated, Literal
@@ -45,6 +45,7 @@ __all__ = [
     "HookTimed",
     "Join",
     "ModeChanged",
+    "Others",
     "ProgressMade",
     "ProgressRefused",
     "Recorded",
@@ -277,6 +278,15 @@ class HandoffRefused(BaseModel):
     why: str
 
 
+class Others(BaseModel):
+    """Who else is in the room and identified; all of them, in place of those told before."""
+
+    model_config = _FROZEN
+
+    type: Literal["others"] = "others"
+    others: tuple[Learner, ...]
+
+
 class Recorded(BaseModel):
     """The lesson's record is safe in the ledger."""
 
@@ -294,6 +304,7 @@ ToJob = Annotated[
     | Returned
     | HandedBack
     | HandoffRefused
+    | Others
     | Recorded,
     Field(discriminator="type"),
 ]
@@ -306,6 +317,7 @@ TO_JOB: TypeAdapter[
     | Returned
     | HandedBack
     | HandoffRefused
+    | Others
     | Recorded
 ] = TypeAdapter(ToJob)
 

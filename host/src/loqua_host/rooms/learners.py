@@ -1,13 +1,14 @@
 """Who in a room is the learner: pure rules on what LiveKit's rooms API says."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from loqua_host.contract.learner import Learner
 from loqua_host.errors import LearnerError
 
-__all__ = ["Participant", "pick_learner", "verify_learner"]
+__all__ = ["Participant", "identified", "pick_learner", "verify_learner"]
 
 USER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:|+-]{0,127}")
 """The pattern of a `user_id`, as on the wire: no controls, blanks or path separators."""
@@ -52,6 +53,15 @@ def pick_learner(participants: Sequence[Participant], identity: str | None = Non
     if not candidates:
         raise LearnerError("no_learner", "no learner is in the room")
     return verify_learner(candidates[0])
+
+
+def identified(participants: Iterable[Participant]) -> list[Learner]:
+    """Get all who could be taught, first come first."""
+    learners = []
+    for participant in sorted(participants, key=lambda p: p.joined_at):
+        with suppress(LearnerError):
+            learners.append(verify_learner(participant))
+    return learners
 
 
 def _can_learn(participant: Participant) -> bool:
