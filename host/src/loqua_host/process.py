@@ -16,9 +16,11 @@ from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
 from typing import Any
 
+import psutil
+
 from loqua_host.errors import LoquaError
 
-__all__ = ["forkserver_ended", "hide_memory", "seal", "start_forkserver"]
+__all__ = ["forkserver_ended", "forkserver_runs", "hide_memory", "seal", "start_forkserver"]
 
 SEALED = "LOQUA_SEALED_ENVIRONMENT"
 PR_SET_DUMPABLE = 4
@@ -81,14 +83,28 @@ def start_forkserver(preload: Sequence[str]) -> None:
     forkserver.ensure_running()
 
 
+def forkserver_runs() -> bool:
+    """Say whether the process that jobs are forked from is there."""
+    pid = _forkserver_pid()
+    try:
+        return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _forkserver_pid() -> int | None:
+    server: Any = forkserver._forkserver  # noqa: SLF001  # its pid is told nowhere else
+    pid: int | None = server._forkserver_pid  # noqa: SLF001  # as above
+    return pid
+
+
 async def forkserver_ended() -> None:
     """Return when the process that jobs are forked from has ended, which nobody asked it to.
 
     Python would start another at the next job, but with it the parent of all running jobs is
     gone, and with that the way to learn of their ends.
     """
-    server: Any = forkserver._forkserver  # noqa: SLF001  # its pid is told nowhere else
-    process = os.pidfd_open(server._forkserver_pid)  # noqa: SLF001  # as above
+    process = os.pidfd_open(_forkserver_pid() or 0)
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(process, ended.set)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -80,6 +81,20 @@ async def test_a_token_is_kept_until_its_last_lease_is_released(
     assert exchanges(loqua) == 2
     await progress(api, caller)
     assert exchanges(loqua) == 3
+
+
+async def test_the_least_life_left_of_the_tokens_held_is_told(
+    api: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """None while there are none."""
+    assert api.user_token_seconds_left() is None
+    await api.lease(caller)
+    loqua.token_life = 7200
+    await api.lease(replace(caller, room="another"))
+    await asyncio.sleep(600)
+    assert api.user_token_seconds_left() == pytest.approx(3000, abs=2)
+    api.release(caller)
+    assert api.user_token_seconds_left() == pytest.approx(6600, abs=2)
 
 
 async def test_a_forgotten_token_is_nowhere_in_memory(api: LoquaApi, caller: Caller) -> None:

@@ -53,6 +53,13 @@ def test_a_loop_that_lags_is_told_with_its_lag(lag: float, state: State) -> None
     assert (found.state, found.latency) == (state, lag)
 
 
+def test_a_host_that_can_start_no_job_takes_none() -> None:
+    """Its supervisor starts it anew."""
+    gone = replace(WELL, forkserver=False)
+    assert finding(gone, 1, "forkserver").state is State.FAILED
+    assert not assess(gone).ready
+
+
 @pytest.mark.parametrize(
     ("changed", "name", "state"),
     [

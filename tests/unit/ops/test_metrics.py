@@ -139,8 +139,15 @@ def test_an_ended_lesson_counts_with_its_time_and_what_was_achieved(
     assert ended == {"completed": 2, "failed": 2}
     assert value(metrics, "lesson_engagement_seconds_sum", tutor="grammar") == 630
     assert value(metrics, "lesson_objectives_total", tutor="grammar") == 1
-    failure = value(metrics, "hook_failures_total", tutor="grammar", hook="on_user_ready")
-    assert failure == 1
+
+
+def test_a_hook_is_timed_and_its_failures_are_counted(metrics: Metrics, tell: Tell) -> None:
+    """By tutor and hook, whether or not the lesson ends by it."""
+    called = {"tutor": "grammar", "hook": "on_progress_tick"}
+    tell("hook.timed", **called, seconds=0.5, failed=False)
+    tell("hook.timed", **called, seconds=5.0, failed=True)
+    assert value(metrics, "hook_seconds_sum", **called) == 5.5
+    assert value(metrics, "hook_failures_total", **called) == 1
 
 
 def test_what_a_reply_took_is_kept_by_stage(metrics: Metrics, tell: Tell) -> None:
@@ -207,6 +214,7 @@ def test_rare_figures_of_a_tutor_begin_at_0(metrics: Metrics) -> None:
     assert value(metrics, "lessons_given_up_total", tutor="grammar", why="crash_loop") == 0
     assert value(metrics, "jobs_refused_total", tutor="grammar", why="full") == 0
     assert value(metrics, "lessons_ended_total", tutor="grammar", outcome="failed") == 0
+    assert value(metrics, "hook_failures_total", tutor="grammar", hook="create_agent") == 0
 
 
 def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> None:

@@ -105,7 +105,9 @@ def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch
         "lessons": SimpleNamespace(live=lambda: fakes.lessons),
         "waiting": lambda: fakes.waits,
         "rooms": SimpleNamespace(names=names),
-        "api": SimpleNamespace(agent_token_seconds_left=left),
+        "api": SimpleNamespace(
+            agent_token_seconds_left=left, user_token_seconds_left=lambda: 300.0
+        ),
         "ledger": SimpleNamespace(debts=debts, busy_seconds=1.5),
     }
     return Watch(logbook=logbook, ledger_path=tmp_path / "ledger.db", clock=clock, **parts)

@@ -8,16 +8,16 @@ import textwrap
 WATCH = """
     import asyncio, os, signal, json
     from multiprocessing import forkserver
-    from loqua_host.process import forkserver_ended
+    from loqua_host.process import forkserver_ended, forkserver_runs
 
     async def main():
         forkserver.ensure_running()
         watching = asyncio.create_task(forkserver_ended())
         await asyncio.sleep(0.2)
-        early = watching.done()
+        early = watching.done() or not forkserver_runs()
         os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
         await asyncio.wait_for(watching, 30)
-        print(json.dumps({"early": early, "seen": watching.done()}))
+        print(json.dumps({"early": early, "seen": watching.done() and not forkserver_runs()}))
 
     asyncio.run(main())
 """

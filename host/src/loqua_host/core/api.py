@@ -222,6 +222,10 @@ class LoquaApi:
         """Give the seconds until AGENT_JWT_TOKEN expires; None when it does not say."""
         return await self._credentials.seconds_left()
 
+    def user_token_seconds_left(self) -> float | None:
+        """Give the seconds until the first of the user tokens held expires; None without any."""
+        return self._tokens.seconds_left()
+
     async def _fetch(self, caller: Caller) -> LearnerContext:
         try:
             context = await self._client.context(caller, self._learner(caller))

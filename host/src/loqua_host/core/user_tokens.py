@@ -108,6 +108,11 @@ class UserTokens:
         """Tell whether an unexpired token is held."""
         return self._held(caller) is not None
 
+    def seconds_left(self) -> float | None:
+        """Give the seconds until the first token held expires, less than 0 for one that has."""
+        held = [lease.token.expires_at for lease in self._leases.values() if lease.token]
+        return min(held) - self._clock.monotonic() if held else None
+
     async def current(self, caller: Caller) -> UserToken:
         """Give the token held if it is usable, else a new one."""
         return self._held(caller) or await self._renew(caller)

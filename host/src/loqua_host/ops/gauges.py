@@ -37,6 +37,7 @@ class SightCollector(Collector):
 def _resources(sight: Sight) -> Iterator[Metric]:
     yield _gauge("loop_lag_seconds", "Longest delay of the event loop lately", sight.lag)
     yield _gauge("memory_used_ratio", "Share of the memory in use", sight.memory)
+    yield _gauge("forkserver_up", "Whether jobs can be started", sight.forkserver)
     yield _gauge("cpu_load_ratio", "Runnable processes per CPU, last minute", sight.cpu_load)
     yield _gauge("disk_free_ratio", "Free share of the ledger's disk", sight.disk_free)
     told = "Time the ledger's connection was in use"
@@ -68,6 +69,9 @@ def _owing(sight: Sight) -> Iterator[Metric]:
     if sight.agent_jwt_left is not None:
         left = sight.agent_jwt_left
         yield _gauge("agent_jwt_seconds_left", "Life left in AGENT_JWT_TOKEN", left)
+    if sight.user_token_left is not None:
+        left = sight.user_token_left
+        yield _gauge("user_token_seconds_left", "Least life left in a learner's token", left)
 
 
 def _gauge(name: str, told: str, value: float) -> Metric:

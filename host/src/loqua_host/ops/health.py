@@ -115,11 +115,18 @@ def _host(sight: Sight) -> Iterator[Finding]:
     yield Finding("phase", State.OK, f"the host is {sight.phase}")
     busy = sum(worker.busy for worker in sight.workers)
     yield Finding("lessons", State.OK, f"{busy} jobs, {len(sight.lessons)} lessons")
+    yield _forkserver(sight)
     lag = "the longest delay of the event loop lately"
     yield Finding("loop", LAG.judge(sight.lag), lag, latency=sight.lag)
     yield Finding("memory", MEMORY.judge(sight.memory), f"{sight.memory:.0%} of memory is used")
     disk = f"{sight.disk_free:.0%} of the ledger's disk is free"
     yield Finding("disk", DISK_USED.judge(1 - sight.disk_free), disk)
+
+
+def _forkserver(sight: Sight) -> Finding:
+    if sight.forkserver:
+        return Finding("forkserver", State.OK, "jobs can be started")
+    return Finding("forkserver", State.FAILED, "is gone, so no job starts: the host is to end")
 
 
 def _livekit(sight: Sight) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
 from loqua_host.core.events import Event
-from loqua_host.link.messages import Stage
+from loqua_host.link.messages import Hook, Stage
 
 from .gauges import SightCollector
 from .health import Health
@@ -26,11 +26,6 @@ API_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10)
 LESSON_BUCKETS = (30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400)
 
 TIMED_AT_ONCE = 10_000
-
-FAILED_HOOKS = {
-    f"{hook}_failed": hook for hook in ("create_agent", "on_user_ready", "on_progress_tick")
-}
-"""How a lesson ends that a hook failed; the reason is a tutor's to word, these are the host's."""
 
 
 class Metrics:
@@ -70,8 +65,11 @@ class Metrics:
         self._achieved = self._counter(
             "lesson_objectives", "Ended lessons with an achievement", "tutor"
         )
-        self._hooks = self._counter(
-            "hook_failures", "Lessons that a failed hook ended", "tutor", "hook"
+        self._hooked = self._histogram(
+            "hook_seconds", "Time of one call of a tutor's hook", API_BUCKETS, "tutor", "hook"
+        )
+        self._hooks_failed = self._counter(
+            "hook_failures", "Calls of a hook that failed", "tutor", "hook"
         )
         self._ended = self._counter("lessons_ended", "Lessons with a record", "tutor", "outcome")
         self._given_up = self._counter("lessons_given_up", "Lessons not restored", "tutor", "why")
@@ -92,6 +90,8 @@ class Metrics:
             self._achieved.labels(tutor)
             self._given_up.labels(tutor, "crash_loop")
             self._not_taken.labels(tutor, "full")
+            for hook in get_args(Hook):
+                self._hooks_failed.labels(tutor, hook)
 
     def watch(self, look: Callable[[], Sight], judge: Callable[[Sight], Health]) -> None:
         """Expose what is seen at the moment of each scrape, too."""
@@ -123,6 +123,7 @@ class Metrics:
             "mode.changed": (self._simple("mode_changes", "Lessons that changed mode", "mode"),),
             "worker.failed": (self._simple("worker_failures", "Workers that ended", "tutor"),),
             "voice.timed": (self._on_voice,),
+            "hook.timed": (self._on_hook,),
             "context.loaded": (self._simple("context_loads", "Contexts, by source", "source"),),
             "api.called": (self._on_api_call,),
             "breaker.opened": (self._simple("breakers_opened", "Breakers opened", "endpoint"),),
@@ -174,8 +175,6 @@ class Metrics:
 
     def _on_recorded(self, fields: Fields) -> None:
         tutor, reason = _text(fields, "tutor"), _text(fields, "reason")
-        if hook := FAILED_HOOKS.get(reason):
-            self._hooks.labels(tutor, hook).inc()
         failed = reason.endswith("_failed")
         self._ended.labels(tutor, "failed" if failed else "completed").inc()
         self._taught.labels(tutor).observe(_number(fields, "seconds"))
@@ -186,6 +185,12 @@ class Metrics:
         for stage in get_args(Stage):
             if stage in fields:
                 self._voice.labels(_text(fields, "tutor"), stage).observe(_number(fields, stage))
+
+    def _on_hook(self, fields: Fields) -> None:
+        called = _text(fields, "tutor"), _text(fields, "hook")
+        self._hooked.labels(*called).observe(_number(fields, "seconds"))
+        if fields.get("failed"):
+            self._hooks_failed.labels(*called).inc()
 
     def _on_api_call(self, fields: Fields) -> None:
         endpoint = _text(fields, "endpoint")

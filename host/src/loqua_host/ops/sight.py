@@ -70,12 +70,14 @@ class Sight:
         lag: The longest that the event loop kept a task waiting lately, in seconds.
         memory: How much of the memory is used, from 0 to 1; of the container's, if it has a bound.
         cpu_load: Processes that want a CPU, per CPU, over the last minute.
+        forkserver: Whether the process is there that jobs are forked from.
         disk_free: How much of the ledger's disk is free, from 0 to 1.
         waiting: Since when each learner waits who is owed a tutor, in unix seconds.
         rooms: LiveKit's rooms API; None until it was asked.
         endpoints: The Loqua API's endpoints that were called, by name.
         breakers: Their breakers' states, where one has ever opened.
         agent_jwt_left: Seconds that AGENT_JWT_TOKEN lives on; None if it does not say.
+        user_token_left: Seconds that a learner's token lives on, the least of those in use.
         ledger: The ledger; None until it was asked.
         debts: What is owed to the API.
         ledger_busy: Seconds that the ledger's only connection has been in use so far.
@@ -86,6 +88,7 @@ class Sight:
     lag: float = 0.0
     memory: float = 0.0
     cpu_load: float = 0.0
+    forkserver: bool = True
     disk_free: float = 1.0
     workers: tuple[WorkerSight, ...] = ()
     lessons: tuple[LessonSight, ...] = ()
@@ -94,6 +97,7 @@ class Sight:
     endpoints: Mapping[str, Outcome] = field(default_factory=dict)
     breakers: Mapping[str, str] = field(default_factory=dict)
     agent_jwt_left: float | None = None
+    user_token_left: float | None = None
     ledger: Outcome | None = None
     debts: Debts = field(default_factory=Debts)
     ledger_busy: float = 0.0

@@ -15,6 +15,7 @@ from loqua_host.core.clock import Clock
 from loqua_host.errors import LedgerError, RoomsError
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
+from loqua_host.process import forkserver_runs
 from loqua_host.records.ledger import Debts, Ledger
 from loqua_host.rooms.rooms import Rooms
 
@@ -110,6 +111,7 @@ class Watch:
             lag=max(self._beats),
             memory=memory_used(CGROUP),
             cpu_load=os.getloadavg()[0] / (os.cpu_count() or 1),
+            forkserver=forkserver_runs(),
             disk_free=_disk_free(self._ledger_path),
             workers=self._see_workers(),
             lessons=self._live(),
@@ -119,6 +121,7 @@ class Watch:
             endpoints=dict(self._logbook.endpoints),
             breakers=dict(self._logbook.breakers),
             agent_jwt_left=self._jwt_left,
+            user_token_left=self._api.user_token_seconds_left(),
             ledger=self._ledger_outcome,
             debts=self._debts,
             ledger_busy=self._ledger.busy_seconds,
