@@ -109,6 +109,7 @@ async def test_the_guide_s_essential_log_points_are_in_the_log(
     of_learner = {"user_id": learner.user_id, "agent_id": "loqua-test"}
     of_lesson = {**of_learner, "session_id": learner.session_id}
     assert host.log.find("worker.registered", tutor="probe")
+    assert host.log.find("room.connected", room=learner.name)
     assert host.log.find("learner.found", room=learner.name, **of_learner)
     assert host.log.find("token.exchanged", **of_learner)
     for endpoint in ("user-token", "context", "progress", "sessions", "health"):

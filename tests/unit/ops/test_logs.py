@@ -23,15 +23,32 @@ LINE = re.compile(
 Lines = Callable[[], list[str]]
 
 
+class Clock:
+    """A clock that stands until it is told."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """Give its time."""
+        return self.seconds
+
+
 @pytest.fixture
-def log_to() -> Iterator[Callable[[str], Lines]]:
+def clock() -> Clock:
+    """Give the clock by which repeats are counted."""
+    return Clock()
+
+
+@pytest.fixture
+def log_to(clock: Clock) -> Iterator[Callable[[str], Lines]]:
     """Give what configures logging, and with it what reads the lines so far."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
 
     def configure(form: Any) -> Lines:
         stream = io.StringIO()
-        configure_logs(form, "info", stream)
+        configure_logs(form, "info", stream, monotonic=clock)
         # Loggers that tests share would keep what they were first configured with.
         structlog.configure(cache_logger_on_first_use=False)
         return lambda: stream.getvalue().split("\n")[:-1]
@@ -155,3 +172,86 @@ def test_what_is_below_the_level_is_not_said(log_to: Callable[[str], Lines]) -> 
     structlog.get_logger().debug("too much")
     logging.getLogger("httpx").info("HTTP Request: POST")
     assert lines() == []
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_warning_that_repeats_is_told_some_times_and_then_counted(
+    log_to: Callable[[str], Lines], clock: Clock, form: str
+) -> None:
+    """Once a minute, with what is said next; whatever was measured each time."""
+    lines = log_to(form)
+    log = structlog.get_logger()
+    for attempt in range(25):
+        clock.seconds += 1
+        log.warning("api.called", endpoint="context", attempt=attempt, seconds=attempt / 10)
+    assert len(lines()) == 5
+    clock.seconds += 60
+    log.info("token.exchanged")
+    *_, counted, exchanged = lines()
+    assert re.search(r'repeated("?: |=)20\b', counted)
+    assert "token.exchanged" in exchanged
+    log.warning("api.called", endpoint="context", attempt=1, seconds=0.1)
+    clock.seconds += 60
+    log.info("token.exchanged")
+    assert re.search(r'repeated("?: |=)1\b', lines()[-2])
+
+
+def test_what_has_not_repeated_for_a_minute_is_told_as_new(
+    log_to: Callable[[str], Lines], clock: Clock
+) -> None:
+    """And nothing is said of repeats that were not."""
+    lines = log_to("text")
+    for _ in range(3):
+        structlog.get_logger().error("ledger.failed", why="disk full")
+        clock.seconds += 61
+    assert len(lines()) == 3
+    assert "repeated" not in "".join(lines())
+
+
+def test_lessons_and_causes_do_not_hide_one_another(log_to: Callable[[str], Lines]) -> None:
+    """Each has a line of its own, bound or named, and so has what is only told."""
+    lines = log_to("text")
+    log = structlog.get_logger()
+    for number in range(20):
+        with structlog.contextvars.bound_contextvars(session_id=f"sess_{number}"):
+            log.error("hook.failed", hook="create_agent", why="raised")
+        log.error("lesson.refused", room=f"room-{number}", cause="no_learner")
+        log.warning("lesson.found_open", user_id=f"user{number}")
+        log.warning("learner.unknown", why=f"cause {number}")
+        logging.getLogger("job").warning("tick.failed", extra={"session_id": f"s{number}"})
+        for _ in range(2):
+            log.info("progress.made", words=1)
+    assert len(lines()) == 140
+
+
+def test_a_full_house_is_one_cause_whichever_room_it_turns_away(
+    log_to: Callable[[str], Lines],
+) -> None:
+    """No lesson is meant yet."""
+    lines = log_to("text")
+    for number in range(20):
+        structlog.get_logger().warning("job.refused", why="full", room=f"room-{number}")
+    assert len(lines()) == 5
+
+
+def test_a_library_s_numbers_make_no_other_warning(log_to: Callable[[str], Lines]) -> None:
+    """It says how long it waits this time."""
+    lines = log_to("text")
+    for number in range(20):
+        logging.getLogger("otlp").warning("no answer, again in %.2fs", number / 7)
+    assert len(lines()) == 5
+
+
+def test_no_more_is_remembered_than_there_is_room_for(
+    log_to: Callable[[str], Lines],
+) -> None:
+    """What is forgotten early is told with its count so far."""
+    lines = log_to("text")
+    log = structlog.get_logger()
+    for _ in range(7):
+        log.warning("learner.unknown", why="first")
+    for number in range(1100):
+        log.warning("learner.unknown", why=f"cause {number}")
+    [counted] = [line for line in lines() if "repeated=" in line]
+    assert "why=first" in counted
+    assert "repeated=2" in counted

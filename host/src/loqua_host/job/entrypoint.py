@@ -69,6 +69,7 @@ class JobEntrypoint:
         subscribe = AutoSubscribe.SUBSCRIBE_ALL if tutor.tutor.video else AutoSubscribe.AUDIO_ONLY
         try:
             await ctx.connect(auto_subscribe=subscribe)
+            log.info("room.connected", room=ctx.job.room.name)
             token = ctx._info.token  # noqa: SLF001  # the job's own room token; no public way
             async with open_link(self.settings.link, token) as link:
                 await self._attend(ctx, link, tutor)

@@ -8,7 +8,8 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Literal, TextIO
 
 import structlog
@@ -17,6 +18,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from loqua_host.core.events import Observer
 
 from .events import EventTap
+from .repeats import LimitedHandler
 
 __all__ = ["configure_logs", "hide_tokens"]
 
@@ -36,10 +38,12 @@ def configure_logs(
     level: str,
     stream: TextIO = sys.stderr,
     observers: Sequence[Observer] = (),
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
     """Send all records, the jobs' too, to `stream` as text or JSON lines.
 
     Observers are shown the host's own events, of whatever level; what jobs log is theirs to word.
+    A warning or an error that repeats is told some times, then once a minute with its count.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -59,7 +63,7 @@ def configure_logs(
         cache_logger_on_first_use=True,
     )
     render: Processor = structlog.processors.JSONRenderer() if form == "json" else _render_line
-    handler = logging.StreamHandler(stream)
+    handler = LimitedHandler(stream, monotonic)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
