@@ -126,14 +126,15 @@ async def closed() -> None:
 @pytest.mark.parametrize(
     ("waiting", "mend"), [(never, "lessons.learner_timeout"), (closed, "room")]
 )
-async def test_without_a_learner_the_job_ends_with_one_line(
+async def test_without_a_learner_the_job_ends_with_its_cause(
     ctx: FakeContext, enter: Any, job: Any, waiting: Any, mend: str
 ) -> None:
     """It names the cause and the mend, and the host is not asked."""
     ctx.waiting = waiting
     with structlog.testing.capture_logs() as logs:
         await enter(None)
-    [line] = logs
+    connected, line = logs
+    assert connected["event"] == "room.connected"
     assert (line["event"], line["cause"], line["room"]) == ("lesson.refused", "no_learner", "room")
     assert mend in line["why"]
     assert job.link.sent == []
