@@ -156,13 +156,14 @@ async def test_a_job_that_waits_for_its_learner_leaves_when_the_host_stops(
 
 
 @pytest.mark.parametrize("answer", [LinkError("the host refused the link with 403"), None])
-async def test_without_a_host_the_job_ends_with_one_line(
+async def test_without_a_host_the_job_ends_with_its_cause(
     ctx: FakeContext, enter: Any, answer: Any
 ) -> None:
     """Also when the host is gone before it answers."""
     with structlog.testing.capture_logs() as logs:
         await enter(answer)
-    assert [(line["event"], line["cause"]) for line in logs] == [("lesson.refused", "no_link")]
+    causes = [(line["event"], line["cause"]) for line in logs if "cause" in line]
+    assert causes == [("lesson.refused", "no_link")]
     assert ctx.over == ["lesson over"]
 
 
@@ -210,7 +211,7 @@ async def test_a_host_that_answers_out_of_turn_is_no_host(enter: Any) -> None:
     """Nothing is taught on its word."""
     with structlog.testing.capture_logs() as logs:
         await enter(Recorded())
-    assert [line["cause"] for line in logs] == ["no_link"]
+    assert [line["cause"] for line in logs if "cause" in line] == ["no_link"]
 
 
 @pytest.fixture
