@@ -254,6 +254,19 @@ class House:
             lessons: Over the quick settings of config/host.yaml's `lessons`.
         """
         config = write_config(directory, tutors, lessons or {})
+        async with self.run(config, wrapper=wrapper, environ=environ) as host:
+            yield host
+
+    @asynccontextmanager
+    async def run(
+        self,
+        config: Path,
+        *,
+        wrapper: tuple[str, ...] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[HostProcess]:
+        """Run `loqua-host run` with a configuration for the length of a block, once it is ready."""
+        directory = config.parent
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         paths = os.pathsep.join([str(self.plugins), os.environ.get("PYTHONPATH", "")])
         variables = kept | {"PYTHONPATH": paths} | self.environ() | dict(environ or {})

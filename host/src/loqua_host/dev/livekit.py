@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
+from urllib.parse import urlsplit
 
 import aiohttp
 from livekit import api
@@ -44,6 +45,7 @@ async def run_livekit(
     log: Path | None = None,
     empty_timeout: int = 300,
     departure_timeout: int = 20,
+    again: LiveKitServer | None = None,
     say: Say = print,
     environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[LiveKitServer]:
@@ -57,6 +59,7 @@ async def run_livekit(
         log: File for the server's own log (JSON lines); without it the log is dropped.
         empty_timeout: Seconds until a room that nobody entered is closed.
         departure_timeout: Seconds until a room that everybody left is closed.
+        again: A server that has ended and is to be there again, at its address with its key.
         say: Takes a line about whatever takes longer than a second.
         environ: Where LIVEKIT_*, PATH and XDG_CACHE_HOME are read.
 
@@ -70,9 +73,9 @@ async def run_livekit(
     room = {"empty_timeout": empty_timeout, "departure_timeout": departure_timeout}
     with log.open("w+b") if log else TemporaryFile() as output:
         try:
-            server, process = await _start(binary, room, webhook, output)
+            server, process = await _start(binary, again or _new_server(), room, webhook, output)
         except _PortTakenError:
-            server, process = await _start(binary, room, webhook, output)
+            server, process = await _start(binary, again or _new_server(), room, webhook, output)
         try:
             yield server
         finally:
@@ -89,16 +92,23 @@ def _given(url: str, environ: Mapping[str, str]) -> LiveKitServer:
     return LiveKitServer(url, key, secret)
 
 
-async def _start(
-    binary: Path, room: Mapping[str, int], webhook: str | None, output: IO[bytes]
-) -> tuple[LiveKitServer, Process]:
+def _new_server() -> LiveKitServer:
     port = _free_port(socket.SOCK_STREAM)
-    server = LiveKitServer(
+    return LiveKitServer(
         f"ws://127.0.0.1:{port}", f"API{secrets.token_hex(8)}", secrets.token_urlsafe(40)
     )
+
+
+async def _start(
+    binary: Path,
+    server: LiveKitServer,
+    room: Mapping[str, int],
+    webhook: str | None,
+    output: IO[bytes],
+) -> tuple[LiveKitServer, Process]:
     process = await asyncio.create_subprocess_exec(
         *dying_with_parent(str(binary)),
-        env=_environment(server, _config(server, port, room, webhook)),
+        env=_environment(server, _config(server, room, webhook)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -120,11 +130,11 @@ def _free_port(kind: socket.SocketKind) -> int:
 
 
 def _config(
-    server: LiveKitServer, port: int, room: Mapping[str, int], webhook: str | None
+    server: LiveKitServer, room: Mapping[str, int], webhook: str | None
 ) -> dict[str, object]:
     """Give the server's config; keys: github.com/livekit/livekit config-sample.yaml."""
     return {
-        "port": port,
+        "port": urlsplit(server.url).port,
         "bind_addresses": ["127.0.0.1"],
         "rtc": {
             "udp_port": _free_port(socket.SOCK_DGRAM),

@@ -1,0 +1,19 @@
+"""Learners come and go while one thing after the other breaks: nobody is left, nothing lost."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(420)]
+
+ROOT = Path(__file__).parents[2]
+SHORT = ("--minutes", "1", "--every", "9", "--seed", "7")
+
+
+def test_each_fault_leaves_no_learner_alone_and_loses_no_record() -> None:
+    """A minute of what `python -m tests.bench.soak` does for half an hour before a release."""
+    command = (sys.executable, "-m", "tests.bench.soak", *SHORT)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    assert done.returncode == 0, done.stdout + done.stderr[-5000:]
