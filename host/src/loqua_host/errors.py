@@ -10,6 +10,7 @@
     ├── LinkError                a job spoke out of turn over the link
     ├── LearnerError             who is in the room cannot be taught (see `cause`)
     ├── RoomsError               LiveKit's rooms API gave no answer
+    ├── WebhookError             what came as a webhook is not LiveKit's
     ├── SecretsError             the place that keeps the secrets gave no answer
     ├── LedgerError              the ledger cannot be opened, read or written
     │   └── SealError            something in it is not as the host sealed it
@@ -43,6 +44,7 @@ __all__ = [
     "TokenError",
     "TutorError",
     "UnreachableError",
+    "WebhookError",
 ]
 
 
@@ -101,6 +103,10 @@ class LearnerError(LoquaError):
 
 class RoomsError(LoquaError):
     """LiveKit's rooms API gave no answer; see livekit.url and the LIVEKIT_API_* variables."""
+
+
+class WebhookError(LoquaError):
+    """What came as a webhook does not have LiveKit's signature, or is none."""
 
 
 class SecretsError(LoquaError):

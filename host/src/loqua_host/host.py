@@ -19,6 +19,7 @@ from loqua_host.core.clock import SystemClock
 from loqua_host.errors import RoomsError
 from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.board import Board
+from loqua_host.lessons.hints import Hints
 from loqua_host.lessons.hosted import HostedTutor, LessonSettings
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
@@ -30,6 +31,7 @@ from loqua_host.ops.logbook import Logbook
 from loqua_host.ops.metrics import Metrics
 from loqua_host.ops.watch import Watch
 from loqua_host.ops.web import build_app, serve_ops
+from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
 from loqua_host.records.retention import purge_regularly
@@ -55,6 +57,7 @@ class _Parts:
     """What is open for as long as the host runs."""
 
     settings: HostSettings
+    secrets: HostSecrets
     api: LoquaApi
     rooms: Rooms
     ledger: Ledger
@@ -91,10 +94,11 @@ async def run_host(
         await lessons.recover()
         with _link_path(settings) as link:
             reconciler = _open_reconciler(parts, lessons)
+            hints = _open_hints(parts, lessons)
             watch = _open_watch(parts, lessons, reconciler, logbook)
             attend = traces.attending(lessons.attend)
             async with (
-                _operate(settings, secrets, watch, logbook, metrics),
+                _operate(parts, hints, watch, logbook, metrics),
                 serve_link(link, authorise=parts.roster.authorise, attend=attend),
                 background() as tasks,
             ):
@@ -120,7 +124,7 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         tasks.create_task(delivery.run())
         tasks.create_task(_purge(settings, ledger))
         board = Board(time.time)
-        yield _Parts(settings, api, rooms, ledger, delivery, board, Roster(), tasks)
+        yield _Parts(settings, secrets, api, rooms, ledger, delivery, board, Roster(), tasks)
 
 
 def _open_lessons(parts: _Parts) -> Lessons:
@@ -148,6 +152,17 @@ def _open_reconciler(parts: _Parts, lessons: Lessons) -> Reconciler:
         close=lessons.close,
         return_grace=parts.settings.lessons.grace,
         now=time.time,
+    )
+
+
+def _open_hints(parts: _Parts, lessons: Lessons) -> Hints:
+    return Hints(
+        rooms=parts.rooms,
+        board=parts.board,
+        tutors=parts.roster.tutors,
+        foresee=lessons.foresee,
+        places=partial(_places, parts),
+        tasks=parts.tasks,
     )
 
 
@@ -185,17 +200,15 @@ async def _serve(
 
 @asynccontextmanager
 async def _operate(
-    settings: HostSettings,
-    secrets: HostSecrets,
-    watch: Watch,
-    logbook: Logbook,
-    metrics: Metrics,
+    parts: _Parts, hints: Hints, watch: Watch, logbook: Logbook, metrics: Metrics
 ) -> AsyncIterator[None]:
-    """Answer operators for the length of a block."""
+    """Answer operators, and hear LiveKit, for the length of a block."""
+    settings, secrets = parts.settings, parts.secrets
     judge = partial(assess, jwt_warn_before=settings.api.agent_token_warn_before)
     metrics.expect(tutor.name for tutor in settings.enabled_tutors)
     metrics.watch(watch.look, judge)
     app = build_app(watch.look, judge, metrics.registry, logbook, secrets.ops_tokens)
+    app.router.add_post(WEBHOOK, hear_livekit(secrets.livekit_keys, hints.heed))
     async with serve_ops(settings.ops, app), background() as tasks:
         tasks.create_task(watch.run())
         yield

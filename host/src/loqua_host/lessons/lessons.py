@@ -92,6 +92,10 @@ class Lessons:
             self._prepare, api, tasks, settings.learner_timeout + UNCLAIMED_SECONDS
         )
 
+    def foresee(self, room: str, tutor: str, identity: str) -> None:
+        """Hear that a tutor seems to be on its way to a learner: the lesson is prepared."""
+        self._preparations.foresee(room, tutor, identity)
+
     def begin(self, job: JobRef) -> None:
         """Hear that a job was accepted: its lesson is prepared while it connects."""
         self._board.on_accepted(job)

@@ -11,11 +11,14 @@ from .prepare import Prepared
 
 __all__ = ["Preparations"]
 
+FORESIGHT_SECONDS = 10.0
+"""How long a preparation without a job waits for one; LiveKit brings it in a fifth of a second."""
+
 Prepare = Callable[[JobRef, str | None], Coroutine[Any, Any, Prepared]]
 
 
 class Preparations:
-    """Prepares a lesson when its job is accepted, so that the API's time costs no learner any.
+    """Prepares a lesson when its job is accepted or foreseen, so that no learner waits for the API.
 
     Args:
         prepare: Prepares for a job and the learner of an identity, None for the first in.
@@ -32,12 +35,20 @@ class Preparations:
         self._tasks = tasks
         self._patience = patience
         self._early: dict[str, asyncio.Task[Prepared]] = {}
+        self._foreseen: dict[tuple[str, str], asyncio.Task[Prepared]] = {}
+
+    def foresee(self, room: str, tutor: str, identity: str) -> None:
+        """Begin to prepare for a job that seems to be coming; doing so twice is doing it once."""
+        where = (room, tutor)
+        if where not in self._foreseen:
+            self._foreseen[where] = self._start(self._prepare(JobRef("", room, tutor), identity))
+            asyncio.get_running_loop().call_later(FORESIGHT_SECONDS, self._forget, where)
 
     def begin(self, job: JobRef) -> None:
-        """Begin to prepare for the learner who seems to be meant."""
-        early = asyncio.create_task(self._prepare(job, None))
-        self._early[job.job_id] = early
-        self._tasks.create_task(_end_with(early))
+        """Begin to prepare for the learner who seems to be meant, or go on if that was foreseen."""
+        foreseen = self._foreseen.pop((job.room, job.tutor), None)
+        preparing = self._prepare(job, None) if foreseen is None else self._go_on(job, foreseen)
+        self._early[job.job_id] = self._start(preparing)
         asyncio.get_running_loop().call_later(self._patience, self.drop, job.job_id)
 
     async def claim(self, job: JobRef, identity: str) -> Prepared:
@@ -63,6 +74,18 @@ class Preparations:
         """Release what a lesson that will not be taught has leased."""
         if prepared is not None and prepared.leased:
             self._api.release(prepared.caller)
+
+    def _start(self, preparing: Coroutine[Any, Any, Prepared]) -> asyncio.Task[Prepared]:
+        early = asyncio.create_task(preparing)
+        self._tasks.create_task(_end_with(early))
+        return early
+
+    async def _go_on(self, job: JobRef, foreseen: asyncio.Task[Prepared]) -> Prepared:
+        return await self._outcome(foreseen) or await self._prepare(job, None)
+
+    def _forget(self, where: tuple[str, str]) -> None:
+        if foreseen := self._foreseen.pop(where, None):
+            self._discard(foreseen)
 
     async def _outcome(self, early: asyncio.Task[Prepared]) -> Prepared | None:
         try:

@@ -19,6 +19,7 @@ from .access import PROBES, guard
 from .health import Health, State
 from .logbook import Logbook
 from .sight import Sight
+from .webhooks import WEBHOOK
 
 __all__ = ["build_app", "serve_ops"]
 
@@ -76,7 +77,7 @@ def build_app(
         shown = {"health": _health(judge(sight)), "sight": asdict(sight), "troubles": troubles}
         return web.json_response(shown)
 
-    app = web.Application(middlewares=[guard(tokens, unless=PROBES)])
+    app = web.Application(middlewares=[guard(tokens, unless=PROBES | {WEBHOOK})])
     app.on_response_prepare.append(_add_headers)
     answers = {
         "/health/live": live,

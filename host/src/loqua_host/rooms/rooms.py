@@ -15,7 +15,7 @@ from loqua_host.settings.secrets import LiveKitKey
 
 from .learners import Participant
 
-__all__ = ["Dispatch", "Rooms"]
+__all__ = ["Dispatch", "Rooms", "participant_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Rooms:
         with _asking():
             request = api.ListParticipantsRequest(room=room)
             answer = await self._livekit.room.list_participants(request)
-            return [_participant(info) for info in answer.participants]
+            return [participant_of(info) for info in answer.participants]
         return []
 
     async def names(self) -> set[str]:
@@ -145,7 +145,8 @@ def _asking() -> Iterator[None]:
         ) from error
 
 
-def _participant(info: ParticipantInfo) -> Participant:
+def participant_of(info: ParticipantInfo) -> Participant:
+    """Give a participant as LiveKit reports it."""
     return Participant(
         identity=info.identity,
         kind=_kind(info.kind),

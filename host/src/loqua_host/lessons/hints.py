@@ -1,0 +1,115 @@
+"""What LiveKit tells of its rooms, used to be earlier; nothing depends on it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from loqua_host.errors import LearnerError, RoomsError
+from loqua_host.link.handover import is_handover
+from loqua_host.rooms.learners import Participant, verify_learner
+from loqua_host.rooms.rooms import Rooms
+from loqua_host.rooms.webhooks import Hint
+
+from .board import Board
+from .hosted import HostedTutor
+from .preparations import FORESIGHT_SECONDS
+from .reconcile import Places
+
+__all__ = ["Hints"]
+
+log = structlog.get_logger()
+
+WAKING = frozenset({"participant_joined", "participant_left", "room_finished"})
+"""After these, somebody may be owed something."""
+
+WAKE_SECONDS = 0.1
+"""Hints within this time wake the reconciler once, however many they are."""
+
+
+class Hints:
+    """Has the reconciler look, and lessons prepared whose job is still on its way.
+
+    However many hints there are, one preparation begins for a room in ten seconds, and never
+    more at a time than there are places.
+
+    Args:
+        foresee: Begins to prepare in a room, for a tutor and the learner of an identity.
+        places: Says how many jobs would be taken now.
+        tasks: Owns the work.
+    """
+
+    def __init__(
+        self,
+        *,
+        rooms: Rooms,
+        board: Board,
+        tutors: Mapping[str, HostedTutor],
+        foresee: Callable[[str, str, str], None],
+        places: Callable[[], Places],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._rooms = rooms
+        self._board = board
+        self._tutors = tutors
+        self._foresee = foresee
+        self._places = places
+        self._tasks = tasks
+        self._hinted: set[str] = set()
+        self._waking = False
+
+    def heed(self, hint: Hint) -> None:
+        """Do what a hint is good for."""
+        if hint.event not in WAKING:
+            return
+        self._wake_soon()
+        who = hint.participant
+        if hint.event == "participant_joined" and who is not None and _can_learn(who):
+            self._expect(hint.room, who)
+
+    def _expect(self, room: str, learner: Participant) -> None:
+        if room in self._hinted or len(self._hinted) >= self._places().host:
+            return
+        self._hinted.add(room)
+        asyncio.get_running_loop().call_later(FORESIGHT_SECONDS, self._hinted.discard, room)
+        self._tasks.create_task(self._look_ahead(room, learner))
+
+    async def _look_ahead(self, room: str, learner: Participant) -> None:
+        """Begin to prepare for the tutors that are called to the room and are not here yet."""
+        try:
+            called = await self._rooms.dispatched(room)
+        except RoomsError as error:
+            log.warning("hint.unused", room=room, why=str(error))
+            return
+        names = {one.agent_name for one in called if not is_handover(one.metadata)}
+        places = self._places()
+        wanted = {
+            tutor.name
+            for tutor in self._tutors.values()
+            if tutor.agent_name in names and places.has(tutor.name)
+        }
+        for tutor in wanted - self._served(room, learner.sid):
+            log.info("learner.foreseen", room=room, tutor=tutor)
+            self._foresee(room, tutor, learner.identity)
+
+    def _served(self, room: str, entry: str) -> frozenset[str]:
+        """Get the tutors that are in a room or come already, or owe this entry nothing."""
+        settled = frozenset(tutor for who, tutor in self._board.settled(room) if who == entry)
+        return self._board.taught(room) | self._board.called(room) | settled
+
+    def _wake_soon(self) -> None:
+        if not self._waking:
+            self._waking = True
+            asyncio.get_running_loop().call_later(WAKE_SECONDS, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._board.changed.set()
+
+
+def _can_learn(participant: Participant) -> bool:
+    try:
+        verify_learner(participant)
+    except LearnerError:
+        return False
+    return True

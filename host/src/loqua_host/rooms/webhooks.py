@@ -1,0 +1,73 @@
+"""LiveKit's webhooks: believed only with its signature, and even then but hints.
+
+A webhook is signed with a JWT of LiveKit's own key that holds the digest of the body
+(https://docs.livekit.io/home/server/webhooks). They come late, twice, in any order or never.
+"""
+
+import hmac
+from base64 import b64decode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import jwt
+from google.protobuf.json_format import Parse, ParseError
+from livekit.api import TokenVerifier
+from livekit.protocol.webhook import WebhookEvent
+
+from loqua_host.errors import WebhookError
+from loqua_host.settings.secrets import LiveKitKey
+
+from .learners import Participant
+from .rooms import participant_of
+
+__all__ = ["Hint", "read_hint", "signed_digest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something that LiveKit says has happened.
+
+    Attributes:
+        event: Its name, such as `participant_joined`.
+        room: The room's name; empty if it is about none.
+        participant: Whom it is about; None if nobody.
+    """
+
+    event: str
+    room: str
+    participant: Participant | None
+
+
+def signed_digest(token: str, keys: Sequence[LiveKitKey]) -> bytes:
+    """Get the SHA-256 of the body that LiveKit signed, before any of it is read.
+
+    Raises:
+        WebhookError: None of the keys signed this, it has expired, or it is not for a body:
+            learners' own tokens are signed with the same key.
+    """
+    for key in keys:
+        verifier = TokenVerifier(key.key.get_secret_value(), key.secret.get_secret_value())
+        try:
+            digest = b64decode(verifier.verify(token).sha256 or "")
+        except (jwt.InvalidTokenError, ParseError, ValueError):
+            continue
+        if digest:
+            return digest
+    raise WebhookError("LiveKit signed nothing here with a key that this host knows")
+
+
+def read_hint(body: bytes, digest: bytes) -> Hint:
+    """Read the body that LiveKit signed.
+
+    Raises:
+        WebhookError: It signed another one, or this is none.
+    """
+    if not hmac.compare_digest(sha256(body).digest(), digest):
+        raise WebhookError("LiveKit signed another body")
+    try:
+        event = Parse(body, WebhookEvent(), ignore_unknown_fields=True)
+    except (ParseError, UnicodeDecodeError) as error:
+        raise WebhookError("LiveKit signed what is no webhook of its own") from error
+    who = participant_of(event.participant) if event.HasField("participant") else None
+    return Hint(event.event, event.room.name, who)

@@ -1,0 +1,39 @@
+"""A real LiveKit tells a real host who comes, before it offers the job."""
+
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from tests.integration.host.conftest import House, dev_api_for, explicit, new_room
+
+from loqua_host.dev.livekit import run_livekit
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_livekits_webhook_has_the_lesson_prepared_before_its_job(
+    third_party: Path, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """The learner's token is exchanged once; what LiveKit did not sign changes nothing."""
+    overlay = tmp_path / "config" / "environments" / "development.yaml"
+    overlay.parent.mkdir(parents=True)
+    overlay.write_text(yaml.safe_dump({"ops": {"port": unused_tcp_port}}))
+    webhook = f"http://127.0.0.1:{unused_tcp_port}/livekit/webhook"
+    own = {name: value for name, value in os.environ.items() if name != "LIVEKIT_URL"}
+    async with run_livekit(webhook=webhook, environ=own) as livekit, dev_api_for(livekit) as api:
+        house = House(livekit, api, third_party, tmp_path)
+        async with house.host(tmp_path, explicit("foreseen")) as host:
+            async with httpx.AsyncClient() as stranger:
+                forged = {"event": "participant_joined", "room": {"name": "room"}}
+                assert (await stranger.post(webhook, json=forged)).status_code == 401
+            room = new_room()
+            async with house.visit(room, agent_name="foreseen") as learner:
+                await host.log.until("probe.ready", room=room)
+            await api.until("sessions", learner.user_id)
+            events = [line["event"] for line in host.log.lines if line.get("room") == room]
+            assert len(await api.arrivals("exchanges", learner.user_id)) == 1
+    steps = [it for it in events if it in ("learner.foreseen", "learner.found", "job.accepted")]
+    assert steps[0] == "learner.foreseen"
+    assert sorted(steps) == ["job.accepted", "learner.foreseen", "learner.found"]

@@ -1,0 +1,160 @@
+"""Hints: used where they help, and never more than the host has places for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from loqua_host.errors import RoomsError
+from loqua_host.lessons import hints as module
+from loqua_host.lessons.board import Board
+from loqua_host.lessons.hints import Hints
+from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.lessons.reconcile import Places
+from loqua_host.link.server import JobRef
+from loqua_host.rooms.learners import Participant
+from loqua_host.rooms.rooms import Dispatch
+from loqua_host.rooms.webhooks import Hint
+from loqua_host.tasks import background
+
+MARIA = Participant("maria", "standard", "María", {"user_id": "u1"}, False, 1.0, "PA_1")
+JOINED = Hint("participant_joined", "room", MARIA)
+COMING = ("room", "conversation", "maria")
+
+
+@dataclass
+class World:
+    """What hints are about, and what came of them."""
+
+    hints: Hints = field(init=False)
+    board: Board = field(default_factory=lambda: Board(lambda: 1000.0))
+    called: list[Dispatch] = field(default_factory=lambda: [Dispatch("")])
+    failing: bool = False
+    asked: int = 0
+    places: Places = field(default_factory=lambda: Places(5, {"conversation": 5, "grammar": 1}))
+    foreseen: list[tuple[str, str, str]] = field(default_factory=list)
+
+    async def dispatched(self, _room: str) -> list[Dispatch]:
+        """Say which agents are called to a room."""
+        self.asked += 1
+        if self.failing:
+            raise RoomsError("no answer")
+        return self.called
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Give a host with two tutors."""
+    world = World()
+    tutors = [HostedTutor("conversation", "", "a", 5), HostedTutor("grammar", "expert", "a", 5)]
+    async with background() as tasks:
+        world.hints = Hints(
+            rooms=world,  # type: ignore[arg-type]  # a fake
+            board=world.board,
+            tutors={tutor.name: tutor for tutor in tutors},
+            foresee=lambda *coming: world.foreseen.append(coming),
+            places=lambda: world.places,
+            tasks=tasks,
+        )
+        yield world
+
+
+async def heed(world: World, *hints: Hint) -> list[tuple[str, str, str]]:
+    """Give what comes of hints."""
+    for hint in hints:
+        world.hints.heed(hint)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return world.foreseen
+
+
+async def test_a_learner_who_comes_is_prepared_for(world: World) -> None:
+    """With the tutor that is called to the room."""
+    assert await heed(world, JOINED) == [COMING]
+
+
+async def test_a_specialist_who_is_called_is_foreseen_too(world: World) -> None:
+    """An agent that runs elsewhere is not."""
+    world.called = [Dispatch("expert"), Dispatch("somebody-elses")]
+    assert await heed(world, JOINED) == [("room", "grammar", "maria")]
+
+
+async def test_a_hint_that_comes_twice_counts_once(world: World) -> None:
+    """Also when other rooms' come in between."""
+    other = replace(JOINED, room="other")
+    await heed(world, JOINED, other, JOINED)
+    assert await heed(world, other, JOINED) == [COMING, ("other", *COMING[1:])]
+    assert world.asked == 2
+
+
+async def test_a_flood_begins_no_more_than_there_are_places(world: World) -> None:
+    """Nor does it ask LiveKit more often, or wake the reconciler more than once at a time."""
+    flood = [replace(JOINED, room=f"room-{number}") for number in range(1000)]
+    assert len(await heed(world, *flood)) == 5
+    assert world.asked == 5
+    world.places = Places(0, world.places.tutors)
+    assert len(await heed(world, *flood)) == 5
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        None,
+        replace(MARIA, kind="agent"),
+        replace(MARIA, attributes={}),
+        replace(MARIA, writes_own_attributes=True),
+    ],
+)
+async def test_whoever_cannot_be_taught_is_not_prepared_for(
+    world: World, who: Participant | None
+) -> None:
+    """Agents come, too."""
+    assert await heed(world, replace(JOINED, participant=who)) == []
+    assert world.asked == 0
+
+
+@pytest.mark.parametrize("state", ["accepted", "taught", "settled"])
+async def test_a_late_hint_changes_nothing(world: World, state: str) -> None:
+    """The tutor is there already, or the lesson is over."""
+    job = JobRef("job", "room", "conversation")
+    match state:
+        case "accepted":
+            world.board.on_accepted(job)
+        case "taught":
+            world.board.on_taught(job)
+        case "settled":
+            world.board.on_settled(job, "PA_1")
+    assert await heed(world, JOINED) == []
+
+
+async def test_a_tutor_without_a_place_is_not_foreseen(world: World) -> None:
+    """It is full or leaving, as all are when the host stops; others have places still."""
+    world.places = Places(5, {"grammar": 1})
+    assert await heed(world, JOINED) == []
+
+
+async def test_a_livekit_that_does_not_answer_costs_the_hint(world: World) -> None:
+    """The lesson is prepared when its job comes."""
+    world.failing = True
+    assert await heed(world, JOINED) == []
+
+
+@pytest.mark.parametrize("event", ["participant_joined", "participant_left", "room_finished"])
+async def test_the_reconciler_wakes_once_for_many_hints(
+    world: World, monkeypatch: pytest.MonkeyPatch, event: str
+) -> None:
+    """And again for later ones."""
+    monkeypatch.setattr(module, "WAKE_SECONDS", 0.01)
+    for _ in range(2):
+        world.board.changed.clear()
+        await heed(world, *[Hint(event, "room", None)] * 100)
+        assert not world.board.changed.is_set()
+        async with asyncio.timeout(5):
+            await world.board.changed.wait()
+
+
+async def test_other_events_do_not_matter(world: World) -> None:
+    """There are many."""
+    assert await heed(world, replace(JOINED, event="track_published")) == []
+    assert not world.hints._waking

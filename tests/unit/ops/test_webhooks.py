@@ -1,0 +1,80 @@
+"""Where LiveKit's webhooks arrive."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+from tests.unit.rooms.signing import KEY, body, sign
+
+from loqua_host.ops.health import assess
+from loqua_host.ops.logbook import Logbook
+from loqua_host.ops.sight import Sight
+from loqua_host.ops.web import build_app
+from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
+from loqua_host.rooms.webhooks import Hint
+
+Client = TestClient  # type: ignore[type-arg]  # generic in aiohttp's own request type
+
+
+@pytest.fixture
+def heard() -> list[Hint]:
+    """Give what was passed on."""
+    return []
+
+
+@pytest.fixture
+async def livekit(heard: list[Hint]) -> AsyncIterator[Client]:
+    """Give a client of an ops address that asks everybody else for a token."""
+    sight, logbook = Sight(now=1000.0), Logbook(lambda: 1000.0)
+    tokens = [SecretStr("ops-token")]
+    app = build_app(lambda: sight, assess, CollectorRegistry(), logbook, lambda: tokens)
+    app.router.add_post(WEBHOOK, hear_livekit(lambda: [KEY], heard.append))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def send(livekit: Client, text: bytes, token: str) -> int:
+    """Send a webhook; gives the answer's status."""
+    headers = {"Content-Type": "application/webhook+json", "Authorization": token}
+    return (await livekit.post(WEBHOOK, data=text, headers=headers)).status
+
+
+async def test_a_signed_webhook_is_heard_without_the_ops_token(
+    livekit: Client, heard: list[Hint]
+) -> None:
+    """LiveKit has no such token; its signature says more."""
+    assert await send(livekit, body(), sign(body())) == 200
+    assert [(hint.event, hint.room) for hint in heard] == [("participant_joined", "room")]
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [
+        (body(), ""),
+        (body(), "Bearer ops-token"),
+        (body(), sign(body(identity="eve"))),
+        (body(), sign(body(), ttl=-timedelta(minutes=10))),
+        (body(), sign(None)),
+        (b"3", sign(b"3")),
+    ],
+    ids=["absent", "the ops token", "body changed", "expired", "a learner's own", "no webhook"],
+)
+async def test_anything_else_is_refused_and_nothing_happens(
+    livekit: Client, heard: list[Hint], text: bytes, token: str
+) -> None:
+    """The answer does not say why; the log does, once a minute, whoever asks how often."""
+    with capture_logs() as logs:
+        assert [await send(livekit, text, token) for _ in range(5)] == [401] * 5
+    assert heard == []
+    assert [line["event"] for line in logs] == ["webhook.refused"]
+
+
+async def test_a_body_beyond_all_measure_is_not_kept(livekit: Client, heard: list[Hint]) -> None:
+    """Not even LiveKit's."""
+    text = body(name="x" * 2**20)
+    assert await send(livekit, text, sign(text)) == 413
+    assert heard == []
