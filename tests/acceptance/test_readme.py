@@ -28,7 +28,7 @@ from loqua_host.registry.loader import load
 from loqua_host.settings.host import Environment
 from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import HOST_SECRETS
-from loqua_host.settings.sources import ADDRESSES
+from loqua_host.settings.sources import ADDRESSES, COLLECTORS
 from loqua_host.settings.tutors import TutorFile
 
 pytestmark = pytest.mark.acceptance
@@ -163,6 +163,7 @@ def test_every_variable_that_the_host_reads_is_shown() -> None:
     """The table names addresses, identity and secrets: the guide's names, and one of ours."""
     written = yaml.safe_load((ROOT / "config/environments/production.yaml").read_text("utf-8"))
     known = {"LOQUA_ENVIRONMENT", *ADDRESSES.values(), *HOST_SECRETS, *granted(written)}
+    known |= {*COLLECTORS}
     assert set(re.findall(r"`([A-Z_]+)`", first_cells("variable"))) == known
 
 

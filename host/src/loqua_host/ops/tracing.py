@@ -17,12 +17,11 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from loqua_host.core import events
 from loqua_host.lessons.traces import LESSON, Traces
+from loqua_host.settings.sources import COLLECTORS
 
 from .logs import hide_tokens
 
 __all__ = ["note_event", "open_traces"]
-
-ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 LONGEST_TEXT: Final = 512
 """Characters of an attribute."""
@@ -64,7 +63,7 @@ def _wanted(environ: Mapping[str, str]) -> bool:
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     exporter = environ.get("OTEL_TRACES_EXPORTER")
-    return exporter == "otlp" or (not exporter and any(environ.get(name) for name in ENDPOINTS))
+    return exporter == "otlp" or (not exporter and any(environ.get(name) for name in COLLECTORS))
 
 
 @contextmanager

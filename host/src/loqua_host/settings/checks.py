@@ -15,7 +15,7 @@ from .host import Environment
 from .loopback import is_loopback
 from .problems import Place
 from .secrets import HOST_SECRETS
-from .sources import dotenv_file, read_dotenv
+from .sources import COLLECTORS, dotenv_file, read_dotenv, read_environ
 from .tutors import TutorSettings
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 _RENAMING: Final = ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE")
+_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+_PROTOCOL: Final = "http/protobuf"
 _PLAIN: Final = re.compile(r"\s*(?:http|ws)://", re.IGNORECASE)
 
 
@@ -40,12 +42,24 @@ def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Probl
         if environ.get(variable):
             what = "would rename every tutor of this host"
             yield Problem(variable, what, "unset it; agent_name in config/tutors names a tutor")
+    yield from _collector_problems(name, read_environ(config, environ))
     dotenv = dotenv_file(config)
     if name != Environment.DEVELOPMENT and dotenv.exists():
         mend = "remove the file and set its variables in the environment"
         yield Problem(str(dotenv), "is for development only", mend)
     elif read_dotenv(dotenv) is None:
         yield Problem(str(dotenv), "cannot be read as UTF-8 text", "mend or remove the file")
+
+
+def _collector_problems(environment: str, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Find what keeps traces from a collector, or lets others read them on their way."""
+    for variable in _PROTOCOLS:
+        if environ.get(variable, _PROTOCOL) != _PROTOCOL:
+            what = "names a protocol that this host does not speak"
+            yield Problem(variable, what, f"unset it, or write {_PROTOCOL}")
+    if environment == Environment.PRODUCTION:
+        addresses: dict[str, JsonValue] = {name: environ.get(name, "") for name in COLLECTORS}
+        yield from address_problems(addresses, lambda place: str(place[0]))
 
 
 def tutor_problems(

@@ -47,8 +47,9 @@ _ROTATED: Final = (
     "LEDGER_KEY",
     "OPS_TOKEN",
 )
+_COLLECTOR: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 HOST_SECRETS: Final = frozenset(
-    {*_ROTATED, *(f"{name}_PREVIOUS" for name in _ROTATED), "VAULT_TOKEN"}
+    {*_ROTATED, *(f"{name}_PREVIOUS" for name in _ROTATED), "VAULT_TOKEN", *_COLLECTOR}
 )
 """The variables that no tutor may have."""
 

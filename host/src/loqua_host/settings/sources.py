@@ -15,6 +15,7 @@ from .host import Environment
 from .yaml import read_yaml
 
 __all__ = [
+    "COLLECTORS",
     "Sources",
     "choose_environment",
     "dotenv_file",
@@ -29,6 +30,9 @@ ADDRESSES: Final = {
     ("api", "api_base_url"): "API_BASE_URL",
 }
 """The settings that the environment gives, by their place in `HostSettings`."""
+
+COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""OpenTelemetry's variables for where traces go; any of them has lessons be traced."""
 
 
 @dataclass(frozen=True, slots=True)
