@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from livekit.agents.llm import ChatContext
 from livekit.rtc.event_emitter import EventEmitter
 
 from loqua_host.contract.engines import Engines, HookLimits
@@ -169,6 +170,7 @@ class FakeSession(EventEmitter[str]):
         super().__init__()
         self.done: list[str] = []
         self.said: list[str] = []
+        self.history = ChatContext.empty()
         self.uninterruptible = 0
         self.started: dict[str, Any] = {}
         self.room_io = SimpleNamespace(set_participant=self.done.append)

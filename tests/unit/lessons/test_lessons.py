@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
+from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.records import Ending, LessonReport, Mode, Performance, Progress
 from loqua_host.core import Caller
 from loqua_host.errors import (
@@ -25,6 +26,7 @@ from loqua_host.errors import (
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hosted import HostedTutor, LessonSettings
 from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.reconcile import MAX_RESTARTS
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
     Finish,
@@ -99,7 +101,7 @@ class House:
         await until(lambda: self.board.interrupted("room"))
         for lesson in self.board.interrupted("room"):
             self.board.drop_interrupted(lesson)
-            await self.lessons.close(lesson, "learner_left")
+            await self.lessons.close(lesson.row, "learner_left")
 
     def job(self, job: JobRef = JOB) -> "Any":
         """Connect as the job that was accepted."""
@@ -793,7 +795,7 @@ async def test_a_start_closes_what_a_dead_host_left_open(
     async with open_house() as house:
         await house.lessons.recover()
         for one in house.board.interrupted("room1") + house.board.interrupted("room2"):
-            await house.lessons.close(one, "learner_left")
+            await house.lessons.close(one.row, "learner_left")
         await house.delivered()
     assert {record.session_id: record.duration_minutes for record in loqua.records} == {
         "visit1": 1440,
@@ -817,3 +819,34 @@ async def test_one_failing_lesson_leaves_the_others_alone(house: House) -> None:
     await house.give_up()
     await house.delivered()
     assert len(house.loqua.records) == 2
+
+
+SAID = (Utterance(speaker="tutor", text="¿Qué tal?"), Utterance(speaker="learner", text="Bien."))
+
+
+async def test_a_restored_tutor_knows_what_was_said_last(house: House) -> None:
+    """Beside its own notes, which it gets back as it wrote them."""
+    async with house.job() as link:
+        assert (await join(link)).turns == ()
+        await link.send(made(words_learned=1).model_copy(update={"turns": SAID}))
+        await until(lambda: house.delivery and house.loqua.sent)
+    await until(lambda: house.board.interrupted("room"))
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        welcome = await join(link)
+        assert (welcome.turns, welcome.state) == (SAID, {"scene": 1})
+
+
+async def test_a_learner_whose_tutor_crashes_again_and_again_hears_an_apology(
+    house: House,
+) -> None:
+    """In the lesson's language; the record is written, and nothing is opened any more."""
+    for number in range(MAX_RESTARTS + 1):
+        async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
+            assert isinstance(await join(link), Welcome)
+        await until(lambda: house.board.interrupted("room"))
+    async with house.job(JobRef("last", "room", "conversation")) as link:
+        refused = await join(link)
+    assert (refused.cause, refused.apology) == ("crash_loop", "Lo siento.")
+    await house.delivered()
+    assert len(house.loqua.records) == 1
+    assert await house.ledger.open_lessons() == []

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from loqua_host.lessons.board import CALL_SECONDS, JOIN_SECONDS, Board
 from loqua_host.lessons.hosted import TUTOR, HostedTutor
-from loqua_host.lessons.reconcile import MAX_RESTARTS, Interrupted, Places
+from loqua_host.lessons.reconcile import MAX_RESTARTS, Places
 from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING, Reconciler
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
@@ -101,9 +101,9 @@ class World:
         free = {name: one.max_jobs - busy.count(name) for name, one in TUTORS.items()}
         return Places(HOST_PLACES - len(busy), free)
 
-    async def close(self, lesson: Interrupted, _because: str) -> None:
+    async def close(self, row: LessonRow, _because: str) -> None:
         """Close a lesson in the ledger."""
-        self.end(lesson.row)
+        self.end(row)
 
     def end(self, row: LessonRow) -> None:
         """Write a lesson's end."""
@@ -203,6 +203,12 @@ class World:
             number = f"lesson{next(self.numbers)}"
             row = LessonRow(number, number, "v", user_id, room, tutor, "agent", self.now)
             row = replace(row, entry=learner.sid)
+        elif row.restarts >= MAX_RESTARTS:
+            self.end(row)
+            self.refused.add((learner.sid, tutor))
+            self.board.on_settled(job.ref, learner.sid)
+            self.leave(job)
+            return
         else:
             row = replace(row, restarts=row.restarts + 1, entry=learner.sid)
         job.lesson = self.open[row.id] = row

@@ -8,11 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from .records import Label, LessonReport
 
-__all__ = ["Handback", "Handover", "SpecialistCall", "Utterance", "Wish"]
+__all__ = ["LONGEST_UTTERANCE", "Handback", "Handover", "SpecialistCall", "Utterance", "Wish"]
+
+LONGEST_UTTERANCE = 300
+"""Characters of something said; the rest is cut."""
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
-Text = Annotated[str, StringConstraints(max_length=300)]
+Text = Annotated[str, StringConstraints(max_length=LONGEST_UTTERANCE)]
 
 AgentName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)

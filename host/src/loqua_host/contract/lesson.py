@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue
 from loqua_host.errors import HandoffError
 
 from .events import Event
-from .handoff import Handback, Handover, SpecialistCall, Wish
+from .handoff import Handback, Handover, SpecialistCall, Utterance, Wish
 from .learner import Learner, LearnerContext
 from .records import Mode, Progress
 
@@ -46,6 +46,8 @@ class Lesson:
         others: Identified learners who are in the room besides; the host keeps it current.
         state: The tutor's own notes, kept with each tick and given back on resuming.
             Values are JSON; all of it together stays under 16 kB.
+        turns: The last that was said in the part before, oldest first, when the lesson is resumed;
+            the session and an agent without a conversation of its own have it, too.
         handover: What the tutor that called for this lesson handed over; None if none did.
         session: LiveKit's voice session, started after `create_agent` returns.
         agent: What `create_agent` returned.
@@ -65,6 +67,7 @@ class Lesson:
     progress: Progress | None = None
     others: tuple[Learner, ...] = ()
     state: dict[str, JsonValue] = field(default_factory=dict)
+    turns: tuple[Utterance, ...] = ()
     handover: Handover | None = None
     agent: "Agent | None" = None
     _handlers: list[tuple[type[Event], _Handler]] = field(default_factory=list, repr=False)

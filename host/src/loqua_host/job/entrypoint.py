@@ -133,6 +133,7 @@ class JobEntrypoint:
             resumed=welcome.resumed,
             progress=welcome.progress,
             state=welcome.state,
+            turns=welcome.turns,
             handover=find_handover(metadata, welcome.learner.user_id),
         )
 

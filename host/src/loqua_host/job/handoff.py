@@ -1,18 +1,17 @@
 """A tutor's calls for specialists: announced, told to the host, answered to the tutor."""
 
 import asyncio
-from itertools import islice
 
 import structlog
-from livekit.agents import AgentSession
 
-from loqua_host.contract.handoff import Handback, SpecialistCall, Utterance
+from loqua_host.contract.handoff import Handback, SpecialistCall
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.sentences import sentence_in
 from loqua_host.errors import HandoffError, LinkError
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
 
+from .conversation import last_sentences
 from .floor import Floor
 from .settings import JobSettings
 from .voice import say_out
@@ -23,8 +22,6 @@ log = structlog.get_logger()
 
 SENTENCES = 6
 """Sentences of the conversation that a specialist is told."""
-
-LONGEST_SENTENCE = 300
 
 
 class Handoffs:
@@ -70,7 +67,7 @@ class Handoffs:
                 f"no tutor in config/tutors has the agent_name {call.agent_name!r}; "
                 f"there are: {known}"
             )
-        sentences = _last_sentences(self._lesson.session)
+        sentences = last_sentences(self._lesson.session, SENTENCES)
         await say_out(self._lesson.session, self._announcement)
         self._floor.lend()
         try:
@@ -85,15 +82,3 @@ class Handoffs:
         await self._floor.free()
         log.info("lesson.handed_back", outcome=answer.handback.outcome)
         return answer.handback
-
-
-def _last_sentences(session: "AgentSession[None]") -> tuple[Utterance, ...]:
-    said = (
-        Utterance(
-            speaker="learner" if message.role == "user" else "tutor",
-            text=message.text_content[:LONGEST_SENTENCE],
-        )
-        for message in reversed(session.history.messages())
-        if message.role in ("user", "assistant") and message.text_content
-    )
-    return tuple(reversed(list(islice(said, SENTENCES))))

@@ -32,6 +32,7 @@ from loqua_host.link.messages import (
 from loqua_host.registry.caller import HookCaller
 
 from .clock import Stopwatch
+from .conversation import recall
 from .events import EventRelay
 from .floor import Floor
 from .handoff import Handoffs
@@ -159,6 +160,8 @@ class Runner:
 
     async def _start(self, agent: Agent) -> None:
         self._session.on("close", self._on_close)
+        if self._lesson.turns:
+            await recall(self._session, agent, self._lesson.turns)
         await self._session.start(
             agent,
             room=self._ctx.room,

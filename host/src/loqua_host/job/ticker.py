@@ -5,16 +5,17 @@ import contextlib
 from itertools import count
 
 import structlog
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Progress, Tick
 from loqua_host.errors import HookFailedError, LinkError
 from loqua_host.link.client import HostLink
-from loqua_host.link.messages import ProgressMade, reasons_of
+from loqua_host.link.messages import MAX_TURNS, ProgressMade, reasons_of
 from loqua_host.registry.caller import HookCaller
 
 from .clock import Stopwatch
+from .conversation import last_sentences
 
 __all__ = ["tick"]
 
@@ -51,14 +52,13 @@ async def tick(
             continue
         failed = 0
         if progress is not None:
-            await _tell(link, clock.seconds, progress, lesson.state)
+            await _tell(lesson, link, clock.seconds, progress)
 
 
-async def _tell(
-    link: HostLink, seconds: float, progress: Progress, state: dict[str, JsonValue]
-) -> None:
+async def _tell(lesson: Lesson, link: HostLink, seconds: float, progress: Progress) -> None:
+    turns = last_sentences(lesson.session, MAX_TURNS)
     try:
-        message = ProgressMade(seconds=seconds, progress=progress, state=state)
+        message = ProgressMade(seconds=seconds, progress=progress, state=lesson.state, turns=turns)
     except ValidationError as error:
         log.error("lesson.progress_refused", why=reasons_of(error))
         return

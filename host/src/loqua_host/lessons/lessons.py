@@ -35,11 +35,12 @@ from .board import Board
 from .causes import ALREADY_TAUGHT, cause_of
 from .handoffs import Handoffs
 from .hosted import HostedTutor, LessonSettings
+from .kept import kept_state, kept_turns
 from .language import language_code
 from .live import LiveLesson
 from .preparations import Preparations
 from .prepare import Prepared, prepare
-from .reconcile import Interrupted
+from .reconcile import CRASH_LOOP, MAX_RESTARTS
 from .traces import adopt
 
 __all__ = ["Lessons"]
@@ -113,15 +114,17 @@ class Lessons:
             self._preparations.drop(link.job.job_id)
             return
         identity = self._board.meant(link.job) or join.identity
+        language = self._settings.default_language
         try:
             prepared = await self._preparations.claim(link.job, identity)
+            language = self._language(prepared)
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
             self._board.on_settled(link.job, await self._refused_entry(link.job, identity, refusal))
             if cause_of(refusal) != ALREADY_TAUGHT:
                 failed = Handback(outcome="failed")
                 self._board.on_handed_back(link.job.room, link.job.tutor, failed)
-            await self._refuse(link, refusal)
+            await self._refuse(link, refusal, language)
             return
         await self._teach(lesson, prepared)
 
@@ -159,7 +162,7 @@ class Lessons:
         for room in self._board.interrupted_rooms():
             for lesson in self._board.interrupted(room):
                 if self._board.drop_interrupted(lesson):
-                    await self.close(lesson, reason)
+                    await self.close(lesson.row, reason)
 
     def see(self, room: str, participants: Sequence[Participant]) -> None:
         """Hear who is in a room now."""
@@ -173,9 +176,8 @@ class Lessons:
             log.warning("lesson.found_open", session_id=row.session_id, user_id=row.user_id)
             self._board.on_interrupted(row, None)
 
-    async def close(self, lesson: Interrupted, because: str) -> None:
+    async def close(self, row: LessonRow, because: str) -> None:
         """Close an interrupted lesson for good, from its last progress."""
-        row = lesson.row
         log.error(
             "lesson.given_up",
             tutor=row.tutor,
@@ -215,10 +217,9 @@ class Lessons:
             return None
         return next((one.sid for one in participants if one.identity == identity), None)
 
-    async def _refuse(self, link: JobLink, refusal: LoquaError) -> None:
+    async def _refuse(self, link: JobLink, refusal: LoquaError, language: str) -> None:
         cause = cause_of(refusal)
         log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
-        language = self._settings.default_language
         silent = cause == ALREADY_TAUGHT
         await link.send(
             Refused(
@@ -267,6 +268,9 @@ class Lessons:
         if interrupted is None:
             agent_name = self._tutors[job.tutor].agent_name
             return await self._ledger.open_lesson(self._row(job, prepared), agent_name)
+        if interrupted.restarts >= MAX_RESTARTS:
+            await self.close(interrupted, CRASH_LOOP)
+            raise LearnerError(CRASH_LOOP, "the tutor has crashed again and again in this lesson")
         try:
             return await self._ledger.resume_lesson(interrupted, prepared.entry)
         except LedgerError:
@@ -298,7 +302,7 @@ class Lessons:
         log.error("lesson.interrupted", tutor=row.tutor, seconds=round(row.seconds, 1))
         interrupted = self._board.on_interrupted(row, f"agent-{job.job_id}")
         if wrapping_up is not None and self._board.drop_interrupted(interrupted):
-            await self.close(interrupted, wrapping_up.reason)
+            await self.close(interrupted.row, wrapping_up.reason)
 
     @asynccontextmanager
     async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:
@@ -359,9 +363,12 @@ class Lessons:
             entry=prepared.entry,
         )
 
-    def _welcome(self, row: LessonRow, prepared: Prepared) -> Welcome:
+    def _language(self, prepared: Prepared) -> str:
         wanted = prepared.context.preferences.language_learning
-        language = language_code(wanted, self._settings.default_language)
+        return language_code(wanted, self._settings.default_language)
+
+    def _welcome(self, row: LessonRow, prepared: Prepared) -> Welcome:
+        language = self._language(prepared)
         return Welcome(
             lesson=row.id,
             session_id=row.session_id,
@@ -376,7 +383,8 @@ class Lessons:
             resumed=row.restarts > 0,
             seconds=row.seconds,
             progress=row.progress,
-            state=dict(row.state),
+            state=kept_state(row.state),
+            turns=kept_turns(row.state),
             secrets=dict(self._tutors[row.tutor].secrets),
         )
 

@@ -33,6 +33,7 @@ from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
 
 from .handoffs import Handoffs
+from .kept import keep
 from .traces import take
 
 __all__ = ["LiveLesson"]
@@ -165,8 +166,9 @@ class LiveLesson:
             await self.link.send(ProgressRefused(why=str(error)))
             return
         seconds = self._bounded(message.seconds)
-        self.row = replace(self.row, progress=progress, seconds=seconds, state=message.state)
-        await self._ledger.keep_progress(self.row.id, seconds, progress, message.state)
+        state = keep(message.state, message.turns)
+        self.row = replace(self.row, progress=progress, seconds=seconds, state=state)
+        await self._ledger.keep_progress(self.row.id, seconds, progress, state)
         self._delivery.wake()
         log.info("progress.made", seconds=round(seconds, 1), words=progress.words_learned)
 

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field, replace
 from loqua_host.records.ledger import LessonRow
 
 __all__ = [
+    "CRASH_LOOP",
+    "FAREWELL_SECONDS",
+    "MAX_RESTARTS",
     "Action",
     "Ask",
     "Call",
@@ -33,6 +36,11 @@ DISPATCH_GRACE = 3.0
 
 MAX_RESTARTS = 3
 """Restarts of one lesson; a tutor that crashes more often would do so again."""
+
+CRASH_LOOP = "crash_loop"
+
+FAREWELL_SECONDS = 20.0
+"""Seconds for the tutor's voice to come once more, and apologise, without the tutor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,8 @@ class Places:
 class Call:
     """Bring a tutor to a learner: back to the lesson it lost, or to one that waits for it.
 
+    To a lesson that was restored too often it comes to be refused, which the learner hears.
+
     Attributes:
         since: When the lesson was interrupted, or the learner came, or the tutor was asked for;
             the first goes first.
@@ -196,8 +206,10 @@ def _closures(sight: Sight, places: Places, now: float, return_grace: float) -> 
     for lesson in sight.interrupted:
         if lesson.row.tutor not in places.tutors:
             yield Close(lesson, "tutor_disabled")
-        elif lesson.row.restarts >= MAX_RESTARTS:
-            yield Close(lesson, "crash_loop")
+        elif lesson.row.restarts >= MAX_RESTARTS and (
+            lesson.row.user_id not in present or now - lesson.since > FAREWELL_SECONDS
+        ):
+            yield Close(lesson, CRASH_LOOP)
         elif lesson.row.user_id not in present and now - lesson.since > return_grace:
             yield Close(lesson, "learner_left")
 

@@ -8,13 +8,13 @@ import structlog
 
 from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.handover import is_handover, pack
-from loqua_host.records.ledger import Ledger
+from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Dispatch, Rooms
 
 from .board import Board
 from .hosted import TUTOR, HostedTutor
-from .reconcile import Action, Call, Close, Interrupted, Places, Present, Sight, Tell, decide, waits
+from .reconcile import Action, Call, Close, Places, Present, Sight, Tell, decide, waits
 
 __all__ = ["WAITING", "Reconciler"]
 
@@ -58,7 +58,7 @@ class Reconciler:
         tutors: Mapping[str, HostedTutor],
         places: Callable[[], Places],
         see: Callable[[str, Sequence[Participant]], None],
-        close: Callable[[Interrupted, str], Awaitable[None]],
+        close: Callable[[LessonRow, str], Awaitable[None]],
         return_grace: float,
         now: Callable[[], float],
     ) -> None:
@@ -128,7 +128,7 @@ class Reconciler:
                     await self._call(action)
                 case Close(lesson=lesson, because=because):
                     if self._board.drop_interrupted(lesson):
-                        await self._close(lesson, because)
+                        await self._close(lesson.row, because)
                 case Tell(room=room, learner=learner, waiting=waiting):
                     log.info("learner.told", user_id=learner.user_id, room=room, waiting=waiting)
                     await self._rooms.mark(

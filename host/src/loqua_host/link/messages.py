@@ -34,6 +34,7 @@ __all__ = [
     "LONGEST_STAGE",
     "MAX_MESSAGE_BYTES",
     "MAX_STATE_BYTES",
+    "MAX_TURNS",
     "TO_JOB",
     "Alive",
     "CallSpecialist",
@@ -65,7 +66,13 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 MAX_STATE_BYTES = 16 * 1024
 
+MAX_TURNS = 20
+"""Turns of the conversation that are kept with each tick."""
+
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+Turns = Annotated[tuple[Utterance, ...], Field(max_length=MAX_TURNS)]
 
 
 class Alive(BaseModel):
@@ -90,7 +97,10 @@ class Join(BaseModel):
 
 
 class ProgressMade(BaseModel):
-    """A progress tick: cumulative since the lesson began, with the tutor's own notes."""
+    """A progress tick: cumulative since the lesson began, with the tutor's own notes.
+
+    `turns` are the last of the conversation, oldest first.
+    """
 
     model_config = _FROZEN
 
@@ -98,6 +108,7 @@ class ProgressMade(BaseModel):
     seconds: float = Field(ge=0, allow_inf_nan=False)
     progress: Progress
     state: dict[str, JsonValue] = Field(default_factory=dict)
+    turns: Turns = ()
 
     @field_validator("state")
     @classmethod
@@ -188,8 +199,8 @@ class Welcome(BaseModel):
 
     `session_id` is what the API knows the lesson by. `apology` is what the learner hears if
     the tutor fails. `secrets` holds what this tutor declared in `Tutor(secrets=…)` and what
-    config names for its engines, by name. A resumed lesson goes on from `seconds`, `progress`
-    and `state`.
+    config names for its engines, by name. A resumed lesson goes on from `seconds`,
+    `progress`, `state` and `turns`.
     """
 
     model_config = _FROZEN
@@ -209,6 +220,7 @@ class Welcome(BaseModel):
     seconds: float = 0.0
     progress: Progress | None = None
     state: dict[str, JsonValue] = Field(default_factory=dict)
+    turns: Turns = ()
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
 
 

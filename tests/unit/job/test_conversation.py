@@ -1,0 +1,66 @@
+"""What was said in a lesson, told on and given back."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from livekit.agents import Agent
+from livekit.agents.llm import ChatContext
+
+from loqua_host import Utterance
+from loqua_host.contract.handoff import LONGEST_UTTERANCE
+from loqua_host.job.conversation import last_sentences, recall
+from loqua_host.link.messages import MAX_TURNS, ProgressMade
+
+SAID = (Utterance(speaker="tutor", text="¿Qué tal?"), Utterance(speaker="learner", text="Bien."))
+
+
+def texts(context: ChatContext) -> list[tuple[str, str | None]]:
+    """Give who said what in a context."""
+    return [(message.role, message.text_content) for message in context.messages()]
+
+
+def test_the_last_that_was_said_is_told_oldest_first_and_cut() -> None:
+    """Instructions and silence are not among it."""
+    session: Any = SimpleNamespace(history=ChatContext.empty())
+    session.history.add_message(role="system", content="Teach.")
+    session.history.add_message(role="assistant", content="¡Hola!")
+    session.history.add_message(role="user", content="x" * 1000)
+    session.history.add_message(role="user", content="")
+    first, second = last_sentences(session, 5)
+    assert (first.speaker, first.text) == ("tutor", "¡Hola!")
+    assert (second.speaker, len(second.text)) == ("learner", LONGEST_UTTERANCE)
+    assert last_sentences(session, 1) == (second,)
+
+
+async def test_a_restored_session_and_its_agent_have_their_conversation() -> None:
+    """The agent keeps its instructions."""
+    session: Any = SimpleNamespace(history=ChatContext.empty())
+    agent = Agent(instructions="teach")
+    await recall(session, agent, SAID)
+    told = [("assistant", "¿Qué tal?"), ("user", "Bien.")]
+    assert texts(session.history) == told
+    assert texts(agent.chat_ctx) == told
+    assert agent.instructions == "teach"
+
+
+async def test_an_agent_that_brings_its_own_conversation_keeps_it() -> None:
+    """It knows better."""
+    own = ChatContext.empty()
+    own.add_message(role="assistant", content="¿Dónde estábamos?")
+    agent = Agent(instructions="", chat_ctx=own)
+    await recall(SimpleNamespace(history=ChatContext.empty()), agent, SAID)  # type: ignore[arg-type]  # a fake
+    assert texts(agent.chat_ctx) == [("assistant", "¿Dónde estábamos?")]
+
+
+async def test_ticks_take_the_last_of_the_conversation_along(job: Any) -> None:
+    """As much as is kept."""
+    for number in range(2 * MAX_TURNS):
+        job.session.history.add_message(role="user", content=f"Uno más: {number}.")
+    running = job.start()
+    await asyncio.sleep(31)
+    job.lesson.end("done")
+    await running
+    [tick] = [message for message in job.link.sent if isinstance(message, ProgressMade)]
+    assert len(tick.turns) == MAX_TURNS
+    assert tick.turns[-1].text == f"Uno más: {2 * MAX_TURNS - 1}."
