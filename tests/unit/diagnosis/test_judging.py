@@ -1,10 +1,12 @@
 """What is made of what was seen: of certificates, clocks, answers, rooms, the ledger."""
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from loqua_host.contract.records import Progress
 from loqua_host.diagnosis.api import (
     Answer,
     judge_answer,
@@ -20,7 +22,8 @@ from loqua_host.diagnosis.machine import Health, examine_workers, judge_disk, ju
 from loqua_host.diagnosis.present import judge_answers, judge_learners, judge_names
 from loqua_host.diagnosis.reach import judge_certificate, judge_clock
 from loqua_host.errors import ApiError, RefusedError, TokenError, UnreachableError
-from loqua_host.records.ledger import Ledger
+from loqua_host.records.compose import compose_record
+from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant
 
 DAY = 86_400.0
@@ -130,7 +133,7 @@ def test_learners_are_judged_as_jobs_would() -> None:
     """Nobody is no failure; one without a user_id is one."""
     assert judge_learners({"r": []}).state is State.UNTRIED
     assert judge_learners({"r": [participant(user_id="ana")]}).state is State.OK
-    judged = judge_learners({"r": [participant(user_id="ana")], "s\n": [participant()]})
+    judged = judge_learners({"r": [participant(user_id="ana")], "s": [participant()]})
     assert judged.reason.startswith("room s: User ID not found in participant metadata")
 
 
@@ -170,13 +173,24 @@ def test_workers_are_what_the_running_host_says() -> None:
     assert [one.verdict.state for one in examine_workers(None, ["a"])] == [State.UNTRIED]
 
 
-async def test_the_ledger_is_looked_at_beside_the_host_that_has_it(tmp_path: Path) -> None:
+async def test_the_ledger_is_looked_at_beside_the_host_that_has_it(
+    tmp_path: Path, a_lesson: Callable[..., LessonRow]
+) -> None:
     """One that is not there yet is made by the first start; another's key is a failure."""
     path = tmp_path / "var" / "ledger.db"
     assert judge_ledger(path, ()).state is State.OK
     assert not path.parent.exists()
     async with Ledger.open(path):
         assert judge_ledger(path, ()).state is State.OK
+    async with Ledger.open(path) as ledger:
+        row = await ledger.open_lesson(a_lesson(), "")
+        record = compose_record(row, None, 60).record
+        await ledger.close_lesson(row.id, 500.0, Kind.COMPLETED, Progress(), record)
+        owed = await ledger.next_owed(row.id)
+        assert owed is not None
+        await ledger.mark_dead(owed, "sessions: 400: INVALID_FIELD", 1.0)
+        reason = judge_ledger(path, ()).reason
+    assert reason.startswith("Session data not persisting: 1 rows were refused, as sessions: 400")
     path.write_bytes(b"no ledger at all" * 100)
     assert judge_ledger(path, ()).state is State.FAILED
     assert judge_disk(0.5).state is State.OK

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import structlog
 import typer
 
 from loqua_host.diagnosis.diagnose import diagnose
-from loqua_host.diagnosis.finding import Finding, State
+from loqua_host.diagnosis.finding import Finding, State, ok
 from loqua_host.errors import ConfigError
+from loqua_host.ops.logs import hide_tokens
 from loqua_host.settings.load import load
+from loqua_host.settings.problems import printable
 from loqua_host.settings.secrets import Wanted, read_secrets
 
 from .check import table
@@ -26,19 +29,24 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
 
     The status is 0 when nothing failed; what could not be tried does not count.
     """
+    begun = time.monotonic()
     try:
         settings = load(config, environ)
         secrets = read_secrets(config, environ, Wanted.by(settings))
     except ConfigError:
         typer.echo("\nnot tried live: mend the configuration first", err=True)
         return 1
+    verdict = ok(f"all are there, from {settings.secrets.place}")
     _be_quiet()
-    findings = asyncio.run(diagnose(settings, secrets, learner))
+    findings = [
+        Finding("secrets", verdict, time.monotonic() - begun),
+        *asyncio.run(diagnose(settings, secrets, learner)),
+    ]
     typer.echo("\n" + "\n".join(table(_rows(findings))))
     wrong = [finding for finding in findings if finding.verdict.state is State.FAILED]
     for finding in wrong:
-        verdict = finding.verdict
-        typer.echo(f"\n{finding.name}\n  {verdict.reason}\n  → {verdict.mend}", err=True)
+        reason = _shown(finding.verdict.reason)
+        typer.echo(f"\n{finding.name}\n  {reason}\n  → {finding.verdict.mend}", err=True)
     return 1 if wrong else 0
 
 
@@ -47,7 +55,12 @@ def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, ...]]:
     for finding in findings:
         verdict = finding.verdict
         took = "-" if verdict.state is State.UNTRIED else f"{finding.seconds:.2f} s"
-        yield finding.name, verdict.state, took, verdict.reason
+        yield finding.name, verdict.state, took, _shown(verdict.reason)
+
+
+def _shown(reason: str) -> str:
+    """Give what others' servers may have worded as one line without tokens."""
+    return hide_tokens(printable(reason))
 
 
 def _be_quiet() -> None:

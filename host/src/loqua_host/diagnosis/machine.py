@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from loqua_host.errors import LedgerError
 from loqua_host.records.archive import Archive
 from loqua_host.settings.host import OpsSettings
-from loqua_host.settings.problems import printable
 
 from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
 
@@ -87,8 +86,9 @@ def examine_workers(health: Health | None, tutors: Sequence[str]) -> list[Findin
 def _judge_worker(part: _Part | None) -> Verdict:
     if part is None:
         return failed("what answers at the address of `ops:` has no such tutor", "see its log")
-    reason = printable(part.reason)
-    return ok(reason) if part.state == "ok" else failed(reason, "see runbooks/WorkerOffline.md")
+    if part.state != "ok":
+        return failed(part.reason, "see config/prometheus/runbooks/WorkerOffline.md")
+    return ok(part.reason)
 
 
 async def examine_disk(ledger: Path, keys: Sequence[str]) -> list[Finding]:
@@ -117,9 +117,9 @@ def judge_ledger(path: Path, keys: Sequence[str]) -> Verdict:
         with Archive.open(path, keys) as archive:
             dead = archive.letters(dead_only=True)
     except LedgerError as error:
-        return failed(printable(str(error)), "mend that; the host would not start")
+        return failed(str(error), "mend that; the host would not start")
     if dead:
-        why = printable(dead[-1].dead_because or "")
+        why = dead[-1].dead_because
         mend = "see `loqua-host records list --dead`; once it is mended, `records resend --dead`"
         return failed(f"Session data not persisting: {len(dead)} rows were refused, as {why}", mend)
     return ok(f"{path} opens, and nothing in it was refused")

@@ -11,7 +11,6 @@ from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.lessons.hosted import TUTOR
 from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Rooms
-from loqua_host.settings.problems import printable
 from loqua_host.workers.worker import LiveKitAccess
 
 from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
@@ -88,7 +87,7 @@ def _faults(present: Present) -> Iterator[str]:
                 try:
                     verify_learner(one)
                 except LearnerError as error:
-                    yield f"room {printable(room, 60)}: {error}"
+                    yield f"room {room}: {error}"
 
 
 def judge_names(present: Present, agent_names: Iterable[str]) -> Verdict | None:
