@@ -169,7 +169,9 @@ async def test_a_scrape_is_quick(house: House, host: HostProcess) -> None:
 
 
 @asynccontextmanager
-async def prometheus(directory: Path, target: str) -> AsyncIterator[httpx.AsyncClient]:
+async def prometheus(
+    directory: Path, target: str, rules: Path = CONFIG / "prometheus/alerts.yaml"
+) -> AsyncIterator[httpx.AsyncClient]:
     """Run a Prometheus that watches a host by our alerts, and give a client of it."""
     program = shutil.which("prometheus")
     if program is None:
@@ -177,7 +179,7 @@ async def prometheus(directory: Path, target: str) -> AsyncIterator[httpx.AsyncC
     config = {
         # A scrape may take as long as the interval, on a busy machine more than a second.
         "global": {"scrape_interval": "2s", "evaluation_interval": "1s"},
-        "rule_files": [str(CONFIG / "prometheus/alerts.yaml")],
+        "rule_files": [str(rules)],
         "scrape_configs": [
             {"job_name": "loqua-host", "static_configs": [{"targets": [target]}]},
         ],

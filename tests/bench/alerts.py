@@ -1,0 +1,488 @@
+"""Each alert seen firing by a fault in a real run, and none in a healthy one.
+
+Run from the project's root, as root, with `python -m tests.bench.alerts`; prints a line for each
+alert and ends with 0 if each fired by its fault, fell silent after it, and none fired before.
+
+Everything is real but the tutor, who is mute: host, LiveKit, dev API, Prometheus. The rules are
+config/prometheus/alerts.yaml with every `for:` and every window in brackets divided by `HASTE`;
+expressions and thresholds are as written, so that a record waits its five minutes. The host runs
+in a mount namespace (hence root): its ledger is on a small disk of its own, and the bounds of its
+container are files that the bench writes.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from asyncio.subprocess import DEVNULL
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Never
+
+import httpx
+import yaml
+from tests.integration.host.conftest import (
+    THIRD_PARTY,
+    HostProcess,
+    House,
+    dev_api_for,
+    explicit,
+    new_room,
+)
+from tests.integration.host.test_ops import CONFIG, prometheus, query
+
+from loqua_host.dev.child import dying_with_parent
+from loqua_host.dev.livekit import run_livekit
+from loqua_host.tasks import background
+
+HASTE = 60
+LEAST = 5
+"""Seconds of the shortest window: a rate needs some scrapes, one a second."""
+
+HEALTHY = 90.0
+PATIENCE = 420.0
+AGENT = "bench"
+TUTOR = "probe-specialist"
+
+CONTAINER = """
+set -e
+mount -t tmpfs -o size=40m none "$1"
+mount -t tmpfs none /sys/fs/cgroup
+echo 1000000000 > /sys/fs/cgroup/memory.max
+echo 500000000 > /sys/fs/cgroup/memory.current
+echo inactive_file 0 > /sys/fs/cgroup/memory.stat
+shift
+exec "$@"
+"""
+HOLD = """
+import sqlite3, sys, time
+database = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
+while True:
+    database.execute("BEGIN IMMEDIATE")
+    time.sleep(float(sys.argv[2]))
+    database.execute("ROLLBACK")
+    time.sleep(0.05)
+"""
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def hurried(rules: dict[str, Any]) -> dict[str, Any]:
+    """Give the rules with their durations shortened."""
+
+    def window(found: re.Match[str]) -> str:
+        return f"[{max(LEAST, int(found[1]) * UNITS[found[2]] // HASTE)}s]"
+
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            rule["expr"] = re.sub(r"\[(\d+)([smhd])\]", window, rule["expr"])
+            if "for" in rule:
+                whole = int(rule["for"][:-1]) * UNITS[rule["for"][-1]]
+                rule["for"] = f"{whole * 1000 // HASTE}ms"
+    return rules
+
+
+@dataclass(slots=True)
+class Line:
+    """The way to LiveKit, that can be cut."""
+
+    target: tuple[str, int]
+    cut: bool = False
+    _open: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass a connection on, unless the line is cut."""
+        if self.cut:
+            writer.close()
+            return
+        far_reader, far_writer = await asyncio.open_connection(*self.target)
+        ends = {writer, far_writer}
+        self._open |= ends
+        try:
+            await asyncio.gather(_pass(reader, far_writer), _pass(far_reader, writer))
+        finally:
+            self._open -= ends
+            for end in ends:
+                end.close()
+
+    @asynccontextmanager
+    async def broken(self) -> AsyncIterator[None]:
+        """Cut the line for the length of a block."""
+        self.cut = True
+        for end in self._open:
+            end.transport.abort()
+        try:
+            yield
+        finally:
+            self.cut = False
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+        writer.close()
+
+
+@dataclass(slots=True)
+class Stage:
+    """A host and all around it that can fail."""
+
+    house: House
+    line: Line
+    line_url: str
+    port: int
+    directory: Path
+    stack: AsyncExitStack
+    host: HostProcess = field(init=False)
+
+    @property
+    def secrets(self) -> Path:
+        """Where the host looks for its secrets."""
+        return self.directory / "secrets"
+
+    @property
+    def disk(self) -> Path:
+        """Where the ledger's disk is, as the host sees it."""
+        return self.directory / "disk"
+
+    async def start(self) -> None:
+        """Start the host; one that was killed is started anew, on an empty disk."""
+        for folder in (self.secrets, self.disk, self.directory / "config/environments"):
+            folder.mkdir(parents=True, exist_ok=True)
+        given = self.house.environ()
+        for name in ("AGENT_JWT_TOKEN", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
+            (self.secrets / name).write_text(given[name])
+        (self.secrets / "SHARED_SECRET").write_text(given["DEV_AGENT_SECRET"])
+        overlay = {
+            "ops": {"port": self.port},
+            "ledger": {"path": str(self.disk / "ledger.db")},
+            "secrets": {"from": "files", "interval": 1, "files": {"directory": str(self.secrets)}},
+        }
+        file = self.directory / "config/environments/development.yaml"
+        file.write_text(yaml.safe_dump(overlay))
+        tutors = {
+            TUTOR: explicit(AGENT)[TUTOR] | {"max_concurrent_jobs": 10},
+            "probe": {"worker_type": "automatic", "max_concurrent_jobs": 1},
+        }
+        wrapper = ("unshare", "--mount", "sh", "-c", CONTAINER, "host", str(self.disk))
+        self.host = await self.stack.enter_async_context(
+            self.house.host(
+                self.directory, tutors, wrapper=wrapper, environ={"LIVEKIT_URL": self.line_url}
+            )
+        )
+
+    async def inside(self, *command: str) -> None:
+        """Run a command that sees the disks that the host sees, to its end."""
+        process = await asyncio.create_subprocess_exec(*self.entering(*command), stdout=DEVNULL)
+        assert await process.wait() == 0, command
+
+    def entering(self, *command: str) -> list[str]:
+        """Give a command that sees the disks that the host sees."""
+        return ["nsenter", "--mount", "--target", str(self.host.pid), *command]
+
+    async def lesson(self, seconds: float, **script: object) -> None:
+        """Have a learner taught for so long, or by a script until the lesson ends."""
+        room = new_room()
+        self.host.script(room, tutor=TUTOR, **script)
+        async with self.house.visit(room, agent_name=AGENT):
+            await asyncio.sleep(seconds)
+
+
+Fault = Callable[[Stage, asyncio.TaskGroup], Coroutine[Any, Any, None]]
+"""Brings a fault about, and keeps it until it is cancelled."""
+
+
+async def always(doing: Callable[[], Awaitable[Any]]) -> Never:
+    """Do something again and again."""
+    while True:
+        await doing()
+
+
+async def forever() -> Never:
+    """Wait until cancelled."""
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+def misbehaving(fault: dict[str, object], learners: int = 1) -> Fault:
+    """Have the API misbehave while learners come and go."""
+
+    async def run(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+        async with stage.house.api.misbehaving(fault):
+            for _ in range(learners):
+                tasks.create_task(always(lambda: stage.lesson(6)))
+            await forever()
+
+    return run
+
+
+async def refresh_fails(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
+    """Short-lived tokens, then no others."""
+    short = {"kind": "short_lived_token", "expires_in": 8}
+    down = {"kind": "outage", "endpoint": "user-token"}
+    async with AsyncExitStack() as stack:
+        async with stage.house.api.misbehaving(short):
+            visit = stage.house.visit(agent_name=AGENT)
+            learner = await stack.enter_async_context(visit)
+            await stage.host.log.until("token.refreshed", user_id=learner.user_id)
+        async with stage.house.api.misbehaving(down):
+            await forever()
+
+
+async def lessons_fail(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+    """Tutors that fail at the door."""
+    for _ in range(3):
+        tasks.create_task(always(lambda: stage.lesson(4, on_user_ready="raise")))
+    await forever()
+
+
+async def crash(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+    """A tutor that kills its process in each lesson."""
+    tasks.create_task(stage.lesson(600, killed_at=1, killed_again=True))
+    await forever()
+
+
+def holding(seconds: float) -> Fault:
+    """Have another process write to the ledger, so long at a time, while lessons run."""
+
+    async def run(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+        for _ in range(4):
+            tasks.create_task(stage.lesson(600))
+        path = str(stage.disk / "ledger.db")
+        command = stage.entering(sys.executable, "-c", HOLD, path, str(seconds))
+        process = await asyncio.create_subprocess_exec(*dying_with_parent(*command))
+        try:
+            await process.wait()
+        finally:
+            process.kill()
+            await process.wait()
+
+    return run
+
+
+async def memory_high(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
+    """The container's files say so."""
+    file = "/sys/fs/cgroup/memory.current"
+    await stage.inside("sh", "-c", f"echo 900000000 > {file}")
+    try:
+        await forever()
+    finally:
+        await stage.inside("sh", "-c", f"echo 500000000 > {file}")
+
+
+async def disk_low(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
+    """Something else grows on it."""
+    file = stage.disk / "other"
+    await stage.inside("fallocate", "--length", "36M", str(file))
+    try:
+        await forever()
+    finally:
+        await stage.inside("rm", str(file))
+
+
+async def full(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+    """One place, taken, and learners who come for it."""
+    async with stage.house.visit() as taught:
+        await taught.met()
+
+        async def come() -> None:
+            async with stage.house.visit():
+                await asyncio.sleep(1.5)
+
+        tasks.create_task(always(come))
+        await forever()
+
+
+async def alone(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
+    """One place, taken, and a learner who waits for it."""
+    async with stage.house.visit() as taught:
+        await taught.met()
+        async with stage.house.visit():
+            await forever()
+
+
+async def jwt_expires(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
+    """Rotated to one with six days left."""
+    file = stage.secrets / "AGENT_JWT_TOKEN"
+    before = file.read_text()
+    file.write_text(stage.house.api.settings.mint_agent_jwt("loqua-test", timedelta(days=6)))
+    try:
+        await forever()
+    finally:
+        file.write_text(before)
+
+
+async def cut_off(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
+    """The line to LiveKit is cut."""
+    async with stage.line.broken():
+        await forever()
+
+
+async def starved(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
+    """The host gets no CPU for most of each second."""
+    try:
+        while True:
+            os.kill(stage.host.pid, signal.SIGSTOP)
+            await asyncio.sleep(0.8)
+            os.kill(stage.host.pid, signal.SIGCONT)
+            await asyncio.sleep(0.2)
+    finally:
+        os.kill(stage.host.pid, signal.SIGCONT)
+
+
+async def set_aside(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+    """The API refuses records, until they are sent again by the runbook's command."""
+    refusing = {"kind": "error", "status": 400, "code": "INVALID", "endpoint": "sessions"}
+    try:
+        await misbehaving(refusing)(stage, tasks)
+    finally:
+        config = str(stage.directory / "config")
+        variables = [f"{name}={value}" for name, value in stage.house.environ().items()]
+        resend = (sys.executable, "-m", "loqua_host", "records", "resend", "--dead")
+        await stage.inside("env", *variables, *resend, "--config", config)
+
+
+async def killed(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
+    """The host is killed, and started again."""
+    stage.host.process.kill()
+    try:
+        await forever()
+    finally:
+        await stage.start()
+
+
+FAULTS: dict[str, tuple[str, Fault]] = {
+    "AgentAuthenticationFails": (
+        "the API answers exchanges with 401",
+        misbehaving({"kind": "error", "status": 401, "code": "NO", "endpoint": "user-token"}),
+    ),
+    "TokenRefreshFails": ("tokens of 8 s, then no exchange", refresh_fails),
+    "SessionCompletionLow": ("a tutor whose on_user_ready raises", lessons_fail),
+    "ApiSlow": ("the API answers after 3 s", misbehaving({"kind": "latency", "seconds": 3}, 4)),
+    "DatabaseConnectionBusy": ("another process holds the ledger 0.5 s at a time", holding(0.5)),
+    "MemoryHigh": ("the container's memory.current at 90 % of memory.max", memory_high),
+    "LearnerAlone": ("a second learner for one place", alone),
+    "RecordsSetAside": ("the API answers records with 400", set_aside),
+    "AgentJwtExpiring": ("AGENT_JWT_TOKEN rotated to one of 6 days", jwt_expires),
+    "TutorCrashLoop": ("a tutor that kills its process each time", crash),
+    "WorkerOffline": ("the line to LiveKit cut", cut_off),
+    "HouseFull": ("learners who come for one place, taken", full),
+    "BreakerOpen": ("the API is down", misbehaving({"kind": "outage"})),
+    "LedgerFails": ("another process holds the ledger 8 s at a time", holding(8)),
+    "LoopLate": ("the host stopped for 0.8 s of each second", starved),
+    "DiskLow": ("the ledger's disk 90 % full", disk_low),
+    "RecordsOverdue": (
+        "the API is down for records",
+        misbehaving({"kind": "outage", "endpoint": "sessions"}),
+    ),
+    "HostDown": ("the host killed", killed),
+}
+
+
+async def firing(client: httpx.AsyncClient) -> set[str]:
+    """Give the alerts that fire now."""
+    found = await query(client, 'ALERTS{alertstate="firing"}')
+    return {one["metric"]["alertname"] for one in found}
+
+
+async def until(client: httpx.AsyncClient, met: Callable[[set[str]], bool]) -> float:
+    """Wait until the firing alerts are as they should be; give the seconds."""
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    async with asyncio.timeout(PATIENCE):
+        while not met(await firing(client)):  # noqa: ASYNC110  # Prometheus tells nobody
+            await asyncio.sleep(0.5)
+    return clock() - begun
+
+
+async def provoke(stage: Stage, client: httpx.AsyncClient, alert: str) -> bool:
+    """Bring a fault about, see its alert fire, end it, see silence; say whether all went so."""
+    told, fault = FAULTS[alert]
+    try:
+        async with background() as tasks:
+            tasks.create_task(fault(stage, tasks))
+            took = await until(client, lambda fired: alert in fired)
+            others = sorted(await firing(client) - {alert})
+        quiet = await until(client, lambda fired: not fired)
+    except TimeoutError:
+        say(f"{alert:26} NOT SEEN    {told}")
+        return False
+    also = f"; also {', '.join(others)}" if others else ""
+    say(f"{alert:26} {took:6.1f} s, silent after {quiet:6.1f} s  {told}{also}")
+    return True
+
+
+async def healthy(stage: Stage, client: httpx.AsyncClient) -> bool:
+    """Teach for a while; say whether no alert fired."""
+    short = {"kind": "short_lived_token", "expires_in": 8}
+    async with stage.house.api.misbehaving(short), background() as tasks:
+        for _ in range(2):
+            tasks.create_task(always(lambda: stage.lesson(10)))
+        await asyncio.sleep(HEALTHY)
+    fired = await query(client, f'count_over_time(ALERTS{{alertstate="firing"}}[{HEALTHY:.0f}s])')
+    names = sorted({one["metric"]["alertname"] for one in fired})
+    taught = await query(client, 'sum(loqua_lessons_ended_total{outcome="completed"})')
+    lessons = taught[0]["value"][1] if taught else 0
+    say(f"healthy for {HEALTHY:.0f} s, {lessons} lessons: {', '.join(names) or 'no alert fired'}")
+    return not names
+
+
+def say(line: str) -> None:
+    """Print a result."""
+    print(line, flush=True)  # noqa: T201  # what the bench is run for
+
+
+@asynccontextmanager
+async def staged(directory: Path) -> AsyncIterator[tuple[Stage, httpx.AsyncClient]]:
+    """Give a host that runs, and the Prometheus that watches it."""
+    plugins = directory / "plugins"
+    command = ("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
+    subprocess.run((*command, "--target", plugins, THIRD_PARTY), check=True)  # noqa: S603, ASYNC221  # ours, before anything runs
+    rules = directory / "alerts.yaml"
+    written = yaml.safe_load((CONFIG / "prometheus/alerts.yaml").read_text())
+    rules.write_text(yaml.safe_dump(hurried(written)))
+    async with AsyncExitStack() as stack:
+        livekit = await stack.enter_async_context(run_livekit())
+        api = await stack.enter_async_context(dev_api_for(livekit))
+        address = httpx.URL(livekit.url)
+        line = Line((address.host, address.port or 80))
+        server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
+        await stack.enter_async_context(server)
+        line_url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        house = House(livekit, api, plugins, directory)
+        hosts = await stack.enter_async_context(AsyncExitStack())
+        stage = Stage(house, line, line_url, free_port(), directory / "host", hosts)
+        await stage.start()
+        watching = prometheus(directory, f"127.0.0.1:{stage.port}", rules)
+        yield stage, await stack.enter_async_context(watching)
+
+
+def free_port() -> int:
+    """Give a port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def main(only: list[str]) -> int:
+    """Run healthily, then with each fault."""
+    with tempfile.TemporaryDirectory() as name:
+        async with staged(Path(name)) as (stage, client):
+            fine = [await healthy(stage, client)] if not only else []
+            fine += [await provoke(stage, client, alert) for alert in only or FAULTS]
+    return int(not all(fine))
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("only", nargs="*", metavar="ALERT", help="alerts to provoke alone")
+    sys.exit(asyncio.run(main(arguments.parse_args().only)))
