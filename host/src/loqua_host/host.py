@@ -5,7 +5,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import structlog
 
+from loqua_host.configuration import Configuration, Configured
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.errors import RoomsError
-from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hints import Hints
-from loqua_host.lessons.hosted import HostedTutor, LessonSettings
+from loqua_host.lessons.hosted import LessonSettings
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
@@ -35,16 +35,17 @@ from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
 from loqua_host.records.retention import purge_regularly
+from loqua_host.reload import Reload, Running
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
-from loqua_host.settings.tutors import TutorSettings, engine_secrets
 from loqua_host.tasks import background
+from loqua_host.workers.posts import Post, make_posts
 from loqua_host.workers.roster import Roster
 from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.worker import LiveKitAccess, TutorWorker
 
-__all__ = ["run_host"]
+__all__ = ["Signals", "run_host"]
 
 log = structlog.get_logger()
 
@@ -53,11 +54,18 @@ FLUSH_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Signals:
+    """What a host is told from outside: to stop, and to look at config/ again."""
+
+    stop: asyncio.Event
+    reload: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
 class _Parts:
     """What is open for as long as the host runs."""
 
-    settings: HostSettings
-    secrets: HostSecrets
+    running: Running
     api: LoquaApi
     rooms: Rooms
     ledger: Ledger
@@ -68,19 +76,19 @@ class _Parts:
 
 
 async def run_host(
-    settings: HostSettings,
-    secrets: HostSecrets,
-    stop: asyncio.Event,
+    configuration: Configuration,
+    configured: Configured,
+    signals: Signals,
     logbook: Logbook,
     metrics: Metrics,
     traces: Traces,
 ) -> None:
-    """Run all enabled tutors until `stop` is set, then let lessons end and records leave.
+    """Run all enabled tutors until told to stop, then let lessons end and records leave.
 
     Args:
-        settings: What runs, and how.
-        secrets: The host's secrets.
-        stop: Ends the host.
+        configuration: What says how to run; it is followed as it changes.
+        configured: What it said at the start.
+        signals: What the host is told from outside.
         logbook: What the log has told so far, for those who ask for health.
         metrics: The figures to expose.
         traces: What lessons are traced in.
@@ -89,6 +97,7 @@ async def run_host(
         ConfigError: If a secret is missing.
         LedgerError: If the ledger cannot be opened.
     """
+    settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
         lessons = _open_lessons(parts)
         await lessons.recover()
@@ -103,11 +112,20 @@ async def run_host(
                 background() as tasks,
             ):
                 supervisor = Supervisor(parts.roster, lessons.wrap_up, tasks, random.random)
-                for worker in _workers(parts, secrets, lessons, link, traces):
-                    supervisor.hire(worker)
                 follow = partial(_follow_livekit_key, secrets, parts.rooms, supervisor)
                 tasks.create_task(secrets.kept.watch(follow))
-                await _serve(settings, supervisor, reconciler, lessons, stop)
+                reload = Reload(
+                    configuration,
+                    configured,
+                    parts.running,
+                    supervisor,
+                    make_posts=partial(make_posts, link=link, traced=traces.on),
+                    engage=partial(_engage, parts, lessons, traces),
+                    on_adopted=partial(_adopt, lessons, metrics),
+                    due=signals.reload,
+                )
+                await reload.staff()
+                await _serve(parts, supervisor, reconciler, reload, lessons, signals.stop)
         await _flush(parts.delivery)
 
 
@@ -124,7 +142,8 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         tasks.create_task(delivery.run())
         tasks.create_task(_purge(settings, ledger))
         board = Board(time.time)
-        yield _Parts(settings, secrets, api, rooms, ledger, delivery, board, Roster(), tasks)
+        running = Running(settings, secrets)
+        yield _Parts(running, api, rooms, ledger, delivery, board, Roster(), tasks)
 
 
 def _open_lessons(parts: _Parts) -> Lessons:
@@ -134,7 +153,7 @@ def _open_lessons(parts: _Parts) -> Lessons:
         ledger=parts.ledger,
         delivery=parts.delivery,
         tutors=parts.roster.tutors,
-        settings=_lesson_settings(parts.settings),
+        settings=_lesson_settings(parts.running.settings),
         board=parts.board,
         tasks=parts.tasks,
         now=time.time,
@@ -150,7 +169,7 @@ def _open_reconciler(parts: _Parts, lessons: Lessons) -> Reconciler:
         places=partial(_places, parts),
         see=lessons.see,
         close=lessons.close,
-        return_grace=parts.settings.lessons.grace,
+        return_grace=lambda: parts.running.settings.lessons.grace,
         now=time.time,
     )
 
@@ -175,27 +194,29 @@ def _open_watch(parts: _Parts, lessons: Lessons, reconciler: Reconciler, logbook
         rooms=parts.rooms,
         api=parts.api,
         ledger=parts.ledger,
-        ledger_path=parts.settings.ledger.path,
+        ledger_path=parts.running.settings.ledger.path,
         clock=SystemClock(),
     )
 
 
 async def _serve(
-    settings: HostSettings,
+    parts: _Parts,
     supervisor: Supervisor,
     reconciler: Reconciler,
+    reload: Reload,
     lessons: Lessons,
     stop: asyncio.Event,
 ) -> None:
     """Take jobs until `stop`, then let the running lessons end within the drain time."""
     async with background() as tasks:
-        reconciling = tasks.create_task(_reconcile(supervisor, reconciler))
+        tasks.create_task(_reconcile(supervisor, reconciler))
+        tasks.create_task(reload.run())
         await stop.wait()
-        log.info("host.draining", seconds=settings.lessons.drain)
-        reconciling.cancel()
-        async with asyncio.TaskGroup() as ending:
-            ending.create_task(supervisor.stop("host_stopping", settings.lessons.drain))
-            ending.create_task(lessons.give_up("host_stopping"))
+    drain = parts.running.settings.lessons.drain
+    log.info("host.draining", seconds=drain)
+    async with asyncio.TaskGroup() as ending:
+        ending.create_task(supervisor.stop("host_stopping", drain))
+        ending.create_task(lessons.give_up("host_stopping"))
 
 
 @asynccontextmanager
@@ -203,9 +224,8 @@ async def _operate(
     parts: _Parts, hints: Hints, watch: Watch, logbook: Logbook, metrics: Metrics
 ) -> AsyncIterator[None]:
     """Answer operators, and hear LiveKit, for the length of a block."""
-    settings, secrets = parts.settings, parts.secrets
+    settings, secrets = parts.running.settings, parts.running.secrets
     judge = partial(assess, jwt_warn_before=settings.api.agent_token_warn_before)
-    metrics.expect(tutor.name for tutor in settings.enabled_tutors)
     metrics.watch(watch.look, judge)
     app = build_app(watch.look, judge, metrics.registry, logbook, secrets.ops_tokens)
     app.router.add_post(WEBHOOK, hear_livekit(secrets.livekit_keys, hints.heed))
@@ -244,19 +264,22 @@ async def _flush(delivery: Delivery) -> None:
         log.warning("host.records_left", mend="they stay in the ledger for the next start")
 
 
-def _workers(
-    parts: _Parts, secrets: HostSecrets, lessons: Lessons, link: Path, traces: Traces
-) -> Iterator[TutorWorker]:
-    settings = parts.settings
-    access = LiveKitAccess(settings.livekit.url, secrets.livekit())
-    for tutor in settings.enabled_tutors:
-        yield TutorWorker(
-            _host(tutor, settings, secrets),
-            _job_settings(tutor, settings, link, traced=traces.on),
-            access,
-            is_full=partial(_is_full, parts, tutor.name),
-            on_accept=traces.accepting(lessons.begin),
-        )
+def _engage(parts: _Parts, lessons: Lessons, traces: Traces, post: Post) -> TutorWorker:
+    running = parts.running
+    return TutorWorker(
+        post.tutor,
+        post.job,
+        LiveKitAccess(running.settings.livekit.url, running.secrets.livekit()),
+        is_full=partial(_is_full, parts, post.tutor.name),
+        on_accept=traces.accepting(lessons.begin),
+    )
+
+
+def _adopt(
+    lessons: Lessons, metrics: Metrics, settings: HostSettings, tutors: Iterable[str]
+) -> None:
+    lessons.adopt(_lesson_settings(settings))
+    metrics.expect(tutors)
 
 
 def _is_full(parts: _Parts, tutor: str) -> bool:
@@ -265,7 +288,7 @@ def _is_full(parts: _Parts, tutor: str) -> bool:
 
 def _places(parts: _Parts) -> Places:
     roster = parts.roster
-    return Places(parts.settings.lessons.max_lessons - roster.busy, roster.places())
+    return Places(parts.running.settings.lessons.max_lessons - roster.busy, roster.places())
 
 
 def _open_rooms(settings: HostSettings, secrets: HostSecrets) -> AbstractAsyncContextManager[Rooms]:
@@ -299,46 +322,6 @@ def _link_path(settings: HostSettings) -> Iterator[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     with tempfile.TemporaryDirectory(prefix="loqua-", dir=runtime) as directory:
         yield Path(directory) / "host.sock"
-
-
-def _host(tutor: TutorSettings, settings: HostSettings, secrets: HostSecrets) -> HostedTutor:
-    names = tutor.secret_names | engine_secrets(settings.engines_for(tutor))
-    return HostedTutor(
-        name=tutor.name,
-        agent_name=tutor.agent_name or "",
-        agent_id=settings.agent_id_for(tutor),
-        max_jobs=tutor.max_concurrent_jobs,
-        secrets=secrets.grant(names),
-    )
-
-
-def _job_settings(
-    tutor: TutorSettings, settings: HostSettings, link: Path, *, traced: bool
-) -> JobSettings:
-    return JobSettings(
-        tutor=tutor.name,
-        plugin=tutor.plugin,
-        agent=tutor.agent,
-        automatic=tutor.worker_type == "automatic",
-        specialists=_specialists(settings),
-        settings=tutor.settings,
-        engines=settings.engines_for(tutor),
-        limits=settings.lessons.limits,
-        link=str(link),
-        learner_timeout=settings.lessons.learner_timeout,
-        tick_every=settings.lessons.tick_every,
-        failing_ticks=settings.lessons.failing_ticks,
-        grace=settings.lessons.grace,
-        ask_after=settings.lessons.ask_after,
-        end_after=settings.lessons.end_after,
-        longest=settings.lessons.longest,
-        sentences=settings.sentences,
-        traced=traced,
-    )
-
-
-def _specialists(settings: HostSettings) -> frozenset[str]:
-    return frozenset(one.agent_name for one in settings.enabled_tutors if one.agent_name)
 
 
 def _lesson_settings(settings: HostSettings) -> LessonSettings:

@@ -65,7 +65,6 @@ SETTINGS = JobSettings(
     plugin="conversation",
     agent=None,
     automatic=True,
-    specialists=frozenset({"grammar-expert"}),
     settings={},
     engines=Engines(),
     limits=HookLimits(),
@@ -92,6 +91,7 @@ WELCOME = Welcome(
     language="es",
     mode=Mode.FULL,
     apology="Lo siento.",
+    specialists=frozenset({"grammar-expert"}),
 )
 
 

@@ -91,7 +91,7 @@ class World:
             places=self.places,
             see=lambda _room, _participants: None,
             close=self.close,
-            return_grace=RETURN_GRACE,
+            return_grace=lambda: RETURN_GRACE,
             now=lambda: self.now,
         )
 

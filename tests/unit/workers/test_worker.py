@@ -25,7 +25,6 @@ JOB = JobSettings(
     plugin="conversation",
     agent=None,
     automatic=True,
-    specialists=frozenset(),
     settings={},
     engines=Engines(),
     limits=HookLimits(),

@@ -5,19 +5,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
+from loqua_host.configuration import Configuration
 from loqua_host.errors import ConfigError, LedgerError, Problem
 from loqua_host.process import forkserver_ended, seal, start_forkserver
-from loqua_host.registry.inspection import inspect_tutors
 from loqua_host.settings.host import Environment, HostSettings
-from loqua_host.settings.load import draft
-from loqua_host.settings.secrets import HostSecrets, Wanted, read_secrets
+from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.sources import read_environ
-from loqua_host.settings.tutors import TutorSettings
 from loqua_host.tasks import background
 
 __all__ = ["run"]
@@ -31,27 +28,15 @@ def run(config: Path) -> int:
     The order matters: secrets leave the environment before anything is forked, and the
     forkserver starts before LiveKit is imported here.
     """
-    environ = seal(["run", "--config", str(config)])
+    configuration = Configuration(config, seal(["run", "--config", str(config)]))
     try:
-        settings, secrets = _read(config, environ)
+        settings, secrets = configuration.read()
+        _refuse_root(settings.environment)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201  # logs are not configured yet
         return 1
     start_forkserver(_preload(settings))
-    return asyncio.run(_serve(config, environ, settings, secrets))
-
-
-def _read(config: Path, environ: Mapping[str, str]) -> tuple[HostSettings, HostSecrets]:
-    """Read settings and secrets, or raise ConfigError with what is wrong in either."""
-    drafted = draft(config, environ)
-    try:
-        secrets = read_secrets(config, environ, Wanted.by(drafted.settings))
-    except ConfigError as error:
-        raise ConfigError([*drafted.problems, *error.problems]) from None
-    if drafted.settings is None or drafted.problems:
-        raise ConfigError(list(drafted.problems))
-    _refuse_root(drafted.settings.environment)
-    return drafted.settings, secrets
+    return asyncio.run(_serve(configuration, settings, secrets))
 
 
 def _refuse_root(environment: Environment) -> None:
@@ -70,11 +55,9 @@ def _preload(settings: HostSettings) -> list[str]:
     return ["loqua_host.job.entrypoint", *modules, "anyio._backends._asyncio"]
 
 
-async def _serve(
-    config: Path, environ: Mapping[str, str], settings: HostSettings, secrets: HostSecrets
-) -> int:
+async def _serve(configuration: Configuration, settings: HostSettings, secrets: HostSecrets) -> int:
     # LiveKit is imported with these, after the forkserver has started.
-    from loqua_host.host import run_host  # noqa: PLC0415
+    from loqua_host.host import Signals, run_host  # noqa: PLC0415
     from loqua_host.ops.logbook import Logbook  # noqa: PLC0415
     from loqua_host.ops.logs import configure_logs  # noqa: PLC0415
     from loqua_host.ops.metrics import Metrics  # noqa: PLC0415
@@ -83,20 +66,23 @@ async def _serve(
     logbook, metrics = Logbook(time.time), Metrics(time.monotonic)
     observers = (logbook, metrics, note_event)
     configure_logs(settings.logs.format, settings.logs.level, observers=observers)
-    stop = asyncio.Event()
+    signals = Signals(asyncio.Event(), asyncio.Event())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    sound = await _inspect(config, environ, settings)
-    if not sound:
+        loop.add_signal_handler(number, signals.stop.set)
+    loop.add_signal_handler(signal.SIGHUP, signals.reload.set)
+    configured = await configuration.inspect(settings, secrets)
+    for tutor, problem in configured.problems:
+        log.error("tutor.refused", tutor=tutor, why=str(problem))
+    if not configured.sound.tutors:
         log.error("host.refused", why="no tutor is left to run")
         return 1
-    running = settings.model_copy(update={"tutors": sound})
     async with background() as tasks:
-        forkserver = tasks.create_task(_watch_forkserver(stop))
+        forkserver = tasks.create_task(_watch_forkserver(signals.stop))
         try:
-            with open_traces(read_environ(config, environ)) as traces:
-                await run_host(running, secrets, stop, logbook, metrics, traces)
+            environ = read_environ(configuration.path, configuration.environ)
+            with open_traces(environ) as traces:
+                await run_host(configuration, configured, signals, logbook, metrics, traces)
         except (ConfigError, LedgerError) as error:
             log.error("host.refused", why=str(error))
             return 1
@@ -108,15 +94,3 @@ async def _watch_forkserver(stop: asyncio.Event) -> None:
     await forkserver_ended()
     log.error("forkserver.died", mend="the host ends with status 1, to be started again")
     stop.set()
-
-
-async def _inspect(
-    config: Path, environ: Mapping[str, str], settings: HostSettings
-) -> tuple[TutorSettings, ...]:
-    """Get the tutors whose plugins are sound; the others are refused, each with its mends."""
-    inspections = await inspect_tutors(config, environ, settings.enabled_tutors, settings.engines)
-    for inspection in inspections:
-        for problem in inspection.problems:
-            log.error("tutor.refused", tutor=inspection.name, why=str(problem))
-    refused = {inspection.name for inspection in inspections if inspection.problems}
-    return tuple(tutor for tutor in settings.enabled_tutors if tutor.name not in refused)

@@ -6,14 +6,13 @@ import structlog
 
 from loqua_host.contract.handoff import Handback, SpecialistCall
 from loqua_host.contract.lesson import Lesson
-from loqua_host.contract.sentences import sentence_in
+from loqua_host.contract.sentences import Sentence, sentence_in
 from loqua_host.errors import HandoffError, LinkError
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
 
 from .conversation import last_sentences
 from .floor import Floor
-from .settings import JobSettings
 from .voice import say_out
 
 __all__ = ["Handoffs"]
@@ -31,15 +30,23 @@ class Handoffs:
         lesson: The lesson.
         link: The link to the host, which has the specialist called.
         floor: What the tutor steps aside by.
-        settings: With the specialists that may be called, and what the learner hears first.
+        specialists: Agent names of the tutors that may be called.
+        announcement: What the learner hears first, by language.
     """
 
-    def __init__(self, lesson: Lesson, link: HostLink, floor: Floor, settings: JobSettings) -> None:
+    def __init__(
+        self,
+        lesson: Lesson,
+        link: HostLink,
+        floor: Floor,
+        specialists: frozenset[str],
+        announcement: Sentence,
+    ) -> None:
         self._lesson = lesson
         self._link = link
         self._floor = floor
-        self._specialists = settings.specialists
-        self._announcement = sentence_in(lesson.language, settings.sentences.specialist_comes)
+        self._specialists = specialists
+        self._announcement = sentence_in(lesson.language, announcement)
         self._answers = asyncio.Queue[HandedBack | HandoffRefused]()
 
     def on_answer(self, answer: HandedBack | HandoffRefused) -> None:

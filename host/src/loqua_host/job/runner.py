@@ -81,7 +81,8 @@ class Runner:
         self._floor = Floor(ctx.room, self._session, self._on_floor)
         self._events = EventRelay(ctx.room, lesson, hooks)
         self._silence = Silence(self._session, asyncio.get_running_loop().time)
-        self._handoffs = Handoffs(lesson, link, self._floor, settings)
+        announcement = settings.sentences.specialist_comes
+        self._handoffs = Handoffs(lesson, link, self._floor, welcome.specialists, announcement)
         self._strangers = asyncio.Queue[str]()
         self._presence = Presence(
             ctx.room,

@@ -18,7 +18,6 @@ class JobSettings:
         plugin: The entry point of its plugin, or None when `agent` is given.
         agent: A LiveKit agent class as module:Class, hosted without a plugin.
         automatic: Whether it joins every new room, and so yields to specialists.
-        specialists: Agent names of the tutors that it may call.
         settings: The tutor's own settings, as config has them.
         link: Path of the host's socket.
         learner_timeout: Seconds to wait for a learner.
@@ -36,7 +35,6 @@ class JobSettings:
     plugin: str | None
     agent: str | None
     automatic: bool
-    specialists: frozenset[str]
     settings: dict[str, Any]
     engines: Engines
     limits: HookLimits

@@ -29,7 +29,11 @@ class Handoffs:
         self._board = board
         self._rooms = rooms
         self._tutors = tutors
-        self._specialists = {one.agent_name: one for one in tutors.values() if one.agent_name}
+
+    @property
+    def specialists(self) -> dict[str, HostedTutor]:
+        """The tutors that can be called now, by agent name."""
+        return {one.agent_name: one for one in self._tutors.values() if one.agent_name}
 
     async def hand_off(self, row: LessonRow, call: CallSpecialist) -> HandedBack | HandoffRefused:
         """Have the specialist called to the lesson's learner; gives the answer to its job."""
@@ -53,9 +57,9 @@ class Handoffs:
             raise HandoffError(
                 f"{row.tutor} is a specialist itself; only the automatic tutor calls"
             )
-        specialist = self._specialists.get(agent_name)
+        specialist = self.specialists.get(agent_name)
         if specialist is None:
-            known = ", ".join(sorted(self._specialists)) or "none"
+            known = ", ".join(sorted(self.specialists)) or "none"
             raise HandoffError(
                 f"no tutor here has the agent_name {agent_name!r}; there are: {known}"
             )

@@ -93,6 +93,10 @@ class Lessons:
             self._prepare, api, tasks, settings.learner_timeout + UNCLAIMED_SECONDS
         )
 
+    def adopt(self, settings: LessonSettings) -> None:
+        """Run lessons by these settings from now on."""
+        self._settings = settings
+
     def foresee(self, room: str, tutor: str, identity: str) -> None:
         """Hear that a tutor seems to be on its way to a learner: the lesson is prepared."""
         self._preparations.foresee(room, tutor, identity)
@@ -380,6 +384,7 @@ class Lessons:
             language=language,
             mode=prepared.mode,
             apology=self._settings.apology(language),
+            specialists=frozenset(self._handoffs.specialists),
             resumed=row.restarts > 0,
             seconds=row.seconds,
             progress=row.progress,

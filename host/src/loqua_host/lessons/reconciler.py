@@ -59,7 +59,7 @@ class Reconciler:
         places: Callable[[], Places],
         see: Callable[[str, Sequence[Participant]], None],
         close: Callable[[LessonRow, str], Awaitable[None]],
-        return_grace: float,
+        return_grace: Callable[[], float],
         now: Callable[[], float],
     ) -> None:
         self._rooms = rooms
@@ -113,7 +113,7 @@ class Reconciler:
         sights = [self._see(room) for room in rooms if room is not None]
         places = self._places().less(self._board.awaited())
         self._waits |= {sight.room: waits(sight, places, self._now()) for sight in sights}
-        actions = decide(sights, places, self._now(), self._return_grace)
+        actions = decide(sights, places, self._now(), self._return_grace())
         for action in actions:
             if isinstance(action, Call):
                 self._board.on_called(action.room, action.tutor, action.learner.identity)

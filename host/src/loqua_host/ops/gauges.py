@@ -25,6 +25,8 @@ class SightCollector(Collector):
         health = self._judge(sight)
         order = list(State)
         yield _gauge("ready", "Whether new lessons should come here", health.ready)
+        told = "Whether what config/ says is what runs"
+        yield _gauge("config_current", told, sight.stale_config is None)
         levels = (((level.name,), order.index(level.state)) for level in health.levels)
         yield _family("health", "0 ok, 1 degraded, 2 failed", ("level",), levels)
         yield from _resources(sight)

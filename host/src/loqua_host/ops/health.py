@@ -113,6 +113,7 @@ def assess(sight: Sight, jwt_warn_before: float = 7 * DAY) -> Health:
 
 def _host(sight: Sight) -> Iterator[Finding]:
     yield Finding("phase", State.OK, f"the host is {sight.phase}")
+    yield _config(sight.stale_config)
     busy = sum(worker.busy for worker in sight.workers)
     yield Finding("lessons", State.OK, f"{busy} jobs, {len(sight.lessons)} lessons")
     yield _forkserver(sight)
@@ -121,6 +122,12 @@ def _host(sight: Sight) -> Iterator[Finding]:
     yield Finding("memory", MEMORY.judge(sight.memory), f"{sight.memory:.0%} of memory is used")
     disk = f"{sight.disk_free:.0%} of the ledger's disk is free"
     yield Finding("disk", DISK_USED.judge(1 - sight.disk_free), disk)
+
+
+def _config(stale: str | None) -> Finding:
+    if stale is None:
+        return Finding("config", State.OK, "what config/ says is what runs")
+    return Finding("config", State.DEGRADED, f"config/ says something else than what runs: {stale}")
 
 
 def _forkserver(sight: Sight) -> Finding:

@@ -15,6 +15,8 @@ KEPT = 20
 
 PHASES = {"host.ready": Phase.SERVING, "host.draining": Phase.DRAINING}
 
+STALE = frozenset({"config.needs_restart", "config.refused", "tutor.refused"})
+
 BREAKERS = {
     "breaker.opened": "open",
     "breaker.half_opened": "half open",
@@ -37,11 +39,15 @@ class Logbook:
 
     Args:
         now: Unix seconds.
+
+    Attributes:
+        stale_config: Why the host does not run what config/ says, if it does not.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.phase = Phase.STARTING
+        self.stale_config: str | None = None
         self.endpoints: dict[str, Outcome] = {}
         self.breakers: dict[str, str] = {}
         self.troubles: deque[Trouble] = deque(maxlen=KEPT)
@@ -51,6 +57,10 @@ class Logbook:
         self.phase = PHASES.get(event.name, self.phase)
         if event.name in BREAKERS:
             self.breakers[_text(event.fields, "endpoint")] = BREAKERS[event.name]
+        elif event.name in STALE:
+            self.stale_config = _text(event.fields, "why")
+        elif event.name == "config.reloaded":
+            self.stale_config = None
         elif event.name == "api.called" and event.fields.get("failure") != "cancelled":
             self.endpoints[_text(event.fields, "endpoint")] = self._outcome(event.fields)
         if event.fields.get("level") in ("warning", "error"):

@@ -76,7 +76,15 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("livekit", "livekit.agents", "httpx", "httpcore", "aiohttp.access", "asyncio"):
+    for noisy in (
+        "livekit",
+        "livekit.agents",
+        "httpx",
+        "httpcore",
+        "aiohttp.access",
+        "asyncio",
+        "watchfiles",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -108,6 +108,7 @@ class Watch:
         return Sight(
             now=self._clock.now(),
             phase=self._logbook.phase,
+            stale_config=self._logbook.stale_config,
             lag=max(self._beats),
             memory=memory_used(CGROUP),
             cpu_load=os.getloadavg()[0] / (os.cpu_count() or 1),

@@ -30,7 +30,7 @@ from loqua_host.settings.problems import printable
 from loqua_host.settings.sources import read_sources
 from loqua_host.settings.tutors import TutorSettings
 
-__all__ = ["Answer", "Inspection", "Question", "TutorDeclaration", "inspect_tutors"]
+__all__ = ["Answer", "Inspection", "Question", "TutorDeclaration", "inspect_tutors", "version_of"]
 
 TIME_LIMIT: Final = 20.0
 """Seconds for a child to import its plugin; LiveKit itself takes two or three of them."""
@@ -135,6 +135,12 @@ async def inspect_tutors(
     return tuple(_without_namesakes(config, [task.result() for task in looks]))
 
 
+def version_of(tutor: TutorSettings) -> str | None:
+    """Give the version of the distribution that a tutor's plugin comes with, if any has it."""
+    points = entry_points(group=PROJECT, name=tutor.plugin) if tutor.plugin else ()
+    return next((point.dist.version for point in points if point.dist), None)
+
+
 def _question(
     config: Path, environ: Mapping[str, str], tutor: TutorSettings, shared: Engines
 ) -> Question:
@@ -216,8 +222,7 @@ def _judge(config: Path, tutor: TutorSettings, answer: Answer) -> Inspection:
     ]
     if answer.tutor:
         problems += _ungranted(config, tutor, answer.tutor)
-    version = _version(tutor.plugin) if tutor.plugin else None
-    return Inspection(tutor.name, tutor.source, version, answer.tutor, tuple(problems))
+    return Inspection(tutor.name, tutor.source, version_of(tutor), answer.tutor, tuple(problems))
 
 
 def _ungranted(config: Path, tutor: TutorSettings, declared: TutorDeclaration) -> Iterator[Problem]:
@@ -229,11 +234,6 @@ def _ungranted(config: Path, tutor: TutorSettings, declared: TutorDeclaration) -
                 f"the tutor needs {secret} and is not granted it",
                 f"write secrets: [{needed}] and set the variable",
             )
-
-
-def _version(plugin: str) -> str | None:
-    points = entry_points(group=PROJECT, name=plugin)
-    return next((point.dist.version for point in points if point.dist), None)
 
 
 def _without_namesakes(config: Path, inspections: Sequence[Inspection]) -> Iterator[Inspection]:

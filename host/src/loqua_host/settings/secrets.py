@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -156,6 +156,12 @@ class HostSecrets:
     def ops_tokens(self) -> tuple[Sealed, ...]:
         """Give the tokens that open the ops address; none where it asks for none."""
         return self.kept.seen("OPS_TOKEN").values() if self.has_ops_token else ()
+
+    def including(self, later: "HostSecrets") -> "HostSecrets":
+        """Give these secrets with what a later reading grants beside them."""
+        for name in sorted(later.granted - self.granted):
+            self.kept.keep(name, later.kept.seen(name))
+        return replace(self, granted=self.granted | later.granted)
 
     def grant(self, names: Iterable[str]) -> Granted:
         """Give the named secrets, for a tutor's jobs.

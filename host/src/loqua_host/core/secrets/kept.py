@@ -48,7 +48,7 @@ class KeptSecrets:
         interval: float,
     ) -> None:
         self._source = source
-        self._variables = variables
+        self._variables = dict(variables)
         self._clock = clock
         self._events = events
         self._interval = interval
@@ -70,17 +70,24 @@ class KeptSecrets:
         """
         return self._kept[name].secret
 
+    def keep(self, name: str, secret: Secret) -> None:
+        """Keep one more, which is looked up by its own name."""
+        self._variables[name] = name
+        self._kept[name] = _Kept(secret, self._clock.monotonic())
+        self._locks[name] = asyncio.Lock()
+        self._tell(name, changed=False)
+
     async def watch(self, then: Callable[[], Awaitable[None]] = _nothing) -> None:
         """Tell of the first look-up, then look all secrets up at every interval.
 
         Args:
             then: Awaited each time that all have been looked up.
         """
-        for name in self._variables:
+        for name in tuple(self._variables):
             self._tell(name, changed=False)
         while True:
             await self._clock.sleep(self._interval)
-            for name in self._variables:
+            for name in tuple(self._variables):
                 await self._look_up(name)
             await then()
 

@@ -1,0 +1,76 @@
+"""The configuration of a host, read whole: the same way at its start and while it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loqua_host.errors import ConfigError, Problem
+from loqua_host.registry.inspection import Inspection, inspect_tutors, version_of
+from loqua_host.settings.host import HostSettings
+from loqua_host.settings.load import draft
+from loqua_host.settings.secrets import HostSecrets, Wanted, read_secrets
+
+__all__ = ["Configuration", "Configured", "Versions"]
+
+Versions = Mapping[str, str | None]
+"""The version of the distribution that each tutor's plugin comes with, by the tutor's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What a configuration says, and what became of looking at its tutors."""
+
+    written: HostSettings
+    secrets: HostSecrets
+    inspections: tuple[Inspection, ...]
+
+    @property
+    def problems(self) -> tuple[tuple[str, Problem], ...]:
+        """What is wrong with the enabled tutors' plugins, each with the tutor's name."""
+        return tuple((one.name, problem) for one in self.inspections for problem in one.problems)
+
+    @property
+    def sound(self) -> HostSettings:
+        """The settings without the tutors that something is wrong with, or that do not run."""
+        refused = {name for name, _ in self.problems}
+        enabled = self.written.enabled_tutors
+        tutors = tuple(tutor for tutor in enabled if tutor.name not in refused)
+        return self.written.model_copy(update={"tutors": tutors})
+
+    @property
+    def versions(self) -> Versions:
+        """The versions of the plugins that were looked at."""
+        return {one.name: one.version for one in self.inspections}
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """config/ and the environment that the host was started with."""
+
+    path: Path
+    environ: Mapping[str, str] = field(repr=False)
+
+    def read(self) -> tuple[HostSettings, HostSecrets]:
+        """Read settings and secrets; this waits for the place that the secrets are in.
+
+        Raises:
+            ConfigError: With every problem there is in either.
+        """
+        drafted = draft(self.path, self.environ)
+        try:
+            secrets = read_secrets(self.path, self.environ, Wanted.by(drafted.settings))
+        except ConfigError as error:
+            raise ConfigError([*drafted.problems, *error.problems]) from None
+        if drafted.settings is None or drafted.problems:
+            raise ConfigError(list(drafted.problems))
+        return drafted.settings, secrets
+
+    async def inspect(self, settings: HostSettings, secrets: HostSecrets) -> Configured:
+        """Look at the enabled tutors' plugins, each in a child without secrets."""
+        tutors = settings.enabled_tutors
+        found = await inspect_tutors(self.path, self.environ, tutors, settings.engines)
+        return Configured(settings, secrets, found)
+
+    def versions(self, settings: HostSettings) -> Versions:
+        """Say which versions of the enabled tutors' plugins are installed now."""
+        return {tutor.name: version_of(tutor) for tutor in settings.enabled_tutors}

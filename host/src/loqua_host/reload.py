@@ -1,0 +1,158 @@
+"""config/ as it changes under a running host: read whole, and refused or applied whole."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import structlog
+from watchfiles import awatch
+
+from loqua_host.configuration import Configuration, Configured, Versions
+from loqua_host.errors import ConfigError
+from loqua_host.settings.changes import adopt, changed_keys
+from loqua_host.settings.host import HostSettings
+from loqua_host.settings.secrets import HostSecrets
+from loqua_host.tasks import background
+from loqua_host.workers.posts import Changes, Post, compare
+from loqua_host.workers.supervisor import Supervisor
+from loqua_host.workers.worker import TutorWorker
+
+__all__ = ["Reload", "Running"]
+
+log = structlog.get_logger()
+
+SETTLED_MS = 300
+"""Milliseconds without a change in config/ after which whoever writes there has finished."""
+
+
+@dataclass(slots=True)
+class Running:
+    """What the host runs by; a reload changes it, and nothing else does."""
+
+    settings: HostSettings
+    secrets: HostSecrets
+    posts: dict[str, Post] = field(default_factory=dict)
+
+
+class Reload:
+    """Staffs the host as config/ says, at its start and whenever that changes.
+
+    Args:
+        configuration: What is read again.
+        first: What it said at the start.
+        running: What the host runs by.
+        supervisor: Who hires, replaces and retires workers.
+        make_posts: Says what each tutor's worker is made of.
+        engage: Makes the worker of a post.
+        on_adopted: Hears of settings, and of the tutors that are new in them, before these work.
+        due: Set by whoever wants config/ to be looked at.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        first: Configured,
+        running: Running,
+        supervisor: Supervisor,
+        make_posts: Callable[[HostSettings, HostSecrets, Versions], dict[str, Post]],
+        engage: Callable[[Post], TutorWorker],
+        on_adopted: Callable[[HostSettings, Iterable[str]], None],
+        due: asyncio.Event,
+    ) -> None:
+        self._configuration = configuration
+        self._running = running
+        self._supervisor = supervisor
+        self._make_posts = make_posts
+        self._engage = engage
+        self._on_adopted = on_adopted
+        self._due = due
+        self._last: tuple[HostSettings, Versions] | None = (first.written, first.versions)
+        self._versions = first.versions
+
+    async def staff(self) -> None:
+        """Hire the workers that the host starts with."""
+        running = self._running
+        await self._take(running.settings, running.secrets, self._versions)
+
+    async def run(self) -> None:
+        """Look at config/ whenever it changes or somebody asks, until cancelled."""
+        async with background() as tasks:
+            tasks.create_task(self._watch())
+            self._due.set()  # It may have changed since it was read at the start.
+            while True:
+                await self._due.wait()
+                self._due.clear()
+                await self.look()
+
+    async def look(self) -> None:
+        """Read config/ once and apply it if it is another one and sound."""
+        try:
+            read = await self._read()
+        except ConfigError as error:
+            self._last = None
+            for problem in error.problems:
+                log.error("config.refused", why=str(problem))
+            return
+        if read is not None:
+            await self._apply(read)
+
+    async def _watch(self) -> None:
+        try:
+            async for _ in awatch(self._configuration.path, step=SETTLED_MS):
+                self._due.set()
+        except (OSError, RuntimeError) as error:
+            mend = "send SIGHUP after a change, or raise fs.inotify.max_user_watches"
+            log.warning("config.not_watched", why=str(error), mend=mend)
+
+    async def _read(self) -> Configured | None:
+        """Read and inspect; None if it is what was read last.
+
+        Raises:
+            ConfigError: With all that is wrong with it.
+        """
+        settings, secrets = await asyncio.to_thread(self._configuration.read)
+        now = settings, self._configuration.versions(settings)
+        if now == self._last:
+            return None
+        read = await self._configuration.inspect(settings, secrets)
+        if read.problems:
+            raise ConfigError([problem for _, problem in read.problems])
+        self._last = now
+        return read
+
+    async def _apply(self, read: Configured) -> None:
+        running = self._running
+        settings, waiting = adopt(running.settings, read.sound)
+        secrets = running.secrets.including(read.secrets)
+        keys = changed_keys(running.settings, settings)
+        changes = await self._take(settings, secrets, read.versions)
+        log.info(
+            "config.reloaded",
+            keys=keys,
+            enabled=changes.enabled,
+            disabled=changes.disabled,
+            changed=changes.changed,
+        )
+        if waiting:
+            why = f"read at the start alone: {', '.join(waiting)}"
+            log.warning("config.needs_restart", keys=waiting, why=why, mend="restart the host")
+
+    async def _take(
+        self, settings: HostSettings, secrets: HostSecrets, versions: Versions
+    ) -> Changes:
+        """Run by other settings from now on; gives what that changed among the tutors."""
+        running = self._running
+        posts = self._make_posts(settings, secrets, versions)
+        changes = compare(running.posts, posts)
+        running.settings, running.secrets, running.posts = settings, secrets, posts
+        self._on_adopted(settings, changes.enabled)
+        drain = settings.lessons.drain
+        for tutor in changes.disabled:
+            self._supervisor.retire(tutor, "tutor_disabled", drain)
+        for tutor in changes.enabled:
+            self._supervisor.hire(self._engage(posts[tutor]))
+        async with asyncio.TaskGroup() as tasks:
+            for tutor in changes.changed:
+                worker = self._engage(posts[tutor])
+                tasks.create_task(self._supervisor.replace(worker, "tutor_changed", drain))
+        return changes

@@ -1,0 +1,34 @@
+"""What a running host can take over from a changed configuration."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from .host import HostSettings
+
+__all__ = ["adopt", "changed_keys"]
+
+LIVE = frozenset({"agent_id", "apologies", "engines", "lessons", "records", "sentences", "tutors"})
+"""The sections of `HostSettings` that nothing has been opened by."""
+
+
+def adopt(running: HostSettings, written: HostSettings) -> tuple[HostSettings, tuple[str, ...]]:
+    """Get what a host may run by from now on, and the keys that have to wait for its restart."""
+    fixed = {name: getattr(running, name) for name in type(running).model_fields.keys() - LIVE}
+    settings = written.model_copy(update=fixed)
+    return settings, changed_keys(settings, written)
+
+
+def changed_keys(old: HostSettings, new: HostSettings) -> tuple[str, ...]:
+    """Name the keys of config/host.yaml and its overlay that differ, as in `lessons.drain`."""
+    return tuple(sorted(name for name in _differing(old, new, "") if name != "tutors"))
+
+
+def _differing(old: BaseModel, new: BaseModel, under: str) -> Iterator[str]:
+    for name, field in type(old).model_fields.items():
+        key = under + (field.alias or name)
+        before, after = getattr(old, name), getattr(new, name)
+        if isinstance(before, BaseModel) and type(before) is type(after):
+            yield from _differing(before, after, f"{key}.")
+        elif before != after:
+            yield key

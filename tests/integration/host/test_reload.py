@@ -1,0 +1,133 @@
+"""config/ changes under a real host that teaches: one tutor's worker moves, the others stay."""
+
+import re
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+import yaml
+from tests.integration.host.conftest import HostProcess, House, explicit, write_config
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+STAYS, MOVES = f"stays-{uuid4().hex[:6]}", f"moves-{uuid4().hex[:6]}"
+
+
+def tutor(agent_name: str, **changes: object) -> dict[str, object]:
+    """Give a specialist's file."""
+    return {"worker_type": "explicit", "agent_name": agent_name, **changes}
+
+
+def write(host: HostProcess, *, lessons: dict[str, object] | None = None, **moves: object) -> None:
+    """Write config/ with the tutor that stays and the one that moves, changed so."""
+    tutors = {"probe-specialist": tutor(STAYS), "probe": tutor(MOVES, **moves)}
+    write_config(host.directory, tutors, lessons or {})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def host(
+    house: House, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[HostProcess]:
+    """Give a host of two tutors of which one is not enabled."""
+    tutors = {"probe-specialist": tutor(STAYS), "probe": tutor(MOVES, enabled=False)}
+    async with house.host(tmp_path_factory.mktemp("reload"), tutors) as process:
+        yield process
+
+
+@asynccontextmanager
+async def asking(host: HostProcess) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of the host's ops address."""
+    line = await host.log.until("ops.serving")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{line['port']}") as client:
+        yield client
+
+
+async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
+    house: House, host: HostProcess
+) -> None:
+    """The other lesson hears of nothing; whoever waits for the tutor gets it each time."""
+    async with house.visit(agent_name=STAYS) as stays, asking(host) as client:
+        await host.log.until("lesson.opened", user_id=stays.user_id)
+        async with house.visit(agent_name=MOVES) as learner:
+            write(host)
+            await host.log.until("lesson.opened", user_id=learner.user_id)
+            write(host, max_concurrent_jobs=7)
+            await host.log.until("probe.end", room=learner.name, reason="tutor_changed")
+            await host.log.until("lesson.opened", user_id=learner.user_id, count=2)
+            assert (await client.get("/health/ready")).status_code == 200
+            write(host, enabled=False)
+            await host.log.until("probe.end", room=learner.name, reason="tutor_disabled")
+            await host.log.until("worker.left", tutor="probe", count=2)
+            await learner.alone()
+            workers = (await client.get("/status")).json()["sight"]["workers"]
+            assert [one["tutor"] for one in workers] == ["probe-specialist"]
+            write(host)
+            await host.log.until("lesson.opened", user_id=learner.user_id, count=3)
+            await learner.met()
+        assert (await client.get("/health/ready")).status_code == 200
+    await house.api.until("sessions", learner.user_id, count=3)
+    await house.api.until("sessions", stays.user_id)
+    ticks = [line["number"] for line in host.log.find("probe.tick", room=stays.name)]
+    assert ticks == [*range(1, len(ticks) + 1)]
+    assert len(host.log.find("lesson.opened", user_id=stays.user_id)) == 1
+    assert host.log.find("lesson.interrupted") == []
+
+
+async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(
+    house: House, host: HostProcess
+) -> None:
+    """With file, key and what to write; the host says that it runs something else."""
+    write(host)
+    await host.log.until("config.reloaded")
+    file = host.directory / "config" / "tutors" / "probe.yaml"
+    good = yaml.safe_load(file.read_text())
+    async with house.visit(agent_name=MOVES) as learner, asking(host) as client:
+        await host.log.until("lesson.opened", user_id=learner.user_id)
+        for number, bad in enumerate(
+            ({"max_concurrent_jobs": 0}, {"settings": {"directory": 3}}, {"enbaled": True})
+        ):
+            file.write_text(yaml.safe_dump(good | bad))
+            line = await host.log.until("config.refused", count=number + 1)
+            assert str(file) in line["why"]
+        assert "enabled" in line["why"]
+        health = (await client.get("/health")).json()
+        [found] = [one for one in health["levels"][0]["findings"] if one["name"] == "config"]
+        assert (found["state"], health["ready"]) == ("degraded", True)
+        assert str(file) in found["reason"]
+        assert "loqua_config_current 0.0" in (await client.get("/metrics")).text
+        reloads = len(host.log.find("config.reloaded"))
+        file.write_text(yaml.safe_dump(good))
+        line = await host.log.until("config.reloaded", count=reloads + 1)
+        assert line["changed"] == []
+        assert "loqua_config_current 1.0" in (await client.get("/metrics")).text
+        assert len(learner.tutors) == 1
+    assert len(host.log.find("lesson.opened", user_id=learner.user_id)) == 1
+
+
+async def test_another_version_of_a_plugin_teaches_without_a_restart(
+    house: House, tmp_path: Path
+) -> None:
+    """On SIGHUP, as config/ says what it said; jobs see the new code, and so does inspection."""
+    plugins = tmp_path / "installed"
+    shutil.copytree(house.plugins, plugins)
+    upgraded = replace(house, plugins=plugins)
+    name = f"upgraded-{uuid4().hex[:6]}"
+    async with (
+        upgraded.host(tmp_path, explicit(name)) as host,
+        house.visit(agent_name=name) as learner,
+    ):
+        await host.log.until("probe.ready", room=learner.name)
+        code = plugins / "loqua_probe" / "__init__.py"
+        code.write_text(code.read_text().replace('"probe.ready"', '"probe.upgraded"'))
+        [metadata] = plugins.glob("*.dist-info/METADATA")
+        metadata.write_text(re.sub(r"(?m)^Version: .*", "Version: 99.0", metadata.read_text()))
+        host.process.send_signal(signal.SIGHUP)
+        await host.log.until("probe.upgraded", room=learner.name)
+    assert host.log.find("probe.end", room=learner.name, reason="tutor_changed")

@@ -1,0 +1,345 @@
+"""config/ under a running host: refused or applied whole, and only what changed is touched."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import yaml
+
+from loqua_host import configuration as module
+from loqua_host.configuration import Configuration
+from loqua_host.errors import Problem
+from loqua_host.registry.inspection import Inspection
+from loqua_host.reload import Reload, Running
+from loqua_host.settings.host import HostSettings
+from loqua_host.settings.tutors import TutorSettings
+from loqua_host.tasks import background
+from loqua_host.workers.posts import Post, make_posts
+
+ENVIRON = {
+    "AGENT_ID": "loqua-host-1",
+    "AGENT_JWT_TOKEN": "jwt",
+    "API_BASE_URL": "http://127.0.0.1:9000",
+    "LIVEKIT_URL": "ws://127.0.0.1:7880",
+    "LIVEKIT_API_KEY": "key",
+    "LIVEKIT_API_SECRET": "secret",
+    "SHARED_SECRET": "shared",
+    "A_KEY": "granted",
+}
+GRAMMAR = {"worker_type": "explicit", "agent_name": "grammar-specialist"}
+
+
+@dataclass
+class Host:
+    """A host without workers: what they would be told is written down.
+
+    Attributes:
+        done: What became of the workers, in order.
+        broken: What inspection finds wrong, by tutor.
+        versions: Of the plugins, by tutor, where they have one.
+    """
+
+    config: Path
+    environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
+    done: list[tuple[Any, ...]] = field(default_factory=list)
+    adopted: list[HostSettings] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+    broken: dict[str, Problem] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    inspected: int = 0
+    due: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: Any = None
+    running: Any = None
+
+    async def open(self) -> None:
+        """Read the configuration, as at the start."""
+        read = Configuration(self.config, self.environ)
+        first = await read.inspect(*read.read())
+        self.running = Running(first.sound, first.secrets)
+        self.reload = Reload(
+            read,
+            first,
+            self.running,
+            self,  # type: ignore[arg-type]  # a fake
+            make_posts=partial(make_posts, link=self.config, traced=False),
+            engage=lambda post: post,  # type: ignore[arg-type, return-value]  # a fake
+            on_adopted=self.adopt,
+            due=self.due,
+        )
+        await self.reload.staff()
+
+    def write(self, tutor: str, **keys: object) -> Path:
+        """Write a tutor's file."""
+        file = self.config / "tutors" / f"{tutor}.yaml"
+        file.write_text(yaml.safe_dump(keys))
+        return file
+
+    def write_host(self, **sections: object) -> None:
+        """Write config/host.yaml."""
+        (self.config / "host.yaml").write_text(yaml.safe_dump(sections))
+
+    async def look(self) -> list[dict[str, Any]]:
+        """Have config/ looked at, and get what was logged."""
+        self.done.clear()
+        self.expected.clear()
+        with structlog.testing.capture_logs() as logs:
+            await self.reload.look()
+        return [log for log in logs if log["event"].startswith("config.")]
+
+    def hire(self, post: Post) -> None:
+        """Note that a worker begins."""
+        self.done.append(("hire", post.tutor.name))
+
+    async def replace(self, post: Post, reason: str, seconds: float) -> None:
+        """Note that a worker takes over."""
+        self.done.append(("replace", post.tutor.name, reason, seconds))
+
+    def retire(self, tutor: str, reason: str, seconds: float) -> None:
+        """Note that a worker leaves."""
+        self.done.append(("retire", tutor, reason, seconds))
+
+    def adopt(self, settings: HostSettings, tutors: Iterable[str]) -> None:
+        """Note what was adopted."""
+        self.adopted.append(settings)
+        self.expected += tutors
+
+    async def inspect(
+        self, _config: Path, _environ: object, tutors: Iterable[TutorSettings], _engines: object
+    ) -> tuple[Inspection, ...]:
+        """Find wrong what is said to be."""
+        self.inspected += 1
+        return tuple(
+            Inspection(
+                one.name,
+                one.source,
+                self.versions.get(one.name),
+                None,
+                (self.broken[one.name],) if one.name in self.broken else (),
+            )
+            for one in tutors
+        )
+
+
+@pytest.fixture
+async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """Give a host that runs a conversation and a grammar tutor."""
+    config = tmp_path / "config"
+    (config / "tutors").mkdir(parents=True)
+    host = Host(config)
+    host.write_host(lessons={"drain": 60})
+    host.write("conversation", worker_type="automatic")
+    host.write("grammar", **GRAMMAR)
+    monkeypatch.setattr(module, "inspect_tutors", host.inspect)
+    monkeypatch.setattr(module, "version_of", lambda tutor: host.versions.get(tutor.name))
+    await host.open()
+    return host
+
+
+async def test_the_first_workers_are_hired_as_all_others(host: Host) -> None:
+    """And their figures begin at 0."""
+    assert host.done == [("hire", "conversation"), ("hire", "grammar")]
+    assert host.expected == ["conversation", "grammar"]
+
+
+async def test_a_configuration_that_says_the_same_is_passed_over(host: Host) -> None:
+    """No plugin is looked at, nothing is logged."""
+    host.write("grammar", **GRAMMAR)
+    assert await host.look() == []
+    assert (host.done, host.inspected) == ([], 1)
+
+
+async def test_a_tutor_is_changed_alone(host: Host) -> None:
+    """Its worker is replaced, and its lessons may take the drain time."""
+    host.write("grammar", **GRAMMAR, max_concurrent_jobs=7)
+    [told] = await host.look()
+    assert host.done == [("replace", "grammar", "tutor_changed", 60)]
+    assert (told["event"], told["changed"]) == ("config.reloaded", ("grammar",))
+    assert (told["enabled"], told["disabled"], told["keys"]) == ((), (), ())
+
+
+@pytest.mark.parametrize("how", ["enabled: false", "no file"])
+async def test_a_tutor_is_disabled_alone_and_enabled_again(host: Host, how: str) -> None:
+    """Its worker leaves, and another comes."""
+    file = host.write("grammar", **GRAMMAR, enabled=False)
+    if how == "no file":
+        file.unlink()
+    [told] = await host.look()
+    assert host.done == [("retire", "grammar", "tutor_disabled", 60)]
+    assert (told["disabled"], told["changed"]) == (("grammar",), ())
+    host.write("grammar", **GRAMMAR)
+    [told] = await host.look()
+    assert host.done == [("hire", "grammar")]
+    assert host.expected == ["grammar"]
+    assert told["enabled"] == ("grammar",)
+
+
+async def test_engines_and_limits_of_all_change_every_tutor_that_uses_them(host: Host) -> None:
+    """One that has its own is left alone."""
+    host.write("grammar", **GRAMMAR, engines={"tts": {"use": "a:B"}})
+    await host.look()
+    host.write_host(lessons={"drain": 60}, engines={"tts": {"use": "a:C"}})
+    [told] = await host.look()
+    assert told["changed"] == ("conversation",)
+    assert told["keys"] == ("engines.tts",)
+    host.write_host(lessons={"drain": 30, "limits": {"create_agent": 3}})
+    [told] = await host.look()
+    assert told["changed"] == ("conversation", "grammar")
+    assert host.done[0] == ("replace", "conversation", "tutor_changed", 30)
+
+
+async def test_what_no_worker_is_made_of_changes_no_tutor(host: Host) -> None:
+    """It is adopted at once."""
+    host.write_host(lessons={"drain": 60, "max_lessons": 3, "health_every": 7})
+    [told] = await host.look()
+    assert told["keys"] == ("lessons.health_every", "lessons.max_lessons")
+    assert host.done == []
+    assert host.adopted[-1] is host.running.settings
+    assert host.running.settings.lessons.max_lessons == 3
+
+
+async def test_what_waits_for_a_restart_is_told_and_left_as_it_is(host: Host) -> None:
+    """Tutors move all the same."""
+    port = host.running.settings.ops.port
+    host.write_host(lessons={"drain": 60}, ops={"port": 1}, api={"retries": 0})
+    host.write("grammar", **GRAMMAR, enabled=False)
+    reloaded, waiting = await host.look()
+    assert (reloaded["event"], waiting["event"]) == ("config.reloaded", "config.needs_restart")
+    assert waiting["keys"] == ("api.retries", "ops.port")
+    assert "ops.port" in waiting["why"]
+    assert host.done == [("retire", "grammar", "tutor_disabled", 60)]
+    assert host.running.settings.ops.port == port
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "why"),
+    [
+        ("tutors/grammar.yaml", "max_concurrent_jobs: none", "max_concurrent_jobs"),
+        ("tutors/grammar.yaml", "worker_type: [", "grammar.yaml"),
+        ("tutors/grammar.yaml", "", "agent_name"),
+        ("host.yaml", "lessons: {drain: -1}", "lessons.drain"),
+        ("host.yaml", "lesons: {}", "write lessons"),
+    ],
+)
+async def test_a_bad_file_changes_nothing_and_says_why(
+    host: Host, file: str, text: str, why: str
+) -> None:
+    """Not even what is right in it, or in another file."""
+    host.write("conversation", worker_type="automatic", max_concurrent_jobs=9)
+    (host.config / file).write_text(text)
+    before = host.running.settings
+    told = await host.look()
+    assert {log["event"] for log in told} == {"config.refused"}
+    assert any(why in log["why"] and file in log["why"] for log in told)
+    assert (host.done, host.running.settings) == ([], before)
+
+
+async def test_a_plugin_that_is_not_sound_refuses_the_change_as_a_bad_file_does(
+    host: Host,
+) -> None:
+    """Until it is mended, which need not change config/."""
+    host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "mend the plugin")
+    host.write("grammar", **GRAMMAR, max_concurrent_jobs=7)
+    [told] = await host.look()
+    assert (told["event"], host.done) == ("config.refused", [])
+    assert "mend the plugin" in told["why"]
+    host.broken.clear()
+    [told] = await host.look()
+    assert told["changed"] == ("grammar",)
+
+
+async def test_a_configuration_that_is_put_back_is_said_to_run(host: Host) -> None:
+    """Although nothing moves."""
+    file = host.write("grammar", nonsense=1)
+    await host.look()
+    file.write_text(yaml.safe_dump(GRAMMAR))
+    [told] = await host.look()
+    assert (told["event"], told["changed"], host.done) == ("config.reloaded", (), [])
+
+
+async def test_another_version_of_a_plugin_changes_its_tutor(host: Host) -> None:
+    """config/ says what it said."""
+    host.versions["grammar"] = "2.0"
+    [told] = await host.look()
+    assert told["changed"] == ("grammar",)
+
+
+async def test_a_secret_that_is_granted_later_is_there(host: Host) -> None:
+    """One that is missing refuses the change."""
+    host.write("grammar", **GRAMMAR, secrets=["A_KEY"])
+    await host.look()
+    assert dict(host.running.posts["grammar"].tutor.secrets) == {"A_KEY": "granted"}
+    host.write("grammar", **GRAMMAR, secrets=["A_KEY", "B_KEY"])
+    [told] = await host.look()
+    assert told["event"] == "config.refused"
+    assert "B_KEY" in told["why"]
+
+
+@pytest.fixture
+async def followed(host: Host) -> AsyncIterator[Host]:
+    """Give a host that follows its configuration."""
+    async with background() as tasks:
+        tasks.create_task(host.reload.run())
+        yield host
+
+
+async def until_done(host: Host, *what: object) -> None:
+    """Wait until something was done."""
+    async with asyncio.timeout(60):
+        while not any(done[: len(what)] == what for done in host.done):  # noqa: ASYNC110  # as an onlooker would
+            await asyncio.sleep(0.01)
+
+
+async def test_a_change_is_seen_by_itself(followed: Host) -> None:
+    """A file that is written, a file that is moved over another."""
+    followed.write("grammar", **GRAMMAR, max_concurrent_jobs=7)
+    await until_done(followed, "replace", "grammar")
+    followed.done.clear()
+    file = followed.write("grammar", **GRAMMAR, max_concurrent_jobs=8)
+    file.with_suffix(".new").write_text(yaml.safe_dump(GRAMMAR | {"enabled": False}))
+    file.with_suffix(".new").rename(file)
+    await until_done(followed, "retire", "grammar")
+
+
+async def test_whoever_asks_is_heard(followed: Host) -> None:
+    """Where nothing tells of files."""
+    followed.versions["grammar"] = "2.0"
+    followed.due.set()
+    await until_done(followed, "replace", "grammar")
+
+
+async def test_a_config_map_that_is_swapped_is_seen(tmp_path: Path, host: Host) -> None:
+    """As a kubelet does it: files are links into `..data`, a link that is put in place whole."""
+    mount = tmp_path / "mount"
+    for number, written in enumerate((GRAMMAR, GRAMMAR | {"enabled": False})):
+        tutors = mount / f"..{number}" / "tutors"
+        tutors.mkdir(parents=True)
+        (tutors.parent / "host.yaml").write_text("{}")
+        (tutors / "conversation.yaml").write_text("worker_type: automatic")
+        (tutors / "grammar.yaml").write_text(yaml.safe_dump(written))
+    (mount / "..data").symlink_to("..0")
+    for name in ("host.yaml", "tutors"):
+        (mount / name).symlink_to(f"..data/{name}")
+    host.config = mount
+    await host.open()
+    async with background() as tasks:
+        tasks.create_task(host.reload.run())
+        written = GRAMMAR | {"max_concurrent_jobs": 7}
+        (mount / "..0/tutors/grammar.yaml").write_text(yaml.safe_dump(written))
+        await until_done(host, "replace", "grammar")
+        (mount / "..data_tmp").symlink_to("..1")
+        (mount / "..data_tmp").rename(mount / "..data")
+        await until_done(host, "retire", "grammar")
+
+
+async def test_a_directory_that_cannot_be_watched_is_told(host: Host, tmp_path: Path) -> None:
+    """The host goes on, and hears whoever asks."""
+    host.config.rename(tmp_path / "moved")
+    with structlog.testing.capture_logs() as logs:
+        await host.reload._watch()
+    [told] = [log for log in logs if log["event"] == "config.not_watched"]
+    assert "SIGHUP" in told["mend"]

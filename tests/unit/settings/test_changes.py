@@ -1,0 +1,78 @@
+"""A changed configuration: what a running host takes over, and what waits for its restart."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.unit.settings.conftest import ENVIRON
+
+from loqua_host.settings.changes import adopt, changed_keys
+from loqua_host.settings.host import HostSettings
+from loqua_host.settings.load import load
+
+Read = Callable[[str], HostSettings]
+
+
+@pytest.fixture
+def read(config: Path) -> Read:
+    """Read a configuration whose host.yaml says this."""
+
+    def read_settings(text: str) -> HostSettings:
+        (config / "host.yaml").write_text(text)
+        return load(config, ENVIRON)
+
+    return read_settings
+
+
+def test_what_is_the_same_changes_nothing(read: Read) -> None:
+    """However it is written."""
+    old, new = read("lessons: {drain: 60}"), read("lessons:\n  drain: 60.0\n")
+    assert adopt(old, new) == (old, ())
+    assert changed_keys(old, new) == ()
+
+
+def test_keys_that_nothing_was_opened_by_are_taken_over(read: Read) -> None:
+    """Each is named, as it is written."""
+    old = read("engines: {tts: {use: 'a:B'}}")
+    new = read(
+        "lessons: {drain: 60, limits: {create_agent: 3}}\n"
+        "engines: {tts: {use: 'a:B', with: {voice: x}}, stt: {use: 'a:C'}}\n"
+        "apologies: {en: Sorry.}\n"
+    )
+    settings, waiting = adopt(old, new)
+    assert (settings, waiting) == (new, ())
+    assert changed_keys(old, settings) == (
+        "apologies",
+        "engines.stt",
+        "engines.tts.with",
+        "lessons.drain",
+        "lessons.limits.create_agent",
+    )
+
+
+def test_keys_that_are_read_at_the_start_alone_keep_what_they_were(read: Read) -> None:
+    """The others move beside them."""
+    old = read("{}")
+    new = read("ops: {port: 1}\napi: {retries: 1}\nledger: {path: x.db}\nlessons: {drain: 60}\n")
+    settings, waiting = adopt(old, new)
+    assert waiting == ("api.retries", "ledger.path", "ops.port")
+    assert changed_keys(old, settings) == ("lessons.drain",)
+    assert (settings.ops, settings.api, settings.ledger) == (old.ops, old.api, old.ledger)
+
+
+def test_a_key_that_is_put_back_waits_for_nothing(read: Read) -> None:
+    """What runs is what is written."""
+    old, new = read("{}"), read("ops: {port: 1}")
+    settings, _ = adopt(old, new)
+    assert adopt(settings, old) == (old, ())
+
+
+def test_tutors_are_no_keys_of_the_host(config: Path, read: Read) -> None:
+    """They are taken over as they are written."""
+    old = read("{}")
+    (config / "tutors/conversation.yaml").write_text(
+        "max_concurrent_jobs: 7\n" + "worker_type: automatic"
+    )
+    settings, waiting = adopt(old, read("{}"))
+    assert (changed_keys(old, settings), waiting) == ((), ())
+    assert settings.tutors[0].max_concurrent_jobs == 7
