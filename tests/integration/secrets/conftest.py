@@ -183,10 +183,10 @@ class KeyVault:
         app.router.add_get("/secrets/{name}/{version:[^/]*}", self.get)
         runner = web.AppRunner(app, shutdown_timeout=0)
         await runner.setup()
-        certificate, context = _certificate(directory)
+        file, context = certificate(directory)
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
         try:
-            yield f"https://127.0.0.1:{runner.addresses[0][1]}", certificate
+            yield f"https://127.0.0.1:{runner.addresses[0][1]}", file
         finally:
             await runner.cleanup()
 
@@ -237,7 +237,8 @@ def _in_thread(vault: KeyVault, directory: Path) -> Iterator[tuple[str, Path]]:
         loop.run_until_complete(serving.__aexit__(None, None, None))
 
 
-def _certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
+def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate of 127.0.0.1; gives its file, and what serves with it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)

@@ -1,12 +1,16 @@
 """Every place gives a secret and the one before, and is told apart from being out of reach."""
 
+import json
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
-from tests.integration.secrets.conftest import Bao, Place
+from tests.integration.secrets.conftest import Bao, Place, certificate
 
 from loqua_host.core.clock import SystemClock
 from loqua_host.core.secrets import Secret
@@ -55,7 +59,7 @@ def test_a_vaults_token_is_renewed_before_it_ends(bao: Bao) -> None:
     short = bao.root.auth.token.create(ttl="2s", renewable=True)["auth"]["client_token"]
     clock = Later()
     settings = VaultPlace.model_validate({"url": bao.url})
-    source = VaultSecrets(settings, SecretStr(short), clock)
+    source = VaultSecrets(settings, [SecretStr(short)], clock)
     for second in range(4):
         clock.at = second
         assert values(source.fetch("SHARED_SECRET")) == ["one"]
@@ -81,7 +85,7 @@ def test_what_is_no_vault_is_a_vault_out_of_reach() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         settings = VaultPlace.model_validate({"url": url})
-        source = VaultSecrets(settings, SecretStr("token"), SystemClock())
+        source = VaultSecrets(settings, [SecretStr("token")], SystemClock())
         with pytest.raises(SecretsError, match="is no vault's answer"):
             source.fetch("SHARED_SECRET")
         server.shutdown()
@@ -93,3 +97,85 @@ def test_a_vault_that_refuses_is_out_of_reach(bao: Bao) -> None:
     with pytest.raises(SecretsError, match="permission denied") as told:
         source.fetch("SHARED_SECRET")
     assert "not-a-token" not in str(told.value)
+
+
+POLICY = 'path "secret/data/loqua/*" { capabilities = ["read"] }'
+
+
+def test_a_login_by_approle_outlives_every_token(bao: Bao) -> None:
+    """Each is replaced at half of its life, and one that was revoked at the next look-up."""
+    bao.put("SHARED_SECRET", "one")
+    bao.root.sys.create_or_update_policy("loqua", POLICY)
+    bao.root.sys.enable_auth_method("approle")
+    role = bao.root.auth.approle
+    role.create_or_update_approle("loqua", token_policies=["loqua"], token_max_ttl="2s")
+    credentials = [
+        SecretStr(role.read_role_id("loqua")["data"]["role_id"]),
+        SecretStr(role.generate_secret_id("loqua")["data"]["secret_id"]),
+    ]
+    settings = VaultPlace.model_validate({"url": bao.url, "login": "approle"})
+    clock = Later()
+    source = VaultSecrets(settings, credentials, clock)
+    for second in range(4):
+        clock.at = second
+        assert values(source.fetch("SHARED_SECRET")) == ["one"]
+        threading.Event().wait(1)
+    bao.root.auth.token.revoke(source._client.token)
+    with pytest.raises(SecretsError, match="permission denied"):
+        source.fetch("SHARED_SECRET")
+    assert values(source.fetch("SHARED_SECRET")) == ["one"]
+
+
+class Kubernetes(BaseHTTPRequestHandler):
+    """Kubernetes's TokenReview: it knows the token of one service account."""
+
+    def do_POST(self) -> None:
+        """Review a token."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        user = {"username": "system:serviceaccount:tutors:loqua-host", "uid": "1"}
+        known = asked["spec"]["token"] == SERVICE_ACCOUNT
+        status = {"authenticated": True, "user": user} if known else {"authenticated": False}
+        body = json.dumps({**asked, "status": status}).encode()
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+NAMES = {"namespace": "tutors", "serviceaccount": {"name": "loqua-host", "uid": "1"}}
+CLAIMS = {"sub": "system:serviceaccount:tutors:loqua-host", "kubernetes.io": NAMES}
+SERVICE_ACCOUNT = jwt.encode(CLAIMS, ec.generate_private_key(ec.SECP256R1()), "ES256")
+
+
+def test_a_login_by_kubernetes_takes_the_service_accounts_token(bao: Bao, tmp_path: Path) -> None:
+    """As it is in its file then: Kubernetes puts a new one there every hour."""
+    file = tmp_path / "token"
+    file.write_text("an older one")
+    bao.put("SHARED_SECRET", "one")
+    bao.root.sys.create_or_update_policy("loqua", POLICY)
+    bao.root.sys.enable_auth_method("kubernetes")
+    with HTTPServer(("127.0.0.1", 0), Kubernetes) as cluster:
+        threading.Thread(target=cluster.serve_forever, daemon=True).start()
+        auth = bao.root.auth.kubernetes
+        authority, _ = certificate(tmp_path)
+        auth.configure(
+            f"http://127.0.0.1:{cluster.server_port}",
+            kubernetes_ca_cert=authority.read_text(),
+            disable_local_ca_jwt=True,
+        )
+        accounts = {
+            "bound_service_account_names": ["loqua-host"],
+            "bound_service_account_namespaces": ["tutors"],
+        }
+        auth.create_role("loqua", policies=["loqua"], **accounts)
+        section = {"login": "kubernetes", "role": "loqua", "service_account": file}
+        settings = VaultPlace.model_validate({"url": bao.url, **section})
+        source = VaultSecrets(settings, [], SystemClock())
+        with pytest.raises(SecretsError):
+            source.fetch("SHARED_SECRET")
+        file.write_text(SERVICE_ACCOUNT)
+        assert values(source.fetch("SHARED_SECRET")) == ["one"]
+        cluster.shutdown()

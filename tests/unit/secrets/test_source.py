@@ -68,10 +68,30 @@ def test_a_place_that_needs_an_address_says_so(place: str) -> None:
         settings(place)
 
 
-def test_a_vault_needs_a_token() -> None:
+@pytest.mark.parametrize(
+    ("login", "names"),
+    [("token", ["VAULT_TOKEN"]), ("approle", ["VAULT_ROLE_ID", "VAULT_SECRET_ID"])],
+)
+def test_a_vault_needs_what_its_login_takes(login: str, names: list[str]) -> None:
     """From the environment, where nothing else of it is."""
-    with pytest.raises(ConfigError, match="VAULT_TOKEN: is not set"):
-        open_source(settings("vault", url="http://127.0.0.1:9"), {})
+    with pytest.raises(ConfigError) as refused:
+        open_source(settings("vault", url="http://127.0.0.1:9", login=login), {})
+    assert [problem.where for problem in refused.value.problems] == names
+
+
+def test_a_login_by_kubernetes_needs_a_role() -> None:
+    """At the start."""
+    with pytest.raises(ValidationError, match="login: kubernetes needs a role:"):
+        settings("vault", url="http://127.0.0.1:9", login="kubernetes")
+
+
+def test_a_service_account_without_a_token_is_told(tmp_path: Path) -> None:
+    """A pod may be configured to have none."""
+    file = tmp_path / "token"
+    section = {"url": "http://127.0.0.1:9", "role": "loqua", "service_account": file}
+    source = open_source(settings("vault", login="kubernetes", **section), {})
+    with pytest.raises(SecretsError, match=f"the vault: .*{file}"):
+        source.fetch("SHARED_SECRET")
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,10 @@ _ROTATED: Final = (
     "LEDGER_KEY",
     "OPS_TOKEN",
 )
+_VAULT: Final = ("VAULT_TOKEN", "VAULT_SECRET_ID")
 _COLLECTOR: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 HOST_SECRETS: Final = frozenset(
-    {*_ROTATED, *(f"{name}_PREVIOUS" for name in _ROTATED), "VAULT_TOKEN", *_COLLECTOR}
+    {*_ROTATED, *(f"{name}_PREVIOUS" for name in _ROTATED), *_VAULT, *_COLLECTOR}
 )
 """The variables that no tutor may have."""
 

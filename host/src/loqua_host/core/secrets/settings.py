@@ -57,6 +57,25 @@ class VaultPlace(BaseModel):
     prefix: Prefix = Field(
         default="loqua/", description="what the secrets' paths begin with, such as loqua/"
     )
+    login: Literal["token", "approle", "kubernetes"] = Field(
+        default="token",
+        description="token by VAULT_TOKEN, approle by VAULT_ROLE_ID and VAULT_SECRET_ID, or "
+        "kubernetes by the service account's own token",
+    )
+    login_mount: Prefix | None = Field(
+        default=None, description="where that way to log in is mounted, or null for its usual place"
+    )
+    role: str | None = Field(default=None, description="the role of a login by kubernetes")
+    service_account: Path = Field(
+        default=Path("/var/run/secrets/kubernetes.io/serviceaccount/token"),
+        description="the file with the service account's token, for a login by kubernetes",
+    )
+
+    @model_validator(mode="after")
+    def _has_its_role(self) -> Self:
+        if self.login == "kubernetes" and not self.role:
+            raise ValueError("login: kubernetes needs a role: that the vault has for the host")
+        return self
 
 
 class SecretsSettings(BaseModel):

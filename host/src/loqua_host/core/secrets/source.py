@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import cast
 
 from pydantic import SecretStr
 
@@ -10,13 +11,20 @@ from loqua_host.core.clock import SystemClock
 from loqua_host.core.secrets.environment import EnvironmentSecrets
 from loqua_host.core.secrets.files import FileSecrets
 from loqua_host.core.secrets.port import SecretsSource
-from loqua_host.core.secrets.settings import SecretsSettings
+from loqua_host.core.secrets.settings import SecretsSettings, VaultPlace
 from loqua_host.errors import ConfigError, Problem, SecretsError
 
 __all__ = ["open_source"]
 
 LENT = ("AWS_", "AZURE_", "IDENTITY_", "MSI_")
 """The variables that clients of vaults find their own identity in."""
+
+VAULT_LOGINS = {
+    "token": ("VAULT_TOKEN",),
+    "approle": ("VAULT_ROLE_ID", "VAULT_SECRET_ID"),
+    "kubernetes": (),
+}
+"""The variables that each way to log in to a vault takes."""
 
 
 def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSource:
@@ -54,10 +62,13 @@ def _connect(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSo
         return AzureSecrets(settings.azure)
     from loqua_host.core.secrets.vault import VaultSecrets  # noqa: PLC0415
 
-    if settings.vault is None or not environ.get("VAULT_TOKEN"):
-        mend = "set this environment variable to a token that may read the host's secrets"
-        raise ConfigError([Problem("VAULT_TOKEN", "is not set", mend)])
-    return VaultSecrets(settings.vault, SecretStr(environ["VAULT_TOKEN"]), SystemClock())
+    vault = cast("VaultPlace", settings.vault)  # as the settings' own validation has it
+    needed = VAULT_LOGINS[vault.login]
+    mend = f"set this environment variable, which login: {vault.login} takes"
+    problems = [Problem(it, "is not set", mend) for it in needed if not environ.get(it)]
+    if problems:
+        raise ConfigError(problems)
+    return VaultSecrets(vault, [SecretStr(environ[it]) for it in needed], SystemClock())
 
 
 @contextmanager

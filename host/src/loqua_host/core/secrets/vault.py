@@ -2,11 +2,12 @@
 
 import logging
 import os
+from collections.abc import Sequence
+from math import inf
 
 import hvac
 from hvac.exceptions import InvalidPath, VaultError
 from pydantic import SecretStr
-from requests.exceptions import RequestException
 
 from loqua_host.core.clock import Clock
 from loqua_host.core.secrets.port import Sealed, Secret
@@ -20,24 +21,27 @@ PATIENCE = 3.0
 
 
 class VaultSecrets:
-    """Reads the key `value` of each secret, and of its version before; keeps the token alive.
+    """Reads the key `value` of each secret, and of its version before; stays logged in.
 
     Args:
-        settings: Where the vault and the secrets in it are.
-        token: A token that may read them; renewed at half of its life, where it can be.
-        clock: When that is.
+        settings: Where the vault and the secrets in it are, and how to log in.
+        credentials: What that takes: a token that may read them, which is renewed where it can
+            be; role id and secret id; or nothing, where a service account's token is in a file.
+        clock: At half of a login's life there is another.
     """
 
     place = "the vault"
 
-    def __init__(self, settings: VaultPlace, token: SecretStr, clock: Clock) -> None:
+    def __init__(
+        self, settings: VaultPlace, credentials: Sequence[SecretStr], clock: Clock
+    ) -> None:
         logging.getLogger("urllib3").setLevel(logging.WARNING)
         self._settings = settings
         self._clock = clock
+        self._credentials = [it.get_secret_value() for it in credentials]
         self._renew_at: float | None = None
         self._client = hvac.Client(
             url=str(settings.url),
-            token=token.get_secret_value(),
             timeout=PATIENCE,
             # A vault often has a certificate of its operator's own authority.
             verify=os.environ.get("SSL_CERT_FILE") or True,
@@ -50,10 +54,12 @@ class VaultSecrets:
             SecretsError: The vault is out of reach, or refuses.
         """
         try:
-            self._keep_token()
+            self._stay_logged_in()
             current, version = self._read(variable, None)
             previous = self._read(variable, version - 1)[0] if version > 1 else None
-        except (VaultError, RequestException) as error:
+        except (VaultError, OSError) as error:
+            # Whoever was logged out must log in again; a token that is good is none the worse.
+            self._renew_at = None
             raise SecretsError(f"{self.place}: {_plain(error)}") from None
         except (LookupError, TypeError):
             raise SecretsError(
@@ -74,14 +80,34 @@ class VaultSecrets:
         text = str(answer["data"]["data"].get("value", "")).strip()
         return Sealed(text) if text else None, answer["data"]["metadata"]["version"]
 
-    def _keep_token(self) -> None:
+    def _stay_logged_in(self) -> None:
         now = self._clock.monotonic()
-        if self._renew_at is None:
-            life = self._client.auth.token.lookup_self()["data"]
-            self._renew_at = now + life["ttl"] / 2 if life["renewable"] else float("inf")
-        elif now >= self._renew_at:
-            life = self._client.auth.token.renew_self()["auth"]
-            self._renew_at = now + life["lease_duration"] / 2
+        if self._renew_at is None or now >= self._renew_at:
+            life = self._log_in()
+            self._renew_at = now + life / 2
+
+    def _log_in(self) -> float:
+        """Log in, or renew a token that was given; gives for how many seconds."""
+        match self._settings.login:
+            case "token":
+                return self._renew()
+            case "approle":
+                role_id, secret_id = self._credentials
+                mount = self._settings.login_mount or "approle"
+                answer = self._client.auth.approle.login(role_id, secret_id, mount_point=mount)
+            case "kubernetes":
+                token = self._settings.service_account.read_text().strip()
+                mount = self._settings.login_mount or "kubernetes"
+                role = self._settings.role
+                answer = self._client.auth.kubernetes.login(role, token, mount_point=mount)
+        return float(answer["auth"]["lease_duration"]) or inf
+
+    def _renew(self) -> float:
+        if self._renew_at is not None:
+            return float(self._client.auth.token.renew_self()["auth"]["lease_duration"])
+        [self._client.token] = self._credentials
+        life = self._client.auth.token.lookup_self()["data"]
+        return float(life["ttl"]) if life["renewable"] else inf
 
 
 def _plain(error: Exception) -> str:
