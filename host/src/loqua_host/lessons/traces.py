@@ -37,7 +37,7 @@ BOUND: Final = ("agent_id", "session_id", "user_id")
 """What each span says, as each line of the log does."""
 
 KEPT_JOBS: Final = 1000
-"""Jobs whose late spans find their lesson, such as a token's refresh."""
+"""Past jobs whose late spans find their lesson, such as a token's refresh."""
 
 HELD_SPANS: Final = 256
 """Spans of one job that wait for its lesson, at most."""
@@ -65,7 +65,9 @@ class _JobTrace:
     """The spans of one job, on both sides of the link."""
 
     def __init__(self, job: JobRef, span: Span, hand_on: Callable[[ReadableSpan], None]) -> None:
-        self.span = span
+        self.over = False
+        self._own = span.get_span_context()
+        self._resource = span.resource
         self._job = job
         self._hand_on = hand_on
         self._lesson: _Lesson | None = None
@@ -75,12 +77,12 @@ class _JobTrace:
 
     def ended(self, span: ReadableSpan) -> None:
         """Hand on a span, or hold it until the lesson is known or there is none to come."""
-        if span.context == self.span.context:
-            self._make_up()
+        if span.context == self._own:
+            self._end()
         if self._lesson is not None:
             self._hand_on(self._as_lessons(span, self._lesson))
-        elif self.span.end_time is not None:
-            self._release(span)
+        elif self.over:
+            self._hand_on(span)
         elif len(self._held) < HELD_SPANS:
             self._held.append(span)
 
@@ -100,38 +102,36 @@ class _JobTrace:
         """Take what the job tells as part of its own lesson's trace, whatever it meant."""
         for told in spans:
             if len(self._taken) == TAKEN_SPANS:
+                log.warning("spans.refused", why=f"a job may send {TAKEN_SPANS}")
                 return
-            self._taken.add(told.id)
-            self._missing.pop(told.id, None)
-            if told.parent is not None and told.parent not in self._taken:
-                self._missing[told.parent] = min(
-                    told.begun, self._missing.get(told.parent, told.begun)
-                )
+            self._note(told)
             self.ended(self._from_job(told))
 
-    def _make_up(self) -> None:
-        """Put something where spans are missing that did not end before the link did."""
-        for span_id, begun in self._missing.items():
-            self.ended(
-                self._from_job(
-                    SpanTold(name=UNENDED, scope="-", id=span_id, begun=begun, ended=time.time_ns())
-                )
-            )
-        self._missing.clear()
+    def _note(self, told: SpanTold) -> None:
+        """Keep which spans are still to come: parents end after what is below them."""
+        self._taken.add(told.id)
+        self._missing.pop(told.id, None)
+        if told.parent is not None and told.parent not in self._taken:
+            begun = self._missing.get(told.parent, told.begun)
+            self._missing[told.parent] = min(told.begun, begun)
 
-    def _release(self, last: ReadableSpan) -> None:
-        for span in (*self._held, last):
+    def _end(self) -> None:
+        """Hand on what waits in vain, with something in place of spans that did not end."""
+        self.over = True
+        for span in self._held:
             self._hand_on(span)
-        self._held.clear()
+        for span_id, begun in self._missing.items():
+            self.ended(self._from_job(_unended(span_id, begun)))
+        for kept in (self._held, self._missing, self._taken):
+            kept.clear()
 
     def _from_job(self, told: SpanTold) -> ReadableSpan:
-        here = self.span.get_span_context()
-        name = self.span.resource.attributes.get(SERVICE_NAME, "")
+        name = self._resource.attributes.get(SERVICE_NAME, "")
         return ReadableSpan(
             told.name,
-            context=_sibling(here, told.id),
-            parent=here if told.parent is None else _sibling(here, told.parent),
-            resource=self.span.resource.merge(Resource({SERVICE_NAME: f"{name}-job"})),
+            context=_sibling(self._own, told.id),
+            parent=self._own if told.parent is None else _sibling(self._own, told.parent),
+            resource=self._resource.merge(Resource({SERVICE_NAME: f"{name}-job"})),
             attributes={**told.attributes, "tutor": self._job.tutor},
             events=[Event(one.name, one.attributes, one.at) for one in told.events],
             status=Status(StatusCode.ERROR if told.failed else StatusCode.UNSET),
@@ -160,7 +160,7 @@ class _JobTrace:
         )
 
     def _lessons_id(self, own: SpanContext, lesson: _Lesson) -> SpanContext:
-        first = own == self.span.get_span_context() and not lesson.resumed
+        first = own == self._own and not lesson.resumed
         return lesson.root if first else _sibling(lesson.root, own.span_id)
 
 
@@ -189,7 +189,7 @@ class Traces(SpanProcessor):
     def __init__(self, onward: SpanProcessor | None = None) -> None:
         self.on = onward is not None
         self._onward = onward or SpanProcessor()
-        self._unjoined: dict[str, _JobTrace] = {}
+        self._unjoined: dict[str, tuple[_JobTrace, Span]] = {}
         self._jobs: OrderedDict[int, _JobTrace] = OrderedDict()
 
     def accepting(self, begin: Callable[[JobRef], None]) -> Callable[[JobRef], None]:
@@ -214,12 +214,12 @@ class Traces(SpanProcessor):
         """Have a job's trace go on with its link, and end with it."""
 
         async def traced(link: JobLink) -> None:
-            job = self._unjoined.pop(link.job.job_id, None)
-            if job is None:
+            if link.job.job_id not in self._unjoined:
                 await attend(link)
                 return
+            job, span = self._unjoined.pop(link.job.job_id)
             _CURRENT.set(job)  # for this link's own task
-            with trace.use_span(job.span, end_on_exit=True, record_exception=False):
+            with trace.use_span(span, end_on_exit=True, record_exception=False):
                 await attend(link)
 
         return traced
@@ -241,15 +241,20 @@ class Traces(SpanProcessor):
 
     def _keep(self, job: JobRef, span: Span) -> None:
         begun = _JobTrace(job, span, self._onward.on_end)
-        self._unjoined[job.job_id] = begun
+        self._unjoined[job.job_id] = begun, span
         self._jobs[span.get_span_context().trace_id] = begun
-        if len(self._jobs) > KEPT_JOBS:
+        if len(self._jobs) > KEPT_JOBS and next(iter(self._jobs.values())).over:
             self._jobs.popitem(last=False)
         asyncio.get_running_loop().call_later(UNJOINED_SECONDS, self._give_up, job.job_id)
 
     def _give_up(self, job_id: str) -> None:
-        if (job := self._unjoined.pop(job_id, None)) is not None:
-            job.span.end()
+        if job_id in self._unjoined:
+            _, span = self._unjoined.pop(job_id)
+            span.end()
+
+
+def _unended(span_id: int, begun: int) -> SpanTold:
+    return SpanTold(name=UNENDED, scope="-", id=span_id, begun=begun, ended=time.time_ns())
 
 
 def _sibling(one: SpanContext, span_id: int) -> SpanContext:
