@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+from livekit import rtc
 
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
@@ -73,7 +74,7 @@ def tutor_asks(job: Any) -> None:
 
 def room_closes(job: Any) -> None:
     """LiveKit ends the room."""
-    job.room.emit("disconnected", "room deleted")
+    job.room.emit("disconnected", rtc.DisconnectReason.ROOM_DELETED)
 
 
 def host_wraps_up(job: Any) -> None:

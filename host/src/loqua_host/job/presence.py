@@ -49,7 +49,11 @@ class Presence:
         """Follow the learner from now on, who may have left already."""
         self._room.on("participant_connected", self._on_entered)
         self._room.on("participant_disconnected", self._on_left)
-        if self._identity not in self._room.remote_participants:
+        self.look()
+
+    def look(self) -> None:
+        """See whether the learner has left unnoticed."""
+        if self.here and self._identity not in self._room.remote_participants:
             self._lose()
 
     def unwatch(self) -> None:

@@ -32,6 +32,7 @@ from loqua_host.link.messages import (
 from loqua_host.registry.caller import HookCaller
 
 from .clock import Stopwatch
+from .connection import Connection
 from .conversation import recall
 from .events import EventRelay
 from .floor import Floor
@@ -49,6 +50,7 @@ __all__ = ["Runner"]
 log = structlog.get_logger()
 
 HOST_LOST = "host_lost"
+CONNECTION_LOST = "connection_lost"
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 RECORDED_SECONDS = 10.0
@@ -92,6 +94,12 @@ class Runner:
             ask=self._strangers.put_nowait,
             give_up=lambda: lesson.end("learner_left"),
         )
+        self._connection = Connection(
+            ctx.room,
+            on_change=self._on_connection,
+            on_end=self._on_room_closed,
+            on_loss=lambda: lesson.end(CONNECTION_LOST),
+        )
 
     async def run(self) -> None:
         """Teach until somebody ends the lesson, then finish it, whatever happened."""
@@ -117,9 +125,9 @@ class Runner:
             await self._finish(reason)
 
     def _watch(self) -> None:
-        self._ctx.room.on("disconnected", self._on_disconnected)
         self._ctx.room.on("participant_attributes_changed", self._on_attributes)
         self._events.watch()
+        self._connection.watch()
         self._silence.watch()
         self._presence.watch()
 
@@ -127,6 +135,7 @@ class Runner:
         self._floor.unwatch()
         self._presence.unwatch()
         self._silence.unwatch()
+        self._connection.unwatch()
         self._events.unwatch()
 
     async def _keep_limits(self) -> None:
@@ -198,7 +207,8 @@ class Runner:
 
     def _set_clock(self) -> None:
         """Count the time in which the learner is here and this tutor has the floor."""
-        taught = self._started and self._floor.held and self._presence.here
+        here = self._presence.here and self._connection.whole
+        taught = self._started and self._floor.held and here
         (self._clock.run if taught else self._clock.pause)()
         self._silence.listen(taught)
 
@@ -214,7 +224,15 @@ class Runner:
         if "user_id" in changed and participant.identity == self._lesson.learner.identity:
             self._strangers.put_nowait(participant.identity)
 
-    def _on_disconnected(self, *_: object) -> None:
+    def _on_connection(self, whole: bool) -> None:
+        """Have presence and token checked again once the connection is mended."""
+        log.warning("lesson.reconnected" if whole else "lesson.reconnecting")
+        if whole:
+            self._presence.look()
+            self._strangers.put_nowait(self._lesson.learner.identity)
+        self._set_clock()
+
+    def _on_room_closed(self) -> None:
         self._lesson.end("room_closed" if self._presence.here else "learner_left")
 
     def _on_presence(self, here: bool) -> None:
@@ -260,6 +278,10 @@ class Runner:
             await self._ctx.room.disconnect()
         self._clock.pause()
         self._unwatch()
+        if reason == CONNECTION_LOST:
+            # Without a farewell this is a crash to the host, which has another job go on.
+            log.error("lesson.connection_lost")
+            return
         await self._close_voice()
         ending = Ending(reason=str(reason), seconds=self._clock.seconds)
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from uuid import uuid4
@@ -323,7 +323,10 @@ class Lessons:
 
     async def _check_health(self, lesson: LiveLesson) -> None:
         while True:
-            await asyncio.sleep(self._settings.health_every)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.health_every):
+                    await lesson.seen_again.wait()
+            lesson.seen_again.clear()
             try:
                 await self._api.check_health(caller_of(lesson.row))
             except UnreachableError as error:

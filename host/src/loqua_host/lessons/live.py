@@ -55,6 +55,7 @@ class LiveLesson:
     Attributes:
         row: The lesson as the ledger has it.
         leased: Whether its caller's user token is leased, and to be released.
+        seen_again: Set when the learner has come back, or the tutor's connection.
         finished: Whether its job has finished it and its record is in the ledger.
         handback: What a tutor that called for this one is told.
     """
@@ -81,6 +82,7 @@ class LiveLesson:
         self._now = now
         self._compose = compose
         self._handoffs = handoffs
+        self.seen_again = asyncio.Event()
         self.finished = False
         self.handback = Handback(outcome="failed")
         self._others: tuple[Learner, ...] = ()
@@ -129,6 +131,7 @@ class LiveLesson:
         self.row = replace(self.row, entry=entry)
         await self._ledger.follow_learner(self.row.id, entry)
         log.info("learner.returned", room=self.row.room)
+        self.seen_again.set()
         await self.link.send(Returned(learner=learner))
 
     async def see(self, participants: Sequence[Participant]) -> None:

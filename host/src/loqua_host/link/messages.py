@@ -5,8 +5,9 @@ runs, the job sends `ProgressMade`, in passing `VoiceTimed`, `HookTimed` and `Sp
 `Finish`, which the host answers with `Recorded` once the record is in the ledger. To
 `CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
 When its learner has left and somebody comes, it sends `Join` again; if that is the learner, the
-host says `Returned`. So it does when its learner seems to have become another. The end of the
-connection without `Finish` is a crash. As long as its event loop turns, a job says `Alive`.
+host says `Returned`. So it does when its learner seems to have become another, or its own
+connection to the room was mended. The end of the link without `Finish` is a crash. As long as its
+event loop turns, a job says `Alive`.
 """
 
 from typing import Annotated, Literal

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any, Never, cast
 
-from livekit.agents import Agent
+from livekit.agents import Agent, get_job_context
+from livekit.rtc import SimulateScenarioKind
 from pydantic import BaseModel, ConfigDict
 
 from loqua_host import Ending, HandoffError, Lesson, LessonReport, Progress, Tutor, hookimpl
@@ -81,6 +82,9 @@ class Probe:
             os.kill(os.getpid(), signal.SIGKILL)
         if script.blocked_at == number and not lesson.resumed:
             time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251  # the mistake to be seen
+        if script.reconnects_at == number:
+            room = get_job_context().room
+            await room.simulate_scenario(SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
         lesson.state["ticks"] = number
         if script.ends_at == number:
             lesson.end("probe_done")

@@ -52,6 +52,7 @@ class Script(BaseModel):
     killed_at: int | None = None
     killed_again: bool = False
     blocked_at: int | None = None
+    reconnects_at: int | None = None
     attack: Attack | None = None
     calls: str | None = None
     loot: Loot | None = None
