@@ -29,6 +29,7 @@ from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.dev.api import DevApiSettings, Learner, serve
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.sqlite import SqliteDatabase
 
 HASTE = 100.0
 AT_A_TIME = 12
@@ -75,11 +76,18 @@ async def drive(path: Path, url: str, jwt: str, lessons: int) -> None:
         }
     )
     secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": jwt, "SHARED_SECRET": SECRET})
-    async with LoquaApi.open(settings, secrets) as api, Ledger.open(path, keys=[KEY]) as ledger:
+    async with (
+        LoquaApi.open(settings, secrets) as api,
+        Ledger.open(SqliteDatabase(path), keys=[KEY]) as ledger,
+    ):
         delivery = Delivery(ledger, api, clock=HastyClock())
         delivering = asyncio.create_task(delivery.run())
-        known = {row[0] for row in ledger._database.execute("SELECT id FROM lesson")}
-        left = {row.id: row for row in await ledger.open_lessons()}
+        text = "SELECT id FROM lesson"
+        rows = await ledger._writer.write(lambda db: db.execute(text).fetchall())
+        known = {row["id"] for row in rows}
+        await ledger.adopt()
+        delivery.wake()
+        left = {row.id: row for row in await ledger.interrupted()}
         say("ready")
         new = {f"lesson{n}": None for n in range(lessons) if f"lesson{n}" not in known}
         waiting = iter({**left, **new}.items())
@@ -115,13 +123,13 @@ async def lesson(ledger: Ledger, delivery: Delivery, row: LessonRow) -> None:
     for words in range(before + 1, TICKS + 1):
         await asyncio.sleep(random.uniform(0, 0.3))  # noqa: S311  (no secret)
         row = replace(row, progress=Progress(words_learned=words))
-        await ledger.keep_progress(row.id, float(words), Progress(words_learned=words), {})
+        await ledger.keep_progress(row, float(words), Progress(words_learned=words), {})
         delivery.wake()
     record = SessionRecord(
         session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
     )
     await ledger.close_lesson(
-        row.id, HastyClock().now(), Kind.COMPLETED, Progress(words_learned=TICKS), record
+        row, HastyClock().now(), Kind.COMPLETED, Progress(words_learned=TICKS), record
     )
     say(f"closed {row.session_id}")
     delivery.wake()
@@ -193,7 +201,7 @@ async def _drive_to_the_end(
 
 
 async def _dead(path: Path) -> int:
-    async with Ledger.open(path, keys=[KEY]) as ledger:
+    async with Ledger.open(SqliteDatabase(path), keys=[KEY]) as ledger:
         return (await ledger.debts()).dead
 
 

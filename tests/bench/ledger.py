@@ -18,7 +18,9 @@ from pathlib import Path
 import structlog
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
+from loqua_host.records.database import Connection
 from loqua_host.records.ledger import Kind, Ledger, LessonRow, OwedRow
+from loqua_host.records.sqlite import SqliteDatabase
 
 ROUNDS = 9
 ROWS = 200
@@ -28,13 +30,16 @@ KEY = "a key for the ledger of this bench"
 
 COPIES = """
 INSERT INTO lesson (id, session_id, visit, user_id, user_mark, room, tutor, agent_id, opened_at,
-    closed_at, state, key_id)
-SELECT 'f' || i, 'f' || i, 'f', user_id, user_mark, room, tutor, agent_id, 0, 1, state, key_id
+    closed_at, state, key_id, owner)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+SELECT 'f' || i, 'f' || i, 'f', user_id, user_mark, room, tutor, agent_id, 0, 1, state, key_id,
+    owner
 FROM n, lesson WHERE id = 'x';
 INSERT INTO owed (lesson, kind, key, payload)
-SELECT 'f' || i, 'record', 'f' || i, payload FROM n, owed WHERE lesson = 'x';
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+SELECT 'f' || i, 'record', 'f' || i, payload FROM n, owed WHERE lesson = 'x'
 """
-"""Copies, by the numbers in `n`, of a record that is owed and of its lesson."""
+"""Copies, so many times, of a record that is owed and of its lesson."""
 
 
 def percentiles(seconds: list[float]) -> tuple[float, float]:
@@ -79,7 +84,7 @@ async def open_all(ledger: Ledger, round_: int) -> list[LessonRow]:
             session_id="",
             visit=f"visit-{round_}-{number}",
             user_id="maria",
-            room="room",
+            room=f"room-{round_}-{number}",
             tutor="conversation",
             agent_id="loqua-tutor",
             opened_at=0.0,
@@ -92,7 +97,7 @@ async def open_all(ledger: Ledger, round_: int) -> list[LessonRow]:
 async def keep(ledger: Ledger, row: LessonRow) -> float:
     """Keep progress of a lesson: two statements, sealed three times."""
     begun = time.perf_counter()
-    await ledger.keep_progress(row.id, 1.0, Progress(words_learned=7), {})
+    await ledger.keep_progress(row, 1.0, Progress(words_learned=7), {})
     return time.perf_counter() - begun
 
 
@@ -109,7 +114,7 @@ async def burst(ledger: Ledger, rows: list[LessonRow]) -> float:
 
     async def some() -> None:
         for row in left:
-            await ledger.keep_progress(row.id, 2.0, Progress(words_learned=8), {})
+            await ledger.keep_progress(row, 2.0, Progress(words_learned=8), {})
 
     begun = time.perf_counter()
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))
@@ -124,16 +129,13 @@ async def fill(ledger: Ledger, rows: int) -> None:
     record = SessionRecord(
         session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
     )
-    await ledger.close_lesson(row.id, 1.0, Kind.COMPLETED, None, record)
+    await ledger.close_lesson(row, 1.0, Kind.COMPLETED, None, record)
 
-    def copy() -> None:
-        ledger._database.execute("CREATE TEMP TABLE n (i INTEGER)")
-        numbers = ((number,) for number in range(rows))
-        ledger._database.executemany("INSERT INTO n VALUES (?)", numbers)
+    def copy(db: Connection) -> None:
         for statement in COPIES.split(";"):
-            ledger._database.execute(statement)
+            db.execute(statement, (rows,))
 
-    await ledger._write(copy)
+    await ledger._writer.write(copy)
 
 
 async def compare(there: int) -> dict[str, object]:
@@ -141,7 +143,8 @@ async def compare(there: int) -> dict[str, object]:
     bare_in, bare_out, ours_in, ours_out, rates, bare_rates = ([] for _ in range(6))
     with tempfile.TemporaryDirectory(dir=".") as directory:
         bare = Bare(Path(directory) / "bare.db")
-        async with Ledger.open(Path(directory) / "ledger.db", keys=[KEY]) as ledger:
+        database = SqliteDatabase(Path(directory) / "ledger.db")
+        async with Ledger.open(database, keys=[KEY]) as ledger:
             await fill(ledger, there)
             for round_ in range(ROUNDS):
                 rows = await open_all(ledger, round_)

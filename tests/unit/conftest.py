@@ -13,6 +13,7 @@ from loqua_host.core import Caller, Loaded
 from loqua_host.errors import ApiError
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger, LessonRow
+from loqua_host.records.sqlite import SqliteDatabase
 
 DAWN = 1_800_000_000.0
 """The wall clock when a test begins."""
@@ -149,8 +150,9 @@ def wall() -> WallClock:
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
     """Give a ledger on disk that does not wait for the disk."""
-    async with Ledger.open(tmp_path / "ledger.db", retry_every=0.01) as ledger:
-        ledger._database.execute("PRAGMA synchronous = OFF")
+    database = SqliteDatabase(tmp_path / "ledger.db")
+    async with Ledger.open(database, retry_every=0.01) as ledger:
+        database.raw.execute("PRAGMA synchronous = OFF")
         yield ledger
 
 

@@ -24,6 +24,7 @@ from loqua_host.lessons.hosted import LessonSettings
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
+from loqua_host.lessons.recovery import keep_lease, recover
 from loqua_host.lessons.traces import Traces
 from loqua_host.link.server import serve_link
 from loqua_host.ops.health import assess
@@ -34,6 +35,7 @@ from loqua_host.ops.web import build_app, serve_ops
 from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
+from loqua_host.records.place import database_at
 from loqua_host.records.retention import purge_regularly
 from loqua_host.reload import Reload, Running
 from loqua_host.rooms.rooms import Rooms
@@ -100,7 +102,7 @@ async def run_host(
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
         lessons = _open_lessons(parts)
-        await lessons.recover()
+        await recover(parts.ledger, parts.board, parts.delivery)
         with _link_path(settings) as link:
             reconciler = _open_reconciler(parts, lessons)
             hints = _open_hints(parts, lessons)
@@ -142,6 +144,7 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         tasks.create_task(delivery.run())
         tasks.create_task(_purge(settings, ledger))
         board = Board(time.time)
+        tasks.create_task(keep_lease(ledger, board, delivery, SystemClock()))
         running = Running(settings, secrets)
         yield _Parts(running, api, rooms, ledger, delivery, board, Roster(), tasks)
 
@@ -298,10 +301,11 @@ def _open_rooms(settings: HostSettings, secrets: HostSecrets) -> AbstractAsyncCo
 def _open_ledger(
     settings: HostSettings, secrets: HostSecrets
 ) -> AbstractAsyncContextManager[Ledger]:
-    keys = [key.get_secret_value() for key in secrets.ledger]
+    keys = secrets.ledger.open_keys()
     if not keys:
         log.warning("ledger.unsealed", mend="set LEDGER_KEY, which production asks for")
-    return Ledger.open(settings.ledger.path, keys=keys)
+    database = database_at(settings.ledger.path, secrets.ledger.open_url())
+    return Ledger.open(database, keys=keys)
 
 
 async def _purge(settings: HostSettings, ledger: Ledger) -> None:

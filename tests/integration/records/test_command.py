@@ -16,6 +16,7 @@ from loqua_host.errors import RefusedError
 from loqua_host.records import delivery as delivering
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.sqlite import SqliteDatabase
 
 KEY = "ledger-" * 6
 Command = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -87,25 +88,26 @@ def api() -> Api:
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
     """Give the ledger of a host that runs, with one lesson closed and one that goes on."""
-    async with Ledger.open(tmp_path / "ledger.db", keys=[KEY]) as ledger:
+    async with Ledger.open(SqliteDatabase(tmp_path / "ledger.db"), keys=[KEY]) as ledger:
+        rows = []
         for number in (1, 2):
             row = LessonRow(
                 id=f"lesson{number}",
                 session_id="",
                 visit=f"sess_{number}",
                 user_id="maria",
-                room="room",
+                room=f"room{number}",
                 tutor="conversation",
                 agent_id="loqua-tutor",
                 opened_at=SystemClock().now(),
             )
-            await ledger.open_lesson(row, "")
+            rows.append(await ledger.open_lesson(row, ""))
         record = SessionRecord(
             session_id="sess_1", duration_minutes=1, overall_performance=Performance.GOOD
         )
         progress = Progress(words_learned=3)
         why = ["first_words: words_learned_total is 3, of 1"]
-        await ledger.close_lesson("lesson1", 1.8e9, Kind.COMPLETED, progress, record, why)
+        await ledger.close_lesson(rows[0], 1.8e9, Kind.COMPLETED, progress, record, why)
         yield ledger
 
 
@@ -188,12 +190,13 @@ async def test_a_learner_gets_all_and_has_all_deleted(
     status, told, _ = await command("delete", "maria", "--yes")
     assert status == 0
     assert told.startswith("deleted 2 lessons, 1 of them running, and 2 rows")
-    await ledger.keep_progress("lesson2", 1.0, Progress(words_learned=9), {})
+    row = LessonRow("lesson2", "sess_2", "sess_2", "maria", "room2", "conversation", "a", 0.0)
+    await ledger.keep_progress(row, 1.0, Progress(words_learned=9), {})
     record = SessionRecord(
         session_id="sess_2", duration_minutes=1, overall_performance=Performance.GOOD
     )
-    await ledger.close_lesson("lesson2", 5.0, Kind.FAILED, None, record)
-    assert (await ledger.owing(), await ledger.open_lessons()) == ([], [])
+    await ledger.close_lesson(row, 5.0, Kind.FAILED, None, record)
+    assert (await ledger.owing(), await ledger.interrupted()) == ([], [])
     assert json.loads((await command("export", "maria"))[1])["lessons"] == []
     assert not any(b"sess_1" in file.read_bytes() for file in files(tmp_path))
 

@@ -16,6 +16,7 @@ from loqua_host.core.clock import SystemClock
 from loqua_host.dev.api import DevApiSettings, create_app
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.sqlite import SqliteDatabase
 
 SHARED_SECRET = "a shared secret"
 
@@ -40,7 +41,7 @@ def app(settings: DevApiSettings) -> FastAPI:
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
     """Give a ledger as a host finds it that has just started: nobody holds a token."""
-    async with Ledger.open(tmp_path / "ledger.db", keys=["k" * 32]) as ledger:
+    async with Ledger.open(SqliteDatabase(tmp_path / "ledger.db"), keys=["k" * 32]) as ledger:
         row = LessonRow(
             id="lesson",
             session_id="",
@@ -55,7 +56,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
         record = SessionRecord(
             session_id="sess_1", duration_minutes=1, overall_performance=Performance.GOOD
         )
-        await ledger.close_lesson("lesson", row.opened_at, Kind.FAILED, Progress(), record)
+        await ledger.close_lesson(row, row.opened_at, Kind.FAILED, Progress(), record)
         yield ledger
 
 

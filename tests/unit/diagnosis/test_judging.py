@@ -24,7 +24,9 @@ from loqua_host.diagnosis.reach import judge_certificate, judge_clock
 from loqua_host.errors import ApiError, RefusedError, TokenError, UnreachableError
 from loqua_host.records.compose import compose_record
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.rooms.learners import Participant
+from loqua_host.settings.secrets import LedgerSecrets
 
 DAY = 86_400.0
 CERTIFICATE = {"notAfter": "Jan 30 00:00:00 2030 GMT"}
@@ -178,20 +180,20 @@ async def test_the_ledger_is_looked_at_beside_the_host_that_has_it(
 ) -> None:
     """One that is not there yet is made by the first start; another's key is a failure."""
     path = tmp_path / "var" / "ledger.db"
-    assert judge_ledger(path, ()).state is State.OK
+    assert judge_ledger(path, LedgerSecrets()).state is State.OK
     assert not path.parent.exists()
-    async with Ledger.open(path):
-        assert judge_ledger(path, ()).state is State.OK
-    async with Ledger.open(path) as ledger:
+    async with Ledger.open(SqliteDatabase(path)):
+        assert judge_ledger(path, LedgerSecrets()).state is State.OK
+    async with Ledger.open(SqliteDatabase(path)) as ledger:
         row = await ledger.open_lesson(a_lesson(), "")
         record = compose_record(row, None, 60).record
-        await ledger.close_lesson(row.id, 500.0, Kind.COMPLETED, Progress(), record)
+        await ledger.close_lesson(row, 500.0, Kind.COMPLETED, Progress(), record)
         owed = await ledger.next_owed(row.id)
         assert owed is not None
         await ledger.mark_dead(owed, "sessions: 400: INVALID_FIELD", 1.0)
-        reason = judge_ledger(path, ()).reason
+        reason = judge_ledger(path, LedgerSecrets()).reason
     assert reason.startswith("Session data not persisting: 1 rows were refused, as sessions: 400")
     path.write_bytes(b"no ledger at all" * 100)
-    assert judge_ledger(path, ()).state is State.FAILED
+    assert judge_ledger(path, LedgerSecrets()).state is State.FAILED
     assert judge_disk(0.5).state is State.OK
     assert judge_disk(0.09).state is State.FAILED

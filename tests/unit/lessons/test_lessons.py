@@ -27,6 +27,7 @@ from loqua_host.lessons.board import Board
 from loqua_host.lessons.hosted import HostedTutor, LessonSettings
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import MAX_RESTARTS
+from loqua_host.lessons.recovery import recover
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
     Finish,
@@ -248,7 +249,7 @@ async def test_a_lesson_whose_host_stops_is_closed_before_the_link_is(
         await link.send(made(30, words_learned=3))
         await until(lambda: house.loqua.arrived)
         await house.lessons.wrap_up([JOB.job_id], "host_stopping")
-    assert await ledger.open_lessons() == []
+    assert await ledger.interrupted() == []
 
 
 async def test_a_tutor_that_comes_back_goes_on_where_the_lesson_was(
@@ -617,13 +618,13 @@ async def test_a_lesson_that_ends_for_the_hosts_sake_leaves_its_learner_owed_a_t
         await link.send(finish())
         assert await hear(link) == Recorded()
     await house.delivered()
-    assert ("PA_1", "conversation") not in await house.ledger.ended_in("room")
+    assert ("PA_1", "conversation") not in await house.ledger.settled_in("room")
     assert house.board.settled("room") == frozenset()
     async with house.job(JobRef("job2", "room", "conversation")) as link:
         await join(link)
         await link.send(finish())
         assert await hear(link) == Recorded()
-    assert ("PA_1", "conversation") in await house.ledger.ended_in("room")
+    assert ("PA_1", "conversation") in await house.ledger.settled_in("room")
 
 
 async def test_lost_lessons_are_given_up_by_a_host_that_stops(house: House) -> None:
@@ -652,7 +653,7 @@ async def test_jobs_that_wait_for_their_learner_are_sent_away(house: House, earl
         with contextlib.suppress(LinkError):
             await link.send(Join(identity="maria"))
     await house.delivered()
-    assert await house.ledger.open_lessons() == []
+    assert await house.ledger.owing() == []
 
 
 async def test_two_tutors_of_one_visit_have_records_of_their_own(house: House) -> None:
@@ -685,7 +686,7 @@ async def test_a_job_that_does_not_join_first_is_refused(house: House) -> None:
             await link.send(finish())
             assert await hear(link) is None
     assert "link.refused" in [log["event"] for log in logs]
-    assert await house.ledger.open_lessons() == []
+    assert await house.ledger.owing() == []
 
 
 async def test_a_second_join_changes_nothing(house: House) -> None:
@@ -714,7 +715,7 @@ async def test_a_learner_who_returns_is_known_by_another_identity_too(house: Hou
         assert returned.learner.identity == "m2"
         await link.send(finish())
         assert await hear(link) == Recorded()
-    assert await house.ledger.ended_in("room") == {("PA_2", "conversation")}
+    assert await house.ledger.settled_in("room") == {("PA_2", "conversation")}
 
 
 async def test_a_tutor_is_told_of_others_and_of_them_only(house: House) -> None:
@@ -790,10 +791,11 @@ async def test_a_start_closes_what_a_dead_host_left_open(
 ) -> None:
     """Also a lesson whose clock ran for days; its record is delivered with a fresh token."""
     for number in (1, 2):
-        await ledger.open_lesson(a_lesson(number), "")
-    await ledger.keep_progress("lesson1", 200_000.0, Progress(words_learned=4), {})
+        row = await ledger.open_lesson(a_lesson(number), "")
+        await ledger.interrupt(row)
+    await ledger.keep_progress(a_lesson(1), 200_000.0, Progress(words_learned=4), {})
     async with open_house() as house:
-        await house.lessons.recover()
+        await recover(ledger, house.board, house.delivery)
         for one in house.board.interrupted("room1") + house.board.interrupted("room2"):
             await house.lessons.close(one.row, "learner_left")
         await house.delivered()
@@ -849,4 +851,4 @@ async def test_a_learner_whose_tutor_crashes_again_and_again_hears_an_apology(
     assert (refused.cause, refused.apology) == ("crash_loop", "Lo siento.")
     await house.delivered()
     assert len(house.loqua.records) == 1
-    assert await house.ledger.open_lessons() == []
+    assert await house.ledger.interrupted() == []

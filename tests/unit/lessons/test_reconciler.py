@@ -20,7 +20,7 @@ from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.lessons.reconcile import MAX_RESTARTS, Places
 from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING, Reconciler
 from loqua_host.link.server import JobRef
-from loqua_host.records.ledger import LessonRow
+from loqua_host.records.ledger import Claims, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 
@@ -110,9 +110,17 @@ class World:
         del self.open[row.id]
         self.ended.add((row.room, row.entry, row.tutor))
 
-    async def ended_in(self, room: str) -> set[tuple[str, str]]:
+    async def settled_in(self, room: str) -> set[tuple[str, str]]:
         """Say whose lessons ended in a room."""
         return {(entry, tutor) for where, entry, tutor in self.ended if where == room}
+
+    async def claims_in(self, _room: str) -> Claims:
+        """Say that there is no other host."""
+        return Claims()
+
+    async def claim(self, _room: str, _tutor: str, _seconds: float) -> bool:
+        """Let the only host have it."""
+        return True
 
     async def names(self) -> set[str]:
         """List the rooms."""
@@ -198,7 +206,8 @@ class World:
     def teach(self, job: Job, learner: Participant) -> None:
         """Open a lesson or go on with the one that was interrupted."""
         room, tutor, user_id = job.ref.room, job.ref.tutor, learner.attributes["user_id"]
-        row = self.board.take_interrupted(room, user_id, tutor)
+        lost = [one.row for one in self.board.interrupted(room)]
+        row = next((it for it in lost if (it.user_id, it.tutor) == (user_id, tutor)), None)
         if row is None:
             number = f"lesson{next(self.numbers)}"
             row = LessonRow(number, number, "v", user_id, room, tutor, "agent", self.now)
@@ -212,6 +221,7 @@ class World:
         else:
             row = replace(row, restarts=row.restarts + 1, entry=learner.sid)
         job.lesson = self.open[row.id] = row
+        self.board.on_resumed(row)
         self.board.on_taught(job.ref)
 
     def leave(self, job: Job) -> None:

@@ -21,8 +21,8 @@ async def test_debts_count_records_progress_and_what_is_set_aside(
     for number, closed_at in ((1, 500.0), (2, 400.0), (3, 300.0)):
         row = await ledger.open_lesson(a_lesson(number), "")
         record = compose_record(row, None, 60).record
-        await ledger.close_lesson(row.id, closed_at, Kind.COMPLETED, Progress(), record)
-    await ledger.keep_progress((await ledger.open_lesson(a_lesson(4), "")).id, 1, Progress(), {})
+        await ledger.close_lesson(row, closed_at, Kind.COMPLETED, Progress(), record)
+    await ledger.keep_progress(await ledger.open_lesson(a_lesson(4), ""), 1, Progress(), {})
     for kind in (Kind.COMPLETED, Kind.RECORD):
         owed = await ledger.next_owed("lesson3")
         assert owed is not None

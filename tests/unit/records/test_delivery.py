@@ -19,6 +19,7 @@ from loqua_host.errors import (
 )
 from loqua_host.records.delivery import AT_ONCE, PATIENCE, Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.sqlite import SqliteDatabase
 
 NewLesson = Callable[..., LessonRow]
 Taught = Callable[..., Awaitable[LessonRow]]
@@ -33,7 +34,7 @@ def taught(ledger: Ledger, delivery: Delivery, a_lesson: NewLesson) -> Taught:
         record = SessionRecord(
             session_id=lesson.session_id, duration_minutes=1, overall_performance=Performance.GOOD
         )
-        await ledger.close_lesson(lesson.id, 5.0, Kind.COMPLETED, Progress(), record)
+        await ledger.close_lesson(lesson, 5.0, Kind.COMPLETED, Progress(), record)
         delivery.wake()
         return lesson
 
@@ -67,10 +68,11 @@ async def test_what_a_dead_host_left_is_delivered_by_the_next(
 ) -> None:
     """The ledger outlives the process."""
     path = tmp_path / "left.db"
-    async with Ledger.open(path) as ledger:
+    async with Ledger.open(SqliteDatabase(path)) as ledger:
         lesson = await ledger.open_lesson(a_lesson(), "")
-        await ledger.keep_progress(lesson.id, 1.0, Progress(), {})
-    async with Ledger.open(path) as ledger:
+        await ledger.keep_progress(lesson, 1.0, Progress(), {})
+    async with Ledger.open(SqliteDatabase(path)) as ledger:
+        await ledger.adopt()
         delivery = Delivery(ledger, loqua, clock=wall)
         running = asyncio.create_task(delivery.run())
         await within(delivery.idle())
@@ -195,8 +197,9 @@ async def test_a_record_refused_for_good_is_set_aside_and_the_alarm_raised(
         lesson = await taught()
         await within(delivery.settled(lesson.id))
     assert [log["why"] for log in logs if log["event"] == "record.dead"] == ["sessions: no"]
-    [dead] = ledger._database.execute("SELECT kind, dead_because FROM owed").fetchall()
-    assert tuple(dead) == ("record", "sessions: no")
+    text = "SELECT kind, dead_because FROM owed"
+    [dead] = await ledger._writer.write(lambda db: db.execute(text).fetchall())
+    assert tuple(dead.values()) == ("record", "sessions: no")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +240,9 @@ async def test_a_row_that_this_version_cannot_read_holds_nothing_up(
 ) -> None:
     """It is set aside, and its log line shows no learning data."""
     lesson = await ledger.open_lesson(a_lesson(2), "")
-    await ledger._write(lambda: ledger._owe(lesson.id, Kind.RECORD, '{"secret": "word"}'))
+    payload = """INSERT INTO owed (lesson, kind, key, payload)
+        VALUES ('lesson2', 'record', 'k', '{"secret": "word"}')"""
+    await ledger._writer.write(lambda db: db.execute(payload))
     with structlog.testing.capture_logs() as logs:
         await within(delivery.settled((await taught()).id))
         await within(delivery.settled(lesson.id))
@@ -252,11 +257,11 @@ async def test_progress_made_while_older_progress_is_under_way_is_sent_after_it(
     """The old one's arrival does not cost the new one."""
     loqua.gates["progress"] = asyncio.Event()
     lesson = await ledger.open_lesson(a_lesson(), "")
-    await ledger.keep_progress(lesson.id, 1.0, Progress(words_learned=1), {})
+    await ledger.keep_progress(lesson, 1.0, Progress(words_learned=1), {})
     delivery.wake()
     while not (row := await ledger.next_owed(lesson.id)) or not row.attempts:  # noqa: ASYNC110  # no event says so
         await asyncio.sleep(0)
-    await ledger.keep_progress(lesson.id, 2.0, Progress(words_learned=2), {})
+    await ledger.keep_progress(lesson, 2.0, Progress(words_learned=2), {})
     delivery.wake()
     loqua.gates["progress"].set()
     await within(delivery.settled(lesson.id))

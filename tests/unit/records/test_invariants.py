@@ -33,6 +33,7 @@ from loqua_host.core import Caller
 from loqua_host.errors import RefusedError, TokenError, UnreachableError
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.sqlite import SqliteDatabase
 
 FINAL = ("completed", "failed")
 SETTLED = 300
@@ -195,7 +196,7 @@ class RecordsMachine(RuleBasedStateMachine):
             session_id="",
             visit=f"visit{visit}",
             user_id="maria",
-            room="room",
+            room=f"room{number}",
             tutor="conversation",
             agent_id="loqua-tutor",
             opened_at=self.clock.now(),
@@ -213,7 +214,7 @@ class RecordsMachine(RuleBasedStateMachine):
         if lesson.end is None:
             lesson.words += words
         told = Progress(words_learned=lesson.words)
-        self.run(self.ledger.keep_progress(lesson.row.id, 1.0, told, {}))
+        self.run(self.ledger.keep_progress(lesson.row, 1.0, told, {}))
         lesson.kept = lesson.words
         self.delivery.wake()
         self.turn(after)
@@ -281,8 +282,7 @@ class RecordsMachine(RuleBasedStateMachine):
         if not hasattr(self, "ledger"):
             return
         self._note_ends()
-        rows = self.ledger._database.execute("SELECT lesson, kind, dead_because FROM owed")
-        found = [tuple(row) for row in rows.fetchall()]
+        found = self._rows()
         unsent = Counter(lesson for lesson, kind, dead in found if kind != "record" and not dead)
         assert all(number == 1 for number in unsent.values()), found
         held = {lesson for lesson, kind, _ in found if kind == "record"}
@@ -316,8 +316,7 @@ class RecordsMachine(RuleBasedStateMachine):
         raise AssertionError("something is owed for ever")
 
     def _compare(self) -> None:
-        rows = self.ledger._database.execute("SELECT lesson, kind, dead_because FROM owed")
-        dead = {(lesson, kind): why for lesson, kind, why in rows}
+        dead = {(lesson, kind): why for lesson, kind, why in self._rows()}
         assert all(dead.values())
         for lesson in self.lessons.values():
             arrived = self.api.arrived.get(lesson.row.session_id, [])
@@ -327,6 +326,10 @@ class RecordsMachine(RuleBasedStateMachine):
             if lesson.recorded and not {(lesson.row.id, status) for status in FINAL} & dead.keys():
                 assert told, lesson
                 assert told[-1] == lesson.words, lesson
+
+    def _rows(self) -> list[tuple[str, str, str | None]]:
+        rows = self.raw.execute("SELECT lesson, kind, dead_because FROM owed").fetchall()
+        return [(row["lesson"], row["kind"], row["dead_because"]) for row in rows]
 
     def _pick(self, which: int, fits: Callable[[Taught], bool] = lambda _: True) -> Taught:
         fitting = [one for one in self.lessons.values() if fits(one)]
@@ -339,7 +342,7 @@ class RecordsMachine(RuleBasedStateMachine):
             overall_performance=Performance.GOOD,
         )
         final = Progress(words_learned=lesson.words)
-        await self.ledger.close_lesson(lesson.row.id, self.clock.now(), status, final, record)
+        await self.ledger.close_lesson(lesson.row, self.clock.now(), status, final, record)
         self.delivery.wake()
 
     def _note_ends(self) -> None:
@@ -361,16 +364,20 @@ class RecordsMachine(RuleBasedStateMachine):
         if not hasattr(self, "path"):
             self.path = self.directory / "0" / "ledger.db"
         self.opened = AsyncExitStack()
-        self.ledger = await self.opened.enter_async_context(Ledger.open(self.path))
-        self.ledger._database.execute("PRAGMA synchronous = OFF")
-        self.ledger._writer = Inline()  # type: ignore[assignment]  # its submit is all that is used
+        database = SqliteDatabase(self.path)
+        self.ledger = await self.opened.enter_async_context(Ledger.open(database))
+        database.raw.execute("PRAGMA synchronous = OFF")
+        self.raw = database.raw
+        self.ledger._writer._thread = Inline()
         self.delivery = Delivery(self.ledger, self.api, clock=self.clock, jitter=lambda: 1.0)  # type: ignore[arg-type]  # a model
         self.delivering = asyncio.create_task(self.delivery.run())
         await self._find_open()
 
     async def _find_open(self) -> None:
         """What was kept is kept: ends that were acknowledged, and the last progress."""
-        found = {row.id: row for row in await self.ledger.open_lessons()}
+        await self.ledger.adopt()
+        self.delivery.wake()
+        found = {row.id: row for row in await self.ledger.interrupted()}
         for lesson in self.lessons.values():
             if lesson.row.id in found:
                 assert not lesson.recorded

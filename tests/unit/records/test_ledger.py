@@ -4,14 +4,19 @@ import asyncio
 import sqlite3
 import stat
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.errors import LedgerError
+from loqua_host.records import notes
+from loqua_host.records.database import Database
 from loqua_host.records.ledger import Kind, Ledger, LessonRow, OwedRow
+from loqua_host.records.sqlite import SqliteDatabase
 
+NewDatabase = Callable[[], Database]
 NewLesson = Callable[..., LessonRow]
 
 
@@ -20,6 +25,13 @@ def record_of(lesson: LessonRow) -> SessionRecord:
     return SessionRecord(
         session_id=lesson.session_id, duration_minutes=1, overall_performance=Performance.GOOD
     )
+
+
+async def open_ids(ledger: Ledger) -> list[str]:
+    """List the lessons that are not closed."""
+    text = "SELECT id FROM lesson WHERE closed_at IS NULL ORDER BY id"
+    rows = await ledger._writer.write(lambda db: db.execute(text).fetchall())
+    return [row["id"] for row in rows]
 
 
 async def owed(ledger: Ledger, lesson: LessonRow) -> list[OwedRow]:
@@ -31,14 +43,16 @@ async def owed(ledger: Ledger, lesson: LessonRow) -> list[OwedRow]:
     return rows
 
 
-async def test_a_lesson_is_found_open_after_a_restart(tmp_path: Path, a_lesson: NewLesson) -> None:
+async def test_a_lesson_is_found_open_after_a_restart(
+    make_database: NewDatabase, a_lesson: NewLesson
+) -> None:
     """What a dead host left open is there, with its last progress."""
-    path = tmp_path / "ledger.db"
-    async with Ledger.open(path) as ledger:
+    async with Ledger.open(make_database()) as ledger:
         lesson = await ledger.open_lesson(a_lesson(), "")
-        await ledger.keep_progress(lesson.id, 30.0, Progress(words_learned=3), {"scene": 2})
-    async with Ledger.open(path) as ledger:
-        [found] = await ledger.open_lessons()
+        await ledger.keep_progress(lesson, 30.0, Progress(words_learned=3), {"scene": 2})
+    async with Ledger.open(make_database()) as ledger:
+        assert await ledger.adopt() == 1
+        [found] = await ledger.interrupted()
     assert found.seconds == 30.0
     assert found.progress == Progress(words_learned=3)
 
@@ -49,10 +63,10 @@ async def test_lessons_of_one_visit_have_session_ids_of_their_own(
     """The first is the visit; others add who teaches, then a number."""
     names = [("", "conversation"), ("grammar-expert", "grammar"), ("", "conversation")]
     names += [("grammar-expert", "grammar"), ("", "conversation")]
-    opened = [
-        await ledger.open_lesson(a_lesson(id=f"l{n}", visit="sess_1", tutor=tutor), agent)
-        for n, (agent, tutor) in enumerate(names)
-    ]
+    opened = []
+    for number, (agent, tutor) in enumerate(names):
+        row = a_lesson(id=f"l{number}", visit="sess_1", tutor=tutor, room=f"room{number}")
+        opened.append(await ledger.open_lesson(row, agent))
     assert [row.session_id for row in opened] == [
         "sess_1",
         "sess_1.grammar-expert",
@@ -68,7 +82,7 @@ async def test_the_longest_names_still_make_a_session_id_that_a_record_takes(
     """No agent name is so long that its lesson could not be recorded."""
     visit = "v" * 128
     await ledger.open_lesson(a_lesson(id="one", visit=visit), "a" * 500)
-    second = await ledger.open_lesson(a_lesson(id="two", visit=visit), "a" * 500)
+    second = await ledger.open_lesson(a_lesson(2, id="two", visit=visit), "a" * 500)
     assert record_of(second).session_id == second.session_id
 
 
@@ -78,7 +92,7 @@ async def test_newer_progress_takes_the_place_of_unsent_progress(
     """An hour of outage leaves one row, the newest."""
     lesson = await ledger.open_lesson(a_lesson(), "")
     for words in range(1, 121):
-        await ledger.keep_progress(lesson.id, 1.0, Progress(words_learned=words), {})
+        await ledger.keep_progress(lesson, 1.0, Progress(words_learned=words), {})
         row = await ledger.next_owed(lesson.id)
         assert row is not None
         await ledger.mark_sending(row)
@@ -93,11 +107,11 @@ async def test_progress_that_was_replaced_in_flight_takes_nothing_with_it(
 ) -> None:
     """The old one's arrival, delay or refusal says nothing about the new one."""
     lesson = await ledger.open_lesson(a_lesson(), "")
-    await ledger.keep_progress(lesson.id, 1.0, Progress(words_learned=1), {})
+    await ledger.keep_progress(lesson, 1.0, Progress(words_learned=1), {})
     old = await ledger.next_owed(lesson.id)
     assert old is not None
     await ledger.mark_sending(old)
-    await ledger.keep_progress(lesson.id, 2.0, Progress(words_learned=2), {})
+    await ledger.keep_progress(lesson, 2.0, Progress(words_learned=2), {})
     await ledger.mark_dead(old, "refused", 1.0)
     await ledger.postpone(old, 9e9, unsure=True)
     await ledger.mark_delivered(old)
@@ -111,13 +125,11 @@ async def test_a_lesson_closes_once_with_final_progress_before_its_record(
 ) -> None:
     """Unsent ticks give way to the final progress, and a second close changes nothing."""
     lesson = await ledger.open_lesson(a_lesson(), "")
-    await ledger.keep_progress(lesson.id, 1.0, Progress(words_learned=1), {})
+    await ledger.keep_progress(lesson, 1.0, Progress(words_learned=1), {})
     for status in (Kind.COMPLETED, Kind.FAILED):
-        await ledger.close_lesson(
-            lesson.id, 5.0, status, Progress(words_learned=2), record_of(lesson)
-        )
+        await ledger.close_lesson(lesson, 5.0, status, Progress(words_learned=2), record_of(lesson))
     assert [row.kind for row in await owed(ledger, lesson)] == [Kind.COMPLETED, Kind.RECORD]
-    assert await ledger.open_lessons() == []
+    assert await open_ids(ledger) == []
 
 
 async def test_progress_after_a_lessons_end_changes_nothing(
@@ -125,8 +137,8 @@ async def test_progress_after_a_lessons_end_changes_nothing(
 ) -> None:
     """Nothing may arrive behind the record."""
     lesson = await ledger.open_lesson(a_lesson(), "")
-    await ledger.close_lesson(lesson.id, 5.0, Kind.FAILED, None, record_of(lesson))
-    await ledger.keep_progress(lesson.id, 9.0, Progress(words_learned=9), {})
+    await ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
+    await ledger.keep_progress(lesson, 9.0, Progress(words_learned=9), {})
     assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
 
 
@@ -135,7 +147,7 @@ async def test_a_lesson_without_progress_owes_its_record_only(
 ) -> None:
     """Nothing is made up."""
     lesson = await ledger.open_lesson(a_lesson(), "")
-    await ledger.close_lesson(lesson.id, 5.0, Kind.FAILED, None, record_of(lesson))
+    await ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
     assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
 
 
@@ -144,7 +156,7 @@ async def test_a_row_set_aside_lets_the_rows_behind_it_go_on(
 ) -> None:
     """Refused progress does not hold the record up, and is no longer owed."""
     lesson = await ledger.open_lesson(a_lesson(), "")
-    await ledger.close_lesson(lesson.id, 5.0, Kind.COMPLETED, Progress(), record_of(lesson))
+    await ledger.close_lesson(lesson, 5.0, Kind.COMPLETED, Progress(), record_of(lesson))
     first = await ledger.next_owed(lesson.id)
     assert first is not None
     await ledger.mark_dead(first, "400", 1.0)
@@ -153,36 +165,40 @@ async def test_a_row_set_aside_lets_the_rows_behind_it_go_on(
 
 
 async def test_an_attempt_is_known_to_be_unsure_after_a_crash(
-    tmp_path: Path, a_lesson: NewLesson
+    make_database: NewDatabase, a_lesson: NewLesson
 ) -> None:
     """The mark is on disk before anything is sent."""
-    path = tmp_path / "ledger.db"
-    async with Ledger.open(path) as ledger:
+    async with Ledger.open(make_database()) as ledger:
         lesson = await ledger.open_lesson(a_lesson(), "")
-        await ledger.close_lesson(lesson.id, 5.0, Kind.FAILED, None, record_of(lesson))
+        await ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
         row = await ledger.next_owed(lesson.id)
         assert row is not None
         await ledger.mark_sending(row)
-    async with Ledger.open(path) as ledger:
+    async with Ledger.open(make_database()) as ledger:
+        await ledger.adopt()
         again = await ledger.next_owed(lesson.id)
     assert again is not None
     assert (again.attempts, again.unsure, again.key) == (1, True, row.key)
 
 
 async def test_a_transaction_that_fails_midway_leaves_nothing(
-    ledger: Ledger, a_lesson: NewLesson
+    ledger: Ledger, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lesson is not half closed: the record's row fails, so the lesson stays open."""
     lesson = await ledger.open_lesson(a_lesson(), "")
-    spoil = "CREATE TRIGGER spoil BEFORE INSERT ON owed WHEN NEW.kind = 'record' BEGIN SELECT"
-    await ledger._write(lambda: ledger._database.execute(f"{spoil} RAISE(ABORT, 'spoilt'); END"))
+    record = record_of(lesson)
+    other = await ledger.open_lesson(a_lesson(2), "")
+    await ledger.close_lesson(other, 5.0, Kind.COMPLETED, None, record)
+    clash = "UPDATE owed SET key = 'spoilt' WHERE kind = 'record'"
+    await ledger._writer.write(lambda db: db.execute(clash))
+    monkeypatch.setattr(notes, "uuid4", cycle(["fine", "spoilt"]).__next__)
     closing = asyncio.create_task(
-        ledger.close_lesson(lesson.id, 5.0, Kind.COMPLETED, Progress(), record_of(lesson))
+        ledger.close_lesson(lesson, 5.0, Kind.COMPLETED, Progress(), record_of(lesson))
     )
     await asyncio.sleep(0.05)
-    assert [row.id for row in await ledger.open_lessons()] == [lesson.id]
-    assert await ledger.owing() == []
-    await ledger._write(lambda: ledger._database.execute("DROP TRIGGER spoil"))
+    assert await open_ids(ledger) == [lesson.id]
+    assert await ledger.next_owed(lesson.id) is None
+    monkeypatch.undo()
     await closing
     assert [row.kind for row in await owed(ledger, lesson)] == [Kind.COMPLETED, Kind.RECORD]
 
@@ -193,13 +209,13 @@ async def test_what_was_begun_is_written_although_its_caller_was_cancelled(
     """Cancellation never leaves the disk in doubt."""
     lesson = await ledger.open_lesson(a_lesson(), "")
     closing = asyncio.create_task(
-        ledger.close_lesson(lesson.id, 5.0, Kind.FAILED, None, record_of(lesson))
+        ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
     )
     await asyncio.sleep(0)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
-    assert await ledger.open_lessons() == []
+    assert await open_ids(ledger) == []
 
 
 async def test_nobody_but_the_owner_can_read_the_ledger(
@@ -207,7 +223,7 @@ async def test_nobody_but_the_owner_can_read_the_ledger(
 ) -> None:
     """Learning data is private, whatever the umask, also in SQLite's files beside it."""
     path = tmp_path / "var" / "ledger.db"
-    async with Ledger.open(path) as ledger:
+    async with Ledger.open(SqliteDatabase(path)) as ledger:
         await ledger.open_lesson(a_lesson(), "")
         modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert modes == {0o600}
@@ -221,11 +237,11 @@ async def test_a_second_host_cannot_open_the_same_ledger(
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **{**k, "timeout": 0.0}))
     path = tmp_path / "ledger.db"
-    async with Ledger.open(path):
+    async with Ledger.open(SqliteDatabase(path)):
         with pytest.raises(LedgerError, match="another host has it open"):
-            async with Ledger.open(path):
+            async with Ledger.open(SqliteDatabase(path)):
                 pass
-    async with Ledger.open(path) as ledger:
+    async with Ledger.open(SqliteDatabase(path)) as ledger:
         assert await ledger.owing() == []
 
 
@@ -235,7 +251,7 @@ async def test_a_file_that_is_no_ledger_is_refused_by_name(tmp_path: Path, conte
     path = tmp_path / "ledger.db"
     path.write_bytes(content)
     with pytest.raises(LedgerError, match=rf"ledger.path {path}: .*ledger"):
-        async with Ledger.open(path):
+        async with Ledger.open(SqliteDatabase(path)):
             pass
     assert path.read_bytes() == content
 
@@ -244,7 +260,7 @@ async def test_a_path_that_cannot_be_written_is_refused_by_name(tmp_path: Path) 
     """A file where a directory should be."""
     (tmp_path / "var").write_text("a file")
     with pytest.raises(LedgerError, match=r"ledger.path .*var/ledger.db"):
-        async with Ledger.open(tmp_path / "var" / "ledger.db"):
+        async with Ledger.open(SqliteDatabase(tmp_path / "var" / "ledger.db")):
             pass
 
 
@@ -255,7 +271,7 @@ async def test_a_ledger_of_a_newer_host_is_left_alone(tmp_path: Path) -> None:
         database.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(LedgerError, match="newer loqua-host"):
-        async with Ledger.open(path):
+        async with Ledger.open(SqliteDatabase(path)):
             pass
 
 
@@ -263,23 +279,25 @@ async def test_migrations_run_once_however_often_a_ledger_is_opened(tmp_path: Pa
     """Opening again changes nothing."""
     path = tmp_path / "ledger.db"
     for _ in range(3):
-        async with Ledger.open(path) as ledger:
+        async with Ledger.open(SqliteDatabase(path)) as ledger:
             assert await ledger.owing() == []
 
 
 async def test_a_full_disk_delays_what_is_owed_and_refuses_new_lessons(
-    ledger: Ledger, a_lesson: NewLesson
+    tmp_path: Path, a_lesson: NewLesson
 ) -> None:
     """Nothing is given up: the change is made once there is space again."""
-    lesson = await ledger.open_lesson(a_lesson(), "")
-    (pages,) = ledger._database.execute("PRAGMA page_count").fetchone()
-    ledger._database.execute(f"PRAGMA max_page_count = {pages}")
-    closing = asyncio.create_task(
-        ledger.close_lesson(lesson.id, 5.0, Kind.FAILED, None, record_of(lesson))
-    )
-    long_name = "t" * 20_000
-    with pytest.raises(LedgerError, match="free some disk space"):
-        await ledger.open_lesson(a_lesson(2, tutor=long_name), "")
-    ledger._database.execute("PRAGMA max_page_count = 9999")
-    await closing
-    assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
+    database = SqliteDatabase(tmp_path / "ledger.db")
+    async with Ledger.open(database, retry_every=0.01) as ledger:
+        lesson = await ledger.open_lesson(a_lesson(), "")
+        pages = database.raw.execute("PRAGMA page_count").fetchone()["page_count"]
+        database.raw.execute(f"PRAGMA max_page_count = {pages}")
+        closing = asyncio.create_task(
+            ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
+        )
+        long_name = "t" * 20_000
+        with pytest.raises(LedgerError, match="free some disk space"):
+            await ledger.open_lesson(a_lesson(2, tutor=long_name), "")
+        database.raw.execute("PRAGMA max_page_count = 9999")
+        await closing
+        assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]

@@ -8,8 +8,8 @@ import pytest
 
 from loqua_host.contract.records import Progress
 from loqua_host.records.archive import Archive
-from loqua_host.records.database import MIGRATIONS
 from loqua_host.records.ledger import Kind, Ledger
+from loqua_host.records.sqlite import MIGRATIONS, SqliteDatabase
 
 
 def write_old(path: Path, version: int) -> None:
@@ -28,6 +28,8 @@ def write_old(path: Path, version: int) -> None:
             ("closed", "s2", None, 5.0),
         ],
     )
+    if version > 2:
+        database.execute("UPDATE lesson SET user_mark = user_id")
     database.executemany(
         "INSERT INTO owed (lesson, kind, key, payload, attempts, unsure, dead_because)"
         " VALUES ('closed', ?, ?, ?, 4, 1, ?)",
@@ -48,8 +50,9 @@ async def test_a_ledger_of_an_earlier_version_keeps_all_it_holds(
     """Lessons, what is owed with its key and doubt, and what was refused."""
     path = tmp_path / "ledger.db"
     write_old(path, version)
-    async with Ledger.open(path, keys=keys) as ledger:
-        [lesson] = await ledger.open_lessons()
+    async with Ledger.open(SqliteDatabase(path), keys=keys) as ledger:
+        assert await ledger.adopt() == 2
+        [lesson] = await ledger.interrupted()
         owed = await ledger.next_owed("closed")
         kept = await ledger.purge(delivered_before=0.0, dead_before=time.time() - 60)
     assert (lesson.user_id, lesson.progress) == ("Mariana", Progress(words_learned=3))
@@ -57,7 +60,7 @@ async def test_a_ledger_of_an_earlier_version_keeps_all_it_holds(
     assert (owed.kind, owed.key, owed.payload) == (Kind.RECORD, "k2", '{"session_id": "s2"}')
     assert (owed.attempts, owed.unsure) == (4, True)
     assert kept.dead == 0, "its time begins with the migration"
-    with Archive.open(path, keys) as archive:
+    with Archive.open(SqliteDatabase(path), keys) as archive:
         assert [letter.dead_because for letter in archive.letters()] == ["refused long ago", None]
         assert len(archive.export("Mariana")) == 2
     assert (b"Mariana" in path.read_bytes()) is (keys == [])

@@ -18,7 +18,7 @@ async def close(ledger: Ledger, row: LessonRow, at: float) -> LessonRow:
     record = SessionRecord(
         session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
     )
-    await ledger.close_lesson(row.id, at, Kind.COMPLETED, None, record)
+    await ledger.close_lesson(row, at, Kind.COMPLETED, None, record)
     return row
 
 
@@ -34,7 +34,8 @@ async def settle(ledger: Ledger, row: LessonRow, dead_at: float | None = None) -
 
 async def left(ledger: Ledger) -> list[str]:
     """List the lessons that the ledger still has."""
-    rows = ledger._database.execute("SELECT id FROM lesson ORDER BY id").fetchall()
+    text = "SELECT id FROM lesson ORDER BY id"
+    rows = await ledger._writer.write(lambda db: db.execute(text).fetchall())
     return [row["id"] for row in rows]
 
 
@@ -62,11 +63,12 @@ async def test_thousands_go_in_portions(ledger: Ledger, a_lesson: NewLesson) -> 
     """A lesson's progress never waits for all of them."""
     row = await close(ledger, a_lesson(1), at=10.0)
     await settle(ledger, row)
-    await ledger._write(
-        lambda: ledger._database.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)"
-            " INSERT INTO lesson (id, session_id, visit, user_id, room, tutor, agent_id, opened_at,"
-            " closed_at) SELECT i, i, i, '', '', '', '', 0, 1 FROM n"
+    await ledger._writer.write(
+        lambda db: db.execute(
+            "INSERT INTO lesson (id, session_id, visit, user_id, room, tutor, agent_id, opened_at,"
+            " closed_at) WITH RECURSIVE n(i) AS"
+            " (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT CAST(i AS TEXT),"
+            " CAST(i AS TEXT), '', '', '', '', '', 0, 1 FROM n"
         )
     )
     assert await ledger.purge(delivered_before=50.0, dead_before=50.0) == Purged(2501, 0)
@@ -86,7 +88,7 @@ async def test_a_session_id_is_free_again_only_once_its_lesson_is_forgotten(
 async def test_the_host_purges_every_hour(ledger: Ledger, wall: Any, a_lesson: NewLesson) -> None:
     """A lesson that is over goes in the first hour after its time."""
     row = await close(ledger, a_lesson(1), at=wall.now())
-    await ledger.keep_progress(row.id, 1.0, Progress(), {})
+    await ledger.keep_progress(row, 1.0, Progress(), {})
     await settle(ledger, row)
     begun = wall.now()
     day = timedelta(days=1)

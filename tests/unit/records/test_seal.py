@@ -15,6 +15,7 @@ from loqua_host.records import reseal
 from loqua_host.records.archive import Archive
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.seal import Keyring, Seal
+from loqua_host.records.sqlite import SqliteDatabase
 
 NewLesson = Callable[..., LessonRow]
 OLD, NEW = "old-" * 8, "new-" * 8
@@ -24,14 +25,14 @@ async def fill(ledger: Ledger, a_lesson: NewLesson, number: int = 1) -> None:
     """Have the ledger hold something of everything."""
     row = await ledger.open_lesson(a_lesson(number, user_id="Mariana"), "")
     progress = Progress(words_learned=7, grammar_points=("subjunctive",))
-    await ledger.keep_progress(row.id, 1.0, progress, {"said": "manzana"})
+    await ledger.keep_progress(row, 1.0, progress, {"said": "manzana"})
     record = SessionRecord(
         session_id=row.session_id,
         duration_minutes=1,
         topics_covered=("hospital",),
         overall_performance=Performance.GOOD,
     )
-    await ledger.close_lesson(row.id, 5.0, Kind.COMPLETED, progress, record, ["sus palabras"])
+    await ledger.close_lesson(row, 5.0, Kind.COMPLETED, progress, record, ["sus palabras"])
     first = await ledger.next_owed(row.id)
     assert first is not None
     await ledger.mark_dead(first, "Mariana is not known", 1.0)
@@ -40,6 +41,7 @@ async def fill(ledger: Ledger, a_lesson: NewLesson, number: int = 1) -> None:
 
 async def assert_whole(ledger: Ledger, numbers: int = 1) -> None:
     """What was filled in is all there."""
+    await ledger.adopt()
     for number in range(1, numbers + 1):
         owed = await ledger.next_owed(f"lesson{number}")
         assert owed is not None
@@ -48,7 +50,8 @@ async def assert_whole(ledger: Ledger, numbers: int = 1) -> None:
         assert owed.lesson.progress == Progress(words_learned=7, grammar_points=("subjunctive",))
         record = SessionRecord.model_validate_json(owed.payload)
         assert record.topics_covered == ("hospital",)
-    assert len(await ledger.open_lessons()) == numbers
+    await ledger._writer.write(lambda db: db.execute("DELETE FROM claim"))
+    assert len(await ledger.interrupted()) == numbers
 
 
 def contents(directory: Path) -> bytes:
@@ -93,7 +96,7 @@ def test_no_key_is_told_by_what_prints_of_it() -> None:
 
 async def test_the_files_say_nothing_of_a_learner(tmp_path: Path, a_lesson: NewLesson) -> None:
     """Neither the database nor what SQLite keeps beside it."""
-    async with Ledger.open(tmp_path / "ledger.db", keys=[OLD]) as ledger:
+    async with Ledger.open(SqliteDatabase(tmp_path / "ledger.db"), keys=[OLD]) as ledger:
         await fill(ledger, a_lesson)
         await assert_whole(ledger)
         written = contents(tmp_path)
@@ -116,12 +119,12 @@ async def test_a_new_key_takes_over_everything_at_the_first_start(
     """Afterwards the old one is of no use, and nothing was lost."""
     monkeypatch.setattr(reseal, "AT_ONCE", 3)
     path = tmp_path / "ledger.db"
-    async with Ledger.open(path, keys=before) as ledger:
+    async with Ledger.open(SqliteDatabase(path), keys=before) as ledger:
         for number in range(1, 6):
             await fill(ledger, a_lesson, number)
-    async with Ledger.open(path, keys=[NEW, *before]) as ledger:
+    async with Ledger.open(SqliteDatabase(path), keys=[NEW, *before]) as ledger:
         await assert_whole(ledger, 5)
-    async with Ledger.open(path, keys=[NEW]) as ledger:
+    async with Ledger.open(SqliteDatabase(path), keys=[NEW]) as ledger:
         await assert_whole(ledger, 5)
     assert b"Mariana" not in path.read_bytes()
 
@@ -132,7 +135,7 @@ async def test_a_rotation_that_was_cut_short_goes_on_at_the_next_start(
     """Each lesson and its rows have one key at any time."""
     monkeypatch.setattr(reseal, "AT_ONCE", 1)
     path = tmp_path / "ledger.db"
-    async with Ledger.open(path, keys=[OLD]) as ledger:
+    async with Ledger.open(SqliteDatabase(path), keys=[OLD]) as ledger:
         for number in range(1, 4):
             await fill(ledger, a_lesson, number)
     with sqlite3.connect(path) as database:
@@ -146,11 +149,11 @@ async def test_a_rotation_that_was_cut_short_goes_on_at_the_next_start(
             " BEGIN INSERT INTO seen VALUES (1); END"
         )
     with pytest.raises(LedgerError, match="cut"):
-        async with Ledger.open(path, keys=[NEW, OLD]):
+        async with Ledger.open(SqliteDatabase(path), keys=[NEW, OLD]):
             pass
     database.execute("DROP TRIGGER cut")
     database.close()
-    async with Ledger.open(path, keys=[NEW, OLD]) as ledger:
+    async with Ledger.open(SqliteDatabase(path), keys=[NEW, OLD]) as ledger:
         await assert_whole(ledger, 3)
 
 
@@ -160,12 +163,12 @@ async def test_a_ledger_under_a_key_that_is_not_here_is_left_alone(
 ) -> None:
     """The host does not start; with the key it does, and finds everything."""
     path = tmp_path / "ledger.db"
-    async with Ledger.open(path, keys=[OLD]) as ledger:
+    async with Ledger.open(SqliteDatabase(path), keys=[OLD]) as ledger:
         await fill(ledger, a_lesson)
     with pytest.raises(LedgerError, match="set LEDGER_KEY_PREVIOUS"):
-        async with Ledger.open(path, keys=keys):
+        async with Ledger.open(SqliteDatabase(path), keys=keys):
             pass
-    async with Ledger.open(path, keys=[OLD]) as ledger:
+    async with Ledger.open(SqliteDatabase(path), keys=[OLD]) as ledger:
         await assert_whole(ledger)
 
 
@@ -173,27 +176,30 @@ async def test_what_was_changed_is_set_aside_and_holds_nothing_else_up(
     tmp_path: Path, a_lesson: NewLesson
 ) -> None:
     """A rotten bit costs its own row: an error in the log, and the rows behind it go on."""
-    async with Ledger.open(tmp_path / "ledger.db", keys=[OLD]) as ledger:
+    async with Ledger.open(SqliteDatabase(tmp_path / "ledger.db"), keys=[OLD]) as ledger:
         row = await ledger.open_lesson(a_lesson(1), "")
         record = SessionRecord(
             session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
         )
-        await ledger.close_lesson(row.id, 5.0, Kind.COMPLETED, Progress(), record)
+        await ledger.close_lesson(row, 5.0, Kind.COMPLETED, Progress(), record)
         await ledger.open_lesson(a_lesson(2), "")
         await ledger.open_lesson(a_lesson(3), "")
-        ledger._database.execute("UPDATE owed SET payload = 'AAAA' WHERE kind = 'completed'")
-        ledger._database.execute("UPDATE lesson SET user_id = 'AAAA' WHERE id = 'lesson2'")
-        ledger._database.commit()
+        for change in (
+            "UPDATE owed SET payload = 'AAAA' WHERE kind = 'completed'",
+            "UPDATE lesson SET user_id = 'AAAA' WHERE id = 'lesson2'",
+            "DELETE FROM claim",
+        ):
+            await ledger._writer.write(lambda db, change=change: db.execute(change))
         with structlog.testing.capture_logs() as logs:
             owed = await ledger.next_owed(row.id)
-            found = await ledger.open_lessons()
+            found = await ledger.interrupted()
         debts = await ledger.debts()
     assert owed is not None
     assert owed.kind is Kind.RECORD
     assert [lesson.id for lesson in found] == ["lesson3"]
     assert [log["event"] for log in logs] == ["progress.dead", "lesson.unreadable"]
     assert (debts.dead, debts.records) == (1, 1)
-    with Archive.open(tmp_path / "ledger.db", [OLD]) as archive:
+    with Archive.open(SqliteDatabase(tmp_path / "ledger.db"), [OLD]) as archive:
         dead, _ = archive.letters()
         whole = archive.explain(row.session_id)
     assert "completed: was changed" in str(dead.dead_because)

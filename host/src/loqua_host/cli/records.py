@@ -11,8 +11,9 @@ import typer
 
 from loqua_host.errors import ConfigError, LedgerError
 from loqua_host.records.archive import Archive, Letter
+from loqua_host.records.place import database_at
 from loqua_host.settings.load import load
-from loqua_host.settings.secrets import read_ledger_keys
+from loqua_host.settings.secrets import read_ledger_secrets
 
 __all__ = ["app"]
 
@@ -95,9 +96,9 @@ def delete(
 def _archive(config: Path) -> Iterator[Archive]:
     try:
         settings = load(config, os.environ)
-        keys = read_ledger_keys(config, os.environ, settings.secrets)
-        opened = [key.get_secret_value() for key in keys]
-        with Archive.open(settings.ledger.path, opened) as archive:
+        secrets = read_ledger_secrets(config, os.environ, settings.secrets)
+        database = database_at(settings.ledger.path, secrets.open_url())
+        with Archive.open(database, secrets.open_keys()) as archive:
             yield archive
     except (ConfigError, LedgerError) as error:
         _fail(str(error))

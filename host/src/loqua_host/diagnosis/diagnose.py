@@ -27,13 +27,12 @@ async def diagnose(
         secrets: The host's secrets.
         learner: The user id of a learner kept for tests; see `examine_api`.
     """
-    keys = [key.get_secret_value() for key in secrets.ledger]
     return await _side_by_side(
         [
             examine_api(settings, secrets.kept, learner),
             _examine_rooms(settings, secrets),
             examine_engines(settings, secrets.grant),
-            examine_disk(settings.ledger.path, keys),
+            examine_disk(settings.ledger.path, secrets.ledger),
         ]
     )
 

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from loqua_host.errors import LedgerError
 from loqua_host.records.archive import Archive
+from loqua_host.records.place import database_at
 from loqua_host.settings.host import OpsSettings
+from loqua_host.settings.secrets import LedgerSecrets
 
 from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
 
@@ -91,11 +93,11 @@ def _judge_worker(part: _Part | None) -> Verdict:
     return ok(part.reason)
 
 
-async def examine_disk(ledger: Path, keys: Sequence[str]) -> list[Finding]:
+async def examine_disk(ledger: Path, secrets: LedgerSecrets) -> list[Finding]:
     """Look at the ledger and the disk it is on; a host may have it open meanwhile."""
 
     async def opened() -> Verdict:
-        return judge_ledger(ledger, keys)
+        return judge_ledger(ledger, secrets)
 
     async def space() -> Verdict:
         usage = shutil.disk_usage(_existing(ledger))
@@ -105,16 +107,17 @@ async def examine_disk(ledger: Path, keys: Sequence[str]) -> list[Finding]:
     return await in_order([Check("ledger", opened, hangs), Check("disk", space, hangs)])
 
 
-def judge_ledger(path: Path, keys: Sequence[str]) -> Verdict:
+def judge_ledger(path: Path, secrets: LedgerSecrets) -> Verdict:
     """Judge whether the ledger can be opened, and whether the API refused what is in it."""
-    if not path.exists():
+    if secrets.url is None and not path.exists():
         if os.access(_existing(path), os.W_OK):
             return ok(f"{path} is not there yet; the first start makes it")
         return failed(
             f"{path} cannot be made", "let the host's user write there, or set ledger.path"
         )
     try:
-        with Archive.open(path, keys) as archive:
+        database = database_at(path, secrets.open_url())
+        with Archive.open(database, secrets.open_keys()) as archive:
             dead = archive.letters(dead_only=True)
     except LedgerError as error:
         return failed(str(error), "mend that; the host would not start")
@@ -122,7 +125,7 @@ def judge_ledger(path: Path, keys: Sequence[str]) -> Verdict:
         why = dead[-1].dead_because
         mend = "see `loqua-host records list --dead`; once it is mended, `records resend --dead`"
         return failed(f"Session data not persisting: {len(dead)} rows were refused, as {why}", mend)
-    return ok(f"{path} opens, and nothing in it was refused")
+    return ok("it opens, and nothing in it was refused")
 
 
 def judge_disk(free: float) -> Verdict:

@@ -130,12 +130,9 @@ class Board:
         self.changed.set()
         return self._interrupted[row.id]
 
-    def take_interrupted(self, room: str, user_id: str, tutor: str) -> LessonRow | None:
-        """Get the lesson that a tutor who joins now is to go on with, if there is one."""
-        for lesson in self.interrupted(room):
-            if (lesson.row.user_id, lesson.row.tutor) == (user_id, tutor):
-                return self._interrupted.pop(lesson.row.id).row
-        return None
+    def on_resumed(self, row: LessonRow) -> None:
+        """Note that a tutor has joined who goes on with a lesson, or teaches a new one."""
+        self._interrupted.pop(row.id, None)
 
     def drop_interrupted(self, lesson: Interrupted) -> bool:
         """Take an interrupted lesson off the board; False if somebody has taken it before."""
@@ -144,6 +141,10 @@ class Board:
     def interrupted(self, room: str) -> tuple[Interrupted, ...]:
         """Get the interrupted lessons of a room."""
         return tuple(one for one in self._interrupted.values() if one.row.room == room)
+
+    def all_interrupted(self) -> dict[str, Interrupted]:
+        """Get all interrupted lessons, by id."""
+        return dict(self._interrupted)
 
     def interrupted_rooms(self) -> set[str]:
         """Get the rooms that have interrupted lessons."""

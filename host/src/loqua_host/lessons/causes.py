@@ -8,10 +8,9 @@ from loqua_host.errors import (
     RoomsError,
     TokenError,
 )
+from loqua_host.records.ledger import ALREADY_TAUGHT
 
 __all__ = ["ALREADY_TAUGHT", "cause_of"]
-
-ALREADY_TAUGHT = "already_taught"
 
 
 def cause_of(refusal: LoquaError) -> str:

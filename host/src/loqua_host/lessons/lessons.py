@@ -31,7 +31,7 @@ from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
 
-from .board import Board
+from .board import JOIN_SECONDS, Board
 from .causes import ALREADY_TAUGHT, cause_of
 from .handoffs import Handoffs
 from .hosted import HostedTutor, LessonSettings
@@ -104,6 +104,7 @@ class Lessons:
     def begin(self, job: JobRef) -> None:
         """Hear that a job was accepted: its lesson is prepared while it connects."""
         self._board.on_accepted(job)
+        self._tasks.create_task(self._claim(job))
         self._preparations.begin(job)
 
     async def attend(self, link: JobLink) -> None:
@@ -124,7 +125,11 @@ class Lessons:
             language = self._language(prepared)
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
-            self._board.on_settled(link.job, await self._refused_entry(link.job, identity, refusal))
+            entry = await self._refused_entry(link.job, identity, refusal)
+            self._board.on_settled(link.job, entry)
+            if entry is not None:
+                refusing = self._ledger.refuse(link.job.room, entry, link.job.tutor)
+                self._tasks.create_task(refusing)
             if cause_of(refusal) != ALREADY_TAUGHT:
                 failed = Handback(outcome="failed")
                 self._board.on_handed_back(link.job.room, link.job.tutor, failed)
@@ -174,12 +179,6 @@ class Lessons:
             if lesson.row.room == room:
                 self._tasks.create_task(lesson.see(participants))
 
-    async def recover(self) -> None:
-        """Put the lessons that a dead host process left open up for restoring."""
-        for row in await self._ledger.open_lessons():
-            log.warning("lesson.found_open", session_id=row.session_id, user_id=row.user_id)
-            self._board.on_interrupted(row, None)
-
     async def close(self, row: LessonRow, because: str) -> None:
         """Close an interrupted lesson for good, from its last progress."""
         log.error(
@@ -192,7 +191,7 @@ class Lessons:
         composed = compose_record(row, None, row.seconds, self._settings.records)
         why = (f"interrupted: {because}", *composed.because)
         await self._ledger.close_lesson(
-            row.id, self._now(), Kind.FAILED, row.progress, composed.record, why
+            row, self._now(), Kind.FAILED, row.progress, composed.record, why, interrupted=True
         )
         self._delivery.wake()
         self._board.on_handed_back(row.room, row.tutor, Handback(outcome="failed"))
@@ -203,6 +202,13 @@ class Lessons:
             lesson.row = replace(lesson.row, entry="")
             self._tasks.create_task(self._ledger.follow_learner(lesson.row.id, ""))
             await lesson.link.send(message)
+
+    async def _claim(self, job: JobRef) -> None:
+        """Have other hosts know that a tutor comes, so that they do not call another one."""
+        try:
+            await self._ledger.claim(job.room, job.tutor, JOIN_SECONDS, arrived=True)
+        except LedgerError as error:
+            log.warning("ledger.failed", why=str(error))
 
     async def _prepare(self, job: JobRef, identity: str | None) -> Prepared:
         agent_id = self._tutors[job.tutor].agent_id
@@ -267,19 +273,13 @@ class Lessons:
         self._board.on_taught(job)
 
     async def _open_or_resume(self, job: JobRef, prepared: Prepared) -> LessonRow:
-        user_id = prepared.learner.user_id
-        interrupted = self._board.take_interrupted(job.room, user_id, job.tutor)
-        if interrupted is None:
-            agent_name = self._tutors[job.tutor].agent_name
-            return await self._ledger.open_lesson(self._row(job, prepared), agent_name)
-        if interrupted.restarts >= MAX_RESTARTS:
-            await self.close(interrupted, CRASH_LOOP)
+        agent_name = self._tutors[job.tutor].agent_name
+        row = await self._ledger.open_lesson(self._row(job, prepared), agent_name)
+        self._board.on_resumed(row)
+        if row.restarts > MAX_RESTARTS:
+            await self.close(row, CRASH_LOOP)
             raise LearnerError(CRASH_LOOP, "the tutor has crashed again and again in this lesson")
-        try:
-            return await self._ledger.resume_lesson(interrupted, prepared.entry)
-        except LedgerError:
-            self._board.on_interrupted(interrupted, None)
-            raise
+        return row
 
     async def _teach(self, lesson: LiveLesson, prepared: Prepared) -> None:
         try:
@@ -307,6 +307,8 @@ class Lessons:
         interrupted = self._board.on_interrupted(row, f"agent-{job.job_id}")
         if wrapping_up is not None and self._board.drop_interrupted(interrupted):
             await self.close(interrupted.row, wrapping_up.reason)
+        else:
+            await self._ledger.interrupt(row)
 
     @asynccontextmanager
     async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:

@@ -171,7 +171,7 @@ class LiveLesson:
         seconds = self._bounded(message.seconds)
         state = keep(message.state, message.turns)
         self.row = replace(self.row, progress=progress, seconds=seconds, state=state)
-        await self._ledger.keep_progress(self.row.id, seconds, progress, state)
+        await self._ledger.keep_progress(self.row, seconds, progress, state)
         self._delivery.wake()
         log.info("progress.made", seconds=round(seconds, 1), words=progress.words_learned)
 
@@ -180,7 +180,7 @@ class LiveLesson:
         row = replace(self.row, progress=self._final(message.report))
         composed = self._compose(row, message.report, seconds)
         await self._ledger.close_lesson(
-            row.id, self._now(), Kind.COMPLETED, row.progress, composed.record, composed.because
+            row, self._now(), Kind.COMPLETED, row.progress, composed.record, composed.because
         )
         self._delivery.wake()
         self.finished = True

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from loqua_host.errors import LearnerError, RoomsError
+from loqua_host.errors import LearnerError, LedgerError, RoomsError
 from loqua_host.link.handover import is_handover, pack
-from loqua_host.records.ledger import Ledger, LessonRow
+from loqua_host.records.ledger import Claims, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Dispatch, Rooms
 
-from .board import Board
+from .board import CALL_SECONDS, Board
 from .hosted import TUTOR, HostedTutor
 from .reconcile import Action, Call, Close, Places, Present, Sight, Tell, decide, waits
 
@@ -34,7 +34,8 @@ class _Room:
     name: str
     participants: tuple[Participant, ...]
     dispatched: tuple[Dispatch, ...]
-    ended: frozenset[tuple[str, str]]
+    settled: frozenset[tuple[str, str]]
+    elsewhere: Claims
 
 
 class Reconciler:
@@ -134,21 +135,24 @@ class Reconciler:
                     await self._rooms.mark(
                         room, learner.identity, WAITING, "true" if waiting else ""
                     )
-        except RoomsError as error:
+        except (RoomsError, LedgerError) as error:
             log.warning("reconciler.failed", what=type(action).__name__.lower(), why=str(error))
 
     async def _call(self, call: Call) -> None:
         """Dispatch a tutor, having cleared away the dead one and the calls that brought nobody."""
-        event = "tutor.called" if call.lesson is None else "lesson.restoring"
-        log.warning(event, room=call.room, tutor=call.tutor, user_id=call.learner.user_id)
         agent_name = self._tutors[call.tutor].agent_name
         try:
+            if not await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):
+                self._board.on_not_called(call.room, call.tutor)
+                return
+            event = "tutor.called" if call.lesson is None else "lesson.restoring"
+            log.warning(event, room=call.room, tutor=call.tutor, user_id=call.learner.user_id)
             if call.lesson is not None and call.lesson.agent is not None:
                 await self._rooms.remove(call.room, call.lesson.agent)
             before = await self._rooms.withdraw(call.room, agent_name)
             metadata = self._metadata(call, before)
             await self._rooms.dispatch(call.room, Dispatch(agent_name, metadata))
-        except RoomsError:
+        except (RoomsError, LedgerError):
             self._board.on_not_called(call.room, call.tutor)
             raise
 
@@ -169,8 +173,9 @@ class Reconciler:
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
         self._tell(name, participants)
-        ended = await self._ledger.ended_in(name)
-        return _Room(name, tuple(participants), tuple(dispatched), frozenset(ended))
+        settled = frozenset(await self._ledger.settled_in(name))
+        elsewhere = await self._ledger.claims_in(name)
+        return _Room(name, tuple(participants), tuple(dispatched), settled, elsewhere)
 
     def _see(self, room: _Room) -> Sight:
         interrupted = self._board.interrupted(room.name)
@@ -190,10 +195,12 @@ class Reconciler:
                 for one in room.dispatched
                 if one.agent_name in names and not is_handover(one.metadata)
             ),
-            taught=frozenset(here & set(self._tutors)) | self._board.taught(room.name),
+            taught=frozenset(here & set(self._tutors))
+            | self._board.taught(room.name)
+            | room.elsewhere.taught,
             interrupted=interrupted,
-            called=self._board.called(room.name),
-            settled=room.ended | self._board.settled(room.name),
+            called=self._board.called(room.name) | room.elsewhere.called,
+            settled=room.settled | self._board.settled(room.name),
             asked={tutor: it.ask for tutor, it in self._board.asked(room.name).items()},
         )
 

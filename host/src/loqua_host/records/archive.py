@@ -4,30 +4,23 @@ Each change is one transaction. The host looks for what it has to send again eve
 """
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Self
 
 from pydantic import JsonValue
 
 from loqua_host.errors import SealError
 
-from .database import join, named
+from .database import Connection, Database, Row
 from .rows import Kind, read_lesson
 from .seal import Keyring
 
 __all__ = ["Archive", "Deleted", "Letter"]
 
-AGAIN = (
-    "UPDATE owed SET dead_because = NULL, dead_at = NULL, attempts = 0, not_before = 0"
-    " WHERE (dead_at IS NOT NULL AND ? IS NULL)"
-    " OR lesson = (SELECT id FROM lesson WHERE session_id = ?)"
-)
-
+AGAIN = "UPDATE owed SET dead_because = NULL, dead_at = NULL, attempts = 0, not_before = 0"
 
 UNREADABLE = "(unreadable: changed behind the host's back)"
 
@@ -65,33 +58,34 @@ class Archive:
     Every method raises LedgerError where the ledger cannot be read, or its key is not here.
     """
 
-    def __init__(self, path: Path, database: sqlite3.Connection, keyring: Keyring) -> None:
-        self._path = path
+    def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, keys: Sequence[str] = ()) -> Iterator[Self]:
-        """Open the ledger at `path`, which is there; `keys` are as for the host."""
-        with named(path), closing(join(path)) as database:
-            yield cls(path, database, Keyring(keys))
+    def open(cls, database: Database, keys: Sequence[str] = ()) -> Iterator[Self]:
+        """Open the ledger in a database, where it is already; `keys` are as for the host."""
+        database.join()
+        try:
+            yield cls(database, Keyring(keys))
+        finally:
+            database.close()
 
     def letters(self, *, dead_only: bool = False) -> list[Letter]:
         """List what the API does not have, oldest first."""
-        rows = self._database.execute(
-            "SELECT o.*, l.user_id, l.session_id, l.tutor, l.key_id FROM owed o"
-            " JOIN lesson l ON l.id = o.lesson WHERE dead_at IS NOT NULL OR ? ORDER BY o.id",
-            (not dead_only,),
-        )
-        return [self._letter(row) for row in rows]
+        with self._database.transaction() as db:
+            rows = db.execute(
+                "SELECT o.*, l.user_id, l.session_id, l.tutor, l.key_id FROM owed o"
+                " JOIN lesson l ON l.id = o.lesson ORDER BY o.id"
+            ).fetchall()
+        return [self._letter(row) for row in rows if row["dead_at"] or not dead_only]
 
     def explain(self, session_id: str) -> dict[str, JsonValue] | None:
         """Get all that the ledger holds of a lesson, or None if it holds no such lesson."""
-        row = self._database.execute(
-            "SELECT * FROM lesson WHERE session_id = ?", (session_id,)
-        ).fetchone()
-        return None if row is None else self._whole(row)
+        with self._database.transaction() as db:
+            row = db.execute("SELECT * FROM lesson WHERE session_id = ?", (session_id,)).fetchone()
+            return None if row is None else self._whole(db, row)
 
     def resend(self, session_id: str | None) -> int:
         """Have rows sent again that the API does not have; gives how many.
@@ -99,41 +93,46 @@ class Archive:
         Args:
             session_id: Whose rows; None: all that the API refused for good.
         """
-        with self._database:
-            return self._database.execute(AGAIN, (session_id, session_id)).rowcount
+        with self._database.transaction() as db:
+            if session_id is None:
+                return db.execute(f"{AGAIN} WHERE dead_at IS NOT NULL").rowcount
+            which = "WHERE lesson = (SELECT id FROM lesson WHERE session_id = ?)"
+            return db.execute(f"{AGAIN} {which}", (session_id,)).rowcount
 
     def export(self, user_id: str) -> list[JsonValue]:
         """Get all that the ledger holds of a learner, lesson by lesson."""
-        return [self._whole(row) for row in self._lessons_of(user_id)]
+        with self._database.transaction() as db:
+            return [self._whole(db, row) for row in self._lessons_of(db, user_id)]
 
     def delete(self, user_id: str) -> Deleted:
         """Delete all that the ledger holds of a learner, for good.
 
         What the API does not have yet, it will not get; a lesson that runs leaves nothing.
         """
-        with self._database:
-            self._database.execute("BEGIN IMMEDIATE")
-            lessons = self._lessons_of(user_id)
-            ids = [(row["id"],) for row in lessons]
-            undelivered = self._database.executemany("DELETE FROM owed WHERE lesson = ?", ids)
-            self._database.executemany("DELETE FROM lesson WHERE id = ?", ids)
-        # What was deleted is still in the write-ahead log, until that is taken over and emptied.
-        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        undelivered = 0
+        with self._database.transaction() as db:
+            lessons = self._lessons_of(db, user_id)
+            for row in lessons:
+                one = (row["id"],)
+                undelivered += db.execute("DELETE FROM owed WHERE lesson = ?", one).rowcount
+                db.execute("DELETE FROM lesson WHERE id = ?", one)
+        self._database.scrub()
         return Deleted(
             lessons=len(lessons),
             running=sum(row["closed_at"] is None for row in lessons),
-            undelivered=max(undelivered.rowcount, 0),
+            undelivered=undelivered,
         )
 
-    def _lessons_of(self, user_id: str) -> list[sqlite3.Row]:
-        marks = json.dumps(self._keyring.marks(user_id))
-        return self._database.execute(
-            "SELECT * FROM lesson WHERE user_mark IN (SELECT value FROM json_each(?))"
-            " ORDER BY opened_at",
-            (marks,),
-        ).fetchall()
+    def _lessons_of(self, db: Connection, user_id: str) -> list[Row]:
+        """Get a learner's lessons, which nobody changes before the transaction ends."""
+        rows: list[Row] = []
+        for mark in self._keyring.marks(user_id):
+            rows += db.execute(
+                "SELECT * FROM lesson WHERE user_mark = ? FOR UPDATE", (mark,)
+            ).fetchall()
+        return sorted(rows, key=lambda row: row["opened_at"])
 
-    def _letter(self, row: sqlite3.Row) -> Letter:
+    def _letter(self, row: Row) -> Letter:
         return Letter(
             session_id=row["session_id"],
             user_id=self._opened(row["user_id"], row["key_id"], f"{row['lesson']}.user_id") or "",
@@ -144,12 +143,12 @@ class Archive:
             dead_because=self._why(row, row["key_id"]),
         )
 
-    def _whole(self, row: sqlite3.Row) -> dict[str, JsonValue]:
-        lesson = read_lesson(row, self._keyring.of(row["key_id"]))
+    def _whole(self, db: Connection, row: Row) -> dict[str, JsonValue]:
+        lesson = read_lesson(row, self._keyring)
         because = self._opened(row["because"], row["key_id"], f"{lesson.id}.because")
-        owed = self._database.execute(
+        owed = db.execute(
             "SELECT * FROM owed WHERE lesson = ? ORDER BY id", (lesson.id,)
-        )
+        ).fetchall()
         return {
             "session_id": lesson.session_id,
             "visit": lesson.visit,
@@ -161,13 +160,14 @@ class Archive:
             "closed_at": row["closed_at"] and _moment(row["closed_at"]),
             "seconds": lesson.seconds,
             "restarts": lesson.restarts,
+            "interrupted": bool(row["interrupted"]),
             "progress": lesson.progress and lesson.progress.model_dump(mode="json"),
             "state": dict(lesson.state),
             "because": json.loads(because or "[]"),
             "not_delivered": [self._undelivered(one, row["key_id"]) for one in owed],
         }
 
-    def _undelivered(self, row: sqlite3.Row, key_id: str) -> Mapping[str, JsonValue]:
+    def _undelivered(self, row: Row, key_id: str) -> Mapping[str, JsonValue]:
         payload = self._opened(row["payload"], key_id, f"{row['lesson']}.{row['kind']}")
         return {
             "what": row["kind"],
@@ -179,7 +179,7 @@ class Archive:
             "payload": UNREADABLE if payload == UNREADABLE else json.loads(payload or "null"),
         }
 
-    def _why(self, row: sqlite3.Row, key_id: str) -> str | None:
+    def _why(self, row: Row, key_id: str) -> str | None:
         return self._opened(
             row["dead_because"], key_id, f"{row['lesson']}.{row['kind']}.dead_because"
         )

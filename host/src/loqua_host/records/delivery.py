@@ -155,7 +155,8 @@ class Delivery:
         told = log.bind(row=row.kind)
         what = "record" if row.kind is Kind.RECORD else "progress"
         try:
-            await self._send_once(row)
+            if not await self._sent(row):
+                return
         except ValidationError as error:
             why = (
                 f"not of the form this version sends: {[wrong['loc'] for wrong in error.errors()]}"
@@ -178,14 +179,19 @@ class Delivery:
             await self._ledger.mark_delivered(row)
             told.info(f"{what}.delivered")
 
-    async def _send_once(self, row: OwedRow) -> None:
-        """Send a row, unless the API turns out to have it; it may ignore keys (guide, v1)."""
+    async def _sent(self, row: OwedRow) -> bool:
+        """Send a row, unless the API turns out to have it; it may ignore keys (guide, v1).
+
+        False if the row is no longer to be sent: newer progress or another host took its place.
+        """
         caller = caller_of(row.lesson)
         unsure = row.kind is Kind.RECORD and row.unsure
         if unsure and await self._api.session_known(caller, row.lesson.session_id):
-            return
-        await self._ledger.mark_sending(row)
+            return True
+        if not await self._ledger.mark_sending(row):
+            return False
         await self._send(row, caller)
+        return True
 
     def _send(self, row: OwedRow, caller: Caller) -> Awaitable[None]:
         if row.kind is Kind.RECORD:

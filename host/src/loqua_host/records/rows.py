@@ -1,7 +1,6 @@
 """What the ledger holds, row by row."""
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,7 +9,8 @@ from pydantic import JsonValue
 
 from loqua_host.contract.records import Progress
 
-from .seal import Sealing
+from .database import Row
+from .seal import Keyring
 
 __all__ = ["Debts", "Kind", "LessonRow", "OwedRow", "Purged", "read_lesson", "read_owed"]
 
@@ -33,7 +33,8 @@ class LessonRow:
         opened_at: Unix seconds.
         seconds: Taught so far, as of the last progress.
         state: The tutor's own notes, as of the last progress.
-        restarts: How often a tutor was brought back to it.
+        restarts: How often a tutor was brought back to it; a job that taught it before one of
+            these changes nothing of it any more.
         entry: LiveKit's `sid` of the learner's last entry into the room.
     """
 
@@ -98,8 +99,9 @@ class Purged:
     dead: int
 
 
-def read_lesson(row: sqlite3.Row, sealing: Sealing) -> LessonRow:
+def read_lesson(row: Row, keyring: Keyring) -> LessonRow:
     """Read a row of the table `lesson`."""
+    sealing = keyring.of(row["key_id"])
     kept = row["progress"]
     return LessonRow(
         id=row["id"],
@@ -118,13 +120,13 @@ def read_lesson(row: sqlite3.Row, sealing: Sealing) -> LessonRow:
     )
 
 
-def read_owed(row: sqlite3.Row, sealing: Sealing) -> OwedRow:
+def read_owed(row: Row, keyring: Keyring) -> OwedRow:
     """Read a row of the table `owed`, joined with its lesson's."""
     return OwedRow(
-        lesson=read_lesson(row, sealing),
+        lesson=read_lesson(row, keyring),
         kind=Kind(row["kind"]),
         key=row["key"],
-        payload=sealing.open(row["payload"], f"{row['id']}.{row['kind']}"),
+        payload=keyring.of(row["key_id"]).open(row["payload"], f"{row['id']}.{row['kind']}"),
         attempts=row["attempts"],
         unsure=bool(row["unsure"]),
         not_before=row["not_before"],

@@ -94,7 +94,10 @@ class LessonSettings(Section):
 class LedgerSettings(Section):
     """Where lessons and what is owed to the API are kept."""
 
-    path: Path = Field(default=Path("var/ledger.db"), description="the database file's path")
+    path: Path = Field(
+        default=Path("var/ledger.db"),
+        description="the database file, unless LEDGER_URL names a Postgres",
+    )
     keep_delivered_days: float = Field(
         default=30,
         ge=1,

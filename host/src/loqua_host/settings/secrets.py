@@ -22,15 +22,17 @@ from loqua_host.core.secrets import (
 from loqua_host.errors import ConfigError, Problem, SecretsError
 
 from .host import Environment, HostSettings
+from .postgres import postgres_problems
 from .sources import choose_environment, read_environ
 
 __all__ = [
     "HOST_SECRETS",
     "Granted",
     "HostSecrets",
+    "LedgerSecrets",
     "LiveKitKey",
     "Wanted",
-    "read_ledger_keys",
+    "read_ledger_secrets",
     "read_secrets",
 ]
 
@@ -40,6 +42,7 @@ AGENT_SECRETS: Final = {
     Environment.PRODUCTION: "PROD_AGENT_SECRET",
 }
 _LIVEKIT: Final = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+_LEDGER: Final = ("LEDGER_KEY", "LEDGER_URL")
 _ROTATED: Final = (
     *SecretName,
     *AGENT_SECRETS.values(),
@@ -50,7 +53,13 @@ _ROTATED: Final = (
 _VAULT: Final = ("VAULT_TOKEN", "VAULT_SECRET_ID")
 _COLLECTOR: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 HOST_SECRETS: Final = frozenset(
-    {*_ROTATED, *(f"{name}_PREVIOUS" for name in _ROTATED), *_VAULT, *_COLLECTOR}
+    {
+        *_ROTATED,
+        *(f"{name}_PREVIOUS" for name in _ROTATED),
+        "LEDGER_URL",
+        *_VAULT,
+        *_COLLECTOR,
+    }
 )
 """The variables that no tutor may have."""
 
@@ -127,20 +136,41 @@ class Granted(Mapping[str, str]):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class LedgerSecrets:
+    """The ledger's secrets, unprintable.
+
+    Attributes:
+        keys: What learners' data is sealed with, the key before it behind it; none keeps data
+            as it is, in development.
+        url: The Postgres that it is in, with its password; None: it is in a file.
+    """
+
+    keys: tuple[Sealed, ...] = ()
+    url: Sealed | None = None
+
+    def open_keys(self) -> list[str]:
+        """Give the keys in the open."""
+        return [key.get_secret_value() for key in self.keys]
+
+    def open_url(self) -> str | None:
+        """Give the URL in the open."""
+        return None if self.url is None else self.url.get_secret_value()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class HostSecrets:
     """The secrets of the host process. Unprintable; pickling or copying one is refused.
 
     Attributes:
         kept: All that may be rotated while the host runs: the core's, LiveKit's, the ops
             address's and those that config grants.
-        ledger: What learners' data in the ledger is sealed with, the key before it behind it;
-            none keeps data as it is, in development. Read at the start alone.
+        ledger: The ledger's. Read at the start alone.
         granted: The names of what config grants to engines and tutors.
         has_ops_token: Whether there is an `OPS_TOKEN`.
     """
 
     kept: KeptSecrets
-    ledger: tuple[Sealed, ...] = ()
+    ledger: LedgerSecrets = LedgerSecrets()
     granted: frozenset[str] = frozenset()
     has_ops_token: bool = False
 
@@ -193,7 +223,7 @@ def read_secrets(
     environment = choose_environment(environ)
     source = open_source(wanted.place, read_environ(config, environ))
     own = AGENT_SECRETS[environment]
-    sought = (own, *SecretName, *_LIVEKIT, "LEDGER_KEY", "OPS_TOKEN", *sorted(wanted.granted))
+    sought = (own, *SecretName, *_LIVEKIT, *_LEDGER, "OPS_TOKEN", *sorted(wanted.granted))
     found = _look_up(source, sought, wanted.place)
     shared = own if own in found else "SHARED_SECRET"
     variables = {name: shared if name is SecretName.SHARED_SECRET else name for name in wanted.core}
@@ -205,11 +235,14 @@ def read_secrets(
         problems.append(_OPEN_OPS)
     if environment is Environment.PRODUCTION:
         problems += _short(found, (shared, "LIVEKIT_API_SECRET", "LEDGER_KEY", "OPS_TOKEN"))
+    if "LEDGER_URL" in found:
+        url = found["LEDGER_URL"].current.get_secret_value()
+        problems += postgres_problems(url, in_production=environment is Environment.PRODUCTION)
     if problems:
         raise ConfigError(problems)
     return HostSecrets(
         kept=_keep(source, variables, found, wanted),
-        ledger=found["LEDGER_KEY"].values() if "LEDGER_KEY" in found else (),
+        ledger=_ledger_secrets(found),
         granted=wanted.granted,
         has_ops_token="OPS_TOKEN" in found,
     )
@@ -229,17 +262,21 @@ def _keep(
     return KeptSecrets(source, variables, secrets, SystemClock(), Events(), interval)
 
 
-def read_ledger_keys(
+def read_ledger_secrets(
     config: Path, environ: Mapping[str, str], settings: SecretsSettings
-) -> tuple[Sealed, ...]:
-    """Read what the ledger is sealed with, the key before it behind it.
+) -> LedgerSecrets:
+    """Read the ledger's secrets.
 
     Raises:
         ConfigError: The place that secrets are in cannot be reached.
     """
     source = open_source(settings, read_environ(config, environ))
-    found = _look_up(source, ("LEDGER_KEY",), settings)
-    return found["LEDGER_KEY"].values() if found else ()
+    return _ledger_secrets(_look_up(source, _LEDGER, settings))
+
+
+def _ledger_secrets(found: Mapping[str, Secret]) -> LedgerSecrets:
+    key, url = (found.get(name) for name in _LEDGER)
+    return LedgerSecrets(key.values() if key else (), url.current if url else None)
 
 
 def _look_up(

@@ -1,0 +1,109 @@
+"""A real Postgres server of one's own, for as long as a test session or a bench lasts."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
+
+import psycopg
+
+__all__ = ["PostgresUnavailableError", "new_schema", "run_postgres"]
+
+READY_SECONDS = 60.0
+
+
+class PostgresUnavailableError(Exception):
+    """No Postgres server can be had; the message says what to do."""
+
+
+@contextmanager
+def run_postgres(*, durable: bool = True) -> Iterator[str]:
+    """Give the URL of a server that listens at a socket only and is gone when the block ends.
+
+    It runs as `nobody` where this process is root's, as Postgres refuses that.
+
+    Args:
+        durable: Whether what it commits is on disk.
+
+    Raises:
+        PostgresUnavailableError: If it is not installed, or does not start.
+    """
+    initdb, postgres = _binary("initdb"), _binary("postgres")
+    with tempfile.TemporaryDirectory(prefix="loqua-postgres-") as directory:
+        if os.geteuid() == 0:
+            shutil.chown(directory, "nobody")
+        data = f"{directory}/data"
+        _make(initdb, data)
+        settings = ["-c", "listen_addresses=", "-c", f"fsync={'on' if durable else 'off'}"]
+        command = [*_as_servant(), postgres, "-D", data, "-k", directory, *settings]
+        with (Path(directory) / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  # the above
+        url = f"postgresql:///postgres?host={quote(directory, safe='')}&user=loqua"
+        try:
+            _await(url, process, Path(log.name))
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(2)
+            except subprocess.TimeoutExpired:  # somebody is still connected
+                process.send_signal(2)
+                process.wait()
+
+
+@contextmanager
+def new_schema(url: str) -> Iterator[str]:
+    """Give a URL of the same server under which there is nothing yet, and nothing afterwards."""
+    name = f"s{uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")
+        try:
+            yield f"{url}&options=-csearch_path%3D{name}"
+        finally:
+            connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+def _binary(name: str) -> str:
+    """Find a program: Debian keeps them out of PATH."""
+    versions = Path("/usr/lib/postgresql").glob("*/bin")
+    places = [os.environ.get("PATH", ""), *sorted(map(str, versions), reverse=True)]
+    found = shutil.which(name, path=os.pathsep.join(places))
+    if found is None:
+        raise PostgresUnavailableError(
+            f"{name} is not on PATH; Debian has it in the package postgresql"
+        )
+    return str(Path(found).resolve())
+
+
+def _as_servant() -> list[str]:
+    """Give what a command is run with to end with this process, and not as root."""
+    servant = ["setpriv", "--pdeathsig", "INT"]
+    if os.geteuid() == 0:
+        servant += ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+    return servant
+
+
+def _make(initdb: str, data: str) -> None:
+    options = ["--username=loqua", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+    command = [*_as_servant(), initdb, "--pgdata", data, *options]
+    made = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")  # noqa: S603  # the above
+    if made.returncode:
+        raise PostgresUnavailableError(f"initdb failed: {made.stderr}")
+
+
+def _await(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            time.sleep(0.05)  # nothing says when it listens
+        else:
+            return
+    raise PostgresUnavailableError(f"postgres does not start: {log.read_text()[-500:]}")

@@ -1,0 +1,46 @@
+"""Keeps this host's lease, and has it go on with what dead hosts left."""
+
+import structlog
+
+from loqua_host.core.clock import Clock
+from loqua_host.errors import LedgerError
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.leases import LEASE
+from loqua_host.records.ledger import Ledger
+
+from .board import Board
+
+__all__ = ["keep_lease", "recover"]
+
+log = structlog.get_logger()
+
+
+async def keep_lease(ledger: Ledger, board: Board, delivery: Delivery, clock: Clock) -> None:
+    """Renew the lease and recover what is left by others, until cancelled."""
+    while True:
+        await clock.sleep(LEASE / 3)
+        try:
+            await recover(ledger, board, delivery)
+        except LedgerError as error:
+            log.error("ledger.lease_not_renewed", why=str(error))
+
+
+async def recover(ledger: Ledger, board: Board, delivery: Delivery) -> None:
+    """Take over what dead hosts left: lessons to restore come on the board, rows are delivered.
+
+    What another host has gone on with leaves the board.
+
+    Raises:
+        LedgerError: If the ledger cannot be reached now.
+    """
+    before = board.all_interrupted()
+    if taken := await ledger.adopt():
+        log.warning("ledger.adopted", lessons=taken)
+        delivery.wake()
+    lost = {row.id: row for row in await ledger.interrupted()}
+    for one in before.keys() - lost.keys():
+        board.drop_interrupted(before[one])
+    for one in lost.keys() - before.keys() - board.all_interrupted().keys():
+        row = lost[one]
+        log.warning("lesson.found_open", session_id=row.session_id, user_id=row.user_id)
+        board.on_interrupted(row, None)

@@ -1,0 +1,146 @@
+"""Which host does what, so that a learner has one tutor of a kind and a record arrives once.
+
+Three facts in the ledger, and no clock but the database's own:
+
+* A host has a **lease**, which it renews; one whose lease ran out is taken to be dead.
+* A lesson has an **owner**: the host that delivers what it owes and restores its tutor. Others take
+  over what a dead host owned and had not finished.
+* A **claim** on (room, tutor) is unique: a room has one tutor of a kind, so its learners have. It
+  names the lesson that a job teaches, for as long as the host of that job lives; or, for seconds,
+  the host that calls the tutor or has taken its job, when nobody knows yet for which learner.
+
+A lesson that is open and in no living host's claim was interrupted. Bringing a tutor back counts
+its `restarts`: what a job says that taught it before is not written any more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .database import Connection, Row
+
+__all__ = [
+    "LEASE",
+    "Claims",
+    "adopt",
+    "claim",
+    "claims_in",
+    "forget",
+    "free",
+    "interrupted",
+    "is_renewed",
+    "resign",
+]
+
+LEASE = 15.0
+"""Seconds; longer than a call to the API may take, so that its end is known before others call."""
+
+AT_ONCE = 500
+"""Lessons that are taken over in one transaction, so that several hosts get a share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Tutors that other hosts have in a room: in a lesson, or on their way."""
+
+    taught: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
+
+
+def is_renewed(db: Connection, host: str) -> bool:
+    """Have the lease last from now; False if it had run out, or is new."""
+    kept = db.execute(
+        "UPDATE host SET lease_until = unix_now() + ? WHERE id = ? AND lease_until > unix_now()",
+        (LEASE, host),
+    )
+    if kept.rowcount:
+        return True
+    db.execute(
+        "INSERT INTO host (id, lease_until) VALUES (?, unix_now() + ?)"
+        " ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until",
+        (host, LEASE),
+    )
+    return False
+
+
+def resign(db: Connection, host: str) -> None:
+    """Let the others have at once what this host leaves."""
+    db.execute("UPDATE host SET lease_until = 0 WHERE id = ?", (host,))
+
+
+def adopt(db: Connection, host: str) -> int:
+    """Own what dead hosts owned and had not finished; gives how many lessons, `AT_ONCE` at most."""
+    taken = db.execute(
+        "UPDATE lesson SET owner = ? WHERE id IN (SELECT id FROM lesson"
+        " WHERE owner IN (SELECT id FROM host WHERE lease_until <= unix_now())"
+        " AND (closed_at IS NULL OR id IN (SELECT lesson FROM owed WHERE dead_because IS NULL))"
+        " LIMIT ? FOR UPDATE SKIP LOCKED)",
+        (host, AT_ONCE),
+    )
+    if taken.rowcount == 0:
+        db.execute(
+            "DELETE FROM host WHERE lease_until <= unix_now()"
+            " AND NOT EXISTS (SELECT 1 FROM lesson WHERE owner = host.id AND (closed_at IS NULL"
+            " OR id IN (SELECT lesson FROM owed WHERE dead_because IS NULL)))"
+        )
+    return taken.rowcount
+
+
+def interrupted(db: Connection, host: str) -> Sequence[Row]:
+    """Get this host's open lessons that no living host's job teaches, oldest first."""
+    return db.execute(
+        "SELECT * FROM lesson WHERE owner = ? AND closed_at IS NULL"
+        " AND id NOT IN (SELECT lesson FROM claim WHERE lesson IS NOT NULL"
+        " AND host IN (SELECT id FROM host WHERE lease_until > unix_now()))"
+        " ORDER BY opened_at",
+        (host,),
+    ).fetchall()
+
+
+def claim(
+    db: Connection, host: str, *, room: str, tutor: str, seconds: float, arrived: bool
+) -> bool:
+    """Claim a tutor of a room; False if the room has one, or another host calls one.
+
+    Args:
+        db: The transaction, at whose end others see it.
+        host: Who claims.
+        room: The room.
+        tutor: The tutor's name.
+        seconds: How long the claim lasts without a lesson.
+        arrived: Whether there is a job for it, which stands above those who call one.
+    """
+    taken = db.execute(
+        "INSERT INTO claim (room, tutor, host, until) VALUES (?, ?, ?, unix_now() + ?)"
+        " ON CONFLICT (room, tutor) DO UPDATE"
+        " SET host = excluded.host, until = excluded.until, lesson = NULL"
+        " WHERE CASE WHEN claim.lesson IS NULL"
+        " THEN claim.until <= unix_now() OR claim.host = excluded.host OR ? = 1"
+        " ELSE claim.host NOT IN (SELECT id FROM host WHERE lease_until > unix_now()) END",
+        (room, tutor, host, seconds, int(arrived)),
+    )
+    return taken.rowcount > 0
+
+
+def free(db: Connection, host: str, lesson: str) -> None:
+    """Let a lesson's claim go, if it is this host's."""
+    db.execute("DELETE FROM claim WHERE lesson = ? AND host = ?", (lesson, host))
+
+
+def forget(db: Connection) -> None:
+    """Forget claims that came to nothing, and refusals of learners who left the room long ago."""
+    db.execute("DELETE FROM claim WHERE lesson IS NULL AND until <= unix_now()")
+    db.execute("DELETE FROM refusal WHERE at <= unix_now() - 86400")
+
+
+def claims_in(db: Connection, host: str, room: str) -> Claims:
+    """Get what other hosts that live have in a room, or bring there."""
+    rows = db.execute(
+        "SELECT tutor, lesson FROM claim WHERE room = ? AND host != ?"
+        " AND host IN (SELECT id FROM host WHERE lease_until > unix_now())"
+        " AND (lesson IS NOT NULL OR until > unix_now())",
+        (room, host),
+    ).fetchall()
+    return Claims(
+        taught=frozenset(row["tutor"] for row in rows if row["lesson"] is not None),
+        called=frozenset(row["tutor"] for row in rows if row["lesson"] is None),
+    )

@@ -1,0 +1,107 @@
+"""What lessons have the ledger keep, in a form that can wait for it."""
+
+import json
+from typing import Annotated, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from loqua_host.contract.records import Progress, SessionRecord
+
+from .database import Connection
+from .leases import is_renewed
+from .rows import Kind
+from .seal import Keyring, Sealing
+
+__all__ = ["End", "Note", "Tick", "put"]
+
+
+class _Note(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lesson: str
+    restarts: int
+
+
+class Tick(_Note):
+    """The last progress of a lesson."""
+
+    what: Literal["tick"] = "tick"
+    seconds: float
+    progress: Progress
+    state: dict[str, JsonValue]
+
+
+class End(_Note):
+    """The end of a lesson: its final progress and its record."""
+
+    what: Literal["end"] = "end"
+    closed_at: float
+    status: Kind
+    progress: Progress | None
+    record: SessionRecord
+    because: tuple[str, ...]
+    interrupted: bool
+
+
+Note = Annotated[Tick | End, Field(discriminator="what")]
+
+
+def put(db: Connection, keyring: Keyring, host: str, note: Note) -> bool:
+    """Write a note; False, and nothing, if the lesson is closed or went on with another job.
+
+    To write it again changes nothing but the key that a tick is owed with.
+    """
+    lesson = db.execute(
+        "SELECT key_id FROM lesson WHERE id = ? AND closed_at IS NULL AND restarts = ?"
+        " AND NOT EXISTS (SELECT 1 FROM claim WHERE lesson = lesson.id AND host != ?"
+        " AND host IN (SELECT id FROM host WHERE lease_until > unix_now())) FOR UPDATE",
+        (note.lesson, note.restarts, host),
+    ).fetchone()
+    if lesson is None:
+        return False
+    sealing = keyring.of(lesson["key_id"])
+    if isinstance(note, Tick):
+        _keep(db, sealing, note)
+    else:
+        is_renewed(db, host)
+        _close(db, sealing, host, note)
+    return True
+
+
+def _keep(db: Connection, sealing: Sealing, tick: Tick) -> None:
+    one, progress = tick.lesson, tick.progress.model_dump_json()
+    db.execute(
+        "UPDATE lesson SET seconds = ?, progress = ?, state = ? WHERE id = ?",
+        (
+            tick.seconds,
+            sealing.seal(progress, f"{one}.progress"),
+            sealing.seal(json.dumps(tick.state), f"{one}.state"),
+            one,
+        ),
+    )
+    _owe(db, sealing, one, Kind.IN_PROGRESS, progress)
+
+
+def _close(db: Connection, sealing: Sealing, host: str, end: End) -> None:
+    one = end.lesson
+    because = sealing.seal(json.dumps(end.because), f"{one}.because")
+    db.execute(
+        "UPDATE lesson SET closed_at = ?, because = ?, interrupted = ?, owner = ? WHERE id = ?",
+        (end.closed_at, because, int(end.interrupted), host, one),
+    )
+    db.execute("DELETE FROM claim WHERE lesson = ?", (one,))
+    db.execute("DELETE FROM owed WHERE lesson = ? AND kind = ?", (one, Kind.IN_PROGRESS))
+    if end.progress is not None:
+        _owe(db, sealing, one, end.status, end.progress.model_dump_json())
+    _owe(db, sealing, one, Kind.RECORD, end.record.model_dump_json())
+
+
+def _owe(db: Connection, sealing: Sealing, lesson: str, kind: Kind, payload: str) -> None:
+    db.execute(
+        "INSERT INTO owed (lesson, kind, key, payload) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (lesson, kind) DO UPDATE"
+        " SET key = excluded.key, payload = excluded.payload, dead_because = NULL,"
+        " dead_at = NULL",
+        (lesson, kind, str(uuid4()), sealing.seal(payload, f"{lesson}.{kind}")),
+    )

@@ -1,0 +1,104 @@
+"""Opening a lesson: the claim, then the interrupted lesson to go on with, or a new one."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, count
+
+import structlog
+
+from loqua_host.errors import LearnerError, SealError
+
+from .database import Connection
+from .leases import claim, is_renewed
+from .rows import LessonRow, read_lesson
+from .seal import Keyring
+
+__all__ = ["ALREADY_TAUGHT", "open_or_resume"]
+
+log = structlog.get_logger()
+
+ALREADY_TAUGHT = "already_taught"
+
+LONGEST_AGENT = 60
+"""Characters of an agent's name in a session's id, which has 200 at most."""
+
+
+def open_or_resume(
+    db: Connection, keyring: Keyring, host: str, lesson: LessonRow, agent_name: str
+) -> LessonRow:
+    """Open a lesson for a job of this host; see `Ledger.open_lesson`.
+
+    Raises:
+        LearnerError: If the room has this tutor already.
+    """
+    is_renewed(db, host)
+    # First of all, as whoever else opens a lesson with this tutor waits for its end here.
+    if not claim(db, host, room=lesson.room, tutor=lesson.tutor, seconds=0.0, arrived=True):
+        raise LearnerError(ALREADY_TAUGHT, "the room has this tutor already")
+    lost = _find_open(db, keyring, lesson)
+    if lost is None:
+        row = _insert(db, keyring, host, lesson, agent_name)
+    else:
+        row = _resume(db, host, lost, lesson.entry)
+    db.execute(
+        "UPDATE claim SET lesson = ? WHERE room = ? AND tutor = ?",
+        (row.id, lesson.room, lesson.tutor),
+    )
+    return row
+
+
+def _find_open(db: Connection, keyring: Keyring, lesson: LessonRow) -> LessonRow | None:
+    rows = db.execute(
+        "SELECT * FROM lesson WHERE room = ? AND tutor = ? AND closed_at IS NULL"
+        " ORDER BY opened_at",
+        (lesson.room, lesson.tutor),
+    ).fetchall()
+    marks = keyring.marks(lesson.user_id)
+    for row in rows:
+        if row["user_mark"] in marks:
+            try:
+                return read_lesson(row, keyring)
+            except SealError as error:
+                log.error("lesson.unreadable", session_id=row["session_id"], why=str(error))
+    return None
+
+
+def _resume(db: Connection, host: str, lost: LessonRow, entry: str) -> LessonRow:
+    db.execute(
+        "UPDATE lesson SET restarts = restarts + 1, entry = ?, owner = ? WHERE id = ?",
+        (entry, host, lost.id),
+    )
+    return replace(lost, restarts=lost.restarts + 1, entry=entry)
+
+
+def _insert(
+    db: Connection, keyring: Keyring, host: str, lesson: LessonRow, agent_name: str
+) -> LessonRow:
+    sealing = keyring.current
+    given = {
+        "id": lesson.id,
+        "session_id": "",
+        "visit": lesson.visit,
+        "user_id": sealing.seal(lesson.user_id, f"{lesson.id}.user_id"),
+        "user_mark": sealing.mark(lesson.user_id),
+        "room": lesson.room,
+        "tutor": lesson.tutor,
+        "agent_id": lesson.agent_id,
+        "opened_at": lesson.opened_at,
+        "entry": lesson.entry,
+        "state": sealing.seal("{}", f"{lesson.id}.state"),
+        "key_id": sealing.key_id,
+        "owner": host,
+    }
+    places = ", ".join("?" for _ in given)
+    text = f"INSERT INTO lesson ({', '.join(given)}) VALUES ({places})"  # noqa: S608  # the above
+    for name in _session_ids(lesson.visit, agent_name or lesson.tutor):
+        values = tuple({**given, "session_id": name}.values())
+        if db.execute(f"{text} ON CONFLICT (session_id) DO NOTHING", values).rowcount:
+            return replace(lesson, session_id=name)
+    raise AssertionError("numbers do not end")
+
+
+def _session_ids(visit: str, agent: str) -> Iterator[str]:
+    named = f"{visit}.{agent[:LONGEST_AGENT]}"
+    return chain((visit, named), (f"{named}.{number}" for number in count(2)))

@@ -1,0 +1,147 @@
+"""What is owed to the API, row by row."""
+
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from loqua_host.errors import SealError
+
+from .database import Connection, Row
+from .leases import is_renewed
+from .rows import Debts, Kind, OwedRow, read_owed
+from .seal import Keyring, Sealing
+from .writer import Writer
+
+__all__ = ["Outbox"]
+
+log = structlog.get_logger()
+
+
+class Outbox:
+    """What this host owes to the API.
+
+    Methods return once their change is on disk. While the ledger is out of reach they wait for it
+    and say so in the log: what is owed is not given up.
+    """
+
+    def __init__(self, writer: Writer, keyring: Keyring, host: str) -> None:
+        self._writer = writer
+        self._keyring = keyring
+        self._host = host
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the only connection has been in use."""
+        return self._writer.busy_seconds
+
+    async def owing(self) -> list[str]:
+        """List the lessons, by id, of which this host is still to send something."""
+
+        def read(db: Connection) -> list[str]:
+            rows = db.execute(
+                "SELECT DISTINCT lesson FROM owed o JOIN lesson l ON l.id = o.lesson"
+                " WHERE dead_because IS NULL AND owner = ?",
+                (self._host,),
+            )
+            return [row["lesson"] for row in rows.fetchall()]
+
+        return await self._writer.insist(read)
+
+    async def debts(self) -> Debts:
+        """Count what all hosts of the ledger owe; asked in vain, it does not wait.
+
+        Raises:
+            LedgerError: If the ledger cannot be read now.
+        """
+
+        def read(db: Connection) -> Debts:
+            row = db.execute(
+                "SELECT count(*) FILTER (WHERE kind = 'record' AND dead_because IS NULL)"
+                " AS records,"
+                " count(*) FILTER (WHERE kind != 'record' AND dead_because IS NULL) AS progress,"
+                " count(dead_because) AS dead,"
+                " min(closed_at) FILTER (WHERE kind = 'record' AND dead_because IS NULL) AS oldest"
+                " FROM owed o JOIN lesson l ON l.id = o.lesson"
+            ).fetchone()
+            return Debts(**row) if row else Debts()
+
+        return await self._writer.write(read)
+
+    async def next_owed(self, lesson: str) -> OwedRow | None:
+        """Get the oldest row still to be sent of a lesson; unreadable ones are set aside."""
+
+        def read(db: Connection) -> OwedRow | None:
+            while row := db.execute(
+                "SELECT kind, key, payload, attempts, unsure, not_before, l.*"
+                " FROM owed o JOIN lesson l ON l.id = o.lesson"
+                " WHERE o.lesson = ? AND owner = ? AND dead_because IS NULL ORDER BY o.id LIMIT 1",
+                (lesson, self._host),
+            ).fetchone():
+                try:
+                    return read_owed(row, self._keyring)
+                except SealError as error:
+                    self._set_aside(db, row, str(error))
+            return None
+
+        return await self._writer.insist(read)
+
+    async def mark_sending(self, row: OwedRow) -> bool:
+        """Note an attempt before it is made, so that a crash in it is known to be ambiguous.
+
+        False if the row is another host's by now, or was replaced: then it is not to be sent.
+        """
+
+        def mark(db: Connection) -> bool:
+            is_renewed(db, self._host)
+            noted = db.execute(
+                "UPDATE owed SET attempts = attempts + 1, unsure = 1 WHERE key = ?"
+                " AND lesson IN (SELECT id FROM lesson WHERE id = ? AND owner = ?)",
+                (row.key, row.lesson.id, self._host),
+            )
+            return noted.rowcount > 0
+
+        return await self._writer.insist(mark)
+
+    async def mark_delivered(self, row: OwedRow) -> None:
+        """Take a row off: the API has it."""
+        await self._mark(row, "DELETE FROM owed WHERE key = ?")
+
+    async def postpone(self, row: OwedRow, until: float, *, unsure: bool) -> None:
+        """Send a row no earlier than `until`, in unix seconds."""
+        change = "UPDATE owed SET not_before = ?, unsure = ? WHERE key = ?"
+        await self._mark(row, change, (until, int(unsure)))
+
+    async def mark_dead(self, row: OwedRow, because: str, at: float) -> None:
+        """Set a row aside for good, with its reason, in unix seconds; those behind it go on."""
+
+        def mark(db: Connection) -> None:
+            lesson = row.lesson.id
+            sealing = self._sealing_of(db, lesson)
+            why = sealing and sealing.seal(because, f"{lesson}.{row.kind}.dead_because")
+            db.execute(
+                "UPDATE owed SET dead_because = ?, dead_at = ?, unsure = ? WHERE key = ?",
+                (why, at, int(row.unsure), row.key),
+            )
+
+        await self._writer.insist(mark)
+
+    def _sealing_of(self, db: Connection, lesson: str) -> Sealing | None:
+        """Get what a lesson is sealed with, and keep it so until the transaction ends."""
+        row = db.execute("SELECT key_id FROM lesson WHERE id = ? FOR UPDATE", (lesson,)).fetchone()
+        return self._keyring.of(row["key_id"]) if row else None
+
+    def _set_aside(self, db: Connection, row: Row, why: str) -> None:
+        kind = row["kind"]
+        sealing = self._keyring.of(row["key_id"])
+        db.execute(
+            "UPDATE owed SET dead_because = ?, dead_at = ? WHERE key = ?",
+            (sealing.seal(why, f"{row['id']}.{kind}.dead_because"), time.time(), row["key"]),
+        )
+        what = "record" if kind == Kind.RECORD else "progress"
+        told = log.bind(session_id=row["session_id"], row=kind)
+        told.error(f"{what}.dead", why=why)
+
+    async def _mark(self, row: OwedRow, change: str, values: Sequence[object] = ()) -> None:
+        """Change a row, unless it was replaced meanwhile: then its key is another."""
+        await self._writer.insist(lambda db: db.execute(change, (*values, row.key)))

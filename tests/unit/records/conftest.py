@@ -1,0 +1,45 @@
+"""The ledger's suite runs on each database that a ledger may be in."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from loqua_host.dev.postgres import PostgresUnavailableError, new_schema, run_postgres
+from loqua_host.records.database import Database
+from loqua_host.records.ledger import Ledger
+from loqua_host.records.postgres import PostgresDatabase
+from loqua_host.records.sqlite import SqliteDatabase
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Give the URL of a Postgres server that all tests share."""
+    try:
+        with run_postgres(durable=False) as url:
+            yield url
+    except PostgresUnavailableError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """Give the URL of an empty database."""
+    with new_schema(postgres) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Database]:
+    """Give a maker of connections to one database, empty at first."""
+    if request.param == "sqlite":
+        return lambda: SqliteDatabase(tmp_path / "ledger.db")
+    url = request.getfixturevalue("postgres_url")
+    return lambda: PostgresDatabase(url)
+
+
+@pytest.fixture
+async def ledger(make_database: Callable[[], Database]) -> AsyncIterator[Ledger]:
+    """Give a ledger in each database."""
+    async with Ledger.open(make_database(), retry_every=0.01) as ledger:
+        yield ledger
