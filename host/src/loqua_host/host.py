@@ -5,7 +5,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -105,7 +105,7 @@ async def run_host(
         await recover(parts.ledger, parts.board, parts.delivery)
         with _link_path(settings) as link:
             reconciler = _open_reconciler(parts, lessons)
-            hints = _open_hints(parts, lessons)
+            hints = _open_hints(parts, traces.foreseeing(lessons.foresee))
             watch = _open_watch(parts, lessons, reconciler, logbook)
             attend = traces.attending(lessons.attend)
             async with (
@@ -177,12 +177,12 @@ def _open_reconciler(parts: _Parts, lessons: Lessons) -> Reconciler:
     )
 
 
-def _open_hints(parts: _Parts, lessons: Lessons) -> Hints:
+def _open_hints(parts: _Parts, foresee: Callable[[str, str, str], None]) -> Hints:
     return Hints(
         rooms=parts.rooms,
         board=parts.board,
         tutors=parts.roster.tutors,
-        foresee=lessons.foresee,
+        foresee=foresee,
         places=partial(_places, parts),
         tasks=parts.tasks,
     )

@@ -212,6 +212,37 @@ async def test_a_job_that_never_comes_is_given_up(
     assert set(exported.names) == {"token exchange", LESSON}
 
 
+async def test_a_lesson_that_is_foreseen_begins_its_trace_then(
+    under_test: Traces, exported: Exported
+) -> None:
+    """The job that comes goes on with it, and another job for the room has its own."""
+
+    async def attend(_link: Any) -> None:
+        adopt(ROW)
+
+    foresee = under_test.foreseeing(lambda *_: do("learner verification"))
+    foresee("room", "grammar", "maria")
+    foresee("room", "grammar", "maria")
+    await teach(under_test, attend)
+    await teach(under_test, attend, replace(JOB, job_id="another"))
+    first, second = [span for span in exported.spans if span.name == LESSON]
+    assert first.attributes
+    assert first.attributes["job_id"] == "job"
+    assert exported.names.count("learner verification") == 2
+    assert exported.names.index("learner verification") < exported.names.index(LESSON)
+    assert (second.attributes or {})["job_id"] == "another"
+
+
+async def test_a_lesson_foreseen_in_vain_leaves_no_trace(
+    under_test: Traces, exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was taught."""
+    monkeypatch.setattr(traces, "UNJOINED_SECONDS", 0.0)
+    under_test.foreseeing(lambda *_: do("learner verification"))("room", "grammar", "maria")
+    await asyncio.sleep(0.01)
+    assert exported.names == []
+
+
 async def test_what_is_done_after_the_lesson_finds_it(
     under_test: Traces, exported: Exported
 ) -> None:
@@ -244,5 +275,6 @@ async def test_without_anybody_who_takes_spans_nothing_is_kept() -> None:
         seen.append(link.job.job_id)
 
     await teach(untraced, attend)
-    assert seen == ["job"]
+    untraced.foreseeing(lambda *coming: seen.extend(coming))("room", "grammar", "maria")
+    assert seen == ["job", "room", "grammar", "maria"]
     assert not untraced.on

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
 
 LESSON: Final = "lesson"
-"""The span of a job from LiveKit's offer to the end of its link: the first of a trace."""
+"""The span of a job, from when it is offered or foreseen to the end of its link."""
 
 BOUND: Final = ("agent_id", "session_id", "user_id")
 """What each span says, as each line of the log does."""
@@ -64,11 +65,11 @@ class _Lesson:
 class _JobTrace:
     """The spans of one job, on both sides of the link."""
 
-    def __init__(self, job: JobRef, span: Span, hand_on: Callable[[ReadableSpan], None]) -> None:
+    def __init__(self, tutor: str, span: Span, hand_on: Callable[[ReadableSpan], None]) -> None:
         self.over = False
         self._own = span.get_span_context()
         self._resource = span.resource
-        self._job = job
+        self._tutor = tutor
         self._hand_on = hand_on
         self._lesson: _Lesson | None = None
         self._held: list[ReadableSpan] = []
@@ -132,7 +133,7 @@ class _JobTrace:
             context=_sibling(self._own, told.id),
             parent=self._own if told.parent is None else _sibling(self._own, told.parent),
             resource=self._resource.merge(Resource({SERVICE_NAME: f"{name}-job"})),
-            attributes={**told.attributes, "tutor": self._job.tutor},
+            attributes={**told.attributes, "tutor": self._tutor},
             events=[Event(one.name, one.attributes, one.at) for one in told.events],
             status=Status(StatusCode.ERROR if told.failed else StatusCode.UNSET),
             start_time=told.begun,
@@ -164,6 +165,14 @@ class _JobTrace:
         return lesson.root if first else _sibling(lesson.root, own.span_id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A trace whose first span has not ended."""
+
+    span: Span
+    trace: _JobTrace
+
+
 _CURRENT: ContextVar[_JobTrace | None] = ContextVar("trace", default=None)
 
 
@@ -189,21 +198,36 @@ class Traces(SpanProcessor):
     def __init__(self, onward: SpanProcessor | None = None) -> None:
         self.on = onward is not None
         self._onward = onward or SpanProcessor()
-        self._unjoined: dict[str, tuple[_JobTrace, Span]] = {}
+        self._foreseen: dict[tuple[str, str], _Begun] = {}
+        self._unjoined: dict[str, _Begun] = {}
         self._jobs: OrderedDict[int, _JobTrace] = OrderedDict()
 
+    def foreseeing(
+        self, foresee: Callable[[str, str, str], None]
+    ) -> Callable[[str, str, str], None]:
+        """Have a trace begin with a lesson that is prepared before its job is there."""
+
+        def traced(room: str, tutor: str, identity: str) -> None:
+            where = (room, tutor)
+            if where not in self._foreseen and (begun := self._begin(room, tutor)):
+                self._foreseen[where] = begun
+                asyncio.get_running_loop().call_later(UNJOINED_SECONDS, self._forget, where, begun)
+            with _within(self._foreseen.get(where)):
+                foresee(room, tutor, identity)
+
+        return traced
+
     def accepting(self, begin: Callable[[JobRef], None]) -> Callable[[JobRef], None]:
-        """Have a trace begin with each job."""
+        """Have a trace begin with each job, or go on if its lesson was foreseen."""
 
         def traced(job: JobRef) -> None:
-            span = tracer.start_span(
-                LESSON,
-                context.Context(),
-                attributes={"tutor": job.tutor, "room": job.room, "job_id": job.job_id},
-            )
-            if isinstance(span, Span):
-                self._keep(job, span)
-            with trace.use_span(span):
+            foreseen = self._foreseen.pop((job.room, job.tutor), None)
+            begun = foreseen or self._begin(job.room, job.tutor)
+            if begun is not None:
+                begun.span.set_attribute("job_id", job.job_id)
+                self._unjoined[job.job_id] = begun
+                asyncio.get_running_loop().call_later(UNJOINED_SECONDS, self._give_up, job.job_id)
+            with _within(begun):
                 begin(job)
 
         return traced
@@ -214,12 +238,9 @@ class Traces(SpanProcessor):
         """Have a job's trace go on with its link, and end with it."""
 
         async def traced(link: JobLink) -> None:
-            if link.job.job_id not in self._unjoined:
-                await attend(link)
-                return
-            job, span = self._unjoined.pop(link.job.job_id)
-            _CURRENT.set(job)  # for this link's own task
-            with trace.use_span(span, end_on_exit=True, record_exception=False):
+            begun = self._unjoined.pop(link.job.job_id, None)
+            _CURRENT.set(None if begun is None else begun.trace)  # for this link's own task
+            with _within(begun, end_on_exit=True):
                 await attend(link)
 
         return traced
@@ -239,18 +260,33 @@ class Traces(SpanProcessor):
         """Have what was handed on leave before the host does."""
         self._onward.shutdown()
 
-    def _keep(self, job: JobRef, span: Span) -> None:
-        begun = _JobTrace(job, span, self._onward.on_end)
-        self._unjoined[job.job_id] = begun, span
-        self._jobs[span.get_span_context().trace_id] = begun
+    def _begin(self, room: str, tutor: str) -> _Begun | None:
+        attributes = {"tutor": tutor, "room": room}
+        span = tracer.start_span(LESSON, context.Context(), attributes=attributes)
+        if not isinstance(span, Span):
+            return None
+        begun = _Begun(span, _JobTrace(tutor, span, self._onward.on_end))
+        self._jobs[span.get_span_context().trace_id] = begun.trace
         if len(self._jobs) > KEPT_JOBS and next(iter(self._jobs.values())).over:
             self._jobs.popitem(last=False)
-        asyncio.get_running_loop().call_later(UNJOINED_SECONDS, self._give_up, job.job_id)
+        return begun
 
     def _give_up(self, job_id: str) -> None:
-        if job_id in self._unjoined:
-            _, span = self._unjoined.pop(job_id)
-            span.end()
+        if (begun := self._unjoined.pop(job_id, None)) is not None:
+            begun.span.end()
+
+    def _forget(self, where: tuple[str, str], begun: _Begun) -> None:
+        """Let a lesson go that nobody taught: there is nothing to tell of it."""
+        if self._foreseen.get(where) is begun:
+            del self._foreseen[where]
+            del self._jobs[begun.span.get_span_context().trace_id]
+
+
+def _within(begun: _Begun | None, *, end_on_exit: bool = False) -> AbstractContextManager[object]:
+    """Have what is done in a block be part of a trace, if there is one."""
+    if begun is None:
+        return nullcontext()
+    return trace.use_span(begun.span, end_on_exit=end_on_exit, record_exception=False)
 
 
 def _unended(span_id: int, begun: int) -> SpanTold:
