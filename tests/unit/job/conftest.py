@@ -65,6 +65,7 @@ SETTINGS = JobSettings(
     plugin="conversation",
     agent=None,
     automatic=True,
+    hears_everyone=False,
     settings={},
     engines=Engines(),
     limits=HookLimits(),

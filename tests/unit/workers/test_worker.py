@@ -25,6 +25,7 @@ JOB = JobSettings(
     plugin="conversation",
     agent=None,
     automatic=True,
+    hears_everyone=False,
     settings={},
     engines=Engines(),
     limits=HookLimits(),

@@ -34,6 +34,7 @@ from loqua_host.registry.caller import HookCaller
 from .clock import Stopwatch
 from .connection import Connection
 from .conversation import recall
+from .ears import Ears
 from .events import EventRelay
 from .floor import Floor
 from .handoff import Handoffs
@@ -85,6 +86,7 @@ class Runner:
         self._silence = Silence(self._session, asyncio.get_running_loop().time)
         announcement = settings.sentences.specialist_comes
         self._handoffs = Handoffs(lesson, link, self._floor, welcome.specialists, announcement)
+        self._ears = Ears(ctx.room) if settings.hears_everyone else None
         self._strangers = asyncio.Queue[str]()
         self._presence = Presence(
             ctx.room,
@@ -172,6 +174,9 @@ class Runner:
         self._session.on("close", self._on_close)
         if self._lesson.turns:
             await recall(self._session, agent, self._lesson.turns)
+        if self._ears is not None:
+            self._session.input.audio = self._ears
+            self._listen()
         await self._session.start(
             agent,
             room=self._ctx.room,
@@ -181,6 +186,7 @@ class Runner:
             room_options=room_io.RoomOptions(
                 participant_identity=self._lesson.learner.identity,
                 close_on_disconnect=False,
+                audio_input=self._ears is None,
                 text_input=room_io.TextInputOptions(text_input_cb=self._on_text),
             ),
         )
@@ -189,12 +195,20 @@ class Runner:
 
     async def _on_text(self, session: "AgentSession[None]", event: room_io.TextInputEvent) -> None:
         writer = event.participant
-        if self._floor.held and writer and writer.identity == self._lesson.learner.identity:
+        if self._floor.held and writer and writer.identity in self._listened_to():
             self._silence.end()
             await session.interrupt()
             # A tutor without a language model listens only.
             with contextlib.suppress(RuntimeError):
                 session.generate_reply(user_input=event.text)
+
+    def _listened_to(self) -> set[str]:
+        others = self._lesson.others if self._settings.hears_everyone else ()
+        return {one.identity for one in (self._lesson.learner, *others)}
+
+    def _listen(self) -> None:
+        if self._ears is not None:
+            self._ears.hear(self._listened_to())
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.error is not None:
@@ -251,6 +265,7 @@ class Runner:
         if self._started and learner.identity != self._lesson.learner.identity:
             self._session.room_io.set_participant(learner.identity)
         self._lesson.learner = learner
+        self._listen()
         self._presence.confirm(learner.identity)
 
     async def _follow_host(self) -> None:
@@ -264,6 +279,7 @@ class Runner:
                     log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
                 case Others(others=others):
                     self._lesson.others = others
+                    self._listen()
                 case Returned(learner=learner):
                     self._rebind(learner)
                 case HandedBack() | HandoffRefused():
@@ -314,6 +330,8 @@ class Runner:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._session.aclose()
+                if self._ears is not None:
+                    await self._ears.aclose()
 
     async def _report(self, ending: Ending) -> LessonReport | None:
         try:

@@ -18,6 +18,7 @@ class JobSettings:
         plugin: The entry point of its plugin, or None when `agent` is given.
         agent: A LiveKit agent class as module:Class, hosted without a plugin.
         automatic: Whether it joins every new room, and so yields to specialists.
+        hears_everyone: Whether it hears all identified learners, not its own alone.
         settings: The tutor's own settings, as config has them.
         link: Path of the host's socket.
         learner_timeout: Seconds to wait for a learner.
@@ -35,6 +36,7 @@ class JobSettings:
     plugin: str | None
     agent: str | None
     automatic: bool
+    hears_everyone: bool
     settings: dict[str, Any]
     engines: Engines
     limits: HookLimits

@@ -42,6 +42,10 @@ class TutorFile(Section):
     max_concurrent_jobs: int = Field(
         default=2, ge=1, le=1000, description="lessons at the same time, 1 to 1000"
     )
+    hears: Literal["learner", "everyone"] = Field(
+        default="learner",
+        description="learner, or everyone for all identified learners in the room",
+    )
     agent_id: AgentId | None = Field(
         default=None, description="this tutor's own X-Agent-ID; AGENT_ID without it"
     )

@@ -82,6 +82,7 @@ def _job_settings(
         plugin=tutor.plugin,
         agent=tutor.agent,
         automatic=tutor.worker_type == "automatic",
+        hears_everyone=tutor.hears == "everyone",
         settings=tutor.settings,
         engines=settings.engines_for(tutor),
         limits=settings.lessons.limits,

@@ -1,0 +1,91 @@
+"""What a tutor hears that listens to everyone: all identified learners in the room, mixed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+from livekit import rtc
+from livekit.agents.voice.io import AudioInput
+
+__all__ = ["Ears"]
+
+SAMPLE_RATE = 24_000
+FRAME_MS = 50
+
+
+class Ears(AudioInput):
+    """The sound of those participants whom it is told to hear, and of nobody else."""
+
+    def __init__(self, room: rtc.Room) -> None:
+        super().__init__(label="identified learners")
+        self._room = room
+        self._mixer = rtc.AudioMixer(SAMPLE_RATE, 1, blocksize=SAMPLE_RATE * FRAME_MS // 1000)
+        self._identities: frozenset[str] = frozenset()
+        self._heard: dict[str, _Sound] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._attached = True
+        room.on("track_subscribed", self._look)
+        room.on("track_unsubscribed", self._look)
+
+    def hear(self, identities: Iterable[str]) -> None:
+        """Hear these participants from now on, as soon as they send sound."""
+        self._identities = frozenset(identities)
+        self._look()
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        """Get the next frame; none while somebody else has the floor."""
+        while True:
+            frame = await self._mixer.__anext__()
+            if self._attached:
+                return frame
+
+    def on_attached(self) -> None:
+        """Listen."""
+        self._attached = True
+
+    def on_detached(self) -> None:
+        """Listen no longer: what is said meanwhile is lost."""
+        self._attached = False
+
+    async def aclose(self) -> None:
+        """Hear nobody any more."""
+        self._room.off("track_subscribed", self._look)
+        self._room.off("track_unsubscribed", self._look)
+        self.hear(())
+        await asyncio.gather(*self._closing)
+        await self._mixer.aclose()
+
+    def _look(self, *_: object) -> None:
+        tracks = {
+            publication.sid: publication.track
+            for who in self._room.remote_participants.values()
+            if who.identity in self._identities
+            for publication in who.track_publications.values()
+            if isinstance(publication.track, rtc.RemoteAudioTrack)
+        }
+        for sid in self._heard.keys() - tracks.keys():
+            self._drop(self._heard.pop(sid))
+        for sid in tracks.keys() - self._heard.keys():
+            self._heard[sid] = _Sound(tracks[sid])
+            self._mixer.add_stream(self._heard[sid])
+
+    def _drop(self, sound: "_Sound") -> None:
+        self._mixer.remove_stream(sound)
+        closing = asyncio.create_task(sound.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+class _Sound(AsyncIterator[rtc.AudioFrame]):
+    """The frames of one track."""
+
+    def __init__(self, track: rtc.RemoteAudioTrack) -> None:
+        self._stream = rtc.AudioStream.from_track(
+            track=track, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=FRAME_MS
+        )
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        return (await self._stream.__anext__()).frame
+
+    async def aclose(self) -> None:
+        """Take no more of them."""
+        await self._stream.aclose()

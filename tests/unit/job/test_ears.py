@@ -1,0 +1,126 @@
+"""Whom a tutor hears that listens to everyone."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from livekit import rtc
+
+from loqua_host.contract.learner import Learner
+from loqua_host.job import ears as module
+from loqua_host.job.ears import FRAME_MS, SAMPLE_RATE, Ears
+from loqua_host.link.messages import Others
+
+SAMPLES = SAMPLE_RATE * FRAME_MS // 1000
+
+
+class FakeTrack(rtc.RemoteAudioTrack):
+    """A track that always sends the same loudness."""
+
+    def __init__(self, loudness: int) -> None:
+        self.loudness = loudness
+
+    def __del__(self) -> None:
+        """Have no handle to give back."""
+
+
+class FakeStream:
+    """The sound of a track, in time."""
+
+    def __init__(self, track: FakeTrack) -> None:
+        self.track = track
+        self.closed = False
+
+    @classmethod
+    def from_track(cls, *, track: FakeTrack, **_: object) -> "FakeStream":
+        """Listen to a track."""
+        return cls(track)
+
+    async def __anext__(self) -> Any:
+        await asyncio.sleep(FRAME_MS / 1000)
+        data = self.track.loudness.to_bytes(2, "little", signed=True) * SAMPLES
+        return SimpleNamespace(frame=rtc.AudioFrame(data, SAMPLE_RATE, 1, SAMPLES))
+
+    async def aclose(self) -> None:
+        """Listen no longer."""
+        self.closed = True
+
+
+@pytest.fixture
+def speak(job: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """Give what has somebody in the room send sound."""
+    monkeypatch.setattr(module.rtc, "AudioStream", FakeStream)
+
+    def speak(identity: str, loudness: int) -> None:
+        if identity not in job.room.remote_participants:
+            job.room.enter(identity)
+        who = job.room.remote_participants[identity]
+        track = SimpleNamespace(sid=f"TR_{identity}", track=FakeTrack(loudness))
+        who.track_publications = {track.sid: track}
+        job.room.emit("track_subscribed", track.track, track, who)
+
+    job.room.remote_participants["maria"].track_publications = {}
+    return speak
+
+
+async def loudness(ears: Ears) -> int:
+    """Give how loud it is once all that was said before is over."""
+    for _ in range(40):
+        frame = await anext(ears)
+    return int(frame.data[0])
+
+
+async def test_only_those_who_are_to_be_heard_are_heard_together(job: Any, speak: Any) -> None:
+    """Not before they are known, and not after."""
+    ears = Ears(job.room)
+    for identity, volume in (("maria", 1), ("ana", 10), ("eve", 100)):
+        speak(identity, volume)
+    ears.hear(["maria"])
+    assert await loudness(ears) == 1
+    ears.hear(["maria", "ana", "nobody"])
+    assert await loudness(ears) == 11
+    ears.hear(["ana"])
+    assert await loudness(ears) == 10
+    await ears.aclose()
+
+
+async def test_a_tutor_that_hears_everyone_hears_all_who_are_identified(
+    job: Any, speak: Any
+) -> None:
+    """In voice and in text."""
+    job.settings = replace(job.settings, hears_everyone=True)
+    for identity, volume in (("maria", 1), ("ana", 10), ("eve", 100)):
+        speak(identity, volume)
+    running = job.start()
+    await asyncio.sleep(1)
+    options = job.session.started["room_options"]
+    assert options.audio_input is False
+    assert await loudness(job.session.input.audio) == 1
+    ana = Learner(user_id="ana", identity="ana")
+    job.link.incoming.put_nowait(Others(others=(ana,)))
+    await asyncio.sleep(1)
+    assert await loudness(job.session.input.audio) == 11
+    for identity in ("ana", "eve"):
+        writer = SimpleNamespace(identity=identity)
+        event = SimpleNamespace(participant=writer, text=f"from {identity}")
+        await options.text_input.text_input_cb(job.session, event)
+    assert job.session.replied == ["from ana"]
+    job.lesson.end("done")
+    await running
+
+
+async def test_who_has_no_floor_hears_nothing(job: Any, speak: Any) -> None:
+    """What was said meanwhile is lost."""
+    ears = Ears(job.room)
+    speak("maria", 1)
+    ears.hear(["maria"])
+    ears.on_detached()
+    hearing = asyncio.create_task(anext(ears))
+    await asyncio.sleep(5)
+    assert not hearing.done()
+    ears.on_attached()
+    await hearing
+    await ears.aclose()
