@@ -71,6 +71,7 @@ class World:
     refusing: set[str] = field(default_factory=set)
     refused: set[tuple[str, str]] = field(default_factory=set)
     losing: bool = False
+    tutors: dict[str, HostedTutor] = field(default_factory=lambda: dict(TUTORS))
     numbers: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
@@ -87,7 +88,7 @@ class World:
             rooms=self,  # type: ignore[arg-type]  # a fake
             ledger=self,  # type: ignore[arg-type]  # a fake
             board=self.board,
-            tutors=TUTORS,
+            tutors=self.tutors,
             places=self.places,
             see=lambda _room, _participants: None,
             close=self.close,
@@ -98,7 +99,7 @@ class World:
     def places(self) -> Places:
         """Count what is free."""
         busy = [job.ref.tutor for job in self.jobs.values()]
-        free = {name: one.max_jobs - busy.count(name) for name, one in TUTORS.items()}
+        free = {name: one.max_jobs - busy.count(name) for name, one in self.tutors.items()}
         return Places(HOST_PLACES - len(busy), free)
 
     async def close(self, row: LessonRow, _because: str) -> None:
@@ -236,6 +237,16 @@ class World:
         self.board.on_over(job.ref)
         self.leave(job)
 
+    def disable(self, tutor: str) -> None:
+        """Disable a tutor: its lessons end for the host's sake, which settles nothing."""
+        del self.tutors[tutor]
+        for job in [job for job in self.jobs.values() if job.ref.tutor == tutor]:
+            if job.lesson is None:
+                self.leave(job)
+            else:
+                self.open[job.lesson.id] = job.lesson = replace(job.lesson, entry="")
+                self.finish(job)
+
     def crash(self, job: Job) -> None:
         """Kill a job; LiveKit does not notice for a while."""
         del self.jobs[job.ref.job_id]
@@ -319,6 +330,14 @@ class RoomsAndLearners(RuleBasedStateMachine):
         """LiveKit loses dispatches from now on, the API refuses learners; or no longer."""
         self.world.losing, self.world.refusing = losing, refusing
 
+    @rule(tutor=st.sampled_from(sorted(TUTORS)))
+    def is_enabled_or_disabled(self, tutor: str) -> None:
+        """A tutor is disabled in the running host, or enabled again."""
+        if tutor in self.world.tutors:
+            self.world.disable(tutor)
+        else:
+            self.world.tutors[tutor] = TUTORS[tutor]
+
     @rule(lingering=st.booleans())
     def host_restarts(self, lingering: bool) -> None:
         """The host is killed and started again; its jobs leave, or die without a word."""
@@ -379,6 +398,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         world = self.world
         world.losing = False
         world.refusing.clear()
+        world.tutors |= TUTORS
         for _ in range(40):
             self._quiet(CALL_SECONDS + JOIN_SECONDS + RETURN_GRACE)
             if not self._alone() and not world.board.interrupted_rooms():
@@ -454,3 +474,25 @@ async def test_who_has_left_for_good_is_forgotten() -> None:
     world.people["one"] = {}
     await world.reconciler.look()
     assert world.reconciler._seen == {}
+
+
+async def test_a_tutor_that_was_disabled_since_the_decision_is_not_called() -> None:
+    """The reconciler asks LiveKit meanwhile, and goes on afterwards."""
+    world = World()
+    maria = Participant(
+        identity="maria",
+        kind="standard",
+        name="Maria",
+        attributes={"user_id": "maria"},
+        writes_own_attributes=False,
+        joined_at=world.now,
+        sid="PA_1",
+    )
+    world.people["one"] = {"maria": maria}
+    row = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", world.now, entry="PA_1")
+    world.board.on_interrupted(row, None)
+    before = world.places()
+    world.reconciler._places = lambda: before  # as it was when it decided
+    world.tutors.clear()
+    await world.reconciler.look()
+    assert (world.offers, world.board.called("one")) == ([], frozenset())

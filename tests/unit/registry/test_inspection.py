@@ -199,6 +199,18 @@ def test_a_class_that_is_no_agent_is_told(inspections: dict[str, Inspection]) ->
     assert inspections["bare"].plugin == "string:Formatter"
 
 
+async def test_a_machine_that_starts_no_child_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs the tutor, not the host."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    [found] = await inspect_tutors(CONFIG, {}, [tutor("grammar")], Engines())
+    [problem] = problems_of(found)
+    assert "cannot be looked at: Resource temporarily unavailable; free processes" in problem
+
+
 async def test_an_import_that_hangs_is_given_up(site: Path, install: Install) -> None:
     """After the limit the child is killed, and the others are not kept waiting."""
     install("hanging", "import time\ntime.sleep(1000)")

@@ -113,6 +113,20 @@ async def test_a_worker_retires_alone(staff: Staff) -> None:
     assert not other.leaving.is_set()
 
 
+async def test_a_worker_that_left_before_it_was_registered_is_not_waited_for(
+    staff: Staff,
+) -> None:
+    """The host is ready without it."""
+    never, other = FakeWorker("never"), FakeWorker("other")
+    never.may_register.clear()
+    hiring = asyncio.create_task(staff.hire(never, other))
+    while not other.registered.is_set():  # noqa: ASYNC110  # as an onlooker would
+        await asyncio.sleep(0)
+    staff.supervisor.retire("never", "tutor_disabled", 30)
+    async with asyncio.timeout(30):
+        await hiring
+
+
 async def test_a_successor_takes_over_without_waiting_for_the_last_lesson(staff: Staff) -> None:
     """The one before takes jobs until the successor is registered, and none from then on."""
     old, new = FakeWorker("tutor"), FakeWorker("tutor")

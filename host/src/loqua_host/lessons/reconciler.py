@@ -140,6 +140,9 @@ class Reconciler:
 
     async def _call(self, call: Call) -> None:
         """Dispatch a tutor, having cleared away the dead one and the calls that brought nobody."""
+        if call.tutor not in self._tutors:  # It was disabled since that was decided.
+            self._board.on_not_called(call.room, call.tutor)
+            return
         agent_name = self._tutors[call.tutor].agent_name
         try:
             if not await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):

@@ -164,12 +164,16 @@ def _question(
 
 async def _ask(question: Question, environ: Mapping[str, str], limit: float) -> Answer:
     """Have a child look; it is gone, with all it started, when this returns."""
-    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answered:
-        asked.write(question.model_dump_json(by_alias=True).encode())
-        asked.seek(0)
-        status = await _run_child(asked, answered, environ, limit)
-        answered.seek(0)
-        return _read_answer(question, answered.read(_MAX_ANSWER), status, limit)
+    try:
+        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answered:
+            asked.write(question.model_dump_json(by_alias=True).encode())
+            asked.seek(0)
+            status = await _run_child(asked, answered, environ, limit)
+            answered.seek(0)
+            return _read_answer(question, answered.read(_MAX_ANSWER), status, limit)
+    except OSError as error:
+        what, mend = f"cannot be looked at: {error.strerror}", "free processes, memory or disk"
+        return Answer(tutor=None, problems=(Problem(question.file, what, mend),))
 
 
 async def _run_child(

@@ -59,9 +59,9 @@ class Supervisor:
             worker.adopt(key)
 
     async def registered(self) -> None:
-        """Wait until every worker is registered at LiveKit."""
+        """Wait until every worker is registered at LiveKit, or leaves."""
         for worker in self._roster.workers:
-            await worker.registered.wait()
+            await _first(worker.registered, worker.leaving)
 
     async def replace(self, worker: TutorWorker, reason: str, seconds: float) -> None:
         """Have a worker take over for its tutor; comes back when it takes the jobs.
@@ -129,3 +129,13 @@ class Supervisor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await worker.leaving.wait()
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
