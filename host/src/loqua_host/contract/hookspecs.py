@@ -66,6 +66,7 @@ async def on_progress_tick(lesson: Lesson, tick: Tick) -> Progress | None:
 async def on_session_end(lesson: Lesson, ending: Ending) -> LessonReport | None:
     """Report what the lesson was about; the host writes the record from it.
 
-    Called exactly once a lesson, whatever ends it short of a killed process; 10 s. If it
-    fails, the record is written from the last progress.
+    Called exactly once a lesson, whatever ends it; a process that is killed, or loses its room,
+    leaves it to the one that goes on with the lesson; 10 s. If it fails, the record is written
+    from the last progress.
     """
