@@ -197,7 +197,7 @@ def _open_watch(parts: _Parts, lessons: Lessons, reconciler: Reconciler, logbook
         rooms=parts.rooms,
         api=parts.api,
         ledger=parts.ledger,
-        ledger_path=parts.running.settings.ledger.path,
+        local_state=parts.running.settings.ledger.spool_directory,
         clock=SystemClock(),
     )
 
@@ -305,7 +305,7 @@ def _open_ledger(
     if not keys:
         log.warning("ledger.unsealed", mend="set LEDGER_KEY, which production asks for")
     database = database_at(settings.ledger.path, secrets.ledger.open_url())
-    return Ledger.open(database, keys=keys)
+    return Ledger.open(database, keys=keys, spool=settings.ledger.spool_directory)
 
 
 async def _purge(settings: HostSettings, ledger: Ledger) -> None:

@@ -108,9 +108,9 @@ def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch
         "api": SimpleNamespace(
             agent_token_seconds_left=left, user_token_seconds_left=lambda: 300.0
         ),
-        "ledger": SimpleNamespace(debts=debts, busy_seconds=1.5),
+        "ledger": SimpleNamespace(debts=debts, busy_seconds=1.5, spooled=2),
     }
-    return Watch(logbook=logbook, ledger_path=tmp_path / "ledger.db", clock=clock, **parts)
+    return Watch(logbook=logbook, local_state=tmp_path, clock=clock, **parts)
 
 
 async def run(watch: Watch) -> None:

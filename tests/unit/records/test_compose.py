@@ -1,6 +1,7 @@
 """The record of a lesson: always one that can be sent, whatever the tutor reported."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 
 from loqua_host.contract.records import LessonReport, Performance, Progress, SessionRecord
 from loqua_host.records.achievements import judge_performance
-from loqua_host.records.compose import compose_record, merge_progress
-from loqua_host.records.ledger import LessonRow
+from loqua_host.records.compose import compose_record, judge_interrupted, merge_progress
+from loqua_host.records.ledger import Kind, LessonRow
+from loqua_host.settings.rules import Bounds, RecordRules
 
 labels = st.lists(st.text(min_size=1, max_size=200).filter(str.strip), max_size=3).map(tuple)
 counts = st.integers(0, 100_000)
@@ -130,3 +132,18 @@ def test_a_better_score_is_never_judged_worse(one: float, other: float) -> None:
         judge_performance(LessonReport(), Progress(pronunciation_score=score)).value
     )
     assert judge(high) <= judge(low)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words", "status"),
+    [(10, 5, Kind.COMPLETED), (9.9, 5, Kind.FAILED), (10, 4, Kind.FAILED), (60, 0, Kind.FAILED)],
+)
+def test_an_interrupted_lesson_is_completed_by_rule(
+    minutes: float, words: int, status: Kind
+) -> None:
+    """Each bound must have been reached; without a rule it failed."""
+    row = replace(lesson(Progress(words_learned=words)), seconds=minutes * 60)
+    rules = RecordRules(completed_when=Bounds(minutes=10, words_learned=5))
+    assert judge_interrupted(row, rules).value is status
+    assert judge_interrupted(row, RecordRules()).value is Kind.FAILED
+    assert judge_interrupted(lesson(None), rules).because == "it did not reach minutes"

@@ -24,9 +24,9 @@ from loqua_host.errors import (
 )
 from loqua_host.link.messages import Join, ModeChanged, Refused, Welcome, WrapUp
 from loqua_host.link.server import JobLink, JobRef
-from loqua_host.records.compose import compose_record
+from loqua_host.records.compose import compose_record, judge_interrupted
 from loqua_host.records.delivery import Delivery, caller_of
-from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
@@ -189,9 +189,10 @@ class Lessons:
             why=because,
         )
         composed = compose_record(row, None, row.seconds, self._settings.records)
-        why = (f"interrupted: {because}", *composed.because)
+        status = judge_interrupted(row, self._settings.records)
+        why = (f"interrupted: {because}", f"{status.value}: {status.because}", *composed.because)
         await self._ledger.close_lesson(
-            row, self._now(), Kind.FAILED, row.progress, composed.record, why, interrupted=True
+            row, self._now(), status.value, row.progress, composed.record, why, interrupted=True
         )
         self._delivery.wake()
         self._board.on_handed_back(row.room, row.tutor, Handback(outcome="failed"))

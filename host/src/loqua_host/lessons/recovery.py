@@ -26,13 +26,18 @@ async def keep_lease(ledger: Ledger, board: Board, delivery: Delivery, clock: Cl
 
 
 async def recover(ledger: Ledger, board: Board, delivery: Delivery) -> None:
-    """Take over what dead hosts left: lessons to restore come on the board, rows are delivered.
+    """Write what waited for the ledger, and take over what dead hosts left.
+
+    Their lessons come on the board to be restored, their rows are delivered.
 
     What another host has gone on with leaves the board.
 
     Raises:
         LedgerError: If the ledger cannot be reached now.
     """
+    if replayed := await ledger.replay():
+        log.info("ledger.replayed", notes=replayed)
+        delivery.wake()
     before = board.all_interrupted()
     if taken := await ledger.adopt():
         log.warning("ledger.adopted", lessons=taken)

@@ -67,6 +67,7 @@ def _owing(sight: Sight) -> Iterator[Metric]:
     yield _gauge("records_owed", "Records the API does not have yet", debts.records)
     yield _gauge("record_oldest_seconds", "Age of the oldest of them", oldest)
     yield _gauge("progress_owed", "Progress updates not delivered yet", debts.progress)
+    yield _gauge("notes_spooled", "Notes of lessons that wait for the ledger", sight.spooled)
     yield _gauge("rows_dead", "Rows that the API refused for good", debts.dead)
     if sight.agent_jwt_left is not None:
         left = sight.agent_jwt_left

@@ -82,6 +82,7 @@ class Sight:
         ledger: The ledger; None until it was asked.
         debts: What is owed to the API.
         ledger_busy: Seconds that the ledger's only connection has been in use so far.
+        spooled: Notes of lessons that wait for the ledger on this machine's disk.
     """
 
     now: float
@@ -103,6 +104,7 @@ class Sight:
     ledger: Outcome | None = None
     debts: Debts = field(default_factory=Debts)
     ledger_busy: float = 0.0
+    spooled: int = 0
 
     @property
     def alone(self) -> float:

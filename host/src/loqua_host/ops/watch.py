@@ -66,7 +66,7 @@ class Watch:
     Args:
         workers: Gives the workers there are, the latest of a tutor last.
         waiting: Says since when each learner waits who is owed a tutor, in unix seconds.
-        ledger_path: The ledger's file, whose disk is looked at.
+        local_state: The ledger's spool, whose disk is looked at.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Watch:
         rooms: Rooms,
         api: LoquaApi,
         ledger: Ledger,
-        ledger_path: Path,
+        local_state: Path,
         clock: Clock,
     ) -> None:
         self._logbook = logbook
@@ -89,7 +89,7 @@ class Watch:
         self._rooms = rooms
         self._api = api
         self._ledger = ledger
-        self._ledger_path = ledger_path
+        self._local_state = local_state
         self._clock = clock
         self._beats: deque[float] = deque([0.0], maxlen=BEATS_KEPT)
         self._rooms_outcome: Outcome | None = None
@@ -113,7 +113,7 @@ class Watch:
             memory=memory_used(CGROUP),
             cpu_load=os.getloadavg()[0] / (os.cpu_count() or 1),
             forkserver=forkserver_runs(),
-            disk_free=_disk_free(self._ledger_path),
+            disk_free=_disk_free(self._local_state),
             workers=self._see_workers(),
             lessons=self._live(),
             # Nobody is called any more by a host that drains.
@@ -126,6 +126,7 @@ class Watch:
             ledger=self._ledger_outcome,
             debts=self._debts,
             ledger_busy=self._ledger.busy_seconds,
+            spooled=self._ledger.spooled,
         )
 
     def _see_workers(self) -> tuple[WorkerSight, ...]:
@@ -197,9 +198,9 @@ def _see(workers: Sequence[Worker]) -> WorkerSight:
     )
 
 
-def _disk_free(ledger: Path) -> float:
+def _disk_free(spool: Path) -> float:
     try:
-        usage = shutil.disk_usage(ledger.parent)
+        usage = shutil.disk_usage(spool)
     except OSError:
         return 0.0
     return usage.free / usage.total

@@ -8,10 +8,10 @@ from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import LessonReport, Progress, SessionRecord
 from loqua_host.settings.rules import RecordRules
 
-from .achievements import derive, facts_of, judge_performance
-from .rows import LessonRow
+from .achievements import Derived, derive, facts_of, judge_performance
+from .rows import Kind, LessonRow
 
-__all__ = ["Composed", "compose_record", "merge_progress"]
+__all__ = ["Composed", "compose_record", "judge_interrupted", "merge_progress"]
 
 LONGEST_MINUTES = 1440.0
 
@@ -68,6 +68,17 @@ def compose_record(
     return Composed(
         record, tuple(because if report else ["no report: as the last progress says", *because])
     )
+
+
+def judge_interrupted(lesson: LessonRow, rules: RecordRules) -> Derived[Kind]:
+    """Judge, from its last progress, how a lesson ended that lost its tutor for good."""
+    facts = facts_of(lesson.progress or Progress(), lesson.seconds / 60, None, resumed=True)
+    least = rules.completed_when.given()
+    missed = [fact for fact, bound in least.items() if facts.get(fact, 0.0) < bound]
+    if missed or not least:
+        return Derived(Kind.FAILED, f"it did not reach {missed[0]}" if missed else "no rule")
+    kept = (f"{fact} is {facts[fact]:g}, of {bound:g}" for fact, bound in least.items())
+    return Derived(Kind.COMPLETED, "; ".join(kept))
 
 
 def _joined(own: Iterable[str], derived: Iterable[str]) -> tuple[str, ...]:

@@ -4,9 +4,11 @@ One writer thread, and each change one transaction: what a method returned for i
 the ledger says of learners is sealed.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
@@ -25,6 +27,7 @@ from .outbox import Outbox
 from .reseal import reseal
 from .rows import Debts, Kind, LessonRow, OwedRow, Purged, read_lesson
 from .seal import Keyring
+from .spool import Spool
 from .writer import Writer
 
 __all__ = ["ALREADY_TAUGHT", "Claims", "Debts", "Kind", "Ledger", "LessonRow", "OwedRow", "Purged"]
@@ -37,14 +40,20 @@ log = structlog.get_logger()
 class Ledger(Outbox):
     """Lessons and what is owed. Methods return once their change is on disk.
 
-    While the database fails, they wait for it and say so in the log; only those that a learner
-    waits for raise instead. See leases.py for what keeps several hosts apart.
+    While the database fails, they wait for it and say so in the log; what lessons tell waits in
+    the spool for them, and those that a learner waits for raise instead. What keeps several hosts
+    apart is in leases.py.
     """
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, database: Database, *, keys: Sequence[str] = (), retry_every: float = 5.0
+        cls,
+        database: Database,
+        *,
+        keys: Sequence[str] = (),
+        spool: Path | None = None,
+        retry_every: float = 5.0,
     ) -> AsyncIterator["Ledger"]:
         """Open the ledger in a database, made and brought to the newest form and key if need be.
 
@@ -52,6 +61,8 @@ class Ledger(Outbox):
             database: Where it is.
             keys: The key that learners' data is sealed with, then others it may be sealed with;
                 without any, data is kept as it is.
+            spool: The directory in which progress and ends of lessons wait for a database that
+                is out of reach; without one, lessons wait for it themselves.
             retry_every: Seconds between attempts while the database fails.
 
         Raises:
@@ -62,10 +73,28 @@ class Ledger(Outbox):
         async with Writer.open(database, retry_every) as writer:
             await writer.aside(partial(reseal, database, keyring))
             await writer.write(lambda db: leases.is_renewed(db, host))
-            try:
-                yield cls(writer, keyring, host)
-            finally:
-                await _leave(writer, host)
+            with nullcontext() if spool is None else Spool.open(spool, keyring) as opened:
+                try:
+                    yield cls(writer, keyring, host, opened, retry_every)
+                finally:
+                    await _leave(writer, host)
+
+    def __init__(
+        self,
+        writer: Writer,
+        keyring: Keyring,
+        host: str,
+        spool: Spool | None,
+        retry_every: float,
+    ) -> None:
+        super().__init__(writer, keyring, host)
+        self._spool = spool
+        self._retry_every = retry_every
+
+    @property
+    def spooled(self) -> int:
+        """How many notes of lessons wait for the database."""
+        return self._spool.waiting if self._spool else 0
 
     async def open_lesson(self, lesson: LessonRow, agent_name: str) -> LessonRow:
         """Open a lesson for a job that is there, or get the interrupted one to go on with.
@@ -91,6 +120,7 @@ class Ledger(Outbox):
         """
         await self._note(
             Tick(
+                host=self._host,
                 lesson=lesson.id,
                 restarts=lesson.restarts,
                 seconds=seconds,
@@ -123,6 +153,7 @@ class Ledger(Outbox):
         """
         await self._note(
             End(
+                host=self._host,
                 lesson=lesson.id,
                 restarts=lesson.restarts,
                 closed_at=closed_at,
@@ -239,8 +270,44 @@ class Ledger(Outbox):
             gone += some
         return gone
 
+    async def replay(self) -> int:
+        """Write what waits in the spool; gives how many notes.
+
+        Raises:
+            LedgerError: If the ledger cannot be reached yet; what is not written still waits.
+        """
+        if self._spool is None:
+            return 0
+        notes = self._spool.notes()
+        for note in notes:
+            await self._put(note)
+            await self._forget(self._spool, note)
+        return len(notes)
+
+    async def _forget(self, spool: Spool, note: Note) -> None:
+        try:
+            await asyncio.to_thread(spool.remove, note)
+        except OSError as error:
+            raise LedgerError(f"ledger.spool: {error}; see that directory") from error
+
     async def _note(self, note: Note) -> None:
-        await self._writer.insist(lambda db: put(db, self._keyring, self._host, note))
+        """Have a note in the ledger, or in the spool behind what waits there already."""
+        while True:
+            try:
+                if not self.spooled:
+                    return await self._put(note)
+            except LedgerError as error:
+                log.error("ledger.failed", why=str(error), again_in=self._retry_every)
+            try:
+                if self._spool is not None:
+                    return await asyncio.to_thread(self._spool.add, note)
+            except OSError as error:
+                log.error("spool.failed", why=str(error), again_in=self._retry_every)
+            await asyncio.sleep(self._retry_every)
+
+    async def _put(self, note: Note) -> None:
+        if not await self._writer.write(partial(put, self._keyring, self._host, note)):
+            log.warning("lesson.went_on", lesson=note.lesson, dropped=note.what)
 
     def _read(self, row: Row) -> LessonRow | None:
         try:

@@ -19,6 +19,7 @@ __all__ = ["End", "Note", "Tick", "put"]
 class _Note(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    host: str
     lesson: str
     restarts: int
 
@@ -47,16 +48,17 @@ class End(_Note):
 Note = Annotated[Tick | End, Field(discriminator="what")]
 
 
-def put(db: Connection, keyring: Keyring, host: str, note: Note) -> bool:
+def put(keyring: Keyring, host: str, note: Note, db: Connection) -> bool:
     """Write a note; False, and nothing, if the lesson is closed or went on with another job.
 
-    To write it again changes nothing but the key that a tick is owed with.
+    Also if another host's job teaches it, which lives, and is not the one that wrote the note. To
+    write it again changes nothing but the key that a tick is owed with.
     """
     lesson = db.execute(
         "SELECT key_id FROM lesson WHERE id = ? AND closed_at IS NULL AND restarts = ?"
-        " AND NOT EXISTS (SELECT 1 FROM claim WHERE lesson = lesson.id AND host != ?"
+        " AND NOT EXISTS (SELECT 1 FROM claim WHERE lesson = lesson.id AND host NOT IN (?, ?)"
         " AND host IN (SELECT id FROM host WHERE lease_until > unix_now())) FOR UPDATE",
-        (note.lesson, note.restarts, host),
+        (note.lesson, note.restarts, host, note.host),
     ).fetchone()
     if lesson is None:
         return False

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -86,4 +87,5 @@ class Writer:
 
 def _method(work: Callable[[Connection], object]) -> str:
     """Give the name of the method that a function was written in."""
+    work = work.func if isinstance(work, partial) else work
     return work.__qualname__.partition(".<locals>")[0].rpartition(".")[2].strip("_")

@@ -98,6 +98,10 @@ class LedgerSettings(Section):
         default=Path("var/ledger.db"),
         description="the database file, unless LEDGER_URL names a Postgres",
     )
+    spool: Path | None = Field(
+        default=None,
+        description="a local directory for what waits for the ledger, or null for one beside path",
+    )
     keep_delivered_days: float = Field(
         default=30,
         ge=1,
@@ -108,6 +112,11 @@ class LedgerSettings(Section):
         ge=1,
         description="days until a row that the API refused is forgotten, 1 or more",
     )
+
+    @property
+    def spool_directory(self) -> Path:
+        """Where what waits for the ledger is."""
+        return self.spool or self.path.with_name(f"{self.path.name}-spool")
 
 
 class LinkSettings(Section):

@@ -89,3 +89,7 @@ class RecordRules(Section):
     recommendations: tuple[RecommendationRule, ...] = Field(
         default=(), description="recommendations, each with say: and when: or below:"
     )
+    completed_when: Bounds = Field(
+        default=Bounds(),
+        description="what an interrupted lesson must have reached to be completed; nothing: failed",
+    )

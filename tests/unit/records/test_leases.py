@@ -1,0 +1,238 @@
+"""Leases, owners and claims: several hosts share a ledger, and none does what another does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from loqua_host.contract.records import Performance, Progress, SessionRecord
+from loqua_host.errors import LearnerError, LedgerError
+from loqua_host.records.ledger import Claims, Kind, Ledger, LessonRow
+from loqua_host.records.postgres import PostgresDatabase
+
+NewLesson = Callable[..., LessonRow]
+Opened = Callable[[], "asyncio.Future[Ledger]"]
+
+
+@pytest.fixture
+async def hosts(postgres_url: str) -> AsyncIterator[list[Ledger]]:
+    """Give the ledger as two hosts have it."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                Ledger.open(PostgresDatabase(postgres_url), keys=["k" * 32], retry_every=0.01)
+            )
+            for _ in range(2)
+        ]
+
+
+def record_of(lesson: LessonRow) -> SessionRecord:
+    """Give a record of this lesson."""
+    return SessionRecord(
+        session_id=lesson.session_id, duration_minutes=1, overall_performance=Performance.GOOD
+    )
+
+
+async def die(ledger: Ledger) -> None:
+    """Let a host's lease run out, as if it were dead."""
+    text = "UPDATE host SET lease_until = 0 WHERE id = ?"
+    await ledger._writer.write(lambda db: db.execute(text, (ledger._host,)))
+
+
+async def close(ledger: Ledger, row: LessonRow, words: int = 0) -> None:
+    """Close a lesson."""
+    progress = Progress(words_learned=words)
+    await ledger.close_lesson(row, 5.0, Kind.COMPLETED, progress, record_of(row))
+
+
+async def test_a_room_has_one_tutor_of_a_kind_over_all_hosts(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """Until the first lesson is closed; other tutors of the room do not matter."""
+    one, other = hosts
+    row = await one.open_lesson(a_lesson(), "")
+    for host in hosts:
+        with pytest.raises(LearnerError) as refused:
+            await host.open_lesson(a_lesson(id="second"), "")
+        assert refused.value.cause == "already_taught"
+    assert not await other.claim("room1", "conversation", 10.0)
+    assert await other.claims_in("room1") == Claims(taught=frozenset({"conversation"}))
+    await other.open_lesson(a_lesson(id="other", tutor="grammar"), "")
+    await close(one, row)
+    assert (await other.open_lesson(a_lesson(id="second"), "")).id == "second"
+
+
+async def test_of_hosts_that_open_at_once_one_does(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """Again and again, with the same visit: no session id is given twice, too."""
+    for number in range(20):
+        outcomes = await asyncio.gather(
+            *(
+                host.open_lesson(a_lesson(number, id=f"{number}-{which}"), "")
+                for which, host in enumerate(hosts)
+            ),
+            *(
+                host.open_lesson(a_lesson(number, id=f"{number}+{which}", room=f"+{which}"), "")
+                for which, host in enumerate(hosts)
+            ),
+            return_exceptions=True,
+        )
+        opened = [one for one in outcomes if isinstance(one, LessonRow)]
+        assert sum(isinstance(one, LearnerError) for one in outcomes) == 1
+        assert len({row.session_id for row in opened}) == len(opened) == 3
+        for host in hosts:
+            for row in opened:
+                await close(host, row)
+
+
+async def test_a_tutor_is_called_by_one_host_and_taken_by_whichever_gets_the_job(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """The caller may call again; the others know that a tutor comes."""
+    one, other = hosts
+    assert await one.claim("room1", "conversation", 10.0)
+    assert await one.claim("room1", "conversation", 10.0)
+    assert not await other.claim("room1", "conversation", 10.0)
+    assert await other.claims_in("room1") == Claims(called=frozenset({"conversation"}))
+    assert await other.claim("room1", "conversation", 20.0, arrived=True)
+    assert not await one.claim("room1", "conversation", 10.0)
+    await other.open_lesson(a_lesson(), "")
+    assert await one.claims_in("room1") == Claims(taught=frozenset({"conversation"}))
+
+
+async def test_a_call_that_came_to_nothing_is_over_in_its_time(hosts: list[Ledger]) -> None:
+    """Then another host may try."""
+    one, other = hosts
+    assert await one.claim("room1", "conversation", 0.05)
+    await asyncio.sleep(0.06)
+    assert await other.claim("room1", "conversation", 10.0)
+    await one.purge(delivered_before=0.0, dead_before=0.0)
+    assert not await one.claim("room1", "conversation", 10.0)
+
+
+async def test_an_interrupted_lesson_goes_on_at_whichever_host_gets_the_job(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """The host that lost it learns so, and what its dead job still says is not written."""
+    one, other = hosts
+    row = await one.open_lesson(a_lesson(), "")
+    await one.keep_progress(row, 30.0, Progress(words_learned=3), {})
+    await one.interrupt(row)
+    assert [lost.id for lost in await one.interrupted()] == [row.id]
+    resumed = await other.open_lesson(a_lesson(id="never", entry="PA_2"), "")
+    assert (resumed.id, resumed.restarts, resumed.entry) == (row.id, 1, "PA_2")
+    assert resumed.progress == Progress(words_learned=3)
+    assert await one.interrupted() == []
+    await one.keep_progress(row, 60.0, Progress(words_learned=1), {})
+    await close(one, row)
+    await close(other, resumed, words=5)
+    assert await one.owing() == []
+    final = await other.next_owed(row.id)
+    assert final is not None
+    assert Progress.model_validate_json(final.payload).words_learned == 5
+
+
+async def test_what_a_dead_host_left_is_adopted_once(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """Open lessons and what is owed; nothing of a host that lives, or that is settled."""
+    one, other = hosts
+    lessons = [await one.open_lesson(a_lesson(number), "") for number in range(4)]
+    await close(one, lessons[1])
+    await close(one, lessons[2])
+    while row := await one.next_owed(lessons[2].id):
+        await one.mark_delivered(row)
+    assert await other.adopt() == 0
+    await die(one)
+    assert await other.adopt() == 3
+    assert await other.adopt() == 0
+    assert [row.id for row in await other.interrupted()] == ["lesson0", "lesson3"]
+    assert await other.owing() == ["lesson1"]
+    assert await one.next_owed("lesson1") is None
+
+
+async def test_a_host_that_lost_its_lease_sends_nothing_and_gets_its_lessons_back(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """It was cut off: another delivers what it owed, but its jobs teach as before."""
+    one, other = hosts
+    taught = await one.open_lesson(a_lesson(1), "")
+    ended = await one.open_lesson(a_lesson(2), "")
+    await close(one, ended)
+    row = await one.next_owed(ended.id)
+    assert row is not None
+    await die(one)
+    assert await other.adopt() == 2
+    assert [lost.id for lost in await other.interrupted()] == [taught.id]
+    assert not await one.mark_sending(row)
+    assert await one.adopt() == 0
+    assert await other.interrupted() == []
+    await close(other, taught)
+    assert taught.id not in await other.owing(), "one's job teaches it"
+    await close(one, taught)
+    assert taught.id in await one.owing()
+
+
+async def test_who_was_cut_off_renews_before_it_adopts(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """After an outage of the ledger all leases have run out, and all hosts live."""
+    one, other = hosts
+    await one.open_lesson(a_lesson(), "")
+    for host in hosts:
+        await die(host)
+    assert await other.adopt() == 0
+    assert await one.adopt() == 0
+    assert await other.adopt() == 0
+
+
+async def test_a_host_that_ends_leaves_at_once_what_it_owes(
+    postgres_url: str, a_lesson: NewLesson
+) -> None:
+    """Nobody waits for its lease to run out."""
+    async with Ledger.open(PostgresDatabase(postgres_url)) as staying:
+        async with Ledger.open(PostgresDatabase(postgres_url)) as leaving:
+            await close(leaving, await leaving.open_lesson(a_lesson(), ""))
+        assert await staying.adopt() == 1
+
+
+async def test_a_refusal_holds_at_every_host(hosts: list[Ledger]) -> None:
+    """A learner is not called a tutor again for the same entry."""
+    one, other = hosts
+    for _ in range(2):
+        await one.refuse("room", "PA_1", "grammar")
+    assert await other.settled_in("room") == {("PA_1", "grammar")}
+
+
+async def test_keys_are_rotated_host_by_host(postgres_url: str, a_lesson: NewLesson) -> None:
+    """Hosts with the old key and with the new one share lessons meanwhile."""
+    before, after = ["old" * 11, "new" * 11], ["new" * 11, "old" * 11]
+    async with Ledger.open(PostgresDatabase(postgres_url), keys=before) as old:
+        first = await old.open_lesson(a_lesson(1), "")
+        async with Ledger.open(PostgresDatabase(postgres_url), keys=after) as new:
+            second = await old.open_lesson(a_lesson(2), "")
+            await old.keep_progress(first, 30.0, Progress(words_learned=1), {})
+            await close(old, second)
+            await die(old)
+            assert await new.adopt() == 2
+            assert [row.progress for row in await new.interrupted()] == [Progress(words_learned=1)]
+            owed = await new.next_owed(second.id)
+            assert owed is not None
+            assert owed.lesson.user_id == "maria"
+
+
+@pytest.mark.parametrize(
+    ("url", "mend"),
+    [
+        ("postgresql://loqua:secret word@/nowhere", "write postgresql://user:password@host"),
+        ("postgresql://loqua:secret@127.0.0.1:1/loqua", "see that the server runs"),
+    ],
+)
+async def test_a_postgres_out_of_reach_is_refused_with_its_mend(url: str, mend: str) -> None:
+    """Without the password."""
+    with pytest.raises(LedgerError, match=mend) as refused:
+        async with Ledger.open(PostgresDatabase(url)):
+            pass
+    assert "secret" not in str(refused.value)

@@ -1,0 +1,186 @@
+"""The spool: a ledger out of reach costs no lesson anything that was acknowledged."""
+
+import asyncio
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from loqua_host.contract.records import Performance, Progress, SessionRecord
+from loqua_host.errors import LedgerError
+from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.notes import Tick
+from loqua_host.records.seal import Keyring
+from loqua_host.records.spool import Spool
+from loqua_host.records.sqlite import SqliteDatabase
+
+NewLesson = Callable[..., LessonRow]
+KEY = "k" * 32
+
+
+class Unreliable(SqliteDatabase):
+    """A database that is out of reach when it is told to be."""
+
+    gone = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqliteDatabase]:
+        """Give a transaction, or fail."""
+        if self.gone:
+            raise LedgerError("LEDGER_URL: connection refused; see that the server runs")
+        with super().transaction() as database:
+            yield database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Unreliable:
+    """Give a database that is in reach."""
+    return Unreliable(tmp_path / "ledger.db")
+
+
+def opened(database: Unreliable, tmp_path: Path) -> AbstractAsyncContextManager[Ledger]:
+    """Open its ledger, with a spool."""
+    return Ledger.open(database, keys=[KEY], spool=tmp_path / "spool", retry_every=0.01)
+
+
+def tick(row: LessonRow, words: int) -> tuple[LessonRow, float, Progress, dict[str, Any]]:
+    """Give what a job tells."""
+    return row, 30.0 * words, Progress(words_learned=words), {"said": "manzana"}
+
+
+async def close(ledger: Ledger, row: LessonRow, words: int) -> None:
+    """Close a lesson."""
+    record = SessionRecord(
+        session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
+    )
+    final = Progress(words_learned=words)
+    await ledger.close_lesson(row, 5.0, Kind.COMPLETED, final, record)
+
+
+async def sent(ledger: Ledger, row: LessonRow) -> list[tuple[str, int]]:
+    """Take off what is owed of a lesson."""
+    found = []
+    while owed := await ledger.next_owed(row.id):
+        words = 0
+        if owed.kind is not Kind.RECORD:
+            words = Progress.model_validate_json(owed.payload).words_learned
+        found.append((owed.kind, words))
+        await ledger.mark_delivered(owed)
+    return found
+
+
+async def test_lessons_go_on_without_the_ledger_and_are_written_when_it_is_back(
+    database: Unreliable, tmp_path: Path, a_lesson: NewLesson
+) -> None:
+    """The last progress of each and its end, in order; a new lesson has to wait."""
+    async with opened(database, tmp_path) as ledger:
+        rows = [await ledger.open_lesson(a_lesson(number), "") for number in (1, 2)]
+        database.gone = True
+        with structlog.testing.capture_logs() as logs:
+            for words in (1, 2, 3):
+                for row in rows:
+                    await ledger.keep_progress(*tick(row, words))
+            await close(ledger, rows[1], 4)
+        assert {log["event"] for log in logs} == {"ledger.failed"}
+        assert ledger.spooled == 3
+        with pytest.raises(LedgerError):
+            await ledger.open_lesson(a_lesson(3), "")
+        with pytest.raises(LedgerError):
+            await ledger.replay()
+        database.gone = False
+        await ledger.keep_progress(*tick(rows[0], 5))
+        assert ledger.spooled == 3, "what is told later waits behind it"
+        assert await ledger.replay() == 3
+        assert ledger.spooled == 0
+        assert await sent(ledger, rows[0]) == [("in_progress", 5)]
+        assert await sent(ledger, rows[1]) == [("completed", 4), ("record", 0)]
+        assert [file.name for file in (tmp_path / "spool").iterdir()] == []
+
+
+async def test_the_next_process_writes_what_a_killed_one_left_in_its_spool(
+    database: Unreliable, tmp_path: Path, a_lesson: NewLesson
+) -> None:
+    """Before it takes the lessons for interrupted; nothing there says who learned what."""
+    async with opened(database, tmp_path) as ledger:
+        row = await ledger.open_lesson(a_lesson(1), "")
+        database.gone = True
+        await ledger.keep_progress(*tick(row, 2))
+        await close(ledger, row, 3)
+        left = shutil.copytree(tmp_path / "spool", tmp_path / "left")
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in left.iterdir()}
+        assert modes == {0o600}
+        assert not any(
+            word in file.read_bytes()
+            for file in left.iterdir()
+            for word in (b"manzana", b"words_learned", row.session_id.encode())
+        )
+        database.gone = False
+    async with opened(database, tmp_path) as ledger:
+        assert ledger.spooled == 2
+        assert await ledger.replay() == 2
+        await ledger.adopt()
+        assert await ledger.interrupted() == []
+        assert await sent(ledger, row) == [("completed", 3), ("record", 0)]
+
+
+async def test_a_note_that_is_replaced_while_it_is_written_waits_on(tmp_path: Path) -> None:
+    """What took its place is not forgotten with it."""
+    one, other = (
+        Tick(host="h", lesson="l", restarts=0, seconds=1, progress=Progress(), state={"n": n})
+        for n in (1, 2)
+    )
+    with Spool.open(tmp_path / "spool", Keyring([KEY])) as spool:
+        spool.add(one)
+        [under_way] = spool.notes()
+        spool.add(other)
+        spool.remove(under_way)
+        assert spool.notes() == [other]
+    with Spool.open(tmp_path / "spool", Keyring([KEY])) as spool:
+        assert spool.notes() == [other]
+
+
+async def test_a_spool_is_one_hosts_and_what_rots_in_it_costs_nothing_else(tmp_path: Path) -> None:
+    """The error names the setting."""
+    note = Tick(host="h", lesson="l", restarts=0, seconds=1, progress=Progress(), state={})
+    with Spool.open(tmp_path / "spool", Keyring([KEY])) as spool:
+        spool.add(note)
+        (tmp_path / "spool" / "rotten.end").write_text(f"{Keyring([KEY]).current.key_id}\nAAAA")
+        (tmp_path / "spool" / "new-half.end").write_text("")
+        with (
+            pytest.raises(LedgerError, match=r"ledger.spool .*: another host has it"),
+            Spool.open(tmp_path / "spool", Keyring([KEY])),
+        ):
+            pass
+    opening = Spool.open(tmp_path / "spool", Keyring([KEY]))
+    with structlog.testing.capture_logs() as logs, opening as spool:
+        assert spool.notes() == [note]
+    assert [log["event"] for log in logs] == ["spool.unreadable"]
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(LedgerError, match=r"set ledger.spool elsewhere"),
+        Spool.open(tmp_path / "file" / "spool", Keyring([KEY])),
+    ):
+        pass
+
+
+async def test_nothing_is_acknowledged_that_is_neither_in_the_ledger_nor_in_the_spool(
+    database: Unreliable, tmp_path: Path, a_lesson: NewLesson
+) -> None:
+    """Both disks are full: the lesson waits for whichever is the first to take it."""
+    async with opened(database, tmp_path) as ledger:
+        row = await ledger.open_lesson(a_lesson(1), "")
+        database.gone = True
+        shutil.rmtree(tmp_path / "spool")
+        closing = asyncio.create_task(close(ledger, row, 3))
+        with structlog.testing.capture_logs() as logs:
+            await asyncio.sleep(0.05)
+        assert not closing.done()
+        assert {log["event"] for log in logs} == {"ledger.failed", "spool.failed"}
+        database.gone = False
+        await closing
+        assert await sent(ledger, row) == [("completed", 3), ("record", 0)]
