@@ -1,17 +1,14 @@
 """Lessons in the host: open, follow, close; one link, one lesson, one coroutine."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from uuid import uuid4
 
 import structlog
 
 from loqua_host.contract.handoff import Handback
-from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode
 from loqua_host.core import Caller, LoquaApi
 from loqua_host.errors import (
@@ -20,7 +17,6 @@ from loqua_host.errors import (
     LoquaError,
     RefusedError,
     RoomsError,
-    UnreachableError,
 )
 from loqua_host.link.messages import Join, ModeChanged, Refused, Welcome, WrapUp
 from loqua_host.link.server import JobLink, JobRef
@@ -39,8 +35,9 @@ from .kept import kept_state, kept_turns
 from .language import language_code
 from .live import LiveLesson
 from .preparations import Preparations
-from .prepare import Prepared, prepare
+from .prepare import Prepared, new_lesson, prepare
 from .reconcile import CRASH_LOOP, MAX_RESTARTS
+from .standing import check_health, knock
 from .traces import adopt
 
 __all__ = ["Lessons"]
@@ -49,8 +46,6 @@ log = structlog.get_logger()
 
 UNCLAIMED_SECONDS = 30.0
 """How long a preparation outlives the time that its job may wait for the learner."""
-
-VISIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 
 
 class Lessons:
@@ -262,7 +257,7 @@ class Lessons:
             self._delivery,
             self._rooms,
             self._now,
-            partial(compose_record, rules=self._settings.records, context=_known(prepared)),
+            partial(compose_record, rules=self._settings.records, context=prepared.known),
             self._handoffs,
             leased=prepared.leased,
         )
@@ -275,7 +270,9 @@ class Lessons:
 
     async def _open_or_resume(self, job: JobRef, prepared: Prepared) -> LessonRow:
         agent_name = self._tutors[job.tutor].agent_name
-        row = await self._ledger.open_lesson(self._row(job, prepared), agent_name)
+        row = await self._ledger.open_lesson(
+            new_lesson(prepared, job.tutor, self._now()), agent_name
+        )
         self._board.on_resumed(row)
         if row.restarts > MAX_RESTARTS:
             await self.close(row, CRASH_LOOP)
@@ -317,36 +314,14 @@ class Lessons:
         self._live.add(lesson)
         try:
             async with background() as watching:
-                watching.create_task(self._check_health(lesson))
+                watching.create_task(
+                    check_health(lesson, self._api, lambda: self._settings.health_every)
+                )
                 if not lesson.leased:
-                    watching.create_task(self._knock(lesson))
+                    watching.create_task(knock(lesson, self._api))
                 yield
         finally:
             self._live.discard(lesson)
-
-    async def _check_health(self, lesson: LiveLesson) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.health_every):
-                    await lesson.seen_again.wait()
-            lesson.seen_again.clear()
-            try:
-                await self._api.check_health(caller_of(lesson.row))
-            except UnreachableError as error:
-                log.warning("health.unreachable", why=str(error))
-            except RefusedError as refusal:
-                log.error("health.refused", cause=cause_of(refusal), why=str(refusal))
-                await lesson.link.send(WrapUp(reason=cause_of(refusal)))
-                return
-
-    async def _knock(self, lesson: LiveLesson) -> None:
-        try:
-            await self._api.lease_patiently(caller_of(lesson.row))
-        except RefusedError as refusal:
-            log.error("lesson.refused", cause=cause_of(refusal), why=str(refusal))
-            await lesson.link.send(WrapUp(reason=cause_of(refusal)))
-        else:
-            lesson.leased = True
 
     def _on_mode(self, caller: Caller, mode: Mode) -> None:
         for lesson in self._live:
@@ -357,21 +332,6 @@ class Lessons:
     async def _release_when_delivered(self, row: LessonRow) -> None:
         await self._delivery.settled(row.id)
         self._api.release(caller_of(row))
-
-    def _row(self, job: JobRef, prepared: Prepared) -> LessonRow:
-        visit = prepared.learner.attributes.get("sessionId", "")
-        visit = visit if VISIT.fullmatch(visit) else f"visit_{uuid4().hex}"
-        return LessonRow(
-            id=uuid4().hex,
-            session_id=visit,
-            visit=visit,
-            user_id=prepared.learner.user_id,
-            room=job.room,
-            tutor=job.tutor,
-            agent_id=prepared.caller.agent_id,
-            opened_at=self._now(),
-            entry=prepared.entry,
-        )
 
     def _language(self, prepared: Prepared) -> str:
         wanted = prepared.context.preferences.language_learning
@@ -398,8 +358,3 @@ class Lessons:
             turns=kept_turns(row.state),
             secrets=dict(self._tutors[row.tutor].secrets),
         )
-
-
-def _known(prepared: Prepared) -> LearnerContext | None:
-    """Get the learner's context, unless it is made up for want of an API."""
-    return prepared.context if prepared.mode in (Mode.FULL, Mode.CACHE) else None

@@ -1,7 +1,9 @@
 """Prepare a lesson: verify the learner, exchange the token, load the context."""
 
 import asyncio
+import re
 from dataclasses import dataclass
+from uuid import uuid4
 
 import structlog
 from opentelemetry import trace
@@ -10,13 +12,16 @@ from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Mode
 from loqua_host.core import Caller, Loaded, LoquaApi
 from loqua_host.errors import UnreachableError
+from loqua_host.records.ledger import LessonRow
 from loqua_host.rooms.learners import pick_learner
 from loqua_host.rooms.rooms import Rooms
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "new_lesson", "prepare"]
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
+
+VISIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,28 @@ class Prepared:
     mode: Mode
     leased: bool
     entry: str
+
+    @property
+    def known(self) -> LearnerContext | None:
+        """The learner's context, unless it is made up for want of an API."""
+        return self.context if self.mode in (Mode.FULL, Mode.CACHE) else None
+
+
+def new_lesson(prepared: Prepared, tutor: str, now: float) -> LessonRow:
+    """Get the lesson that a tutor begins with a learner, in unix seconds."""
+    visit = prepared.learner.attributes.get("sessionId", "")
+    visit = visit if VISIT.fullmatch(visit) else f"visit_{uuid4().hex}"
+    return LessonRow(
+        id=uuid4().hex,
+        session_id=visit,
+        visit=visit,
+        user_id=prepared.caller.user_id,
+        room=prepared.caller.room,
+        tutor=tutor,
+        agent_id=prepared.caller.agent_id,
+        opened_at=now,
+        entry=prepared.entry,
+    )
 
 
 async def prepare(

@@ -1,0 +1,53 @@
+"""Whether a running lesson may go on: the API is asked again and again."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from loqua_host.core import LoquaApi
+from loqua_host.errors import RefusedError, UnreachableError
+from loqua_host.link.messages import WrapUp
+from loqua_host.records.delivery import caller_of
+
+from .causes import cause_of
+from .live import LiveLesson
+
+__all__ = ["check_health", "knock"]
+
+log = structlog.get_logger()
+
+
+async def check_health(lesson: LiveLesson, api: LoquaApi, every: Callable[[], float]) -> None:
+    """Have a lesson end politely once the API refuses it, until cancelled.
+
+    Args:
+        lesson: The lesson.
+        api: The API.
+        every: Says how many seconds to wait; a learner who is seen again cuts that short.
+    """
+    while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(every()):
+                await lesson.seen_again.wait()
+        lesson.seen_again.clear()
+        try:
+            await api.check_health(caller_of(lesson.row))
+        except UnreachableError as error:
+            log.warning("health.unreachable", why=str(error))
+        except RefusedError as refusal:
+            log.error("health.refused", cause=cause_of(refusal), why=str(refusal))
+            await lesson.link.send(WrapUp(reason=cause_of(refusal)))
+            return
+
+
+async def knock(lesson: LiveLesson, api: LoquaApi) -> None:
+    """Lease the token of a lesson that began without the API, once that answers."""
+    try:
+        await api.lease_patiently(caller_of(lesson.row))
+    except RefusedError as refusal:
+        log.error("lesson.refused", cause=cause_of(refusal), why=str(refusal))
+        await lesson.link.send(WrapUp(reason=cause_of(refusal)))
+    else:
+        lesson.leased = True
