@@ -27,11 +27,12 @@ READY_TRIES = 60  # about half a minute, slowing down from 10 ms
 
 @dataclass(frozen=True, slots=True)
 class LiveKitServer:
-    """Where a LiveKit server listens, and the key that opens it."""
+    """Where a LiveKit server listens, and the key that opens it; others may do so too."""
 
     url: str
     api_key: str
     api_secret: str = field(repr=False)
+    spare_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class _PortTakenError(LiveKitUnavailableError):
@@ -155,7 +156,7 @@ def _environment(server: LiveKitServer, config: dict[str, object]) -> dict[str, 
     """Give the server's whole environment, which unlike arguments others cannot read."""
     return {
         "LIVEKIT_CONFIG": json.dumps(config),  # JSON is YAML
-        "LIVEKIT_KEYS": f"{server.api_key}: {server.api_secret}",
+        "LIVEKIT_KEYS": json.dumps({server.api_key: server.api_secret, **server.spare_keys}),
     }
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Never, cast
 
@@ -17,7 +18,7 @@ from .hostile import attack
 from .loot import collect
 from .script import Script
 
-__all__ = ["automatic", "specialist"]
+__all__ = ["automatic", "specialist", "trusted"]
 
 BLOCKED_SECONDS = 1e6
 
@@ -35,10 +36,12 @@ class ProbeSettings(BaseModel):
 
 
 class Probe:
-    """The plugin: an automatic tutor, or a specialist with an agent name."""
+    """The plugin: an automatic tutor, or a specialist with an agent name; with secrets or not."""
 
-    def __init__(self, name: str, agent_name: str | None) -> None:
-        self._tutor = Tutor(name=name, agent_name=agent_name, settings=ProbeSettings)
+    def __init__(self, name: str, agent_name: str | None, secrets: tuple[str, ...] = ()) -> None:
+        self._tutor = Tutor(
+            name=name, agent_name=agent_name, settings=ProbeSettings, secrets=secrets
+        )
 
     @hookimpl
     def register_tutor(self) -> Tutor:
@@ -61,7 +64,8 @@ class Probe:
         """Note that the lesson has begun; crash or attack if that is the script."""
         script = self._script(lesson)
         words = lesson.context.progress.words_learned
-        lesson.log.info("probe.ready", room=lesson.room, words_before=words)
+        granted = {name: sha256(it.encode()).hexdigest() for name, it in lesson.secrets.items()}
+        lesson.log.info("probe.ready", room=lesson.room, words_before=words, granted=granted)
         if handover := lesson.handover:
             lesson.log.info("probe.handed_over", room=lesson.room, **handover.model_dump())
         if script.calls and not lesson.resumed:
@@ -109,6 +113,7 @@ class Probe:
 
 automatic = Probe("probe", None)
 specialist = Probe("probe-specialist", "probe-specialist")
+trusted = Probe("probe-trusted", "probe-trusted", secrets=("PROBE_KEY",))
 
 
 class Caller(Agent):

@@ -1,0 +1,80 @@
+"""A gate before LiveKit's server: it sees who comes in with which key, and can cut workers off."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import jwt
+
+__all__ = ["Gate", "open_gate"]
+
+BLOCK = 1 << 16
+BEARER = re.compile(rb"^authorization: bearer (\S+)", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Gate:
+    """A way to LiveKit.
+
+    Attributes:
+        url: Where it is.
+        worker_keys: The key that each connection of a worker came with, in their order.
+    """
+
+    url: str = ""
+    worker_keys: list[str] = field(default_factory=list)
+    _workers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    def cut_workers(self) -> None:
+        """End the connections of all workers, as a LiveKit that restarts does."""
+        for writer in self._workers:
+            writer.close()
+        self._workers.clear()
+
+    def note(self, head: bytes, writer: asyncio.StreamWriter) -> None:
+        """Take note of a connection by its request's head."""
+        token = BEARER.search(head)
+        if head.startswith(b"GET /agent") and token:
+            claims = jwt.decode(token[1], options={"verify_signature": False})
+            self.worker_keys.append(claims["iss"])
+            self._workers.append(writer)
+
+
+@asynccontextmanager
+async def open_gate(url: str) -> AsyncIterator[Gate]:
+    """Give a gate to the LiveKit server at `url` for the length of a block."""
+    gate, behind = Gate(), urlsplit(url)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            beyond, onward = await asyncio.open_connection(behind.hostname, behind.port)
+            gate.note(head, writer)
+            onward.write(head)
+            await asyncio.wait(
+                [
+                    asyncio.create_task(_pass_on(reader, onward)),
+                    asyncio.create_task(_pass_on(beyond, writer)),
+                ]
+            )
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=BLOCK)
+    gate.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield gate
+    finally:
+        server.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(BLOCK):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
