@@ -272,7 +272,7 @@ def _engage(parts: _Parts, lessons: Lessons, traces: Traces, post: Post) -> Tuto
     return TutorWorker(
         post.tutor,
         post.job,
-        LiveKitAccess(running.settings.livekit.url, running.secrets.livekit()),
+        LiveKitAccess(running.settings.livekit.url, parts.rooms.key),
         is_full=partial(_is_full, parts, post.tutor.name),
         on_accept=traces.accepting(lessons.begin),
     )
