@@ -17,6 +17,7 @@ from tests.bench.foresight import install
 from tests.integration.host.rotations import livekit_with_a_spare_key, rotating
 
 LESSONS = 20
+TOKEN_SECONDS = 16
 
 
 async def main(lessons: int) -> int:
@@ -28,7 +29,7 @@ async def main(lessons: int) -> int:
         plugins = install(directory)
         async with (
             livekit_with_a_spare_key(port) as livekit,
-            rotating(livekit, plugins, directory, lessons) as world,
+            rotating(livekit, plugins, directory, lessons, TOKEN_SECONDS) as world,
         ):
             seconds: dict[str, float] = {}
             for kind in ("shared_secret", "agent_jwt", "livekit_key", "tutors_secret", "ops_token"):

@@ -31,6 +31,7 @@ TUTORS = {
         "secrets": ["PROBE_KEY"],
     }
 }
+CALM = {"tick_every": 2, "grace": 3, "health_every": 30}
 FAILURES = (
     "token.refresh_failed",
     "lesson.refused",
@@ -163,18 +164,21 @@ def put(directory: Path, **values: str) -> None:
 
 @asynccontextmanager
 async def rotating(
-    livekit: LiveKitServer, plugins: Path, directory: Path, lessons: int
+    livekit: LiveKitServer, plugins: Path, directory: Path, lessons: int, token_seconds: int
 ) -> AsyncIterator[Rotating]:
-    """Give a host with so many running lessons, whose secrets are in files."""
+    """Give a host with so many running lessons, whose secrets are in files.
+
+    Learners' tokens live so many seconds, and are exchanged anew at half of that.
+    """
     async with AsyncExitStack() as stack:
         gate = await stack.enter_async_context(open_gate(livekit.url))
         behind = replace(livekit, url=gate.url)
         house = House(behind, None, plugins, directory)  # type: ignore[arg-type]  # served gives it
-        home, app = await stack.enter_async_context(served(house))
+        home, app = await stack.enter_async_context(served(house, token_seconds))
         mounted = _mount(directory, home)
         environ = {**dict.fromkeys(home.environ(), ""), **_addresses(home)}
         process = await stack.enter_async_context(
-            home.host(directory / "host", TUTORS, environ=environ)
+            home.host(directory / "host", TUTORS, environ=environ, lessons=CALM)
         )
         rotating = Rotating(home, process, gate, app, mounted)
         await stack.enter_async_context(rotating.visits)

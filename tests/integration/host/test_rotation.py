@@ -28,7 +28,7 @@ TOKEN_SECONDS = 6
 """A token is exchanged anew at half of its life."""
 
 
-def new_settings(house: House) -> DevApiSettings:
+def new_settings(house: House, token_seconds: int = TOKEN_SECONDS) -> DevApiSettings:
     """Give an API of this LiveKit server with secrets of its own."""
     return DevApiSettings.model_validate(
         {
@@ -36,15 +36,17 @@ def new_settings(house: House) -> DevApiSettings:
             "livekit_url": house.livekit.url,
             "livekit_api_key": house.livekit.api_key,
             "livekit_api_secret": house.livekit.api_secret,
-            "token_lifetime": TOKEN_SECONDS,
+            "token_lifetime": token_seconds,
         }
     )
 
 
 @asynccontextmanager
-async def served(house: House) -> AsyncIterator[tuple[House, FastAPI]]:
+async def served(
+    house: House, token_seconds: int = TOKEN_SECONDS
+) -> AsyncIterator[tuple[House, FastAPI]]:
     """Serve an API whose secrets a test can change while it runs."""
-    settings = new_settings(house)
+    settings = new_settings(house, token_seconds)
     config = server._config(settings)
     ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     with server.socket.create_server(("127.0.0.1", 0)) as listener:

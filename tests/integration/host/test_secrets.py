@@ -8,9 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 from tests.integration.host.conftest import HostProcess, House, explicit, new_room
+from tests.integration.host.test_tracing import collector
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -32,6 +35,22 @@ AS_ANY_USER = (sys.executable, "-I", "-S", "-c", UNPRIVILEGED) if IS_ROOT else (
 USERS = [pytest.param(AS_ANY_USER, True, id="as-any-user")]
 USERS += [pytest.param((), False, id="as-root")] if IS_ROOT else []
 
+MARKED = {
+    "LEDGER_KEY": f"ledger-{uuid4().hex}",
+    "OPS_TOKEN": f"ops-{uuid4().hex}",
+    "OTEL_EXPORTER_OTLP_HEADERS": f"x-key=collector-{uuid4().hex}",
+    "OTEL_BSP_SCHEDULE_DELAY": "200",
+}
+SECRETS = (
+    "AGENT_JWT_TOKEN",
+    "DEV_AGENT_SECRET",
+    "LIVEKIT_API_SECRET",
+    "LEDGER_KEY",
+    "OPS_TOKEN",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+)
+OPS = ("/", "/ops.js", "/status", "/metrics", "/health", "/health/live", "/health/ready")
+
 PATIENT = {"limits": {"create_agent": 60}}
 
 
@@ -39,18 +58,30 @@ PATIENT = {"limits": {"create_agent": 60}}
 async def test_a_tutor_that_searches_for_secrets_finds_none(
     house: House, tmp_path: Path, wrapper: tuple[str, ...], memory: bool
 ) -> None:
-    """Nor do ledger, log and link directory hold any, while a lesson runs and after."""
-    name = f"searcher-{len(wrapper)}"
-    async with house.host(tmp_path, explicit(name), wrapper=wrapper, lessons=PATIENT) as host:
-        room = new_room()
+    """Nor do ledger, log, link directory, ops address and traces, in a lesson and after it."""
+    name, room = f"searcher-{len(wrapper)}", new_room()
+    async with (
+        collector() as collecting,
+        house.host(
+            tmp_path,
+            explicit(name),
+            wrapper=wrapper,
+            environ=MARKED | {"OTEL_EXPORTER_OTLP_ENDPOINT": collecting.url},
+            lessons=PATIENT,
+        ) as host,
+    ):
         loot = {"host": host.pid, "memory": memory}
         host.script(room, tutor="probe-specialist", loot=loot, ends_at=3)
         async with house.visit(room, agent_name=name) as learner:
             await host.log.until("progress.made", user_id=learner.user_id)
             assert_no_secret(house, written(host), room)
+            assert_no_secret(house, await shown(host), room)
             assert await house.api.arrivals("exchanges", learner.user_id)
         await house.api.until("sessions", learner.user_id)
+        await collecting.until("delivery record")
         assert_no_secret(house, written(host), room)
+        assert_no_secret(house, await shown(host), room)
+        assert_no_secret(house, repr(collecting.spans).encode(), room)
         found = (host.scripts / f"{room}.loot").read_bytes()
         denied = (host.scripts / f"{room}.denied").read_text().split()
     assert f"== {host.pid}/cmdline".encode() in found
@@ -64,12 +95,10 @@ async def test_a_tutor_that_searches_for_secrets_finds_none(
 
 def assert_no_secret(house: House, text: bytes, room: str) -> None:
     """Check that no secret of the host and no user's token is in a text."""
-    environ = house.environ()
-    agent_jwt = environ["AGENT_JWT_TOKEN"].encode()
-    shared, livekit = environ["DEV_AGENT_SECRET"], environ["LIVEKIT_API_SECRET"]
-    signature = agent_jwt.rpartition(b".")[2]
-    needles = (agent_jwt, signature, shared.encode(), livekit.encode())
-    assert [needle for needle in needles if needle in text] == []
+    environ = house.environ() | MARKED
+    # Of a JWT the signature, of a header the value.
+    secrets = {name: re.split("[.=]", environ[name])[-1] for name in SECRETS}
+    assert [name for name, value in secrets.items() if value.encode() in text] == []
     assert [claims for claims in tokens(text) if claims.get("video", {}).get("room") != room] == []
 
 
@@ -84,6 +113,16 @@ def _claims(encoded: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return claims if isinstance(claims, dict) else None
+
+
+async def shown(host: HostProcess) -> bytes:
+    """Give all that the ops address shows."""
+    port = (await host.log.until("ops.serving"))["port"]
+    headers = {"Authorization": f"Bearer {MARKED['OPS_TOKEN']}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+        answers = [await client.get(path) for path in OPS]
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    return b"\n".join(answer.content + str(answer.headers).encode() for answer in answers)
 
 
 def written(host: HostProcess) -> bytes:

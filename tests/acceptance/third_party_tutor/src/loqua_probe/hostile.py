@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jwt
+from livekit import api
 from livekit.agents import get_job_context
 from livekit.agents.ipc.log_queue import LogQueueHandler
 from livekit.agents.ipc.proc_client import _ProcClient
@@ -22,6 +24,7 @@ from .script import Attack
 
 __all__ = ["attack"]
 
+PRIVATE = ("environ", "mem", "maps", "fd/0")
 FLOOD = 100
 OVERSIZE = 5_000_000
 
@@ -116,13 +119,60 @@ async def _channels(_lesson: Lesson, directory: Path) -> str:
 
 
 async def _siblings(_lesson: Lesson, _directory: Path) -> str:
-    """Read the memory and environment of all other jobs; gives how much was open to it."""
-    files = [
-        f"/proc/{pid}/{name}"
-        for pid in _other_jobs()
-        for name in ("environ", "mem", "maps", "fd/0")
-    ]
-    return f"{sum(_opens(file) for file in files)} of {len(files)}"
+    """Read the memory and environment of all other jobs."""
+    return _opened([f"/proc/{pid}/{name}" for pid in _other_jobs() for name in PRIVATE])
+
+
+async def _host(_lesson: Lesson, _directory: Path) -> str:
+    """Read the memory and environment of the host, which started the jobs' parent."""
+    return _opened([f"/proc/{_parent(os.getppid())}/{name}" for name in PRIVATE])
+
+
+async def _guessed(_lesson: Lesson, _directory: Path) -> str:
+    """Connect with a token of its own making that names its job."""
+    claims = {"iss": "devkey", "sub": f"agent-{get_job_context().job.id}"}
+    return await _knock(jwt.encode(claims, "secret" * 8))
+
+
+async def _rooms(_lesson: Lesson, _directory: Path) -> str:
+    """Ask LiveKit for all rooms, with the token of its own."""
+    info = get_job_context()._info
+    async with api.LiveKitAPI.with_token(info.token, info.url) as livekit:
+        try:
+            return str(await livekit.room.list_rooms(api.ListRoomsRequest()))
+        except api.TwirpError as error:
+            return error.code
+
+
+async def _webhook(lesson: Lesson, directory: Path) -> str:
+    """Tell the host that somebody came, with LiveKit's signature under its own token."""
+    told = {"event": "participant_joined", "room": {"name": lesson.room}}
+    url = (directory / "webhook").read_text()
+    headers = {"Authorization": get_job_context()._info.token}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, json=told, headers=headers) as answer,
+    ):
+        return str(answer.status)
+
+
+async def _all(lesson: Lesson, directory: Path) -> str:
+    """Try one after another whatever the lesson outlives."""
+    tried: tuple[Attack, ...] = (
+        "guessed",
+        "second",
+        "rejoin",
+        "host",
+        "siblings",
+        "channels",
+        "rooms",
+        "webhook",
+    )
+    return json.dumps({kind: await ATTACKS[kind](lesson, directory) for kind in tried})
+
+
+def _opened(files: list[str]) -> str:
+    return f"{sum(_opens(file) for file in files)} opened" if files else "nobody there"
 
 
 def _other_jobs() -> list[int]:
@@ -159,4 +209,9 @@ ATTACKS: dict[Attack, Callable[[Lesson, Path], Awaitable[str]]] = {
     "rejoin": _rejoin,
     "channels": _channels,
     "siblings": _siblings,
+    "host": _host,
+    "guessed": _guessed,
+    "rooms": _rooms,
+    "webhook": _webhook,
+    "all": _all,
 }

@@ -20,6 +20,11 @@ Attack = Literal[
     "rejoin",
     "channels",
     "siblings",
+    "host",
+    "guessed",
+    "rooms",
+    "webhook",
+    "all",
 ]
 
 

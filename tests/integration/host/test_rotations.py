@@ -1,0 +1,30 @@
+"""Each kind of secret is rotated under running lessons of a real host; the bench has twenty."""
+
+from pathlib import Path
+
+import pytest
+from tests.integration.host.rotations import livekit_with_a_spare_key, rotating
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+LESSONS = 2
+TOKEN_SECONDS = 6
+
+
+async def test_a_rotation_of_each_kind_of_secret_fails_nothing(
+    third_party: Path, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """Whoever comes afterwards is taught as well; every lesson has its one record."""
+    async with (
+        livekit_with_a_spare_key(unused_tcp_port) as livekit,
+        rotating(livekit, third_party, tmp_path, LESSONS, TOKEN_SECONDS) as world,
+    ):
+        await world.shared_secret()
+        await world.agent_jwt()
+        await world.livekit_key()
+        await world.tutors_secret()
+        await world.ops_token()
+        await world.enter()
+        figures = await world.leave()
+    assert figures["failures"] == {}
+    assert figures["records"] == figures["lessons"] == LESSONS + 2
