@@ -92,7 +92,6 @@ WELCOME = Welcome(
     language="es",
     mode=Mode.FULL,
     apology="Lo siento.",
-    specialists=frozenset({"grammar-expert"}),
 )
 
 

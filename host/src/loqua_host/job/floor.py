@@ -8,7 +8,7 @@ from livekit.agents import AgentSession
 from livekit.agents.types import ATTRIBUTE_AGENT_NAME
 from livekit.rtc.room import EventTypes
 
-__all__ = ["FLOOR", "Floor", "is_specialist"]
+__all__ = ["FLOOR", "Floor", "is_specialist", "until_free"]
 
 FLOOR = "loqua.floor"
 """The attribute by which a room is told whether a tutor has the floor: `true` or `false`."""
@@ -24,11 +24,36 @@ def is_specialist(participant: rtc.Participant) -> bool:
     )
 
 
+async def until_free(room: rtc.Room) -> None:
+    """Wait until no other agent in the room shows that it has the floor."""
+    changed = asyncio.Event()
+
+    def on_change(*_: object) -> None:
+        changed.set()
+
+    events: tuple[EventTypes, ...] = ("participant_attributes_changed", "participant_disconnected")
+    for event in events:
+        room.on(event, on_change)
+    try:
+        while any(_holds(other) for other in room.remote_participants.values()):
+            changed.clear()
+            await changed.wait()
+    finally:
+        for event in events:
+            room.off(event, on_change)
+
+
+def _holds(participant: rtc.Participant) -> bool:
+    agent = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+    return agent and participant.attributes.get(FLOOR) == "true"
+
+
 class Floor:
     """Gives the floor to specialists: audio and text, in and out, until the last has left.
 
-    While it is lent, to a specialist who was called, it does not come back with the end of that
-    one's process: another brings the specialist back.
+    While it is lent, to a specialist that was called, it goes by `give` and comes back by
+    `take_back` alone: the specialist may come while this tutor still announces it, and its
+    process may die and another bring it back.
     """
 
     def __init__(
@@ -36,14 +61,18 @@ class Floor:
         room: rtc.Room,
         session: "AgentSession[None]",
         on_change: Callable[[bool], None],
+        *,
+        held: bool = True,
     ) -> None:
         self._room = room
         self._session = session
         self._on_change = on_change
         self._free = asyncio.Event()
-        self._free.set()
-        self._lent = False
+        self._wanted = asyncio.Event()
         self._changed = asyncio.Event()
+        self._lent = False
+        if held:
+            self._free.set()
         self._looks: dict[EventTypes, Callable[..., None]] = {
             "participant_connected": self._look,
             "participant_attributes_changed": self._look_again,
@@ -67,8 +96,17 @@ class Floor:
             self._room.off(event, look)
 
     def lend(self) -> None:
-        """Give the floor to a specialist once it has come, until `take_back`."""
+        """Keep the floor until `give`, whoever comes, and leave it until `take_back`."""
         self._lent = True
+
+    def give(self) -> None:
+        """Step aside."""
+        self._switch(held=False)
+
+    def take(self) -> None:
+        """Have the floor from now on, as a specialist that did not have it before."""
+        self._free.set()
+        self._changed.set()
 
     def take_back(self) -> None:
         """Lend the floor no longer: it comes back when no specialist is in the room."""
@@ -78,6 +116,10 @@ class Floor:
     async def free(self) -> None:
         """Wait until this tutor has the floor."""
         await self._free.wait()
+
+    async def wanted(self) -> None:
+        """Wait until a specialist is in the room."""
+        await self._wanted.wait()
 
     async def show(self) -> None:
         """Show the room whether this tutor has the floor, until cancelled."""
@@ -91,8 +133,13 @@ class Floor:
         self._look(participant)
 
     def _look(self, _participant: rtc.Participant | None = None) -> None:
-        held = not any(is_specialist(other) for other in self._room.remote_participants.values())
-        if held is self.held or (held and self._lent):
+        wanted = any(is_specialist(other) for other in self._room.remote_participants.values())
+        (self._wanted.set if wanted else self._wanted.clear)()
+        if not self._lent:
+            self._switch(held=not wanted)
+
+    def _switch(self, *, held: bool) -> None:
+        if held is self.held:
             return
         (self._free.set if held else self._free.clear)()
         self._changed.set()

@@ -3,13 +3,15 @@
 import asyncio
 
 import structlog
+from pydantic import ValidationError
 
 from loqua_host.contract.handoff import Handback, SpecialistCall
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.sentences import Sentence, sentence_in
 from loqua_host.errors import HandoffError, LinkError
 from loqua_host.link.client import HostLink
-from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
+from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused, reasons_of
+from loqua_host.tasks import background
 
 from .conversation import last_sentences
 from .floor import Floor
@@ -30,22 +32,15 @@ class Handoffs:
         lesson: The lesson.
         link: The link to the host, which has the specialist called.
         floor: What the tutor steps aside by.
-        specialists: Agent names of the tutors that may be called.
-        announcement: What the learner hears first, by language.
+        announcement: What the learner hears before the specialist, by language.
     """
 
     def __init__(
-        self,
-        lesson: Lesson,
-        link: HostLink,
-        floor: Floor,
-        specialists: frozenset[str],
-        announcement: Sentence,
+        self, lesson: Lesson, link: HostLink, floor: Floor, announcement: Sentence
     ) -> None:
         self._lesson = lesson
         self._link = link
         self._floor = floor
-        self._specialists = specialists
         self._announcement = sentence_in(lesson.language, announcement)
         self._answers = asyncio.Queue[HandedBack | HandoffRefused]()
 
@@ -61,6 +56,8 @@ class Handoffs:
                 call.answer.set_result(await self._hand_over(call))
             except HandoffError as error:
                 call.answer.set_exception(error)
+            except ValidationError as error:
+                call.answer.set_exception(HandoffError(reasons_of(error)))
             except LinkError:  # for the link's reader to notice
                 call.answer.cancel()
             finally:
@@ -68,20 +65,17 @@ class Handoffs:
                 call.answer.cancel()
 
     async def _hand_over(self, call: SpecialistCall) -> Handback:
-        if call.agent_name not in self._specialists:
-            known = ", ".join(sorted(self._specialists)) or "none"
-            raise HandoffError(
-                f"no tutor in config/tutors has the agent_name {call.agent_name!r}; "
-                f"there are: {known}"
-            )
-        sentences = last_sentences(self._lesson.session, SENTENCES)
-        await say_out(self._lesson.session, self._announcement)
+        message = CallSpecialist(
+            agent_name=call.agent_name,
+            wish=call.wish,
+            sentences=last_sentences(self._lesson.session, SENTENCES),
+        )
         self._floor.lend()
         try:
-            await self._link.send(
-                CallSpecialist(agent_name=call.agent_name, wish=call.wish, sentences=sentences)
-            )
-            answer = await self._answers.get()
+            await self._link.send(message)
+            async with background() as tasks:
+                tasks.create_task(self._make_way())
+                answer = await self._answers.get()
         finally:
             self._floor.take_back()
         if isinstance(answer, HandoffRefused):
@@ -89,3 +83,9 @@ class Handoffs:
         await self._floor.free()
         log.info("lesson.handed_back", outcome=answer.handback.outcome)
         return answer.handback
+
+    async def _make_way(self) -> None:
+        """Announce the specialist who has come, and leave it the floor that it waits for."""
+        await self._floor.wanted()
+        await say_out(self._lesson.session, self._announcement)
+        self._floor.give()

@@ -36,7 +36,7 @@ from .connection import Connection
 from .conversation import recall
 from .ears import Ears
 from .events import EventRelay
-from .floor import Floor
+from .floor import Floor, until_free
 from .handoff import Handoffs
 from .latency import measured
 from .limits import Silence, keep_limits
@@ -52,6 +52,9 @@ log = structlog.get_logger()
 
 HOST_LOST = "host_lost"
 CONNECTION_LOST = "connection_lost"
+ANNOUNCED_SECONDS = 10.0
+"""How long a specialist waits for the floor; who does not let go is talked over."""
+
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 RECORDED_SECONDS = 10.0
@@ -81,11 +84,11 @@ class Runner:
         self._notes = notes
         self._session = lesson.session
         self._started = False
-        self._floor = Floor(ctx.room, self._session, self._on_floor)
+        self._floor = Floor(ctx.room, self._session, self._on_floor, held=settings.automatic)
         self._events = EventRelay(ctx.room, lesson, hooks)
         self._silence = Silence(self._session, asyncio.get_running_loop().time)
         announcement = settings.sentences.specialist_comes
-        self._handoffs = Handoffs(lesson, link, self._floor, welcome.specialists, announcement)
+        self._handoffs = Handoffs(lesson, link, self._floor, announcement)
         self._ears = Ears(ctx.room) if settings.hears_everyone else None
         self._strangers = asyncio.Queue[str]()
         self._presence = Presence(
@@ -150,10 +153,7 @@ class Runner:
         try:
             lesson.agent = await self._hooks.create_agent(lesson)
             await self._start(lesson.agent)
-            if self._settings.automatic:
-                self._floor.watch()
-                # A tutor restored during a specialist's lesson greets after it.
-                await self._floor.free()
+            await self._have_floor()
             await self._hooks.on_user_ready(lesson)
         except HookFailedError as failure:
             if lesson.agent is None:
@@ -169,6 +169,22 @@ class Runner:
             every=self._settings.tick_every,
             give_up_after=self._settings.failing_ticks,
         )
+
+    async def _have_floor(self) -> None:
+        """Wait until nobody else speaks.
+
+        A tutor restored during a specialist's lesson greets after it, and a specialist once it
+        has been announced.
+        """
+        if self._settings.automatic:
+            self._floor.watch()
+            await self._floor.free()
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANNOUNCED_SECONDS):
+                await until_free(self._ctx.room)
+        self._floor.take()
+        self._set_clock()
 
     async def _start(self, agent: Agent) -> None:
         self._session.on("close", self._on_close)

@@ -30,11 +30,6 @@ class Handoffs:
         self._rooms = rooms
         self._tutors = tutors
 
-    @property
-    def specialists(self) -> dict[str, HostedTutor]:
-        """The tutors that can be called now, by agent name."""
-        return {one.agent_name: one for one in self._tutors.values() if one.agent_name}
-
     async def hand_off(self, row: LessonRow, call: CallSpecialist) -> HandedBack | HandoffRefused:
         """Have the specialist called to the lesson's learner; gives the answer to its job."""
         try:
@@ -53,13 +48,12 @@ class Handoffs:
         return HandedBack(handback=handback)
 
     def _find(self, row: LessonRow, agent_name: str) -> HostedTutor:
-        if self._tutors[row.tutor].agent_name:
-            raise HandoffError(
-                f"{row.tutor} is a specialist itself; only the automatic tutor calls"
-            )
-        specialist = self.specialists.get(agent_name)
+        specialists = {one.agent_name: one for one in self._tutors.values() if one.agent_name}
+        if row.tutor in {one.name for one in specialists.values()}:
+            raise HandoffError(f"{row.tutor} is a specialist; only the automatic tutor calls one")
+        specialist = specialists.get(agent_name)
         if specialist is None:
-            known = ", ".join(sorted(self.specialists)) or "none"
+            known = ", ".join(sorted(specialists)) or "none"
             raise HandoffError(
                 f"no tutor here has the agent_name {agent_name!r}; there are: {known}"
             )

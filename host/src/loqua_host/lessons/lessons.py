@@ -350,7 +350,6 @@ class Lessons:
             language=language,
             mode=prepared.mode,
             apology=self._settings.apology(language),
-            specialists=frozenset(self._handoffs.specialists),
             resumed=row.restarts > 0,
             seconds=row.seconds,
             progress=row.progress,

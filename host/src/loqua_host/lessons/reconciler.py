@@ -14,7 +14,7 @@ from loqua_host.rooms.rooms import Dispatch, Rooms
 
 from .board import CALL_SECONDS, Board
 from .hosted import TUTOR, HostedTutor
-from .reconcile import Action, Call, Close, Places, Present, Sight, Tell, decide, waits
+from .reconcile import Action, Call, Close, Interrupted, Places, Present, Sight, Tell, decide, waits
 
 __all__ = ["WAITING", "Reconciler"]
 
@@ -130,6 +130,7 @@ class Reconciler:
                 case Close(lesson=lesson, because=because):
                     if self._board.drop_interrupted(lesson):
                         await self._close(lesson.row, because)
+                        await self._clear_away(lesson)
                 case Tell(room=room, learner=learner, waiting=waiting):
                     log.info("learner.told", user_id=learner.user_id, room=room, waiting=waiting)
                     await self._rooms.mark(
@@ -150,14 +151,19 @@ class Reconciler:
                 return
             event = "tutor.called" if call.lesson is None else "lesson.restoring"
             log.warning(event, room=call.room, tutor=call.tutor, user_id=call.learner.user_id)
-            if call.lesson is not None and call.lesson.agent is not None:
-                await self._rooms.remove(call.room, call.lesson.agent)
+            if call.lesson is not None:
+                await self._clear_away(call.lesson)
             before = await self._rooms.withdraw(call.room, agent_name)
             metadata = self._metadata(call, before)
             await self._rooms.dispatch(call.room, Dispatch(agent_name, metadata))
         except (RoomsError, LedgerError):
             self._board.on_not_called(call.room, call.tutor)
             raise
+
+    async def _clear_away(self, lesson: Interrupted) -> None:
+        """Remove a dead tutor, whom LiveKit would keep in its room for 20 s."""
+        if lesson.agent is not None:
+            await self._rooms.remove(lesson.row.room, lesson.agent)
 
     def _metadata(self, call: Call, before: Iterable[Dispatch]) -> str:
         """Get what the job is told: what was told before, or what this learner's tutor says."""

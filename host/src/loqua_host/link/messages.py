@@ -200,8 +200,8 @@ class Welcome(BaseModel):
 
     `session_id` is what the API knows the lesson by. `apology` is what the learner hears if
     the tutor fails. `secrets` holds what this tutor declared in `Tutor(secrets=…)` and what
-    config names for its engines, by name. `specialists` are the agent names that it may call.
-    A resumed lesson goes on from `seconds`, `progress`, `state` and `turns`.
+    config names for its engines, by name. A resumed lesson goes on from `seconds`, `progress`,
+    `state` and `turns`.
     """
 
     model_config = _FROZEN
@@ -217,7 +217,6 @@ class Welcome(BaseModel):
     language: str
     mode: Mode
     apology: str
-    specialists: frozenset[str] = frozenset()
     resumed: bool = False
     seconds: float = 0.0
     progress: Progress | None = None

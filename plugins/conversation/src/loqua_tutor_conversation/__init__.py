@@ -14,12 +14,29 @@ from .tutor import ConversationTutor
 __all__ = ["ConversationSettings"]
 
 
+class Specialists(BaseModel):
+    """Whom to call for what, by agent name; nobody where it is null."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    grammar: str | None = Field(
+        default=None, description="for a mistake made twice, or when the learner asks"
+    )
+    pronunciation: str | None = Field(
+        default=None, description="when the learner asks how to say something"
+    )
+
+
 class ConversationSettings(BaseModel):
     """What `settings:` of this tutor may hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scenario: str = Field(default="auto", description="a scenario's name, or `auto`")
+
+    specialists: Specialists = Field(
+        default=Specialists(), description="agent names of the tutors that it may call"
+    )
 
     @field_validator("scenario")
     @classmethod
@@ -45,7 +62,7 @@ async def create_agent(lesson: Lesson) -> Agent:
     else:
         scenario = choose(lesson.language, _settings(lesson).scenario, lesson.context)
         notes = Notes(scenario=scenario.name)
-    return ConversationTutor(lesson, scenario, notes)
+    return ConversationTutor(lesson, scenario, notes, _settings(lesson).specialists.model_dump())
 
 
 @hookimpl

@@ -4,14 +4,14 @@ All pure: a learner's sentence turns `Notes` into the next `Notes`, and everythi
 spoken or reported is read from them.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
 from loqua_host import LessonReport, Progress, Word
 
+from .needs import load_needs, mistakes_in, need_asked
+from .plain import has_any, plain
 from .scenario import Scenario, grammar_phrases, scenarios
 
 __all__ = ["Notes", "hear", "is_done", "line", "progress", "report"]
@@ -28,6 +28,8 @@ class Notes(BaseModel):
         words: Target words that the learner used, in the order of their first use.
         topics: Topics of the questions that the learner answered to the point.
         grammar: Grammar topics that showed in what the learner said.
+        mistakes: Topics of the mistakes that the learner made, one by one.
+        helped: Topics that the learner was sent to a specialist for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,19 +41,24 @@ class Notes(BaseModel):
     words: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     grammar: tuple[str, ...] = ()
+    mistakes: tuple[str, ...] = ()
+    helped: tuple[str, ...] = ()
 
 
 def hear(notes: Notes, scenario: Scenario, text: str) -> Notes:
     """Take note of one sentence of the learner."""
-    said = _plain(text)
+    said = plain(text)
     if not said or is_done(notes, scenario):
         return notes
+    needs = load_needs(scenario.language)
+    if needs and need_asked(needs, text):  # no answer: the question comes again
+        return notes.model_copy(update={"phrases": notes.phrases + 1})
     question = scenario.questions[notes.answered]
-    to_the_point = not question.expects or _any(question.expects, said)
+    to_the_point = not question.expects or has_any(question.expects, said)
     goes_on = to_the_point or notes.hinted
-    used = (t.word for t in scenario.vocabulary if _any((t.word, *t.forms), said))
+    used = (t.word for t in scenario.vocabulary if has_any((t.word, *t.forms), said))
     phrases = grammar_phrases(scenario.language)
-    met = (topic for topic in phrases if _any(phrases[topic], said))
+    met = (topic for topic in phrases if has_any(phrases[topic], said))
     return Notes(
         scenario=notes.scenario,
         answered=notes.answered + goes_on,
@@ -60,6 +67,8 @@ def hear(notes: Notes, scenario: Scenario, text: str) -> Notes:
         words=_union(notes.words, used),
         topics=_union(notes.topics, (question.topic,) if to_the_point else ()),
         grammar=_union(notes.grammar, met),
+        mistakes=(*notes.mistakes, *(mistakes_in(needs, text) if needs else ())),
+        helped=notes.helped,
     )
 
 
@@ -115,17 +124,6 @@ def _recommendations(notes: Notes, scenario: Scenario) -> list[str]:
     if not is_done(notes, scenario):
         return [*advice, f"Finish the conversation '{scenario.name}'"]
     return [*advice, *(f"Try the conversation '{name}'" for name in others[:1])]
-
-
-def _plain(text: str) -> str:
-    """Lower case, without accents and punctuation: recognisers are unsure of these."""
-    letters = unicodedata.normalize("NFD", text.casefold())
-    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return " ".join(re.findall(r"[^\W_]+", bare))
-
-
-def _any(phrases: tuple[str, ...], said: str) -> bool:
-    return any(f" {_plain(phrase)} " in f" {said} " for phrase in phrases)
 
 
 def _union(known: tuple[str, ...], new: Iterable[str]) -> tuple[str, ...]:

@@ -1,11 +1,15 @@
 """The agent that speaks with the learner."""
 
+import asyncio
+from collections.abc import Mapping
+
 from livekit.agents import NOT_GIVEN, Agent, StopResponse, llm
 from livekit.agents.voice import SpeechHandle
 
-from loqua_host import Lesson
+from loqua_host import Handback, HandoffError, Lesson
 
 from .mind import ScriptedMind
+from .needs import Need, load_needs, need_asked, need_shown
 from .scenario import Scenario
 from .talk import Notes, hear, is_done, line
 
@@ -34,8 +38,14 @@ class ConversationTutor(Agent):
         scenario: What the talk is about.
     """
 
-    def __init__(self, lesson: Lesson, scenario: Scenario, notes: Notes) -> None:
-        """Prepare the tutor to go on from `notes`."""
+    def __init__(
+        self,
+        lesson: Lesson,
+        scenario: Scenario,
+        notes: Notes,
+        specialists: Mapping[str, str | None],
+    ) -> None:
+        """Prepare the tutor to go on from `notes`, with help from these agents by speciality."""
         super().__init__(
             instructions=_INSTRUCTIONS.format(language=scenario.language, scenario=scenario.name),
             llm=NOT_GIVEN if lesson.session.llm else ScriptedMind(lambda: self.line),
@@ -43,6 +53,9 @@ class ConversationTutor(Agent):
         self.lesson = lesson
         self.scenario = scenario
         self.notes = notes
+        self._specialists = specialists
+        self._needs = load_needs(scenario.language)
+        self._calling: asyncio.Task[None] | None = None
         self._before = notes
         self._heard = ""
         self._reply: SpeechHandle | None = None
@@ -63,14 +76,23 @@ class ConversationTutor(Agent):
         turn_ctx: llm.ChatContext,  # noqa: ARG002  LiveKit passes it by position
         new_message: llm.ChatMessage,
     ) -> None:
-        """Take note of what the learner said, and answer it."""
+        """Take note of what the learner said, and answer it or have a specialist help."""
+        if self._calling is not None and not self._calling.done():
+            raise StopResponse
         text = (new_message.text_content or "")[:HEARD_LIMIT]
         if _unheard(self._reply):  # so the learner only paused: the turn goes on
             self._heard = f"{self._heard} {text}"[:HEARD_LIMIT]
         else:
             self._before, self._heard = self.notes, text
         self.notes = hear(self._before, self.scenario, self._heard)
+        need = self._need()
+        if need is not None and need.focus:
+            helped = (*self.notes.helped, need.focus)
+            self.notes = self.notes.model_copy(update={"helped": helped})
         self.lesson.state["notes"] = self.notes.model_dump(mode="json")
+        if need is not None and (agent_name := self._specialists[need.speciality]):
+            self._calling = asyncio.create_task(self._call(agent_name, need))
+            raise StopResponse
         new_message.content = [text]
         self._reply = self.session.generate_reply(
             user_input=new_message, instructions=_NEXT.format(line=self.line)
@@ -78,6 +100,33 @@ class ConversationTutor(Agent):
         if is_done(self.notes, self.scenario):
             self._reply.add_done_callback(self._end)
         raise StopResponse
+
+    async def on_exit(self) -> None:
+        """Wait for no specialist when the lesson ends."""
+        if self._calling is not None:
+            self._calling.cancel()
+
+    def _need(self) -> Need | None:
+        if self._needs is None or is_done(self.notes, self.scenario):
+            return None
+        shown = need_shown(self.notes.mistakes, self.notes.helped)
+        return need_asked(self._needs, self._heard) or shown
+
+    async def _call(self, agent_name: str, need: Need) -> None:
+        """Hand the learner over, and go on with the talk afterwards, whatever came of it."""
+        try:
+            back = await self.lesson.call_specialist(agent_name, focus=need.focus, words=need.words)
+        except HandoffError as error:
+            self.lesson.log.warning("specialist.not_called", why=str(error))
+            back = Handback(outcome="absent")
+        self.session.say(f"{self._after(back)} {self.line}")
+
+    def _after(self, back: Handback) -> str:
+        if self._needs is None or back.outcome == "failed":
+            return self.scenario.welcome_back
+        if back.outcome == "absent":
+            return self._needs.absent
+        return f"{self._needs.taught} {self.scenario.welcome_back}"
 
     def _end(self, goodbye: SpeechHandle) -> None:
         if not _unheard(goodbye):

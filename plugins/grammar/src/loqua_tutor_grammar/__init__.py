@@ -35,7 +35,8 @@ async def create_agent(lesson: Lesson) -> Agent:
     """Load the questions, and go on where an earlier process stopped."""
     settings = cast("GrammarSettings", lesson.settings)
     notes = Notes.model_validate(lesson.state.get("notes") or {})
-    return GrammarTutor(lesson, load_drill(lesson.language, settings.questions), notes)
+    focus = lesson.handover.focus if lesson.handover else ""
+    return GrammarTutor(lesson, load_drill(lesson.language, settings.questions, focus), notes)
 
 
 @hookimpl

@@ -59,8 +59,10 @@ class Drill(BaseModel):
     questions: tuple[Question, ...] = Field(min_length=1)
 
 
-def load_drill(language: str, count: int) -> Drill:
+def load_drill(language: str, count: int, focus: str = "") -> Drill:
     """Load the first `count` questions for a language, or all where there are fewer.
+
+    Those that bring up the point of grammar in `focus` come first.
 
     Raises:
         LookupError: If there are no questions for that language.
@@ -69,4 +71,5 @@ def load_drill(language: str, count: int) -> Drill:
     if not file.is_file():
         raise LookupError(f"no questions for language {language!r}: add drills/{language}.toml")
     whole = Drill.model_validate(tomllib.loads(file.read_text("utf-8")))
-    return whole.model_copy(update={"questions": whole.questions[:count]})
+    questions = sorted(whole.questions, key=lambda question: question.grammar_point != focus)
+    return whole.model_copy(update={"questions": tuple(questions[:count])})

@@ -36,7 +36,8 @@ async def create_agent(lesson: Lesson) -> Agent:
     noted = lesson.state.get("notes") or {"lessons_before": _lessons_before(lesson)}
     notes = Notes.model_validate(noted)
     count = cast("PronunciationSettings", lesson.settings).exercises
-    exercises = plan(lesson.language, count=count, lessons_before=notes.lessons_before)
+    words = lesson.handover.words if lesson.handover else ()
+    exercises = plan(lesson.language, count=count, lessons_before=notes.lessons_before, words=words)
     return PronunciationTutor(lesson, exercises, notes)
 
 

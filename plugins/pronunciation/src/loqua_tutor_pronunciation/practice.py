@@ -116,11 +116,11 @@ def report(notes: Notes, plan: Plan, native: str | None) -> LessonReport:
         new_vocabulary=tuple(
             Word(
                 word=exercise.word,
-                translation=exercise.translation(native),
+                translation=translation,
                 language=plan.language,
             )
             for exercise in plan.exercises
-            if exercise.word in notes.words
+            if exercise.word in notes.words and (translation := exercise.translation(native))
         ),
         pronunciation_practice_count=tried,
         recommendations=_recommendations(notes),
