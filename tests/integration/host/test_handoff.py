@@ -1,10 +1,22 @@
 """A tutor calls a specialist to its learner: who is there when, who has the floor, what is kept."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from livekit import rtc
-from tests.integration.host.conftest import HostProcess, House, Visitor, explicit, new_room
+from tests.integration.host.conftest import (
+    HostProcess,
+    House,
+    Visitor,
+    dev_api_for,
+    explicit,
+    new_room,
+)
+
+from loqua_host.dev.livekit import run_livekit
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -90,6 +102,13 @@ async def test_a_specialist_that_nobody_hosts_is_a_clear_error(
     assert SPECIALIST in line["why"]
 
 
+@asynccontextmanager
+async def own_house(house: House) -> AsyncIterator[House]:
+    """Give a house whose rooms the shared host does not serve."""
+    async with run_livekit() as livekit, dev_api_for(livekit) as api:
+        yield replace(house, livekit=livekit, api=api)
+
+
 async def test_a_specialist_whose_places_are_taken_is_absent_after_ten_seconds(
     house: House, tmp_path: Path
 ) -> None:
@@ -98,11 +117,11 @@ async def test_a_specialist_whose_places_are_taken_is_absent_after_ten_seconds(
     tutors |= explicit(SPECIALIST)
     tutors[SPECIALIST]["max_concurrent_jobs"] = 1
     room = new_room()
-    async with house.host(tmp_path, tutors) as host:
+    async with own_house(house) as own, own.host(tmp_path, tutors) as host:
         host.script(room, calls=SPECIALIST)
-        async with house.visit(agent_name=SPECIALIST) as first:
+        async with own.visit(agent_name=SPECIALIST) as first:
             await host.log.until("lesson.opened", room=first.name)
-            async with house.visit(room) as learner:
+            async with own.visit(room) as learner:
                 back = await host.log.until("probe.handed_back", room=room)
                 await first.leave()
                 await host.log.until("lesson.finished", user_id=first.user_id)
