@@ -1,7 +1,8 @@
 """All checks, side by side where one does not stand on another."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
@@ -9,8 +10,8 @@ from loqua_host.workers.worker import LiveKitAccess
 
 from .api import examine_api
 from .engines import examine_engines
-from .finding import Finding, broken
-from .livekit import examine_livekit
+from .finding import Finding, State
+from .livekit import ROOMS_API, examine_livekit
 from .machine import examine_disk, examine_workers, running_host
 from .present import examine_present
 
@@ -44,13 +45,16 @@ async def _examine_rooms(settings: HostSettings, secrets: HostSecrets) -> list[F
     health = await running_host(settings.ops, secrets.ops_tokens())
     findings = await examine_livekit(access)
     findings += examine_workers(health, [tutor.name for tutor in tutors])
-    if broken(findings[:4]) is None:
-        names = [tutor.agent_name or "" for tutor in tutors]
-        alone = health is None and bool(settings.ops.port)
-        findings += await examine_present(access, names, call=alone)
-    return findings
+    names = [tutor.agent_name or "" for tutor in tutors]
+    alone = health is None and bool(settings.ops.port)
+    answers = any(one.name == ROOMS_API and one.verdict.state is State.OK for one in findings)
+    after = None if answers else ROOMS_API
+    return findings + await examine_present(access, names, call=alone, after=after)
 
 
-async def _side_by_side(examining: Iterable[Awaitable[list[Finding]]]) -> list[Finding]:
-    groups = await asyncio.gather(*examining)
-    return [finding for group in groups for finding in group]
+async def _side_by_side(
+    examining: Iterable[Coroutine[Any, Any, list[Finding]]],
+) -> list[Finding]:
+    async with asyncio.TaskGroup() as tasks:
+        groups = [tasks.create_task(one) for one in examining]
+    return [finding for group in groups for finding in group.result()]

@@ -28,7 +28,15 @@ from .finding import Check, Finding, State, Verdict, failed, in_order, ok
 from .reach import judge_clock, reach
 from .worker import WorkerError, register, take_job
 
-__all__ = ["Way", "examine_livekit", "judge_media", "meet", "open_livekit", "throwaway_room"]
+__all__ = [
+    "ROOMS_API",
+    "Way",
+    "examine_livekit",
+    "judge_media",
+    "meet",
+    "open_livekit",
+    "throwaway_room",
+]
 
 MARK = "loqua.check"
 """The attribute that the check's own learner has; no tutor takes it for one."""
@@ -38,8 +46,10 @@ SILENCE = rtc.AudioFrame(bytes(RATE // 50 * 2), RATE, 1, RATE // 50)
 
 KEYS = "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
 PORTS = "open LiveKit's UDP ports (rtc.udp_port or rtc.port_range_*), and check its rtc.node_ip"
-AGENTS = "check that LIVEKIT_URL is a LiveKit server 1.5 or later, and see its log"
-"""What mends agents that LiveKit does not have."""
+AGENTS = "check that LIVEKIT_URL is a LiveKit server that has agents, and see its log"
+
+ROOMS_API = "LiveKit: rooms API"
+"""The check without which nothing can be said of rooms."""
 
 MEDIA_SECONDS = 30.0
 """LiveKit's client gives a connection up after 15 s."""
@@ -114,18 +124,18 @@ class _Visit:
         """Give what to try, in order."""
 
         def check(name: str, ask: Callable[[], Awaitable[Verdict]], hangs: str) -> Check:
-            return Check(f"LiveKit: {name}", ask, hangs, gate=True, limit=MEDIA_SECONDS)
+            return Check(name, ask, hangs, gate=True, limit=MEDIA_SECONDS)
 
         return [
             Check("LiveKit: clock", self._clock, "see LiveKit's log"),
-            check("rooms API", self._rooms, "see LiveKit's log"),
-            check("worker registers", self._register, AGENTS),
-            check("job arrives", self._offer, AGENTS),
-            check("agent enters", self._enter, PORTS),
-            check("learner is seen", self._meet, PORTS),
-            check("attributes arrive", self._attributes, "see LiveKit's log"),
-            check("sound arrives", self._listen, PORTS),
-            check("media path", self._path, PORTS),
+            check(ROOMS_API, self._rooms, "see LiveKit's log"),
+            check("LiveKit: worker registers", self._register, AGENTS),
+            check("LiveKit: job arrives", self._offer, AGENTS),
+            check("LiveKit: agent enters", self._enter, PORTS),
+            check("LiveKit: learner is seen", self._meet, PORTS),
+            check("LiveKit: attributes arrive", self._attributes, "see LiveKit's log"),
+            check("LiveKit: sound arrives", self._listen, PORTS),
+            check("LiveKit: media path", self._path, PORTS),
         ]
 
     async def _clock(self) -> Verdict:
@@ -185,7 +195,7 @@ class _Visit:
             return failed(str(error), KEYS)
         if not any(MARK in one.attributes for one in present):
             why = "User ID not found in participant metadata: LiveKit gives no attributes"
-            return failed(why, "use a LiveKit server that has participant attributes, 1.7 or later")
+            return failed(why, "use a LiveKit server that has participant attributes")
         return ok("the rooms API gives a learner's attributes")
 
     async def _listen(self) -> Verdict:

@@ -120,7 +120,7 @@ def judge_ledger(path: Path, secrets: LedgerSecrets) -> Verdict:
         with Archive.open(database, secrets.open_keys()) as archive:
             dead = archive.letters(dead_only=True)
     except LedgerError as error:
-        return failed(str(error), "mend that; the host would not start")
+        return failed(str(error), "do as it says: no host starts with it as it is")
     if dead:
         why = dead[-1].dead_because
         mend = "see `loqua-host records list --dead`; once it is mended, `records resend --dead`"

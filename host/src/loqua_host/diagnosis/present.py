@@ -26,6 +26,8 @@ ANSWER_SECONDS = 3.0
 
 LOOK_SECONDS = 0.25
 
+HANGS = "see LiveKit's log"
+
 AUTOMATIC = "automatic dispatch"
 
 Present = Mapping[str, Sequence[Participant]]
@@ -33,7 +35,7 @@ Present = Mapping[str, Sequence[Participant]]
 
 
 async def examine_present(
-    access: LiveKitAccess, agent_names: Sequence[str], *, call: bool
+    access: LiveKitAccess, agent_names: Sequence[str], *, call: bool, after: str | None = None
 ) -> list[Finding]:
     """Look into the rooms, and find who else answers to the tutors' agent names.
 
@@ -42,16 +44,14 @@ async def examine_present(
         agent_names: The enabled tutors'; "" is the automatic one's.
         call: Whether each name may be called while no agent is in any room. Who answers
             spends a place on it for a second.
+        after: The name of a check that was not ok, without which this makes no sense.
     """
     async with open_livekit(access) as livekit, Rooms.open(access.url, access.key) as rooms:
         present: dict[str, Sequence[Participant]] = {}
 
         async def learners() -> Verdict:
-            try:
-                for name in sorted(await rooms.names())[:ROOMS]:
-                    present[name] = await rooms.participants(name)
-            except RoomsError as error:
-                return untried(str(error))
+            names = sorted(await rooms.names())[:ROOMS]
+            present.update({name: await rooms.participants(name) for name in names})
             return judge_learners(present)
 
         async def names() -> Verdict:
@@ -60,13 +60,14 @@ async def examine_present(
             answers = await asyncio.gather(*(_answer(livekit, rooms, name) for name in agent_names))
             return judge_answers(dict(zip(agent_names, answers, strict=True)))
 
-        hangs = "see LiveKit's log"
-        return await in_order(
-            [
-                Check("learners in rooms", learners, hangs),
-                Check("agent names", names, hangs),
+        try:
+            checks = [
+                Check("learners in rooms", learners, HANGS),
+                Check("agent names", names, HANGS),
             ]
-        )
+            return await in_order(checks, after)
+        except RoomsError as error:
+            return [Finding("learners in rooms", failed(str(error), HANGS))]
 
 
 def judge_learners(present: Present) -> Verdict:
