@@ -25,7 +25,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Never
+from typing import Any
 
 import httpx
 import yaml
@@ -41,7 +41,6 @@ from tests.integration.host.test_ops import CONFIG, prometheus, query
 
 from loqua_host.dev.child import dying_with_parent
 from loqua_host.dev.livekit import run_livekit
-from loqua_host.tasks import background
 
 HASTE = 60
 LEAST = 5
@@ -133,7 +132,12 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @dataclass(slots=True)
 class Stage:
-    """A host and all around it that can fail."""
+    """A host and all around it that can fail.
+
+    Attributes:
+        over: Set when what goes on now is to end. Nothing is cancelled: LiveKit's client does
+            not survive that while it connects.
+    """
 
     house: House
     line: Line
@@ -142,6 +146,7 @@ class Stage:
     directory: Path
     stack: AsyncExitStack
     host: HostProcess = field(init=False)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def secrets(self) -> Path:
@@ -193,23 +198,22 @@ class Stage:
         room = new_room()
         self.host.script(room, tutor=TUTOR, **script)
         async with self.house.visit(room, agent_name=AGENT):
-            await asyncio.sleep(seconds)
+            await self.rest(seconds)
+
+    async def rest(self, seconds: float) -> None:
+        """Wait for so long, or until what goes on is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
+
+    async def always(self, doing: Callable[[], Awaitable[Any]]) -> None:
+        """Do something again and again until all is over."""
+        while not self.over.is_set():
+            await doing()
 
 
 Fault = Callable[[Stage, asyncio.TaskGroup], Coroutine[Any, Any, None]]
-"""Brings a fault about, and keeps it until it is cancelled."""
-
-
-async def always(doing: Callable[[], Awaitable[Any]]) -> Never:
-    """Do something again and again."""
-    while True:
-        await doing()
-
-
-async def forever() -> Never:
-    """Wait until cancelled."""
-    await asyncio.Event().wait()
-    raise AssertionError("unreachable")
+"""Brings a fault about, and keeps it until all is over."""
 
 
 def misbehaving(fault: dict[str, object], learners: int = 1) -> Fault:
@@ -218,8 +222,8 @@ def misbehaving(fault: dict[str, object], learners: int = 1) -> Fault:
     async def run(stage: Stage, tasks: asyncio.TaskGroup) -> None:
         async with stage.house.api.misbehaving(fault):
             for _ in range(learners):
-                tasks.create_task(always(lambda: stage.lesson(6)))
-            await forever()
+                tasks.create_task(stage.always(lambda: stage.lesson(6)))
+            await stage.over.wait()
 
     return run
 
@@ -234,20 +238,20 @@ async def refresh_fails(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
             learner = await stack.enter_async_context(visit)
             await stage.host.log.until("token.refreshed", user_id=learner.user_id)
         async with stage.house.api.misbehaving(down):
-            await forever()
+            await stage.over.wait()
 
 
 async def lessons_fail(stage: Stage, tasks: asyncio.TaskGroup) -> None:
     """Tutors that fail at the door."""
     for _ in range(3):
-        tasks.create_task(always(lambda: stage.lesson(4, on_user_ready="raise")))
-    await forever()
+        tasks.create_task(stage.always(lambda: stage.lesson(4, on_user_ready="raise")))
+    await stage.over.wait()
 
 
 async def crash(stage: Stage, tasks: asyncio.TaskGroup) -> None:
     """A tutor that kills its process in each lesson."""
     tasks.create_task(stage.lesson(600, killed_at=1, killed_again=True))
-    await forever()
+    await stage.over.wait()
 
 
 def holding(seconds: float) -> Fault:
@@ -259,11 +263,9 @@ def holding(seconds: float) -> Fault:
         path = str(stage.disk / "ledger.db")
         command = stage.entering(sys.executable, "-c", HOLD, path, str(seconds))
         process = await asyncio.create_subprocess_exec(*dying_with_parent(*command))
-        try:
-            await process.wait()
-        finally:
-            process.kill()
-            await process.wait()
+        await stage.over.wait()
+        process.kill()
+        await process.wait()
 
     return run
 
@@ -272,20 +274,16 @@ async def memory_high(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     """The container's files say so."""
     file = "/sys/fs/cgroup/memory.current"
     await stage.inside("sh", "-c", f"echo 900000000 > {file}")
-    try:
-        await forever()
-    finally:
-        await stage.inside("sh", "-c", f"echo 500000000 > {file}")
+    await stage.over.wait()
+    await stage.inside("sh", "-c", f"echo 500000000 > {file}")
 
 
 async def disk_low(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     """Something else grows on it."""
     file = stage.disk / "other"
     await stage.inside("fallocate", "--length", "36M", str(file))
-    try:
-        await forever()
-    finally:
-        await stage.inside("rm", str(file))
+    await stage.over.wait()
+    await stage.inside("rm", str(file))
 
 
 async def full(stage: Stage, tasks: asyncio.TaskGroup) -> None:
@@ -295,10 +293,10 @@ async def full(stage: Stage, tasks: asyncio.TaskGroup) -> None:
 
         async def come() -> None:
             async with stage.house.visit():
-                await asyncio.sleep(1.5)
+                await stage.rest(1.5)
 
-        tasks.create_task(always(come))
-        await forever()
+        tasks.create_task(stage.always(come))
+        await stage.over.wait()
 
 
 async def alone(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
@@ -306,7 +304,7 @@ async def alone(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     async with stage.house.visit() as taught:
         await taught.met()
         async with stage.house.visit():
-            await forever()
+            await stage.over.wait()
 
 
 async def jwt_expires(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
@@ -314,49 +312,40 @@ async def jwt_expires(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     file = stage.secrets / "AGENT_JWT_TOKEN"
     before = file.read_text()
     file.write_text(stage.house.api.settings.mint_agent_jwt("loqua-test", timedelta(days=6)))
-    try:
-        await forever()
-    finally:
-        file.write_text(before)
+    await stage.over.wait()
+    file.write_text(before)
 
 
 async def cut_off(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     """The line to LiveKit is cut."""
     async with stage.line.broken():
-        await forever()
+        await stage.over.wait()
 
 
 async def starved(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     """The host gets no CPU for most of each second."""
-    try:
-        while True:
-            os.kill(stage.host.pid, signal.SIGSTOP)
-            await asyncio.sleep(0.8)
-            os.kill(stage.host.pid, signal.SIGCONT)
-            await asyncio.sleep(0.2)
-    finally:
+    while not stage.over.is_set():
+        os.kill(stage.host.pid, signal.SIGSTOP)
+        await asyncio.sleep(0.8)
         os.kill(stage.host.pid, signal.SIGCONT)
+        await asyncio.sleep(0.2)
 
 
 async def set_aside(stage: Stage, tasks: asyncio.TaskGroup) -> None:
     """The API refuses records, until they are sent again by the runbook's command."""
     refusing = {"kind": "error", "status": 400, "code": "INVALID", "endpoint": "sessions"}
-    try:
-        await misbehaving(refusing)(stage, tasks)
-    finally:
-        config = str(stage.directory / "config")
-        variables = [f"{name}={value}" for name, value in stage.house.environ().items()]
-        resend = (sys.executable, "-m", "loqua_host", "records", "resend", "--dead")
-        await stage.inside("env", *variables, *resend, "--config", config)
+    await misbehaving(refusing)(stage, tasks)
+    config = str(stage.directory / "config")
+    variables = [f"{name}={value}" for name, value in stage.house.environ().items()]
+    resend = (sys.executable, "-m", "loqua_host", "records", "resend", "--dead")
+    await stage.inside("env", *variables, *resend, "--config", config)
 
 
 async def killed(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     """The host is killed, and started again."""
     stage.host.process.kill()
-    try:
-        await forever()
-    finally:
-        await stage.start()
+    await stage.over.wait()
+    await stage.start()
 
 
 FAULTS: dict[str, tuple[str, Fault]] = {
@@ -393,39 +382,52 @@ async def firing(client: httpx.AsyncClient) -> set[str]:
     return {one["metric"]["alertname"] for one in found}
 
 
-async def until(client: httpx.AsyncClient, met: Callable[[set[str]], bool]) -> float:
-    """Wait until the firing alerts are as they should be; give the seconds."""
+async def until(client: httpx.AsyncClient, met: Callable[[set[str]], bool]) -> float | None:
+    """Wait until the firing alerts are as they should be; give the seconds, None if never."""
     clock = asyncio.get_running_loop().time
     begun = clock()
-    async with asyncio.timeout(PATIENCE):
-        while not met(await firing(client)):  # noqa: ASYNC110  # Prometheus tells nobody
-            await asyncio.sleep(0.5)
+    while not met(await firing(client)):
+        if clock() - begun > PATIENCE:
+            return None
+        await asyncio.sleep(0.5)
     return clock() - begun
 
 
 async def provoke(stage: Stage, client: httpx.AsyncClient, alert: str) -> bool:
     """Bring a fault about, see its alert fire, end it, see silence; say whether all went so."""
     told, fault = FAULTS[alert]
-    try:
-        async with background() as tasks:
-            tasks.create_task(fault(stage, tasks))
-            took = await until(client, lambda fired: alert in fired)
-            others = sorted(await firing(client) - {alert})
-        quiet = await until(client, lambda fired: not fired)
-    except TimeoutError:
-        say(f"{alert:26} NOT SEEN    {told}")
-        return False
+    async with going_on(stage) as tasks:
+        tasks.create_task(fault(stage, tasks))
+        took = await until(client, lambda fired: alert in fired)
+        others = sorted(await firing(client) - {alert})
+    quiet = await until(client, lambda fired: not fired)
     also = f"; also {', '.join(others)}" if others else ""
-    say(f"{alert:26} {took:6.1f} s, silent after {quiet:6.1f} s  {told}{also}")
-    return True
+    say(f"{alert:26} {shown(took):>7}, silent after {shown(quiet):>7}  {told}{also}")
+    return took is not None and quiet is not None
+
+
+def shown(seconds: float | None) -> str:
+    """Give a time as people read it."""
+    return "never" if seconds is None else f"{seconds:.1f} s"
+
+
+@asynccontextmanager
+async def going_on(stage: Stage) -> AsyncIterator[asyncio.TaskGroup]:
+    """Give a group for what goes on during a block, and is over after it."""
+    stage.over = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        try:
+            yield tasks
+        finally:
+            stage.over.set()
 
 
 async def healthy(stage: Stage, client: httpx.AsyncClient) -> bool:
     """Teach for a while; say whether no alert fired."""
     short = {"kind": "short_lived_token", "expires_in": 8}
-    async with stage.house.api.misbehaving(short), background() as tasks:
+    async with stage.house.api.misbehaving(short), going_on(stage) as tasks:
         for _ in range(2):
-            tasks.create_task(always(lambda: stage.lesson(10)))
+            tasks.create_task(stage.always(lambda: stage.lesson(10)))
         await asyncio.sleep(HEALTHY)
     fired = await query(client, f'count_over_time(ALERTS{{alertstate="firing"}}[{HEALTHY:.0f}s])')
     names = sorted({one["metric"]["alertname"] for one in fired})
