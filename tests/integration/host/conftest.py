@@ -378,6 +378,7 @@ def write_config(
         "lessons": {
             "learner_timeout": 30,
             "tick_every": 0.3,
+            "ask_after": 3600,  # a test's learners say nothing
             "grace": 0.2,
             "health_every": 2,
             "drain": 20,
