@@ -278,7 +278,7 @@ def configure(directory: Path, speech_url: str) -> Path:
     write_config(CONFIG, config, speech_url, tick_every=2)
     overlay = config / "environments" / "development.yaml"
     written = yaml.safe_load(overlay.read_text())
-    written["lessons"] |= {"grace": GRACE, "max_lessons": 50, "drain": 20}
+    written["lessons"] |= {"grace": GRACE, "max_lessons": 50, "drain": 20, "ask_after": 3600}
     written["logs"] = {"format": "json", "level": "info"}
     written["link"] = {"directory": str(directory / "link")}
     overlay.write_text(yaml.safe_dump(written, allow_unicode=True))
