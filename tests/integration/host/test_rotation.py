@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 LESSONS = int(os.environ.get("ROTATION_LESSONS", "3"))
 """Twenty go well too; three take a third of the time."""
 
+FRESH = httpx.Limits(max_keepalive_connections=0)
 TOKEN_SECONDS = 6
 """A token is exchanged anew at half of its life."""
 
@@ -56,7 +57,8 @@ async def served(
             await ready
             url = server._base_url(listener)
             async with (
-                httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client,
+                # A kept connection may be closed just when it is used again.
+                httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=FRESH) as client,
                 background() as followers,
             ):
                 api = Api(settings, url, client)
