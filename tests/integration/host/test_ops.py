@@ -62,6 +62,7 @@ async def test_a_host_that_teaches_is_healthy_at_each_level(
         assert (await client.get("/health/ready")).status_code == 200
         health = (await client.get("/health")).json()
     found = {one["name"]: one for level in health["levels"] for one in level["findings"]}
+    assert found["forkserver"]["state"] == "ok"
     assert found["worker probe"]["reason"].startswith("registered")
     assert found["user-token"]["latency"] > 0
     assert found["rooms API"]["state"] == found["ledger"]["state"] == "ok"
@@ -92,6 +93,7 @@ async def test_a_lesson_shows_in_the_figures_and_on_the_page_but_its_learner_doe
         "loqua_lessons_ended_total",
         "loqua_lesson_ready_seconds_count",
         "loqua_lesson_engagement_seconds_count",
+        "loqua_hook_seconds_count",
         "loqua_api_calls_total",
         "loqua_token_exchanges_total",
         "loqua_deliveries_total",

@@ -26,8 +26,6 @@ EXPECTED = {
     "api user-token": ("loqua-host", {"token exchange"}),
     "api context": ("loqua-host", {"lesson"}),
     "ledger open_lesson": ("loqua-host", {"lesson"}),
-    "ledger keep_progress": ("loqua-host", {"lesson"}),
-    "ledger close_lesson": ("loqua-host", {"lesson"}),
     "delivery record": ("loqua-host", {"lesson"}),
     "api progress": ("loqua-host", {"delivery in_progress", "delivery completed"}),
     "api sessions": ("loqua-host", {"delivery record"}),
