@@ -38,6 +38,7 @@ from livekit.api import (
 
 from loqua_host.dev.api import DevApiSettings, serve
 from loqua_host.dev.child import dying_with_parent
+from loqua_host.dev.learner import joined
 from loqua_host.dev.livekit import LiveKitServer
 from loqua_host.tasks import background
 
@@ -308,16 +309,15 @@ class House:
     @asynccontextmanager
     async def enter(self, token: str, user_id: str, session_id: str) -> AsyncIterator[Visitor]:
         """Have somebody in a room, with whatever token."""
-        room, changed = rtc.Room(), asyncio.Event()
-        for event in ("participant_connected", "participant_disconnected"):
-            room.on(event, lambda *_: changed.set())
-        room.on("participant_attributes_changed", lambda *_: changed.set())
-        await room.connect(self.livekit.url, token)
-        visitor = Visitor(room, user_id, session_id, changed)
-        try:
-            yield visitor
-        finally:
-            await visitor.leave()
+        changed = asyncio.Event()
+        async with joined(self.livekit.url, token) as room:
+            for event in (
+                "participant_connected",
+                "participant_disconnected",
+                "participant_attributes_changed",
+            ):
+                room.on(event, lambda *_: changed.set())
+            yield Visitor(room, user_id, session_id, changed)
 
     def token(self, room: str, attributes: dict[str, str], **grants: Any) -> str:
         """Give a learner's token as somebody else than the API would issue it."""

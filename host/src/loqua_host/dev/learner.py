@@ -17,7 +17,7 @@ from livekit.agents.types import (
 
 from loqua_host.dev.hearing import LEARNER, EndedBy, Heard, Hearing, LessonHeard
 
-__all__ = ["Line", "Script", "Speak", "SyntheticLearner", "synthesise"]
+__all__ = ["Line", "Script", "Speak", "SyntheticLearner", "joined", "synthesise"]
 
 SAMPLE_RATE = 24000
 FRAME = SAMPLE_RATE // 50  # 20 ms
@@ -114,7 +114,7 @@ class SyntheticLearner:
     ) -> EndedBy:
         began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self.limit), _joined(self.url, self.token) as room:
+            async with asyncio.timeout(self.limit), joined(self.url, self.token) as room:
                 with closing(_Lesson(room, hearing, tasks, began)) as lesson:
                     async with _microphone(room) as microphone:
                         return await self._turns(lesson, microphone, speech)
@@ -290,7 +290,12 @@ def audible_extent(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> tuple
 
 
 @asynccontextmanager
-async def _joined(url: str, token: str) -> AsyncIterator[rtc.Room]:
+async def joined(url: str, token: str) -> AsyncIterator[rtc.Room]:
+    """Be in a room for the length of a block.
+
+    Raises:
+        rtc.ConnectError: LiveKit does not let the learner in.
+    """
     room = rtc.Room()
     # A cancelled connect would leave a participant whom nobody could disconnect any more.
     connecting = asyncio.create_task(room.connect(url, token, rtc.RoomOptions(connect_timeout=20)))
