@@ -20,6 +20,7 @@ from loqua_host.link.messages import (
     ProgressMade,
     ProgressRefused,
     Recorded,
+    Returned,
     WrapUp,
 )
 
@@ -385,5 +386,30 @@ async def test_the_host_is_asked_to_look_when_the_learner_seems_to_be_another(jo
         job.room.emit("participant_attributes_changed", {name: "other"}, who)
     await asyncio.sleep(1)
     assert [m for m in job.link.sent if isinstance(m, Join)] == [Join(identity="maria")]
+    job.lesson.end("done")
+    await running
+
+
+async def test_a_stranger_who_comes_by_the_learners_identity_is_neither_heard_nor_answered(
+    job: Any,
+) -> None:
+    """Until the host has said that it is the learner; nor does a specialist's leaving change it."""
+    job.settings = replace(job.settings, grace=60.0)
+    running = job.start()
+    await asyncio.sleep(1)
+    on_text = job.session.started["room_options"].text_input.text_input_cb
+    maria = SimpleNamespace(participant=SimpleNamespace(identity="maria"), text="hola")
+    job.room.leave("maria")
+    job.room.enter("maria")
+    job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")
+    job.room.leave("agent-2")
+    assert (job.session.input.on["audio"], job.session.output.on["audio"]) == (False, False)
+    await on_text(job.session, maria)
+    assert job.session.replied == []
+    job.link.incoming.put_nowait(Returned(learner=job.lesson.learner))
+    await asyncio.sleep(1)
+    assert (job.session.input.on["audio"], job.session.output.on["audio"]) == (True, True)
+    await on_text(job.session, maria)
+    assert job.session.replied == ["hola"]
     job.lesson.end("done")
     await running

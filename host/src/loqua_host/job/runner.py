@@ -44,7 +44,7 @@ from .notes import Notes
 from .presence import Presence
 from .settings import JobSettings
 from .ticker import tick
-from .voice import say_out
+from .voice import close_voice, say_out
 
 __all__ = ["Runner"]
 
@@ -55,8 +55,6 @@ CONNECTION_LOST = "connection_lost"
 ANNOUNCED_SECONDS = 10.0
 """How long a specialist waits for the floor; who does not let go is talked over."""
 
-HEARD_OUT_SECONDS = 10.0
-CLOSE_SECONDS = 5.0
 RECORDED_SECONDS = 10.0
 
 
@@ -211,7 +209,8 @@ class Runner:
 
     async def _on_text(self, session: "AgentSession[None]", event: room_io.TextInputEvent) -> None:
         writer = event.participant
-        if self._floor.held and writer and writer.identity in self._listened_to():
+        here = self._floor.held and self._presence.here
+        if here and writer and writer.identity in self._listened_to():
             self._silence.end()
             await session.interrupt()
             # A tutor without a language model listens only.
@@ -233,6 +232,7 @@ class Runner:
 
     def _on_floor(self, held: bool) -> None:
         log.info("lesson.floor_taken_back" if held else "lesson.floor_given_away")
+        self._switch_audio()
         self._set_clock()
 
     def _set_clock(self) -> None:
@@ -272,9 +272,16 @@ class Runner:
         if not here:
             with contextlib.suppress(RuntimeError):  # a session that has not started yet
                 self._session.interrupt(force=True)
-        if self._session.output.audio is not None:
-            self._session.output.set_audio_enabled(here and self._floor.held)
+        self._switch_audio()
         self._set_clock()
+
+    def _switch_audio(self) -> None:
+        """Hear and be heard only while the learner is here: another may come by their identity."""
+        on = self._presence.here and self._floor.held
+        if self._session.input.audio is not None:
+            self._session.input.set_audio_enabled(on)
+        if self._session.output.audio is not None:
+            self._session.output.set_audio_enabled(on)
 
     def _rebind(self, learner: Learner) -> None:
         """Go on with a learner who has come back, and listen to the identity they have now."""
@@ -314,7 +321,8 @@ class Runner:
             # Without a farewell this is a crash to the host, which has another job go on.
             log.error("lesson.connection_lost")
             return
-        await self._close_voice()
+        listener = self._lesson.learner.identity in self._ctx.room.remote_participants
+        await close_voice(self._session, self._ears, heard=listener)
         ending = Ending(reason=str(reason), seconds=self._clock.seconds)
         try:
             report = await self._report(ending)
@@ -332,22 +340,6 @@ class Runner:
             if isinstance(message, Recorded):
                 return
         raise LinkError("the host is gone")
-
-    async def _close_voice(self) -> None:
-        """Let the learner hear out what is being said, then close; nobody there, no wait."""
-        speech = self._session.current_speech
-        if speech is not None and self._lesson.learner.identity in (
-            self._ctx.room.remote_participants
-        ):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEARD_OUT_SECONDS):
-                    await speech.wait_for_playout()
-        # The record matters more than a voice that does not let go.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._session.aclose()
-                if self._ears is not None:
-                    await self._ears.aclose()
 
     async def _report(self, ending: Ending) -> LessonReport | None:
         try:

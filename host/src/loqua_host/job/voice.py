@@ -10,9 +10,13 @@ from livekit.agents import NOT_GIVEN, AgentSession, inference
 
 from loqua_host.contract.engines import Engine, Engines
 
-__all__ = ["build_session", "say_out"]
+from .ears import Ears
+
+__all__ = ["build_session", "close_voice", "say_out"]
 
 SAY_SECONDS = 10.0
+HEARD_OUT_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
 
 
 def build_session(
@@ -49,6 +53,21 @@ async def say_out(session: "AgentSession[None]", text: str) -> None:
     with contextlib.suppress(TimeoutError, RuntimeError):
         async with asyncio.timeout(SAY_SECONDS):
             await session.say(text, allow_interruptions=False).wait_for_playout()
+
+
+async def close_voice(session: "AgentSession[None]", ears: Ears | None, *, heard: bool) -> None:
+    """Let a listener hear out what is being said, if there is one, then close all."""
+    speech = session.current_speech
+    if speech is not None and heard:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_OUT_SECONDS):
+                await speech.wait_for_playout()
+    # The record matters more than a voice that does not let go.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await session.aclose()
+            if ears is not None:
+                await ears.aclose()
 
 
 def _build(engine: Engine | None, language: str, secrets: Mapping[str, str]) -> Any:
