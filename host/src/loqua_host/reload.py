@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import structlog
 from watchfiles import awatch
@@ -126,16 +126,12 @@ class Reload:
         secrets = running.secrets.including(read.secrets)
         keys = changed_keys(running.settings, settings)
         changes = await self._take(settings, secrets, read.versions)
-        log.info(
-            "config.reloaded",
-            keys=keys,
-            enabled=changes.enabled,
-            disabled=changes.disabled,
-            changed=changes.changed,
-        )
+        moved = {"keys": keys, **asdict(changes)}
+        told = {what: ", ".join(names) for what, names in moved.items() if names}
+        log.info("config.reloaded", **told)
         if waiting:
             why = f"read at the start alone: {', '.join(waiting)}"
-            log.warning("config.needs_restart", keys=waiting, why=why, mend="restart the host")
+            log.warning("config.needs_restart", why=why, mend="restart the host")
 
     async def _take(
         self, settings: HostSettings, secrets: HostSecrets, versions: Versions

@@ -105,7 +105,7 @@ async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(
         reloads = len(host.log.find("config.reloaded"))
         file.write_text(yaml.safe_dump(good))
         line = await host.log.until("config.reloaded", count=reloads + 1)
-        assert line["changed"] == []
+        assert "changed" not in line
         assert "loqua_config_current 1.0" in (await client.get("/metrics")).text
         assert len(learner.tutors) == 1
     assert len(host.log.find("lesson.opened", user_id=learner.user_id)) == 1

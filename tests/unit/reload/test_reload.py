@@ -158,8 +158,8 @@ async def test_a_tutor_is_changed_alone(host: Host) -> None:
     host.write("grammar", **GRAMMAR, max_concurrent_jobs=7)
     [told] = await host.look()
     assert host.done == [("replace", "grammar", "tutor_changed", 60)]
-    assert (told["event"], told["changed"]) == ("config.reloaded", ("grammar",))
-    assert (told["enabled"], told["disabled"], told["keys"]) == ((), (), ())
+    assert (told["event"], told["changed"]) == ("config.reloaded", "grammar")
+    assert told.keys().isdisjoint({"enabled", "disabled", "keys"})
 
 
 @pytest.mark.parametrize("how", ["enabled: false", "no file"])
@@ -170,12 +170,12 @@ async def test_a_tutor_is_disabled_alone_and_enabled_again(host: Host, how: str)
         file.unlink()
     [told] = await host.look()
     assert host.done == [("retire", "grammar", "tutor_disabled", 60)]
-    assert (told["disabled"], told["changed"]) == (("grammar",), ())
+    assert told["disabled"] == "grammar"
     host.write("grammar", **GRAMMAR)
     [told] = await host.look()
     assert host.done == [("hire", "grammar")]
     assert host.expected == ["grammar"]
-    assert told["enabled"] == ("grammar",)
+    assert told["enabled"] == "grammar"
 
 
 async def test_engines_and_limits_of_all_change_every_tutor_that_uses_them(host: Host) -> None:
@@ -184,11 +184,11 @@ async def test_engines_and_limits_of_all_change_every_tutor_that_uses_them(host:
     await host.look()
     host.write_host(lessons={"drain": 60}, engines={"tts": {"use": "a:C"}})
     [told] = await host.look()
-    assert told["changed"] == ("conversation",)
-    assert told["keys"] == ("engines.tts",)
+    assert told["changed"] == "conversation"
+    assert told["keys"] == "engines.tts"
     host.write_host(lessons={"drain": 30, "limits": {"create_agent": 3}})
     [told] = await host.look()
-    assert told["changed"] == ("conversation", "grammar")
+    assert told["changed"] == "conversation, grammar"
     assert host.done[0] == ("replace", "conversation", "tutor_changed", 30)
 
 
@@ -196,7 +196,7 @@ async def test_what_no_worker_is_made_of_changes_no_tutor(host: Host) -> None:
     """It is adopted at once."""
     host.write_host(lessons={"drain": 60, "max_lessons": 3, "health_every": 7})
     [told] = await host.look()
-    assert told["keys"] == ("lessons.health_every", "lessons.max_lessons")
+    assert told["keys"] == "lessons.health_every, lessons.max_lessons"
     assert host.done == []
     assert host.adopted[-1] is host.running.settings
     assert host.running.settings.lessons.max_lessons == 3
@@ -209,8 +209,7 @@ async def test_what_waits_for_a_restart_is_told_and_left_as_it_is(host: Host) ->
     host.write("grammar", **GRAMMAR, enabled=False)
     reloaded, waiting = await host.look()
     assert (reloaded["event"], waiting["event"]) == ("config.reloaded", "config.needs_restart")
-    assert waiting["keys"] == ("api.retries", "ops.port")
-    assert "ops.port" in waiting["why"]
+    assert waiting["why"] == "read at the start alone: api.retries, ops.port"
     assert host.done == [("retire", "grammar", "tutor_disabled", 60)]
     assert host.running.settings.ops.port == port
 
@@ -249,7 +248,7 @@ async def test_a_plugin_that_is_not_sound_refuses_the_change_as_a_bad_file_does(
     assert "mend the plugin" in told["why"]
     host.broken.clear()
     [told] = await host.look()
-    assert told["changed"] == ("grammar",)
+    assert told["changed"] == "grammar"
 
 
 async def test_a_configuration_that_is_put_back_is_said_to_run(host: Host) -> None:
@@ -258,14 +257,14 @@ async def test_a_configuration_that_is_put_back_is_said_to_run(host: Host) -> No
     await host.look()
     file.write_text(yaml.safe_dump(GRAMMAR))
     [told] = await host.look()
-    assert (told["event"], told["changed"], host.done) == ("config.reloaded", (), [])
+    assert (told["event"], "changed" in told, host.done) == ("config.reloaded", False, [])
 
 
 async def test_another_version_of_a_plugin_changes_its_tutor(host: Host) -> None:
     """config/ says what it said."""
     host.versions["grammar"] = "2.0"
     [told] = await host.look()
-    assert told["changed"] == ("grammar",)
+    assert told["changed"] == "grammar"
 
 
 async def test_a_secret_that_is_granted_later_is_there(host: Host) -> None:
