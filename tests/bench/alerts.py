@@ -286,6 +286,15 @@ async def disk_low(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     await stage.inside("rm", str(file))
 
 
+async def misconfigured(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
+    """A key that no tutor has."""
+    file = stage.directory / "config/tutors" / f"{TUTOR}.yaml"
+    sound = file.read_text()
+    file.write_text(f"{sound}enbaled: true\n")
+    await stage.over.wait()
+    file.write_text(sound)
+
+
 async def full(stage: Stage, tasks: asyncio.TaskGroup) -> None:
     """One place, taken, and learners who come for it."""
     async with stage.house.visit() as taught:
@@ -368,6 +377,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "LedgerFails": ("another process holds the ledger 8 s at a time", holding(8)),
     "LoopLate": ("the host stopped for 0.8 s of each second", starved),
     "DiskLow": ("the ledger's disk 90 % full", disk_low),
+    "ConfigStale": ("a tutor's file with a key that there is not", misconfigured),
     "RecordsOverdue": (
         "the API is down for records",
         misbehaving({"kind": "outage", "endpoint": "sessions"}),
