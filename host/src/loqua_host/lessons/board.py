@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.link.server import JobRef
@@ -123,6 +124,23 @@ class Board:
         if asked is not None and not asked.over.done():
             asked.came.set()
             asked.over.set_result(handback)
+
+    def on_seen(self, room: str, tutors: frozenset[str], ended: frozenset[str]) -> None:
+        """Note who is in a room: of a specialist on another host, that is all this one hears.
+
+        Args:
+            room: The room.
+            tutors: Those in the room.
+            ended: Those of which a lesson has ended there.
+        """
+        mine = self.taught(room) | self.called(room)
+        mine |= {one.row.tutor for one in self.interrupted(room)}
+        for tutor, asked in self.asked(room).items():
+            if tutor in tutors - mine:
+                asked.came.set()
+            elif asked.came.is_set() and tutor not in tutors | mine:
+                outcome: Literal["taught", "failed"] = "taught" if tutor in ended else "failed"
+                asked.over.set_result(Handback(outcome=outcome))
 
     def on_interrupted(self, row: LessonRow, agent: str | None) -> Interrupted:
         """Note that a lesson lost its job, or was found open when this host started."""

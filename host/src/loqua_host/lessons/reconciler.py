@@ -112,6 +112,9 @@ class Reconciler:
         rooms = await asyncio.gather(*(self._ask(name) for name in sorted(names)))
         # From here to the calls' note on the board nothing is awaited: what is decided on is so.
         sights = [self._see(room) for room in rooms if room is not None]
+        for sight in sights:
+            ended = frozenset(tutor for _, tutor in sight.settled)
+            self._board.on_seen(sight.room, sight.taught, ended)
         places = self._places().less(self._board.awaited())
         self._waits |= {sight.room: waits(sight, places, self._now()) for sight in sights}
         actions = decide(sights, places, self._now(), self._return_grace())
