@@ -1,10 +1,11 @@
 """Who has the floor: the automatic tutor is silent while a specialist is there."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from loqua_host.job.floor import Floor, is_specialist
+from loqua_host.job.floor import FLOOR, Floor, is_specialist, until_free
 
 AGENT, STANDARD, SIP = 4, 0, 3
 
@@ -108,3 +109,46 @@ async def test_a_session_without_ears_or_voice_steps_aside_as_well(
     specialist_enters(job)
     assert changes == [False]
     assert (job.session.input.on, job.session.output.on) == ({}, {})
+
+
+async def test_a_lent_floor_is_given_and_taken_back_by_hand(
+    job: Any, floor: Floor, changes: list[bool]
+) -> None:
+    """Whoever comes and goes meanwhile."""
+    floor.lend()
+    specialist_enters(job)
+    assert changes == []
+    floor.give()
+    job.room.leave("agent-2")
+    assert changes == [False]
+    floor.take_back()
+    assert changes == [False, True]
+
+
+async def test_a_floor_is_not_taken_back_from_a_specialist_who_is_still_there(
+    job: Any, floor: Floor, changes: list[bool]
+) -> None:
+    """It comes back when that one leaves."""
+    floor.lend()
+    specialist_enters(job)
+    floor.give()
+    floor.take_back()
+    assert changes == [False]
+    job.room.leave("agent-2")
+    assert changes == [False, True]
+
+
+async def test_only_an_agents_word_keeps_a_specialist_waiting(job: Any) -> None:
+    """A learner who claims the floor is not believed."""
+    job.room.enter("ana", STANDARD, loqua_floor="true")
+    await until_free(job.room)
+
+
+async def test_the_floor_is_free_when_who_had_it_has_left(job: Any) -> None:
+    """Dead or alive."""
+    job.room.enter("agent-1", AGENT, **{FLOOR.replace(".", "_"): "true"})
+    waiting = asyncio.create_task(until_free(job.room))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    job.room.leave("agent-1")
+    await waiting

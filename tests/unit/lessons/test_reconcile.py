@@ -14,6 +14,7 @@ from loqua_host.lessons.reconcile import (
     FAREWELL_SECONDS,
     MAX_RESTARTS,
     Action,
+    Ask,
     Call,
     Close,
     Interrupted,
@@ -102,6 +103,46 @@ def test_the_next_learner_in_the_room_is_owed_the_tutor_whose_lesson_ended() -> 
     both = (present(), present("ana"))
     settled = frozenset({("PA_maria", "tutor")})
     assert called(todo(sight(learners=both, settled=settled))) == [("room", "tutor", "ana")]
+
+
+ASKED = {"grammar": Ask("maria", NOW)}
+
+
+def test_a_specialist_who_is_asked_for_is_called_at_once() -> None:
+    """No grace, and whatever was settled: the learner's tutor wants it now."""
+    new = (present(seen_at=NOW),)
+    settled = frozenset({("PA_maria", "grammar")})
+    room = sight(learners=new, wanted=frozenset(), asked=ASKED, settled=settled)
+    assert called(todo(room)) == [("room", "grammar", "maria")]
+
+
+def test_a_specialist_comes_to_the_learner_it_was_asked_for() -> None:
+    """Who need not be the first in the room; nobody else will do."""
+    both = sight(learners=(present("ana"), present()), wanted=frozenset(), asked=ASKED)
+    assert called(todo(both)) == [("room", "grammar", "maria")]
+    other = sight(learners=(present("ana"),), wanted=frozenset(), asked=ASKED)
+    assert todo(other) == []
+
+
+@pytest.mark.parametrize("where", ["taught", "called"])
+def test_an_asked_specialist_that_is_here_or_on_its_way_is_not_called(where: str) -> None:
+    """Only one of a kind."""
+    here = {where: frozenset({"grammar"})}
+    assert todo(sight(wanted=frozenset(), asked=ASKED, **here)) == []
+
+
+def test_a_full_house_sends_no_specialist_and_tells_no_learner_to_wait() -> None:
+    """The learner has a tutor, who knows what to do."""
+    full = Places(10, {"tutor": 10, "grammar": 0})
+    assert todo(sight(wanted=frozenset(), asked=ASKED), places=full) == []
+
+
+def test_an_asked_specialist_that_crashed_comes_back_to_its_lesson() -> None:
+    """It is called for the lesson, not for a new one."""
+    crashed = lost(tutor="grammar")
+    [call] = todo(sight(wanted=frozenset(), asked=ASKED, interrupted=(crashed,)))
+    assert isinstance(call, Call)
+    assert call.lesson == crashed
 
 
 def test_a_lost_lesson_comes_back_without_delay() -> None:

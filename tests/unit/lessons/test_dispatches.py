@@ -1,0 +1,142 @@
+"""What a dispatch tells its job, and which dispatches are wanted for good."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from loqua_host.contract.handoff import Handover
+from loqua_host.lessons.board import Board
+from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.lessons.reconcile import Places
+from loqua_host.lessons.reconciler import Reconciler
+from loqua_host.link.handover import find_handover, pack
+from loqua_host.records.ledger import Claims, LessonRow
+from loqua_host.rooms.learners import Participant
+from loqua_host.rooms.rooms import Dispatch
+
+NAME = "grammar-expert"
+HANDOVER = Handover(tutor="conversation", focus="articles")
+MARIA = Participant("maria", "standard", "María", {"user_id": "maria"}, False, 0.0, "PA_maria")
+LOST = LessonRow("l1", "v1", "v1", "maria", "room", "grammar", "agent", 0.0)
+
+
+@dataclass
+class FakeWorld:
+    """A room with a learner, its dispatches and a ledger that grants everything."""
+
+    dispatches: list[Dispatch] = field(default_factory=list)
+    sent: list[Dispatch] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+    async def names(self) -> set[str]:
+        """List the rooms."""
+        return {"room"}
+
+    async def participants(self, _room: str) -> list[Participant]:
+        """List who is in the room."""
+        return [MARIA]
+
+    async def dispatched(self, _room: str) -> list[Dispatch]:
+        """List the room's dispatches."""
+        return self.dispatches
+
+    async def withdraw(self, _room: str, _agent_name: str) -> list[Dispatch]:
+        """Take them back."""
+        before, self.dispatches = self.dispatches, []
+        return before
+
+    async def dispatch(self, _room: str, dispatch: Dispatch) -> None:
+        """Call an agent."""
+        self.sent.append(dispatch)
+
+    async def remove(self, _room: str, identity: str) -> None:
+        """Remove a participant."""
+        self.removed.append(identity)
+
+    async def settled_in(self, _room: str) -> set[tuple[str, str]]:
+        """Nothing has ended here."""
+        return set()
+
+    async def claims_in(self, _room: str) -> Claims:
+        """No other host is here."""
+        return Claims()
+
+    async def claim(self, *_: object) -> bool:
+        """Let this host call."""
+        return True
+
+
+@dataclass
+class House:
+    """A reconciler with all that is around it."""
+
+    world: FakeWorld
+    board: Board
+    reconciler: Reconciler
+
+
+@pytest.fixture
+async def house(wall: Any) -> House:
+    """Give a house in which the learner has been for a while."""
+    world, board = FakeWorld(), Board(wall.now)
+
+    async def close(*_: object) -> None:
+        """Close a lesson."""
+
+    reconciler = Reconciler(
+        rooms=world,  # type: ignore[arg-type]  # a fake
+        ledger=world,  # type: ignore[arg-type]  # a fake
+        board=board,
+        tutors={"grammar": HostedTutor("grammar", NAME, "agent", 5)},
+        places=lambda: Places(5, {"grammar": 5}),
+        see=lambda *_: None,
+        close=close,
+        return_grace=lambda: 30.0,
+        now=wall.now,
+    )
+    await reconciler.look()
+    wall.seconds += 60
+    return House(world, board, reconciler)
+
+
+async def test_an_asked_specialists_job_is_handed_what_it_should_know(house: House) -> None:
+    """Of the learner it was asked for."""
+    with house.board.asking("room", "grammar", "maria", HANDOVER):
+        await house.reconciler.look()
+    [sent] = house.world.sent
+    assert sent.agent_name == NAME
+    assert find_handover(sent.metadata, "maria") == HANDOVER
+
+
+async def test_a_specialist_that_was_handed_over_to_is_not_wanted_for_good(house: House) -> None:
+    """Its dispatch stays in LiveKit's list; the learner who comes again has not asked."""
+    house.world.dispatches = [Dispatch(NAME, pack(HANDOVER, "maria"))]
+    await house.reconciler.look()
+    assert house.world.sent == []
+
+
+async def test_a_dispatch_by_others_is_wanted_and_keeps_what_it_says(house: House) -> None:
+    """Another learner's handover does not go along."""
+    old = Dispatch(NAME, pack(HANDOVER, "ana"))
+    house.world.dispatches = [old, Dispatch(NAME, "level=2")]
+    await house.reconciler.look()
+    assert house.world.sent == [Dispatch(NAME, "level=2")]
+
+
+async def test_a_restored_specialist_is_handed_over_to_again(house: House) -> None:
+    """Whatever died meanwhile: LiveKit has kept it."""
+    packed = pack(HANDOVER, "maria")
+    house.world.dispatches = [Dispatch(NAME, packed)]
+    house.board.on_interrupted(LOST, "agent-1")
+    await house.reconciler.look()
+    assert house.world.sent == [Dispatch(NAME, packed)]
+    assert house.world.removed == ["agent-1"]
+
+
+async def test_a_dead_tutor_that_is_given_up_leaves_the_room_at_once(house: House) -> None:
+    """Its caller waits for it to be gone, and LiveKit would keep it for 20 s."""
+    gone = replace(LOST, tutor="spelling")
+    house.board.on_interrupted(gone, "agent-1")
+    await house.reconciler.look()
+    assert house.world.removed == ["agent-1"]

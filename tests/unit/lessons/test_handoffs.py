@@ -1,0 +1,181 @@
+"""Handoffs in the host: asked, come and over, with a reconciler and rooms faked by hand."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from loqua_host.contract.handoff import Handback, Utterance, Wish
+from loqua_host.contract.records import LessonReport
+from loqua_host.errors import RoomsError
+from loqua_host.lessons import handoffs as module
+from loqua_host.lessons.board import Board
+from loqua_host.lessons.handoffs import Handoffs
+from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
+from loqua_host.link.server import JobRef
+from loqua_host.records.ledger import LessonRow
+
+ROW = LessonRow("l1", "v1", "v1", "maria", "room", "conversation", "agent", 0.0)
+CALL = CallSpecialist(
+    agent_name="grammar-expert",
+    wish=Wish(focus="articles", words=("agua",)),
+    sentences=(Utterance(speaker="learner", text="El agua."),),
+)
+JOB = JobRef("job", "room", "grammar")
+TUTORS = {
+    "conversation": HostedTutor("conversation", "", "agent", 5),
+    "grammar": HostedTutor("grammar", "grammar-expert", "agent", 5),
+}
+
+
+class FakeRooms:
+    """LiveKit's rooms: what was taken back."""
+
+    def __init__(self) -> None:
+        self.withdrawn: list[tuple[str, str]] = []
+        self.failing = False
+
+    async def withdraw(self, room: str, agent_name: str) -> list[Any]:
+        """Take dispatches back."""
+        if self.failing:
+            raise RoomsError("out of reach")
+        self.withdrawn.append((room, agent_name))
+        return []
+
+
+class House:
+    """Handoffs with all that is around them."""
+
+    def __init__(self, now: Any) -> None:
+        self.board, self.rooms = Board(now), FakeRooms()
+        self.handoffs = Handoffs(self.board, self.rooms, TUTORS)  # type: ignore[arg-type]  # a fake
+
+    async def begin(self) -> "asyncio.Task[HandedBack | HandoffRefused]":
+        """Ask for the grammar specialist, until it is on the board."""
+        asking = asyncio.create_task(self.handoffs.hand_off(ROW, CALL))
+        await self.board.changed.wait()
+        return asking
+
+
+@pytest.fixture
+async def house(wall: Any) -> House:
+    """Give handoffs."""
+    return House(wall.now)
+
+
+async def test_a_specialist_is_asked_for_until_it_has_taught(house: House) -> None:
+    """With what it is to know; its caller is told what it reported."""
+    asking = await house.begin()
+    [(tutor, asked)] = house.board.asked("room").items()
+    assert (tutor, asked.ask.user_id) == ("grammar", "maria")
+    assert asked.handover.model_dump() == {
+        "tutor": "conversation",
+        "focus": "articles",
+        "words": ("agua",),
+        "sentences": ({"speaker": "learner", "text": "El agua."},),
+    }
+    house.board.on_taught(JOB)
+    taught = Handback(outcome="taught", report=LessonReport(topics_covered=("articles",)))
+    house.board.on_handed_back("room", "grammar", taught)
+    assert await asking == HandedBack(handback=taught)
+    assert house.board.asked("room") == {}
+    assert house.rooms.withdrawn == []
+
+
+async def test_a_specialist_that_does_not_come_in_time_is_called_off(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lest it come when its caller has gone on."""
+    monkeypatch.setattr(module, "COME_SECONDS", 0.01)
+    asking = await house.begin()
+    assert await asking == HandedBack(handback=Handback(outcome="absent"))
+    assert house.rooms.withdrawn == [("room", "grammar-expert")]
+    assert house.board.asked("room") == {}
+
+
+async def test_rooms_out_of_reach_keep_no_caller_waiting(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The specialist that could not be called off is absent all the same."""
+    monkeypatch.setattr(module, "COME_SECONDS", 0.01)
+    house.rooms.failing = True
+    asking = await house.begin()
+    assert await asking == HandedBack(handback=Handback(outcome="absent"))
+
+
+async def test_a_refused_specialist_has_failed(house: House) -> None:
+    """Its lesson never began."""
+    asking = await house.begin()
+    house.board.on_handed_back("room", "grammar", Handback(outcome="failed"))
+    assert await asking == HandedBack(handback=Handback(outcome="failed"))
+
+
+async def test_a_caller_that_is_gone_asks_for_nobody(house: House) -> None:
+    """The specialist, if it came, teaches on by the rules for everybody."""
+    asking = await house.begin()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert house.board.asked("room") == {}
+    house.board.on_taught(JOB)
+    house.board.on_handed_back("room", "grammar", Handback(outcome="taught"))
+
+
+async def test_an_unknown_name_is_refused_with_those_there_are(house: House) -> None:
+    """A typing mistake shows at once."""
+    call = CALL.model_copy(update={"agent_name": "gramar-expert"})
+    answer = await house.handoffs.hand_off(ROW, call)
+    assert isinstance(answer, HandoffRefused)
+    assert "there are: grammar-expert" in answer.why
+
+
+async def test_a_specialist_calls_nobody(house: House) -> None:
+    """Only the automatic tutor steps aside."""
+    answer = await house.handoffs.hand_off(replace(ROW, tutor="grammar"), CALL)
+    assert isinstance(answer, HandoffRefused)
+
+
+async def test_nobody_is_asked_for_twice(house: House) -> None:
+    """One that is there or on its way is not called again."""
+    asking = await house.begin()
+    assert isinstance(await house.handoffs.hand_off(ROW, CALL), HandoffRefused)
+    house.board.on_taught(JOB)
+    assert isinstance(await house.handoffs.hand_off(ROW, CALL), HandoffRefused)
+    house.board.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    await asking
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcome"), [(frozenset({"grammar"}), "taught"), (frozenset[str](), "failed")]
+)
+async def test_a_specialist_on_another_host_is_known_by_its_coming_and_going(
+    house: House, ended: frozenset[str], outcome: str
+) -> None:
+    """All this host hears of it is who is in the room, and what has ended there."""
+    asking = await house.begin()
+    house.board.on_seen("room", frozenset({"conversation"}), frozenset())
+    assert not asking.done()
+    house.board.on_seen("room", frozenset({"conversation", "grammar"}), frozenset())
+    house.board.on_seen("room", frozenset({"conversation"}), ended)
+    answer = await asking
+    assert isinstance(answer, HandedBack)
+    assert answer.handback.outcome == outcome
+
+
+async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(
+    house: House,
+) -> None:
+    """Between a crash and the restart nobody is in the room."""
+    asking = await house.begin()
+    house.board.on_taught(JOB)
+    lost = house.board.on_interrupted(replace(ROW, tutor="grammar"), None)
+    house.board.on_over(JOB)
+    house.board.on_seen("room", frozenset(), frozenset())
+    assert house.board.asked("room")
+    house.board.drop_interrupted(lost)
+    house.board.on_called("room", "grammar", "maria")
+    house.board.on_seen("room", frozenset(), frozenset())
+    assert house.board.asked("room")
+    house.board.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    await asking
