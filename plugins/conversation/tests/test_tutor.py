@@ -1,14 +1,15 @@
 """The conversation tutor in a running voice session without audio."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Never
 
 import pytest
 from livekit.agents import AgentSession, llm
 from pydantic import ValidationError
 
-from loqua_host import Lesson, Tutor
+from loqua_host import Handback, HandoffError, Lesson, Tutor
 from loqua_tutor_conversation import (
     ConversationSettings,
     create_agent,
@@ -18,6 +19,7 @@ from loqua_tutor_conversation import (
 )
 from loqua_tutor_conversation.mind import ScriptedMind
 from loqua_tutor_conversation.talk import Notes
+from loqua_tutor_conversation.tutor import ConversationTutor
 
 MakeLesson = Callable[..., Lesson]
 Taught = Callable[[Lesson], AbstractAsyncContextManager[Any]]
@@ -144,3 +146,76 @@ async def test_a_language_without_scenarios_fails_before_the_lesson(
     """The host apologises then; the error says what to do."""
     with pytest.raises(LookupError, match="add one to scenarios/"):
         await create_agent(make_lesson(language="tlh"))
+
+
+SPECIALISTS = {"grammar": "grammar-specialist", "pronunciation": "pronunciation-specialist"}
+
+
+@asynccontextmanager
+async def hosted(lesson: Lesson, answer: Handback | HandoffError) -> AsyncIterator[list[Any]]:
+    """Answer the lesson's calls as the host does, and note them."""
+    calls: list[Any] = []
+
+    async def serve() -> None:
+        while True:
+            call = await lesson.next_call()
+            calls.append((call.agent_name, call.wish.focus, call.wish.words))
+            if isinstance(answer, HandoffError):
+                call.answer.set_exception(answer)
+            else:
+                call.answer.set_result(answer)
+
+    serving = asyncio.create_task(serve())
+    try:
+        yield calls
+    finally:
+        serving.cancel()
+
+
+async def handed_back(lesson: Lesson) -> None:
+    """Wait until the tutor has the learner back, if it had handed them over."""
+    assert isinstance(lesson.agent, ConversationTutor)
+    if lesson.agent._calling is not None:
+        await lesson.agent._calling
+
+
+@pytest.mark.parametrize(
+    ("answer", "lead"),
+    [
+        (Handback(outcome="taught"), "¡Buen trabajo! Seguimos en el café."),
+        (Handback(outcome="absent"), "Ahora no hay nadie libre."),
+        (Handback(outcome="failed"), "Seguimos en el café."),
+        (HandoffError("no such tutor"), "Ahora no hay nadie libre."),
+    ],
+)
+async def test_a_learner_who_asks_is_handed_over_and_taken_back(
+    make_lesson: MakeLesson, taught: Taught, answer: Handback | HandoffError, lead: str
+) -> None:
+    """The talk goes on with its question, whatever came of it."""
+    lesson = make_lesson(settings=ConversationSettings(specialists=SPECIALISTS))
+    async with taught(lesson) as room, hosted(lesson, answer) as calls:
+        await room.say("¿Cómo se pronuncia ciudad?")
+        await handed_back(lesson)
+        await room.heard_out()
+        assert room.last == f"{lead} ¿Cómo te llamas?"
+    assert calls == [("pronunciation-specialist", "", ("ciudad",))]
+
+
+async def test_a_mistake_made_twice_is_worked_on_once(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """With its topic; a third time it is let pass."""
+    lesson = make_lesson(settings=ConversationSettings(specialists=SPECIALISTS))
+    async with taught(lesson) as room, hosted(lesson, Handback(outcome="taught")) as calls:
+        for text in ("Yo es Ana.", "Yo quiere una mesa para dos.", "Yo quiere un té."):
+            await room.say(text)
+            await handed_back(lesson)
+    assert calls == [("grammar-specialist", "present_tense", ())]
+
+
+async def test_without_specialists_the_talk_goes_on(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """As config may have it."""
+    async with taught(make_lesson()) as room:
+        assert await room.say("¿Cómo se pronuncia ciudad?") == "¿Cómo te llamas?"

@@ -131,3 +131,10 @@ def test_counts_never_fall_whatever_is_said(turns: list[str]) -> None:
         assert after.points[: len(before.points)] == before.points
         assert line(after, DRILL)
     assert Notes.model_validate_json(steps[-1].model_dump_json()) == steps[-1]
+
+
+def test_questions_on_the_focus_come_first() -> None:
+    """In their order, then the others; a focus that no question has changes nothing."""
+    points = [question.grammar_point for question in load_drill("es", 3, "past_tense").questions]
+    assert points == ["past_tense", "present_tense", "gustar"]
+    assert load_drill("es", 3, "haikus") == DRILL

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loqua_host import Lesson, Tutor
+from loqua_host import Handover, Lesson, Tutor
 from loqua_tutor_grammar import (
     GrammarSettings,
     create_agent,
@@ -86,3 +86,12 @@ async def test_a_language_without_questions_fails_before_the_lesson(
     """The host apologises then; the error says what to do."""
     with pytest.raises(LookupError, match="add drills/"):
         await create_agent(make_lesson(language="tlh"))
+
+
+async def test_a_called_specialist_begins_with_what_it_was_called_for(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """The topic that kept going wrong."""
+    lesson = make_lesson(handover=Handover(tutor="conversation", focus="gustar"))
+    async with taught(lesson) as room:
+        assert room.last.endswith("¿Qué cosas te gustan?")

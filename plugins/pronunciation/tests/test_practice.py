@@ -111,3 +111,21 @@ def test_counts_never_fall_whatever_is_said(tries: list[str]) -> None:
         assert after.words_learned >= before.words_learned
     assert line(steps[-1], PLAN)
     assert Notes.model_validate_json(steps[-1].model_dump_json()) == steps[-1]
+
+
+def test_asked_words_come_each_in_a_sentence_and_alone() -> None:
+    """An exercise that there is, or one made for the word; no more than a lesson has."""
+    asked = plan("es", count=2, lessons_before=3, words=("ciudad", "zapato", "mesa"))
+    assert [(one.word, one.text) for one in asked.exercises] == [
+        ("ciudad", "El tren llega a la ciudad."),
+        ("zapato", "Digo la palabra zapato."),
+    ]
+
+
+def test_an_asked_word_without_translation_is_practised_and_not_reported_as_learned() -> None:
+    """The API wants a translation with each new word."""
+    asked = plan("es", count=2, lessons_before=0, words=("zapato",))
+    notes = hear(START, asked, "Digo la palabra zapato.")
+    assert is_done(notes, asked)
+    told = report(notes, asked, "english")
+    assert (told.new_vocabulary, told.pronunciation_practice_count) == ((), 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loqua_host import LearnerContext, Lesson, PastSession, Tutor
+from loqua_host import Handover, LearnerContext, Lesson, PastSession, Tutor
 from loqua_tutor_pronunciation import (
     PronunciationSettings,
     create_agent,
@@ -94,3 +94,14 @@ async def test_a_language_without_exercises_fails_before_the_lesson(
     """The host apologises then; the error says what to do."""
     with pytest.raises(LookupError, match="add languages/"):
         await create_agent(make_lesson(language="tlh"))
+
+
+async def test_a_called_specialist_begins_with_the_words_it_was_called_for(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """They are the whole lesson."""
+    lesson = make_lesson(handover=Handover(tutor="conversation", words=("ciudad",)))
+    async with taught(lesson) as room:
+        assert room.last.endswith("Repite: El tren llega a la ciudad.")
+        assert "Hemos terminado" in await room.say("El tren llega a la ciudad.")
+        assert await lesson.ended() == "exercises_done"

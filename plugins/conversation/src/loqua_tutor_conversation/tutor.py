@@ -85,26 +85,33 @@ class ConversationTutor(Agent):
         else:
             self._before, self._heard = self.notes, text
         self.notes = hear(self._before, self.scenario, self._heard)
-        need = self._need()
-        if need is not None and need.focus:
-            helped = (*self.notes.helped, need.focus)
-            self.notes = self.notes.model_copy(update={"helped": helped})
-        self.lesson.state["notes"] = self.notes.model_dump(mode="json")
-        if need is not None and (agent_name := self._specialists[need.speciality]):
-            self._calling = asyncio.create_task(self._call(agent_name, need))
-            raise StopResponse
         new_message.content = [text]
-        self._reply = self.session.generate_reply(
-            user_input=new_message, instructions=_NEXT.format(line=self.line)
-        )
-        if is_done(self.notes, self.scenario):
-            self._reply.add_done_callback(self._end)
+        need = self._need()
+        if need is not None and (agent_name := self._specialists.get(need.speciality)):
+            self._hand_over(agent_name, need, new_message)
+        else:
+            self._answer(new_message)
+        self.lesson.state["notes"] = self.notes.model_dump(mode="json")
         raise StopResponse
 
     async def on_exit(self) -> None:
         """Wait for no specialist when the lesson ends."""
         if self._calling is not None:
             self._calling.cancel()
+
+    def _answer(self, message: llm.ChatMessage) -> None:
+        self._reply = self.session.generate_reply(
+            user_input=message, instructions=_NEXT.format(line=self.line)
+        )
+        if is_done(self.notes, self.scenario):
+            self._reply.add_done_callback(self._end)
+
+    def _hand_over(self, agent_name: str, need: Need, message: llm.ChatMessage) -> None:
+        if need.focus:
+            helped = (*self.notes.helped, need.focus)
+            self.notes = self.notes.model_copy(update={"helped": helped})
+        self.session.history.insert(message)  # the sentence that the specialist is called for
+        self._calling = asyncio.create_task(self._call(agent_name, need))
 
     def _need(self) -> Need | None:
         if self._needs is None or is_done(self.notes, self.scenario):
