@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -136,6 +137,8 @@ async def test_a_lesson_is_one_trace_from_the_accepted_job_to_the_delivered_reco
             await house.api.until("sessions", learner.user_id)
             await collecting.until("delivery record")
     tree = "\n".join(collecting.tree())
+    lines = "\n".join(line for line in host.log.raw if learner.session_id in line)
+    sys.stdout.write(f"{tree}\n\n{lines}\n")  # for whoever runs it with -s
     spans = collecting.spans
     assert collecting.headers == {HEADER}
     assert len({one.trace_id for one in spans.values()}) == 1, tree

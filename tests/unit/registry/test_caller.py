@@ -27,13 +27,23 @@ LIMITS = HookLimits(
 )
 
 
-def caller_of(**hooks: Callable[..., Any]) -> HookCaller:
-    """Give a caller of a plugin that has these hooks."""
+Timings = list[tuple[str, float, bool]]
+
+
+def caller_of(*, timings: Timings | None = None, **hooks: Callable[..., Any]) -> HookCaller:
+    """Give a caller of a plugin that has these hooks, which notes what they take."""
+    noted: Timings = [] if timings is None else timings
+
+    def timed(hook: str, seconds: float, /, *, failed: bool) -> None:
+        noted.append((hook, seconds, failed))
+
     plugin = type("Plugin", (), {name: staticmethod(hookimpl(f)) for name, f in hooks.items()})()
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
-    return HookCaller(LoadedTutor("fake", manager, Tutor(name="fake")), LIMITS, grace=0.02)
+    return HookCaller(
+        LoadedTutor("fake", manager, Tutor(name="fake")), LIMITS, timed=timed, grace=0.02
+    )
 
 
 async def test_the_agent_of_the_tutor_is_given() -> None:
@@ -220,3 +230,37 @@ async def test_a_handler_of_an_event_is_called_like_a_hook() -> None:
         with pytest.raises(HookFailedError, match=why):
             await caller.tell(handler, event)  # type: ignore[arg-type]  # the mistake to be seen
     assert heard == [event]
+
+
+async def test_each_call_is_timed_and_told_whether_it_failed() -> None:
+    """One that raised or hung too; a hook that is not there is no call."""
+
+    async def on_user_ready() -> None:
+        await asyncio.sleep(0.005)
+
+    async def on_progress_tick() -> None:
+        raise ValueError("no")
+
+    async def on_session_end() -> None:
+        await asyncio.Event().wait()
+
+    timings: Timings = []
+    caller = caller_of(
+        timings=timings,
+        on_user_ready=on_user_ready,
+        on_progress_tick=on_progress_tick,
+        on_session_end=on_session_end,
+    )
+    await caller.on_user_ready(LESSON)
+    with pytest.raises(HookFailedError):
+        await caller.on_progress_tick(LESSON, TICK)
+    with pytest.raises(HookFailedError):
+        await caller.on_session_end(LESSON, ENDING)
+    await caller_of(timings=timings).on_user_ready(LESSON)
+    assert [(hook, failed) for hook, _, failed in timings] == [
+        ("on_user_ready", False),
+        ("on_progress_tick", True),
+        ("on_session_end", True),
+    ]
+    assert timings[0][1] >= 0.005
+    assert timings[2][1] >= 0.02
