@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from loqua_host.core.events import Event
+from loqua_host.errors import ConfigError
 from loqua_host.lessons.traces import LESSON
 from loqua_host.ops import tracing
 from loqua_host.ops.tracing import note_event, open_traces
@@ -68,6 +69,16 @@ def test_a_collector_s_secret_is_in_the_environment_for_no_longer_than_it_is_rea
     with open_traces(ENDPOINT | {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=secret"}):
         assert not [name for name in os.environ if name.startswith("OTEL_")]
     assert Exporter.made[0].headers == "x-key=secret"
+
+
+def test_a_variable_out_of_bounds_is_named() -> None:
+    """The host does not start with it."""
+    with (
+        pytest.raises(ConfigError, match="OTEL_SPAN_EVENT_COUNT_LIMIT must be"),
+        open_traces(ENDPOINT | {"OTEL_SPAN_EVENT_COUNT_LIMIT": "-4"}),
+    ):
+        pytest.fail("it was opened")
+    assert not [name for name in os.environ if name.startswith("OTEL_")]
 
 
 @pytest.mark.parametrize(

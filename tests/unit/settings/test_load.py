@@ -174,6 +174,22 @@ def test_a_collector_of_traces_must_speak_our_protocol(mistakes: Mistakes) -> No
     assert "does not speak; unset it, or write http/protobuf" in mistake
 
 
+@pytest.mark.parametrize("headers", ["secret", "x-key: secret", "x-key=secret,secret"])
+def test_a_collector_s_headers_that_are_none_are_not_shown(
+    mistakes: Mistakes, headers: str
+) -> None:
+    """They hold a secret."""
+    [mistake] = mistakes(OTEL_EXPORTER_OTLP_HEADERS=headers)
+    assert mistake.endswith("is no list of headers; write name=value, separated by commas")
+    assert "secret" not in mistake
+
+
+@pytest.mark.parametrize("headers", ["x-key=secret", "a=b, x.key = Basic%20c2VjcmV0==,", ""])
+def test_a_collector_s_headers_are_a_list(mistakes: Mistakes, headers: str) -> None:
+    """As OpenTelemetry reads them."""
+    assert mistakes(OTEL_EXPORTER_OTLP_HEADERS=headers) == []
+
+
 def test_in_production_traces_travel_encrypted(config: Path) -> None:
     """They name learners."""
     environ = {

@@ -1,5 +1,6 @@
 """Traces, exported by OTLP as OpenTelemetry's own variables say; without them there are none."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from opentelemetry.trace import SpanKind, Status
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from loqua_host.core import events
+from loqua_host.errors import ConfigError, Problem
 from loqua_host.lessons.traces import LESSON, Traces
 from loqua_host.settings.sources import COLLECTORS
 
@@ -34,17 +36,20 @@ def open_traces(environ: Mapping[str, str]) -> Iterator[Traces]:
     Args:
         environ: Has OpenTelemetry's variables, or no endpoint among them and nothing is traced
             (https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
+
+    Raises:
+        ConfigError: If one of them is out of bounds.
     """
     if not _wanted(environ):
         yield Traces()
         return
-    with _lent(environ):
-        exporter = BatchSpanProcessor(_Scrubbing(OTLPSpanExporter()))
-        limits = SpanLimits(max_attribute_length=LONGEST_TEXT)
-        sampler = ParentBased(_Lessons())
-        provider = TracerProvider(sampler, _resource(), shutdown_on_exit=False, span_limits=limits)
-    traces = Traces(exporter)
-    provider.add_span_processor(traces)
+    logging.getLogger("opentelemetry.util.re").disabled = True  # it quotes a collector's headers
+    try:
+        with _lent(environ):
+            provider, traces = _build()
+    except ValueError as error:
+        mend = "mend or unset it"
+        raise ConfigError([Problem("OTEL_*", str(error), mend)]) from None
     trace.set_tracer_provider(provider)
     try:
         yield traces
@@ -76,6 +81,19 @@ def _lent(environ: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in lent:
             del os.environ[name]
+
+
+def _build() -> tuple[TracerProvider, Traces]:
+    """Build what makes spans, and what they go through on their way to a collector."""
+    traces = Traces(BatchSpanProcessor(_Scrubbing(OTLPSpanExporter())))
+    provider = TracerProvider(
+        ParentBased(_Lessons()),
+        _resource(),
+        shutdown_on_exit=False,
+        span_limits=SpanLimits(max_attribute_length=LONGEST_TEXT),
+    )
+    provider.add_span_processor(traces)
+    return provider, traces
 
 
 def _resource() -> Resource:

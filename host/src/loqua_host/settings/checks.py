@@ -15,7 +15,7 @@ from .host import Environment
 from .loopback import is_loopback
 from .problems import Place
 from .secrets import HOST_SECRETS
-from .sources import COLLECTORS, dotenv_file, read_dotenv, read_environ
+from .sources import COLLECTOR_HEADERS, COLLECTORS, dotenv_file, read_dotenv, read_environ
 from .tutors import TutorSettings
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
 _RENAMING: Final = ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 _PROTOCOL: Final = "http/protobuf"
+_HEADERS: Final = re.compile(r"(?:\s*[\w.-]+\s*=[^,]*(?:,|$))*")
 _PLAIN: Final = re.compile(r"\s*(?:http|ws)://", re.IGNORECASE)
 
 
@@ -57,6 +58,11 @@ def _collector_problems(environment: str, environ: Mapping[str, str]) -> Iterato
         if environ.get(variable, _PROTOCOL) != _PROTOCOL:
             what = "names a protocol that this host does not speak"
             yield Problem(variable, what, f"unset it, or write {_PROTOCOL}")
+    for variable in COLLECTOR_HEADERS:
+        if not _HEADERS.fullmatch(environ.get(variable, "")):
+            yield Problem(
+                variable, "is no list of headers", "write name=value, separated by commas"
+            )
     if environment == Environment.PRODUCTION:
         addresses: dict[str, JsonValue] = {name: environ.get(name, "") for name in COLLECTORS}
         yield from address_problems(addresses, lambda place: str(place[0]))

@@ -23,7 +23,7 @@ from loqua_host.errors import ConfigError, Problem, SecretsError
 
 from .host import Environment, HostSettings
 from .postgres import postgres_problems
-from .sources import choose_environment, read_environ
+from .sources import COLLECTOR_HEADERS, choose_environment, read_environ
 
 __all__ = [
     "HOST_SECRETS",
@@ -51,14 +51,13 @@ _ROTATED: Final = (
     "OPS_TOKEN",
 )
 _VAULT: Final = ("VAULT_TOKEN", "VAULT_SECRET_ID")
-_COLLECTOR: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 HOST_SECRETS: Final = frozenset(
     {
         *_ROTATED,
         *(f"{name}_PREVIOUS" for name in _ROTATED),
         "LEDGER_URL",
         *_VAULT,
-        *_COLLECTOR,
+        *COLLECTOR_HEADERS,
     }
 )
 """The variables that no tutor may have."""

@@ -16,6 +16,7 @@ from .yaml import read_yaml
 
 __all__ = [
     "COLLECTORS",
+    "COLLECTOR_HEADERS",
     "Sources",
     "choose_environment",
     "dotenv_file",
@@ -33,6 +34,9 @@ ADDRESSES: Final = {
 
 COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """OpenTelemetry's variables for where traces go; any of them has lessons be traced."""
+
+COLLECTOR_HEADERS: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+"""What a collector knows the host by; a secret."""
 
 
 @dataclass(frozen=True, slots=True)
