@@ -66,8 +66,10 @@ class Reload:
         self._engage = engage
         self._on_adopted = on_adopted
         self._due = due
-        self._last: tuple[HostSettings, Versions] | None = (first.written, first.versions)
         self._versions = first.versions
+        self._last: tuple[HostSettings, Versions] | None = (first.written, first.versions)
+        if first.problems:  # They may be mended in a plugin, of which config/ says nothing.
+            self._last = None
 
     async def staff(self) -> None:
         """Hire the workers that the host starts with."""

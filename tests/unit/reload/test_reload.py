@@ -251,6 +251,19 @@ async def test_a_plugin_that_is_not_sound_refuses_the_change_as_a_bad_file_does(
     assert told["changed"] == "grammar"
 
 
+async def test_a_tutor_that_was_refused_at_the_start_is_hired_once_it_is_mended(
+    host: Host,
+) -> None:
+    """config/ says what it said."""
+    host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "mend the plugin")
+    host.done.clear()
+    await host.open()
+    assert host.done == [("hire", "conversation")]
+    host.broken.clear()
+    [told] = await host.look()
+    assert (told["enabled"], host.done) == ("grammar", [("hire", "grammar")])
+
+
 async def test_a_configuration_that_is_put_back_is_said_to_run(host: Host) -> None:
     """Although nothing moves."""
     file = host.write("grammar", nonsense=1)
