@@ -140,6 +140,24 @@ async def test_each_look_up_is_told_without_a_value() -> None:
     assert clock.slept == [60, 60]
 
 
+async def test_whoever_follows_hears_once_all_have_been_looked_up() -> None:
+    """What belongs together, such as a key and its secret, is seen together."""
+    place, clock = Place(), Pauses()
+    secrets = kept(place, clock)
+    place.secrets |= {"AGENT_JWT_TOKEN": secret("new"), "PROD_AGENT_SECRET": secret("two")}
+    seen: list[tuple[str, str]] = []
+
+    async def follow() -> None:
+        both = (secrets.seen(name).current.get_secret_value() for name in (JWT, SHARED))
+        seen.append((next(both), next(both)))
+
+    watching = asyncio.create_task(secrets.watch(follow))
+    clock.ends.release()
+    await clock.slept_twice.wait()
+    watching.cancel()
+    assert seen == [("new", "two")]
+
+
 async def test_many_that_ask_at_once_share_one_look_up_that_begins_after_they_asked() -> None:
     """A look-up under way may have seen the old value; whoever asks later waits for another."""
     place = Place()
