@@ -1,7 +1,6 @@
-"""Secrets in a real vault are rotated under running lessons of a real host."""
+"""Secrets in a real vault are rotated under a running lesson of a real host."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -13,16 +12,13 @@ import httpx
 import pytest
 import yaml
 from fastapi import FastAPI
-from tests.integration.host.conftest import PATIENCE, Api, HostProcess, House, explicit
+from tests.integration.host.conftest import PATIENCE, Api, House, explicit
 from tests.integration.secrets.conftest import Bao
 
 from loqua_host.dev.api import DevApiSettings, server
 from loqua_host.tasks import background
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
-
-LESSONS = int(os.environ.get("ROTATION_LESSONS", "3"))
-"""Twenty go well too; three take a third of the time."""
 
 FRESH = httpx.Limits(max_keepalive_connections=0)
 TOKEN_SECONDS = 6
@@ -108,7 +104,7 @@ def look_in(bao: Bao, directory: Path, house: House) -> dict[str, str]:
     return {**dict.fromkeys(secret, ""), "VAULT_TOKEN": token}
 
 
-async def test_a_rotation_under_running_lessons_fails_no_exchange(
+async def test_a_rotation_in_a_vault_fails_no_exchange(
     house: House, unused_tcp_port: int, tmp_path: Path
 ) -> None:
     """Of the shared secret and the agent's JWT, twice; the host has but the vault's token."""
@@ -119,16 +115,15 @@ async def test_a_rotation_under_running_lessons_fails_no_exchange(
         host = await stack.enter_async_context(
             home.host(tmp_path, explicit("rotated"), environ=environ)
         )
-        visits = [home.visit(agent_name="rotated") for _ in range(LESSONS)]
-        learners = [await stack.enter_async_context(visit) for visit in visits]
-        for learner in learners:
-            await host.log.until("progress.made", user_id=learner.user_id)
+        learner = await stack.enter_async_context(home.visit(agent_name="rotated"))
+        await host.log.until("progress.made", user_id=learner.user_id)
         for _ in range(2):
+            refreshed = len(host.log.find("token.refreshed"))
             await rotate(app, bao, home)
-            await all_refreshed(host, [learner.user_id for learner in learners])
-        for learner in learners:
-            await learner.leave()
-            await home.api.until("sessions", learner.user_id)
+            # One exchange may have been under way.
+            await host.log.until("token.refreshed", count=refreshed + 2)
+        await learner.leave()
+        await home.api.until("sessions", learner.user_id)
         secrets = [it.shared_secret.get_secret_value() for it in (before, app.state.api.settings)]
     assert host.log.find("token.refresh_failed") == []
     assert host.log.find("lesson.refused") == []
@@ -136,10 +131,3 @@ async def test_a_rotation_under_running_lessons_fails_no_exchange(
     assert {line["secret"] for line in changed} == {"AGENT_JWT_TOKEN", "SHARED_SECRET"}
     written = "\n".join(host.log.raw)
     assert [it for it in (*secrets, environ["VAULT_TOKEN"]) if it in written] == []
-
-
-async def all_refreshed(host: HostProcess, learners: list[str]) -> None:
-    """Wait until each learner's token has been exchanged once more."""
-    counts = {it: len(host.log.find("token.refreshed", user_id=it)) + 1 for it in learners}
-    for learner, count in counts.items():
-        await host.log.until("token.refreshed", user_id=learner, count=count)
