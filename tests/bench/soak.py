@@ -354,6 +354,7 @@ async def main() -> int:
     arguments.add_argument("--minutes", type=float, default=30)
     arguments.add_argument("--every", type=float, default=20, help="seconds between two faults")
     arguments.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    arguments.add_argument("--log", type=Path, help="where to keep the host's log")
     given = arguments.parse_args()
     say(f"seed {given.seed}")
     tally = Tally()
@@ -361,6 +362,8 @@ async def main() -> int:
         await soak.run(given.minutes * 60, given.every)
         arrived = await soak.settle()
         found = figures(tally, soak.opened(), arrived, soak.errors())
+        if given.log:
+            given.log.write_text("\n".join(soak.host.log.raw))
     found |= {"seed": given.seed, "minutes": given.minutes}
     good = is_good(found, given.minutes)
     print(json.dumps({**found, "good": good}, indent=2))  # noqa: T201  # the result
