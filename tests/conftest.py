@@ -1,10 +1,18 @@
-"""In CI nothing is skipped: a test whose part is missing fails there."""
+"""In CI nothing is skipped; and nowhere does an example fail for being slow."""
 
 import os
 from collections.abc import Generator
 from typing import TypeVar
 
+import hypothesis
 import pytest
+
+# Hypothesis has a profile of its own for CI, which is patient, too, and derandomised.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+if "CI" not in os.environ:
+    hypothesis.settings.load_profile("patient")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

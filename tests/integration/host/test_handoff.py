@@ -48,7 +48,7 @@ async def test_a_called_specialist_teaches_and_hands_back(house: House, host: Ho
         await shown(learner, probe="true")
         visit = learner.session_id
     for event in ("handoff.asked", "handoff.came", "handoff.over"):
-        assert host.log.find(event, tutor=SPECIALIST, room=room)
+        await host.log.until(event, tutor=SPECIALIST, room=room)
     await house.api.until("sessions", learner.user_id, count=2)
     records = await house.api.arrivals("sessions", learner.user_id)
     assert [it["payload"]["sessionId"] for it in records] == [f"{visit}.{SPECIALIST}", visit]
