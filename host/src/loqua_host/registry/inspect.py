@@ -100,7 +100,6 @@ def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
 
 def main() -> None:
     """Answer the question on standard input, and be gone with all threads."""
-    os.nice(10)  # A running host has lessons to give.
     answers_to = int(sys.argv[1])
     os.set_inheritable(answers_to, False)
     examination = Examination(Question.model_validate_json(sys.stdin.buffer.read()))
