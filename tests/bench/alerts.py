@@ -186,8 +186,11 @@ class Stage:
 
     async def inside(self, *command: str) -> None:
         """Run a command that sees the disks that the host sees, to its end."""
-        process = await asyncio.create_subprocess_exec(*self.entering(*command), stdout=DEVNULL)
-        assert await process.wait() == 0, command
+        plugins = {"PYTHONPATH": str(self.house.plugins), "PATH": os.environ["PATH"]}
+        process = await asyncio.create_subprocess_exec(
+            *self.entering(*command), stdout=DEVNULL, env=plugins | self.house.environ()
+        )
+        assert await process.wait() == 0, f"{command[0]} failed in {command}"
 
     def entering(self, *command: str) -> list[str]:
         """Give a command that sees the disks that the host sees."""
@@ -345,9 +348,8 @@ async def set_aside(stage: Stage, tasks: asyncio.TaskGroup) -> None:
     refusing = {"kind": "error", "status": 400, "code": "INVALID", "endpoint": "sessions"}
     await misbehaving(refusing)(stage, tasks)
     config = str(stage.directory / "config")
-    variables = [f"{name}={value}" for name, value in stage.house.environ().items()]
     resend = (sys.executable, "-m", "loqua_host", "records", "resend", "--dead")
-    await stage.inside("env", *variables, *resend, "--config", config)
+    await stage.inside(*resend, "--config", config)
 
 
 async def killed(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
