@@ -41,7 +41,7 @@ async def ops() -> AsyncIterator[Ops]:
     def look() -> Sight:
         return served.sight
 
-    app = build_app(look, assess, metrics.registry, logbook)
+    app = build_app(look, assess, metrics.registry, logbook, tuple)
     async with TestClient(TestServer(app)) as client:
         served = Ops(sight, logbook, client)
         metrics.watch(look, assess)

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 WAKING = frozenset({"participant_joined", "participant_left", "room_finished"})
 """After these, somebody may be owed something."""
 
-WAKE_SECONDS = 0.1
+WAKE_SECONDS = 0.25
 """Hints within this time wake the reconciler once, however many they are."""
 
 

@@ -43,7 +43,7 @@ def build_app(
     judge: Callable[[Sight], Health],
     registry: CollectorRegistry,
     logbook: Logbook,
-    tokens: Callable[[], Sequence[SecretStr]] = tuple,
+    tokens: Callable[[], Sequence[SecretStr]],
 ) -> web.Application:
     """Give the application: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/`.
 
