@@ -1,7 +1,8 @@
 """What LiveKit's webhooks are worth: how much earlier a lesson is prepared, and is ready.
 
 Run from the project's root with `python -m tests.bench.foresight [seconds of the API]`. Two
-hosts are visited in turn, of which only one hears LiveKit; prints medians as JSON.
+hosts are visited in turn, of which only one hears LiveKit; prints medians as JSON, in seconds
+from the accepted job, and how long learners who return to a room are alone there.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +30,7 @@ from tests.integration.host.conftest import (
 from loqua_host.dev.livekit import run_livekit
 
 VISITS = 20
+RETURNS = 5
 
 
 def at(line: dict[str, Any]) -> float:
@@ -50,6 +52,19 @@ async def visit(house: House, host: HostProcess, agent_name: str) -> dict[str, f
     await house.api.until("sessions", learner.user_id)
     assert len(await house.api.arrivals("exchanges", learner.user_id)) == 1
     return seen
+
+
+async def come_back(house: House, host: HostProcess, agent_name: str) -> float:
+    """Have a learner return after the lesson; gives the seconds until there is the next."""
+    room = new_room()
+    async with house.visit(room, agent_name=agent_name) as learner:
+        await host.log.until("probe.ready", room=room)
+    await house.api.until("sessions", learner.user_id)
+    async with house.visit(room, user_id=learner.user_id, agent_name=agent_name):
+        returned = datetime.now(UTC).timestamp()
+        ready = at(await host.log.until("probe.ready", room=room, count=2))
+    await house.api.until("sessions", learner.user_id, count=2)
+    return ready - returned
 
 
 def medians(visits: list[dict[str, float]]) -> dict[str, float]:
@@ -102,7 +117,14 @@ async def main(delay: float) -> int:
             for _ in range(VISITS):
                 for name, host in hosts:
                     seen[name].append(await visit(house, host, name))
+        returns = {
+            name: [await come_back(house, host, name) for _ in range(RETURNS)]
+            for name, host in hosts
+        }
     figures: dict[str, Any] = {name: medians(visits) for name, visits in seen.items()}
+    figures["seconds_alone_after_a_return"] = {
+        name: round(median(seconds), 2) for name, seconds in returns.items()
+    }
     figures["api_seconds"] = delay
     figures["foreseen"] = sum("learner.foreseen" in one for one in seen["hearing"])
     hearing, deaf = (figures[name]["probe.ready"] for name in ("hearing", "deaf"))

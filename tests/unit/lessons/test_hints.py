@@ -167,6 +167,19 @@ async def test_the_reconciler_wakes_once_for_many_hints(
     assert woken.times < 20
 
 
+async def test_the_reconciler_looks_again_when_livekit_has_had_its_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiveKit brings no tutor to who returns to a room."""
+    monkeypatch.setattr(module, "WAKE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "DISPATCH_GRACE", 0.05)
+    await heed(world, JOINED)
+    for _ in range(2):
+        async with asyncio.timeout(5):
+            await world.board.changed.wait()
+        world.board.changed.clear()
+
+
 async def test_other_events_do_not_matter(world: World) -> None:
     """There are many."""
     assert await heed(world, replace(JOINED, event="track_published")) == []

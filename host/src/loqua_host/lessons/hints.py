@@ -14,7 +14,7 @@ from loqua_host.rooms.webhooks import Hint
 from .board import Board
 from .hosted import HostedTutor
 from .preparations import FORESIGHT_SECONDS
-from .reconcile import Places
+from .reconcile import DISPATCH_GRACE, Places
 
 __all__ = ["Hints"]
 
@@ -71,7 +71,10 @@ class Hints:
         if room in self._hinted or len(self._hinted) >= self._places().host:
             return
         self._hinted.add(room)
-        asyncio.get_running_loop().call_later(FORESIGHT_SECONDS, self._hinted.discard, room)
+        loop = asyncio.get_running_loop()
+        loop.call_later(FORESIGHT_SECONDS, self._hinted.discard, room)
+        # Whom LiveKit has brought no tutor by then is owed one: it brings none to who returns.
+        loop.call_later(DISPATCH_GRACE + 2 * WAKE_SECONDS, self._board.changed.set)
         self._tasks.create_task(self._look_ahead(room, learner))
 
     async def _look_ahead(self, room: str, learner: Participant) -> None:
