@@ -335,4 +335,5 @@ def _lesson_settings(settings: HostSettings) -> LessonSettings:
         default_language="en",
         apologies=settings.apologies,
         records=settings.records,
+        tutor_comes=settings.sentences.tutor_comes,
     )

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,8 @@ class House:
 
     def job(self, job: JobRef = JOB) -> "Any":
         """Connect as the job that was accepted."""
-        return open_link(str(self.link), f"{job.job_id} {job.room} {job.tutor}")
+        token = f"{job.job_id} {job.room} {job.tutor}{' line' if job.line_only else ''}"
+        return open_link(str(self.link), token)
 
     async def delivered(self) -> None:
         """Wait until nothing is owed and every lease is back."""
@@ -118,8 +119,9 @@ class House:
 def authorise(token: str, _pid: int) -> JobRef:
     """Read the job from its token."""
     try:
-        return JobRef(*token.split(" "))
-    except TypeError:
+        job_id, room, tutor, *line_only = token.split(" ")
+        return JobRef(job_id, room, tutor, bool(line_only))
+    except ValueError:
         raise LinkError("no such job") from None
 
 
@@ -852,3 +854,19 @@ async def test_a_learner_whose_tutor_crashes_again_and_again_hears_an_apology(
     await house.delivered()
     assert len(house.loqua.records) == 1
     assert await house.ledger.interrupted() == []
+
+
+async def test_a_learner_without_a_place_hears_that_a_tutor_comes(open_house: Opened) -> None:
+    """In the language they learn; nothing is opened, leased or settled by that."""
+    settings = replace(SETTINGS, tutor_comes={"en": "One moment.", "es": "Un momento."})
+    async with open_house(settings) as house:
+        line = JobRef("line", "room", "conversation", line_only=True)
+        with structlog.testing.capture_logs() as logs:
+            async with house.job(line) as link:
+                refused = await join(link)
+        assert (refused.cause, refused.apology, refused.language) == ("full", "Un momento.", "es")
+        assert refused.secrets == {"KEY": "own"}
+        assert "lesson.refused" not in [log["event"] for log in logs]
+        await house.delivered()
+        assert house.board.settled("room") == frozenset()
+        assert house.lessons.live() == []

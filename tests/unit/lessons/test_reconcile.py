@@ -162,7 +162,9 @@ def test_a_lost_lesson_waits_for_its_learner_for_the_grace_and_is_closed_then() 
 def test_a_lost_lesson_is_not_closed_while_its_learner_waits_for_a_place() -> None:
     """However long that takes."""
     full = sight(interrupted=(lost(),))
-    assert todo(full, places=FULL, now=NOW + 3600) == [Tell("room", present(), waiting=True)]
+    assert todo(full, places=FULL, now=NOW + 3600) == [
+        Tell("room", present(), waiting=True, tutor="tutor")
+    ]
 
 
 def test_a_lesson_that_crashes_again_and_again_is_closed() -> None:
@@ -204,7 +206,7 @@ def test_lost_lessons_come_first_and_then_who_came_first() -> None:
 def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
     """In between nothing is said."""
     waits, told = present(), present(told=True)
-    assert todo(sight(), places=FULL) == [Tell("room", waits, waiting=True)]
+    assert todo(sight(), places=FULL) == [Tell("room", waits, waiting=True, tutor="tutor")]
     assert todo(sight(learners=(told,)), places=FULL) == []
     assert todo(sight(learners=(told,), called=frozenset({"tutor"}))) == []
     served = sight(learners=(told,), taught=frozenset({"tutor"}))

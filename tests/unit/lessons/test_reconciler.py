@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from loqua_host.lessons.board import CALL_SECONDS, JOIN_SECONDS, Board
-from loqua_host.lessons.hosted import TUTOR, HostedTutor
+from loqua_host.lessons.hosted import LINE, TUTOR, HostedTutor
 from loqua_host.lessons.reconcile import MAX_RESTARTS, Places
 from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING, Reconciler
 from loqua_host.link.server import JobRef
@@ -496,3 +496,33 @@ async def test_a_tutor_that_was_disabled_since_the_decision_is_not_called() -> N
     world.tutors.clear()
     await world.reconciler.look()
     assert (world.offers, world.board.called("one")) == ([], frozenset())
+
+
+async def test_who_finds_every_place_taken_is_told_by_a_voice_where_there_is_one() -> None:
+    """Once, by a dispatch that is no call for a tutor."""
+    world = World()
+    maria = Participant(
+        identity="maria",
+        kind="standard",
+        name="Maria",
+        attributes={"user_id": "maria"},
+        writes_own_attributes=False,
+        joined_at=world.now,
+        sid="PA_1",
+    )
+    world.people["one"] = {"maria": maria}
+    world.dispatches["one"] = [""]
+    world.tutors["tutor"] = replace(world.tutors["tutor"], says_line=True)
+    said: list[tuple[str, Dispatch]] = []
+
+    async def dispatch(room: str, dispatch: Dispatch) -> None:
+        said.append((room, dispatch))
+
+    world.dispatch = dispatch  # type: ignore[method-assign]  # heard instead of sent
+    world.reconciler._places = lambda: Places(0, {"tutor": 0, "grammar": 0})
+    for _ in range(3):
+        await world.reconciler.look()
+        world.pass_time(5.0)
+    assert said == [("one", Dispatch("", LINE))]
+    assert world.people["one"]["maria"].attributes[WAITING] == "true"
+    assert world.board.called("one") == frozenset()

@@ -14,7 +14,7 @@ from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.contract.sentences import Sentences
 from loqua_host.core.secrets import Sealed
 from loqua_host.job.settings import JobSettings
-from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.lessons.hosted import LINE, HostedTutor
 from loqua_host.link.server import JobRef
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers import worker as module
@@ -43,9 +43,9 @@ JOB = JobSettings(
 SECRET = "a-secret-of-32-characters-or-more"
 
 
-def running(job_id: str, token: str) -> Any:
+def running(job_id: str, token: str, metadata: str = "") -> Any:
     """Give a job as LiveKit keeps it."""
-    job = SimpleNamespace(id=job_id, room=SimpleNamespace(name=f"room-{job_id}"))
+    job = SimpleNamespace(id=job_id, room=SimpleNamespace(name=f"room-{job_id}"), metadata=metadata)
     return SimpleNamespace(job=job, token=token)
 
 
@@ -110,12 +110,13 @@ class FakeRequest:
     answer: str | None = None
     gate: asyncio.Event | None = None
     room: Any = field(default_factory=lambda: SimpleNamespace(name="room"))
+    job: Any = field(default_factory=lambda: SimpleNamespace(metadata=""))
 
-    async def accept(self, *, name: str, attributes: dict[str, str]) -> None:
+    async def accept(self, *, name: str, attributes: dict[str, str] | None = None) -> None:
         """Take the job; it is assigned once the gate is open."""
         if self.gate is not None:
             await self.gate.wait()
-        assert attributes == {"loqua.tutor": name}
+        assert attributes == ({"loqua.tutor": name} if self.job.metadata != LINE else None)
         self.answer = f"accepted as {name}"
 
     async def reject(self, *, terminate: bool = True) -> None:
@@ -341,3 +342,21 @@ async def test_a_rotated_key_is_for_the_next_registration(host: Host, server: Fa
     assert (made["api_key"], made["api_secret"]) == ("new", "n" * 32)
     await host.worker.stop(1)
     await again
+
+
+async def test_a_learner_is_told_to_wait_by_a_job_that_takes_no_place(
+    host: Host, server: FakeServer
+) -> None:
+    """One at a time, nothing is prepared for it, and its link is known as what it is."""
+    host.full = True
+    asked = SimpleNamespace(metadata=LINE)
+    first, second = FakeRequest("line", job=asked), FakeRequest("line2", job=asked)
+    await host.worker._on_request(first)  # type: ignore[arg-type]  # a fake
+    server.active_jobs = [running("line", "a", LINE)]
+    server.pids["line"] = 7
+    await host.worker._on_request(second)  # type: ignore[arg-type]  # a fake
+    assert (first.answer, second.answer) == ("accepted as conversation", "terminated")
+    assert (host.worker.busy, host.accepted) == (0, [])
+    found = host.worker.find_job("a", 7)
+    assert found == JobRef("line", "room-line", "conversation", line_only=True)
+    assert host.worker.jobs == {"line"}

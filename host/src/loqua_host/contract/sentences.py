@@ -31,6 +31,11 @@ class Sentences(BaseModel):
         default={"en": "Our time is up for today. Goodbye, and see you soon!"},
         description="a sentence by ISO 639-1 language, en at least, said when time is up",
     )
+    tutor_comes: Sentence | None = Field(
+        default=None,
+        description="a sentence by ISO 639-1 language, en at least, said when every place is "
+        "taken, or null for none",
+    )
     specialist_comes: Sentence = Field(
         default={"en": "One moment, please. A specialist goes on with you now."},
         description="a sentence by ISO 639-1 language, en at least, said before a specialist comes",

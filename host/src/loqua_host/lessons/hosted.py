@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 
 from loqua_host.settings.rules import RecordRules
 
-__all__ = ["TUTOR", "HostedTutor", "LessonSettings"]
+__all__ = ["LINE", "TUTOR", "HostedTutor", "LessonSettings"]
 
 TUTOR = "loqua.tutor"
 """The attribute by which a tutor of this host is known in a room: its name in config/tutors."""
+
+LINE = "loqua.line"
+"""The metadata of a dispatch that asks for one sentence in place of a tutor: that one will come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class HostedTutor:
         agent_id: Who it is towards the Loqua API.
         max_jobs: Lessons at a time.
         secrets: Its own secrets and its engines', by name, each as it was last seen.
+        says_line: Whether it has a voice, and a sentence for who waits for a place.
     """
 
     name: str
@@ -28,6 +32,7 @@ class HostedTutor:
     agent_id: str
     max_jobs: int
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    says_line: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class LessonSettings:
         default_language: Taught when the learner's preferences name none; ISO 639-1.
         apologies: What a learner hears when a lesson cannot be given, by language.
         records: By which records say more than tutors told.
+        tutor_comes: What a learner hears for whom there is no place yet, by language, if anything.
     """
 
     learner_timeout: float
@@ -47,6 +53,7 @@ class LessonSettings:
     default_language: str
     apologies: Mapping[str, str]
     records: RecordRules = field(default_factory=RecordRules)
+    tutor_comes: Mapping[str, str] | None = None
 
     def apology(self, language: str) -> str:
         """Get the apology in this language, or in English."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +10,7 @@ import structlog
 
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Mode
+from loqua_host.contract.sentences import sentence_in
 from loqua_host.core import Caller, LoquaApi
 from loqua_host.errors import (
     LearnerError,
@@ -113,6 +114,9 @@ class Lessons:
                 log.warning("link.refused", why="the job did not join", job_id=link.job.job_id)
             self._preparations.drop(link.job.job_id)
             return
+        if link.job.line_only:
+            await self._say_line(link, join.identity)
+            return
         identity = self._board.meant(link.job) or join.identity
         language = self._settings.default_language
         try:
@@ -131,6 +135,16 @@ class Lessons:
             await self._refuse(link, refusal, language)
             return
         await self._teach(lesson, prepared)
+
+    async def _say_line(self, link: JobLink, identity: str) -> None:
+        """Have a learner hear that a tutor comes as soon as there is a place; settles nothing."""
+        language = self._settings.default_language
+        with suppress(LearnerError, RefusedError, RoomsError):
+            prepared = await self._preparations.claim(link.job, identity)
+            self._preparations.give_back(prepared)
+            language = self._language(prepared)
+        line = sentence_in(language, self._settings.tutor_comes or {"en": ""})
+        await link.send(self._refusal(link.job, "full", line, language))
 
     async def _await_join(self, link: JobLink) -> object:
         """Wait until a job sees its learner, or has to go."""
@@ -226,15 +240,12 @@ class Lessons:
     async def _refuse(self, link: JobLink, refusal: LoquaError, language: str) -> None:
         cause = cause_of(refusal)
         log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
-        silent = cause == ALREADY_TAUGHT
-        await link.send(
-            Refused(
-                cause=cause,
-                apology="" if silent else self._settings.apology(language),
-                language=language,
-                secrets=dict(self._tutors[link.job.tutor].secrets),
-            )
-        )
+        apology = "" if cause == ALREADY_TAUGHT else self._settings.apology(language)
+        await link.send(self._refusal(link.job, cause, apology, language))
+
+    def _refusal(self, job: JobRef, cause: str, apology: str, language: str) -> Refused:
+        secrets = dict(self._tutors[job.tutor].secrets)
+        return Refused(cause=cause, apology=apology, language=language, secrets=secrets)
 
     async def _open(self, link: JobLink, prepared: Prepared) -> LiveLesson:
         try:

@@ -160,11 +160,16 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Tell a learner that a tutor will come as soon as there is a place, or has come."""
+    """Tell a learner that a tutor will come as soon as there is a place, or has come.
+
+    Attributes:
+        tutor: The one who will come.
+    """
 
     room: str
     learner: Present
     waiting: bool
+    tutor: str = ""
 
 
 Action = Call | Close | Tell
@@ -185,13 +190,13 @@ def decide(
     given_up = {close.lesson.row.id for close in closures}
     owed = [call for sight in sights for call in _owed(sight, given_up, places, now)]
     calls: list[Action] = []
-    without: set[tuple[str, str]] = set()
+    without: dict[tuple[str, str], str] = {}
     for call in sorted(owed, key=lambda call: (call.lesson is None, call.since)):
         if places.has(call.tutor):
             calls.append(call)
             places = places.less([call.tutor])
         elif not call.asked:
-            without.add((call.room, call.learner.entry))
+            without[call.room, call.learner.entry] = call.tutor
     tells = [tell for sight in sights for tell in _tells(sight, owed, without)]
     return [*closures, *calls, *tells]
 
@@ -246,12 +251,14 @@ def _waits(sight: Sight, learner: Present, tutor: str, now: float) -> bool:
     )
 
 
-def _tells(sight: Sight, owed: Sequence[Call], without: set[tuple[str, str]]) -> Iterator[Tell]:
+def _tells(
+    sight: Sight, owed: Sequence[Call], without: Mapping[tuple[str, str], str]
+) -> Iterator[Tell]:
     """Say it once to those without a place; take it back once nothing is on its way or owed."""
     coming = bool(sight.called) or any(call.room == sight.room for call in owed)
     for learner in sight.learners:
-        if (sight.room, learner.entry) in without:
+        if tutor := without.get((sight.room, learner.entry)):
             if not learner.told:
-                yield Tell(sight.room, learner, waiting=True)
+                yield Tell(sight.room, learner, waiting=True, tutor=tutor)
         elif learner.told and not coming:
             yield Tell(sight.room, learner, waiting=False)

@@ -13,7 +13,7 @@ from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Dispatch, Rooms
 
 from .board import CALL_SECONDS, Board
-from .hosted import TUTOR, HostedTutor
+from .hosted import LINE, TUTOR, HostedTutor
 from .reconcile import Action, Call, Close, Interrupted, Places, Present, Sight, Tell, decide, waits
 
 __all__ = ["WAITING", "Reconciler"]
@@ -134,11 +134,8 @@ class Reconciler:
                     if self._board.drop_interrupted(lesson):
                         await self._close(lesson.row, because)
                         await self._clear_away(lesson)
-                case Tell(room=room, learner=learner, waiting=waiting):
-                    log.info("learner.told", user_id=learner.user_id, room=room, waiting=waiting)
-                    await self._rooms.mark(
-                        room, learner.identity, WAITING, "true" if waiting else ""
-                    )
+                case Tell():
+                    await self._tell_learner(action)
         except (RoomsError, LedgerError) as error:
             log.warning("reconciler.failed", what=type(action).__name__.lower(), why=str(error))
 
@@ -163,6 +160,16 @@ class Reconciler:
             self._board.on_not_called(call.room, call.tutor)
             raise
 
+    async def _tell_learner(self, tell: Tell) -> None:
+        """Show a learner that they wait, or do no more, and have it said, too."""
+        who = {"user_id": tell.learner.user_id, "room": tell.room}
+        log.info("learner.told", waiting=tell.waiting, **who)
+        shown = "true" if tell.waiting else ""
+        await self._rooms.mark(tell.room, tell.learner.identity, WAITING, shown)
+        tutor = self._tutors.get(tell.tutor)
+        if tutor is not None and tutor.says_line:
+            await self._rooms.dispatch(tell.room, Dispatch(tutor.agent_name, LINE))
+
     async def _clear_away(self, lesson: Interrupted) -> None:
         """Remove a dead tutor, whom LiveKit would keep in its room for 20 s."""
         if lesson.agent is not None:
@@ -173,7 +180,7 @@ class Reconciler:
         asked = self._board.asked(call.room).get(call.tutor)
         if asked is not None and call.lesson is None:
             return pack(asked.handover, asked.ask.user_id)
-        told = (one.metadata for one in before)
+        told = (one.metadata for one in before if one.metadata != LINE)
         restored = call.lesson is not None
         return next((it for it in told if restored or not is_handover(it)), "")
 
@@ -205,7 +212,9 @@ class Reconciler:
             wanted=frozenset(
                 names[one.agent_name]
                 for one in room.dispatched
-                if one.agent_name in names and not is_handover(one.metadata)
+                if one.agent_name in names
+                and one.metadata != LINE
+                and not is_handover(one.metadata)
             ),
             taught=frozenset(here & set(self._tutors))
             | self._board.taught(room.name)

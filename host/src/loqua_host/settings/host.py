@@ -27,7 +27,7 @@ __all__ = [
     "OpsSettings",
 ]
 
-_APOLOGY = "I am sorry, this lesson cannot start now. Please try again in a few minutes."
+_APOLOGY = "I am sorry, I cannot give this lesson now. Please try again in a few minutes."
 
 
 class Environment(StrEnum):
@@ -165,7 +165,7 @@ class HostFile(Section):
     engines: Engines = Field(default=Engines(), description="speech and language engines")
     apologies: Sentence = Field(
         default={"en": _APOLOGY},
-        description="a sentence by ISO 639-1 language, en at least, said when no lesson can start",
+        description="a sentence by ISO 639-1 language, en at least, said when there is no lesson",
     )
     sentences: Sentences = Field(
         default=Sentences(), description="what tutors say apart from what they teach"

@@ -13,7 +13,7 @@ from livekit.agents.job import RunningJobInfo
 
 from loqua_host.job.entrypoint import JobEntrypoint, JobSetup
 from loqua_host.job.settings import JobSettings
-from loqua_host.lessons.hosted import TUTOR, HostedTutor
+from loqua_host.lessons.hosted import LINE, TUTOR, HostedTutor
 from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.server import JobRef
 from loqua_host.settings.secrets import LiveKitKey
@@ -74,8 +74,12 @@ class TutorWorker:
 
     @property
     def busy(self) -> int:
-        """Jobs that run or are about to."""
-        return len(self.jobs)
+        """Jobs that run or are about to, and take a place."""
+        return len(self.jobs - self._lines)
+
+    @property
+    def _lines(self) -> frozenset[str]:
+        return frozenset(info.job.id for info in self._running_jobs() if info.job.metadata == LINE)
 
     @property
     def online(self) -> bool:
@@ -130,7 +134,8 @@ class TutorWorker:
         given = token.encode(errors="surrogateescape")
         for info in self._running_jobs():
             if hmac.compare_digest(info.token.encode(), given) and self._pid_of(info) == pid:
-                return JobRef(info.job.id, info.job.room.name, self.tutor.name)
+                line_only = info.job.metadata == LINE
+                return JobRef(info.job.id, info.job.room.name, self.tutor.name, line_only)
         return None
 
     def _running_jobs(self) -> list[RunningJobInfo]:
@@ -181,11 +186,27 @@ class TutorWorker:
         self.registered.set()
 
     async def _on_request(self, request: JobRequest) -> None:
-        if why := self._refusal():
+        if request.job.metadata == LINE:
+            await self._answer_line(request)
+        elif why := self._refusal():
             log.warning("job.refused", why=why, tutor=self.tutor.name, room=request.room.name)
             # A bare reject would end the job for every host.
             await request.reject(terminate=False)
-            return
+        else:
+            await self._accept(request)
+
+    async def _answer_line(self, request: JobRequest) -> None:
+        """Take a job for a sentence, beyond the places but one at a time.
+
+        Without the tutor's name it is a tutor to nobody.
+        """
+        if self.leaving.is_set() or self._lines:
+            await request.reject()
+        else:
+            log.info("job.line_only", tutor=self.tutor.name, room=request.room.name)
+            await request.accept(name=self.tutor.name)
+
+    async def _accept(self, request: JobRequest) -> None:
         self._accepting.add(request.id)
         try:
             log.info("job.accepted", tutor=self.tutor.name, room=request.room.name)
