@@ -116,6 +116,8 @@ async def test_the_guide_s_essential_log_points_are_in_the_log(
     assert host.log.find("token.exchanged", **of_learner)
     for endpoint in ("user-token", "context", "progress", "sessions", "health"):
         assert host.log.find("api.called", endpoint=endpoint, status=200, **of_learner), endpoint
+    for endpoint in ("progress", "sessions"):
+        assert host.log.find("api.called", endpoint=endpoint, **of_lesson), endpoint
     for event in ("lesson.opened", "progress.made", "lesson.recorded"):
         assert host.log.find(event, **of_lesson), event
     refusal = {"kind": "error", "status": 403, "code": "FORBIDDEN", "endpoint": "user-token"}
