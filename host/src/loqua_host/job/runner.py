@@ -103,9 +103,11 @@ class Runner:
             on_end=self._on_room_closed,
             on_loss=lambda: lesson.end(CONNECTION_LOST),
         )
+        self._watchers = (self._events, self._connection, self._silence, self._presence)
 
     async def run(self) -> None:
         """Teach until somebody ends the lesson, then finish it, whatever happened."""
+        lesson, settings, put = self._lesson, self._settings, self._events.put
         reason = "job_failed"
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -115,7 +117,9 @@ class Runner:
                     tasks.create_task(self._notes.send()),
                     tasks.create_task(self._ask_host()),
                     tasks.create_task(self._events.run()),
-                    tasks.create_task(self._keep_limits()),
+                    tasks.create_task(
+                        keep_limits(lesson, settings, self._silence, self._clock, put)
+                    ),
                     tasks.create_task(self._handoffs.run()),
                     tasks.create_task(self._floor.show()),
                 ]
@@ -129,22 +133,13 @@ class Runner:
 
     def _watch(self) -> None:
         self._ctx.room.on("participant_attributes_changed", self._on_attributes)
-        self._events.watch()
-        self._connection.watch()
-        self._silence.watch()
-        self._presence.watch()
+        for one in self._watchers:
+            one.watch()
 
     def _unwatch(self) -> None:
         self._floor.unwatch()
-        self._presence.unwatch()
-        self._silence.unwatch()
-        self._connection.unwatch()
-        self._events.unwatch()
-
-    async def _keep_limits(self) -> None:
-        await keep_limits(
-            self._lesson, self._settings, self._silence, self._clock, self._events.put
-        )
+        for one in self._watchers:
+            one.unwatch()
 
     async def _teach(self) -> None:
         lesson = self._lesson

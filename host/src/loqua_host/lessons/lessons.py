@@ -19,7 +19,7 @@ from loqua_host.errors import (
     RefusedError,
     RoomsError,
 )
-from loqua_host.link.messages import Join, ModeChanged, Refused, Welcome, WrapUp
+from loqua_host.link.messages import Join, ModeChanged, Refused, WrapUp
 from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.compose import compose_record, judge_interrupted
 from loqua_host.records.delivery import Delivery, caller_of
@@ -28,12 +28,11 @@ from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
 
+from .answers import language_of, welcome
 from .board import JOIN_SECONDS, Board
 from .causes import ALREADY_TAUGHT, cause_of
 from .handoffs import Handoffs
 from .hosted import HostedTutor, LessonSettings
-from .kept import kept_state, kept_turns
-from .language import language_code
 from .live import LiveLesson
 from .preparations import Preparations
 from .prepare import Prepared, new_lesson, prepare
@@ -121,7 +120,7 @@ class Lessons:
         language = self._settings.default_language
         try:
             prepared = await self._preparations.claim(link.job, identity)
-            language = self._language(prepared)
+            language = language_of(prepared, self._settings)
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
             entry = await self._refused_entry(link.job, identity, refusal)
@@ -142,7 +141,7 @@ class Lessons:
         with suppress(LearnerError, RefusedError, RoomsError):
             prepared = await self._preparations.claim(link.job, identity)
             self._preparations.give_back(prepared)
-            language = self._language(prepared)
+            language = language_of(prepared, self._settings)
         line = sentence_in(language, self._settings.tutor_comes or {"en": ""})
         await link.send(self._refusal(link.job, "full", line, language))
 
@@ -293,7 +292,8 @@ class Lessons:
     async def _teach(self, lesson: LiveLesson, prepared: Prepared) -> None:
         try:
             async with self._kept_current(lesson):
-                await lesson.link.send(self._welcome(lesson.row, prepared))
+                secrets = self._tutors[lesson.row.tutor].secrets
+                await lesson.link.send(welcome(lesson.row, prepared, self._settings, secrets))
                 await self._tell(lesson)
                 await lesson.follow()
         finally:
@@ -343,28 +343,3 @@ class Lessons:
     async def _release_when_delivered(self, row: LessonRow) -> None:
         await self._delivery.settled(row.id)
         self._api.release(caller_of(row))
-
-    def _language(self, prepared: Prepared) -> str:
-        wanted = prepared.context.preferences.language_learning
-        return language_code(wanted, self._settings.default_language)
-
-    def _welcome(self, row: LessonRow, prepared: Prepared) -> Welcome:
-        language = self._language(prepared)
-        return Welcome(
-            lesson=row.id,
-            session_id=row.session_id,
-            visit=row.visit,
-            room=row.room,
-            agent_id=row.agent_id,
-            learner=prepared.learner,
-            context=prepared.context,
-            language=language,
-            mode=prepared.mode,
-            apology=self._settings.apology(language),
-            resumed=row.restarts > 0,
-            seconds=row.seconds,
-            progress=row.progress,
-            state=kept_state(row.state),
-            turns=kept_turns(row.state),
-            secrets=dict(self._tutors[row.tutor].secrets),
-        )

@@ -1,0 +1,44 @@
+"""What the host tells a job of the lesson that it is to give."""
+
+from collections.abc import Mapping
+
+from loqua_host.link.messages import Welcome
+from loqua_host.records.ledger import LessonRow
+
+from .hosted import LessonSettings
+from .kept import kept_state, kept_turns
+from .language import language_code
+from .prepare import Prepared
+
+__all__ = ["language_of", "welcome"]
+
+
+def language_of(prepared: Prepared, settings: LessonSettings) -> str:
+    """Get the language that a learner is taught, as ISO 639-1."""
+    wanted = prepared.context.preferences.language_learning
+    return language_code(wanted, settings.default_language)
+
+
+def welcome(
+    row: LessonRow, prepared: Prepared, settings: LessonSettings, secrets: Mapping[str, str]
+) -> Welcome:
+    """Get the welcome to a lesson, as it begins or goes on; with the tutor's own secrets."""
+    language = language_of(prepared, settings)
+    return Welcome(
+        lesson=row.id,
+        session_id=row.session_id,
+        visit=row.visit,
+        room=row.room,
+        agent_id=row.agent_id,
+        learner=prepared.learner,
+        context=prepared.context,
+        language=language,
+        mode=prepared.mode,
+        apology=settings.apology(language),
+        resumed=row.restarts > 0,
+        seconds=row.seconds,
+        progress=row.progress,
+        state=kept_state(row.state),
+        turns=kept_turns(row.state),
+        secrets=dict(secrets),
+    )
