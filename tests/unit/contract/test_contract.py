@@ -1,6 +1,7 @@
 """The contract that published tutors rely on, frozen for the whole of 1.x."""
 
 import inspect
+from dataclasses import fields
 
 import pytest
 from livekit.agents import AgentSession
@@ -43,6 +44,21 @@ EXPORTED = [
     "hookimpl",
 ]
 
+EVENTS = {
+    "Event": (),
+    "LearnerLeft": (),
+    "LearnerReturned": (),
+    "LearnerSilent": ("seconds",),
+    "ParticipantAttributesChanged": ("identity", "changed"),
+    "ParticipantConnected": ("identity", "kind", "name"),
+    "ParticipantDisconnected": ("identity", "kind"),
+    "Reconnected": (),
+    "Reconnecting": (),
+    "TimeRunningOut": ("seconds",),
+    "TrackPublished": ("identity", "track", "kind", "source"),
+    "TrackUnpublished": ("identity", "track"),
+}
+
 SPECS = {
     name: spec
     for name, spec in vars(hookspecs).items()
@@ -54,6 +70,12 @@ def test_tutor_authors_import_these_names_and_no_others() -> None:
     """The public names are sorted, and a new one is a decision."""
     assert loqua_host.__all__ == EXPORTED
     assert all(hasattr(loqua_host, name) for name in EXPORTED)
+
+
+def test_events_keep_their_names_and_what_they_tell() -> None:
+    """A tutor's handlers go on working; a new event is a decision."""
+    told = {name: fields(getattr(loqua_host.events, name)) for name in loqua_host.events.__all__}
+    assert {name: tuple(it.name for it in its) for name, its in told.items()} == EVENTS
 
 
 def test_the_hooks_are_the_five_of_the_contract() -> None:
