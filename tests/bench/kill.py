@@ -1,11 +1,12 @@
-"""Kill a host again and again while it delivers: no record is lost, none arrives twice.
+"""Kill hosts again and again while they deliver: no record is lost, none arrives twice.
 
 Run with `python tests/bench/kill.py`; prints its figures as JSON, and ends with 0 if all is well.
 
-A driver process teaches lessons that only make progress and end, and delivers them with the real
+A driver process is a host whose lessons only make progress and end. It delivers them with the real
 ledger, core and delivery to a dev API on a socket, of whose answers a third fail, hang or are lost
-after the API took what was sent. It is killed at random moments and started again on the same
-ledger. Its wall clock runs a hundred times too fast, so that the pauses between attempts pass.
+after the API took what was sent. One has its ledger in a file, three share one in Postgres. They
+are killed at random moments and started again; whoever lives goes on with the lessons of the dead.
+Their wall clock runs a hundred times too fast, so that the pauses between attempts pass.
 """
 
 import argparse
@@ -17,21 +18,29 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import structlog
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.dev.api import DevApiSettings, Learner, serve
+from loqua_host.dev.postgres import new_schema, run_postgres
+from loqua_host.records import leases
+from loqua_host.records.database import Row
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
-from loqua_host.records.sqlite import SqliteDatabase
+from loqua_host.records.place import database_at
+from loqua_host.tasks import background
 
 HASTE = 100.0
+HOSTS = 3
+LEASE = 4.0
 AT_A_TIME = 12
 TICKS = 3
 LEARNERS = 20
@@ -44,6 +53,19 @@ FAULTS = [
     {"kind": "lost_answer", "rate": 0.1},
     {"kind": "hang", "rate": 0.1},
 ]
+
+
+class Host(BaseModel):
+    """What a driver process is told."""
+
+    place: str
+    postgres: str | None
+    spool: Path
+    url: str
+    jwt: str
+    lessons: int
+    share: int
+    hosts: int
 
 
 class HastyClock:
@@ -62,11 +84,11 @@ class HastyClock:
         await asyncio.sleep(seconds / HASTE)
 
 
-async def drive(path: Path, url: str, jwt: str, lessons: int) -> None:
-    """Teach what is not yet taught and deliver, until nothing is owed."""
+async def drive(host: Host) -> None:
+    """Teach a share of the lessons and what others left, until nothing is owed by anybody."""
     settings = CoreSettings.model_validate(
         {
-            "api_base_url": url,
+            "api_base_url": host.url,
             "connect_timeout": 0.2,
             "attempt_timeout": 0.3,
             "deadline": 1,
@@ -75,31 +97,53 @@ async def drive(path: Path, url: str, jwt: str, lessons: int) -> None:
             "rate_limit": 10_000,
         }
     )
-    secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": jwt, "SHARED_SECRET": SECRET})
-    async with (
-        LoquaApi.open(settings, secrets) as api,
-        Ledger.open(SqliteDatabase(path), keys=[KEY]) as ledger,
-    ):
+    leases.LEASE = LEASE
+    secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": host.jwt, "SHARED_SECRET": SECRET})
+    database = database_at(Path(host.place), host.postgres)
+    opening = Ledger.open(database, keys=[KEY], spool=host.spool)
+    async with LoquaApi.open(settings, secrets) as api, opening as ledger, background() as tasks:
         delivery = Delivery(ledger, api, clock=HastyClock())
-        delivering = asyncio.create_task(delivery.run())
-        text = "SELECT id FROM lesson"
-        rows = await ledger._writer.write(lambda db: db.execute(text).fetchall())
-        known = {row["id"] for row in rows}
+        tasks.create_task(delivery.run())
+        known = {row["id"] for row in await read(ledger, "SELECT id FROM lesson")}
+        own = (f"lesson{n}" for n in range(host.share, host.lessons, host.hosts))
+        waiting: asyncio.Queue[str] = asyncio.Queue()
+        for number in own:
+            if number not in known:
+                waiting.put_nowait(number)
+        say("ready")
+        for _ in range(AT_A_TIME):
+            tasks.create_task(teach(ledger, delivery, waiting))
+        await look_after(ledger, delivery, waiting, host.lessons)
+
+
+async def look_after(
+    ledger: Ledger, delivery: Delivery, waiting: asyncio.Queue[str], lessons: int
+) -> None:
+    """Keep the lease and have lost lessons taught, until all are closed and delivered."""
+    seen: set[str] = set()
+    closed = "SELECT id FROM lesson WHERE closed_at IS NOT NULL"
+    while True:
         await ledger.adopt()
         delivery.wake()
-        left = {row.id: row for row in await ledger.interrupted()}
-        say("ready")
-        new = {f"lesson{n}": None for n in range(lessons) if f"lesson{n}" not in known}
-        waiting = iter({**left, **new}.items())
+        lost = {row.id for row in await ledger.interrupted()}
+        for number in lost - seen:
+            waiting.put_nowait(number)
+        seen |= lost
+        debts = await ledger.debts()
+        if not debts.records + debts.progress and len(await read(ledger, closed)) == lessons:
+            return
+        await asyncio.sleep(LEASE / 3)
 
-        async def teach() -> None:
-            for number, row in waiting:
-                await lesson(ledger, delivery, row or await open_one(ledger, number))
 
-        await asyncio.gather(*(teach() for _ in range(AT_A_TIME)))
-        await delivery.idle()
-        delivering.cancel()
-        await asyncio.wait([delivering])
+async def read(ledger: Ledger, text: str) -> Sequence[Row]:
+    """Ask the database itself."""
+    return await ledger._writer.write(lambda db: db.execute(text).fetchall())
+
+
+async def teach(ledger: Ledger, delivery: Delivery, waiting: asyncio.Queue[str]) -> None:
+    """Teach one lesson after the other."""
+    while True:
+        await lesson(ledger, delivery, await open_one(ledger, await waiting.get()))
 
 
 async def open_one(ledger: Ledger, number: str) -> LessonRow:
@@ -140,8 +184,10 @@ def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
 
 
-async def torture(kills: int, lessons: int, *, honours_keys: bool) -> dict[str, object]:
-    """Run the driver to its end, killing it on the way, and count what the API got."""
+async def torture(
+    kills: int, lessons: int, *, honours_keys: bool, postgres: str | None
+) -> dict[str, object]:
+    """Run the drivers to their end, killing them on the way, and count what the API got."""
     settings = DevApiSettings(
         shared_secret=SecretStr(SECRET),
         livekit_url="ws://127.0.0.1:7880",
@@ -156,34 +202,47 @@ async def torture(kills: int, lessons: int, *, honours_keys: bool) -> dict[str, 
     try:
         url = await ready
         with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory) / "ledger.db"
-            command = (url, settings.mint_agent_jwt(AGENT), str(lessons))
+            hosts = [
+                Host(
+                    place=f"{directory}/ledger.db",
+                    postgres=postgres,
+                    spool=Path(directory) / f"spool{share}",
+                    url=url,
+                    jwt=settings.mint_agent_jwt(AGENT),
+                    lessons=lessons,
+                    share=share,
+                    hosts=HOSTS if postgres else 1,
+                )
+                for share in range(HOSTS if postgres else 1)
+            ]
             async with httpx.AsyncClient(base_url=url, timeout=30) as http:
                 (await http.put("/dev/faults", json={"faults": FAULTS})).raise_for_status()
-                told, killed = await _drive_to_the_end(path, command, kills)
+                runs = await asyncio.gather(
+                    *(_drive_to_the_end(host, kills // len(hosts)) for host in hosts)
+                )
                 arrived = (await http.get("/dev/records")).json()
-            dead = await _dead(path)
+            dead = await _dead(hosts[0])
     finally:
         serving.cancel()
         await asyncio.wait([serving])
-    figures = _count(arrived, told, lessons)
+    told = set[str]().union(*(one for one, _ in runs))
     return {
+        "ledger": "postgres" if postgres else "sqlite",
+        "hosts": len(hosts),
         "honours_keys": honours_keys,
-        "kills": killed,
+        "kills": sum(killed for _, killed in runs),
         "seconds": round(time.monotonic() - begun, 1),
         "dead": dead,
-        **figures,
+        **_count(arrived, told, lessons),
     }
 
 
-async def _drive_to_the_end(
-    path: Path, command: tuple[str, ...], kills: int
-) -> tuple[set[str], int]:
+async def _drive_to_the_end(host: Host, kills: int) -> tuple[set[str], int]:
     told: set[str] = set()
     killed = 0
     while True:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, __file__, "--drive", str(path), *command),
+            *(sys.executable, __file__, "--drive", host.model_dump_json()),
             stdout=asyncio.subprocess.PIPE,
         )
         assert process.stdout is not None
@@ -191,7 +250,7 @@ async def _drive_to_the_end(
             raise RuntimeError(f"the driver ended with {await process.wait()}")
         reading = asyncio.create_task(process.stdout.read())
         if killed < kills:
-            await asyncio.wait([reading], timeout=random.uniform(0.02, 0.5))  # noqa: S311  (likewise)
+            await asyncio.wait([reading], timeout=random.uniform(0.02, 0.8))  # noqa: S311  (likewise)
             if process.returncode is None:
                 process.kill()
                 killed += 1
@@ -200,8 +259,8 @@ async def _drive_to_the_end(
             return told, killed
 
 
-async def _dead(path: Path) -> int:
-    async with Ledger.open(SqliteDatabase(path), keys=[KEY]) as ledger:
+async def _dead(host: Host) -> int:
+    async with Ledger.open(database_at(Path(host.place), host.postgres), keys=[KEY]) as ledger:
         return (await ledger.debts()).dead
 
 
@@ -231,25 +290,42 @@ def _words(payload: dict[str, object]) -> object:
     return data["status"] == "completed" and data["progress"]["words_learned"]
 
 
-async def torture_both(kills: int, lessons: int) -> list[dict[str, object]]:
-    """Torture with an API that honours keys and beside it with one that ignores them."""
-    runs = (torture(kills, lessons, honours_keys=honours) for honours in (True, False))
-    return await asyncio.gather(*runs)
+async def torture_all(
+    kills: int, lessons: int, keys: Sequence[str], url: str | None
+) -> list[dict[str, object]]:
+    """Torture each kind of API at the same time, with a ledger of its own."""
+    with ExitStack() as schemas:
+        return await asyncio.gather(
+            *(
+                torture(
+                    kills,
+                    lessons,
+                    honours_keys=kind == "honoured",
+                    postgres=url and schemas.enter_context(new_schema(url)),
+                )
+                for kind in keys
+            )
+        )
 
 
 def main() -> int:
-    """Run both kinds of API."""
+    """Run both kinds of API on both kinds of ledger."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--kills", type=int, default=30)
     arguments.add_argument("--lessons", type=int, default=200)
-    arguments.add_argument("--drive", nargs=4)
+    arguments.add_argument("--ledger", choices=["sqlite", "postgres"], nargs="*")
+    arguments.add_argument("--keys", choices=["honoured", "ignored"], nargs="*")
+    arguments.add_argument("--drive", type=Host.model_validate_json)
     given = arguments.parse_args()
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(open(os.devnull, "w")))  # noqa: SIM115, PTH123  (until the end)
     if given.drive:
-        path, url, jwt, lessons = given.drive
-        asyncio.run(drive(Path(path), url, jwt, int(lessons)))
+        asyncio.run(drive(given.drive))
         return 0
-    figures = asyncio.run(torture_both(given.kills, given.lessons))
+    figures = []
+    for ledger in given.ledger or ["sqlite", "postgres"]:
+        with nullcontext() if ledger == "sqlite" else run_postgres() as url:
+            keys = given.keys or ["honoured", "ignored"]
+            figures += asyncio.run(torture_all(given.kills, given.lessons, keys, url))
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     return 0 if all(one["good"] for one in figures) else 1
 

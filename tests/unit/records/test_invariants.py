@@ -1,9 +1,9 @@
 """The promises in the docstring of `loqua_host.records`, kept whatever happens in whatever order.
 
-Hypothesis interleaves ticks, ends, crashes, answers of the API and jumps of the wall clock. The
-database is a real file. A crash at any await is a copy of the files as they are right then: what
-SQLite has committed by that time is all that the next host finds. The writer runs in the event
-loop's own thread, so that each interleaving can be repeated.
+Hypothesis interleaves ticks, ends, crashes, answers of the API, jumps of the wall clock, losses of
+leases and adoptions, of one host or of two that share a ledger. The database is a real file. A
+crash at any await leaves what was committed by then. The writers run in the event loop's own
+thread, so that each interleaving can be repeated.
 """
 
 import asyncio
@@ -12,8 +12,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,13 @@ from hypothesis.stateful import (
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import Caller
-from loqua_host.errors import RefusedError, TokenError, UnreachableError
+from loqua_host.errors import (
+    LearnerError,
+    LedgerError,
+    RefusedError,
+    TokenError,
+    UnreachableError,
+)
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.sqlite import SqliteDatabase
@@ -51,6 +58,7 @@ ANSWERS: dict[str, Exception | None] = {
     "token unusable": TokenError("wrong_secret", "Token decryption failed"),
 }
 
+hosts = st.integers(0, 1)
 turns = st.sampled_from([0, 1, 2, 3, 5, 8, 13, SETTLED, SETTLED, SETTLED])
 
 
@@ -85,18 +93,27 @@ class ModelApi:
         self._keys: set[str] = set()
 
     async def send_progress(
-        self, _: Caller, *, session_id: str, status: str, progress: Progress, key: str
+        self,
+        own: list[Call],
+        _: Caller,
+        *,
+        session_id: str,
+        status: str,
+        progress: Progress,
+        key: str,
     ) -> None:
         """Take progress, some time."""
-        await self._ask(lambda: self._keep(session_id, status, progress.words_learned, key))
+        await self._ask(own, lambda: self._keep(session_id, status, progress.words_learned, key))
 
-    async def create_session(self, _: Caller, record: SessionRecord, *, key: str) -> None:
+    async def create_session(
+        self, own: list[Call], _: Caller, record: SessionRecord, *, key: str
+    ) -> None:
         """Take a record, some time."""
-        await self._ask(lambda: self._keep(record.session_id, "record", 0, key))
+        await self._ask(own, lambda: self._keep(record.session_id, "record", 0, key))
 
-    async def session_known(self, _: Caller, session_id: str) -> bool:
+    async def session_known(self, own: list[Call], _: Caller, session_id: str) -> bool:
         """Look into the history, some time."""
-        known: bool = await self._ask(lambda: self.records(session_id) > 0)
+        known: bool = await self._ask(own, lambda: self.records(session_id) > 0)
         return known
 
     def records(self, session_id: str) -> int:
@@ -108,13 +125,15 @@ class ModelApi:
             self.arrived.setdefault(session_id, []).append((what, words))
         self._keys.add(key)
 
-    async def _ask(self, take: Callable[[], Any]) -> Any:
+    async def _ask(self, own: list[Call], take: Callable[[], Any]) -> Any:
         call = Call(take)
         self.waiting.append(call)
+        own.append(call)
         try:
             return await call.answer
         finally:
             self.waiting.remove(call)
+            own.remove(call)
 
     def answer(self, call: Call, how: str) -> None:
         """Have a call end."""
@@ -124,6 +143,18 @@ class ModelApi:
             call.answer.set_result(taken)
         else:
             call.answer.set_exception(error)
+
+
+class Calls:
+    """The API as one host calls it."""
+
+    def __init__(self, api: ModelApi) -> None:
+        self.api = api
+        self.waiting: list[Call] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Give a method of the API that notes which calls are this host's."""
+        return partial(getattr(self.api, name), self.waiting)
 
 
 class ModelClock:
@@ -157,75 +188,178 @@ class ModelClock:
         self._sleepers = [(due, waking) for due, waking in self._sleepers if not waking.done()]
 
 
+class Shared(SqliteDatabase):
+    """A file that several hosts have open, as they have a server."""
+
+    def open(self) -> None:
+        """Connect as one of them."""
+        self._path.parent.mkdir(exist_ok=True)
+        self._connect()
+        self._migrate()
+        self.raw.execute("PRAGMA synchronous = OFF")
+
+
+class Host:
+    """A host as far as records go."""
+
+    async def start(self, path: Path, api: ModelApi, clock: ModelClock) -> None:
+        """Open the ledger and begin to deliver."""
+        self.database = Shared(path)
+        self.opened = AsyncExitStack()
+        self.ledger = await self.opened.enter_async_context(Ledger.open(self.database))
+        self.ledger._writer._thread = Inline()
+        self.calls = Calls(api)
+        self.delivery = Delivery(self.ledger, self.calls, clock=clock, jitter=lambda: 1.0)  # type: ignore[arg-type]  # a model
+        self.delivering = asyncio.create_task(self.delivery.run())
+
+    async def adopt(self) -> list[LessonRow]:
+        """Do what a host does every few seconds."""
+        await self.ledger.adopt()
+        self.delivery.wake()
+        return await self.ledger.interrupted()
+
+    async def die(self) -> None:
+        """Be gone, with the lease held: the database is as it was committed."""
+        self.delivering.cancel()
+        await asyncio.wait([self.delivering])
+        self.database.close()
+        with suppress(LedgerError):
+            await self.opened.aclose()
+
+    def end_lease(self) -> None:
+        """Have the lease run out, which no call outlasts."""
+        for call in self.calls.waiting:
+            self.calls.api.answer(call, "lost on its way")
+        text = "UPDATE host SET lease_until = 0 WHERE id = ?"
+        self.database.raw.execute(text, (self.ledger._host,))
+
+
 @dataclass(eq=False)
-class Taught:
-    """A lesson, and what the host was told is kept of it."""
+class Job:
+    """A job that teaches a lesson, and what its host was told is kept."""
 
     row: LessonRow
-    words: int = 0
-    kept: int = 0
+    host: Host
+    words: int
     end: asyncio.Task[None] | None = None
+
+
+@dataclass(eq=False)
+class Taught:
+    """A lesson: its last job, what was acknowledged, and whether its record was."""
+
+    job: Job
+    kept: int = 0
     recorded: bool = False
 
 
 class RecordsMachine(RuleBasedStateMachine):
-    """A host that opens, ticks and ends lessons, dies and comes back."""
+    """Hosts that share a ledger, open, tick and end lessons, lose leases, die and come back."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.directory = Path(tempfile.mkdtemp(prefix="ledger-"))
-        self.generation = 0
+        self.path = self.directory / "ledger.db"
         self.clock = ModelClock()
+        self.hosts: list[Host] = []
+        self.dead: list[str] = []
         self.lessons: dict[str, Taught] = {}
+        self.zombies: list[Job] = []
         self.quiet = structlog.testing.capture_logs()
         self.quiet.__enter__()
 
-    @initialize(honours_keys=st.booleans())
-    def begin(self, honours_keys: bool) -> None:
-        """Start the first host."""
+    @initialize(honours_keys=st.booleans(), hosts=st.integers(1, 2))
+    def begin(self, honours_keys: bool, hosts: int) -> None:
+        """Start the first hosts."""
         self.api = ModelApi(honours_keys=honours_keys)
-        self.run(self._start())
+        self.hosts = [self._start() for _ in range(hosts)]
+        for room in (1, 2):
+            self._open(self.hosts[0], room)
 
-    @rule(visit=st.integers(1, 2), after=turns)
-    def open(self, visit: int, after: int) -> None:
-        """A lesson begins; its visit may have had others."""
-        number = len(self.lessons)
+    @rule(which=hosts, room=st.integers(1, 3), after=turns)
+    def open(self, which: int, room: int, after: int) -> None:
+        """A job begins."""
+        self._open(self._host(which), room)
+        self.turn(after)
+
+    def _open(self, host: Host, room: int) -> None:
+        """Open a lesson; one of a room is enough, and an interrupted one goes on."""
+        number = len(self.lessons) + len(self.zombies)
         row = LessonRow(
             id=f"lesson{number}",
             session_id="",
-            visit=f"visit{visit}",
+            visit=f"visit{room}",
             user_id="maria",
-            room=f"room{number}",
+            room=f"room{room}",
             tutor="conversation",
             agent_id="loqua-tutor",
             opened_at=self.clock.now(),
         )
-        opened = self.run(self.ledger.open_lesson(row, ""))
-        assert opened.session_id not in {one.row.session_id for one in self.lessons.values()}
-        self.lessons[row.id] = Taught(opened)
-        self.turn(after)
+        before = {one.job.row.id: one for one in self._open_in(row.room)}
+        try:
+            opened = self.run(host.ledger.open_lesson(row, ""))
+        except LearnerError:
+            assert before, "nobody teaches there"
+            return
+        if opened.id == row.id:
+            assert not before, "the lesson that was interrupted goes on"
+            assert opened.session_id not in {
+                one.job.row.session_id for one in self.lessons.values()
+            }
+            self.lessons[row.id] = Taught(Job(opened, host, 0))
+        else:
+            lesson = before[opened.id]
+            assert opened.restarts == lesson.job.row.restarts + 1
+            kept = (opened.progress or Progress()).words_learned
+            assert kept >= lesson.kept
+            self.zombies.append(lesson.job)
+            lesson.job = Job(opened, host, kept)
 
     @precondition(lambda self: self.lessons)
     @rule(which=st.integers(0, 9), words=st.integers(0, 3), after=turns)
     def tick(self, which: int, words: int, after: int) -> None:
-        """A job reports progress, also one that does not know that its lesson is over."""
+        """A job reports progress, also one whose lesson is over."""
         lesson = self._pick(which)
-        if lesson.end is None:
-            lesson.words += words
-        told = Progress(words_learned=lesson.words)
-        self.run(self.ledger.keep_progress(lesson.row, 1.0, told, {}))
-        lesson.kept = lesson.words
-        self.delivery.wake()
+        job = lesson.job
+        if job.host not in self.hosts:
+            return
+        if job.end is None:
+            job.words += words
+        told = Progress(words_learned=job.words)
+        self.run(job.host.ledger.keep_progress(job.row, 1.0, told, {}))
+        lesson.kept = job.words
+        job.host.delivery.wake()
         self.turn(after)
 
-    @precondition(lambda self: any(one.end is None for one in self.lessons.values()))
+    @precondition(lambda self: self.zombies)
+    @rule(which=st.integers(0, 9), ends=st.booleans())
+    def haunt(self, which: int, ends: bool) -> None:
+        """A job goes on whose lesson another one teaches by now; nobody hears it."""
+        job = self.zombies[which % len(self.zombies)]
+        if job.host in self.hosts:
+            text = "SELECT progress, closed_at FROM lesson WHERE id = ?"
+            kept = job.host.database.raw.execute(text, (job.row.id,)).fetchone()
+            self.run(self._close(job, Kind.FAILED) if ends else self._go_wild(job))
+            assert job.host.database.raw.execute(text, (job.row.id,)).fetchone() == kept
+
+    @precondition(lambda self: self.lessons)
+    @rule(which=st.integers(0, 9), at=hosts)
+    def restart(self, which: int, at: int) -> None:
+        """A job dies, its host sees it, and another job begins, at whatever host."""
+        job = self._pick(which).job
+        if job.host in self.hosts and job.end is None:
+            self.run(job.host.ledger.interrupt(job.row))
+            self._open(self._host(at), int(job.row.room.removeprefix("room")))
+
+    @precondition(lambda self: any(one.job.end is None for one in self.lessons.values()))
     @rule(which=st.integers(0, 9), status=st.sampled_from([Kind.COMPLETED, Kind.FAILED]), at=turns)
     def end(self, which: int, status: Kind, at: int) -> None:
         """A lesson ends; the host may die before it hears that the record is kept."""
-        lesson = self._pick(which, lambda one: one.end is None)
-        lesson.end = self.runner.get_loop().create_task(self._end(lesson, status))
-        self.turn(at)
+        job = self._pick(which, lambda one: one.job.end is None).job
+        if job.host in self.hosts:
+            job.end = self.runner.get_loop().create_task(self._close(job, status))
+            self.turn(at)
 
     @precondition(lambda self: self.api.waiting)
     @rule(
@@ -241,33 +375,44 @@ class RecordsMachine(RuleBasedStateMachine):
         self.clock.pass_time(pause)
         self.turn(after)
 
-    @rule(seconds=st.sampled_from([1.0, 30.0, 60.0, 3600.0]), after=turns)
-    def wait(self, seconds: float, after: int) -> None:
-        """Time goes by."""
+    @rule(
+        seconds=st.sampled_from([1.0, 30.0, 60.0, 3600.0]),
+        jump=st.sampled_from([0.0, 0.0, 0.0, -1e8, -3600.0, 3600.0, 1e6]),
+        after=turns,
+    )
+    def wait(self, seconds: float, jump: float, after: int) -> None:
+        """Time goes by, and somebody may set the wall clock."""
+        self.clock.offset += jump
         self.clock.pass_time(seconds)
         self.turn(after)
 
-    @rule(seconds=st.sampled_from([-1e8, -3600.0, 3600.0, 1e6]))
-    def jump(self, seconds: float) -> None:
-        """Somebody sets the wall clock."""
-        self.clock.offset += seconds
+    @rule(which=hosts, lapses=st.booleans(), after=turns)
+    def adopt(self, which: int, lapses: bool, after: int) -> None:
+        """A host looks what others left, who are dead, or cut off for long and do not know it."""
+        host = self._host(which)
+        text = "UPDATE host SET lease_until = 0 WHERE id = ?"
+        for dead in self.dead:
+            host.database.raw.execute(text, (dead,))
+        for other in self.hosts:
+            if lapses and other is not host:
+                other.end_lease()
+        self.run(host.adopt())
+        self.turn(after)
 
-    @rule(arrives=st.booleans())
-    def crash(self, arrives: bool) -> None:
-        """The process is gone, what it was sending arrives or not, and another one starts."""
-        self._note_ends()
+    @rule(which=hosts, arrives=st.booleans())
+    def crash(self, which: int, arrives: bool) -> None:
+        """A process is gone, what it was sending arrives or not, and another one starts."""
+        host = self._host(which)
         if arrives:
-            for call in self.api.waiting:
+            for call in host.calls.waiting:
                 call.take()
-        left = self._copy()
-        self.run(self._stop())
-        self.path = left
-        self.run(self._start())
+        self._stop(host)
+        self.hosts.append(self._start())
 
     @invariant()
     def arrives_in_order_and_once(self) -> None:
         """Progress never falls, nothing follows a final one but the record, nothing that."""
-        for session_id, arrived in self.api.arrived.items():
+        for session_id, arrived in self.api.arrived.items() if self.hosts else ():
             stages = [
                 0 if what == "in_progress" else 1 if what in FINAL else 2 for what, _ in arrived
             ]
@@ -279,7 +424,7 @@ class RecordsMachine(RuleBasedStateMachine):
     @invariant()
     def owes_one_progress_and_loses_no_record(self) -> None:
         """What the ledger said it has, it has, until the API has it."""
-        if not hasattr(self, "ledger"):
+        if not self.hosts:
             return
         self._note_ends()
         found = self._rows()
@@ -287,27 +432,39 @@ class RecordsMachine(RuleBasedStateMachine):
         assert all(number == 1 for number in unsent.values()), found
         held = {lesson for lesson, kind, _ in found if kind == "record"}
         for lesson in self.lessons.values():
+            row = lesson.job.row
             if lesson.recorded:
-                assert lesson.row.id in held or self.api.records(lesson.row.session_id), lesson
+                assert row.id in held or self.api.records(row.session_id), lesson
+
+    @invariant()
+    def a_room_has_one_open_lesson(self) -> None:
+        """Each that is interrupted is gone on with before there is another."""
+        if self.hosts:
+            text = "SELECT room FROM lesson WHERE closed_at IS NULL"
+            rooms = [row["room"] for row in self.hosts[0].database.raw.execute(text)]
+            assert len(rooms) == len(set(rooms)), rooms
 
     def teardown(self) -> None:
-        """After a last crash, an API in good health gets everything, once."""
+        """After a last crash of all, an API in good health gets everything, once."""
         try:
-            if hasattr(self, "ledger"):
-                self.crash(arrives=False)
+            if self.hosts:
+                for host in list(self.hosts):
+                    self._stop(host)
+                self.hosts = [self._start()]
+                self.adopt(0, lapses=False, after=0)
                 self._deliver_all()
                 self._compare()
         finally:
+            for host in list(self.hosts):
+                self._stop(host)
             self.quiet.__exit__(None, None, None)
-            if hasattr(self, "ledger"):
-                self.run(self._stop())
             self.runner.close()
             shutil.rmtree(self.directory)
 
     def _deliver_all(self) -> None:
         for _ in range(500):
             self.turn(30)
-            if not self.run(self.ledger.owing()):
+            if not self.run(self.hosts[0].ledger.owing()):
                 return
             for call in list(self.api.waiting):
                 self.api.answer(call, "taken")
@@ -319,80 +476,68 @@ class RecordsMachine(RuleBasedStateMachine):
         dead = {(lesson, kind): why for lesson, kind, why in self._rows()}
         assert all(dead.values())
         for lesson in self.lessons.values():
-            arrived = self.api.arrived.get(lesson.row.session_id, [])
+            row = lesson.job.row
+            arrived = self.api.arrived.get(row.session_id, [])
             told = [words for what, words in arrived if what in FINAL]
-            if lesson.recorded and (lesson.row.id, "record") not in dead:
-                assert self.api.records(lesson.row.session_id) == 1, lesson
-            if lesson.recorded and not {(lesson.row.id, status) for status in FINAL} & dead.keys():
+            if lesson.recorded and (row.id, "record") not in dead:
+                assert self.api.records(row.session_id) == 1, lesson
+            if lesson.recorded and not {(row.id, status) for status in FINAL} & dead.keys():
                 assert told, lesson
-                assert told[-1] == lesson.words, lesson
+                assert told[-1] == lesson.job.words, lesson
 
     def _rows(self) -> list[tuple[str, str, str | None]]:
-        rows = self.raw.execute("SELECT lesson, kind, dead_because FROM owed").fetchall()
+        text = "SELECT lesson, kind, dead_because FROM owed"
+        rows = self.hosts[0].database.raw.execute(text).fetchall()
         return [(row["lesson"], row["kind"], row["dead_because"]) for row in rows]
+
+    def _host(self, which: int) -> Host:
+        return self.hosts[which % len(self.hosts)]
 
     def _pick(self, which: int, fits: Callable[[Taught], bool] = lambda _: True) -> Taught:
         fitting = [one for one in self.lessons.values() if fits(one)]
         return fitting[which % len(fitting)]
 
-    async def _end(self, lesson: Taught, status: Kind) -> None:
+    def _open_in(self, room: str) -> list[Taught]:
+        text = "SELECT id FROM lesson WHERE closed_at IS NULL AND room = ?"
+        rows = self.hosts[0].database.raw.execute(text, (room,)).fetchall()
+        return [self.lessons[row["id"]] for row in rows]
+
+    async def _close(self, job: Job, status: Kind) -> None:
         record = SessionRecord(
-            session_id=lesson.row.session_id,
+            session_id=job.row.session_id,
             duration_minutes=1,
             overall_performance=Performance.GOOD,
         )
-        final = Progress(words_learned=lesson.words)
-        await self.ledger.close_lesson(lesson.row, self.clock.now(), status, final, record)
-        self.delivery.wake()
+        final = Progress(words_learned=job.words)
+        await job.host.ledger.close_lesson(job.row, self.clock.now(), status, final, record)
+        job.host.delivery.wake()
+
+    async def _go_wild(self, job: Job) -> None:
+        await job.host.ledger.keep_progress(job.row, 1.0, Progress(words_learned=10_000), {})
 
     def _note_ends(self) -> None:
+        """What a host was told is kept is so; what a dead one began is so if it was committed."""
+        text = "SELECT id FROM lesson WHERE closed_at IS NOT NULL"
+        closed = {row["id"] for row in self.hosts[0].database.raw.execute(text)}
         for lesson in self.lessons.values():
-            if lesson.end is not None and lesson.end.done() and not lesson.end.cancelled():
-                lesson.end.result()
-                lesson.recorded = True
+            end = lesson.job.end
+            if end is not None and end.done() and not end.cancelled():
+                end.result()
+                assert lesson.job.row.id in closed
+            lesson.recorded = lesson.job.row.id in closed
 
-    def _copy(self) -> Path:
-        self.generation += 1
-        copy = self.directory / str(self.generation)
-        copy.mkdir()
-        for file in self.path.parent.iterdir():
-            if not file.name.endswith("-shm"):
-                shutil.copy(file, copy)
-        return copy / self.path.name
+    def _start(self) -> Host:
+        host = Host()
+        self.run(host.start(self.path, self.api, self.clock))
+        return host
 
-    async def _start(self) -> None:
-        if not hasattr(self, "path"):
-            self.path = self.directory / "0" / "ledger.db"
-        self.opened = AsyncExitStack()
-        database = SqliteDatabase(self.path)
-        self.ledger = await self.opened.enter_async_context(Ledger.open(database))
-        database.raw.execute("PRAGMA synchronous = OFF")
-        self.raw = database.raw
-        self.ledger._writer._thread = Inline()
-        self.delivery = Delivery(self.ledger, self.api, clock=self.clock, jitter=lambda: 1.0)  # type: ignore[arg-type]  # a model
-        self.delivering = asyncio.create_task(self.delivery.run())
-        await self._find_open()
-
-    async def _find_open(self) -> None:
-        """What was kept is kept: ends that were acknowledged, and the last progress."""
-        await self.ledger.adopt()
-        self.delivery.wake()
-        found = {row.id: row for row in await self.ledger.interrupted()}
+    def _stop(self, host: Host) -> None:
+        self.dead.append(host.ledger._host)
         for lesson in self.lessons.values():
-            if lesson.row.id in found:
-                assert not lesson.recorded
-                kept = found[lesson.row.id].progress or Progress()
-                assert kept.words_learned >= lesson.kept
-                lesson.end = None
-            else:
-                lesson.recorded = True
-
-    async def _stop(self) -> None:
-        ends = [one.end for one in self.lessons.values() if one.end is not None]
-        for task in (self.delivering, *ends):
-            task.cancel()
-        await asyncio.wait([self.delivering, *ends])
-        await self.opened.aclose()
+            if lesson.job.host is host and lesson.job.end is not None:
+                lesson.job.end.cancel()
+        self.run(host.die())
+        self.hosts.remove(host)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run the loop until the work is done."""
