@@ -42,7 +42,7 @@ async def attend(parts: Parts) -> LessonHeard:
 
     script = Script(tuple(Line(text, "es") for text in LINES))
     learner = SyntheticLearner(
-        joined["url"], joined["token"], speak, script, on_heard=print, settle=3.0, limit=150
+        joined["url"], joined["token"], speak, script, on_heard=print, settle=5.0, limit=150
     )
     return await learner.attend()
 

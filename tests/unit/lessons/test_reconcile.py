@@ -131,6 +131,12 @@ def test_an_asked_specialist_that_is_here_or_on_its_way_is_not_called(where: str
     assert todo(sight(wanted=frozenset(), asked=ASKED, **here)) == []
 
 
+def test_who_waits_for_a_tutor_does_not_wait_for_one_asked_for_by_somebody_who_left() -> None:
+    """The ask is for nobody any more."""
+    asked = {"tutor": Ask("ana", NOW)}
+    assert called(todo(sight(asked=asked))) == [("room", "tutor", "maria")]
+
+
 def test_a_full_house_sends_no_specialist_and_tells_no_learner_to_wait() -> None:
     """The learner has a tutor, who knows what to do."""
     full = Places(10, {"tutor": 10, "grammar": 0})
@@ -256,6 +262,7 @@ def sights(draw: st.DrawFn) -> list[Sight]:
             interrupted=tuple(gone),
             called=frozenset(draw(st.sets(names))),
             settled=frozenset(draw(st.sets(st.tuples(entries, names)))),
+            asked=draw(st.dictionaries(names, st.builds(Ask, users, st.just(NOW)), max_size=1)),
         )
 
     return [one(f"room{number}") for number in range(draw(st.integers(1, 4)))]
@@ -281,7 +288,9 @@ def test_whatever_is_seen_nobody_gets_what_is_not_owed(seen: list[Sight], free: 
         room = rooms[call.room]
         assert call.tutor not in room.taught | room.called
         assert call.learner in room.learners
-        if call.lesson is None:
+        if call.asked and call.lesson is None:
+            assert call.learner.user_id == room.asked[call.tutor].user_id
+        elif call.lesson is None:
             assert call.tutor in room.wanted
             assert (call.learner.entry, call.tutor) not in room.settled
         else:

@@ -224,18 +224,24 @@ def _owed(sight: Sight, given_up: set[str], places: Places, now: float) -> Itera
     lost = {one.row.tutor: one for one in reversed(sight.interrupted)}
     owed = sight.wanted | lost.keys() | sight.asked.keys()
     for tutor in sorted(owed - sight.taught - sight.called):
-        lesson, ask = lost.get(tutor), sight.asked.get(tutor)
-        if lesson is not None:
-            here = _learners(sight, lesson.row.user_id)
-        elif ask is not None:
-            here = _learners(sight, ask.user_id)
-        else:
-            here = [one for one in sight.learners if _waits(sight, one, tutor, now)]
+        lesson = lost.get(tutor)
         # A lesson that is being closed settles its entry: that is for the next look to see.
-        if here and tutor in places.tutors and (lesson is None or lesson.row.id not in given_up):
-            told = lesson or ask
-            since = here[0].joined_at if told is None else told.since
-            yield Call(sight.room, tutor, here[0], since, lesson, asked=ask is not None)
+        if tutor in places.tutors and (lesson is None or lesson.row.id not in given_up):
+            yield from _call(sight, tutor, lesson, now)
+
+
+def _call(sight: Sight, tutor: str, lesson: Interrupted | None, now: float) -> Iterator[Call]:
+    """Give the call for a tutor, if somebody is here whom it is for."""
+    ask = sight.asked.get(tutor)
+    if lesson is not None:
+        for one in _learners(sight, lesson.row.user_id)[:1]:
+            yield Call(sight.room, tutor, one, lesson.since, lesson, asked=ask is not None)
+    elif ask is not None and (here := _learners(sight, ask.user_id)):
+        yield Call(sight.room, tutor, here[0], ask.since, asked=True)
+    elif tutor in sight.wanted:
+        waiting = [one for one in sight.learners if _waits(sight, one, tutor, now)]
+        for one in waiting[:1]:
+            yield Call(sight.room, tutor, one, one.joined_at)
 
 
 def _learners(sight: Sight, user_id: str) -> list[Present]:
