@@ -214,6 +214,7 @@ class World:
             row = LessonRow(number, number, "v", user_id, room, tutor, "agent", self.now)
             row = replace(row, entry=learner.sid)
         elif row.restarts >= MAX_RESTARTS:
+            self.board.on_resumed(row)
             self.end(row)
             self.refused.add((learner.sid, tutor))
             self.board.on_settled(job.ref, learner.sid)
