@@ -413,3 +413,21 @@ async def test_a_stranger_who_comes_by_the_learners_identity_is_neither_heard_no
     assert job.session.replied == ["hola"]
     job.lesson.end("done")
     await running
+
+
+async def test_a_specialist_whose_learner_went_and_came_while_it_waited_is_heard(job: Any) -> None:
+    """It gets the floor and its voice together."""
+    job.settings = replace(job.settings, automatic=False, grace=60.0)
+    job.room.enter("agent-1", kind=4, loqua_floor="true")
+    running = job.start()
+    await asyncio.sleep(1)
+    job.room.leave("maria")
+    job.room.enter("maria")
+    job.link.incoming.put_nowait(Returned(learner=job.lesson.learner))
+    await asyncio.sleep(1)
+    assert job.session.output.on["audio"] is False
+    job.room.leave("agent-1")
+    await asyncio.sleep(1)
+    assert (job.session.input.on["audio"], job.session.output.on["audio"]) == (True, True)
+    job.lesson.end("done")
+    await running

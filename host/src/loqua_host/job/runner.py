@@ -172,12 +172,13 @@ class Runner:
         if self._settings.automatic:
             self._floor.watch()
             await self._floor.free()
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ANNOUNCED_SECONDS):
-                await until_free(self._ctx.room)
-        self._floor.take()
-        self._set_clock()
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ANNOUNCED_SECONDS):
+                    await until_free(self._ctx.room)
+            self._floor.take()
+            self._switch_audio()
+            self._set_clock()
 
     async def _start(self, agent: Agent) -> None:
         self._session.on("close", self._on_close)
@@ -200,6 +201,8 @@ class Runner:
             ),
         )
         self._started = True
+        if not self._presence.here:
+            self._switch_audio()
         self._set_clock()
 
     async def _on_text(self, session: "AgentSession[None]", event: room_io.TextInputEvent) -> None:
