@@ -56,6 +56,23 @@ async def test_a_called_specialist_teaches_and_hands_back(house: House, host: Ho
     assert len(exchanges) >= 1
 
 
+async def test_a_specialist_that_has_taught_does_not_come_again_with_the_learner(
+    house: House, host: HostProcess
+) -> None:
+    """LiveKit keeps its dispatch with the room; nobody has asked for it a second time."""
+    room = new_room()
+    host.script(room, calls=SPECIALIST)
+    host.script(room, tutor=SPECIALIST, ends_at=1)
+    async with house.visit(room) as learner:
+        await host.log.until("probe.handed_back", room=room, outcome="taught")
+    host.script(room)
+    await host.log.until("lesson.finished", user_id=learner.user_id, count=2)
+    async with house.visit(room, user_id=learner.user_id):
+        await host.log.until("lesson.opened", room=room, tutor="probe", count=2)
+        await host.log.until("probe.tick", room=room, number=8)
+    assert len(host.log.find("job.accepted", room=room, tutor=SPECIALIST)) == 1
+
+
 async def test_a_specialist_who_crashes_keeps_the_floor_until_it_is_given_up(
     house: House, host: HostProcess
 ) -> None:
