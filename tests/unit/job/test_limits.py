@@ -162,3 +162,20 @@ async def test_a_lesson_ends_politely_when_the_learner_wants_it_to(job: Any) -> 
     assert job.finish.ending.reason == "time_is_up"
     assert job.session.said == [job.settings.sentences.time_is_up["en"]]
     assert heard == [events.TimeRunningOut(NOTICE_SECONDS)]
+
+
+async def test_a_lesson_whose_time_is_up_does_not_end_during_a_specialists(job: Any) -> None:
+    """It ends when the tutor has the floor again."""
+    job.settings = replace(job.settings, longest=100.0)
+    running = job.start()
+    await asyncio.sleep(95)
+    speaks(job, "listening", "speaking")
+    await asyncio.sleep(10)
+    job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")
+    speaks(job, "speaking", "listening")
+    await asyncio.sleep(600)
+    assert not running.done()
+    job.room.leave("agent-2")
+    await running
+    assert job.finish.ending.reason == "time_is_up"
+    assert job.finish.ending.seconds < 120

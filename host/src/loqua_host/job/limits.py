@@ -90,13 +90,16 @@ class Silence:
     """How long the learner could have spoken and has not: since their last word, in voice or text.
 
     It stands still while the tutor speaks or thinks, and while it is told not to listen.
+
+    Attributes:
+        listening: Whether the learner could speak to this tutor.
     """
 
     def __init__(self, session: "AgentSession[None]", clock: Callable[[], float]) -> None:
         self._session = session
         self._clock = clock
         self._watch = Stopwatch(clock)
-        self._listening = self._learner_speaks = self._tutor_speaks = False
+        self.listening = self._learner_speaks = self._tutor_speaks = False
 
     @property
     def seconds(self) -> float:
@@ -117,7 +120,7 @@ class Silence:
 
     def listen(self, on: bool) -> None:
         """Count from now on, or not while nobody could speak to this tutor."""
-        self._listening = on
+        self.listening = on
         self._set()
 
     def end(self) -> None:
@@ -139,7 +142,7 @@ class Silence:
             self.end()
 
     def _set(self) -> None:
-        counts = self._listening and not self._learner_speaks and not self._tutor_speaks
+        counts = self.listening and not self._learner_speaks and not self._tutor_speaks
         (self._watch.run if counts else self._watch.pause)()
 
 
@@ -165,6 +168,8 @@ async def keep_limits(
     )
     while True:
         await asyncio.sleep(LOOK_SECONDS)
+        if not silence.listening:
+            continue  # Nobody would hear it, or a specialist teaches.
         step = limits.step(silence.seconds, clock.seconds)
         match step:
             case Step.ASK:
