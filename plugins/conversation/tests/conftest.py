@@ -1,90 +1,13 @@
-"""A lesson in a running voice session without audio, and a learner who speaks in it."""
+"""The tutor that these tests are of."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any
+from types import ModuleType
 
 import pytest
-from livekit.agents import AgentSession, StopResponse, llm
-from livekit.agents.voice import SpeechHandle
 
-from loqua_host import Learner, LearnerContext, Lesson
-from loqua_tutor_conversation import ConversationSettings, create_agent, on_user_ready
-
-
-class Classroom:
-    """A running lesson, with what its tutor said."""
-
-    def __init__(self, lesson: Lesson) -> None:
-        self.lesson = lesson
-        self._speeches: list[SpeechHandle] = []
-        lesson.session.on(
-            "speech_created", lambda event: self._speeches.append(event.speech_handle)
-        )
-
-    async def say(self, text: str) -> str:
-        """Let the learner's words be recognised as `text`, and get the tutor's reply."""
-        await self._recognise(text)
-        await self.heard_out()
-        return self.last
-
-    async def say_and_go_on(self, text: str) -> None:
-        """Let the learner pause after `text`, and speak on before the reply is heard."""
-        await self._recognise(text)
-        await self.lesson.session.interrupt()
-
-    async def _recognise(self, text: str) -> None:
-        assert self.lesson.agent is not None
-        message = llm.ChatMessage(role="user", content=[text])
-        with suppress(StopResponse):
-            await self.lesson.agent.on_user_turn_completed(llm.ChatContext.empty(), message)
-
-    async def heard_out(self) -> None:
-        """Wait until the tutor has said all it had to say."""
-        for speech in self._speeches:
-            await speech.wait_for_playout()
-
-    @property
-    def last(self) -> str:
-        """What the tutor said last."""
-        messages = self.lesson.session.history.messages()
-        return [it.text_content or "" for it in messages if it.role == "assistant"][-1]
+import loqua_tutor_conversation
 
 
 @pytest.fixture
-def make_lesson() -> Callable[..., Lesson]:
-    """Make lessons as the host does, with any field replaced."""
-
-    def make(**fields: Any) -> Lesson:
-        defaults: dict[str, Any] = {
-            "id": "lesson_1",
-            "visit": "visit_1",
-            "room": "room_1",
-            "learner": Learner(user_id="user_1", identity="user_1"),
-            "context": LearnerContext(),
-            "language": "es",
-            "settings": ConversationSettings(),
-            "session": AgentSession(),
-        }
-        return Lesson(**defaults | fields)
-
-    return make
-
-
-@pytest.fixture
-def taught() -> Callable[[Lesson], AbstractAsyncContextManager[Classroom]]:
-    """Run a lesson's session for the length of a block, greeting included."""
-
-    @asynccontextmanager
-    async def run(lesson: Lesson) -> AsyncIterator[Classroom]:
-        lesson.agent = await create_agent(lesson)
-        classroom = Classroom(lesson)
-        await lesson.session.start(lesson.agent)
-        try:
-            await on_user_ready(lesson)
-            await classroom.heard_out()
-            yield classroom
-        finally:
-            await lesson.session.aclose()
-
-    return run
+def plugin() -> ModuleType:
+    """Give the module with its hooks."""
+    return loqua_tutor_conversation
