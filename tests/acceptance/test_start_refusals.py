@@ -117,3 +117,15 @@ def test_every_missing_secret_is_named_and_no_value_shown() -> None:
     said = refusal("run", CONFIG, AGENT_JWT_TOKEN="", LIVEKIT_API_SECRET="")
     assert [it for it in ("AGENT_JWT_TOKEN", "LIVEKIT_API_SECRET") if it not in said] == []
     assert ENVIRON["DEV_AGENT_SECRET"] not in said
+
+
+@COMMANDS
+def test_an_ops_address_open_to_a_network_refuses_the_start_without_a_token(
+    command: str, tmp_path: Path
+) -> None:
+    """In development too: networks are not asked what they are for."""
+    anywhere = {"ops": {"address": "0.0.0.0"}}  # noqa: S104  # what is refused
+    write(tmp_path, {"host.yaml": anywhere, "tutors/grammar.yaml": tutor("automatic")})
+    said = refusal(command, tmp_path)
+    assert "OPS_TOKEN" in said
+    assert "ops.address: 127.0.0.1" in said
