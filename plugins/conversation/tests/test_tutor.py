@@ -9,7 +9,7 @@ import pytest
 from livekit.agents import AgentSession, llm
 from pydantic import ValidationError
 
-from loqua_host import Handback, HandoffError, Lesson, Tutor
+from loqua_host import Handback, HandoffError, Lesson, Tutor, events
 from loqua_tutor_conversation import (
     ConversationSettings,
     create_agent,
@@ -73,6 +73,19 @@ async def test_the_goodbye_ends_the_lesson(make_lesson: MakeLesson, taught: Taug
         for turn in ("Ana", "para dos", "un té", "sí", "adiós"):
             await room.say(turn)
         assert room.last.endswith("¡Hasta la próxima!")
+        assert await lesson.ended() == "scenario_done"
+
+
+async def test_a_talk_whose_time_runs_out_ends_with_the_next_answer(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """The host tells it in time."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        await room.say("Ana")
+        (handler,) = lesson.handlers(events.TimeRunningOut(60.0))
+        await handler(events.TimeRunningOut(60.0))
+        assert (await room.say("para dos")).endswith("¡Hasta la próxima!")
         assert await lesson.ended() == "scenario_done"
 
 

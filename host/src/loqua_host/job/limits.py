@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
 NOTICE_SECONDS = 120.0
-"""How long before its end a lesson is told of it."""
+"""How long before its end a lesson is told of it; a short one in its last fifth."""
 
 PAUSE_SECONDS = 1.0
 """The silence that a lesson whose time is up waits for: nobody is cut off."""
@@ -62,6 +62,7 @@ class Limits:
         self._ask_after = ask_after
         self._end_after = end_after
         self.length = min(preferred or longest, longest)
+        self._notice = min(NOTICE_SECONDS, self.length / 5)
         self._asked = False
         self._noticed = False
 
@@ -70,7 +71,7 @@ class Limits:
         over = taught - self.length
         if over >= OVERTIME_SECONDS or (over >= 0 and silent >= PAUSE_SECONDS):
             return Step.OVER
-        if not self._noticed and -over <= NOTICE_SECONDS:
+        if not self._noticed and -over <= self._notice:
             self._noticed = True
             return Step.NOTICE
         return self._step_in_silence(silent)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from livekit.agents import NOT_GIVEN, Agent, StopResponse, llm
 from livekit.agents.voice import SpeechHandle
 
-from loqua_host import Handback, HandoffError, Lesson
+from loqua_host import Handback, HandoffError, Lesson, events
 
 from .mind import ScriptedMind
 from .needs import Need, load_needs, need_asked, need_shown
@@ -59,11 +59,17 @@ class ConversationTutor(Agent):
         self._before = notes
         self._heard = ""
         self._reply: SpeechHandle | None = None
+        self._hurried = False
+        lesson.on(events.TimeRunningOut, self.wrap_up)
 
     @property
     def line(self) -> str:
         """What the scenario has the tutor say now."""
-        return line(self.notes, self.scenario)
+        return self.scenario.closing if self._hurried else line(self.notes, self.scenario)
+
+    async def wrap_up(self, _: events.TimeRunningOut) -> None:
+        """Say goodbye to what the learner says next."""
+        self._hurried = True
 
     def greet(self) -> None:
         """Open the talk, or take it up again."""
@@ -99,11 +105,15 @@ class ConversationTutor(Agent):
         if self._calling is not None:
             self._calling.cancel()
 
+    @property
+    def _is_over(self) -> bool:
+        return self._hurried or is_done(self.notes, self.scenario)
+
     def _answer(self, message: llm.ChatMessage) -> None:
         self._reply = self.session.generate_reply(
             user_input=message, instructions=_NEXT.format(line=self.line)
         )
-        if is_done(self.notes, self.scenario):
+        if self._is_over:
             self._reply.add_done_callback(self._end)
 
     def _hand_over(self, agent_name: str, need: Need, message: llm.ChatMessage) -> None:
@@ -114,7 +124,7 @@ class ConversationTutor(Agent):
         self._calling = asyncio.create_task(self._call(agent_name, need))
 
     def _need(self) -> Need | None:
-        if self._needs is None or is_done(self.notes, self.scenario):
+        if self._needs is None or self._is_over:
             return None
         shown = need_shown(self.notes.mistakes, self.notes.helped)
         return need_asked(self._needs, self._heard) or shown
