@@ -1,8 +1,9 @@
-"""What the ledger costs over SQLite itself: keeping progress, and taking a row off.
+"""What the ledger costs over its database itself: keeping progress, and taking a row off.
 
-Run with `python tests/bench/ledger.py [rows already there]`; prints its figures as JSON. Both
-sides write to the same disk with WAL and `synchronous=FULL`, one transaction a row, in turns of a
-few hundred, so that a disk that gets slower is slower for both.
+Run with `python tests/bench/ledger.py sqlite|postgres [rows already there]...`; prints its figures
+as JSON. Both sides write to the same disk with the same durability (SQLite with WAL and
+`synchronous=FULL`, Postgres with `fsync` and `synchronous_commit`), one transaction a row, in turns
+of a few hundred, so that a disk that gets slower is slower for both.
 """
 
 import asyncio
@@ -12,14 +13,18 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import structlog
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
-from loqua_host.records.database import Connection
+from loqua_host.dev.postgres import run_postgres
+from loqua_host.records.database import Connection, Database
 from loqua_host.records.ledger import Kind, Ledger, LessonRow, OwedRow
+from loqua_host.records.postgres import PostgresDatabase
 from loqua_host.records.sqlite import SqliteDatabase
 
 ROUNDS = 9
@@ -48,7 +53,24 @@ def percentiles(seconds: list[float]) -> tuple[float, float]:
     return round(cuts[49] * 1000, 3), round(cuts[98] * 1000, 3)
 
 
-class Bare:
+class BarePostgres:
+    """Postgres by itself, with the same durability and payload."""
+
+    def __init__(self, url: str) -> None:
+        self.database = psycopg.connect(url, autocommit=True)
+        self.database.execute("CREATE TABLE bare (id SERIAL PRIMARY KEY, payload TEXT)")
+        self.payload = Progress(words_learned=7).model_dump_json()
+
+    def insert(self) -> None:
+        """Insert one row, on disk when it returns."""
+        self.database.execute("INSERT INTO bare (payload) VALUES (%s)", (self.payload,))
+
+    def delete(self) -> None:
+        """Delete one row."""
+        self.database.execute("DELETE FROM bare WHERE id = (SELECT min(id) FROM bare)")
+
+
+class BareSqlite:
     """SQLite by itself, with the same durability and payload."""
 
     def __init__(self, path: Path) -> None:
@@ -138,12 +160,32 @@ async def fill(ledger: Ledger, rows: int) -> None:
     await ledger._writer.write(copy)
 
 
-async def compare(there: int) -> dict[str, object]:
+@contextmanager
+def databases(kind: str) -> Iterator[tuple[BareSqlite | BarePostgres, Database]]:
+    """Give a bare database and one for a ledger."""
+    if kind == "postgres":
+        with run_postgres() as url:
+            bare = BarePostgres(url)
+            yield bare, PostgresDatabase(url)
+            bare.database.close()
+        return
+    with tempfile.TemporaryDirectory(dir=".") as directory:
+        other = BareSqlite(Path(directory) / "bare.db")
+        yield other, SqliteDatabase(Path(directory) / "ledger.db")
+        other.database.close()
+
+
+async def asked(asking: Awaitable[object]) -> float:
+    """Give how long an answer took, in milliseconds."""
+    begun = time.perf_counter()
+    await asking
+    return round((time.perf_counter() - begun) * 1000, 1)
+
+
+async def compare(kind: str, there: int) -> dict[str, object]:
     """Alternate rounds of both and give their figures."""
     bare_in, bare_out, ours_in, ours_out, rates, bare_rates = ([] for _ in range(6))
-    with tempfile.TemporaryDirectory(dir=".") as directory:
-        bare = Bare(Path(directory) / "bare.db")
-        database = SqliteDatabase(Path(directory) / "ledger.db")
+    with databases(kind) as (bare, database):
         async with Ledger.open(database, keys=[KEY]) as ledger:
             await fill(ledger, there)
             for round_ in range(ROUNDS):
@@ -156,11 +198,15 @@ async def compare(there: int) -> dict[str, object]:
                 owed = [await ledger.next_owed(row.id) for row in rows]
                 bare_out += [timed(bare.delete) for _ in rows]
                 ours_out += [await acknowledge(ledger, row) for row in owed if row]
-            begun = time.perf_counter()
-            await ledger.owing()
-            owing = time.perf_counter() - begun
-        bare.database.close()
-    figures: dict[str, object] = {"rows_there": there}
+            costs = {
+                "list_what_is_owed_ms": await asked(ledger.owing()),
+                "count_debts_ms": await asked(ledger.debts()),
+                "renew_lease_ms": await asked(ledger.adopt()),
+            }
+            dead = "INSERT INTO host (id, lease_until) VALUES ('dead', 0)"
+            await ledger._writer.write(lambda db: db.execute(dead))
+            costs["look_for_what_a_dead_host_left_ms"] = await asked(ledger.adopt())
+    figures: dict[str, object] = {"ledger": kind, "rows_there": there, **costs}
     for name, theirs, ours in (("insert", bare_in, ours_in), ("acknowledge", bare_out, ours_out)):
         (bare50, bare99), (our50, our99) = percentiles(theirs), percentiles(ours)
         figures[name] = {
@@ -172,15 +218,16 @@ async def compare(there: int) -> dict[str, object]:
     figures["rows_a_second_ratio"] = round(
         statistics.median(rates) / statistics.median(bare_rates), 2
     )
-    figures["list_what_is_owed_ms"] = round(owing * 1000, 1)
     return figures
 
 
 def main() -> int:
     """Compare and print."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    there = int(sys.argv[1]) if len(sys.argv) > 1 else 0
-    sys.stdout.write(json.dumps(asyncio.run(compare(there)), indent=2) + "\n")
+    kind, *there = sys.argv[1:]
+    for rows in there or ["0"]:
+        sys.stdout.write(json.dumps(asyncio.run(compare(kind, int(rows))), indent=2) + "\n")
+        sys.stdout.flush()
     return 0
 
 

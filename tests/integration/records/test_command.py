@@ -16,7 +16,7 @@ from loqua_host.errors import RefusedError
 from loqua_host.records import delivery as delivering
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
-from loqua_host.records.sqlite import SqliteDatabase
+from loqua_host.records.place import database_at
 
 KEY = "ledger-" * 6
 Command = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -56,13 +56,14 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def command(config: Path) -> Command:
+def command(config: Path, ledger_url: str | None) -> Command:
     """Give what runs the command: its status, output and errors."""
     environ = {
         "AGENT_ID": "loqua-host-1",
         "API_BASE_URL": "http://127.0.0.1:9000",
         "LIVEKIT_URL": "ws://127.0.0.1:7880",
         "LEDGER_KEY": KEY,
+        **({"LEDGER_URL": ledger_url} if ledger_url else {}),
     }
 
     async def run(*arguments: str, **changed: str) -> tuple[int, str, str]:
@@ -86,9 +87,10 @@ def api() -> Api:
 
 
 @pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+async def ledger(tmp_path: Path, ledger_url: str | None) -> AsyncIterator[Ledger]:
     """Give the ledger of a host that runs, with one lesson closed and one that goes on."""
-    async with Ledger.open(SqliteDatabase(tmp_path / "ledger.db"), keys=[KEY]) as ledger:
+    database = database_at(tmp_path / "ledger.db", ledger_url)
+    async with Ledger.open(database, keys=[KEY]) as ledger:
         rows = []
         for number in (1, 2):
             row = LessonRow(
@@ -210,12 +212,16 @@ async def test_nothing_is_deleted_unless_the_operator_means_it(
 
 
 async def test_a_wrong_key_and_a_missing_ledger_are_told_with_their_mend(
-    command: Command, ledger: Ledger, tmp_path: Path
+    command: Command, ledger: Ledger, tmp_path: Path, ledger_url: str | None
 ) -> None:
     """Nothing is created, nothing is shown."""
     assert ledger is not None
     status, output, errors = await command("list", LEDGER_KEY="another-" * 4)
     assert (status, output, "LEDGER_KEY_PREVIOUS" in errors) == (1, "", True)
+    if ledger_url is not None:
+        status, _, errors = await command("list", LEDGER_URL=f"{ledger_url}elsewhere")
+        assert (status, "holds no ledger" in errors) == (1, True)
+        return
     (tmp_path / "ledger.db").rename(tmp_path / "elsewhere.db")
     status, _, errors = await command("list")
     assert (status, "is not there" in errors) == (1, True)

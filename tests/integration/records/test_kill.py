@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
-
 pytestmark = pytest.mark.timeout(400)
 
 KILL = Path(__file__).parents[2] / "bench/kill.py"
@@ -35,13 +33,9 @@ async def test_no_record_is_lost_or_doubled_by_kills() -> None:
         assert (run["arrived"], run["kills"]) == (20, 3), run
 
 
+@pytest.mark.usefixtures("postgres")  # skips where there is none
 async def test_hosts_that_share_a_ledger_finish_what_killed_ones_left() -> None:
     """Three on one Postgres, each killed once; the API ignores keys."""
-    try:
-        with run_postgres():
-            pass
-    except PostgresUnavailableError as missing:
-        pytest.skip(str(missing))
     short = ("--kills", "3", "--lessons", "6")
     [run] = await torture(*short, "--ledger", "postgres", "--keys", "ignored")
     assert (run["lost"], run["twice"], run["last_progress_wrong"]) == (0, 0, 0), run

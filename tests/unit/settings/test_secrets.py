@@ -100,6 +100,38 @@ def test_the_ledgers_key_may_be_missing_in_development_only(config: Path) -> Non
     assert read_secrets(config, rotated).ledger.open_keys() == [GIVEN["LEDGER_KEY"], "before"]
 
 
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("postgresql:///loqua?host=/run/postgresql", None),
+        ("postgres://loqua:pw@localhost:5433/loqua", None),
+        ("postgresql://loqua:pw@[::1]/loqua", None),
+        ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=verify-full", None),
+        ("postgresql://loqua:pw@db.loqua.app/loqua", "not encrypted"),
+        ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=require", "not encrypted"),
+        ("postgresql://loqua:pw@localhost,db.loqua.app:5432/loqua", "not encrypted"),
+        ("postgresql:///loqua?host=10.0.0.1", "not encrypted"),
+        ("postgresql://localhost/loqua?hostaddr=10.0.0.1", "not encrypted"),
+        ("mysql://loqua:pw@localhost/loqua", "no URL of a Postgres"),
+        ("postgresql://loqua:p[w@localhost/loqua", "no URL of a Postgres"),
+        ("db.loqua.app", "no URL of a Postgres"),
+    ],
+)
+def test_the_ledgers_postgres_is_reached_in_no_open_network(
+    config: Path, url: str, problem: str | None
+) -> None:
+    """In production only to a verified server, but on this machine; its password is not told."""
+    environ = GIVEN | {"LEDGER_URL": url, "LOQUA_ENVIRONMENT": "production"}
+    if problem is None:
+        assert read_secrets(config, environ).ledger.open_url() == url
+        return
+    with pytest.raises(ConfigError, match=f"LEDGER_URL: is {problem}") as refused:
+        read_secrets(config, environ)
+    assert "pw" not in str(refused.value)
+    if problem == "not encrypted":
+        read_secrets(config, environ | {"LOQUA_ENVIRONMENT": "development"})
+
+
 async def test_short_secrets_are_for_development_only(config: Path) -> None:
     """In production a key has as many bytes as its cipher or its HMAC."""
     short = GIVEN | {"SHARED_SECRET": "dev", "LIVEKIT_API_SECRET": "secret"}

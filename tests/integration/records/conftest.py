@@ -1,0 +1,27 @@
+"""Ledgers in a file and in Postgres."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from loqua_host.dev.postgres import PostgresUnavailableError, new_schema, run_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Give the URL of a Postgres server that all tests share."""
+    try:
+        with run_postgres(durable=False) as url:
+            yield url
+    except PostgresUnavailableError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def ledger_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Give the URL of an empty database, or none for a ledger in a file."""
+    if request.param == "sqlite":
+        yield None
+        return
+    with new_schema(request.getfixturevalue("postgres")) as url:
+        yield url
