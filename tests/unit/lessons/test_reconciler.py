@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -71,6 +72,8 @@ class World:
     refusing: set[str] = field(default_factory=set)
     refused: set[tuple[str, str]] = field(default_factory=set)
     losing: bool = False
+    elsewhere: Claims = field(default_factory=Claims)
+    outrun: bool = False
     tutors: dict[str, HostedTutor] = field(default_factory=lambda: dict(TUTORS))
     numbers: Iterator[int] = field(default_factory=count)
 
@@ -116,12 +119,12 @@ class World:
         return {(entry, tutor) for where, entry, tutor in self.ended if where == room}
 
     async def claims_in(self, _room: str) -> Claims:
-        """Say that there is no other host."""
-        return Claims()
+        """Say what other hosts do."""
+        return self.elsewhere
 
     async def claim(self, _room: str, _tutor: str, _seconds: float) -> bool:
-        """Let the only host have it."""
-        return True
+        """Let this host have it, unless another was faster."""
+        return not self.outrun
 
     async def names(self) -> set[str]:
         """List the rooms."""
@@ -527,3 +530,30 @@ async def test_who_finds_every_place_taken_is_told_by_a_voice_where_there_is_one
     assert said == [("one", Dispatch("", LINE))]
     assert world.people["one"]["maria"].attributes[WAITING] == "true"
     assert world.board.called("one") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "outrun"),
+    [
+        (Claims(taught=frozenset({"tutor"})), False),
+        (Claims(called=frozenset({"tutor"})), False),
+        (Claims(), True),
+    ],
+    ids=["taught", "called", "outrun"],
+)
+async def test_whom_another_host_teaches_or_calls_for_is_not_called_for(
+    elsewhere: Claims, outrun: bool
+) -> None:
+    """Until that host is dead, or its call has come to nothing."""
+    world = World(elsewhere=elsewhere, outrun=outrun)
+    learner = {"attributes": {"user_id": "maria"}, "writes_own_attributes": False, "sid": "PA_1"}
+    maria = Participant(identity="m", kind="standard", name="M", joined_at=world.now, **learner)
+    world.people["one"] = {"m": maria}
+    row = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", world.now, entry="PA_1")
+    world.open["l"] = row
+    world.board.on_interrupted(row, None)
+    await world.reconciler.look()
+    assert (world.offers, world.board.called("one")) == ([], frozenset())
+    world.elsewhere, world.outrun = Claims(), False
+    await world.reconciler.look()
+    assert world.offers == [("one", "tutor")]

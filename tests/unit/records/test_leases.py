@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
+import psycopg
 import pytest
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
@@ -221,6 +222,22 @@ async def test_keys_are_rotated_host_by_host(postgres_url: str, a_lesson: NewLes
             owed = await new.next_owed(second.id)
             assert owed is not None
             assert owed.lesson.user_id == "maria"
+
+
+async def test_a_server_that_was_away_for_a_moment_costs_no_lesson(
+    postgres_url: str, a_lesson: NewLesson
+) -> None:
+    """The connection is made again where the next transaction begins."""
+    async with Ledger.open(PostgresDatabase(postgres_url)) as ledger:
+        row = await ledger.open_lesson(a_lesson(1), "")
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'loqua-host'"
+            )
+        await ledger.open_lesson(a_lesson(2), "")
+        await close(ledger, row)
+        assert await ledger.owing() == [row.id]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The ledger in Postgres, which several hosts share; failing by name."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from typing import Any, LiteralString
 
@@ -135,12 +135,9 @@ class PostgresDatabase:
     @contextmanager
     def transaction(self) -> Iterator["PostgresDatabase"]:
         """Give a transaction."""
-        with self._named():
-            connection = self._connection
-            if connection is None or connection.closed:
-                connection = self._connect()
-            with connection.transaction():
-                yield self
+        with self._named(), ExitStack() as begun:
+            self._begin(begun)
+            yield self
 
     def execute(self, text: str, values: Sequence[object] = ()) -> psycopg.Cursor[dict[str, Any]]:
         """Do one statement of the transaction."""
@@ -159,6 +156,14 @@ class PostgresDatabase:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _begin(self, begun: ExitStack) -> None:
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            with suppress(psycopg.OperationalError):  # the server has gone away and may be back
+                begun.enter_context(connection.transaction())
+                return
+        begun.enter_context(self._connect().transaction())
 
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
         self.close()

@@ -1,0 +1,97 @@
+"""Recovery: what a host left behind comes on the board of one that lives, and leaves it in time."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from loqua_host.contract.records import Progress
+from loqua_host.errors import LedgerError
+from loqua_host.lessons.board import Board
+from loqua_host.lessons.recovery import keep_lease, recover
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.leases import LEASE
+from loqua_host.records.ledger import Ledger, LessonRow
+from loqua_host.records.sqlite import SqliteDatabase
+
+NewLesson = Callable[..., LessonRow]
+
+
+@pytest.fixture
+def board(wall: Any) -> Board:
+    """Give a host's board."""
+    return Board(wall.now)
+
+
+async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
+    tmp_path: Path, board: Board, loqua: Any, wall: Any, a_lesson: NewLesson
+) -> None:
+    """With the last progress; those that it closed do not."""
+    path = tmp_path / "left.db"
+    async with Ledger.open(SqliteDatabase(path)) as ledger:
+        row = await ledger.open_lesson(a_lesson(1), "")
+        await ledger.keep_progress(row, 30.0, Progress(words_learned=3), {})
+    async with Ledger.open(SqliteDatabase(path)) as ledger:
+        delivery = Delivery(ledger, loqua, clock=wall)
+        running = asyncio.create_task(delivery.run())
+        with structlog.testing.capture_logs() as logs:
+            await recover(ledger, board, delivery)
+        async with asyncio.timeout(30):
+            await delivery.settled(row.id)
+        running.cancel()
+        await asyncio.wait([running])
+    [lost] = board.interrupted("room1")
+    assert (lost.row.progress, lost.agent) == (Progress(words_learned=3), None)
+    assert loqua.arrived == [("in_progress", "visit1")]
+    found = [log["event"] for log in logs]
+    assert sorted(found)[:2] == ["ledger.adopted", "lesson.found_open"]
+
+
+async def test_what_went_on_elsewhere_leaves_the_board(
+    ledger: Ledger, board: Board, delivery: Delivery, a_lesson: NewLesson
+) -> None:
+    """What this host saw interrupted stays, with the agent that it saw dying."""
+    gone, lost = [await ledger.open_lesson(a_lesson(number), "") for number in (1, 2)]
+    for row in (gone, lost):
+        board.on_interrupted(row, f"agent-{row.id}")
+        await ledger.interrupt(row)
+    await ledger.open_lesson(a_lesson(1), "")
+    await recover(ledger, board, delivery)
+    assert board.interrupted("room1") == ()
+    [still] = board.interrupted("room2")
+    assert still.agent == "agent-lesson2"
+
+
+async def test_a_lease_is_renewed_well_before_it_ends_and_however_often_that_fails(
+    board: Board, wall: Any
+) -> None:
+    """The ledger's outage ends no host."""
+    renewed = asyncio.Event()
+
+    class Failing:
+        tries = 0
+
+        async def replay(self) -> int:
+            self.tries += 1
+            if self.tries < 4:
+                raise LedgerError("LEDGER_URL: connection refused; see that the server runs")
+            renewed.set()
+            return 0
+
+        async def adopt(self) -> int:
+            return 0
+
+        async def interrupted(self) -> list[LessonRow]:
+            return []
+
+    with structlog.testing.capture_logs() as logs:
+        keeping = asyncio.create_task(keep_lease(Failing(), board, None, wall))  # type: ignore[arg-type]  # fakes
+        async with asyncio.timeout(30):
+            await renewed.wait()
+        keeping.cancel()
+        await asyncio.wait([keeping])
+    assert [log["event"] for log in logs] == ["ledger.lease_not_renewed"] * 3
+    assert set(wall.slept) == {LEASE / 3}
