@@ -1,5 +1,6 @@
 """The contract that published tutors rely on, frozen for the whole of 1.x."""
 
+import asyncio
 import inspect
 from dataclasses import fields
 
@@ -8,7 +9,16 @@ from livekit.agents import AgentSession
 from pydantic import ValidationError
 
 import loqua_host
-from loqua_host import Learner, LearnerContext, Lesson, Progress, Tutor, Word
+from loqua_host import (
+    Handback,
+    HandoffError,
+    Learner,
+    LearnerContext,
+    Lesson,
+    Progress,
+    Tutor,
+    Word,
+)
 from loqua_host.contract import hookspecs
 from loqua_host.contract.engines import HookLimits
 from loqua_host.contract.tutor import NoSettings
@@ -149,9 +159,9 @@ def test_a_word_names_its_language_by_code() -> None:
         Word(word="café", translation="coffee", language="Spanish")
 
 
-async def test_the_first_reason_to_end_a_lesson_counts() -> None:
-    """A tutor that has said goodbye is not overruled by a later cause."""
-    lesson = Lesson(
+def a_lesson() -> Lesson:
+    """Give a lesson."""
+    return Lesson(
         id="l1",
         visit="v1",
         room="r1",
@@ -161,6 +171,32 @@ async def test_the_first_reason_to_end_a_lesson_counts() -> None:
         settings=NoSettings(),
         session=AgentSession(vad=None),
     )
+
+
+async def test_the_first_reason_to_end_a_lesson_counts() -> None:
+    """A tutor that has said goodbye is not overruled by a later cause."""
+    lesson = a_lesson()
     lesson.end("goal_reached")
     lesson.end("learner_left")
     assert await lesson.ended() == "goal_reached"
+
+
+async def test_a_call_that_says_too_much_is_refused_where_it_is_made() -> None:
+    """What a specialist is told fits a dispatch."""
+    lesson = a_lesson()
+    with pytest.raises(ValueError, match="focus"):
+        await lesson.call_specialist("grammar-specialist", focus="x" * 301)
+    with pytest.raises(ValueError, match="words"):
+        await lesson.call_specialist("grammar-specialist", words=["word"] * 21)
+
+
+async def test_a_call_is_answered_by_who_runs_the_lesson() -> None:
+    """And only one is under way."""
+    lesson = a_lesson()
+    calling = asyncio.create_task(lesson.call_specialist("grammar-specialist", focus="articles"))
+    call = await lesson.next_call()
+    assert (call.agent_name, call.wish.focus) == ("grammar-specialist", "articles")
+    with pytest.raises(HandoffError, match="already"):
+        await lesson.call_specialist("grammar-specialist")
+    call.answer.set_result(Handback(outcome="taught"))
+    assert await calling == Handback(outcome="taught")

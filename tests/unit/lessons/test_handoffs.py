@@ -90,9 +90,11 @@ async def test_a_specialist_that_does_not_come_in_time_is_called_off(
     """Lest it come when its caller has gone on."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
     asking = await house.begin()
+    house.board.on_called("room", "grammar", "maria")
     assert await asking == HandedBack(handback=Handback(outcome="absent"))
     assert house.rooms.withdrawn == [("room", "grammar-expert")]
     assert house.board.asked("room") == {}
+    assert house.board.called("room") == frozenset()
 
 
 async def test_rooms_out_of_reach_keep_no_caller_waiting(

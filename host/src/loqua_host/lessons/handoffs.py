@@ -63,6 +63,7 @@ class Handoffs:
 
     async def _call_off(self, room: str, specialist: HostedTutor) -> None:
         """Take back a call, lest the specialist come when nobody counts on it any more."""
+        self._board.on_not_called(room, specialist.name)
         try:
             await self._rooms.withdraw(room, specialist.agent_name)
         except RoomsError as error:
