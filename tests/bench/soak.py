@@ -258,9 +258,9 @@ class Soak:
         return Counter(line["session_id"] for line in self.host.log.find("lesson.opened"))
 
     def errors(self) -> Counter[str]:
-        """Count what the host has logged as an error."""
-        lines = self.host.log.lines
-        return Counter(line["event"] for line in lines if line.get("level") == "error")
+        """Count what the host has logged as an error; what LiveKit says has no name."""
+        errors = (line["event"] for line in self.host.log.lines if line.get("level") == "error")
+        return Counter(event for event in errors if " " not in event)
 
     async def _arrived(self) -> Counter[str]:
         records = (await self.house.api.client.get("/dev/records")).json()["sessions"]
