@@ -16,16 +16,7 @@ from .messages import (
     MAX_MESSAGE_BYTES,
     TO_JOB,
     Alive,
-    HandedBack,
-    HandoffRefused,
-    ModeChanged,
-    Others,
-    ProgressRefused,
-    Recorded,
-    Refused,
-    Returned,
-    Welcome,
-    WrapUp,
+    ToJob,
 )
 
 __all__ = ["HostLink", "open_link"]
@@ -48,21 +39,7 @@ class HostLink:
         except ConnectionError as error:
             raise LinkError("the host is gone") from error
 
-    async def receive(
-        self,
-    ) -> (
-        Welcome
-        | Refused
-        | ProgressRefused
-        | ModeChanged
-        | WrapUp
-        | Returned
-        | HandedBack
-        | HandoffRefused
-        | Others
-        | Recorded
-        | None
-    ):
+    async def receive(self) -> ToJob | None:
         """Get the host's next message; None once the host is gone."""
         frame = await self._socket.receive()
         return TO_JOB.validate_json(frame.data) if frame.type is aiohttp.WSMsgType.TEXT else None

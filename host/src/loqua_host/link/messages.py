@@ -190,9 +190,7 @@ FromJob = Annotated[
     Alive | Join | ProgressMade | VoiceTimed | HookTimed | Spans | CallSpecialist | Finish,
     Field(discriminator="type"),
 ]
-FROM_JOB: TypeAdapter[
-    Alive | Join | ProgressMade | VoiceTimed | HookTimed | Spans | CallSpecialist | Finish
-] = TypeAdapter(FromJob)
+FROM_JOB: TypeAdapter[FromJob] = TypeAdapter(FromJob)
 
 
 class Welcome(BaseModel):
@@ -321,18 +319,7 @@ ToJob = Annotated[
     | Recorded,
     Field(discriminator="type"),
 ]
-TO_JOB: TypeAdapter[
-    Welcome
-    | Refused
-    | ProgressRefused
-    | ModeChanged
-    | WrapUp
-    | Returned
-    | HandedBack
-    | HandoffRefused
-    | Others
-    | Recorded
-] = TypeAdapter(ToJob)
+TO_JOB: TypeAdapter[ToJob] = TypeAdapter(ToJob)
 
 
 def reasons_of(error: ValidationError) -> str:

@@ -22,14 +22,8 @@ from .messages import (
     FROM_JOB,
     MAX_MESSAGE_BYTES,
     Alive,
-    CallSpecialist,
-    Finish,
-    HookTimed,
-    Join,
-    ProgressMade,
+    FromJob,
     ProgressRefused,
-    Spans,
-    VoiceTimed,
     reasons_of,
 )
 
@@ -113,9 +107,7 @@ class JobLink:
         except ConnectionError:
             self._log.info("link.lost")
 
-    async def receive(
-        self,
-    ) -> Join | ProgressMade | VoiceTimed | HookTimed | Spans | CallSpecialist | Finish | None:
+    async def receive(self) -> FromJob | None:
         """Get the next well-formed message; None once the job is gone.
 
         A malformed message is refused with a log line that names the field, and the
