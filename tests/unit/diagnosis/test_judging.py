@@ -18,7 +18,13 @@ from loqua_host.diagnosis.api import (
 from loqua_host.diagnosis.engines import judge_models
 from loqua_host.diagnosis.finding import State
 from loqua_host.diagnosis.livekit import Way, judge_media
-from loqua_host.diagnosis.machine import Health, examine_workers, judge_disk, judge_ledger
+from loqua_host.diagnosis.machine import (
+    Health,
+    examine_workers,
+    judge_disk,
+    judge_ledger,
+    judge_webhooks,
+)
 from loqua_host.diagnosis.present import judge_answers, judge_learners, judge_names
 from loqua_host.diagnosis.reach import judge_certificate, judge_clock
 from loqua_host.errors import ApiError, RefusedError, TokenError, UnreachableError
@@ -173,6 +179,13 @@ def test_workers_are_what_the_running_host_says() -> None:
     states = [one.verdict.state for one in examine_workers(health, ["a", "b", "c"])]
     assert states == [State.OK, State.FAILED, State.FAILED]
     assert [one.verdict.state for one in examine_workers(None, ["a"])] == [State.UNTRIED]
+
+
+def test_webhooks_are_counted_but_not_asked_for() -> None:
+    """Nothing depends on them."""
+    assert judge_webhooks(None, None).state is State.UNTRIED
+    assert judge_webhooks(3.0, 4.0).reason == "LiveKit tells the host of its rooms"
+    assert judge_webhooks(3.0, 3.0).state is State.OK
 
 
 async def test_the_ledger_is_looked_at_beside_the_host_that_has_it(

@@ -12,7 +12,7 @@ from .api import examine_api
 from .engines import examine_engines
 from .finding import Finding, State
 from .livekit import ROOMS_API, examine_livekit
-from .machine import examine_disk, examine_workers, running_host
+from .machine import RunningHost, examine_disk, examine_workers, judge_webhooks
 from .present import examine_present
 
 __all__ = ["diagnose"]
@@ -42,8 +42,10 @@ async def _examine_rooms(settings: HostSettings, secrets: HostSecrets) -> list[F
     """Try LiveKit, then ask it of others: the check's own room is gone by then."""
     tutors = settings.enabled_tutors
     access = LiveKitAccess(settings.livekit.url, secrets.livekit())
-    health = await running_host(settings.ops, secrets.ops_tokens())
+    host = RunningHost(settings.ops, secrets.ops_tokens())
+    health, told = await host.health(), await host.webhooks()
     findings = await examine_livekit(access)
+    findings.append(Finding("webhooks", judge_webhooks(told, await host.webhooks())))
     findings += examine_workers(health, [tutor.name for tutor in tutors])
     names = [tutor.agent_name or "" for tutor in tutors]
     alone = health is None and bool(settings.ops.port)

@@ -1,8 +1,10 @@
 """This machine: the host that may run on it, the ledger and its disk."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +19,20 @@ from loqua_host.settings.secrets import LedgerSecrets
 
 from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
 
-__all__ = ["Health", "examine_disk", "examine_workers", "judge_ledger", "running_host"]
+__all__ = [
+    "Health",
+    "RunningHost",
+    "examine_disk",
+    "examine_workers",
+    "judge_disk",
+    "judge_ledger",
+    "judge_webhooks",
+]
 
 DISK_FREE: Final = 0.10
 """The share of the disk below which the alert DiskLow fires."""
+
+NO_HOST: Final = "no host answers at the address of `ops:`"
 
 ANYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, not bound to
 
@@ -49,36 +61,58 @@ class Health(BaseModel):
             yield from level.findings
 
 
-async def running_host(ops: OpsSettings, tokens: Sequence[SecretStr] = ()) -> Health | None:
-    """Give the health of the host that runs here with this configuration; None if none does.
+@dataclass(frozen=True, slots=True)
+class RunningHost:
+    """The host that may run here with this configuration, asked at its ops address.
 
-    Of whatever else answers there, nothing is known.
-
-    Args:
-        ops: Where it would be asked.
+    Attributes:
+        ops: Where that would be.
         tokens: What it may ask for, newest first.
     """
-    if not ops.port:
-        return None
-    address = "127.0.0.1" if ops.address in ANYWHERE else ops.address
-    url = httpx.URL(scheme="http", host=address, port=ops.port, path="/health")
-    try:
-        async with httpx.AsyncClient(auth=_auth(tokens)) as http:
-            return Health.model_validate_json((await http.get(url)).content)
-    except httpx.HTTPError:
-        return None
-    except ValidationError:
-        return Health(levels=())
+
+    ops: OpsSettings
+    tokens: Sequence[SecretStr] = ()
+
+    async def health(self) -> Health | None:
+        """Give its health; None if none runs. Of whatever else answers there, nothing is known."""
+        answer = await self._ask("/health")
+        try:
+            return None if answer is None else Health.model_validate_json(answer)
+        except ValidationError:
+            return Health(levels=())
+
+    async def webhooks(self) -> float | None:
+        """Count what LiveKit has told it so far; None if none runs."""
+        answer = await self._ask("/metrics")
+        found = re.search(rb"^loqua_webhooks_total (\S+)$", answer or b"", re.MULTILINE)
+        return None if found is None else float(found[1])
+
+    async def _ask(self, path: str) -> bytes | None:
+        if not self.ops.port:
+            return None
+        address = "127.0.0.1" if self.ops.address in ANYWHERE else self.ops.address
+        url = httpx.URL(scheme="http", host=address, port=self.ops.port, path=path)
+        auth = ("check", self.tokens[0].get_secret_value()) if self.tokens else None
+        try:
+            async with httpx.AsyncClient(auth=auth) as http:
+                return (await http.get(url)).content
+        except httpx.HTTPError:
+            return None
 
 
-def _auth(tokens: Sequence[SecretStr]) -> tuple[str, str] | None:
-    return ("check", tokens[0].get_secret_value()) if tokens else None
+def judge_webhooks(before: float | None, after: float | None) -> Verdict:
+    """Judge whether LiveKit told the host of a room that was opened between two counts."""
+    if before is None or after is None:
+        return untried(NO_HOST)
+    if after > before:
+        return ok("LiveKit tells the host of its rooms")
+    return ok("LiveKit tells the host nothing; it need not, but lessons would begin sooner")
 
 
 def examine_workers(health: Health | None, tutors: Sequence[str]) -> list[Finding]:
     """Say of each tutor whether the host that runs has registered it at LiveKit."""
     if health is None:
-        verdict = untried("no host answers at the address of `ops:`")
+        verdict = untried(NO_HOST)
         return [Finding(f"worker {tutor}", verdict) for tutor in tutors]
     parts = {part.name: part for part in health.parts()}
     names = (f"worker {tutor}" for tutor in tutors)

@@ -60,6 +60,7 @@ class Hints:
 
     def heed(self, hint: Hint) -> None:
         """Do what a hint is good for."""
+        log.debug("webhook.heard", what=hint.event)
         if hint.event not in WAKING:
             return
         self._wake_soon()

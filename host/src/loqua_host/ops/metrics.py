@@ -121,6 +121,7 @@ class Metrics:
             "tutor.called": (self._simple("tutors_called", "Tutors called by us", "tutor"),),
             "secret.kept": (self._simple("secret_failures", "Look-ups of secrets that failed"),),
             "mode.changed": (self._simple("mode_changes", "Lessons that changed mode", "mode"),),
+            "webhook.heard": (self._simple("webhooks", "Webhooks that LiveKit signed"),),
             "worker.failed": (self._simple("worker_failures", "Workers that ended", "tutor"),),
             "voice.timed": (self._on_voice,),
             "hook.timed": (self._on_hook,),
