@@ -1,0 +1,64 @@
+"""The host that runs here, asked at its ops address."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp.test_utils import TestServer
+from pydantic import SecretStr
+
+from loqua_host.core.events import Event
+from loqua_host.diagnosis.machine import RunningHost
+from loqua_host.ops.health import assess
+from loqua_host.ops.logbook import Logbook
+from loqua_host.ops.metrics import Metrics
+from loqua_host.ops.sight import Sight, WorkerSight
+from loqua_host.ops.web import build_app
+from loqua_host.settings.host import OpsSettings
+
+TOKEN = SecretStr("a-token-of-the-ops-address")
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Give the host's figures."""
+    return Metrics(lambda: 0.0)
+
+
+@pytest.fixture
+async def port(metrics: Metrics) -> AsyncIterator[int]:
+    """Serve a host's ops address that asks for a token."""
+    worker = WorkerSight(tutor="a", agent_name="a", online=True, busy=0, places=1)
+    sight = Sight(now=1000.0, workers=(worker,))
+    logbook = Logbook(lambda: 1000.0)
+    app = build_app(lambda: sight, assess, metrics.registry, logbook, lambda: [TOKEN])
+    async with TestServer(app) as server:
+        assert server.port is not None
+        yield server.port
+
+
+async def test_its_workers_and_webhooks_are_known(port: int, metrics: Metrics) -> None:
+    """To whoever has its token."""
+    host = RunningHost(OpsSettings(port=port), [TOKEN])
+    health = await host.health()
+    assert health is not None
+    assert "worker a" in {part.name for part in health.parts()}
+    assert await host.webhooks() == 0
+    metrics(Event("webhook.heard", {}))
+    assert await host.webhooks() == 1
+
+
+async def test_of_what_else_answers_there_nothing_is_known(port: int) -> None:
+    """Such as a host whose token is another."""
+    host = RunningHost(OpsSettings(port=port), [SecretStr("another")])
+    health = await host.health()
+    assert health is not None
+    assert list(health.parts()) == []
+    assert await host.webhooks() is None
+
+
+async def test_where_nobody_answers_no_host_runs() -> None:
+    """Nor where the configuration has no ops address."""
+    for settings in (OpsSettings(port=1), OpsSettings(port=None)):
+        host = RunningHost(settings)
+        assert await host.health() is None
+        assert await host.webhooks() is None
