@@ -1,5 +1,6 @@
 """This machine: the host that may run on it, the ledger and its disk."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -131,13 +132,13 @@ async def examine_disk(ledger: Path, secrets: LedgerSecrets) -> list[Finding]:
     """Look at the ledger and the disk it is on; a host may have it open meanwhile."""
 
     async def opened() -> Verdict:
-        return judge_ledger(ledger, secrets)
+        return await asyncio.to_thread(judge_ledger, ledger, secrets)
 
     async def space() -> Verdict:
         usage = shutil.disk_usage(_existing(ledger))
         return judge_disk(usage.free / usage.total)
 
-    hangs = "see whether its disk hangs"
+    hangs = "see whether its disk or database hangs"
     return await in_order([Check("ledger", opened, hangs), Check("disk", space, hangs)])
 
 

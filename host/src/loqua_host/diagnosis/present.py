@@ -113,7 +113,7 @@ def judge_answers(answers: Mapping[str, Participant | None]) -> Verdict:
         return _taken(foreign)
     if came:
         shown = ", ".join(name or AUTOMATIC for name in sorted(came))
-        return ok(f"a host elsewhere answers to {shown}: run no second one for this project")
+        return ok(f"a host elsewhere answers to {shown}; another must share its ledger")
     return ok("nobody else answers to them")
 
 
