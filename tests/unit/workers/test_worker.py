@@ -312,7 +312,7 @@ async def test_a_worker_that_is_still_starting_stops_as_well(host: Host) -> None
         assert host.worker.busy == 0
         assert host.worker.find_job("token", 1) is None
         start.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.gather(stop, run)
     finally:
         FakeServer.__init__ = make  # type: ignore[method-assign]  # as it was
