@@ -40,9 +40,9 @@ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 SELECT 'f' || i, 'f' || i, 'f', user_id, user_mark, room, tutor, agent_id, 0, 1, state, key_id,
     owner
 FROM n, lesson WHERE id = 'x';
-INSERT INTO owed (lesson, kind, key, payload)
+INSERT INTO owed (lesson, kind, key, payload, owner)
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-SELECT 'f' || i, 'record', 'f' || i, payload FROM n, owed WHERE lesson = 'x'
+SELECT 'f' || i, 'record', 'f' || i, payload, owner FROM n, owed WHERE lesson = 'x'
 """
 """Copies, so many times, of a record that is owed and of its lesson."""
 

@@ -240,8 +240,9 @@ async def test_a_row_that_this_version_cannot_read_holds_nothing_up(
 ) -> None:
     """It is set aside, and its log line shows no learning data."""
     lesson = await ledger.open_lesson(a_lesson(2), "")
-    payload = """INSERT INTO owed (lesson, kind, key, payload)
-        VALUES ('lesson2', 'record', 'k', '{"secret": "word"}')"""
+    payload = """INSERT INTO owed (lesson, kind, key, payload, owner)
+        SELECT 'lesson2', 'record', 'k', '{"secret": "word"}', owner FROM lesson
+        WHERE id = 'lesson2'"""
     await ledger._writer.write(lambda db: db.execute(payload))
     with structlog.testing.capture_logs() as logs:
         await within(delivery.settled((await taught()).id))

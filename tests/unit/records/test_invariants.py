@@ -313,6 +313,10 @@ class RecordsMachine(RuleBasedStateMachine):
             assert opened.restarts == lesson.job.row.restarts + 1
             kept = (opened.progress or Progress()).words_learned
             assert kept >= lesson.kept
+            # To bring a tutor back takes longer than a call may.
+            for call in lesson.job.host.calls.waiting if lesson.job.host is not host else ():
+                self.api.answer(call, "lost on its way")
+            self.turn(SETTLED)
             self.zombies.append(lesson.job)
             lesson.job = Job(opened, host, kept)
 

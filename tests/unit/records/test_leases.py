@@ -9,6 +9,7 @@ import pytest
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.errors import LearnerError, LedgerError
+from loqua_host.records.archive import Archive
 from loqua_host.records.ledger import Claims, Kind, Ledger, LessonRow
 from loqua_host.records.postgres import PostgresDatabase
 
@@ -173,7 +174,27 @@ async def test_a_host_that_lost_its_lease_sends_nothing_and_gets_its_lessons_bac
     await close(other, taught)
     assert taught.id not in await other.owing(), "one's job teaches it"
     await close(one, taught)
-    assert taught.id in await one.owing()
+    assert (await one.owing(), len(await other.owing())) == ([], 2), (
+        "one host sends a lesson's rows"
+    )
+
+
+async def test_what_an_operator_sends_again_is_sent_although_its_host_is_long_gone(
+    postgres_url: str, a_lesson: NewLesson
+) -> None:
+    """Nobody owned it any more."""
+    async with Ledger.open(PostgresDatabase(postgres_url)) as gone:
+        row = await gone.open_lesson(a_lesson(), "")
+        await close(gone, row)
+        while owed := await gone.next_owed(row.id):
+            await gone.mark_dead(owed, "400", 1.0)
+    async with Ledger.open(PostgresDatabase(postgres_url)) as ledger:
+        assert await ledger.adopt() == 0
+        await ledger._writer.write(lambda db: db.execute("DELETE FROM host WHERE lease_until = 0"))
+        with Archive.open(PostgresDatabase(postgres_url)) as archive:
+            assert archive.resend(None) == 2
+        assert await ledger.adopt() == 1
+        assert await ledger.owing() == [row.id]
 
 
 async def test_who_was_cut_off_renews_before_it_adopts(

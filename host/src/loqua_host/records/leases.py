@@ -68,21 +68,22 @@ def resign(db: Connection, host: str) -> None:
 
 
 def adopt(db: Connection, host: str) -> int:
-    """Own what dead hosts owned and had not finished; gives how many lessons, `AT_ONCE` at most."""
+    """Own what no living host owns and is not finished; gives how many lessons, `AT_ONCE` at most.
+
+    A lesson's rows always go with it, so that one host alone sends them.
+    """
     taken = db.execute(
-        "UPDATE lesson SET owner = ? WHERE id IN (SELECT id FROM lesson"
-        " WHERE owner IN (SELECT id FROM host WHERE lease_until <= unix_now())"
-        " AND (closed_at IS NULL OR id IN (SELECT lesson FROM owed WHERE dead_because IS NULL))"
-        " LIMIT ? FOR UPDATE SKIP LOCKED)",
+        "UPDATE lesson SET owner = ? WHERE id IN (SELECT id FROM lesson WHERE id IN ("
+        "SELECT lesson FROM owed WHERE dead_because IS NULL"
+        " AND owner NOT IN (SELECT id FROM host WHERE lease_until > unix_now())"
+        " UNION SELECT id FROM lesson WHERE closed_at IS NULL"
+        " AND owner NOT IN (SELECT id FROM host WHERE lease_until > unix_now()))"
+        " LIMIT ? FOR UPDATE SKIP LOCKED) RETURNING id",
         (host, AT_ONCE),
-    )
-    if taken.rowcount == 0:
-        db.execute(
-            "DELETE FROM host WHERE lease_until <= unix_now()"
-            " AND NOT EXISTS (SELECT 1 FROM lesson WHERE owner = host.id AND (closed_at IS NULL"
-            " OR id IN (SELECT lesson FROM owed WHERE dead_because IS NULL)))"
-        )
-    return taken.rowcount
+    ).fetchall()
+    for lesson in taken:
+        db.execute("UPDATE owed SET owner = ? WHERE lesson = ?", (host, lesson["id"]))
+    return len(taken)
 
 
 def interrupted(db: Connection, host: str) -> Sequence[Row]:
@@ -127,7 +128,8 @@ def free(db: Connection, host: str, lesson: str) -> None:
 
 
 def forget(db: Connection) -> None:
-    """Forget claims that came to nothing, and refusals of learners who left the room long ago."""
+    """Forget dead hosts, claims that came to nothing and refusals of who left long ago."""
+    db.execute("DELETE FROM host WHERE lease_until <= unix_now() - 3600")
     db.execute("DELETE FROM claim WHERE lesson IS NULL AND until <= unix_now()")
     db.execute("DELETE FROM refusal WHERE at <= unix_now() - 86400")
 

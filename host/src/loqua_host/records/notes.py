@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from loqua_host.contract.records import Progress, SessionRecord
 
 from .database import Connection
-from .leases import is_renewed
 from .rows import Kind
 from .seal import Keyring, Sealing
 
@@ -51,59 +50,64 @@ Note = Annotated[Tick | End, Field(discriminator="what")]
 def put(keyring: Keyring, host: str, note: Note, db: Connection) -> bool:
     """Write a note; False, and nothing, if the lesson is closed or went on with another job.
 
-    Also if another host's job teaches it, which lives, and is not the one that wrote the note. To
+    What it makes owed, the lesson's owner owes, or this host in the place of a dead one. Nothing is
+    written either if a job of another host teaches it, which lives and did not write the note. To
     write it again changes nothing but the key that a tick is owed with.
     """
     lesson = db.execute(
-        "SELECT key_id FROM lesson WHERE id = ? AND closed_at IS NULL AND restarts = ?"
+        "SELECT key_id, CASE WHEN owner IN (SELECT id FROM host WHERE lease_until > unix_now())"
+        " THEN owner ELSE ? END AS owner"
+        " FROM lesson WHERE id = ? AND closed_at IS NULL AND restarts = ?"
         " AND NOT EXISTS (SELECT 1 FROM claim WHERE lesson = lesson.id AND host NOT IN (?, ?)"
         " AND host IN (SELECT id FROM host WHERE lease_until > unix_now())) FOR UPDATE",
-        (note.lesson, note.restarts, host, note.host),
+        (host, note.lesson, note.restarts, host, note.host),
     ).fetchone()
     if lesson is None:
         return False
-    sealing = keyring.of(lesson["key_id"])
+    sealing, owner = keyring.of(lesson["key_id"]), lesson["owner"]
     if isinstance(note, Tick):
-        _keep(db, sealing, note)
+        _keep(db, sealing, owner, note)
     else:
-        is_renewed(db, host)
-        _close(db, sealing, host, note)
+        _close(db, sealing, owner, note)
     return True
 
 
-def _keep(db: Connection, sealing: Sealing, tick: Tick) -> None:
+def _keep(db: Connection, sealing: Sealing, owner: str, tick: Tick) -> None:
     one, progress = tick.lesson, tick.progress.model_dump_json()
     db.execute(
-        "UPDATE lesson SET seconds = ?, progress = ?, state = ? WHERE id = ?",
+        "UPDATE lesson SET seconds = ?, progress = ?, state = ?, owner = ? WHERE id = ?",
         (
             tick.seconds,
             sealing.seal(progress, f"{one}.progress"),
             sealing.seal(json.dumps(tick.state), f"{one}.state"),
+            owner,
             one,
         ),
     )
-    _owe(db, sealing, one, Kind.IN_PROGRESS, progress)
+    _owe(db, sealing, owner, one, Kind.IN_PROGRESS, progress)
 
 
-def _close(db: Connection, sealing: Sealing, host: str, end: End) -> None:
+def _close(db: Connection, sealing: Sealing, owner: str, end: End) -> None:
     one = end.lesson
     because = sealing.seal(json.dumps(end.because), f"{one}.because")
     db.execute(
         "UPDATE lesson SET closed_at = ?, because = ?, interrupted = ?, owner = ? WHERE id = ?",
-        (end.closed_at, because, int(end.interrupted), host, one),
+        (end.closed_at, because, int(end.interrupted), owner, one),
     )
     db.execute("DELETE FROM claim WHERE lesson = ?", (one,))
     db.execute("DELETE FROM owed WHERE lesson = ? AND kind = ?", (one, Kind.IN_PROGRESS))
     if end.progress is not None:
-        _owe(db, sealing, one, end.status, end.progress.model_dump_json())
-    _owe(db, sealing, one, Kind.RECORD, end.record.model_dump_json())
+        _owe(db, sealing, owner, one, end.status, end.progress.model_dump_json())
+    _owe(db, sealing, owner, one, Kind.RECORD, end.record.model_dump_json())
 
 
-def _owe(db: Connection, sealing: Sealing, lesson: str, kind: Kind, payload: str) -> None:
+def _owe(
+    db: Connection, sealing: Sealing, owner: str, lesson: str, kind: Kind, payload: str
+) -> None:
     db.execute(
-        "INSERT INTO owed (lesson, kind, key, payload) VALUES (?, ?, ?, ?)"
+        "INSERT INTO owed (lesson, kind, key, payload, owner) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (lesson, kind) DO UPDATE"
-        " SET key = excluded.key, payload = excluded.payload, dead_because = NULL,"
-        " dead_at = NULL",
-        (lesson, kind, str(uuid4()), sealing.seal(payload, f"{lesson}.{kind}")),
+        " SET key = excluded.key, payload = excluded.payload, owner = excluded.owner,"
+        " dead_because = NULL, dead_at = NULL",
+        (lesson, kind, str(uuid4()), sealing.seal(payload, f"{lesson}.{kind}"), owner),
     )

@@ -68,6 +68,7 @@ def _resume(db: Connection, host: str, lost: LessonRow, entry: str) -> LessonRow
         "UPDATE lesson SET restarts = restarts + 1, entry = ?, owner = ? WHERE id = ?",
         (entry, host, lost.id),
     )
+    db.execute("UPDATE owed SET owner = ? WHERE lesson = ?", (host, lost.id))
     return replace(lost, restarts=lost.restarts + 1, entry=entry)
 
 

@@ -40,8 +40,7 @@ class Outbox:
 
         def read(db: Connection) -> list[str]:
             rows = db.execute(
-                "SELECT DISTINCT lesson FROM owed o JOIN lesson l ON l.id = o.lesson"
-                " WHERE dead_because IS NULL AND owner = ?",
+                "SELECT DISTINCT lesson FROM owed WHERE dead_because IS NULL AND owner = ?",
                 (self._host,),
             )
             return [row["lesson"] for row in rows.fetchall()]
@@ -75,7 +74,8 @@ class Outbox:
             while row := db.execute(
                 "SELECT kind, key, payload, attempts, unsure, not_before, l.*"
                 " FROM owed o JOIN lesson l ON l.id = o.lesson"
-                " WHERE o.lesson = ? AND owner = ? AND dead_because IS NULL ORDER BY o.id LIMIT 1",
+                " WHERE o.lesson = ? AND o.owner = ? AND dead_because IS NULL"
+                " ORDER BY o.id LIMIT 1",
                 (lesson, self._host),
             ).fetchone():
                 try:
@@ -95,9 +95,8 @@ class Outbox:
         def mark(db: Connection) -> bool:
             is_renewed(db, self._host)
             noted = db.execute(
-                "UPDATE owed SET attempts = attempts + 1, unsure = 1 WHERE key = ?"
-                " AND lesson IN (SELECT id FROM lesson WHERE id = ? AND owner = ?)",
-                (row.key, row.lesson.id, self._host),
+                "UPDATE owed SET attempts = attempts + 1, unsure = 1 WHERE key = ? AND owner = ?",
+                (row.key, self._host),
             )
             return noted.rowcount > 0
 

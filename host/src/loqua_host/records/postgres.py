@@ -75,6 +75,12 @@ MIGRATIONS: tuple[LiteralString, ...] = (
         PRIMARY KEY (room, entry, tutor)
     );
     """,
+    """
+    ALTER TABLE owed ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+    UPDATE owed SET owner = (SELECT owner FROM lesson WHERE id = owed.lesson);
+    DROP INDEX owed_due;
+    CREATE INDEX owed_due ON owed (owner, lesson, id) WHERE dead_because IS NULL;
+    """,
 )
 """The forms the ledger has had in Postgres, oldest first; columns are as in SQLite."""
 

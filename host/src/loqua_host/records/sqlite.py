@@ -84,6 +84,12 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (room, entry, tutor)
     ) STRICT;
     """,
+    """
+    ALTER TABLE owed ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+    UPDATE owed SET owner = (SELECT owner FROM lesson WHERE id = owed.lesson);
+    DROP INDEX owed_due;
+    CREATE INDEX owed_due ON owed (owner, lesson, id) WHERE dead_because IS NULL;
+    """,
 )
 """The forms the ledger has had, oldest first.
 

@@ -1,0 +1,64 @@
+"""Two hosts with one ledger, in real rooms: either takes a lesson, and goes on with the other's."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from tests.integration.host.conftest import PATIENCE, HostProcess, House, explicit, new_room
+
+from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+AGENT = "sharing"
+
+
+@pytest.fixture
+def ledger_url() -> Iterator[str]:
+    """Give the URL of a ledger's Postgres."""
+    try:
+        with run_postgres(durable=False) as url:
+            yield url
+    except PostgresUnavailableError as missing:
+        pytest.skip(str(missing))
+
+
+async def teaches(hosts: list[HostProcess], event: str, user_id: str) -> HostProcess:
+    """Give the host that has told this event of a learner."""
+    async with asyncio.timeout(2 * PATIENCE):
+        while True:
+            for host in hosts:
+                if host.log.find(event, user_id=user_id):
+                    return host
+            await asyncio.sleep(0.1)  # two logs are watched
+
+
+async def test_a_lesson_goes_on_at_the_other_host_when_one_is_killed(
+    house: House, ledger_url: str, tmp_path: Path
+) -> None:
+    """One lesson, one record; the learner has no two tutors, and the one that is left counts on."""
+    environ = {"LEDGER_URL": ledger_url}
+    async with AsyncExitStack() as stack:
+        hosts = [
+            await stack.enter_async_context(
+                house.host(tmp_path / name, explicit(AGENT), environ=environ)
+            )
+            for name in ("one", "other")
+        ]
+        room = new_room()
+        async with house.visit(room, agent_name=AGENT) as learner:
+            first = await teaches(hosts, "progress.made", learner.user_id)
+            [other] = [host for host in hosts if host is not first]
+            first.process.kill()
+            await teaches([other], "lesson.resumed", learner.user_id)
+            told = len(first.log.find("progress.made", user_id=learner.user_id))
+            await teaches([other], "progress.made", learner.user_id)
+            await learner.met()
+        await house.api.until("sessions", learner.user_id)
+        [record] = await house.api.arrivals("sessions", learner.user_id)
+        assert record["payload"]["sessionId"] == learner.session_id
+        made = [it["words"] for it in other.log.find("progress.made", user_id=learner.user_id)]
+        assert made[0] > told
+        assert not other.log.find("lesson.opened", user_id=learner.user_id)
