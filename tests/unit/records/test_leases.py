@@ -6,10 +6,13 @@ from contextlib import AsyncExitStack
 
 import psycopg
 import pytest
+from pydantic import ValidationError
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
+from loqua_host.core import CoreSettings
 from loqua_host.errors import LearnerError, LedgerError
 from loqua_host.records.archive import Archive
+from loqua_host.records.leases import LEASE
 from loqua_host.records.ledger import Claims, Kind, Ledger, LessonRow
 from loqua_host.records.postgres import PostgresDatabase
 
@@ -195,6 +198,13 @@ async def test_what_an_operator_sends_again_is_sent_although_its_host_is_long_go
             assert archive.resend(None) == 2
         assert await ledger.adopt() == 1
         assert await ledger.owing() == [row.id]
+
+
+def test_no_call_to_the_api_may_outlast_a_lease() -> None:
+    """Or a row would be under way from two hosts."""
+    settings = {"api_base_url": "http://127.0.0.1:9000", "deadline": LEASE}
+    with pytest.raises(ValidationError, match="deadline"):
+        CoreSettings.model_validate(settings)
 
 
 async def test_who_was_cut_off_renews_before_it_adopts(
