@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -30,21 +31,22 @@ from loqua_host.records.sqlite import SqliteDatabase
 ROUNDS = 9
 ROWS = 200
 AT_ONCE = 20
+AT_A_TIME = 50_000
 KEY = "a key for the ledger of this bench"
 
 
 COPIES = """
 INSERT INTO lesson (id, session_id, visit, user_id, user_mark, room, tutor, agent_id, opened_at,
     closed_at, state, key_id, owner)
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+WITH RECURSIVE n(i) AS (SELECT CAST(? AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 SELECT 'f' || i, 'f' || i, 'f', user_id, user_mark, room, tutor, agent_id, 0, 1, state, key_id,
     owner
 FROM n, lesson WHERE id = 'x';
 INSERT INTO owed (lesson, kind, key, payload, owner)
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+WITH RECURSIVE n(i) AS (SELECT CAST(? AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 SELECT 'f' || i, 'record', 'f' || i, payload, owner FROM n, owed WHERE lesson = 'x'
 """
-"""Copies, so many times, of a record that is owed and of its lesson."""
+"""Copies of a record that is owed and of its lesson, from one number to another."""
 
 
 def percentiles(seconds: list[float]) -> tuple[float, float]:
@@ -143,6 +145,10 @@ async def burst(ledger: Ledger, rows: list[LessonRow]) -> float:
     return len(rows) / (time.perf_counter() - begun)
 
 
+def _execute(statement: str, numbers: tuple[int, int], db: Connection) -> None:
+    db.execute(statement, numbers)
+
+
 async def fill(ledger: Ledger, rows: int) -> None:
     """Have records of other lessons in the ledger, all owed."""
     if not rows:
@@ -153,11 +159,10 @@ async def fill(ledger: Ledger, rows: int) -> None:
     )
     await ledger.close_lesson(row, 1.0, Kind.COMPLETED, None, record)
 
-    def copy(db: Connection) -> None:
+    for begin in range(1, rows + 1, AT_A_TIME):
+        numbers = (begin, min(rows, begin + AT_A_TIME - 1))
         for statement in COPIES.split(";"):
-            db.execute(statement, (rows,))
-
-    await ledger._writer.write(copy)
+            await ledger._writer.write(partial(_execute, statement, numbers))
 
 
 @contextmanager
