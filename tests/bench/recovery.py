@@ -1,4 +1,4 @@
-"""How long a learner is without a tutor: after a crash of the job, and in a full house.
+"""How long a learner is without a tutor: after a crash, in a full house, between two hosts.
 
 Run from the project's root with `python -m tests.bench.recovery`; prints its figures as JSON and
 ends with 0 if every learner was taught once. Everything is real but the tutor, who is mute.
@@ -32,6 +32,8 @@ AGENT = "bench"
 CRASHES = 10
 LEARNERS = 20
 PLACES = 5
+LESSONS = 5
+"""That run when their host ends."""
 
 
 def at(line: dict[str, Any]) -> float:
@@ -76,6 +78,39 @@ async def full_house(house: House, host: HostProcess) -> dict[str, float]:
     return {"all_recorded": seconds, "per_place_and_lesson": seconds * PLACES / LEARNERS}
 
 
+async def next_host(house: House, directory: Path, end: signal.Signals) -> dict[str, Any]:
+    """End a host in the middle of its lessons, start another, and see what becomes of them.
+
+    A lesson whose host was killed is resumed: one record. Of one that a stopping host had wrapped
+    up there is a record, and another one of the lesson that the next host gives.
+    """
+    rooms = [new_room() for _ in range(LESSONS)]
+    async with AsyncExitStack() as stack:
+        async with house.host(directory, explicit(AGENT)) as host:
+            visits = (house.visit(room, agent_name=AGENT) for room in rooms)
+            learners = [await stack.enter_async_context(visit) for visit in visits]
+            for learner in learners:
+                await host.log.until("progress.made", user_id=learner.user_id, count=2)
+            host.process.send_signal(end)
+            await host.ended()
+        came = "lesson.resumed" if end is signal.SIGKILL else "lesson.opened"
+        async with house.host(directory, explicit(AGENT)) as host:
+            ready = await host.log.until("host.ready")
+            again = [await host.log.until(came, user_id=one.user_id) for one in learners]
+            await stack.aclose()
+            wanted = 1 if end is signal.SIGKILL else 2
+            for learner in learners:
+                await house.api.until("sessions", learner.user_id, count=wanted)
+        records = [await house.api.arrivals("sessions", one.user_id) for one in learners]
+    ids = [{one["payload"]["sessionId"] for one in of_one} for of_one in records]
+    assert [len(one) for one in ids] == [len(one) for one in records] == [wanted] * LESSONS, ids
+    return {
+        "taught_again": len(again),
+        "records": sum(map(len, records)),
+        "after_ready": max(at(line) for line in again) - at(ready),
+    }
+
+
 async def main() -> int:
     """Measure."""
     with tempfile.TemporaryDirectory() as name:
@@ -89,6 +124,10 @@ async def main() -> int:
             async with house.host(directory / "host", explicit(AGENT), lessons=lessons) as host:
                 crashes = [await crash(house, host) for _ in range(CRASHES)]
                 full = await full_house(house, host)
+            ends = {
+                end.name: await next_host(house, directory / end.name, end)
+                for end in (signal.SIGKILL, signal.SIGTERM)
+            }
     figures = {
         key: {
             "median": round(median(one[key] for one in crashes), 3),
@@ -96,7 +135,7 @@ async def main() -> int:
         }
         for key in crashes[0]
     }
-    print(json.dumps({"crashes": figures, "full_house": full}, indent=2))  # noqa: T201  # the result
+    print(json.dumps({"crashes": figures, "full_house": full, "next_host": ends}, indent=2))  # noqa: T201  # the result
     return 0
 
 
