@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import TypeVar
 
 import hypothesis
@@ -14,7 +15,16 @@ hypothesis.settings.register_profile(
 if "CI" not in os.environ:
     hypothesis.settings.load_profile("patient")
 
+HERE = Path(__file__).parent
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Where tests run side by side, keep those that share a server in one process."""
+    kind = item.path.relative_to(HERE).parts[0]
+    if kind in ("acceptance", "integration"):
+        item.add_marker(pytest.mark.xdist_group(kind))
 
 
 @pytest.hookimpl(wrapper=True)
