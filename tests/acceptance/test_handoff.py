@@ -17,8 +17,9 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
 ROOT = Path(__file__).parents[2]
 USER = "user_ana"
 LINES = ("¿Cómo se pronuncia ciudad?", "El tren llega a la ciudad.")
-AT_ONCE = 0.3
-"""Seconds for which two tutors may be heard at once: what is on its way when one falls silent."""
+AT_ONCE = 1.0
+"""Seconds for which two tutors may be heard at once: what is on its way when one falls silent, and
+what a machine that stalls delivers late; healthy runs have none."""
 
 
 @pytest.fixture
