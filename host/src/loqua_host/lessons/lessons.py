@@ -116,24 +116,29 @@ class Lessons:
         if link.job.line_only:
             await self._say_line(link, join.identity)
             return
-        identity = self._board.meant(link.job) or join.identity
+        await self._serve(link, self._board.meant(link.job) or join.identity)
+
+    async def _serve(self, link: JobLink, identity: str) -> None:
+        """Teach the learner of this identity, or turn them away with an apology."""
         language = self._settings.default_language
         try:
             prepared = await self._preparations.claim(link.job, identity)
             language = language_of(prepared, self._settings)
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
-            entry = await self._refused_entry(link.job, identity, refusal)
-            self._board.on_settled(link.job, entry)
-            if entry is not None:
-                refusing = self._ledger.refuse(link.job.room, entry, link.job.tutor)
-                self._tasks.create_task(refusing)
-            if cause_of(refusal) != ALREADY_TAUGHT:
-                failed = Handback(outcome="failed")
-                self._board.on_handed_back(link.job.room, link.job.tutor, failed)
+            await self._settle(link.job, identity, refusal)
             await self._refuse(link, refusal, language)
             return
         await self._teach(lesson, prepared)
+
+    async def _settle(self, job: JobRef, identity: str, refusal: LoquaError) -> None:
+        """Note a refusal: it lasts until the learner enters again."""
+        entry = await self._refused_entry(job, identity, refusal)
+        self._board.on_settled(job, entry)
+        if entry is not None:
+            self._tasks.create_task(self._ledger.refuse(job.room, entry, job.tutor))
+        if cause_of(refusal) != ALREADY_TAUGHT:
+            self._board.on_handed_back(job.room, job.tutor, Handback(outcome="failed"))
 
     async def _say_line(self, link: JobLink, identity: str) -> None:
         """Have a learner hear that a tutor comes as soon as there is a place; settles nothing."""

@@ -68,7 +68,7 @@ class Reconciler:
         self._board = board
         self._tutors = tutors
         self._places = places
-        self._tell = see
+        self._show = see
         self._close = close
         self._return_grace = return_grace
         self._now = now
@@ -191,7 +191,7 @@ class Reconciler:
         except RoomsError as error:
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
-        self._tell(name, participants)
+        self._show(name, participants)
         settled = frozenset(await self._ledger.settled_in(name))
         elsewhere = await self._ledger.claims_in(name)
         return _Room(name, tuple(participants), tuple(dispatched), settled, elsewhere)
