@@ -52,6 +52,7 @@ class Tutor:
     tracks: asyncio.Queue[tuple[rtc.Track, str]]
     name: str = "conversation"
     leave_after_replies: bool = False
+    named_late: bool = False
     learner: str = ""
     met: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,10 +73,11 @@ class Tutor:
 
     async def _answer(self, text: str) -> None:
         await self.room.local_participant.set_attributes(
-            {"lk.agent.state": "speaking", "lk.agent.name": self.name}
+            {"lk.agent.state": "speaking", "lk.agent.name": "" if self.named_late else self.name}
         )
         writer = await self.room.local_participant.stream_text(topic="lk.transcription")
         await writer.write(text[:2])
+        await self.room.local_participant.set_attributes({"lk.agent.name": self.name})
         pcm = tone(0.6, 300)
         for at in range(0, len(pcm), 4800):
             await self.source.capture_frame(rtc.AudioFrame(pcm[at : at + 4800], RATE, 1, 2400))
@@ -106,7 +108,11 @@ class Tutor:
 
 @asynccontextmanager
 async def tutor(
-    server: LiveKitServer, room_name: str, *replies: str, leave_after_replies: bool = False
+    server: LiveKitServer,
+    room_name: str,
+    *replies: str,
+    leave_after_replies: bool = False,
+    named_late: bool = False,
 ) -> AsyncIterator[Tutor]:
     """Have a tutor in the room for the length of a block."""
     room = rtc.Room()
@@ -118,7 +124,14 @@ async def tutor(
     await room.local_participant.publish_track(
         track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
     )
-    teaching = Tutor(room, source, list(replies), tracks, leave_after_replies=leave_after_replies)
+    teaching = Tutor(
+        room,
+        source,
+        list(replies),
+        tracks,
+        leave_after_replies=leave_after_replies,
+        named_late=named_late,
+    )
 
     async def teach_and_leave() -> None:
         try:
@@ -246,6 +259,15 @@ async def test_the_lesson_goes_on_with_a_tutor_who_was_restored(
     said = [text for speaker, text in texts(heard) if speaker == "conversation"]
     assert said == ["buenos días", "seguimos", "hasta luego"]
     assert heard.ended_by == "learner"
+
+
+async def test_a_tutor_who_is_named_while_it_speaks_is_called_by_its_name(
+    livekit_server: LiveKitServer, room: str
+) -> None:
+    """Text may arrive before the news of who sends it."""
+    async with tutor(livekit_server, room, "buenos días", named_late=True):
+        heard = await learner(livekit_server, room, script=Script(())).attend()
+    assert texts(heard) == [("conversation", "buenos días")]
 
 
 async def test_a_closed_room_ends_the_lesson_at_once(

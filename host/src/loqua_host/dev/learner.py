@@ -254,7 +254,7 @@ class _Lesson:
         (livekit.agents.voice.room_io), so of the latter only the final one counts.
         """
         tutor = self._room.remote_participants.get(identity)
-        speaker = _name(tutor) if tutor else LEARNER
+        mine = identity == self._room.local_participant.identity
         text = ""
         try:
             async for piece in reader:
@@ -264,16 +264,18 @@ class _Lesson:
         finally:
             reader.close()
             final = (reader.info.attributes or {}).get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true"
-            if text and (tutor or final):
-                self._hearing.text(Heard(self._now(), speaker, text))
+            # Text may overtake the news of who sends it, and its sender may have gone by now.
+            tutor = self._room.remote_participants.get(identity) or tutor
+            if text and (final or not mine):
+                self._hearing.text(Heard(self._now(), LEARNER if mine else _name(tutor), text))
 
 
 def _is_tutor(who: rtc.Participant) -> bool:
     return who.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
 
 
-def _name(tutor: rtc.Participant) -> str:
-    return tutor.attributes.get(ATTRIBUTE_AGENT_NAME) or tutor.name or "tutor"
+def _name(tutor: rtc.Participant | None) -> str:
+    return (tutor and (tutor.attributes.get(ATTRIBUTE_AGENT_NAME) or tutor.name)) or "tutor"
 
 
 def _level(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> float:
