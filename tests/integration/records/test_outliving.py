@@ -14,6 +14,7 @@ from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.dev.api import DevApiSettings, create_app
+from loqua_host.dev.api.faults import Error, LostAnswer
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.sqlite import SqliteDatabase
@@ -29,6 +30,8 @@ def settings() -> DevApiSettings:
         livekit_url="ws://127.0.0.1:7880",
         livekit_api_key="devkey",
         livekit_api_secret=SecretStr("a secret of the LiveKit server, thirty-two or more"),
+        service_sessions=True,
+        honour_idempotency=True,
     )
 
 
@@ -61,11 +64,20 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 
 async def deliver(
-    ledger: Ledger, transport: httpx.AsyncBaseTransport, jwt: str, access: str = "user"
+    ledger: Ledger,
+    transport: httpx.AsyncBaseTransport,
+    jwt: str,
+    access: str = "user",
+    *,
+    honours_keys: bool = False,
 ) -> list[dict[str, object]]:
     """Deliver what the ledger owes, and give what was logged."""
     core = CoreSettings.model_validate(
-        {"api_base_url": "http://api", "access": {"sessions": access}}
+        {
+            "api_base_url": "http://api",
+            "access": {"sessions": access},
+            "honours_idempotency_keys": honours_keys,
+        }
     )
     secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": jwt, "SHARED_SECRET": SHARED_SECRET})
     with structlog.testing.capture_logs() as logs:
@@ -76,6 +88,22 @@ async def deliver(
             running.cancel()
             await asyncio.wait([running])
     return [dict(log) for log in logs]
+
+
+class Line(httpx.ASGITransport):
+    """A connection that the API can cut."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        try:
+            return await super().handle_async_request(request)
+        except ConnectionResetError as error:
+            raise httpx.ReadError(str(error)) from error
+
+
+def sessions(app: FastAPI) -> list[object]:
+    """Give the records that arrived."""
+    return [one for one in app.state.api.store.arrivals() if one.kind == "sessions"]
 
 
 async def within(waiting: Awaitable[None]) -> None:
@@ -89,7 +117,7 @@ async def test_a_row_without_a_token_gets_a_new_one(
 ) -> None:
     """The learner left hours ago and the host was started anew: it asks for the token again."""
     jwt = settings.mint_agent_jwt("loqua-tutor")
-    logs = await deliver(ledger, httpx.ASGITransport(app), jwt)
+    logs = await deliver(ledger, Line(app), jwt)
     assert [log["event"] for log in logs if "delivered" in str(log["event"])] == [
         "progress.delivered",
         "record.delivered",
@@ -102,7 +130,7 @@ async def test_a_learner_whom_the_api_no_longer_knows_makes_dead_letters(
     """Each with its reason, an error in the log, and nothing is asked again."""
     app.state.api.store.forget("user_ana")
     jwt = settings.mint_agent_jwt("loqua-tutor")
-    logs = await deliver(ledger, httpx.ASGITransport(app), jwt)
+    logs = await deliver(ledger, Line(app), jwt)
     dead = [log for log in logs if str(log["event"]).endswith(".dead")]
     assert [(log["event"], log["log_level"], log["status"]) for log in dead] == [
         ("progress.dead", "error", 404),
@@ -111,16 +139,65 @@ async def test_a_learner_whom_the_api_no_longer_knows_makes_dead_letters(
     assert (await ledger.debts()).dead == 2
 
 
-async def test_where_config_allows_the_agents_own_jwt_creates_the_record(ledger: Ledger) -> None:
-    """The learner's token cannot be had any more, and the record needs none."""
-    bearers = []
+@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize(
+    ("access", "taken"), [("user", False), ("user_then_service", True), ("service", True)]
+)
+async def test_without_a_new_token_the_agents_own_jwt_creates_the_record_where_config_allows(
+    app: FastAPI,
+    settings: DevApiSettings,
+    ledger: Ledger,
+    access: str,
+    status: int,
+    *,
+    taken: bool,
+) -> None:
+    """A fresh exchange is refused; then the agent's JWT, if it may; else a dead letter."""
+    refused = Error(endpoint="user-token", status=status, code="NOT_IN_ROOM")
+    app.state.api.board.replace([refused])
+    logs = await deliver(ledger, Line(app), settings.mint_agent_jwt("loqua-tutor"), access)
+    ends = [(log["event"], log.get("status")) for log in logs if log.get("row")]
+    end = ("record.delivered", None) if taken else ("record.dead", status)
+    assert ends == [("progress.dead", status), end]
+    assert len(sessions(app)) == taken
+    told = [log["why"] for log in logs if log["event"] == "session.by_service"]
+    assert len(told) == (access == "user_then_service")
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("/sessions"):
-            bearers.append(request.headers["authorization"])
-            return httpx.Response(200, json={"success": True})
-        return httpx.Response(404, json={"error": {"code": "USER_NOT_FOUND"}})
 
-    logs = await deliver(ledger, httpx.MockTransport(answer), "agents-own", "service")
-    assert bearers == ["Bearer agents-own"]
-    assert [log["event"] for log in logs if log.get("row")] == ["progress.dead", "record.delivered"]
+async def test_with_a_new_token_the_record_is_the_learners_own(
+    app: FastAPI, settings: DevApiSettings, ledger: Ledger
+) -> None:
+    """The agent's JWT stands back for as long as there is a learner's."""
+    jwt = settings.mint_agent_jwt("loqua-tutor")
+    logs = await deliver(ledger, Line(app), jwt, "user_then_service")
+    events = [log["event"] for log in logs]
+    assert "record.delivered" in events
+    assert "session.by_service" not in events
+
+
+async def test_what_the_agents_own_jwt_is_refused_is_a_dead_letter(
+    app: FastAPI, settings: DevApiSettings, ledger: Ledger
+) -> None:
+    """The API knows no such learner, whoever asks."""
+    app.state.api.store.forget("user_ana")
+    jwt = settings.mint_agent_jwt("loqua-tutor")
+    logs = await deliver(ledger, Line(app), jwt, "user_then_service")
+    [dead] = [log for log in logs if log["event"] == "record.dead"]
+    assert str(dead["why"]).startswith("sessions: 404")
+
+
+@pytest.mark.parametrize("honoured", [True, False])
+async def test_an_unclear_end_of_the_agents_own_call_is_repeated_only_where_keys_are_honoured(
+    app: FastAPI, settings: DevApiSettings, ledger: Ledger, *, honoured: bool
+) -> None:
+    """Nobody can look into the learner's history: without keys the record is set aside."""
+    faults = [
+        Error(endpoint="user-token", status=404, code="USER_NOT_FOUND"),
+        LostAnswer(endpoint="sessions", count=1),
+    ]
+    app.state.api.board.replace(faults)
+    jwt = settings.mint_agent_jwt("loqua-tutor")
+    logs = await deliver(ledger, Line(app), jwt, "service", honours_keys=honoured)
+    ends = [log["event"] for log in logs if log.get("row") == "record"]
+    assert ends[-1] == ("record.delivered" if honoured else "record.dead")
+    assert len(sessions(app)) == 1

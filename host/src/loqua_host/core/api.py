@@ -16,7 +16,7 @@ from loqua_host.core import retry
 from loqua_host.core.cache import ContextCache
 from loqua_host.core.caller import Caller, Loaded
 from loqua_host.core.calls import Calls
-from loqua_host.core.client import Bearer, Client
+from loqua_host.core.client import UNAUTHORIZED, Bearer, Client
 from loqua_host.core.clock import Clock, SystemClock
 from loqua_host.core.credentials import Credentials
 from loqua_host.core.degradation import Listener, Modes, fallback
@@ -181,16 +181,22 @@ class LoquaApi:
         Raises:
             UnreachableError: If its `sent` is true, ask `session_known` before calling again.
         """
-        service = self._settings.access.sessions == "service"
-        bearer: Bearer = self._credentials if service else self._learner(caller)
         with self._noticed(caller):
-            await self._client.session(caller, bearer, record, key)
+            await self._create_session(caller, record, key)
         self._cache.outdate(_key(caller))
 
     async def session_known(self, caller: Caller, session_id: str) -> bool:
-        """Tell whether the learner's history, asked for just now, has that session."""
-        with self._noticed(caller):
-            context = await self._fetch(caller)
+        """Tell whether the learner's history, asked for just now, has that session.
+
+        Where it cannot be asked for, but keys are honoured, False does no harm.
+        """
+        try:
+            with self._noticed(caller):
+                context = await self._fetch(caller)
+        except RefusedError as refusal:
+            if self._settings.honours_idempotency_keys and _lacks_token(refusal):
+                return False
+            raise
         return any(past.session_id == session_id for past in context.session_history)
 
     async def check_health(self, caller: Caller) -> frozenset[str]:
@@ -226,6 +232,23 @@ class LoquaApi:
         """Give the seconds until the first of the user tokens held expires; None without any."""
         return self._tokens.seconds_left()
 
+    async def _create_session(self, caller: Caller, record: SessionRecord, key: str) -> None:
+        access = self._settings.access.sessions
+        bearer: Bearer = self._credentials if access == "service" else self._learner(caller)
+        try:
+            await self._client.session(caller, bearer, record, key)
+        except RefusedError as refusal:
+            if access != "user_then_service" or not _lacks_token(refusal):
+                raise
+            self._events.emit(
+                "session.by_service",
+                level="warning",
+                agent_id=caller.agent_id,
+                user_id=caller.user_id,
+                why=str(refusal),
+            )
+            await self._client.session(caller, self._credentials, record, key)
+
     async def _fetch(self, caller: Caller) -> LearnerContext:
         try:
             context = await self._client.context(caller, self._learner(caller))
@@ -254,6 +277,11 @@ class LoquaApi:
     def _without_api(self, caller: Caller) -> Mode:
         cached = self._cache.remnant(_key(caller)) is not None
         return fallback(cached=cached, token=self._tokens.usable(caller))
+
+
+def _lacks_token(refusal: RefusedError) -> bool:
+    """Say whether it was for want of a learner's JWT that counts, not for what it may not do."""
+    return refusal.endpoint == "user-token" or refusal.status == UNAUTHORIZED
 
 
 def _key(caller: Caller) -> Key:

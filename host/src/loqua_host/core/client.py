@@ -14,7 +14,7 @@ from loqua_host.core.secrets import Sealed
 from loqua_host.core.wire import Request, Status, UserTokenAnswer
 from loqua_host.errors import RefusedError
 
-__all__ = ["Bearer", "Client"]
+__all__ = ["UNAUTHORIZED", "Bearer", "Client"]
 
 T = TypeVar("T")
 

@@ -16,9 +16,10 @@ class Access(BaseModel):
 
     model_config = _FROZEN
 
-    sessions: Literal["user", "service"] = Field(
+    sessions: Literal["user", "service", "user_then_service"] = Field(
         default="user",
-        description="JWT that session records are created with: the learner's or the agent's own",
+        description="JWT that session records are created with: the learner's, the agent's own, or "
+        "that one where the learner's cannot be had any more",
     )
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -125,8 +126,22 @@ async def _user_claims(
     return _claims(call, credentials, UserClaims, secret, "INVALID_USER_TOKEN")
 
 
+async def _author(
+    call: CallNow,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_user_jwt)],
+) -> UserClaims | None:
+    if call.api.settings.service_sessions:
+        secret = call.api.settings.agent_signing_secret.get_secret_value()
+        with suppress(RefusedError):
+            _claims(call, credentials, AgentClaims, secret, "INVALID_AGENT_TOKEN")
+            return None
+    return await _user_claims(call, credentials)
+
+
 AnAgent = Annotated[AgentClaims, Depends(_agent_claims)]
 AUser = Annotated[UserClaims, Depends(_user_claims)]
+AnAuthor = Annotated[UserClaims | None, Depends(_author)]
+"""A learner, or None: an agent in its own name, where the settings allow that."""
 
 
 def require_same_agent(agent_id: str, other: str) -> None:

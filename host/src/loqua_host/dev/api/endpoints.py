@@ -12,6 +12,7 @@ from loqua_host.dev.api import models
 from loqua_host.dev.api.calls import (
     AgentId,
     AnAgent,
+    AnAuthor,
     AUser,
     Call,
     CallNow,
@@ -85,12 +86,13 @@ async def update_progress(
 
 @router.post("/agent/sessions")
 async def create_session(
-    body: models.SessionRecord, call: CallNow, user: AUser, agent_id: AgentId
+    body: models.SessionRecord, call: CallNow, author: AnAuthor, agent_id: AgentId
 ) -> models.SessionAnswer:
     """Creates the record of a learner's session."""
-    authorize(user, agent_id, body.user_id, "session.create")
+    if author is not None:
+        authorize(author, agent_id, body.user_id, "session.create")
     call.api.store.study(body.user_id)
-    return call.once(body.user_id, lambda: _keep_session(body, call, user))
+    return call.once(body.user_id, lambda: _keep_session(body, call, agent_id))
 
 
 @router.get("/agent/user/{user_id}/context")
@@ -190,8 +192,8 @@ def _keep_progress(
     )
 
 
-def _keep_session(body: models.SessionRecord, call: Call, user: UserClaims) -> models.SessionAnswer:
+def _keep_session(body: models.SessionRecord, call: Call, agent_id: str) -> models.SessionAnswer:
     session_id = body.session_id or new_session_id(call.now)
-    call.received("sessions", user.agent_id, body.user_id, body)
+    call.received("sessions", agent_id, body.user_id, body)
     call.api.store.keep_session(body.user_id, HeldSession(session_id, body, call.at))
-    return models.SessionAnswer(session_id=session_id, created_at=call.at, agent_id=user.agent_id)
+    return models.SessionAnswer(session_id=session_id, created_at=call.at, agent_id=agent_id)

@@ -31,6 +31,8 @@ class DevApiSettings(BaseModel):
             guide's v1 promises no such thing.
         ephemeral_keys: Whether learners' JWTs are sealed to a key that an agent offers in
             `X-Agent-Public-Key`. The guide's v1 knows no such header.
+        service_sessions: Whether an agent's own JWT creates the records of sessions, too: the
+            hybrid access that the guide recommends.
         host: The address to listen at. The faults and learners under `/dev` have no lock, so
             leave it on the loopback.
         port: The port to listen at; 0 picks a free one.
@@ -49,6 +51,7 @@ class DevApiSettings(BaseModel):
     token_lifetime: int = Field(default=3600, ge=1)
     honour_idempotency: bool = False
     ephemeral_keys: bool = False
+    service_sessions: bool = False
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
     learners: Mapping[Identifier, Learner] = INVENTED
