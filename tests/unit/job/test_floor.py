@@ -19,7 +19,7 @@ def changes() -> list[bool]:
 @pytest.fixture
 def floor(job: Any, changes: list[bool]) -> Floor:
     """Give a floor that follows the job's room."""
-    floor = Floor(job.room, job.session, changes.append)
+    floor = Floor(job.room, changes.append)
     floor.watch()
     return floor
 
@@ -29,22 +29,14 @@ def specialist_enters(job: Any, identity: str = "agent-2") -> None:
     job.room.enter(identity, AGENT, lk_agent_name="grammar-expert")
 
 
-@pytest.mark.usefixtures("floor")
 async def test_a_specialist_takes_the_floor_and_gives_it_back(
-    job: Any, changes: list[bool]
+    job: Any, floor: Floor, changes: list[bool]
 ) -> None:
-    """Audio and text, in and out; what is being said stops at once."""
+    """By coming and going."""
     specialist_enters(job)
-    assert job.session.done == ["interrupted by force"]
-    assert (job.session.input.on, job.session.output.on) == (
-        {"audio": False},
-        {"audio": False, "text": False},
-    )
+    assert not floor.held
     job.room.leave("agent-2")
-    assert (job.session.input.on, job.session.output.on) == (
-        {"audio": True},
-        {"audio": True, "text": True},
-    )
+    assert floor.held
     assert changes == [False, True]
 
 
@@ -64,7 +56,7 @@ async def test_a_specialist_who_was_there_first_has_the_floor(
 ) -> None:
     """A tutor that comes back after a crash does not talk into its lesson."""
     specialist_enters(job)
-    Floor(job.room, job.session, changes.append).watch()
+    Floor(job.room, changes.append).watch()
     assert changes == [False]
 
 
@@ -97,18 +89,6 @@ async def test_nothing_is_followed_once_the_lesson_closes(
     floor.unwatch()
     specialist_enters(job)
     assert changes == []
-    assert job.session.done == []
-
-
-async def test_a_session_without_ears_or_voice_steps_aside_as_well(
-    job: Any, changes: list[bool]
-) -> None:
-    """A tutor of texts has no audio to switch."""
-    job.session.input.audio = job.session.output.audio = job.session.output.transcription = None
-    Floor(job.room, job.session, changes.append).watch()
-    specialist_enters(job)
-    assert changes == [False]
-    assert (job.session.input.on, job.session.output.on) == ({}, {})
 
 
 async def test_a_lent_floor_is_given_and_taken_back_by_hand(

@@ -320,6 +320,33 @@ async def test_the_time_with_a_specialist_does_not_count(job: Any) -> None:
     assert job.finish.ending.seconds == 15
 
 
+async def test_a_tutor_steps_aside_in_audio_and_text(job: Any) -> None:
+    """In and out; what is being said stops at once."""
+    running = job.start()
+    await asyncio.sleep(1)
+    job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")
+    assert job.session.done[-1] == "interrupted by force"
+    off = ({"audio": False}, {"audio": False, "text": False})
+    assert (job.session.input.on, job.session.output.on) == off
+    job.room.leave("agent-2")
+    on = ({"audio": True}, {"audio": True, "text": True})
+    assert (job.session.input.on, job.session.output.on) == on
+    job.lesson.end("done")
+    await running
+
+
+async def test_a_tutor_of_texts_steps_aside_as_well(job: Any) -> None:
+    """It has no audio to switch."""
+    job.session.input.audio = job.session.output.audio = job.session.output.transcription = None
+    running = job.start()
+    await asyncio.sleep(1)
+    job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")
+    assert job.session.done[-1] == "interrupted by force"
+    assert (job.session.input.on, job.session.output.on) == ({}, {})
+    job.lesson.end("done")
+    await running
+
+
 async def test_a_specialist_steps_aside_for_nobody(job: Any) -> None:
     """Only the automatic tutor yields."""
     job.settings = replace(job.settings, automatic=False)
@@ -403,7 +430,8 @@ async def test_a_stranger_who_comes_by_the_learners_identity_is_neither_heard_no
     job.room.enter("maria")
     job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")
     job.room.leave("agent-2")
-    assert (job.session.input.on["audio"], job.session.output.on["audio"]) == (False, False)
+    off = ({"audio": False}, {"audio": False, "text": False})
+    assert (job.session.input.on, job.session.output.on) == off
     await on_text(job.session, maria)
     assert job.session.replied == []
     job.link.incoming.put_nowait(Returned(learner=job.lesson.learner))

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 
 from livekit import rtc
-from livekit.agents import AgentSession
 from livekit.agents.types import ATTRIBUTE_AGENT_NAME
 from livekit.rtc.room import EventTypes
 
@@ -49,23 +48,22 @@ def _holds(participant: rtc.Participant) -> bool:
 
 
 class Floor:
-    """Gives the floor to specialists: audio and text, in and out, until the last has left.
+    """Says who has the floor: this tutor, or specialists until the last has left.
 
     While it is lent, to a specialist that was called, it goes by `give` and comes back by
     `take_back` alone: the specialist may come while this tutor still announces it, and its
     process may die and another bring it back.
+
+    Args:
+        room: The room.
+        on_change: Hears that this tutor has lost the floor (False) or has it (True).
+        held: Whether it has the floor at first.
     """
 
     def __init__(
-        self,
-        room: rtc.Room,
-        session: "AgentSession[None]",
-        on_change: Callable[[bool], None],
-        *,
-        held: bool = True,
+        self, room: rtc.Room, on_change: Callable[[bool], None], *, held: bool = True
     ) -> None:
         self._room = room
-        self._session = session
         self._on_change = on_change
         self._free = asyncio.Event()
         self._wanted = asyncio.Event()
@@ -85,13 +83,13 @@ class Floor:
         return self._free.is_set()
 
     def watch(self) -> None:
-        """Follow the room from now on; call once the session has started."""
+        """Follow the room from now on."""
         for event, look in self._looks.items():
             self._room.on(event, look)
         self._look()
 
     def unwatch(self) -> None:
-        """Follow the room no longer; call before the session closes."""
+        """Follow the room no longer."""
         for event, look in self._looks.items():
             self._room.off(event, look)
 
@@ -143,12 +141,4 @@ class Floor:
             return
         (self._free.set if held else self._free.clear)()
         self._changed.set()
-        if not held:
-            self._session.interrupt(force=True)
-        if self._session.input.audio is not None:
-            self._session.input.set_audio_enabled(held)
-        if self._session.output.audio is not None:
-            self._session.output.set_audio_enabled(held)
-        if self._session.output.transcription is not None:
-            self._session.output.set_transcription_enabled(held)
         self._on_change(held)

@@ -44,7 +44,7 @@ from .notes import Notes
 from .presence import Presence
 from .settings import JobSettings
 from .ticker import tick
-from .voice import close_voice, say_out
+from .voice import close_voice, say_out, switch
 
 __all__ = ["Runner"]
 
@@ -82,7 +82,7 @@ class Runner:
         self._notes = notes
         self._session = lesson.session
         self._started = False
-        self._floor = Floor(ctx.room, self._session, self._on_floor, held=settings.automatic)
+        self._floor = Floor(ctx.room, self._on_floor, held=settings.automatic)
         self._events = EventRelay(ctx.room, lesson, hooks)
         self._silence = Silence(self._session, asyncio.get_running_loop().time)
         announcement = settings.sentences.specialist_comes
@@ -177,8 +177,7 @@ class Runner:
                 async with asyncio.timeout(ANNOUNCED_SECONDS):
                     await until_free(self._ctx.room)
             self._floor.take()
-            self._switch_audio()
-            self._set_clock()
+            self._on_air(gained=True)
 
     async def _start(self, agent: Agent) -> None:
         self._session.on("close", self._on_close)
@@ -202,7 +201,7 @@ class Runner:
         )
         self._started = True
         if not self._presence.here:
-            self._switch_audio()
+            switch(self._session, on=False)
         self._set_clock()
 
     async def _on_text(self, session: "AgentSession[None]", event: room_io.TextInputEvent) -> None:
@@ -230,8 +229,7 @@ class Runner:
 
     def _on_floor(self, held: bool) -> None:
         log.info("lesson.floor_taken_back" if held else "lesson.floor_given_away")
-        self._switch_audio()
-        self._set_clock()
+        self._on_air(gained=held)
 
     def _set_clock(self) -> None:
         """Count the time in which the learner is here and this tutor has the floor."""
@@ -267,19 +265,16 @@ class Runner:
         """Fall silent while nobody listens, and speak again to who has come back."""
         log.info("lesson.learner_back" if here else "lesson.learner_away")
         self._events.put(LearnerReturned() if here else LearnerLeft())
-        if not here:
+        self._on_air(gained=here)
+
+    def _on_air(self, *, gained: bool) -> None:
+        """Fall silent without floor or learner, and speak again with both."""
+        if not gained:
             with contextlib.suppress(RuntimeError):  # a session that has not started yet
                 self._session.interrupt(force=True)
-        self._switch_audio()
+        # Another may come by the learner's identity: nobody is heard before the host has looked.
+        switch(self._session, on=self._presence.here and self._floor.held)
         self._set_clock()
-
-    def _switch_audio(self) -> None:
-        """Hear and be heard only while the learner is here: another may come by their identity."""
-        on = self._presence.here and self._floor.held
-        if self._session.input.audio is not None:
-            self._session.input.set_audio_enabled(on)
-        if self._session.output.audio is not None:
-            self._session.output.set_audio_enabled(on)
 
     def _rebind(self, learner: Learner) -> None:
         """Go on with a learner who has come back, and listen to the identity they have now."""

@@ -12,7 +12,7 @@ from loqua_host.contract.engines import Engine, Engines
 
 from .ears import Ears
 
-__all__ = ["build_session", "close_voice", "say_out"]
+__all__ = ["build_session", "close_voice", "say_out", "switch"]
 
 SAY_SECONDS = 10.0
 HEARD_OUT_SECONDS = 10.0
@@ -53,6 +53,16 @@ async def say_out(session: "AgentSession[None]", text: str) -> None:
     with contextlib.suppress(TimeoutError, RuntimeError):
         async with asyncio.timeout(SAY_SECONDS):
             await session.say(text, allow_interruptions=False).wait_for_playout()
+
+
+def switch(session: "AgentSession[None]", *, on: bool) -> None:
+    """Let audio and text in and out of a session, as far as it has them, or keep them out."""
+    if session.input.audio is not None:
+        session.input.set_audio_enabled(on)
+    if session.output.audio is not None:
+        session.output.set_audio_enabled(on)
+    if session.output.transcription is not None:
+        session.output.set_transcription_enabled(on)
 
 
 async def close_voice(session: "AgentSession[None]", ears: Ears | None, *, heard: bool) -> None:
