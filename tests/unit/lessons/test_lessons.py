@@ -26,7 +26,6 @@ from loqua_host.errors import (
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hosted import HostedTutor, LessonSettings
 from loqua_host.lessons.lessons import Lessons
-from loqua_host.lessons.reconcile import MAX_RESTARTS
 from loqua_host.lessons.recovery import recover
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
@@ -46,7 +45,7 @@ from loqua_host.link.messages import (
 )
 from loqua_host.link.server import JobRef, serve_link
 from loqua_host.records.delivery import Delivery
-from loqua_host.records.ledger import Ledger
+from loqua_host.records.ledger import MAX_RESTARTS, Ledger
 from loqua_host.rooms.learners import Participant
 from loqua_host.tasks import background
 
@@ -856,6 +855,31 @@ async def test_a_learner_whose_tutor_crashes_again_and_again_hears_an_apology(
     await house.delivered()
     assert len(house.loqua.records) == 1
     assert await house.ledger.interrupted() == []
+
+
+@pytest.mark.parametrize("by_the_last_call", [True, False])
+async def test_a_dispatch_that_is_served_late_or_twice_begins_nothing_after_a_crash_loop(
+    house: House, by_the_last_call: bool
+) -> None:
+    """Whether the last call gave it up or that did not come in time; entering again is new."""
+    house.rooms.inside["room"] = [learner(sid="PA_1")]
+    for number in range(MAX_RESTARTS + 1):
+        async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
+            assert isinstance(await join(link), Welcome)
+        await until(lambda: house.board.interrupted("room"))
+    if not by_the_last_call:
+        await house.give_up()
+    for name in ("one", "other"):
+        async with house.job(JobRef(name, "room", "conversation")) as link:
+            assert (await join(link)).cause == "crash_loop"
+    await house.delivered()
+    assert len(house.loqua.records) == 1
+    house.rooms.inside["room"] = [learner(sid="PA_2")]
+    async with house.job(JobRef("again", "room", "conversation")) as link:
+        welcome = await join(link)
+        assert (welcome.resumed, welcome.session_id) == (False, "sess_1.conversation")
+        await link.send(finish())
+        await hear(link)
 
 
 async def test_a_learner_without_a_place_hears_that_a_tutor_comes(open_house: Opened) -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from loqua_host.lessons.reconcile import (
     DISPATCH_GRACE,
     FAREWELL_SECONDS,
-    MAX_RESTARTS,
     Action,
     Ask,
     Call,
@@ -24,7 +23,7 @@ from loqua_host.lessons.reconcile import (
     Tell,
     decide,
 )
-from loqua_host.records.ledger import LessonRow
+from loqua_host.records.ledger import MAX_RESTARTS, LessonRow
 
 NOW = 1_800_000_000.0
 GRACE = 30.0

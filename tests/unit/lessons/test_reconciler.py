@@ -18,10 +18,10 @@ from hypothesis.stateful import (
 
 from loqua_host.lessons.board import CALL_SECONDS, JOIN_SECONDS, Board
 from loqua_host.lessons.hosted import LINE, TUTOR, HostedTutor
-from loqua_host.lessons.reconcile import MAX_RESTARTS, Places
+from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING, Reconciler
 from loqua_host.link.server import JobRef
-from loqua_host.records.ledger import Claims, LessonRow
+from loqua_host.records.ledger import MAX_RESTARTS, Claims, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 

@@ -23,7 +23,7 @@ from loqua_host.link.messages import Join, ModeChanged, Refused, WrapUp
 from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.compose import compose_record, judge_interrupted
 from loqua_host.records.delivery import Delivery, caller_of
-from loqua_host.records.ledger import Ledger, LessonRow
+from loqua_host.records.ledger import CRASH_LOOP, MAX_RESTARTS, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
@@ -36,7 +36,6 @@ from .hosted import HostedTutor, LessonSettings
 from .live import LiveLesson
 from .preparations import Preparations
 from .prepare import Prepared, new_lesson, prepare
-from .reconcile import CRASH_LOOP, MAX_RESTARTS
 from .standing import check_health, knock
 from .traces import adopt
 

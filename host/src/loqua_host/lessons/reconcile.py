@@ -12,12 +12,10 @@ entry is told from what is owed in the next without comparing the clocks of two 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from loqua_host.records.ledger import LessonRow
+from loqua_host.records.ledger import CRASH_LOOP, MAX_RESTARTS, LessonRow
 
 __all__ = [
-    "CRASH_LOOP",
     "FAREWELL_SECONDS",
-    "MAX_RESTARTS",
     "Action",
     "Ask",
     "Call",
@@ -33,11 +31,6 @@ __all__ = [
 
 DISPATCH_GRACE = 3.0
 """Seconds that LiveKit itself has to bring a tutor to a learner who has just come in."""
-
-MAX_RESTARTS = 3
-"""Restarts of one lesson; a tutor that crashes more often would do so again."""
-
-CRASH_LOOP = "crash_loop"
 
 FAREWELL_SECONDS = 20.0
 """Seconds for the tutor's voice to come once more, and apologise, without the tutor."""

@@ -22,7 +22,7 @@ from . import leases
 from .database import Connection, Database, Row
 from .leases import Claims
 from .notes import End, Note, Tick, put
-from .opening import ALREADY_TAUGHT, open_or_resume
+from .opening import ALREADY_TAUGHT, CRASH_LOOP, MAX_RESTARTS, open_or_resume
 from .outbox import Outbox
 from .reseal import reseal
 from .rows import Debts, Kind, LessonRow, OwedRow, Purged, read_lesson
@@ -30,7 +30,18 @@ from .seal import Keyring
 from .spool import Spool
 from .writer import Writer
 
-__all__ = ["ALREADY_TAUGHT", "Claims", "Debts", "Kind", "Ledger", "LessonRow", "OwedRow", "Purged"]
+__all__ = [
+    "ALREADY_TAUGHT",
+    "CRASH_LOOP",
+    "MAX_RESTARTS",
+    "Claims",
+    "Debts",
+    "Kind",
+    "Ledger",
+    "LessonRow",
+    "OwedRow",
+    "Purged",
+]
 
 T = TypeVar("T")
 
@@ -104,7 +115,8 @@ class Ledger(Outbox):
         on: one that no other lesson has.
 
         Raises:
-            LearnerError: If the room has this tutor already, at whatever host.
+            LearnerError: If the room has this tutor already, at whatever host, or the tutor was
+                given up since the learner came in.
             LedgerError: If it cannot be written now.
         """
         return await self._writer.write(

@@ -13,11 +13,16 @@ from .leases import claim, is_renewed
 from .rows import LessonRow, read_lesson
 from .seal import Keyring
 
-__all__ = ["ALREADY_TAUGHT", "open_or_resume"]
+__all__ = ["ALREADY_TAUGHT", "CRASH_LOOP", "MAX_RESTARTS", "open_or_resume"]
 
 log = structlog.get_logger()
 
 ALREADY_TAUGHT = "already_taught"
+
+CRASH_LOOP = "crash_loop"
+
+MAX_RESTARTS = 3
+"""Restarts of one lesson; a tutor that crashes more often would do so again."""
 
 LONGEST_AGENT = 60
 """Characters of an agent's name in a session's id, which has 200 at most."""
@@ -29,17 +34,19 @@ def open_or_resume(
     """Open a lesson for a job of this host; see `Ledger.open_lesson`.
 
     Raises:
-        LearnerError: If the room has this tutor already.
+        LearnerError: If the room has this tutor already, or the tutor was given up in this entry.
     """
     is_renewed(db, host)
     # First of all, as whoever else opens a lesson with this tutor waits for its end here.
     if not claim(db, host, room=lesson.room, tutor=lesson.tutor, seconds=0.0, arrived=True):
         raise LearnerError(ALREADY_TAUGHT, "the room has this tutor already")
     lost = _find_open(db, keyring, lesson)
-    if lost is None:
-        row = _insert(db, keyring, host, lesson, agent_name)
-    else:
+    if lost is not None:
         row = _resume(db, host, lost, lesson.entry)
+    elif _was_given_up(db, lesson):
+        raise LearnerError(CRASH_LOOP, "the tutor crashed again and again since the learner came")
+    else:
+        row = _insert(db, keyring, host, lesson, agent_name)
     db.execute(
         "UPDATE claim SET lesson = ? WHERE room = ? AND tutor = ?",
         (row.id, lesson.room, lesson.tutor),
@@ -61,6 +68,16 @@ def _find_open(db: Connection, keyring: Keyring, lesson: LessonRow) -> LessonRow
             except SealError as error:
                 log.error("lesson.unreadable", session_id=row["session_id"], why=str(error))
     return None
+
+
+def _was_given_up(db: Connection, lesson: LessonRow) -> bool:
+    """Say whether a lesson of this entry ended in a crash loop; a call may come late or twice."""
+    found = db.execute(
+        "SELECT 1 FROM lesson WHERE room = ? AND tutor = ? AND entry = ? AND entry != ''"
+        " AND closed_at IS NOT NULL AND interrupted = 1 AND restarts >= ?",
+        (lesson.room, lesson.tutor, lesson.entry, MAX_RESTARTS),
+    )
+    return found.fetchone() is not None
 
 
 def _resume(db: Connection, host: str, lost: LessonRow, entry: str) -> LessonRow:
