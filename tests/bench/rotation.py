@@ -18,6 +18,14 @@ from tests.integration.host.rotations import livekit_with_a_spare_key, rotating
 
 LESSONS = 20
 TOKEN_SECONDS = 16
+KINDS = (
+    "shared_secret",
+    "agent_jwt",
+    "livekit_key",
+    "tutors_secret",
+    "ops_token",
+    "ledger_key",
+)
 
 
 async def main(lessons: int) -> int:
@@ -32,7 +40,7 @@ async def main(lessons: int) -> int:
             rotating(livekit, plugins, directory, lessons, TOKEN_SECONDS) as world,
         ):
             seconds: dict[str, float] = {}
-            for kind in ("shared_secret", "agent_jwt", "livekit_key", "tutors_secret", "ops_token"):
+            for kind in KINDS:
                 began = time.monotonic()
                 await getattr(world, kind)()
                 seconds[kind] = round(time.monotonic() - began, 1)

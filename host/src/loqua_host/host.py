@@ -17,7 +17,6 @@ import structlog
 from loqua_host.configuration import Configuration, Configured
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
-from loqua_host.errors import RoomsError
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hints import Hints
 from loqua_host.lessons.hosted import LessonSettings
@@ -39,6 +38,7 @@ from loqua_host.records.place import database_at
 from loqua_host.records.retention import purge_regularly
 from loqua_host.reload import Reload, Running
 from loqua_host.rooms.rooms import Rooms
+from loqua_host.rotation import Rotation
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.tasks import background
@@ -114,8 +114,8 @@ async def run_host(
                 background() as tasks,
             ):
                 supervisor = Supervisor(parts.roster, lessons.wrap_up, tasks, random.random)
-                follow = partial(_follow_livekit_key, secrets, parts.rooms, supervisor)
-                tasks.create_task(secrets.kept.watch(follow))
+                rotation = Rotation(secrets, parts.rooms, supervisor, parts.ledger, tasks)
+                tasks.create_task(secrets.kept.watch(rotation.follow))
                 reload = Reload(
                     configuration,
                     configured,
@@ -242,21 +242,6 @@ async def _reconcile(supervisor: Supervisor, reconciler: Reconciler) -> None:
     await supervisor.registered()
     log.info("host.ready")
     await reconciler.run()
-
-
-async def _follow_livekit_key(secrets: HostSecrets, rooms: Rooms, supervisor: Supervisor) -> None:
-    """Have everybody use LiveKit's key as it was last seen, once LiveKit takes it."""
-    key = secrets.livekit()
-    if key == rooms.key:
-        return
-    try:
-        await rooms.adopt(key)
-    except RoomsError as error:
-        mend = "add the new key to LiveKit's keys: and have both of its parts where secrets are"
-        log.warning("livekit.key_refused", why=str(error), mend=mend)
-        return
-    supervisor.adopt(key)
-    log.info("livekit.key_adopted")
 
 
 async def _flush(delivery: Delivery) -> None:

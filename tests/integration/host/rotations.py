@@ -42,6 +42,8 @@ FAILURES = (
     "reconciler.blind",
     "delivery.failed",
     "worker.failed",
+    "ledger.failed",
+    "ledger.unreadable",
 )
 
 
@@ -125,6 +127,13 @@ class Rotating:
             ]
         assert [answer.status_code for answer in answers] == [200, 200, 401]
 
+    async def ledger_key(self) -> None:
+        """Seal the ledger with another key, and throw the one before away."""
+        old = (self.directory / "LEDGER_KEY").read_text()
+        put(self.directory, LEDGER_KEY_PREVIOUS=old, LEDGER_KEY=secrets.token_hex(32))
+        await self.host.log.until("ledger.resealed")
+        (self.directory / "LEDGER_KEY_PREVIOUS").unlink()
+
     async def leave(self) -> dict[str, Any]:
         """Have all learners leave; gives what failed, and what the API received."""
         for learner in self.learners:
@@ -196,7 +205,7 @@ def _mount(directory: Path, house: House) -> Path:
     environ = house.environ()
     names = ("AGENT_JWT_TOKEN", "DEV_AGENT_SECRET", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
     put(mounted, **{name: environ[name] for name in names})
-    put(mounted, PROBE_KEY=uuid4().hex, OPS_TOKEN=uuid4().hex)
+    put(mounted, PROBE_KEY=uuid4().hex, OPS_TOKEN=uuid4().hex, LEDGER_KEY=secrets.token_hex(32))
     overlay = directory / "host" / "config" / "environments" / "development.yaml"
     overlay.parent.mkdir(parents=True)
     place = {"from": "files", "interval": 1, "files": {"directory": str(mounted)}}

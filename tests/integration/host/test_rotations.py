@@ -24,6 +24,7 @@ async def test_a_rotation_of_each_kind_of_secret_fails_nothing(
         await world.livekit_key()
         await world.tutors_secret()
         await world.ops_token()
+        await world.ledger_key()
         await world.enter()
         figures = await world.leave()
     assert figures["failures"] == {}

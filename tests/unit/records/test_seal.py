@@ -16,6 +16,7 @@ from loqua_host.records.archive import Archive
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.seal import Keyring, Seal
 from loqua_host.records.sqlite import SqliteDatabase
+from loqua_host.tasks import background
 
 NewLesson = Callable[..., LessonRow]
 OLD, NEW = "old-" * 8, "new-" * 8
@@ -39,7 +40,18 @@ async def fill(ledger: Ledger, a_lesson: NewLesson, number: int = 1) -> None:
     await ledger.open_lesson(a_lesson(number + 1000, user_id="Mariana"), "")
 
 
-async def assert_whole(ledger: Ledger, numbers: int = 1) -> None:
+async def keys_of(ledger: Ledger, *lessons: str) -> list[str]:
+    """Name the key that each lesson is sealed with."""
+    text = "SELECT key_id FROM lesson WHERE id = ?"
+    return [
+        await ledger._writer.write(
+            lambda db, one=one: db.execute(text, (one,)).fetchone()["key_id"]
+        )
+        for one in lessons
+    ]
+
+
+async def assert_whole(ledger: Ledger, numbers: int = 1, *, running: int = 0) -> None:
     """What was filled in is all there."""
     await ledger.adopt()
     for number in range(1, numbers + 1):
@@ -51,7 +63,7 @@ async def assert_whole(ledger: Ledger, numbers: int = 1) -> None:
         record = SessionRecord.model_validate_json(owed.payload)
         assert record.topics_covered == ("hospital",)
     await ledger._writer.write(lambda db: db.execute("DELETE FROM claim"))
-    assert len(await ledger.interrupted()) == numbers
+    assert len(await ledger.interrupted()) == numbers + running
 
 
 def contents(directory: Path) -> bytes:
@@ -155,6 +167,70 @@ async def test_a_rotation_that_was_cut_short_goes_on_at_the_next_start(
     database.close()
     async with Ledger.open(SqliteDatabase(path), keys=[NEW, OLD]) as ledger:
         await assert_whole(ledger, 3)
+
+
+async def test_a_new_key_takes_over_under_running_lessons(
+    tmp_path: Path, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New rows have it at once, old ones are readable all the time and get it batch by batch."""
+    monkeypatch.setattr(reseal, "AT_ONCE", 1)
+    path = tmp_path / "ledger.db"
+    async with Ledger.open(SqliteDatabase(path), keys=[OLD]) as ledger:
+        for number in range(1, 4):
+            await fill(ledger, a_lesson, number)
+        running = await ledger.open_lesson(a_lesson(500), "")
+        assert ledger.adopt_keys([NEW, OLD])
+        assert not ledger.adopt_keys([NEW, OLD])
+        await fill(ledger, a_lesson, 4)
+        assert await keys_of(ledger, "lesson3", "lesson4") == [Seal(OLD).key_id, Seal(NEW).key_id]
+        async with background() as tasks:
+            resealing = tasks.create_task(ledger.reseal())
+            for words in range(1, 5):
+                progress = Progress(words_learned=words)
+                await ledger.keep_progress(running, 1.0, progress, {"said": "manzana"})
+            await resealing
+        await assert_whole(ledger, 4, running=1)
+    async with Ledger.open(SqliteDatabase(path), keys=[NEW]) as ledger:
+        await assert_whole(ledger, 4, running=1)
+        owed = await ledger.next_owed(running.id)
+    assert owed is not None
+    assert Progress.model_validate_json(owed.payload).words_learned == 4
+
+
+async def test_a_key_that_follows_another_at_once_reads_what_the_first_one_sealed(
+    tmp_path: Path, a_lesson: NewLesson
+) -> None:
+    """Where secrets are, there is but one previous value."""
+    path = tmp_path / "ledger.db"
+    async with Ledger.open(SqliteDatabase(path), keys=["first-" * 8]) as ledger:
+        await fill(ledger, a_lesson)
+        assert ledger.adopt_keys([OLD, "first-" * 8])
+        assert ledger.adopt_keys([NEW, OLD])
+        await ledger.reseal()
+    async with Ledger.open(SqliteDatabase(path), keys=[NEW]) as ledger:
+        await assert_whole(ledger)
+
+
+async def test_what_was_changed_does_not_keep_the_rest_from_a_new_key(
+    tmp_path: Path, a_lesson: NewLesson
+) -> None:
+    """It stays unreadable, and the host starts."""
+    path = tmp_path / "ledger.db"
+    async with Ledger.open(SqliteDatabase(path), keys=[OLD]) as ledger:
+        for number in (1, 2):
+            await fill(ledger, a_lesson, number)
+        rot = "UPDATE lesson SET user_id = 'AAAA', state = 'AAAA' WHERE id = 'lesson2'"
+        await ledger._writer.write(lambda db: db.execute(rot))
+    with structlog.testing.capture_logs() as logs:
+        async with Ledger.open(SqliteDatabase(path), keys=[NEW, OLD]) as ledger:
+            assert await keys_of(ledger, "lesson1", "lesson2") == [Seal(NEW).key_id] * 2
+    assert [log["why"] for log in logs if log["event"] == "ledger.unreadable"] == [
+        "lesson2.user_id: was changed behind the host's back",
+        "lesson2.state: was changed behind the host's back",
+    ]
+    with Archive.open(SqliteDatabase(path), [NEW]) as archive:
+        [whole] = archive.export("Mariana")[:1]
+    assert "subjunctive" in str(whole)
 
 
 @pytest.mark.parametrize("keys", [[], [NEW]], ids=["no key", "another key"])

@@ -15,9 +15,10 @@ from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.errors import LedgerError
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.notes import Tick
-from loqua_host.records.seal import Keyring
+from loqua_host.records.seal import Keyring, Seal
 from loqua_host.records.spool import Spool
 from loqua_host.records.sqlite import SqliteDatabase
+from loqua_host.tasks import background
 
 NewLesson = Callable[..., LessonRow]
 KEY = "k" * 32
@@ -126,6 +127,36 @@ async def test_the_next_process_writes_what_a_killed_one_left_in_its_spool(
         await ledger.adopt()
         assert await ledger.interrupted() == []
         assert await sent(ledger, row) == [("completed", 3), ("record", 0)]
+
+
+async def test_a_new_key_takes_over_what_waits_in_the_spool(
+    database: Unreliable, tmp_path: Path, a_lesson: NewLesson
+) -> None:
+    """While the database is out of reach; its own rows follow when it is back."""
+    new = "n" * 32
+    async with opened(database, tmp_path) as ledger, background() as tasks:
+        row = await ledger.open_lesson(a_lesson(1), "")
+        database.gone = True
+        await ledger.keep_progress(*tick(row, 2))
+        assert ledger.adopt_keys([new, KEY])
+        await close(ledger, row, 3)
+        resealing = tasks.create_task(ledger.reseal())
+        while not all(it == Seal(new).key_id for it in keys_of(tmp_path / "spool")):  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0.01)
+        assert not resealing.done()
+        database.gone = False
+        await resealing
+    async with Ledger.open(database, keys=[new], spool=tmp_path / "spool") as ledger:
+        assert await ledger.replay() == 2
+        await ledger.adopt()
+        assert await sent(ledger, row) == [("completed", 3), ("record", 0)]
+
+
+def keys_of(spool: Path) -> list[str]:
+    """Name the key that each note in a spool is sealed with."""
+    notes = [file for file in spool.iterdir() if not file.name.startswith("new-")]
+    assert len(notes) == 2
+    return [note.read_text().partition("\n")[0] for note in notes]
 
 
 async def test_a_note_that_is_replaced_while_it_is_written_waits_on(tmp_path: Path) -> None:

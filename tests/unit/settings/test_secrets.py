@@ -253,3 +253,14 @@ async def test_what_is_granted_is_given_as_it_was_last_seen(config: Path, tmp_pa
     assert dict(granted) == {"A_KEY": "two"}
     assert secrets.livekit() == LiveKitKey(before.key, Sealed("n" * 32))
     assert secrets.livekit_keys() == (secrets.livekit(), before)
+
+
+async def test_the_ledgers_key_is_given_as_it_was_last_seen(config: Path, tmp_path: Path) -> None:
+    """With the one before behind it, which is not there any more."""
+    for name, value in GIVEN.items():
+        (tmp_path / name).write_text(value)
+    place = SecretsSettings.model_validate({"from": "files", "files": {"directory": tmp_path}})
+    secrets = read_secrets(config, {}, Wanted(place))
+    (tmp_path / "LEDGER_KEY").write_text("another-" * 4)
+    await secrets.kept.read("LEDGER_KEY", fresh=True)
+    assert secrets.ledger.open_keys() == ["another-" * 4, GIVEN["LEDGER_KEY"]]

@@ -82,7 +82,8 @@ class Ledger(Outbox):
         """
         keyring, host = Keyring(keys), uuid4().hex
         async with Writer.open(database, retry_every) as writer:
-            await writer.aside(partial(reseal, database, keyring))
+            if lessons := await reseal(writer.write, keyring):
+                log.info("ledger.resealed", lessons=lessons, key_id=keyring.current.key_id)
             await writer.write(lambda db: leases.is_renewed(db, host))
             with nullcontext() if spool is None else Spool.open(spool, keyring) as opened:
                 try:
@@ -281,6 +282,29 @@ class Ledger(Outbox):
         while some := await self._writer.insist(lambda db: db.execute(change, (before,)).rowcount):
             gone += some
         return gone
+
+    def adopt_keys(self, keys: Sequence[str]) -> bool:
+        """Seal with the first of these keys from now on; True if that is another than before.
+
+        What is sealed with the ones before can still be read; `reseal` has it sealed anew.
+        """
+        return self._keyring.adopt(keys)
+
+    async def reseal(self) -> None:
+        """Seal with the newest key all that waits in the spool or is in the database.
+
+        Lessons go on meanwhile, and it goes on where it was when the database fails or a key is
+        missing that something is sealed with.
+        """
+        while self._spool is not None:
+            try:
+                await asyncio.to_thread(self._spool.reseal)
+                break
+            except OSError as error:
+                log.error("spool.failed", why=str(error), again_in=self._retry_every)
+            await asyncio.sleep(self._retry_every)
+        lessons = await reseal(self._writer.insist, self._keyring)
+        log.info("ledger.resealed", lessons=lessons, key_id=self._keyring.current.key_id)
 
     async def replay(self) -> int:
         """Write what waits in the spool; gives how many notes.

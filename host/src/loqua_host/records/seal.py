@@ -103,12 +103,29 @@ class Keyring:
 
     Args:
         secrets: The newest first; without any, texts are kept as they are.
+
+    Attributes:
+        current: The one to write with; whoever writes twice with one asks for it once.
     """
 
+    current: Sealing
+
     def __init__(self, secrets: Sequence[str] = ()) -> None:
-        sealings: list[Sealing] = [*(Seal(secret) for secret in secrets), Plain()]
-        self.current = sealings[0]
-        self._known = {sealing.key_id: sealing for sealing in sealings}
+        self._known: dict[str, Sealing] = {"": Plain()}
+        self.current = self._known[""]
+        self.adopt(secrets)
+
+    def adopt(self, secrets: Sequence[str]) -> bool:
+        """Write with the first of these from now on; True if that is another than before.
+
+        All that were known before stay so: something may be sealed with them yet.
+        """
+        before = self.current.key_id
+        sealings: list[Sealing] = [Seal(secret) for secret in secrets]
+        # In one step each, since other threads read them.
+        self._known = {**{sealing.key_id: sealing for sealing in sealings}, **self._known}
+        self.current = self._known[sealings[0].key_id] if sealings else self.current
+        return self.current.key_id != before
 
     def of(self, key_id: str) -> Sealing:
         """Give the sealing of that key.

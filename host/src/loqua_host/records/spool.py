@@ -72,11 +72,20 @@ class Spool:
             OSError: If the disk does not take it.
         """
         name = f"{note.lesson}.{note.what}"
-        sealing = self._keyring.current
-        text = f"{sealing.key_id}\n{sealing.seal(note.model_dump_json(), name)}"
         with self._files:
-            self._write(name, text)
+            self._write(name, note)
             self._notes[name] = note
+
+    def reseal(self) -> int:
+        """Seal with the current key what waits; gives how many notes.
+
+        Raises:
+            OSError: If the disk does not take it; what it did not take is as it was.
+        """
+        with self._files:
+            for name, note in self._notes.items():
+                self._write(name, note)
+            return len(self._notes)
 
     def remove(self, note: Note) -> None:
         """Forget a note that the ledger has, unless a later one took its place meanwhile.
@@ -90,7 +99,9 @@ class Spool:
                 (self._directory / name).unlink(missing_ok=True)
                 del self._notes[name]
 
-    def _write(self, name: str, text: str) -> None:
+    def _write(self, name: str, note: Note) -> None:
+        sealing = self._keyring.current
+        text = f"{sealing.key_id}\n{sealing.seal(note.model_dump_json(), name)}"
         new = self._directory / f"new-{name}"
         descriptor = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:

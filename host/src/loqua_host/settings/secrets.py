@@ -161,17 +161,20 @@ class HostSecrets:
     """The secrets of the host process. Unprintable; pickling or copying one is refused.
 
     Attributes:
-        kept: All that may be rotated while the host runs: the core's, LiveKit's, the ops
-            address's and those that config grants.
-        ledger: The ledger's. Read at the start alone.
+        kept: All that may be rotated while the host runs: the core's, LiveKit's, the ledger's
+            key, the ops address's token and those that config grants.
+        ledger_url: The Postgres that the ledger is in. Read at the start alone.
         granted: The names of what config grants to engines and tutors.
-        has_ops_token: Whether there is an `OPS_TOKEN`.
     """
 
     kept: KeptSecrets
-    ledger: LedgerSecrets = LedgerSecrets()
+    ledger_url: Sealed | None = None
     granted: frozenset[str] = frozenset()
-    has_ops_token: bool = False
+
+    @property
+    def ledger(self) -> LedgerSecrets:
+        """The ledger's secrets as they were last seen."""
+        return LedgerSecrets(self.kept.values("LEDGER_KEY"), self.ledger_url)
 
     def livekit(self) -> LiveKitKey:
         """Give LiveKit's key as it was last seen."""
@@ -185,7 +188,7 @@ class HostSecrets:
 
     def ops_tokens(self) -> tuple[Sealed, ...]:
         """Give the tokens that open the ops address; none where it asks for none."""
-        return self.kept.seen("OPS_TOKEN").values() if self.has_ops_token else ()
+        return self.kept.values("OPS_TOKEN")
 
     def including(self, later: "HostSecrets") -> "HostSecrets":
         """Give these secrets with what a later reading grants beside them."""
@@ -241,9 +244,8 @@ def read_secrets(
         raise ConfigError(problems)
     return HostSecrets(
         kept=_keep(source, variables, found, wanted),
-        ledger=_ledger_secrets(found),
+        ledger_url=found["LEDGER_URL"].current if "LEDGER_URL" in found else None,
         granted=wanted.granted,
-        has_ops_token="OPS_TOKEN" in found,
     )
 
 
@@ -253,8 +255,10 @@ def _keep(
     found: Mapping[str, Secret],
     wanted: Wanted,
 ) -> KeptSecrets:
-    others = (*_LIVEKIT, *(("OPS_TOKEN",) if "OPS_TOKEN" in found else ()), *sorted(wanted.granted))
-    variables = {**core, **{name: name for name in others}}
+    optional = [name for name in ("LEDGER_KEY", "OPS_TOKEN") if name in found]
+    others = (*_LIVEKIT, *optional, *sorted(wanted.granted))
+    variables = {str(name): variable for name, variable in core.items()}
+    variables |= {name: name for name in others}
     secrets = {name: found[variable] for name, variable in variables.items()}
     # The environment that was handed over never changes.
     interval = math.inf if isinstance(source, EnvironmentSecrets) else wanted.place.interval

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from loqua_host.core.clock import Clock
 from loqua_host.core.events import Events
-from loqua_host.core.secrets.port import Secret, SecretsSource
+from loqua_host.core.secrets.port import Sealed, Secret, SecretsSource
 from loqua_host.errors import SecretsError
 
 __all__ = ["KeptSecrets"]
@@ -69,6 +69,11 @@ class KeptSecrets:
             KeyError: No such secret is kept.
         """
         return self._kept[name].secret
+
+    def values(self, name: str) -> tuple[Sealed, ...]:
+        """Give the values of a secret as last seen, newest first; none where none is kept."""
+        kept = self._kept.get(name)
+        return kept.secret.values() if kept else ()
 
     def keep(self, name: str, secret: Secret) -> None:
         """Keep one more, which is looked up by its own name."""

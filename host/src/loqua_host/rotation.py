@@ -1,0 +1,65 @@
+"""What the host does when it has seen that a secret was rotated, beside using the new one."""
+
+import asyncio
+
+import structlog
+
+from loqua_host.errors import RoomsError
+from loqua_host.records.ledger import Ledger
+from loqua_host.rooms.rooms import Rooms
+from loqua_host.settings.secrets import HostSecrets
+from loqua_host.workers.supervisor import Supervisor
+
+__all__ = ["Rotation"]
+
+log = structlog.get_logger()
+
+
+class Rotation:
+    """Has everybody follow the keys that are held for longer than a use.
+
+    Args:
+        secrets: The secrets as they were last seen.
+        rooms: Uses LiveKit's key.
+        supervisor: Has workers use it.
+        ledger: Seals with the ledger's key.
+        tasks: Runs what goes on behind lessons.
+    """
+
+    def __init__(
+        self,
+        secrets: HostSecrets,
+        rooms: Rooms,
+        supervisor: Supervisor,
+        ledger: Ledger,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._secrets = secrets
+        self._rooms = rooms
+        self._supervisor = supervisor
+        self._ledger = ledger
+        self._tasks = tasks
+
+    async def follow(self) -> None:
+        """Use the keys as they were last seen; to be called when they have been looked up."""
+        self._follow_ledger_key()
+        await self._follow_livekit_key()
+
+    def _follow_ledger_key(self) -> None:
+        if self._ledger.adopt_keys(self._secrets.ledger.open_keys()):
+            log.info("ledger.key_adopted")
+            self._tasks.create_task(self._ledger.reseal())
+
+    async def _follow_livekit_key(self) -> None:
+        """Have everybody use LiveKit's key, once LiveKit takes it."""
+        key = self._secrets.livekit()
+        if key == self._rooms.key:
+            return
+        try:
+            await self._rooms.adopt(key)
+        except RoomsError as error:
+            mend = "add the new key to LiveKit's keys: and have both of its parts where secrets are"
+            log.warning("livekit.key_refused", why=str(error), mend=mend)
+            return
+        self._supervisor.adopt(key)
+        log.info("livekit.key_adopted")
