@@ -28,7 +28,8 @@ from loqua_host.registry.loader import load
 from loqua_host.settings.host import Environment
 from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import HOST_SECRETS
-from loqua_host.settings.sources import ADDRESSES, COLLECTORS
+from loqua_host.settings.sources import ADDRESSES
+from loqua_host.settings.tracing import COLLECTORS
 from loqua_host.settings.tutors import TutorFile
 
 pytestmark = pytest.mark.acceptance

@@ -11,6 +11,7 @@ from typing import Any
 import pluggy
 import pytest
 import structlog
+from opentelemetry.sdk.trace import TracerProvider
 
 from loqua_host.contract.engines import Engine, Engines
 from loqua_host.contract.tutor import NoSettings, Tutor
@@ -18,7 +19,7 @@ from loqua_host.errors import LinkError
 from loqua_host.job import entrypoint as module
 from loqua_host.job.entrypoint import JobEntrypoint
 from loqua_host.job.tracing import SpanBuffer
-from loqua_host.link.messages import Finish, Join, Recorded, Refused, Welcome
+from loqua_host.link.messages import Finish, Join, Recorded, Refused, Spans, Welcome
 from loqua_host.registry.loader import LoadedTutor
 
 
@@ -97,6 +98,23 @@ def welcome(job: Any) -> Welcome:
         mode="full",
         apology="Lo siento.",
     )
+
+
+@pytest.mark.parametrize("traced", [True, False])
+async def test_spans_are_kept_only_if_the_host_wants_them_of_this_lesson(
+    job: Any, ctx: FakeContext, enter: Any, welcome: Welcome, traced: bool
+) -> None:
+    """A lesson that is not sampled costs its job nothing."""
+    job.settings = replace(job.settings, traced=True)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(ctx.proc.userdata["spans"])
+    running = enter(welcome.model_copy(update={"traced": traced}))
+    await asyncio.sleep(1)
+    provider.get_tracer("test").start_span("turn").end()
+    job.room.leave("maria")
+    await running
+    told = [span.name for sent in job.link.sent if isinstance(sent, Spans) for span in sent.spans]
+    assert told == ["turn"] * traced
 
 
 async def test_a_welcomed_lesson_is_taught_and_the_job_leaves(

@@ -53,6 +53,17 @@ def test_the_job_s_own_span_is_told_as_far_as_the_dispatch(
     assert told(spans) == []
 
 
+def test_of_a_lesson_that_is_not_sampled_nothing_is_kept(spans: SpanBuffer, tracer: Tracer) -> None:
+    """Neither what there was, nor what comes; LiveKit makes none at all."""
+    livekit = telemetry.tracer
+    with livekit.start_as_current_span(JOB):
+        livekit.start_span("room_connect").end()
+        spans.forget()
+        tracer.start_span("hook create_agent").end()
+        assert not livekit.start_span("agent_session").is_recording()
+    assert told(spans) == []
+
+
 def test_what_was_said_stays_in_the_job(spans: SpanBuffer, tracer: Tracer) -> None:
     """LiveKit marks it, and what a model was given and answered."""
     with tracer.start_as_current_span("llm_node") as span:

@@ -202,6 +202,26 @@ async def test_a_job_without_a_lesson_has_a_trace_of_its_own(
     assert own == exported.one(LESSON).context.trace_id != ROOT.trace_id
 
 
+async def test_a_job_without_a_lesson_is_sampled_by_its_own_trace(
+    under_test: Traces, exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no other id to go by."""
+    asked: list[int] = []
+
+    def samples(trace_id: int) -> bool:
+        asked.append(trace_id)
+        return False
+
+    monkeypatch.setattr(under_test, "_samples", samples)
+
+    async def attend(_link: Any) -> None:
+        do("learner verification")
+
+    await teach(under_test, attend)
+    assert exported.names == []
+    assert len(set(asked)) == 1
+
+
 async def test_a_job_that_never_comes_is_given_up(
     under_test: Traces, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:

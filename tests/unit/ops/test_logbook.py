@@ -58,6 +58,17 @@ def test_the_last_troubles_are_kept_without_the_learner(logbook: Logbook) -> Non
     assert last.why == "[user_id] may not"
 
 
+def test_a_trouble_that_happens_again_is_counted_and_drives_out_no_other(logbook: Logbook) -> None:
+    """Whoever may reach the ops address can have one be said as often as they like."""
+    logbook(Event("ledger.failed", {"level": "error", "why": "disk full"}))
+    for _ in range(KEPT + 5):
+        logbook(Event("webhook.refused", {"level": "warning", "why": "not signed"}))
+    assert [(one.event, one.times) for one in logbook.troubles] == [
+        ("ledger.failed", 1),
+        ("webhook.refused", KEPT + 5),
+    ]
+
+
 def test_what_the_api_says_of_a_learner_is_not_shown(logbook: Logbook) -> None:
     """Neither as an endpoint's last outcome nor as why a lesson was refused."""
     why = "user-token: 404: USER_NOT_FOUND: there is no maria"

@@ -1,7 +1,10 @@
 """Traces leave by OpenTelemetry's own variables, without tokens, or not at all."""
 
+import asyncio
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from opentelemetry import trace
@@ -10,11 +13,27 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from loqua_host.core.events import Event
 from loqua_host.errors import ConfigError
-from loqua_host.lessons.traces import LESSON
+from loqua_host.lessons import traces as trace_module
+from loqua_host.lessons.traces import LESSON, Traces, adopt, is_wanted, take
+from loqua_host.link.server import JobRef
+from loqua_host.link.spans import SpanTold
 from loqua_host.ops import tracing
 from loqua_host.ops.tracing import note_event, open_traces
+from loqua_host.records.ledger import LessonRow
+from loqua_host.records.traces import root_of, under_lesson
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtYXJpYSJ9.c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0"
+ROW = LessonRow(
+    id="lesson",
+    session_id="sess_1",
+    visit="sess_1",
+    user_id="maria",
+    room="room",
+    tutor="grammar",
+    agent_id="loqua",
+    opened_at=0.0,
+    entry="",
+)
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 
 
@@ -25,12 +44,14 @@ class Exporter(SpanExporter):
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
+        self.most = 0
         self.headers = os.environ.get("OTEL_EXPORTER_OTLP_HEADERS")
         Exporter.made.append(self)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Keep spans."""
         self.spans += spans
+        self.most = max(self.most, len(spans))
         return SpanExportResult.SUCCESS
 
 
@@ -52,7 +73,9 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> list[TracerProvider]:
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/v1/traces"}, True),
         ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
         (ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"}, False),
+        (ENDPOINT | {"OTEL_TRACES_EXPORTER": "None"}, False),
         (ENDPOINT | {"OTEL_SDK_DISABLED": "true"}, False),
+        (ENDPOINT | {"OTEL_SDK_DISABLED": "TRUE"}, False),
     ],
 )
 def test_traces_are_on_where_the_variables_say_so(
@@ -95,6 +118,91 @@ def test_the_service_is_named_as_the_variables_say(
     """By the host's own name without them."""
     with open_traces(ENDPOINT | environ):
         assert providers[0].resource.attributes["service.name"] == name
+
+
+def test_spans_bear_the_attributes_that_the_variables_say(providers: list[TracerProvider]) -> None:
+    """Where the host runs, say."""
+    with open_traces(ENDPOINT | {"OTEL_RESOURCE_ATTRIBUTES": "region=eu,zone=a"}):
+        providers[0].get_tracer("test").start_span(LESSON).end()
+    [told] = Exporter.made[0].spans
+    assert told.resource.attributes.items() >= {("region", "eu"), ("zone", "a")}
+
+
+def test_spans_go_in_batches_as_the_variables_say(providers: list[TracerProvider]) -> None:
+    """No more at once than the collector takes, and none is lost by it."""
+    environ = {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "2", "OTEL_BSP_MAX_QUEUE_SIZE": "100"}
+    with open_traces(ENDPOINT | environ):
+        for _ in range(5):
+            providers[0].get_tracer("test").start_span(LESSON).end()
+    assert (len(Exporter.made[0].spans), Exporter.made[0].most) == (5, 2)
+
+
+def lower_half(lesson: str) -> bool:
+    """Say whether half of all lessons, sampled by the ids of their traces, have this one."""
+    return root_of(lesson).trace_id % 2**64 < 2**63
+
+
+KEPT, LEFT = (
+    next(str(n) for n in range(100) if lower_half(str(n)) is kept) for kept in (True, False)
+)
+"""Two lessons."""
+
+
+async def teach(traces: Traces, lesson: str, restarts: int = 0) -> tuple[bool, bool]:
+    """Do for a lesson what is traced; say what of job and host is wanted after its opening."""
+    tracer = trace_module.tracer
+    seen: list[tuple[bool, bool]] = []
+
+    async def attend(_link: object) -> None:
+        adopt(replace(ROW, id=lesson, restarts=restarts))
+        with tracer.start_as_current_span("ledger close_lesson") as span:
+            seen.append((is_wanted(), span.is_recording()))
+        take([SpanTold(name="turn", scope="livekit", id=7, begun=5, ended=7)])
+
+    job = JobRef(f"job-{lesson}-{restarts}", "room", "grammar")
+    traces.accepting(lambda _: tracer.start_span("token exchange").end())(job)
+    link = SimpleNamespace(job=job)
+    await asyncio.create_task(traces.attending(attend)(link))  # type: ignore[arg-type]  # a fake
+    with tracer.start_as_current_span("delivery record", under_lesson(lesson)):
+        tracer.start_span("api sessions").end()
+    return seen[0]
+
+
+WHOLE = ["api sessions", "delivery record", "ledger close_lesson", LESSON, "token exchange", "turn"]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "share", "kept"),
+    [
+        ("always_on", "", {KEPT, LEFT}),
+        ("always_off", "", set()),
+        ("traceidratio", "0", set()),
+        ("traceidratio", "0.5", {KEPT}),
+        ("parentbased_traceidratio", "0.5", {KEPT}),
+        ("parentbased_always_off", "", set()),
+        ("parentbased_traceidratio", "1", {KEPT, LEFT}),
+    ],
+)
+async def test_a_lesson_is_sampled_whole_or_not_at_all(
+    sampler: str,
+    share: str,
+    kept: set[str],
+    providers: list[TracerProvider],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By its own id: also where it is resumed, and what is delivered for it later."""
+    environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": share}
+    with open_traces(ENDPOINT | {name: value for name, value in environ.items() if value}) as it:
+        monkeypatch.setattr(trace_module, "tracer", providers[0].get_tracer("test"))
+        for lesson in (KEPT, LEFT):
+            is_kept = lesson in kept
+            assert await teach(it, lesson) == (is_kept, is_kept)
+            assert await teach(it, lesson, restarts=1) == (is_kept, is_kept)
+    spans = Exporter.made[0].spans
+    for lesson in (KEPT, LEFT):
+        its = [span for span in spans if span.context.trace_id == root_of(lesson).trace_id]  # type: ignore[union-attr]  # exported spans have one
+        assert sorted(span.name for span in its) == sorted(WHOLE * 2 * (lesson in kept))
+    assert len(spans) == len(kept) * 2 * len(WHOLE)
 
 
 def test_only_what_is_done_for_a_lesson_is_traced(providers: list[TracerProvider]) -> None:

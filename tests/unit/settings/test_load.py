@@ -168,40 +168,6 @@ def test_a_variable_that_renames_all_tutors_is_refused(mistakes: Mistakes, name:
     assert mistake.startswith(f"{name}: would rename every tutor of this host; unset it")
 
 
-def test_a_collector_of_traces_must_speak_our_protocol(mistakes: Mistakes) -> None:
-    """Its spans would go nowhere."""
-    [mistake] = mistakes(OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
-    assert "does not speak; unset it, or write http/protobuf" in mistake
-
-
-@pytest.mark.parametrize("headers", ["secret", "x-key: secret", "x-key=secret,secret"])
-def test_a_collector_s_headers_that_are_none_are_not_shown(
-    mistakes: Mistakes, headers: str
-) -> None:
-    """They hold a secret."""
-    [mistake] = mistakes(OTEL_EXPORTER_OTLP_HEADERS=headers)
-    assert mistake.endswith("is no list of headers; write name=value, separated by commas")
-    assert "secret" not in mistake
-
-
-@pytest.mark.parametrize("headers", ["x-key=secret", "a=b, x.key = Basic%20c2VjcmV0==,", ""])
-def test_a_collector_s_headers_are_a_list(mistakes: Mistakes, headers: str) -> None:
-    """As OpenTelemetry reads them."""
-    assert mistakes(OTEL_EXPORTER_OTLP_HEADERS=headers) == []
-
-
-def test_in_production_traces_travel_encrypted(config: Path) -> None:
-    """They name learners."""
-    environ = {
-        "LOQUA_ENVIRONMENT": "production",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel.loqua.app:4318",
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces",
-    }
-    found = [problem.where for problem in draft(config, environ).problems]
-    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in found
-    assert "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" not in found
-
-
 def test_two_automatic_tutors_are_refused_by_name(write: Write, mistakes: Mistakes) -> None:
     """They would steal each other's rooms."""
     write("tutors/small-talk.yaml", "worker_type: automatic\nplugin: grammar")

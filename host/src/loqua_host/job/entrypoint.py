@@ -87,9 +87,12 @@ class JobEntrypoint:
     async def _attend(self, ctx: JobContext, link: HostLink, tutor: LoadedTutor) -> None:
         match await self._ask(ctx, link):
             case Welcome() as welcome:
+                spans: SpanBuffer = ctx.proc.userdata["spans"]
+                if self.settings.traced and not welcome.traced:
+                    spans.forget()
                 lesson = self._open(welcome, tutor, ctx.job.metadata)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
-                notes = Notes(link, ctx.proc.userdata["spans"])
+                notes = Notes(link, spans)
                 hooks = HookCaller(tutor, self.settings.limits, timed=notes.time_hook)
                 await Runner(ctx, link, lesson, hooks, self.settings, clock, welcome, notes).run()
             case Refused() as refused:

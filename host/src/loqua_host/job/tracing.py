@@ -36,6 +36,7 @@ class SpanBuffer(SpanProcessor):
         self._ended: deque[ReadableSpan] = deque(maxlen=KEPT)
         self._job: Span | None = None
         self._dispatched = False
+        self._wanted = True
 
     def gather(self) -> None:
         """Have all spans of this process come here, without what learners and tutors say."""
@@ -43,6 +44,12 @@ class SpanBuffer(SpanProcessor):
         telemetry.set_tracer_provider(provider, allow_pii=False)
         provider.add_span_processor(self)
         trace.set_tracer_provider(provider)
+
+    def forget(self) -> None:
+        """Drop what there is and keep nothing more: the lesson is not sampled."""
+        self._wanted = False
+        self._ended.clear()
+        telemetry.set_tracer_provider(trace.NoOpTracerProvider())  # LiveKit's, which are nearly all
 
     def on_start(self, span: Span, parent_context: context.Context | None = None) -> None:
         """See which span is the job's."""
@@ -52,12 +59,13 @@ class SpanBuffer(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Keep a span."""
-        self._ended.append(span)
+        if self._wanted:
+            self._ended.append(span)
 
     def drain(self) -> Iterator[Spans]:
         """Give what has ended since, in messages to the host."""
         told = [self._tell(self._ended.popleft()) for _ in range(len(self._ended))]
-        if self._job is not None and not self._dispatched:
+        if self._job is not None and self._wanted and not self._dispatched:
             told.append(_dispatch(self._job))
             self._dispatched = True
         for first in range(0, len(told), MOST_SPANS):

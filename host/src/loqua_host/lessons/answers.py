@@ -9,6 +9,7 @@ from .hosted import LessonSettings
 from .kept import kept_state, kept_turns
 from .language import language_code
 from .prepare import Prepared
+from .traces import is_wanted
 
 __all__ = ["language_of", "welcome"]
 
@@ -41,4 +42,5 @@ def welcome(
         state=kept_state(row.state),
         turns=kept_turns(row.state),
         secrets=dict(secrets),
+        traced=is_wanted(),
     )

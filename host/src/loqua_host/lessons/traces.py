@@ -26,7 +26,7 @@ from loqua_host.link.spans import SpanTold
 from loqua_host.records.ledger import LessonRow
 from loqua_host.records.traces import root_of
 
-__all__ = ["LESSON", "Traces", "adopt", "take"]
+__all__ = ["LESSON", "Traces", "adopt", "is_wanted", "take"]
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
@@ -65,12 +65,20 @@ class _Lesson:
 class _JobTrace:
     """The spans of one job, on both sides of the link."""
 
-    def __init__(self, tutor: str, span: Span, hand_on: Callable[[ReadableSpan], None]) -> None:
+    def __init__(
+        self,
+        tutor: str,
+        span: Span,
+        hand_on: Callable[[ReadableSpan], None],
+        samples: Callable[[int], bool],
+    ) -> None:
         self.over = False
+        self.wanted = True
         self._own = span.get_span_context()
         self._resource = span.resource
         self._tutor = tutor
         self._hand_on = hand_on
+        self._samples = samples
         self._lesson: _Lesson | None = None
         self._held: list[ReadableSpan] = []
         self._taken: set[int] = set()
@@ -80,6 +88,8 @@ class _JobTrace:
         """Hand on a span, or hold it until the lesson is known or there is none to come."""
         if span.context == self._own:
             self._end()
+        if not self.wanted:
+            return
         if self._lesson is not None:
             self._hand_on(self._as_lessons(span, self._lesson))
         elif self.over:
@@ -88,20 +98,22 @@ class _JobTrace:
             self._held.append(span)
 
     def adopt(self, row: LessonRow) -> None:
-        """Hear which lesson it is."""
+        """Hear which lesson it is, and so whether it is sampled: in each host that teaches it."""
+        root = root_of(row.id)
+        self.wanted = self._samples(root.trace_id)
         attributes: dict[str, AttributeValue] = {
             "agent_id": row.agent_id,
             "session_id": row.session_id,
             "user_id": row.user_id,
         }
-        self._lesson = _Lesson(root_of(row.id), attributes, resumed=row.restarts > 0)
+        self._lesson = _Lesson(root, attributes, resumed=row.restarts > 0)
         held, self._held = self._held, []
         for span in held:
             self.ended(span)
 
     def take(self, spans: Iterable[SpanTold]) -> None:
         """Take what the job tells as part of its own lesson's trace, whatever it meant."""
-        for told in spans:
+        for told in spans if self.wanted else ():
             if len(self._taken) == TAKEN_SPANS:
                 log.warning("spans.refused", why=f"a job may send {TAKEN_SPANS}")
                 return
@@ -119,8 +131,10 @@ class _JobTrace:
     def _end(self) -> None:
         """Hand on what waits in vain, with something in place of spans that did not end."""
         self.over = True
+        if self._lesson is None:
+            self.wanted = self._samples(self._own.trace_id)
         for span in self._held:
-            self._hand_on(span)
+            self.ended(span)
         for span_id, begun in self._missing.items():
             self.ended(self._from_job(_unended(span_id, begun)))
         for kept in (self._held, self._missing, self._taken):
@@ -182,6 +196,12 @@ def adopt(row: LessonRow) -> None:
         job.adopt(row)
 
 
+def is_wanted() -> bool:
+    """Say whether spans are wanted of the job that is attended here."""
+    job = _CURRENT.get()
+    return job is not None and job.wanted
+
+
 def take(spans: Iterable[SpanTold]) -> None:
     """Take spans from the job that is attended here."""
     if (job := _CURRENT.get()) is not None:
@@ -193,14 +213,25 @@ class Traces(SpanProcessor):
 
     Args:
         onward: What takes the spans; nobody, and nothing is traced.
+        samples: Says of a trace's id whether it is sampled. A lesson's follows from its own.
     """
 
-    def __init__(self, onward: SpanProcessor | None = None) -> None:
+    def __init__(
+        self,
+        onward: SpanProcessor | None = None,
+        samples: Callable[[int], bool] = lambda _trace_id: True,
+    ) -> None:
         self.on = onward is not None
+        self._samples = samples
         self._onward = onward or SpanProcessor()
         self._foreseen: dict[tuple[str, str], _Begun] = {}
         self._unjoined: dict[str, _Begun] = {}
         self._jobs: OrderedDict[int, _JobTrace] = OrderedDict()
+
+    def wants(self, trace_id: int) -> bool:
+        """Say whether spans of a trace are to be made: a job's, until its lesson is left out."""
+        job = self._jobs.get(trace_id)
+        return self._samples(trace_id) if job is None else job.wanted
 
     def foreseeing(
         self, foresee: Callable[[str, str, str], None]
@@ -265,7 +296,7 @@ class Traces(SpanProcessor):
         span = tracer.start_span(LESSON, context.Context(), attributes=attributes)
         if not isinstance(span, Span):
             return None
-        begun = _Begun(span, _JobTrace(tutor, span, self._onward.on_end))
+        begun = _Begun(span, _JobTrace(tutor, span, self._onward.on_end, self._samples))
         self._jobs[span.get_span_context().trace_id] = begun.trace
         if len(self._jobs) > KEPT_JOBS and next(iter(self._jobs.values())).over:
             self._jobs.popitem(last=False)

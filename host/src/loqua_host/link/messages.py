@@ -199,7 +199,7 @@ class Welcome(BaseModel):
     `session_id` is what the API knows the lesson by. `apology` is what the learner hears if
     the tutor fails. `secrets` holds what this tutor declared in `Tutor(secrets=…)` and what
     config names for its engines, by name. A resumed lesson goes on from `seconds`, `progress`,
-    `state` and `turns`.
+    `state` and `turns`. `traced` says whether the host wants its spans.
     """
 
     model_config = _FROZEN
@@ -221,6 +221,7 @@ class Welcome(BaseModel):
     state: dict[str, JsonValue] = Field(default_factory=dict)
     turns: Turns = ()
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+    traced: bool = False
 
 
 class Refused(BaseModel):

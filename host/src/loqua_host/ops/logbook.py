@@ -1,8 +1,8 @@
 """What the host's own events have told so far: phase, the API's endpoints, breakers, errors."""
 
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from loqua_host.core.events import Event
 
@@ -11,7 +11,7 @@ from .sight import Outcome, Phase
 __all__ = ["Logbook", "Trouble"]
 
 KEPT = 20
-"""Warnings and errors that are remembered."""
+"""Different warnings and errors that are remembered."""
 
 PHASES = {"host.ready": Phase.SERVING, "host.draining": Phase.DRAINING}
 
@@ -26,12 +26,18 @@ BREAKERS = {
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A warning or an error, without the learner it happened to; `at` in unix seconds."""
+    """A warning or an error, without the learner it happened to.
+
+    Attributes:
+        at: When it happened last, in unix seconds.
+        times: How often.
+    """
 
     at: float
     level: str
     event: str
     why: str
+    times: int = 1
 
 
 class Logbook:
@@ -50,7 +56,12 @@ class Logbook:
         self.stale_config: str | None = None
         self.endpoints: dict[str, Outcome] = {}
         self.breakers: dict[str, str] = {}
-        self.troubles: deque[Trouble] = deque(maxlen=KEPT)
+        self._troubles: OrderedDict[tuple[str, str, str], Trouble] = OrderedDict()
+
+    @property
+    def troubles(self) -> Sequence[Trouble]:
+        """The last of them; one that happens again and again drives out no other."""
+        return tuple(self._troubles.values())
 
     def __call__(self, event: Event) -> None:
         """Take note of one event."""
@@ -64,7 +75,15 @@ class Logbook:
         elif event.name == "api.called" and event.fields.get("failure") != "cancelled":
             self.endpoints[_text(event.fields, "endpoint")] = self._outcome(event.fields)
         if event.fields.get("level") in ("warning", "error"):
-            self.troubles.append(self._trouble(event))
+            self._note(self._trouble(event))
+
+    def _note(self, trouble: Trouble) -> None:
+        kind = (trouble.level, trouble.event, trouble.why)
+        before = self._troubles.pop(kind, None)
+        times = 1 if before is None else before.times + 1
+        self._troubles[kind] = replace(trouble, times=times)
+        if len(self._troubles) > KEPT:
+            self._troubles.popitem(last=False)
 
     def _outcome(self, fields: Mapping[str, object]) -> Outcome:
         failure = _without_learner(fields, "why") or _text(fields, "failure") or None

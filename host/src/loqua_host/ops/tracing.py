@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -12,14 +13,14 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, Status
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from loqua_host.core import events
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.lessons.traces import LESSON, Traces
-from loqua_host.settings.sources import COLLECTORS
+from loqua_host.settings.tracing import wants_traces
 
 from .logs import hide_tokens
 
@@ -40,7 +41,7 @@ def open_traces(environ: Mapping[str, str]) -> Iterator[Traces]:
     Raises:
         ConfigError: If one of them is out of bounds.
     """
-    if not _wanted(environ):
+    if not wants_traces(environ):
         yield Traces()
         return
     logging.getLogger("opentelemetry.util.re").disabled = True  # it quotes a collector's headers
@@ -64,13 +65,6 @@ def note_event(event: events.Event) -> None:
         span.add_event(event.name, _plain(event.fields))
 
 
-def _wanted(environ: Mapping[str, str]) -> bool:
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return False
-    exporter = environ.get("OTEL_TRACES_EXPORTER")
-    return exporter == "otlp" or (not exporter and any(environ.get(name) for name in COLLECTORS))
-
-
 @contextmanager
 def _lent(environ: Mapping[str, str]) -> Iterator[None]:
     """Put the variables into this process's environment while the exporter reads them."""
@@ -85,15 +79,21 @@ def _lent(environ: Mapping[str, str]) -> Iterator[None]:
 
 def _build() -> tuple[TracerProvider, Traces]:
     """Build what makes spans, and what they go through on their way to a collector."""
-    traces = Traces(BatchSpanProcessor(_Scrubbing(OTLPSpanExporter())))
     provider = TracerProvider(
-        ParentBased(_Lessons()),
-        _resource(),
+        resource=_resource(),
         shutdown_on_exit=False,
         span_limits=SpanLimits(max_attribute_length=LONGEST_TEXT),
     )
+    samples = partial(_samples, provider.sampler)  # the one that OTEL_TRACES_SAMPLER names
+    traces = Traces(BatchSpanProcessor(_Scrubbing(OTLPSpanExporter())), samples)
+    provider.sampler = _Lessons(traces.wants)
     provider.add_span_processor(traces)
     return provider, traces
+
+
+def _samples(sampler: Sampler, trace_id: int) -> bool:
+    """Ask as if for the trace's first span: the others of it follow."""
+    return sampler.should_sample(Context(), trace_id, LESSON).decision is Decision.RECORD_AND_SAMPLE
 
 
 def _resource() -> Resource:
@@ -103,7 +103,13 @@ def _resource() -> Resource:
 
 
 class _Lessons(Sampler):
-    """Begins a trace with a lesson only: polls of the ledger and the like belong to none."""
+    """Begins a trace with a lesson only: polls of the ledger and the like belong to none.
+
+    Whether a lesson is sampled shows later, when a job turns out to be for it.
+    """
+
+    def __init__(self, wants: Callable[[int], bool]) -> None:
+        self._wants = wants
 
     def should_sample(
         self,
@@ -115,10 +121,14 @@ class _Lessons(Sampler):
         *_: Any,
         **__: Any,
     ) -> SamplingResult:
-        """Sample a lesson's first span."""
-        del parent_context, trace_id, kind
-        decision = Decision.RECORD_AND_SAMPLE if name == LESSON else Decision.DROP
-        return SamplingResult(decision, attributes)
+        """Sample a lesson's first span, and what is below one."""
+        del kind
+        above = trace.get_current_span(parent_context).get_span_context()
+        if above.is_valid:
+            wanted = above.trace_flags.sampled and self._wants(trace_id)
+        else:
+            wanted = name == LESSON
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if wanted else Decision.DROP, attributes)
 
     def get_description(self) -> str:
         """Say what is sampled."""

@@ -1,6 +1,5 @@
 """Where LiveKit tells of its rooms: it has no token of the ops address, but signs what it says."""
 
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -17,9 +16,6 @@ log = structlog.get_logger()
 
 WEBHOOK = "/livekit/webhook"
 
-TOLD_EVERY = 60.0
-"""Seconds between two log lines about what is refused: anybody may ask, as often as they like."""
-
 
 def hear_livekit(keys: Callable[[], Sequence[LiveKitKey]], heed: Callable[[Hint], None]) -> Handler:
     """Give what passes on each hint that LiveKit signed, and answers 401 to all else.
@@ -28,19 +24,15 @@ def hear_livekit(keys: Callable[[], Sequence[LiveKitKey]], heed: Callable[[Hint]
         keys: The keys that LiveKit may sign with at the moment.
         heed: Gets the hints; must be quick.
     """
-    told = -TOLD_EVERY
 
     async def hear(request: web.Request) -> web.Response:
-        nonlocal told
         try:
             # The signature first: nobody else's body is worth reading.
             digest = signed_digest(request.headers.get(hdrs.AUTHORIZATION, ""), keys())
             heed(read_hint(await request.read(), digest))
         except WebhookError as error:
-            if time.monotonic() - told >= TOLD_EVERY:
-                told = time.monotonic()
-                mend = "webhook.api_key in LiveKit's config must name the host's LIVEKIT_API_KEY"
-                log.warning("webhook.refused", why=str(error), mend=mend)
+            mend = "webhook.api_key in LiveKit's config must name the host's LIVEKIT_API_KEY"
+            log.warning("webhook.refused", why=str(error), mend=mend)
             return web.Response(status=401)
         return web.Response()
 

@@ -15,7 +15,8 @@ from .host import Environment
 from .loopback import is_loopback
 from .problems import Place
 from .secrets import HOST_SECRETS
-from .sources import COLLECTOR_HEADERS, COLLECTORS, dotenv_file, read_dotenv, read_environ
+from .sources import dotenv_file, read_dotenv, read_environ
+from .tracing import COLLECTORS, tracing_problems
 from .tutors import TutorSettings
 
 __all__ = [
@@ -27,9 +28,6 @@ __all__ = [
 ]
 
 _RENAMING: Final = ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE")
-_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-_PROTOCOL: Final = "http/protobuf"
-_HEADERS: Final = re.compile(r"(?:\s*[\w.-]+\s*=[^,]*(?:,|$))*")
 _PLAIN: Final = re.compile(r"\s*(?:http|ws)://", re.IGNORECASE)
 
 
@@ -54,15 +52,7 @@ def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Probl
 
 def _collector_problems(environment: str, environ: Mapping[str, str]) -> Iterator[Problem]:
     """Find what keeps traces from a collector, or lets others read them on their way."""
-    for variable in _PROTOCOLS:
-        if environ.get(variable, _PROTOCOL) != _PROTOCOL:
-            what = "names a protocol that this host does not speak"
-            yield Problem(variable, what, f"unset it, or write {_PROTOCOL}")
-    for variable in COLLECTOR_HEADERS:
-        if not _HEADERS.fullmatch(environ.get(variable, "")):
-            yield Problem(
-                variable, "is no list of headers", "write name=value, separated by commas"
-            )
+    yield from tracing_problems(environ)
     if environment == Environment.PRODUCTION:
         addresses: dict[str, JsonValue] = {name: environ.get(name, "") for name in COLLECTORS}
         yield from address_problems(addresses, lambda place: str(place[0]))

@@ -23,7 +23,8 @@ from loqua_host.errors import ConfigError, Problem, SecretsError
 
 from .host import Environment, HostSettings
 from .postgres import postgres_problems
-from .sources import COLLECTOR_HEADERS, choose_environment, read_environ
+from .sources import choose_environment, read_environ
+from .tracing import COLLECTOR_HEADERS
 
 __all__ = [
     "HOST_SECRETS",

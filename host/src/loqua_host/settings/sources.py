@@ -15,8 +15,6 @@ from .host import Environment
 from .yaml import read_yaml
 
 __all__ = [
-    "COLLECTORS",
-    "COLLECTOR_HEADERS",
     "Sources",
     "choose_environment",
     "dotenv_file",
@@ -31,12 +29,6 @@ ADDRESSES: Final = {
     ("api", "api_base_url"): "API_BASE_URL",
 }
 """The settings that the environment gives, by their place in `HostSettings`."""
-
-COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-"""OpenTelemetry's variables for where traces go; any of them has lessons be traced."""
-
-COLLECTOR_HEADERS: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
-"""What a collector knows the host by; a secret."""
 
 
 @dataclass(frozen=True, slots=True)

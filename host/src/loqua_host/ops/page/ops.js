@@ -108,7 +108,7 @@ const troubles = (status) =>
     row(
       `${span(status.sight.now - trouble.at)} ago`,
       make("td", trouble.level, trouble.level),
-      trouble.event,
+      trouble.times > 1 ? `${trouble.event} ×${trouble.times}` : trouble.event,
       make("td", "wide", trouble.why),
     ),
   );
