@@ -656,7 +656,7 @@ async def test_jobs_that_wait_for_their_learner_are_sent_away(house: House, earl
         with contextlib.suppress(LinkError):
             await link.send(Join(identity="maria"))
     await house.delivered()
-    assert await house.ledger.owing() == []
+    assert await house.ledger.owing() == {}
 
 
 async def test_two_tutors_of_one_visit_have_records_of_their_own(house: House) -> None:
@@ -689,7 +689,7 @@ async def test_a_job_that_does_not_join_first_is_refused(house: House) -> None:
             await link.send(finish())
             assert await hear(link) is None
     assert "link.refused" in [log["event"] for log in logs]
-    assert await house.ledger.owing() == []
+    assert await house.ledger.owing() == {}
 
 
 async def test_a_second_join_changes_nothing(house: House) -> None:

@@ -10,6 +10,7 @@ import structlog
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import Caller
+from loqua_host.core.clock import SystemClock
 from loqua_host.errors import (
     ApiError,
     RefusedError,
@@ -20,6 +21,7 @@ from loqua_host.errors import (
 from loqua_host.records.delivery import AT_ONCE, PATIENCE, Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.sqlite import SqliteDatabase
+from loqua_host.tasks import background
 
 NewLesson = Callable[..., LessonRow]
 Taught = Callable[..., Awaitable[LessonRow]]
@@ -331,3 +333,52 @@ async def test_idle_again_only_once_the_news_is_delivered(
 async def test_a_lesson_that_owes_nothing_is_settled_at_once(delivery: Delivery) -> None:
     """Also one that nobody knows."""
     await within(delivery.settled("unknown"))
+
+
+async def test_a_fault_of_the_hosts_own_costs_only_the_lesson_it_came_up_in(
+    loqua: Any, wall: Any, delivery: Delivery, taught: Taught
+) -> None:
+    """It is told with its place but without its words, and tried again a minute later."""
+    faults: list[Exception] = [KeyError("what maria said"), ZeroDivisionError()]
+    send = loqua.send_progress
+
+    async def stumble(caller: Caller, **sent: Any) -> None:
+        if caller.room == "room1" and faults:
+            raise faults.pop(0)
+        await send(caller, **sent)
+
+    loqua.send_progress = stumble
+    with structlog.testing.capture_logs() as logs:
+        stumbled, other = await taught(1), await taught(2)
+        await within(delivery.settled(other.id))
+        await within(delivery.settled(stumbled.id))
+    assert sorted(loqua.arrived) == sorted(
+        (kind, session) for kind in ("completed", "record") for session in ("visit1", "visit2")
+    )
+    told = [log for log in logs if log["event"] == "delivery.failed"]
+    assert [(log["log_level"], log["why"]) for log in told] == [
+        ("error", "KeyError"),
+        ("error", "ZeroDivisionError"),
+    ]
+    assert "maria" not in str(told)
+    assert "delivery.py" in str(told[0]["at"])
+    assert wall.slept == [60, 60]
+
+
+async def test_lessons_that_wait_leave_their_places_to_others_of_a_long_backlog(
+    loqua: Any, ledger: Ledger, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are refused for now, and over however many pages they are spread."""
+    monkeypatch.setattr("loqua_host.records.delivery.MOST", 2)
+    monkeypatch.setattr("loqua_host.records.outbox.PAGE", 3)
+    for number in range(10):
+        lesson = await ledger.open_lesson(a_lesson(number), "")
+        await ledger.keep_progress(lesson, 1.0, Progress(), {})
+    down = UnreachableError("progress", "429", retry_after=60.0, sent=False)
+    loqua.failing = lambda _, caller: None if caller.room in {"room7", "room9"} else down
+    delivery = Delivery(ledger, loqua, clock=SystemClock())
+    async with background() as tasks:
+        tasks.create_task(delivery.run())
+        await within(delivery.settled("lesson9"))
+        await within(delivery.settled("lesson7"))
+    assert sorted(session for _, session in loqua.arrived) == ["visit7", "visit9"]

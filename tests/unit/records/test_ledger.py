@@ -161,7 +161,7 @@ async def test_a_row_set_aside_lets_the_rows_behind_it_go_on(
     assert first is not None
     await ledger.mark_dead(first, "400", 1.0)
     assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
-    assert await ledger.owing() == []
+    assert await ledger.owing() == {}
 
 
 async def test_an_attempt_is_known_to_be_unsure_after_a_crash(
@@ -242,7 +242,7 @@ async def test_a_second_host_cannot_open_the_same_ledger(
             async with Ledger.open(SqliteDatabase(path)):
                 pass
     async with Ledger.open(SqliteDatabase(path)) as ledger:
-        assert await ledger.owing() == []
+        assert await ledger.owing() == {}
 
 
 @pytest.mark.parametrize("content", [b"no database " * 999, b"SQLite format 3\0" + b"\xff" * 4096])
@@ -280,7 +280,7 @@ async def test_migrations_run_once_however_often_a_ledger_is_opened(tmp_path: Pa
     path = tmp_path / "ledger.db"
     for _ in range(3):
         async with Ledger.open(SqliteDatabase(path)) as ledger:
-            assert await ledger.owing() == []
+            assert await ledger.owing() == {}
 
 
 async def test_a_full_disk_delays_what_is_owed_and_refuses_new_lessons(

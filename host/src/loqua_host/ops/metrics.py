@@ -138,6 +138,7 @@ class Metrics:
                 for what in ("record", "progress")
                 for outcome in ("delivered", "postponed", "dead")
             },
+            "delivery.failed": (self._simple("delivery_faults", "Deliveries that a bug stopped"),),
             # `progress.refused` is a job's own; what the API refused has a row.
             "record.refused": (_by(deliveries, what="record", outcome="refused"),),
         }

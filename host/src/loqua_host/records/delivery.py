@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from traceback import extract_tb
 from typing import Literal
 
 import structlog
@@ -25,6 +26,9 @@ tracer = trace.get_tracer("loqua_host")
 
 AT_ONCE = 16
 """Rows sent at the same time, so that a long backlog leaves the API to those who learn."""
+
+MOST = 1000
+"""Lessons that are followed at the same time; more of them wait in the ledger."""
 
 LOOK_EVERY = 30.0
 """Seconds after which the ledger is read without being told to."""
@@ -86,6 +90,7 @@ class Delivery:
         self._jitter = jitter
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
+        self._places = asyncio.Semaphore(MOST)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[str] = set()
         self._awaited: dict[str, asyncio.Event] = {}
@@ -110,14 +115,28 @@ class Delivery:
         async with asyncio.TaskGroup() as sending:
             while True:
                 self._news.clear()
-                owing = set(await self._ledger.owing())
-                for lesson in owing - self._under_way:
-                    self._under_way.add(lesson)
-                    sending.create_task(self._deliver(lesson))
-                # With news since it was read, the list may be too old to announce anything.
-                if not self._news.is_set():
-                    self._announce(owing | self._under_way)
+                owed = await self._begin_all(sending)
+                # With news since it was looked for, that may not be all.
+                if not (owed or self._under_way or self._news.is_set()):
+                    self._idle.set()
                 await self._hear_news()
+
+    async def _begin_all(self, sending: asyncio.TaskGroup) -> bool:
+        """Begin to deliver what is owed, page by page; False if nothing is."""
+        for lesson in tuple(self._awaited):
+            await self._begin(lesson, sending)
+        last = ""
+        while page := await self._ledger.owing(last):
+            for last, due in page.items():
+                if self._pause_until(due) == 0 or not self._places.locked():
+                    await self._begin(last, sending)
+        return bool(last)
+
+    async def _begin(self, lesson: str, sending: asyncio.TaskGroup) -> None:
+        if lesson not in self._under_way:
+            await self._places.acquire()
+            self._under_way.add(lesson)
+            sending.create_task(self._deliver(lesson))
 
     async def _hear_news(self) -> None:
         """Wait for news, but look by itself now and then: operators change the ledger, too."""
@@ -125,18 +144,31 @@ class Delivery:
             async with asyncio.timeout(LOOK_EVERY):
                 await self._news.wait()
 
-    def _announce(self, owing: set[str]) -> None:
-        for lesson in self._awaited.keys() - owing:
-            self._awaited.pop(lesson).set()
-        if not owing:
-            self._idle.set()
-
     async def _deliver(self, lesson: str) -> None:
-        while (pause := await self._advance(lesson)) is not None:
+        """Send what a lesson owes, until that is all, or it has to wait while others want to go."""
+        while (pause := await self._step(lesson)) is not None:
+            if pause and self._places.locked():
+                break
             if pause:
                 await self._clock.sleep(pause)
         self._under_way.remove(lesson)
-        self._news.set()
+        self._places.release()
+        if pause is None:
+            self._news.set()
+
+    async def _step(self, lesson: str) -> float | None:
+        """Do as `_advance` does; what goes wrong unforeseen is that lesson's alone."""
+        awaited = self._awaited.get(lesson)
+        try:
+            pause = await self._advance(lesson)
+        except Exception as error:  # noqa: BLE001  # one row's fault must not end everyone's lessons
+            # No message: it may quote what was sent.
+            at = [f"{one.filename}:{one.lineno}" for one in extract_tb(error.__traceback__)]
+            log.error("delivery.failed", lesson=lesson, why=type(error).__name__, at=at)
+            return LONGEST_PAUSE
+        if pause is None and awaited is not None:
+            self._awaited.pop(lesson).set()
+        return pause
 
     async def _advance(self, lesson: str) -> float | None:
         """Attempt the next row if it is due; gives the seconds to wait, None if all is done."""
@@ -144,12 +176,16 @@ class Delivery:
             row = await self._ledger.next_owed(lesson)
             if row is None:
                 return None
-            pause = row.not_before - self._clock.now()
-            if 0 < pause <= LONGEST_WAIT:
-                return min(pause, LONGEST_PAUSE)
+            if pause := self._pause_until(row.not_before):
+                return pause
             with _of_lesson(row):
                 await self._attempt(row)
             return 0.0
+
+    def _pause_until(self, due: float) -> float:
+        """Give the seconds to wait for a row that is due then, in short pieces."""
+        pause = due - self._clock.now()
+        return min(pause, LONGEST_PAUSE) if 0 < pause <= LONGEST_WAIT else 0.0
 
     async def _attempt(self, row: OwedRow) -> None:
         told = log.bind(row=row.kind)

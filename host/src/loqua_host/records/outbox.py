@@ -17,6 +17,9 @@ __all__ = ["Outbox"]
 
 log = structlog.get_logger()
 
+PAGE = 1000
+"""Rows that are listed in one transaction, so that other work gets its turn in between."""
+
 
 class Outbox:
     """What this host owes to the API.
@@ -35,15 +38,27 @@ class Outbox:
         """How long the only connection has been in use."""
         return self._writer.busy_seconds
 
-    async def owing(self) -> list[str]:
-        """List the lessons, by id, of which this host is still to send something."""
+    async def owing(self, after: str = "") -> dict[str, float]:
+        """List lessons, by id, of which this host is still to send something; a page at a time.
 
-        def read(db: Connection) -> list[str]:
+        Args:
+            after: The last lesson of the page before.
+
+        Returns:
+            When each is due, in unix seconds; nothing once there are no more.
+        """
+
+        def read(db: Connection) -> dict[str, float]:
             rows = db.execute(
-                "SELECT DISTINCT lesson FROM owed WHERE dead_because IS NULL AND owner = ?",
-                (self._host,),
-            )
-            return [row["lesson"] for row in rows.fetchall()]
+                "SELECT lesson, not_before FROM owed"
+                " WHERE dead_because IS NULL AND owner = ? AND lesson > ?"
+                " ORDER BY lesson, id LIMIT ?",
+                (self._host, after, PAGE),
+            ).fetchall()
+            page: dict[str, float] = {}
+            for row in rows:
+                page.setdefault(row["lesson"], row["not_before"])  # its rows go in order
+            return page
 
         return await self._writer.insist(read)
 
