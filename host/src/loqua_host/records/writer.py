@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from opentelemetry import trace
@@ -23,8 +24,22 @@ log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
 
 
+TOGETHER = 64
+"""Pieces of work at most that share a transaction, and with it the wait for the disk."""
+
+
+class _Piece(NamedTuple):
+    """A piece of work, and what came of it."""
+
+    work: Callable[[Connection], Any]
+    done: Future[Any]
+
+
 class Writer:
-    """Does each piece of work in one transaction, one after the other, in a thread of its own.
+    """Does each piece of work whole or not at all, one after the other, in a thread of its own.
+
+    What waits while the thread is busy is then done in one transaction; if that fails, each piece
+    in its own, so that nobody fails for another. Work may be done again after it failed.
 
     Attributes:
         busy_seconds: How long the database has been in use.
@@ -34,6 +49,7 @@ class Writer:
         self.database = database
         self._thread = thread
         self._retry_every = retry_every
+        self._waiting: deque[_Piece] = deque()
         self.busy_seconds = 0.0
 
     @classmethod
@@ -58,17 +74,33 @@ class Writer:
         Raises:
             LedgerError: If it cannot be done now; nothing of it is.
         """
-
-        def transaction() -> T:
-            begun = time.monotonic()
-            try:
-                with self.database.transaction() as connection:
-                    return work(connection)
-            finally:
-                self.busy_seconds += time.monotonic() - begun
-
+        piece = _Piece(work, Future())
         with tracer.start_as_current_span(f"ledger {_method(work)}", record_exception=False):
-            return await self.aside(transaction)
+            self._waiting.append(piece)
+            self._thread.submit(self._work_off)
+            result: T = await asyncio.shield(asyncio.wrap_future(piece.done))
+            return result
+
+    def _work_off(self) -> None:
+        """Do what waits; an earlier call may have done so already."""
+        begun = time.monotonic()
+        if some := [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]:
+            self._do(some)
+        self.busy_seconds += time.monotonic() - begun
+
+    def _do(self, pieces: Sequence[_Piece]) -> None:
+        try:
+            with self.database.transaction() as connection:
+                results = [piece.work(connection) for piece in pieces]
+        except BaseException as error:  # noqa: BLE001  # who asked for it gets it, as of any executor
+            if len(pieces) == 1:
+                pieces[0].done.set_exception(error)
+                return
+            for piece in pieces:
+                self._do([piece])
+        else:
+            for piece, result in zip(pieces, results, strict=True):
+                piece.done.set_result(result)
 
     async def insist(self, work: Callable[[Connection], T]) -> T:
         """Do the work in a transaction, as soon as the database lets it be done."""

@@ -1,0 +1,114 @@
+"""Work on the ledger's database that waits at the same time."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from loqua_host.errors import LearnerError, LedgerError
+from loqua_host.records.database import Connection, Database
+from loqua_host.records.writer import TOGETHER, Writer
+
+MakeDatabase = Callable[[], Database]
+TABLE = "CREATE TABLE kept (number INTEGER PRIMARY KEY)"
+
+
+def adding(number: int) -> Callable[[Connection], int]:
+    """Give work that adds a row and says which."""
+
+    def add(db: Connection) -> int:
+        db.execute("INSERT INTO kept (number) VALUES (?)", (number,))
+        return number
+
+    return add
+
+
+def kept(db: Connection) -> list[int]:
+    """Read the rows."""
+    return [row["number"] for row in db.execute("SELECT number FROM kept").fetchall()]
+
+
+async def all_at_once(
+    writer: Writer, works: list[Callable[[Connection], int]]
+) -> list[int | BaseException]:
+    """Have work wait behind a thread that is busy until all of it does; gives what came of it."""
+    gate = threading.Event()
+    busy = asyncio.create_task(writer.aside(gate.wait))
+    await asyncio.sleep(0)
+    waiting = asyncio.gather(*map(writer.write, works), return_exceptions=True)
+    await asyncio.sleep(0)
+    gate.set()
+    await busy
+    return await waiting
+
+
+class Counting:
+    """Counts the transactions of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self.transactions = 0
+        self._begin = database.transaction
+        database.transaction = self.transaction  # type: ignore[method-assign]  # a spy
+
+    def transaction(self) -> object:
+        """Begin one."""
+        self.transactions += 1
+        return self._begin()
+
+
+async def test_what_waits_at_the_same_time_shares_a_transaction(
+    make_database: MakeDatabase,
+) -> None:
+    """And with it the wait for the disk; each gets its own result."""
+    database = make_database()
+    async with Writer.open(database, 0.01) as writer:
+        await writer.write(lambda db: db.execute(TABLE))
+        counting = Counting(database)
+        numbers = list(range(TOGETHER + 10))
+        assert await all_at_once(writer, [adding(number) for number in numbers]) == numbers
+        assert counting.transactions == 2
+        assert sorted(await writer.write(kept)) == numbers
+
+
+@pytest.mark.parametrize("error", [LearnerError("cause", "no"), KeyError("a bug")])
+async def test_work_that_fails_costs_what_shared_its_transaction_nothing(
+    make_database: MakeDatabase, error: Exception
+) -> None:
+    """All of it is done again, one by one; who asked for what fails gets the error."""
+
+    def fail(db: Connection) -> int:
+        adding(100)(db)
+        raise error
+
+    async with Writer.open(make_database(), 0.01) as writer:
+        await writer.write(lambda db: db.execute(TABLE))
+        works = [adding(1), fail, adding(2), adding(1), adding(3)]
+        one, failed, two, again, three = await all_at_once(writer, works)
+        assert (one, failed, two, three) == (1, error, 2, 3)
+        assert isinstance(again, LedgerError), "there is such a row already"
+        assert sorted(await writer.write(kept)) == [1, 2, 3]
+
+
+async def test_work_is_done_although_nobody_waits_for_it_any_more(
+    make_database: MakeDatabase,
+) -> None:
+    """Also if what shared its transaction fails."""
+
+    def fail(_: Connection) -> int:
+        raise LearnerError("cause", "no")
+
+    async with Writer.open(make_database(), 0.01) as writer:
+        await writer.write(lambda db: db.execute(TABLE))
+        gate = threading.Event()
+        busy = asyncio.create_task(writer.aside(gate.wait))
+        await asyncio.sleep(0)
+        gone = asyncio.create_task(writer.write(adding(1)))
+        failing = asyncio.create_task(writer.write(fail))
+        await asyncio.sleep(0)
+        gone.cancel()
+        gate.set()
+        await asyncio.wait([busy, gone, failing])
+        assert gone.cancelled()
+        assert isinstance(failing.exception(), LearnerError)
+        assert await writer.write(kept) == [1]
