@@ -1,0 +1,236 @@
+"""Hosts that share a ledger, in a model of all that goes wrong with rooms, learners and jobs."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from typing import Any
+
+import hypothesis
+import structlog
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from tests.unit.job.conftest import VirtualLoop
+from tests.unit.lessons.world import TUTORS, Job, World
+
+from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING
+from loqua_host.link.handover import is_handover
+from loqua_host.records.ledger import MAX_RESTARTS
+from loqua_host.rooms.rooms import Dispatch
+
+LONGEST = 120.0
+"""Seconds after which whatever is owed has come about, once nothing goes wrong: leases and calls
+run out, the dead leave their rooms, learners are given up."""
+
+rooms = st.sampled_from(["one", "two", "three"])
+users = st.sampled_from(["maria", "ana", "li"])
+hosts = st.sampled_from(["east", "west"])
+
+
+class RoomsAndLearners(RuleBasedStateMachine):
+    """Learners come and go, jobs teach and crash, dispatches get lost, hosts die and come back.
+
+    Whatever happened: once nothing more goes wrong, each who is owed a tutor is taught in turn, and
+    each tutor that called a specialist has heard what became of it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.stack.enter_context(structlog.testing.capture_logs())
+        self.runner = self.stack.enter_context(asyncio.Runner(loop_factory=VirtualLoop))
+        self.world = self.run(_new_world())
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Have something done."""
+        return self.runner.run(work)
+
+    def teardown(self) -> None:
+        """See that all are served once the faults are over."""
+        with self.stack:
+            self.run(self._settle())
+
+    @initialize(both=st.booleans())
+    def opens(self, both: bool) -> None:
+        """Somebody is there when it begins."""
+        for name in ("east", "west")[: 1 + both]:
+            self.run(self.world.start(name))
+        for room, user_id in (("one", "maria"), ("two", "ana"), ("three", "li")):
+            self.world.enter(room, user_id)
+
+    @rule(room=rooms, user_id=users)
+    def comes_or_goes(self, room: str, user_id: str) -> None:
+        """A learner enters a room or leaves it."""
+        if user_id in self.world.people.get(room, {}):
+            self.run(self.world.go(room, user_id))
+        else:
+            self.world.enter(room, user_id)
+
+    @rule(room=rooms)
+    def calls_specialist(self, room: str) -> None:
+        """Somebody else dispatches the specialist."""
+        self.world.send(room, Dispatch("grammar-expert"))
+
+    @precondition(lambda self: self.callers)
+    @rule(data=st.data())
+    def tutor_calls_specialist(self, data: st.DataObject) -> None:
+        """A tutor calls the specialist to its learner, and steps aside."""
+        self.run(self.world.ask(data.draw(st.sampled_from(self.callers))))
+
+    @rule()
+    def goes_well(self) -> None:
+        """For a while everything does what it should."""
+        self.run(self._quiet(2 * POLL_SECONDS))
+
+    @rule(data=st.data(), host=hosts)
+    def delivers_or_joins(self, data: st.DataObject, host: str) -> None:
+        """LiveKit offers a job, once or twice, or one that was accepted joins."""
+        waiting = [job for job in self.world.jobs.values() if not job.joined]
+        if self.world.offers and (not waiting or data.draw(st.booleans())):
+            self.run(self.world.deliver(host, again=data.draw(st.integers(0, 4)) == 0))
+        elif waiting:
+            self.run(self.world.join(data.draw(st.sampled_from(waiting))))
+
+    @precondition(lambda self: self.world.jobs)
+    @rule(data=st.data(), crash=st.booleans())
+    def job_ends(self, data: st.DataObject, crash: bool) -> None:
+        """A job dies at any moment, or its tutor ends the lesson and the learner stays."""
+        job = data.draw(st.sampled_from(list(self.world.jobs.values())))
+        if crash:
+            self.run(self.world.crash(job))
+        elif job.learner is not None:
+            self.run(self.world.finish(job))
+
+    @precondition(lambda self: self.world.teaching)
+    @rule(data=st.data())
+    def keeps_crashing(self, data: st.DataObject) -> None:
+        """A tutor crashes whenever it is brought back, until it is not any more."""
+        one = data.draw(st.sampled_from(self.world.teaching)).ref
+        for _ in range(MAX_RESTARTS + 1):
+            for job in self.world.teaching:
+                if (job.ref.room, job.ref.tutor) == (one.room, one.tutor):
+                    self.run(self.world.crash(job))
+            self.run(self._quiet(2 * POLL_SECONDS))
+
+    @rule(losing=st.booleans(), refusing=st.sets(users, max_size=1))
+    def troubles(self, losing: bool, refusing: set[str]) -> None:
+        """LiveKit loses dispatches from now on, the API refuses learners; or no longer."""
+        self.world.losing, self.world.refusing = losing, refusing
+
+    @rule(tutor=st.sampled_from(sorted(TUTORS)))
+    def is_enabled_or_disabled(self, tutor: str) -> None:
+        """A tutor is disabled in the running hosts, or enabled again."""
+        if tutor in self.world.tutors:
+            self.run(self.world.disable(tutor))
+        else:
+            self.world.tutors[tutor] = TUTORS[tutor]
+
+    @rule(name=hosts, lingering=st.booleans(), again=st.booleans())
+    def host_dies_or_starts(self, name: str, lingering: bool, again: bool) -> None:
+        """A host is killed, and may be started again at once or later, or for the first time."""
+        if name in self.world.hosts:
+            self.run(self.world.kill(name, lingering=lingering))
+        else:
+            again = True
+        if again:
+            self.run(self.world.start(name))
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, POLL_SECONDS, 5.0, 40.0]))
+    def looks(self, seconds: float) -> None:
+        """Time passes and the hosts look."""
+        self.run(self._look(seconds))
+
+    @invariant()
+    def only_one_of_a_kind(self) -> None:
+        """No learner has two tutors of a kind, nor a room."""
+        teaching = [(job.ref.room, job.ref.tutor) for job in self.world.teaching]
+        assert len(teaching) == len(set(teaching))
+
+    @property
+    def callers(self) -> list[Job]:
+        """The tutors that could call a specialist."""
+        return [job for job in self.world.teaching if job.ref.tutor == "tutor" and not job.waits]
+
+    async def _look(self, seconds: float) -> None:
+        await self.world.pass_time(seconds)
+        await self.world.look()
+
+    async def _quiet(self, seconds: float) -> None:
+        world, end = self.world, self.world.now() + seconds
+        while world.now() < end:
+            await self._look(POLL_SECONDS)
+            while world.offers:
+                await world.deliver("east")
+            for job in [job for job in world.jobs.values() if not job.joined]:
+                await world.join(job)
+            self.only_one_of_a_kind()
+
+    async def _settle(self) -> None:
+        """Let nothing more go wrong; lessons end in turn when others wait."""
+        world = self.world
+        world.losing = False
+        world.refusing.clear()
+        world.tutors |= TUTORS
+        if not world.hosts:
+            await world.start("east")
+        waited = 0.0
+        while wanting := self._wanting():
+            await self._quiet(5 * POLL_SECONDS)
+            waited += 5 * POLL_SECONDS
+            if waited >= LONGEST:
+                assert world.teaching, f"nobody is taught: {wanting}"
+                await world.finish(world.teaching[0])
+                waited = 0.0
+
+    def _wanting(self) -> list[object]:
+        """List what is not yet as it should be."""
+        world = self.world
+        taught = sorted((job.ref.room, job.ref.tutor) for job in world.teaching)
+        told = [one for room in world.people.values() for one in room.values()]
+        return [
+            *self._alone(),
+            *(() if taught == world.open() else [("open", taught, world.open())]),
+            *(room for host in world.hosts.values() for room in host.board.interrupted_rooms()),
+            *(job.ref for job in world.teaching if job.waits and not self._has_specialist(job)),
+            *(one.identity for one in told if one.attributes.get(WAITING)),
+        ]
+
+    def _has_specialist(self, caller: Job) -> bool:
+        return (caller.ref.room, "grammar") in [
+            (job.ref.room, job.ref.tutor) for job in self.world.teaching
+        ]
+
+    def _alone(self) -> list[tuple[str, str, str]]:
+        """List who is owed a tutor and has none."""
+        world = self.world
+        alone = []
+        for room, people in world.people.items():
+            teaching = {job.ref.tutor for job in world.teaching if job.ref.room == room}
+            wanted = {
+                name
+                for name, tutor in TUTORS.items()
+                for one in world.dispatches.get(room, ())
+                if one.agent_name == tutor.agent_name and not is_handover(one.metadata)
+            }
+            for tutor in wanted - teaching:
+                alone += [
+                    (room, one.identity, tutor)
+                    for one in people.values()
+                    if one.kind == "standard" and (room, one.sid, tutor) not in world.over
+                ]
+        return alone
+
+
+async def _new_world() -> World:
+    return World()
+
+
+TestRoomsAndLearners = RoomsAndLearners.TestCase
+TestRoomsAndLearners.settings = hypothesis.settings(
+    max_examples=100, stateful_step_count=30, deadline=None
+)

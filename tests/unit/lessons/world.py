@@ -1,0 +1,449 @@
+"""Hosts that share a ledger, in rooms, with learners and jobs, on virtual time.
+
+What the hosts do is real: lessons, reconciler, handoffs, recovery, and the ledger's own statements
+in SQLite's memory. LiveKit, the API and the jobs are not.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.unit.conftest import DAWN, FakeLoqua
+
+from loqua_host.contract.handoff import Wish
+from loqua_host.contract.records import Ending
+from loqua_host.errors import RefusedError
+from loqua_host.lessons.board import Board
+from loqua_host.lessons.hosted import TUTOR, HostedTutor, LessonSettings
+from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.reconcile import Places
+from loqua_host.lessons.reconciler import Reconciler
+from loqua_host.lessons.recovery import recover
+from loqua_host.link.handover import is_handover
+from loqua_host.link.messages import (
+    CallSpecialist,
+    Finish,
+    HandedBack,
+    HandoffRefused,
+    Join,
+    Recorded,
+    Refused,
+    Welcome,
+)
+from loqua_host.link.server import JobRef
+from loqua_host.records.database import Connection
+from loqua_host.records.leases import LEASE, is_renewed
+from loqua_host.records.ledger import ALREADY_TAUGHT, CRASH_LOOP, Ledger, LessonRow
+from loqua_host.records.seal import Keyring
+from loqua_host.records.sqlite import SqliteDatabase
+from loqua_host.rooms.learners import Participant
+from loqua_host.rooms.rooms import Dispatch
+
+__all__ = ["RETURN_GRACE", "TUTORS", "Host", "Job", "World"]
+
+T = TypeVar("T")
+
+RETURN_GRACE = 30.0
+GHOST_SECONDS = 20.0
+"""How long LiveKit keeps a dead agent in its room."""
+
+TUTORS = {
+    "tutor": HostedTutor("tutor", "", "agent", 2),
+    "grammar": HostedTutor("grammar", "grammar-expert", "agent", 1),
+}
+HOST_PLACES = 2
+SETTINGS = LessonSettings(60.0, 300.0, "es", {"en": "Sorry."})
+NAMES = {tutor.agent_name: name for name, tutor in TUTORS.items()}
+
+
+class MemoryDatabase(SqliteDatabase):
+    """A ledger's database in memory, with a clock of its own."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(Path(":memory:"))
+        self._connect()
+        self._migrate()
+        self.raw.create_function("unix_now", 0, now)
+
+
+class FakeLink:
+    """The link to a job, which a test answers for."""
+
+    def __init__(self, job: JobRef) -> None:
+        self.job = job
+        self.inbox = asyncio.Queue[Any]()
+        self.told: list[Any] = []
+
+    async def send(self, message: Any) -> None:
+        """Tell the job."""
+        self.told.append(message)
+
+    async def receive(self) -> Any:
+        """Hear the job; None once it is gone."""
+        return await self.inbox.get()
+
+
+class Job:
+    """A job from its acceptance to its end.
+
+    Attributes:
+        learner: Whom it teaches, once it does.
+        calls: How often it has called a specialist.
+    """
+
+    def __init__(self, ref: JobRef, host: "Host") -> None:
+        self.ref, self.host, self.link = ref, host, FakeLink(ref)
+        self.learner: Participant | None = None
+        self.joined = False
+        self.calls = 0
+
+    @property
+    def agent(self) -> str:
+        """Its identity in the room."""
+        return f"agent-{self.ref.job_id}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has called a specialist and has no answer yet."""
+        answers = [it for it in self.link.told if isinstance(it, HandedBack | HandoffRefused)]
+        return len(answers) < self.calls
+
+    def tell(self, message: Any) -> None:
+        """Have its host hear something; None is its end."""
+        self.link.inbox.put_nowait(message)
+
+
+class Host:
+    """A host: what a killed one still had to do does not happen."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.name, self.world = name, world
+        self.alive = True
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.loqua = FakeLoqua(failing=self._failing)
+        self.board = Board(world.now)
+        self.ledger = Ledger(self, Keyring(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
+        fakes: Any = {"rooms": self, "api": self.loqua, "delivery": self, "tasks": self}
+        self.lessons = Lessons(
+            **fakes,
+            ledger=self.ledger,
+            tutors=world.tutors,
+            settings=SETTINGS,
+            board=self.board,
+            now=world.now,
+        )
+        self.reconciler = Reconciler(
+            rooms=fakes["rooms"],
+            ledger=self.ledger,
+            board=self.board,
+            tutors=world.tutors,
+            places=self.places,
+            see=self.lessons.see,
+            close=self._close,
+            return_grace=lambda: RETURN_GRACE,
+            now=world.now,
+        )
+
+    def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Do something for as long as the host lives."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Do a piece of work in the ledger."""
+        await self._live()
+        with self.world.database.transaction() as connection:
+            return work(connection)
+
+    insist = write
+
+    async def keep(self) -> None:
+        """Renew the lease and take over what dead hosts left."""
+        await recover(self.ledger, self.board, self)  # type: ignore[arg-type]  # a fake
+
+    def places(self) -> Places:
+        """Count what is free."""
+        busy = [job.ref.tutor for job in self.jobs]
+        free = {one.name: one.max_jobs - busy.count(one.name) for one in self.world.tutors.values()}
+        return Places(HOST_PLACES - len(busy), free)
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs that run here."""
+        return [job for job in self.world.jobs.values() if job.host is self]
+
+    def wake(self) -> None:
+        """Deliver what is owed, at once."""
+
+    async def settled(self, lesson: str) -> None:
+        """Wait until it is delivered, which it is."""
+
+    async def participants(self, room: str) -> list[Participant]:
+        """List who is in a room."""
+        await self._live()
+        return list(self.world.people.get(room, {}).values())
+
+    async def names(self) -> set[str]:
+        """List the rooms."""
+        await self._live()
+        return set(self.world.people)
+
+    async def dispatched(self, room: str) -> list[Dispatch]:
+        """List a room's dispatches."""
+        await self._live()
+        return list(self.world.dispatches.get(room, ()))
+
+    async def withdraw(self, room: str, agent_name: str) -> list[Dispatch]:
+        """Take dispatches back."""
+        before = await self.dispatched(room)
+        if room in self.world.dispatches:
+            self.world.dispatches[room] = [it for it in before if it.agent_name != agent_name]
+        return [it for it in before if it.agent_name == agent_name]
+
+    async def dispatch(self, room: str, dispatch: Dispatch) -> None:
+        """Dispatch for the host, which owes it to somebody or was asked."""
+        await self._live()
+        tutor = NAMES[dispatch.agent_name]
+        called = self.board._called[room, tutor].identity
+        one = self.world.people.get(room, {}).get(called or "")
+        lost = {row.row.user_id for row in self.board.interrupted(room) if row.row.tutor == tutor}
+        if one is not None and one.attributes["user_id"] not in lost:
+            asked = tutor in self.board.asked(room)
+            assert asked == is_handover(dispatch.metadata), "handed over without being asked"
+            assert asked or (room, one.sid, tutor) not in self.world.over, "called after the end"
+        self.world.send(room, dispatch)
+
+    async def remove(self, room: str, identity: str) -> None:
+        """Remove a participant."""
+        await self._live()
+        self.world.people.get(room, {}).pop(identity, None)
+        self.world.ghosts.pop((room, identity), None)
+
+    async def mark(self, room: str, identity: str, name: str, value: str) -> None:
+        """Set an attribute."""
+        await self._live()
+        people = self.world.people.get(room, {})
+        if one := people.get(identity):
+            people[identity] = replace(one, attributes={**one.attributes, name: value})
+
+    async def _close(self, row: LessonRow, because: str) -> None:
+        self.world.settle(row.room, row.entry, row.tutor, because)
+        await self.lessons.close(row, because)
+
+    async def _live(self) -> None:
+        await asyncio.sleep(0)
+        if not self.alive:
+            raise asyncio.CancelledError
+
+    def _failing(self, method: str, caller: Any) -> RefusedError | None:
+        refused = method == "lease" and caller.user_id in self.world.refusing
+        return RefusedError("user-token", "no") if refused else None
+
+
+@dataclass
+class World:
+    """LiveKit's rooms, the ledger, and the jobs of all hosts.
+
+    Attributes:
+        offers: Dispatches under way to a worker.
+        ghosts: Agents that are dead, with the time at which LiveKit drops them.
+        over: Entries into rooms, with the tutor, whose lesson ended or was refused.
+        given_up: Those of which it crashed again and again.
+        refusing: Learners whom the API refuses.
+        losing: Whether LiveKit loses dispatches.
+    """
+
+    people: dict[str, dict[str, Participant]] = field(default_factory=dict)
+    dispatches: dict[str, list[Dispatch]] = field(default_factory=dict)
+    offers: list[tuple[str, Dispatch]] = field(default_factory=list)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    ghosts: dict[tuple[str, str], float] = field(default_factory=dict)
+    over: set[tuple[str, str, str]] = field(default_factory=set)
+    given_up: set[tuple[str, str, str]] = field(default_factory=set)
+    refusing: set[str] = field(default_factory=set)
+    losing: bool = False
+    tutors: dict[str, HostedTutor] = field(default_factory=lambda: dict(TUTORS))
+    hosts: dict[str, Host] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        """Begin with an empty ledger."""
+        self._clock = asyncio.get_running_loop().time
+        self.database = MemoryDatabase(self.now)
+
+    def now(self) -> float:
+        """Give unix seconds."""
+        return DAWN + self._clock()
+
+    @property
+    def teaching(self) -> list[Job]:
+        """The jobs that teach."""
+        return [job for job in self.jobs.values() if job.learner is not None]
+
+    async def start(self, name: str) -> None:
+        """Start a host, as after a crash: with nothing but the ledger."""
+        host = Host(self, f"{name}{next(self.numbers)}")
+        await host.write(lambda db: is_renewed(db, host.name))
+        await host.keep()
+        self.hosts[name] = host
+
+    async def kill(self, name: str, *, lingering: bool) -> None:
+        """Kill a host; its jobs leave, or die without a word."""
+        host = self.hosts.pop(name)
+        host.alive = False
+        for task in list(host.tasks):
+            task.cancel()
+        for job in host.jobs:
+            if lingering:
+                self._haunt(job)
+            else:
+                self._leave(job)
+        await idle()
+
+    async def look(self) -> None:
+        """Have each host look at the rooms."""
+        for host in list(self.hosts.values()):
+            await host.reconciler.look()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass, hosts renew their leases, and LiveKit drop the dead."""
+        end = self.now() + seconds
+        while (left := end - self.now()) > 0:
+            await asyncio.sleep(min(left, LEASE / 3))
+            for host in list(self.hosts.values()):
+                await host.keep()
+        for (room, agent), at in list(self.ghosts.items()):
+            if at <= self.now():
+                del self.ghosts[room, agent]
+                self.people.get(room, {}).pop(agent, None)
+
+    def enter(self, room: str, user_id: str) -> None:
+        """Let a learner enter; LiveKit sends the automatic tutor to a new room."""
+        new = room not in self.people
+        entry = f"PA_{next(self.numbers)}"
+        self.people.setdefault(room, {})[user_id] = Participant(
+            user_id, "standard", "", {"user_id": user_id}, False, self.now(), entry
+        )
+        if new:
+            self.send(room, Dispatch(""))
+
+    async def go(self, room: str, user_id: str) -> None:
+        """Let a learner leave; the jobs teaching them finish, and an empty room closes."""
+        people = self.people[room]
+        learner = people.pop(user_id)
+        for job in self.teaching:
+            if job.ref.room == room and job.learner and job.learner.identity == learner.identity:
+                await self.finish(job)
+        if all(one.kind == "agent" for one in people.values()):
+            for job in [job for job in self.jobs.values() if job.ref.room == room]:
+                self._leave(job)
+            del self.people[room]
+            self.dispatches.pop(room, None)
+
+    def send(self, room: str, dispatch: Dispatch) -> None:
+        """Note a dispatch and send it on its way, unless it gets lost."""
+        if room in self.people:
+            self.dispatches.setdefault(room, []).append(dispatch)
+            if not self.losing:
+                self.offers.append((room, dispatch))
+
+    async def deliver(self, first: str, *, again: bool = False) -> None:
+        """Offer the oldest dispatch to one host and then to the others; it may come once more."""
+        room, dispatch = self.offers[0] if again else self.offers.pop(0)
+        tutor = NAMES[dispatch.agent_name]
+        for _, host in sorted(self.hosts.items(), key=lambda it: it[0] != first):
+            if room in self.people and host.places().has(tutor):
+                job = Job(JobRef(f"job{next(self.numbers)}", room, tutor), host)
+                self.jobs[job.ref.job_id] = job
+                host.lessons.begin(job.ref)
+                attributes = {TUTOR: tutor}
+                self.people[room][job.agent] = Participant(
+                    job.agent, "agent", tutor, attributes, False, self.now(), job.agent
+                )
+                await idle()
+                return
+
+    async def join(self, job: Job) -> None:
+        """Let a job join the host that accepted it, for the learner it sees first."""
+        people = self.people[job.ref.room]
+        learners = [one for one in people.values() if one.kind == "standard"]
+        if not learners:
+            self._leave(job)
+            return
+        job.joined = True
+        seen = min(learners, key=lambda one: one.joined_at).identity
+        identity = job.host.board.meant(job.ref) or seen
+        job.host.create_task(job.host.lessons.attend(job.link))  # type: ignore[arg-type]  # a fake
+        job.tell(Join(identity=seen))
+        await idle()
+        match job.link.told[0]:
+            case Welcome():
+                job.learner = people[identity]
+                entry = (job.ref.room, job.learner.sid, job.ref.tutor)
+                assert entry not in self.given_up, "taught after a crash loop"
+            case Refused(cause=cause):
+                if cause != ALREADY_TAUGHT and identity in people:
+                    self.settle(job.ref.room, people[identity].sid, job.ref.tutor, cause)
+                self._leave(job)
+
+    async def ask(self, job: Job) -> None:
+        """Have a tutor call the specialist."""
+        job.calls += 1
+        job.tell(CallSpecialist(agent_name="grammar-expert", wish=Wish(focus="articles")))
+        await idle()
+
+    async def finish(self, job: Job, *, settles: bool = True) -> None:
+        """Let a job end its lesson politely."""
+        assert job.learner is not None
+        job.tell(Finish(ending=Ending(reason="done", seconds=0.0)))
+        await idle()
+        assert isinstance(job.link.told[-1], Recorded)
+        if settles:
+            self.settle(job.ref.room, job.learner.sid, job.ref.tutor, "done")
+        self._leave(job)
+
+    def settle(self, room: str, entry: str, tutor: str, because: str) -> None:
+        """Note that a lesson ended or was refused in an entry."""
+        self.over.add((room, entry, tutor))
+        if because == CRASH_LOOP:
+            self.given_up.add((room, entry, tutor))
+
+    async def crash(self, job: Job) -> None:
+        """Kill a job; LiveKit does not notice for a while."""
+        self._haunt(job)
+        if job.joined:
+            job.tell(None)
+            await idle()
+
+    async def disable(self, tutor: str) -> None:
+        """Disable a tutor: its lessons end for the host's sake, which settles nothing."""
+        del self.tutors[tutor]
+        for job in [job for job in self.jobs.values() if job.ref.tutor == tutor]:
+            await job.host.lessons.wrap_up({job.ref.job_id}, "tutor_disabled")
+            if job.learner is None:
+                self._leave(job)
+            else:
+                await self.finish(job, settles=False)
+
+    def open(self) -> Sequence[Any]:
+        """List the lessons that are not closed, as room and tutor."""
+        found = self.database.execute("SELECT room, tutor FROM lesson WHERE closed_at IS NULL")
+        return sorted((row["room"], row["tutor"]) for row in found.fetchall())
+
+    def _leave(self, job: Job) -> None:
+        del self.jobs[job.ref.job_id]
+        self.people.get(job.ref.room, {}).pop(job.agent, None)
+
+    def _haunt(self, job: Job) -> None:
+        del self.jobs[job.ref.job_id]
+        self.ghosts[job.ref.room, job.agent] = self.now() + GHOST_SECONDS
+
+
+async def idle() -> None:
+    """Let everybody do what can be done now: virtual time passes only when nothing can."""
+    await asyncio.sleep(0.001)
