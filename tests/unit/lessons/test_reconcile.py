@@ -218,6 +218,17 @@ def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
     assert todo(served) == [Tell("room", told, waiting=False)]
 
 
+@pytest.mark.parametrize("interrupted", [(), (lost(since=NOW - 57),)])
+def test_who_may_find_a_place_at_another_host_is_told_later(
+    interrupted: tuple[Interrupted, ...],
+) -> None:
+    """When none has called a tutor meanwhile: a tutor who came would talk into the sentence."""
+    full = [sight(interrupted=interrupted)]
+    assert decide(full, FULL, NOW, GRACE, others=57.1) == []
+    tell = Tell("room", present(), waiting=True, tutor="tutor")
+    assert decide(full, FULL, NOW, GRACE, others=57.0) == [tell]
+
+
 def test_a_place_that_was_given_away_is_given_to_nobody_else() -> None:
     """In the host as for the tutor."""
     assert not Places(1, {"tutor": 5}).less(["grammar"]).has("tutor")

@@ -68,6 +68,15 @@ async def test_a_room_has_one_tutor_of_a_kind_over_all_hosts(
     assert (await other.open_lesson(a_lesson(id="second"), "")).id == "second"
 
 
+async def test_a_host_knows_whether_it_is_alone(hosts: list[Ledger]) -> None:
+    """The dead do not count."""
+    one, other = hosts
+    assert await one.is_shared()
+    await die(other)
+    assert not await one.is_shared()
+    assert await other.is_shared()
+
+
 async def test_of_hosts_that_open_at_once_one_does(
     hosts: list[Ledger], a_lesson: NewLesson
 ) -> None:

@@ -54,11 +54,13 @@ class Board:
 
     Attributes:
         changed: Set whenever the reconciler has reason to look.
+        shared: Whether other hosts serve these rooms, too.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.changed = asyncio.Event()
+        self.shared = False
         self._taught: dict[str, tuple[str, str]] = {}
         self._called: dict[tuple[str, str], _Called] = {}
         self._meant: dict[str, tuple[str, str]] = {}

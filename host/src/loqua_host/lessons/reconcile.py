@@ -169,7 +169,7 @@ Action = Call | Close | Tell
 
 
 def decide(
-    sights: Sequence[Sight], places: Places, now: float, return_grace: float
+    sights: Sequence[Sight], places: Places, now: float, return_grace: float, others: float = 0.0
 ) -> list[Action]:
     """Say what is to be done now, lost lessons first, then first come, first served.
 
@@ -178,6 +178,7 @@ def decide(
         places: What is free now.
         now: Unix seconds.
         return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
+        others: Seconds that other hosts have to take who finds no place here.
     """
     closures = [close for sight in sights for close in _closures(sight, places, now, return_grace)]
     given_up = {close.lesson.row.id for close in closures}
@@ -188,7 +189,7 @@ def decide(
         if places.has(call.tutor):
             calls.append(call)
             places = places.less([call.tutor])
-        elif not call.asked:
+        elif not call.asked and now - _owed_since(call) >= others:
             without[call.room, call.learner.entry] = call.tutor
     tells = [tell for sight in sights for tell in _tells(sight, owed, without)]
     return [*closures, *calls, *tells]
@@ -235,6 +236,10 @@ def _call(sight: Sight, tutor: str, lesson: Interrupted | None, now: float) -> I
         waiting = [one for one in sight.learners if _waits(sight, one, tutor, now)]
         for one in waiting[:1]:
             yield Call(sight.room, tutor, one, one.joined_at)
+
+
+def _owed_since(call: Call) -> float:
+    return call.since if call.lesson else call.learner.seen_at + DISPATCH_GRACE
 
 
 def _learners(sight: Sight, user_id: str) -> list[Present]:

@@ -23,6 +23,10 @@ log = structlog.get_logger()
 POLL_SECONDS = 2.0
 """How often rooms are looked at without a reason; lost dispatches and returns wait so long."""
 
+OTHERS_SECONDS = 2 * POLL_SECONDS + 1.0
+"""How long who finds no place here is not told so, where another host may have one: its poll to
+see the learner, its poll to call a tutor, and what these take."""
+
 WAITING = "loqua.waiting"
 """The attribute that a learner has, with the value `true`, while every place is taken."""
 
@@ -117,7 +121,8 @@ class Reconciler:
             self._board.on_seen(sight.room, sight.taught, ended)
         places = self._places().less(self._board.awaited())
         self._waits |= {sight.room: waits(sight, places, self._now()) for sight in sights}
-        actions = decide(sights, places, self._now(), self._return_grace())
+        others = OTHERS_SECONDS if self._board.shared else 0.0
+        actions = decide(sights, places, self._now(), self._return_grace(), others=others)
         for action in actions:
             if isinstance(action, Call):
                 self._board.on_called(action.room, action.tutor, action.learner.identity)

@@ -30,7 +30,7 @@ async def recover(ledger: Ledger, board: Board, delivery: Delivery) -> None:
 
     Their lessons come on the board to be restored, their rows are delivered.
 
-    What another host has gone on with leaves the board.
+    What another host has gone on with leaves the board, which learns whether there are others.
 
     Raises:
         LedgerError: If the ledger cannot be reached now.
@@ -42,6 +42,7 @@ async def recover(ledger: Ledger, board: Board, delivery: Delivery) -> None:
     if taken := await ledger.adopt():
         log.warning("ledger.adopted", lessons=taken)
         delivery.wake()
+    board.shared = await ledger.is_shared()
     lost = {row.id: row for row in await ledger.interrupted()}
     for one in before.keys() - lost.keys():
         board.drop_interrupted(before[one])

@@ -28,6 +28,7 @@ __all__ = [
     "free",
     "interrupted",
     "is_renewed",
+    "is_shared",
     "resign",
 ]
 
@@ -60,6 +61,12 @@ def is_renewed(db: Connection, host: str) -> bool:
         (host, LEASE),
     )
     return False
+
+
+def is_shared(db: Connection, host: str) -> bool:
+    """Say whether other hosts live."""
+    others = "SELECT 1 FROM host WHERE id != ? AND lease_until > unix_now()"
+    return db.execute(others, (host,)).fetchone() is not None
 
 
 def resign(db: Connection, host: str) -> None:

@@ -198,6 +198,14 @@ class Ledger(Outbox):
             taken += some
         return taken
 
+    async def is_shared(self) -> bool:
+        """Say whether other hosts live on this ledger.
+
+        Raises:
+            LedgerError: If the ledger cannot be reached now.
+        """
+        return await self._writer.write(lambda db: leases.is_shared(db, self._host))
+
     async def interrupted(self) -> list[LessonRow]:
         """List this host's open lessons that no job teaches, oldest first; unreadable are logged.
 
