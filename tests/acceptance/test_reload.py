@@ -58,7 +58,9 @@ def write(config: Path, tutor: str, **keys: object) -> None:
     """Change keys of a tutor's file."""
     file = config / "tutors" / f"{tutor}.yaml"
     written = yaml.safe_load(file.read_text()) if file.exists() else {}
-    file.write_text(yaml.safe_dump(written | keys))
+    new = file.with_suffix(".new")  # the host may be about to read it
+    new.write_text(yaml.safe_dump(written | keys))
+    new.replace(file)
 
 
 @asynccontextmanager

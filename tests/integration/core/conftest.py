@@ -176,10 +176,10 @@ def open_api() -> Opener:
     """Give the function that opens the core towards a port, with real connections."""
 
     def opened(port: int, **settings: object) -> AbstractAsyncContextManager[LoquaApi]:
-        impatient = {"attempt_timeout": 0.5, "connect_timeout": 0.5, "deadline": 3, "backoff": 0.02}
+        quick = {"attempt_timeout": 10, "connect_timeout": 10, "deadline": 14, "backoff": 0.02}
         return LoquaApi.open(
             CoreSettings.model_validate(
-                {"api_base_url": f"http://127.0.0.1:{port}", **impatient, **settings}
+                {"api_base_url": f"http://127.0.0.1:{port}", **quick, **settings}
             ),
             EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent", "SHARED_SECRET": SECRET}),
         )

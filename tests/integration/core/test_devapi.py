@@ -21,10 +21,10 @@ RECORD = SessionRecord(
     new_vocabulary=(Word(word="hello", translation="hola", language="es"),),
     overall_performance=Performance.GOOD,
 )
-IMPATIENT = {
-    "attempt_timeout": 0.5,
-    "connect_timeout": 0.5,
-    "deadline": 3,
+QUICK = {
+    "attempt_timeout": 2,  # after which a request that hangs is sent again
+    "connect_timeout": 2,
+    "deadline": 14,
     "backoff": 0.02,
     "breaker": {"failures": 100},
 }
@@ -72,7 +72,7 @@ async def devapi() -> AsyncIterator[DevApi]:
 @pytest.fixture
 async def api(devapi: DevApi) -> AsyncIterator[LoquaApi]:
     """Open the core towards it."""
-    settings = CoreSettings.model_validate({"api_base_url": devapi.url, **IMPATIENT})
+    settings = CoreSettings.model_validate({"api_base_url": devapi.url, **QUICK})
     async with LoquaApi.open(settings, EnvironmentSecrets(devapi.environ)) as api:
         yield api
 

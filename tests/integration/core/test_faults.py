@@ -35,6 +35,10 @@ TABLE = [
 ]
 """Progress is cumulative: taken twice it says the same. A record is taken once."""
 
+SLOW = {"delay", "drip"}
+SOON_GIVEN_UP = {"attempt_timeout": 1, "connect_timeout": 1}
+"""Long for an answer of this machine: only an answer that is held back is taken for none."""
+
 OUTAGES = [fault for fault, *_ in TABLE if fault not in ("none", "reset after")]
 
 
@@ -67,7 +71,7 @@ async def test_one_spoilt_answer(
     record_copies: int,
 ) -> None:
     """It is repeated away: the mode stays full, progress arrives, the record arrives once."""
-    async with open_api(proxy_port) as api:
+    async with open_api(proxy_port, **(SOON_GIVEN_UP if fault in SLOW else {})) as api:
         proxy.faults.append(fault)
         await api.lease(CALLER)
         proxy.faults.append(fault)
@@ -78,7 +82,8 @@ async def test_one_spoilt_answer(
         await deliver(api)
         assert noticed == NOTHING
         assert api.mode(CALLER) is Mode.FULL
-    assert backend.copies("progress") == progress_copies
+    # Where answers are soon given up, a machine that stalls has one more taken for none.
+    assert backend.copies("progress") in {progress_copies, progress_copies + (fault in SLOW)}
     assert backend.copies("sessions") == record_copies
 
 
@@ -87,7 +92,8 @@ async def test_a_lasting_outage(
     open_api: Opener, backend: Backend, proxy: FaultProxy, proxy_port: int, fault: str
 ) -> None:
     """The learner goes on with what is known; afterwards the record arrives, once."""
-    async with open_api(proxy_port, breaker={"failures": 3, "open_seconds": 0.5}) as api:
+    breaker = {"failures": 3, "open_seconds": 0.5}
+    async with open_api(proxy_port, **SOON_GIVEN_UP, deadline=5, breaker=breaker) as api:
         await api.lease(CALLER)
         await api.context(CALLER)
         proxy.always = fault

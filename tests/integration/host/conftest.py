@@ -118,8 +118,8 @@ class HostProcess:
         return self.directory / "scripts"
 
     def script(self, room: str, *, tutor: str = "probe", **lines: object) -> None:
-        """Write what a tutor is to do in a room."""
-        (self.scripts / f"{room}.{tutor}.json").write_text(json.dumps(lines))
+        """Write what a tutor is to do in a room, who looks at every tick."""
+        replace_text(self.scripts / f"{room}.{tutor}.json", json.dumps(lines))
 
     async def ended(self) -> int:
         """Wait for its end and that of its log, and give its exit code."""
@@ -145,15 +145,19 @@ class Api:
 
     async def until(self, kind: str, user_id: str, *, count: int = 1) -> dict[str, Any]:
         """Wait for the `count`-th arrival of a kind for a learner, and give it."""
-        async with asyncio.timeout(PATIENCE):
-            while len(found := self.seen.get((kind, user_id), [])) < count:
-                self.news.clear()
-                await self.news.wait()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while len(found := self.seen.get((kind, user_id), [])) < count:
+                    self.news.clear()
+                    await self.news.wait()
+        except TimeoutError:
+            raise AssertionError(f"{len(found)} of {count} {kind} of {user_id} arrived") from None
         return found[count - 1]
 
     async def follow(self) -> None:
         """Take note of what arrives, until cancelled."""
-        async with self.client.stream("GET", "/dev/events", timeout=None) as events:
+        since = {"Last-Event-ID": "0"}  # what comes before the API hears of us counts, too
+        async with self.client.stream("GET", "/dev/events", headers=since, timeout=None) as events:
             async for line in events.aiter_lines():
                 if line.startswith("data: "):
                     arrival = json.loads(line.removeprefix("data: "))
@@ -194,10 +198,14 @@ class Visitor:
 
     async def until(self, met: Callable[[list[rtc.RemoteParticipant]], bool]) -> None:
         """Wait until the tutors in the room are as they should be."""
-        async with asyncio.timeout(PATIENCE):
-            while not met(self.tutors):
-                self._changed.clear()
-                await self._changed.wait()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not met(self.tutors):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            there = [(one.identity, one.attributes) for one in self.tutors]
+            raise AssertionError(f"in {self.name} there are still {there}") from None
 
     async def met(self, count: int = 1) -> None:
         """Wait until so many tutors are in the room."""
@@ -396,11 +404,18 @@ def write_config(
         "logs": {"format": "json", "level": "info"},
         "ops": {"port": 0},
     }
-    (config / "host.yaml").write_text(yaml.safe_dump(host))
+    replace_text(config / "host.yaml", yaml.safe_dump(host))
     for name, tutor in tutors.items():
         written = {**tutor, "settings": {"directory": str(scripts)}}
-        (config / "tutors" / f"{name}.yaml").write_text(yaml.safe_dump(written))
+        replace_text(config / "tutors" / f"{name}.yaml", yaml.safe_dump(written))
     return config
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write a file that somebody may be about to read: they get all of it, or what was before."""
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(text)
+    new.replace(file)
 
 
 async def _end(process: Process) -> None:

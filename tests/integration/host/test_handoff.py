@@ -24,8 +24,9 @@ SPECIALIST = "probe-specialist"
 
 
 def floors(tutors: list[rtc.RemoteParticipant]) -> dict[str, str | None]:
-    """Give who has the floor, by tutor, as the room is told."""
-    return {one.attributes["loqua.tutor"]: one.attributes.get("loqua.floor") for one in tutors}
+    """Give who has the floor, by tutor, as the room is told, perhaps after the tutor came."""
+    told = (one.attributes for one in tutors)
+    return {it.get("loqua.tutor", "not told"): it.get("loqua.floor") for it in told}
 
 
 async def shown(learner: Visitor, **told: str) -> None:
@@ -36,15 +37,17 @@ async def shown(learner: Visitor, **told: str) -> None:
 
 async def test_a_called_specialist_teaches_and_hands_back(house: House, host: HostProcess) -> None:
     """It knows what for; its caller has the floor before and after, and hears how it went."""
-    room = new_room()
+    room, made = new_room(), [{"words_learned": 30}]
     host.script(room, calls=SPECIALIST)
-    host.script(room, tutor=SPECIALIST, ends_at=4)
+    host.script(room, tutor=SPECIALIST, progress=made)
     async with house.visit(room) as learner:
         told = await host.log.until("probe.handed_over", room=room)
         assert (told["tutor"], told["focus"], told["words"]) == ("probe", "r", ["perro"])
         await shown(learner, probe="false", probe_specialist="true")
+        await host.log.until("progress.made", user_id=learner.user_id, words=30)
+        host.script(room, tutor=SPECIALIST, progress=made, ends_at=1)
         back = await host.log.until("probe.handed_back", room=room)
-        assert (back["outcome"], back["words"]) == ("taught", 3)
+        assert (back["outcome"], back["words"]) == ("taught", 30)
         await shown(learner, probe="true")
         visit = learner.session_id
     for event in ("handoff.asked", "handoff.came", "handoff.over"):
@@ -96,11 +99,11 @@ async def test_a_caller_who_crashes_meanwhile_comes_back_and_stays_aside(
     """It greets when the specialist has left, and calls nobody again."""
     room = new_room()
     host.script(room, calls=SPECIALIST, killed_at=1)
-    host.script(room, tutor=SPECIALIST, ends_at=30)
     async with house.visit(room) as learner:
         await host.log.until("probe.handed_over", room=room)
         await host.log.until("lesson.resumed", room=room, tutor="probe")
         await shown(learner, probe="false", probe_specialist="true")
+        host.script(room, tutor=SPECIALIST, ends_at=1)
         await host.log.until("lesson.floor_taken_back", room=room)
         await host.log.until("probe.ready", room=room, count=3)
         await shown(learner, probe="true")

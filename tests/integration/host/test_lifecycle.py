@@ -81,7 +81,7 @@ async def test_health_is_checked_at_lesson_start_and_from_then_on(
     """The lesson does not open before the API said who may do what."""
     async with house.visit() as learner:
         await host.log.until("lesson.opened", room=learner.name)
-        [first] = await house.api.arrivals("health", learner.user_id)
+        first, *_ = await house.api.arrivals("health", learner.user_id)
         assert first["payload"] == {"userId": learner.user_id}
         await house.api.until("health", learner.user_id, count=2)
 
@@ -104,11 +104,11 @@ async def test_progress_goes_out_at_every_tick(house: House, host: HostProcess) 
     made = host.log.find("progress.made", user_id=learner.user_id)
     assert [line["words"] for line in made] == [*range(1, len(made) + 1)]
     sent = [it["payload"] for it in await house.api.arrivals("progress", learner.user_id)]
-    counts = [it["data"]["progress"]["words_learned"] for it in sent]
+    ticks = [it for it in sent if it["data"]["status"] == "in_progress"]
+    counts = [it["data"]["progress"]["words_learned"] for it in ticks]
     assert counts == sorted(set(counts))
-    assert {(it["sessionId"], it["data"]["status"]) for it in sent[:3]} == {
-        (learner.session_id, "in_progress")
-    }
+    assert len(counts) >= 3
+    assert {it["sessionId"] for it in ticks} == {learner.session_id}
 
 
 async def test_final_progress_and_record_arrive_once_when_the_learner_leaves(
@@ -147,7 +147,6 @@ async def test_a_tutor_ends_its_lesson_and_leaves_the_room(house: House, host: H
     room = new_room()
     host.script(room, ends_at=2)
     async with house.visit(room) as learner:
-        await learner.met()
         await house.api.until("sessions", learner.user_id)
         await learner.alone()
     await host.log.until("probe.end", room=room, reason="probe_done")
@@ -170,12 +169,12 @@ async def test_the_automatic_tutor_steps_aside_until_a_called_specialist_has_lef
 ) -> None:
     """Explicit dispatch into a served room: one speaks at a time, and both have a record."""
     room = new_room()
-    host.script(room, tutor="probe-specialist", ends_at=3)
     async with house.visit(room) as learner:
         await host.log.until("probe.ready", room=room)
         await house.dispatch("probe-specialist", room)
         await host.log.until("lesson.floor_given_away", room=room)
         await learner.met(2)
+        host.script(room, tutor="probe-specialist", ends_at=1)
         await house.api.until("sessions", learner.user_id)
         await host.log.until("lesson.floor_taken_back", room=room)
         await learner.met(1)

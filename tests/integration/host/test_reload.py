@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import yaml
-from tests.integration.host.conftest import HostProcess, House, explicit, write_config
+from tests.integration.host.conftest import HostProcess, House, explicit, replace_text, write_config
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -53,6 +53,7 @@ async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
     house: House, host: HostProcess
 ) -> None:
     """The other lesson hears of nothing; whoever waits for the tutor gets it each time."""
+    left = len(host.log.find("worker.left", tutor="probe"))
     async with house.visit(agent_name=STAYS) as stays, asking(host) as client:
         await host.log.until("lesson.opened", user_id=stays.user_id)
         async with house.visit(agent_name=MOVES) as learner:
@@ -64,7 +65,7 @@ async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
             assert (await client.get("/health/ready")).status_code == 200
             write(host, enabled=False)
             await host.log.until("probe.end", room=learner.name, reason="tutor_disabled")
-            await host.log.until("worker.left", tutor="probe", count=2)
+            await host.log.until("worker.left", tutor="probe", count=left + 2)
             await learner.alone()
             workers = (await client.get("/status")).json()["sight"]["workers"]
             assert [one["tutor"] for one in workers] == ["probe-specialist"]
@@ -88,13 +89,14 @@ async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(
     await host.log.until("config.reloaded")
     file = host.directory / "config" / "tutors" / "probe.yaml"
     good = yaml.safe_load(file.read_text())
+    refusals = len(host.log.find("config.refused"))
     async with house.visit(agent_name=MOVES) as learner, asking(host) as client:
         await host.log.until("lesson.opened", user_id=learner.user_id)
         for number, bad in enumerate(
             ({"max_concurrent_jobs": 0}, {"settings": {"directory": 3}}, {"enbaled": True})
         ):
-            file.write_text(yaml.safe_dump(good | bad))
-            line = await host.log.until("config.refused", count=number + 1)
+            replace_text(file, yaml.safe_dump(good | bad))
+            line = await host.log.until("config.refused", count=refusals + number + 1)
             assert str(file) in line["why"]
         assert "enabled" in line["why"]
         health = (await client.get("/health")).json()
@@ -103,7 +105,7 @@ async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(
         assert str(file) in found["reason"]
         assert "loqua_config_current 0.0" in (await client.get("/metrics")).text
         reloads = len(host.log.find("config.reloaded"))
-        file.write_text(yaml.safe_dump(good))
+        replace_text(file, yaml.safe_dump(good))
         line = await host.log.until("config.reloaded", count=reloads + 1)
         assert "changed" not in line
         assert "loqua_config_current 1.0" in (await client.get("/metrics")).text

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -134,4 +135,5 @@ def _files(directory: Path) -> Iterator[bytes]:
     for path in directory.rglob("*"):
         yield os.fsencode(path)
         if path.is_file() and path.parent.name != "scripts":
-            yield path.read_bytes()
+            with suppress(FileNotFoundError):  # the host has just removed it
+                yield path.read_bytes()

@@ -123,11 +123,11 @@ class Bao:
         return open_source(SecretsSettings.model_validate(section), {"VAULT_TOKEN": token})
 
     def _wait(self) -> None:
-        for _ in range(200):
+        for _ in range(600):
             try:
                 self.root.secrets.kv.v2.read_configuration()
             except Exception:  # noqa: BLE001  # refused, sealed, not mounted: all mean not yet
-                time.sleep(0.05)
+                time.sleep(0.1)
             else:
                 return
         raise AssertionError("bao did not start")

@@ -92,16 +92,17 @@ async def test_a_cancelled_build_is_ended_and_cleared(
 ) -> None:
     """Neither the compiler nor its directory outlives the impatience of its user."""
     go(programs, act=f"echo $$ > {programs}/pid; exec /bin/sleep 60")
+    pid = programs / "pid"
     said = asyncio.Event()
     building = asyncio.create_task(livekit_binary(lambda _: said.set(), environ))
     await said.wait()
-    while not (programs / "pid").exists():  # noqa: ASYNC110  the kernel tells nobody
+    while not (pid.exists() and pid.read_text()):  # noqa: ASYNC110  # the kernel tells nobody
         await asyncio.sleep(0.01)
     building.cancel()
     with pytest.raises(asyncio.CancelledError):
         await building
     assert entries(environ) == {f"livekit-server-{VERSION}.lock"}
-    assert not psutil.pid_exists(int((programs / "pid").read_text()))
+    assert not psutil.pid_exists(int(pid.read_text()))
 
 
 @pytest.mark.parametrize("version", ["go1.25.9", "devel +abc", None])

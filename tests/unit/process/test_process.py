@@ -48,7 +48,7 @@ def sealed(tmp_path: Path) -> dict[str, Any]:
     probe.chmod(probe.stat().st_mode | stat.S_IXUSR)
     environ = {**os.environ, "SHARED_SECRET": SECRET, "AGENT_ID": "ä\nb", "LC_ALL": "C.UTF-8"}
     process = subprocess.Popen([probe], env=environ, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     return {**json.loads(output), "first_pid": process.pid, "first": environ}
 
 
@@ -87,5 +87,5 @@ def test_starting_imports_no_livekit() -> None:
         print(sorted(name for name in sys.modules if name.partition(".")[0] == "livekit"))
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603  # our own
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)  # noqa: S603  # our own
     assert ast.literal_eval(output.stdout) == []

@@ -236,7 +236,7 @@ async def test_each_call_is_timed_and_told_whether_it_failed() -> None:
     """One that raised or hung too; a hook that is not there is no call."""
 
     async def on_user_ready() -> None:
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0)
 
     async def on_progress_tick() -> None:
         raise ValueError("no")
@@ -262,5 +262,5 @@ async def test_each_call_is_timed_and_told_whether_it_failed() -> None:
         ("on_progress_tick", True),
         ("on_session_end", True),
     ]
-    assert timings[0][1] >= 0.005
+    assert 0 < timings[0][1] < timings[2][1]
     assert timings[2][1] >= 0.02

@@ -90,7 +90,7 @@ class Probe:
             room = get_job_context().room
             await room.simulate_scenario(SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
         lesson.state["ticks"] = number
-        if script.ends_at == number:
+        if script.ends_at is not None and number >= script.ends_at:
             lesson.end("probe_done")
         if script.on_progress_tick:
             wrong: Any = await _misbehave(script.on_progress_tick)
