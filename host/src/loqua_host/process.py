@@ -20,7 +20,14 @@ import psutil
 
 from loqua_host.errors import LoquaError
 
-__all__ = ["forkserver_ended", "forkserver_runs", "hide_memory", "seal", "start_forkserver"]
+__all__ = [
+    "forkserver_ended",
+    "forkserver_runs",
+    "harmless",
+    "hide_memory",
+    "seal",
+    "start_forkserver",
+]
 
 SEALED = "LOQUA_SEALED_ENVIRONMENT"
 PR_SET_DUMPABLE = 4
@@ -60,14 +67,18 @@ def _start_again(arguments: Sequence[str]) -> None:
     memory = os.memfd_create("loqua-environment", 0)
     os.write(memory, json.dumps(dict(os.environ)).encode())
     os.lseek(memory, 0, os.SEEK_SET)
-    clean = {name: value for name, value in os.environ.items() if _is_kept(name)}
-    clean[SEALED] = str(memory)
+    clean = {**harmless(os.environ), SEALED: str(memory)}
     command = [sys.executable, "-m", "loqua_host", *arguments]
     os.execve(sys.executable, command, clean)  # noqa: S606  # no shell is wanted
 
 
-def _is_kept(name: str) -> bool:
-    return name in KEPT or name.startswith(KEPT_PREFIXES)
+def harmless(environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables that this process keeps, and whoever it starts may have."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in KEPT or name.startswith(KEPT_PREFIXES)
+    }
 
 
 def start_forkserver(preload: Sequence[str]) -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from livekit.agents import NOT_GIVEN, AgentSession, inference
 
 from loqua_host.contract.engines import Engine, Engines
+from loqua_host.registry.loader import import_string
 
 from .ears import Ears
 
@@ -83,12 +83,9 @@ async def close_voice(session: "AgentSession[None]", ears: Ears | None, *, heard
 def _build(engine: Engine | None, language: str, secrets: Mapping[str, str]) -> Any:
     if engine is None:
         return NOT_GIVEN
-    module, _, attribute = engine.use.partition(":")
-    target: Any = importlib.import_module(module)
-    for name in attribute.split("."):
-        target = getattr(target, name)
     plain = {
         name: value.replace("{language}", language) if isinstance(value, str) else value
         for name, value in engine.with_.items()
     }
-    return target(**plain, **{name: secrets[secret] for name, secret in engine.secrets.items()})
+    secret = {name: secrets[variable] for name, variable in engine.secrets.items()}
+    return import_string(engine.use)(**plain, **secret)

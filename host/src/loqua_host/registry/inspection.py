@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, Valida
 from loqua_host.contract.engines import Engine, Engines
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.errors import Problem
-from loqua_host.process import KEPT, KEPT_PREFIXES
+from loqua_host.process import harmless
 from loqua_host.settings.checks import plugin_problems
 from loqua_host.settings.load import installed_plugins, tutor_file, tutor_key
 from loqua_host.settings.problems import printable
@@ -115,11 +115,6 @@ async def inspect_tutors(
     """
     gate = asyncio.Semaphore(AT_A_TIME)
     installed = installed_plugins()
-    passed_on = {
-        name: value
-        for name, value in environ.items()
-        if name in KEPT or name.startswith(KEPT_PREFIXES)
-    }
 
     async def look(tutor: TutorSettings) -> Inspection:
         missing = tuple(plugin_problems(tutor, installed, partial(tutor_key, config)))
@@ -127,7 +122,7 @@ async def inspect_tutors(
             return Inspection(tutor.name, tutor.source, None, None, missing)
         question = _question(config, environ, tutor, engines)
         async with gate:
-            answer = await _ask(question, passed_on, limit)
+            answer = await _ask(question, harmless(environ), limit)
         return _judge(config, tutor, answer)
 
     async with asyncio.TaskGroup() as tasks:
