@@ -53,6 +53,7 @@ class FakeLoqua:
         sent: Progress that arrived, by session id.
         keys: The idempotency keys that came with it all.
         known: Session ids that the learner's history shows.
+        remembers: What it remembers of every learner.
         failing: Called with a method's name and the caller; gives the error to raise.
         gates: Methods that wait for an event first.
     """
@@ -64,6 +65,7 @@ class FakeLoqua:
     sent: dict[str, list[Progress]] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
+    remembers: LearnerContext = field(default_factory=LearnerContext)
     asked: list[str] = field(default_factory=list)
     failing: Callable[[str, Caller], ApiError | None] = lambda _method, _caller: None
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -94,9 +96,9 @@ class FakeLoqua:
         self.held[caller] -= 1
 
     async def context(self, caller: Caller) -> Loaded:
-        """Give an empty context."""
+        """Give what it remembers."""
         await self._enter("context", caller)
-        return Loaded(LearnerContext(), self.mode)
+        return Loaded(self.remembers, self.mode)
 
     def remembered(self, _caller: Caller) -> Loaded:
         """Remember nobody."""

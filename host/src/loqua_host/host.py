@@ -5,7 +5,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +19,6 @@ from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hints import Hints
-from loqua_host.lessons.hosted import LessonSettings
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
@@ -123,7 +122,7 @@ async def run_host(
                     supervisor,
                     make_posts=partial(make_posts, link=link, traced=traces.on),
                     engage=partial(_engage, parts, lessons, traces),
-                    on_adopted=partial(_adopt, lessons, metrics),
+                    expect=metrics.expect,
                     due=signals.reload,
                 )
                 await reload.staff()
@@ -156,7 +155,7 @@ def _open_lessons(parts: _Parts) -> Lessons:
         ledger=parts.ledger,
         delivery=parts.delivery,
         tutors=parts.roster.tutors,
-        settings=_lesson_settings(parts.running.settings),
+        settings=lambda: parts.running.settings,
         board=parts.board,
         tasks=parts.tasks,
         now=time.time,
@@ -263,13 +262,6 @@ def _engage(parts: _Parts, lessons: Lessons, traces: Traces, post: Post) -> Tuto
     )
 
 
-def _adopt(
-    lessons: Lessons, metrics: Metrics, settings: HostSettings, tutors: Iterable[str]
-) -> None:
-    lessons.adopt(_lesson_settings(settings))
-    metrics.expect(tutors)
-
-
 def _is_full(parts: _Parts, tutor: str) -> bool:
     return not _places(parts).has(tutor)
 
@@ -311,14 +303,3 @@ def _link_path(settings: HostSettings) -> Iterator[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     with tempfile.TemporaryDirectory(prefix="loqua-", dir=runtime) as directory:
         yield Path(directory) / "host.sock"
-
-
-def _lesson_settings(settings: HostSettings) -> LessonSettings:
-    return LessonSettings(
-        learner_timeout=settings.lessons.learner_timeout,
-        health_every=settings.lessons.health_every,
-        default_language="en",
-        apologies=settings.apologies,
-        records=settings.records,
-        tutor_comes=settings.sentences.tutor_comes,
-    )

@@ -44,7 +44,7 @@ class Reload:
         supervisor: Who hires, replaces and retires workers.
         make_posts: Says what each tutor's worker is made of.
         engage: Makes the worker of a post.
-        on_adopted: Hears of settings, and of the tutors that are new in them, before these work.
+        expect: Hears of tutors that are new, before they work.
         due: Set by whoever wants config/ to be looked at.
     """
 
@@ -56,7 +56,7 @@ class Reload:
         supervisor: Supervisor,
         make_posts: Callable[[HostSettings, HostSecrets, Versions], dict[str, Post]],
         engage: Callable[[Post], TutorWorker],
-        on_adopted: Callable[[HostSettings, Iterable[str]], None],
+        expect: Callable[[Iterable[str]], None],
         due: asyncio.Event,
     ) -> None:
         self._configuration = configuration
@@ -64,7 +64,7 @@ class Reload:
         self._supervisor = supervisor
         self._make_posts = make_posts
         self._engage = engage
-        self._on_adopted = on_adopted
+        self._expect = expect
         self._due = due
         self._versions = first.versions
         self._last: tuple[HostSettings, Versions] | None = (first.written, first.versions)
@@ -143,7 +143,7 @@ class Reload:
         posts = self._make_posts(settings, secrets, versions)
         changes = compare(running.posts, posts)
         running.settings, running.secrets, running.posts = settings, secrets, posts
-        self._on_adopted(settings, changes.enabled)
+        self._expect(changes.enabled)
         drain = settings.lessons.drain
         for tutor in changes.disabled:
             self._supervisor.retire(tutor, "tutor_disabled", drain)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from loqua_host.contract.handoff import Handback, Utterance, Wish
+from loqua_host.contract.learner import LearnerContext, Preferences
 from loqua_host.contract.records import Ending, LessonReport, Mode, Performance, Progress
 from loqua_host.core import Caller
 from loqua_host.errors import (
@@ -24,7 +25,7 @@ from loqua_host.errors import (
     UnreachableError,
 )
 from loqua_host.lessons.board import Board
-from loqua_host.lessons.hosted import HostedTutor, LessonSettings
+from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.recovery import recover
 from loqua_host.link.client import HostLink, open_link
@@ -47,16 +48,20 @@ from loqua_host.link.server import JobRef, serve_link
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import MAX_RESTARTS, Ledger
 from loqua_host.rooms.learners import Participant
+from loqua_host.settings.host import HostSettings
 from loqua_host.tasks import background
 
 MARIA = Caller("maria", "room", "loqua-tutor")
 JOB = JobRef("job", "room", "conversation")
-SETTINGS = LessonSettings(
-    learner_timeout=60.0,
-    health_every=300.0,
-    default_language="es",
-    apologies={"en": "Sorry.", "es": "Lo siento."},
-)
+WRITTEN: dict[str, Any] = {
+    "agent_id": "loqua-host",
+    "livekit": {"url": "ws://livekit"},
+    "api": {"api_base_url": "http://api"},
+    "environment": "development",
+    "tutors": (),
+    "apologies": {"en": "Sorry.", "es": "Lo siento."},
+}
+SPANISH = LearnerContext(preferences=Preferences(language_learning="spanish"))
 
 
 def learner(user_id: str = "maria", identity: str = "", **changes: Any) -> Participant:
@@ -134,7 +139,9 @@ def open_house(tmp_path: Path, ledger: Ledger, delivery: Delivery, loqua: Any, w
     """Give what opens a house for the length of a block."""
 
     @asynccontextmanager
-    async def opened(settings: LessonSettings = SETTINGS) -> AsyncIterator[House]:
+    async def opened(**sections: Any) -> AsyncIterator[House]:
+        settings = HostSettings.model_validate(WRITTEN | sections)
+        loqua.remembers = SPANISH
         rooms = FakeRooms({"room": [learner()]})
         tutors = {
             "conversation": HostedTutor("conversation", "", "loqua-tutor", 5, {"KEY": "own"}),
@@ -148,7 +155,7 @@ def open_house(tmp_path: Path, ledger: Ledger, delivery: Delivery, loqua: Any, w
                 ledger=ledger,
                 delivery=delivery,
                 tutors=tutors,
-                settings=settings,
+                settings=lambda: settings,
                 board=board,
                 tasks=tasks,
                 now=wall.now,
@@ -441,7 +448,7 @@ async def test_a_refused_lesson_ends_politely_with_one_line_and_no_lease(
             refused = await join(link)
             assert await hear(link) is None
     assert isinstance(refused, Refused)
-    assert (refused.cause, refused.apology) == (cause, "Lo siento.")
+    assert (refused.cause, refused.apology) == (cause, "Sorry.")
     assert [log["cause"] for log in logs if log["event"] == "lesson.refused"] == [cause]
     await house.delivered()
     assert house.loqua.records == []
@@ -529,7 +536,6 @@ async def test_a_refusal_during_the_lesson_ends_it_politely(
     open_house: Opened, loqua: Any, method: str
 ) -> None:
     """The API's word counts whenever it comes."""
-    settings = LessonSettings(60.0, 0.01, "es", SETTINGS.apologies)
     late = asyncio.Event()
 
     def failing(called: str, _caller: Caller) -> ApiError | None:
@@ -540,7 +546,7 @@ async def test_a_refusal_during_the_lesson_ends_it_politely(
 
     loqua.failing = failing
     loqua.gates["lease_patiently"] = late
-    async with open_house(settings) as house, house.job() as link:
+    async with open_house(lessons={"health_every": 0.01}) as house, house.job() as link:
         assert isinstance(await join(link), Welcome)
         late.set()
         assert await hear(link) == WrapUp(reason=f"{method}_refused")
@@ -884,8 +890,8 @@ async def test_a_dispatch_that_is_served_late_or_twice_begins_nothing_after_a_cr
 
 async def test_a_learner_without_a_place_hears_that_a_tutor_comes(open_house: Opened) -> None:
     """In the language they learn; nothing is opened, leased or settled by that."""
-    settings = replace(SETTINGS, tutor_comes={"en": "One moment.", "es": "Un momento."})
-    async with open_house(settings) as house:
+    sentences = {"tutor_comes": {"en": "One moment.", "es": "Un momento."}}
+    async with open_house(sentences=sentences) as house:
         line = JobRef("line", "room", "conversation", line_only=True)
         with structlog.testing.capture_logs() as logs:
             async with house.job(line) as link:

@@ -16,7 +16,6 @@ from loqua_host.configuration import Configuration
 from loqua_host.errors import Problem
 from loqua_host.registry.inspection import Inspection
 from loqua_host.reload import Reload, Running
-from loqua_host.settings.host import HostSettings
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.tasks import background
 from loqua_host.workers.posts import Post, make_posts
@@ -47,7 +46,6 @@ class Host:
     config: Path
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
     done: list[tuple[Any, ...]] = field(default_factory=list)
-    adopted: list[HostSettings] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
     broken: dict[str, Problem] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -68,7 +66,7 @@ class Host:
             self,  # type: ignore[arg-type]  # a fake
             make_posts=partial(make_posts, link=self.config, traced=False),
             engage=lambda post: post,  # type: ignore[arg-type, return-value]  # a fake
-            on_adopted=self.adopt,
+            expect=self.expect,
             due=self.due,
         )
         await self.reload.staff()
@@ -103,9 +101,8 @@ class Host:
         """Note that a worker leaves."""
         self.done.append(("retire", tutor, reason, seconds))
 
-    def adopt(self, settings: HostSettings, tutors: Iterable[str]) -> None:
-        """Note what was adopted."""
-        self.adopted.append(settings)
+    def expect(self, tutors: Iterable[str]) -> None:
+        """Note who is new."""
         self.expected += tutors
 
     async def inspect(
@@ -198,7 +195,6 @@ async def test_what_no_worker_is_made_of_changes_no_tutor(host: Host) -> None:
     [told] = await host.look()
     assert told["keys"] == "lessons.health_every, lessons.max_lessons"
     assert host.done == []
-    assert host.adopted[-1] is host.running.settings
     assert host.running.settings.lessons.max_lessons == 3
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from loqua_host.contract.sentences import sentence_in
 from loqua_host.link.messages import Welcome
 from loqua_host.records.ledger import LessonRow
 
-from .hosted import LessonSettings
 from .kept import kept_state, kept_turns
 from .language import language_code
 from .prepare import Prepared
@@ -14,17 +14,16 @@ from .traces import is_wanted
 __all__ = ["language_of", "welcome"]
 
 
-def language_of(prepared: Prepared, settings: LessonSettings) -> str:
+def language_of(prepared: Prepared) -> str:
     """Get the language that a learner is taught, as ISO 639-1."""
-    wanted = prepared.context.preferences.language_learning
-    return language_code(wanted, settings.default_language)
+    return language_code(prepared.context.preferences.language_learning)
 
 
 def welcome(
-    row: LessonRow, prepared: Prepared, settings: LessonSettings, secrets: Mapping[str, str]
+    row: LessonRow, prepared: Prepared, apologies: Mapping[str, str], secrets: Mapping[str, str]
 ) -> Welcome:
     """Get the welcome to a lesson, as it begins or goes on; with the tutor's own secrets."""
-    language = language_of(prepared, settings)
+    language = language_of(prepared)
     return Welcome(
         lesson=row.id,
         session_id=row.session_id,
@@ -35,7 +34,7 @@ def welcome(
         context=prepared.context,
         language=language,
         mode=prepared.mode,
-        apology=settings.apology(language),
+        apology=sentence_in(language, apologies),
         resumed=row.restarts > 0,
         seconds=row.seconds,
         progress=row.progress,

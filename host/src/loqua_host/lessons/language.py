@@ -1,6 +1,9 @@
 """From the API's names of languages to ISO 639-1."""
 
-__all__ = ["language_code"]
+__all__ = ["DEFAULT_LANGUAGE", "language_code"]
+
+DEFAULT_LANGUAGE = "en"
+"""Taught to, and heard by, whoever's preferences name none."""
 
 CODES = {
     "arabic": "ar",
@@ -23,8 +26,8 @@ CODES = {
 }
 
 
-def language_code(name: str | None, default: str) -> str:
+def language_code(name: str | None) -> str:
     """Get the code of a language that is given by name (`spanish`) or by code (`es-MX`)."""
     known = (name or "").strip().lower().replace("_", "-")
     code = CODES.get(known, known.partition("-")[0])
-    return code if code in CODES.values() else default
+    return code if code in CODES.values() else DEFAULT_LANGUAGE

@@ -10,32 +10,33 @@ import structlog
 
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Mode
-from loqua_host.contract.sentences import sentence_in
 from loqua_host.core import Caller, LoquaApi
 from loqua_host.errors import (
     LearnerError,
     LedgerError,
-    LoquaError,
     RefusedError,
     RoomsError,
 )
-from loqua_host.link.messages import Join, ModeChanged, Refused, WrapUp
+from loqua_host.link.messages import Join, ModeChanged, WrapUp
 from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.compose import compose_record, judge_interrupted
 from loqua_host.records.delivery import Delivery, caller_of
 from loqua_host.records.ledger import CRASH_LOOP, MAX_RESTARTS, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Rooms
+from loqua_host.settings.host import HostSettings
 from loqua_host.tasks import background
 
 from .answers import language_of, welcome
 from .board import JOIN_SECONDS, Board
-from .causes import ALREADY_TAUGHT, cause_of
+from .causes import ALREADY_TAUGHT
 from .handoffs import Handoffs
-from .hosted import HostedTutor, LessonSettings
+from .hosted import HostedTutor
+from .language import DEFAULT_LANGUAGE
 from .live import LiveLesson
 from .preparations import Preparations
 from .prepare import Prepared, new_lesson, prepare
+from .refusals import Refusals
 from .standing import check_health, knock
 from .traces import adopt
 
@@ -43,15 +44,13 @@ __all__ = ["Lessons"]
 
 log = structlog.get_logger()
 
-UNCLAIMED_SECONDS = 30.0
-"""How long a preparation outlives the time that its job may wait for the learner."""
-
 
 class Lessons:
     """All lessons of this host, from the accepted job to the record in the ledger.
 
     Args:
         tutors: The tutors of this host by name, as they are at any time.
+        settings: What the host runs by at any time.
         tasks: Owns what outlives a link: preparations, and leases until delivery.
         now: Unix seconds.
     """
@@ -64,7 +63,7 @@ class Lessons:
         ledger: Ledger,
         delivery: Delivery,
         tutors: Mapping[str, HostedTutor],
-        settings: LessonSettings,
+        settings: Callable[[], HostSettings],
         board: Board,
         tasks: asyncio.TaskGroup,
         now: Callable[[], float],
@@ -83,13 +82,10 @@ class Lessons:
         self._waiting: set[JobLink] = set()
         self._wrapping_up: dict[str, WrapUp] = {}
         api.subscribe(self._on_mode)
-        self._preparations = Preparations(
-            self._prepare, api, tasks, settings.learner_timeout + UNCLAIMED_SECONDS
+        self._preparations = Preparations(self._prepare, api, tasks)
+        self._refusals = Refusals(
+            rooms=rooms, ledger=ledger, board=board, tutors=tutors, settings=settings, tasks=tasks
         )
-
-    def adopt(self, settings: LessonSettings) -> None:
-        """Run lessons by these settings from now on."""
-        self._settings = settings
 
     def foresee(self, room: str, tutor: str, identity: str) -> None:
         """Hear that a tutor seems to be on its way to a learner: the lesson is prepared."""
@@ -113,41 +109,30 @@ class Lessons:
             self._preparations.drop(link.job.job_id)
             return
         if link.job.line_only:
-            await self._say_line(link, join.identity)
+            await self._ask_to_wait(link, join.identity)
             return
         await self._serve(link, self._board.meant(link.job) or join.identity)
 
     async def _serve(self, link: JobLink, identity: str) -> None:
         """Teach the learner of this identity, or turn them away with an apology."""
-        language = self._settings.default_language
+        language = DEFAULT_LANGUAGE
         try:
             prepared = await self._preparations.claim(link.job, identity)
-            language = language_of(prepared, self._settings)
+            language = language_of(prepared)
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
-            await self._settle(link.job, identity, refusal)
-            await self._refuse(link, refusal, language)
+            await self._refusals.refuse(link, identity, refusal, language)
             return
         await self._teach(lesson, prepared)
 
-    async def _settle(self, job: JobRef, identity: str, refusal: LoquaError) -> None:
-        """Note a refusal: it lasts until the learner enters again."""
-        entry = await self._refused_entry(job, identity, refusal)
-        self._board.on_settled(job, entry)
-        if entry is not None:
-            self._tasks.create_task(self._ledger.refuse(job.room, entry, job.tutor))
-        if cause_of(refusal) != ALREADY_TAUGHT:
-            self._board.on_handed_back(job.room, job.tutor, Handback(outcome="failed"))
-
-    async def _say_line(self, link: JobLink, identity: str) -> None:
-        """Have a learner hear that a tutor comes as soon as there is a place; settles nothing."""
-        language = self._settings.default_language
+    async def _ask_to_wait(self, link: JobLink, identity: str) -> None:
+        """Have a learner asked to wait for a place, in the language they learn if it is known."""
+        language = DEFAULT_LANGUAGE
         with suppress(LearnerError, RefusedError, RoomsError):
             prepared = await self._preparations.claim(link.job, identity)
             self._preparations.give_back(prepared)
-            language = language_of(prepared, self._settings)
-        line = sentence_in(language, self._settings.tutor_comes or {"en": ""})
-        await link.send(self._refusal(link.job, "full", line, language))
+            language = language_of(prepared)
+        await self._refusals.ask_to_wait(link, language)
 
     async def _await_join(self, link: JobLink) -> object:
         """Wait until a job sees its learner, or has to go."""
@@ -160,8 +145,7 @@ class Lessons:
     async def _dismiss(self, link: JobLink, reason: str) -> None:
         """Send a job away that has no lesson yet."""
         self._preparations.drop(link.job.job_id)
-        language = self._settings.default_language
-        await link.send(Refused(cause=reason, apology="", language=language))
+        await self._refusals.dismiss(link, reason)
 
     def live(self) -> list[tuple[LessonRow, Mode]]:
         """List the running lessons, each with how much of the API stands behind it."""
@@ -200,8 +184,9 @@ class Lessons:
             user_id=row.user_id,
             why=because,
         )
-        composed = compose_record(row, None, row.seconds, self._settings.records)
-        status = judge_interrupted(row, self._settings.records)
+        rules = self._settings().records
+        composed = compose_record(row, None, row.seconds, rules)
+        status = judge_interrupted(row, rules)
         why = (f"interrupted: {because}", f"{status.value}: {status.because}", *composed.because)
         await self._ledger.close_lesson(
             row, self._now(), status.value, row.progress, composed.record, why, interrupted=True
@@ -230,26 +215,6 @@ class Lessons:
             self._rooms, self._api, room=job.room, agent_id=agent_id, identity=meant
         )
 
-    async def _refused_entry(self, job: JobRef, identity: str, refusal: LoquaError) -> str | None:
-        """Get the entry into the room that a refusal is for; none if there is a tutor already."""
-        if isinstance(refusal, LearnerError) and refusal.cause == ALREADY_TAUGHT:
-            return None
-        try:
-            participants = await self._rooms.participants(job.room)
-        except RoomsError:
-            return None
-        return next((one.sid for one in participants if one.identity == identity), None)
-
-    async def _refuse(self, link: JobLink, refusal: LoquaError, language: str) -> None:
-        cause = cause_of(refusal)
-        log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
-        apology = "" if cause == ALREADY_TAUGHT else self._settings.apology(language)
-        await link.send(self._refusal(link.job, cause, apology, language))
-
-    def _refusal(self, job: JobRef, cause: str, apology: str, language: str) -> Refused:
-        secrets = dict(self._tutors[job.tutor].secrets)
-        return Refused(cause=cause, apology=apology, language=language, secrets=secrets)
-
     async def _open(self, link: JobLink, prepared: Prepared) -> LiveLesson:
         try:
             self._take_room(link.job)
@@ -271,7 +236,7 @@ class Lessons:
             self._delivery,
             self._rooms,
             self._now,
-            partial(compose_record, rules=self._settings.records, context=prepared.known),
+            partial(compose_record, rules=self._settings().records, context=prepared.known),
             self._handoffs,
             leased=prepared.leased,
         )
@@ -297,7 +262,8 @@ class Lessons:
         try:
             async with self._kept_current(lesson):
                 secrets = self._tutors[lesson.row.tutor].secrets
-                await lesson.link.send(welcome(lesson.row, prepared, self._settings, secrets))
+                apologies = self._settings().apologies
+                await lesson.link.send(welcome(lesson.row, prepared, apologies, secrets))
                 await self._tell(lesson)
                 await lesson.follow()
         finally:
@@ -330,7 +296,7 @@ class Lessons:
         try:
             async with background() as watching:
                 watching.create_task(
-                    check_health(lesson, self._api, lambda: self._settings.health_every)
+                    check_health(lesson, self._api, lambda: self._settings().lessons.health_every)
                 )
                 if not lesson.leased:
                     watching.create_task(knock(lesson, self._api))

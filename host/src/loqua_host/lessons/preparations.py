@@ -14,6 +14,9 @@ __all__ = ["Preparations"]
 FORESIGHT_SECONDS = 10.0
 """How long a preparation without a job waits for one; LiveKit brings it in a fifth of a second."""
 
+UNCLAIMED_SECONDS = 90.0
+"""How long a preparation waits to be claimed; a job waits 60 s for its learner at most."""
+
 Prepare = Callable[[JobRef, str | None], Coroutine[Any, Any, Prepared]]
 
 
@@ -24,16 +27,12 @@ class Preparations:
         prepare: Prepares for a job and the learner of an identity, None for the first in.
         api: Where the lease of a preparation that nobody claims is released.
         tasks: Owns the work.
-        patience: Seconds after which an unclaimed preparation is dropped.
     """
 
-    def __init__(
-        self, prepare: Prepare, api: LoquaApi, tasks: asyncio.TaskGroup, patience: float
-    ) -> None:
+    def __init__(self, prepare: Prepare, api: LoquaApi, tasks: asyncio.TaskGroup) -> None:
         self._prepare = prepare
         self._api = api
         self._tasks = tasks
-        self._patience = patience
         self._early: dict[str, asyncio.Task[Prepared]] = {}
         self._foreseen: dict[tuple[str, str], asyncio.Task[Prepared]] = {}
 
@@ -49,7 +48,7 @@ class Preparations:
         foreseen = self._foreseen.pop((job.room, job.tutor), None)
         preparing = self._prepare(job, None) if foreseen is None else self._go_on(job, foreseen)
         self._early[job.job_id] = self._start(preparing)
-        asyncio.get_running_loop().call_later(self._patience, self.drop, job.job_id)
+        asyncio.get_running_loop().call_later(UNCLAIMED_SECONDS, self.drop, job.job_id)
 
     async def claim(self, job: JobRef, identity: str) -> Prepared:
         """Get the lesson for the learner that the job sees, prepared ahead if it was the one.

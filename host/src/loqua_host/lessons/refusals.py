@@ -1,0 +1,86 @@
+"""Jobs whose learner gets no lesson: turned away, with a sentence for the learner to hear."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from loqua_host.contract.handoff import Handback
+from loqua_host.contract.sentences import sentence_in
+from loqua_host.errors import LoquaError, RoomsError
+from loqua_host.link.messages import Refused
+from loqua_host.link.server import JobLink, JobRef
+from loqua_host.records.ledger import Ledger
+from loqua_host.rooms.rooms import Rooms
+from loqua_host.settings.host import HostSettings
+
+from .board import Board
+from .causes import ALREADY_TAUGHT, cause_of
+from .hosted import HostedTutor
+from .language import DEFAULT_LANGUAGE
+
+__all__ = ["Refusals"]
+
+log = structlog.get_logger()
+
+
+class Refusals:
+    """Turns jobs away, and notes for which entry into the room that is settled."""
+
+    def __init__(
+        self,
+        *,
+        rooms: Rooms,
+        ledger: Ledger,
+        board: Board,
+        tutors: Mapping[str, HostedTutor],
+        settings: Callable[[], HostSettings],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._rooms = rooms
+        self._ledger = ledger
+        self._board = board
+        self._tutors = tutors
+        self._settings = settings
+        self._tasks = tasks
+
+    async def refuse(
+        self, link: JobLink, identity: str, refusal: LoquaError, language: str
+    ) -> None:
+        """Apologise to a learner, who is refused until they enter again."""
+        cause = cause_of(refusal)
+        await self._settle(link.job, identity, cause)
+        log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
+        apology = sentence_in(language, self._settings().apologies)
+        await self._answer(link, cause, "" if cause == ALREADY_TAUGHT else apology, language)
+
+    async def ask_to_wait(self, link: JobLink, language: str) -> None:
+        """Have a learner hear that a tutor comes as soon as there is a place; settles nothing."""
+        line = sentence_in(language, self._settings().sentences.tutor_comes or {"en": ""})
+        await self._answer(link, "full", line, language)
+
+    async def dismiss(self, link: JobLink, reason: str) -> None:
+        """Send a job away that has no lesson yet, without a word; settles nothing."""
+        await link.send(Refused(cause=reason, apology="", language=DEFAULT_LANGUAGE))
+
+    async def _settle(self, job: JobRef, identity: str, cause: str) -> None:
+        """Settle the entry into the room, unless the learner has this tutor already."""
+        if cause == ALREADY_TAUGHT:
+            self._board.on_settled(job, None)
+            return
+        entry = await self._entry(job.room, identity)
+        self._board.on_settled(job, entry)
+        if entry is not None:
+            self._tasks.create_task(self._ledger.refuse(job.room, entry, job.tutor))
+        self._board.on_handed_back(job.room, job.tutor, Handback(outcome="failed"))
+
+    async def _entry(self, room: str, identity: str) -> str | None:
+        try:
+            participants = await self._rooms.participants(room)
+        except RoomsError:
+            return None
+        return next((one.sid for one in participants if one.identity == identity), None)
+
+    async def _answer(self, link: JobLink, cause: str, sentence: str, language: str) -> None:
+        secrets = dict(self._tutors[link.job.tutor].secrets)
+        await link.send(Refused(cause=cause, apology=sentence, language=language, secrets=secrets))
