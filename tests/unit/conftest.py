@@ -131,10 +131,9 @@ class FakeLoqua:
         self.asked.append(session_id)
         return session_id in self.known
 
-    def subscribe(self, listener: Callable[[Caller, Mode], None]) -> Callable[[], None]:
+    def subscribe(self, listener: Callable[[Caller, Mode], None]) -> None:
         """Tell the listener of modes."""
         self.listeners.append(listener)
-        return lambda: self.listeners.remove(listener)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from itertools import count
 from random import Random, SystemRandom
@@ -98,8 +98,9 @@ class LoquaApi:
         async with aclosing(pools), _watched(credentials):
             calls = Calls(pools, settings, clock, random, events)
             client = Client(calls, random, honours_keys=settings.honours_idempotency_keys)
-            held = UserTokens(client, credentials, clock, random, events, settings)
-            async with held as tokens, Flights[Key, LearnerContext]() as fetches:
+            tokens = UserTokens(client, credentials, clock, random, events, settings)
+            fetches = Flights[Key, LearnerContext]()
+            async with aclosing(tokens), aclosing(fetches):
                 yield cls(
                     settings,
                     client,
@@ -220,9 +221,9 @@ class LoquaApi:
         """Give how much of the API stands behind the caller now."""
         return self._modes.of(caller)
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Have `listener(caller, mode)` called at every change; gives what ends that."""
-        return self._modes.subscribe(listener)
+    def subscribe(self, listener: Listener) -> None:
+        """Have `listener(caller, mode)` called at every change."""
+        self._modes.subscribe(listener)
 
     async def agent_token_seconds_left(self) -> float | None:
         """Give the seconds until AGENT_JWT_TOKEN expires; None when it does not say."""

@@ -28,10 +28,9 @@ class Modes:
         self._modes: dict[Caller, Mode] = {}
         self._listeners: list[Listener] = []
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Have a listener called at each change; gives the function that ends it."""
+    def subscribe(self, listener: Listener) -> None:
+        """Have a listener called at each change."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
 
     def of(self, caller: Caller) -> Mode:
         """Give a caller's mode now."""
@@ -71,5 +70,5 @@ class Modes:
             before=before,
             mode=mode,
         )
-        for listener in tuple(self._listeners):
+        for listener in self._listeners:
             listener(caller, mode)

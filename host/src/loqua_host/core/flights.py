@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Iterable
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Flights", "stop"]
 
@@ -21,7 +20,7 @@ async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 class Flights(Generic[K, V]):
-    """Fetches under way, by key. A fetch outlives the caller who began it, not the block.
+    """Fetches under way, by key. A fetch outlives the caller who began it, until `aclose`.
 
     No task group, because a fetch that fails concerns those who wait for it and nobody else.
     """
@@ -37,18 +36,11 @@ class Flights(Generic[K, V]):
             task.add_done_callback(lambda done: self._landed(key, done))
         return await asyncio.shield(task)
 
+    async def aclose(self) -> None:
+        """End all fetches."""
+        await stop(self._tasks.values())
+
     def _landed(self, key: K, task: asyncio.Task[V]) -> None:
         del self._tasks[key]
         if not task.cancelled():
             task.exception()  # seen, even when every caller has gone
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await stop(self._tasks.values())

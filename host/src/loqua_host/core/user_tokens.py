@@ -4,8 +4,6 @@ import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
-from types import TracebackType
-from typing import Self
 
 from opentelemetry import trace
 from pydantic import SecretStr
@@ -124,6 +122,12 @@ class UserTokens:
             return held
         return await self._renew(caller)
 
+    async def aclose(self) -> None:
+        """Forget every token."""
+        await stop(lease.keeper for lease in self._leases.values() if lease.keeper)
+        await self._exchanges.aclose()
+        self._leases.clear()
+
     def _held(self, caller: Caller) -> UserToken | None:
         lease = self._leases.get(caller)
         token = None if lease is None else lease.token
@@ -200,19 +204,6 @@ class UserTokens:
                 refused = isinstance(error, RefusedError)
             jittered = retry.pause(failures, first=1, random=self._random)
             await self._clock.sleep(REFUSED_PAUSE if refused else jittered)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        async with self._exchanges:
-            await stop(lease.keeper for lease in self._leases.values() if lease.keeper)
-        self._leases.clear()
 
 
 @dataclass(frozen=True, slots=True)
