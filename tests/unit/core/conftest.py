@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 from hypothesis import HealthCheck, settings
 
-from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, Event, LoquaApi
+from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
+from loqua_host.core.events import Event
 
 # A busy machine is no fault of the code: no example is too slow.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,19 +11,16 @@
         └── calls      one call: deadline, then retry → breaker → limits → httpx
 """
 
-from loqua_host.core.api import LoquaApi
-from loqua_host.core.caller import Caller, Loaded
-from loqua_host.core.events import Event, Observer
-from loqua_host.core.secrets import EnvironmentSecrets, SecretsPort
-from loqua_host.core.settings import CoreSettings
+from .api import LoquaApi
+from .caller import Caller, Loaded
+from .secrets import EnvironmentSecrets, SecretsPort
+from .settings import CoreSettings
 
 __all__ = [
     "Caller",
     "CoreSettings",
     "EnvironmentSecrets",
-    "Event",
     "Loaded",
     "LoquaApi",
-    "Observer",
     "SecretsPort",
 ]

@@ -12,22 +12,23 @@ import httpx
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Progress, SessionRecord
-from loqua_host.core import retry
-from loqua_host.core.cache import ContextCache
-from loqua_host.core.caller import Caller, Loaded
-from loqua_host.core.calls import Calls
-from loqua_host.core.client import UNAUTHORIZED, Bearer, Client
-from loqua_host.core.clock import Clock, SystemClock
-from loqua_host.core.credentials import Credentials
-from loqua_host.core.degradation import Listener, Modes, fallback
-from loqua_host.core.events import Events, Observer
-from loqua_host.core.flights import Flights, stop
-from loqua_host.core.pools import Pools
-from loqua_host.core.secrets import SecretsPort
-from loqua_host.core.settings import CoreSettings
-from loqua_host.core.user_tokens import UserBearer, UserTokens
-from loqua_host.core.wire import Status
 from loqua_host.errors import RefusedError, UnreachableError
+
+from . import retry
+from .cache import ContextCache
+from .caller import Caller, Loaded
+from .calls import Calls
+from .client import UNAUTHORIZED, Bearer, Client
+from .clock import Clock, SystemClock
+from .credentials import Credentials
+from .degradation import Listener, Modes, fallback
+from .events import Events, Observer
+from .flights import Flights, stop
+from .pools import Pools
+from .secrets import SecretsPort
+from .settings import CoreSettings
+from .user_tokens import UserBearer, UserTokens
+from .wire import Status
 
 __all__ = ["LoquaApi"]
 

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from loqua_host.core.clock import Clock
-from loqua_host.core.events import Events, Level
-from loqua_host.core.settings import BreakerSettings
 from loqua_host.errors import SuspendedError, UnreachableError
+
+from .clock import Clock
+from .events import Events, Level
+from .settings import BreakerSettings
 
 __all__ = ["Breaker", "State"]
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from loqua_host.contract.learner import LearnerContext
-from loqua_host.core.clock import Clock
-from loqua_host.core.settings import CacheLives
+
+from .clock import Clock
+from .settings import CacheLives
 
 __all__ = ["ContextCache"]
 

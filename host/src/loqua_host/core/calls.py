@@ -9,16 +9,17 @@ import httpx
 from opentelemetry import trace
 from pydantic import SecretStr
 
-from loqua_host.core import retry, wire
-from loqua_host.core.breaker import Breaker
-from loqua_host.core.clock import Clock
-from loqua_host.core.events import Events
-from loqua_host.core.limits import Limits
-from loqua_host.core.pools import Pools
-from loqua_host.core.settings import CoreSettings
-from loqua_host.core.versions import ACCEPT, Versions
-from loqua_host.core.wire import Answer, Request
 from loqua_host.errors import ApiError, RefusedError, UnreachableError
+
+from . import retry, wire
+from .breaker import Breaker
+from .clock import Clock
+from .events import Events
+from .limits import Limits
+from .pools import Pools
+from .settings import CoreSettings
+from .versions import ACCEPT, Versions
+from .wire import Answer, Request
 
 __all__ = ["Calls"]
 

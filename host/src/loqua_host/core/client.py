@@ -7,12 +7,13 @@ from pydantic import SecretStr
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Progress, SessionRecord
-from loqua_host.core import wire
-from loqua_host.core.caller import Caller
-from loqua_host.core.calls import Calls
-from loqua_host.core.secrets import Sealed
-from loqua_host.core.wire import Request, Status, UserTokenAnswer
 from loqua_host.errors import RefusedError
+
+from . import wire
+from .caller import Caller
+from .calls import Calls
+from .secrets import Sealed
+from .wire import Request, Status, UserTokenAnswer
 
 __all__ = ["UNAUTHORIZED", "Bearer", "Client"]
 

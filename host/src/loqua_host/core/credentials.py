@@ -2,11 +2,12 @@
 
 from pydantic import SecretStr
 
-from loqua_host.core.clock import Clock
-from loqua_host.core.events import Events, Level
-from loqua_host.core.secrets import Sealed, SecretName, SecretsPort
-from loqua_host.core.tokens import read_claims
 from loqua_host.errors import LoquaError
+
+from .clock import Clock
+from .events import Events, Level
+from .secrets import Sealed, SecretName, SecretsPort
+from .tokens import read_claims
 
 __all__ = ["Credentials"]
 

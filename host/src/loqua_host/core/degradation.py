@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from loqua_host.contract.records import Mode
-from loqua_host.core.caller import Caller
-from loqua_host.core.events import Events
+
+from .caller import Caller
+from .events import Events
 
 __all__ = ["Listener", "Modes", "fallback"]
 

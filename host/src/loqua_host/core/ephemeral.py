@@ -11,8 +11,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from loqua_host.core.caller import Caller
-from loqua_host.core.secrets import Sealed
+from .caller import Caller
+from .secrets import Sealed
 
 __all__ = ["HEADER", "SCHEME", "SUITE", "EphemeralKey", "purpose"]
 

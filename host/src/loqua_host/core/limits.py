@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 
-from loqua_host.core.clock import Clock
-from loqua_host.core.settings import CoreSettings
 from loqua_host.errors import SuspendedError
+
+from .clock import Clock
+from .settings import CoreSettings
 
 __all__ = ["Limits", "http_date", "wait_asked"]
 

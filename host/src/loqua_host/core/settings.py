@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
-from loqua_host.core.secrets import SecretName
+from .secrets import SecretName
 
 __all__ = ["Access", "BreakerSettings", "CacheLives", "CoreSettings"]
 

@@ -18,11 +18,12 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import from_json
 
-from loqua_host.core.caller import Caller
-from loqua_host.core.ephemeral import SCHEME, EphemeralKey
-from loqua_host.core.secrets import Sealed
-from loqua_host.core.wire import UserTokenAnswer
 from loqua_host.errors import TokenError
+
+from .caller import Caller
+from .ephemeral import SCHEME, EphemeralKey
+from .secrets import Sealed
+from .wire import UserTokenAnswer
 
 __all__ = [
     "OF_ANOTHER_SECRET",

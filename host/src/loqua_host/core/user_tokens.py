@@ -8,19 +8,20 @@ from random import Random
 from opentelemetry import trace
 from pydantic import SecretStr
 
-from loqua_host.core import retry, tokens
-from loqua_host.core.caller import Caller
-from loqua_host.core.client import Client
-from loqua_host.core.clock import Clock
-from loqua_host.core.credentials import Credentials
-from loqua_host.core.ephemeral import EphemeralKey
-from loqua_host.core.events import Events
-from loqua_host.core.flights import Flights, stop
-from loqua_host.core.limits import http_date
-from loqua_host.core.secrets import Sealed
-from loqua_host.core.settings import CoreSettings
-from loqua_host.core.wire import UserTokenAnswer
 from loqua_host.errors import LoquaError, RefusedError, TokenError
+
+from . import retry, tokens
+from .caller import Caller
+from .client import Client
+from .clock import Clock
+from .credentials import Credentials
+from .ephemeral import EphemeralKey
+from .events import Events
+from .flights import Flights, stop
+from .limits import http_date
+from .secrets import Sealed
+from .settings import CoreSettings
+from .wire import UserTokenAnswer
 
 __all__ = ["UserBearer", "UserToken", "UserTokens", "refresh_at"]
 

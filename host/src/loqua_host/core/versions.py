@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from loqua_host.core.events import Events
-from loqua_host.core.limits import http_date
+from .events import Events
+from .limits import http_date
 
 __all__ = ["ACCEPT", "OFFERED", "Versions"]
 

@@ -20,9 +20,10 @@ from pydantic_core import ErrorDetails, from_json
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Progress, SessionRecord
-from loqua_host.core import ephemeral
-from loqua_host.core.caller import Caller
 from loqua_host.errors import RefusedError
+
+from . import ephemeral
+from .caller import Caller
 
 __all__ = [
     "Answer",

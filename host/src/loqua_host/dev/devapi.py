@@ -3,8 +3,8 @@
 import secrets
 from collections.abc import Callable, Mapping
 
-from loqua_host.dev.api.server import serve
-from loqua_host.dev.api.settings import DevApiSettings
+from .api.server import serve
+from .api.settings import DevApiSettings
 
 __all__ = ["run_devapi"]
 

@@ -15,7 +15,7 @@ from livekit.agents.types import (
     TOPIC_TRANSCRIPTION,
 )
 
-from loqua_host.dev.hearing import LEARNER, EndedBy, Heard, Hearing, LessonHeard
+from .hearing import LEARNER, EndedBy, Heard, Hearing, LessonHeard
 
 __all__ = ["Line", "Script", "Speak", "SyntheticLearner", "joined", "synthesise"]
 

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from livekit import api
 
-from loqua_host.dev.child import dying_with_parent
-from loqua_host.dev.livekit_binary import LiveKitUnavailableError, Say, livekit_binary
+from .child import dying_with_parent
+from .livekit_binary import LiveKitUnavailableError, Say, livekit_binary
 
 __all__ = ["LiveKitServer", "LiveKitUnavailableError", "run_livekit"]
 

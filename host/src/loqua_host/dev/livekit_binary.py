@@ -14,8 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from loqua_host.dev.child import dying_with_parent
 from loqua_host.errors import LoquaError
+
+from .child import dying_with_parent
 
 __all__ = ["VERSION", "LiveKitUnavailableError", "Say", "cache_directory", "livekit_binary"]
 

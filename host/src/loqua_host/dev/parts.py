@@ -16,12 +16,13 @@ from typing import IO
 
 import yaml
 
-from loqua_host.dev.api.server import serve
-from loqua_host.dev.api.settings import DevApiSettings
-from loqua_host.dev.child import dying_with_parent
-from loqua_host.dev.livekit import LiveKitServer, run_livekit
 from loqua_host.errors import LoquaError
 from loqua_host.tasks import background
+
+from .api.server import serve
+from .api.settings import DevApiSettings
+from .child import dying_with_parent
+from .livekit import LiveKitServer, run_livekit
 
 __all__ = ["Parts", "local_parts", "run_child", "write_config"]
 

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from loqua_host.contract.engines import Engine
 from loqua_host.errors import Problem
-from loqua_host.registry.inspection import Answer, Question, TutorDeclaration
-from loqua_host.registry.loader import BrokenTutorError, LoadedTutor, import_string, load
 from loqua_host.settings.problems import model_problems
+
+from .inspection import Answer, Question, TutorDeclaration
+from .loader import BrokenTutorError, LoadedTutor, import_string, load
 
 __all__ = ["Examination", "main"]
 

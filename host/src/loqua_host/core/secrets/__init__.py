@@ -8,17 +8,17 @@
         └── environment · files · aws · azure · vault
 """
 
-from loqua_host.core.secrets.environment import EnvironmentSecrets
-from loqua_host.core.secrets.kept import KeptSecrets
-from loqua_host.core.secrets.port import (
+from .environment import EnvironmentSecrets
+from .kept import KeptSecrets
+from .port import (
     Sealed,
     Secret,
     SecretName,
     SecretsPort,
     SecretsSource,
 )
-from loqua_host.core.secrets.settings import SecretsSettings
-from loqua_host.core.secrets.source import open_source
+from .settings import SecretsSettings
+from .source import open_source
 
 __all__ = [
     "EnvironmentSecrets",

@@ -6,9 +6,10 @@ from boto3.session import Session
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loqua_host.core.secrets.port import Sealed, Secret
-from loqua_host.core.secrets.settings import AwsPlace
 from loqua_host.errors import SecretsError
+
+from .port import Sealed, Secret
+from .settings import AwsPlace
 
 __all__ = ["AwsSecrets"]
 

@@ -8,9 +8,10 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
 from azure.keyvault.secrets import SecretClient
 
-from loqua_host.core.secrets.port import Sealed, Secret
-from loqua_host.core.secrets.settings import AzurePlace
 from loqua_host.errors import SecretsError
+
+from .port import Sealed, Secret
+from .settings import AzurePlace
 
 __all__ = ["AzureSecrets"]
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from loqua_host.core.secrets.port import Sealed, Secret, SecretName
 from loqua_host.errors import ConfigError, Problem
+
+from .port import Sealed, Secret, SecretName
 
 __all__ = ["EnvironmentSecrets"]
 

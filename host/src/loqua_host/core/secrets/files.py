@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from loqua_host.core.secrets.port import Sealed, Secret
 from loqua_host.errors import SecretsError
+
+from .port import Sealed, Secret
 
 __all__ = ["FileSecrets"]
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from loqua_host.core.clock import Clock
 from loqua_host.core.events import Events
-from loqua_host.core.secrets.port import Sealed, Secret, SecretsSource
 from loqua_host.errors import SecretsError
+
+from .port import Sealed, Secret, SecretsSource
 
 __all__ = ["KeptSecrets"]
 

@@ -8,11 +8,12 @@ from typing import cast
 from pydantic import SecretStr
 
 from loqua_host.core.clock import SystemClock
-from loqua_host.core.secrets.environment import EnvironmentSecrets
-from loqua_host.core.secrets.files import FileSecrets
-from loqua_host.core.secrets.port import SecretsSource
-from loqua_host.core.secrets.settings import SecretsSettings, VaultPlace
 from loqua_host.errors import ConfigError, Problem, SecretsError
+
+from .environment import EnvironmentSecrets
+from .files import FileSecrets
+from .port import SecretsSource
+from .settings import SecretsSettings, VaultPlace
 
 __all__ = ["open_source"]
 
@@ -53,14 +54,14 @@ def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> Secret
 def _connect(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSource:
     # Each client is an extra, and slow to import.
     if settings.place == "aws":
-        from loqua_host.core.secrets.aws import AwsSecrets  # noqa: PLC0415
+        from .aws import AwsSecrets  # noqa: PLC0415
 
         return AwsSecrets(settings.aws)
     if settings.place == "azure" and settings.azure:
-        from loqua_host.core.secrets.azure import AzureSecrets  # noqa: PLC0415
+        from .azure import AzureSecrets  # noqa: PLC0415
 
         return AzureSecrets(settings.azure)
-    from loqua_host.core.secrets.vault import VaultSecrets  # noqa: PLC0415
+    from .vault import VaultSecrets  # noqa: PLC0415
 
     vault = cast("VaultPlace", settings.vault)  # as the settings' own validation has it
     needed = VAULT_LOGINS[vault.login]

@@ -10,9 +10,10 @@ from hvac.exceptions import InvalidPath, VaultError
 from pydantic import SecretStr
 
 from loqua_host.core.clock import Clock
-from loqua_host.core.secrets.port import Sealed, Secret
-from loqua_host.core.secrets.settings import VaultPlace
 from loqua_host.errors import SecretsError
+
+from .port import Sealed, Secret
+from .settings import VaultPlace
 
 __all__ = ["VaultSecrets"]
 

@@ -9,13 +9,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from loqua_host.dev.api import console, endpoints
-from loqua_host.dev.api.body_limit import BodyLimit
-from loqua_host.dev.api.calls import DevApi
-from loqua_host.dev.api.errors import RefusedError, invalid_request, moment
-from loqua_host.dev.api.misbehaviour import FaultBoard, Misbehaviour
-from loqua_host.dev.api.settings import DevApiSettings
-from loqua_host.dev.api.store import Store
+from . import console, endpoints
+from .body_limit import BodyLimit
+from .calls import DevApi
+from .errors import RefusedError, invalid_request, moment
+from .misbehaviour import FaultBoard, Misbehaviour
+from .settings import DevApiSettings
+from .store import Store
 
 _LARGEST_BODY = 256 * 1024
 _LONGEST_SHOWN = 200

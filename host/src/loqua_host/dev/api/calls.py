@@ -13,13 +13,13 @@ from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 
-from loqua_host.dev.api import models
-from loqua_host.dev.api.errors import RefusedError, moment
-from loqua_host.dev.api.faults import Bend
-from loqua_host.dev.api.misbehaviour import FaultBoard
-from loqua_host.dev.api.settings import DevApiSettings
-from loqua_host.dev.api.store import Kind, Store
-from loqua_host.dev.api.tokens import AgentClaims, UserClaims, verified
+from . import models
+from .errors import RefusedError, moment
+from .faults import Bend
+from .misbehaviour import FaultBoard
+from .settings import DevApiSettings
+from .store import Kind, Store
+from .tokens import AgentClaims, UserClaims, verified
 
 ClaimsT = TypeVar("ClaimsT", bound=BaseModel)
 AnswerT = TypeVar("AnswerT")

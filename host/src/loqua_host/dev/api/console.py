@@ -8,12 +8,12 @@ from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict
 
-from loqua_host.dev.api.calls import CallNow
-from loqua_host.dev.api.faults import AnyFault
-from loqua_host.dev.api.learners import Learner
-from loqua_host.dev.api.models import Identifier
-from loqua_host.dev.api.page import render
-from loqua_host.dev.api.store import Arrival, Kind
+from .calls import CallNow
+from .faults import AnyFault
+from .learners import Learner
+from .models import Identifier
+from .page import render
+from .store import Arrival, Kind
 
 router = APIRouter(include_in_schema=False)
 

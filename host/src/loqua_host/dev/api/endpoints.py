@@ -8,8 +8,9 @@ from fastapi import APIRouter, Header, Path
 
 from loqua_host.core import ephemeral
 from loqua_host.core.caller import Caller
-from loqua_host.dev.api import models
-from loqua_host.dev.api.calls import (
+
+from . import models
+from .calls import (
     AgentId,
     AnAgent,
     AnAuthor,
@@ -20,9 +21,9 @@ from loqua_host.dev.api.calls import (
     new_session_id,
     require_same_agent,
 )
-from loqua_host.dev.api.errors import RefusedError
-from loqua_host.dev.api.learners import HeldSession
-from loqua_host.dev.api.tokens import PERMISSIONS, UserClaims, encrypt, join_token, seal, sign
+from .errors import RefusedError
+from .learners import HeldSession
+from .tokens import PERMISSIONS, UserClaims, encrypt, join_token, seal, sign
 
 _IV_BYTES = 16
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from loqua_host.dev.api.models import ErrorAnswer, ErrorDetail
+from .models import ErrorAnswer, ErrorDetail
 
 _REASONS_SHOWN = 5
 _LONGEST_REASON = 300

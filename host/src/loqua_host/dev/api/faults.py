@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
-from loqua_host.dev.api.errors import RefusedError
+from .errors import RefusedError
 
 Endpoint = Literal["user-token", "progress", "sessions", "context", "health"]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]

@@ -7,7 +7,7 @@ from itertools import chain
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from loqua_host.dev.api.models import (
+from .models import (
     Preferences,
     ProgressFigures,
     SessionRecord,

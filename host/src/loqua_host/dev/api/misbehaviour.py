@@ -8,7 +8,7 @@ from typing import cast, get_args
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loqua_host.dev.api.faults import AnyFault, Bend, Endpoint, Fault, with_headers
+from .faults import AnyFault, Bend, Endpoint, Fault, with_headers
 
 _PATH = re.compile(r"/api/v1/agent/(?:user/[^/]+/)?([^/]+)")
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from loqua_host.dev.api.faults import AnyFault
-from loqua_host.dev.api.learners import Study
-from loqua_host.dev.api.store import Arrival
+from .faults import AnyFault
+from .learners import Study
+from .store import Arrival
 
 _ARRIVALS_SHOWN = 200
 _STYLE = """

@@ -9,8 +9,8 @@ from typing import cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from loqua_host.dev.api.app import create_app
-from loqua_host.dev.api.settings import DevApiSettings
+from .app import create_app
+from .settings import DevApiSettings
 
 _LAST_ANSWERS_SECONDS = 1
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from loqua_host.dev.api.faults import AnyFault
-from loqua_host.dev.api.learners import INVENTED, Learner
-from loqua_host.dev.api.models import Identifier
-from loqua_host.dev.api.tokens import AgentClaims, sign
+from .faults import AnyFault
+from .learners import INVENTED, Learner
+from .models import Identifier
+from .tokens import AgentClaims, sign
 
 
 def _new_secret() -> SecretStr:

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from loqua_host.dev.api.errors import RefusedError
-from loqua_host.dev.api.learners import HeldSession, Learner, Study
-from loqua_host.dev.api.models import ProgressFigures
+from .errors import RefusedError
+from .learners import HeldSession, Learner, Study
+from .models import ProgressFigures
 
 Kind = Literal["joins", "exchanges", "contexts", "progress", "sessions", "health", "refused"]
 
