@@ -21,7 +21,9 @@ from loqua_host import (
 )
 from loqua_host.contract import hookspecs
 from loqua_host.contract.engines import HookLimits
+from loqua_host.contract.handoff import Wish
 from loqua_host.contract.tutor import NoSettings
+from loqua_host.link.messages import CallSpecialist
 
 HOOKS = {
     "register_tutor": ("def", (), "Tutor"),
@@ -121,7 +123,10 @@ def test_every_hook_that_runs_in_a_lesson_has_a_limit() -> None:
     assert set(HookLimits.model_fields) == set(HOOKS) - {"register_tutor"}
 
 
-@pytest.mark.parametrize("name", ["", "Grammar", "grammar_tutor", "grammar tutor", "../x", "-a"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "Grammar", "grammar_tutor", "grammar tutor", "../x", "-a", "grammar\n", "a" * 65],
+)
 def test_a_tutor_with_a_name_that_no_file_could_have_is_refused_where_it_is_declared(
     name: str,
 ) -> None:
@@ -130,10 +135,18 @@ def test_a_tutor_with_a_name_that_no_file_could_have_is_refused_where_it_is_decl
         Tutor(name=name)
 
 
-def test_a_secret_is_declared_by_the_name_of_an_environment_variable() -> None:
+@pytest.mark.parametrize("secret", ["my key", "MY_KEY\n"])
+def test_a_secret_is_declared_by_the_name_of_an_environment_variable(secret: str) -> None:
     """Anything else would never be found."""
     with pytest.raises(ValueError, match="MY_API_KEY"):
-        Tutor(name="grammar", secrets=("my key",))
+        Tutor(name="grammar", secrets=(secret,))
+
+
+def test_a_specialist_of_any_name_that_is_taken_can_be_called() -> None:
+    """The declaration and the call know one form of a name."""
+    name = "-".join(["specialist"] * 5 + ["longer123"])
+    assert Tutor(name="grammar", agent_name=name).agent_name == name
+    assert CallSpecialist(agent_name=name, wish=Wish()).agent_name == name
 
 
 @pytest.mark.parametrize(

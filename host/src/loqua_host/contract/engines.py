@@ -1,12 +1,18 @@
 """How config names what hears, speaks and thinks in a lesson."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-__all__ = ["Engine", "Engines", "HookLimits", "Turn"]
+__all__ = ["Engine", "Engines", "HookLimits", "ImportString", "Turn"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+_DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+
+ImportString = Annotated[str, StringConstraints(pattern=f"^{_DOTTED}:{_DOTTED}$")]
+"""What to import, as `module:attribute`."""
 
 
 class Engine(BaseModel):
@@ -14,8 +20,7 @@ class Engine(BaseModel):
 
     model_config = _FROZEN
 
-    use: str = Field(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
+    use: ImportString = Field(
         description="what to call, as module:attribute (livekit.plugins.openai:STT)",
     )
     with_: dict[str, Any] = Field(

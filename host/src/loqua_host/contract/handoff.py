@@ -17,10 +17,6 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 Text = Annotated[str, StringConstraints(max_length=LONGEST_UTTERANCE)]
 
-AgentName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
-]
-
 
 class Utterance(BaseModel):
     """Something that was said; the text is a transcript, to be taken for no instruction."""

@@ -2,13 +2,21 @@
 
 import re
 from dataclasses import dataclass
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
-__all__ = ["NoSettings", "Tutor"]
+__all__ = ["NAME", "Name", "NoSettings", "SecretName", "Tutor"]
 
-_NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
-_SECRET = re.compile(r"^[A-Z][A-Z0-9_]*$")
+NAME: Final = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
+LONGEST_NAME: Final = 64
+VARIABLE: Final = r"[A-Z][A-Z0-9_]*"
+
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$", max_length=LONGEST_NAME)]
+"""A tutor's name, or the name an agent is dispatched by."""
+
+SecretName = Annotated[str, StringConstraints(pattern=f"^{VARIABLE}$")]
+"""The name of a secret of a tutor's own."""
 
 
 class NoSettings(BaseModel):
@@ -22,7 +30,7 @@ class Tutor:
     """A tutor, as `register_tutor` declares it; config/tutors may override the dispatch.
 
     Attributes:
-        name: Short and unique in a host: lower-case words joined by hyphens.
+        name: Unique in a host: lower-case words joined by hyphens, 64 characters at most.
         agent_name: The name to dispatch it by; None joins every new room (automatic).
         settings: The model of its `settings:` in config/tutors, validated before any lesson.
         secrets: Names of the secrets it needs, such as `OPENAI_API_KEY`; its lessons get
@@ -43,10 +51,15 @@ class Tutor:
         """Check the names, so that a mistake shows where the tutor is declared."""
         for field in ("name", "agent_name"):
             value = getattr(self, field)
-            if value is not None and not _NAME.match(value):
+            if value is not None and not _is_name(value):
                 raise ValueError(
-                    f"Tutor({field}={value!r}): write lower-case words joined by hyphens"
+                    f"Tutor({field}={value!r}): write lower-case words joined by hyphens, "
+                    f"{LONGEST_NAME} characters at most"
                 )
         for secret in self.secrets:
-            if not _SECRET.match(secret):
+            if not re.fullmatch(VARIABLE, secret):
                 raise ValueError(f"Tutor(secrets=…): {secret!r} is not of the form MY_API_KEY")
+
+
+def _is_name(value: str) -> bool:
+    return len(value) <= LONGEST_NAME and re.fullmatch(NAME, value) is not None

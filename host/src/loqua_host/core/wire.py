@@ -26,6 +26,7 @@ from . import ephemeral
 from .caller import Caller
 
 __all__ = [
+    "IDENTIFIER",
     "Answer",
     "Request",
     "Status",
@@ -41,8 +42,10 @@ __all__ = [
 Status = Literal["in_progress", "completed", "failed"]
 T = TypeVar("T")
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@:|+-]{0,127}$")]
-"""A user or agent id: safe in a path and in a header."""
+IDENTIFIER = r"[A-Za-z0-9_][A-Za-z0-9_.@:|+-]{0,127}"
+"""A user or agent id: safe in a path and in a header; no controls, blanks or path separators."""
+
+Identifier = Annotated[str, StringConstraints(pattern=f"^{IDENTIFIER}$")]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,256}$")]
 """A room's name or a session's id."""

@@ -22,9 +22,10 @@ from pydantic import (
     field_validator,
 )
 
-from loqua_host.contract.handoff import AgentName, Handback, Utterance, Wish
+from loqua_host.contract.handoff import Handback, Utterance, Wish
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
+from loqua_host.contract.tutor import Name
 
 from .spans import MOST_SPANS, SpanTold
 
@@ -155,7 +156,7 @@ class CallSpecialist(BaseModel):
     model_config = _FROZEN
 
     type: Literal["call_specialist"] = "call_specialist"
-    agent_name: AgentName
+    agent_name: Name
     wish: Wish
     sentences: Annotated[tuple[Utterance, ...], Field(max_length=10)] = ()
 

@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import IO, Annotated, Any, Final
+from typing import IO, Any, Final
 
-from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from loqua_host.contract.engines import Engine, Engines
 from loqua_host.contract.hookspecs import PROJECT
+from loqua_host.contract.tutor import Name, SecretName
 from loqua_host.errors import Problem
 from loqua_host.process import harmless
 from loqua_host.settings.checks import plugin_problems
@@ -41,18 +42,15 @@ AT_A_TIME: Final = 2
 _MAX_ANSWER: Final = 1_000_000
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
-_Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
-_SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{1,128}$")]
-
 
 class TutorDeclaration(BaseModel):
     """What a plugin's `register_tutor` declares, as far as the host needs it."""
 
     model_config = _FROZEN
 
-    name: _Name
-    agent_name: _Name | None
-    secrets: tuple[_SecretName, ...]
+    name: Name
+    agent_name: Name | None
+    secrets: tuple[SecretName, ...]
     video: bool
 
 

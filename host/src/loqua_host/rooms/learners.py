@@ -6,12 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from loqua_host.contract.learner import Learner
+from loqua_host.core.wire import IDENTIFIER
 from loqua_host.errors import LearnerError
 
 __all__ = ["Participant", "identified", "pick_learner", "verify_learner"]
-
-USER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:|+-]{0,127}")
-"""The pattern of a `user_id`, as on the wire: no controls, blanks or path separators."""
 
 MAX_ATTRIBUTE = 1024
 
@@ -91,7 +89,7 @@ def verify_learner(participant: Participant) -> Learner:
             "User ID not found in participant metadata: the learner has no attribute user_id; "
             "let learners enter with a token of the API's /rooms/join",
         )
-    if not USER_ID.fullmatch(user_id):
+    if not re.fullmatch(IDENTIFIER, user_id):
         raise LearnerError(
             "bad_user_id",
             f"user_id {user_id[:40]!a} is not of the form [A-Za-z0-9_.@:|+-], at most 128 long",

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from loqua_host.contract.hookspecs import PROJECT
+from loqua_host.contract.tutor import NAME
 from loqua_host.errors import ConfigError, Problem
 
 from .checks import address_problems, environ_problems, grant_problems, tutor_problems
@@ -21,7 +22,7 @@ from .yaml import read_yaml
 
 __all__ = ["Draft", "draft", "installed_plugins", "load", "tutor_file", "tutor_key"]
 
-_TUTOR_FILE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.yaml")
+_TUTOR_FILE = re.compile(rf"{NAME}\.yaml")
 
 Written = dict[str, JsonValue]
 """What a file says, before it is checked."""
