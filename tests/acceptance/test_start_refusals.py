@@ -1,6 +1,8 @@
 """A configuration with mistakes: the start is refused, all reasons at once, each with its mend."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +131,25 @@ def test_an_ops_address_open_to_a_network_refuses_the_start_without_a_token(
     said = refusal(command, tmp_path)
     assert "OPS_TOKEN" in said
     assert "ops.address: 127.0.0.1" in said
+
+
+def test_a_start_that_waits_for_its_secrets_ends_when_told_to(tmp_path: Path) -> None:
+    """By a handler of its own: the first process of a container has none by default."""
+    kept = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
+    with socket.create_server(("127.0.0.1", 0)) as vault:
+        vault.settimeout(60)
+        url = f"http://127.0.0.1:{vault.getsockname()[1]}"
+        secrets = {"from": "vault", "vault": {"url": url}}
+        write(
+            tmp_path, {"host.yaml": {"secrets": secrets}, "tutors/grammar.yaml": tutor("automatic")}
+        )
+        command = [sys.executable, "-m", "loqua_host", "run", "--config", str(tmp_path)]
+        host = subprocess.Popen(command, env=kept | ENVIRON | {"VAULT_TOKEN": "a-token"})  # noqa: S603  # our own command
+        try:
+            asked, _ = vault.accept()
+            with asked:
+                host.terminate()
+                assert host.wait(60) == 128 + signal.SIGTERM
+        finally:
+            host.kill()
+            host.wait()

@@ -6,6 +6,8 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
+from typing import Never
 
 import structlog
 
@@ -29,6 +31,8 @@ def run(config: Path) -> int:
     forkserver starts before LiveKit is imported here.
     """
     configuration = Configuration(config, seal(["run", "--config", str(config)]))
+    # As the first process of a container it would not hear SIGTERM before `_serve` does.
+    signal.signal(signal.SIGTERM, _end)
     try:
         settings, secrets = configuration.read()
         _refuse_root(settings.environment)
@@ -37,6 +41,10 @@ def run(config: Path) -> int:
         return 1
     start_forkserver(_preload(settings))
     return asyncio.run(_serve(configuration, settings, secrets))
+
+
+def _end(number: int, _frame: FrameType | None) -> Never:
+    sys.exit(128 + number)
 
 
 def _refuse_root(environment: Environment) -> None:
