@@ -12,6 +12,7 @@ from livekit.agents import AgentSession, StopResponse, llm
 from livekit.agents.voice import SpeechHandle
 
 from loqua_host import Learner, LearnerContext, Lesson
+from loqua_host.contract.turns import TYPED
 
 
 class Classroom:
@@ -35,9 +36,15 @@ class Classroom:
         await self._recognise(text)
         await self.lesson.session.interrupt()
 
-    async def _recognise(self, text: str) -> None:
+    async def type(self, text: str) -> str:
+        """Let the learner type a message, as the host gives it on, and get the tutor's reply."""
+        await self._recognise(text, {TYPED: True})
+        await self.heard_out()
+        return self.last
+
+    async def _recognise(self, text: str, extra: dict[str, Any] | None = None) -> None:
         assert self.lesson.agent is not None
-        message = llm.ChatMessage(role="user", content=[text])
+        message = llm.ChatMessage(role="user", content=[text], extra=extra or {})
         with suppress(StopResponse):
             await self.lesson.agent.on_user_turn_completed(llm.ChatContext.empty(), message)
 

@@ -9,6 +9,7 @@ from .contract.hookspecs import hookimpl
 from .contract.learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
 from .contract.lesson import Lesson
 from .contract.records import Ending, LessonReport, Mode, Performance, Progress, Tick, Word
+from .contract.turns import Turn, Turns
 from .contract.tutor import Tutor
 from .errors import HandoffError
 
@@ -28,6 +29,8 @@ __all__ = [
     "Preferences",
     "Progress",
     "Tick",
+    "Turn",
+    "Turns",
     "Tutor",
     "Utterance",
     "Word",

@@ -105,3 +105,16 @@ async def test_a_called_specialist_begins_with_the_words_it_was_called_for(
         assert room.last.endswith("Repite: El tren llega a la ciudad.")
         assert "Hemos terminado" in await room.say("El tren llega a la ciudad.")
         assert await lesson.ended() == "exercises_done"
+
+
+async def test_what_is_typed_is_answered_and_not_scored(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """It says nothing of how it would have sounded."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        exercise = room.last.partition(":")[2].strip()
+        assert exercise in await room.type(exercise)
+        assert (await on_progress_tick(lesson)).phrases_practiced == 0
+        await room.say(exercise)
+        assert (await on_progress_tick(lesson)).phrases_practiced == 1

@@ -49,6 +49,8 @@ EXPORTED = [
     "Preferences",
     "Progress",
     "Tick",
+    "Turn",
+    "Turns",
     "Tutor",
     "Utterance",
     "Word",

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from livekit.agents.llm import ChatContext
+from livekit.agents import Agent
+from livekit.agents.llm import ChatContext, ChatMessage
 from livekit.rtc.event_emitter import EventEmitter
 
 from loqua_host.contract.engines import Engines, HookLimits
@@ -174,7 +175,8 @@ class FakeSession(EventEmitter[str]):
         self.uninterruptible = 0
         self.started: dict[str, Any] = {}
         self.room_io = SimpleNamespace(set_participant=self.done.append)
-        self.replied: list[str] = []
+        self.replied: list[str | None] = []
+        self.current_agent = Agent(instructions="")
         self.current_speech: FakeSpeech | None = None
         self.input, self.output = FakeSwitches(), FakeSwitches()
         self.mute = False
@@ -198,9 +200,10 @@ class FakeSession(EventEmitter[str]):
         self.done.append("interrupted by force" if force else "interrupted")
         return asyncio.sleep(0) if not force else None
 
-    def generate_reply(self, *, user_input: str) -> None:
+    def generate_reply(self, *, user_input: ChatMessage, chat_ctx: ChatContext) -> None:
         """Answer a text."""
-        self.replied.append(user_input)
+        assert chat_ctx is not self.current_agent.chat_ctx
+        self.replied.append(user_input.text_content)
 
     async def aclose(self) -> None:
         """End."""

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 import structlog
 from livekit import rtc
+from livekit.agents import Agent, StopResponse
+from livekit.agents.llm import ChatContext, ChatMessage
 
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
+from loqua_host.contract.turns import TYPED
 from loqua_host.errors import HookFailedError
+from loqua_host.job.conversation import LONGEST_TYPED
 from loqua_host.link.messages import (
     Finish,
     Join,
@@ -376,6 +380,32 @@ async def test_only_the_learners_own_text_is_answered(job: Any) -> None:
     job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")
     await write("maria", "to the specialist")
     assert job.session.replied == ["hola"]
+    job.lesson.end("done")
+    await running
+
+
+@pytest.mark.parametrize("answers_itself", [True, False])
+async def test_what_is_typed_comes_to_the_agent_as_what_is_said(
+    job: Any, *, answers_itself: bool
+) -> None:
+    """Marked and bounded; the language model answers where the agent has not."""
+    heard: list[ChatMessage] = []
+
+    class Listener(Agent):
+        async def on_user_turn_completed(self, _: ChatContext, new_message: ChatMessage) -> None:
+            heard.append(new_message)
+            if answers_itself:
+                raise StopResponse
+
+    job.session.current_agent = Listener(instructions="")
+    running = job.start()
+    await asyncio.sleep(1)
+    on_text = job.session.started["room_options"].text_input.text_input_cb
+    writer = SimpleNamespace(identity="maria")
+    await on_text(job.session, SimpleNamespace(participant=writer, text="hola " * 1000))
+    [typed] = heard
+    assert (typed.extra[TYPED], typed.text_content) == (True, ("hola " * 1000)[:LONGEST_TYPED])
+    assert job.session.replied == ([] if answers_itself else [typed.text_content])
     job.lesson.end("done")
     await running
 

@@ -1,16 +1,21 @@
-"""What was said in a lesson: told on, and given back to a tutor that was restored."""
+"""What was said in a lesson: told on, given back to a restored tutor; and what was typed."""
 
+import contextlib
 from collections.abc import Iterable
 from itertools import islice
 
-from livekit.agents import Agent, AgentSession
+from livekit.agents import Agent, AgentSession, StopResponse
 from livekit.agents.llm import ChatContext, ChatMessage
 
 from loqua_host.contract.handoff import LONGEST_UTTERANCE, Utterance
+from loqua_host.contract.turns import TYPED
 
-__all__ = ["last_sentences", "recall"]
+__all__ = ["answer_typed", "last_sentences", "recall"]
 
 ROLES = {"user": "learner", "assistant": "tutor"}
+
+LONGEST_TYPED = 2000
+"""Characters of a typed message; the rest is cut."""
 
 
 def last_sentences(session: "AgentSession[None]", count: int) -> tuple[Utterance, ...]:
@@ -33,6 +38,23 @@ async def recall(session: "AgentSession[None]", agent: Agent, turns: Iterable[Ut
     if not any(message.role in ROLES for message in context.messages()):
         _add(context, turns)
         await agent.update_chat_ctx(context)
+
+
+async def answer_typed(session: "AgentSession[None]", text: str) -> None:
+    """Have the agent answer what a learner typed as if they had said it.
+
+    LiveKit's own way goes to the language model at once, past `on_user_turn_completed`.
+    """
+    agent = session.current_agent
+    message = ChatMessage(role="user", content=[text[:LONGEST_TYPED]], extra={TYPED: True})
+    context = agent.chat_ctx.copy()
+    try:
+        await agent.on_user_turn_completed(context, message)
+    except StopResponse:
+        return
+    # A tutor without a language model has answered by now.
+    with contextlib.suppress(RuntimeError):
+        session.generate_reply(user_input=message, chat_ctx=context)
 
 
 def _add(context: ChatContext, turns: Iterable[Utterance]) -> None:

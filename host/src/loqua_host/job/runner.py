@@ -33,7 +33,7 @@ from loqua_host.registry.caller import HookCaller
 
 from .clock import Stopwatch
 from .connection import Connection
-from .conversation import recall
+from .conversation import answer_typed, recall
 from .ears import Ears
 from .events import EventRelay
 from .floor import Floor, until_free
@@ -210,9 +210,7 @@ class Runner:
         if here and writer and writer.identity in self._listened_to():
             self._silence.end()
             await session.interrupt()
-            # A tutor without a language model listens only.
-            with contextlib.suppress(RuntimeError):
-                session.generate_reply(user_input=event.text)
+            await answer_typed(session, event.text)
 
     def _listened_to(self) -> set[str]:
         others = self._lesson.others if self._settings.hears_everyone else ()

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Mapping
 
 from livekit.agents import NOT_GIVEN, Agent, StopResponse, llm
-from livekit.agents.voice import SpeechHandle
 
-from loqua_host import Handback, HandoffError, Lesson, events
+from loqua_host import Handback, HandoffError, Lesson, Turns, events
 
 from .mind import ScriptedMind
 from .needs import Need, load_needs, need_asked, need_shown
@@ -56,9 +55,7 @@ class ConversationTutor(Agent):
         self._specialists = specialists
         self._needs = load_needs(scenario.language)
         self._calling: asyncio.Task[None] | None = None
-        self._before = notes
-        self._heard = ""
-        self._reply: SpeechHandle | None = None
+        self._turns: Turns[Notes] = Turns(longest=HEARD_LIMIT)
         self._hurried = False
         lesson.on(events.TimeRunningOut, self.wrap_up)
 
@@ -85,14 +82,10 @@ class ConversationTutor(Agent):
         """Take note of what the learner said, and answer it or have a specialist help."""
         if self._calling is not None and not self._calling.done():
             raise StopResponse
-        text = (new_message.text_content or "")[:HEARD_LIMIT]
-        if _unheard(self._reply):  # so the learner only paused: the turn goes on
-            self._heard = f"{self._heard} {text}"[:HEARD_LIMIT]
-        else:
-            self._before, self._heard = self.notes, text
-        self.notes = hear(self._before, self.scenario, self._heard)
-        new_message.content = [text]
-        need = self._need()
+        new_message.content = [(new_message.text_content or "")[:HEARD_LIMIT]]
+        turn = self._turns.hear(new_message, self.notes)
+        self.notes = hear(turn.notes, self.scenario, turn.text)
+        need = self._need(turn.text)
         if need is not None and (agent_name := self._specialists.get(need.speciality)):
             self._hand_over(agent_name, need, new_message)
         else:
@@ -110,11 +103,10 @@ class ConversationTutor(Agent):
         return self._hurried or is_done(self.notes, self.scenario)
 
     def _answer(self, message: llm.ChatMessage) -> None:
-        self._reply = self.session.generate_reply(
+        reply = self.session.generate_reply(
             user_input=message, instructions=_NEXT.format(line=self.line)
         )
-        if self._is_over:
-            self._reply.add_done_callback(self._end)
+        self._turns.reply(reply, then=self._end if self._is_over else None)
 
     def _hand_over(self, agent_name: str, need: Need, message: llm.ChatMessage) -> None:
         if need.focus:
@@ -123,11 +115,11 @@ class ConversationTutor(Agent):
         self.session.history.insert(message)  # the sentence that the specialist is called for
         self._calling = asyncio.create_task(self._call(agent_name, need))
 
-    def _need(self) -> Need | None:
+    def _need(self, text: str) -> Need | None:
         if self._needs is None or self._is_over:
             return None
         shown = need_shown(self.notes.mistakes, self.notes.helped)
-        return need_asked(self._needs, self._heard) or shown
+        return need_asked(self._needs, text) or shown
 
     async def _call(self, agent_name: str, need: Need) -> None:
         """Hand the learner over, and go on with the talk afterwards, whatever came of it."""
@@ -145,11 +137,5 @@ class ConversationTutor(Agent):
             return self._needs.absent
         return f"{self._needs.taught} {self.scenario.welcome_back}"
 
-    def _end(self, goodbye: SpeechHandle) -> None:
-        if not _unheard(goodbye):
-            self.lesson.end("scenario_done")
-
-
-def _unheard(reply: SpeechHandle | None) -> bool:
-    """Whether the learner spoke before anything of a reply could be heard."""
-    return reply is not None and reply.interrupted and not reply.chat_items
+    def _end(self) -> None:
+        self.lesson.end("scenario_done")

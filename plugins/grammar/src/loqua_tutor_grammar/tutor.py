@@ -1,17 +1,13 @@
 """The agent that speaks with the learner."""
 
 from livekit.agents import Agent, llm
-from livekit.agents.voice import SpeechHandle
 
-from loqua_host import Lesson
+from loqua_host import Lesson, Turns
 
 from .drill import Drill
 from .practice import Notes, hear, is_done, line
 
 __all__ = ["GrammarTutor"]
-
-HEARD_LIMIT = 300
-"""Characters of one turn that are checked and, corrected, said back."""
 
 
 class GrammarTutor(Agent):
@@ -28,9 +24,7 @@ class GrammarTutor(Agent):
         self.lesson = lesson
         self.drill = drill
         self.notes = notes
-        self._before = notes
-        self._heard = ""
-        self._reply: SpeechHandle | None = None
+        self._turns: Turns[Notes] = Turns()
 
     async def on_user_turn_completed(
         self,
@@ -38,22 +32,13 @@ class GrammarTutor(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Check what the learner said, and correct it or ask on."""
-        text = new_message.text_content or ""
-        if _unheard(self._reply):  # so the learner only paused: the turn goes on
-            self._heard = f"{self._heard} {text}"[:HEARD_LIMIT]
-        else:
-            self._before, self._heard = self.notes, text[:HEARD_LIMIT]
-        self.notes = hear(self._before, self.drill, self._heard)
+        turn = self._turns.hear(new_message, self.notes)
+        self.notes = hear(turn.notes, self.drill, turn.text)
         self.lesson.state["notes"] = self.notes.model_dump(mode="json")
-        self._reply = self.session.say(line(self.notes, self.drill))
-        if is_done(self.notes, self.drill):
-            self._reply.add_done_callback(self._end)
+        done = is_done(self.notes, self.drill)
+        self._turns.reply(
+            self.session.say(line(self.notes, self.drill)), then=self._end if done else None
+        )
 
-    def _end(self, goodbye: SpeechHandle) -> None:
-        if not _unheard(goodbye):
-            self.lesson.end("questions_done")
-
-
-def _unheard(reply: SpeechHandle | None) -> bool:
-    """Whether the learner spoke before anything of a reply could be heard."""
-    return reply is not None and reply.interrupted and not reply.chat_items
+    def _end(self) -> None:
+        self.lesson.end("questions_done")

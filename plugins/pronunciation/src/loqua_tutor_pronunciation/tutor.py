@@ -1,17 +1,13 @@
 """The agent that speaks with the learner."""
 
 from livekit.agents import Agent, llm
-from livekit.agents.voice import SpeechHandle
 
-from loqua_host import Lesson
+from loqua_host import Lesson, Turns
 
 from .exercises import Plan
 from .practice import Notes, hear, is_done, line
 
 __all__ = ["PronunciationTutor"]
-
-HEARD_LIMIT = 300
-"""Characters of what was recognised at once that are scored."""
 
 
 class PronunciationTutor(Agent):
@@ -28,9 +24,7 @@ class PronunciationTutor(Agent):
         self.lesson = lesson
         self.plan = plan
         self.notes = notes
-        self._before = notes
-        self._heard = ""
-        self._reply: SpeechHandle | None = None
+        self._turns: Turns[Notes] = Turns()
 
     async def on_user_turn_completed(
         self,
@@ -38,22 +32,14 @@ class PronunciationTutor(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Score what the learner said, and say how it was and what comes next."""
-        text = new_message.text_content or ""
-        if _unheard(self._reply):  # so the learner only paused: the turn goes on
-            self._heard = f"{self._heard} {text}"[:HEARD_LIMIT]
-        else:
-            self._before, self._heard = self.notes, text[:HEARD_LIMIT]
-        self.notes = hear(self._before, self.plan, self._heard)
-        self.lesson.state["notes"] = self.notes.model_dump(mode="json")
-        self._reply = self.session.say(line(self.notes, self.plan))
-        if is_done(self.notes, self.plan):
-            self._reply.add_done_callback(self._end)
+        turn = self._turns.hear(new_message, self.notes)
+        if not turn.typed:  # which would tell nothing of how it sounds
+            self.notes = hear(turn.notes, self.plan, turn.text)
+            self.lesson.state["notes"] = self.notes.model_dump(mode="json")
+        done = is_done(self.notes, self.plan)
+        self._turns.reply(
+            self.session.say(line(self.notes, self.plan)), then=self._end if done else None
+        )
 
-    def _end(self, goodbye: SpeechHandle) -> None:
-        if not _unheard(goodbye):
-            self.lesson.end("exercises_done")
-
-
-def _unheard(reply: SpeechHandle | None) -> bool:
-    """Whether the learner spoke before anything of a reply could be heard."""
-    return reply is not None and reply.interrupted and not reply.chat_items
+    def _end(self) -> None:
+        self.lesson.end("exercises_done")

@@ -1,0 +1,90 @@
+"""What a learner says in one turn, put together across pauses."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from livekit.agents.llm import ChatMessage
+
+from loqua_host import Turn, Turns
+from loqua_host.contract.turns import TYPED
+
+
+class Speech:
+    """What a tutor says: being said, heard out, or cut off before or after a word was heard."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self.chat_items: list[str] = []
+        self._callbacks: list[Callable[[Any], None]] = []
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call it at the end."""
+        self._callbacks.append(callback)
+
+    def end(self, *, interrupted: bool, heard: bool) -> None:
+        """Come to an end."""
+        self.interrupted, self.chat_items = interrupted, ["Muy bien."] if heard else []
+        for callback in self._callbacks:
+            callback(self)
+
+
+def message(text: str, *, typed: bool = False) -> ChatMessage:
+    """Give what LiveKit hands to an agent."""
+    return ChatMessage(role="user", content=[text], extra={TYPED: True} if typed else {})
+
+
+def replied(turns: Turns[int], *, interrupted: bool, heard: bool) -> list[str]:
+    """Have a reply said, and give what its end led to."""
+    ended: list[str] = []
+    speech: Any = Speech()
+    turns.reply(speech, then=lambda: ended.append("ended"))
+    speech.end(interrupted=interrupted, heard=heard)
+    return ended
+
+
+def test_who_goes_on_before_the_reply_is_heard_had_only_paused() -> None:
+    """The whole is judged from the notes before it, however often they pause."""
+    turns = Turns[int]()
+    assert turns.hear(message("Yo"), 0) == Turn("Yo", 0, typed=False)
+    for notes, text, whole in ((1, "soy", "Yo soy"), (2, "Ana.", "Yo soy Ana.")):
+        assert replied(turns, interrupted=True, heard=False) == []
+        assert turns.hear(message(text), notes) == Turn(whole, 0, typed=False)
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_who_speaks_after_the_reply_was_heard_begins_another_turn(*, interrupted: bool) -> None:
+    """Also who cuts it short."""
+    turns = Turns[int]()
+    turns.hear(message("Hola."), 0)
+    assert replied(turns, interrupted=interrupted, heard=True) == ["ended"]
+    assert turns.hear(message("Adiós."), 1) == Turn("Adiós.", 1, typed=False)
+
+
+def test_what_got_no_reply_is_a_turn_of_its_own() -> None:
+    """A reply of long ago says nothing about it."""
+    turns = Turns[int]()
+    turns.hear(message("Hola."), 0)
+    replied(turns, interrupted=True, heard=False)
+    turns.hear(message("Ayuda, por favor."), 1)
+    assert turns.hear(message("Gracias."), 2) == Turn("Gracias.", 2, typed=False)
+
+
+@pytest.mark.parametrize("typed_first", [True, False])
+def test_what_is_typed_is_no_part_of_what_is_said(*, typed_first: bool) -> None:
+    """It is whole as it is."""
+    turns = Turns[int]()
+    turns.hear(message("Hola", typed=typed_first), 0)
+    replied(turns, interrupted=True, heard=False)
+    assert turns.hear(message("Ana", typed=not typed_first), 1) == Turn(
+        "Ana", 1, typed=not typed_first
+    )
+
+
+def test_a_turn_is_cut_where_it_is_too_long() -> None:
+    """However many pauses it has."""
+    turns = Turns[int](longest=10)
+    assert turns.hear(message("x" * 100), 0).text == "x" * 10
+    replied(turns, interrupted=True, heard=False)
+    assert turns.hear(message("y"), 0).text == "x" * 10
+    assert Turns[int]().hear(ChatMessage(role="user", content=[]), 0).text == ""
