@@ -59,8 +59,7 @@ def _preload(settings: HostSettings) -> list[str]:
     engines = (settings.engines_for(tutor) for tutor in settings.enabled_tutors)
     used = (engine for one in engines for engine in (one.stt, one.llm, one.tts) if engine)
     modules = sorted({engine.use.partition(":")[0] for engine in used})
-    # httpx imports the last one at its first request, in the middle of a lesson's start.
-    return ["loqua_host.job.entrypoint", *modules, "anyio._backends._asyncio"]
+    return ["loqua_host.job.entrypoint", *modules, "loqua_host.job.preload"]
 
 
 async def _serve(configuration: Configuration, settings: HostSettings, secrets: HostSecrets) -> int:

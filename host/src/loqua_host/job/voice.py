@@ -11,6 +11,7 @@ from loqua_host.contract.engines import Engine, Engines
 from loqua_host.registry.loader import import_string
 
 from .ears import Ears
+from .tls import sharing_context
 
 __all__ = ["build_session", "close_voice", "say_out", "switch"]
 
@@ -29,10 +30,14 @@ def build_session(
         language: ISO 639-1; fills `{language}` in the engines' arguments.
         secrets: Values for the engines' secret arguments, by the secrets' names.
     """
+    with sharing_context():
+        stt, llm, tts = (
+            _build(engine, language, secrets) for engine in (engines.stt, engines.llm, engines.tts)
+        )
     return AgentSession(
-        stt=_build(engines.stt, language, secrets),
-        llm=_build(engines.llm, language, secrets),
-        tts=_build(engines.tts, language, secrets),
+        stt=stt,
+        llm=llm,
+        tts=tts,
         # A pause that the recogniser took for an end would split a sentence into two turns.
         vad=inference.VAD(model="silero", min_silence_duration=engines.turn.min_delay),
         turn_handling={

@@ -1,0 +1,21 @@
+"""What every lesson's start needs, for the process that jobs are forked from to import.
+
+Left to a job, each of these stops its event loop while a learner waits. None holds a secret.
+"""
+
+from importlib import import_module
+
+from .tls import shared_context
+
+AT_FIRST_REQUEST = (
+    "anyio._backends._asyncio",
+    "openai.resources.audio.speech",
+    "openai.resources.audio.transcriptions",
+    "openai.resources.audio.audio",
+    "wave",
+)
+"""What httpx and OpenAI's SDK import as late as that."""
+
+for name in AT_FIRST_REQUEST:
+    import_module(name)
+shared_context(_trust_env=True)

@@ -1,0 +1,42 @@
+"""One TLS context for all engines of a lesson, and for them alone."""
+
+import ssl
+
+import httpx2
+
+from loqua_host.contract.engines import Engine, Engines
+from loqua_host.job.tls import sharing_context
+from loqua_host.job.voice import build_session
+
+OPENAI = {"with": {"base_url": "http://127.0.0.1:9/v1", "api_key": "-"}}
+
+
+def context_of(client: httpx2.AsyncClient) -> ssl.SSLContext:
+    """Give what a client would open TLS connections with."""
+    context = client._transport._pool._ssl_context  # type: ignore[attr-defined]
+    assert isinstance(context, ssl.SSLContext)
+    return context
+
+
+async def test_engines_share_a_context_that_trusts_what_each_would_trust_alone() -> None:
+    """Reading the certificates is the slowest part of a lesson's start."""
+    engines = Engines(
+        stt=Engine.model_validate({"use": "livekit.plugins.openai:STT", **OPENAI}),
+        tts=Engine.model_validate({"use": "livekit.plugins.openai:TTS", **OPENAI}),
+    )
+    session = build_session(engines, "es", {})
+    hearing, speaking = (
+        context_of(engine._client._client)  # type: ignore[union-attr]
+        for engine in (session.stt, session.tts)
+    )
+    alone = httpx2.create_ssl_context()
+    assert hearing is speaking
+    assert hearing.cert_store_stats() == alone.cert_store_stats()
+    assert (hearing.verify_mode, hearing.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+def test_a_client_that_a_tutor_makes_has_a_context_of_its_own() -> None:
+    """It may give it a certificate to show, which no engine's server has to see."""
+    with sharing_context():
+        shared = context_of(httpx2.AsyncClient())
+    assert context_of(httpx2.AsyncClient()) is not shared
