@@ -5,6 +5,8 @@ Left to a job, each of these stops its event loop while a learner waits. None ho
 
 from importlib import import_module
 
+from livekit.agents.llm import ChatMessage
+
 from .tls import shared_context
 
 AT_FIRST_REQUEST = (
@@ -18,4 +20,5 @@ AT_FIRST_REQUEST = (
 
 for name in AT_FIRST_REQUEST:
     import_module(name)
+ChatMessage.model_rebuild()  # LiveKit leaves that to the first message
 shared_context(_trust_env=True)
