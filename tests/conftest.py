@@ -16,7 +16,8 @@ hypothesis.settings.register_profile(
 if "CI" not in os.environ:
     hypothesis.settings.load_profile("patient")
 
-REAL = frozenset({"tests/acceptance", "tests/integration"})  # on real servers, in real time
+# On real servers, in real time.
+REAL = frozenset({"plugins/speech", "tests/acceptance", "tests/integration"})
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 

@@ -6,6 +6,7 @@ import pytest
 import pytest_asyncio
 
 from loqua_host.dev.livekit import LiveKitServer, run_livekit
+from loqua_host.dev.ports import free_port
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -18,3 +19,9 @@ async def livekit_server() -> AsyncIterator[LiveKitServer]:
     """Give a LiveKit server that all tests share; rooms of one test are that test's own."""
     async with run_livekit(empty_timeout=5, departure_timeout=5) as server:
         yield server
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """Give a port that no outgoing connection takes before the test's server does."""
+    return free_port()

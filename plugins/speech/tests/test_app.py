@@ -110,7 +110,9 @@ async def test_a_missing_file_is_named(client: httpx.AsyncClient) -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(file=st.binary(max_size=300), language=st.text(max_size=5), prompt=st.text(max_size=20))
 async def test_garbage_is_a_bad_request_never_a_failure(
@@ -128,7 +130,9 @@ async def test_garbage_is_a_bad_request_never_a_failure(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(body=st.binary(max_size=200), kind=st.sampled_from(["multipart/form-data; boundary=b", ""]))
 async def test_a_malformed_form_is_a_bad_request(

@@ -93,14 +93,14 @@ async def test_three_lessons_at_once_are_answered_in_time(base_url: str) -> None
     frame = await _spoken(base_url, "Ayer fui al mercado con mi madre.", "es")
     stt = openai.STT(base_url=base_url, api_key="-", model="whisper-base", language="es")
     async with stt:
-        took = []
-        for _ in range(3):
+        for _ in range(5):  # a machine may stall meanwhile
             began = time.monotonic()
             events = await asyncio.gather(*(stt.recognize([frame]) for _ in range(3)))
-            took.append(time.monotonic() - began)
+            took = time.monotonic() - began
             assert len({event.alternatives[0].text for event in events}) == 1
-
-    assert min(took) < _LIVEKITS_READ_TIMEOUT  # the least: a machine may stall meanwhile
+            if took < _LIVEKITS_READ_TIMEOUT:
+                return
+    pytest.fail(f"of five times three turns the last took {took:.1f} s")
 
 
 async def test_an_unknown_voice_reaches_the_tutors_log_with_the_known_ones(base_url: str) -> None:

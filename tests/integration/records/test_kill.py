@@ -30,7 +30,8 @@ async def test_no_record_is_lost_or_doubled_by_kills() -> None:
     assert [run["honours_keys"] for run in runs] == [True, False]
     for run in runs:
         assert (run["lost"], run["twice"], run["last_progress_wrong"]) == (0, 0, 0), run
-        assert (run["arrived"], run["kills"]) == (20, 3), run
+        assert run["arrived"] == 20, run
+        assert 1 <= run["kills"] <= 3, run  # it may be done before the third
 
 
 @pytest.mark.usefixtures("postgres")  # skips where there is none

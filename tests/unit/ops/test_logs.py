@@ -130,7 +130,10 @@ def test_a_token_is_hidden_wherever_it_is(
     assert token[40:60] not in text
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=200,
+)
 @given(
     event=st.text(),
     value=st.text(st.characters()) | st.lists(st.text()) | st.dictionaries(st.text(), st.text()),

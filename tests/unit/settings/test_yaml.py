@@ -81,7 +81,9 @@ _near = st.dictionaries(_keys, _section | st.dictionaries(_keys, _section, max_s
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(text=st.text() | st.text("a:-[]{}!&*?|>#%@`'\" \n\t0123.e~<=") | _near.map(repr))
 def test_any_text_gives_settings_or_says_what_is_wrong(

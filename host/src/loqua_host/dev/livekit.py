@@ -19,6 +19,7 @@ from livekit import api
 
 from .child import dying_with_parent
 from .livekit_binary import LiveKitUnavailableError, Say, livekit_binary
+from .ports import free_port
 
 __all__ = ["LiveKitServer", "LiveKitUnavailableError", "run_livekit"]
 
@@ -94,9 +95,8 @@ def _given(url: str, environ: Mapping[str, str]) -> LiveKitServer:
 
 
 def _new_server() -> LiveKitServer:
-    port = _free_port(socket.SOCK_STREAM)
     return LiveKitServer(
-        f"ws://127.0.0.1:{port}", f"API{secrets.token_hex(8)}", secrets.token_urlsafe(40)
+        f"ws://127.0.0.1:{free_port()}", f"API{secrets.token_hex(8)}", secrets.token_urlsafe(40)
     )
 
 
@@ -123,13 +123,6 @@ async def _start(
     return server, process
 
 
-def _free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _config(
     server: LiveKitServer, room: Mapping[str, int], webhook: str | None
 ) -> dict[str, object]:
@@ -138,7 +131,7 @@ def _config(
         "port": urlsplit(server.url).port,
         "bind_addresses": ["127.0.0.1"],
         "rtc": {
-            "udp_port": _free_port(socket.SOCK_DGRAM),
+            "udp_port": free_port(socket.SOCK_DGRAM),
             "tcp_port": 0,  # its listener would take every interface
             "node_ip": "127.0.0.1",
             "use_external_ip": False,

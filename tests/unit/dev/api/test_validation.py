@@ -125,7 +125,9 @@ async def test_what_is_no_json_object_is_refused(agent: Any, content: bytes) -> 
     )
 )
 @hypothesis_settings(
-    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
 )
 async def test_no_json_whatever_gets_more_than_a_refusal(agent: Any, body: Any) -> None:
     """Not even half a surrogate pair breaks the API, or its page from then on."""
