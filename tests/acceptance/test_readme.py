@@ -1,4 +1,4 @@
-"""What README.md shows and names is there and works."""
+"""What README.md and config/README.md show and name is there and works."""
 
 import inspect
 import os
@@ -36,6 +36,7 @@ pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+MANUAL = (ROOT / "config/README.md").read_text("utf-8")
 TUTOR_YAML = Path("config/tutors/shadowing.yaml")
 
 
@@ -45,9 +46,9 @@ def block(language: str) -> str:
     return str(text)
 
 
-def first_cells(heading: str) -> str:
+def first_cells(text: str, heading: str) -> str:
     """Give the first column of the table with that heading."""
-    lines = README.split(f"| {heading} |", 1)[1].splitlines()[2:]
+    lines = text.split(f"| {heading} |", 1)[1].splitlines()[2:]
     return "\n".join(line.split("|")[1] for line in lines[: lines.index("")])
 
 
@@ -154,8 +155,8 @@ async def test_the_tutor_on_one_screen_teaches_a_lesson() -> None:
 def test_every_command_is_shown_and_every_command_shown_is_there() -> None:
     """The table of commands is the command line's own, and so are the options."""
     commands = cast("Group", typer.main.get_command(app)).commands
-    assert set(re.findall(r"loqua-host (\w+)", first_cells("command"))) == set(commands)
-    assert set(re.findall(r"`loqua-host (\w+)", README)) <= set(commands)
+    assert set(re.findall(r"loqua-host (\w+)", first_cells(README, "command"))) == set(commands)
+    assert set(re.findall(r"`loqua-host (\w+)", README + MANUAL)) <= set(commands)
     options = {name for command in commands.values() for it in command.params for name in it.opts}
     assert set(re.findall(r"`(--\w+)", README)) <= options
 
@@ -165,7 +166,7 @@ def test_every_variable_that_the_host_reads_is_shown() -> None:
     written = yaml.safe_load((ROOT / "config/environments/production.yaml").read_text("utf-8"))
     known = {"LOQUA_ENVIRONMENT", *ADDRESSES.values(), *HOST_SECRETS, *granted(written)}
     known |= {*COLLECTORS, "VAULT_ROLE_ID"}
-    assert set(re.findall(r"`([A-Z_]+)`", first_cells("variable"))) == known
+    assert set(re.findall(r"`([A-Z_]+)`", first_cells(MANUAL, "variable"))) == known
 
 
 def granted(written: dict[str, Any]) -> set[str]:
@@ -196,14 +197,16 @@ def test_the_readme_that_is_published_shows_the_hooks_as_they_are() -> None:
 
 
 def test_every_environment_is_shown_and_has_its_file() -> None:
-    """The environments are the three that the README and config/environments have."""
+    """The environments are the three that the manual and config/environments have."""
     files = {file.stem for file in (ROOT / "config/environments").iterdir()}
     assert files == set(Environment)
-    assert all(f"`{name}`" in README for name in files)
+    assert all(f"`{name}`" in MANUAL for name in files)
 
 
-def test_every_link_within_the_project_leads_somewhere() -> None:
+@pytest.mark.parametrize("readme", ["README.md", "config/README.md"])
+def test_every_link_within_the_project_leads_somewhere(readme: str) -> None:
     """No link points at a file that was moved."""
-    targets = re.findall(r"\]\((?!https?://)([^)#]+)", README)
+    file = ROOT / readme
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)", file.read_text("utf-8"))
     assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+    assert [target for target in targets if not (file.parent / target).exists()] == []
