@@ -17,7 +17,7 @@ from loqua_host.contract.handoff import Wish
 from loqua_host.contract.records import Ending
 from loqua_host.errors import RefusedError
 from loqua_host.lessons.board import Board
-from loqua_host.lessons.hosted import TUTOR, HostedTutor, LessonSettings
+from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
@@ -41,6 +41,7 @@ from loqua_host.records.seal import Keyring
 from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
+from loqua_host.settings.host import HostSettings
 
 __all__ = ["RETURN_GRACE", "TUTORS", "Host", "Job", "World"]
 
@@ -55,7 +56,15 @@ TUTORS = {
     "grammar": HostedTutor("grammar", "grammar-expert", "agent", 1),
 }
 HOST_PLACES = 2
-SETTINGS = LessonSettings(60.0, 300.0, "es", {"en": "Sorry."})
+SETTINGS = HostSettings.model_validate(
+    {
+        "agent_id": "loqua-host",
+        "livekit": {"url": "ws://livekit"},
+        "api": {"api_base_url": "http://api"},
+        "environment": "development",
+        "tutors": (),
+    }
+)
 NAMES = {tutor.agent_name: name for name, tutor in TUTORS.items()}
 
 
@@ -131,7 +140,7 @@ class Host:
             **fakes,
             ledger=self.ledger,
             tutors=world.tutors,
-            settings=SETTINGS,
+            settings=lambda: SETTINGS,
             board=self.board,
             now=world.now,
         )
