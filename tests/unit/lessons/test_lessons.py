@@ -144,7 +144,9 @@ def open_house(tmp_path: Path, ledger: Ledger, delivery: Delivery, loqua: Any, w
         loqua.remembers = SPANISH
         rooms = FakeRooms({"room": [learner()]})
         tutors = {
-            "conversation": HostedTutor("conversation", "", "loqua-tutor", 5, {"KEY": "own"}),
+            "conversation": HostedTutor(
+                "conversation", "", "loqua-tutor", 5, {"KEY": "own"}, language="it"
+            ),
             "grammar": HostedTutor("grammar", "grammar-expert", "loqua-grammar", 5),
         }
         board = Board(wall.now)
@@ -493,7 +495,7 @@ async def test_a_ledger_that_cannot_be_written_refuses_the_lesson_and_holds_no_l
 
 
 async def test_a_lesson_begins_without_the_api_and_learns_of_its_return(house: House) -> None:
-    """Mock mode teaches; the lease that comes later is given back as any other."""
+    """Mock mode teaches the tutor's own language; a later lease is given back as any other."""
     back = house.loqua.gates["lease_patiently"] = asyncio.Event()
     down = UnreachableError("user-token", "connection refused", sent=False)
     house.loqua.failing = lambda method, _c: (
@@ -501,7 +503,8 @@ async def test_a_lesson_begins_without_the_api_and_learns_of_its_return(house: H
     )
     house.lessons.begin(JOB)
     async with house.job() as link:
-        assert (await join(link)).mode is Mode.MOCK
+        welcome = await join(link)
+        assert (welcome.mode, welcome.language) == (Mode.MOCK, "it")
         back.set()
         await until(lambda: house.loqua.held.get(MARIA))
         [listener] = house.loqua.listeners

@@ -6,6 +6,7 @@ from loqua_host.contract.sentences import sentence_in
 from loqua_host.link.messages import Welcome
 from loqua_host.records.ledger import LessonRow
 
+from .hosted import HostedTutor
 from .kept import kept_state, kept_turns
 from .language import language_code
 from .prepare import Prepared
@@ -14,16 +15,16 @@ from .traces import is_wanted
 __all__ = ["language_of", "welcome"]
 
 
-def language_of(prepared: Prepared) -> str:
-    """Get the language that a learner is taught, as ISO 639-1."""
-    return language_code(prepared.context.preferences.language_learning)
+def language_of(prepared: Prepared, own: str) -> str:
+    """Get the language that a learner is taught, or the tutor's own where none is known."""
+    return language_code(prepared.context.preferences.language_learning, own)
 
 
 def welcome(
-    row: LessonRow, prepared: Prepared, apologies: Mapping[str, str], secrets: Mapping[str, str]
+    row: LessonRow, prepared: Prepared, tutor: HostedTutor, apologies: Mapping[str, str]
 ) -> Welcome:
     """Get the welcome to a lesson, as it begins or goes on; with the tutor's own secrets."""
-    language = language_of(prepared)
+    language = language_of(prepared, tutor.language)
     return Welcome(
         lesson=row.id,
         session_id=row.session_id,
@@ -40,6 +41,6 @@ def welcome(
         progress=row.progress,
         state=kept_state(row.state),
         turns=kept_turns(row.state),
-        secrets=dict(secrets),
+        secrets=dict(tutor.secrets),
         traced=is_wanted(),
     )

@@ -22,6 +22,7 @@ class HostedTutor:
         agent_id: Who it is towards the Loqua API.
         max_jobs: Lessons at a time.
         secrets: Its own secrets and its engines', by name, each as it was last seen.
+        language: What it teaches a learner whose preferences name none, as ISO 639-1.
         says_line: Whether it has a voice, and a sentence for who waits for a place.
     """
 
@@ -30,4 +31,5 @@ class HostedTutor:
     agent_id: str
     max_jobs: int
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    language: str = "en"
     says_line: bool = False

@@ -1,9 +1,6 @@
 """From the API's names of languages to ISO 639-1."""
 
-__all__ = ["DEFAULT_LANGUAGE", "language_code"]
-
-DEFAULT_LANGUAGE = "en"
-"""Taught to, and heard by, whoever's preferences name none."""
+__all__ = ["language_code"]
 
 CODES = {
     "arabic": "ar",
@@ -26,8 +23,8 @@ CODES = {
 }
 
 
-def language_code(name: str | None) -> str:
+def language_code(name: str | None, default: str) -> str:
     """Get the code of a language that is given by name (`spanish`) or by code (`es-MX`)."""
     known = (name or "").strip().lower().replace("_", "-")
     code = CODES.get(known, known.partition("-")[0])
-    return code if code in CODES.values() else DEFAULT_LANGUAGE
+    return code if code in CODES.values() else default

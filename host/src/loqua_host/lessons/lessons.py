@@ -32,7 +32,6 @@ from .board import JOIN_SECONDS, Board
 from .causes import ALREADY_TAUGHT
 from .handoffs import Handoffs
 from .hosted import HostedTutor
-from .language import DEFAULT_LANGUAGE
 from .live import LiveLesson
 from .preparations import Preparations
 from .prepare import Prepared, new_lesson, prepare
@@ -115,10 +114,10 @@ class Lessons:
 
     async def _serve(self, link: JobLink, identity: str) -> None:
         """Teach the learner of this identity, or turn them away with an apology."""
-        language = DEFAULT_LANGUAGE
+        language = own = self._tutors[link.job.tutor].language
         try:
             prepared = await self._preparations.claim(link.job, identity)
-            language = language_of(prepared)
+            language = language_of(prepared, own)
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
             await self._refusals.refuse(link, identity, refusal, language)
@@ -127,11 +126,11 @@ class Lessons:
 
     async def _ask_to_wait(self, link: JobLink, identity: str) -> None:
         """Have a learner asked to wait for a place, in the language they learn if it is known."""
-        language = DEFAULT_LANGUAGE
+        language = own = self._tutors[link.job.tutor].language
         with suppress(LearnerError, RefusedError, RoomsError):
             prepared = await self._preparations.claim(link.job, identity)
             self._preparations.give_back(prepared)
-            language = language_of(prepared)
+            language = language_of(prepared, own)
         await self._refusals.ask_to_wait(link, language)
 
     async def _await_join(self, link: JobLink) -> object:
@@ -261,9 +260,8 @@ class Lessons:
     async def _teach(self, lesson: LiveLesson, prepared: Prepared) -> None:
         try:
             async with self._kept_current(lesson):
-                secrets = self._tutors[lesson.row.tutor].secrets
-                apologies = self._settings().apologies
-                await lesson.link.send(welcome(lesson.row, prepared, apologies, secrets))
+                tutor, apologies = self._tutors[lesson.row.tutor], self._settings().apologies
+                await lesson.link.send(welcome(lesson.row, prepared, tutor, apologies))
                 await self._tell(lesson)
                 await lesson.follow()
         finally:

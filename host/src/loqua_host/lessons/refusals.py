@@ -17,7 +17,6 @@ from loqua_host.settings.host import HostSettings
 from .board import Board
 from .causes import ALREADY_TAUGHT, cause_of
 from .hosted import HostedTutor
-from .language import DEFAULT_LANGUAGE
 
 __all__ = ["Refusals"]
 
@@ -61,7 +60,7 @@ class Refusals:
 
     async def dismiss(self, link: JobLink, reason: str) -> None:
         """Send a job away that has no lesson yet, without a word; settles nothing."""
-        await link.send(Refused(cause=reason, apology="", language=DEFAULT_LANGUAGE))
+        await link.send(Refused(cause=reason, apology="", language=""))
 
     async def _settle(self, job: JobRef, identity: str, cause: str) -> None:
         """Settle the entry into the room, unless the learner has this tutor already."""

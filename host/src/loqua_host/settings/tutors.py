@@ -11,6 +11,8 @@ __all__ = ["AgentId", "Section", "TutorFile", "TutorSettings", "engine_secrets"]
 
 AgentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+
 
 class Section(BaseModel):
     """A part of the configuration: frozen, and a key it does not know is a mistake."""
@@ -37,6 +39,10 @@ class TutorFile(Section):
     )
     max_concurrent_jobs: int = Field(
         default=2, ge=1, le=1000, description="lessons at the same time, 1 to 1000"
+    )
+    language: Language = Field(
+        default="en",
+        description="taught where the learner's preferences are not known, as ISO 639-1",
     )
     hears: Literal["learner", "everyone"] = Field(
         default="learner",
