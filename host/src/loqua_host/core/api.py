@@ -17,8 +17,8 @@ from loqua_host.errors import RefusedError, UnreachableError
 from . import retry
 from .cache import ContextCache
 from .caller import Caller, Loaded
-from .calls import Calls
-from .client import UNAUTHORIZED, Bearer, Client
+from .calls import UNAUTHORIZED, Bearer, Calls
+from .client import Client
 from .clock import Clock, SystemClock
 from .credentials import Credentials
 from .degradation import Listener, Modes, fallback

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from random import Random
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import httpx
 from opentelemetry import trace
@@ -17,11 +17,12 @@ from .clock import Clock
 from .events import Events
 from .limits import Limits
 from .pools import Pools
+from .secrets import Sealed
 from .settings import CoreSettings
 from .versions import ACCEPT, Versions
 from .wire import Answer, Request
 
-__all__ = ["Calls"]
+__all__ = ["UNAUTHORIZED", "Bearer", "Calls"]
 
 T = TypeVar("T")
 
@@ -41,6 +42,18 @@ _MENDS = {
     "the same API's /rooms/join",
 }
 """What the guide's troubleshooting list says to mend, by endpoint and status."""
+
+UNAUTHORIZED = 401
+
+
+class Bearer(Protocol):
+    """Whose JWT a call is made with."""
+
+    async def jwt(self) -> Sealed:
+        """Give the JWT to use now."""
+
+    async def replacement(self, refused: SecretStr) -> Sealed | None:
+        """Give another JWT after the API refused that one with 401, or None."""
 
 
 @dataclass(slots=True)
@@ -76,8 +89,10 @@ class Calls:
         self._versions = Versions(events)
         self._breakers: dict[str, Breaker] = {}
 
-    async def send(self, request: Request[T], jwt: SecretStr) -> T:
-        """Give the value that the API answers with.
+    async def send(self, request: Request[T], bearer: Bearer) -> T:
+        """Give the value that the API answers with; a 401 leads to one other JWT and one repeat.
+
+        The deadline holds for all of it, exchanges of tokens included.
 
         Raises:
             RefusedError: The API said no.
@@ -89,16 +104,31 @@ class Calls:
             attributes={"endpoint": request.endpoint},
             record_exception=False,
         ):
-            return await self._in_time(request, jwt)
+            return await self._in_time(request, bearer)
 
-    async def _in_time(self, request: Request[T], jwt: SecretStr) -> T:
+    async def _in_time(self, request: Request[T], bearer: Bearer) -> T:
         journey = _Journey(self._clock.monotonic() + self._settings.deadline)
         try:
             async with asyncio.timeout(self._settings.deadline):
-                return await self._repeatedly(request, jwt, journey)
+                return await self._authorized(request, bearer, journey)
         except TimeoutError:
             message = f"no usable answer within api.deadline ({self._settings.deadline:g} s)"
             raise UnreachableError(request.endpoint, message, sent=journey.sent) from None
+        except UnreachableError as error:
+            error.sent = journey.sent
+            raise
+
+    async def _authorized(self, request: Request[T], bearer: Bearer, journey: _Journey) -> T:
+        jwt = await bearer.jwt()
+        try:
+            return await self._repeatedly(request, jwt, journey)
+        except RefusedError as error:
+            if error.status != UNAUTHORIZED:
+                raise
+            other = await bearer.replacement(jwt)
+            if other is None:
+                raise
+        return await self._repeatedly(request, other, journey)
 
     async def _repeatedly(self, request: Request[T], jwt: SecretStr, journey: _Journey) -> T:
         while True:
@@ -112,7 +142,6 @@ class Calls:
                     retries=self._settings.retries,
                     repeatable=request.repeatable,
                 ):
-                    error.sent = journey.sent
                     raise
             await self._clock.sleep(
                 retry.pause(journey.attempt, first=self._settings.backoff, random=self._random)
@@ -124,6 +153,9 @@ class Calls:
                 before, journey.sent = journey.sent, True
                 try:
                     return await self._timed(request, jwt, journey.attempt)
+                except RefusedError:
+                    journey.sent = before
+                    raise
                 except UnreachableError as error:
                     journey.sent = before or error.sent
                     raise

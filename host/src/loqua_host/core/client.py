@@ -1,39 +1,20 @@
 """The Loqua API for agents: one method per endpoint."""
 
 from random import Random
-from typing import Protocol, TypeVar
-
-from pydantic import SecretStr
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Progress, SessionRecord
-from loqua_host.errors import RefusedError
 
 from . import wire
 from .caller import Caller
-from .calls import Calls
-from .secrets import Sealed
-from .wire import Request, Status, UserTokenAnswer
+from .calls import Bearer, Calls
+from .wire import Status, UserTokenAnswer
 
-__all__ = ["UNAUTHORIZED", "Bearer", "Client"]
-
-T = TypeVar("T")
-
-UNAUTHORIZED = 401
-
-
-class Bearer(Protocol):
-    """Whose JWT a call is made with."""
-
-    async def jwt(self) -> Sealed:
-        """Give the JWT to use now."""
-
-    async def replacement(self, refused: SecretStr) -> Sealed | None:
-        """Give another JWT after the API refused that one with 401, or None."""
+__all__ = ["Client"]
 
 
 class Client:
-    """Makes each of the guide's calls; a 401 leads to one other JWT and one repeat.
+    """Makes each of the guide's calls.
 
     Every method raises RefusedError where the API says no, UnreachableError where it gives no
     usable answer in time.
@@ -48,11 +29,11 @@ class Client:
         self, caller: Caller, bearer: Bearer, public_key: str | None
     ) -> tuple[UserTokenAnswer, str | None]:
         """Give the user's encrypted token and the answer's Date header."""
-        return await self._send(wire.user_token(caller, self._key(), public_key), bearer)
+        return await self._calls.send(wire.user_token(caller, self._key(), public_key), bearer)
 
     async def context(self, caller: Caller, bearer: Bearer) -> LearnerContext:
         """Give what the API remembers of the learner."""
-        return await self._send(wire.context(caller), bearer)
+        return await self._calls.send(wire.context(caller), bearer)
 
     async def progress(
         self,
@@ -64,30 +45,18 @@ class Client:
         key: str,
     ) -> None:
         """Update the learner's progress."""
-        await self._send(wire.progress(caller, session_id, status, progress, key), bearer)
+        await self._calls.send(wire.progress(caller, session_id, status, progress, key), bearer)
 
     async def session(
         self, caller: Caller, bearer: Bearer, record: SessionRecord, key: str
     ) -> None:
         """Create the record of a lesson."""
         request = wire.session(caller, record, key, repeatable=self._honours_keys)
-        await self._send(request, bearer)
+        await self._calls.send(request, bearer)
 
     async def health(self, caller: Caller, bearer: Bearer) -> frozenset[str]:
         """Give the agent's permissions."""
-        return await self._send(wire.health(caller, self._key()), bearer)
-
-    async def _send(self, request: Request[T], bearer: Bearer) -> T:
-        jwt = await bearer.jwt()
-        try:
-            return await self._calls.send(request, jwt)
-        except RefusedError as error:
-            if error.status != UNAUTHORIZED:
-                raise
-            other = await bearer.replacement(jwt)
-            if other is None:
-                raise
-        return await self._calls.send(request, other)
+        return await self._calls.send(wire.health(caller, self._key()), bearer)
 
     def _key(self) -> str:
         return f"{self._random.getrandbits(128):032x}"

@@ -67,7 +67,7 @@ class CoreSettings(BaseModel):
         default=10,
         gt=0,
         le=14,  # a host's lease on what it sends lasts longer
-        description="seconds for a call with its waits and repeats, up to 14",
+        description="seconds for a call with its waits, repeats and new tokens, up to 14",
     )
     retries: int = Field(default=3, ge=0, le=3, description="repeats of a call that failed")
     backoff: float = Field(default=0.25, gt=0, description="longest first pause; doubles each time")
