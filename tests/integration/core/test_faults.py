@@ -6,6 +6,7 @@ The core runs on real sockets here; between it and the API stands a proxy that s
 import asyncio
 import random
 import socket
+import ssl
 
 import pytest
 from tests.integration.core.conftest import Backend, FaultProxy, Opener
@@ -140,6 +141,20 @@ async def test_cancelled_calls_leave_a_pool_that_works(
         async with asyncio.timeout(30):
             await asyncio.gather(*(progress(api) for _ in range(30)))
         assert api.mode(CALLER) is Mode.FULL
+
+
+async def test_new_connections_do_not_read_the_authorities_again(
+    open_api: Opener, proxy: FaultProxy, proxy_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes 30 ms, in which a host does nothing else: under a storm of timeouts, for good."""
+    async with open_api(proxy_port) as api:
+        await api.lease(CALLER)
+        monkeypatch.delattr(ssl, "create_default_context")
+        proxy.always = "delay"
+        with pytest.raises(UnreachableError):
+            await progress(api)
+        proxy.always = None
+        await progress(api)
 
 
 async def test_a_storm_of_faults_loses_and_doubles_nothing(

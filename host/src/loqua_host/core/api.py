@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from itertools import count
@@ -95,7 +96,8 @@ class LoquaApi:
             await secrets.read(name)
         clock, random, events = clock or SystemClock(), random or SystemRandom(), Events(observer)
         credentials = Credentials(secrets, clock, events, settings.agent_token_warn_before)
-        pools = Pools(lambda: _http(settings, transport))
+        tls = httpx.create_ssl_context()  # once: to read the authorities takes a busy host's time
+        pools = Pools(lambda: _http(settings, tls, transport))
         async with aclosing(pools), _watched(credentials):
             calls = Calls(pools, settings, clock, random, events)
             client = Client(calls, random, honours_keys=settings.honours_idempotency_keys)
@@ -299,12 +301,15 @@ async def _watched(credentials: Credentials) -> AsyncIterator[None]:
         await stop([watcher])
 
 
-def _http(settings: CoreSettings, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+def _http(
+    settings: CoreSettings, tls: ssl.SSLContext, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
     # At DEBUG hpack logs each header block, and with it the JWT.
     logging.getLogger("hpack").setLevel(logging.INFO)
     return httpx.AsyncClient(
         base_url=str(settings.api_base_url),
         http2=True,
+        verify=tls,
         transport=transport,
         timeout=httpx.Timeout(None, connect=settings.connect_timeout),
         limits=httpx.Limits(
