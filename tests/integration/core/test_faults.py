@@ -153,8 +153,6 @@ async def test_new_connections_do_not_read_the_authorities_again(
         proxy.always = "delay"
         with pytest.raises(UnreachableError):
             await progress(api)
-        proxy.always = None
-        await progress(api)
 
 
 async def test_a_storm_of_faults_loses_and_doubles_nothing(
