@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from loqua_host.dev.screen import fitted
 from loqua_host.process import seal
 
 from . import records
@@ -88,8 +90,12 @@ def demo(
         from loqua_host.dev.demo import run_demo  # noqa: PLC0415  # its parts are extras
 
     stream = sys.stderr if once else sys.stdout
-    showing = run_demo(config, once=once, say=lambda line: print(line, file=stream, flush=True))
-    raise SystemExit(_run(showing))
+
+    def say(line: str) -> None:
+        shown = fitted(line, shutil.get_terminal_size().columns) if stream.isatty() else line
+        typer.echo(shown, file=stream)
+
+    raise SystemExit(_run(run_demo(config, once=once, say=say)))
 
 
 @app.command()
