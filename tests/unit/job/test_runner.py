@@ -211,6 +211,18 @@ async def test_a_cancelled_job_still_says_farewell(job: Any) -> None:
     assert job.finish.ending.reason == "job_failed"
 
 
+async def test_a_cancelled_job_has_left_the_room_before_it_finishes(job: Any) -> None:
+    """LiveKit cancels the jobs of a host that died: nobody waits for a ghost to fall silent."""
+    job.session.closing_takes = 3
+    running = job.start()
+    await asyncio.sleep(45)
+    running.cancel()
+    await asyncio.sleep(1)
+    assert (job.room.left, running.done()) == (True, False)
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 async def test_a_lost_host_ends_the_lesson(job: Any) -> None:
     """Nobody could record what came after it."""
     running = job.start()

@@ -128,6 +128,10 @@ class Runner:
                     reason = await self._lesson.ended()
                 for task in running:
                     task.cancel()
+        except asyncio.CancelledError:
+            # LiveKit cancels a job whose host died: no ghost stays until all below is over.
+            await self._ctx.room.disconnect()
+            raise
         finally:
             await self._finish(reason)
 
