@@ -123,7 +123,7 @@ async def look_after(
     seen: set[str] = set()
     closed = "SELECT id FROM lesson WHERE closed_at IS NOT NULL"
     while True:
-        await ledger.adopt()
+        await ledger.adopt(["conversation"])
         delivery.wake()
         lost = {row.id for row in await ledger.interrupted()}
         for number in lost - seen:

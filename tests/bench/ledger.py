@@ -214,11 +214,11 @@ async def compare(kind: str, there: int) -> dict[str, object]:
                 "list_what_is_owed_ms": await asked(list_owed(ledger)),
                 "list_a_page_ms": await asked(ledger.owing()),
                 "count_debts_ms": await asked(ledger.debts()),
-                "renew_lease_ms": await asked(ledger.adopt()),
+                "renew_lease_ms": await asked(ledger.adopt([])),
             }
             dead = "INSERT INTO host (id, lease_until) VALUES ('dead', 0)"
             await ledger._writer.write(lambda db: db.execute(dead))
-            costs["look_for_what_a_dead_host_left_ms"] = await asked(ledger.adopt())
+            costs["look_for_what_a_dead_host_left_ms"] = await asked(ledger.adopt([]))
     figures: dict[str, object] = {"ledger": kind, "rows_there": there, **costs}
     for name, theirs, ours in (("insert", bare_in, ours_in), ("acknowledge", bare_out, ours_out)):
         (bare50, bare99), (our50, our99) = percentiles(theirs), percentiles(ours)

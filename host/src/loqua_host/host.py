@@ -101,7 +101,7 @@ async def run_host(
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
         lessons = _open_lessons(parts)
-        await recover(parts.ledger, parts.board, parts.delivery)
+        await recover(parts.ledger, parts.board, parts.delivery, parts.roster.tutors)
         with _link_path(settings) as link:
             reconciler = _open_reconciler(parts, lessons)
             hints = _open_hints(parts, traces.foreseeing(lessons.foresee))
@@ -142,10 +142,10 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         delivery = Delivery(ledger, api, clock=SystemClock())
         tasks.create_task(delivery.run())
         tasks.create_task(_purge(settings, ledger))
-        board = Board(time.time)
-        tasks.create_task(keep_lease(ledger, board, delivery, SystemClock()))
+        board, roster = Board(time.time), Roster()
+        tasks.create_task(keep_lease(ledger, board, delivery, roster.tutors, SystemClock()))
         running = Running(settings, secrets)
-        yield _Parts(running, api, rooms, ledger, delivery, board, Roster(), tasks)
+        yield _Parts(running, api, rooms, ledger, delivery, board, roster, tasks)
 
 
 def _open_lessons(parts: _Parts) -> Lessons:
@@ -290,6 +290,7 @@ async def _purge(settings: HostSettings, ledger: Ledger) -> None:
         ledger,
         keep_delivered=timedelta(days=settings.ledger.keep_delivered_days),
         keep_dead=timedelta(days=settings.ledger.keep_dead_days),
+        keep_unknown=timedelta(days=settings.ledger.keep_unknown_days),
         clock=SystemClock(),
     )
 

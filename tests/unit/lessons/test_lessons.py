@@ -807,7 +807,7 @@ async def test_a_start_closes_what_a_dead_host_left_open(
         await ledger.interrupt(row)
     await ledger.keep_progress(a_lesson(1), 200_000.0, Progress(words_learned=4), {})
     async with open_house() as house:
-        await recover(ledger, house.board, house.delivery)
+        await recover(ledger, house.board, house.delivery, ["conversation"])
         for one in house.board.interrupted("room1") + house.board.interrupted("room2"):
             await house.lessons.close(one.row, "learner_left")
         await house.delivered()

@@ -38,7 +38,7 @@ async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
         delivery = Delivery(ledger, loqua, clock=wall)
         running = asyncio.create_task(delivery.run())
         with structlog.testing.capture_logs() as logs:
-            await recover(ledger, board, delivery)
+            await recover(ledger, board, delivery, ["conversation"])
         async with asyncio.timeout(30):
             await delivery.settled(row.id)
         running.cancel()
@@ -59,7 +59,7 @@ async def test_what_went_on_elsewhere_leaves_the_board(
         board.on_interrupted(row, f"agent-{row.id}")
         await ledger.interrupt(row)
     await ledger.open_lesson(a_lesson(1), "")
-    await recover(ledger, board, delivery)
+    await recover(ledger, board, delivery, ["conversation"])
     assert board.interrupted("room1") == ()
     [still] = board.interrupted("room2")
     assert still.agent == "agent-lesson2"
@@ -81,14 +81,14 @@ async def test_a_lease_is_renewed_well_before_it_ends_and_however_often_that_fai
             renewed.set()
             return 0
 
-        async def adopt(self) -> int:
+        async def adopt(self, _tutors: object) -> int:
             return 0
 
         async def interrupted(self) -> list[LessonRow]:
             return []
 
     with structlog.testing.capture_logs() as logs:
-        keeping = asyncio.create_task(keep_lease(Failing(), board, None, wall))  # type: ignore[arg-type]  # fakes
+        keeping = asyncio.create_task(keep_lease(Failing(), board, None, [], wall))  # type: ignore[arg-type]  # fakes
         async with asyncio.timeout(30):
             await renewed.wait()
         keeping.cancel()

@@ -74,7 +74,7 @@ async def test_what_a_dead_host_left_is_delivered_by_the_next(
         lesson = await ledger.open_lesson(a_lesson(), "")
         await ledger.keep_progress(lesson, 1.0, Progress(), {})
     async with Ledger.open(SqliteDatabase(path)) as ledger:
-        await ledger.adopt()
+        await ledger.adopt(["conversation"])
         delivery = Delivery(ledger, loqua, clock=wall)
         running = asyncio.create_task(delivery.run())
         await within(delivery.idle())

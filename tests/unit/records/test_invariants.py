@@ -47,16 +47,19 @@ SETTLED = 300
 """Turns of the loop in which everything that can go on has gone on."""
 
 LOST = UnreachableError("any", "the answer was lost", sent=True)
+NEVER_SENT = UnreachableError("any", "connection refused", sent=False)
 ANSWERS: dict[str, Exception | None] = {
     "taken": None,
     "taken, answer lost": LOST,
     "lost on its way": LOST,
-    "unreachable": UnreachableError("any", "connection refused", sent=False),
+    "unreachable": NEVER_SENT,
     "busy": UnreachableError("any", "429", status=429, retry_after=90.0, sent=False),
     "refused": RefusedError("any", "no", status=400),
     "agent refused": RefusedError("user-token", "Agent authentication failed", status=401),
     "token unusable": TokenError("wrong_secret", "Token decryption failed"),
 }
+
+LAPSE = "UPDATE host SET lease_until = unix_now() - ? WHERE id = ?"
 
 hosts = st.integers(0, 1)
 turns = st.sampled_from([0, 1, 2, 3, 5, 8, 13, SETTLED, SETTLED, SETTLED])
@@ -88,6 +91,7 @@ class ModelApi:
 
     def __init__(self, *, honours_keys: bool) -> None:
         self.honours_keys = honours_keys
+        self.out_of_reach = False
         self.arrived: dict[str, list[tuple[str, int]]] = {}
         self.waiting: list[Call] = []
         self._keys: set[str] = set()
@@ -126,6 +130,8 @@ class ModelApi:
         self._keys.add(key)
 
     async def _ask(self, own: list[Call], take: Callable[[], Any]) -> Any:
+        if self.out_of_reach:
+            raise NEVER_SENT
         call = Call(take)
         self.waiting.append(call)
         own.append(call)
@@ -208,13 +214,24 @@ class Host:
         self.opened = AsyncExitStack()
         self.ledger = await self.opened.enter_async_context(Ledger.open(self.database))
         self.ledger._writer._thread = Inline()
-        self.calls = Calls(api)
-        self.delivery = Delivery(self.ledger, self.calls, clock=clock, jitter=lambda: 1.0)  # type: ignore[arg-type]  # a model
+        self.calls, self.clock = Calls(api), clock
+        self._deliver()
+
+    def _deliver(self) -> None:
+        self.delivery = Delivery(self.ledger, self.calls, clock=self.clock, jitter=lambda: 1.0)  # type: ignore[arg-type]  # a model
         self.delivering = asyncio.create_task(self.delivery.run())
 
-    async def adopt(self) -> list[LessonRow]:
-        """Do what a host does every few seconds."""
-        await self.ledger.adopt()
+    async def without_ledger(self, meanwhile: Coroutine[Any, Any, None]) -> None:
+        """Be cut off from the ledger beyond the lease, and deliver again after that."""
+        self.delivering.cancel()
+        await asyncio.wait([self.delivering])
+        self.end_lease(1e4)
+        await meanwhile
+        self._deliver()
+
+    async def adopt(self, *, runs: bool = True) -> list[LessonRow]:
+        """Do what a host does every few seconds, with the tutor or without it."""
+        await self.ledger.adopt(["conversation"] if runs else [])
         self.delivery.wake()
         return await self.ledger.interrupted()
 
@@ -226,12 +243,11 @@ class Host:
         with suppress(LedgerError):
             await self.opened.aclose()
 
-    def end_lease(self) -> None:
-        """Have the lease run out, which no call outlasts."""
+    def end_lease(self, ago: float) -> None:
+        """Have the lease have run out, which no call outlasts."""
         for call in self.calls.waiting:
             self.calls.api.answer(call, "lost on its way")
-        text = "UPDATE host SET lease_until = 0 WHERE id = ?"
-        self.database.raw.execute(text, (self.ledger._host,))
+        self.database.raw.execute(LAPSE, (ago, self.ledger._host))
 
 
 @dataclass(eq=False)
@@ -246,11 +262,16 @@ class Job:
 
 @dataclass(eq=False)
 class Taught:
-    """A lesson: its last job, what was acknowledged, and whether its record was."""
+    """A lesson: its last job, what was acknowledged, and whether its record was.
+
+    Attributes:
+        given_up: The words it was closed with when it was closed without its job.
+    """
 
     job: Job
     kept: int = 0
     recorded: bool = False
+    given_up: int | None = None
 
 
 class RecordsMachine(RuleBasedStateMachine):
@@ -390,18 +411,76 @@ class RecordsMachine(RuleBasedStateMachine):
         self.clock.pass_time(seconds)
         self.turn(after)
 
-    @rule(which=hosts, lapses=st.booleans(), after=turns)
-    def adopt(self, which: int, lapses: bool, after: int) -> None:
-        """A host looks what others left, who are dead, or cut off for long and do not know it."""
+    @rule(
+        which=hosts,
+        lapses=st.booleans(),
+        ago=st.sampled_from([0.0, 0.0, 1e4]),
+        runs=st.booleans(),
+        after=turns,
+    )
+    def adopt(self, which: int, lapses: bool, ago: float, runs: bool, after: int) -> None:
+        """A host looks what others left, who are dead, or cut off for long and do not know it.
+
+        It leaves an open lesson of a tutor that it does not run to others, for a while.
+        """
         host = self._host(which)
-        text = "UPDATE host SET lease_until = 0 WHERE id = ?"
         for dead in self.dead:
-            host.database.raw.execute(text, (dead,))
+            host.database.raw.execute(LAPSE, (ago, dead))
         for other in self.hosts:
             if lapses and other is not host:
-                other.end_lease()
-        self.run(host.adopt())
+                other.end_lease(ago)
+        before = self._owned(host)
+        self.run(host.adopt(runs=runs))
+        if not runs and ago == 0.0:
+            assert self._owned(host) == before, "its tutor may run elsewhere"
         self.turn(after)
+
+    def _owned(self, host: Host) -> set[str]:
+        text = "SELECT id FROM lesson WHERE closed_at IS NULL AND owner = ?"
+        return {row["id"] for row in host.database.raw.execute(text, (host.ledger._host,))}
+
+    @precondition(lambda self: len(self.hosts) > 1 and self._taught())
+    @rule(
+        which=st.integers(0, 9),
+        words=st.integers(0, 3),
+        soon=st.sampled_from([0, 0, 1, 2, 3, 5, 8, 13, SETTLED]),
+        ends=st.booleans(),
+        outage=st.booleans(),
+    )
+    def give_up(self, which: int, words: int, soon: int, ends: bool, outage: bool) -> None:
+        """A host is cut off for so long that another closes its lessons; its jobs teach on."""
+        self.api.out_of_reach = outage
+        cut_off = self._taught()[which % len(self._taught())].job.host
+        host = next(one for one in self.hosts if one is not cut_off)
+        self.run(cut_off.without_ledger(self._close_all(host, words)))
+        self.turn(soon)
+        if ends and self._given_up():
+            self.come_back(which, SETTLED)
+        self.api.out_of_reach = False
+
+    async def _close_all(self, host: Host, words: int) -> None:
+        for row in await host.adopt():
+            lesson = self.lessons[row.id]
+            lesson.given_up = row.progress.words_learned if row.progress else -1
+            job = Job(row, host, lesson.given_up)
+            await self._close(job, Kind.FAILED, interrupted=True)
+            lesson.job.words += words if lesson.job.end is None else 0
+
+    @precondition(lambda self: self._given_up())
+    @rule(which=st.integers(0, 9), at=turns)
+    def come_back(self, which: int, at: int) -> None:
+        """The job of a lesson that was given up ends it."""
+        job = self._given_up()[which % len(self._given_up())].job
+        job.end = self.runner.get_loop().create_task(self._close(job, Kind.COMPLETED))
+        self.turn(at)
+
+    def _given_up(self) -> list[Taught]:
+        return [one for one in self._taught() if one.given_up is not None]
+
+    def _taught(self) -> list[Taught]:
+        """List the lessons whose job runs."""
+        taught = self.lessons.values()
+        return [one for one in taught if one.job.host in self.hosts and one.job.end is None]
 
     @rule(which=hosts, arrives=st.booleans())
     def crash(self, which: int, arrives: bool) -> None:
@@ -455,7 +534,7 @@ class RecordsMachine(RuleBasedStateMachine):
                 for host in list(self.hosts):
                     self._stop(host)
                 self.hosts = [self._start()]
-                self.adopt(0, lapses=False, after=0)
+                self.adopt(0, lapses=False, ago=1e4, runs=False, after=0)
                 self._deliver_all()
                 self._compare()
         finally:
@@ -486,8 +565,12 @@ class RecordsMachine(RuleBasedStateMachine):
             if lesson.recorded and (row.id, "record") not in dead:
                 assert self.api.records(row.session_id) == 1, lesson
             if lesson.recorded and not {(row.id, status) for status in FINAL} & dead.keys():
-                assert told, lesson
-                assert told[-1] == lesson.job.words, lesson
+                assert (told or [-1])[-1] in self._ends(lesson), lesson
+
+    def _ends(self, lesson: Taught) -> set[int]:
+        """Give the words that it may have ended with: its job's, or those it was given up with."""
+        ended = set() if lesson.given_up is None else {lesson.given_up}
+        return ended if lesson.job.end is None else {*ended, lesson.job.words}
 
     def _rows(self) -> list[tuple[str, str, str | None]]:
         text = "SELECT lesson, kind, dead_because FROM owed"
@@ -506,14 +589,16 @@ class RecordsMachine(RuleBasedStateMachine):
         rows = self.hosts[0].database.raw.execute(text, (room,)).fetchall()
         return [self.lessons[row["id"]] for row in rows]
 
-    async def _close(self, job: Job, status: Kind) -> None:
+    async def _close(self, job: Job, status: Kind, *, interrupted: bool = False) -> None:
         record = SessionRecord(
             session_id=job.row.session_id,
             duration_minutes=1,
             overall_performance=Performance.GOOD,
         )
-        final = Progress(words_learned=job.words)
-        await job.host.ledger.close_lesson(job.row, self.clock.now(), status, final, record)
+        final = None if job.words < 0 else Progress(words_learned=job.words)
+        await job.host.ledger.close_lesson(
+            job.row, self.clock.now(), status, final, record, interrupted=interrupted
+        )
         job.host.delivery.wake()
 
     async def _go_wild(self, job: Job) -> None:

@@ -12,7 +12,7 @@ from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import CoreSettings
 from loqua_host.errors import LearnerError, LedgerError
 from loqua_host.records.archive import Archive
-from loqua_host.records.leases import LEASE
+from loqua_host.records.leases import LEASE, STRANGERS_WAIT
 from loqua_host.records.ledger import Claims, Kind, Ledger, LessonRow
 from loqua_host.records.postgres import PostgresDatabase
 
@@ -39,16 +39,31 @@ def record_of(lesson: LessonRow) -> SessionRecord:
     )
 
 
-async def die(ledger: Ledger) -> None:
-    """Let a host's lease run out, as if it were dead."""
-    text = "UPDATE host SET lease_until = 0 WHERE id = ?"
-    await ledger._writer.write(lambda db: db.execute(text, (ledger._host,)))
+async def die(ledger: Ledger, ago: float = 1e9) -> None:
+    """Have a host's lease have run out, as if it were dead."""
+    text = "UPDATE host SET lease_until = unix_now() - ? WHERE id = ?"
+    await ledger._writer.write(lambda db: db.execute(text, (ago, ledger._host)))
 
 
-async def close(ledger: Ledger, row: LessonRow, words: int = 0) -> None:
+async def close(
+    ledger: Ledger, row: LessonRow, words: int | None = 0, *, interrupted: bool = False
+) -> None:
     """Close a lesson."""
-    progress = Progress(words_learned=words)
-    await ledger.close_lesson(row, 5.0, Kind.COMPLETED, progress, record_of(row))
+    status = Kind.FAILED if interrupted else Kind.COMPLETED
+    progress = None if words is None else Progress(words_learned=words)
+    record = record_of(row)
+    await ledger.close_lesson(row, 5.0, status, progress, record, interrupted=interrupted)
+
+
+async def words_owed(ledger: Ledger, lesson: str) -> list[int | str]:
+    """Give what a lesson owes in its order, and have it delivered."""
+    owed: list[int | str] = []
+    while row := await ledger.next_owed(lesson):
+        record = row.kind is Kind.RECORD
+        told = Progress() if record else Progress.model_validate_json(row.payload)
+        owed.append("record" if record else told.words_learned)
+        await ledger.mark_delivered(row)
+    return owed
 
 
 async def test_a_room_has_one_tutor_of_a_kind_over_all_hosts(
@@ -122,7 +137,7 @@ async def test_a_call_that_came_to_nothing_is_over_in_its_time(hosts: list[Ledge
     assert await one.claim("room1", "conversation", 0.05)
     await asyncio.sleep(0.06)
     assert await other.claim("room1", "conversation", 10.0)
-    await one.purge(delivered_before=0.0, dead_before=0.0)
+    await one.purge(delivered_before=0.0, dead_before=0.0, unknown_before=0.0)
     assert not await one.claim("room1", "conversation", 10.0)
 
 
@@ -158,13 +173,82 @@ async def test_what_a_dead_host_left_is_adopted_once(
     await close(one, lessons[2])
     while row := await one.next_owed(lessons[2].id):
         await one.mark_delivered(row)
-    assert await other.adopt() == 0
+    assert await other.adopt([]) == 0
     await die(one)
-    assert await other.adopt() == 3
-    assert await other.adopt() == 0
+    assert await other.adopt([]) == 3
+    assert await other.adopt([]) == 0
     assert [row.id for row in await other.interrupted()] == ["lesson0", "lesson3"]
     assert [*await other.owing()] == ["lesson1"]
     assert await one.next_owed("lesson1") is None
+
+
+async def test_an_open_lesson_is_left_to_a_host_that_runs_its_tutor(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """For a while; another one then has it, to close it. What is closed, any host delivers."""
+    one, other = hosts
+    await one.open_lesson(a_lesson(1), "")
+    ticked = await one.open_lesson(a_lesson(2), "")
+    await one.keep_progress(ticked, 1.0, Progress(), {})
+    await close(one, await one.open_lesson(a_lesson(3, tutor="grammar"), ""))
+    await die(one, ago=STRANGERS_WAIT / 2)
+    assert await other.adopt(["grammar"]) == 1
+    assert [*await other.owing()] == ["lesson3"]
+    assert await other.adopt(["grammar", "conversation"]) == 2
+    await die(other, ago=STRANGERS_WAIT * 2)
+    assert await one.adopt([]) == 0, "it renews its lease first"
+    assert await one.adopt([]) == 3
+
+
+async def test_what_the_own_job_of_a_lesson_says_takes_the_place_of_a_closing_that_is_unsent(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """Its host was cut off for so long that another closed the lesson from its last progress."""
+    one, other = hosts
+    rows = [await one.open_lesson(a_lesson(number), "") for number in range(4)]
+    for row in rows[1:]:
+        await one.keep_progress(row, 30.0, Progress(words_learned=3), {})
+    await die(one)
+    await other.adopt([])
+    for row in rows:
+        words = None if row is rows[0] else 3
+        await close(other, row, words=words, interrupted=True)
+    for row in rows[2:]:
+        final = await other.next_owed(row.id)
+        assert final is not None
+        assert await other.mark_sending(final)
+        if row is rows[3]:
+            await other.mark_delivered(final)
+    for row in rows:
+        await close(one, row, words=5)
+    left = {row.id: await words_owed(other, row.id) for row in rows}
+    assert left == {
+        "lesson0": [5, "record"],
+        "lesson1": [5, "record"],
+        "lesson2": [3, "record"],
+        "lesson3": ["record"],
+    }
+    await close(one, rows[1], words=9)
+    assert await words_owed(other, "lesson1") == [], "once is enough"
+
+
+async def test_a_row_that_is_just_being_sent_is_not_replaced(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """Of the two hosts one comes first, and the other sees it: again and again."""
+    one, other = hosts
+    for number in range(30):
+        row = await one.open_lesson(a_lesson(number), "")
+        await die(one)
+        await other.adopt([])
+        await close(other, row, words=None, interrupted=True)
+        record = await other.next_owed(row.id)
+        assert record is not None
+        sending, _ = await asyncio.gather(other.mark_sending(record), close(one, row, words=5))
+        owed = await other.next_owed(row.id)
+        assert owed is not None
+        assert (owed.kind is Kind.RECORD) is sending
+        assert (owed.key == record.key) is sending
 
 
 async def test_a_host_that_lost_its_lease_sends_nothing_and_gets_its_lessons_back(
@@ -178,10 +262,10 @@ async def test_a_host_that_lost_its_lease_sends_nothing_and_gets_its_lessons_bac
     row = await one.next_owed(ended.id)
     assert row is not None
     await die(one)
-    assert await other.adopt() == 2
+    assert await other.adopt([]) == 2
     assert [lost.id for lost in await other.interrupted()] == [taught.id]
     assert not await one.mark_sending(row)
-    assert await one.adopt() == 0
+    assert await one.adopt([]) == 0
     assert await other.interrupted() == []
     await close(other, taught)
     assert taught.id not in await other.owing(), "one's job teaches it"
@@ -201,11 +285,13 @@ async def test_what_an_operator_sends_again_is_sent_although_its_host_is_long_go
         while owed := await gone.next_owed(row.id):
             await gone.mark_dead(owed, "400", 1.0)
     async with Ledger.open(PostgresDatabase(postgres_url)) as ledger:
-        assert await ledger.adopt() == 0
-        await ledger._writer.write(lambda db: db.execute("DELETE FROM host WHERE lease_until = 0"))
+        assert await ledger.adopt([]) == 0
+        await ledger._writer.write(
+            lambda db: db.execute("DELETE FROM host WHERE lease_until < unix_now()")
+        )
         with Archive.open(PostgresDatabase(postgres_url)) as archive:
             assert archive.resend(None) == 2
-        assert await ledger.adopt() == 1
+        assert await ledger.adopt([]) == 1
         assert [*await ledger.owing()] == [row.id]
 
 
@@ -224,9 +310,9 @@ async def test_who_was_cut_off_renews_before_it_adopts(
     await one.open_lesson(a_lesson(), "")
     for host in hosts:
         await die(host)
-    assert await other.adopt() == 0
-    assert await one.adopt() == 0
-    assert await other.adopt() == 0
+    assert await other.adopt([]) == 0
+    assert await one.adopt([]) == 0
+    assert await other.adopt([]) == 0
 
 
 async def test_a_host_that_ends_leaves_at_once_what_it_owes(
@@ -236,7 +322,7 @@ async def test_a_host_that_ends_leaves_at_once_what_it_owes(
     async with Ledger.open(PostgresDatabase(postgres_url)) as staying:
         async with Ledger.open(PostgresDatabase(postgres_url)) as leaving:
             await close(leaving, await leaving.open_lesson(a_lesson(), ""))
-        assert await staying.adopt() == 1
+        assert await staying.adopt([]) == 1
 
 
 async def test_a_refusal_holds_at_every_host(hosts: list[Ledger]) -> None:
@@ -257,7 +343,7 @@ async def test_keys_are_rotated_host_by_host(postgres_url: str, a_lesson: NewLes
             await old.keep_progress(first, 30.0, Progress(words_learned=1), {})
             await close(old, second)
             await die(old)
-            assert await new.adopt() == 2
+            assert await new.adopt([]) == 2
             assert [row.progress for row in await new.interrupted()] == [Progress(words_learned=1)]
             owed = await new.next_owed(second.id)
             assert owed is not None

@@ -51,7 +51,7 @@ async def test_a_lesson_is_found_open_after_a_restart(
         lesson = await ledger.open_lesson(a_lesson(), "")
         await ledger.keep_progress(lesson, 30.0, Progress(words_learned=3), {"scene": 2})
     async with Ledger.open(make_database()) as ledger:
-        assert await ledger.adopt() == 1
+        assert await ledger.adopt(["conversation"]) == 1
         [found] = await ledger.interrupted()
     assert found.seconds == 30.0
     assert found.progress == Progress(words_learned=3)
@@ -175,7 +175,7 @@ async def test_an_attempt_is_known_to_be_unsure_after_a_crash(
         assert row is not None
         await ledger.mark_sending(row)
     async with Ledger.open(make_database()) as ledger:
-        await ledger.adopt()
+        await ledger.adopt(["conversation"])
         again = await ledger.next_owed(lesson.id)
     assert again is not None
     assert (again.attempts, again.unsure, again.key) == (1, True, row.key)

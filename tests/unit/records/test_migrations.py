@@ -51,10 +51,12 @@ async def test_a_ledger_of_an_earlier_version_keeps_all_it_holds(
     path = tmp_path / "ledger.db"
     write_old(path, version)
     async with Ledger.open(SqliteDatabase(path), keys=keys) as ledger:
-        assert await ledger.adopt() == 2
+        assert await ledger.adopt(["conversation"]) == 2
         [lesson] = await ledger.interrupted()
         owed = await ledger.next_owed("closed")
-        kept = await ledger.purge(delivered_before=0.0, dead_before=time.time() - 60)
+        kept = await ledger.purge(
+            delivered_before=0.0, dead_before=time.time() - 60, unknown_before=0.0
+        )
     assert (lesson.user_id, lesson.progress) == ("Mariana", Progress(words_learned=3))
     assert owed is not None
     assert (owed.kind, owed.key, owed.payload) == (Kind.RECORD, "k2", '{"session_id": "s2"}')

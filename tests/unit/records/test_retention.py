@@ -22,14 +22,16 @@ async def close(ledger: Ledger, row: LessonRow, at: float) -> LessonRow:
     return row
 
 
-async def settle(ledger: Ledger, row: LessonRow, dead_at: float | None = None) -> None:
+async def settle(
+    ledger: Ledger, row: LessonRow, dead_at: float | None = None, *, unknown: bool = False
+) -> None:
     """Have the record of a lesson delivered, or set aside."""
     owed = await ledger.next_owed(row.id)
     assert owed is not None
     if dead_at is None:
         await ledger.mark_delivered(owed)
     else:
-        await ledger.mark_dead(owed, "404", dead_at)
+        await ledger.mark_dead(owed, "404", dead_at, unknown=unknown)
 
 
 async def left(ledger: Ledger) -> list[str]:
@@ -45,18 +47,36 @@ async def test_only_what_is_over_is_forgotten(ledger: Ledger, a_lesson: NewLesso
     await close(ledger, a_lesson(2), at=10.0)
     await settle(ledger, await close(ledger, a_lesson(3), at=10.0))
     await settle(ledger, await close(ledger, a_lesson(4), at=100.0))
-    assert await ledger.purge(delivered_before=50.0, dead_before=50.0) == Purged(1, 0)
+    assert await ledger.purge(
+        delivered_before=50.0, dead_before=50.0, unknown_before=50.0
+    ) == Purged(1, 0)
     assert await left(ledger) == ["lesson1", "lesson2", "lesson4"]
 
 
 async def test_what_was_set_aside_is_kept_longer_and_goes_with_its_lesson(
     ledger: Ledger, a_lesson: NewLesson
 ) -> None:
-    """Also what was owed to a learner whom the API no longer knows."""
+    """So that an operator has the time to mend what it was refused for."""
     await settle(ledger, await close(ledger, a_lesson(1), at=10.0), dead_at=20.0)
-    assert await ledger.purge(delivered_before=50.0, dead_before=15.0) == Purged(0, 0)
-    assert await ledger.purge(delivered_before=50.0, dead_before=25.0) == Purged(1, 1)
+    assert await ledger.purge(
+        delivered_before=50.0, dead_before=15.0, unknown_before=15.0
+    ) == Purged(0, 0)
+    assert await ledger.purge(
+        delivered_before=50.0, dead_before=25.0, unknown_before=15.0
+    ) == Purged(1, 1)
     assert await left(ledger) == []
+
+
+async def test_what_is_of_a_learner_whom_the_api_does_not_know_goes_in_a_time_of_its_own(
+    ledger: Ledger, a_lesson: NewLesson
+) -> None:
+    """With its lesson; other rows that were set aside stay."""
+    for number in (1, 2):
+        row = await close(ledger, a_lesson(number), at=10.0)
+        await settle(ledger, row, dead_at=20.0, unknown=number == 1)
+    gone = await ledger.purge(delivered_before=50.0, dead_before=15.0, unknown_before=25.0)
+    assert gone == Purged(1, 1)
+    assert await left(ledger) == ["lesson2"]
 
 
 async def test_thousands_go_in_portions(ledger: Ledger, a_lesson: NewLesson) -> None:
@@ -71,7 +91,9 @@ async def test_thousands_go_in_portions(ledger: Ledger, a_lesson: NewLesson) -> 
             " CAST(i AS TEXT), '', '', '', '', '', 0, 1 FROM n"
         )
     )
-    assert await ledger.purge(delivered_before=50.0, dead_before=50.0) == Purged(2501, 0)
+    assert await ledger.purge(
+        delivered_before=50.0, dead_before=50.0, unknown_before=50.0
+    ) == Purged(2501, 0)
 
 
 async def test_a_session_id_is_free_again_only_once_its_lesson_is_forgotten(
@@ -81,7 +103,7 @@ async def test_a_session_id_is_free_again_only_once_its_lesson_is_forgotten(
     await settle(ledger, await close(ledger, a_lesson(1, id="first"), at=10.0))
     second = await close(ledger, a_lesson(1, id="second"), at=10.0)
     assert second.session_id == "visit1.conversation"
-    await ledger.purge(delivered_before=50.0, dead_before=50.0)
+    await ledger.purge(delivered_before=50.0, dead_before=50.0, unknown_before=50.0)
     assert (await ledger.open_lesson(a_lesson(1, id="third"), "")).session_id == "visit1"
 
 
@@ -93,7 +115,7 @@ async def test_the_host_purges_every_hour(ledger: Ledger, wall: Any, a_lesson: N
     begun = wall.now()
     day = timedelta(days=1)
     purging = asyncio.create_task(
-        purge_regularly(ledger, keep_delivered=day, keep_dead=day, clock=wall)
+        purge_regularly(ledger, keep_delivered=day, keep_dead=day, keep_unknown=day, clock=wall)
     )
     async with asyncio.timeout(30):
         while await left(ledger):  # noqa: ASYNC110  # no event says so

@@ -53,7 +53,7 @@ async def keys_of(ledger: Ledger, *lessons: str) -> list[str]:
 
 async def assert_whole(ledger: Ledger, numbers: int = 1, *, running: int = 0) -> None:
     """What was filled in is all there."""
-    await ledger.adopt()
+    await ledger.adopt(["conversation"])
     for number in range(1, numbers + 1):
         owed = await ledger.next_owed(f"lesson{number}")
         assert owed is not None

@@ -124,7 +124,7 @@ async def test_the_next_process_writes_what_a_killed_one_left_in_its_spool(
     async with opened(database, tmp_path) as ledger:
         assert ledger.spooled == 2
         assert await ledger.replay() == 2
-        await ledger.adopt()
+        await ledger.adopt(["conversation"])
         assert await ledger.interrupted() == []
         assert await sent(ledger, row) == [("completed", 3), ("record", 0)]
 
@@ -148,7 +148,7 @@ async def test_a_new_key_takes_over_what_waits_in_the_spool(
         await resealing
     async with Ledger.open(database, keys=[new], spool=tmp_path / "spool") as ledger:
         assert await ledger.replay() == 2
-        await ledger.adopt()
+        await ledger.adopt(["conversation"])
         assert await sent(ledger, row) == [("completed", 3), ("record", 0)]
 
 

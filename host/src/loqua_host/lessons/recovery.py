@@ -1,5 +1,7 @@
 """Keeps this host's lease, and has it go on with what dead hosts left."""
 
+from collections.abc import Collection
+
 import structlog
 
 from loqua_host.core.clock import Clock
@@ -15,20 +17,25 @@ __all__ = ["keep_lease", "recover"]
 log = structlog.get_logger()
 
 
-async def keep_lease(ledger: Ledger, board: Board, delivery: Delivery, clock: Clock) -> None:
+async def keep_lease(
+    ledger: Ledger, board: Board, delivery: Delivery, tutors: Collection[str], clock: Clock
+) -> None:
     """Renew the lease and recover what is left by others, until cancelled."""
     while True:
         await clock.sleep(LEASE / 3)
         try:
-            await recover(ledger, board, delivery)
+            await recover(ledger, board, delivery, tutors)
         except LedgerError as error:
             log.error("ledger.lease_not_renewed", why=str(error))
 
 
-async def recover(ledger: Ledger, board: Board, delivery: Delivery) -> None:
+async def recover(
+    ledger: Ledger, board: Board, delivery: Delivery, tutors: Collection[str]
+) -> None:
     """Write what waited for the ledger, and take over what dead hosts left.
 
-    Their lessons come on the board to be restored, their rows are delivered.
+    Their lessons come on the board to be restored, those of `tutors`, which run here, at once;
+    their rows are delivered.
 
     What another host has gone on with leaves the board, which learns whether there are others.
 
@@ -39,7 +46,7 @@ async def recover(ledger: Ledger, board: Board, delivery: Delivery) -> None:
         log.info("ledger.replayed", notes=replayed)
         delivery.wake()
     before = board.all_interrupted()
-    if taken := await ledger.adopt():
+    if taken := await ledger.adopt(tutors):
         log.warning("ledger.adopted", lessons=taken)
         delivery.wake()
     board.shared = await ledger.is_shared()

@@ -9,12 +9,13 @@ What they promise, whatever ends, dies, hangs or is set wrong, in whatever order
 3. The rows of a lesson arrive in order: progress never falls, the final one is the last, and the
    record comes after it.
 4. A lesson has at most one unsent progress; a later one takes its place. A closed lesson takes
-   none.
+   none. If it was closed without its job, what that job ends it with takes the place of it all, or
+   of nothing where the API may have some of it.
 5. Session ids are never used twice.
 6. A room has one open lesson of a tutor, and one job that teaches it, whatever hosts share the
    ledger; what a job says whose lesson another one teaches by now changes nothing.
-7. What a dead host left is finished by one that lives; one that lost its lease sends nothing that
-   another has taken over.
+7. What a dead host left is finished by one that lives, an open lesson for a minute only by one
+   that runs its tutor; one that lost its lease sends nothing that another has taken over.
 8. What was acknowledged while the ledger was out of reach is in the spool, and in the ledger once
    that is back: by the same process or the next.
 9. No wall clock, however wrong, holds a row back for more than an hour.

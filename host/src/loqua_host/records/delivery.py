@@ -45,6 +45,9 @@ PATIENCE = 7 * 86400.0
 MENDABLE = frozenset({401, 403})
 """Statuses that the agent's JWT or its permissions cause, not the row."""
 
+UNKNOWN = 404
+"""The status that says that the API does not know the learner."""
+
 STATUS: dict[Kind, Literal["in_progress", "completed", "failed"]] = {
     Kind.IN_PROGRESS: "in_progress",
     Kind.COMPLETED: "completed",
@@ -206,7 +209,7 @@ class Delivery:
         except RefusedError as error:
             final = self._is_final(row, error)
             if final:
-                await self._bury(row, str(error))
+                await self._bury(row, str(error), unknown=error.status == UNKNOWN)
             else:
                 await self._postpone(row, LONGEST_PAUSE, unsure=row.unsure)
             event = f"{what}.dead" if final else f"{what}.refused"
@@ -247,8 +250,8 @@ class Delivery:
         given_up = self._clock.now() - row.lesson.opened_at > PATIENCE
         return row.kind is not Kind.RECORD or not mendable or given_up
 
-    async def _bury(self, row: OwedRow, why: str) -> None:
-        await self._ledger.mark_dead(row, why, self._clock.now())
+    async def _bury(self, row: OwedRow, why: str, *, unknown: bool = False) -> None:
+        await self._ledger.mark_dead(row, why, self._clock.now(), unknown=unknown)
 
     async def _postpone(self, row: OwedRow, pause: float, *, unsure: bool) -> None:
         until = self._clock.now() + min(pause, LONGEST_WAIT)

@@ -4,7 +4,8 @@ Three facts in the ledger, and no clock but the database's own:
 
 * A host has a **lease**, which it renews; one whose lease ran out is taken to be dead.
 * A lesson has an **owner**: the host that delivers what it owes and restores its tutor. Others take
-  over what a dead host owned and had not finished.
+  over what a dead host owned and had not finished; an open lesson is left to those that run its
+  tutor for a while.
 * A **claim** on (room, tutor) is unique: a room has one tutor of a kind, so its learners have. It
   names the lesson that a job teaches, for as long as the host of that job lives; or, for seconds,
   the host that calls the tutor or has taken its job, when nobody knows yet for which learner.
@@ -13,13 +14,14 @@ A lesson that is open and in no living host's claim was interrupted. Bringing a 
 its `restarts`: what a job says that taught it before is not written any more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .database import Connection, Row
 
 __all__ = [
     "LEASE",
+    "STRANGERS_WAIT",
     "Claims",
     "adopt",
     "claim",
@@ -34,6 +36,9 @@ __all__ = [
 
 LEASE = 15.0
 """Seconds; longer than a call to the API may take, so that its end is known before others call."""
+
+STRANGERS_WAIT = 60.0
+"""Seconds that a dead host's open lesson is left to the hosts that run its tutor."""
 
 AT_ONCE = 500
 """Lessons that are taken over in one transaction, so that several hosts get a share."""
@@ -71,22 +76,30 @@ def is_shared(db: Connection, host: str) -> bool:
 
 def resign(db: Connection, host: str) -> None:
     """Let the others have at once what this host leaves."""
-    db.execute("UPDATE host SET lease_until = 0 WHERE id = ?", (host,))
+    db.execute("UPDATE host SET lease_until = unix_now() WHERE id = ?", (host,))
 
 
-def adopt(db: Connection, host: str) -> int:
+def adopt(db: Connection, host: str, tutors: Collection[str]) -> int:
     """Own what no living host owns and is not finished; gives how many lessons, `AT_ONCE` at most.
 
     A lesson's rows always go with it, so that one host alone sends them.
+
+    Args:
+        db: The transaction.
+        host: Who adopts.
+        tutors: Those that it runs.
     """
+    known = ", ".join("?" for _ in ("", *tutors))
     taken = db.execute(
-        "UPDATE lesson SET owner = ? WHERE id IN (SELECT id FROM lesson WHERE id IN ("
+        "UPDATE lesson SET owner = ? WHERE id IN (SELECT id FROM lesson WHERE"  # noqa: S608  # only places
+        f" (closed_at IS NOT NULL OR tutor IN ({known})"
+        " OR owner NOT IN (SELECT id FROM host WHERE lease_until > unix_now() - ?)) AND id IN ("
         "SELECT lesson FROM owed WHERE dead_because IS NULL"
         " AND owner NOT IN (SELECT id FROM host WHERE lease_until > unix_now())"
         " UNION SELECT id FROM lesson WHERE closed_at IS NULL"
         " AND owner NOT IN (SELECT id FROM host WHERE lease_until > unix_now()))"
         " LIMIT ? FOR UPDATE SKIP LOCKED) RETURNING id",
-        (host, AT_ONCE),
+        (host, "", *tutors, STRANGERS_WAIT, AT_ONCE),
     ).fetchall()
     for lesson in taken:
         db.execute("UPDATE owed SET owner = ? WHERE lesson = ?", (host, lesson["id"]))

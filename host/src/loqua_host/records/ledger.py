@@ -5,7 +5,7 @@ the ledger says of learners is sealed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -182,10 +182,11 @@ class Ledger(Outbox):
         """Note that a lesson lost its job: it may be restored, by whatever host gets the next."""
         await self._writer.insist(lambda db: leases.free(db, self._host, lesson.id))
 
-    async def adopt(self) -> int:
+    async def adopt(self, tutors: Collection[str]) -> int:
         """Renew this host's lease and own what dead hosts left; gives how many lessons.
 
-        To be called several times within a lease.
+        To be called several times within a lease. An open lesson of a tutor that is not among
+        `tutors`, those that run here, is left to other hosts for a minute.
 
         Raises:
             LedgerError: If the ledger cannot be reached now.
@@ -194,7 +195,7 @@ class Ledger(Outbox):
         if not await self._writer.write(lambda db: leases.is_renewed(db, self._host)):
             return 0
         taken = 0
-        while some := await self._writer.write(lambda db: leases.adopt(db, self._host)):
+        while some := await self._writer.write(lambda db: leases.adopt(db, self._host, tutors)):
             taken += some
         return taken
 
@@ -266,17 +267,21 @@ class Ledger(Outbox):
 
         return await self._writer.insist(read)
 
-    async def purge(self, *, delivered_before: float, dead_before: float) -> Purged:
+    async def purge(
+        self, *, delivered_before: float, dead_before: float, unknown_before: float
+    ) -> Purged:
         """Forget rows set aside before a time, and lessons closed before one that owe nothing.
 
-        Times are unix seconds. Other work gets its turn between a thousand and the next.
+        Times are unix seconds; that of learners whom the API does not know is one of its own.
+        Other work gets its turn between a thousand and the next.
         """
         await self._writer.insist(leases.forget)
-        dead = await self._delete(
-            "DELETE FROM owed WHERE id IN"
-            " (SELECT id FROM owed WHERE dead_at < ? LIMIT 1000 FOR UPDATE SKIP LOCKED)",
-            dead_before,
+        text = (
+            "DELETE FROM owed WHERE id IN (SELECT id FROM owed WHERE dead_at < ? AND unknown >= ?"
+            " LIMIT 1000 FOR UPDATE SKIP LOCKED)"
         )
+        dead = await self._delete(text, dead_before, 0)
+        dead += await self._delete(text, unknown_before, 1)
         lessons = await self._delete(
             "DELETE FROM lesson WHERE id IN (SELECT id FROM lesson WHERE closed_at < ? AND NOT"
             " EXISTS (SELECT 1 FROM owed WHERE lesson = lesson.id)"
@@ -285,9 +290,9 @@ class Ledger(Outbox):
         )
         return Purged(lessons=lessons, dead=dead)
 
-    async def _delete(self, change: str, before: float) -> int:
+    async def _delete(self, change: str, *values: float) -> int:
         gone = 0
-        while some := await self._writer.insist(lambda db: db.execute(change, (before,)).rowcount):
+        while some := await self._writer.insist(lambda db: db.execute(change, values).rowcount):
             gone += some
         return gone
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from loqua_host.contract.records import Progress, SessionRecord
 
-from .database import Connection
+from .database import Connection, Row
 from .rows import Kind
 from .seal import Keyring, Sealing
 
@@ -50,19 +50,23 @@ Note = Annotated[Tick | End, Field(discriminator="what")]
 def put(keyring: Keyring, host: str, note: Note, db: Connection) -> bool:
     """Write a note; False, and nothing, if the lesson is closed or went on with another job.
 
+    One that was closed without its job is closed anew by that, unless the API may have something
+    of the closing.
+
     What it makes owed, the lesson's owner owes, or this host in the place of a dead one. Nothing is
     written either if a job of another host teaches it, which lives and did not write the note. To
     write it again changes nothing but the key that a tick is owed with.
     """
     lesson = db.execute(
-        "SELECT key_id, CASE WHEN owner IN (SELECT id FROM host WHERE lease_until > unix_now())"
+        "SELECT id, key_id, closed_at, interrupted, progress,"
+        " CASE WHEN owner IN (SELECT id FROM host WHERE lease_until > unix_now())"
         " THEN owner ELSE ? END AS owner"
-        " FROM lesson WHERE id = ? AND closed_at IS NULL AND restarts = ?"
+        " FROM lesson WHERE id = ? AND restarts = ?"
         " AND NOT EXISTS (SELECT 1 FROM claim WHERE lesson = lesson.id AND host NOT IN (?, ?)"
         " AND host IN (SELECT id FROM host WHERE lease_until > unix_now())) FOR UPDATE",
         (host, note.lesson, note.restarts, host, note.host),
     ).fetchone()
-    if lesson is None:
+    if lesson is None or not (lesson["closed_at"] is None or _gives_way(db, lesson, note)):
         return False
     sealing, owner = keyring.of(lesson["key_id"]), lesson["owner"]
     if isinstance(note, Tick):
@@ -70,6 +74,21 @@ def put(keyring: Keyring, host: str, note: Note, db: Connection) -> bool:
     else:
         _close(db, sealing, owner, note)
     return True
+
+
+def _gives_way(db: Connection, lesson: Row, note: Note) -> bool:
+    """Say whether all that a closing without the job made owed is still unsent; then it stays so.
+
+    Whoever begins to send a row says so on it first (`Outbox.mark_sending`), or finds it gone.
+    """
+    if isinstance(note, Tick) or note.interrupted or not lesson["interrupted"]:
+        return False
+    unsent = db.execute(
+        "SELECT kind FROM owed WHERE lesson = ? AND unsure = 0 FOR UPDATE", (lesson["id"],)
+    ).fetchall()
+    kinds = {row["kind"] for row in unsent}
+    final = lesson["progress"] is None or kinds & {Kind.COMPLETED, Kind.FAILED}
+    return bool(Kind.RECORD in kinds and final)
 
 
 def _keep(db: Connection, sealing: Sealing, owner: str, tick: Tick) -> None:
@@ -95,7 +114,7 @@ def _close(db: Connection, sealing: Sealing, owner: str, end: End) -> None:
         (end.closed_at, because, int(end.interrupted), owner, one),
     )
     db.execute("DELETE FROM claim WHERE lesson = ?", (one,))
-    db.execute("DELETE FROM owed WHERE lesson = ? AND kind = ?", (one, Kind.IN_PROGRESS))
+    db.execute("DELETE FROM owed WHERE lesson = ?", (one,))
     if end.progress is not None:
         _owe(db, sealing, owner, one, end.status, end.progress.model_dump_json())
     _owe(db, sealing, owner, one, Kind.RECORD, end.record.model_dump_json())

@@ -126,16 +126,26 @@ class Outbox:
         change = "UPDATE owed SET not_before = ?, unsure = ? WHERE key = ?"
         await self._mark(row, change, (until, int(unsure)))
 
-    async def mark_dead(self, row: OwedRow, because: str, at: float) -> None:
-        """Set a row aside for good, with its reason, in unix seconds; those behind it go on."""
+    async def mark_dead(
+        self, row: OwedRow, because: str, at: float, *, unknown: bool = False
+    ) -> None:
+        """Set a row aside for good; those behind it go on.
+
+        Args:
+            row: The row.
+            because: Its reason.
+            at: Unix seconds.
+            unknown: Whether the API does not know the learner.
+        """
 
         def mark(db: Connection) -> None:
             lesson = row.lesson.id
             sealing = self._sealing_of(db, lesson)
             why = sealing and sealing.seal(because, f"{lesson}.{row.kind}.dead_because")
             db.execute(
-                "UPDATE owed SET dead_because = ?, dead_at = ?, unsure = ? WHERE key = ?",
-                (why, at, int(row.unsure), row.key),
+                "UPDATE owed SET dead_because = ?, dead_at = ?, unsure = ?, unknown = ?"
+                " WHERE key = ?",
+                (why, at, int(row.unsure), int(unknown), row.key),
             )
 
         await self._writer.insist(mark)

@@ -17,7 +17,12 @@ PURGE_EVERY = 3600.0
 
 
 async def purge_regularly(
-    ledger: Ledger, *, keep_delivered: timedelta, keep_dead: timedelta, clock: Clock
+    ledger: Ledger,
+    *,
+    keep_delivered: timedelta,
+    keep_dead: timedelta,
+    keep_unknown: timedelta,
+    clock: Clock,
 ) -> None:
     """Forget what has been kept for long enough, until cancelled.
 
@@ -26,6 +31,7 @@ async def purge_regularly(
         keep_delivered: How long a closed lesson is kept that owes nothing; while it is, no
             other lesson gets its session id.
         keep_dead: How long a row is kept that the API refused for good.
+        keep_unknown: How long one is kept that was for a learner whom the API does not know.
         clock: Says when.
     """
     while True:
@@ -33,6 +39,7 @@ async def purge_regularly(
         gone = await ledger.purge(
             delivered_before=now - keep_delivered.total_seconds(),
             dead_before=now - keep_dead.total_seconds(),
+            unknown_before=now - keep_unknown.total_seconds(),
         )
         if gone.lessons or gone.dead:
             log.info("ledger.purged", lessons=gone.lessons, dead=gone.dead)

@@ -90,12 +90,14 @@ MIGRATIONS: tuple[str, ...] = (
     DROP INDEX owed_due;
     CREATE INDEX owed_due ON owed (owner, lesson, id) WHERE dead_because IS NULL;
     """,
+    "ALTER TABLE owed ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0;",
 )
 """The forms the ledger has had, oldest first.
 
 `key_id` names the key that a lesson's `user_id`, `progress`, `state` and `because` and its rows'
-`payload` and `dead_because` are sealed with; `user_mark` is what its user is found by. Whose a
-lesson is, and what a claim says: see leases.py.
+`payload` and `dead_because` are sealed with; `user_mark` is what its user is found by; `unknown`
+rows are dead because the API does not know the learner. Whose a lesson is, and what a claim says:
+see leases.py.
 """
 
 MENDS = {

@@ -112,6 +112,11 @@ class LedgerSettings(Section):
         ge=1,
         description="days until a row that the API refused is forgotten, 1 or more",
     )
+    keep_unknown_days: float = Field(
+        default=30,
+        ge=1,
+        description="the same for learners whom the API does not know, 1 or more",
+    )
 
     @property
     def spool_directory(self) -> Path:
