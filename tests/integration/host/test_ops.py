@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from tests.certificates import issue
 from tests.integration.host.conftest import PATIENCE, HostProcess, House, explicit, new_room
 
 from loqua_host.dev.child import dying_with_parent
@@ -174,9 +175,19 @@ async def test_a_scrape_is_quick(house: House, host: HostProcess) -> None:
 
 @asynccontextmanager
 async def prometheus(
-    directory: Path, target: str, rules: Path = CONFIG / "prometheus/alerts.yaml"
+    directory: Path,
+    target: str,
+    rules: Path = CONFIG / "prometheus/alerts.yaml",
+    reaching: Mapping[str, object] | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Run a Prometheus that watches a host by our alerts, and give a client of it."""
+    """Run a Prometheus that watches a host by our alerts, and give a client of it.
+
+    Args:
+        directory: For its configuration and data.
+        target: The host's ops address.
+        rules: The alerts.
+        reaching: How it reaches that address, if not in the open.
+    """
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("prometheus is not on PATH; Debian has it in the package prometheus")
@@ -185,7 +196,11 @@ async def prometheus(
         "global": {"scrape_interval": "2s", "evaluation_interval": "1s"},
         "rule_files": [str(rules)],
         "scrape_configs": [
-            {"job_name": "loqua-host", "static_configs": [{"targets": [target]}]},
+            {
+                "job_name": "loqua-host",
+                "static_configs": [{"targets": [target]}],
+                **(reaching or {}),
+            },
         ],
     }
     (directory / "prometheus.yaml").write_text(yaml.safe_dump(config))
@@ -274,15 +289,32 @@ async def is_filled(client: httpx.AsyncClient, panel: dict[str, Any]) -> bool:
     return any([await query(client, target["expr"]) for target in panel["targets"]])
 
 
+def guarded(directory: Path) -> tuple[dict[str, str], dict[str, object]]:
+    """Have a host ask for TLS and a token; gives its variables, and how Prometheus reaches it."""
+    tls, overlay = issue(directory), directory / "config" / "environments" / "development.yaml"
+    overlay.parent.mkdir(parents=True)
+    overlay.write_text(yaml.safe_dump({"ops": {"tls": tls}}))
+    reaching: dict[str, object] = {
+        "scheme": "https",
+        "tls_config": {"ca_file": tls["certificate"]},
+        "authorization": {"credentials": "a token of this test's"},
+    }
+    return {"OPS_TOKEN": "a token of this test's"}, reaching
+
+
 async def test_alerts_fire_on_their_causes(house: House, tmp_path: Path) -> None:
-    """A tutor that always crashes, a record that the API will not have, a learner left waiting."""
+    """A tutor that always crashes, a record that the API will not have, a learner left waiting.
+
+    Prometheus reaches the host as it does over a network: by TLS, with a token.
+    """
     name = "probe-alarming"
     tutors = {"probe-specialist": explicit(name)["probe-specialist"] | {"max_concurrent_jobs": 1}}
     refusing = {"kind": "error", "status": 400, "code": "INVALID", "endpoint": "sessions"}
-    async with house.host(tmp_path, tutors) as host:
-        port = (await host.log.until("ops.serving"))["port"]
+    environ, reaching = guarded(tmp_path)
+    async with house.host(tmp_path, tutors, environ=environ) as host:
+        port = (await host.log.until("ops.serving", tls=True))["port"]
         async with (
-            prometheus(tmp_path, f"127.0.0.1:{port}") as client,
+            prometheus(tmp_path, f"127.0.0.1:{port}", reaching=reaching) as client,
             house.api.misbehaving(refusing),
         ):
             await until(client, "loqua_lessons_given_up_total == 0")

@@ -1,10 +1,12 @@
 """The host that runs here, asked at its ops address."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
+from tests.certificates import issue
 
 from loqua_host.core.events import Event
 from loqua_host.diagnosis.machine import RunningHost
@@ -13,7 +15,8 @@ from loqua_host.ops.logbook import Logbook
 from loqua_host.ops.metrics import Metrics
 from loqua_host.ops.sight import Sight, WorkerSight
 from loqua_host.ops.web import build_app
-from loqua_host.settings.host import OpsSettings
+from loqua_host.settings.certificates import serving_context
+from loqua_host.settings.host import OpsSettings, TlsSettings
 
 TOKEN = SecretStr("a-token-of-the-ops-address")
 
@@ -62,3 +65,23 @@ async def test_where_nobody_answers_no_host_runs() -> None:
         host = RunningHost(settings)
         assert await host.health() is None
         assert await host.webhooks() is None
+
+
+async def test_a_host_with_a_certificate_is_known_by_it_alone(tmp_path: Path) -> None:
+    """Whatever its name is; another one learns no token."""
+    for folder in ("own", "other"):
+        (tmp_path / folder).mkdir()
+    own, other = (TlsSettings.model_validate(issue(tmp_path / it)) for it in ("own", "other"))
+    sight, logbook = Sight(now=1000.0), Logbook(lambda: 1000.0)
+    registry = Metrics(lambda: 0.0).registry
+    app = build_app(lambda: sight, assess, registry, logbook, lambda: [TOKEN])
+    server = TestServer(app)
+    await server.start_server(ssl=serving_context(own))
+    try:
+        found = [
+            await RunningHost(OpsSettings(port=server.port, tls=tls), [TOKEN]).health()
+            for tls in (own, other, None)
+        ]
+    finally:
+        await server.close()
+    assert [health is not None for health in found] == [True, False, False]

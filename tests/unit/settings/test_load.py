@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from tests.certificates import issue
 
 from loqua_host.errors import ConfigError
 from loqua_host.settings.host import Environment, HostSettings
@@ -283,6 +285,43 @@ def test_production_takes_plain_addresses_of_this_machine(mistakes: Mistakes, ho
         LOQUA_ENVIRONMENT="production", LIVEKIT_URL=f"ws://{host}", API_BASE_URL=f"http://{host}"
     )
     assert found == []
+
+
+def test_production_opens_no_ops_address_to_a_network_without_tls(
+    write: Write, mistakes: Mistakes, tmp_path: Path
+) -> None:
+    """Its token would go there in the open; on loopback, or behind a certificate, it may."""
+    write("host.yaml", "ops: {address: 10.0.0.7}")
+    [told] = mistakes(LOQUA_ENVIRONMENT="production")
+    assert told.startswith(
+        "host.yaml: ops.address: is open to a network, without TLS; write ops.tls"
+    )
+    assert mistakes(LOQUA_ENVIRONMENT="development") == []
+    tls = issue(tmp_path)
+    for ops in ({"address": "127.0.0.1"}, {"address": "10.0.0.7", "tls": tls}):
+        write("host.yaml", yaml.safe_dump({"ops": ops}))
+        assert mistakes(LOQUA_ENVIRONMENT="production") == []
+
+
+def test_a_certificate_that_cannot_be_served_is_told_by_its_key(
+    write: Write, mistakes: Mistakes, tmp_path: Path
+) -> None:
+    """A file that is not there, one that is none, a key of another, a key with a password."""
+    for folder in ("one", "other", "sealed"):
+        (tmp_path / folder).mkdir()
+    one, other = issue(tmp_path / "one"), issue(tmp_path / "other")
+    sealed = issue(tmp_path / "sealed", password=b"a password")
+    apart = "host.yaml: ops.tls: names no certificate and key that belong together; write"
+    for tls, told in (
+        ({**one, "key": "/nowhere.key"}, "host.yaml: ops.tls.key: cannot be read: No such file"),
+        ({"certificate": one["certificate"]}, "host.yaml: ops.tls.key: is missing; write the PEM"),
+        ({**one, "certificate": one["key"]}, apart),
+        ({**one, "key": other["key"]}, apart),
+        (sealed, apart),
+    ):
+        write("host.yaml", yaml.safe_dump({"ops": {"tls": tls}}))
+        [problem] = mistakes()
+        assert problem.startswith(told)
 
 
 def test_a_configuration_that_is_not_there_says_so(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from loqua_host.errors import LedgerError
 from loqua_host.records.archive import Archive
 from loqua_host.records.place import database_at
+from loqua_host.settings.certificates import trusting_context
 from loqua_host.settings.host import OpsSettings
 from loqua_host.settings.secrets import LedgerSecrets
 
@@ -92,12 +93,15 @@ class RunningHost:
         if not self.ops.port:
             return None
         address = "127.0.0.1" if self.ops.address in ANYWHERE else self.ops.address
-        url = httpx.URL(scheme="http", host=address, port=self.ops.port, path=path)
+        tls = self.ops.tls
+        scheme = "https" if tls else "http"
+        url = httpx.URL(scheme=scheme, host=address, port=self.ops.port, path=path)
         auth = ("check", self.tokens[0].get_secret_value()) if self.tokens else None
         try:
-            async with httpx.AsyncClient(auth=auth) as http:
+            verify = trusting_context(tls) if tls else True
+            async with httpx.AsyncClient(auth=auth, verify=verify) as http:
                 return (await http.get(url)).content
-        except httpx.HTTPError:
+        except (OSError, httpx.HTTPError):
             return None
 
 

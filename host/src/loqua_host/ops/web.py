@@ -3,6 +3,7 @@
 All of it is read-only and names no learner.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -13,12 +14,16 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import SecretStr
 
-from loqua_host.settings.host import OpsSettings
+from loqua_host.core.clock import SystemClock
+from loqua_host.settings.certificates import serving_context
+from loqua_host.settings.host import OpsSettings, TlsSettings
+from loqua_host.tasks import background
 
 from .access import PROBES, guard
 from .health import Health, State
 from .logbook import Logbook
 from .sight import Sight
+from .tls import follow_renewals
 from .webhooks import WEBHOOK
 
 __all__ = ["build_app", "serve_ops"]
@@ -97,7 +102,7 @@ def build_app(
 async def serve_ops(settings: OpsSettings, app: web.Application) -> AsyncIterator[None]:
     """Serve at the ops address for the length of a block.
 
-    An address that cannot be had costs the host its monitoring, not its lessons.
+    An address or a certificate that cannot be had costs the host its monitoring, not its lessons.
     """
     if settings.port is None:
         yield
@@ -105,21 +110,31 @@ async def serve_ops(settings: OpsSettings, app: web.Application) -> AsyncIterato
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await _listen(runner, settings.address, settings.port)
-        yield
+        async with background() as tasks:
+            await _listen(runner, settings.address, settings.port, settings.tls, tasks)
+            yield
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, address: str, port: int) -> None:
+async def _listen(
+    runner: web.AppRunner,
+    address: str,
+    port: int,
+    tls: TlsSettings | None,
+    tasks: asyncio.TaskGroup,
+) -> None:
     try:
-        await web.TCPSite(runner, address, port).start()
+        context = serving_context(tls) if tls else None
+        await web.TCPSite(runner, address, port, ssl_context=context).start()
     except OSError as error:
         mend = "set ops.address and ops.port to what is free, or ops.port to null"
         log.error("ops.unavailable", why=str(error), mend=mend)
-    else:
-        host, got, *_ = runner.addresses[0]
-        log.info("ops.serving", address=host, port=got)
+        return
+    host, got, *_ = runner.addresses[0]
+    log.info("ops.serving", address=host, port=got, tls=context is not None)
+    if tls and context:
+        tasks.create_task(follow_renewals(context, tls, SystemClock()))
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "LiveKitSettings",
     "LogSettings",
     "OpsSettings",
+    "TlsSettings",
 ]
 
 _APOLOGY = "I am sorry, I cannot give this lesson now. Please try again in a few minutes."
@@ -141,6 +142,13 @@ class LogSettings(Section):
     )
 
 
+class TlsSettings(Section):
+    """The certificate that the ops address serves with."""
+
+    certificate: Path = Field(description="the PEM file with the certificate and its chain")
+    key: Path = Field(description="the PEM file with its key, which has no password")
+
+
 class OpsSettings(Section):
     """Where operators ask: health, metrics and the ops page."""
 
@@ -149,6 +157,9 @@ class OpsSettings(Section):
     )
     port: int | None = Field(
         default=9464, ge=0, le=65_535, description="the port, 0 for a free one, null for none"
+    )
+    tls: TlsSettings | None = Field(
+        default=None, description="a section with certificate: and key: for https, or null for http"
     )
 
     @property

@@ -13,6 +13,7 @@ from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.contract.tutor import NAME
 from loqua_host.errors import ConfigError, Problem
 
+from .certificates import ops_problems
 from .checks import address_problems, environ_problems, grant_problems, tutor_problems
 from .host import Environment, HostFile, HostSettings
 from .problems import Place, model_problems, printable
@@ -72,6 +73,7 @@ def draft(config: Path, environ: Mapping[str, str]) -> Draft:
         return Draft(None, tutors, tuple(problems))
     problems += grant_problems(engine_secrets(host.engines), sources.where(("engines",)))
     environment = choose_environment(environ)
+    problems += ops_problems(host.ops, environment, sources.where)
     settings = HostSettings(environment=environment, tutors=tutors, **dict(host))
     return Draft(settings, tutors, tuple(problems))
 
