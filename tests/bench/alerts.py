@@ -328,6 +328,15 @@ async def jwt_expires(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     file.write_text(before)
 
 
+async def key_refused(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
+    """Another key than LiveKit has."""
+    file = stage.secrets / "LIVEKIT_API_KEY"
+    before = file.read_text()
+    file.write_text("APInobodys")
+    await stage.over.wait()
+    file.write_text(before)
+
+
 async def cut_off(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     """The line to LiveKit is cut."""
     async with stage.line.broken():
@@ -374,6 +383,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "AgentJwtExpiring": ("AGENT_JWT_TOKEN rotated to one of 6 days", jwt_expires),
     "TutorCrashLoop": ("a tutor that kills its process each time", crash),
     "WorkerOffline": ("the line to LiveKit cut", cut_off),
+    "LiveKitKeyRefused": ("LIVEKIT_API_KEY rotated to one that LiveKit has not", key_refused),
     "HouseFull": ("learners who come for one place, taken", full),
     "BreakerOpen": ("the API is down", misbehaving({"kind": "outage"})),
     "LedgerFails": ("another process holds the ledger 8 s at a time", holding(8)),

@@ -39,6 +39,7 @@ class Rotation:
         self._supervisor = supervisor
         self._ledger = ledger
         self._tasks = tasks
+        self._refused = False
 
     async def follow(self) -> None:
         """Use the keys as they were last seen; to be called when they have been looked up."""
@@ -54,12 +55,17 @@ class Rotation:
         """Have everybody use LiveKit's key, once LiveKit takes it."""
         key = self._secrets.livekit()
         if key == self._rooms.key:
+            if self._refused:
+                self._refused = False
+                log.info("livekit.key_withdrawn")
             return
         try:
             await self._rooms.adopt(key)
         except RoomsError as error:
             mend = "add the new key to LiveKit's keys: and have both of its parts where secrets are"
             log.warning("livekit.key_refused", why=str(error), mend=mend)
+            self._refused = True
             return
+        self._refused = False
         self._supervisor.adopt(key)
         log.info("livekit.key_adopted")

@@ -96,6 +96,14 @@ def test_workers_that_come_and_go_leave_the_host_ready() -> None:
     assert states == [State.OK, State.DEGRADED, State.OK]
 
 
+def test_a_key_that_livekit_refuses_leaves_the_host_ready_with_the_one_before() -> None:
+    """For as long as LiveKit takes that."""
+    sight = replace(WELL, refused_key="unauthenticated; add the new key")
+    found = finding(sight, 2, "LIVEKIT_API_KEY")
+    assert (found.state, assess(sight).ready) == (State.DEGRADED, True)
+    assert found.reason.endswith("the one before is used: unauthenticated; add the new key")
+
+
 def test_a_rooms_api_that_fails_is_told_in_its_own_words_with_latency_and_age() -> None:
     """As when it was last asked."""
     found = finding(replace(WELL, rooms=Outcome(NOW - 7, 5.0, "no answer")), 2, "rooms API")

@@ -81,6 +81,18 @@ def test_what_the_api_says_of_a_learner_is_not_shown(logbook: Logbook) -> None:
     assert logbook.troubles[-1].why == "user-token_refused"
 
 
+@pytest.mark.parametrize("after", ["livekit.key_adopted", "livekit.key_withdrawn"])
+def test_a_key_that_livekit_refuses_is_known_until_another_is_used(
+    logbook: Logbook, after: str
+) -> None:
+    """Operators are told as long as it lasts."""
+    assert logbook.refused_key is None
+    logbook(Event("livekit.key_refused", {"level": "warning", "why": "unauthenticated"}))
+    assert logbook.refused_key == "unauthenticated"
+    logbook(Event(after, {}))
+    assert logbook.refused_key is None
+
+
 @pytest.fixture
 def seen() -> Iterator[list[Event]]:
     """Give the events that an observer is shown while logs are configured."""

@@ -27,6 +27,8 @@ class SightCollector(Collector):
         yield _gauge("ready", "Whether new lessons should come here", health.ready)
         told = "Whether what config/ says is what runs"
         yield _gauge("config_current", told, sight.stale_config is None)
+        told = "Whether LiveKit's key is used as secrets have it"
+        yield _gauge("livekit_key_current", told, sight.refused_key is None)
         levels = (((level.name,), order.index(level.state)) for level in health.levels)
         yield _family("health", "0 ok, 1 degraded, 2 failed", ("level",), levels)
         yield from _resources(sight)

@@ -139,6 +139,9 @@ def _forkserver(sight: Sight) -> Finding:
 def _livekit(sight: Sight) -> Iterator[Finding]:
     yield from (_worker(worker) for worker in sight.workers)
     yield _probe("rooms API", sight.rooms, sight.now)
+    if sight.refused_key is not None:
+        why = f"LiveKit did not take the new one, so the one before is used: {sight.refused_key}"
+        yield Finding("LIVEKIT_API_KEY", State.DEGRADED, why)
 
 
 def _worker(worker: WorkerSight) -> Finding:

@@ -17,6 +17,8 @@ PHASES = {"host.ready": Phase.SERVING, "host.draining": Phase.DRAINING}
 
 STALE = frozenset({"config.needs_restart", "config.refused", "tutor.refused"})
 
+KEY_IN_USE = frozenset({"livekit.key_adopted", "livekit.key_withdrawn"})
+
 BREAKERS = {
     "breaker.opened": "open",
     "breaker.half_opened": "half open",
@@ -48,12 +50,14 @@ class Logbook:
 
     Attributes:
         stale_config: Why the host does not run what config/ says, if it does not.
+        refused_key: Why the host does not use LiveKit's key as secrets have it, if it does not.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.phase = Phase.STARTING
         self.stale_config: str | None = None
+        self.refused_key: str | None = None
         self.endpoints: dict[str, Outcome] = {}
         self.breakers: dict[str, str] = {}
         self._troubles: OrderedDict[tuple[str, str, str], Trouble] = OrderedDict()
@@ -72,6 +76,10 @@ class Logbook:
             self.stale_config = _text(event.fields, "why")
         elif event.name == "config.reloaded":
             self.stale_config = None
+        elif event.name == "livekit.key_refused":
+            self.refused_key = _text(event.fields, "why")
+        elif event.name in KEY_IN_USE:
+            self.refused_key = None
         elif event.name == "api.called" and event.fields.get("failure") != "cancelled":
             self.endpoints[_text(event.fields, "endpoint")] = self._outcome(event.fields)
         if event.fields.get("level") in ("warning", "error"):

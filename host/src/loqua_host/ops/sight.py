@@ -68,6 +68,7 @@ class Sight:
     Attributes:
         now: Unix seconds.
         stale_config: Why the host does not run what config/ says, if it does not.
+        refused_key: Why the host does not use LiveKit's key as secrets have it, if it does not.
         lag: The longest that the event loop kept a task waiting lately, in seconds.
         memory: How much of the memory is used, from 0 to 1; of the container's, if it has a bound.
         cpu_load: Processes that want a CPU, per CPU, over the last minute.
@@ -88,6 +89,7 @@ class Sight:
     now: float
     phase: Phase = Phase.STARTING
     stale_config: str | None = None
+    refused_key: str | None = None
     lag: float = 0.0
     memory: float = 0.0
     cpu_load: float = 0.0

@@ -109,6 +109,7 @@ class Watch:
             now=self._clock.now(),
             phase=self._logbook.phase,
             stale_config=self._logbook.stale_config,
+            refused_key=self._logbook.refused_key,
             lag=max(self._beats),
             memory=memory_used(CGROUP),
             cpu_load=os.getloadavg()[0] / (os.cpu_count() or 1),

@@ -1,0 +1,135 @@
+"""What the host does about keys that were rotated."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from loqua_host.core.secrets import SecretsSettings
+from loqua_host.errors import RoomsError
+from loqua_host.records.ledger import Ledger
+from loqua_host.rooms.rooms import Rooms
+from loqua_host.rotation import Rotation
+from loqua_host.settings.secrets import HostSecrets, LiveKitKey, Wanted, read_secrets
+from loqua_host.tasks import background
+from loqua_host.workers.supervisor import Supervisor
+
+GIVEN = {
+    "AGENT_JWT_TOKEN": "header.payload.signature",
+    "SHARED_SECRET": "shared-secret-of-the-api-team-0001",
+    "LIVEKIT_API_KEY": "old",
+    "LIVEKIT_API_SECRET": "livekit-secret-of-thirty-two-bytes",
+    "LEDGER_KEY": "ledger-" * 6,
+}
+
+
+@dataclass
+class Parts:
+    """All that follows keys, and what it was told."""
+
+    secrets: HostSecrets
+    directory: Path
+    key: LiveKitKey
+    taken: tuple[str, ...] = ("old", "new")
+    told: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+    async def put(self, **values: str) -> None:
+        """Rotate secrets, and have the host see it."""
+        for name, value in values.items():
+            (self.directory / name).write_text(value)
+            await self.secrets.kept.read(name, fresh=True)
+
+    async def adopt(self, key: LiveKitKey) -> None:
+        """Use LiveKit's key if LiveKit takes it, as rooms do."""
+        if key.key.get_secret_value() not in self.taken:
+            raise RoomsError("LiveKit's rooms API refused: unauthenticated")
+        self.key = key
+
+    def adopt_keys(self, keys: list[str]) -> bool:
+        """Seal with the first of the ledger's keys."""
+        changed = self.keys[:1] != keys[:1]
+        self.keys = keys
+        return changed
+
+    async def reseal(self) -> None:
+        """Seal anew what is there."""
+        self.told.append("reseal")
+
+
+@dataclass
+class Workers:
+    """A supervisor that counts the keys it was given."""
+
+    keys: list[str] = field(default_factory=list)
+
+    def adopt(self, key: LiveKitKey) -> None:
+        """Register with it from now on."""
+        self.keys.append(key.key.get_secret_value())
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Parts:
+    """Give a host's parts, with secrets in files."""
+    secrets, config = tmp_path / "secrets", tmp_path / "config"
+    secrets.mkdir()
+    for name, value in GIVEN.items():
+        (secrets / name).write_text(value)
+    place = SecretsSettings.model_validate({"from": "files", "files": {"directory": secrets}})
+    read = read_secrets(config, {}, Wanted(place))
+    return Parts(read, secrets, read.livekit(), keys=read.ledger.open_keys())
+
+
+async def follow(rotation: Rotation) -> list[str]:
+    """Have all keys followed; gives what was logged."""
+    with capture_logs() as logs:
+        await rotation.follow()
+    return [line["event"] for line in logs]
+
+
+async def test_a_key_that_livekit_refuses_is_told_until_it_is_taken_or_withdrawn(
+    parts: Parts,
+) -> None:
+    """Meanwhile everybody uses the one before."""
+    workers = Workers()
+    async with background() as tasks:
+        rotation = Rotation(
+            parts.secrets,
+            cast("Rooms", parts),
+            cast("Supervisor", workers),
+            cast("Ledger", parts),
+            tasks,
+        )
+        assert await follow(rotation) == []
+        await parts.put(LIVEKIT_API_KEY="strange")
+        assert await follow(rotation) == await follow(rotation) == ["livekit.key_refused"]
+        assert workers.keys == []
+        await parts.put(LIVEKIT_API_KEY="old")
+        assert await follow(rotation) == ["livekit.key_withdrawn"]
+        assert await follow(rotation) == []
+        await parts.put(LIVEKIT_API_KEY="new")
+        assert await follow(rotation) == ["livekit.key_adopted"]
+        assert await follow(rotation) == []
+    assert workers.keys == ["new"]
+
+
+async def test_a_new_key_of_the_ledger_seals_at_once_and_the_rest_behind_the_lessons(
+    parts: Parts,
+) -> None:
+    """Once for each key; the look-ups go on meanwhile."""
+    async with asyncio.TaskGroup() as tasks:
+        rotation = Rotation(
+            parts.secrets,
+            cast("Rooms", parts),
+            cast("Supervisor", Workers()),
+            cast("Ledger", parts),
+            tasks,
+        )
+        await parts.put(LEDGER_KEY="another-" * 4)
+        assert await follow(rotation) == ["ledger.key_adopted"]
+        assert await follow(rotation) == []
+    assert parts.keys == ["another-" * 4, GIVEN["LEDGER_KEY"]]
+    assert parts.told == ["reseal"]
