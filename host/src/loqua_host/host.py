@@ -38,7 +38,7 @@ from loqua_host.records.retention import purge_regularly
 from loqua_host.reload import Reload, Running
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.rotation import Rotation
-from loqua_host.settings.host import HostSettings
+from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.tasks import background
 from loqua_host.workers.posts import Post, make_posts
@@ -282,7 +282,12 @@ def _open_ledger(
     if not keys:
         log.warning("ledger.unsealed", mend="set LEDGER_KEY, which production asks for")
     database = database_at(settings.ledger.path, secrets.ledger.open_url())
-    return Ledger.open(database, keys=keys, spool=settings.ledger.spool_directory)
+    return Ledger.open(
+        database,
+        keys=keys,
+        unsealed=settings.environment is not Environment.PRODUCTION,
+        spool=settings.ledger.spool_directory,
+    )
 
 
 async def _purge(settings: HostSettings, ledger: Ledger) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -49,7 +49,7 @@ async def open_gate(url: str) -> AsyncIterator[Gate]:
     gate, behind = Gate(), urlsplit(url)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        try:
             head = await reader.readuntil(b"\r\n\r\n")
             beyond, onward = await asyncio.open_connection(behind.hostname, behind.port)
             gate.note(head, writer)
@@ -60,6 +60,8 @@ async def open_gate(url: str) -> AsyncIterator[Gate]:
                     asyncio.create_task(_pass_on(beyond, writer)),
                 ]
             )
+        except (ConnectionError, asyncio.IncompleteReadError):
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=BLOCK)
     gate.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -220,6 +220,7 @@ async def prometheus(
         async with asyncio.timeout(PATIENCE):
             address = await asyncio.shield(reading)
         async with httpx.AsyncClient(base_url=f"http://{address}/api/v1") as client:
+            await _ready(client, address)
             yield client
     finally:
         reading.cancel()
@@ -233,6 +234,13 @@ async def _address(log: asyncio.StreamReader) -> str:
         if found := re.search(rb'msg="Listening on" address=(\S+)', line):
             return found[1].decode()
     raise AssertionError("prometheus does not listen")
+
+
+async def _ready(client: httpx.AsyncClient, address: str) -> None:
+    """Wait until Prometheus, which listens, also answers."""
+    async with asyncio.timeout(PATIENCE):
+        while (await client.get(f"http://{address}/-/ready")).status_code != 200:  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0.1)
 
 
 async def query(client: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,40 @@ async def test_what_was_changed_does_not_keep_the_rest_from_a_new_key(
     with Archive.open(SqliteDatabase(path), [NEW]) as archive:
         [whole] = archive.export("Mariana")[:1]
     assert "subjunctive" in str(whole)
+
+
+async def test_a_lesson_is_gone_on_with_by_no_other_learner_whatever_its_mark_says(
+    tmp_path: Path, a_lesson: NewLesson
+) -> None:
+    """Whoever writes to the database can copy a mark, not what is sealed."""
+    async with Ledger.open(SqliteDatabase(tmp_path / "ledger.db"), keys=[OLD]) as ledger:
+        hers = a_lesson(1, user_id="Mariana")
+        await ledger.interrupt(await ledger.open_lesson(hers, ""))
+        await ledger._writer.write(
+            lambda db: db.execute("UPDATE lesson SET user_mark = ?", (Seal(OLD).mark("Otto"),))
+        )
+        his = replace(hers, id="lesson2", user_id="Otto", visit="another")
+        with structlog.testing.capture_logs() as logs:
+            opened = await ledger.open_lesson(his, "")
+    assert (opened.id, opened.user_id) == ("lesson2", "Otto")
+    assert [line["event"] for line in logs] == ["lesson.unreadable"]
+
+
+@pytest.mark.parametrize("unsealed", [True, False])
+async def test_what_is_not_sealed_is_believed_outside_production_alone(
+    tmp_path: Path, a_lesson: NewLesson, *, unsealed: bool
+) -> None:
+    """There, somebody else than a host wrote it: hosts have a key from their first start on."""
+    path = tmp_path / "ledger.db"
+    async with Ledger.open(SqliteDatabase(path)) as ledger:
+        await fill(ledger, a_lesson)
+    opening = Ledger.open(SqliteDatabase(path), keys=[NEW], unsealed=unsealed)
+    if unsealed:
+        async with opening as ledger:
+            await assert_whole(ledger)
+    else:
+        with pytest.raises(LedgerError, match="something is not sealed"):
+            await opening.__aenter__()
 
 
 @pytest.mark.parametrize("keys", [[], [NEW]], ids=["no key", "another key"])

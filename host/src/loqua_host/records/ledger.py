@@ -24,7 +24,7 @@ from .leases import Claims
 from .notes import End, Note, Tick, put
 from .opening import ALREADY_TAUGHT, CRASH_LOOP, MAX_RESTARTS, open_or_resume
 from .outbox import Outbox
-from .reseal import reseal
+from .reseal import reseal, reseal_spool
 from .rows import Debts, Kind, LessonRow, OwedRow, Purged, read_lesson
 from .seal import Keyring
 from .spool import Spool
@@ -63,6 +63,7 @@ class Ledger(Outbox):
         database: Database,
         *,
         keys: Sequence[str] = (),
+        unsealed: bool = True,
         spool: Path | None = None,
         retry_every: float = 5.0,
     ) -> AsyncIterator["Ledger"]:
@@ -72,6 +73,7 @@ class Ledger(Outbox):
             database: Where it is.
             keys: The key that learners' data is sealed with, then others it may be sealed with;
                 without any, data is kept as it is.
+            unsealed: Whether to believe what is not sealed, as a host without a key leaves it.
             spool: The directory in which progress and ends of lessons wait for a database that
                 is out of reach; without one, lessons wait for it themselves.
             retry_every: Seconds between attempts while the database fails.
@@ -80,7 +82,7 @@ class Ledger(Outbox):
             LedgerError: If the database cannot be opened, is no ledger, is another host's alone
                 or is sealed with another key.
         """
-        keyring, host = Keyring(keys), uuid4().hex
+        keyring, host = Keyring(keys, unsealed=unsealed), uuid4().hex
         async with Writer.open(database, retry_every) as writer:
             if lessons := await reseal(writer.write, keyring):
                 log.info("ledger.resealed", lessons=lessons, key_id=keyring.current.key_id)
@@ -92,12 +94,7 @@ class Ledger(Outbox):
                     await _leave(writer, host)
 
     def __init__(
-        self,
-        writer: Writer,
-        keyring: Keyring,
-        host: str,
-        spool: Spool | None,
-        retry_every: float,
+        self, writer: Writer, keyring: Keyring, host: str, spool: Spool | None, retry_every: float
     ) -> None:
         super().__init__(writer, keyring, host)
         self._spool = spool
@@ -297,25 +294,13 @@ class Ledger(Outbox):
         return gone
 
     def adopt_keys(self, keys: Sequence[str]) -> bool:
-        """Seal with the first of these keys from now on; True if that is another than before.
-
-        What is sealed with the ones before can still be read; `reseal` has it sealed anew.
-        """
+        """Seal with the first from now on, and read with all; True if it is another than before."""
         return self._keyring.adopt(keys)
 
     async def reseal(self) -> None:
-        """Seal with the newest key all that waits in the spool or is in the database.
-
-        Lessons go on meanwhile, and it goes on where it was when the database fails or a key is
-        missing that something is sealed with.
-        """
-        while self._spool is not None:
-            try:
-                await asyncio.to_thread(self._spool.reseal)
-                break
-            except OSError as error:
-                log.error("spool.failed", why=str(error), again_in=self._retry_every)
-            await asyncio.sleep(self._retry_every)
+        """Seal with the newest key all that is there; it waits for what fails, lessons do not."""
+        if self._spool is not None:
+            await reseal_spool(self._spool, self._retry_every)
         lessons = await reseal(self._writer.insist, self._keyring)
         log.info("ledger.resealed", lessons=lessons, key_id=self._keyring.current.key_id)
 

@@ -64,9 +64,13 @@ def _find_open(db: Connection, keyring: Keyring, lesson: LessonRow) -> LessonRow
     for row in rows:
         if row["user_mark"] in marks:
             try:
-                return read_lesson(row, keyring)
+                found = read_lesson(row, keyring)
+                if found.user_id == lesson.user_id:
+                    return found
+                why = "its mark is another learner's"
             except SealError as error:
-                log.error("lesson.unreadable", session_id=row["session_id"], why=str(error))
+                why = str(error)
+            log.error("lesson.unreadable", session_id=row["session_id"], why=why)
     return None
 
 

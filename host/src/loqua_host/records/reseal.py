@@ -1,5 +1,6 @@
 """Bring a ledger to its newest key, so that the one before can be thrown away."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -8,8 +9,9 @@ from loqua_host.errors import SealError
 
 from .database import Connection, Row
 from .seal import Keyring, Sealing
+from .spool import Spool
 
-__all__ = ["reseal"]
+__all__ = ["reseal", "reseal_spool"]
 
 log = structlog.get_logger()
 
@@ -37,6 +39,18 @@ async def reseal(transact: Transact, keyring: Keyring) -> int:
     while some := await transact(lambda db: _reseal_some(db, keyring)):
         done += some
     return done
+
+
+async def reseal_spool(spool: Spool, retry_every: float) -> None:
+    """Seal with the current key what waits in the spool, as soon as its disk lets it be done."""
+    while True:
+        try:
+            await asyncio.to_thread(spool.reseal)
+        except OSError as error:
+            log.error("spool.failed", why=str(error), again_in=retry_every)
+        else:
+            return
+        await asyncio.sleep(retry_every)
 
 
 def _reseal_some(db: Connection, keyring: Keyring) -> int:

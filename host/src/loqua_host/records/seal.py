@@ -103,16 +103,16 @@ class Keyring:
 
     Args:
         secrets: The newest first; without any, texts are kept as they are.
+        unsealed: Whether texts are believed that a host without a key kept as they were.
 
     Attributes:
         current: The one to write with; whoever writes twice with one asks for it once.
     """
 
-    current: Sealing
-
-    def __init__(self, secrets: Sequence[str] = ()) -> None:
-        self._known: dict[str, Sealing] = {"": Plain()}
-        self.current = self._known[""]
+    def __init__(self, secrets: Sequence[str] = (), *, unsealed: bool = True) -> None:
+        self.current: Sealing = Plain()
+        believed = unsealed or not secrets
+        self._known: dict[str, Sealing] = {"": self.current} if believed else {}
         self.adopt(secrets)
 
     def adopt(self, secrets: Sequence[str]) -> bool:
@@ -136,6 +136,9 @@ class Keyring:
         try:
             return self._known[key_id]
         except KeyError:
+            if not key_id:
+                mend = "find out who wrote it; a host outside production would seal it"
+                raise LedgerError(f"something is not sealed; {mend}") from None
             mend = "set LEDGER_KEY_PREVIOUS to the key it was written with"
             raise LedgerError(f"sealed with the key {key_id}, which is not here; {mend}") from None
 
