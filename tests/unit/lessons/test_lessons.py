@@ -586,6 +586,20 @@ async def test_the_time_taught_is_no_less_than_told_before_and_no_more_than_pass
     assert house.loqua.records[0].duration_minutes == minutes
 
 
+async def test_a_clock_that_is_set_back_takes_no_time_away(house: House, wall: Any) -> None:
+    """What was taught before stays taught."""
+    async with house.job() as link:
+        await join(link)
+        wall.seconds += 60
+        await link.send(made(60))
+        await until(lambda: "sess_1" in house.loqua.sent)
+        wall.seconds -= 3600
+        await link.send(finish(seconds=61))
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert house.loqua.records[0].duration_minutes == 1.0
+
+
 async def test_a_lesson_of_thirty_hours_is_recorded(house: House, wall: Any) -> None:
     """As long as the API takes."""
     async with house.job() as link:
@@ -728,6 +742,21 @@ async def test_a_learner_who_returns_is_known_by_another_identity_too(house: Hou
         await link.send(finish())
         assert await hear(link) == Recorded()
     assert await house.ledger.settled_in("room") == {("PA_2", "conversation")}
+
+
+async def test_a_learner_who_returns_does_not_wait_for_the_ledger(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does what the job says afterwards."""
+    out_of_reach = asyncio.Event()
+    monkeypatch.setattr(house.ledger, "follow_learner", lambda *_: out_of_reach.wait())
+    async with house.job() as link:
+        await join(link)
+        house.rooms.inside["room"] = [learner("maria", "m2", sid="PA_2")]
+        await link.send(Join(identity="m2"))
+        assert isinstance(await hear(link), Returned)
+        await link.send(finish())
+        assert await hear(link) == Recorded()
 
 
 async def test_a_tutor_is_told_of_others_and_of_them_only(house: House) -> None:

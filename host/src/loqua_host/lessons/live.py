@@ -109,15 +109,18 @@ class LiveLesson:
                 case Spans(spans=spans):
                     take(spans)
                 case Join(identity=identity):
-                    await self._see_return(identity)
+                    await self._see_return(identity, tasks)
                 case CallSpecialist():
                     tasks.create_task(self._hand_off(message))
 
     async def _hand_off(self, call: CallSpecialist) -> None:
         await self.link.send(await self._handoffs.hand_off(self.row, call))
 
-    async def _see_return(self, identity: str) -> None:
-        """Tell the job that its learner is back, if the participant of this identity is that."""
+    async def _see_return(self, identity: str, tasks: asyncio.TaskGroup) -> None:
+        """Tell the job that its learner is back, if the participant of this identity is that.
+
+        The ledger hears of it in a task of its own: the lesson does not wait for it.
+        """
         try:
             participants = await self._rooms.participants(self.row.room)
             await self.see(participants)
@@ -129,7 +132,7 @@ class LiveLesson:
             return
         entry = next(one.sid for one in participants if one.identity == identity)
         self.row = replace(self.row, entry=entry)
-        await self._ledger.follow_learner(self.row.id, entry)
+        tasks.create_task(self._ledger.follow_learner(self.row.id, entry))
         log.info("learner.returned", room=self.row.room)
         self.seen_again.set()
         await self.link.send(Returned(learner=learner))
@@ -207,7 +210,7 @@ class LiveLesson:
 
     def _bounded(self, seconds: float) -> float:
         """Bound what a job says it taught: no less than before, no more than time went by."""
-        return min(max(seconds, self.row.seconds), max(0.0, self._now() - self.row.opened_at))
+        return max(self.row.seconds, min(seconds, self._now() - self.row.opened_at))
 
 
 def _handback(message: Finish, progress: Progress | None) -> Handback:
