@@ -19,8 +19,8 @@ LOGGED = (
             120,
             "02:24:49 user_ben lesson.opened tutor=pronunciation room=demo-pronunciation mode=full",
         ),
-        ("user_ben", 40, "02:24:49 user_ben lesson.opened tutor=p…"),
-        ("-", 30, "02:24:49 lesson.opened tutor=…"),
+        ("user_ben", 60, "02:24:49 user_ben lesson.opened tutor=pronunciation …"),
+        ("-", 60, "02:24:49 lesson.opened tutor=pronunciation …"),
     ],
 )
 def test_a_line_of_the_log_is_one_dim_line(learner: str, width: int, shown: str) -> None:
@@ -28,10 +28,20 @@ def test_a_line_of_the_log_is_one_dim_line(learner: str, width: int, shown: str)
     assert fitted(LOGGED.format("INFO", learner), width) == typer.style(shown, dim=True)
 
 
-def test_a_warning_is_shown_whole() -> None:
+def test_a_warning_stands_out_and_has_two_lines() -> None:
+    """A library's may go on for twenty."""
+    line = LOGGED.format("WARNING", "-") + " stack=" + "main.py " * 100
+    shown = (
+        "02:24:49 lesson.opened tutor=pronunciation\n"
+        "      room=demo-pronunciation mode=full stack=main.py …"
+    )
+    assert fitted(line, 60) == typer.style(shown, fg=typer.colors.YELLOW)
+
+
+def test_an_error_is_shown_whole() -> None:
     """It is worth reading."""
-    line = LOGGED.format("WARNING", "user_ben")
-    assert fitted(line, 40).replace("\n      ", " ") == line
+    line = LOGGED.format("ERROR", "user_ben")
+    assert fitted(line, 60).replace("\n      ", " ") == line
 
 
 def test_what_is_said_goes_on_below_itself() -> None:

@@ -117,8 +117,11 @@ def _stderr(process: Process) -> asyncio.StreamReader:
 async def _teach_all(parts: Parts, log: HostLog, say: Say) -> dict[str, Any]:
     """Let the learners have their lessons, side by side, and give what the API received."""
     expected = sum(len(lesson.records) for lesson in LESSONS)
-    async with httpx.AsyncClient(base_url=parts.api_url, timeout=None) as client:  # noqa: S113  # a stream
-        arrived = asyncio.create_task(_await_sessions(client, expected))
+    async with (
+        httpx.AsyncClient(base_url=parts.api_url, timeout=None) as client,  # noqa: S113  # a stream
+        background() as tasks,
+    ):
+        arrived = tasks.create_task(_await_sessions(client, expected))
         async with asyncio.TaskGroup() as lessons:
             for lesson in LESSONS:
                 lessons.create_task(_teach(lesson, parts, client, log, say))

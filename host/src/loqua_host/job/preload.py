@@ -6,6 +6,7 @@ Left to a job, each of these stops its event loop while a learner waits. None ho
 from importlib import import_module
 
 from livekit.agents.llm import ChatMessage
+from livekit.agents.utils import http_context
 
 from .tls import shared_context
 
@@ -22,3 +23,4 @@ for name in AT_FIRST_REQUEST:
     import_module(name)
 ChatMessage.model_rebuild()  # LiveKit leaves that to the first message
 shared_context(_trust_env=True)
+http_context._create_ssl_context()  # noqa: SLF001  # it keeps what it has read, for aiohttp
