@@ -654,7 +654,8 @@ async def test_a_lesson_that_ends_for_the_hosts_sake_leaves_its_learner_owed_a_t
 
 
 async def test_lost_lessons_are_given_up_by_a_host_that_stops(house: House) -> None:
-    """Their records leave with it."""
+    """Their records leave with it, and their learners are owed a tutor by the next."""
+    house.rooms.inside["room"] = [learner(sid="PA_1")]
     async with house.job() as link:
         await join(link)
     await until(lambda: house.board.interrupted("room"))
@@ -662,6 +663,7 @@ async def test_lost_lessons_are_given_up_by_a_host_that_stops(house: House) -> N
     await house.delivered()
     assert house.board.interrupted("room") == ()
     assert len(house.loqua.records) == 1
+    assert ("PA_1", "conversation") not in await house.ledger.settled_in("room")
 
 
 @pytest.mark.parametrize("early", [True, False])

@@ -164,6 +164,13 @@ def test_a_lost_lesson_waits_for_its_learner_for_the_grace_and_is_closed_then() 
     assert todo(empty, now=NOW + GRACE + 1) == [Close(lost(), "learner_left")]
 
 
+def test_a_lost_lesson_waits_for_its_learner_from_when_there_is_a_room_to_enter() -> None:
+    """LiveKit may have been away for longer than the grace."""
+    back = sight(learners=(), interrupted=(lost(since=NOW - 90),), since=NOW)
+    assert todo(back, now=NOW + GRACE) == []
+    assert len(todo(back, now=NOW + GRACE + 1)) == 1
+
+
 def test_a_lost_lesson_is_not_closed_while_its_learner_waits_for_a_place() -> None:
     """However long that takes."""
     full = sight(interrupted=(lost(),))

@@ -1,10 +1,12 @@
 """What the reconciler does on its own, sentence by sentence; test_hosts has all of it at once."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from tests.unit.lessons.world import Host, World
+from tests.unit.lessons.world import RETURN_GRACE, Host, World
 
+from loqua_host.errors import RoomsError
 from loqua_host.lessons.hosted import LINE
 from loqua_host.lessons.reconcile import DISPATCH_GRACE, Places
 from loqua_host.lessons.reconciler import WAITING
@@ -74,6 +76,36 @@ async def test_who_finds_every_place_taken_is_told_by_a_voice_where_there_is_one
     assert said == [("one", Dispatch("", LINE))]
     assert world.people["one"]["maria"].attributes[WAITING] == "true"
     assert host.board.called("one") == frozenset()
+
+
+async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
+    world: World, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its learner could not come back; when LiveKit answers, the grace begins."""
+    for clock in (host.board, host.reconciler):
+        monkeypatch.setattr(clock, "_now", wall.now)
+    row = await host.ledger.open_lesson(LOST, "")
+    host.board.on_interrupted(row, None)
+    [lost] = host.board.interrupted("one")
+    await world.go("one", "maria")
+    with monkeypatch.context() as away:
+        for asked in ("names", "participants", "dispatched"):
+            away.setattr(host, asked, _refuse)
+        await host.reconciler.look()
+        wall.seconds += 3 * RETURN_GRACE
+        await host.reconciler.look()
+    await host.reconciler.look()
+    wall.seconds += RETURN_GRACE
+    await host.reconciler.look()
+    assert host.board.interrupted("one") == (lost,)
+    wall.seconds += 1
+    await host.reconciler.look()
+    assert host.board.interrupted("one") == ()
+    assert world.open() == []
+
+
+async def _refuse(*_: object) -> Any:
+    raise RoomsError("out of reach")
 
 
 async def test_who_finds_a_place_at_another_host_is_not_told_to_wait(

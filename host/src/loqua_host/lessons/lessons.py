@@ -162,11 +162,11 @@ class Lessons:
         await asyncio.gather(*told, return_exceptions=True)
 
     async def give_up(self, reason: str) -> None:
-        """Close all interrupted lessons for good."""
-        for room in self._board.interrupted_rooms():
-            for lesson in self._board.interrupted(room):
-                if self._board.drop_interrupted(lesson):
-                    await self.close(lesson.row, reason)
+        """Close all interrupted lessons for the host's sake, so that their learners are owed."""
+        for lesson in self._board.all_interrupted().values():
+            if self._board.drop_interrupted(lesson):
+                self._tasks.create_task(self._ledger.follow_learner(lesson.row.id, ""))
+                await self.close(lesson.row, reason)
 
     def see(self, room: str, participants: Sequence[Participant]) -> None:
         """Hear who is in a room now."""

@@ -90,6 +90,7 @@ class Sight:
         called: Tutors that were called or accepted just now and have not come yet.
         settled: Entries, with the tutor, whose lesson ended or was refused.
         asked: Specialists whom the learner's tutor asked for: now, whatever was settled.
+        since: Since when LiveKit has answered, in unix seconds: nobody could enter before.
     """
 
     room: str
@@ -100,6 +101,7 @@ class Sight:
     called: frozenset[str] = frozenset()
     settled: frozenset[tuple[str, str]] = frozenset()
     asked: Mapping[str, Ask] = field(default_factory=dict)
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,10 @@ def _closures(sight: Sight, places: Places, now: float, return_grace: float) -> 
             lesson.row.user_id not in present or now - lesson.since > FAREWELL_SECONDS
         ):
             yield Close(lesson, CRASH_LOOP)
-        elif lesson.row.user_id not in present and now - lesson.since > return_grace:
+        elif (
+            lesson.row.user_id not in present
+            and now - max(lesson.since, sight.since) > return_grace
+        ):
             yield Close(lesson, "learner_left")
 
 

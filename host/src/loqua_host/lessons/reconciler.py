@@ -1,6 +1,7 @@
 """The reconciler: the only thing in the host that dispatches."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,6 +77,7 @@ class Reconciler:
         self._close = close
         self._return_grace = return_grace
         self._now = now
+        self._sighted = math.inf
         self._seen: dict[str, float] = {}
         self._waits: dict[str, tuple[Call, ...]] = {}
 
@@ -97,11 +99,13 @@ class Reconciler:
             if lost := self._board.interrupted_rooms():
                 await self._reconcile(lost)
             known = await self._rooms.names()
+            self._sighted = min(self._sighted, self._now())
             entries = await self._reconcile(known | self._board.interrupted_rooms())
             self._seen = {entry: at for entry, at in self._seen.items() if entry in entries}
             self._board.forget_rooms(known)
             self._waits = {name: calls for name, calls in self._waits.items() if name in known}
         except RoomsError as error:
+            self._sighted = math.inf
             log.warning("reconciler.blind", why=str(error))
 
     async def _pause(self) -> None:
@@ -228,6 +232,7 @@ class Reconciler:
             called=self._board.called(room.name) | room.elsewhere.called,
             settled=room.settled | self._board.settled(room.name),
             asked={tutor: it.ask for tutor, it in self._board.asked(room.name).items()},
+            since=self._sighted,
         )
 
     def _learners(self, participants: Iterable[Participant]) -> Iterable[Present]:
