@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from tests.unit.lessons.world import RETURN_GRACE, Host, World
 
+from loqua_host.contract.handoff import Handover
+from loqua_host.contract.records import Performance, SessionRecord
 from loqua_host.errors import RoomsError
+from loqua_host.lessons.board import Asked
 from loqua_host.lessons.hosted import LINE
-from loqua_host.lessons.reconcile import DISPATCH_GRACE, Places
+from loqua_host.lessons.reconcile import DISPATCH_GRACE, Ask, Places
 from loqua_host.lessons.reconciler import WAITING
-from loqua_host.records.ledger import Claims, LessonRow
+from loqua_host.records.ledger import Claims, Kind, LessonRow
 from loqua_host.rooms.rooms import Dispatch
 
 LOST = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", 0.0)
@@ -76,6 +79,43 @@ async def test_who_finds_every_place_taken_is_told_by_a_voice_where_there_is_one
     assert said == [("one", Dispatch("", LINE))]
     assert world.people["one"]["maria"].attributes[WAITING] == "true"
     assert host.board.called("one") == frozenset()
+
+
+async def test_a_specialist_who_has_taught_on_another_host_is_not_called_again(
+    world: World, host: Host
+) -> None:
+    """To its caller's host, it is over in the look that finds it gone."""
+    grammar = replace(LOST, id="g", tutor="grammar", entry=world.people["one"]["maria"].sid)
+    await world.start("west")
+    other = world.hosts["west"].ledger
+    with host.board.asking("one", "grammar", "maria", Handover(tutor="tutor")) as asked:
+        row = await other.open_lesson(grammar, "grammar-expert")
+        await host.reconciler.look()
+        assert asked.came.is_set()
+        record = SessionRecord(
+            session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
+        )
+        await other.close_lesson(row, world.now(), Kind.COMPLETED, None, record)
+        await host.reconciler.look()
+        assert (await asked.over).outcome == "taught"
+    assert called(world) == []
+
+
+async def test_a_specialist_who_is_no_longer_asked_for_is_not_called(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller may crash while others are called."""
+    await host.reconciler.look()
+    act = host.reconciler._act
+
+    async def late(action: Any) -> None:
+        host.board._asked.clear()
+        await act(action)
+
+    monkeypatch.setattr(host.reconciler, "_act", late)
+    host.board._asked["one", "grammar"] = Asked(Ask("maria", 0.0), Handover(tutor="tutor"))
+    await host.reconciler.look()
+    assert (called(world), host.board.called("one")) == ([], frozenset())
 
 
 async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(

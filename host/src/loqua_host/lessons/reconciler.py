@@ -120,9 +120,6 @@ class Reconciler:
         rooms = await asyncio.gather(*(self._ask(name) for name in sorted(names)))
         # From here to the calls' note on the board nothing is awaited: what is decided on is so.
         sights = [self._see(room) for room in rooms if room is not None]
-        for sight in sights:
-            ended = frozenset(tutor for _, tutor in sight.settled)
-            self._board.on_seen(sight.room, sight.taught, ended)
         places = self._places().less(self._board.awaited())
         self._waits |= {sight.room: waits(sight, places, self._now()) for sight in sights}
         others = OTHERS_SECONDS if self._board.shared else 0.0
@@ -150,7 +147,7 @@ class Reconciler:
 
     async def _call(self, call: Call) -> None:
         """Dispatch a tutor, having cleared away the dead one and the calls that brought nobody."""
-        if call.tutor not in self._tutors:  # It was disabled since that was decided.
+        if not self._is_due(call):
             self._board.on_not_called(call.room, call.tutor)
             return
         agent_name = self._tutors[call.tutor].agent_name
@@ -168,6 +165,13 @@ class Reconciler:
         except (RoomsError, LedgerError):
             self._board.on_not_called(call.room, call.tutor)
             raise
+
+    def _is_due(self, call: Call) -> bool:
+        """Say whether the tutor is still there, and asked for if it was, since that was decided."""
+        asked = call.asked and call.lesson is None
+        return call.tutor in self._tutors and (
+            not asked or call.tutor in self._board.asked(call.room)
+        )
 
     async def _tell_learner(self, tell: Tell) -> None:
         """Show a learner that they wait, or do no more, and have it said, too."""
@@ -214,6 +218,10 @@ class Reconciler:
             if one.kind == "agent" and one.identity not in dead
         }
         names = {tutor.agent_name: tutor.name for tutor in self._tutors.values()}
+        taught = self._board.taught(room.name) | room.elsewhere.taught | (here & set(self._tutors))
+        settled = room.settled | self._board.settled(room.name)
+        # Before those who are asked for: one who has taught on another host is not, any more.
+        self._board.on_seen(room.name, taught, frozenset(tutor for _, tutor in settled))
         return Sight(
             room=room.name,
             learners=tuple(self._learners(room.participants)),
@@ -225,12 +233,10 @@ class Reconciler:
                 and one.metadata != LINE
                 and not is_handover(one.metadata)
             ),
-            taught=frozenset(here & set(self._tutors))
-            | self._board.taught(room.name)
-            | room.elsewhere.taught,
+            taught=taught,
             interrupted=interrupted,
             called=self._board.called(room.name) | room.elsewhere.called,
-            settled=room.settled | self._board.settled(room.name),
+            settled=settled,
             asked={tutor: it.ask for tutor, it in self._board.asked(room.name).items()},
             since=self._sighted,
         )
