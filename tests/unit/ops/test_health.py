@@ -53,6 +53,33 @@ def test_a_loop_that_lags_is_told_with_its_lag(lag: float, state: State) -> None
     assert (found.state, found.latency) == (state, lag)
 
 
+@pytest.mark.parametrize(
+    ("waits", "state", "told"),
+    [
+        ((), State.OK, "nobody waits for a tutor"),
+        ((4.0,), State.OK, "1 learner waits for a tutor, the longest for 4 s"),
+        ((4.0, 34.0), State.DEGRADED, "2 learners wait for a tutor, the longest for 34 s"),
+    ],
+)
+def test_a_learner_who_waits_too_long_is_told_and_keeps_none_away(
+    waits: tuple[float, ...], state: State, told: str
+) -> None:
+    """Others may well find a tutor."""
+    seen = replace(WELL, waiting=tuple(NOW - seconds for seconds in waits))
+    found = finding(seen, 1, "learners")
+    assert (found.state, found.reason) == (state, told)
+    assert assess(seen).ready
+
+
+def test_a_record_that_is_overdue_is_a_worry() -> None:
+    """One that has just come to be owed is not."""
+    for age, state in ((200.0, State.OK), (720.0, State.DEGRADED)):
+        debts = Debts(records=3, progress=0, dead=0, oldest=NOW - age)
+        found = finding(replace(WELL, debts=debts), 4, "owed")
+        assert found.state is state
+        assert ("the oldest for 12 min" in found.reason) == (state is State.DEGRADED)
+
+
 def test_a_host_that_can_start_no_job_takes_none() -> None:
     """Its supervisor starts it anew."""
     gone = replace(WELL, forkserver=False)

@@ -15,6 +15,12 @@ __all__ = ["Finding", "Health", "Level", "State", "assess"]
 STALE_SECONDS = 60.0
 """A probe that is older was not made when it was due: whoever makes it is stuck."""
 
+OVERDUE_SECONDS = 300.0
+"""A record that the API does not take for so long is told as a worry; the alert says so too."""
+
+ALONE_SECONDS = 10.0
+"""So is a learner who waits longer for a tutor."""
+
 SLOW_SECONDS = 2.0
 """The guide's bound for an answer of the API."""
 
@@ -116,6 +122,7 @@ def _host(sight: Sight) -> Iterator[Finding]:
     yield _config(sight.stale_config)
     busy = sum(worker.busy for worker in sight.workers)
     yield Finding("lessons", State.OK, f"{busy} jobs, {len(sight.lessons)} lessons")
+    yield _waiting(sight)
     yield _forkserver(sight)
     lag = "the longest delay of the event loop lately"
     yield Finding("loop", LAG.judge(sight.lag), lag, latency=sight.lag)
@@ -128,6 +135,14 @@ def _config(stale: str | None) -> Finding:
     if stale is None:
         return Finding("config", State.OK, "what config/ says is what runs")
     return Finding("config", State.DEGRADED, f"config/ says something else than what runs: {stale}")
+
+
+def _waiting(sight: Sight) -> Finding:
+    if not sight.waiting:
+        return Finding("learners", State.OK, "nobody waits for a tutor")
+    state = State.DEGRADED if sight.alone > ALONE_SECONDS else State.OK
+    count = "1 learner waits" if len(sight.waiting) == 1 else f"{len(sight.waiting)} learners wait"
+    return Finding("learners", state, f"{count} for a tutor, the longest for {sight.alone:.0f} s")
 
 
 def _forkserver(sight: Sight) -> Finding:
@@ -187,17 +202,22 @@ def _agent_jwt(left: float | None, warn_before: float) -> Finding:
 
 def _database(sight: Sight) -> Iterator[Finding]:
     yield _probe("ledger", sight.ledger, sight.now)
-    debts = sight.debts
-    owed = f"{debts.records} records and {debts.progress} progress updates are owed"
-    yield Finding("owed", State.DEGRADED if debts.dead else State.OK, owed + _set_aside(debts.dead))
+    yield _owed(sight)
     if "health" in sight.endpoints:
         yield replace(_endpoint("health", sight), name="API's database")
     else:
         yield Finding("API's database", State.OK, "not asked yet; the first lesson does")
 
 
-def _set_aside(dead: int) -> str:
-    return f"; {dead} were refused for good and set aside" if dead else ""
+def _owed(sight: Sight) -> Finding:
+    debts = sight.debts
+    told = f"{debts.records} records and {debts.progress} progress updates are owed"
+    age = 0.0 if debts.oldest is None else sight.now - debts.oldest
+    if overdue := age > OVERDUE_SECONDS:
+        told += f", the oldest for {age / 60:.0f} min"
+    if debts.dead:
+        told += f"; {debts.dead} were refused for good and set aside"
+    return Finding("owed", State.DEGRADED if overdue or debts.dead else State.OK, told)
 
 
 def _probe(name: str, last: Outcome | None, now: float) -> Finding:

@@ -1,0 +1,66 @@
+"""Runbooks: whoever is woken finds what it means, what to type, and what to do."""
+
+import re
+from pathlib import Path
+from typing import cast
+
+import pytest
+import typer.main
+from click import Group
+from pydantic import BaseModel
+
+from loqua_host.cli import app
+from loqua_host.settings.host import HostSettings
+
+ROOT = Path(__file__).parents[3]
+PAGES = {page.stem: page.read_text() for page in (ROOT / "config/prometheus/runbooks").glob("*.md")}
+SOURCE = "\n".join(file.read_text() for file in (ROOT / "host/src").rglob("*.py"))
+EVENTS = set(re.findall(r"\"([a-z_]+\.[a-z_]+)\"", SOURCE)) | {
+    f"{row}.{outcome}"  # of records.delivery, which makes these names
+    for row in ("record", "progress")
+    for outcome in ("delivered", "postponed", "refused", "dead")
+}
+SETTINGS = {
+    f"{section}.{key}"
+    for section, field in HostSettings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    for key in field.annotation.model_fields
+}
+
+OTHERS = {"host.yaml", "json.tool", "ledger.db"}
+
+
+def commands(text: str) -> list[str]:
+    """Give the lines of a text's shell blocks, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_runbook_says_what_it_means_how_to_see_more_and_what_to_do(name: str) -> None:
+    """In this order, and with something to type."""
+    meaning, look, mend = re.split(r"\n## (?:Look at|Mend)\n", PAGES[name])
+    assert len(meaning.splitlines()) > 2
+    assert commands(look)
+    assert "\n* " in mend
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_runbook_s_commands_are_there(name: str) -> None:
+    """With their options; and nothing is asked for at the ops address that it does not have."""
+    for line in re.findall(r"loqua-host ((?:[a-z]+ ?|--[a-z]+ ?)+)", PAGES[name]):
+        command = typer.main.get_command(app)
+        for word in line.split():
+            if word.startswith("--"):
+                assert word in {option for it in command.params for option in it.opts}
+            else:
+                command = cast("Group", command).commands[word]
+    for path in re.findall(r"(?:ops |:9464)(/[\w/]*)", PAGES[name]):
+        assert path in {"/health", "/health/live", "/metrics"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_runbook_speaks_of_events_and_settings_that_there_are(name: str) -> None:
+    """One that was renamed would be looked for in vain."""
+    named = set(re.findall(r"(?<![\w./-])[a-z_]+\.[a-z_]+\b(?!\()", PAGES[name]))
+    assert named - EVENTS - SETTINGS - OTHERS == set()
