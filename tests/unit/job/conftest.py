@@ -307,7 +307,8 @@ class Job:
         )
         self.clock = Stopwatch(asyncio.get_running_loop().time)
         self.spans = SpanBuffer()
-        self.notes = Notes(self.link, self.spans)  # type: ignore[arg-type]  # a fake
+        clock = asyncio.get_running_loop().time
+        self.notes = Notes(self.link, self.spans, clock)  # type: ignore[arg-type]  # a fake
 
     def start(self) -> "asyncio.Task[None]":
         """Begin the lesson."""

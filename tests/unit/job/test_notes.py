@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from loqua_host.link.messages import HookTimed, Spans, VoiceTimed
@@ -18,8 +19,18 @@ async def test_notes_go_together_every_second_and_in_order(job: Any) -> None:
     await asyncio.sleep(0.5)
     assert job.link.sent == []
     await asyncio.sleep(1)
-    assert job.link.sent == [SPOKE, HookTimed(hook="create_agent", seconds=0.5, failed=False)]
+    created = HookTimed(hook="create_agent", after=0, seconds=0.5, failed=False)
+    assert job.link.sent == [SPOKE, created]
     sending.cancel()
+
+
+async def test_a_hook_is_told_with_when_it_began(job: Any) -> None:
+    """That of the tutor's first one with its learner tells how long they waited."""
+    await asyncio.sleep(3)
+    job.notes.time_hook("on_user_ready", 2.0, failed=False)
+    await job.notes.flush()
+    [told] = job.link.sent
+    assert (told.after, told.seconds) == (pytest.approx(1.0), 2.0)
 
 
 async def test_spans_go_after_the_rest_and_once(job: Any) -> None:
@@ -40,7 +51,8 @@ async def test_a_hook_that_never_ended_is_told_as_long_as_may_be(job: Any) -> No
     """A machine that slept is no reason to refuse the message."""
     job.notes.time_hook("on_session_end", 1e6, failed=True)
     await job.notes.flush()
-    assert job.link.sent == [HookTimed(hook="on_session_end", seconds=600, failed=True)]
+    ended = HookTimed(hook="on_session_end", after=0, seconds=600, failed=True)
+    assert job.link.sent == [ended]
 
 
 async def test_a_host_that_is_gone_is_for_others_to_notice(job: Any) -> None:

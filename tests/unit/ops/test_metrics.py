@@ -162,16 +162,28 @@ def test_what_a_reply_took_is_kept_by_stage(metrics: Metrics, tell: Tell) -> Non
 def test_times_to_a_lesson_and_back_to_one_are_measured(
     metrics: Metrics, tell: Tell, watch: Watch
 ) -> None:
-    """From the accepted job, and from the loss of the tutor."""
+    """From the accepted job, and from the loss of the tutor, to a tutor's first hook."""
+
+    def begins(after: float, *, failed: bool = False) -> None:
+        called = {"hook": "on_user_ready", "seconds": 0.5, "failed": failed}
+        tell("hook.timed", tutor="grammar", session_id="v1", after=after, **called)
+
     tell("job.accepted", tutor="grammar", room="r1")
     watch.seconds = 1.5
     tell("lesson.opened", tutor="grammar", room="r1", session_id="v1")
+    assert value(metrics, "lesson_ready_seconds_count", tutor="grammar") is None
+    watch.seconds = 9.0
+    begins(0.75)
     watch.seconds = 10.0
     tell("lesson.interrupted", tutor="grammar", session_id="v1")
     watch.seconds = 14.0
     tell("lesson.resumed", tutor="grammar", room="r1", session_id="v1")
-    assert value(metrics, "lesson_ready_seconds_sum", tutor="grammar") == 1.5
-    assert value(metrics, "lesson_restore_seconds_sum", tutor="grammar") == 4
+    begins(0.25, failed=True)
+    begins(0.5)
+    begins(7.0)
+    assert value(metrics, "lesson_ready_seconds_sum", tutor="grammar") == 2.25
+    assert value(metrics, "lesson_ready_seconds_count", tutor="grammar") == 1
+    assert value(metrics, "lesson_restore_seconds_sum", tutor="grammar") == 4.5
 
 
 def test_what_is_counted_is_what_the_host_logs(metrics: Metrics) -> None:

@@ -92,7 +92,7 @@ class JobEntrypoint:
                     spans.forget()
                 lesson = self._open(welcome, tutor, ctx.job.metadata)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
-                notes = Notes(link, spans)
+                notes = Notes(link, spans, time.monotonic)
                 hooks = HookCaller(tutor, self.settings.limits, timed=notes.time_hook)
                 await Runner(ctx, link, lesson, hooks, self.settings, clock, welcome, notes).run()
             case Refused() as refused:

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from pydantic import BaseModel
 
 from loqua_host.errors import LinkError
 from loqua_host.link.client import HostLink
-from loqua_host.link.messages import LONGEST_HOOK, Hook, HookTimed
+from loqua_host.link.messages import LONGEST_HOOK, LONGEST_LESSON, Hook, HookTimed
 
 from .tracing import SpanBuffer
 
@@ -21,11 +21,17 @@ EVERY: Final = 1.0
 
 
 class Notes:
-    """Gathers measurements and spans, and sends them now and then."""
+    """Gathers measurements and spans from a lesson's welcome on, and sends them now and then.
 
-    def __init__(self, link: HostLink, spans: SpanBuffer) -> None:
+    Args:
+        monotonic: A clock that never steps, in seconds.
+    """
+
+    def __init__(self, link: HostLink, spans: SpanBuffer, monotonic: Callable[[], float]) -> None:
         self._link = link
         self._spans = spans
+        self._monotonic = monotonic
+        self._begun = monotonic()
         self._untold: deque[BaseModel] = deque()
 
     def tell(self, message: BaseModel) -> None:
@@ -33,8 +39,16 @@ class Notes:
         self._untold.append(message)
 
     def time_hook(self, hook: Hook, seconds: float, *, failed: bool) -> None:
-        """Tell what a hook took."""
-        self.tell(HookTimed(hook=hook, seconds=min(seconds, LONGEST_HOOK), failed=failed))
+        """Tell what a call of a hook took that has just ended."""
+        after = max(0.0, self._monotonic() - self._begun - seconds)
+        self.tell(
+            HookTimed(
+                hook=hook,
+                after=min(after, LONGEST_LESSON),
+                seconds=min(seconds, LONGEST_HOOK),
+                failed=failed,
+            )
+        )
 
     async def send(self) -> None:
         """Send what there is every second, until cancelled."""

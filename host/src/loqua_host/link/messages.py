@@ -33,6 +33,7 @@ __all__ = [
     "ALIVE_SECONDS",
     "FROM_JOB",
     "LONGEST_HOOK",
+    "LONGEST_LESSON",
     "LONGEST_STAGE",
     "MAX_MESSAGE_BYTES",
     "MAX_STATE_BYTES",
@@ -165,15 +166,20 @@ Hook = Literal["create_agent", "on_user_ready", "on_progress_tick", "on_session_
 """A hook that is called in a lesson."""
 
 LONGEST_HOOK = 600.0
+LONGEST_LESSON = 86_400.0
 
 
 class HookTimed(BaseModel):
-    """The seconds that a call of a hook took, and whether it failed."""
+    """The seconds that a call of a hook took, and whether it failed.
+
+    `after` is when it began, in seconds since the job's welcome.
+    """
 
     model_config = _FROZEN
 
     type: Literal["hook"] = "hook"
     hook: Hook
+    after: float = Field(ge=0, le=LONGEST_LESSON)
     seconds: float = Field(ge=0, le=LONGEST_HOOK)
     failed: bool
 

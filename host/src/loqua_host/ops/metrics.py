@@ -43,8 +43,10 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._calls = _Stopwatches(monotonic)
         self._losses = _Stopwatches(monotonic)
+        self._opened = _Recent()
+        self._resumed = _Recent()
         self._ready = self._histogram(
-            "lesson_ready_seconds", "From the accepted job to the lesson", READY_BUCKETS, "tutor"
+            "lesson_ready_seconds", "From an accepted job to its tutor", READY_BUCKETS, "tutor"
         )
         self._restored = self._histogram(
             "lesson_restore_seconds", "From a lost tutor to the next", READY_BUCKETS, "tutor"
@@ -110,8 +112,8 @@ class Metrics:
         return {
             "job.accepted": (self._simple("jobs_accepted", "Jobs taken", "tutor"), self._on_call),
             "job.refused": (_by(self._not_taken, "tutor", "why"),),
-            "lesson.opened": (opened, self._on_ready),
-            "lesson.resumed": (resumed, self._on_ready, self._on_restored),
+            "lesson.opened": (opened, self._on_opened),
+            "lesson.resumed": (resumed, self._on_opened, self._on_resumed),
             "lesson.refused": (_by(refused, "cause"),),
             "lesson.interrupted": (lost, self._on_lost),
             "lesson.recorded": (self._on_recorded,),
@@ -158,18 +160,24 @@ class Metrics:
     def _on_call(self, fields: Fields) -> None:
         self._calls.start((fields.get("room"), fields.get("tutor")))
 
-    def _on_ready(self, fields: Fields) -> None:
+    def _on_opened(self, fields: Fields) -> None:
         took = self._calls.stop((fields.get("room"), fields.get("tutor")))
-        if took is not None:
-            self._ready.labels(_text(fields, "tutor")).observe(took)
+        self._opened.keep(fields.get("session_id"), took)
 
     def _on_lost(self, fields: Fields) -> None:
         self._losses.start(fields.get("session_id"))
 
-    def _on_restored(self, fields: Fields) -> None:
-        took = self._losses.stop(fields.get("session_id"))
-        if took is not None:
-            self._restored.labels(_text(fields, "tutor")).observe(took)
+    def _on_resumed(self, fields: Fields) -> None:
+        session = fields.get("session_id")
+        self._resumed.keep(session, self._losses.stop(session))
+
+    def _on_ready(self, fields: Fields) -> None:
+        """Hear that a tutor began with its learner: what it took till then, on both sides."""
+        for before, measured in ((self._opened, self._ready), (self._resumed, self._restored)):
+            took = before.take(fields.get("session_id"))
+            if took is not None:
+                seconds = took + _number(fields, "after")
+                measured.labels(_text(fields, "tutor")).observe(seconds)
 
     def _on_given_up(self, fields: Fields) -> None:
         self._losses.stop(fields.get("session_id"))
@@ -193,6 +201,8 @@ class Metrics:
         self._hooked.labels(*called).observe(_number(fields, "seconds"))
         if fields.get("failed"):
             self._hooks_failed.labels(*called).inc()
+        elif fields.get("hook") == "on_user_ready":
+            self._on_ready(fields)
 
     def _on_api_call(self, fields: Fields) -> None:
         endpoint = _text(fields, "endpoint")
@@ -203,20 +213,34 @@ class Metrics:
             self._retries.labels(endpoint).inc()
 
 
+class _Recent:
+    """Seconds by key, until they are asked for; the oldest go when there are too many."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, float] = OrderedDict()
+
+    def keep(self, key: Hashable, seconds: float | None) -> None:
+        if seconds is not None:
+            self._kept[key] = seconds
+        if len(self._kept) > TIMED_AT_ONCE:
+            self._kept.popitem(last=False)
+
+    def take(self, key: Hashable) -> float | None:
+        return self._kept.pop(key, None)
+
+
 class _Stopwatches:
-    """Times between two events of one key; the oldest is forgotten when there are too many."""
+    """Times between two events of one key."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._begun: OrderedDict[Hashable, float] = OrderedDict()
+        self._begun = _Recent()
 
     def start(self, key: Hashable) -> None:
-        self._begun[key] = self._monotonic()
-        if len(self._begun) > TIMED_AT_ONCE:
-            self._begun.popitem(last=False)
+        self._begun.keep(key, self._monotonic())
 
     def stop(self, key: Hashable) -> float | None:
-        begun = self._begun.pop(key, None)
+        begun = self._begun.take(key)
         return None if begun is None else self._monotonic() - begun
 
 
