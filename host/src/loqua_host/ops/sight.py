@@ -67,6 +67,7 @@ class Sight:
 
     Attributes:
         now: Unix seconds.
+        since: When the host was started, in unix seconds.
         stale_config: Why the host does not run what config/ says, if it does not.
         refused_key: Why the host does not use LiveKit's key as secrets have it, if it does not.
         lag: The longest that the event loop kept a task waiting lately, in seconds.
@@ -87,6 +88,7 @@ class Sight:
     """
 
     now: float
+    since: float = 0.0
     phase: Phase = Phase.STARTING
     stale_config: str | None = None
     refused_key: str | None = None

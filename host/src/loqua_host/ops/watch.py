@@ -91,6 +91,7 @@ class Watch:
         self._ledger = ledger
         self._local_state = local_state
         self._clock = clock
+        self._since = clock.now()
         self._beats: deque[float] = deque([0.0], maxlen=BEATS_KEPT)
         self._rooms_outcome: Outcome | None = None
         self._ledger_outcome: Outcome | None = None
@@ -107,6 +108,7 @@ class Watch:
         """Say what is seen now."""
         return Sight(
             now=self._clock.now(),
+            since=self._since,
             phase=self._logbook.phase,
             stale_config=self._logbook.stale_config,
             refused_key=self._logbook.refused_key,

@@ -43,21 +43,25 @@ const places = (worker) => {
   return make("td", "", meter, `${worker.busy} of ${worker.places}`);
 };
 
-const figure = (value, name) => make("div", "figure", make("b", "", value), make("span", "", name));
+const figure = (value, name, state = "ok") =>
+  make("div", "figure", make("b", state === "ok" ? "" : state, value), make("span", "", name));
 
-const figures = (sight) => {
+const figures = (health, sight) => {
+  const findings = health.levels.flatMap((one) => one.findings);
+  const state = (name) => findings.find((found) => found.name === name).state;
   const { debts, now } = sight;
-  const alone = sight.waiting.length ? span(now - Math.min(...sight.waiting)) : "nobody";
+  const waiting = sight.waiting.length;
+  const alone = waiting ? span(now - Math.min(...sight.waiting)) : "nobody";
   const jwt = sight.agent_jwt_left;
   return [
-    figure(String(debts.records), debts.oldest === null ? "records owed" : `records owed, oldest ${span(now - debts.oldest)}`),
-    figure(String(debts.progress), "progress updates owed"),
-    figure(String(debts.dead), "set aside for good"),
-    figure(alone, "waits longest for a tutor"),
-    figure(jwt === null ? "unknown" : span(jwt), "agent JWT lives on"),
-    figure(percent(sight.memory), "memory in use"),
+    figure(alone, waiting > 1 ? `the longest wait of ${waiting} for a tutor` : "waits for a tutor", state("learners")),
+    figure(String(sight.lessons.length), "lessons now"),
+    figure(String(debts.records), debts.oldest === null ? "records owed" : `records owed, oldest ${span(now - debts.oldest)}`, state("owed")),
+    figure(String(debts.dead), "refused for good", debts.dead ? "degraded" : "ok"),
+    figure(jwt === null ? "unknown" : span(jwt), "agent JWT lives on", state("AGENT_JWT_TOKEN")),
+    figure(percent(sight.memory), "memory in use", state("memory")),
     figure(percent(sight.cpu_load), "CPU load"),
-    figure(percent(sight.disk_free), "disk free"),
+    figure(percent(sight.disk_free), "disk free", state("disk")),
   ];
 };
 
@@ -80,14 +84,15 @@ const tutors = (sight) => {
   );
 };
 
+const trouble = (lesson) => lesson.restarts + (lesson.mode === "full" ? 0 : 1);
 const lessons = (sight) =>
-  sight.lessons.map((lesson) =>
+  sight.lessons.toSorted((a, b) => trouble(b) - trouble(a) || a.opened_at - b.opened_at).map((lesson) =>
     row(
       lesson.short_id,
       lesson.tutor,
       make("td", lesson.mode === "full" ? "ok" : "degraded", lesson.mode),
       span(sight.now - lesson.opened_at),
-      String(lesson.restarts),
+      make("td", lesson.restarts ? "degraded" : "", String(lesson.restarts)),
     ),
   );
 
@@ -115,11 +120,12 @@ const troubles = (status) =>
 
 const show = (status) => {
   const { health, sight } = status;
-  fill("phase", sight.phase + (health.ready ? "" : ", not ready"));
+  fill("phase", `${sight.phase}${health.ready ? "" : ", not ready"}, up ${span(sight.now - sight.since)}`);
   fill("state", health.state);
   document.getElementById("state").className = `pill ${health.state}`;
   fill("levels", ...health.levels.map(level));
-  fill("figures", ...figures(sight));
+  document.title = `${health.state} · loqua-host`;
+  fill("figures", ...figures(health, sight));
   table("tutors", ["tutor", "called as", "worker", "places", "lessons"], tutors(sight), "no tutor");
   table("lessons", ["lesson", "tutor", "mode", "since", "restarts"], lessons(sight), "no lesson now");
   table("endpoints", ["endpoint", "breaker", "took", "when", "last outcome"], endpoints(sight), "not called yet");
