@@ -6,8 +6,8 @@ alert and ends with 0 if each fired by its fault, fell silent after it, and none
 Everything is real but the tutor, who is mute: host, LiveKit, dev API, Prometheus. The rules are
 config/prometheus/alerts.yaml with every `for:` and every window in brackets divided by `HASTE`;
 expressions and thresholds are as written, so that a record waits its five minutes. The host runs
-in a mount namespace (hence root): its ledger is on a small disk of its own, and the bounds of its
-container are files that the bench writes.
+in a container (hence root): its ledger is on a small disk of its own, and the kernel bounds and
+counts its memory, and that of its jobs.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from asyncio.subprocess import DEVNULL
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -51,14 +51,30 @@ PATIENCE = 420.0
 AGENT = "bench"
 TUTOR = "probe-specialist"
 
+MEMORY = 3_000_000_000
+"""Bytes that the host and its jobs may have."""
+GROUP = f"loqua-host-bench-{os.getpid()}"
+
 CONTAINER = """
 set -e
-mount -t tmpfs -o size=40m none "$1"
-mount -t tmpfs none /sys/fs/cgroup
-echo 1000000000 > /sys/fs/cgroup/memory.max
-echo 500000000 > /sys/fs/cgroup/memory.current
-echo inactive_file 0 > /sys/fs/cgroup/memory.stat
-shift
+disk=$1 seen=$2 group=$3 most=$4
+shift 4
+mount -t tmpfs -o size=40m none "$disk"
+if [ -d /sys/fs/cgroup/memory ]; then # version 1, whose files have other names
+    bound=/sys/fs/cgroup/memory/$group
+    mkdir -p "$bound"
+    echo "$most" > "$bound/memory.limit_in_bytes"
+    for names in limit_in_bytes:max usage_in_bytes:current stat:stat; do
+        touch "$seen/memory.${names#*:}"
+        mount --bind "$bound/memory.${names%:*}" "$seen/memory.${names#*:}"
+    done
+else
+    seen=/sys/fs/cgroup/$group bound=$seen
+    mkdir -p "$bound"
+    echo "$most" > "$bound/memory.max"
+fi
+echo $$ > "$bound/cgroup.procs"
+mount --rbind "$seen" /sys/fs/cgroup
 exec "$@"
 """
 HOLD = """
@@ -66,7 +82,7 @@ import sqlite3, sys, time
 database = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 while True:
     database.execute("BEGIN IMMEDIATE")
-    time.sleep(float(sys.argv[2]))
+    time.sleep(0.5)
     database.execute("ROLLBACK")
     time.sleep(0.05)
 """
@@ -160,7 +176,8 @@ class Stage:
 
     async def start(self) -> None:
         """Start the host; one that was killed is started anew, on an empty disk."""
-        for folder in (self.secrets, self.disk, self.directory / "config/environments"):
+        seen = self.directory / "cgroup"
+        for folder in (self.secrets, self.disk, seen, self.directory / "config/environments"):
             folder.mkdir(parents=True, exist_ok=True)
         given = self.house.environ()
         for name in ("AGENT_JWT_TOKEN", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
@@ -177,20 +194,23 @@ class Stage:
             TUTOR: explicit(AGENT)[TUTOR] | {"max_concurrent_jobs": 10},
             "probe": {"worker_type": "automatic", "max_concurrent_jobs": 1},
         }
-        wrapper = ("unshare", "--mount", "sh", "-c", CONTAINER, "host", str(self.disk))
+        container = (str(self.disk), str(seen), GROUP, str(MEMORY))
+        wrapper = ("unshare", "--mount", "sh", "-c", CONTAINER, "host", *container)
         self.host = await self.stack.enter_async_context(
             self.house.host(
                 self.directory, tutors, wrapper=wrapper, environ={"LIVEKIT_URL": self.line_url}
             )
         )
 
-    async def inside(self, *command: str) -> None:
-        """Run a command that sees the disks that the host sees, to its end."""
+    async def inside(self, *command: str) -> str:
+        """Run a command that sees the disks that the host sees, to its end; give its output."""
         plugins = {"PYTHONPATH": str(self.house.plugins), "PATH": os.environ["PATH"]}
         process = await asyncio.create_subprocess_exec(
-            *self.entering(*command), stdout=DEVNULL, env=plugins | self.house.environ()
+            *self.entering(*command), stdout=PIPE, env=plugins | self.house.environ()
         )
-        assert await process.wait() == 0, f"{command[0]} failed in {command}"
+        told, _ = await process.communicate()
+        assert process.returncode == 0, f"{command[0]} failed in {command}"
+        return told.decode()
 
     def entering(self, *command: str) -> list[str]:
         """Give a command that sees the disks that the host sees."""
@@ -257,28 +277,22 @@ async def crash(stage: Stage, tasks: asyncio.TaskGroup) -> None:
     await stage.over.wait()
 
 
-def holding(seconds: float) -> Fault:
-    """Have another process write to the ledger, so long at a time, while lessons run."""
-
-    async def run(stage: Stage, tasks: asyncio.TaskGroup) -> None:
-        for _ in range(4):
-            tasks.create_task(stage.lesson(600))
-        path = str(stage.disk / "ledger.db")
-        command = stage.entering(sys.executable, "-c", HOLD, path, str(seconds))
-        process = await asyncio.create_subprocess_exec(*dying_with_parent(*command))
-        await stage.over.wait()
-        process.kill()
-        await process.wait()
-
-    return run
-
-
-async def memory_high(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
-    """The container's files say so."""
-    file = "/sys/fs/cgroup/memory.current"
-    await stage.inside("sh", "-c", f"echo 900000000 > {file}")
+async def held(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+    """Another process writes to the ledger again and again, while lessons run."""
+    for _ in range(4):
+        tasks.create_task(stage.lesson(600))
+    command = stage.entering(sys.executable, "-c", HOLD, str(stage.disk / "ledger.db"))
+    process = await asyncio.create_subprocess_exec(*dying_with_parent(*command))
     await stage.over.wait()
-    await stage.inside("sh", "-c", f"echo 500000000 > {file}")
+    process.kill()
+    await process.wait()
+
+
+async def memory_high(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+    """A tutor that takes nearly all that is left."""
+    used = int(await stage.inside("cat", "/sys/fs/cgroup/memory.current"))
+    tasks.create_task(stage.lesson(600, hoards=int(MEMORY * 0.9) - used))
+    await stage.over.wait()
 
 
 async def disk_low(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
@@ -287,6 +301,16 @@ async def disk_low(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     await stage.inside("fallocate", "--length", "36M", str(file))
     await stage.over.wait()
     await stage.inside("rm", str(file))
+
+
+async def disk_full(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+    """Something else takes all of it, while lessons run."""
+    for _ in range(2):
+        tasks.create_task(stage.lesson(600))
+    file = str(stage.disk / "other")
+    await stage.inside("sh", "-c", f"cat /dev/zero > {file} 2>/dev/null || true")
+    await stage.over.wait()
+    await stage.inside("rm", file)
 
 
 async def misconfigured(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
@@ -376,8 +400,8 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "TokenRefreshFails": ("tokens of 8 s, then no exchange", refresh_fails),
     "SessionCompletionLow": ("a tutor whose on_user_ready raises", lessons_fail),
     "ApiSlow": ("the API answers after 3 s", misbehaving({"kind": "latency", "seconds": 3}, 4)),
-    "DatabaseConnectionBusy": ("another process holds the ledger 0.5 s at a time", holding(0.5)),
-    "MemoryHigh": ("the container's memory.current at 90 % of memory.max", memory_high),
+    "DatabaseConnectionBusy": ("another process holds the ledger 0.5 s at a time", held),
+    "MemoryHigh": ("a tutor whose job takes 90 % of the container's memory", memory_high),
     "LearnerAlone": ("a second learner for one place", alone),
     "RecordsSetAside": ("the API answers records with 400", set_aside),
     "AgentJwtExpiring": ("AGENT_JWT_TOKEN rotated to one of 6 days", jwt_expires),
@@ -386,7 +410,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "LiveKitKeyRefused": ("LIVEKIT_API_KEY rotated to one that LiveKit has not", key_refused),
     "HouseFull": ("learners who come for one place, taken", full),
     "BreakerOpen": ("the API is down", misbehaving({"kind": "outage"})),
-    "LedgerFails": ("another process holds the ledger 8 s at a time", holding(8)),
+    "LedgerFails": ("the ledger's disk full, while lessons run", disk_full),
     "LoopLate": ("the host stopped for 0.8 s of each second", starved),
     "DiskLow": ("the ledger's disk 90 % full", disk_low),
     "ConfigStale": ("a tutor's file with a key that there is not", misconfigured),
@@ -474,6 +498,7 @@ async def staged(directory: Path) -> AsyncIterator[tuple[Stage, httpx.AsyncClien
     written = yaml.safe_load((CONFIG / "prometheus/alerts.yaml").read_text())
     rules.write_text(yaml.safe_dump(hurried(written)))
     async with AsyncExitStack() as stack:
+        stack.callback(forget_container)
         livekit = await stack.enter_async_context(run_livekit())
         api = await stack.enter_async_context(dev_api_for(livekit))
         address = httpx.URL(livekit.url)
@@ -487,6 +512,13 @@ async def staged(directory: Path) -> AsyncIterator[tuple[Stage, httpx.AsyncClien
         await stage.start()
         watching = prometheus(directory, f"127.0.0.1:{stage.port}", rules)
         yield stage, await stack.enter_async_context(watching)
+
+
+def forget_container() -> None:
+    """Remove the group of processes whose memory was counted, now that there are none."""
+    for version in ("memory", ""):
+        with suppress(OSError):
+            Path("/sys/fs/cgroup", version, GROUP).rmdir()
 
 
 def free_port() -> int:

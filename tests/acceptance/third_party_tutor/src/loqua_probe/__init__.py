@@ -21,6 +21,8 @@ from .script import Script
 __all__ = ["automatic", "specialist", "trusted"]
 
 BLOCKED_SECONDS = 1e6
+HOARD: list[bytes] = []
+HOARDED_AT_ONCE = 50_000_000
 
 
 class ProbeSettings(BaseModel):
@@ -89,6 +91,8 @@ class Probe:
         if script.reconnects_at == number:
             room = get_job_context().room
             await room.simulate_scenario(SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
+        if len(HOARD) * HOARDED_AT_ONCE < script.hoards:
+            HOARD.append(b"x" * HOARDED_AT_ONCE)
         lesson.state["ticks"] = number
         if script.ends_at is not None and number >= script.ends_at:
             lesson.end("probe_done")

@@ -43,7 +43,11 @@ class Loot(BaseModel):
 
 
 class Script(BaseModel):
-    """A lesson's script; what it leaves out goes as it should."""
+    """A lesson's script; what it leaves out goes as it should.
+
+    Attributes:
+        hoards: Bytes of memory that the tutor takes, some with each tick, and never gives back.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,6 +65,7 @@ class Script(BaseModel):
     attack: Attack | None = None
     calls: str | None = None
     loot: Loot | None = None
+    hoards: int = 0
 
     @classmethod
     def read(cls, file: Path) -> Self:
