@@ -58,6 +58,13 @@ def test_the_last_troubles_are_kept_without_the_learner(logbook: Logbook) -> Non
     assert last.why == "[user_id] may not"
 
 
+def test_a_trouble_names_the_endpoint_or_the_tutor_it_is_about(logbook: Logbook) -> None:
+    """Else nobody would know which breaker it was."""
+    logbook(Event("breaker.opened", {"level": "warning", "endpoint": "progress"}))
+    logbook(Event("job.refused", {"level": "warning", "tutor": "grammar", "why": "full"}))
+    assert [one.why for one in logbook.troubles] == ["progress", "grammar: full"]
+
+
 def test_a_trouble_that_happens_again_is_counted_and_drives_out_no_other(logbook: Logbook) -> None:
     """Whoever may reach the ops address can have one be said as often as they like."""
     logbook(Event("ledger.failed", {"level": "error", "why": "disk full"}))

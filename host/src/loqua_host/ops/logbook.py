@@ -101,7 +101,8 @@ class Logbook:
     def _trouble(self, event: Event) -> Trouble:
         # A refusal quotes the API, which may name a learner whom the event does not.
         told = (_without_learner(event.fields, name) for name in ("cause", "why", "mend"))
-        why = next(filter(None, told), "")
+        where = _text(event.fields, "endpoint") or _text(event.fields, "tutor")
+        why = ": ".join(filter(None, (where, next(filter(None, told), ""))))
         return Trouble(self._now(), _text(event.fields, "level"), event.name, why[:300])
 
 
