@@ -5,6 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -72,13 +73,13 @@ def load(*, plugin: str | None = None, agent: str | None = None) -> LoadedTutor:
     hosted = _host_agent(agent) if agent else _import_plugin(source)
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
+    if misfits := list(_misfits(manager, hosted)):
+        raise BrokenTutorError(source, misfits)
     try:
         manager.register(hosted, source)
-        manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise BrokenTutorError(source, [str(error)]) from error
-    faults = list(_faults(manager, hosted))
-    if faults:
+    if faults := list(_faults(manager, hosted)):
         raise BrokenTutorError(source, faults)
     return LoadedTutor(source, manager, _declare(source, manager))
 
@@ -104,6 +105,26 @@ def _import_plugin(name: str) -> object:
         raise BrokenTutorError(name, [fault])
     plugin: object = points[0].load()
     return plugin
+
+
+def _misfits(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
+    """Tell of hooks and arguments that there are not, in plainer words than pluggy's."""
+    hooks = _hooks()
+    for name in dir(plugin):
+        if manager.parse_hookimpl_opts(plugin, name) is None:
+            continue
+        if name in hooks:
+            yield from _argument_faults(name, getattr(plugin, name))
+        else:
+            meant = get_close_matches(name, hooks, 1) or hooks
+            yield f"{name} is no hook; write {' or '.join(meant)}"
+
+
+def _argument_faults(hook: str, implementation: Callable[..., object]) -> Iterator[str]:
+    known = inspect.signature(vars(hookspecs)[hook]).parameters
+    for name, argument in inspect.signature(implementation).parameters.items():
+        if name not in known and argument.default is argument.empty:
+            yield f"{hook} gets no {name!r}; name only what it gets: {', '.join(known) or 'none'}"
 
 
 def _faults(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:

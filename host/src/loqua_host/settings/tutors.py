@@ -35,7 +35,8 @@ class TutorFile(Section):
         description="automatic to join every new room, explicit to be called by agent_name"
     )
     agent_name: Name | None = Field(
-        default=None, description="the name to dispatch an explicit tutor by, or null"
+        default=None,
+        description="lower-case words joined by hyphens to call an explicit tutor by, or null",
     )
     max_concurrent_jobs: int = Field(
         default=2, ge=1, le=1000, description="lessons at the same time, 1 to 1000"
