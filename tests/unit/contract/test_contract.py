@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from dataclasses import fields
+from importlib import import_module
 
 import pytest
 from livekit.agents import AgentSession
@@ -84,6 +85,11 @@ def test_tutor_authors_import_these_names_and_no_others() -> None:
     """The public names are sorted, and a new one is a decision."""
     assert loqua_host.__all__ == EXPORTED
     assert all(hasattr(loqua_host, name) for name in EXPORTED)
+
+
+def test_events_can_be_imported_from_where_they_are_said_to_be() -> None:
+    """As `from loqua_host.events import LearnerLeft`, too."""
+    assert import_module("loqua_host.events") is loqua_host.events
 
 
 def test_events_keep_their_names_and_what_they_tell() -> None:

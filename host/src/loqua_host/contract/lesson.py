@@ -10,8 +10,8 @@ import structlog
 from pydantic import BaseModel, JsonValue
 
 from loqua_host.errors import HandoffError
+from loqua_host.events import Event
 
-from .events import Event
 from .handoff import Handback, Handover, SpecialistCall, Utterance, Wish
 from .learner import Learner, LearnerContext
 from .records import Mode, Progress

@@ -14,9 +14,9 @@ from livekit.agents import (
 )
 from livekit.agents.llm import ChatMessage
 
-from loqua_host.contract.events import Event, LearnerSilent, TimeRunningOut
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.sentences import sentence_in
+from loqua_host.events import Event, LearnerSilent, TimeRunningOut
 
 from .clock import Stopwatch
 from .settings import JobSettings

@@ -8,11 +8,11 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession, CloseEvent, JobContext, room_io
 from pydantic import ValidationError
 
-from loqua_host.contract.events import LearnerLeft, LearnerReturned
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport
 from loqua_host.errors import HookFailedError, LinkError
+from loqua_host.events import LearnerLeft, LearnerReturned
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import (
     Finish,
