@@ -12,7 +12,8 @@ import multiprocessing
 import os
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "forkserver_runs",
     "harmless",
     "hide_memory",
+    "lend",
     "seal",
     "start_forkserver",
 ]
@@ -79,6 +81,23 @@ def harmless(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if name in KEPT or name.startswith(KEPT_PREFIXES)
     }
+
+
+@contextmanager
+def lend(environ: Mapping[str, str], *prefixes: str) -> Iterator[None]:
+    """Have what begins with a prefix back in this process's environment for the length of a block.
+
+    For clients that look for their own variables there when they are made.
+    """
+    before = dict(os.environ)
+    lent = {name: value for name, value in environ.items() if name.startswith(prefixes)}
+    os.environ.update(lent)
+    try:
+        yield
+    finally:
+        for name in lent:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def start_forkserver(preload: Sequence[str]) -> None:

@@ -222,9 +222,7 @@ class Lessons:
             self._board.on_over(link.job)
             self._preparations.give_back(prepared)
             raise
-        structlog.contextvars.bind_contextvars(
-            agent_id=row.agent_id, user_id=row.user_id, session_id=row.session_id
-        )
+        structlog.contextvars.bind_contextvars(**row.bound)
         adopt(row)
         opened = "lesson.resumed" if row.restarts else "lesson.opened"
         log.info(opened, tutor=row.tutor, room=row.room, mode=prepared.mode)

@@ -7,7 +7,7 @@ began. So spans are kept until then, and handed on as the lesson's.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,7 +19,6 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, Status, StatusCode, TraceFlags
-from opentelemetry.util.types import AttributeValue
 
 from loqua_host.link.server import JobLink, JobRef
 from loqua_host.link.spans import SpanTold
@@ -58,7 +57,7 @@ class _Lesson:
     """The lesson that a job turned out to teach; `resumed` is one that another job began."""
 
     root: SpanContext
-    attributes: dict[str, AttributeValue]
+    attributes: Mapping[str, str]
     resumed: bool
 
 
@@ -101,12 +100,7 @@ class _JobTrace:
         """Hear which lesson it is, and so whether it is sampled: in each host that teaches it."""
         root = root_of(row.id)
         self.wanted = self._samples(root.trace_id)
-        attributes: dict[str, AttributeValue] = {
-            "agent_id": row.agent_id,
-            "session_id": row.session_id,
-            "user_id": row.user_id,
-        }
-        self._lesson = _Lesson(root, attributes, resumed=row.restarts > 0)
+        self._lesson = _Lesson(root, row.bound, resumed=row.restarts > 0)
         held, self._held = self._held, []
         for span in held:
             self.ended(span)

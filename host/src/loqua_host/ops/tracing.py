@@ -1,7 +1,6 @@
 """Traces, exported by OTLP as OpenTelemetry's own variables say; without them there are none."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +19,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 from loqua_host.core import events
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.lessons.traces import LESSON, Traces
+from loqua_host.process import lend
 from loqua_host.settings.tracing import wants_traces
 
 from .logs import hide_tokens
@@ -46,7 +46,7 @@ def open_traces(environ: Mapping[str, str]) -> Iterator[Traces]:
         return
     logging.getLogger("opentelemetry.util.re").disabled = True  # it quotes a collector's headers
     try:
-        with _lent(environ):
+        with lend(environ, "OTEL_"):
             provider, traces = _build()
     except ValueError as error:
         mend = "mend or unset it"
@@ -63,18 +63,6 @@ def note_event(event: events.Event) -> None:
     span = trace.get_current_span()
     if span.is_recording() and event.fields.get("level") != "debug":
         span.add_event(event.name, _plain(event.fields))
-
-
-@contextmanager
-def _lent(environ: Mapping[str, str]) -> Iterator[None]:
-    """Put the variables into this process's environment while the exporter reads them."""
-    lent = {name: value for name, value in environ.items() if name.startswith("OTEL_")}
-    os.environ.update(lent)
-    try:
-        yield
-    finally:
-        for name in lent:
-            del os.environ[name]
 
 
 def _build() -> tuple[TracerProvider, Traces]:

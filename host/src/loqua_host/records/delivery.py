@@ -64,13 +64,8 @@ def caller_of(lesson: LessonRow) -> Caller:
 def _of_lesson(row: OwedRow) -> Iterator[None]:
     """Have what is logged and traced in a block be its lesson's."""
     lesson = row.lesson
-    bound = {
-        "agent_id": lesson.agent_id,
-        "session_id": lesson.session_id,
-        "user_id": lesson.user_id,
-    }
     with (
-        structlog.contextvars.bound_contextvars(**bound),
+        structlog.contextvars.bound_contextvars(**lesson.bound),
         tracer.start_as_current_span(f"delivery {row.kind}", under_lesson(lesson.id)),
     ):
         yield

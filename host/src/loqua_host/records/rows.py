@@ -52,6 +52,15 @@ class LessonRow:
     restarts: int = 0
     entry: str = ""
 
+    @property
+    def bound(self) -> dict[str, str]:
+        """What each log line and span says of the lesson it is about."""
+        return {
+            "agent_id": self.agent_id,
+            "session_id": self.session_id,
+            "user_id": self.user_id,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class OwedRow:

@@ -1,14 +1,13 @@
 """From the section `secrets:` to the place it names."""
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import cast
 
 from pydantic import SecretStr
 
 from loqua_host.core.clock import SystemClock
 from loqua_host.errors import ConfigError, Problem, SecretsError
+from loqua_host.process import lend
 
 from .environment import EnvironmentSecrets
 from .files import FileSecrets
@@ -41,7 +40,7 @@ def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> Secret
             return FileSecrets(settings.files.directory)
     where = f"secrets: from: {settings.place}"
     try:
-        with _lent(environ):
+        with lend(environ, *LENT):
             return _connect(settings, environ)
     except ModuleNotFoundError as error:
         mend = f"install loqua-host[{settings.place}]"
@@ -70,17 +69,3 @@ def _connect(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSo
     if problems:
         raise ConfigError(problems)
     return VaultSecrets(vault, [SecretStr(environ[it]) for it in needed], SystemClock())
-
-
-@contextmanager
-def _lent(environ: Mapping[str, str]) -> Iterator[None]:
-    """Put the clients' variables into this process's environment while a client is made."""
-    lent = {name: value for name, value in environ.items() if name.startswith(LENT)}
-    before = dict(os.environ)
-    os.environ.update(lent)
-    try:
-        yield
-    finally:
-        for name in lent:
-            os.environ.pop(name)
-        os.environ.update(before)
