@@ -1,8 +1,7 @@
 """Where a job begins: a learner, a link, a lesson; or one line that says why not."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -185,7 +184,6 @@ async def test_without_a_host_the_job_ends_with_its_cause(
     assert ctx.over == ["lesson over"]
 
 
-CHATTY = ("", "httpx", "httpx2", "livekit", "livekit.agents", "openai", "loqua_host")
 SPEAKING = Engines(tts=Engine(use="somewhere:TTS"))
 REFUSED = Refused(cause="no_user_id", apology="Lo siento.", language="es")
 
@@ -230,52 +228,3 @@ async def test_a_host_that_answers_out_of_turn_is_no_host(enter: Any) -> None:
     with structlog.testing.capture_logs() as logs:
         await enter(Recorded())
     assert [line["cause"] for line in logs if "cause" in line] == ["no_link"]
-
-
-@pytest.fixture
-def log_as_a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[logging.LogRecord]]:
-    """Have this process log as a job does; give what it sends to the host."""
-    loggers = {name: logging.getLogger(name) for name in CHATTY}
-    levels = {name: logger.level for name, logger in loggers.items()}
-    sent: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    monkeypatch.setattr(handler, "emit", sent.append)
-    monkeypatch.setattr(module, "log_as_json", lambda: None)
-    module._send_logs_to_host()
-    structlog.configure(cache_logger_on_first_use=False)
-    logging.getLogger().addHandler(handler)
-    yield sent
-    logging.getLogger().removeHandler(handler)
-    structlog.reset_defaults()
-    for name, level in levels.items():
-        loggers[name].setLevel(level)
-
-
-@pytest.mark.parametrize("field", ["name", "message", "args", "module", "process", "asctime"])
-async def test_a_tutor_may_log_fields_of_any_name(
-    log_as_a_job: list[logging.LogRecord], job: Any, field: str
-) -> None:
-    """A learner's name is no reason for a hook to fail."""
-    job.lesson.log.info("learner.greeted", **{field: "Ana"})
-    [record] = log_as_a_job
-    assert record.getMessage() == "learner.greeted"
-    assert vars(record)[f"{field}_"] == "Ana"
-    assert vars(record)["user_id"] == "maria"
-
-
-async def test_what_a_tutor_raises_is_logged_with_its_traceback(
-    log_as_a_job: list[logging.LogRecord], job: Any
-) -> None:
-    """As a field, since the event's name must stay what it is."""
-    job.lesson.log.error("went.wrong", exc_info=ValueError("a mistake"))
-    [record] = log_as_a_job
-    assert record.getMessage() == "went.wrong"
-    assert "ValueError: a mistake" in vars(record)["exception"]
-
-
-async def test_libraries_in_a_job_keep_quiet(log_as_a_job: list[logging.LogRecord]) -> None:
-    """Their every request would fill the host's log."""
-    logging.getLogger("httpx").info("HTTP Request: POST")
-    logging.getLogger("livekit.agents").info("received job request")
-    logging.getLogger("loqua_host.tutor").info("heard")
-    assert [record.msg for record in log_as_a_job] == ["heard"]

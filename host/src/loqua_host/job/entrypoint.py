@@ -1,19 +1,16 @@
 """Where LiveKit enters a job process: load the tutor once, then teach one lesson."""
 
 import asyncio
-import logging
 import time
 from dataclasses import dataclass
 
 import structlog
 from livekit.agents import Agent, AutoSubscribe, JobContext, JobProcess
-from structlog.typing import EventDict, WrappedLogger
 
 from loqua_host.contract.lesson import Lesson
 from loqua_host.errors import LearnerError, LinkError
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.handover import find_handover
-from loqua_host.link.ipc import log_as_json
 from loqua_host.link.messages import Join, Refused, Welcome
 from loqua_host.process import hide_memory
 from loqua_host.registry.caller import HookCaller
@@ -21,6 +18,7 @@ from loqua_host.registry.loader import LoadedTutor, load
 
 from .clock import Stopwatch
 from .learner import wait_for_learner
+from .logs import send_logs_to_host
 from .notes import Notes
 from .runner import Runner
 from .settings import JobSettings
@@ -34,12 +32,6 @@ log = structlog.get_logger()
 WELCOME_SECONDS = 30.0
 """How long a job waits for the host's answer; the API's deadlines are shorter."""
 
-RESERVED = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"}) - {
-    "exc_info",
-    "stack_info",
-}
-"""What a log record has of its own (logging.Logger.makeRecord)."""
-
 
 @dataclass(frozen=True, slots=True)
 class JobSetup:
@@ -50,7 +42,7 @@ class JobSetup:
     def __call__(self, proc: JobProcess) -> None:
         """Load the tutor into `proc`, before any learner waits for it."""
         hide_memory()  # from other tutors' jobs, which are the same user's
-        _send_logs_to_host()
+        send_logs_to_host()
         spans = proc.userdata["spans"] = SpanBuffer()
         if self.settings.traced:
             spans.gather()
@@ -148,33 +140,3 @@ class JobEntrypoint:
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
         await say_out(session, refused.apology)
         await session.aclose()
-
-
-def _send_logs_to_host() -> None:
-    """Make structlog write plain records, which LiveKit's log queue carries to the host."""
-    log_as_json()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.add_log_level,
-            # As a field: LiveKit's log queue would append a traceback to the event's name.
-            structlog.processors.format_exc_info,
-            _keep_clear_of_records,
-            structlog.stdlib.render_to_log_kwargs,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
-    # Libraries that log their every request would fill the host's log; tutors have lesson.log.
-    logging.getLogger().setLevel(logging.WARNING)
-    for name in ("httpx", "httpx2", "livekit"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    for name in ("livekit.agents", "openai"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("loqua_host").setLevel(logging.INFO)
-
-
-def _keep_clear_of_records(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Rename fields such as `name`, which logging would raise KeyError for, in a tutor's hook."""
-    return {f"{key}_" if key in RESERVED else key: value for key, value in event.items()}

@@ -21,7 +21,14 @@ from livekit.agents.ipc import channel, log_queue, proto
 from livekit.agents.utils.aio import duplex_unix
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-__all__ = ["MAX_FRAME_BYTES", "distrust_jobs", "log_as_json", "read_record", "write_record"]
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "STANDARD",
+    "distrust_jobs",
+    "log_as_json",
+    "read_record",
+    "write_record",
+]
 
 MAX_FRAME_BYTES = 1024 * 1024
 """A job that sends more at once is not listened to any longer."""
@@ -37,7 +44,9 @@ MESSAGES_PER_SECOND = 50
 MAX_TEXT = 64 * 1024
 """Characters of a record that is too long for a frame."""
 
-_STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
+STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
+"""What a log record has of its own (logging.Logger.makeRecord)."""
+
 _FROM_JOB = (
     proto.Exiting.MSG_ID,
     proto.InferenceRequest.MSG_ID,
@@ -76,7 +85,7 @@ def write_record(record: logging.LogRecord) -> bytes:
     """Give a record as JSON; one too long for a frame loses its fields and its end."""
     text = str(record.msg)
     told = {"name": record.name, "levelno": record.levelno, "msg": text}
-    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    fields = {name: value for name, value in vars(record).items() if name not in STANDARD}
     data = _as_json(fields | told)
     if len(data) > MAX_FRAME_BYTES:
         data = _as_json(told | {"msg": text[:MAX_TEXT], "shortened": True})
@@ -97,7 +106,7 @@ def read_record(data: bytes) -> logging.LogRecord:
     name = _known_logger(sent.name)
     record = logging.LogRecord(name, sent.levelno, "", 0, sent.msg, None, None)
     for key, value in sent.__pydantic_extra__.items():
-        if not (key in _STANDARD or key.startswith("_") or hasattr(record, key)):
+        if not (key in STANDARD or key.startswith("_") or hasattr(record, key)):
             setattr(record, key, value)
     return record
 
