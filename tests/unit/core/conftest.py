@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import selectors
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -19,46 +18,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
-from hypothesis import HealthCheck, settings
+from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.events import Event
 
-# A busy machine is no fault of the code: no example is too slow.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
-
 EPOCH = 1_800_000_000.0
 """The wall clock at virtual second 0."""
-
-
-class JumpingSelector(selectors.SelectSelector):
-    """Finds that the next timer is due whenever nothing else happens."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Look for events; without any, move time to the next timer."""
-        if timeout is None:
-            raise RuntimeError("every task waits and no timer runs: the test would hang")
-        events = super().select(0)
-        if not events:
-            self.seconds += timeout
-        return events
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in which an hour passes in no time."""
-
-    def __init__(self) -> None:
-        self._jumping = JumpingSelector()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        """Give the virtual seconds since the loop was made."""
-        return self._jumping.seconds
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -6,7 +6,8 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.core.conftest import Loqua, VirtualLoop, World, error
+from tests.unit.core.conftest import Loqua, World, error
+from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
-from tests.unit.core.conftest import Loqua, VirtualLoop, World, error
+from tests.unit.core.conftest import Loqua, World, error
+from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
 from loqua_host.core import Caller, CoreSettings, LoquaApi

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.core.conftest import (
     Loqua,
-    VirtualLoop,
     World,
     error,
     jwt,
 )
+from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.records import Progress
 from loqua_host.core import Caller, LoquaApi

@@ -1,7 +1,6 @@
 """A lesson's surroundings in its job process, faked by hand, on virtual time."""
 
 import asyncio
-import selectors
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ import pytest
 from livekit.agents import Agent
 from livekit.agents.llm import ChatContext, ChatMessage
 from livekit.rtc.event_emitter import EventEmitter
+from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.contract.learner import Learner, LearnerContext
@@ -25,35 +25,6 @@ from loqua_host.job.runner import Runner
 from loqua_host.job.settings import JobSettings
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, Welcome
-
-
-class JumpingSelector(selectors.SelectSelector):
-    """Finds that the next timer is due whenever nothing else happens."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        """Look for events; without any, move time to the next timer."""
-        if timeout is None:
-            raise RuntimeError("every task waits and no timer runs: the test would hang")
-        events = super().select(0)
-        if not events:
-            self.seconds += timeout
-        return events
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in which an hour passes in no time."""
-
-    def __init__(self) -> None:
-        self._jumping = JumpingSelector()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        """Give the virtual seconds since the loop was made."""
-        return self._jumping.seconds
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -15,8 +15,8 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from tests.unit.job.conftest import VirtualLoop
 from tests.unit.lessons.world import TUTORS, Job, World
+from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING
 from loqua_host.link.handover import is_handover
