@@ -9,37 +9,15 @@ from typing import Any
 
 import pytest
 import structlog
+from tests.unit.job.conftest import SETTINGS as JOB
 
-from loqua_host.contract.engines import Engines, HookLimits
-from loqua_host.contract.sentences import Sentences
 from loqua_host.core.secrets import Sealed
-from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.hosted import LINE, HostedTutor
 from loqua_host.link.server import JobRef
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers import worker as module
 from loqua_host.workers.worker import LiveKitAccess, TutorWorker
 
-JOB = JobSettings(
-    tutor="conversation",
-    plugin="conversation",
-    agent=None,
-    automatic=True,
-    hears_everyone=False,
-    settings={},
-    engines=Engines(),
-    limits=HookLimits(),
-    link="/run/s",
-    learner_timeout=60,
-    tick_every=30,
-    failing_ticks=3,
-    grace=30.0,
-    ask_after=60.0,
-    end_after=60.0,
-    longest=7200.0,
-    traced=False,
-    sentences=Sentences(),
-)
 SECRET = "a-secret-of-32-characters-or-more"
 
 
