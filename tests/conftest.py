@@ -1,13 +1,15 @@
 """In CI nothing is skipped; and nowhere does an example fail for being slow."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+
+from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
 
 # Hypothesis has a profile of its own for CI, which is patient, too, and derandomised.
 hypothesis.settings.register_profile(
@@ -50,6 +52,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if _kind(item.nodeid) in REAL:
                 item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Give the URL of a Postgres server that all tests share."""
+    try:
+        with run_postgres(durable=False) as url:
+            yield url
+    except PostgresUnavailableError as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,17 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from loqua_host.dev.postgres import PostgresUnavailableError, new_schema, run_postgres
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """Give the URL of a Postgres server that all tests share."""
-    try:
-        with run_postgres(durable=False) as url:
-            yield url
-    except PostgresUnavailableError as missing:
-        pytest.skip(str(missing))
+from loqua_host.dev.postgres import new_schema
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -5,21 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from loqua_host.dev.postgres import PostgresUnavailableError, new_schema, run_postgres
+from loqua_host.dev.postgres import new_schema
 from loqua_host.records.database import Database
 from loqua_host.records.ledger import Ledger
 from loqua_host.records.postgres import PostgresDatabase
 from loqua_host.records.sqlite import SqliteDatabase
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """Give the URL of a Postgres server that all tests share."""
-    try:
-        with run_postgres(durable=False) as url:
-            yield url
-    except PostgresUnavailableError as missing:
-        pytest.skip(str(missing))
 
 
 @pytest.fixture
