@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-__all__ = ["Engine", "Engines", "HookLimits", "ImportString", "Turn"]
+__all__ = ["Engine", "Engines", "HookLimits", "ImportString", "TurnDelays"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -34,7 +34,7 @@ class Engine(BaseModel):
     )
 
 
-class Turn(BaseModel):
+class TurnDelays(BaseModel):
     """When the tutor takes its turn, in seconds of silence after the learner's last word."""
 
     model_config = _FROZEN
@@ -51,7 +51,7 @@ class Engines(BaseModel):
     stt: Engine | None = Field(default=None, description="speech to text")
     llm: Engine | None = Field(default=None, description="the tutor's mind")
     tts: Engine | None = Field(default=None, description="text to speech")
-    turn: Turn = Field(default=Turn(), description="when the tutor takes its turn")
+    turn: TurnDelays = Field(default=TurnDelays(), description="when the tutor takes its turn")
 
 
 class HookLimits(BaseModel):

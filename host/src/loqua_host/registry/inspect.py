@@ -18,12 +18,10 @@ from loqua_host.contract.engines import Engine
 from loqua_host.errors import Problem
 from loqua_host.settings.problems import model_problems
 
-from .inspection import Answer, Question, TutorDeclaration
+from .inspection import MEND, Answer, Question, TutorDeclaration
 from .loader import BrokenTutorError, LoadedTutor, import_string, load
 
 __all__ = ["Examination", "main"]
-
-_MEND = "mend the plugin, or write enabled: false"
 
 
 class Examination:
@@ -49,7 +47,7 @@ class Examination:
         frames = traceback.extract_tb(trace)
         place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         what = f"its import raised {kind.__name__}: {error}{place}"
-        self._problems.append(Problem(self._looking_at, what, _MEND))
+        self._problems.append(Problem(self._looking_at, what, MEND))
         return self._answer(None)
 
     def _declaration(self) -> TutorDeclaration | None:
@@ -57,7 +55,7 @@ class Examination:
             loaded = load(plugin=self._question.plugin, agent=self._question.agent)
         except BrokenTutorError as error:
             file = self._question.file
-            self._problems += [Problem(file, fault, _MEND) for fault in error.faults]
+            self._problems += [Problem(file, fault, MEND) for fault in error.faults]
             return None
         self._problems += _settings_problems(self._question, loaded)
         tutor = loaded.tutor

@@ -31,13 +31,23 @@ from loqua_host.settings.problems import printable
 from loqua_host.settings.sources import read_sources
 from loqua_host.settings.tutors import TutorSettings
 
-__all__ = ["Answer", "Inspection", "Question", "TutorDeclaration", "inspect_tutors", "version_of"]
+__all__ = [
+    "MEND",
+    "Answer",
+    "Inspection",
+    "Question",
+    "TutorDeclaration",
+    "inspect_tutors",
+    "version_of",
+]
 
 TIME_LIMIT: Final = 20.0
 """Seconds for a child to import its plugin; LiveKit itself takes two or three of them."""
 
 AT_A_TIME: Final = 2
 """Children at the same time: importing is CPU work, and the host may have little."""
+
+MEND: Final = "mend the plugin, or write enabled: false"
 
 _MAX_ANSWER: Final = 1_000_000
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
@@ -202,8 +212,7 @@ def _read_answer(question: Question, answered: bytes, status: int | None, limit:
             return Answer.model_validate_json(answered)
         except ValidationError:
             what = f"its import ended the process ({_ending(status)})"
-    mend = "mend the plugin, or write enabled: false"
-    return Answer(tutor=None, problems=(Problem(question.file, what, mend),))
+    return Answer(tutor=None, problems=(Problem(question.file, what, MEND),))
 
 
 def _ending(status: int) -> str:
