@@ -260,6 +260,54 @@ async def test_a_record_is_created_in_the_agents_name_where_config_says_so(
     assert [call.endpoint for call in loqua.calls] == ["sessions", "user-token", "progress"]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "faults"),
+    [
+        ("user-token", [error(404, "NOT_FOUND", "no")]),
+        ("user-token", [error(401, "AGENT", "no"), error(401, "AGENT", "no")]),
+        ("sessions", [error(401, "TOKEN", "no"), error(401, "TOKEN", "no")]),
+    ],
+)
+async def test_the_agents_own_name_stands_in_for_a_token_that_is_refused(
+    world: World, loqua: Loqua, caller: Caller, endpoint: str, faults: list[httpx.Response]
+) -> None:
+    """`access.sessions: user_then_service`: after a fresh exchange, or where that is refused."""
+    loqua.fail(endpoint, *faults)
+    async with world.open(access={"sessions": "user_then_service"}) as api:
+        await api.create_session(caller, RECORD, key="key-1")
+    last = loqua.seen("sessions")[-1]
+    assert last.headers["authorization"] == "Bearer agent-jwt"
+    assert last.headers["idempotency-key"] == "key-1"
+    assert len(world.reported("session.by_service")) == 1
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "faults", "raised"),
+    [
+        ("user-token", [httpx.Response(503)] * 4, UnreachableError),
+        ("sessions", [httpx.Response(503)] * 4, UnreachableError),
+        ("sessions", [error(400, "INVALID", "no")], RefusedError),
+        ("sessions", [error(403, "PERMISSION", "no")], RefusedError),
+    ],
+)
+async def test_the_agents_own_name_stands_in_for_nothing_else(
+    world: World,
+    loqua: Loqua,
+    caller: Caller,
+    endpoint: str,
+    faults: list[httpx.Response],
+    raised: type[Exception],
+) -> None:
+    """Neither for an API out of reach, nor against what it says of the learner or the record."""
+    loqua.fail(endpoint, *faults)
+    async with world.open(access={"sessions": "user_then_service"}) as api:
+        with pytest.raises(raised):
+            await api.create_session(caller, RECORD, key="key-1")
+    assert "Bearer agent-jwt" not in [
+        one.headers["authorization"] for one in loqua.seen("sessions")
+    ]
+
+
 async def test_after_a_lost_answer_the_history_tells(
     api: LoquaApi, loqua: Loqua, caller: Caller
 ) -> None:
