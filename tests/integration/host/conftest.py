@@ -46,6 +46,9 @@ THIRD_PARTY = Path(__file__).parents[2] / "acceptance" / "third_party_tutor"
 PATIENCE = 40.0
 """Seconds for anything to happen on a machine that is busy with something else."""
 
+START_PATIENCE = 3 * PATIENCE
+"""Seconds for a host to start, which takes a machine's cores for seconds if nobody else does."""
+
 EMPTY_ROOM = f"empty-{uuid4().hex[:12]}"
 """A room that the shared host serves from its start and that no learner ever enters."""
 
@@ -79,10 +82,12 @@ class Log:
         wanted = {"event": event, **fields}
         return [line for line in self.lines if wanted.items() <= _plain(line).items()]
 
-    async def until(self, event: str, *, count: int = 1, **fields: object) -> dict[str, Any]:
+    async def until(
+        self, event: str, *, count: int = 1, patience: float = PATIENCE, **fields: object
+    ) -> dict[str, Any]:
         """Wait for the `count`-th line of an event with these fields, and give it."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 while len(found := self.find(event, **fields)) < count:
                     assert self.lines[-1:] != [{"event": "ended"}], self.tail()
                     await self._news.wait()
@@ -292,7 +297,7 @@ class House:
         async with background() as tasks:
             tasks.create_task(log.read(process.stderr))
             try:
-                await log.until("host.ready")
+                await log.until("host.ready", patience=START_PATIENCE)
                 yield HostProcess(process, log, directory)
             finally:
                 await _end(process)

@@ -98,9 +98,10 @@ async def test_a_caller_who_crashes_meanwhile_comes_back_and_stays_aside(
 ) -> None:
     """It greets when the specialist has left, and calls nobody again."""
     room = new_room()
-    host.script(room, calls=SPECIALIST, killed_at=1)
+    host.script(room, calls=SPECIALIST)
     async with house.visit(room) as learner:
         await host.log.until("probe.handed_over", room=room)
+        host.script(room, calls=SPECIALIST, killed_at=1)
         await host.log.until("lesson.resumed", room=room, tutor="probe")
         await shown(learner, probe="false", probe_specialist="true")
         host.script(room, tutor=SPECIALIST, ends_at=1)

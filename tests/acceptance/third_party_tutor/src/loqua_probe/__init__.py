@@ -84,7 +84,8 @@ class Probe:
         script = self._script(lesson)
         number = cast("int", lesson.state.get("ticks", 0)) + 1
         lesson.log.info("probe.tick", room=lesson.room, number=number, mode=lesson.mode.value)
-        if script.killed_at == number and (script.killed_again or not lesson.resumed):
+        killed = script.killed_at is not None and number >= script.killed_at
+        if killed and (script.killed_again or not lesson.resumed):
             os.kill(os.getpid(), signal.SIGKILL)
         if script.blocked_at == number and not lesson.resumed:
             time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251  # the mistake to be seen
