@@ -56,9 +56,10 @@ FLUSH_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What a host is told from outside: to stop, and to look at config/ again."""
+    """What a host is told from outside: to stop, at once if need be; to look at config/ again."""
 
     stop: asyncio.Event
+    hurry: asyncio.Event
     reload: asyncio.Event
 
 
@@ -126,8 +127,8 @@ async def run_host(
                     due=signals.reload,
                 )
                 await reload.staff()
-                await _serve(parts, supervisor, reconciler, reload, lessons, signals.stop)
-        await _flush(parts.delivery)
+                await _serve(parts, supervisor, reconciler, reload, lessons, signals)
+        await _flush(parts.delivery, 0 if signals.hurry.is_set() else FLUSH_SECONDS)
 
 
 @asynccontextmanager
@@ -207,18 +208,28 @@ async def _serve(
     reconciler: Reconciler,
     reload: Reload,
     lessons: Lessons,
-    stop: asyncio.Event,
+    signals: Signals,
 ) -> None:
-    """Take jobs until `stop`, then let the running lessons end within the drain time."""
+    """Take jobs until told to stop, then let the running lessons end within the drain time."""
     async with background() as tasks:
         tasks.create_task(_reconcile(supervisor, reconciler))
         tasks.create_task(reload.run())
-        await stop.wait()
+        await signals.stop.wait()
     drain = parts.running.settings.lessons.drain
     log.info("host.draining", seconds=drain)
-    async with asyncio.TaskGroup() as ending:
-        ending.create_task(supervisor.stop("host_stopping", drain))
-        ending.create_task(lessons.give_up("host_stopping"))
+    async with background() as tasks:
+        tasks.create_task(_hurry(supervisor, lessons, signals.hurry))
+        async with asyncio.TaskGroup() as ending:
+            ending.create_task(supervisor.stop("host_stopping", drain))
+            ending.create_task(lessons.give_up("host_stopping"))
+
+
+async def _hurry(supervisor: Supervisor, lessons: Lessons, hurry: asyncio.Event) -> None:
+    """Let lessons end no longer once that is asked for; their records say how far they came."""
+    await hurry.wait()
+    log.warning("host.hurried")
+    supervisor.hurry()
+    await lessons.hang_up()
 
 
 @asynccontextmanager
@@ -243,9 +254,9 @@ async def _reconcile(supervisor: Supervisor, reconciler: Reconciler) -> None:
     await reconciler.run()
 
 
-async def _flush(delivery: Delivery) -> None:
+async def _flush(delivery: Delivery, seconds: float) -> None:
     try:
-        async with asyncio.timeout(FLUSH_SECONDS):
+        async with asyncio.timeout(seconds):
             await delivery.idle()
     except TimeoutError:
         log.warning("host.records_left", mend="they stay in the ledger for the next start")

@@ -49,6 +49,24 @@ async def test_sigterm_drains_lessons_and_leaves_nothing_behind(
     assert [*(tmp_path / "link").iterdir()] == []
 
 
+async def test_a_second_signal_ends_lessons_at_once(house: House, tmp_path: Path) -> None:
+    """Nobody waits for a tutor's last hook; the record says how far the lesson came."""
+    patient = {"limits": {"on_session_end": 60}, "drain": 600}
+    async with (
+        house.host(tmp_path, explicit("hurried"), lessons=patient) as host,
+        house.visit(agent_name="hurried") as learner,
+    ):
+        host.script(learner.name, tutor="probe-specialist", on_session_end="hang")
+        await host.log.until("progress.made", user_id=learner.user_id)
+        host.process.send_signal(signal.SIGTERM)
+        await host.log.until("probe.end", room=learner.name)
+        host.process.send_signal(signal.SIGTERM)
+        await learner.alone()
+        assert await host.ended() == 0
+    assert host.log.find("lesson.given_up", user_id=learner.user_id, why="host_stopping")
+    await all_gone(host)
+
+
 async def test_a_killed_host_loses_no_lesson(house: House, tmp_path: Path) -> None:
     """SIGKILL: no ghost stays with a learner; the next start goes on and delivers, once."""
     async with house.visit(agent_name="killed") as stays:

@@ -51,6 +51,10 @@ class FakeWorker:
         await self.may_stop.wait()
         self._end.set()
 
+    def hurry(self) -> None:
+        """Stop at once."""
+        self.may_stop.set()
+
     def find_job(self, token: str, pid: int) -> JobRef | None:
         """Look a job up."""
         return self.found.get((token, pid))

@@ -176,6 +176,21 @@ async def test_stopping_waits_for_a_worker_that_is_leaving_already(staff: Staff)
     assert old.stopped_with == [30]
 
 
+async def test_in_a_hurry_no_worker_is_waited_for(staff: Staff) -> None:
+    """Not even one that was given its time before."""
+    old, other = FakeWorker("old"), FakeWorker("other")
+    for worker in (old, other):
+        worker.may_stop.clear()
+    await staff.hire(old, other)
+    staff.supervisor.retire("old", "tutor_disabled", 30)
+    stopping = asyncio.create_task(staff.supervisor.stop("host_stopping", 30))
+    await asyncio.sleep(0)
+    staff.supervisor.hurry()
+    async with asyncio.timeout(30):
+        await stopping
+    assert staff.roster.workers == ()
+
+
 async def test_a_worker_that_fails_to_stop_is_gone_all_the_same(staff: Staff) -> None:
     """What LiveKit raises in one worker ends no other."""
     bad, good = FakeWorker("bad"), FakeWorker("good")

@@ -38,7 +38,7 @@ class FakeServer:
         self.heard: dict[str, Callable[..., None]] = {}
         self.active_jobs: list[Any] = []
         self.pids: dict[str, int] = {}
-        self.drained_for: list[int] = []
+        self.draining = asyncio.Event()
         self.closed = asyncio.Event()
         self.may_start = asyncio.Event()
         self.may_start.set()
@@ -67,12 +67,13 @@ class FakeServer:
         self.heard["worker_registered"]("AW_1", None)
         await self.closed.wait()
 
-    async def drain(self, timeout: int) -> None:  # noqa: ASYNC109  # LiveKit's signature
-        """Wait for the jobs."""
+    async def drain(self, timeout: None) -> None:  # noqa: ASYNC109  # LiveKit's signature
+        """Wait for the jobs, however long they take."""
+        assert timeout is None
         async with self._lock:
-            self.drained_for.append(timeout)
-        if not self.drain_ends:
-            raise TimeoutError
+            self.draining.set()
+            if not self.drain_ends:
+                await asyncio.Event().wait()
 
     async def aclose(self) -> None:
         """Close."""
@@ -249,27 +250,36 @@ async def test_fullness_is_never_told_as_load(server: FakeServer) -> None:
 
 
 async def test_stopping_drains_then_closes(host: Host, server: FakeServer) -> None:
-    """Within the time given, in whole seconds."""
-    await host.worker.stop(1.5)
+    """Then nothing runs any more."""
+    await host.worker.stop(30)
     assert host.running is not None
     await host.running
-    assert server.drained_for == [2]
+    assert server.draining.is_set()
     assert not host.worker.registered.is_set()
-
-
-async def test_no_time_to_drain_is_not_all_the_time_there_is(
-    host: Host, server: FakeServer
-) -> None:
-    """To LiveKit, a timeout of nothing means none."""
-    await host.worker.stop(0)
-    assert server.drained_for == [1]
 
 
 async def test_jobs_that_outstay_the_drain_are_cut_off(host: Host, server: FakeServer) -> None:
     """The worker closes all the same."""
     server.drain_ends = False
-    await host.worker.stop(1)
+    await host.worker.stop(0.01)
     assert server.closed.is_set()
+
+
+@pytest.mark.parametrize("hurried_first", [False, True])
+async def test_a_worker_in_a_hurry_waits_for_no_job(
+    host: Host, server: FakeServer, hurried_first: bool
+) -> None:
+    """Whether it was told so while it waited or before."""
+    server.drain_ends = False
+    if hurried_first:
+        host.worker.hurry()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        tasks.create_task(host.worker.stop(1e6))
+        if not hurried_first:
+            await server.draining.wait()
+            host.worker.hurry()
+    assert server.closed.is_set()
+    host.worker.hurry()
 
 
 async def test_a_worker_that_is_still_starting_stops_as_well(host: Host) -> None:

@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from types import FrameType
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
 import structlog
 
@@ -18,6 +19,9 @@ from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.sources import read_environ
 from loqua_host.tasks import background
+
+if TYPE_CHECKING:  # It imports LiveKit, which is for `_serve` to do.
+    from loqua_host.host import Signals
 
 __all__ = ["run"]
 
@@ -73,11 +77,8 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     logbook, metrics = Logbook(time.time), Metrics(time.monotonic)
     observers = (logbook, metrics, note_event)
     configure_logs(settings.logs.format, settings.logs.level, observers=observers)
-    signals = Signals(asyncio.Event(), asyncio.Event())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signals.stop.set)
-    loop.add_signal_handler(signal.SIGHUP, signals.reload.set)
+    signals = Signals(asyncio.Event(), asyncio.Event(), asyncio.Event())
+    _hear(signals)
     configured = await configuration.inspect(settings, secrets)
     for tutor, problem in configured.problems:
         log.error("tutor.refused", tutor=tutor, why=str(problem))
@@ -94,6 +95,20 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
             log.error("host.refused", why=str(error))
             return 1
         return int(forkserver.done())
+
+
+def _hear(signals: "Signals") -> None:
+    """Have a first signal end the host, a second one at once, and SIGHUP have config/ read."""
+    loop, told = asyncio.get_running_loop(), count()
+
+    def stop() -> None:
+        signals.stop.set()
+        if next(told):
+            signals.hurry.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, signals.reload.set)
 
 
 async def _watch_forkserver(stop: asyncio.Event) -> None:

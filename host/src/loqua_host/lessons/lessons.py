@@ -161,6 +161,10 @@ class Lessons:
         told += [self._dismiss(link, reason) for link in self._waiting if link.job.job_id in jobs]
         await asyncio.gather(*told, return_exceptions=True)
 
+    async def hang_up(self) -> None:
+        """Have the jobs of all running lessons leave at once."""
+        await asyncio.gather(*(lesson.link.close() for lesson in self._live))
+
     async def give_up(self, reason: str) -> None:
         """Close all interrupted lessons for the host's sake, so that their learners are owed."""
         for lesson in self._board.all_interrupted().values():

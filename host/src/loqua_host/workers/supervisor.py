@@ -94,6 +94,11 @@ class Supervisor:
         while self._departures:
             await asyncio.wait(self._departures)
 
+    def hurry(self) -> None:
+        """Have the workers that leave wait for their jobs no longer."""
+        for worker in self._roster.workers:
+            worker.hurry()
+
     def _dismiss(self, worker: TutorWorker, reason: str, seconds: float) -> None:
         worker.leaving.set()
         departure = self._tasks.create_task(self._leave(worker, reason, seconds))

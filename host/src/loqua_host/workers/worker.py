@@ -66,6 +66,8 @@ class TutorWorker:
         self._accepting: set[str] = set()
         self._server: AgentServer | None = None
         self._started = False
+        self._hurried = False
+        self._patience: asyncio.Timeout | None = None
 
     @property
     def jobs(self) -> frozenset[str]:
@@ -122,12 +124,19 @@ class TutorWorker:
         if server is None:
             return
         try:
-            # Zero would mean no limit at all.
-            await server.drain(timeout=max(1, math.ceil(seconds)))
+            async with asyncio.timeout(0 if self._hurried else seconds) as self._patience:
+                await server.drain(timeout=None)
         except TimeoutError:
             log.warning("worker.drain_cut_off", tutor=self.tutor.name, jobs=self.busy)
         finally:
+            self._patience = None
             await server.aclose()
+
+    def hurry(self) -> None:
+        """Have `stop` wait no longer, if it has begun or when it does."""
+        self._hurried = True
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time())
 
     def find_job(self, token: str, pid: int) -> JobRef | None:
         """Get the running job that was assigned this room token, if this process runs it."""
