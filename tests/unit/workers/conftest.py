@@ -18,6 +18,7 @@ class FakeWorker:
     runs: int = 0
     max_jobs: int = 3
     stopped_with: list[float] = field(default_factory=list)
+    reconnects: bool = False
 
     def __post_init__(self) -> None:
         """Make what is looked at."""
@@ -34,6 +35,11 @@ class FakeWorker:
     def busy(self) -> int:
         """Count the jobs."""
         return len(self.jobs)
+
+    @property
+    def online(self) -> bool:
+        """Say whether LiveKit has it now."""
+        return self.registered.is_set() and not self.reconnects
 
     async def run(self) -> None:
         """Serve."""

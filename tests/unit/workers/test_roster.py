@@ -32,6 +32,13 @@ def test_places_are_counted_by_tutor() -> None:
     assert roster.busy == 4
 
 
+def test_a_worker_that_reconnects_has_no_places() -> None:
+    """LiveKit, when it is back, would lose what is dispatched to nobody."""
+    worker = registered("one", "a")
+    worker.reconnects = True
+    assert roster_of(worker).places() == {"one": 0}
+
+
 def test_jobs_of_a_worker_that_leaves_take_places_of_its_successor() -> None:
     """The limit of a tutor is hard."""
     old, new = registered("one", "a", "b"), registered("one", "c", max_jobs=4)
