@@ -173,7 +173,7 @@ class Host:
 
     async def keep(self) -> None:
         """Renew the lease and take over what dead hosts left."""
-        await recover(self.ledger, self.board, self)  # type: ignore[arg-type]  # a fake
+        await recover(self.ledger, self.board, self, self.world.tutors)  # type: ignore[arg-type]  # a fake
 
     def places(self) -> Places:
         """Count what is free."""
