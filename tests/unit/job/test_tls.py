@@ -1,10 +1,14 @@
 """One TLS context for all engines of a lesson, and for them alone."""
 
+import os
 import ssl
+import subprocess
+import sys
 
 import httpx2
 
 from loqua_host.contract.engines import Engine, Engines
+from loqua_host.job import preload
 from loqua_host.job.tls import sharing_context
 from loqua_host.job.voice import build_session
 
@@ -40,3 +44,16 @@ def test_a_client_that_a_tutor_makes_has_a_context_of_its_own() -> None:
     with sharing_context():
         shared = context_of(httpx2.AsyncClient())
     assert context_of(httpx2.AsyncClient()) is not shared
+
+
+def test_what_jobs_share_is_loaded_without_readable_certificates_too() -> None:
+    """The process that jobs are forked from starts; who needs certificates says what is wrong."""
+    code = f"import sys, {preload.__name__}; print(*sys.modules)"
+    run = subprocess.run(  # noqa: S603  # ours
+        (sys.executable, "-c", code),
+        env=os.environ | {"SSL_CERT_FILE": "/there/is/none.pem"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(preload.AT_FIRST_REQUEST) <= set(run.stdout.split())

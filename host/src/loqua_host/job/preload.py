@@ -3,6 +3,7 @@
 Left to a job, each of these stops its event loop while a learner waits. None holds a secret.
 """
 
+from contextlib import suppress
 from importlib import import_module
 
 from livekit.agents.llm import ChatMessage
@@ -22,5 +23,6 @@ AT_FIRST_REQUEST = (
 for name in AT_FIRST_REQUEST:
     import_module(name)
 ChatMessage.model_rebuild()  # LiveKit leaves that to the first message
-shared_context(_trust_env=True)
-http_context._create_ssl_context()  # noqa: SLF001  # it keeps what it has read, for aiohttp
+with suppress(OSError):  # certificates that cannot be read: who needs them says so
+    shared_context(_trust_env=True)
+    http_context._create_ssl_context()  # noqa: SLF001  # it keeps what it has read, for aiohttp
