@@ -2,7 +2,7 @@
 
 Run from the project's root with `python -m tests.bench.waits [PYTHON]`, where PYTHON is the
 interpreter of another checkout's environment to compare with. The hosts share LiveKit, API and
-speech and are visited in turn, three times by one learner and then by three at once. Prints
+speech and are visited in turn, twice by one learner and then by three at once. Prints
 medians in seconds as JSON: of what learners hear, of the stages before the first word (counted
 from the learner's joining), and of those that LiveKit times in replies.
 """
@@ -34,7 +34,7 @@ from loqua_host.tasks import background
 
 CONFIG = Path(__file__).parents[2] / "config"
 LINES = ("Me llamo Ana.", "Una mesa para dos personas.")
-AT_ONCE = (1, 1, 1, 3)
+AT_ONCE = (1, 1, 3)
 STAGES = ("job.accepted", "room.connected", "lesson.opened")
 
 Waits = dict[str, list[float]]
