@@ -114,7 +114,15 @@ async def run_host(
                 background() as tasks,
             ):
                 supervisor = Supervisor(parts.roster, lessons.wrap_up, tasks, random.random)
-                rotation = Rotation(secrets, parts.rooms, supervisor, parts.ledger, tasks)
+                rotation = Rotation(
+                    secrets,
+                    parts.rooms,
+                    supervisor,
+                    parts.ledger,
+                    tasks,
+                    SystemClock(),
+                    settings.secrets.interval,
+                )
                 tasks.create_task(secrets.kept.watch(rotation.follow))
                 reload = Reload(
                     configuration,

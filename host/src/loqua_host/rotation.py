@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from loqua_host.core.clock import Clock
 from loqua_host.errors import RoomsError
 from loqua_host.records.ledger import Ledger
 from loqua_host.rooms.rooms import Rooms
@@ -24,6 +25,8 @@ class Rotation:
         supervisor: Has workers use it.
         ledger: Seals with the ledger's key.
         tasks: Runs what goes on behind lessons.
+        clock: Says when other hosts have looked, too.
+        interval: Seconds between two look-ups, in every host of the ledger.
     """
 
     def __init__(
@@ -33,12 +36,16 @@ class Rotation:
         supervisor: Supervisor,
         ledger: Ledger,
         tasks: asyncio.TaskGroup,
+        clock: Clock,
+        interval: float,
     ) -> None:
         self._secrets = secrets
         self._rooms = rooms
         self._supervisor = supervisor
         self._ledger = ledger
         self._tasks = tasks
+        self._clock = clock
+        self._interval = interval
         self._refused = False
 
     async def follow(self) -> None:
@@ -49,7 +56,12 @@ class Rotation:
     def _follow_ledger_key(self) -> None:
         if self._ledger.adopt_keys(self._secrets.ledger.open_keys()):
             log.info("ledger.key_adopted")
-            self._tasks.create_task(self._ledger.reseal())
+            self._tasks.create_task(self._reseal())
+
+    async def _reseal(self) -> None:
+        """Seal anew what all hosts have written once they, too, know what it is sealed with."""
+        await self._clock.sleep(2 * self._interval)
+        await self._ledger.reseal()
 
     async def _follow_livekit_key(self) -> None:
         """Have everybody use LiveKit's key, once LiveKit takes it."""

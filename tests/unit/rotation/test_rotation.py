@@ -55,6 +55,18 @@ class Parts:
         self.keys = keys
         return changed
 
+    def monotonic(self) -> float:
+        """Give no time."""
+        return 0.0
+
+    def now(self) -> float:
+        """Give no time."""
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        """Note a pause."""
+        self.told.append(f"pause of {seconds:g} s")
+
     async def reseal(self) -> None:
         """Seal anew what is there."""
         self.told.append("reseal")
@@ -102,6 +114,8 @@ async def test_a_key_that_livekit_refuses_is_told_until_it_is_taken_or_withdrawn
             cast("Supervisor", workers),
             cast("Ledger", parts),
             tasks,
+            parts,
+            60,
         )
         assert await follow(rotation) == []
         await parts.put(LIVEKIT_API_KEY="strange")
@@ -119,7 +133,7 @@ async def test_a_key_that_livekit_refuses_is_told_until_it_is_taken_or_withdrawn
 async def test_a_new_key_of_the_ledger_seals_at_once_and_the_rest_behind_the_lessons(
     parts: Parts,
 ) -> None:
-    """Once for each key; the look-ups go on meanwhile."""
+    """Once for each key, and when all hosts have seen it; the look-ups go on meanwhile."""
     async with asyncio.TaskGroup() as tasks:
         rotation = Rotation(
             parts.secrets,
@@ -127,9 +141,11 @@ async def test_a_new_key_of_the_ledger_seals_at_once_and_the_rest_behind_the_les
             cast("Supervisor", Workers()),
             cast("Ledger", parts),
             tasks,
+            parts,
+            60,
         )
         await parts.put(LEDGER_KEY="another-" * 4)
         assert await follow(rotation) == ["ledger.key_adopted"]
         assert await follow(rotation) == []
     assert parts.keys == ["another-" * 4, GIVEN["LEDGER_KEY"]]
-    assert parts.told == ["reseal"]
+    assert parts.told == ["pause of 120 s", "reseal"]
