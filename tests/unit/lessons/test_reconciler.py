@@ -144,6 +144,23 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
     assert world.open() == []
 
 
+async def test_a_lesson_whose_room_is_gone_is_given_up(
+    world: World, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of calls in a room that it does not know, LiveKit only says that nobody answers."""
+    for clock in (host.board, host.reconciler):
+        monkeypatch.setattr(clock, "_now", wall.now)
+    row = await host.ledger.open_lesson(LOST, "")
+    host.board.on_interrupted(row, None)
+    await world.go("one", "maria")
+    monkeypatch.setattr(host, "dispatched", _refuse)
+    await host.reconciler.look()
+    wall.seconds += RETURN_GRACE + 1
+    await host.reconciler.look()
+    assert host.board.interrupted("one") == ()
+    assert world.open() == []
+
+
 async def _refuse(*_: object) -> Any:
     raise RoomsError("out of reach")
 

@@ -200,7 +200,8 @@ class Reconciler:
     async def _ask(self, name: str) -> _Room | None:
         try:
             participants = await self._rooms.participants(name)
-            dispatched = await self._rooms.dispatched(name)
+            # Of a room that is gone LiveKit would say that nobody answers, after three seconds.
+            dispatched = await self._rooms.dispatched(name) if participants else []
         except RoomsError as error:
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
