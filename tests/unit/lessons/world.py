@@ -186,7 +186,7 @@ class Host:
         """The jobs that run here."""
         return [job for job in self.world.jobs.values() if job.host is self]
 
-    def wake(self) -> None:
+    def wake(self, lesson: str | None = None) -> None:
         """Deliver what is owed, at once."""
 
     async def settled(self, lesson: str) -> None:

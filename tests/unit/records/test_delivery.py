@@ -382,3 +382,25 @@ async def test_lessons_that_wait_leave_their_places_to_others_of_a_long_backlog(
         await within(delivery.settled("lesson9"))
         await within(delivery.settled("lesson7"))
     assert sorted(session for _, session in loqua.arrived) == ["visit7", "visit9"]
+
+
+async def test_a_lesson_that_runs_goes_before_a_long_backlog(
+    loqua: Any, wall: Any, ledger: Ledger, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its learner is there; the others left long ago."""
+    monkeypatch.setattr("loqua_host.records.delivery.MOST", 2)
+    for number in range(10):
+        lesson = await ledger.open_lesson(a_lesson(number), "")
+        await ledger.keep_progress(lesson, 1.0, Progress(), {})
+    loqua.gates["progress"] = asyncio.Event()
+    delivery = Delivery(ledger, loqua, clock=wall)
+    async with background() as tasks:
+        tasks.create_task(delivery.run())
+        while len(delivery._under_way) < 2:  # noqa: ASYNC110  # no event says so
+            await asyncio.sleep(0)
+        delivery.wake("lesson9")
+        loqua.gates["progress"].set()
+        await within(delivery.idle())
+    arrived = [session for _, session in loqua.arrived]
+    assert sorted(arrived) == [f"visit{number}" for number in range(10)]
+    assert arrived.index("visit9") <= 4

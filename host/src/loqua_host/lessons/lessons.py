@@ -194,7 +194,7 @@ class Lessons:
         await self._ledger.close_lesson(
             row, self._now(), status.value, row.progress, composed.record, why, interrupted=True
         )
-        self._delivery.wake()
+        self._delivery.wake(row.id)
         self._board.on_handed_back(row.room, row.tutor, Handback(outcome="failed"))
 
     async def _tell(self, lesson: LiveLesson) -> None:

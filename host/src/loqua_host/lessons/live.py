@@ -175,7 +175,7 @@ class LiveLesson:
         state = keep(message.state, message.turns)
         self.row = replace(self.row, progress=progress, seconds=seconds, state=state)
         await self._ledger.keep_progress(self.row, seconds, progress, state)
-        self._delivery.wake()
+        self._delivery.wake(self.row.id)
         log.info("progress.made", seconds=round(seconds, 1), words=progress.words_learned)
 
     async def _finish(self, message: Finish) -> None:
@@ -185,7 +185,7 @@ class LiveLesson:
         await self._ledger.close_lesson(
             row, self._now(), Kind.COMPLETED, row.progress, composed.record, composed.because
         )
-        self._delivery.wake()
+        self._delivery.wake(self.row.id)
         self.finished = True
         self.handback = _handback(message, row.progress)
         await self.link.send(Recorded())

@@ -90,11 +90,14 @@ class Delivery:
         self._idle = asyncio.Event()
         self._places = asyncio.Semaphore(MOST)
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._fresh: set[str] = set()
         self._under_way: set[str] = set()
         self._awaited: dict[str, asyncio.Event] = {}
 
-    def wake(self) -> None:
-        """Say that the ledger has something new."""
+    def wake(self, lesson: str | None = None) -> None:
+        """Say that the ledger has something new; what a lesson has goes before any backlog."""
+        if lesson is not None:
+            self._fresh.add(lesson)
         self._idle.clear()
         self._news.set()
 
@@ -105,6 +108,7 @@ class Delivery:
     async def settled(self, lesson: str) -> None:
         """Wait until nothing of a lesson is owed any more."""
         settled = self._awaited.setdefault(lesson, asyncio.Event())
+        self._fresh.add(lesson)
         self._news.set()
         await settled.wait()
 
@@ -121,14 +125,19 @@ class Delivery:
 
     async def _begin_all(self, sending: asyncio.TaskGroup) -> bool:
         """Begin to deliver what is owed, page by page; False if nothing is."""
-        for lesson in tuple(self._awaited):
-            await self._begin(lesson, sending)
+        await self._begin_fresh(sending)
         last = ""
         while page := await self._ledger.owing(last):
             for last, due in page.items():
+                await self._begin_fresh(sending)
                 if self._pause_until(due) == 0 or not self._places.locked():
                     await self._begin(last, sending)
         return bool(last)
+
+    async def _begin_fresh(self, sending: asyncio.TaskGroup) -> None:
+        for lesson in self._fresh - self._under_way:
+            self._fresh.discard(lesson)
+            await self._begin(lesson, sending)
 
     async def _begin(self, lesson: str, sending: asyncio.TaskGroup) -> None:
         if lesson not in self._under_way:

@@ -17,7 +17,7 @@ __all__ = ["Outbox"]
 
 log = structlog.get_logger()
 
-PAGE = 1000
+PAGE = 5000
 """Rows that are listed in one transaction, so that other work gets its turn in between."""
 
 
