@@ -398,7 +398,7 @@ def write_config(
             "max_lessons": 50,
             "limits": {
                 "create_agent": 2,
-                "on_user_ready": 2,
+                "on_user_ready": 6,  # in which some scripts knock at the host
                 "on_progress_tick": 2,
                 "on_session_end": 2,
             },
