@@ -89,12 +89,12 @@ class Probe:
             os.kill(os.getpid(), signal.SIGKILL)
         if script.blocked_at == number and not lesson.resumed:
             time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251  # the mistake to be seen
-        if script.reconnects_at == number:
-            room = get_job_context().room
-            await room.simulate_scenario(SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
         if len(HOARD) * HOARDED_AT_ONCE < script.hoards:
             HOARD.append(b"x" * HOARDED_AT_ONCE)
         lesson.state["ticks"] = number
+        if script.reconnects_at == number:
+            room = get_job_context().room
+            await room.simulate_scenario(SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
         if script.ends_at is not None and number >= script.ends_at:
             lesson.end("probe_done")
         if script.on_progress_tick:
