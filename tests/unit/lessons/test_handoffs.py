@@ -156,6 +156,7 @@ async def test_a_specialist_on_another_host_is_known_by_its_coming_and_going(
 ) -> None:
     """All this host hears of it is who is in the room, and what has ended there."""
     asking = await house.begin()
+    house.board.on_called("room", "grammar", "maria")
     house.board.on_seen("room", frozenset({"conversation"}), frozenset())
     assert not asking.done()
     house.board.on_seen("room", frozenset({"conversation", "grammar"}), frozenset())
@@ -163,6 +164,18 @@ async def test_a_specialist_on_another_host_is_known_by_its_coming_and_going(
     answer = await asking
     assert isinstance(answer, HandedBack)
     assert answer.handback.outcome == outcome
+
+
+async def test_a_specialist_on_this_host_has_not_come_before_its_lesson_begins(
+    house: House,
+) -> None:
+    """Its job is in the room by then."""
+    await house.begin()
+    house.board.on_called("room", "grammar", "maria")
+    house.board.on_accepted(JOB)
+    house.board.on_seen("room", frozenset({"grammar"}), frozenset())
+    [asked] = house.board.asked("room").values()
+    assert not asked.came.is_set()
 
 
 async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(

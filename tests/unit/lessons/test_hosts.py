@@ -18,8 +18,10 @@ from hypothesis.stateful import (
 from tests.unit.lessons.world import TUTORS, Job, World
 from tests.unit.virtual_time import VirtualLoop
 
+from loqua_host.lessons.handoffs import COME_SECONDS
 from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING
 from loqua_host.link.handover import is_handover
+from loqua_host.link.messages import HandoffRefused
 from loqua_host.records.ledger import MAX_RESTARTS
 from loqua_host.rooms.rooms import Dispatch
 
@@ -81,6 +83,22 @@ class RoomsAndLearners(RuleBasedStateMachine):
     def tutor_calls_specialist(self, data: st.DataObject) -> None:
         """A tutor calls the specialist to its learner, and steps aside."""
         self.run(self.world.ask(data.draw(st.sampled_from(self.callers))))
+
+    @precondition(lambda self: self.callers)
+    @rule(data=st.data())
+    def hands_off(self, data: st.DataObject) -> None:
+        """A tutor calls the specialist, who comes in time if at all, and hands back."""
+        caller = data.draw(st.sampled_from(self.callers))
+        self.run(self.world.ask(caller))
+        soon = self.world.now() + COME_SECONDS - 2 * POLL_SECONDS
+        self.run(self._quiet(COME_SECONDS + POLL_SECONDS))
+        specialist = self._specialist(caller)
+        if caller in self.world.teaching and specialist and specialist.since <= soon:
+            refused = not caller.waits and isinstance(caller.answers[-1], HandoffRefused)
+            assert caller.waits or refused, "its specialist is here, and it hears otherwise"
+            self.run(self.world.finish(specialist))
+            self.run(self._quiet(2 * POLL_SECONDS))
+            assert refused or caller.answers[-1].handback.outcome == "taught"
 
     @rule()
     def goes_well(self) -> None:
@@ -165,7 +183,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         while world.now() < end:
             await self._look(POLL_SECONDS)
             while world.offers:
-                await world.deliver("east")
+                await world.deliver(("east", "west")[next(world.numbers) % 2])
             for job in [job for job in world.jobs.values() if not job.joined]:
                 await world.join(job)
             self.only_one_of_a_kind()
@@ -196,14 +214,14 @@ class RoomsAndLearners(RuleBasedStateMachine):
             *self._alone(),
             *(() if taught == world.open() else [("open", taught, world.open())]),
             *(room for host in world.hosts.values() for room in host.board.interrupted_rooms()),
-            *(job.ref for job in world.teaching if job.waits and not self._has_specialist(job)),
+            *(job.ref for job in world.teaching if job.waits and not self._specialist(job)),
             *(one.identity for one in told if one.attributes.get(WAITING)),
         ]
 
-    def _has_specialist(self, caller: Job) -> bool:
-        return (caller.ref.room, "grammar") in [
-            (job.ref.room, job.ref.tutor) for job in self.world.teaching
-        ]
+    def _specialist(self, caller: Job) -> Job | None:
+        where = (caller.ref.room, "grammar")
+        found = (job for job in self.world.teaching if (job.ref.room, job.ref.tutor) == where)
+        return next(found, None)
 
     def _alone(self) -> list[tuple[str, str, str]]:
         """List who is owed a tutor and has none."""
@@ -232,5 +250,5 @@ async def _new_world() -> World:
 
 TestRoomsAndLearners = RoomsAndLearners.TestCase
 TestRoomsAndLearners.settings = hypothesis.settings(
-    max_examples=100, stateful_step_count=30, deadline=None
+    max_examples=80, stateful_step_count=30, deadline=None
 )

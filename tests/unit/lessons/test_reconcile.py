@@ -142,6 +142,13 @@ def test_a_full_house_sends_no_specialist_and_tells_no_learner_to_wait() -> None
     assert todo(sight(wanted=frozenset(), asked=ASKED), places=full) == []
 
 
+def test_a_full_house_sends_for_a_specialist_to_others() -> None:
+    """They do not hear of it but by the dispatch."""
+    room = sight(wanted=frozenset(), asked=ASKED)
+    full = Places(0, {"tutor": 0, "grammar": 0})
+    assert called(decide([room], full, NOW, GRACE, others=5.0)) == [("room", "grammar", "maria")]
+
+
 def test_an_asked_specialist_that_crashed_comes_back_to_its_lesson() -> None:
     """It is called for the lesson, not for a new one."""
     crashed = lost(tutor="grammar")

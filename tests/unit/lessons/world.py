@@ -100,6 +100,7 @@ class Job:
 
     Attributes:
         learner: Whom it teaches, once it does.
+        since: When that began, in unix seconds.
         calls: How often it has called a specialist.
     """
 
@@ -107,6 +108,7 @@ class Job:
         self.ref, self.host, self.link = ref, host, FakeLink(ref)
         self.learner: Participant | None = None
         self.joined = False
+        self.since = 0.0
         self.calls = 0
 
     @property
@@ -115,10 +117,14 @@ class Job:
         return f"agent-{self.ref.job_id}"
 
     @property
+    def answers(self) -> list[Any]:
+        """What became of its calls."""
+        return [it for it in self.link.told if isinstance(it, HandedBack | HandoffRefused)]
+
+    @property
     def waits(self) -> bool:
         """Whether it has called a specialist and has no answer yet."""
-        answers = [it for it in self.link.told if isinstance(it, HandedBack | HandoffRefused)]
-        return len(answers) < self.calls
+        return len(self.answers) < self.calls
 
     def tell(self, message: Any) -> None:
         """Have its host hear something; None is its end."""
@@ -392,7 +398,7 @@ class World:
         await idle()
         match job.link.told[0]:
             case Welcome():
-                job.learner = people[identity]
+                job.learner, job.since = people[identity], self.now()
                 entry = (job.ref.room, job.learner.sid, job.ref.tutor)
                 assert entry not in self.given_up, "taught after a crash loop"
             case Refused(cause=cause):

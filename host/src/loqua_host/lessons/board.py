@@ -135,12 +135,15 @@ class Board:
             tutors: Those in the room.
             ended: Those of which a lesson has ended there.
         """
-        mine = self.taught(room) | self.called(room)
-        mine |= {one.row.tutor for one in self.interrupted(room)}
+        mine = self.taught(room) | {one.row.tutor for one in self.interrupted(room)}
         for tutor, asked in self.asked(room).items():
-            if tutor in tutors - mine:
+            call = self._called.get((room, tutor))
+            if tutor in mine or (call is not None and call.accepted and self._lasts(call)):
+                continue
+            if tutor in tutors:  # Another host has taken the call.
+                self._called.pop((room, tutor), None)
                 asked.came.set()
-            elif asked.came.is_set() and tutor not in tutors | mine:
+            elif asked.came.is_set() and tutor not in self.called(room):
                 outcome: Literal["taught", "failed"] = "taught" if tutor in ended else "failed"
                 asked.over.set_result(Handback(outcome=outcome))
 

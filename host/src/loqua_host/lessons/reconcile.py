@@ -180,7 +180,7 @@ def decide(
         places: What is free now.
         now: Unix seconds.
         return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
-        others: Seconds that other hosts have to take who finds no place here.
+        others: Seconds that other hosts have to take who finds no place here; 0 without any.
     """
     closures = [close for sight in sights for close in _closures(sight, places, now, return_grace)]
     given_up = {close.lesson.row.id for close in closures}
@@ -191,6 +191,8 @@ def decide(
         if places.has(call.tutor):
             calls.append(call)
             places = places.less([call.tutor])
+        elif call.asked and others:
+            calls.append(call)  # This host alone knows of it, and LiveKit asks them all.
         elif not call.asked and now - _owed_since(call) >= others:
             without[call.room, call.learner.entry] = call.tutor
     tells = [tell for sight in sights for tell in _tells(sight, owed, without)]
