@@ -119,7 +119,7 @@ async def test_the_guide_s_essential_log_points_are_in_the_log(
         assert host.log.find("api.called", endpoint=endpoint, status=200, **of_learner), endpoint
     for endpoint in ("progress", "sessions"):
         assert host.log.find("api.called", endpoint=endpoint, **of_lesson), endpoint
-    for event in ("lesson.opened", "progress.made", "lesson.recorded"):
+    for event in ("lesson.opened", "progress.made", "lesson.learner_away", "lesson.recorded"):
         assert host.log.find(event, **of_lesson), event
     refusal = {"kind": "error", "status": 403, "code": "FORBIDDEN", "endpoint": "user-token"}
     async with house.api.misbehaving(refusal), house.visit() as refused:

@@ -32,6 +32,7 @@ class FakeContext:
         self.job = SimpleNamespace(room=SimpleNamespace(name="room"), metadata="")
         self.proc = SimpleNamespace(userdata={"tutor": loaded, "spans": SpanBuffer()})
         self._info = SimpleNamespace(token="room-token")  # invented
+        self.log_context_fields: dict[str, object] = {}
         self.connected = False
         self.over: list[str] = []
         self.waiting: Callable[[], Any] = lambda: asyncio.sleep(0)
@@ -114,6 +115,18 @@ async def test_spans_are_kept_only_if_the_host_wants_them_of_this_lesson(
     await running
     told = [span.name for sent in job.link.sent if isinstance(sent, Spans) for span in sent.spans]
     assert told == ["turn"] * traced
+
+
+async def test_what_a_job_logs_names_the_lesson_whichever_task_or_library_logs_it(
+    job: Any, ctx: FakeContext, enter: Any, welcome: Welcome
+) -> None:
+    """LiveKit adds these fields to each record of the process."""
+    running = enter(welcome)
+    await asyncio.sleep(1)
+    named = {"agent_id": "agent", "session_id": "sess_1", "user_id": "maria"}
+    assert ctx.log_context_fields == named
+    job.room.leave("maria")
+    await running
 
 
 async def test_a_welcomed_lesson_is_taught_and_the_job_leaves(

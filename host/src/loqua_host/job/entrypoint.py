@@ -82,6 +82,7 @@ class JobEntrypoint:
                 spans: SpanBuffer = ctx.proc.userdata["spans"]
                 if self.settings.traced and not welcome.traced:
                     spans.forget()
+                ctx.log_context_fields = _bound(welcome)
                 lesson = self._open(welcome, tutor, ctx.job.metadata)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
                 notes = Notes(link, spans, time.monotonic)
@@ -109,11 +110,6 @@ class JobEntrypoint:
             learner.cancel()
 
     def _open(self, welcome: Welcome, tutor: LoadedTutor, metadata: str) -> Lesson:
-        structlog.contextvars.bind_contextvars(
-            agent_id=welcome.agent_id,
-            session_id=welcome.session_id,
-            user_id=welcome.learner.user_id,
-        )
         return Lesson(
             id=welcome.lesson,
             visit=welcome.visit,
@@ -140,3 +136,12 @@ class JobEntrypoint:
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
         await say_out(session, refused.apology)
         await session.aclose()
+
+
+def _bound(welcome: Welcome) -> dict[str, str]:
+    """Give what each record of this process says from now on, whichever task or library logs it."""
+    return {
+        "agent_id": welcome.agent_id,
+        "session_id": welcome.session_id,
+        "user_id": welcome.learner.user_id,
+    }

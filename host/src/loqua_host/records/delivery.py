@@ -220,7 +220,9 @@ class Delivery:
             told.error(event, why=str(error), status=error.status)
         else:
             await self._ledger.mark_delivered(row)
-            told.info(f"{what}.delivered")
+            # A tick's is in `progress.made` and `api.called` already.
+            tell = told.debug if row.kind is Kind.IN_PROGRESS else told.info
+            tell(f"{what}.delivered")
 
     async def _sent(self, row: OwedRow) -> bool:
         """Send a row, unless the API turns out to have it; it may ignore keys (guide, v1).
