@@ -59,7 +59,8 @@ class Handback(BaseModel):
     Attributes:
         outcome: `taught` if the specialist's lesson ran to its end, whoever ended it; `absent`
             if it did not come in time; `failed` if it came and could not teach.
-        report: What the specialist reported, with its final progress; None where nothing was.
+        report: What the specialist reported, with its final progress; None where nothing was, or
+            where it taught on another host.
     """
 
     model_config = _FROZEN
