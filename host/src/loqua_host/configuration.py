@@ -9,6 +9,7 @@ from loqua_host.registry.inspection import Inspection, inspect_tutors, version_o
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import HostSecrets, Wanted, read_secrets
+from loqua_host.settings.withheld import withheld_files
 
 __all__ = ["Configuration", "Configured", "Versions"]
 
@@ -68,8 +69,15 @@ class Configuration:
     async def inspect(self, settings: HostSettings, secrets: HostSecrets) -> Configured:
         """Look at the enabled tutors' plugins, each in a child without secrets."""
         tutors = settings.enabled_tutors
-        found = await inspect_tutors(self.path, self.environ, tutors, settings.engines)
+        withheld = self.withheld(settings)
+        found = await inspect_tutors(
+            self.path, self.environ, tutors, settings.engines, withheld=withheld
+        )
         return Configured(settings, secrets, found)
+
+    def withheld(self, settings: HostSettings) -> tuple[Path, ...]:
+        """List the files that no process with a tutor's code may read."""
+        return tuple(withheld_files(settings, self.environ))
 
     def versions(self, settings: HostSettings) -> Versions:
         """Say which versions of the enabled tutors' plugins are installed now."""

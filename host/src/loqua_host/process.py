@@ -12,13 +12,15 @@ import multiprocessing
 import os
 import resource
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import Any
 
 import psutil
 
+from loqua_host.confinement import withheld_in
 from loqua_host.errors import LoquaError
 
 __all__ = [
@@ -100,17 +102,25 @@ def lend(environ: Mapping[str, str], *prefixes: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def start_forkserver(preload: Sequence[str]) -> None:
+def start_forkserver(preload: Sequence[str], withheld: Iterable[Path] = ()) -> None:
     """Start the process that all jobs are forked from, while this one holds nothing yet.
+
+    Neither it nor they can read what is withheld.
 
     Call it before LiveKit is imported: LiveKit's own preload call comes too late then, so its
     modules are listed here, the one that freezes the heap last (livekit-agents 1.8.9,
     worker.py).
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload(
-        [*preload, "livekit.agents.ipc._preload", "livekit.agents.ipc._preload_freeze"]
+        [
+            "loqua_host.confinement",
+            *preload,
+            "livekit.agents.ipc._preload",
+            "livekit.agents.ipc._preload_freeze",
+        ]
     )
-    forkserver.ensure_running()
+    with lend(withheld_in(withheld), ""):
+        forkserver.ensure_running()
 
 
 def forkserver_runs() -> bool:

@@ -20,7 +20,7 @@ from tests.integration.host.test_rotation import served
 
 from loqua_host.dev.livekit import LiveKitServer, run_livekit
 
-__all__ = ["Rotating", "livekit_with_a_spare_key", "rotating"]
+__all__ = ["Rotating", "addresses", "livekit_with_a_spare_key", "mount", "rotating"]
 
 AGENT = "rotated"
 TUTORS = {
@@ -184,8 +184,8 @@ async def rotating(
         behind = replace(livekit, url=gate.url)
         house = House(behind, None, plugins, directory)  # type: ignore[arg-type]  # served gives it
         home, app = await stack.enter_async_context(served(house, token_seconds))
-        mounted = _mount(directory, home)
-        environ = {**dict.fromkeys(home.environ(), ""), **_addresses(home)}
+        mounted = mount(directory, home)
+        environ = {**dict.fromkeys(home.environ(), ""), **addresses(home)}
         process = await stack.enter_async_context(
             home.host(directory / "host", TUTORS, environ=environ, lessons=CALM)
         )
@@ -198,7 +198,7 @@ async def rotating(
         yield rotating
 
 
-def _mount(directory: Path, house: House) -> Path:
+def mount(directory: Path, house: House) -> Path:
     """Put all secrets into files, and have the host look for them there every second."""
     mounted = directory / "secrets"
     mounted.mkdir()
@@ -213,6 +213,7 @@ def _mount(directory: Path, house: House) -> Path:
     return mounted
 
 
-def _addresses(house: House) -> dict[str, str]:
+def addresses(house: House) -> dict[str, str]:
+    """Give what a host has in its environment whose secrets are in files."""
     environ = house.environ()
     return {name: environ[name] for name in ("AGENT_ID", "API_BASE_URL", "LIVEKIT_URL")}

@@ -14,7 +14,10 @@ from uuid import uuid4
 import httpx
 import pytest
 from tests.integration.host.conftest import HostProcess, House, explicit, new_room
+from tests.integration.host.rotations import addresses, mount
 from tests.integration.host.test_tracing import collector
+
+from loqua_host.confinement import is_possible
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -92,6 +95,25 @@ async def test_a_tutor_that_searches_for_secrets_finds_none(
     if memory:
         out_of_reach = {f"{host.pid}/{name}" for name in ("environ", "maps", "fdinfo", "mem")}
         assert out_of_reach <= set(denied)
+
+
+async def test_a_tutor_reads_no_mounted_secret(house: House, tmp_path: Path) -> None:
+    """Though the files are its own user's, and the host reads them while the tutor looks."""
+    name, room = "mounted-searcher", new_room()
+    mounted = mount(tmp_path, house)
+    environ = {**dict.fromkeys(house.environ(), ""), **addresses(house)}
+    files = sorted(str(file) for file in mounted.iterdir())
+    async with house.host(
+        tmp_path / "host", explicit(name), environ=environ, lessons=PATIENT
+    ) as host:
+        loot = {"host": host.pid, "memory": False, "files": files}
+        host.script(room, tutor="probe-specialist", loot=loot)
+        async with house.visit(room, agent_name=name):
+            await host.log.until("probe.looted", room=room)
+        confined = not host.log.find("jobs.not_confined")
+    denied = (host.scripts / f"{room}.denied").read_text().split("\n")
+    assert confined is is_possible()
+    assert set(files) <= set(denied) or not confined
 
 
 def assert_no_secret(house: House, text: bytes, room: str) -> None:

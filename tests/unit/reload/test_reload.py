@@ -106,9 +106,16 @@ class Host:
         self.expected += tutors
 
     async def inspect(
-        self, _config: Path, _environ: object, tutors: Iterable[TutorSettings], _engines: object
+        self,
+        _config: Path,
+        _environ: object,
+        tutors: Iterable[TutorSettings],
+        _engines: object,
+        *,
+        withheld: object,
     ) -> tuple[Inspection, ...]:
         """Find wrong what is said to be."""
+        assert withheld == ()
         self.inspected += 1
         return tuple(
             Inspection(

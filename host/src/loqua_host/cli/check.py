@@ -12,6 +12,7 @@ from loqua_host.registry.inspection import Inspection, inspect_tutors
 from loqua_host.settings.load import Draft, draft
 from loqua_host.settings.secrets import Wanted, read_secrets
 from loqua_host.settings.tutors import TutorSettings
+from loqua_host.settings.withheld import withheld_files
 
 from .explain import explain
 
@@ -29,7 +30,8 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
     drafted = draft(config, environ)
     enabled = [tutor for tutor in drafted.tutors if tutor.enabled]
     engines = drafted.settings.engines if drafted.settings else Engines()
-    inspections = asyncio.run(inspect_tutors(config, environ, enabled, engines))
+    withheld = withheld_files(drafted.settings, environ) if drafted.settings else ()
+    inspections = asyncio.run(inspect_tutors(config, environ, enabled, engines, withheld=withheld))
     typer.echo("\n".join(table(_rows(drafted, enabled, inspections))))
     if explained and drafted.settings:
         lines = explain(config, environ, drafted.settings)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Never
 import structlog
 
 from loqua_host.configuration import Configuration
+from loqua_host.confinement import is_possible
 from loqua_host.errors import ConfigError, LedgerError, Problem
 from loqua_host.process import forkserver_ended, seal, start_forkserver
 from loqua_host.settings.host import Environment, HostSettings
@@ -43,7 +44,7 @@ def run(config: Path) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201  # logs are not configured yet
         return 1
-    start_forkserver(_preload(settings))
+    start_forkserver(_preload(settings), configuration.withheld(settings))
     return asyncio.run(_serve(configuration, settings, secrets))
 
 
@@ -79,6 +80,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     configure_logs(settings.logs.format, settings.logs.level, observers=observers)
     signals = Signals(asyncio.Event(), asyncio.Event(), asyncio.Event())
     _hear(signals)
+    _say_what_jobs_can_read(configuration.withheld(settings))
     configured = await configuration.inspect(settings, secrets)
     for tutor, problem in configured.problems:
         log.error("tutor.refused", tutor=tutor, why=str(problem))
@@ -116,3 +118,9 @@ async def _watch_forkserver(stop: asyncio.Event) -> None:
     await forkserver_ended()
     log.error("forkserver.died", mend="the host ends with status 1, to be started again")
     stop.set()
+
+
+def _say_what_jobs_can_read(withheld: Sequence[Path]) -> None:
+    if withheld and not is_possible():
+        why = "this kernel has no Landlock to keep jobs from files with the host's secrets"
+        log.warning("jobs.not_confined", why=why, mend="use Linux 5.13 or later, or a vault")

@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import IO, Any, Final
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from loqua_host.confinement import withheld_in
 from loqua_host.contract.engines import Engine, Engines
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.contract.tutor import Name, SecretName
@@ -110,6 +111,7 @@ async def inspect_tutors(
     tutors: Sequence[TutorSettings],
     engines: Engines,
     *,
+    withheld: Iterable[Path] = (),
     limit: float = TIME_LIMIT,
 ) -> tuple[Inspection, ...]:
     """Inspect each tutor in a child process of its own.
@@ -119,10 +121,12 @@ async def inspect_tutors(
         environ: The host's environment; children get the variables that jobs get.
         tutors: The tutors to inspect.
         engines: The engines of the host, for tutors that have none of their own.
+        withheld: Files that no child may read.
         limit: Seconds for each child.
     """
     gate = asyncio.Semaphore(AT_A_TIME)
     installed = installed_plugins()
+    variables = harmless(environ) | withheld_in(withheld)
 
     async def look(tutor: TutorSettings) -> Inspection:
         missing = tuple(plugin_problems(tutor, installed, partial(tutor_key, config)))
@@ -130,7 +134,7 @@ async def inspect_tutors(
             return Inspection(tutor.name, tutor.source, None, None, missing)
         question = _question(config, environ, tutor, engines)
         async with gate:
-            answer = await _ask(question, harmless(environ), limit)
+            answer = await _ask(question, variables, limit)
         return _judge(config, tutor, answer)
 
     async with asyncio.TaskGroup() as tasks:

@@ -18,9 +18,10 @@ from .port import (
     SecretsSource,
 )
 from .settings import SecretsSettings
-from .source import open_source
+from .source import LENT, open_source
 
 __all__ = [
+    "LENT",
     "EnvironmentSecrets",
     "KeptSecrets",
     "Sealed",

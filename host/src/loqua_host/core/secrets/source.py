@@ -14,7 +14,7 @@ from .files import FileSecrets
 from .port import SecretsSource
 from .settings import SecretsSettings, VaultPlace
 
-__all__ = ["open_source"]
+__all__ = ["LENT", "open_source"]
 
 LENT = ("AWS_", "AZURE_", "IDENTITY_", "MSI_")
 """The variables that clients of vaults find their own identity in."""

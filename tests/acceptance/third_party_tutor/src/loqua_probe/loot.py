@@ -25,6 +25,11 @@ def collect(lesson: Lesson, directory: Path, loot: Loot) -> None:
         found.write(repr((dict(os.environ), sys.argv, sys.orig_argv)).encode())
         for piece in _reachable(lesson):
             found.write(piece + b"\n")
+        for file in loot.files:
+            try:
+                found.write(file.read_bytes())
+            except OSError:
+                denied.append(str(file))
         for pid in _family(loot.host):
             for name, content in _proc(pid, denied, memory=loot.memory or pid == os.getpid()):
                 found.write(f"\n== {pid}/{name}\n".encode())

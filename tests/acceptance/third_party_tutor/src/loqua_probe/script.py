@@ -34,12 +34,14 @@ class Loot(BaseModel):
     Attributes:
         host: The host's process id, the last ancestor to look at.
         memory: Whether to read ancestors' memory as well as its own.
+        files: Files to read, too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: int
     memory: bool
+    files: tuple[Path, ...] = ()
 
 
 class Script(BaseModel):

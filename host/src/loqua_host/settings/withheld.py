@@ -1,0 +1,28 @@
+"""The files with secrets of the host, which jobs must not read though they are its user's."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from loqua_host.core.secrets import LENT
+
+from .host import HostSettings
+
+__all__ = ["withheld_files"]
+
+_NAMES_A_FILE: Final = "_FILE"
+"""The end of variables such as AWS_WEB_IDENTITY_TOKEN_FILE, by which clients of vaults log in."""
+
+
+def withheld_files(settings: HostSettings, environ: Mapping[str, str]) -> Iterator[Path]:
+    """List them: mounted secrets, what logs the host in to a vault, its certificate's key."""
+    secrets = settings.secrets
+    if secrets.place == "files":
+        yield secrets.files.directory
+    if secrets.place == "vault" and secrets.vault and secrets.vault.login == "kubernetes":
+        yield secrets.vault.service_account
+    if settings.ops.tls:
+        yield settings.ops.tls.key
+    for name, value in environ.items():
+        if name.startswith(LENT) and name.endswith(_NAMES_A_FILE) and value:
+            yield Path(value)
