@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from types import FrameType
