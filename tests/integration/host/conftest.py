@@ -47,7 +47,7 @@ PATIENCE = 40.0
 """Seconds for anything to happen on a machine that is busy with something else."""
 
 START_PATIENCE = 3 * PATIENCE
-"""Seconds for a host to start, which takes a machine's cores for seconds if nobody else does."""
+"""Seconds for what takes a machine's cores for seconds, such as the start of a host."""
 
 EMPTY_ROOM = f"empty-{uuid4().hex[:12]}"
 """A room that the shared host serves from its start and that no learner ever enters."""

@@ -13,7 +13,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from tests.integration.host.conftest import HostProcess, House, explicit, new_room
+from tests.integration.host.conftest import (
+    START_PATIENCE,
+    HostProcess,
+    House,
+    explicit,
+    new_room,
+)
 from tests.integration.host.rotations import addresses, mount
 from tests.integration.host.test_tracing import collector
 
@@ -77,7 +83,7 @@ async def test_a_tutor_that_searches_for_secrets_finds_none(
         loot = {"host": host.pid, "memory": memory}
         host.script(room, tutor="probe-specialist", loot=loot, ends_at=3)
         async with house.visit(room, agent_name=name) as learner:
-            await host.log.until("progress.made", user_id=learner.user_id)
+            await host.log.until("progress.made", patience=START_PATIENCE, user_id=learner.user_id)
             assert_no_secret(house, written(host), room)
             assert_no_secret(house, await shown(host), room)
             assert await house.api.arrivals("exchanges", learner.user_id)
@@ -109,7 +115,7 @@ async def test_a_tutor_reads_no_mounted_secret(house: House, tmp_path: Path) -> 
         loot = {"host": host.pid, "memory": False, "files": files}
         host.script(room, tutor="probe-specialist", loot=loot)
         async with house.visit(room, agent_name=name):
-            await host.log.until("probe.looted", room=room)
+            await host.log.until("probe.looted", patience=START_PATIENCE, room=room)
         confined = not host.log.find("jobs.not_confined")
     denied = (host.scripts / f"{room}.denied").read_text().split("\n")
     assert confined is is_possible()
