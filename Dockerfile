@@ -2,8 +2,8 @@
 #   docker build -t loqua-host .
 #   docker run --stop-timeout 660 --env-file production.env \
 #     -v ./config:/config:ro -v loqua-ledger:/app/var loqua-host
-# For probes, Prometheus and people beyond the container, config/host.yaml opens the ops address with
-# a certificate: `ops: {address: 0.0.0.0, tls: …}`, -v ./tls:/run/tls:ro and --publish 9464:9464.
+# For probes, Prometheus and people beyond the container, config/host.yaml opens the ops address
+# with a certificate: `ops: {address: 0.0.0.0, tls: …}`, -v ./tls:/run/tls:ro, -p 9464:9464.
 # The time to stop lets running lessons end: lessons.drain in config/host.yaml, and a minute.
 #
 # The host takes the secrets out of its environment. Whatever else is started with them, as the
