@@ -39,7 +39,7 @@ const level = (one) => {
 
 const places = (worker) => {
   const meter = make("meter", "");
-  Object.assign(meter, { max: worker.places, value: worker.busy });
+  Object.assign(meter, { max: worker.places, low: worker.places - 0.5, optimum: 0, value: worker.busy });
   return make("td", "", meter, `${worker.busy} of ${worker.places}`);
 };
 
@@ -121,6 +121,7 @@ const troubles = (status) =>
 const show = (status) => {
   const { health, sight } = status;
   fill("phase", `${sight.phase}${health.ready ? "" : ", not ready"}, up ${span(sight.now - sight.since)}`);
+  document.getElementById("phase").className = health.ready ? "pill" : "pill degraded";
   fill("state", health.state);
   document.getElementById("state").className = `pill ${health.state}`;
   fill("levels", ...health.levels.map(level));
