@@ -194,3 +194,18 @@ async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(
     assert house.board.asked("room")
     house.board.on_handed_back("room", "grammar", Handback(outcome="taught"))
     await asking
+
+
+async def test_a_tutor_may_ask_again_the_moment_it_is_over(house: House) -> None:
+    """Before the first call has been told of its end."""
+    first = await house.begin()
+    house.board.on_taught(JOB)
+    house.board.on_over(JOB)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    second = asyncio.create_task(house.handoffs.hand_off(ROW, CALL))
+    house.board.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    assert await first == HandedBack(handback=Handback(outcome="taught"))
+    assert [*house.board.asked("room")] == ["grammar"]
+    house.board.on_handed_back("room", "grammar", Handback(outcome="failed"))
+    assert await second == HandedBack(handback=Handback(outcome="failed"))

@@ -76,7 +76,8 @@ class Board:
         try:
             yield asked
         finally:
-            del self._asked[room, tutor]
+            if self._asked.get((room, tutor)) is asked:  # else the tutor has asked again meanwhile
+                del self._asked[room, tutor]
 
     def asked(self, room: str) -> Mapping[str, Asked]:
         """Get the specialists who were asked into a room, by tutor, until they are done."""
