@@ -298,7 +298,9 @@ async def memory_high(stage: Stage, tasks: asyncio.TaskGroup) -> None:
 async def disk_low(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     """Something else grows on it."""
     file = stage.disk / "other"
-    await stage.inside("fallocate", "--length", "36M", str(file))
+    left = await stage.inside("df", "--output=avail", "--block-size=1", str(stage.disk))
+    length = int(left.split()[-1]) - 2_000_000
+    await stage.inside("fallocate", "--length", str(length), str(file))
     await stage.over.wait()
     await stage.inside("rm", str(file))
 
@@ -393,6 +395,8 @@ async def killed(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
 
 
 FAULTS: dict[str, tuple[str, Fault]] = {
+    # First: a log that SQLite has once grown is written again, also on a full disk.
+    "LedgerFails": ("the ledger's disk full, while lessons run", disk_full),
     "AgentAuthenticationFails": (
         "the API answers exchanges with 401",
         misbehaving({"kind": "error", "status": 401, "code": "NO", "endpoint": "user-token"}),
@@ -410,7 +414,6 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "LiveKitKeyRefused": ("LIVEKIT_API_KEY rotated to one that LiveKit has not", key_refused),
     "HouseFull": ("learners who come for one place, taken", full),
     "BreakerOpen": ("the API is down", misbehaving({"kind": "outage"})),
-    "LedgerFails": ("the ledger's disk full, while lessons run", disk_full),
     "LoopLate": ("the host stopped for 0.8 s of each second", starved),
     "DiskLow": ("the ledger's disk 90 % full", disk_low),
     "ConfigStale": ("a tutor's file with a key that there is not", misconfigured),
