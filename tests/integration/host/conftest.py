@@ -52,6 +52,9 @@ START_PATIENCE = 3 * PATIENCE
 EMPTY_ROOM = f"empty-{uuid4().hex[:12]}"
 """A room that the shared host serves from its start and that no learner ever enters."""
 
+FRESH = httpx.Limits(max_keepalive_connections=0)
+"""Connections for one request each: a kept one may be closed just when it is used again."""
+
 KEPT = ("HOME", "LANG", "PATH", "TMPDIR")
 
 
@@ -470,7 +473,7 @@ async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[Api]:
         tasks.create_task(serve(settings, ready=ready.set_result))
         url = await ready
         async with (
-            httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client,
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=FRESH) as client,
             background() as followers,
         ):
             served = Api(settings, url, client)

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 import pytest
+from livekit.agents.types import TOPIC_CHAT
 from tests.integration.host.conftest import HostProcess, House, Visitor, new_room
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -140,6 +141,17 @@ async def test_final_progress_and_record_arrive_once_when_the_learner_leaves(
         it["payload"]["data"] for it in progress if it["payload"]["data"]["status"] != "in_progress"
     ]
     assert ended == [{"status": "completed", "progress": REPORT["progress"]}]
+
+
+async def test_what_a_learner_types_reaches_a_tutor_without_a_language_model(
+    house: House, host: HostProcess
+) -> None:
+    """As what it would have heard, and marked."""
+    async with house.visit() as learner:
+        await host.log.until("probe.ready", room=learner.name)
+        await learner.room.local_participant.send_text("¿Qué tal?", topic=TOPIC_CHAT)
+        line = await host.log.until("probe.heard", room=learner.name)
+    assert (line["text"], line["typed"]) == ("¿Qué tal?", True)
 
 
 async def test_a_tutor_ends_its_lesson_and_leaves_the_room(house: House, host: HostProcess) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 from fastapi import FastAPI
-from tests.integration.host.conftest import PATIENCE, Api, House, explicit
+from tests.integration.host.conftest import FRESH, PATIENCE, Api, House, explicit
 from tests.integration.secrets.conftest import Bao
 
 from loqua_host.dev.api import DevApiSettings, server
@@ -20,7 +20,6 @@ from loqua_host.tasks import background
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
-FRESH = httpx.Limits(max_keepalive_connections=0)
 TOKEN_SECONDS = 6
 """A token is exchanged anew at half of its life."""
 
@@ -53,7 +52,6 @@ async def served(
             await ready
             url = server._base_url(listener)
             async with (
-                # A kept connection may be closed just when it is used again.
                 httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=FRESH) as client,
                 background() as followers,
             ):

@@ -8,11 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Never, cast
 
-from livekit.agents import Agent, get_job_context
+from livekit.agents import Agent, get_job_context, llm
 from livekit.rtc import SimulateScenarioKind
 from pydantic import BaseModel, ConfigDict
 
-from loqua_host import Ending, HandoffError, Lesson, LessonReport, Progress, Tutor, hookimpl
+from loqua_host import Ending, HandoffError, Lesson, LessonReport, Progress, Turns, Tutor, hookimpl
 
 from .hostile import attack
 from .loot import collect
@@ -129,6 +129,18 @@ class Caller(Agent):
         self._lesson = lesson
         self._agent_name = calls or ""
         self._calling: asyncio.Task[None] | None = None
+        self._turns = Turns[None]()
+
+    async def on_user_turn_completed(
+        self,
+        turn_ctx: llm.ChatContext,  # noqa: ARG002  # LiveKit passes it by position
+        new_message: llm.ChatMessage,
+    ) -> None:
+        """Note what the learner said."""
+        turn = self._turns.hear(new_message, None)
+        self._lesson.log.info(
+            "probe.heard", room=self._lesson.room, text=turn.text, typed=turn.typed
+        )
 
     def call(self) -> None:
         """Begin to call."""
