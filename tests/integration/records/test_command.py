@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
@@ -19,6 +20,7 @@ from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.place import database_at
 
 KEY = "ledger-" * 6
+Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
 Command = Callable[..., Awaitable[tuple[int, str, str]]]
 
 
@@ -56,8 +58,8 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def command(config: Path, ledger_url: str | None) -> Command:
-    """Give what runs the command: its status, output and errors."""
+def start(config: Path, ledger_url: str | None) -> Start:
+    """Give what starts the command."""
     environ = {
         "AGENT_ID": "loqua-host-1",
         "API_BASE_URL": "http://127.0.0.1:9000",
@@ -66,14 +68,25 @@ def command(config: Path, ledger_url: str | None) -> Command:
         **({"LEDGER_URL": ledger_url} if ledger_url else {}),
     }
 
-    async def run(*arguments: str, **changed: str) -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
+    async def begin(*arguments: str, **changed: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "loqua_host", "records", *arguments, "--config", str(config)),
             env=environ | changed,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        output, errors = await process.communicate()
+
+    return begin
+
+
+@pytest.fixture
+def command(start: Start) -> Command:
+    """Give what runs the command: its status, output and errors."""
+
+    async def run(*arguments: str, **changed: str) -> tuple[int, str, str]:
+        process = await start(*arguments, **changed)
+        output, errors = await process.communicate(b"")
         assert process.returncode is not None
         return process.returncode, output.decode(), errors.decode()
 
@@ -208,6 +221,20 @@ async def test_nothing_is_deleted_unless_the_operator_means_it(
 ) -> None:
     """Without a terminal to ask there is no yes."""
     assert (await command("delete", "maria"))[0] == 1
+    assert [*await ledger.owing()] == ["lesson1"]
+
+
+async def test_the_ledgers_key_is_in_no_environment_that_jobs_could_read(
+    start: Start, ledger: Ledger
+) -> None:
+    """The command may wait for its operator for long, beside a host that runs."""
+    process = await start("delete", "maria")
+    assert process.stdin
+    assert process.stdout
+    async with asyncio.timeout(60):
+        await process.stdout.readuntil(b"for good?")
+    assert not {"AGENT_ID", "LEDGER_KEY"} & psutil.Process(process.pid).environ().keys()
+    await process.communicate(b"n\n")
     assert [*await ledger.owing()] == ["lesson1"]
 
 

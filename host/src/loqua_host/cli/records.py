@@ -1,7 +1,7 @@
 """`loqua-host records`: what the API does not have yet, and what the host holds of learners."""
 
 import json
-import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Annotated, Never
 import typer
 
 from loqua_host.errors import ConfigError, LedgerError
+from loqua_host.process import seal
 from loqua_host.records.archive import Archive, Letter
 from loqua_host.records.place import database_at
 from loqua_host.settings.load import load
@@ -82,9 +83,9 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete all that the host holds of a learner, also what the API does not have yet."""
-    if not yes:
-        typer.confirm(f"Delete all lessons of {user_id}, sent or not, for good?", abort=True)
     with _archive(config) as archive:
+        if not yes:
+            typer.confirm(f"Delete all lessons of {user_id}, sent or not, for good?", abort=True)
         gone = archive.delete(user_id)
     typer.echo(
         f"deleted {gone.lessons} lessons, {gone.running} of them running,"
@@ -94,9 +95,10 @@ def delete(
 
 @contextmanager
 def _archive(config: Path) -> Iterator[Archive]:
+    environ = seal(sys.argv[1:])
     try:
-        settings = load(config, os.environ)
-        secrets = read_ledger_secrets(config, os.environ, settings.secrets)
+        settings = load(config, environ)
+        secrets = read_ledger_secrets(config, environ, settings.secrets)
         database = database_at(settings.ledger.path, secrets.open_url())
         with Archive.open(database, secrets.open_keys()) as archive:
             yield archive
