@@ -4,11 +4,14 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
+from livekit.agents import AgentServer
+from livekit.agents.ipc.supervised_proc import SupervisedProc
 from tests.unit.job.conftest import SETTINGS as JOB
 
 from loqua_host.core.secrets import Sealed
@@ -16,7 +19,7 @@ from loqua_host.lessons.hosted import LINE, HostedTutor
 from loqua_host.link.server import JobRef
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers import worker as module
-from loqua_host.workers.worker import LiveKitAccess, TutorWorker
+from loqua_host.workers.worker import LiveKitAccess, TutorWorker, join_in_turn
 
 SECRET = "a-secret-of-32-characters-or-more"
 
@@ -348,3 +351,35 @@ async def test_a_learner_is_told_to_wait_by_a_job_that_takes_no_place(
     found = host.worker.find_job("a", 7)
     assert found == JobRef("line", "room-line", "conversation", line_only=True)
     assert host.worker.jobs == {"line"}
+
+
+async def test_a_drain_ends_though_two_jobs_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiveKit asks again for a job that has ended, until its pool has had a turn to forget it."""
+    monkeypatch.setattr(SupervisedProc, "join", join_in_turn)
+    pool: list[Any] = []
+    end = asyncio.Event()
+
+    async def supervise_and_forget(process: Any) -> None:
+        await SupervisedProc.join(process)
+        pool.remove(process)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(2):
+            process = SimpleNamespace(started=True, running_job=True)
+            process._supervise_atask = asyncio.ensure_future(end.wait())
+            pool.append(process)
+            process.join = partial(SupervisedProc.join, process)
+            tasks.create_task(supervise_and_forget(process))
+        await asyncio.sleep(0)
+        server: Any = SimpleNamespace(
+            id="worker",
+            _draining=False,
+            _lock=asyncio.Lock(),
+            _job_lifecycle_tasks=(),
+            _update_worker_status=partial(asyncio.sleep, 0),
+            _proc_pool=SimpleNamespace(processes=pool),
+        )
+        draining = tasks.create_task(AgentServer.drain(server, timeout=None))
+        tasks.create_task(asyncio.sleep(0)).add_done_callback(lambda _: end.set())
+        await draining
+    assert pool == []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 from livekit.agents import AgentServer, JobRequest
+from livekit.agents.ipc.supervised_proc import SupervisedProc
 from livekit.agents.job import RunningJobInfo
 
 from loqua_host.job.entrypoint import JobEntrypoint, JobSetup
@@ -18,9 +19,11 @@ from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.server import JobRef
 from loqua_host.settings.secrets import LiveKitKey
 
-__all__ = ["LiveKitAccess", "TutorWorker"]
+__all__ = ["LiveKitAccess", "TutorWorker", "join_in_turn"]
 
 log = structlog.get_logger()
+
+_join = SupervisedProc.join
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,7 @@ class TutorWorker:
 
     def _build_server(self) -> AgentServer:
         distrust_jobs()
+        SupervisedProc.join = join_in_turn  # type: ignore[assignment, method-assign]  # mypy takes self for an argument
         server = AgentServer(
             ws_url=self._access.url,
             api_key=self._access.key.key.get_secret_value(),
@@ -228,3 +232,13 @@ class TutorWorker:
         if self.leaving.is_set():
             return "leaving"
         return "full" if self._is_full() else None
+
+
+async def join_in_turn(process: SupervisedProc) -> None:
+    """Wait for the end of a job's process, giving others a turn even if it has ended.
+
+    A worker that drains asks for jobs until its pool has taken them off its list (livekit-agents
+    1.8.9, worker.py); where two ended at once, the pool had no turn to do so, for ever.
+    """
+    await asyncio.sleep(0)
+    await _join(process)
