@@ -15,9 +15,9 @@
     ├── LedgerError              the ledger cannot be opened, read or written
     │   └── SealError            something in it is not as the host sealed it
     └── ApiError                 a call to the Loqua API did not succeed
-        ├── UnreachableError     degrades: timeout, 429, 5xx, garbage
+        ├── UnreachableError     degrades: timeout, 429, 5xx, garbage, a proxy's 4xx
         │   └── SuspendedError   not even tried: open breaker, or the API asked to wait
-        └── RefusedError         never degrades: 400, 401 twice, 403, 404
+        └── RefusedError         never degrades: the API's own 400, 401 twice, 403, 404
             └── TokenError       the exchanged user token cannot be used
 
 Unreachable degrades, refused does not: a lesson goes on without the API, but never
@@ -126,6 +126,7 @@ class ApiError(LoquaError):
 
     Attributes:
         endpoint: The endpoint's short name, such as `user-token`.
+        message: What happened, without the endpoint.
         status: The HTTP status, or None when no answer came.
     """
 
@@ -133,6 +134,7 @@ class ApiError(LoquaError):
 
     def __init__(self, endpoint: str, message: str, *, status: int | None = None) -> None:
         self.endpoint = endpoint
+        self.message = message
         self.status = status
         super().__init__(f"{endpoint}: {message}")
 
@@ -168,7 +170,25 @@ class SuspendedError(UnreachableError):
 
 
 class RefusedError(ApiError):
-    """The API understood and said no; repeating the request changes nothing."""
+    """The API understood and said no; repeating the request changes nothing.
+
+    Attributes:
+        code: The API's own name for it, such as `USER_NOT_FOUND`; empty where it gave none.
+        unexplained: Whether it is a 401 without a word, which may be a proxy's.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        unexplained: bool = False,
+    ) -> None:
+        self.code = code
+        self.unexplained = unexplained
+        super().__init__(endpoint, message, status=status)
 
 
 class TokenError(RefusedError):

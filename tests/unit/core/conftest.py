@@ -91,6 +91,9 @@ class Loqua:
     latency: float = 0.0
     down: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    poisoned: set[tuple[str, str]] = field(default_factory=set)
+    """Endpoints that fail for a learner alone."""
+    claims: Callable[[], dict[str, Any]] = dict
     permissions: list[str] = field(
         default_factory=lambda: ["user.progress", "session.create", "user.context"]
     )
@@ -135,6 +138,8 @@ class Loqua:
     def _answer(self, endpoint: str, request: httpx.Request, body: Any) -> httpx.Response:
         if self.down:
             return httpx.Response(503)
+        if any((endpoint, user) in self.poisoned for user in _users(request, body)):
+            return httpx.Response(500)
         bearer = request.headers["authorization"].removeprefix("Bearer ")
         if bearer != self.agent_jwt and self.tokens.get(bearer, 0) <= self.now():
             return error(401, "UNAUTHORIZED", "no valid token")
@@ -151,7 +156,7 @@ class Loqua:
         return httpx.Response(200, json={"success": True, "permissions": self.permissions})
 
     def _token(self, body: Any) -> httpx.Response:
-        token = jwt(exp=self.now() + self.token_life, n=len(self.tokens))
+        token = jwt(exp=self.now() + self.token_life, n=len(self.tokens), **self.claims())
         self.tokens[token] = self.now() + self.token_life
         answer = {
             "encrypted_token": encrypt(token, self.secret),
@@ -161,6 +166,11 @@ class Loqua:
             "expires_in": self.token_life,
         }
         return httpx.Response(200, json=answer)
+
+
+def _users(request: httpx.Request, body: Any) -> set[str]:
+    named = {body.get("userId"), body.get("user_id")} if body else set()
+    return {*named, *request.url.path.split("/")}
 
 
 def error(status: int, code: str, message: str) -> httpx.Response:

@@ -1,7 +1,9 @@
 """The circuit breaker: when it opens, who gets out, what closes it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 from hypothesis import settings
@@ -36,18 +38,25 @@ class Hands:
 DOWN = UnreachableError("context", "503", status=503)
 
 
-def attempt(breaker: Breaker, error: BaseException | None = None) -> None:
-    """Make one attempt that ends so."""
-    with breaker.attempt():
+learners = count(1)
+
+
+def attempt(
+    breaker: Breaker, error: BaseException | None = None, learner: str | None = None
+) -> None:
+    """Make one attempt that ends so, for a learner or for somebody new."""
+    with breaker.attempt(learner or f"learner-{next(learners)}"):
         if error is not None:
             raise error
 
 
-def failing(breaker: Breaker, error: BaseException, times: int = 1) -> None:
+def failing(
+    breaker: Breaker, error: BaseException, times: int = 1, learner: str | None = None
+) -> None:
     """Make attempts that fail so."""
     for _ in range(times):
         with pytest.raises(type(error)):
-            attempt(breaker, error)
+            attempt(breaker, error, learner)
 
 
 @pytest.fixture
@@ -70,17 +79,119 @@ def breaker(hands: Hands, events: list[Event]) -> Breaker:
 
 
 def test_failures_in_a_row_open_it_for_a_while(breaker: Breaker, hands: Hands) -> None:
-    """After the third nobody gets out until ten seconds have passed."""
+    """After the third nobody who failed gets out until ten seconds have passed."""
     failing(breaker, DOWN, 2)
     assert breaker.state is State.CLOSED
-    failing(breaker, DOWN)
+    failing(breaker, DOWN, learner="leo")
     assert breaker.state is State.OPEN
     hands.time += 4
     with pytest.raises(SuspendedError) as suspended:
-        attempt(breaker)
+        attempt(breaker, learner="leo")
     assert suspended.value.retry_after == 6
     assert suspended.value.sent is False
     assert suspended.value.endpoint == "context"
+
+
+def test_one_learner_alone_opens_no_breaker(breaker: Breaker, hands: Hands) -> None:
+    """However long it fails for leo, the others get out; leo rests longer and longer."""
+    pauses = []
+    for _ in range(12):
+        failing(breaker, DOWN, learner="leo")
+        attempt(breaker, learner="mia")
+        begun = hands.time
+        while hands.time - begun < 1000:
+            try:
+                with breaker.attempt("leo"):
+                    raise asyncio.CancelledError
+            except SuspendedError as suspended:
+                assert suspended.retry_after
+                hands.time += suspended.retry_after
+            except asyncio.CancelledError:
+                break
+        pauses.append(hands.time - begun)
+        assert breaker.state is State.CLOSED
+    assert pauses == [0, 0, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300]
+
+
+def test_a_learner_who_is_alone_in_an_outage_waits_no_longer_each_time(
+    breaker: Breaker, hands: Hands
+) -> None:
+    """Nobody else was served: it may well be the API, which may come back at any moment."""
+    failing(breaker, DOWN, 3, learner="leo")
+    for _ in range(20):
+        with pytest.raises(SuspendedError) as suspended:
+            attempt(breaker, learner="leo")
+        assert suspended.value.retry_after == 10
+        hands.time += 10
+        failing(breaker, DOWN, learner="leo")
+    hands.time += 10
+    attempt(breaker, learner="leo")
+    failing(breaker, DOWN, 2, learner="leo")
+    attempt(breaker, learner="leo")
+
+
+@pytest.mark.parametrize(("poisoned", "others_first"), [(2, False), (3, False), (10, True)])
+def test_bad_data_of_several_learners_never_holds_up_another(
+    breaker: Breaker, hands: Hands, poisoned: int, others_first: bool
+) -> None:
+    """Even where they alone call for a while and open the breaker: who has not failed gets out."""
+    for second in range(200):
+        hands.time += 1
+        for learner in range(poisoned):
+            with contextlib.suppress(UnreachableError):
+                attempt(breaker, DOWN, f"poisoned-{learner}")
+            if others_first and second == 0:
+                attempt(breaker)
+        if second % 7 == 0:
+            attempt(breaker)
+
+
+def test_a_learner_known_to_fail_is_not_the_probe_that_keeps_it_open(
+    breaker: Breaker, hands: Hands
+) -> None:
+    """After an outage leo's bad data fails every probe of his; mia's closes the breaker."""
+    failing(breaker, DOWN, 2, learner="leo")
+    failing(breaker, DOWN, learner="ana")
+    assert breaker.state is State.OPEN
+    for _ in range(5):
+        hands.time += 10
+        failing(breaker, DOWN, learner="leo")
+        assert breaker.state is State.OPEN
+    attempt(breaker, learner="mia")
+    assert breaker.state is State.CLOSED
+
+
+def test_in_an_outage_one_newcomer_in_ten_seconds_tries_it(breaker: Breaker, hands: Hands) -> None:
+    """The others fail at once."""
+    failing(breaker, DOWN, 3)
+    out = 0
+    for _ in range(100):
+        hands.time += 0.5
+        try:
+            attempt(breaker, DOWN)
+        except SuspendedError:
+            continue
+        except UnreachableError:
+            out += 1
+    assert out == 5
+
+
+def test_failures_long_ago_do_not_count(breaker: Breaker, hands: Hands) -> None:
+    """A learner who comes again after a while begins anew."""
+    failing(breaker, DOWN, 2, learner="leo")
+    hands.time += 700
+    failing(breaker, DOWN, 2, learner="leo")
+    attempt(breaker, learner="leo")
+
+
+def test_no_more_learners_are_remembered_than_have_room(breaker: Breaker) -> None:
+    """A day of outages costs no memory."""
+    for number in range(3000):
+        with contextlib.suppress(UnreachableError):
+            attempt(breaker, DOWN, f"learner {number}")
+        with contextlib.suppress(UnreachableError):
+            attempt(breaker, None, f"other {number}")
+    assert len(breaker._failing) <= 1000
 
 
 def test_a_success_between_failures_starts_the_count_anew(breaker: Breaker) -> None:
@@ -126,12 +237,11 @@ def test_a_probe_that_fails_opens_it_for_as_long_again(breaker: Breaker, hands: 
         RefusedError("context", "no", status=404),
         UnreachableError("context", "slow down", status=429),
         UnreachableError("context", "timed out", status=408),
-        UnreachableError("context", "to the edge", status=499),
-        UnreachableError("context", "from the edge", status=400),
+        UnreachableError("context", "too early", status=425),
         SuspendedError("context", "held"),
     ],
 )
-def test_cancellation_and_4xx_are_neutral(
+def test_cancellation_refusals_and_asking_for_patience_are_neutral(
     breaker: Breaker, hands: Hands, neutral: BaseException
 ) -> None:
     """They neither open nor close it, neither add to nor clear the count, nor use up the probe."""
@@ -147,9 +257,9 @@ def test_cancellation_and_4xx_are_neutral(
     assert breaker.state is State.CLOSED
 
 
-@pytest.mark.parametrize("status", [None, 200, 302, 399, 500, 503])
+@pytest.mark.parametrize("status", [None, 200, 302, 399, 403, 404, 421, 500, 503])
 def test_no_answer_and_no_usable_answer_are_failures(breaker: Breaker, status: int | None) -> None:
-    """Garbage with status 200 counts like an outage."""
+    """Garbage with status 200 counts like an outage, and so does a proxy's 404."""
     failing(breaker, UnreachableError("context", "garbage", status=status), 3)
     assert breaker.state is State.OPEN
 
@@ -163,7 +273,7 @@ async def test_of_fifty_at_half_open_one_gets_out(breaker: Breaker, hands: Hands
 
     async def call() -> None:
         nonlocal out
-        with breaker.attempt():
+        with breaker.attempt(f"learner {next(learners)}"):
             out += 1
             await answered.wait()
 
@@ -180,14 +290,14 @@ async def test_of_fifty_at_half_open_one_gets_out(breaker: Breaker, hands: Hands
 
 async def test_a_call_from_before_has_no_say_after(breaker: Breaker, hands: Hands) -> None:
     """A slow call that began when closed neither closes nor opens what opened meanwhile."""
-    slow_good, slow_bad = breaker.attempt(), breaker.attempt()
+    slow_good, slow_bad = breaker.attempt("leo"), breaker.attempt("ana")
     slow_good.__enter__()
     slow_bad.__enter__()
     failing(breaker, DOWN, 3)
     slow_good.__exit__(None, None, None)
     assert breaker.state is State.OPEN
     hands.time += 10
-    probe = breaker.attempt()
+    probe = breaker.attempt("mia")
     probe.__enter__()
     assert slow_bad.__exit__(type(DOWN), DOWN, None) is False
     assert breaker.state is State.HALF_OPEN
@@ -224,39 +334,45 @@ class BreakerRules(RuleBasedStateMachine):
         self.breaker = Breaker(
             "context", BreakerSettings(failures=3, open_seconds=10), self.hands, Events()
         )
-        self.out: list[tuple[Callable[..., object], State]] = []
-        self.opened_at = 0.0
+        self.out: list[tuple[Callable[..., object], str, State]] = []
+        self.failed: set[str] = set()
+        self.newcomer_failed_at = -10.0
 
-    @rule(seconds=st.sampled_from([0.5, 5.0, 9.999, 10.0]))
+    @rule(seconds=st.sampled_from([0.5, 5.0, 9.999, 10.0, 300.0]))
     def time_passes(self, seconds: float) -> None:
         """Let seconds go by."""
         self.hands.time += seconds
 
-    @rule()
-    def a_call_begins(self) -> None:
-        """Try to get out: never while open, never as a second probe."""
-        due = self.hands.time >= self.opened_at + 10
-        guard = self.breaker.attempt()
-        probes = [state for _, state in self.out if state is State.HALF_OPEN]
+    @rule(learner=st.sampled_from(["leo", "ana", "bob", None]))
+    def a_call_begins(self, learner: str | None) -> None:
+        """Try to get out: a newcomer always does, but for one probe and a failed newcomer."""
+        guard = self.breaker.attempt(learner or (name := f"new {next(learners)}"))
+        probes = [state for *_, state in self.out if state is State.HALF_OPEN]
         was = self.breaker.state
         try:
             guard.__enter__()
-        except SuspendedError:
-            assert (was is State.OPEN and not due) or probes
+        except SuspendedError as suspended:
+            held = probes or self.hands.time < self.newcomer_failed_at + 10
+            assert learner or (was is not State.CLOSED and held)
+            assert (suspended.retry_after or 0) <= 300
             return
-        assert was is State.CLOSED or (due and not probes)
-        self.out.append((guard.__exit__, self.breaker.state))
+        assert was is State.CLOSED or not probes
+        self.out.append((guard.__exit__, learner or name, self.breaker.state))
 
     @precondition(lambda self: self.out)
     @rule(data=st.data(), end=st.sampled_from([None, DOWN, RefusedError("context", "404")]))
     def a_call_ends(self, data: st.DataObject, end: Exception | None) -> None:
         """End any call under way, well, badly or with a refusal."""
-        exit_, state = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        exit_, learner, state = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
         was = self.breaker.state
         exit_(None if end is None else type(end), end, None)
-        if self.breaker.state is State.OPEN and was is not State.OPEN:
-            self.opened_at = self.hands.time
+        if end is DOWN:
+            self.failed.add(learner)
+            if learner.startswith("new") and state is State.HALF_OPEN:
+                self.newcomer_failed_at = self.hands.time
+        if self.breaker.state is State.OPEN and was is State.CLOSED:
             assert end is DOWN
+            assert len(self.failed) > 1
         if self.breaker.state is State.CLOSED and was is not State.CLOSED:
             assert end is None
             assert state is State.HALF_OPEN
@@ -265,8 +381,8 @@ class BreakerRules(RuleBasedStateMachine):
     def at_most_one_probe_is_out(self) -> None:
         """Count the probes of the present half-open state."""
         if self.breaker.state is not State.HALF_OPEN:
-            self.out = [(exit_, State.CLOSED) for exit_, _ in self.out]
-        assert sum(state is State.HALF_OPEN for _, state in self.out) <= 1
+            self.out = [(exit_, learner, State.CLOSED) for exit_, learner, _ in self.out]
+        assert sum(state is State.HALF_OPEN for *_, state in self.out) <= 1
 
 
 TestBreakerRules = BreakerRules.TestCase

@@ -5,6 +5,7 @@ import contextlib
 import copy
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -261,12 +262,14 @@ async def test_breakers_are_one_for_each_endpoint(
     world: World, loqua: Loqua, caller: Caller
 ) -> None:
     """Where progress fails, the context still comes."""
+    others = [replace(caller, user_id=f"other-{number}") for number in range(2)]
     async with world.open(retries=0) as api:
-        await api.lease(caller)
+        for one in (caller, *others):
+            await api.lease(one)
         loqua.fail("progress", *[httpx.Response(500)] * 5)
-        for _ in range(5):
+        for one in (*others, *others, caller):
             with pytest.raises(UnreachableError):
-                await progress(api, caller)
+                await progress(api, one)
         with pytest.raises(SuspendedError):
             await progress(api, caller)
         assert (await api.context(caller)).mode is Mode.FULL
@@ -277,6 +280,29 @@ async def test_breakers_are_one_for_each_endpoint(
         "breaker.half_opened",
         "breaker.closed",
     ]
+
+
+async def test_one_learners_bad_data_leaves_everybody_elses_calls_alone(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Leo's context answers 500 for minutes; each of the others is taught with theirs."""
+    leo = replace(caller, user_id="leo")
+    loqua.poisoned |= {("context", "leo")}
+    async with world.open() as api:
+        await api.lease(leo)
+        for number in range(10):
+            other = replace(caller, user_id=f"other-{number}")
+            with contextlib.suppress(UnreachableError):
+                await api.context(leo)
+            with contextlib.suppress(UnreachableError):
+                await api.session_known(leo, "sess_1")
+            await api.lease(other)
+            loaded = await api.context(other)
+            assert loaded.mode is Mode.FULL
+            assert loaded.context.preferences.language_learning == "spanish"
+            await asyncio.sleep(8)
+    assert not world.reported("breaker.opened")
+    assert len([call for call in loqua.seen("context") if call.at > 20]) < 20
 
 
 async def test_of_fifty_calls_at_half_open_one_reaches_the_api(world: World, loqua: Loqua) -> None:

@@ -12,7 +12,7 @@ from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Performance, Progress, SessionRecord, Word
 from loqua_host.core import Caller, wire
 from loqua_host.core.wire import Answer
-from loqua_host.errors import RefusedError
+from loqua_host.errors import RefusedError, UnreachableError
 
 CALLER = Caller("user-1", "room 1", "agent-1")
 PROGRESS = Progress(
@@ -333,34 +333,16 @@ def test_permissions_are_understood() -> None:
     assert wire.health(CALLER, "key").read(answer(document)) == {"user.progress", "session.create"}
 
 
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (
-            {"error": {"code": "MISSING_USER_ID", "message": "userId is required"}},
-            "MISSING_USER_ID: userId is required",
-        ),
-        (
-            {"error": {"code": "INVALID", "field": "data.status", "message": "unknown"}},
-            "INVALID: data.status: unknown",
-        ),
-        ({"error": {"message": "line\none\u202e"}}, "line one "),
-        ({"error": "no"}, "no reason given"),
-        ({"error": {}}, "no reason given"),
-        ({"detail": "no"}, "no reason given"),
-        ([], "no reason given"),
-        ({"error": {"message": "x" * 999}}, "x" * 300),
-    ],
-)
-def test_the_reason_of_a_refusal_is_one_printable_line(body: object, reason: str) -> None:
-    """Code, field and message, as far as the API gives them."""
-    assert wire.refusal(json.dumps(body).encode()) == reason
+@pytest.mark.parametrize("status", ["unhealthy", "Unhealthy", "down", "error", "critical"])
+def test_an_api_that_says_it_is_unhealthy_is_believed(status: str) -> None:
+    """It counts as no usable answer, although its status is 200."""
+    document = {"status": status, "permissions": ["user.progress"]}
+    with pytest.raises(UnreachableError, match=f"says that it is {status.lower()}"):
+        wire.health(CALLER, "key").read(answer(document))
 
 
-@given(st.binary() | json_values.map(lambda value: json.dumps({"error": value}).encode()))
-@example(b"[" * 100_000)
-def test_no_error_body_whatever_breaks_the_reader(body: bytes) -> None:
-    """Fuzzed: a reason is always a short printable line."""
-    reason = wire.refusal(body)
-    assert reason.isprintable()
-    assert 0 < len(reason) <= 300
+@pytest.mark.parametrize("status", ["healthy", "OK", "degraded", "", None, 7])
+def test_a_status_without_trouble_in_it_is_healthy(status: object) -> None:
+    """A field that makes no sense costs that field only."""
+    document = {"status": status, "permissions": ["user.progress"]}
+    assert wire.health(CALLER, "key").read(answer(document)) == {"user.progress"}

@@ -18,7 +18,7 @@ from loqua_host.errors import RefusedError, UnreachableError
 from . import retry
 from .cache import ContextCache
 from .caller import Caller, Loaded
-from .calls import UNAUTHORIZED, Bearer, Calls
+from .calls import Bearer, Calls
 from .client import Client
 from .clock import Clock, SystemClock
 from .credentials import Credentials
@@ -29,6 +29,7 @@ from .pools import Pools
 from .secrets import SecretsPort
 from .settings import CoreSettings
 from .user_tokens import UserBearer, UserTokens
+from .verdict import UNAUTHORIZED
 from .wire import Status
 
 __all__ = ["LoquaApi"]

@@ -1,7 +1,9 @@
-"""A circuit breaker that lets exactly one probe out when half-open."""
+"""A circuit breaker for one endpoint that tells an outage from one learner's bad data."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 
 from loqua_host.errors import SuspendedError, UnreachableError
@@ -12,6 +14,21 @@ from .settings import BreakerSettings
 
 __all__ = ["Breaker", "State"]
 
+COUNTED_EACH = 2
+"""Failures of one learner that count towards an outage: no learner opens a breaker alone."""
+
+LONGEST_SUSPENSION = 300.0
+"""Seconds for which a learner is suspended at most for whom alone the endpoint fails."""
+
+FORGET_AFTER = 2 * LONGEST_SUSPENSION
+"""Seconds after a learner's last failure until it no longer counts."""
+
+MAX_FAILING = 1000
+"""Failing learners that are remembered."""
+
+NEUTRAL_STATUSES = frozenset({408, 425, 429})
+"""Statuses of a server that works and asks for patience."""
+
 
 class State(StrEnum):
     """What a breaker does with a call: lets it out, fails it at once, or lets one out."""
@@ -21,11 +38,35 @@ class State(StrEnum):
     HALF_OPEN = "half_open"
 
 
-class Breaker:
-    """Gives an endpoint up after failures in a row, and tries it again with one probe.
+@dataclass(slots=True)
+class _Failing:
+    """A learner whose last call failed.
 
-    Cancelled calls and refusals (4xx) count neither way. A call that began before the last
-    change of state has no say in the new one.
+    Attributes:
+        served: Calls that had succeeded when the failures began; more by now are others'.
+        at: When the last of them was, in monotonic seconds.
+        failures: How many there were in a row.
+        resumes_at: Until when the learner is suspended, in monotonic seconds.
+    """
+
+    served: int
+    at: float
+    failures: int = 0
+    resumes_at: float = 0.0
+
+
+class Breaker:
+    """Suspend calls to an endpoint that is down, or those of one learner for whom it fails.
+
+    Failures in a row open the breaker for all learners, where no learner counts more than
+    twice and nobody else was served meanwhile. They suspend a learner however few others call;
+    that pause grows once somebody else has been served, because it is then the learner's own
+    data that fails. While the breaker is open, one probe at a time goes out: at once one of a
+    learner who has not failed, so that bad data never holds up others, and one of those who
+    have after `open_seconds`.
+
+    Cancelled calls, refusals and requests for patience count neither way. A call that began
+    before the breaker opened or closed has no say afterwards.
     """
 
     def __init__(
@@ -40,61 +81,121 @@ class Breaker:
         self._settings = settings
         self._clock = clock
         self._events = events
-        self._failures = 0
-        self._reopens_at = 0.0
+        self._failing: OrderedDict[str, _Failing] = OrderedDict()
+        self._served = 0
+        self._probes_at = {True: 0.0, False: 0.0}  # by whether the learner has failed
         self._probing = False
         self._epoch = 0
 
     @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Guard one attempt.
+    def attempt(self, learner: str) -> Iterator[None]:
+        """Guard one attempt for a learner.
 
         Raises:
-            SuspendedError: The breaker is open, or another attempt is the probe.
+            SuspendedError: The breaker is open, another attempt is the probe, or the endpoint
+                keeps failing for this learner.
         """
-        epoch = self._enter()
-        outcome: Callable[[], None] = self._unknown
+        epoch = self._enter(learner)
+        record: Callable[[str], None] = self._on_unknown
         try:
             yield
-            outcome = self._succeeded
+            record = self._on_success
         except UnreachableError as error:
-            if not _says_nothing(error):
-                outcome = self._failed
+            if not _is_neutral(error):
+                record = self._on_failure
             raise
         finally:
             if epoch == self._epoch:
-                outcome()
+                record(learner)
 
-    def _enter(self) -> int:
-        if self.state is State.OPEN and self._clock.monotonic() >= self._reopens_at:
-            self._become(State.HALF_OPEN)
-        if self.state is State.OPEN or self._probing:
-            wait = max(0.0, self._reopens_at - self._clock.monotonic())
-            raise SuspendedError(
-                self._endpoint, "the breaker is open", retry_after=wait, sent=False
-            )
-        self._probing = self.state is State.HALF_OPEN
+    def _enter(self, learner: str) -> int:
+        now, own = self._clock.monotonic(), self._record_of(learner)
+        if own is not None and now < own.resumes_at:
+            raise self._suspended("it keeps failing for this learner", own.resumes_at - now)
+        if self.state is not State.CLOSED:
+            self._enter_as_probe(now, self._probes_at[own is not None])
+        if own is not None and own.failures >= self._settings.failures:
+            own.resumes_at = now + self._settings.open_seconds  # one attempt tries it out
         return self._epoch
 
-    def _succeeded(self) -> None:
-        self._failures = 0
-        if self.state is State.HALF_OPEN:
-            self._become(State.CLOSED)
+    def _enter_as_probe(self, now: float, due: float) -> None:
+        if self._probing or now < due:
+            raise self._suspended("the breaker is open", max(0.0, due - now))
+        self._probing = True
+        if self.state is State.OPEN:
+            self._become(State.HALF_OPEN)
 
-    def _failed(self) -> None:
-        self._failures += 1
-        if self.state is State.HALF_OPEN or self._failures >= self._settings.failures:
-            self._reopens_at = self._clock.monotonic() + self._settings.open_seconds
+    def _suspended(self, why: str, wait: float) -> SuspendedError:
+        return SuspendedError(self._endpoint, why, retry_after=wait, sent=False)
+
+    def _record_of(self, learner: str) -> _Failing | None:
+        own = self._failing.get(learner)
+        if own is not None and self._clock.monotonic() - own.at > FORGET_AFTER:
+            del self._failing[learner]
+            return None
+        return own
+
+    def _on_success(self, learner: str) -> None:
+        self._failing.pop(learner, None)
+        self._served += 1
+        if self.state is not State.CLOSED:
+            self._turn(State.CLOSED)
+
+    def _on_failure(self, learner: str) -> None:
+        now, known = self._clock.monotonic(), self._record_of(learner) is not None
+        own = self._failing.setdefault(learner, _Failing(self._served, now))
+        own.at, own.failures = now, own.failures + 1
+        self._suspend(learner, own)
+        if len(self._failing) > MAX_FAILING:
+            self._failing.popitem(last=False)
+        if self.state is not State.CLOSED:
+            self._probes_at[known] = now + self._settings.open_seconds
+            self._probing = False
             self._become(State.OPEN)
+        elif self._is_outage():
+            self._probes_at = {True: now + self._settings.open_seconds, False: now}
+            self._turn(State.OPEN)
 
-    def _unknown(self) -> None:
+    def _on_unknown(self, learner: str) -> None:
         self._probing = False
+        if own := self._failing.get(learner):
+            own.resumes_at = 0.0
+
+    def _suspend(self, learner: str, own: _Failing) -> None:
+        """Suspend a learner after failures in a row: longer each time, if only theirs fail."""
+        beyond = own.failures - self._settings.failures
+        if beyond < 0:
+            return
+        pause = self._settings.open_seconds
+        if own.served < self._served:
+            pause = max(pause, min(pause * 2 ** min(beyond, 16), LONGEST_SUSPENSION))
+        own.resumes_at = own.at + pause
+        self._events.emit(
+            "breaker.learner_suspended",
+            level="warning",
+            endpoint=self._endpoint,
+            user_id=learner,
+            failures=own.failures,
+            seconds=pause,
+        )
+
+    def _is_outage(self) -> bool:
+        """Return whether enough failures have followed each other without a success between."""
+        counted = (
+            min(own.failures, COUNTED_EACH)
+            for own in self._failing.values()
+            if own.served == self._served
+        )
+        return sum(counted) >= self._settings.failures
+
+    def _turn(self, state: State) -> None:
+        """Change between open and closed: calls that are under way no longer count."""
+        self._epoch += 1
+        self._probing = False
+        self._become(state)
 
     def _become(self, state: State) -> None:
         self.state = state
-        self._failures = 0
-        self._probing = False
-        self._epoch += 1
         level: Level = "warning" if state is State.OPEN else "info"
         self._events.emit(_EVENTS[state], level=level, endpoint=self._endpoint)
 
@@ -106,6 +207,5 @@ _EVENTS = {
 }
 
 
-def _says_nothing(error: UnreachableError) -> bool:
-    answered_4xx = error.status is not None and 400 <= error.status < 500  # noqa: PLR2004  (4xx)
-    return answered_4xx or isinstance(error, SuspendedError)
+def _is_neutral(error: UnreachableError) -> bool:
+    return error.status in NEUTRAL_STATUSES or isinstance(error, SuspendedError)

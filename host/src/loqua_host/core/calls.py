@@ -1,6 +1,7 @@
 """One call to the API and all that protects it: deadline, retries, breaker, limits."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol, TypeVar
@@ -11,7 +12,7 @@ from pydantic import SecretStr
 
 from loqua_host.errors import ApiError, RefusedError, UnreachableError
 
-from . import retry, wire
+from . import retry, verdict
 from .breaker import Breaker
 from .clock import Clock
 from .events import Events
@@ -19,10 +20,11 @@ from .limits import Limits
 from .pools import Pools
 from .secrets import Sealed
 from .settings import CoreSettings
+from .verdict import UNAUTHORIZED, Prematurity
 from .versions import ACCEPT, Versions
 from .wire import Answer, Request
 
-__all__ = ["UNAUTHORIZED", "Bearer", "Calls"]
+__all__ = ["Bearer", "Calls"]
 
 T = TypeVar("T")
 
@@ -31,19 +33,8 @@ tracer = trace.get_tracer("loqua_host")
 LONGEST_BODY = 1 << 20
 """Bytes of an answer beyond which it is garbage."""
 
-_AGENT_REFUSED = (
-    "agent authentication failed: check that AGENT_JWT_TOKEN is valid, has not expired and was "
-    "issued to this AGENT_ID"
-)
-_MENDS = {
-    ("user-token", 401): _AGENT_REFUSED,
-    ("user-token", 403): _AGENT_REFUSED,
-    ("user-token", 404): "the API does not know this user_id: let learners enter with a token of "
-    "the same API's /rooms/join",
-}
-"""What the guide's troubleshooting list says to mend, by endpoint and status."""
-
-UNAUTHORIZED = 401
+LONGEST_PREMATURE_PAUSE = 2.0
+"""Seconds after which a token that may not be valid yet is tried again, at most."""
 
 
 class Bearer(Protocol):
@@ -62,11 +53,13 @@ class _Journey:
 
     Attributes:
         sent: Whether the API may have taken the request.
+        prematurity: Whether the token that was refused last may be valid a moment later.
     """
 
     deadline: float
     attempt: int = 0
     sent: bool = False
+    prematurity: Prematurity = Prematurity.NO
 
 
 class Calls:
@@ -119,16 +112,36 @@ class Calls:
             raise
 
     async def _authorized(self, request: Request[T], bearer: Bearer, journey: _Journey) -> T:
-        jwt = await bearer.jwt()
-        try:
-            return await self._repeatedly(request, jwt, journey)
-        except RefusedError as error:
-            if error.status != UNAUTHORIZED:
-                raise
-            other = await bearer.replacement(jwt)
+        jwt, replaced, pauses = await bearer.jwt(), False, _premature_pauses()
+        while True:
+            try:
+                return await self._repeatedly(request, jwt, journey)
+            except RefusedError as error:
+                if error.status != UNAUTHORIZED:
+                    raise
+                refusal = error
+            other = None
+            if not replaced and journey.prematurity is not Prematurity.STATED:
+                replaced, other = True, await bearer.replacement(jwt)
             if other is None:
-                raise
-        return await self._repeatedly(request, other, journey)
+                await self._outwait_prematurity(refusal, journey, next(pauses))
+            else:
+                jwt = other
+
+    async def _outwait_prematurity(
+        self, refusal: RefusedError, journey: _Journey, pause: float
+    ) -> None:
+        """Wait until a refused token may be valid, or raise what its refusal means."""
+        in_time = self._clock.monotonic() + pause < journey.deadline
+        if journey.prematurity is not Prematurity.NO and in_time:
+            await self._clock.sleep(pause)
+            return
+        stated = journey.prematurity is Prematurity.STATED
+        if stated or refusal.unexplained:
+            raise UnreachableError(
+                refusal.endpoint, refusal.message, status=refusal.status, sent=journey.sent
+            )
+        raise refusal
 
     async def _repeatedly(self, request: Request[T], jwt: SecretStr, journey: _Journey) -> T:
         while True:
@@ -148,11 +161,11 @@ class Calls:
             )
 
     async def _attempt(self, request: Request[T], jwt: SecretStr, journey: _Journey) -> T:
-        with self._breaker(request.endpoint).attempt():
+        with self._breaker(request.endpoint).attempt(request.caller.user_id):
             async with self._limits.slot(request.endpoint, journey.deadline):
                 before, journey.sent = journey.sent, True
                 try:
-                    return await self._timed(request, jwt, journey.attempt)
+                    return await self._timed(request, jwt, journey)
                 except RefusedError:
                     journey.sent = before
                     raise
@@ -160,13 +173,13 @@ class Calls:
                     journey.sent = before or error.sent
                     raise
 
-    async def _timed(self, request: Request[T], jwt: SecretStr, attempt: int) -> T:
-        begun = self._clock.monotonic()
+    async def _timed(self, request: Request[T], jwt: SecretStr, journey: _Journey) -> T:
+        attempt, begun = journey.attempt, self._clock.monotonic()
         status: int | None = None
         failure: str | None = "cancelled"
         why: str | None = None
         try:
-            status, value = await self._exchange(request, jwt)
+            status, value = await self._exchange(request, jwt, journey)
             failure = None
         except ApiError as error:
             status, failure, why = error.status, type(error).__name__, str(error)
@@ -191,11 +204,17 @@ class Calls:
                 seconds=round(self._clock.monotonic() - begun, 4),
             )
 
-    async def _exchange(self, request: Request[T], jwt: SecretStr) -> tuple[int, T]:
+    async def _exchange(
+        self, request: Request[T], jwt: SecretStr, journey: _Journey
+    ) -> tuple[int, T]:
         status, answer = await self._round_trip(request, jwt)
         wait = self._limits.heed(status, answer.headers)
         if not 200 <= status < 300:  # noqa: PLR2004  (2xx)
-            raise _failure(request.endpoint, status, answer.body, wait)
+            details = verdict.read_error(answer.body, answer.headers, request.body)
+            journey.prematurity = verdict.prematurity(
+                details, jwt, answer.headers, self._clock.now()
+            )
+            raise verdict.judge(request.endpoint, status, details, wait)
         try:
             return status, request.read(answer)
         except ValueError:
@@ -246,6 +265,13 @@ class Calls:
         return self._breakers[endpoint]
 
 
+def _premature_pauses() -> Iterator[float]:
+    pause = LONGEST_PREMATURE_PAUSE / 4
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PREMATURE_PAUSE)
+
+
 def _fields(response: httpx.Response) -> dict[str, str]:
     # A plain dict: httpx.Headers searches and decodes all of them at each look-up.
     return {
@@ -263,20 +289,3 @@ async def _body(endpoint: str, response: httpx.Response) -> bytes:
                 endpoint, "answered more than 1 MiB", status=response.status_code
             )
     return bytes(body)
-
-
-def _failure(endpoint: str, status: int, body: bytes, wait: float | None) -> ApiError:
-    message = f"{status}: {wire.refusal(body)}"
-    if status >= 500:  # noqa: PLR2004  (5xx)
-        return UnreachableError(endpoint, message, status=status, retry_after=wait)
-    if status in _NOT_TAKEN:
-        return UnreachableError(endpoint, message, status=status, retry_after=wait, sent=False)
-    if status < 400:  # noqa: PLR2004  (1xx and 3xx)
-        message = f"{status}: sent elsewhere; check api.api_base_url"
-        return UnreachableError(endpoint, message, status=status, sent=False)
-    mend = _MENDS.get((endpoint, status))
-    return RefusedError(endpoint, f"{message}; {mend}" if mend else message, status=status)
-
-
-_NOT_TAKEN = frozenset({408, 425, 429})
-"""Statuses of a request that was not processed and may be sent again."""

@@ -28,7 +28,12 @@ class BreakerSettings(BaseModel):
 
     model_config = _FROZEN
 
-    failures: int = Field(default=5, ge=1, description="failures in a row that open a breaker")
+    failures: int = Field(
+        default=5,
+        ge=1,
+        description="failures in a row that open a breaker, of which no learner counts more than "
+        "two, and that suspend a learner",
+    )
     open_seconds: float = Field(
         default=15, gt=0, description="seconds an open breaker waits before it lets one probe out"
     )

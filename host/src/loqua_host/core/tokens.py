@@ -7,7 +7,7 @@ shared secret, padded with zero bytes or cut to 32. The JWT's signature is the A
 import base64
 import re
 from binascii import unhexlify
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -33,6 +33,7 @@ __all__ = [
     "decrypt",
     "decrypt_any",
     "read_claims",
+    "read_payload",
 ]
 
 KEY_BYTES = 32
@@ -147,6 +148,18 @@ def read_claims(jwt: SecretStr) -> Claims:
     Raises:
         TokenError: Header or payload is not a JSON object, or `exp` is missing or no date.
     """
+    try:
+        return Claims.model_validate(read_payload(jwt))
+    except ValidationError:
+        raise token_error(TokenCause.NO_EXPIRY) from None
+
+
+def read_payload(jwt: SecretStr) -> Mapping[str, object]:
+    """Return the payload of a JWT, its signature unchecked.
+
+    Raises:
+        TokenError: Header or payload is not a JSON object.
+    """
     match = JWT.fullmatch(jwt.get_secret_value())
     if match is None:
         raise token_error(TokenCause.NOT_A_JWT)
@@ -156,10 +169,7 @@ def read_claims(jwt: SecretStr) -> Claims:
         raise token_error(TokenCause.NOT_A_JWT) from None
     if not (isinstance(header, dict) and isinstance(payload, dict)):
         raise token_error(TokenCause.NOT_A_JWT)
-    try:
-        return Claims.model_validate(payload)
-    except ValidationError:
-        raise token_error(TokenCause.NO_EXPIRY) from None
+    return payload
 
 
 def _decode(part: str) -> object:

@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Progress, SessionRecord
-from loqua_host.errors import RefusedError
+from loqua_host.errors import RefusedError, UnreachableError
 
 from . import ephemeral
 from .caller import Caller
@@ -34,7 +34,6 @@ __all__ = [
     "context",
     "health",
     "progress",
-    "refusal",
     "session",
     "user_token",
 ]
@@ -70,7 +69,8 @@ class Request(Generic[T]):
 
     Attributes:
         path: Below `/api/{version}/agent`.
-        read: Turns an answer into its value; a ValueError says that it is no such answer.
+        read: Turns an answer into its value; a ValueError says that it is no such answer, an
+            UnreachableError that it is one of an API in trouble.
         body: JSON; None for a GET.
         key: The idempotency key; None for a GET.
         repeatable: Whether it may be sent again when the first answer was lost.
@@ -153,21 +153,22 @@ class _TakenAnswer(BaseModel):
 class _HealthAnswer(BaseModel):
     model_config = _BELIEVED
     permissions: frozenset[str]
+    status: Any = None
+
+    @property
+    def trouble(self) -> str:
+        """What the API says of itself, if that is trouble."""
+        status = self.status.strip().lower() if isinstance(self.status, str) else ""
+        return "" if status in _WELL else status[:40]
+
+
+_WELL = frozenset({"", "healthy", "ok", "up", "pass", "degraded", "warn"})
+"""What services that work say of themselves at a health check."""
 
 
 class _ContextAnswer(LearnerContext):
     model_config = _BELIEVED
     user_id: str
-
-
-_NO_REASON = "no reason given"
-
-
-class _ErrorBody(BaseModel):
-    model_config = _BELIEVED
-    code: str = ""
-    message: str = ""
-    field: str = ""
 
 
 def user_token(
@@ -223,22 +224,13 @@ def health(caller: Caller, key: str) -> Request[frozenset[str]]:
     """Ask for the agent's permissions."""
 
     def read(answer: Answer) -> frozenset[str]:
-        return _HealthAnswer.model_validate(_document(answer)).permissions
+        health = _HealthAnswer.model_validate(_document(answer))
+        if health.trouble:
+            raise UnreachableError("health", f"the API says that it is {health.trouble}")
+        return health.permissions
 
     body = _body("health", _LearnerBody, {"user_id": caller.user_id})
     return Request("health", "/health", caller, read, body, key)
-
-
-def refusal(body: bytes) -> str:
-    """Give what an error answer says, as one short printable line: code, field, message."""
-    try:
-        document = from_json(body)
-        error = _ErrorBody.model_validate(document["error"])
-    except (ValueError, TypeError, KeyError):
-        return _NO_REASON
-    text = ": ".join(part for part in (error.code, error.field, error.message) if part)
-    line = "".join(sign if sign.isprintable() else " " for sign in text)[:300]
-    return line or _NO_REASON
 
 
 def _body(endpoint: str, model: type[BaseModel], fields: Mapping[str, Any]) -> bytes:

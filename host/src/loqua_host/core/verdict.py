@@ -1,0 +1,255 @@
+"""What an answer with an error status means: the API's own word, or somebody else's before it.
+
+A status alone is no verdict: ingresses, firewalls and web servers answer 404 or 403 for an API
+that is not there. The API's own errors have the guide's body, `{"error": {"code": "…"}}`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic_core import from_json
+
+from loqua_host.errors import ApiError, LoquaError, RefusedError, UnreachableError
+
+from .limits import http_date
+from .tokens import read_payload
+
+__all__ = ["UNAUTHORIZED", "ErrorDetails", "Prematurity", "judge", "prematurity", "read_error"]
+
+UNAUTHORIZED = 401
+
+_CODE = re.compile(r"[A-Za-z][\w.-]{0,99}", re.ASCII)
+"""A code in the API's own words; gateways repeat the status as a number in its place."""
+
+_NOT_PROCESSED = frozenset({408, 425, 429})
+"""Statuses of a request that was not processed and may be sent again."""
+
+_AGENT_REFUSED = (
+    "agent authentication failed: check that AGENT_JWT_TOKEN is valid, has not expired and was "
+    "issued to this AGENT_ID"
+)
+_HINTS = {
+    ("user-token", 401): _AGENT_REFUSED,
+    ("user-token", 403): _AGENT_REFUSED,
+    ("user-token", 404): "the API does not know this user_id: let learners enter with a token of "
+    "the same API's /rooms/join",
+}
+"""What the guide's troubleshooting list says to do, by endpoint and status."""
+
+_NOT_THE_API = (
+    "without the error body of the Loqua API, so a proxy or load balancer may have answered in "
+    "its place; check API_BASE_URL and what stands before the API"
+)
+
+NEW_SECONDS = 10.0
+"""A token this young may be refused only because another machine's clock is behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetails:
+    """What an error answer says of itself, in printable words without a token.
+
+    Attributes:
+        code: Its code, or what stands for one.
+        message: Its words; empty where there are none.
+        official: Whether it has the form of the API's own errors.
+    """
+
+    code: str = ""
+    message: str = ""
+    official: bool = False
+
+    def __str__(self) -> str:
+        """Return code and words as one line."""
+        return ": ".join(filter(None, (self.code, self.message))) or "no reason given"
+
+
+class Prematurity(Enum):
+    """Whether a token that was refused is only not valid yet."""
+
+    STATED = "stated"
+    POSSIBLE = "possible"
+    NO = "no"
+
+
+def read_error(
+    body: bytes, headers: Mapping[str, str] | None = None, sent: bytes | None = None
+) -> ErrorDetails:
+    """Return what an error answer says, in any of the forms in use.
+
+    Those are the guide's, OAuth's (RFC 6749), problem details (RFC 9457), PostgREST's, those of
+    common web frameworks, and a `WWW-Authenticate` header (RFC 6750).
+
+    Args:
+        body: The answer's body.
+        headers: The answer's headers, by names in lower case.
+        sent: The JSON that was sent: what it reports of a learner is left out of the words.
+    """
+    try:
+        document = from_json(body)
+    except ValueError:
+        document = None
+    error = document.get("error") if isinstance(document, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    official = isinstance(code, str) and _CODE.fullmatch(code) is not None
+    parts = list(dict.fromkeys(_parts(document))) or _challenge(headers or {})
+    # The first is the code where there is one: a word without blanks.
+    first = parts[0] if parts and not re.search(r"\s", parts[0]) else ""
+    words = ": ".join(parts[1:] if first else parts)
+    return ErrorDetails(_printable(first), _without(sent, _printable(words)), official)
+
+
+def judge(
+    endpoint: str, status: int, details: ErrorDetails, retry_after: float | None = None
+) -> ApiError:
+    """Return the error for an answer that is no success.
+
+    Args:
+        endpoint: Its short name.
+        status: The answer's.
+        details: What it says.
+        retry_after: Seconds that it asks to wait.
+    """
+    message = f"{status}: {details}"
+    if status >= 500:  # noqa: PLR2004  (5xx)
+        return UnreachableError(endpoint, message, status=status, retry_after=retry_after)
+    if status in _NOT_PROCESSED:
+        return UnreachableError(
+            endpoint, message, status=status, retry_after=retry_after, sent=False
+        )
+    if status < 400:  # noqa: PLR2004  (1xx and 3xx)
+        message = f"{status}: sent elsewhere; check API_BASE_URL"
+        return UnreachableError(endpoint, message, status=status, sent=False)
+    if details.official or status == UNAUTHORIZED:
+        # What checks tokens may stand before the API and word a 401 as it likes.
+        hint = _HINTS.get((endpoint, status))
+        message = f"{message}; {hint}" if hint else message
+        unexplained = details == ErrorDetails()
+        return RefusedError(
+            endpoint, message, status=status, code=details.code, unexplained=unexplained
+        )
+    return UnreachableError(endpoint, f"{message} ({_NOT_THE_API})", status=status)
+
+
+def prematurity(
+    details: ErrorDetails, jwt: SecretStr, headers: Mapping[str, str], now: float
+) -> Prematurity:
+    """Return whether a token refused with 401 may be valid a moment later.
+
+    The clocks of those who issue and of those who check differ by seconds, and the words for
+    it are everybody's own: where an answer does not say that the token has ended, one that was
+    issued only just now may be meant.
+
+    Args:
+        details: What the answer says.
+        jwt: The token that was refused.
+        headers: The answer's headers; its Date is the time of who checked the token.
+        now: This machine's time in unix seconds, where there is no Date.
+    """
+    said = _words(f"{details.code} {details.message}")
+    early, ended = _EARLY.search(said), _ENDED.search(said)
+    if early and not ended:
+        return Prematurity.STATED
+    if ended and not early:
+        return Prematurity.NO
+    began = _began(jwt)
+    theirs = http_date(headers.get("date", ""))
+    is_new = began is not None and began > (now if theirs is None else theirs) - NEW_SECONDS
+    return Prematurity.POSSIBLE if is_new else Prematurity.NO
+
+
+_EARLY = re.compile(
+    r"not yet|not before|\bnbf\b|\biat\b|future|premature|immature|too early|pgrst303"
+    r"|\b(?:valid|active) (?:only )?(?:from|after)\b|issued at"
+)
+_ENDED = re.compile(r"expire|revoke|invalidated|blacklist|disabled|deleted|malformed|audience")
+
+
+def _words(text: str) -> str:
+    """Return text in lower case, `TokenNotYetValid` and `token_not_yet_valid` in single words."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", text)
+    return apart.lower()
+
+
+def _began(jwt: SecretStr) -> float | None:
+    """Return from when on a token says that it is valid, in unix seconds."""
+    try:
+        claims = read_payload(jwt)
+    except LoquaError:
+        return None
+    moments = [claims.get("iat"), claims.get("nbf")]
+    known = [float(one) for one in moments if type(one) in (int, float)]
+    return max(known, default=None)
+
+
+def _parts(document: Any) -> Iterator[str]:
+    """Generate code, field and words of an error body, the code first."""
+    if isinstance(document, str):
+        yield document
+    if isinstance(document, list):
+        yield from _parts(document[0] if document else None)
+    if not isinstance(document, dict):
+        return
+    for name in ("code", "error", "errors", "type", "title", "field"):
+        if name == "type" and str(document.get(name)).startswith(("about:", "http")):
+            continue
+        yield from _text(document.get(name))
+    for name in ("message", "error_description", "msg", "detail", "reason", "details", "hint"):
+        yield from _text(document.get(name))
+
+
+def _text(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        yield from _parts(value)
+    elif isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+        yield str(value).strip()
+
+
+def _challenge(headers: Mapping[str, str]) -> list[str]:
+    """Return what `WWW-Authenticate` says in place of a body."""
+    said = dict(
+        re.findall(r'(error(?:_description)?)="([^"]{1,300})"', headers.get("www-authenticate", ""))
+    )
+    return [said[name] for name in ("error", "error_description") if name in said]
+
+
+_TOKEN = re.compile(r"eyJ[\w.-]{8,}|\b[0-9a-f]{32}:[0-9a-f]{32,}")
+_SHOWN = 300
+
+
+def _printable(text: str) -> str:
+    line = "".join(sign if sign.isprintable() else " " for sign in text[: 10 * _SHOWN])
+    return _TOKEN.sub("[token]", line)[:_SHOWN]
+
+
+_NOT_SAID = frozenset(
+    {"userId", "sessionId", "status", "overall_performance", "user_id", "room_name", "agent_id"}
+)
+"""What is sent that no learner said."""
+
+
+def _without(sent: bytes | None, words: str) -> str:
+    """Return words without those that were sent: an API may quote what a learner said."""
+    said = " ".join(_said(from_json(sent))).casefold() if sent else ""
+    if not said:
+        return words
+    plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), words)
+    return re.sub(
+        r"\w{3,}", lambda word: "[sent]" if word[0].casefold() in said else word[0], plain
+    )
+
+
+def _said(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if name not in _NOT_SAID:
+                yield from _said(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _said(part)
