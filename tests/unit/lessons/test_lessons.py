@@ -249,6 +249,39 @@ async def test_a_crashed_jobs_lesson_is_recorded_from_its_last_progress(
     assert house.loqua.arrived[-2:] == [("failed", "sess_1"), ("record", "sess_1")]
 
 
+@pytest.mark.parametrize("reason", ["voice_failed", "job_failed", "create_agent_failed"])
+async def test_the_api_is_told_of_a_failure_before_the_first_tick(
+    house: House, reason: str
+) -> None:
+    """With the outcome that is logged and counted, and a grade that blames nobody."""
+    with structlog.testing.capture_logs() as logs:
+        async with house.job() as link:
+            await join(link)
+            await link.send(Finish(ending=Ending(reason=reason, seconds=0), report=None))
+            assert await hear(link) == Recorded()
+        await house.delivered()
+    assert house.loqua.arrived == [("failed", "sess_1"), ("record", "sess_1")]
+    assert house.loqua.sent["sess_1"] == [Progress()]
+    assert house.loqua.records[0].overall_performance is Performance.FAIR
+    [recorded] = [log for log in logs if log["event"] == "lesson.recorded"]
+    assert recorded["outcome"] == "failed"
+
+
+async def test_a_lesson_that_is_given_up_fails_alike_for_the_api_and_for_metrics(
+    house: House,
+) -> None:
+    """Also one that made no progress yet."""
+    with structlog.testing.capture_logs() as logs:
+        async with house.job() as link:
+            await join(link)
+        await until(lambda: house.board.interrupted("room"))
+        await house.give_up()
+        await house.delivered()
+    assert house.loqua.arrived == [("failed", "sess_1"), ("record", "sess_1")]
+    [given_up] = [log for log in logs if log["event"] == "lesson.given_up"]
+    assert given_up["outcome"] == "failed"
+
+
 async def test_a_lesson_whose_host_stops_is_closed_before_the_link_is(
     open_house: Opened, ledger: Ledger, wall: Any
 ) -> None:

@@ -127,11 +127,11 @@ def test_an_attempt_at_the_api_is_counted_and_timed_and_a_repeat_is_a_retry(
 def test_an_ended_lesson_counts_with_its_time_and_what_was_achieved(
     metrics: Metrics, tell: Tell
 ) -> None:
-    """It completed, whoever ended it, unless something failed."""
-    tell("lesson.recorded", tutor="grammar", reason="learner_left", seconds=600.0, achievements=2)
-    tell("lesson.recorded", tutor="grammar", reason="done", seconds=30.0, achievements=0)
-    tell("lesson.recorded", tutor="grammar", reason="on_user_ready_failed", seconds=0.0)
-    tell("lesson.given_up", tutor="grammar", session_id="v1", why="crash_loop")
+    """With the outcome that the API is told."""
+    tell("lesson.recorded", tutor="grammar", outcome="completed", seconds=600.0, achievements=2)
+    tell("lesson.recorded", tutor="grammar", outcome="completed", seconds=30.0, achievements=0)
+    tell("lesson.recorded", tutor="grammar", outcome="failed", seconds=0.0)
+    tell("lesson.given_up", tutor="grammar", session_id="v1", why="crash_loop", outcome="failed")
     ended = {
         outcome: value(metrics, "lessons_ended_total", tutor="grammar", outcome=outcome)
         for outcome in ("completed", "failed")

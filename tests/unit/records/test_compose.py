@@ -1,7 +1,6 @@
 """The record of a lesson: always one that can be sent, whatever the tutor reported."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from loqua_host.contract.records import LessonReport, Performance, Progress, SessionRecord
 from loqua_host.records.achievements import judge_performance
-from loqua_host.records.compose import compose_record, judge_interrupted, merge_progress
+from loqua_host.records.compose import compose_record, has_failed, merge_progress
 from loqua_host.records.ledger import Kind, LessonRow
 from loqua_host.settings.rules import Bounds, RecordRules
 
@@ -105,9 +104,11 @@ def test_the_first_progress_counts_whatever_it_is(new: Progress) -> None:
         (Progress(pronunciation_score=84.9), Performance.GOOD),
         (Progress(pronunciation_score=70), Performance.GOOD),
         (Progress(pronunciation_score=50), Performance.FAIR),
-        (Progress(pronunciation_score=0), Performance.NEEDS_IMPROVEMENT),
+        (Progress(pronunciation_score=1), Performance.NEEDS_IMPROVEMENT),
+        (Progress(pronunciation_score=0, phrases_practiced=1), Performance.NEEDS_IMPROVEMENT),
+        (Progress(pronunciation_score=0), Performance.FAIR),
         (Progress(phrases_practiced=1), Performance.GOOD),
-        (Progress(), Performance.NEEDS_IMPROVEMENT),
+        (Progress(), Performance.FAIR),
     ],
 )
 def test_performance_follows_the_score_or_else_the_practice(
@@ -129,7 +130,9 @@ def test_a_better_score_is_never_judged_worse(one: float, other: float) -> None:
     order = list(Performance)
     low, high = sorted((one, other))
     judge: Callable[[float], int] = lambda score: order.index(  # noqa: E731  # only here
-        judge_performance(LessonReport(), Progress(pronunciation_score=score)).value
+        judge_performance(
+            LessonReport(), Progress(phrases_practiced=1, pronunciation_score=score)
+        ).value
     )
     assert judge(high) <= judge(low)
 
@@ -142,8 +145,34 @@ def test_an_interrupted_lesson_is_completed_by_rule(
     minutes: float, words: int, status: Kind
 ) -> None:
     """Each bound must have been reached; without a rule it failed."""
-    row = replace(lesson(Progress(words_learned=words)), seconds=minutes * 60)
+    row, seconds = lesson(Progress(words_learned=words)), minutes * 60
     rules = RecordRules(completed_when=Bounds(minutes=10, words_learned=5))
-    assert judge_interrupted(row, rules).value is status
-    assert judge_interrupted(row, RecordRules()).value is Kind.FAILED
-    assert judge_interrupted(lesson(None), rules).because == "it did not reach minutes"
+    assert compose_record(row, None, seconds, rules, failed=True).outcome is status
+    assert compose_record(row, None, seconds, failed=True).outcome is Kind.FAILED
+    assert compose_record(row, None, seconds, rules, failed=False).outcome is Kind.COMPLETED
+    nothing = compose_record(lesson(None), None, 0, rules, failed=True)
+    assert nothing.because[0] == "failed: it did not reach minutes"
+
+
+@pytest.mark.parametrize(
+    ("reason", "failed"),
+    [
+        ("learner_left", False),
+        ("all_repeated", False),
+        ("time_is_up", False),
+        ("voice_failed", True),
+        ("job_failed", True),
+        ("create_agent_failed", True),
+        ("on_user_ready_failed", True),
+    ],
+)
+def test_a_lesson_whose_tutor_could_not_go_on_has_failed(reason: str, failed: bool) -> None:
+    """Whoever judges it goes by this."""
+    assert has_failed(reason) is failed
+
+
+def test_a_lesson_in_which_nothing_happened_blames_nobody() -> None:
+    """Neither one that failed before its first words nor one of a silent learner."""
+    for failed in (True, False):
+        record = compose_record(lesson(None), None, 5, failed=failed).record
+        assert record.overall_performance is Performance.FAIR

@@ -205,6 +205,33 @@ async def test_a_record_refused_for_good_is_set_aside_and_the_alarm_raised(
 
 
 @pytest.mark.parametrize(
+    ("refusal", "unknown"),
+    [
+        (RefusedError("user-token", "no", status=404, code="NOT_FOUND"), 1),
+        (RefusedError("sessions", "no", status=404, code="USER_NOT_FOUND"), 1),
+        (RefusedError("sessions", "no", status=404, code="SESSION_NOT_FOUND"), 0),
+        (RefusedError("sessions", "no", status=404), 0),
+        (RefusedError("sessions", "no", status=400, code="USER_MISSING"), 0),
+    ],
+)
+async def test_only_what_says_that_the_learner_is_unknown_counts_as_that(
+    loqua: Any,
+    delivery: Delivery,
+    taught: Taught,
+    ledger: Ledger,
+    refusal: RefusedError,
+    unknown: int,
+) -> None:
+    """Records of learners who are unknown are forgotten sooner than others."""
+    loqua.failing = failing("sessions", refusal)
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    text = "SELECT unknown FROM owed"
+    [dead] = await ledger._writer.write(lambda db: db.execute(text).fetchall())
+    assert dead["unknown"] == unknown
+
+
+@pytest.mark.parametrize(
     "refusal",
     [
         RefusedError("user-token", "Agent authentication failed", status=401),

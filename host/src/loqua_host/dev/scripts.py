@@ -87,7 +87,7 @@ _NOTHING_SAID = ExpectedRecord(
         new_vocabulary=(),
         grammar_points=(),
         pronunciation_practice_count=0,
-        overall_performance="needs_improvement",
+        overall_performance="fair",
         next_session_recommendations=(
             "Use these words in a sentence: mesa, café, té, leche",
             "Finish the conversation 'cafe'",

@@ -19,7 +19,7 @@ from loqua_host.errors import (
 )
 from loqua_host.link.messages import Join, ModeChanged, WrapUp
 from loqua_host.link.server import JobLink, JobRef
-from loqua_host.records.compose import compose_record, judge_interrupted
+from loqua_host.records.compose import compose_record
 from loqua_host.records.delivery import Delivery, caller_of
 from loqua_host.records.ledger import CRASH_LOOP, MAX_RESTARTS, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant
@@ -180,19 +180,25 @@ class Lessons:
 
     async def close(self, row: LessonRow, because: str) -> None:
         """Close an interrupted lesson for good, from its last progress."""
+        rules = self._settings().records
+        composed = compose_record(row, None, row.seconds, rules, failed=True)
         log.error(
             "lesson.given_up",
             tutor=row.tutor,
             session_id=row.session_id,
             user_id=row.user_id,
             why=because,
+            outcome=composed.outcome.value,
         )
-        rules = self._settings().records
-        composed = compose_record(row, None, row.seconds, rules)
-        status = judge_interrupted(row, rules)
-        why = (f"interrupted: {because}", f"{status.value}: {status.because}", *composed.because)
+        why = (f"interrupted: {because}", *composed.because)
         await self._ledger.close_lesson(
-            row, self._now(), status.value, row.progress, composed.record, why, interrupted=True
+            row,
+            self._now(),
+            composed.outcome,
+            composed.progress,
+            composed.record,
+            why,
+            interrupted=True,
         )
         self._delivery.wake(row.id)
         self._board.on_handed_back(row.room, row.tutor, Handback(outcome="failed"))

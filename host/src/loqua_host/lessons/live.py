@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import structlog
 
@@ -25,9 +26,9 @@ from loqua_host.link.messages import (
     WrapUp,
 )
 from loqua_host.link.server import JobLink
-from loqua_host.records.compose import Composed, merge_progress
+from loqua_host.records.compose import Composed, has_failed, merge_progress
 from loqua_host.records.delivery import Delivery
-from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.rooms.learners import Participant, identified, pick_learner
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import background
@@ -45,8 +46,14 @@ MOST_OTHERS = 50
 
 USER_CHANGED = "user_id_changed"
 
-Compose = Callable[[LessonRow, LessonReport | None, float], Composed]
-"""Makes the record of a lesson from its report and the seconds taught."""
+
+class Compose(Protocol):
+    """Makes the record of a lesson from its report and the seconds taught."""
+
+    def __call__(
+        self, lesson: LessonRow, report: LessonReport | None, seconds: float, *, failed: bool
+    ) -> Composed:
+        """Return the record and how the lesson ended."""
 
 
 class LiveLesson:
@@ -181,9 +188,15 @@ class LiveLesson:
     async def _finish(self, message: Finish) -> None:
         seconds = self._bounded(message.ending.seconds)
         row = replace(self.row, progress=self._final(message.report))
-        composed = self._compose(row, message.report, seconds)
+        reason = message.ending.reason[:100]
+        composed = self._compose(row, message.report, seconds, failed=has_failed(reason))
         await self._ledger.close_lesson(
-            row, self._now(), Kind.COMPLETED, row.progress, composed.record, composed.because
+            row,
+            self._now(),
+            composed.outcome,
+            composed.progress,
+            composed.record,
+            composed.because,
         )
         self._delivery.wake(self.row.id)
         self.finished = True
@@ -192,7 +205,8 @@ class LiveLesson:
         log.info(
             "lesson.recorded",
             tutor=row.tutor,
-            reason=message.ending.reason[:100],
+            reason=reason,
+            outcome=composed.outcome.value,
             seconds=round(seconds, 1),
             achievements=len(composed.record.achievements),
             because=composed.because,
@@ -215,7 +229,7 @@ class LiveLesson:
 
 def _handback(message: Finish, progress: Progress | None) -> Handback:
     """Get how a lesson went; reasons that end so are the host's own (loqua_host.job.runner)."""
-    if message.ending.reason.endswith("_failed"):
+    if has_failed(message.ending.reason):
         return Handback(outcome="failed")
     report = message.report or LessonReport()
     return Handback(outcome="taught", report=report.model_copy(update={"progress": progress}))

@@ -181,12 +181,11 @@ class Metrics:
 
     def _on_given_up(self, fields: Fields) -> None:
         self._losses.stop(fields.get("session_id"))
-        self._ended.labels(_text(fields, "tutor"), "failed").inc()
+        self._ended.labels(_text(fields, "tutor"), _text(fields, "outcome")).inc()
 
     def _on_recorded(self, fields: Fields) -> None:
-        tutor, reason = _text(fields, "tutor"), _text(fields, "reason")
-        failed = reason.endswith("_failed")
-        self._ended.labels(tutor, "failed" if failed else "completed").inc()
+        tutor = _text(fields, "tutor")
+        self._ended.labels(tutor, _text(fields, "outcome")).inc()
         self._taught.labels(tutor).observe(_number(fields, "seconds"))
         if _number(fields, "achievements"):
             self._achieved.labels(tutor).inc()

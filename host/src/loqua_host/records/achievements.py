@@ -27,15 +27,29 @@ class Derived(Generic[T]):
 def judge_performance(
     report: LessonReport, progress: Progress, grades: Grades | None = None
 ) -> Derived[Performance]:
-    """Judge the lesson: by the tutor's own word, else by score, else by having practised."""
+    """Judge the lesson: by the tutor's own word, else by score, else by having practised.
+
+    Where nothing was practised the grade is the middle one: it blames no learner.
+    """
     if report.performance is not None:
         return Derived(report.performance, "the tutor said so")
+    if not _has_practised(report, progress):
+        return Derived(Performance.FAIR, "nothing was practised")
     score = progress.pronunciation_score
     if score is not None:
         return _graded(score, grades or Grades())
-    if progress.phrases_practiced:
-        return Derived(Performance.GOOD, f"phrases_practiced is {progress.phrases_practiced}")
-    return Derived(Performance.NEEDS_IMPROVEMENT, "nothing was practised")
+    return Derived(Performance.GOOD, f"phrases_practiced is {progress.phrases_practiced}")
+
+
+def _has_practised(report: LessonReport, progress: Progress) -> bool:
+    counted = (
+        progress.phrases_practiced,
+        progress.words_learned,
+        progress.pronunciation_score,
+        report.pronunciation_practice_count,
+        len(progress.grammar_points),
+    )
+    return any(counted)
 
 
 def _graded(score: float, grades: Grades) -> Derived[Performance]:

@@ -1,6 +1,6 @@
 """From a lesson and its tutor's report to the record that the API is owed; pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,7 +11,7 @@ from loqua_host.settings.rules import RecordRules
 from .achievements import Derived, derive, facts_of, judge_performance
 from .rows import Kind, LessonRow
 
-__all__ = ["Composed", "compose_record", "judge_interrupted", "merge_progress"]
+__all__ = ["Composed", "compose_record", "has_failed", "merge_progress"]
 
 LONGEST_MINUTES = 1440.0
 
@@ -21,9 +21,16 @@ MOST_LABELS = 100
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A record, and a line for each thing in it that the host derived."""
+    """A record, how its lesson ended, and a line for each thing that the host derived.
+
+    Attributes:
+        outcome: COMPLETED or FAILED, the same for the API, metrics and logs.
+        progress: The final progress; a lesson that failed has some, for it alone tells the API.
+    """
 
     record: SessionRecord
+    outcome: Kind
+    progress: Progress | None
     because: tuple[str, ...]
 
 
@@ -33,6 +40,8 @@ def compose_record(
     seconds: float,
     rules: RecordRules | None = None,
     context: LearnerContext | None = None,
+    *,
+    failed: bool = False,
 ) -> Composed:
     """Compose the record; without a report it says what the last progress says.
 
@@ -42,6 +51,7 @@ def compose_record(
         seconds: The time taught; the record counts a day of it at most.
         rules: By which the host adds to what the tutor reported.
         context: The learner's context, if the API gave one; achievements in it are not new.
+        failed: Whether it lost its tutor, or its tutor could not go on.
     """
     told = report or LessonReport()
     rules = rules or RecordRules()
@@ -65,14 +75,22 @@ def compose_record(
     )
     because = [f"{new.value}: {new.because}" for new in (*earned, *advised)]
     because.insert(0, f"{judged.value}: {judged.because}")
-    return Composed(
-        record, tuple(because if report else ["no report: as the last progress says", *because])
-    )
+    if report is None:
+        because.insert(0, "no report: as the last progress says")
+    if not failed:
+        return Composed(record, Kind.COMPLETED, lesson.progress, tuple(because))
+    outcome = _judge_failed(facts, rules)
+    because.insert(0, f"{outcome.value}: {outcome.because}")
+    return Composed(record, outcome.value, progress, tuple(because))
 
 
-def judge_interrupted(lesson: LessonRow, rules: RecordRules) -> Derived[Kind]:
-    """Judge, from its last progress, how a lesson ended that lost its tutor for good."""
-    facts = facts_of(lesson.progress or Progress(), lesson.seconds / 60, None, resumed=True)
+def has_failed(reason: str) -> bool:
+    """Return whether a lesson that ended for this reason failed, such as `voice_failed`."""
+    return reason.endswith("_failed")
+
+
+def _judge_failed(facts: Mapping[str, float], rules: RecordRules) -> Derived[Kind]:
+    """Judge whether a lesson that failed had come far enough to be completed all the same."""
     least = rules.completed_when.given()
     missed = [fact for fact, bound in least.items() if facts.get(fact, 0.0) < bound]
     if missed or not least:

@@ -45,8 +45,7 @@ PATIENCE = 7 * 86400.0
 MENDABLE = frozenset({401, 403})
 """Statuses that the agent's JWT or its permissions cause, not the row."""
 
-UNKNOWN = 404
-"""The status that says that the API does not know the learner."""
+NOT_FOUND = 404
 
 STATUS: dict[Kind, Literal["in_progress", "completed", "failed"]] = {
     Kind.IN_PROGRESS: "in_progress",
@@ -213,7 +212,7 @@ class Delivery:
         except RefusedError as error:
             final = self._is_final(row, error)
             if final:
-                await self._bury(row, str(error), unknown=error.status == UNKNOWN)
+                await self._bury(row, str(error), unknown=_is_unknown_learner(error))
             else:
                 await self._postpone(row, LONGEST_PAUSE, unsure=row.unsure)
             event = f"{what}.dead" if final else f"{what}.refused"
@@ -266,3 +265,9 @@ class Delivery:
     def _backoff(self, row: OwedRow) -> float:
         longest = min(LONGEST_PAUSE, 2.0 ** min(row.attempts, 10))
         return longest * (0.5 + self._jitter() / 2)
+
+
+def _is_unknown_learner(refusal: RefusedError) -> bool:
+    """Return whether the API said that it has no such learner, not that it lacks something else."""
+    about_learner = refusal.endpoint == "user-token" or "USER" in refusal.code.upper()
+    return refusal.status == NOT_FOUND and about_learner
