@@ -174,20 +174,12 @@ class RefusedError(ApiError):
 
     Attributes:
         code: The API's own name for it, such as `USER_NOT_FOUND`; empty where it gave none.
-        unexplained: Whether it is a 401 without a word, which may be a proxy's.
     """
 
     def __init__(
-        self,
-        endpoint: str,
-        message: str,
-        *,
-        status: int | None = None,
-        code: str = "",
-        unexplained: bool = False,
+        self, endpoint: str, message: str, *, status: int | None = None, code: str = ""
     ) -> None:
         self.code = code
-        self.unexplained = unexplained
         super().__init__(endpoint, message, status=status)
 
 

@@ -119,6 +119,9 @@ _GARBAGE = {
     "html": b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
     "busy": b"HTTP/1.1 429 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
     "broken": b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+    "not there": b"HTTP/1.1 404 Not Found\r\nContent-Length: 18\r\n\r\n404 page not found",
+    "blocked": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\n\r\nBlocked",
+    "unauthorized": b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
 }
 
 

@@ -33,6 +33,9 @@ TABLE = [
     ("html", NOTHING, 1, 1),
     ("busy", NOTHING, 1, 1),
     ("broken", NOTHING, 1, 1),
+    ("not there", NOTHING, 1, 1),
+    ("blocked", NOTHING, 1, 1),
+    ("unauthorized", NOTHING, 1, 1),
 ]
 """Progress is cumulative: taken twice it says the same. A record is taken once."""
 

@@ -87,6 +87,9 @@ UNFIT = TokenError("wrong_shared_secret", "why")
         (unreachable(None), State.FAILED, State.UNTRIED, State.FAILED),
         (unreachable(503), State.FAILED, State.UNTRIED, State.FAILED),
         (unreachable(302), State.FAILED, State.UNTRIED, State.FAILED),
+        (unreachable(404), State.FAILED, State.UNTRIED, State.FAILED),
+        (unreachable(403), State.FAILED, State.FAILED, State.FAILED),
+        (unreachable(401), State.OK, State.FAILED, State.FAILED),
     ],
 )
 def test_each_outcome_of_an_exchange_says_how_far_it_came(

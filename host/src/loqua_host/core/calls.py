@@ -116,7 +116,7 @@ class Calls:
         while True:
             try:
                 return await self._repeatedly(request, jwt, journey)
-            except RefusedError as error:
+            except ApiError as error:
                 if error.status != UNAUTHORIZED:
                     raise
                 refusal = error
@@ -129,15 +129,14 @@ class Calls:
                 jwt = other
 
     async def _outwait_prematurity(
-        self, refusal: RefusedError, journey: _Journey, pause: float
+        self, refusal: ApiError, journey: _Journey, pause: float
     ) -> None:
         """Wait until a refused token may be valid, or raise what its refusal means."""
         in_time = self._clock.monotonic() + pause < journey.deadline
         if journey.prematurity is not Prematurity.NO and in_time:
             await self._clock.sleep(pause)
             return
-        stated = journey.prematurity is Prematurity.STATED
-        if stated or refusal.unexplained:
+        if journey.prematurity is Prematurity.STATED:
             raise UnreachableError(
                 refusal.endpoint, refusal.message, status=refusal.status, sent=journey.sent
             )

@@ -124,15 +124,14 @@ def judge(
     if status < 400:  # noqa: PLR2004  (1xx and 3xx)
         message = f"{status}: sent elsewhere; check API_BASE_URL"
         return UnreachableError(endpoint, message, status=status, sent=False)
-    if details.official or status == UNAUTHORIZED:
-        # What checks tokens may stand before the API and word a 401 as it likes.
-        hint = _HINTS.get((endpoint, status))
-        message = f"{message}; {hint}" if hint else message
-        unexplained = details == ErrorDetails()
-        return RefusedError(
-            endpoint, message, status=status, code=details.code, unexplained=unexplained
-        )
-    return UnreachableError(endpoint, f"{message} ({_NOT_THE_API})", status=status)
+    # What checks tokens may stand before the API and word a 401 as it likes.
+    explained = details.official or (status == UNAUTHORIZED and details != ErrorDetails())
+    if not explained:
+        sent = status != UNAUTHORIZED
+        return UnreachableError(endpoint, f"{message} ({_NOT_THE_API})", status=status, sent=sent)
+    hint = _HINTS.get((endpoint, status))
+    message = f"{message}; {hint}" if hint else message
+    return RefusedError(endpoint, message, status=status, code=details.code)
 
 
 def prematurity(

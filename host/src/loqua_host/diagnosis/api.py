@@ -31,6 +31,9 @@ UNAUTHORISED: Final = frozenset({401, 403})
 NOT_FOUND: Final = 404
 BAD_REQUEST: Final = 400
 TOO_MANY: Final = 429
+ANSWERED: Final = frozenset({401, TOO_MANY})
+"""Statuses that whatever checks tokens and limits before the API may answer without its words."""
+
 FAILURE: Final = 500
 
 DAY: Final = 86_400.0
@@ -197,7 +200,7 @@ class _Visit:
 def judge_answer(answer: Answer) -> Verdict:
     """Judge whether what answered is a Loqua API that works; a refusal is an answer, too."""
     error = answer.error
-    if error is None or isinstance(error, RefusedError) or error.status == TOO_MANY:
+    if error is None or isinstance(error, RefusedError) or error.status in ANSWERED:
         return ok("the API answers")
     if error.status is None:
         return failed(str(error), "check network connectivity and API_BASE_URL")
@@ -221,7 +224,8 @@ def judge_limits(answer: Answer) -> Verdict:
 def judge_authentication(answer: Answer) -> Verdict:
     """Judge whether the API took the agent's JWT and id."""
     error = answer.error
-    if error is None or isinstance(error, TokenError) or error.status == NOT_FOUND:
+    unknown_learner = isinstance(error, RefusedError) and error.status == NOT_FOUND
+    if error is None or isinstance(error, TokenError) or unknown_learner:
         return ok("the agent's JWT and id are accepted")
     if error.status in UNAUTHORISED:
         mend = (
