@@ -181,7 +181,7 @@ def _began(jwt: SecretStr) -> float | None:
     except LoquaError:
         return None
     moments = [claims.get("iat"), claims.get("nbf")]
-    known = [float(one) for one in moments if type(one) in (int, float)]
+    known = [float(it) for it in moments if isinstance(it, int | float) and it is not True]
     return max(known, default=None)
 
 

@@ -77,6 +77,13 @@ async def test_a_fault_without_an_endpoint_strikes_the_guides_five_and_no_contro
     assert await statuses(agent, 1) == [200]
 
 
+async def test_a_web_server_may_answer_in_the_apis_place(agent: Any, misbehave: Any) -> None:
+    """With a page of its own, not the guide's error body."""
+    await misbehave({"kind": "intercepted", "status": 403, "body": "<h1>no</h1>"})
+    answer = await agent.post("health", HEALTH)
+    assert (answer.status_code, answer.text) == (403, "<h1>no</h1>")
+
+
 @pytest.mark.parametrize(("rate", "status"), [(0.4, 200), (0.6, 500)])
 async def test_a_fault_strikes_at_its_rate(
     agent: Any, misbehave: Any, rate: float, status: int

@@ -96,6 +96,20 @@ class Error(Fault):
         return _refusal(self.status, self.code, "an error that was asked for")
 
 
+class Intercepted(Fault):
+    """Answers as a proxy, firewall or web server in the API's place, without the API's body."""
+
+    kind: Literal["intercepted"] = "intercepted"
+    status: Annotated[int, Field(ge=200, le=599)] = 404
+    body: Annotated[str, StringConstraints(max_length=1000)] = "404 page not found"
+    media_type: Literal["text/plain", "text/html", "application/json"] = "text/plain"
+
+    @override
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """The page alone."""
+        return Response(self.body, self.status, media_type=self.media_type)
+
+
 class RateLimited(Fault):
     """Answers 429 with `Retry-After`, in seconds or as a date, and `RateLimit-*`."""
 
@@ -239,6 +253,7 @@ class ClockSkew(Fault):
 AnyFault = Annotated[
     Latency
     | Error
+    | Intercepted
     | RateLimited
     | Outage
     | LostAnswer
