@@ -162,7 +162,7 @@ async def test_a_context_from_the_cache_does_not_pretend_that_the_api_is_back(
 async def test_a_lesson_that_begins_without_the_api_gets_its_token_later(
     world: World, loqua: Loqua, caller: Caller
 ) -> None:
-    """Mock mode: no token, no context, no error; then full, and the listener hears it."""
+    """Mock mode: no token, no context, no error; basic with a token, full with the context."""
     heard: list[Mode] = []
     async with world.open() as api:
         api.subscribe(lambda _, mode: heard.append(mode))
@@ -177,10 +177,57 @@ async def test_a_lesson_that_begins_without_the_api_gets_its_token_later(
         loqua.down = False
         await asyncio.sleep(30)
         await trying
-        assert heard == [Mode.FULL]
+        await progress(api, caller)
+        assert heard == [Mode.BASIC]
         assert (await api.context(caller)).mode is Mode.FULL
+        assert heard == [Mode.BASIC, Mode.FULL]
         api.release(caller)
         assert api.mode(caller) is not Mode.FULL
+
+
+@pytest.mark.parametrize(
+    "fault", [httpx.Response(500), httpx.Response(200, content=b"{"), httpx.Response(200, json={})]
+)
+async def test_a_lesson_whose_context_could_not_be_loaded_is_not_full_until_it_is(
+    world: World, loqua: Loqua, caller: Caller, fault: httpx.Response
+) -> None:
+    """Whatever else succeeds: progress, health, records; another's lesson is not concerned."""
+    heard: list[Mode] = []
+    async with world.open(retries=0) as api:
+        api.subscribe(lambda who, mode: heard.append(mode) if who == caller else None)
+        await api.lease(caller)
+        loqua.fail("context", fault)
+        assert (await api.context(caller)).mode is Mode.BASIC
+        await progress(api, caller)
+        await api.check_health(caller)
+        loqua.down = True
+        with pytest.raises(UnreachableError):
+            await progress(api, caller)
+        loqua.down = False
+        await progress(api, caller)
+        assert api.mode(caller) is Mode.BASIC
+        other = Caller("user-2", caller.room, caller.agent_id)
+        await api.lease(other)
+        assert (await api.context(other)).mode is Mode.FULL
+        assert (await api.context(caller)).mode is Mode.FULL
+        assert heard == [Mode.BASIC, Mode.FULL]
+
+
+async def test_a_lesson_that_was_given_an_old_context_stays_in_cache_mode(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Until the API has given it a new one."""
+    async with world.open(retries=0) as api:
+        await api.lease(caller)
+        await api.context(caller)
+        api.release(caller)
+        await asyncio.sleep(400)
+        await api.lease(caller)
+        loqua.fail("context", httpx.Response(502))
+        assert (await api.context(caller)).mode is Mode.CACHE
+        await api.check_health(caller)
+        assert api.mode(caller) is Mode.CACHE
+        assert (await api.context(caller)).mode is Mode.FULL
 
 
 async def test_patience_ends_when_the_api_says_no(
@@ -449,3 +496,17 @@ async def test_a_learner_who_returns_while_the_api_is_down_is_still_known(
     assert api.remembered(OTHER_ROOM).mode is Mode.CACHE
     stranger = api.remembered(Caller("user-9", "room-9", caller.agent_id))
     assert (stranger.mode, stranger.context) == (Mode.MOCK, LearnerContext())
+
+
+async def test_a_context_that_another_lesson_loaded_makes_a_lesson_full(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """The same learner's in another room: what is fresh need not be loaded twice."""
+    async with world.open(retries=0) as api:
+        await api.lease(caller)
+        loqua.fail("context", httpx.Response(502))
+        assert (await api.context(caller)).mode is Mode.BASIC
+        await api.check_health(caller)
+        await api.context(OTHER_ROOM)
+        assert api.mode(caller) is Mode.BASIC
+        assert (await api.context(caller)).mode is Mode.FULL

@@ -182,6 +182,18 @@ def test_the_shorter_of_both_lives_counts() -> None:
     assert (by_exp[1], by_answer[1]) == (60, 7)
 
 
+def test_a_life_that_the_answer_does_not_say_is_the_tokens_own() -> None:
+    """Its `exp` is enough."""
+    _, life = tokens.accept(answer(good, expires_in=None), CALLER, [SECRET], server_now=EPOCH)
+    assert life == 60
+
+
+def test_odd_claims_beside_the_expiry_do_no_harm() -> None:
+    """A name that was cut inside of a character, a number that is none."""
+    token = jwt(exp=EPOCH, name="Mia \ud83d", score=float("nan"), deep=[[[]]])
+    assert tokens.read_claims(Sealed(token)).exp == EPOCH
+
+
 def test_the_shortest_life_is_a_life() -> None:
     """A token of half a second is good for half a second."""
     _, life = tokens.accept(answer(good, expires_in=0.5), CALLER, [SECRET], server_now=EPOCH)

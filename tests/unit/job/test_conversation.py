@@ -33,6 +33,15 @@ def test_the_last_that_was_said_is_told_oldest_first_and_cut() -> None:
     assert last_sentences(session, 1) == (second,)
 
 
+def test_half_a_character_of_a_language_model_does_not_stop_the_telling() -> None:
+    """An emoji cut in two, which UTF-8 cannot carry."""
+    session: Any = SimpleNamespace(history=ChatContext.empty())
+    session.history.add_message(role="assistant", content="¡Bien! \ud83d")
+    (said,) = last_sentences(session, 5)
+    assert said.text == "¡Bien! ?"
+    assert said.model_dump_json()
+
+
 async def test_a_restored_session_and_its_agent_have_their_conversation() -> None:
     """The agent keeps its instructions."""
     session: Any = SimpleNamespace(history=ChatContext.empty())

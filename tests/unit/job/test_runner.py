@@ -11,12 +11,13 @@ from livekit import rtc
 from livekit.agents import Agent, StopResponse
 from livekit.agents.llm import ChatContext, ChatMessage
 
-from loqua_host.contract.learner import Learner
+from loqua_host.contract.learner import Learner, LearnerContext, Preferences
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
 from loqua_host.contract.turns import TYPED
 from loqua_host.errors import HookFailedError
 from loqua_host.job.conversation import LONGEST_TYPED
 from loqua_host.link.messages import (
+    ContextLoaded,
     Finish,
     Join,
     ModeChanged,
@@ -199,6 +200,24 @@ async def test_an_unforeseen_failure_is_recorded_and_comes_to_light(job: Any) ->
     with pytest.raises(ExceptionGroup):
         await job.start()
     assert job.finish.ending.reason == "job_failed"
+
+
+async def test_an_odd_reason_of_a_tutors_does_not_cost_the_record(job: Any) -> None:
+    """Half a character, which the link cannot carry."""
+    job.lesson.end("done \ud83d")
+    await job.start()
+    assert job.finish.model_dump_json()
+
+
+async def test_the_context_comes_late_to_a_lesson_that_began_without_it(job: Any) -> None:
+    """The tutor reads it where it always does."""
+    context = LearnerContext(preferences=Preferences(native_language="english"))
+    running = job.start()
+    job.link.incoming.put_nowait(ContextLoaded(context=context))
+    await asyncio.sleep(1)
+    assert job.lesson.context == context
+    job.lesson.end("done")
+    await running
 
 
 async def test_a_cancelled_job_still_says_farewell(job: Any) -> None:

@@ -31,6 +31,7 @@ from loqua_host.lessons.recovery import recover
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
     CallSpecialist,
+    ContextLoaded,
     Finish,
     HandedBack,
     Join,
@@ -542,11 +543,25 @@ async def test_a_lesson_begins_without_the_api_and_learns_of_its_return(house: H
         await until(lambda: house.loqua.held.get(MARIA))
         [listener] = house.loqua.listeners
         listener(MARIA, Mode.FULL)
+        assert await hear(link) == ContextLoaded(context=house.loqua.remembers)
         assert await hear(link) == ModeChanged(mode=Mode.FULL)
         await link.send(finish())
         assert await hear(link) == Recorded()
     await house.delivered()
     assert house.loqua.leased == 1
+
+
+async def test_a_lesson_that_began_without_its_context_is_given_it_once_it_can_be_loaded(
+    open_house: Opened, loqua: Any
+) -> None:
+    """At a health check; one that had it from the beginning is given nothing."""
+    loqua.mode = Mode.BASIC
+    async with open_house(lessons={"health_every": 0.01}) as house, house.job() as link:
+        assert (await join(link)).mode is Mode.BASIC
+        loqua.mode = Mode.FULL
+        assert await hear(link) == ContextLoaded(context=loqua.remembers)
+        await link.send(finish())
+        assert await hear(link) == Recorded()
 
 
 async def test_a_lesson_without_the_api_releases_nothing_that_is_not_its_own(house: House) -> None:

@@ -1,13 +1,36 @@
 """What a tutor may know of its learner: who they are and what the API remembers."""
 
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = ["Learner", "LearnerContext", "LearningProgress", "PastSession", "Preferences"]
 
-_FROZEN = ConfigDict(frozen=True, extra="ignore")
+_FROZEN = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+def _http_date(value: object) -> object:
+    """Return the moment of a date such as Flask writes (`Tue, 14 Jan 2025 15:30:00 GMT`)."""
+    if not (isinstance(value, str) and value[:1].isalpha()):
+        return value
+    try:
+        return parsedate_to_datetime(value)
+    except OverflowError:
+        raise ValueError("is no date") from None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return a moment with its zone; services that write none mean UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, BeforeValidator(_http_date), AfterValidator(_in_utc)]
+"""A moment, always with a zone; from ISO 8601, an HTTP date, or seconds since 1970."""
+
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Amount = Annotated[float, Field(ge=0, le=1_000_000_000)]
 
 
 class Learner(BaseModel):
@@ -34,7 +57,7 @@ class Preferences(BaseModel):
     native_language: str | None = None
     learning_pace: Literal["slow", "moderate", "fast"] | None = None
     focus_areas: tuple[str, ...] = ()
-    session_length_preference: float | None = Field(default=None, ge=0, description="minutes")
+    session_length_preference: Amount | None = Field(default=None, description="minutes")
 
 
 class LearningProgress(BaseModel):
@@ -42,15 +65,15 @@ class LearningProgress(BaseModel):
 
     model_config = _FROZEN
 
-    total_sessions: int = 0
-    total_conversation_time: float = Field(default=0, description="minutes")
-    words_learned: int = 0
-    phrases_practiced: int = 0
-    pronunciation_score_avg: float | None = None
+    total_sessions: Count = 0
+    total_conversation_time: Amount = Field(default=0, description="minutes")
+    words_learned: Count = 0
+    phrases_practiced: Count = 0
+    pronunciation_score_avg: float | None = Field(default=None, ge=0, le=100)
     grammar_points_covered: tuple[str, ...] = ()
     achievements_unlocked: tuple[str, ...] = ()
-    last_session_date: datetime | None = None
-    current_streak: int = Field(default=0, description="days")
+    last_session_date: Moment | None = None
+    current_streak: Count = Field(default=0, description="days")
 
 
 class PastSession(BaseModel):
@@ -58,9 +81,9 @@ class PastSession(BaseModel):
 
     model_config = _FROZEN
 
-    session_id: str
-    date: datetime | None = None
-    duration_minutes: float = 0
+    session_id: str = Field(coerce_numbers_to_str=True)
+    date: Moment | None = None
+    duration_minutes: Amount = 0
     topics_covered: tuple[str, ...] = ()
 
 

@@ -36,7 +36,8 @@ class Lesson:
         visit: The learner's visit to the room, which may see several lessons.
         room: The LiveKit room's name.
         learner: Who is taught, as the host verified it.
-        context: What the API remembers of the learner; empty in basic and mock mode.
+        context: What the API remembers of the learner; empty in basic and mock mode, until the host
+            can load it.
         language: The language taught, as ISO 639-1 (`es`).
         settings: The tutor's own settings, an instance of its `Tutor.settings`.
         secrets: The secrets that the tutor declared, by name.

@@ -127,7 +127,8 @@ class LoquaApi:
     async def lease_patiently(self, caller: Caller) -> None:
         """Lease however long the API stays unreachable, for a lesson that began in mock mode.
 
-        Listeners hear of the full mode when it succeeds. Cancel it when the lesson ends first.
+        The mode is basic then, full once `context` has loaded what the lesson began without.
+        Cancel it when the lesson ends first.
 
         Raises:
             RefusedError: The API came back and said no.
@@ -156,13 +157,13 @@ class LoquaApi:
         key = _key(caller)
         fresh = self._cache.fresh(key)
         if fresh is not None:
+            self._modes.given(caller, Mode.FULL)
             return self._loaded("cache", Loaded(fresh, self.mode(caller)))
         try:
             context = await self._fetches.join(key, lambda: self._fetch(caller))
         except UnreachableError:
-            remnant = self._cache.remnant(key)
-            loaded = Loaded(remnant or LearnerContext(), self._modes.lost(caller))
-            return self._loaded("nowhere" if remnant is None else "remnant", loaded)
+            return self._degraded(caller)
+        self._modes.given(caller, Mode.FULL)
         self._modes.reached(caller)
         return self._loaded("api", Loaded(context, Mode.FULL))
 
@@ -262,6 +263,12 @@ class LoquaApi:
             raise
         self._cache.keep(_key(caller), context)
         return context
+
+    def _degraded(self, caller: Caller) -> Loaded:
+        remnant = self._cache.remnant(_key(caller))
+        loaded = Loaded(remnant or LearnerContext(), self._modes.lost(caller))
+        self._modes.given(caller, Mode.BASIC if remnant is None else Mode.CACHE)
+        return self._loaded("nowhere" if remnant is None else "remnant", loaded)
 
     def _loaded(self, source: str, loaded: Loaded) -> Loaded:
         self._events.emit("context.loaded", level="debug", source=source, mode=loaded.mode)

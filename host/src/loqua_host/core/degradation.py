@@ -14,19 +14,24 @@ Listener = Callable[[Caller, Mode], None]
 
 
 def fallback(*, cached: bool, token: bool) -> Mode:
-    """Give the best mode without the API: a known context, else a known learner, else none."""
+    """Return the best mode without the API: a known context, else a known learner, else none."""
     if cached:
         return Mode.CACHE
     return Mode.BASIC if token else Mode.MOCK
 
 
 class Modes:
-    """The mode of every lesson that holds a lease."""
+    """The mode of every lesson that holds a lease.
+
+    It is the worse of two: what the API allows now, and what the lesson was given. A lesson
+    that began without its context is not full until that is loaded, whatever else succeeds.
+    """
 
     def __init__(self, without_api: Callable[[Caller], Mode], events: Events) -> None:
         self._without_api = without_api
         self._events = events
         self._modes: dict[Caller, Mode] = {}
+        self._best: dict[Caller, Mode] = {}
         self._listeners: list[Listener] = []
 
     def subscribe(self, listener: Listener) -> None:
@@ -34,26 +39,41 @@ class Modes:
         self._listeners.append(listener)
 
     def of(self, caller: Caller) -> Mode:
-        """Give a caller's mode now."""
+        """Return a caller's mode now."""
         return self._modes.get(caller) or self._without_api(caller)
 
     def begin(self, caller: Caller, before: Mode = Mode.FULL) -> None:
-        """Follow a caller who has just got a token; one followed already keeps its mode."""
+        """Follow a caller who has just got a token; one followed already keeps its mode.
+
+        Args:
+            caller: Whose lesson it is.
+            before: The mode it began in, if that was without the API.
+        """
         if caller not in self._modes:
             self._modes[caller] = before
+            self._best[caller] = Mode.BASIC if before is Mode.MOCK else before
             self.reached(caller)
 
     def end(self, caller: Caller) -> None:
         """Follow a caller no longer."""
         self._modes.pop(caller, None)
+        self._best.pop(caller, None)
+
+    def given(self, caller: Caller, best: Mode) -> None:
+        """Note what the caller was given: full for a loaded context, cache for an old one."""
+        if caller in self._modes:
+            reachable = self._modes[caller] is self._best[caller]
+            self._best[caller] = best
+            if reachable:
+                self._become(caller, best)
 
     def reached(self, caller: Caller) -> None:
         """Note that the API answered this caller."""
-        self._become(caller, Mode.FULL)
+        self._become(caller, self._best.get(caller, Mode.FULL))
 
     def lost(self, caller: Caller) -> Mode:
-        """Note that the API did not answer this caller; give the mode that is left."""
-        mode = self._without_api(caller)
+        """Note that the API did not answer this caller; return the mode that is left."""
+        mode = _worse(self._without_api(caller), self._best.get(caller, Mode.FULL))
         self._become(caller, mode)
         return mode
 
@@ -73,3 +93,7 @@ class Modes:
         )
         for listener in self._listeners:
             listener(caller, mode)
+
+
+def _worse(one: Mode, other: Mode) -> Mode:
+    return max(one, other, key=list(Mode).index)

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_core import from_json
 
 from loqua_host.errors import TokenError
 
 from .caller import Caller
 from .ephemeral import SCHEME, EphemeralKey
+from .json_reader import parse_json
 from .secrets import Sealed
 from .wire import UserTokenAnswer
 
@@ -174,7 +174,7 @@ def read_payload(jwt: SecretStr) -> Mapping[str, object]:
 
 def _decode(part: str) -> object:
     # JWTs leave the padding out; more of it than is missing does no harm.
-    return from_json(base64.urlsafe_b64decode(part + "=="))
+    return parse_json(base64.urlsafe_b64decode(part + "=="))
 
 
 def accept(
@@ -200,7 +200,9 @@ def accept(
         jwt = decrypt_any(answer.encrypted_token, secrets)
     else:
         jwt = _unseal(answer, caller, key)
-    lifetime = min(read_claims(jwt).exp - server_now, answer.expires_in)
+    lifetime = read_claims(jwt).exp - server_now
+    if answer.expires_in is not None:
+        lifetime = min(lifetime, answer.expires_in)
     if lifetime <= 0:
         raise token_error(TokenCause.EXPIRED)
     return jwt, lifetime

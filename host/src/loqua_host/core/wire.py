@@ -16,7 +16,7 @@ from pydantic import (
     ValidationError,
     field_serializer,
 )
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import ErrorDetails
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Progress, SessionRecord
@@ -24,6 +24,7 @@ from loqua_host.errors import RefusedError, UnreachableError
 
 from . import ephemeral
 from .caller import Caller
+from .json_reader import parse_json, read_model
 
 __all__ = [
     "IDENTIFIER",
@@ -40,6 +41,7 @@ __all__ = [
 
 Status = Literal["in_progress", "completed", "failed"]
 T = TypeVar("T")
+A = TypeVar("A", bound=BaseModel)
 
 IDENTIFIER = r"[A-Za-z0-9_][A-Za-z0-9_.@:|+-]{0,127}"
 """A user or agent id: safe in a path and in a header; no controls, blanks or path separators."""
@@ -52,7 +54,10 @@ Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,256}$")]
 _CHECKED = ConfigDict(
     frozen=True, extra="forbid", hide_input_in_errors=True, revalidate_instances="always"
 )
-_BELIEVED = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+_BELIEVED = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, allow_inf_nan=False)
+
+AnsweredId = Annotated[str, Field(coerce_numbers_to_str=True)]
+"""An id in an answer; a service that keeps numbers may write it as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +141,10 @@ class UserTokenAnswer(BaseModel):
 
     model_config = _BELIEVED
     encrypted_token: str = Field(repr=False)
-    user_id: str
-    room_name: str
-    issued_to: str
-    expires_in: float = Field(allow_inf_nan=False, description="seconds")
+    user_id: AnsweredId
+    room_name: AnsweredId
+    issued_to: AnsweredId
+    expires_in: float | None = Field(default=None, description="seconds")
     encryption: str | None = Field(
         default=None, description="how, where it is not with the shared secret"
     )
@@ -168,7 +173,7 @@ _WELL = frozenset({"", "healthy", "ok", "up", "pass", "degraded", "warn"})
 
 class _ContextAnswer(LearnerContext):
     model_config = _BELIEVED
-    user_id: str
+    user_id: AnsweredId
 
 
 def user_token(
@@ -177,7 +182,7 @@ def user_token(
     """Ask for the user's JWT, sealed to a key if one is given; also gives the Date header."""
 
     def read(answer: Answer) -> tuple[UserTokenAnswer, str | None]:
-        return UserTokenAnswer.model_validate(_document(answer)), answer.headers.get("date")
+        return _read(UserTokenAnswer, answer), answer.headers.get("date")
 
     fields = {"user_id": caller.user_id, "room_name": caller.room, "agent_id": caller.agent_id}
     body = _body("user-token", _UserTokenBody, fields)
@@ -189,7 +194,7 @@ def context(caller: Caller) -> Request[LearnerContext]:
     """Ask for the learner's context."""
 
     def read(answer: Answer) -> LearnerContext:
-        value = _forgiving(_document(answer))
+        value = _read(_ContextAnswer, answer)
         if value.user_id != caller.user_id:
             raise ValueError("user_id: is another user's")
         return LearnerContext.model_construct(
@@ -224,7 +229,7 @@ def health(caller: Caller, key: str) -> Request[frozenset[str]]:
     """Ask for the agent's permissions."""
 
     def read(answer: Answer) -> frozenset[str]:
-        health = _HealthAnswer.model_validate(_document(answer))
+        health = _read(_HealthAnswer, answer)
         if health.trouble:
             raise UnreachableError("health", f"the API says that it is {health.trouble}")
         return health.permissions
@@ -245,39 +250,12 @@ def _reasons(errors: Iterable[ErrorDetails]) -> str:
     return "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in errors)
 
 
-def _document(answer: Answer) -> Any:
-    return from_json(answer.body, allow_inf_nan=False)
+def _read(model: type[A], answer: Answer) -> A:
+    return read_model(model, parse_json(answer.body))
 
 
 def _read_taken(answer: Answer) -> None:
-    _TakenAnswer.model_validate(_document(answer))
-
-
-def _forgiving(document: Any) -> _ContextAnswer:
-    """Read a context; a field that makes no sense costs that field only."""
-    try:
-        return _ContextAnswer.model_validate(document)
-    except ValidationError as error:
-        wrong = {error["loc"][:2] for error in error.errors()}
-    if not isinstance(document, dict) or ("user_id",) in wrong:
-        raise ValueError("user_id: is missing")
-    return _ContextAnswer.model_validate(_without(document, wrong))
-
-
-def _without(document: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> dict[str, Any]:
-    return {
-        name: _part_without(section, {part for at, *rest in wrong if at == name for part in rest})
-        for name, section in document.items()
-        if (name,) not in wrong
-    }
-
-
-def _part_without(section: Any, wrong: set[int | str]) -> Any:
-    if isinstance(section, dict):
-        return {key: part for key, part in section.items() if key not in wrong}
-    if isinstance(section, list):
-        return [part for index, part in enumerate(section) if index not in wrong]
-    return section
+    _read(_TakenAnswer, answer)
 
 
 def _number(value: float | None) -> int | float | None:

@@ -10,7 +10,7 @@ from livekit.agents.llm import ChatContext, ChatMessage
 from loqua_host.contract.handoff import LONGEST_UTTERANCE, Utterance
 from loqua_host.contract.turns import TYPED
 
-__all__ = ["answer_typed", "last_sentences", "recall"]
+__all__ = ["answer_typed", "last_sentences", "recall", "well_formed"]
 
 ROLES = {"user": "learner", "assistant": "tutor"}
 
@@ -65,4 +65,9 @@ def _add(context: ChatContext, turns: Iterable[Utterance]) -> None:
 
 
 def _text(message: ChatMessage) -> str:
-    return (message.text_content or "")[:LONGEST_UTTERANCE]
+    return well_formed((message.text_content or "")[:LONGEST_UTTERANCE])
+
+
+def well_formed(text: str) -> str:
+    """Return a text without halves of characters, which language models give and UTF-8 has not."""
+    return text.encode(errors="replace").decode()

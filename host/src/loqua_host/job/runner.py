@@ -15,6 +15,7 @@ from loqua_host.errors import HookFailedError, LinkError
 from loqua_host.events import LearnerLeft, LearnerReturned
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import (
+    ContextLoaded,
     Finish,
     HandedBack,
     HandoffRefused,
@@ -33,7 +34,7 @@ from loqua_host.registry.caller import HookCaller
 
 from .clock import Stopwatch
 from .connection import Connection
-from .conversation import answer_typed, recall
+from .conversation import answer_typed, recall, well_formed
 from .ears import Ears
 from .events import EventRelay
 from .floor import Floor, until_free
@@ -293,6 +294,8 @@ class Runner:
                     self._lesson.end(reason)
                 case ModeChanged(mode=mode):
                     self._lesson.mode = mode
+                case ContextLoaded(context=context):
+                    self._lesson.context = context
                 case ProgressRefused(why=why):
                     log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
                 case Others(others=others):
@@ -318,7 +321,7 @@ class Runner:
             return
         listener = self._lesson.learner.identity in self._ctx.room.remote_participants
         await close_voice(self._session, self._ears, heard=listener)
-        ending = Ending(reason=str(reason), seconds=self._clock.seconds)
+        ending = Ending(reason=well_formed(str(reason)), seconds=self._clock.seconds)
         try:
             report = await self._report(ending)
             await self._notes.flush()

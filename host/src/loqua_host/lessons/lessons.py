@@ -236,7 +236,7 @@ class Lessons:
         adopt(row)
         opened = "lesson.resumed" if row.restarts else "lesson.opened"
         log.info(opened, tutor=row.tutor, room=row.room, mode=prepared.mode)
-        return LiveLesson(
+        live = LiveLesson(
             row,
             link,
             self._ledger,
@@ -247,6 +247,8 @@ class Lessons:
             self._handoffs,
             leased=prepared.leased,
         )
+        live.informed = prepared.mode is Mode.FULL
+        return live
 
     def _take_room(self, job: JobRef) -> None:
         """Let no room have two tutors of a kind; CreateDispatch does not mind (#944)."""

@@ -8,11 +8,12 @@ from typing import Protocol
 import structlog
 
 from loqua_host.contract.handoff import Handback
-from loqua_host.contract.learner import Learner
+from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import LessonReport, Progress
 from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
     CallSpecialist,
+    ContextLoaded,
     Finish,
     HookTimed,
     Join,
@@ -62,6 +63,7 @@ class LiveLesson:
     Attributes:
         row: The lesson as the ledger has it.
         leased: Whether its caller's user token is leased, and to be released.
+        informed: Whether its job has the learner's context as the API has it.
         seen_again: Set when the learner has come back, or the tutor's connection.
         finished: Whether its job has finished it and its record is in the ledger.
         handback: What a tutor that called for this one is told.
@@ -83,6 +85,7 @@ class LiveLesson:
         self.row = row
         self.link = link
         self.leased = leased
+        self.informed = True
         self._ledger = ledger
         self._delivery = delivery
         self._rooms = rooms
@@ -119,6 +122,11 @@ class LiveLesson:
                     await self._see_return(identity, tasks)
                 case CallSpecialist():
                     tasks.create_task(self._hand_off(message))
+
+    async def inform(self, context: LearnerContext) -> None:
+        """Send the job the learner's context, which could not be loaded when the lesson began."""
+        self.informed = True
+        await self.link.send(ContextLoaded(context=context))
 
     async def _hand_off(self, call: CallSpecialist) -> None:
         await self.link.send(await self._handoffs.hand_off(self.row, call))

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import structlog
 
+from loqua_host.contract.records import Mode
 from loqua_host.core import LoquaApi
 from loqua_host.errors import RefusedError, UnreachableError
 from loqua_host.link.messages import WrapUp
@@ -34,6 +35,7 @@ async def check_health(lesson: LiveLesson, api: LoquaApi, every: Callable[[], fl
         lesson.seen_again.clear()
         try:
             await api.check_health(caller_of(lesson.row))
+            await _inform(lesson, api)
         except UnreachableError as error:
             log.warning("health.unreachable", why=str(error))
         except RefusedError as refusal:
@@ -43,11 +45,19 @@ async def check_health(lesson: LiveLesson, api: LoquaApi, every: Callable[[], fl
 
 
 async def knock(lesson: LiveLesson, api: LoquaApi) -> None:
-    """Lease the token of a lesson that began without the API, once that answers."""
+    """Lease the token of a lesson that began without the API, once that answers, and inform it."""
     try:
         await api.lease_patiently(caller_of(lesson.row))
+        lesson.leased = True
+        await _inform(lesson, api)
     except RefusedError as refusal:
         log.error("lesson.refused", cause=cause_of(refusal), why=str(refusal))
         await lesson.link.send(WrapUp(reason=cause_of(refusal)))
-    else:
-        lesson.leased = True
+
+
+async def _inform(lesson: LiveLesson, api: LoquaApi) -> None:
+    """Load the context of a lesson that began without it; while it cannot be had, do nothing."""
+    if not lesson.informed:
+        loaded = await api.context(caller_of(lesson.row))
+        if loaded.mode is Mode.FULL:
+            await lesson.inform(loaded.context)

@@ -41,6 +41,7 @@ __all__ = [
     "TO_JOB",
     "Alive",
     "CallSpecialist",
+    "ContextLoaded",
     "Finish",
     "FromJob",
     "HandedBack",
@@ -261,6 +262,15 @@ class ModeChanged(BaseModel):
     mode: Mode
 
 
+class ContextLoaded(BaseModel):
+    """The learner's context, for a lesson that began without it."""
+
+    model_config = _FROZEN
+
+    type: Literal["context"] = "context"
+    context: LearnerContext
+
+
 class WrapUp(BaseModel):
     """End the lesson politely, for this reason."""
 
@@ -319,6 +329,7 @@ ToJob = Annotated[
     | Refused
     | ProgressRefused
     | ModeChanged
+    | ContextLoaded
     | WrapUp
     | Returned
     | HandedBack
