@@ -199,6 +199,42 @@ async def test_where_keys_are_honoured_a_record_is_sent_again(
     assert [call.headers["idempotency-key"] for call in loqua.seen("sessions")] == ["key-1"] * 3
 
 
+async def test_a_header_that_comes_twice_is_heeded_whole(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """As gateways add their own to the API's: the longest wait counts."""
+    limits = [("RateLimit", '"a";r=0;t=4'), ("RateLimit", '"b";r=9;t=1')]
+    async with world.open() as api:
+        await api.lease(caller)
+        loqua.fail("progress", httpx.Response(200, json={"success": True}, headers=limits))
+        await progress(api, caller)
+        before = now()
+        await progress(api, caller)
+        assert now() - before == pytest.approx(4)
+
+
+async def test_a_429_without_a_word_holds_other_lessons_calls_of_that_endpoint(
+    world: World, loqua: Loqua
+) -> None:
+    """Each learner's call does not knock by itself; other endpoints go on."""
+    async with world.open() as api:
+        callers = [Caller(f"user-{number}", "room", "agent") for number in range(8)]
+        await asyncio.gather(*(api.lease(one) for one in callers))
+        before = now()
+        loqua.fail("progress", httpx.Response(429))
+        await progress(api, callers[0])
+        assert now() == before + 1
+        loqua.fail("progress", httpx.Response(429))
+        refused = asyncio.create_task(progress(api, callers[0]))
+        await asyncio.sleep(0.01)
+        calls = [asyncio.create_task(progress(api, one)) for one in callers[1:]]
+        await api.context(callers[1])
+        await asyncio.gather(refused, *calls)
+        times = [call.at for call in loqua.seen("progress")]
+        assert times == [before, *[before + 1] * 2, *[pytest.approx(before + 2)] * 8]
+        assert loqua.seen("context")[0].at < before + 1.1
+
+
 async def test_one_429_holds_all_lessons(world: World, loqua: Loqua) -> None:
     """Nobody's call reaches the API before the pause is over; then all get through."""
     callers = [Caller(f"user-{number}", "room", "agent") for number in range(20)]

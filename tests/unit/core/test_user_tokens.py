@@ -297,6 +297,22 @@ async def test_a_wrong_clock_of_ours_does_not_matter(
     assert world.reported("token.exchanged")[0].fields["skew"] == pytest.approx(-skew, abs=1)
 
 
+@pytest.mark.parametrize(
+    "date", ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "soon", ""]
+)
+async def test_an_absurd_date_neither_shortens_nor_lengthens_a_tokens_life(
+    world: World, loqua: Loqua, caller: Caller, date: str
+) -> None:
+    """A gateway without a clock: ours counts."""
+    loqua.headers["Date"] = date
+    async with world.open() as api:
+        await api.lease(caller)
+        await asyncio.sleep(3290)
+        assert exchanges(loqua) == 1
+        await asyncio.sleep(20)
+        assert exchanges(loqua) == 2
+
+
 async def test_without_a_date_our_own_clock_counts(
     world: World, loqua: Loqua, caller: Caller
 ) -> None:

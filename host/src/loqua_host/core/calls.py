@@ -207,7 +207,7 @@ class Calls:
         self, request: Request[T], jwt: SecretStr, journey: _Journey
     ) -> tuple[int, T]:
         status, answer = await self._round_trip(request, jwt)
-        wait = self._limits.heed(status, answer.headers)
+        wait = self._limits.heed(request.endpoint, status, answer.headers)
         if not 200 <= status < 300:  # noqa: PLR2004  (2xx)
             details = verdict.read_error(answer.body, answer.headers, request.body)
             journey.prematurity = verdict.prematurity(
@@ -273,10 +273,11 @@ def _premature_pauses() -> Iterator[float]:
 
 def _fields(response: httpx.Response) -> dict[str, str]:
     # A plain dict: httpx.Headers searches and decodes all of them at each look-up.
-    return {
-        name.decode("latin-1").lower(): value.decode("latin-1")
-        for name, value in response.headers.raw
-    }
+    fields: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
 
 
 async def _body(endpoint: str, response: httpx.Response) -> bytes:

@@ -1,17 +1,32 @@
 """What keeps all lessons together from pressing the API: bulkhead, rate limit, holds."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
 
 from loqua_host.errors import SuspendedError
 
 from .clock import Clock
+from .rate_headers import wait_asked
 from .settings import CoreSettings
 
-__all__ = ["Limits", "http_date", "wait_asked"]
+__all__ = ["Limits"]
+
+FIRST_PAUSE = 1.0
+"""Seconds that an endpoint rests after a 429; twice as many after each that follows."""
+
+LONGEST_PAUSE = 32.0
+
+TOO_MANY = 429
+
+
+@dataclass(slots=True)
+class _Rest:
+    """How long an endpoint rests, and after how many 429 in a row."""
+
+    until: float = 0.0
+    refusals: int = 0
 
 
 class Limits:
@@ -20,7 +35,8 @@ class Limits:
     After a quiet second a second's worth may go at once; then they go one by one.
     The bulkhead keeps httpx's pool free of waiters: a cancelled one would leak its slot
     (https://github.com/encode/httpcore/issues/1093). When the API asks for a pause, every
-    lesson's next call waits for its end, or fails at once if its deadline comes first.
+    lesson's next call waits for its end, or fails at once if its deadline comes first. A 429
+    that names no pause does so for calls of its endpoint.
     """
 
     def __init__(self, settings: CoreSettings, clock: Clock) -> None:
@@ -30,6 +46,7 @@ class Limits:
         self._max_hold = settings.max_hold
         self._clock = clock
         self._held_until = clock.monotonic()
+        self._rests: dict[str, _Rest] = {}
 
     @asynccontextmanager
     async def slot(self, endpoint: str, deadline: float) -> AsyncIterator[None]:
@@ -44,18 +61,34 @@ class Limits:
             await self._outwait_hold(endpoint, deadline)
             yield
 
-    def heed(self, status: int, headers: Mapping[str, str]) -> float | None:
-        """Hold all calls for as long as an answer asks; give those seconds."""
+    def heed(self, endpoint: str, status: int, headers: Mapping[str, str]) -> float | None:
+        """Hold calls for as long as an answer asks; return those seconds, None if it asks not."""
         asked = wait_asked(status, headers, self._clock.now())
-        if asked is None:
+        rest = self._rest(endpoint, status)
+        if asked is not None:
+            asked = min(asked, self._max_hold)
+            self._held_until = max(self._held_until, self._clock.monotonic() + asked)
+        return rest if asked is None else max(asked, rest or 0.0)
+
+    def _rest(self, endpoint: str, status: int) -> float | None:
+        """Let an endpoint rest after a 429, and return how long; any other answer ends that."""
+        if status != TOO_MANY:
+            self._rests.pop(endpoint, None)
             return None
-        asked = min(asked, self._max_hold)
-        self._held_until = max(self._held_until, self._clock.monotonic() + asked)
-        return asked
+        now, rest = self._clock.monotonic(), self._rests.setdefault(endpoint, _Rest())
+        if now >= rest.until:  # else it answers a call from before the rest
+            pause = min(FIRST_PAUSE * 2**rest.refusals, LONGEST_PAUSE, self._max_hold)
+            rest.until = now + pause
+            rest.refusals = min(rest.refusals + 1, 10)
+        return rest.until - now
+
+    def _until(self, endpoint: str) -> float:
+        rest = self._rests.get(endpoint)
+        return self._held_until if rest is None else max(self._held_until, rest.until)
 
     async def _outwait_hold(self, endpoint: str, deadline: float) -> None:
-        while (wait := self._held_until - self._clock.monotonic()) > 0:
-            if self._held_until >= deadline:
+        while (wait := self._until(endpoint) - self._clock.monotonic()) > 0:
+            if self._until(endpoint) >= deadline:
                 raise _suspended(endpoint, "the API asked for a pause", wait)
             await self._clock.sleep(wait)
 
@@ -71,49 +104,3 @@ class Limits:
 
 def _suspended(endpoint: str, reason: str, wait: float) -> SuspendedError:
     return SuspendedError(endpoint, reason, retry_after=wait, sent=False)
-
-
-def wait_asked(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """Give the seconds an answer asks callers to wait, or None.
-
-    `Retry-After` comes as seconds or as a date (RFC 9110). `RateLimit-*` comes as
-    `RateLimit-Remaining: 0` with `RateLimit-Reset: 30`, or as one `RateLimit` field with
-    `r=0;t=30` or `remaining=0, reset=30` (the IETF drafts).
-    """
-    if status in (429, 503) and (asked := _retry_after(headers, now)) is not None:
-        return asked
-    remaining, reset = _rate_limit(headers)
-    return reset if remaining == 0 else None
-
-
-def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}", value, re.ASCII):
-        return float(value)
-    moment = http_date(value)
-    if moment is None:
-        return None
-    return max(0.0, moment - (http_date(headers.get("date", "")) or now))
-
-
-def _rate_limit(headers: Mapping[str, str]) -> tuple[float | None, float | None]:
-    field = headers.get("ratelimit", "")
-    remaining = _found(r"\b(?:r|remaining)=(\d{1,9})\b", field)
-    reset = _found(r"\b(?:t|reset)=(\d{1,9})\b", field)
-    if remaining is None:
-        remaining = _found(r"^\s*(\d{1,9})\b", headers.get("ratelimit-remaining", ""))
-        reset = _found(r"^\s*(\d{1,9})\b", headers.get("ratelimit-reset", ""))
-    return remaining, reset
-
-
-def _found(pattern: str, text: str) -> float | None:
-    match = re.search(pattern, text, re.ASCII)
-    return None if match is None else float(match[1])
-
-
-def http_date(value: str) -> float | None:
-    """Give an HTTP date as seconds since 1970, or None when it is none."""
-    try:
-        return parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
-        return None

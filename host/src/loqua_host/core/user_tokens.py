@@ -18,7 +18,7 @@ from .credentials import Credentials
 from .ephemeral import EphemeralKey
 from .events import Events
 from .flights import Flights, stop
-from .limits import http_date
+from .rate_headers import server_time
 from .secrets import Sealed
 from .settings import CoreSettings
 from .wire import UserTokenAnswer
@@ -146,7 +146,7 @@ class UserTokens:
         offered = key.public if key else None
         answer, date = await self._client.user_token(caller, self._credentials, offered)
         local_now = self._clock.now()
-        server_now = http_date(date or "") or local_now
+        server_now = server_time(date, local_now)
         jwt, lifetime = await self._accept(answer, caller, key, server_now)
         now = self._clock.monotonic()
         token = UserToken(jwt, refresh_at(now, lifetime, self._refresh_before), now + lifetime)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from .events import Events
-from .limits import http_date
+from .rate_headers import http_date
 
 __all__ = ["ACCEPT", "OFFERED", "Versions"]
 

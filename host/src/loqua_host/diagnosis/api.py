@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord, Word
 from loqua_host.core import Caller, LoquaApi, SecretsPort
-from loqua_host.core.limits import http_date, wait_asked
+from loqua_host.core.rate_headers import http_date, wait_asked
 from loqua_host.core.secrets import SecretName
 from loqua_host.core.tokens import read_claims
 from loqua_host.errors import ApiError, RefusedError, TokenError
@@ -217,7 +217,8 @@ def judge_limits(answer: Answer) -> Verdict:
         asked = f"asks to wait {wait:.0f} s" if wait else "refuses calls for a while"
         mend = "lower api.rate_limit in config/host.yaml, or have the Loqua admin raise the limit"
         return failed(f"API rate limiting errors: the API {asked}", mend)
-    left = answer.headers.get("ratelimit-remaining") or answer.headers.get("ratelimit")
+    names = ("ratelimit-remaining", "x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit")
+    left = next(filter(None, map(answer.headers.get, names)), None)
     return ok(f"{left[:40]} calls are left" if left else "the API tells of no limit")
 
 

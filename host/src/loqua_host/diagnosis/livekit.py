@@ -17,7 +17,7 @@ from livekit import api, rtc
 from livekit.agents.utils import wait_for_participant
 from livekit.protocol.agent import JobAssignment
 
-from loqua_host.core.limits import http_date
+from loqua_host.core.rate_headers import http_date
 from loqua_host.errors import RoomsError
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.secrets import LiveKitKey
