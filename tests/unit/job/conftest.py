@@ -33,6 +33,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 
 SETTINGS = JobSettings(
+    agent_id="loqua-host",
     tutor="conversation",
     plugin="conversation",
     agent=None,

@@ -29,7 +29,7 @@ class FakeContext:
         tutor = Tutor(name="conversation", settings=NoSettings)
         loaded = LoadedTutor("conversation", pluggy.PluginManager("test"), tutor)
         self.room = room
-        self.job = SimpleNamespace(room=SimpleNamespace(name="room"), metadata="")
+        self.job = SimpleNamespace(id="job", room=SimpleNamespace(name="room"), metadata="")
         self.proc = SimpleNamespace(userdata={"tutor": loaded, "spans": SpanBuffer()})
         self._info = SimpleNamespace(token="room-token")  # invented
         self.log_context_fields: dict[str, object] = {}
@@ -124,9 +124,17 @@ async def test_what_a_job_logs_names_the_lesson_whichever_task_or_library_logs_i
     running = enter(welcome)
     await asyncio.sleep(1)
     named = {"agent_id": "agent", "session_id": "sess_1", "user_id": "maria"}
-    assert ctx.log_context_fields == named
+    assert ctx.log_context_fields == {**named, "room": "room", "job_id": "job"}
     job.room.leave("maria")
     await running
+
+
+async def test_what_a_job_logs_before_its_lesson_names_agent_room_and_job(
+    ctx: FakeContext, enter: Any
+) -> None:
+    """Also where there will be no lesson."""
+    await enter(None)
+    assert ctx.log_context_fields == {"agent_id": "loqua-host", "room": "room", "job_id": "job"}
 
 
 async def test_a_welcomed_lesson_is_taught_and_the_job_leaves(

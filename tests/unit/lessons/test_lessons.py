@@ -14,7 +14,7 @@ import structlog
 from loqua_host.contract.handoff import Handback, Utterance, Wish
 from loqua_host.contract.learner import LearnerContext, Preferences
 from loqua_host.contract.records import Ending, LessonReport, Mode, Performance, Progress
-from loqua_host.core import Caller
+from loqua_host.core import Caller, wire
 from loqua_host.errors import (
     ApiError,
     LedgerError,
@@ -747,12 +747,105 @@ async def test_two_tutors_of_one_visit_have_records_of_their_own(house: House) -
     assert len(house.loqua.records) == 2
 
 
-@pytest.mark.parametrize("visit", ["", "../../etc", "a b", "x" * 129, "é"])
-async def test_a_visit_that_is_no_identifier_is_given_another(house: House, visit: str) -> None:
-    """It would travel into logs, paths and the API."""
+@pytest.mark.parametrize(
+    "visit",
+    [
+        "sess_1736523000000_x1",
+        "{6F9619FF-8B86-D011-B42D-00CF4FC964FF}",
+        "-",
+        " a b ",
+        "../../etc?x=1#y",
+        "a\N{NO-BREAK SPACE}b",
+        "урок №5 👩\N{ZERO WIDTH JOINER}🏫",
+        "x" * 512,
+        "é" * 512,
+        '"; DROP TABLE lesson; --',
+        "42",
+    ],
+)
+async def test_a_session_id_of_any_form_reaches_the_api_unchanged(house: House, visit: str) -> None:
+    """And a second lesson's, with the tutor's name besides."""
     house.rooms.inside["room"] = [learner(attributes={"user_id": "maria", "sessionId": visit})]
-    async with house.job() as link:
-        assert (await join(link)).visit.startswith("visit_")
+    for expected in (visit, f"{visit}.conversation"):
+        async with house.job() as link:
+            assert (await join(link)).session_id == expected
+            await link.send(ProgressMade(seconds=1, progress=Progress()))
+            await link.send(finish())
+            assert await hear(link) == Recorded()
+        await house.delivered()
+        assert house.loqua.records[-1].session_id == expected
+        assert expected in house.loqua.sent
+        wire.session(MARIA, house.loqua.records[-1], "key", repeatable=False)
+        wire.progress(MARIA, expected, "completed", Progress(), "key")
+
+
+@pytest.mark.parametrize(
+    ("visit", "why"),
+    [
+        ("x" * 513, "has more than 512 characters"),
+        ("x" * 5000, "has more than 512 characters"),
+        ("  ", "is blank"),
+        ("a\nb", "has control characters"),
+        ("a\0b", "has control characters"),
+        ("a\n", "has control characters"),
+        ("\x1b[2J", "has control characters"),
+        ("a\u2028b", "has control characters"),
+        ("a\u202eb", "has control characters"),
+        ("a\x85b", "has control characters"),
+    ],
+)
+async def test_a_session_id_that_cannot_be_sent_is_replaced_and_named(
+    house: House, visit: str, why: str
+) -> None:
+    """The log says which attribute and why, and not what was in it."""
+    house.rooms.inside["room"] = [learner(attributes={"user_id": "maria", "sessionId": visit})]
+    with structlog.testing.capture_logs() as logs:
+        async with house.job() as link:
+            assert (await join(link)).visit.startswith("visit_")
+    [refused] = [log for log in logs if log["event"] == "attribute.refused"]
+    assert (refused["attribute"], refused["log_level"]) == ("sessionId", "warning")
+    assert refused["why"].startswith(why)
+    assert visit not in str(refused)
+
+
+async def test_a_learner_without_a_session_id_is_given_one_without_a_word(house: House) -> None:
+    """The guide has hosts generate it."""
+    house.rooms.inside["room"] = [learner(attributes={"user_id": "maria"})]
+    with structlog.testing.capture_logs() as logs:
+        async with house.job() as link:
+            assert (await join(link)).visit.startswith("visit_")
+    assert "attribute.refused" not in [log["event"] for log in logs]
+
+
+@pytest.mark.parametrize(
+    ("failing", "ids"),
+    [
+        ("lease", {"user_id": "maria", "session_id": "sess_1"}),
+        ("context", {"user_id": "maria", "session_id": "sess_1"}),
+        ("open", {"user_id": "maria", "session_id": "sess_1"}),
+        ("identify", {}),
+    ],
+)
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_refusal_says_whom_it_is_about(
+    house: House, monkeypatch: pytest.MonkeyPatch, failing: str, ids: dict[str, str], early: bool
+) -> None:
+    """Agent, room and job, and the learner as soon as that is known."""
+    house.loqua.failing = always(failing, RefusedError(failing, "no", status=404))
+    if failing == "open":
+        monkeypatch.setattr(house.board, "taught", lambda _room: frozenset({"conversation"}))
+    if failing == "identify":
+        house.rooms.inside["room"] = [learner(attributes={"user_id": "../x", "sessionId": "s"})]
+    if early:
+        house.lessons.begin(JOB)
+    merging = [structlog.contextvars.merge_contextvars]
+    with structlog.testing.capture_logs(processors=merging) as logs:
+        async with house.job() as link:
+            assert isinstance(await join(link), Refused)
+    [refused] = [log for log in logs if log["event"] == "lesson.refused"]
+    place = {"agent_id": "loqua-tutor", "room": "room", "job_id": "job"}
+    names = ("agent_id", "room", "job_id", "user_id", "session_id")
+    assert {name: refused[name] for name in names if name in refused} == place | ids
 
 
 async def test_a_job_that_does_not_join_first_is_refused(house: House) -> None:

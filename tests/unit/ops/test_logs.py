@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -76,6 +77,32 @@ def test_what_is_not_known_yet_is_a_dash(log_to: Callable[[str], Lines]) -> None
     lines = log_to("text")
     structlog.get_logger().warning("host.draining")
     assert lines()[0].endswith("] [WARNING] [-] [-] [-] host.draining")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_that_names_no_agent_names_the_host(form: Any) -> None:
+    """Its own, a library's, and one of another thread; a tutor's names the tutor's."""
+    root, stream = logging.getLogger(), io.StringIO()
+    before, level = root.handlers[:], root.level
+    try:
+        configure_logs(form, "info", stream, agent_id="loqua-host-1")
+        structlog.configure(cache_logger_on_first_use=False)
+        structlog.get_logger().warning("host.draining")
+        logging.getLogger("a.library").warning("odd")
+        thread = threading.Thread(target=structlog.get_logger().warning, args=("spool.failed",))
+        thread.start()
+        thread.join()
+        structlog.get_logger().warning("worker.left", agent_id="loqua-grammar")
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+        structlog.reset_defaults()
+    *own, tutors = stream.getvalue().splitlines()
+    named = ["loqua-host-1", "loqua-host-1", "loqua-host-1", "loqua-grammar"]
+    if form == "json":
+        assert [json.loads(line)["agent_id"] for line in (*own, tutors)] == named
+    else:
+        assert [line.split("] [")[2] for line in (*own, tutors)] == named
 
 
 def test_a_field_without_a_value_is_not_said(log_to: Callable[[str], Lines]) -> None:

@@ -78,7 +78,12 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
 
     logbook, metrics = Logbook(time.time), Metrics(time.monotonic)
     observers = (logbook, metrics, note_event)
-    configure_logs(settings.logs.format, settings.logs.level, observers=observers)
+    configure_logs(
+        settings.logs.format,
+        settings.logs.level,
+        observers=observers,
+        agent_id=settings.agent_id,
+    )
     signals = Signals(asyncio.Event(), asyncio.Event(), asyncio.Event())
     _hear(signals)
     _say_what_jobs_can_read(configuration.withheld(settings))

@@ -21,6 +21,19 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 """A short non-empty text, such as a topic or a grammar point."""
 
+LONGEST_SESSION_ID = 600
+"""Characters of a lesson's id on the wire."""
+
+SessionId = Annotated[
+    str,
+    StringConstraints(
+        # No controls, line ends, or marks that turn the direction of text.
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$",
+        max_length=LONGEST_SESSION_ID,
+    ),
+]
+"""A lesson's id on the wire: one line of text, sent as it is, blanks at its ends too."""
+
 Labels = Annotated[tuple[Label, ...], Field(max_length=100)]
 
 
@@ -101,7 +114,7 @@ class SessionRecord(BaseModel):
 
     model_config = _FROZEN
 
-    session_id: Label
+    session_id: SessionId
     duration_minutes: float = Field(ge=0, le=1440, allow_inf_nan=False)
     topics_covered: Labels = ()
     new_vocabulary: Annotated[tuple[Word, ...], Field(max_length=500)] = ()

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from loqua_host.contract.learner import LearnerContext
-from loqua_host.contract.records import Progress, SessionRecord
+from loqua_host.contract.records import Progress, SessionId, SessionRecord
 from loqua_host.errors import RefusedError, UnreachableError
 
 from . import ephemeral
@@ -49,7 +49,7 @@ IDENTIFIER = r"[A-Za-z0-9_][A-Za-z0-9_.@:|+-]{0,127}"
 Identifier = Annotated[str, StringConstraints(pattern=f"^{IDENTIFIER}$")]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,256}$")]
-"""A room's name or a session's id."""
+"""A room's name."""
 
 _CHECKED = ConfigDict(
     frozen=True, extra="forbid", hide_input_in_errors=True, revalidate_instances="always"
@@ -122,14 +122,14 @@ class _ProgressData(BaseModel):
 
 
 class _ProgressBody(_LearnerBody):
-    session_id: Name = Field(serialization_alias="sessionId")
+    session_id: SessionId = Field(serialization_alias="sessionId")
     data: _ProgressData
 
 
 class _SessionBody(SessionRecord):
     model_config = _CHECKED
     user_id: Identifier = Field(serialization_alias="userId")
-    session_id: Name = Field(serialization_alias="sessionId")
+    session_id: SessionId = Field(serialization_alias="sessionId")
 
     @field_serializer("duration_minutes")
     def _whole(self, minutes: float) -> int | float | None:

@@ -59,6 +59,7 @@ class JobEntrypoint:
         """Connect, open the link, wait for the learner, teach the lesson, leave."""
         tutor: LoadedTutor = ctx.proc.userdata["tutor"]
         subscribe = AutoSubscribe.SUBSCRIBE_ALL if tutor.tutor.video else AutoSubscribe.AUDIO_ONLY
+        ctx.log_context_fields = _place(ctx, self.settings)
         try:
             await ctx.connect(auto_subscribe=subscribe)
             log.info("room.connected", room=ctx.job.room.name)
@@ -82,7 +83,7 @@ class JobEntrypoint:
                 spans: SpanBuffer = ctx.proc.userdata["spans"]
                 if self.settings.traced and not welcome.traced:
                     spans.forget()
-                ctx.log_context_fields = _bound(welcome)
+                ctx.log_context_fields |= _bound(welcome)
                 lesson = self._open(welcome, tutor, ctx.job.metadata)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
                 notes = Notes(link, spans, time.monotonic)
@@ -136,6 +137,11 @@ class JobEntrypoint:
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
         await say_out(session, refused.apology)
         await session.aclose()
+
+
+def _place(ctx: JobContext, settings: JobSettings) -> dict[str, str]:
+    """Return what each record of this process says from the beginning."""
+    return {"agent_id": settings.agent_id, "room": ctx.job.room.name, "job_id": ctx.job.id}
 
 
 def _bound(welcome: Welcome) -> dict[str, str]:

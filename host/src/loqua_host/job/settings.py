@@ -15,6 +15,7 @@ class JobSettings:
 
     Attributes:
         tutor: The tutor's name in config/tutors.
+        agent_id: Who it is towards the Loqua API, for its log.
         plugin: The entry point of its plugin, or None when `agent` is given.
         agent: A LiveKit agent class as module:Class, hosted without a plugin.
         automatic: Whether it joins every new room, and so yields to specialists.
@@ -33,6 +34,7 @@ class JobSettings:
     """
 
     tutor: str
+    agent_id: str
     plugin: str | None
     agent: str | None
     automatic: bool

@@ -93,7 +93,8 @@ class Hints:
             if tutor.agent_name in names and places.has(tutor.name)
         }
         for tutor in wanted - self._served(room, learner.sid):
-            log.info("learner.foreseen", room=room, tutor=tutor)
+            user_id, agent_id = learner.attributes["user_id"], self._tutors[tutor].agent_id
+            log.info("learner.foreseen", room=room, tutor=tutor, user_id=user_id, agent_id=agent_id)
             self._foresee(room, tutor, learner.identity)
 
     def _served(self, room: str, entry: str) -> frozenset[str]:

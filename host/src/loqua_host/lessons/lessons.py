@@ -98,13 +98,14 @@ class Lessons:
 
     async def attend(self, link: JobLink) -> None:
         """Serve one link: welcome or refuse the job, follow its lesson, close it."""
+        self._bind(link.job)
         join = await self._await_join(link)
         if wrapping_up := self._wrapping_up.pop(link.job.job_id, None):
             await self._dismiss(link, wrapping_up.reason)
             return
         if not isinstance(join, Join):
             if join is not None:
-                log.warning("link.refused", why="the job did not join", job_id=link.job.job_id)
+                log.warning("link.refused", why="the job did not join")
             self._preparations.drop(link.job.job_id)
             return
         if link.job.line_only:
@@ -117,6 +118,7 @@ class Lessons:
         language = own = self._tutors[link.job.tutor].language
         try:
             prepared = await self._preparations.claim(link.job, identity)
+            structlog.contextvars.bind_contextvars(**prepared.ids)
             language = language_of(prepared, own)
             lesson = await self._open(link, prepared)
         except (LearnerError, RefusedError, RoomsError, LedgerError) as refusal:
@@ -185,10 +187,10 @@ class Lessons:
         log.error(
             "lesson.given_up",
             tutor=row.tutor,
-            session_id=row.session_id,
-            user_id=row.user_id,
+            room=row.room,
             why=because,
             outcome=composed.outcome.value,
+            **row.bound,
         )
         why = (f"interrupted: {because}", *composed.because)
         await self._ledger.close_lesson(
@@ -217,7 +219,14 @@ class Lessons:
         except LedgerError as error:
             log.warning("ledger.failed", why=str(error))
 
+    def _bind(self, job: JobRef) -> None:
+        """Have what this task logs from now on say which job it is about, and of which agent."""
+        tutor = self._tutors.get(job.tutor)
+        known = {"agent_id": tutor and tutor.agent_id, "room": job.room, "job_id": job.job_id}
+        structlog.contextvars.bind_contextvars(**{key: it for key, it in known.items() if it})
+
     async def _prepare(self, job: JobRef, identity: str | None) -> Prepared:
+        self._bind(job)
         agent_id = self._tutors[job.tutor].agent_id
         meant = identity or self._board.meant(job)
         return await prepare(
@@ -315,7 +324,7 @@ class Lessons:
     def _on_mode(self, caller: Caller, mode: Mode) -> None:
         for lesson in self._live:
             if caller_of(lesson.row) == caller:
-                log.info("lesson.mode_changed", session_id=lesson.row.session_id, mode=mode)
+                log.info("lesson.mode_changed", mode=mode, room=caller.room, **lesson.row.bound)
                 self._tasks.create_task(lesson.link.send(ModeChanged(mode=mode)))
 
     async def _release_when_delivered(self, row: LessonRow) -> None:

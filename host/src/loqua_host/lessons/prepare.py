@@ -1,15 +1,15 @@
 """Prepare a lesson: verify the learner, exchange the token, load the context."""
 
 import asyncio
-import re
 from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
 from opentelemetry import trace
+from pydantic import TypeAdapter, ValidationError
 
 from loqua_host.contract.learner import Learner, LearnerContext
-from loqua_host.contract.records import Mode
+from loqua_host.contract.records import Mode, SessionId
 from loqua_host.core import Caller, Loaded, LoquaApi
 from loqua_host.errors import UnreachableError
 from loqua_host.records.ledger import LessonRow
@@ -21,7 +21,10 @@ __all__ = ["Prepared", "new_lesson", "prepare"]
 log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
 
-VISIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
+LONGEST_VISIT = 512
+"""Characters of `sessionId`; a second lesson's id has the tutor's name and a number besides."""
+
+_SESSION_ID: TypeAdapter[str] = TypeAdapter(SessionId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Prepared:
 
     Attributes:
         entry: LiveKit's `sid` of the learner's entry into the room.
+        visit: What the learner's `sessionId` says, or an id of the host's own.
         leased: Whether the caller's token is leased, and to be released by the receiver.
     """
 
@@ -39,6 +43,12 @@ class Prepared:
     mode: Mode
     leased: bool
     entry: str
+    visit: str
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """What log lines say of the lesson until it is opened."""
+        return _ids(self.learner, self.visit)
 
     @property
     def known(self) -> LearnerContext | None:
@@ -48,12 +58,10 @@ class Prepared:
 
 def new_lesson(prepared: Prepared, tutor: str, now: float) -> LessonRow:
     """Get the lesson that a tutor begins with a learner, in unix seconds."""
-    visit = prepared.learner.attributes.get("sessionId", "")
-    visit = visit if VISIT.fullmatch(visit) else f"visit_{uuid4().hex}"
     return LessonRow(
         id=uuid4().hex,
-        session_id=visit,
-        visit=visit,
+        session_id=prepared.visit,
+        visit=prepared.visit,
         user_id=prepared.caller.user_id,
         room=prepared.caller.room,
         tutor=tutor,
@@ -63,10 +71,45 @@ def new_lesson(prepared: Prepared, tutor: str, now: float) -> LessonRow:
     )
 
 
+def _visit(learner: Learner) -> str:
+    """Return the learner's `sessionId` unchanged, or a new one where it cannot be sent."""
+    given = learner.attributes.get("sessionId", "")
+    if not given:
+        return f"visit_{uuid4().hex}"
+    if why := _fault(given):
+        log.warning("attribute.refused", attribute="sessionId", why=why, mend=_OWN_VISIT)
+        return f"visit_{uuid4().hex}"
+    return given
+
+
+_OWN_VISIT = "the lesson has an id of the host's own; have the API give learners another"
+
+
+def _fault(visit: str) -> str | None:
+    """Return why a `sessionId` cannot be sent, without a word of it."""
+    if len(visit) > LONGEST_VISIT:
+        return f"has more than {LONGEST_VISIT} characters"
+    if visit.isspace():
+        return "is blank"
+    try:
+        _SESSION_ID.validate_python(visit)
+    except ValidationError:
+        return "has control characters, line ends or marks that turn the direction of text"
+    return None
+
+
+def _ids(learner: Learner, visit: str) -> dict[str, str]:
+    ids = {"user_id": learner.user_id}
+    # One of the host's own counts only once a lesson is opened with it.
+    return ids | {"session_id": visit} if learner.attributes.get("sessionId") == visit else ids
+
+
 async def prepare(
     rooms: Rooms, api: LoquaApi, *, room: str, agent_id: str, identity: str | None
 ) -> Prepared:
     """Prepare a lesson for the learner of that identity, or for the first in the room.
+
+    Who the learner is is bound in the log lines of this task.
 
     Raises:
         LearnerError: If no participant can be taught.
@@ -78,19 +121,25 @@ async def prepare(
         learner = pick_learner(participants, identity)
     entry = next(one.sid for one in participants if one.identity == learner.identity)
     caller = Caller(user_id=learner.user_id, room=room, agent_id=agent_id)
-    log.info("learner.found", user_id=learner.user_id, agent_id=agent_id, room=room)
+    visit = _visit(learner)
+    structlog.contextvars.bind_contextvars(**_ids(learner, visit))
+    log.info("learner.found")
     try:
         await api.lease(caller)
     except UnreachableError as error:
-        log.warning("lesson.without_api", user_id=learner.user_id, why=str(error))
+        log.warning("lesson.without_api", why=str(error))
         known = api.remembered(caller)
-        return Prepared(learner, caller, known.context, known.mode, leased=False, entry=entry)
+        return Prepared(
+            learner, caller, known.context, known.mode, leased=False, entry=entry, visit=visit
+        )
     try:
         loaded = await _load(api, caller)
     except BaseException:
         api.release(caller)
         raise
-    return Prepared(learner, caller, loaded.context, loaded.mode, leased=True, entry=entry)
+    return Prepared(
+        learner, caller, loaded.context, loaded.mode, leased=True, entry=entry, visit=visit
+    )
 
 
 async def _load(api: LoquaApi, caller: Caller) -> Loaded:

@@ -143,7 +143,8 @@ class Reconciler:
                 case Tell():
                     await self._tell_learner(action)
         except (RoomsError, LedgerError) as error:
-            log.warning("reconciler.failed", what=type(action).__name__.lower(), why=str(error))
+            what = type(action).__name__.lower()
+            log.warning("reconciler.failed", what=what, why=str(error), **self._ids(action))
 
     async def _call(self, call: Call) -> None:
         """Dispatch a tutor, having cleared away the dead one and the calls that brought nobody."""
@@ -156,7 +157,7 @@ class Reconciler:
                 self._board.on_not_called(call.room, call.tutor)
                 return
             event = "tutor.called" if call.lesson is None else "lesson.restoring"
-            log.warning(event, room=call.room, tutor=call.tutor, user_id=call.learner.user_id)
+            log.warning(event, tutor=call.tutor, **self._ids(call))
             if call.lesson is not None:
                 await self._clear_away(call.lesson)
             before = await self._rooms.withdraw(call.room, agent_name)
@@ -175,13 +176,23 @@ class Reconciler:
 
     async def _tell_learner(self, tell: Tell) -> None:
         """Show a learner that they wait, or do no more, and have it said, too."""
-        who = {"user_id": tell.learner.user_id, "room": tell.room}
-        log.info("learner.told", waiting=tell.waiting, **who)
+        log.info("learner.told", waiting=tell.waiting, **self._ids(tell))
         shown = "true" if tell.waiting else ""
         await self._rooms.mark(tell.room, tell.learner.identity, WAITING, shown)
         tutor = self._tutors.get(tell.tutor)
         if tutor is not None and tutor.says_line:
             await self._rooms.dispatch(tell.room, Dispatch(tutor.agent_name, LINE))
+
+    def _ids(self, action: Action) -> dict[str, str]:
+        """Return what log lines say of whom an action is about."""
+        if isinstance(action, Close):
+            return {**action.lesson.row.bound, "room": action.lesson.row.room}
+        ids = {"user_id": action.learner.user_id, "room": action.room}
+        if tutor := self._tutors.get(action.tutor):
+            ids["agent_id"] = tutor.agent_id
+        if isinstance(action, Call) and action.lesson is not None:
+            ids["session_id"] = action.lesson.row.session_id
+        return ids
 
     async def _clear_away(self, lesson: Interrupted) -> None:
         """Remove a dead tutor, whom LiveKit would keep in its room for 20 s."""

@@ -55,5 +55,5 @@ async def recover(
         board.drop_interrupted(before[one])
     for one in lost.keys() - before.keys() - board.all_interrupted().keys():
         row = lost[one]
-        log.warning("lesson.found_open", session_id=row.session_id, user_id=row.user_id)
+        log.warning("lesson.found_open", room=row.room, **row.bound)
         board.on_interrupted(row, None)

@@ -92,7 +92,7 @@ class JobLink:
         self._pace = AsyncLimiter(MESSAGES_PER_SECOND, 1)
         self._flooding = False
         self._malformed = 0
-        self._log = log.bind(job_id=job.job_id, tutor=job.tutor)
+        self._log = log.bind(job_id=job.job_id, tutor=job.tutor, room=job.room)
 
     async def send(self, message: BaseModel) -> None:
         """Send a message; a job that is gone gets none, and that is no error here."""

@@ -39,9 +39,11 @@ def configure_logs(
     stream: TextIO = sys.stderr,
     observers: Sequence[Observer] = (),
     monotonic: Callable[[], float] = time.monotonic,
+    agent_id: str = "",
 ) -> None:
     """Send all records, the jobs' too, to `stream` as text or JSON lines.
 
+    Records that name no agent get `agent_id`, the host's own, if it is given.
     Observers are shown the host's own events, of whatever level; what jobs log is theirs to word.
     A warning or an error that repeats is told some times, then once a minute with its count.
     """
@@ -52,6 +54,8 @@ def configure_logs(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    if agent_id:
+        shared.append(lambda _logger, _method, event: {"agent_id": agent_id, **event})
     structlog.configure(
         processors=[
             *shared,

@@ -347,7 +347,8 @@ class Ledger(Outbox):
         try:
             return read_lesson(row, self._keyring)
         except SealError as error:
-            log.error("lesson.unreadable", session_id=row["session_id"], why=str(error))
+            ids = {name: row[name] for name in ("agent_id", "session_id", "room")}
+            log.error("lesson.unreadable", why=str(error), **ids)
             return None
 
 

@@ -25,7 +25,7 @@ MAX_RESTARTS = 3
 """Restarts of one lesson; a tutor that crashes more often would do so again."""
 
 LONGEST_AGENT = 60
-"""Characters of an agent's name in a session's id, which has 200 at most."""
+"""Characters of an agent's name in a session's id, which has 600 at most."""
 
 
 def open_or_resume(
@@ -70,7 +70,8 @@ def _find_open(db: Connection, keyring: Keyring, lesson: LessonRow) -> LessonRow
                 why = "its mark is another learner's"
             except SealError as error:
                 why = str(error)
-            log.error("lesson.unreadable", session_id=row["session_id"], why=why)
+            ids = {name: row[name] for name in ("agent_id", "session_id", "room")}
+            log.error("lesson.unreadable", why=why, **ids)
     return None
 
 

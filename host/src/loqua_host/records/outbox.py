@@ -163,7 +163,7 @@ class Outbox:
             (sealing.seal(why, f"{row['id']}.{kind}.dead_because"), time.time(), row["key"]),
         )
         what = "record" if kind == Kind.RECORD else "progress"
-        told = log.bind(session_id=row["session_id"], row=kind)
+        told = log.bind(session_id=row["session_id"], agent_id=row["agent_id"], row=kind)
         told.error(f"{what}.dead", why=why)
 
     async def _mark(self, row: OwedRow, change: str, values: Sequence[object] = ()) -> None:

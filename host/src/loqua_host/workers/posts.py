@@ -81,6 +81,7 @@ def _job_settings(
 ) -> JobSettings:
     return JobSettings(
         tutor=tutor.name,
+        agent_id=settings.agent_id_for(tutor),
         plugin=tutor.plugin,
         agent=tutor.agent,
         automatic=tutor.worker_type == "automatic",

@@ -106,6 +106,7 @@ class Supervisor:
         departure.add_done_callback(self._departures.discard)
 
     async def _leave(self, worker: TutorWorker, reason: str, seconds: float) -> None:
+        structlog.contextvars.bind_contextvars(agent_id=worker.tutor.agent_id)
         log.info("worker.leaving", tutor=worker.tutor.name, why=reason, jobs=worker.busy)
         try:
             await self._wrap_up(worker.jobs, reason)
@@ -117,6 +118,7 @@ class Supervisor:
         log.info("worker.left", tutor=worker.tutor.name)
 
     async def _keep(self, worker: TutorWorker) -> None:
+        structlog.contextvars.bind_contextvars(agent_id=worker.tutor.agent_id)
         failures = 0
         while not worker.leaving.is_set():
             began = asyncio.get_running_loop().time()

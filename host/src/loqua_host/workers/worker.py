@@ -192,6 +192,7 @@ class TutorWorker:
         log.info(
             "worker.registered",
             tutor=self.tutor.name,
+            agent_id=self.tutor.agent_id,
             agent_name=self.tutor.agent_name or "(automatic)",
             worker_id=worker_id,
         )
@@ -202,7 +203,7 @@ class TutorWorker:
         if request.job.metadata == LINE:
             await self._answer_line(request)
         elif why := self._refusal():
-            log.warning("job.refused", why=why, tutor=self.tutor.name, room=request.room.name)
+            log.warning("job.refused", why=why, **self._ids(request))
             # A bare reject would end the job for every host.
             await request.reject(terminate=False)
         else:
@@ -216,17 +217,26 @@ class TutorWorker:
         if self.leaving.is_set() or self._lines:
             await request.reject()
         else:
-            log.info("job.line_only", tutor=self.tutor.name, room=request.room.name)
+            log.info("job.line_only", **self._ids(request))
             await request.accept(name=self.tutor.name)
 
     async def _accept(self, request: JobRequest) -> None:
         self._accepting.add(request.id)
         try:
-            log.info("job.accepted", tutor=self.tutor.name, room=request.room.name)
+            log.info("job.accepted", **self._ids(request))
             self._on_accept(JobRef(request.id, request.room.name, self.tutor.name))
             await request.accept(name=self.tutor.name, attributes={TUTOR: self.tutor.name})
         finally:
             self._accepting.discard(request.id)
+
+    def _ids(self, request: JobRequest) -> dict[str, str]:
+        """Return what log lines say of a job."""
+        return {
+            "tutor": self.tutor.name,
+            "agent_id": self.tutor.agent_id,
+            "room": request.room.name,
+            "job_id": request.id,
+        }
 
     def _refusal(self) -> str | None:
         if self.leaving.is_set():
