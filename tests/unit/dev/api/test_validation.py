@@ -21,7 +21,7 @@ BAD_PROGRESS = {
     "data.progress.pronunciation_score": [-0.1, 100.1, "85", True, float("nan"), float("inf")],
     "data.progress.grammar_points": ["gone", "articles", [""], [1], [None], ["x" * 501]],
     "userId": ["gone", "", "a/b", "a\nb", 7, None],
-    "sessionId": ["", 5, "x" * 257],
+    "sessionId": ["", 5, "x" * 601],
     "extra": ["unknown fields are refused, so that a misspelt one is found"],
 }
 BAD_RECORDS = {

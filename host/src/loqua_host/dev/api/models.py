@@ -33,7 +33,7 @@ Number = Annotated[float, PlainSerializer(_plain)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@|+-]{1,128}$")]
 """A user, agent or agent name: safe in a path, a header and a log line."""
 
-SessionId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+SessionId = Annotated[str, StringConstraints(min_length=1, max_length=600)]
 RoomName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Texts = Annotated[tuple[Text, ...], Field(max_length=500, strict=False)]
