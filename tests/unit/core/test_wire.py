@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Performance, Progress, SessionRecord, Word
 from loqua_host.core import Caller, wire
+from loqua_host.core.verdict import read_error
 from loqua_host.core.wire import Answer
 from loqua_host.errors import RefusedError, UnreachableError
 
@@ -388,7 +389,7 @@ def test_other_answers_are_read_in_the_same_way() -> None:
     healthy = b'\xef\xbb\xbf{"permissions": ["user.progress", null, "\\ud83d"], "x": -Infinity}'
     assert wire.health(CALLER, "key").read(Answer({}, healthy)) == {"user.progress"}
     refused = rb'{"error": {"code": "NO_USER", "message": "no \ud83d", "field": null}, "t": NaN}'
-    assert wire.refusal(refused) == "NO_USER"
+    assert str(read_error(refused)) == "NO_USER"
 
 
 json_values = st.recursive(

@@ -11,11 +11,11 @@ from enum import Enum
 from typing import Any
 
 from pydantic import SecretStr
-from pydantic_core import from_json
 
 from loqua_host.errors import ApiError, LoquaError, RefusedError, UnreachableError
 
-from .limits import http_date
+from .json_reader import parse_json
+from .rate_headers import server_time
 from .tokens import read_payload
 
 __all__ = ["UNAUTHORIZED", "ErrorDetails", "Prematurity", "judge", "prematurity", "read_error"]
@@ -90,7 +90,7 @@ def read_error(
         sent: The JSON that was sent: what it reports of a learner is left out of the words.
     """
     try:
-        document = from_json(body)
+        document = parse_json(body)
     except ValueError:
         document = None
     error = document.get("error") if isinstance(document, dict) else None
@@ -156,8 +156,8 @@ def prematurity(
     if ended and not early:
         return Prematurity.NO
     began = _began(jwt)
-    theirs = http_date(headers.get("date", ""))
-    is_new = began is not None and began > (now if theirs is None else theirs) - NEW_SECONDS
+    theirs = server_time(headers.get("date"), now)
+    is_new = began is not None and began > theirs - NEW_SECONDS
     return Prematurity.POSSIBLE if is_new else Prematurity.NO
 
 
@@ -233,7 +233,7 @@ _NOT_SAID = frozenset(
 
 def _without(sent: bytes | None, words: str) -> str:
     """Return words without those that were sent: an API may quote what a learner said."""
-    said = " ".join(_said(from_json(sent))).casefold() if sent else ""
+    said = " ".join(_said(parse_json(sent))).casefold() if sent else ""
     if not said:
         return words
     plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), words)

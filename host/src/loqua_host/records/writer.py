@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -83,14 +83,12 @@ class Writer:
 
     def _work_off(self) -> None:
         """Do what waits; an earlier call may have done so already."""
-        begun = time.monotonic()
         if some := [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]:
             self._do(some)
-        self.busy_seconds += time.monotonic() - begun
 
     def _do(self, pieces: Sequence[_Piece]) -> None:
         try:
-            with self.database.transaction() as connection:
+            with self._counted(), self.database.transaction() as connection:
                 results = [piece.work(connection) for piece in pieces]
         except BaseException as error:  # noqa: BLE001  # who asked for it gets it, as of any executor
             if len(pieces) == 1:
@@ -101,6 +99,15 @@ class Writer:
         else:
             for piece, result in zip(pieces, results, strict=True):
                 piece.done.set_result(result)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count the time of a block, before anybody learns what came of it."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.busy_seconds += time.monotonic() - begun
 
     async def insist(self, work: Callable[[Connection], T]) -> T:
         """Do the work in a transaction, as soon as the database lets it be done."""
