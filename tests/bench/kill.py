@@ -52,6 +52,8 @@ FAULTS = [
     {"kind": "outage", "rate": 0.08},
     {"kind": "lost_answer", "rate": 0.1},
     {"kind": "hang", "rate": 0.1},
+    {"kind": "intercepted", "status": 404, "rate": 0.05},
+    {"kind": "intercepted", "status": 403, "body": "<h1>Blocked</h1>", "rate": 0.05},
 ]
 
 
