@@ -88,11 +88,20 @@ class FakeRoom(EventEmitter[str]):
         self.left = False
         self.local_participant = FakeParticipant()
 
-    def enter(self, identity: str, kind: int = 0, **attributes: str) -> None:
+    def enter(
+        self, identity: str, kind: int = 0, *, observes: bool = False, **attributes: str
+    ) -> None:
         """Have a participant come in."""
+        rights = SimpleNamespace(
+            can_subscribe=True, can_publish=not observes, can_publish_data=not observes
+        )
         names = {name.replace("_", "."): value for name, value in attributes.items()}
         person = SimpleNamespace(
-            identity=identity, kind=kind, attributes=names, name=identity.title()
+            identity=identity,
+            kind=kind,
+            attributes=names,
+            name=identity.title(),
+            permissions=rights,
         )
         self.remote_participants[identity] = person
         self.emit("participant_connected", person)

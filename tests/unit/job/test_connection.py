@@ -56,7 +56,7 @@ async def test_a_connection_that_is_not_mended_in_time_is_a_crash(job: Any) -> N
 async def test_whoever_ends_the_connection_ends_the_lesson_and_nothing_else_does(
     job: Any, name: str, reason: int
 ) -> None:
-    """A room that was closed is no crash, a server that went down is one."""
+    """A room that was closed is no crash; a server that went down, or a doubled identity, is."""
     running = job.start()
     await asyncio.sleep(10)
     with structlog.testing.capture_logs() as logs:

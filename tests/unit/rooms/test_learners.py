@@ -10,7 +10,7 @@ from loqua_host.contract.learner import Learner
 from loqua_host.core import wire
 from loqua_host.core.caller import Caller
 from loqua_host.errors import LearnerError
-from loqua_host.rooms.learners import Participant, pick_learner
+from loqua_host.rooms.learners import Participant, identified, pick_learner
 
 
 def participant(identity: str = "maria", **changes: Any) -> Participant:
@@ -50,6 +50,15 @@ def test_the_one_whom_the_job_sees_is_taught_although_another_came_first() -> No
     """A job names its learner; the host looks who that is."""
     both = [participant("early"), participant("late", joined_at=9)]
     assert pick_learner(both, "late").user_id == "user-late"
+
+
+def test_who_only_looks_on_is_no_learner() -> None:
+    """Whatever user_id it has, and although it came first."""
+    observer = participant("observer", observes=True)
+    assert refused(observer) == "no_learner"
+    assert refused(observer, identity="observer") == "no_learner"
+    assert pick_learner([observer, participant("maria", joined_at=9)]).identity == "maria"
+    assert [one.identity for one in identified([observer, participant("maria")])] == ["maria"]
 
 
 def test_nobody_is_taught_in_an_empty_room() -> None:

@@ -68,6 +68,25 @@ async def test_participants_are_as_the_server_says(ask: Ask) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("permission", "observes"),
+    [
+        (ParticipantPermission(can_subscribe=True, can_publish=True, hidden=True), True),
+        (ParticipantPermission(can_subscribe=True, can_publish=True, recorder=True), True),
+        (ParticipantPermission(can_subscribe=True), True),
+        (ParticipantPermission(can_subscribe=True, can_publish=True), False),
+        (ParticipantPermission(can_subscribe=True, can_publish_data=True), False),
+        (ParticipantPermission(can_publish=True), False),
+    ],
+)
+async def test_who_takes_no_part_is_told_by_the_permissions(
+    ask: Ask, permission: ParticipantPermission, observes: bool
+) -> None:
+    """Hidden ones, recorders, and those who may only listen."""
+    [one] = await ask(found(ParticipantInfo(identity="x", permission=permission)))
+    assert one.observes is observes
+
+
 async def test_a_kind_that_only_a_newer_server_knows_is_no_error(ask: Ask) -> None:
     """It is nobody's learner."""
     [stranger] = await ask(found(ParticipantInfo(identity="x", kind=99)))  # type: ignore[arg-type]

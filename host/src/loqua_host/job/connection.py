@@ -13,13 +13,12 @@ MENDING_SECONDS = 15.0
 ENDINGS = frozenset(
     {
         rtc.DisconnectReason.CLIENT_INITIATED,
-        rtc.DisconnectReason.DUPLICATE_IDENTITY,
         rtc.DisconnectReason.PARTICIPANT_REMOVED,
         rtc.DisconnectReason.ROOM_CLOSED,
         rtc.DisconnectReason.ROOM_DELETED,
     }
 )
-"""Why somebody ends it; anything else went wrong."""
+"""Why somebody ends it; anything else went wrong, also that another took the tutor's identity."""
 
 
 class Connection:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from livekit import rtc
 
-from .learner import LEARNERS
+from .learner import may_learn
 
 __all__ = ["Presence"]
 
@@ -76,7 +76,7 @@ class Presence:
             self._lose()
 
     def _on_entered(self, participant: rtc.RemoteParticipant) -> None:
-        if not self.here and participant.kind in LEARNERS:
+        if not self.here and may_learn(participant):
             self._ask(participant.identity)
 
     def _lose(self) -> None:

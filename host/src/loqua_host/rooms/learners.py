@@ -23,6 +23,8 @@ class Participant:
         writes_own_attributes: Whether its token let it set its own attributes.
         joined_at: Unix seconds.
         sid: LiveKit's id of this entry into the room; another with each entering.
+        observes: Whether it takes no part: hidden, a recorder, or without the right to publish
+            tracks or data.
     """
 
     identity: str
@@ -32,12 +34,14 @@ class Participant:
     writes_own_attributes: bool
     joined_at: float
     sid: str = ""
+    observes: bool = False
 
 
 def pick_learner(participants: Sequence[Participant], identity: str | None = None) -> Learner:
     """Get the learner among the participants: the one of that identity, else the first in.
 
-    Agents, egress and ingress are never learners; SIP callers are if they have a `user_id`.
+    Agents, egress, ingress and observers are never learners; SIP callers are if they have a
+    `user_id`.
 
     Raises:
         LearnerError: With the cause and the mend: `no_learner`, `no_user_id`,
@@ -63,9 +67,8 @@ def identified(participants: Iterable[Participant]) -> list[Learner]:
 
 
 def _can_learn(participant: Participant) -> bool:
-    return participant.kind == "standard" or (
-        participant.kind == "sip" and "user_id" in participant.attributes
-    )
+    caller = participant.kind == "sip" and "user_id" in participant.attributes
+    return not participant.observes and (participant.kind == "standard" or caller)
 
 
 def verify_learner(participant: Participant) -> Learner:
@@ -75,7 +78,8 @@ def verify_learner(participant: Participant) -> Learner:
         LearnerError: With the cause and the mend, as `pick_learner` does.
     """
     if not _can_learn(participant):
-        raise LearnerError("no_learner", f"a participant of kind {participant.kind} learns nothing")
+        kind = "observer" if participant.observes else participant.kind
+        raise LearnerError("no_learner", f"a participant of kind {kind} learns nothing")
     if participant.writes_own_attributes:
         raise LearnerError(
             "self_written_attributes",

@@ -8,7 +8,7 @@ import aiohttp
 from google.protobuf.message import DecodeError
 from livekit import api
 from livekit.protocol.agent_dispatch import AgentDispatch
-from livekit.protocol.models import ParticipantInfo
+from livekit.protocol.models import ParticipantInfo, ParticipantPermission
 
 from loqua_host.errors import RoomsError
 from loqua_host.settings.secrets import LiveKitKey
@@ -155,7 +155,14 @@ def participant_of(info: ParticipantInfo) -> Participant:
         writes_own_attributes=info.permission.can_update_metadata,
         joined_at=info.joined_at_ms / 1000 or float(info.joined_at),
         sid=info.sid,
+        observes=_observes(info.permission),
     )
+
+
+def _observes(permission: ParticipantPermission) -> bool:
+    """Return whether a participant only looks on; some see what others cannot see of them."""
+    mute = not (permission.can_publish or permission.can_publish_data)
+    return permission.hidden or permission.recorder or (permission.can_subscribe and mute)
 
 
 def _kind(number: int) -> str:
