@@ -8,6 +8,7 @@ from py_nanotts import NanoTTS  # type: ignore[import-untyped]  # ships no types
 
 from loqua_speech.audio import resample
 from loqua_speech.errors import UnknownVoiceError
+from loqua_speech.silence import limit_silence
 
 SPEAKING_RATE = 24_000
 """The sample rate, in Hz, of OpenAI's raw speech, which its clients take for granted."""
@@ -58,7 +59,7 @@ def synthesize(text: str, *, voice: str, speed: float = 1.0) -> Iterator[bytes]:
     spoken = sentences(text)
     for sentence in spoken:
         pcm = _PICO.speak(sentence, voice=voice, speed=None if speed == 1 else speed)
-        yield resample(pcm, rate=_PICO_RATE, to=SPEAKING_RATE)
+        yield limit_silence(resample(pcm, rate=_PICO_RATE, to=SPEAKING_RATE), SPEAKING_RATE)
     if not spoken:
         yield _NOTHING
 
