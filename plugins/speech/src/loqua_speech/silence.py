@@ -54,4 +54,5 @@ def limit_silence(pcm: bytes, rate: int) -> bytes:
 def _loudness(samples: NDArray[np.int16], window: int) -> NDArray[np.int32]:
     """Return the loudest sample of each window; the last one may be short."""
     padded = np.pad(samples.astype(np.int32), (0, -len(samples) % window))
-    return np.abs(padded).reshape(-1, window).max(axis=1)
+    loudest: NDArray[np.int32] = np.abs(padded).reshape(-1, window).max(axis=1)
+    return loudest
