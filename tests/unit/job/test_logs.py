@@ -1,6 +1,8 @@
 """What a job logs, as the host gets it."""
 
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,13 +21,21 @@ def log_as_a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[logging.LogRe
     levels = {name: logger.level for name, logger in loggers.items()}
     sent: list[logging.LogRecord] = []
     handler = logging.Handler()
-    monkeypatch.setattr(handler, "emit", sent.append)
+
+    def emit(record: logging.LogRecord) -> None:
+        record.message = handler.format(record)  # as LiveKit's handler does
+        sent.append(record)
+
+    monkeypatch.setattr(handler, "emit", emit)
     monkeypatch.setattr(module, "log_as_json", lambda: None)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    for where in (sys, threading):
+        monkeypatch.setattr(where, "excepthook", where.excepthook)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     module.send_logs_to_host()
     structlog.configure(cache_logger_on_first_use=False)
-    logging.getLogger().addHandler(handler)
     yield sent
-    logging.getLogger().removeHandler(handler)
+    logging.captureWarnings(capture=False)
     structlog.reset_defaults()
     for name, level in levels.items():
         loggers[name].setLevel(level)
@@ -47,7 +57,9 @@ async def test_what_a_tutor_raises_is_logged_with_its_traceback(
     log_as_a_job: list[logging.LogRecord], job: Any
 ) -> None:
     """As a field, since the event's name must stay what it is."""
-    job.lesson.log.error("went.wrong", exc_info=ValueError("a mistake"))
+    with pytest.raises(ValueError, match="a mistake") as caught:
+        raise ValueError("a mistake")
+    job.lesson.log.error("went.wrong", exc_info=caught.value)
     [record] = log_as_a_job
     assert record.getMessage() == "went.wrong"
     assert "ValueError: a mistake" in vars(record)["exception"]

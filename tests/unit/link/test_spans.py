@@ -37,8 +37,24 @@ def test_whatever_a_span_has_is_told_in_bounds(name: str, attributes: dict[str, 
 
 def test_a_list_is_told_as_text() -> None:
     """Such as the ids that a provider gave its requests."""
-    span: Any = TRACER.start_span("tts_node", attributes={"ids": ["a", "b"]})
-    assert tell_span(span).attributes == {"ids": "a, b"}
+    ids = {"lk.provider_request_ids": ["a", "b"]}
+    span: Any = TRACER.start_span("tts_node", attributes=ids)
+    assert tell_span(span).attributes == {"lk.provider_request_ids": "a, b"}
+
+
+def test_of_what_is_said_nothing_is_told() -> None:
+    """Neither what LiveKit marks nor what it forgot to mark, nor what a tutor notes."""
+    said = "zebra quokka 4711"
+    notes = {"lk.pii.user_input": said, "lk.keyterms.added": [said], "word": said, "lk.pii.n": 4711}
+    told = notes | {"lk.response.ttft": 0.2, "gen_ai.request.model": "base", "final": True}
+    span: Any = TRACER.start_span("llm_node", attributes=told)
+    span.add_event("heard", notes)
+    span.record_exception(ValueError(said))
+    sent = tell_span(span)
+    assert "quokka" not in sent.model_dump_json()
+    assert "4711" not in sent.model_dump_json()
+    assert sent.attributes == {k: v for k, v in told.items() if k not in notes}
+    assert sent.events[1].attributes == {"exception.type": "ValueError"}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from loqua_host.errors import LedgerError
 from loqua_host.ops.logs import configure_logs
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtYXJpYSJ9.c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0"
@@ -187,13 +188,32 @@ def test_what_an_exception_quotes_cannot_look_like_a_line(log_to: Callable[[str]
     """All of a traceback is indented."""
     lines = log_to("text")
     forged = "[2026-01-01T00:00:00Z] [ERROR] [-] [-] [-] forged"
-    error = ValueError(f"name\n{forged}\r{forged}\x1b[2J")
+    error = LedgerError(f"name\n{forged}\r{forged}\x1b[2J")
     structlog.get_logger().error("lesson.failed", exc_info=error)
     head, *trace = lines()
     assert LINE.fullmatch(head)
     assert len(trace) >= 3
     assert all(line.startswith("    ") for line in trace)
     assert "\x1b" not in "".join(trace)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_libraries_are_given_is_not_in_the_log(
+    log_to: Callable[[str], Lines], form: str
+) -> None:
+    """LiveKit's own workers, a web server, the event loop: in this process, too."""
+    lines = log_to(form)
+    said = "zebra" + " quokka"
+    with pytest.raises(ValueError, match=said) as caught:
+        int(said)
+    error = caught.value
+    for name in ("livekit.agents", "aiohttp.server", "asyncio", "psycopg"):
+        log = logging.getLogger(name)
+        log.error("no answer to %s", error, exc_info=error, extra={"job": {"metadata": said}})
+    structlog.get_logger().error("hook.failed", exc_info=error)
+    text = "\n".join(lines())
+    assert text.count("no answer to ValueError") == 4
+    assert "quokka" not in text
 
 
 def test_what_is_below_the_level_is_not_said(log_to: Callable[[str], Lines]) -> None:

@@ -1,5 +1,6 @@
 """What a tutor reports: progress while a lesson runs, a report when it ends."""
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -141,3 +142,8 @@ class Ending(BaseModel):
 
     reason: str
     seconds: float = Field(ge=0, allow_inf_nan=False)
+
+    @property
+    def reason_shown(self) -> str:
+        """The reason as logs show it: what is no name may be what somebody said."""
+        return self.reason if re.fullmatch(r"[\w.:-]{1,64}", self.reason) else "unnamed"

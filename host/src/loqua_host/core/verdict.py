@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from loqua_host.errors import ApiError, LoquaError, RefusedError, UnreachableError
 
+from .echo import without_echo
 from .json_reader import parse_json
 from .rate_headers import server_time
 from .tokens import read_payload
@@ -57,11 +58,15 @@ class ErrorDetails:
         code: Its code, or what stands for one.
         message: Its words; empty where there are none.
         official: Whether it has the form of the API's own errors.
+        says_early: Whether it speaks of a token that is not valid yet.
+        says_ended: Whether it speaks of a token that is valid no longer.
     """
 
     code: str = ""
     message: str = ""
     official: bool = False
+    says_early: bool = False
+    says_ended: bool = False
 
     def __str__(self) -> str:
         """Return code and words as one line."""
@@ -100,7 +105,14 @@ def read_error(
     # The first is the code where there is one: a word without blanks.
     first = parts[0] if parts and not re.search(r"\s", parts[0]) else ""
     words = ": ".join(parts[1:] if first else parts)
-    return ErrorDetails(_printable(first), _without(sent, _printable(words)), official)
+    said = _words(" ".join(parts))
+    return ErrorDetails(
+        code=_printable(first if official else without_echo(first, sent)),
+        message=_printable(without_echo(words, sent)),
+        official=official,
+        says_early=_EARLY.search(said) is not None,
+        says_ended=_ENDED.search(said) is not None,
+    )
 
 
 def judge(
@@ -149,11 +161,9 @@ def prematurity(
         headers: The answer's headers; its Date is the time of who checked the token.
         now: This machine's time in unix seconds, where there is no Date.
     """
-    said = _words(f"{details.code} {details.message}")
-    early, ended = _EARLY.search(said), _ENDED.search(said)
-    if early and not ended:
+    if details.says_early and not details.says_ended:
         return Prematurity.STATED
-    if ended and not early:
+    if details.says_ended and not details.says_early:
         return Prematurity.NO
     began = _began(jwt)
     theirs = server_time(headers.get("date"), now)
@@ -223,32 +233,3 @@ _SHOWN = 300
 def _printable(text: str) -> str:
     line = "".join(sign if sign.isprintable() else " " for sign in text[: 10 * _SHOWN])
     return _TOKEN.sub("[token]", line)[:_SHOWN]
-
-
-_NOT_SAID = frozenset(
-    {"userId", "sessionId", "status", "overall_performance", "user_id", "room_name", "agent_id"}
-)
-"""What is sent that no learner said."""
-
-
-def _without(sent: bytes | None, words: str) -> str:
-    """Return words without those that were sent: an API may quote what a learner said."""
-    said = " ".join(_said(parse_json(sent))).casefold() if sent else ""
-    if not said:
-        return words
-    plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), words)
-    return re.sub(
-        r"\w{3,}", lambda word: "[sent]" if word[0].casefold() in said else word[0], plain
-    )
-
-
-def _said(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, part in value.items():
-            if name not in _NOT_SAID:
-                yield from _said(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _said(part)

@@ -1,26 +1,36 @@
-"""What a job logs: on its way to the host as plain records."""
+"""What a job logs: on its way to the host as plain records, without what learners say."""
 
 import logging
+import sys
+import threading
+from types import TracebackType
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from loqua_host.link.ipc import STANDARD, log_as_json
+from loqua_host.redaction import Redaction, format_exception
 
 __all__ = ["send_logs_to_host"]
 
+_Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
 RESERVED = STANDARD - {"exc_info", "stack_info"}
+
+
+log = structlog.get_logger()
 
 
 def send_logs_to_host() -> None:
     """Make structlog write plain records, which LiveKit's log queue carries to the host."""
     log_as_json()
+    _redact()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.add_log_level,
             # As a field: LiveKit's log queue would append a traceback to the event's name.
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(_render),
             _keep_clear_of_records,
             structlog.stdlib.render_to_log_kwargs,
         ],
@@ -35,6 +45,36 @@ def send_logs_to_host() -> None:
     for name in ("livekit.agents", "openai"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("loqua_host").setLevel(logging.INFO)
+
+
+class _Plain(logging.Formatter):
+    """Writes messages and tracebacks, those without what exceptions quote."""
+
+    def formatException(self, ei: _Raised) -> str:  # noqa: N802  # logging's name
+        return _render(ei)
+
+
+def _redact() -> None:
+    """Keep what was said out of records, and of what Python writes to stderr by itself."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Redaction())
+        handler.setFormatter(_Plain())
+    logging.captureWarnings(capture=True)
+    sys.excepthook = lambda *raised: _report("process", raised)
+    sys.unraisablehook = lambda seen: _report("unraisable", _raised(seen.exc_value))
+    threading.excepthook = lambda seen: _report("thread", _raised(seen.exc_value))
+
+
+def _report(where: str, raised: _Raised) -> None:
+    log.error("job.error_uncaught", where=where, exc_info=raised)
+
+
+def _raised(error: BaseException | None) -> _Raised:
+    return (None, None, None) if error is None else (type(error), error, error.__traceback__)
+
+
+def _render(raised: _Raised) -> str:
+    return format_exception(raised[1]) if raised[1] is not None else ""
 
 
 def _keep_clear_of_records(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -331,7 +331,9 @@ class Runner:
         except (LinkError, TimeoutError) as error:
             log.warning("lesson.unacknowledged", why=str(error) or "no answer in time")
         else:
-            log.info("lesson.finished", reason=reason, seconds=round(ending.seconds, 1))
+            log.info(
+                "lesson.finished", reason=ending.reason_shown, seconds=round(ending.seconds, 1)
+            )
 
     async def _recorded(self) -> None:
         while (message := await self._link.receive()) is not None:

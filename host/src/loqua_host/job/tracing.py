@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from livekit.agents import telemetry
-from livekit.agents.telemetry import pii
 from opentelemetry import context, trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
@@ -82,10 +81,4 @@ def _dispatch(job: Span) -> SpanTold:
     """Give what of the job's span is over: the way from LiveKit's offer to the entrypoint."""
     told = tell_span(job)
     ended = max((event.at for event in told.events), default=told.begun)
-    return told.model_copy(
-        update={
-            "name": DISPATCH,
-            "ended": max(ended, told.begun),
-            "attributes": pii.filter_attributes(told.attributes),
-        }
-    )
+    return told.model_copy(update={"name": DISPATCH, "ended": max(ended, told.begun)})

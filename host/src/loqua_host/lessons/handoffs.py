@@ -54,9 +54,8 @@ class Handoffs:
         specialist = specialists.get(agent_name)
         if specialist is None:
             known = ", ".join(sorted(specialists)) or "none"
-            raise HandoffError(
-                f"no tutor here has the agent_name {agent_name!r}; there are: {known}"
-            )
+            # What was asked for is not quoted: a model may have taken it from what was said.
+            raise HandoffError(f"no tutor here has that agent_name; there are: {known}")
         if specialist.name in self._board.taught(row.room) | self._board.asked(row.room).keys():
             raise HandoffError(f"{agent_name} is in the room already, or on its way")
         return specialist

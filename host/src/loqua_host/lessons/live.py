@@ -196,8 +196,9 @@ class LiveLesson:
     async def _finish(self, message: Finish) -> None:
         seconds = self._bounded(message.ending.seconds)
         row = replace(self.row, progress=self._final(message.report))
-        reason = message.ending.reason[:100]
-        composed = self._compose(row, message.report, seconds, failed=has_failed(reason))
+        composed = self._compose(
+            row, message.report, seconds, failed=has_failed(message.ending.reason)
+        )
         await self._ledger.close_lesson(
             row,
             self._now(),
@@ -213,7 +214,7 @@ class LiveLesson:
         log.info(
             "lesson.recorded",
             tutor=row.tutor,
-            reason=reason,
+            reason=message.ending.reason_shown,
             outcome=composed.outcome.value,
             seconds=round(seconds, 1),
             achievements=len(composed.record.achievements),

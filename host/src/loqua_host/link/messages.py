@@ -10,6 +10,8 @@ connection to the room was mended. The end of the link without `Finish` is a cra
 event loop turns, a job says `Alive`.
 """
 
+from functools import cache
+from itertools import chain, takewhile
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -344,6 +346,22 @@ TO_JOB: TypeAdapter[ToJob] = TypeAdapter(ToJob)
 def reasons_of(error: ValidationError) -> str:
     """Say which fields of a message are wrong and why, without their values."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'message'}: {item['msg']}"
+        f"{_place(item['loc']) or 'message'}: {item['msg']}"
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     )[:500]
+
+
+def _place(path: tuple[int | str, ...]) -> str:
+    """Name a field as far as the contract does: keys below it are the tutor's own data."""
+    known = takewhile(lambda part: isinstance(part, int) or part in _fields(), path)
+    return ".".join(str(part) for part in known)
+
+
+@cache
+def _fields() -> frozenset[str]:
+    """Give the names of all fields and types that messages have, at any depth."""
+    definitions = FROM_JOB.json_schema()["$defs"].values()
+    fields = (field for one in definitions for field in one.get("properties", {}).items())
+    return frozenset(
+        chain.from_iterable((name, *filter(None, [rule.get("const")])) for name, rule in fields)
+    )

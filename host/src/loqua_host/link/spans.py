@@ -16,6 +16,26 @@ __all__ = ["MOST_SPANS", "SpanEventTold", "SpanTold", "tell_span"]
 MOST_SPANS = 64
 """Spans in one message."""
 
+NAMING = frozenset(
+    {
+        *("hook", "tutor", "endpoint"),
+        *("error.type", "exception.type", "gen_ai.operation.name", "gen_ai.provider.name"),
+        *("gen_ai.request.model", "gen_ai.response.model", "gen_ai.response.finish_reasons"),
+        *("gen_ai.output.type", "gen_ai.token.type", "lk.agent_label", "lk.agent_name"),
+        *("lk.close_reason", "lk.connection_state", "lk.disconnect_reason", "lk.dispatch_id"),
+        *("lk.eou.language", "lk.eou.outcome", "lk.eou.source", "lk.function_tool.id"),
+        *("lk.generation_id", "lk.job.worker_id", "lk.job_id", "lk.new_state", "lk.old_state"),
+        *("lk.parent_generation_id", "lk.participant_id", "lk.participant_kind"),
+        *("lk.provider_request_ids", "lk.room_sid", "lk.speech_id", "lk.track_sid"),
+        *("lk.track_source", "lk.tts.label"),
+    }
+)
+"""Attributes whose text is told: names that somebody configured, or a library made up.
+
+Of all others, LiveKit's and a tutor's own, only numbers are: LiveKit marks most of what is said by
+`lk.pii.`, but `lk.keyterms.added` are words, too (livekit-agents 1.8.9).
+"""
+
 LONGEST_NAME = 128
 LONGEST_KEY = 64
 LONGEST_TEXT = 512
@@ -69,7 +89,7 @@ class SpanTold(BaseModel):
 
 
 def tell_span(span: ReadableSpan) -> SpanTold:
-    """Give a span of this process as the host takes it; what is too long or too much is cut."""
+    """Give a span of this process as the host takes it: bounded, and without what was said."""
     begun = span.start_time or 0
     return SpanTold(
         name=span.name[:LONGEST_NAME] or "-",
@@ -93,10 +113,13 @@ def tell_span(span: ReadableSpan) -> SpanTold:
 
 
 def _bounded(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    kept = [
-        (key, value) for key, value in (attributes or {}).items() if 0 < len(key) <= LONGEST_KEY
-    ]
+    kept = [(key, value) for key, value in (attributes or {}).items() if _may_be_told(key, value)]
     return {key: _plain(value) for key, value in kept[:MOST_ATTRIBUTES]}
+
+
+def _may_be_told(key: str, value: object) -> bool:
+    measured = isinstance(value, bool | int | float) and "pii" not in key.split(".")
+    return key in NAMING or (measured and 0 < len(key) <= LONGEST_KEY)
 
 
 def _plain(value: Any) -> bool | int | float | str:

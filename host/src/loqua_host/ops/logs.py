@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from loqua_host.core.events import Observer
+from loqua_host.redaction import Redaction, format_exception
 
 from .events import EventTap
 from .repeats import LimitedHandler
@@ -44,6 +45,9 @@ def configure_logs(
     """Send all records, the jobs' too, to `stream` as text or JSON lines.
 
     Records that name no agent get `agent_id`, the host's own, if it is given.
+    Of what others log, libraries and exceptions, only what their source code says is shown: the
+    rest may be a learner's (see redaction.py).
+
     Observers are shown the host's own events, of whatever level; what jobs log is theirs to word.
     A warning or an error that repeats is told some times, then once a minute with its count.
     """
@@ -52,7 +56,7 @@ def configure_logs(
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_render_exception),
     ]
     if agent_id:
         shared.append(lambda _logger, _method, event: {"agent_id": agent_id, **event})
@@ -68,6 +72,7 @@ def configure_logs(
     )
     render: Processor = structlog.processors.JSONRenderer() if form == "json" else _render_line
     handler = LimitedHandler(stream, monotonic)
+    handler.addFilter(Redaction())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -106,6 +111,10 @@ def _render_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     fields = "".join(f" {_one_line(key)}={_printable(value)}" for key, value in told)
     line = " ".join(f"[{_one_line(part)}]" for part in head) + f" {_one_line(said)}{fields}"
     return line if trace is None else f"{line}\n{_indented(str(trace))}"
+
+
+def _render_exception(raised: ExcInfo) -> str:
+    return format_exception(raised[1])
 
 
 def _indented(trace: str) -> str:

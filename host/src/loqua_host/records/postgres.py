@@ -206,7 +206,8 @@ class PostgresDatabase:
             state = error.sqlstate or ""
             mends = (MENDS[known] for known in MENDS if state.startswith(known))
             mend = next(mends, "see the server's log" if state else UNREACHABLE)
-            told = " ".join(str(error).split())
+            # Details quote rows; without a server's answer there are none.
+            told = error.diag.message_primary or " ".join(str(error).split())
             raise LedgerError(f"LEDGER_URL: {told}; {mend}") from error
 
 

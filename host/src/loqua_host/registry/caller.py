@@ -16,6 +16,7 @@ from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import HookFailedError
 from loqua_host.events import Event
 from loqua_host.link.messages import Hook
+from loqua_host.redaction import describe
 from loqua_host.settings.problems import printable
 
 from .loader import LoadedTutor
@@ -141,7 +142,7 @@ class HookCaller:
             log.error("hook.abandoned", task=task.get_name(), grace=self._grace)
 
     def _raised(self, hook: str, error: BaseException) -> HookFailedError:
-        return self._failure(hook, printable(f"raised {type(error).__name__}: {error}"), error)
+        return self._failure(hook, printable(f"raised {describe(error)}"), error)
 
     def _failure(self, hook: str, why: str, error: BaseException | None = None) -> HookFailedError:
         log.error("hook.failed", plugin=self._loaded.source, hook=hook, why=why, exc_info=error)

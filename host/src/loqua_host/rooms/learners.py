@@ -96,7 +96,8 @@ def verify_learner(participant: Participant) -> Learner:
     if not re.fullmatch(IDENTIFIER, user_id):
         raise LearnerError(
             "bad_user_id",
-            f"user_id {user_id[:40]!a} is not of the form [A-Za-z0-9_.@:|+-], at most 128 long",
+            f"the learner's user_id, {len(user_id)} characters, is not of the form "
+            "[A-Za-z0-9_.@:|+-], at most 128 long",
         )
     return Learner(
         user_id=user_id,
