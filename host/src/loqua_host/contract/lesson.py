@@ -81,7 +81,11 @@ class Lesson:
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
-        """A logger with the learner bound; in a job, session and agent as well."""
+        """A logger with the learner bound; in a job, session and agent as well.
+
+        What it is given is logged as it is, so give it names and counts, never what a learner said.
+        Of other loggers and of exceptions, logs show what their source code says and no value.
+        """
         logger: structlog.stdlib.BoundLogger = structlog.get_logger(
             "loqua_host.tutor", user_id=self.learner.user_id
         )

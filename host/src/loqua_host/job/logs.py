@@ -73,8 +73,8 @@ def _raised(error: BaseException | None) -> _Raised:
     return (None, None, None) if error is None else (type(error), error, error.__traceback__)
 
 
-def _render(raised: _Raised) -> str:
-    return format_exception(raised[1]) if raised[1] is not None else ""
+def _render(exc_info: _Raised) -> str:
+    return format_exception(exc_info[1]) if exc_info[1] is not None else ""
 
 
 def _keep_clear_of_records(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -113,8 +113,8 @@ def _render_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     return line if trace is None else f"{line}\n{_indented(str(trace))}"
 
 
-def _render_exception(raised: ExcInfo) -> str:
-    return format_exception(raised[1])
+def _render_exception(exc_info: ExcInfo) -> str:
+    return format_exception(exc_info[1])
 
 
 def _indented(trace: str) -> str:
