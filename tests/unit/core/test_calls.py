@@ -162,6 +162,27 @@ async def test_a_deadline_that_strikes_between_attempts_remembers(
             loqua.faults.clear()
 
 
+async def test_an_attempt_that_the_deadline_cuts_off_has_failed(
+    leased: LoquaApi, loqua: Loqua, world: World, caller: Caller
+) -> None:
+    """One whose caller goes meanwhile was cancelled, which says nothing about the API."""
+    loqua.latency = 3.9
+    loqua.fail("progress", *[60.0] * 4)
+    with pytest.raises(UnreachableError, match="deadline"):
+        await progress(leased, caller)
+    cut_off = world.reported("api.called")[-1].fields
+    assert (cut_off["failure"], cut_off["why"]) == (
+        "UnreachableError",
+        "no answer within api.deadline",
+    )
+    loqua.faults.clear()
+    going = asyncio.create_task(progress(leased, caller))
+    await asyncio.sleep(1)
+    going.cancel()
+    await asyncio.wait([going])
+    assert world.reported("api.called")[-1].fields["failure"] == "cancelled"
+
+
 async def test_a_refused_token_its_exchange_and_the_repeat_share_one_deadline(
     leased: LoquaApi, loqua: Loqua, caller: Caller
 ) -> None:

@@ -1,5 +1,6 @@
 """The host's figures, counted from its own log events."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import loqua_host
 from loqua_host.core.events import Event
 from loqua_host.ops.health import assess
 from loqua_host.ops.logbook import BREAKERS, PHASES
-from loqua_host.ops.metrics import Metrics
+from loqua_host.ops.metrics import CAUSES, ENDPOINTS, GIVEN_UP, SOURCES, Metrics
 from loqua_host.ops.sight import LessonSight, Phase, Sight, WorkerSight
 from loqua_host.records.ledger import Debts
 
@@ -85,7 +86,6 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
         ("record.delivered", {}, "deliveries_total", {"what": "record", "outcome": "delivered"}),
         ("record.refused", {}, "deliveries_total", {"what": "record", "outcome": "refused"}),
         ("context.loaded", {"source": "cache"}, "context_loads_total", {"source": "cache"}),
-        ("ledger.failed", {}, "ledger_failures_total", {}),
         ("worker.failed", {"tutor": "grammar"}, "worker_failures_total", {"tutor": "grammar"}),
     ],
 )
@@ -220,13 +220,47 @@ def test_no_label_is_a_learner_s_or_a_lesson_s(metrics: Metrics, tell: Tell) -> 
     }  # fmt: skip
 
 
-def test_rare_figures_of_a_tutor_begin_at_0(metrics: Metrics) -> None:
-    """Else its first crash loop would be no rise to Prometheus, and wake nobody."""
+def test_every_figure_begins_at_0(metrics: Metrics) -> None:
+    """Else what happens for the first time is no rise to Prometheus, and wakes nobody."""
     metrics.expect(["grammar"])
-    assert value(metrics, "lessons_given_up_total", tutor="grammar", why="crash_loop") == 0
-    assert value(metrics, "jobs_refused_total", tutor="grammar", why="full") == 0
-    assert value(metrics, "lessons_ended_total", tutor="grammar", outcome="failed") == 0
-    assert value(metrics, "hook_failures_total", tutor="grammar", hook="create_agent") == 0
+    for family in metrics.registry.collect():
+        if family.name.startswith("loqua_"):
+            assert family.samples, family.name
+            assert not any(one.value for one in family.samples if not one.name.endswith("_created"))
+    first = {"tutor": "grammar", "why": "crash_loop"}
+    assert value(metrics, "lessons_given_up_total", **first) == 0
+    refused = {"endpoint": "sessions", "outcome": "RefusedError", "status": "401"}
+    assert value(metrics, "api_calls_total", **refused) == 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "known"),
+    [
+        (r'LearnerError\(\s*"(\w+)"', CAUSES),
+        (r'(?:ALREADY_TAUGHT|CRASH_LOOP) = "(\w+)"', CAUSES),
+        (r'return "(\w+_(?:unreachable|unusable))"', CAUSES),
+        (r'\bRequest\("([\w-]+)"', ENDPOINTS),
+        (r'self\._loaded\("(\w+)"', SOURCES),
+        (r'yield Close\(lesson, "(\w+)"', GIVEN_UP),
+    ],
+)
+def test_what_figures_are_told_apart_by_is_known(pattern: str, known: tuple[str, ...]) -> None:
+    """A cause, an endpoint or a source that the host's code has begins at 0, too."""
+    files = Path(loqua_host.__file__).parent.rglob("*.py")
+    source = "".join(file.read_text("utf-8") for file in files if "dev" not in file.parts)
+    found = set(re.findall(pattern, source))
+    assert found
+    assert found <= set(known)
+
+
+def test_an_attempt_that_was_cancelled_counts_and_takes_no_time_of_the_api(
+    metrics: Metrics, tell: Tell
+) -> None:
+    """Its caller went, as a lesson that ends does: neither success nor failure."""
+    tell("api.called", endpoint="health", status=None, failure="cancelled", attempt=1, seconds=3.0)
+    cancelled = {"endpoint": "health", "outcome": "cancelled", "status": "none"}
+    assert value(metrics, "api_calls_total", **cancelled) == 1
+    assert value(metrics, "api_call_seconds_count", endpoint="health") == 0
 
 
 def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> None:
@@ -241,6 +275,7 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> No
             breakers={"context": "open"},
             agent_jwt_left=86_400.0,
             debts=Debts(records=2, oldest=700.0),
+            ledger_failures=4,
         ),
         Sight(now=1001.0),
     ]
@@ -255,6 +290,7 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> No
         "records_owed": value(metrics, "records_owed"),
         "record_oldest_seconds": value(metrics, "record_oldest_seconds"),
         "ready": value(metrics, "ready"),
+        "ledger_failures_total": value(metrics, "ledger_failures_total"),
         "health": value(metrics, "health", level="livekit"),
     }
     assert seen == {
@@ -267,6 +303,7 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> No
         "records_owed": 2,
         "record_oldest_seconds": 300,
         "ready": 1,
+        "ledger_failures_total": 4,
         "health": 1,
     }
     del sights[0]

@@ -108,7 +108,7 @@ def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch
         "api": SimpleNamespace(
             agent_token_seconds_left=left, user_token_seconds_left=lambda: 300.0
         ),
-        "ledger": SimpleNamespace(debts=debts, busy_seconds=1.5, spooled=2),
+        "ledger": SimpleNamespace(debts=debts, busy_seconds=1.5, failures=3, spooled=2),
     }
     return Watch(logbook=logbook, local_state=tmp_path, clock=clock, **parts)
 
@@ -160,6 +160,7 @@ async def test_rooms_ledger_and_jwt_are_asked(watch: Watch, fakes: Fakes) -> Non
     assert (sight.rooms.failure, sight.ledger.failure) == (None, None)
     assert (sight.debts, sight.agent_jwt_left) == (Debts(records=3), 86_400.0)
     assert sight.ledger_busy == 1.5
+    assert sight.ledger_failures == 3
 
 
 async def test_failures_are_told_in_their_own_words_and_what_was_owed_is_remembered(

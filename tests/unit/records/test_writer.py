@@ -112,3 +112,18 @@ async def test_work_is_done_although_nobody_waits_for_it_any_more(
         assert gone.cancelled()
         assert isinstance(failing.exception(), LearnerError)
         assert await writer.write(kept) == [1]
+
+
+async def test_each_piece_of_work_that_the_database_fails_is_counted(
+    make_database: MakeDatabase,
+) -> None:
+    """Those that shared a transaction with it are not, nor what was refused for its own sake."""
+    async with Writer.open(make_database(), 0.01) as writer:
+        await writer.write(lambda db: db.execute(TABLE))
+        await writer.write(adding(1))
+
+        def refuse(_db: Connection) -> int:
+            raise LearnerError("already_taught", "the room has this tutor already")
+
+        await all_at_once(writer, [adding(2), adding(1), refuse, adding(3)])
+        assert writer.failures == 1

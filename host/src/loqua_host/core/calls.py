@@ -183,6 +183,11 @@ class Calls:
         except ApiError as error:
             status, failure, why = error.status, type(error).__name__, str(error)
             raise
+        except asyncio.CancelledError:
+            # By the deadline, which is the API's failure, or because who asked has gone.
+            if self._clock.monotonic() >= journey.deadline:
+                failure, why = UnreachableError.__name__, "no answer within api.deadline"
+            raise
         else:
             return value
         finally:

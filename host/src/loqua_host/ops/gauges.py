@@ -46,6 +46,8 @@ def _resources(sight: Sight) -> Iterator[Metric]:
     yield _gauge("disk_free_ratio", "Free share of the ledger's disk", sight.disk_free)
     told = "Time the ledger's connection was in use"
     yield CounterMetricFamily("loqua_ledger_busy_seconds", told, value=sight.ledger_busy)
+    told = "Work that the ledger's database did not do"
+    yield CounterMetricFamily("loqua_ledger_failures", told, value=sight.ledger_failures)
 
 
 def _teaching(sight: Sight) -> Iterator[Metric]:

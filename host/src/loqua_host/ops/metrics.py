@@ -4,12 +4,16 @@ What each figure means is in config/prometheus/README.md. No label holds a learn
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import get_args
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import product
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
+from loqua_host.contract.handoff import Handback
+from loqua_host.contract.records import Mode
 from loqua_host.core.events import Event
+from loqua_host.core.tokens import TokenCause
 from loqua_host.link.messages import Hook, Stage
 
 from .gauges import SightCollector
@@ -27,6 +31,31 @@ LESSON_BUCKETS = (30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400)
 
 TIMED_AT_ONCE = 10_000
 
+Labels = Sequence[tuple[str, ...]]
+
+ENDPOINTS: Final = ("user-token", "context", "progress", "sessions", "health")
+ANSWERS: Final = {
+    "ok": ("200",),
+    "RefusedError": ("400", "401", "403", "404"),
+    "UnreachableError": ("none", "429", "500", "502", "503", "504"),
+    "cancelled": ("none",),
+}
+"""Outcomes of an attempt at the API, with the statuses they usually have."""
+
+HOOKS: Final = get_args(Hook)
+STAGES: Final = get_args(Stage)
+MODES: Final = tuple(Mode)
+HANDOFFS: Final = get_args(Handback.model_fields["outcome"].annotation)
+SOURCES: Final = ("api", "cache", "remnant", "nowhere")
+GIVEN_UP: Final = ("crash_loop", "learner_left", "tutor_disabled")
+CAUSES: Final = (
+    *("already_taught", "bad_user_id", "crash_loop", "ledger_unusable", "livekit_unreachable"),
+    *("no_learner", "no_user_id", "self_written_attributes"),
+    *TokenCause,
+    *(f"{endpoint}_refused" for endpoint in ENDPOINTS),
+)
+"""Why lessons are refused; others than these begin to count when they are first seen."""
+
 
 class Metrics:
     """Observes events and counts them.
@@ -41,6 +70,7 @@ class Metrics:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self._by_tutor: list[tuple[Counter | Histogram, Labels]] = []
         self._calls = _Stopwatches(monotonic)
         self._losses = _Stopwatches(monotonic)
         self._opened = _Recent()
@@ -55,28 +85,39 @@ class Metrics:
             "lesson_engagement_seconds", "Time taught of ended lessons", LESSON_BUCKETS, "tutor"
         )
         self._answered = self._histogram(
-            "api_call_seconds", "Time of one attempt at the API", API_BUCKETS, "endpoint"
+            "api_call_seconds", "Time of one attempt at the API", API_BUCKETS, endpoint=ENDPOINTS
         )
         self._voice = self._histogram(
-            "voice_seconds", "What a reply's stages took", API_BUCKETS, "tutor", "stage"
+            "voice_seconds", "What a reply's stages took", API_BUCKETS, "tutor", stage=STAGES
         )
         self._api_calls = self._counter(
             "api_calls", "Attempts at the API", "endpoint", "outcome", "status"
         )
-        self._retries = self._counter("api_retries", "Attempts after the first", "endpoint")
+        for endpoint, (outcome, statuses) in product(ENDPOINTS, ANSWERS.items()):
+            for status in statuses:
+                self._api_calls.labels(endpoint, outcome, status)
+        self._retries = self._counter("api_retries", "Attempts after the first", endpoint=ENDPOINTS)
         self._achieved = self._counter(
             "lesson_objectives", "Ended lessons with an achievement", "tutor"
         )
         self._hooked = self._histogram(
-            "hook_seconds", "Time of one call of a tutor's hook", API_BUCKETS, "tutor", "hook"
+            "hook_seconds", "Time of one call of a tutor's hook", API_BUCKETS, "tutor", hook=HOOKS
         )
         self._hooks_failed = self._counter(
-            "hook_failures", "Calls of a hook that failed", "tutor", "hook"
+            "hook_failures", "Calls of a hook that failed", "tutor", hook=HOOKS
         )
-        self._ended = self._counter("lessons_ended", "Lessons with a record", "tutor", "outcome")
-        self._given_up = self._counter("lessons_given_up", "Lessons not restored", "tutor", "why")
-        self._not_taken = self._counter("jobs_refused", "Jobs not taken", "tutor", "why")
-        self._handoffs = self._counter("handoffs", "Calls for specialists", "tutor", "outcome")
+        self._ended = self._counter(
+            "lessons_ended", "Lessons with a record", "tutor", outcome=("completed", "failed")
+        )
+        self._given_up = self._counter(
+            "lessons_given_up", "Lessons not restored", "tutor", why=GIVEN_UP
+        )
+        self._not_taken = self._counter(
+            "jobs_refused", "Jobs not taken", "tutor", why=("full", "leaving")
+        )
+        self._handoffs = self._counter(
+            "handoffs", "Calls for specialists", "tutor", outcome=HANDOFFS
+        )
         self._counts = self._table()
 
     def __call__(self, event: Event) -> None:
@@ -85,15 +126,10 @@ class Metrics:
             count(event.fields)
 
     def expect(self, tutors: Iterable[str]) -> None:
-        """Begin the rare figures of these tutors at 0: Prometheus sees no rise in a first value."""
-        for tutor in tutors:
-            self._ended.labels(tutor, "completed")
-            self._ended.labels(tutor, "failed")
-            self._achieved.labels(tutor)
-            self._given_up.labels(tutor, "crash_loop")
-            self._not_taken.labels(tutor, "full")
-            for hook in get_args(Hook):
-                self._hooks_failed.labels(tutor, hook)
+        """Begin all figures of these tutors at 0, as all others began: see `_begin`."""
+        for tutor, (metric, known) in product(tutors, self._by_tutor):
+            for values in known:
+                metric.labels(tutor, *values)
 
     def watch(self, look: Callable[[], Sight], judge: Callable[[Sight], Health]) -> None:
         """Expose what is seen at the moment of each scrape, too."""
@@ -108,7 +144,7 @@ class Metrics:
         lost = _by(
             self._counter("lessons_interrupted", "Tutors lost in a lesson", "tutor"), "tutor"
         )
-        refused = self._counter("lessons_refused", "Lessons not given, by cause", "cause")
+        refused = self._counter("lessons_refused", "Lessons not given, by cause", cause=CAUSES)
         return {
             "job.accepted": (self._simple("jobs_accepted", "Jobs taken", "tutor"), self._on_call),
             "job.refused": (_by(self._not_taken, "tutor", "why"),),
@@ -122,18 +158,23 @@ class Metrics:
             "handoff.over": (_by(self._handoffs, "tutor", "outcome"),),
             "tutor.called": (self._simple("tutors_called", "Tutors called by us", "tutor"),),
             "secret.kept": (self._simple("secret_failures", "Look-ups of secrets that failed"),),
-            "mode.changed": (self._simple("mode_changes", "Lessons that changed mode", "mode"),),
+            "mode.changed": (
+                self._simple("mode_changes", "Lessons that changed mode", mode=MODES),
+            ),
             "webhook.heard": (self._simple("webhooks", "Webhooks that LiveKit signed"),),
             "worker.failed": (self._simple("worker_failures", "Workers that ended", "tutor"),),
             "voice.timed": (self._on_voice,),
             "hook.timed": (self._on_hook,),
-            "context.loaded": (self._simple("context_loads", "Contexts, by source", "source"),),
+            "context.loaded": (
+                self._simple("context_loads", "Contexts, by source", source=SOURCES),
+            ),
             "api.called": (self._on_api_call,),
-            "breaker.opened": (self._simple("breakers_opened", "Breakers opened", "endpoint"),),
+            "breaker.opened": (
+                self._simple("breakers_opened", "Breakers opened", endpoint=ENDPOINTS),
+            ),
             "token.exchanged": (_by(exchanges, kind="first", outcome="ok"),),
             "token.refreshed": (_by(exchanges, kind="refresh", outcome="ok"),),
             "token.refresh_failed": (_by(exchanges, kind="refresh", outcome="failed"),),
-            "ledger.failed": (self._simple("ledger_failures", "Ledger accesses that failed"),),
             "reconciler.blind": (self._simple("rooms_failures", "Rooms API failures"),),
             **{
                 f"{what}.{outcome}": (_by(deliveries, what=what, outcome=outcome),)
@@ -145,17 +186,38 @@ class Metrics:
             "record.refused": (_by(deliveries, what="record", outcome="refused"),),
         }
 
-    def _counter(self, name: str, told: str, *labels: str) -> Counter:
-        return Counter(f"loqua_{name}", told, labels, registry=self.registry)
+    def _counter(self, name: str, told: str, *labels: str, **known: Sequence[str]) -> Counter:
+        counter = Counter(f"loqua_{name}", told, (*labels, *known), registry=self.registry)
+        self._begin(counter, labels, known)
+        return counter
 
     def _histogram(
-        self, name: str, told: str, buckets: tuple[float, ...], *labels: str
+        self,
+        name: str,
+        told: str,
+        buckets: tuple[float, ...],
+        *labels: str,
+        **known: Sequence[str],
     ) -> Histogram:
-        named = f"loqua_{name}"
-        return Histogram(named, told, labels, buckets=buckets, registry=self.registry)
+        histogram = Histogram(
+            f"loqua_{name}", told, (*labels, *known), buckets=buckets, registry=self.registry
+        )
+        self._begin(histogram, labels, known)
+        return histogram
 
-    def _simple(self, name: str, told: str, *labels: str) -> Count:
-        return _by(self._counter(name, told, *labels), *labels)
+    def _begin(
+        self, metric: Counter | Histogram, labels: Sequence[str], known: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Begin series at 0, those of tutors later: Prometheus sees no rise in a first value."""
+        values = list(product(*known.values()))
+        if labels == ("tutor",):
+            self._by_tutor.append((metric, values))
+        elif known:
+            for each in values:
+                metric.labels(*each)
+
+    def _simple(self, name: str, told: str, *labels: str, **known: Sequence[str]) -> Count:
+        return _by(self._counter(name, told, *labels, **known), *labels, *known)
 
     def _on_call(self, fields: Fields) -> None:
         self._calls.start((fields.get("room"), fields.get("tutor")))
@@ -191,7 +253,7 @@ class Metrics:
             self._achieved.labels(tutor).inc()
 
     def _on_voice(self, fields: Fields) -> None:
-        for stage in get_args(Stage):
+        for stage in STAGES:
             if stage in fields:
                 self._voice.labels(_text(fields, "tutor"), stage).observe(_number(fields, stage))
 
@@ -207,7 +269,8 @@ class Metrics:
         endpoint = _text(fields, "endpoint")
         outcome = fields.get("failure") or "ok"
         self._api_calls.labels(endpoint, str(outcome), _text(fields, "status")).inc()
-        self._answered.labels(endpoint).observe(_number(fields, "seconds"))
+        if outcome != "cancelled":  # whoever asked did not wait: that is no time of the API's
+            self._answered.labels(endpoint).observe(_number(fields, "seconds"))
         if _number(fields, "attempt") > 1:
             self._retries.labels(endpoint).inc()
 

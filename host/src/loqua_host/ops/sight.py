@@ -84,6 +84,7 @@ class Sight:
         ledger: The ledger; None until it was asked.
         debts: What is owed to the API.
         ledger_busy: Seconds that the ledger's only connection has been in use so far.
+        ledger_failures: How often the ledger's database has failed so far.
         spooled: Notes of lessons that wait for the ledger on this machine's disk.
     """
 
@@ -108,6 +109,7 @@ class Sight:
     ledger: Outcome | None = None
     debts: Debts = field(default_factory=Debts)
     ledger_busy: float = 0.0
+    ledger_failures: int = 0
     spooled: int = 0
 
     @property

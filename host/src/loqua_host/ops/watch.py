@@ -129,6 +129,7 @@ class Watch:
             ledger=self._ledger_outcome,
             debts=self._debts,
             ledger_busy=self._ledger.busy_seconds,
+            ledger_failures=self._ledger.failures,
             spooled=self._ledger.spooled,
         )
 

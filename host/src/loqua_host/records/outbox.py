@@ -38,6 +38,11 @@ class Outbox:
         """How long the only connection has been in use."""
         return self._writer.busy_seconds
 
+    @property
+    def failures(self) -> int:
+        """How often the database failed so far."""
+        return self._writer.failures
+
     async def owing(self, after: str = "") -> dict[str, float]:
         """List lessons, by id, of which this host is still to send something; a page at a time.
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 from opentelemetry import trace
 
-from loqua_host.errors import LedgerError
+from loqua_host.errors import LedgerError, SealError
 
 from .database import Connection, Database
 
@@ -43,6 +43,7 @@ class Writer:
 
     Attributes:
         busy_seconds: How long the database has been in use.
+        failures: How often work could not be done because of the database.
     """
 
     def __init__(self, database: Database, thread: Executor, retry_every: float) -> None:
@@ -51,6 +52,7 @@ class Writer:
         self._retry_every = retry_every
         self._waiting: deque[_Piece] = deque()
         self.busy_seconds = 0.0
+        self.failures = 0
 
     @classmethod
     @asynccontextmanager
@@ -92,6 +94,7 @@ class Writer:
                 results = [piece.work(connection) for piece in pieces]
         except BaseException as error:  # noqa: BLE001  # who asked for it gets it, as of any executor
             if len(pieces) == 1:
+                self.failures += isinstance(error, LedgerError) and not isinstance(error, SealError)
                 pieces[0].done.set_exception(error)
                 return
             for piece in pieces:
