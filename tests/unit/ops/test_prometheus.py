@@ -98,7 +98,7 @@ def promtool(*arguments: str | Path) -> None:
 def test_each_alert_fires_when_it_should_and_a_healthy_host_wakes_nobody() -> None:
     """As Prometheus itself evaluates them."""
     tests = yaml.safe_load((PROMETHEUS / "alerts_test.yaml").read_text())["tests"]
-    assert {test["name"] for test in tests} == {
+    assert {test["name"].partition(":")[0] for test in tests} == {
         "a healthy host",
         *(alert["alert"] for alert in ALERTS),
     }
