@@ -298,3 +298,26 @@ async def test_without_anybody_who_takes_spans_nothing_is_kept() -> None:
     untraced.foreseeing(lambda *coming: seen.extend(coming))("room", "grammar", "maria")
     assert seen == ["job", "room", "grammar", "maria"]
     assert not untraced.on
+
+
+async def test_a_long_lesson_does_not_keep_the_traces_of_those_after_it(
+    under_test: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many past jobs are kept as there is room for, whichever began first."""
+    monkeypatch.setattr(traces, "KEPT_JOBS", 3)
+    long, over = asyncio.Event(), asyncio.Event()
+
+    async def attend_long(_link: Any) -> None:
+        long.set()
+        await over.wait()
+
+    async def attend(_link: Any) -> None:
+        adopt(ROW)
+
+    teaching = asyncio.create_task(teach(under_test, attend_long))
+    await long.wait()
+    for number in range(10):
+        await teach(under_test, attend, JobRef(f"job{number}", "room", "grammar"))
+    assert len(under_test._jobs) <= 3
+    over.set()
+    await teaching

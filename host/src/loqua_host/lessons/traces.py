@@ -6,11 +6,11 @@ began. So spans are kept until then, and handed on as the lesson's.
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -220,7 +220,7 @@ class Traces(SpanProcessor):
         self._onward = onward or SpanProcessor()
         self._foreseen: dict[tuple[str, str], _Begun] = {}
         self._unjoined: dict[str, _Begun] = {}
-        self._jobs: OrderedDict[int, _JobTrace] = OrderedDict()
+        self._jobs: dict[int, _JobTrace] = {}
 
     def wants(self, trace_id: int) -> bool:
         """Say whether spans of a trace are to be made: a job's, until its lesson is left out."""
@@ -292,9 +292,14 @@ class Traces(SpanProcessor):
             return None
         begun = _Begun(span, _JobTrace(tutor, span, self._onward.on_end, self._samples))
         self._jobs[span.get_span_context().trace_id] = begun.trace
-        if len(self._jobs) > KEPT_JOBS and next(iter(self._jobs.values())).over:
-            self._jobs.popitem(last=False)
+        self._forget_past_jobs()
         return begun
+
+    def _forget_past_jobs(self) -> None:
+        """Forget the oldest that are over; a lesson that lasts long keeps no others."""
+        past = (trace_id for trace_id, job in self._jobs.items() if job.over)
+        for trace_id in list(islice(past, max(0, len(self._jobs) - KEPT_JOBS))):
+            del self._jobs[trace_id]
 
     def _give_up(self, job_id: str) -> None:
         if (begun := self._unjoined.pop(job_id, None)) is not None:
