@@ -1,0 +1,297 @@
+"""Memory of a host after many short lessons: it must not grow with those that are over.
+
+Run `uv run python -m tests.bench.many_lessons [lessons]`, 10,000 unless told otherwise; prints a
+line for each thousand, and fails if in the second half the process grew by more than 200 bytes a
+lesson. The host's own parts are real: lessons, reconciler, board, link, core, ledger (SQLite,
+sealed), delivery, log, figures. LiveKit, the API and the jobs are not: each lesson is another
+learner's in another room, and says on the link what a job would. Some crash, some are refused,
+some go on after a crash. Nothing instruments the process.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client import generate_latest
+from tests.unit.core.conftest import encrypt, jwt
+
+from loqua_host.contract.handoff import Utterance
+from loqua_host.contract.records import Ending, LessonReport, Progress, Word
+from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
+from loqua_host.core.clock import SystemClock
+from loqua_host.errors import LinkError
+from loqua_host.lessons.board import Board
+from loqua_host.lessons.hosted import TUTOR, HostedTutor
+from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.reconcile import Places
+from loqua_host.lessons.reconciler import Reconciler
+from loqua_host.link.client import HostLink, open_link
+from loqua_host.link.messages import (
+    Finish,
+    HookTimed,
+    Join,
+    ProgressMade,
+    Recorded,
+    Refused,
+    VoiceTimed,
+)
+from loqua_host.link.server import JobRef, serve_link
+from loqua_host.ops.logbook import Logbook
+from loqua_host.ops.logs import configure_logs
+from loqua_host.ops.metrics import Metrics
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.ledger import Ledger
+from loqua_host.records.sqlite import SqliteDatabase
+from loqua_host.rooms.learners import Participant
+from loqua_host.rooms.rooms import Dispatch
+from loqua_host.settings.host import HostSettings
+from loqua_host.tasks import background
+
+LESSONS = 10_000
+AT_ONCE = 20
+STEP = 1000
+ENOUGH = 200
+"""Bytes a lesson: what the process grows by without keeping anything, by its allocator's ways."""
+
+CRASH_EVERY, REFUSE_EVERY = 50, 70
+SECRET = "a-shared-secret-of-this-bench"
+TUTORS = {"conversation": HostedTutor("conversation", "", "agent", AT_ONCE)}
+SETTINGS = HostSettings.model_validate(
+    {
+        "agent_id": "loqua-host",
+        "livekit": {"url": "ws://livekit"},
+        "api": {"api_base_url": "http://api"},
+        "environment": "development",
+        "tutors": (),
+    }
+)
+TURNS = tuple(Utterance(speaker="learner", text=f"sentence {number}") for number in range(10))
+WORDS = tuple(
+    Word(word=f"palabra {number}", translation="word", language="es") for number in range(20)
+)
+
+
+async def answer(request: httpx.Request) -> httpx.Response:
+    """Answer as the Loqua API does, and keep nothing."""
+    body = json.loads(request.content) if request.content else {}
+    if request.url.path.endswith("/user-token"):
+        life = 3600
+        token = {
+            "encrypted_token": encrypt(jwt(exp=time.time() + life), SECRET),
+            "user_id": body["user_id"],
+            "room_name": body["room_name"],
+            "issued_to": body["agent_id"],
+            "expires_in": life,
+        }
+        return httpx.Response(200, json=token)
+    if request.url.path.endswith("/context"):
+        sessions = [{"session_id": f"s{n}", "topics_covered": ["food"]} for n in range(10)]
+        known = {"user_id": request.url.path.split("/")[-2], "session_history": sessions}
+        return httpx.Response(200, json=known)
+    taken = {"success": True, "permissions": ["user.progress", "session.create", "user.context"]}
+    return httpx.Response(200, json=taken)
+
+
+@dataclass
+class Rooms:
+    """LiveKit's rooms, in memory; agents come and go with their links."""
+
+    people: dict[str, dict[str, Participant]] = field(default_factory=dict)
+    called: list[tuple[str, Dispatch]] = field(default_factory=list)
+
+    async def participants(self, room: str) -> list[Participant]:
+        """List who is in a room."""
+        return list(self.people.get(room, {}).values())
+
+    async def names(self) -> set[str]:
+        """List the rooms."""
+        return set(self.people)
+
+    async def dispatched(self, _room: str) -> list[Dispatch]:
+        """List no dispatches: each comes at once."""
+        return []
+
+    async def withdraw(self, _room: str, _agent_name: str) -> list[Dispatch]:
+        """Take none back."""
+        return []
+
+    async def dispatch(self, room: str, dispatch: Dispatch) -> None:
+        """Note whom the host calls; a room that is left meanwhile gets nobody."""
+        self.called.append((room, dispatch))
+
+    async def remove(self, room: str, identity: str) -> None:
+        """Remove a participant."""
+        self.people.get(room, {}).pop(identity, None)
+
+    async def mark(self, *_: str) -> None:
+        """Take an attribute, and show it to nobody."""
+
+    def enter(self, room: str, identity: str, kind: str, **attributes: str) -> None:
+        """Have somebody in a room."""
+        one = Participant(identity, kind, "", attributes, False, time.time(), f"PA_{identity}")
+        self.people.setdefault(room, {})[identity] = one
+
+
+@dataclass
+class House:
+    """A host, as far as lessons are concerned."""
+
+    lessons: Lessons
+    rooms: Rooms
+    delivery: Delivery
+    metrics: Metrics
+    link: Path
+    jobs: dict[str, JobRef] = field(default_factory=dict)
+    numbers: Any = field(default_factory=count)
+
+    async def lesson(self, number: int) -> None:
+        """Have a new learner enter a new room, be taught, and leave."""
+        room, user = f"room-{number}", f"user-{number}"
+        known = {} if number % REFUSE_EVERY == 0 else {"user_id": user}
+        self.rooms.enter(room, user, "standard", **known)
+        if number % CRASH_EVERY == 0:
+            await self._job(room, user, crashes=True)
+        await self._job(room, user, crashes=False)
+        del self.rooms.people[room]
+
+    async def _job(self, room: str, user: str, *, crashes: bool) -> None:
+        job = JobRef(f"job{next(self.numbers)}", room, "conversation")
+        self.jobs[job.job_id] = job
+        self.lessons.begin(job)
+        self.rooms.enter(room, f"agent-{job.job_id}", "agent", **{TUTOR: job.tutor})
+        async with open_link(str(self.link), job.job_id) as link:
+            await link.send(Join(identity=user))
+            if not isinstance(await link.receive(), Refused):
+                await _teach(link, crashes=crashes)
+        del self.jobs[job.job_id]
+        self.rooms.people[room].pop(f"agent-{job.job_id}", None)
+
+
+async def _teach(link: HostLink, *, crashes: bool) -> None:
+    await link.send(HookTimed(hook="on_user_ready", after=0.1, seconds=0.1, failed=False))
+    await link.send(VoiceTimed(stages={"reply": 1.0}))
+    for words in (3, 7):
+        progress = Progress(words_learned=words, grammar_points=("present_tense",))
+        state = {"words": [word.word for word in WORDS]}
+        await link.send(ProgressMade(seconds=0.0, progress=progress, state=state, turns=TURNS))
+    if not crashes:
+        report = LessonReport(topics_covered=("food",), new_vocabulary=WORDS)
+        await link.send(Finish(ending=Ending(reason="done", seconds=0.0), report=report))
+        while not isinstance(await link.receive(), Recorded):
+            pass
+
+
+@asynccontextmanager
+async def house(directory: Path) -> AsyncIterator[House]:
+    """Give a host, its log written to a file that is thrown away."""
+    rooms, board, jobs = Rooms(), Board(time.time), dict[str, JobRef]()
+
+    def authorise(token: str, _pid: int) -> JobRef:
+        if token not in jobs:
+            raise LinkError("no such job")
+        return jobs[token]
+
+    async with AsyncExitStack() as stack:
+        metrics, logbook = Metrics(time.monotonic), Logbook(time.time)
+        metrics.expect(TUTORS)
+        log = stack.enter_context((directory / "log").open("w"))
+        configure_logs("json", "info", log, [metrics, logbook])
+        settings = CoreSettings(api_base_url="http://api", rate_limit=100_000)
+        secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent-jwt", "SHARED_SECRET": SECRET})
+        opening = LoquaApi.open(settings, secrets, transport=httpx.MockTransport(answer))
+        api = await stack.enter_async_context(opening)
+        database = SqliteDatabase(directory / "ledger.db")
+        ledger = await stack.enter_async_context(Ledger.open(database, keys=[SECRET * 2]))
+        tasks = await stack.enter_async_context(background())
+        delivery = Delivery(ledger, api, clock=SystemClock())
+        tasks.create_task(delivery.run())
+        lessons = Lessons(
+            rooms=rooms,  # type: ignore[arg-type]  # in LiveKit's place
+            api=api,
+            ledger=ledger,
+            delivery=delivery,
+            tutors=TUTORS,
+            settings=lambda: SETTINGS,
+            board=board,
+            tasks=tasks,
+            now=time.time,
+        )
+        reconciler = Reconciler(
+            rooms=rooms,  # type: ignore[arg-type]  # in LiveKit's place
+            ledger=ledger,
+            board=board,
+            tutors=TUTORS,
+            places=lambda: Places(AT_ONCE, {"conversation": AT_ONCE}),
+            see=lessons.see,
+            close=lessons.close,
+            return_grace=lambda: 1.0,
+            now=time.time,
+        )
+        tasks.create_task(reconciler.run())
+        link = directory / "link" / "s"
+        serving = serve_link(link, authorise=authorise, attend=lessons.attend)
+        await stack.enter_async_context(serving)
+        yield House(lessons, rooms, delivery, metrics, link, jobs)
+
+
+def memory() -> dict[str, int]:
+    """Give the bytes that this process has, its share of them, and those that no file has."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
+    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return {name.lower(): kilobytes[name] * 1024 for name in ("Rss", "Pss", "Anonymous")}
+
+
+async def run(lessons: int, tell: Callable[[dict[str, Any]], None]) -> float:
+    """Teach, and give the bytes that each lesson of the second half left behind."""
+    with tempfile.TemporaryDirectory() as directory:
+        async with house(Path(directory)) as host:
+            numbers = iter(range(1, lessons + 1))
+            told = {}
+            for last in range(STEP, lessons + 1, STEP):
+                begun = time.monotonic()
+                await asyncio.gather(*(_some(host, numbers, last) for _ in range(AT_ONCE)))
+                await host.delivery.idle()
+                await asyncio.sleep(1)
+                host.rooms.called.clear()
+                told[last] = memory()
+                shown = {name: round(size / 1e6, 1) for name, size in told[last].items()}
+                rate = round(STEP / (time.monotonic() - begun))
+                series = generate_latest(host.metrics.registry).count(b"\n")
+                tell({"lessons": last, **shown, "a_second": rate, "series": series})
+    half = max(last for last in told if last <= lessons // 2)
+    return (told[lessons]["anonymous"] - told[half]["anonymous"]) / (lessons - half)
+
+
+async def _some(host: House, numbers: Any, last: int) -> None:
+    for number in numbers:
+        await host.lesson(number)
+        if number >= last:
+            return
+
+
+def main() -> int:
+    """Teach and judge."""
+    lessons = int(sys.argv[1]) if len(sys.argv) > 1 else LESSONS
+
+    def tell(figures: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(figures) + "\n")
+        sys.stdout.flush()
+
+    grown = asyncio.run(run(lessons, tell))
+    tell({"bytes_a_lesson": round(grown), "enough": ENOUGH})
+    return int(grown > ENOUGH)
+
+
+if __name__ == "__main__":
+    os.environ.pop("XDG_RUNTIME_DIR", None)
+    sys.exit(main())
