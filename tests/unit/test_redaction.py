@@ -4,16 +4,19 @@ import asyncio
 import enum
 import io
 import logging
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from loqua_host.errors import LedgerError
-from loqua_host.redaction import Redaction, describe, format_exception
+from loqua_host.redaction import Redaction, describe, format_exception, report_uncaught
 
 SAID = "zebra quokka 4711"
 """What a learner says, and nobody may read."""
@@ -214,3 +217,25 @@ def test_whatever_is_said_is_never_shown(first: str, second: str) -> None:
     Redaction().filter(record)
     assert record.getMessage() == "… (test_redaction.py:1)"
     assert not hasattr(record, "x")
+
+
+def test_errors_that_nobody_caught_are_logged_as_any(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Python would write them to stderr, where the log goes, with what they quote."""
+    for where, hook in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(where, hook, getattr(where, hook))
+    report_uncaught()
+    with structlog.testing.capture_logs() as logs:
+        thread = threading.Thread(target=int, args=(SAID,))
+        thread.start()
+        thread.join()
+        leaving = threading.Thread(target=sys.exit)
+        leaving.start()
+        leaving.join()
+        sys.excepthook(ValueError, ValueError(SAID), None)
+    assert [(one["event"], one["where"]) for one in logs] == [
+        ("error.uncaught", "thread"),
+        ("error.uncaught", "process"),
+    ]
+    assert capfd.readouterr().err == ""

@@ -11,6 +11,7 @@ import linecache
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -18,9 +19,13 @@ from functools import lru_cache
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
+import structlog
+
 from .errors import LoquaError
 
-__all__ = ["OWN", "Redaction", "describe", "format_exception"]
+__all__ = ["OWN", "Redaction", "describe", "format_exception", "report_uncaught"]
+
+log = structlog.get_logger()
 
 OWN: Final = "loqua_host"
 """The logger whose records are the host's own words, and a tutor's by `lesson.log`."""
@@ -61,6 +66,18 @@ class Redaction(logging.Filter):
 def format_exception(error: BaseException) -> str:
     """Return a traceback: all places, all types, and of messages what the source code says."""
     return "\n".join(_lines(error, set()))
+
+
+def report_uncaught() -> None:
+    """Log what Python would write to stderr by itself, values and all: errors not caught."""
+    sys.excepthook = lambda _kind, error, _trace: _report("process", error)
+    sys.unraisablehook = lambda seen: _report("collection", seen.exc_value)
+    threading.excepthook = lambda seen: _report("thread", seen.exc_value)
+
+
+def _report(where: str, error: BaseException | None) -> None:
+    if not isinstance(error, SystemExit):
+        log.error("error.uncaught", where=where, exc_info=error)
 
 
 def describe(error: BaseException) -> str:

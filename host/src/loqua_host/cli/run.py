@@ -17,6 +17,7 @@ from loqua_host.configuration import Configuration
 from loqua_host.confinement import is_possible
 from loqua_host.errors import ConfigError, LedgerError, Problem
 from loqua_host.process import forkserver_ended, seal, start_forkserver
+from loqua_host.redaction import report_uncaught
 from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.sources import read_environ
@@ -84,6 +85,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
         observers=observers,
         agent_id=settings.agent_id,
     )
+    report_uncaught()
     signals = Signals(asyncio.Event(), asyncio.Event(), asyncio.Event())
     _hear(signals)
     _say_what_jobs_can_read(configuration.withheld(settings))

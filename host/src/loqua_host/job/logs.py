@@ -1,24 +1,19 @@
 """What a job logs: on its way to the host as plain records, without what learners say."""
 
 import logging
-import sys
-import threading
 from types import TracebackType
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from loqua_host.link.ipc import STANDARD, log_as_json
-from loqua_host.redaction import Redaction, format_exception
+from loqua_host.redaction import Redaction, format_exception, report_uncaught
 
 __all__ = ["send_logs_to_host"]
 
 _Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 RESERVED = STANDARD - {"exc_info", "stack_info"}
-
-
-log = structlog.get_logger()
 
 
 def send_logs_to_host() -> None:
@@ -60,17 +55,7 @@ def _redact() -> None:
         handler.addFilter(Redaction())
         handler.setFormatter(_Plain())
     logging.captureWarnings(capture=True)
-    sys.excepthook = lambda *raised: _report("process", raised)
-    sys.unraisablehook = lambda seen: _report("unraisable", _raised(seen.exc_value))
-    threading.excepthook = lambda seen: _report("thread", _raised(seen.exc_value))
-
-
-def _report(where: str, raised: _Raised) -> None:
-    log.error("job.error_uncaught", where=where, exc_info=raised)
-
-
-def _raised(error: BaseException | None) -> _Raised:
-    return (None, None, None) if error is None else (type(error), error, error.__traceback__)
+    report_uncaught()
 
 
 def _render(exc_info: _Raised) -> str:
