@@ -337,6 +337,7 @@ class BreakerRules(RuleBasedStateMachine):
             "context", BreakerSettings(failures=3, open_seconds=10), self.hands, Events()
         )
         self.out: list[tuple[Callable[..., object], str, State]] = []
+        self.newcomers: set[str] = set()
         self.failed: set[str] = set()
         self.newcomer_failed_at = -10.0
 
@@ -348,7 +349,9 @@ class BreakerRules(RuleBasedStateMachine):
     @rule(learner=st.sampled_from(["leo", "ana", "bob", None]))
     def a_call_begins(self, learner: str | None) -> None:
         """Try to get out: a newcomer always does, but for one probe and a failed newcomer."""
-        guard = self.breaker.attempt(learner or (name := f"new {next(learners)}"))
+        name = learner or f"new {next(learners)}"
+        guard = self.breaker.attempt(name)
+        new = name not in self.breaker._failing
         probes = [state for *_, state in self.out if state is State.HALF_OPEN]
         was = self.breaker.state
         try:
@@ -358,7 +361,11 @@ class BreakerRules(RuleBasedStateMachine):
             assert learner or (was is not State.CLOSED and held)
             return
         assert was is State.CLOSED or not probes
-        self.out.append((guard.__exit__, learner or name, self.breaker.state))
+        if new:
+            self.newcomers.add(name)
+        else:
+            self.newcomers.discard(name)
+        self.out.append((guard.__exit__, name, self.breaker.state))
 
     @precondition(lambda self: self.out)
     @rule(data=st.data(), end=st.sampled_from([None, DOWN, RefusedError("context", "404")]))
@@ -369,7 +376,7 @@ class BreakerRules(RuleBasedStateMachine):
         exit_(None if end is None else type(end), end, None)
         if end is DOWN:
             self.failed.add(learner)
-            if learner.startswith("new") and state is State.HALF_OPEN:
+            if learner in self.newcomers and state is State.HALF_OPEN:
                 self.newcomer_failed_at = self.hands.time
         if self.breaker.state is State.OPEN and was is State.CLOSED:
             assert end is DOWN

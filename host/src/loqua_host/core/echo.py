@@ -35,11 +35,11 @@ def without_echo(text: str, sent: bytes | None) -> str:
         text: Of an error's answer.
         sent: The request's body, JSON; None if it had none.
     """
-    said = " ".join(_texts(sent)).casefold()
-    words = set(WORD.findall(said))
+    said = " ".join(_texts(sent))
+    words, folded = {word.casefold() for word in WORD.findall(said)}, said.casefold()
 
     def is_sent(word: str) -> bool:
-        return word in words or (len(word) >= CUT and word in said)
+        return word in words or (len(word) >= CUT and word in folded)
 
     text = QUOTED.sub(_only_fields, ESCAPED.sub(HIDDEN, text))
     return WORD.sub(lambda word: HIDDEN if is_sent(word[0].casefold()) else word[0], text)
