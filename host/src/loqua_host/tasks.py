@@ -1,11 +1,19 @@
 """Tasks that live as long as a block."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Never
+from contextvars import Context
+from typing import Any, Never, TypeVar
 
-__all__ = ["background"]
+from .faults import log_fault
+
+__all__ = ["background", "forever", "supervised"]
+
+T = TypeVar("T")
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two attempts at most; a task that ran for longer begins with the first again."""
 
 
 class _BlockEndedError(Exception):
@@ -22,9 +30,70 @@ async def background() -> AsyncIterator[asyncio.TaskGroup]:
 
     A task that fails ends the block, as in any task group.
     """
+    async with _cancelled_at_its_end(asyncio.TaskGroup()) as tasks:
+        yield tasks
+
+
+@asynccontextmanager
+async def supervised() -> AsyncIterator[asyncio.TaskGroup]:
+    """Give a task group whose tasks are cancelled when the block ends, and fail alone.
+
+    A task that fails is logged as `task.failed`; the block and the other tasks go on.
+    """
+    async with _cancelled_at_its_end(_Supervised()) as tasks:
+        yield tasks
+
+
+@asynccontextmanager
+async def _cancelled_at_its_end(group: asyncio.TaskGroup) -> AsyncIterator[asyncio.TaskGroup]:
     try:
-        async with asyncio.TaskGroup() as tasks:
+        async with group as tasks:
             yield tasks
             _end_block()
     except* _BlockEndedError:
         pass
+
+
+class _Supervised(asyncio.TaskGroup):
+    """A task group that no task brings down."""
+
+    def create_task(  # type: ignore[override]  # nobody here has a generator
+        self,
+        coro: Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        """Start a task; None comes of one that fails."""
+        logged: Coroutine[Any, Any, Any] = _logged(coro)
+        task = super().create_task(logged, name=name, context=context)
+        task.add_done_callback(lambda _task: coro.close())  # of one cancelled before it began
+        return task
+
+
+async def _logged(coroutine: Coroutine[Any, Any, T]) -> T | None:
+    try:
+        return await coroutine
+    except Exception as error:  # noqa: BLE001  # one task's fault must not end all others
+        log_fault("task.failed", error, task=_name(coroutine))
+        return None
+
+
+async def forever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run what is to go on until it is cancelled or returns, again whenever it fails.
+
+    A failure is logged as `task.failed`; the pause after it grows with each.
+    """
+    loop, pause = asyncio.get_running_loop(), 0.5
+    while True:
+        running, began = run(), loop.time()
+        try:
+            return await running
+        except Exception as error:  # noqa: BLE001  # what goes on for good outlives any fault
+            pause = 1.0 if loop.time() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
+            log_fault("task.failed", error, task=_name(running), again_in=pause)
+        await asyncio.sleep(pause)
+
+
+def _name(coroutine: Coroutine[Any, Any, Any]) -> str:
+    return getattr(coroutine, "__qualname__", type(coroutine).__name__)

@@ -1,10 +1,36 @@
 """Tasks that live as long as a block."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Self
+from unittest.mock import patch
 
 import pytest
+from structlog.testing import capture_logs
 
-from loqua_host.tasks import background
+from loqua_host.tasks import background, forever, supervised
+
+SECRET = "what-nobody-may-read"
+
+
+class ManualSleep:
+    """Takes the place of `asyncio.sleep` and takes note of the pauses."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self._patch = patch("loqua_host.tasks.asyncio.sleep", self._sleep)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._patch.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End."""
+        self._patch.stop()
+
+    async def _sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
 
 
 async def test_tasks_are_cancelled_when_the_block_ends_and_have_then_ended() -> None:
@@ -60,3 +86,94 @@ async def test_a_cancelled_block_is_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def failing(times: int, then: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Give what fails so often, then waits for ever."""
+    left = iter(range(times))
+
+    async def step() -> None:
+        if next(left, None) is not None:
+            raise KeyError(SECRET)
+        then.set()
+        await asyncio.Event().wait()
+
+    return step
+
+
+async def test_a_supervised_task_that_fails_costs_nobody_else_anything() -> None:
+    """It is logged with its name, the type and the place, and without what it says."""
+    done = asyncio.Event()
+
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        done.set()
+
+    with capture_logs() as logs:
+        async with supervised() as tasks:
+            tasks.create_task(failing(1, asyncio.Event())())
+            tasks.create_task(work())
+            await done.wait()
+    [line] = logs
+    assert (line["event"], line["log_level"], line["why"]) == ("task.failed", "error", "KeyError")
+    assert line["task"] == "failing.<locals>.step"
+    assert "test_tasks.py:" in line["at"][-1]
+    assert SECRET not in str(line)
+
+
+async def test_supervised_tasks_end_with_the_block_whatever_they_are_at() -> None:
+    """Also one that had no time to begin."""
+    async with supervised() as tasks:
+        running = tasks.create_task(asyncio.Event().wait())
+        await asyncio.sleep(0)
+        late = tasks.create_task(asyncio.Event().wait())
+    assert running.cancelled()
+    assert late.cancelled()
+
+
+async def test_what_a_supervised_block_itself_raises_comes_out() -> None:
+    """Only its tasks fail alone."""
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012  # as above
+        async with supervised() as tasks:
+            tasks.create_task(asyncio.Event().wait())
+            raise ValueError("broken")
+    assert caught.value.subgroup(ValueError)
+
+
+async def test_what_goes_on_forever_begins_again_after_each_failure() -> None:
+    """With longer pauses, so that a lasting fault does not fill the log."""
+    reached = asyncio.Event()
+    with capture_logs() as logs, ManualSleep() as slept:
+        running = asyncio.create_task(forever(failing(8, reached)))
+        await reached.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert slept.pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert [line["again_in"] for line in logs] == slept.pauses
+    assert {(line["task"], line["why"]) for line in logs} == {("failing.<locals>.step", "KeyError")}
+
+
+async def test_a_failure_within_a_group_is_told_by_what_failed_there() -> None:
+    """Not as a group."""
+
+    async def step() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(failing(1, asyncio.Event())())
+
+    with capture_logs() as logs:
+        async with supervised() as tasks:
+            await asyncio.wait({tasks.create_task(step())})
+    [line] = logs
+    assert line["why"] == "KeyError"
+
+
+async def test_what_returns_is_not_begun_again() -> None:
+    """It has said that it is done."""
+    begun = []
+
+    async def once() -> None:
+        begun.append(1)
+
+    await forever(once)
+    assert begun == [1]

@@ -5,6 +5,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from itertools import count
 from random import Random, SystemRandom
 from typing import Self
@@ -13,7 +14,8 @@ import httpx
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Progress, SessionRecord
-from loqua_host.errors import RefusedError, UnreachableError
+from loqua_host.errors import ConfigError, Problem, RefusedError, UnreachableError
+from loqua_host.tasks import forever
 
 from . import retry
 from .cache import ContextCache
@@ -26,7 +28,7 @@ from .degradation import Listener, Modes, fallback
 from .events import Events, Observer
 from .flights import Flights, stop
 from .pools import Pools
-from .secrets import SecretsPort
+from .secrets import SecretName, SecretsPort
 from .settings import CoreSettings
 from .user_tokens import UserBearer, UserTokens
 from .verdict import UNAUTHORIZED
@@ -91,10 +93,10 @@ class LoquaApi:
             observer: Is shown every event, for metrics.
 
         Raises:
-            ConfigError: A secret is missing.
+            ConfigError: A secret is missing or cannot be read.
         """
         for name in settings.secret_names:
-            await secrets.read(name)
+            await _require(secrets, name)
         clock, random, events = clock or SystemClock(), random or SystemRandom(), Events(observer)
         credentials = Credentials(secrets, clock, events, settings.agent_token_warn_before)
         tls = httpx.create_ssl_context()  # once: to read the authorities takes a busy host's time
@@ -300,9 +302,19 @@ def _key(caller: Caller) -> Key:
     return caller.user_id, caller.agent_id
 
 
+async def _require(secrets: SecretsPort, name: SecretName) -> None:
+    try:
+        await secrets.read(name)
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever keeps secrets is not ours
+        what, mend = f"cannot be read ({type(error).__name__})", "see secrets: in config/host.yaml"
+        raise ConfigError([Problem(name.value, what, mend)]) from None
+
+
 @asynccontextmanager
 async def _watched(credentials: Credentials) -> AsyncIterator[None]:
-    watcher = asyncio.create_task(credentials.watch())
+    watcher = asyncio.create_task(forever(credentials.watch))
     try:
         yield
     finally:
@@ -317,6 +329,11 @@ def _http(
     return httpx.AsyncClient(
         base_url=str(settings.api_base_url),
         http2=True,
+        # No learner's call carries what another's brought: no cookie is taken, no challenge
+        # answered, and no password found in a URL or a netrc file stands in for a JWT.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        auth=httpx.Auth(),
+        follow_redirects=False,
         verify=tls,
         transport=transport,
         timeout=httpx.Timeout(None, connect=settings.connect_timeout),

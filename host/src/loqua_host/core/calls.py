@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol, TypeVar
@@ -11,6 +12,7 @@ from opentelemetry import trace
 from pydantic import SecretStr
 
 from loqua_host.errors import ApiError, RefusedError, UnreachableError
+from loqua_host.faults import log_fault
 
 from . import retry, verdict
 from .breaker import Breaker
@@ -60,6 +62,29 @@ class _Journey:
     attempt: int = 0
     sent: bool = False
     prematurity: Prematurity = Prematurity.NO
+
+
+@dataclass(slots=True)
+class _Passage:
+    """How far one request has come.
+
+    Attributes:
+        sent: Whether the API may have got it.
+    """
+
+    sent: bool = False
+
+    async def follow(self, event: str, _details: object) -> None:
+        """Hear from the transport what it does (httpcore's extension `trace`)."""
+        _, step, phase = event.rsplit(".", 2)
+        if phase == "started" and step in _CONNECTING:
+            self.sent = False
+        elif phase == "started" and step == "send_request_headers":
+            self.sent = True
+
+
+_CONNECTING = frozenset({"connect_tcp", "start_tls", "setup_socks5_connection"})
+"""What a transport does before it sends; to a proxy it has sent something else before."""
 
 
 class Calls:
@@ -211,43 +236,53 @@ class Calls:
     async def _exchange(
         self, request: Request[T], jwt: SecretStr, journey: _Journey
     ) -> tuple[int, T]:
-        status, answer = await self._round_trip(request, jwt)
-        wait = self._limits.heed(request.endpoint, status, answer.headers)
-        if not 200 <= status < 300:  # noqa: PLR2004  (2xx)
-            details = verdict.read_error(answer.body, answer.headers, request.body)
-            journey.prematurity = verdict.prematurity(
-                details, jwt, answer.headers, self._clock.now()
-            )
-            raise verdict.judge(request.endpoint, status, details, wait)
+        """Make one round trip; whatever goes wrong in it is an ApiError."""
+        passage = _Passage()
         try:
-            return status, request.read(answer)
-        except ValueError:
-            message = "answered what the guide does not describe"
-            raise UnreachableError(request.endpoint, message, status=status) from None
-
-    async def _round_trip(self, request: Request[T], jwt: SecretStr) -> tuple[int, Answer]:
-        version = self._versions.current
-        try:
-            async with (
-                asyncio.timeout(self._settings.attempt_timeout),
-                self._pools.lend() as http,
-                http.stream(
-                    request.method,
-                    f"/api/{version}/agent{request.path}",
-                    content=request.body,
-                    headers=self._headers(request, jwt),
-                ) as response,
-            ):
-                answer = Answer(_fields(response), await _body(request.endpoint, response))
+            status, answer = await self._round_trip(request, jwt, passage)
+            wait = self._limits.heed(request.endpoint, status, answer.headers)
+            if not 200 <= status < 300:  # noqa: PLR2004  (2xx)
+                raise self._judge(request, jwt, journey, status, answer, wait)
+            return status, _value(request, status, answer)
+        except ApiError:
+            raise
         except TimeoutError:
             message = f"no answer within api.attempt_timeout ({self._settings.attempt_timeout:g} s)"
-            raise UnreachableError(request.endpoint, message) from None
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            message = f"cannot connect to api.api_base_url ({type(error).__name__})"
-            raise UnreachableError(request.endpoint, message, sent=False) from None
-        except httpx.HTTPError as error:
-            # Its text may quote the headers, and with them the JWT.
-            raise UnreachableError(request.endpoint, type(error).__name__) from None
+            raise UnreachableError(request.endpoint, message, sent=passage.sent) from None
+        except Exception as error:  # noqa: BLE001  # transports and libraries raise what they like
+            raise _unforeseen(request.endpoint, error, sent=passage.sent) from None
+
+    def _judge(
+        self,
+        request: Request[T],
+        jwt: SecretStr,
+        journey: _Journey,
+        status: int,
+        answer: Answer,
+        wait: float | None,
+    ) -> ApiError:
+        details = verdict.read_error(answer.body, answer.headers, request.body)
+        journey.prematurity = verdict.prematurity(details, jwt, answer.headers, self._clock.now())
+        return verdict.judge(request.endpoint, status, details, wait)
+
+    async def _round_trip(
+        self, request: Request[T], jwt: SecretStr, passage: _Passage
+    ) -> tuple[int, Answer]:
+        version = self._versions.current
+        async with (
+            asyncio.timeout(self._settings.attempt_timeout),
+            self._pools.lend() as http,
+        ):
+            outgoing = http.build_request(
+                request.method,
+                f"/api/{version}/agent{request.path}",
+                content=request.body,
+                headers=self._headers(request, jwt),
+                extensions={"trace": passage.follow},
+            )
+            passage.sent = True
+            async with aclosing(await http.send(outgoing, stream=True)) as response:
+                answer = Answer(_fields(response), await _body(request.endpoint, response))
         self._versions.heed(version, answer.headers)
         return response.status_code, answer
 
@@ -256,6 +291,8 @@ class Calls:
             "Authorization": f"Bearer {jwt.get_secret_value()}",
             "X-Agent-ID": request.caller.agent_id,
             "Content-Type": "application/json",
+            # Nobody in between may keep an answer, or give one that was kept.
+            "Cache-Control": "no-cache, no-store",
             ACCEPT: self._versions.accept,
             **request.headers,
         }
@@ -294,3 +331,36 @@ async def _body(endpoint: str, response: httpx.Response) -> bytes:
                 endpoint, "answered more than 1 MiB", status=response.status_code
             )
     return bytes(body)
+
+
+def _value(request: Request[T], status: int, answer: Answer) -> T:
+    try:
+        return request.read(answer)
+    except ApiError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever the answer did to its reader
+        if not isinstance(error, ValueError):
+            log_fault("api.answer_unreadable", error, endpoint=request.endpoint)
+        message = "answered what the guide does not describe"
+        raise UnreachableError(request.endpoint, message, status=status) from None
+
+
+def _unforeseen(endpoint: str, error: Exception, *, sent: bool) -> UnreachableError:
+    """Get what an error of a transport means: its text may quote the headers and so the JWT."""
+    name = type(error).__name__
+    if isinstance(error, _NOT_CONNECTED):
+        return UnreachableError(
+            endpoint, f"cannot connect to api.api_base_url ({name})", sent=False
+        )
+    if not isinstance(error, httpx.HTTPError | OSError):
+        log_fault("api.fault", error, endpoint=endpoint)
+    return UnreachableError(endpoint, name, sent=sent)
+
+
+_NOT_CONNECTED = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)

@@ -2,11 +2,12 @@
 
 from pydantic import SecretStr
 
-from loqua_host.errors import LoquaError
+from loqua_host.errors import LoquaError, UnreachableError
+from loqua_host.faults import log_fault
 
 from .clock import Clock
 from .events import Events, Level
-from .secrets import Sealed, SecretName, SecretsPort
+from .secrets import Sealed, Secret, SecretName, SecretsPort
 from .tokens import read_claims
 
 __all__ = ["Credentials"]
@@ -15,7 +16,10 @@ WATCH_SECONDS = 3600
 
 
 class Credentials:
-    """Reads the agent's secrets anew at every use, so that a rotation needs no restart."""
+    """Reads the agent's secrets anew at every use, so that a rotation needs no restart.
+
+    Raises UnreachableError where a secret cannot be read: that is an outage as any other.
+    """
 
     def __init__(
         self, secrets: SecretsPort, clock: Clock, events: Events, warn_before: float
@@ -27,16 +31,16 @@ class Credentials:
 
     async def jwt(self) -> Sealed:
         """Give the agent's JWT."""
-        return (await self._secrets.read(SecretName.AGENT_JWT_TOKEN)).current
+        return (await self._read(SecretName.AGENT_JWT_TOKEN)).current
 
     async def replacement(self, refused: SecretStr) -> Sealed | None:
         """Give another JWT than the one the API refused, if a rotation left one."""
-        secret = await self._secrets.read(SecretName.AGENT_JWT_TOKEN, fresh=True)
+        secret = await self._read(SecretName.AGENT_JWT_TOKEN, fresh=True)
         return next((value for value in secret.values() if value != refused), None)
 
     async def shared_secrets(self, *, fresh: bool = False) -> tuple[Sealed, ...]:
         """Give the secrets that user tokens may be encrypted with, newest first."""
-        return (await self._secrets.read(SecretName.SHARED_SECRET, fresh=fresh)).values()
+        return (await self._read(SecretName.SHARED_SECRET, fresh=fresh)).values()
 
     async def seconds_left(self) -> float | None:
         """Give the seconds until the agent's JWT expires; None when it does not say."""
@@ -53,3 +57,13 @@ class Credentials:
                 level: Level = "warning" if left < self._warn_before else "debug"
                 self._events.emit("agent_token.watched", level=level, seconds_left=round(left))
             await self._clock.sleep(WATCH_SECONDS)
+
+    async def _read(self, name: SecretName, *, fresh: bool = False) -> Secret:
+        try:
+            return await self._secrets.read(name, fresh=fresh)
+        except LoquaError as error:
+            why = str(error)
+        except Exception as error:  # noqa: BLE001  # whatever keeps secrets is not ours
+            log_fault("secret.fault", error, secret=name.value)
+            why = type(error).__name__
+        raise UnreachableError("secrets", f"{name} cannot be read: {why}", sent=False)

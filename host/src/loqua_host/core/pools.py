@@ -1,4 +1,4 @@
-"""Connections for calls, from pools in which no request was ever cancelled."""
+"""Connections for calls, from pools in which no request was ever cancelled or broken."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
+
+from loqua_host.errors import ApiError
+from loqua_host.faults import log_fault
 
 __all__ = ["Pools"]
 
@@ -18,12 +21,17 @@ class _Pool:
     calls: int = 0
 
 
+_HARMLESS = (httpx.HTTPError, ApiError)
+"""What httpx ends a request with itself, and what is the matter with an answer."""
+
+
 class Pools:
-    """Lends each call a client; one in which a request was cancelled is replaced.
+    """Lends each call a client; one that something else happened in than httpx foresees goes.
 
     A request that is cancelled on its way may keep its slot in httpcore's pool for good
-    (https://github.com/encode/httpcore/issues/1093), and a time limit cancels. So the next
-    call gets a pool of its own making, and the old one closes when its last call is over.
+    (https://github.com/encode/httpcore/issues/1093), and a time limit cancels; a client that is
+    broken may stay so. So the next call gets a pool of its own making, and the old one closes
+    when its last call is over.
     """
 
     def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
@@ -37,18 +45,28 @@ class Pools:
         pool.calls += 1
         try:
             yield pool.http
-        except asyncio.CancelledError:
+        except _HARMLESS:
+            raise
+        except BaseException:
             self._replace(pool)
             raise
         finally:
             pool.calls -= 1
             if pool is not self._current and not pool.calls:
-                await asyncio.shield(pool.http.aclose())
+                await asyncio.shield(_close(pool))
 
     async def aclose(self) -> None:
         """Close the present pool; earlier ones close with their last call."""
-        await self._current.http.aclose()
+        await _close(self._current)
 
     def _replace(self, pool: _Pool) -> None:
         if pool is self._current:
             self._current = _Pool(self._make())
+
+
+async def _close(pool: _Pool) -> None:
+    """Close a pool's connections; a call that has its answer does not fail for one that cannot."""
+    try:
+        await pool.http.aclose()
+    except Exception as error:  # noqa: BLE001  # TLS and sockets raise what they like
+        log_fault("api.pool_not_closed", error)

@@ -113,9 +113,9 @@ def decrypt(encrypted: str, secret: SecretStr) -> Sealed:
         TokenError: Malformed, not hexadecimal, encrypted with another secret, or not a JWT.
     """
     iv, data = _split(encrypted)
-    decryptor = Cipher(AES(_key(secret)), CBC(iv)).decryptor()
     unpadder = PKCS7(AES.block_size).unpadder()
     try:
+        decryptor = Cipher(AES(_key(secret)), CBC(iv)).decryptor()
         padded = decryptor.update(data) + decryptor.finalize()
         jwt = Sealed((unpadder.update(padded) + unpadder.finalize()).decode("ascii"))
     except ValueError:

@@ -3,12 +3,15 @@
 import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from opentelemetry import trace
 from pydantic import SecretStr
 
-from loqua_host.errors import LoquaError, RefusedError, TokenError
+from loqua_host.errors import ApiError, RefusedError, TokenError, UnreachableError
+from loqua_host.faults import log_fault
+from loqua_host.tasks import forever
 
 from . import retry, tokens
 from .caller import Caller
@@ -83,10 +86,10 @@ class UserTokens:
         lease.references += 1
         with ExitStack() as undo:
             undo.callback(self.release, caller)
-            token = await self.current(caller)
+            await self.current(caller)
             undo.pop_all()
         if lease.keeper is None:
-            lease.keeper = asyncio.create_task(self._keep(caller, token))
+            lease.keeper = asyncio.create_task(forever(partial(self._keep, caller)))
 
     def release(self, caller: Caller) -> None:
         """Give one lease back; with the last one the token is forgotten."""
@@ -139,7 +142,13 @@ class UserTokens:
 
     async def _exchange(self, caller: Caller) -> UserToken:
         with tracer.start_as_current_span("token exchange", record_exception=False):
-            return await self._exchanged(caller)
+            try:
+                return await self._exchanged(caller)
+            except ApiError:
+                raise
+            except Exception as error:  # noqa: BLE001  # of whatever an answer or a secret holds
+                log_fault("token.fault", error)
+                raise UnreachableError("user-token", type(error).__name__) from None
 
     async def _exchanged(self, caller: Caller) -> UserToken:
         key = None if self._ephemeral_keys == "off" else EphemeralKey()
@@ -179,12 +188,14 @@ class UserTokens:
         secrets = await self._credentials.shared_secrets(fresh=True)
         return tokens.accept(answer, caller, secrets, server_now=server_now)
 
-    async def _keep(self, caller: Caller, token: UserToken) -> None:
+    async def _keep(self, caller: Caller) -> None:
+        token = None
         while True:
-            await self._clock.sleep(token.refresh_at - self._clock.monotonic())
             token = await self._refreshed(caller, token)
+            await self._clock.sleep(token.refresh_at - self._clock.monotonic())
 
-    async def _refreshed(self, caller: Caller, old: UserToken) -> UserToken:
+    async def _refreshed(self, caller: Caller, old: UserToken | None) -> UserToken:
+        """Return another token than the old one, however long that takes."""
         failures = 0
         while True:
             held = self._held(caller)
@@ -192,7 +203,7 @@ class UserTokens:
                 return held
             try:
                 return await self._renew(caller)
-            except LoquaError as error:
+            except ApiError as error:
                 failures += 1
                 self._events.emit(
                     "token.refresh_failed",

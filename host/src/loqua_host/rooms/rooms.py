@@ -11,6 +11,7 @@ from livekit.protocol.agent_dispatch import AgentDispatch
 from livekit.protocol.models import ParticipantInfo, ParticipantPermission
 
 from loqua_host.errors import RoomsError
+from loqua_host.faults import log_fault
 from loqua_host.settings.secrets import LiveKitKey
 
 from .learners import Participant
@@ -48,7 +49,9 @@ class Rooms:
     async def open(cls, url: str, key: LiveKitKey) -> AsyncIterator["Rooms"]:
         """Open the API of the LiveKit server at `url` for as long as the block lasts."""
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        # No cookie: what LiveKit's balancer says of one request is not for the next.
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=jar) as session:
             yield cls(url, key, session)
 
     async def adopt(self, key: LiveKitKey) -> None:
@@ -127,6 +130,10 @@ class Rooms:
         return []
 
 
+_FORESEEN = (aiohttp.ClientError, OSError, DecodeError, AttributeError)
+"""AttributeError: livekit-api 1.2.2 trips over an error in JSON that is no object."""
+
+
 @contextmanager
 def _asking() -> Iterator[None]:
     """Make every failure a RoomsError; that something is not there passes without a word."""
@@ -138,8 +145,9 @@ def _asking() -> Iterator[None]:
                 f"LiveKit's rooms API refused: {error.code}; "
                 "check LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
             ) from None
-    # AttributeError: livekit-api 1.2.2 trips over an error in JSON that is no object.
-    except (aiohttp.ClientError, TimeoutError, DecodeError, AttributeError) as error:
+    except Exception as error:
+        if not isinstance(error, _FORESEEN):
+            log_fault("rooms.fault", error)
         raise RoomsError(
             f"LiveKit's rooms API is out of reach: {type(error).__name__}; check LIVEKIT_URL"
         ) from error

@@ -1,0 +1,28 @@
+"""Errors that nobody foresaw, as the log shows them."""
+
+from traceback import walk_tb
+
+import structlog
+
+__all__ = ["log_fault"]
+
+log = structlog.get_logger()
+
+MOST_FRAMES = 10
+
+
+def log_fault(event: str, error: Exception, **fields: object) -> None:
+    """Log the type of an error and where it was raised, innermost last.
+
+    Its message stays out of the log: it may quote a secret, or a learner.
+    """
+    cause = _first_leaf(error)
+    frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(cause.__traceback__)]
+    at = [f"{file}:{line}" for file, line in frames[-MOST_FRAMES:]]
+    log.error(event, **fields, why=type(cause).__name__, at=at)
+
+
+def _first_leaf(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,334 @@
+"""Only named errors leave the core, whatever a transport, a library or a secrets port raises."""
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import anyio
+import h2.exceptions
+import hpack
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.core.conftest import Loqua, World
+from tests.unit.virtual_time import VirtualLoop
+
+from loqua_host.contract.records import Performance, Progress, SessionRecord
+from loqua_host.core import Caller, CoreSettings, LoquaApi
+from loqua_host.core.secrets import Sealed, Secret, SecretName
+from loqua_host.errors import ApiError, ConfigError, SecretsError, UnreachableError
+
+TOLD = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.what-nobody-may-read"
+RECORD = SessionRecord(session_id="s", duration_minutes=1, overall_performance=Performance.GOOD)
+CALLER = Caller("user-1", "room-1", "agent")
+
+
+class OddError(Exception):
+    """What no list of types has."""
+
+
+ERRORS: list[Callable[[], Exception]] = [
+    lambda: ssl.SSLError(1, TOLD),
+    lambda: ssl.SSLCertVerificationError(TOLD),
+    lambda: ValueError(TOLD),
+    lambda: UnicodeError(TOLD),
+    lambda: UnicodeEncodeError("ascii", TOLD, 0, 1, TOLD),
+    lambda: OSError(113, TOLD),
+    lambda: RuntimeError(f"client has been closed {TOLD}"),
+    lambda: KeyError(TOLD),
+    lambda: RecursionError(TOLD),
+    lambda: AssertionError(TOLD),
+    lambda: zlib.error(TOLD),
+    anyio.ClosedResourceError,
+    lambda: h2.exceptions.ProtocolError(TOLD),
+    lambda: hpack.HPACKError(TOLD),
+    lambda: httpx.InvalidURL(TOLD),
+    httpx.StreamClosed,
+    lambda: httpx.ReadError(TOLD),
+    lambda: httpx.DecodingError(TOLD),
+    lambda: TimeoutError(TOLD),
+    lambda: ExceptionGroup(TOLD, [OddError(TOLD)]),
+    lambda: OddError(TOLD),
+]
+
+
+class Body(httpx.AsyncByteStream):
+    """A body that breaks on its way, or when it is closed."""
+
+    def __init__(self, error: Exception, *, on_close: bool) -> None:
+        self.error = error
+        self.on_close = on_close
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give a part, then the error."""
+        yield b"{"
+        if not self.on_close:
+            raise self.error
+
+    async def aclose(self) -> None:
+        """Fail, if that is asked for."""
+        if self.on_close:
+            raise self.error
+
+
+STEPS = {"connect": ("connect_tcp",), "send": ("connect_tcp", "send_request_headers")}
+"""What a transport tells that it does, up to a point."""
+
+
+@dataclass
+class Breaking(httpx.AsyncBaseTransport):
+    """Raises an error at one point of a request; serves the API in memory otherwise.
+
+    Attributes:
+        point: `connect` or `send`, as a transport that tells what it does; `answer`, without a
+            word; `headers` answers with odd ones; `body` and `closing` break an answer.
+    """
+
+    loqua: Loqua
+    error: Exception | None = None
+    point: str = "answer"
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Serve one request."""
+        if self.error is None:
+            return await httpx.MockTransport(self.loqua).handle_async_request(request)
+        await asyncio.sleep(0.01)
+        if self.point in ("body", "closing"):
+            return httpx.Response(200, stream=Body(self.error, on_close=self.point == "closing"))
+        if self.point == "headers":
+            odd = [(b"Date", b"\xff\x00"), (b"Retry-After", b"\xb2"), (b"Sunset", b"@9" * 40)]
+            return httpx.Response(503, headers=odd)
+        for step in STEPS.get(self.point, ()):
+            await request.extensions["trace"](f"connection.{step}.started", {})
+        raise self.error
+
+
+POINTS = ["connect", "send", "answer", "headers", "body", "closing"]
+
+
+@contextmanager
+def only_named() -> Iterator[None]:
+    """Let ApiErrors pass that quote nothing, and nothing else."""
+    why = ""
+    try:
+        yield
+    except ApiError as error:
+        why = str(error)
+    assert TOLD not in why
+
+
+@dataclass
+class Port:
+    """A secrets port that does as a test says."""
+
+    values: dict[SecretName, Secret] = field(
+        default_factory=lambda: {
+            SecretName.AGENT_JWT_TOKEN: Secret(Sealed("agent-jwt")),
+            SecretName.SHARED_SECRET: Secret(Sealed("shared-secret")),
+        }
+    )
+    error: Exception | None = None
+
+    async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:  # noqa: ARG002  # the port's
+        """Give the value, or raise."""
+        if self.error is not None:
+            raise self.error
+        return self.values[name]
+
+
+def opened(world: World, transport: httpx.AsyncBaseTransport, port: Port | None = None) -> Any:
+    """Open the core with that transport."""
+    return LoquaApi.open(
+        CoreSettings(api_base_url="http://loqua.test"),
+        port or Port(),
+        clock=world.clock,
+        random=Random(1),  # noqa: S311  # jitter that repeats
+        transport=transport,
+        observer=world.events.append,
+    )
+
+
+def calls_of(api: LoquaApi) -> list[Callable[[], Any]]:
+    """Give every method that calls the API."""
+    return [
+        lambda: api.lease(CALLER),
+        lambda: api.context(CALLER),
+        lambda: api.send_progress(
+            CALLER, session_id="s", status="in_progress", progress=Progress(), key="k"
+        ),
+        lambda: api.create_session(CALLER, RECORD, key="k"),
+        lambda: api.session_known(CALLER, "s"),
+        lambda: api.check_health(CALLER),
+        api.agent_token_seconds_left,
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(ERRORS), st.sampled_from(POINTS), st.booleans())
+def test_whatever_a_transport_raises_leaves_the_core_by_name(
+    error: Callable[[], Exception], point: str, leased: bool
+) -> None:
+    """At every point of a request, and the core is as good as before afterwards."""
+
+    async def run() -> None:
+        world = World()
+        transport = Breaking(world.loqua)
+        async with opened(world, transport) as api:
+            if leased:
+                await api.lease(CALLER)
+            transport.error, transport.point = error(), point
+            for call in calls_of(api):
+                with only_named():
+                    await call()
+            transport.error = None
+            await asyncio.sleep(60)
+            await api.lease(CALLER)
+            await api.check_health(CALLER)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize(("point", "sent"), [("connect", False), ("send", True), ("answer", True)])
+@pytest.mark.parametrize("error", ERRORS)
+async def test_a_request_that_never_left_is_told_from_one_that_may_have(
+    world: World, point: str, sent: bool, error: Callable[[], Exception]
+) -> None:
+    """So that a record is not sent twice, and one that never left is."""
+    transport = Breaking(world.loqua)
+    async with opened(world, transport) as api:
+        await api.lease(CALLER)
+        transport.error, transport.point = error(), point
+        with pytest.raises(UnreachableError) as unreachable:
+            await api.create_session(CALLER, RECORD, key="k")
+    assert unreachable.value.sent is sent
+
+
+async def test_a_call_that_cannot_even_be_written_was_not_sent(world: World) -> None:
+    """A JWT that no header takes."""
+    port = Port()
+    async with opened(world, Breaking(world.loqua), port) as api:
+        port.values[SecretName.AGENT_JWT_TOKEN] = Secret(
+            Sealed("j\N{LATIN SMALL LETTER U WITH DIAERESIS}")
+        )
+        with pytest.raises(UnreachableError) as unreachable:
+            await api.lease(CALLER)
+    assert unreachable.value.sent is False
+    assert world.loqua.calls == []
+
+
+async def test_cancellation_stays_cancellation(world: World) -> None:
+    """And what ends the process ends it."""
+    transport = Breaking(world.loqua)
+    async with opened(world, transport) as api:
+        call = asyncio.create_task(api.lease(CALLER))
+        await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
+async def test_a_fault_of_our_own_is_logged_with_its_place_and_without_its_words(
+    world: World, logs: list[Any]
+) -> None:
+    """Nobody would find it otherwise, and its words may quote a JWT."""
+    transport = Breaking(world.loqua, KeyError(TOLD))
+    async with opened(world, transport) as api:
+        with pytest.raises(UnreachableError):
+            await api.lease(CALLER)
+    faults = [line for line in logs if line["event"] == "api.fault"]
+    assert faults
+    assert {line["why"] for line in faults} == {"KeyError"}
+    assert "test_unforeseen.py:" in faults[0]["at"][-1]
+    assert TOLD not in str(logs)
+
+
+@pytest.mark.parametrize("error", [*ERRORS, lambda: SecretsError("gone"), lambda: ConfigError([])])
+async def test_whatever_a_secrets_port_raises_is_an_outage(
+    world: World, error: Callable[[], Exception]
+) -> None:
+    """Lessons degrade for as long as it lasts, and no longer."""
+    port = Port()
+    async with opened(world, Breaking(world.loqua), port) as api:
+        port.error = error()
+        for call in calls_of(api):
+            with only_named():
+                await call()
+        with pytest.raises(UnreachableError) as unreachable:
+            await api.lease(CALLER)
+        assert unreachable.value.sent is False
+        assert await api.agent_token_seconds_left() is None
+        port.error = None
+        await api.lease(CALLER)
+
+
+async def test_a_secret_that_cannot_be_read_refuses_the_start_by_name(world: World) -> None:
+    """Where it would be, not what it is."""
+    port = Port(error=RuntimeError(TOLD))
+    with pytest.raises(ConfigError, match="AGENT_JWT_TOKEN: cannot be read") as refused:
+        async with opened(world, Breaking(world.loqua), port):
+            pass
+    assert TOLD not in str(refused.value)
+
+
+BAD = [
+    "",
+    " ",
+    "caf\N{LATIN SMALL LETTER E WITH ACUTE}",
+    "\ud83d",
+    "\N{ZERO WIDTH NO-BREAK SPACE}x",
+    "two\nlines",
+]
+
+
+@pytest.mark.parametrize("name", list(SecretName))
+@pytest.mark.parametrize("bad", BAD)
+async def test_a_bad_secret_seen_for_a_while_does_not_end_the_refreshing_of_tokens(
+    world: World, name: SecretName, bad: str
+) -> None:
+    """Twenty seconds of it, just when a token is to be renewed."""
+    world.loqua.token_life = 600
+    port = Port()
+    async with opened(world, Breaking(world.loqua), port) as api:
+        await api.lease(CALLER)
+        await asyncio.sleep(295)
+        good = port.values[name]
+        port.values[name] = Secret(Sealed(bad))
+        await asyncio.sleep(20)
+        port.values[name] = good
+        await asyncio.sleep(100)
+        assert (api.user_token_seconds_left() or 0) > 400
+        await asyncio.sleep(3600)
+        assert (api.user_token_seconds_left() or 0) > 250
+
+
+async def test_an_unforeseen_error_does_not_end_the_refreshing_of_tokens(
+    world: World, monkeypatch: pytest.MonkeyPatch, logs: list[Any]
+) -> None:
+    """Not even a bug of ours."""
+    world.loqua.token_life = 600
+    async with opened(world, Breaking(world.loqua)) as api:
+        await api.lease(CALLER)
+        with monkeypatch.context() as patched:
+            patched.setattr(api._tokens, "_renew", lambda _caller: 1 / 0)
+            await asyncio.sleep(320)
+        await asyncio.sleep(60)
+        assert (api.user_token_seconds_left() or 0) > 400
+    failed = [line for line in logs if line["event"] == "task.failed"]
+    assert {(line["task"], line["why"]) for line in failed} == {
+        ("UserTokens._keep", "ZeroDivisionError")
+    }
+
+
+async def test_a_client_that_broke_is_not_used_again(world: World) -> None:
+    """One that was closed, say, would fail every call from then on."""
+    async with opened(world, Breaking(world.loqua)) as api:
+        await api.lease(CALLER)
+        await api._client._calls._pools._current.http.aclose()  # nobody else does
+        await api.check_health(CALLER)
