@@ -215,7 +215,13 @@ def progress(
     data = {"status": status, "progress": value.model_dump(warnings=False)}
     fields = {"user_id": caller.user_id, "session_id": session_id, "data": data}
     body = _body("progress", _ProgressBody, fields)
-    return Request("progress", "/progress", caller, _read_taken, body, key)
+
+    def read(answer: Answer) -> None:
+        _read_taken(answer)
+        if _document(answer).get("userId") not in (None, caller.user_id):
+            raise ValueError("userId: is another user's")
+
+    return Request("progress", "/progress", caller, read, body, key)
 
 
 def session(caller: Caller, record: SessionRecord, key: str, *, repeatable: bool) -> Request[None]:
