@@ -12,6 +12,7 @@
     ├── RoomsError               LiveKit's rooms API gave no answer
     ├── WebhookError             what came as a webhook is not LiveKit's
     ├── SecretsError             the place that keeps the secrets gave no answer
+    │   └── UnusableSecretError  it gave what cannot be used as that secret
     ├── LedgerError              the ledger cannot be opened, read or written
     │   └── SealError            something in it is not as the host sealed it
     └── ApiError                 a call to the Loqua API did not succeed
@@ -44,6 +45,7 @@ __all__ = [
     "TokenError",
     "TutorError",
     "UnreachableError",
+    "UnusableSecretError",
     "WebhookError",
 ]
 
@@ -111,6 +113,22 @@ class WebhookError(LoquaError):
 
 class SecretsError(LoquaError):
     """The place that keeps the secrets gave no answer; see `secrets:` in config/host.yaml."""
+
+
+class UnusableSecretError(SecretsError):
+    """A secret is there and cannot be used; never says its value.
+
+    Attributes:
+        variable: Its name.
+        what: What is wrong with it.
+        mend: What to write instead.
+    """
+
+    def __init__(self, variable: str, what: str, mend: str) -> None:
+        self.variable = variable
+        self.what = what
+        self.mend = mend
+        super().__init__(f"{variable} {what}; {mend}")
 
 
 class LedgerError(LoquaError):

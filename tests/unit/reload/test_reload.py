@@ -22,7 +22,7 @@ from loqua_host.workers.posts import Post, make_posts
 
 ENVIRON = {
     "AGENT_ID": "loqua-host-1",
-    "AGENT_JWT_TOKEN": "jwt",
+    "AGENT_JWT_TOKEN": "header.payload.signature",
     "API_BASE_URL": "http://127.0.0.1:9000",
     "LIVEKIT_URL": "ws://127.0.0.1:7880",
     "LIVEKIT_API_KEY": "key",

@@ -21,7 +21,7 @@ class Place:
 
     place: str = "the test"
     secrets: dict[str, Secret] = field(default_factory=dict)
-    fault: SecretsError | None = None
+    fault: Exception | None = None
     fetched: list[str] = field(default_factory=list)
     asked: threading.Event = field(default_factory=threading.Event)
     answer: threading.Event = field(default_factory=threading.Event)
@@ -65,7 +65,7 @@ def secret(*values: str) -> Secret:
 def kept(place: Place, clock: SystemClock | None = None) -> KeptSecrets:
     """Keep what is in a place."""
     variables = {JWT: "AGENT_JWT_TOKEN", SHARED: "PROD_AGENT_SECRET"}
-    first = {JWT: secret("jwt"), SHARED: secret("one")}
+    first = {JWT: secret("a.first.jwt"), SHARED: secret("one")}
     place.secrets |= {variables[name]: first[name] for name in first}
     return KeptSecrets(place, variables, first, clock or SystemClock(), Events(), 60)
 
@@ -135,7 +135,7 @@ async def test_each_look_up_is_told_without_a_value() -> None:
         ("secret.read", "SHARED_SECRET", True),
     ]
     assert all(line["place"] == "the test" for line in told)
-    assert "jwt" not in str(told).replace("AGENT_JWT", "")
+    assert "a.first.jwt" not in str(told)
     assert "two" not in str(told)
     assert clock.slept == [60, 60]
 
@@ -144,7 +144,7 @@ async def test_whoever_follows_hears_once_all_have_been_looked_up() -> None:
     """What belongs together, such as a key and its secret, is seen together."""
     place, clock = Place(), Pauses()
     secrets = kept(place, clock)
-    place.secrets |= {"AGENT_JWT_TOKEN": secret("new"), "PROD_AGENT_SECRET": secret("two")}
+    place.secrets |= {"AGENT_JWT_TOKEN": secret("a.new.jwt"), "PROD_AGENT_SECRET": secret("two")}
     seen: list[tuple[str, str]] = []
 
     async def follow() -> None:
@@ -155,7 +155,7 @@ async def test_whoever_follows_hears_once_all_have_been_looked_up() -> None:
     clock.ends.release()
     await clock.slept_twice.wait()
     watching.cancel()
-    assert seen == [("new", "two")]
+    assert seen == [("a.new.jwt", "two")]
 
 
 async def test_many_that_ask_at_once_share_one_look_up_that_begins_after_they_asked() -> None:
@@ -172,3 +172,36 @@ async def test_many_that_ask_at_once_share_one_look_up_that_begins_after_they_as
     assert await early == ["one"]
     assert await asyncio.gather(*late) == [["two", "one"]] * 20
     assert len(place.fetched) == 2
+
+
+@pytest.mark.parametrize(
+    "bad", ["changeme", "Bearer a.new.jwt", "\ud83d", "caf\N{LATIN SMALL LETTER E WITH ACUTE}.b.c"]
+)
+async def test_a_value_that_cannot_be_used_is_not_followed(bad: str) -> None:
+    """The last good one stays, with a warning, until there is a good one again."""
+    place = Place()
+    secrets = kept(place)
+    place.secrets["AGENT_JWT_TOKEN"] = secret(bad)
+    with capture_logs() as told:
+        assert await values(secrets, JWT, fresh=True) == ["a.first.jwt"]
+    [line] = told
+    assert (line["event"], line["log_level"]) == ("secret.kept", "warning")
+    assert "AGENT_JWT_TOKEN is no JWT" in line["why"]
+    assert bad not in str(told)
+    place.secrets["AGENT_JWT_TOKEN"] = secret("a.new.jwt")
+    assert await values(secrets, JWT, fresh=True) == ["a.new.jwt", "a.first.jwt"]
+
+
+async def test_whatever_the_place_raises_keeps_the_last_value_and_the_watch() -> None:
+    """Clients of vaults raise what they like."""
+    place, clock = Place(), Pauses()
+    secrets = kept(place, clock)
+    place.fault = RuntimeError("what nobody foresaw")
+    with capture_logs() as told:
+        watching = asyncio.create_task(secrets.watch())
+        clock.ends.release()
+        await clock.slept_twice.wait()
+        watching.cancel()
+    missed = [line for line in told if line["event"] == "secret.kept"]
+    assert [line["why"] for line in missed] == ["the test: RuntimeError"] * 2
+    assert await values(secrets, fresh=False) == ["one"]

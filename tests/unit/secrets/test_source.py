@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from loqua_host.core.secrets import Secret, SecretsSettings, open_source
+from loqua_host.core.secrets import Secret, SecretsSettings, look_up, open_source
 from loqua_host.errors import ConfigError, SecretsError
 
 
@@ -27,7 +27,7 @@ def test_files_give_a_secret_and_the_one_before(tmp_path: Path) -> None:
     source = open_source(settings("files", directory=tmp_path), {})
     assert source.fetch("SHARED_SECRET") is None
     (tmp_path / "SHARED_SECRET").write_text("one\n")
-    assert values(source.fetch("SHARED_SECRET")) == ["one"]
+    assert values(look_up(source, "SHARED_SECRET")) == ["one"]
     (tmp_path / "SHARED_SECRET").write_text("two")
     (tmp_path / "SHARED_SECRET_PREVIOUS").write_text("one")
     assert values(source.fetch("SHARED_SECRET")) == ["two", "one"]

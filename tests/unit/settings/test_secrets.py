@@ -264,3 +264,40 @@ async def test_the_ledgers_key_is_given_as_it_was_last_seen(config: Path, tmp_pa
     (tmp_path / "LEDGER_KEY").write_text("another-" * 4)
     await secrets.kept.read("LEDGER_KEY", fresh=True)
     assert secrets.ledger.open_keys() == ["another-" * 4, GIVEN["LEDGER_KEY"]]
+
+
+@pytest.mark.parametrize(
+    ("variable", "bad"),
+    [
+        ("AGENT_JWT_TOKEN", "Bearer header.payload.signature"),
+        ("AGENT_JWT_TOKEN", "h\N{LATIN SMALL LETTER E WITH ACUTE}ader.payload.signature"),
+        ("SHARED_SECRET", "one\ntwo"),
+        ("DEV_AGENT_SECRET", "\udcff"),
+        ("LIVEKIT_API_SECRET", "a\x00b"),
+        ("OPS_TOKEN", "two words"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_refuses_the_start_beside_all_else(
+    config: Path, variable: str, bad: str
+) -> None:
+    """By its variable, with what to write, and never its value."""
+    given = {**GIVEN, variable: bad, "LIVEKIT_API_KEY": ""}
+    with pytest.raises(ConfigError) as refused:
+        read_secrets(config, given)
+    wrong = {problem.where: problem for problem in refused.value.problems}
+    assert set(wrong) == {variable, "LIVEKIT_API_KEY"}
+    assert wrong[variable].mend.startswith("write ")
+    assert bad not in str(refused.value)
+
+
+def test_a_mounted_secret_that_cannot_be_used_is_refused_with_its_directory(
+    config: Path, tmp_path: Path
+) -> None:
+    """Whoever mends it must know where it is."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    for name, value in {**GIVEN, "AGENT_JWT_TOKEN": "changeme"}.items():
+        (mounted / name).write_text(value)
+    place = SecretsSettings.model_validate({"from": "files", "files": {"directory": mounted}})
+    with pytest.raises(ConfigError, match=f"AGENT_JWT_TOKEN: is no JWT, as it is in {mounted}"):
+        read_secrets(config, {}, Wanted(place))

@@ -5,7 +5,6 @@ shared secret, padded with zero bytes or cut to 32. The JWT's signature is the A
 """
 
 import base64
-import re
 from binascii import unhexlify
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -22,7 +21,7 @@ from loqua_host.errors import TokenError
 from .caller import Caller
 from .ephemeral import SCHEME, EphemeralKey
 from .json_reader import parse_json
-from .secrets import Sealed
+from .secrets import JWT, Sealed
 from .wire import UserTokenAnswer
 
 __all__ = [
@@ -38,7 +37,6 @@ __all__ = [
 
 KEY_BYTES = 32
 BLOCK_BYTES = 16
-JWT = re.compile(r"([\w-]+)\.([\w-]+)\.[\w-]+", re.ASCII)
 
 
 class TokenCause(StrEnum):

@@ -17,9 +17,10 @@ from loqua_host.core.secrets import (
     SecretName,
     SecretsSettings,
     SecretsSource,
+    look_up,
     open_source,
 )
-from loqua_host.errors import ConfigError, Problem, SecretsError
+from loqua_host.errors import ConfigError, Problem, SecretsError, UnusableSecretError
 
 from .host import Environment, HostSettings
 from .postgres import postgres_problems
@@ -220,21 +221,23 @@ def read_secrets(
     `SHARED_SECRET`. This waits for the place that they are in.
 
     Raises:
-        ConfigError: With every secret that is missing or, in production, too short; or the
-            place cannot be reached.
+        ConfigError: With every secret that is missing, cannot be used or, in production, is too
+            short; or the place cannot be reached.
     """
     environment = choose_environment(environ)
     source = open_source(wanted.place, read_environ(config, environ))
     own = AGENT_SECRETS[environment]
     sought = (own, *SecretName, *_LIVEKIT, *_LEDGER, "OPS_TOKEN", *sorted(wanted.granted))
-    found = _look_up(source, sought, wanted.place)
-    shared = own if own in found else "SHARED_SECRET"
+    found, unusable = _look_up(source, sought, wanted.place)
+    there = {*found, *(problem.where for problem in unusable)}
+    shared = own if own in there else "SHARED_SECRET"
     variables = {name: shared if name is SecretName.SHARED_SECRET else name for name in wanted.core}
     needed = [*variables.values(), *_LIVEKIT, *sorted(wanted.granted)]
     if environment is Environment.PRODUCTION:
         needed.append("LEDGER_KEY")
-    problems = [_missing(name, source) for name in dict.fromkeys(needed) if name not in found]
-    if wanted.ops_token and "OPS_TOKEN" not in found:
+    missing = [_missing(name, source) for name in dict.fromkeys(needed) if name not in there]
+    problems = [*unusable, *missing]
+    if wanted.ops_token and "OPS_TOKEN" not in there:
         problems.append(_OPEN_OPS)
     if environment is Environment.PRODUCTION:
         problems += _short(found, (shared, "LIVEKIT_API_SECRET", "LEDGER_KEY", "OPS_TOKEN"))
@@ -272,10 +275,13 @@ def read_ledger_secrets(
     """Read the ledger's secrets.
 
     Raises:
-        ConfigError: The place that secrets are in cannot be reached.
+        ConfigError: The place that secrets are in cannot be reached, or one cannot be used.
     """
     source = open_source(settings, read_environ(config, environ))
-    return _ledger_secrets(_look_up(source, _LEDGER, settings))
+    found, unusable = _look_up(source, _LEDGER, settings)
+    if unusable:
+        raise ConfigError(unusable)
+    return _ledger_secrets(found)
 
 
 def _ledger_secrets(found: Mapping[str, Secret]) -> LedgerSecrets:
@@ -285,13 +291,25 @@ def _ledger_secrets(found: Mapping[str, Secret]) -> LedgerSecrets:
 
 def _look_up(
     source: SecretsSource, variables: Iterable[str], settings: SecretsSettings
-) -> dict[str, Secret]:
-    try:
-        found = {variable: source.fetch(variable) for variable in variables}
-    except SecretsError as error:
-        mend = "mend it there, or say another place"
-        raise ConfigError([Problem(f"secrets: from: {settings.place}", str(error), mend)]) from None
-    return {variable: secret for variable, secret in found.items() if secret}
+) -> tuple[dict[str, Secret], list[Problem]]:
+    """Look secrets up; gives those that are there, and what is wrong with others."""
+    found, problems = {}, []
+    for variable in dict.fromkeys(variables):
+        try:
+            if secret := look_up(source, variable):
+                found[variable] = secret
+        except UnusableSecretError as error:
+            problems.append(_unusable(error, source))
+        except SecretsError as error:
+            where, mend = f"secrets: from: {settings.place}", "mend it there, or say another place"
+            raise ConfigError([Problem(where, str(error), mend)]) from None
+    return found, problems
+
+
+def _unusable(error: UnusableSecretError, source: SecretsSource) -> Problem:
+    given = isinstance(source, EnvironmentSecrets)
+    what = error.what if given else f"{error.what}, as it is in {source.place}"
+    return Problem(error.variable, what, error.mend)
 
 
 def _missing(name: str, source: SecretsSource) -> Problem:

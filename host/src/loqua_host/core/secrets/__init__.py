@@ -4,12 +4,14 @@
 
     port            what the core asks: current and previous value, fresh when in doubt
     ├── kept            keeps them, looks for changes, outlives an outage of the place
+    ├── lookup          what every place is asked by: errors named, values fit for use
     └── source          the place that config names
         └── environment · files · aws · azure · vault
 """
 
 from .environment import EnvironmentSecrets
 from .kept import KeptSecrets
+from .lookup import JWT, look_up
 from .port import (
     Sealed,
     Secret,
@@ -21,6 +23,7 @@ from .settings import SecretsSettings
 from .source import LENT, open_source
 
 __all__ = [
+    "JWT",
     "LENT",
     "EnvironmentSecrets",
     "KeptSecrets",
@@ -30,5 +33,6 @@ __all__ = [
     "SecretsPort",
     "SecretsSettings",
     "SecretsSource",
+    "look_up",
     "open_source",
 ]

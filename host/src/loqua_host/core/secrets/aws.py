@@ -56,5 +56,5 @@ class AwsSecrets:
             return None
         except (BotoCoreError, ClientError) as error:
             raise SecretsError(f"{self.place}: {error}") from None
-        text: str = answer.get("SecretString", "").strip()
+        text: str = answer.get("SecretString", "")
         return Sealed(text) if text else None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from loqua_host.errors import ConfigError, Problem
 
+from .lookup import stripped
 from .port import Sealed, Secret, SecretName
 
 __all__ = ["EnvironmentSecrets"]
@@ -18,9 +19,8 @@ class EnvironmentSecrets:
     place = "the environment"
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._values = {
-            variable: Sealed(value.strip()) for variable, value in environ.items() if value.strip()
-        }
+        values = {variable: stripped(value) for variable, value in environ.items()}
+        self._values = {variable: Sealed(value) for variable, value in values.items() if value}
 
     def fetch(self, variable: str) -> Secret | None:
         """Give the variable's value and that of its `_PREVIOUS`."""

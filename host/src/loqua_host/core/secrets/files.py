@@ -33,7 +33,7 @@ class FileSecrets:
             if not file.exists() and self._directory.is_dir():
                 return None
             with file.open("rb") as opened:
-                text = opened.read(MAX_BYTES).decode().strip()
+                text = opened.read(MAX_BYTES).decode()
         except OSError as error:
             raise SecretsError(f"{file} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:

@@ -8,6 +8,7 @@ from loqua_host.core.clock import Clock
 from loqua_host.core.events import Events
 from loqua_host.errors import SecretsError
 
+from .lookup import look_up
 from .port import Sealed, Secret, SecretsSource
 
 __all__ = ["KeptSecrets"]
@@ -28,7 +29,7 @@ class KeptSecrets:
     """Keeps secrets and looks them up again; each look-up is told, and no value ever is.
 
     When a secret has changed, its old value stays as the previous one: the API may still use
-    it. When the place gives no answer, the last value stays.
+    it. When the place gives no answer, or what cannot be used, the last value stays.
 
     Args:
         source: Where the secrets are.
@@ -105,7 +106,7 @@ class KeptSecrets:
                 return  # Somebody else's look-up began after we had asked for one.
             began = self._clock.monotonic()
             try:
-                found = await asyncio.to_thread(self._source.fetch, self._variables[name])
+                found = await asyncio.to_thread(look_up, self._source, self._variables[name])
             except SecretsError as error:
                 self._miss(name, str(error))
                 found = kept.secret

@@ -48,6 +48,12 @@ def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> Secret
     except SecretsError as error:
         mend = f"mend the section {settings.place}: or the client's variables"
         raise ConfigError([Problem(where, str(error), mend)]) from None
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001  # clients of vaults raise what they like
+        what = f"no client can be made of it ({type(error).__name__})"
+        mend = f"mend the section {settings.place}: or the client's variables"
+        raise ConfigError([Problem(where, what, mend)]) from None
 
 
 def _connect(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSource:

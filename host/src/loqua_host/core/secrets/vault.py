@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from loqua_host.core.clock import Clock
 from loqua_host.errors import SecretsError
 
+from .lookup import stripped
 from .port import Sealed, Secret
 from .settings import VaultPlace
 
@@ -39,7 +40,7 @@ class VaultSecrets:
         logging.getLogger("urllib3").setLevel(logging.WARNING)
         self._settings = settings
         self._clock = clock
-        self._credentials = [it.get_secret_value() for it in credentials]
+        self._credentials = [stripped(it.get_secret_value()) for it in credentials]
         self._renew_at: float | None = None
         self._client = hvac.Client(
             url=str(settings.url),
@@ -78,7 +79,7 @@ class VaultSecrets:
             )
         except InvalidPath:
             return None, 0
-        text = str(answer["data"]["data"].get("value", "")).strip()
+        text = str(answer["data"]["data"].get("value", ""))
         return Sealed(text) if text else None, answer["data"]["metadata"]["version"]
 
     def _stay_logged_in(self) -> None:
@@ -97,7 +98,7 @@ class VaultSecrets:
                 mount = self._settings.login_mount or "approle"
                 answer = self._client.auth.approle.login(role_id, secret_id, mount_point=mount)
             case "kubernetes":
-                token = self._settings.service_account.read_text().strip()
+                token = stripped(self._settings.service_account.read_text())
                 mount = self._settings.login_mount or "kubernetes"
                 role = self._settings.role
                 answer = self._client.auth.kubernetes.login(role, token, mount_point=mount)
