@@ -12,8 +12,11 @@ from cryptography.x509.oid import NameOID
 __all__ = ["issue"]
 
 
-def issue(directory: Path, password: bytes | None = None) -> dict[str, str]:
-    """Write a new certificate, signed by itself, and its key; gives them as `ops.tls` has them."""
+def issue(directory: Path, password: bytes | None = None, days: float = 1) -> dict[str, str]:
+    """Write a new certificate, signed by itself, and its key; gives them as `ops.tls` has them.
+
+    It is good for so many days more; less than 0 for one that has expired.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loqua-host")])
     here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
@@ -24,8 +27,8 @@ def issue(directory: Path, password: bytes | None = None) -> dict[str, str]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(here), critical=False)
         .sign(key, hashes.SHA256())
     )

@@ -11,15 +11,20 @@ log = structlog.get_logger()
 MOST_FRAMES = 10
 
 
-def log_fault(event: str, error: Exception, **fields: object) -> None:
+def log_fault(task: str, error: Exception, **fields: object) -> None:
     """Log the type of an error and where it was raised, innermost last.
 
     Its message stays out of the log: it may quote a secret, or a learner.
+
+    Args:
+        task: What was being done, for metrics: one of few.
+        error: What nobody foresaw.
+        fields: What else is to be said.
     """
     cause = _first_leaf(error)
     frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(cause.__traceback__)]
     at = [f"{file}:{line}" for file, line in frames[-MOST_FRAMES:]]
-    log.error(event, **fields, why=type(cause).__name__, at=at)
+    log.error("error.caught", task=task, **fields, why=type(cause).__name__, at=at)
 
 
 def _first_leaf(error: Exception) -> Exception:

@@ -40,7 +40,7 @@ from loqua_host.rooms.rooms import Rooms
 from loqua_host.rotation import Rotation
 from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.secrets import HostSecrets
-from loqua_host.tasks import background
+from loqua_host.tasks import forever, supervised
 from loqua_host.workers.posts import Post, make_posts
 from loqua_host.workers.roster import Roster
 from loqua_host.workers.supervisor import Supervisor
@@ -111,7 +111,7 @@ async def run_host(
             async with (
                 _operate(parts, hints, watch, logbook, metrics),
                 serve_link(link, authorise=parts.roster.authorise, attend=attend),
-                background() as tasks,
+                supervised() as tasks,
             ):
                 supervisor = Supervisor(parts.roster, lessons.wrap_up, tasks, random.random)
                 rotation = Rotation(
@@ -123,7 +123,7 @@ async def run_host(
                     SystemClock(),
                     settings.secrets.interval,
                 )
-                tasks.create_task(secrets.kept.watch(rotation.follow))
+                tasks.create_task(forever(partial(secrets.kept.watch, rotation.follow)))
                 reload = Reload(
                     configuration,
                     configured,
@@ -146,13 +146,14 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         LoquaApi.open(settings.api, secrets.kept) as api,
         _open_rooms(settings, secrets) as rooms,
         _open_ledger(settings, secrets) as ledger,
-        background() as tasks,
+        supervised() as tasks,
     ):
         delivery = Delivery(ledger, api, clock=SystemClock())
-        tasks.create_task(delivery.run())
-        tasks.create_task(_purge(settings, ledger))
+        tasks.create_task(forever(delivery.run))
+        tasks.create_task(forever(partial(_purge, settings, ledger)))
         board, roster = Board(time.time), Roster()
-        tasks.create_task(keep_lease(ledger, board, delivery, roster.tutors, SystemClock()))
+        leasing = partial(keep_lease, ledger, board, delivery, roster.tutors, SystemClock())
+        tasks.create_task(forever(leasing))
         running = Running(settings, secrets)
         yield _Parts(running, api, rooms, ledger, delivery, board, roster, tasks)
 
@@ -219,17 +220,17 @@ async def _serve(
     signals: Signals,
 ) -> None:
     """Take jobs until told to stop, then let the running lessons end within the drain time."""
-    async with background() as tasks:
+    async with supervised() as tasks:
         tasks.create_task(_reconcile(supervisor, reconciler))
-        tasks.create_task(reload.run())
+        tasks.create_task(forever(reload.run))
         await signals.stop.wait()
     drain = parts.running.settings.lessons.drain
     log.info("host.draining", seconds=drain)
-    async with background() as tasks:
+    async with supervised() as tasks:
         tasks.create_task(_hurry(supervisor, lessons, signals.hurry))
-        async with asyncio.TaskGroup() as ending:
-            ending.create_task(supervisor.stop("host_stopping", drain))
-            ending.create_task(lessons.give_up("host_stopping"))
+        stopping = tasks.create_task(supervisor.stop("host_stopping", drain))
+        giving_up = tasks.create_task(lessons.give_up("host_stopping"))
+        await asyncio.wait({stopping, giving_up})
 
 
 async def _hurry(supervisor: Supervisor, lessons: Lessons, hurry: asyncio.Event) -> None:
@@ -250,8 +251,8 @@ async def _operate(
     metrics.watch(watch.look, judge)
     app = build_app(watch.look, judge, metrics.registry, logbook, secrets.ops_tokens)
     app.router.add_post(WEBHOOK, hear_livekit(secrets.livekit_keys, hints.heed))
-    async with serve_ops(settings.ops, app), background() as tasks:
-        tasks.create_task(watch.run())
+    async with serve_ops(settings.ops, app), supervised() as tasks:
+        tasks.create_task(forever(watch.run))
         yield
 
 
@@ -259,7 +260,7 @@ async def _reconcile(supervisor: Supervisor, reconciler: Reconciler) -> None:
     """Begin once the workers are registered: a call that nobody can take is lost."""
     await supervisor.registered()
     log.info("host.ready")
-    await reconciler.run()
+    await forever(reconciler.run)
 
 
 async def _flush(delivery: Delivery, seconds: float) -> None:

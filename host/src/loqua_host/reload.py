@@ -12,7 +12,7 @@ from loqua_host.errors import ConfigError
 from loqua_host.settings.changes import adopt, changed_keys
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
-from loqua_host.tasks import background
+from loqua_host.tasks import forever, supervised
 from loqua_host.workers.posts import Changes, Post, compare
 from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.worker import TutorWorker
@@ -78,8 +78,8 @@ class Reload:
 
     async def run(self) -> None:
         """Look at config/ whenever it changes or somebody asks, until cancelled."""
-        async with background() as tasks:
-            tasks.create_task(self._watch())
+        async with supervised() as tasks:
+            tasks.create_task(forever(self._watch))
             self._due.set()  # It may have changed since it was read at the start.
             while True:
                 await self._due.wait()

@@ -9,6 +9,7 @@ from loqua_host.errors import RoomsError
 from loqua_host.records.ledger import Ledger
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.secrets import HostSecrets
+from loqua_host.tasks import forever
 from loqua_host.workers.supervisor import Supervisor
 
 __all__ = ["Rotation"]
@@ -56,7 +57,7 @@ class Rotation:
     def _follow_ledger_key(self) -> None:
         if self._ledger.adopt_keys(self._secrets.ledger.open_keys()):
             log.info("ledger.key_adopted")
-            self._tasks.create_task(self._reseal())
+            self._tasks.create_task(forever(self._reseal))
 
     async def _reseal(self) -> None:
         """Seal anew what all hosts have written once they, too, know what it is sealed with."""

@@ -38,7 +38,7 @@ async def background() -> AsyncIterator[asyncio.TaskGroup]:
 async def supervised() -> AsyncIterator[asyncio.TaskGroup]:
     """Give a task group whose tasks are cancelled when the block ends, and fail alone.
 
-    A task that fails is logged as `task.failed`; the block and the other tasks go on.
+    A task that fails is logged as `error.caught`; the block and the other tasks go on.
     """
     async with _cancelled_at_its_end(_Supervised()) as tasks:
         yield tasks
@@ -75,14 +75,14 @@ async def _logged(coroutine: Coroutine[Any, Any, T]) -> T | None:
     try:
         return await coroutine
     except Exception as error:  # noqa: BLE001  # one task's fault must not end all others
-        log_fault("task.failed", error, task=_name(coroutine))
+        log_fault(_name(coroutine), error)
         return None
 
 
 async def forever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run what is to go on until it is cancelled or returns, again whenever it fails.
 
-    A failure is logged as `task.failed`; the pause after it grows with each.
+    A failure is logged as `error.caught`; the pause after it grows with each.
     """
     loop, pause = asyncio.get_running_loop(), 0.5
     while True:
@@ -91,7 +91,7 @@ async def forever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
             return await running
         except Exception as error:  # noqa: BLE001  # what goes on for good outlives any fault
             pause = 1.0 if loop.time() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
-            log_fault("task.failed", error, task=_name(running), again_in=pause)
+            log_fault(_name(running), error, again_in=pause)
         await asyncio.sleep(pause)
 
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import yaml
+from tests.certificates import issue
 
 from loqua_host.cli.check import check
 
@@ -64,3 +66,15 @@ def test_every_mistake_is_printed_once_with_its_mend(
     mends = [line for line in printed.err.splitlines() if line.startswith("  → ")]
     assert len(mends) == len(places)
     assert " ".join(printed.out.splitlines()[1].split()) == "grammar latin - explicit - 2 -"
+
+
+@pytest.mark.parametrize(("days", "status"), [(30, 0), (-1, 1)])
+def test_a_certificate_that_has_expired_is_a_mistake(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], days: float, status: int
+) -> None:
+    """The host would run, and whoever checks certificates could not look into it."""
+    given = issue(tmp_path, days=days)
+    (config / "host.yaml").write_text(yaml.safe_dump({"ops": {"tls": given}}))
+    assert check(config, ENVIRON) == status
+    said = capsys.readouterr().err
+    assert ("host.yaml: ops.tls.certificate\n  has expired\n" in said) == bool(status)

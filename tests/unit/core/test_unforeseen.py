@@ -242,7 +242,7 @@ async def test_a_fault_of_our_own_is_logged_with_its_place_and_without_its_words
     async with opened(world, transport) as api:
         with pytest.raises(UnreachableError):
             await api.lease(CALLER)
-    faults = [line for line in logs if line["event"] == "api.fault"]
+    faults = [line for line in logs if line["event"] == "error.caught"]
     assert faults
     assert {line["why"] for line in faults} == {"KeyError"}
     assert "test_unforeseen.py:" in faults[0]["at"][-1]
@@ -320,7 +320,7 @@ async def test_an_unforeseen_error_does_not_end_the_refreshing_of_tokens(
             await asyncio.sleep(320)
         await asyncio.sleep(60)
         assert (api.user_token_seconds_left() or 0) > 400
-    failed = [line for line in logs if line["event"] == "task.failed"]
+    failed = [line for line in logs if line["event"] == "error.caught"]
     assert {(line["task"], line["why"]) for line in failed} == {
         ("UserTokens._keep", "ZeroDivisionError")
     }

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 from tests.unit.lessons.world import RETURN_GRACE, Host, World
 
 from loqua_host.contract.handoff import Handover
@@ -203,3 +204,29 @@ async def test_whom_another_host_teaches_or_calls_for_is_not_called_for(
 
 async def _nothing(_room: str) -> Claims:
     return Claims()
+
+
+@pytest.mark.parametrize("step", ["_ask", "_see", "_call"])
+async def test_a_room_that_trips_the_host_up_keeps_no_other_from_being_served(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Whether it is asked, seen or acted on; it is told, without the error's own words."""
+    world.enter("two", "leo")
+    world.offers.clear()
+    before = getattr(host.reconciler, step)
+
+    def stumble(it: Any) -> Any:
+        room = it if isinstance(it, str) else getattr(it, "room", None) or it.name
+        if room == "one":
+            raise KeyError("what maria said")
+        return before(it)
+
+    monkeypatch.setattr(host.reconciler, step, stumble)
+    with structlog.testing.capture_logs() as logs:
+        await host.reconciler.look()
+        await world.pass_time(DISPATCH_GRACE)
+        await host.reconciler.look()
+    assert called(world) == [("two", "")]
+    caught = [line for line in logs if line["event"] == "error.caught"]
+    assert {line["why"] for line in caught} == {"KeyError"}
+    assert "maria said" not in str(logs)

@@ -368,7 +368,7 @@ async def test_a_message_to_a_job_that_is_gone_is_no_error(tmp_path: Path) -> No
 async def test_a_lesson_that_fails_in_the_host_frees_its_link_and_harms_no_other(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The job sees the host gone; another's link goes on."""
+    """The job sees the host gone; another's link goes on; the error's words stay unsaid."""
     heard = Heard()
 
     async def attend(link: JobLink) -> None:
@@ -377,14 +377,16 @@ async def test_a_lesson_that_fails_in_the_host_frees_its_link_and_harms_no_other
         await heard.attend(link)
 
     path = tmp_path / "s"
-    async with serve_link(path, authorise=authorise, attend=attend):
-        async with raw(path, "good") as good:
+    with structlog.testing.capture_logs() as logs:
+        async with serve_link(path, authorise=authorise, attend=attend), raw(path, "good") as good:
             for _ in range(2):
                 async with open_link(str(path), "token-bad") as bad:
                     assert await bad.receive() is None
             await good.send_str(JOIN)
-        assert await heard.end_of("good") == [Join(identity="maria")]
-    assert "a mistake in the host" in caplog.text
+    assert await heard.end_of("good") == [Join(identity="maria")]
+    caught = [line for line in logs if line["event"] == "error.caught"]
+    assert [(line["why"], line["job_id"]) for line in caught] == [("RuntimeError", "bad")] * 2
+    assert "a mistake" not in str(logs) + caplog.text
 
 
 async def test_lessons_are_closed_before_the_servers_end_is_over(tmp_path: Path) -> None:

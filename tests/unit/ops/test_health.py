@@ -191,3 +191,18 @@ def test_rows_set_aside_for_good_are_a_worry_until_somebody_looked() -> None:
     found = finding(replace(WELL, debts=Debts(records=2, dead=1)), 4, "owed")
     assert found.state is State.DEGRADED
     assert found.reason.startswith("2 records and 0 progress updates are owed; 1 ")
+
+
+@pytest.mark.parametrize(
+    ("left", "state"),
+    [(15 * 86_400.0, State.OK), (13 * 86_400.0, State.DEGRADED), (-1.0, State.DEGRADED)],
+)
+def test_an_ops_certificate_that_expires_is_told_ahead_and_ends_no_lessons(
+    left: float, state: State
+) -> None:
+    """Two weeks ahead; a host that nobody can look into still teaches."""
+    sight = replace(WELL, certificate_left=left)
+    found = finding(sight, 1, "ops certificate")
+    assert found.state is state
+    assert ("has expired" in found.reason) == (left < 0)
+    assert assess(sight).ready

@@ -216,7 +216,7 @@ def test_no_label_is_a_learner_s_or_a_lesson_s(metrics: Metrics, tell: Tell) -> 
     shown = {label for family in collected for sample in family.samples for label in sample.labels}
     assert shown <= {
         "tutor", "endpoint", "cause", "why", "mode", "outcome", "status", "what", "kind", "hook",
-        "le", "level", "stage", "source",
+        "le", "level", "stage", "source", "task",
     }  # fmt: skip
 
 

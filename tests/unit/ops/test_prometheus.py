@@ -32,7 +32,8 @@ ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "
 def exposed() -> Iterator[str]:
     """Give the names of all series that a host may have."""
     metrics = Metrics(lambda: 0.0)
-    metrics.watch(lambda: Sight(now=0.0, agent_jwt_left=1.0, user_token_left=1.0), assess)
+    sight = Sight(now=0.0, agent_jwt_left=1.0, user_token_left=1.0, certificate_left=1.0)
+    metrics.watch(lambda: sight, assess)
     for family in metrics.registry.collect():
         for ending in ENDINGS.get(family.type, ()):
             yield family.name + ending

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.certificates import issue
 from loqua_host.core.clock import SystemClock
 from loqua_host.ops.tls import follow_renewals
 from loqua_host.ops.web import serve_ops
-from loqua_host.settings.certificates import serving_context
+from loqua_host.settings.certificates import expires_at, serving_context
 from loqua_host.settings.host import OpsSettings, TlsSettings
 from loqua_host.tasks import background
 
@@ -120,4 +121,18 @@ async def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path)
             tls.key.write_bytes(new_key)
             await clock.look()
             assert [line["event"] for line in logs[1:]] == ["ops.certificate_renewed"]
+            assert logs[1]["certificate_expires_at"] == expires_at(tls)
     assert shown(context) == ssl.PEM_cert_to_DER_cert(tls.certificate.read_text()) != first
+
+
+@pytest.mark.parametrize(("days", "events"), [(1, []), (-1, ["ops.certificate_expired"])])
+async def test_a_certificate_that_has_expired_is_said_at_the_start_and_costs_no_lessons(
+    tmp_path: Path, days: float, events: list[str]
+) -> None:
+    """Who checks it sees the host gone; nobody would know why."""
+    tls = TlsSettings.model_validate(issue(tmp_path, days=days))
+    with capture_logs() as logs:
+        async with serve_ops(OpsSettings(port=0, tls=tls), web.Application()):
+            pass
+    assert [line["event"] for line in logs] == ["ops.serving", *events]
+    assert logs[0]["certificate_expires_at"] == pytest.approx(time.time() + days * 86400, abs=60)

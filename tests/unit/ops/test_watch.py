@@ -247,3 +247,27 @@ def test_without_a_bound_the_machine_s_memory_counts(cgroup: Path, bound: str) -
 def test_without_cgroups_the_machine_s_memory_counts(tmp_path: Path) -> None:
     """As on an older kernel."""
     assert 0 < memory_used(tmp_path) < 1
+
+
+async def test_the_life_of_the_ops_certificate_is_that_of_the_one_served(
+    watch: Watch, clock: Clock, logbook: Logbook
+) -> None:
+    """Renewed, it is the new one's; without TLS there is none."""
+    assert watch.look().certificate_left is None
+    for event, days in (("ops.serving", 3.0), ("ops.certificate_renewed", 90.0)):
+        logbook(Event(event, {"certificate_expires_at": clock.now() + days * 86400}))
+        assert watch.look().certificate_left == days * 86400
+    logbook(Event("ops.serving", {"tls": False}))
+    assert watch.look().certificate_left is None
+
+
+async def test_a_probe_that_nobody_foresaw_to_fail_is_an_outcome(
+    watch: Watch, fakes: Fakes
+) -> None:
+    """Health says so, and looks again."""
+    fakes.rooms = lambda: 1 / 0
+    await run(watch)
+    outcome = watch.look().rooms
+    assert outcome is not None
+    assert outcome.failure == "ZeroDivisionError"
+    assert watch.look().ledger is not None

@@ -1,13 +1,16 @@
 """Tasks that live as long as a block."""
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 
 import pytest
 from structlog.testing import capture_logs
 
+import loqua_host
 from loqua_host.tasks import background, forever, supervised
 
 SECRET = "what-nobody-may-read"
@@ -115,7 +118,7 @@ async def test_a_supervised_task_that_fails_costs_nobody_else_anything() -> None
             tasks.create_task(work())
             await done.wait()
     [line] = logs
-    assert (line["event"], line["log_level"], line["why"]) == ("task.failed", "error", "KeyError")
+    assert (line["event"], line["log_level"], line["why"]) == ("error.caught", "error", "KeyError")
     assert line["task"] == "failing.<locals>.step"
     assert "test_tasks.py:" in line["at"][-1]
     assert SECRET not in str(line)
@@ -177,3 +180,23 @@ async def test_what_returns_is_not_begun_again() -> None:
 
     await forever(once)
     assert begun == [1]
+
+
+SOURCE = Path(loqua_host.__file__).parent
+ENDED_BY_ONE = {
+    "ops/watch.py",  # begun again as a whole
+    "reload.py",  # likewise: the change was not applied
+}
+"""Where one task's failure may cancel the others: they are one, and what runs them goes on."""
+
+
+def test_no_task_of_a_running_host_may_bring_it_down() -> None:
+    """Each group that lessons depend on is one whose tasks fail alone."""
+    parts = ("host.py", "rotation.py", "reload.py", "lessons", "records", "ops", "rooms", "workers")
+    files = [file for part in parts for file in (SOURCE / part, *(SOURCE / part).glob("**/*.py"))]
+    using = {
+        str(file.relative_to(SOURCE))
+        for file in files
+        if file.is_file() and re.search(r"\bbackground\(|asyncio\.TaskGroup\(", file.read_text())
+    }
+    assert using == ENDED_BY_ONE

@@ -21,7 +21,7 @@ from loqua_host.errors import (
 from loqua_host.records.delivery import AT_ONCE, PATIENCE, Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.sqlite import SqliteDatabase
-from loqua_host.tasks import background
+from loqua_host.tasks import background, forever, supervised
 
 NewLesson = Callable[..., LessonRow]
 Taught = Callable[..., Awaitable[LessonRow]]
@@ -431,3 +431,32 @@ async def test_a_lesson_that_runs_goes_before_a_long_backlog(
     arrived = [session for _, session in loqua.arrived]
     assert sorted(arrived) == [f"visit{number}" for number in range(10)]
     assert arrived.index("visit9") <= 4
+
+
+async def test_a_fault_while_the_ledger_is_read_ends_no_delivery(
+    loqua: Any, wall: Any, ledger: Ledger, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins again, with every lesson that was under way."""
+    loqua.gates["progress"] = asyncio.Event()
+    delivery = Delivery(ledger, loqua, clock=wall)
+    owing, faults = ledger.owing, [KeyError("what maria said")]
+
+    async def stumble(after: str) -> Any:
+        if delivery._under_way and faults:
+            raise faults.pop()
+        return await owing(after)
+
+    monkeypatch.setattr(ledger, "owing", stumble)
+    lesson = await ledger.open_lesson(a_lesson(1), "")
+    await ledger.keep_progress(lesson, 1.0, Progress(), {})
+    with structlog.testing.capture_logs() as logs:
+        async with supervised() as tasks:
+            tasks.create_task(forever(delivery.run))
+            while faults:  # no event says so
+                delivery.wake()
+                await asyncio.sleep(0)
+            loqua.gates["progress"].set()
+            await within(delivery.settled(lesson.id))
+    assert loqua.arrived == [("in_progress", "visit1")]
+    [caught] = [line for line in logs if line["event"] == "error.caught"]
+    assert (caught["task"], caught["why"]) == ("Delivery.run", "KeyError")

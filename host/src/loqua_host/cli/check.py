@@ -9,8 +9,10 @@ import typer
 from loqua_host.contract.engines import Engines
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors
+from loqua_host.settings.certificates import expired
 from loqua_host.settings.load import Draft, draft
 from loqua_host.settings.secrets import Wanted, read_secrets
+from loqua_host.settings.sources import read_sources
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.withheld import withheld_files
 
@@ -25,7 +27,7 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
     """Print what the configuration would run and each of its mistakes; give the exit status.
 
     Explained, each setting is printed with where it came from. The status is 0 when
-    `loqua-host run` would start, else 1.
+    `loqua-host run` would start and be believed, else 1.
     """
     drafted = draft(config, environ)
     enabled = [tutor for tutor in drafted.tutors if tutor.enabled]
@@ -50,6 +52,9 @@ def _all_problems(
         read_secrets(config, environ, Wanted.by(drafted.settings))
     except ConfigError as error:
         problems |= dict.fromkeys(error.problems)
+    if drafted.settings:
+        where = read_sources(config, environ).where
+        problems |= dict.fromkeys(expired(drafted.settings.ops, where))
     for inspection in inspections:
         problems |= dict.fromkeys(inspection.problems)
     return problems

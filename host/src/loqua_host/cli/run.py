@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -123,7 +124,8 @@ def _hear(signals: "Signals") -> None:
 
 async def _watch_forkserver(stop: asyncio.Event) -> None:
     """Have the host end when no job can be forked any more; its supervisor starts it anew."""
-    await forkserver_ended()
+    with suppress(OSError):  # of one that had ended before
+        await forkserver_ended()
     log.error("forkserver.died", mend="the host ends with status 1, to be started again")
     stop.set()
 

@@ -340,7 +340,7 @@ def _value(request: Request[T], status: int, answer: Answer) -> T:
         raise
     except Exception as error:  # noqa: BLE001  # whatever the answer did to its reader
         if not isinstance(error, ValueError):
-            log_fault("api.answer_unreadable", error, endpoint=request.endpoint)
+            log_fault("api_answer", error, endpoint=request.endpoint)
         message = "answered what the guide does not describe"
         raise UnreachableError(request.endpoint, message, status=status) from None
 
@@ -353,7 +353,7 @@ def _unforeseen(endpoint: str, error: Exception, *, sent: bool) -> UnreachableEr
             endpoint, f"cannot connect to api.api_base_url ({name})", sent=False
         )
     if not isinstance(error, httpx.HTTPError | OSError):
-        log_fault("api.fault", error, endpoint=endpoint)
+        log_fault("api_call", error, endpoint=endpoint)
     return UnreachableError(endpoint, name, sent=sent)
 
 

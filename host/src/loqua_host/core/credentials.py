@@ -64,6 +64,6 @@ class Credentials:
         except LoquaError as error:
             why = str(error)
         except Exception as error:  # noqa: BLE001  # whatever keeps secrets is not ours
-            log_fault("secret.fault", error, secret=name.value)
+            log_fault("secrets", error, secret=name.value)
             why = type(error).__name__
         raise UnreachableError("secrets", f"{name} cannot be read: {why}", sent=False)

@@ -69,4 +69,4 @@ async def _close(pool: _Pool) -> None:
     try:
         await pool.http.aclose()
     except Exception as error:  # noqa: BLE001  # TLS and sockets raise what they like
-        log_fault("api.pool_not_closed", error)
+        log_fault("api_pool", error)

@@ -147,7 +147,7 @@ class UserTokens:
             except ApiError:
                 raise
             except Exception as error:  # noqa: BLE001  # of whatever an answer or a secret holds
-                log_fault("token.fault", error)
+                log_fault("token_exchange", error)
                 raise UnreachableError("user-token", type(error).__name__) from None
 
     async def _exchanged(self, caller: Caller) -> UserToken:

@@ -25,7 +25,7 @@ from loqua_host.records.ledger import CRASH_LOOP, MAX_RESTARTS, Ledger, LessonRo
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.host import HostSettings
-from loqua_host.tasks import background
+from loqua_host.tasks import forever, supervised
 
 from .answers import language_of, welcome
 from .board import JOIN_SECONDS, Board
@@ -311,15 +311,18 @@ class Lessons:
         """Keep a lesson known, healthy and, if it began without the API, knocking there."""
         self._live.add(lesson)
         try:
-            async with background() as watching:
+            async with supervised() as watching:
                 watching.create_task(
-                    check_health(lesson, self._api, lambda: self._settings().lessons.health_every)
+                    forever(partial(check_health, lesson, self._api, self._health_every))
                 )
                 if not lesson.leased:
-                    watching.create_task(knock(lesson, self._api))
+                    watching.create_task(forever(partial(knock, lesson, self._api)))
                 yield
         finally:
             self._live.discard(lesson)
+
+    def _health_every(self) -> float:
+        return self._settings().lessons.health_every
 
     def _on_mode(self, caller: Caller, mode: Mode) -> None:
         for lesson in self._live:

@@ -32,7 +32,7 @@ from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.rooms.learners import Participant, identified, pick_learner
 from loqua_host.rooms.rooms import Rooms
-from loqua_host.tasks import background
+from loqua_host.tasks import supervised
 
 from .handoffs import Handoffs
 from .kept import keep
@@ -100,7 +100,7 @@ class LiveLesson:
 
     async def follow(self) -> None:
         """Take what the job sends until it has finished the lesson or is gone."""
-        async with background() as tasks:
+        async with supervised() as tasks:
             await self._follow(tasks)
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:

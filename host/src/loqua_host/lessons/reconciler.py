@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from loqua_host.errors import LearnerError, LedgerError, RoomsError
+from loqua_host.faults import log_fault
 from loqua_host.link.handover import is_handover, pack
 from loqua_host.records.ledger import Claims, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant, verify_learner
@@ -117,9 +118,9 @@ class Reconciler:
 
     async def _reconcile(self, names: Iterable[str]) -> set[str]:
         """Do what is owed in these rooms; gives the learners' entries that were seen there."""
-        rooms = await asyncio.gather(*(self._ask(name) for name in sorted(names)))
+        rooms = await asyncio.gather(*(self._room(name) for name in sorted(names)))
         # From here to the calls' note on the board nothing is awaited: what is decided on is so.
-        sights = [self._see(room) for room in rooms if room is not None]
+        sights = [sight for room in rooms if room is not None and (sight := self._sight(room))]
         places = self._places().less(self._board.awaited())
         self._waits |= {sight.room: waits(sight, places, self._now()) for sight in sights}
         others = OTHERS_SECONDS if self._board.shared else 0.0
@@ -145,6 +146,8 @@ class Reconciler:
         except (RoomsError, LedgerError) as error:
             what = type(action).__name__.lower()
             log.warning("reconciler.failed", what=what, why=str(error), **self._ids(action))
+        except Exception as error:  # noqa: BLE001  # one learner's fault must not be all others'
+            log_fault("Reconciler.act", error)
 
     async def _call(self, call: Call) -> None:
         """Dispatch a tutor, having cleared away the dead one and the calls that brought nobody."""
@@ -208,6 +211,13 @@ class Reconciler:
         restored = call.lesson is not None
         return next((it for it in told if restored or not is_handover(it)), "")
 
+    async def _room(self, name: str) -> _Room | None:
+        try:
+            return await self._ask(name)
+        except Exception as error:  # noqa: BLE001  # likewise
+            log_fault("Reconciler.ask", error, room=name)
+            return None
+
     async def _ask(self, name: str) -> _Room | None:
         try:
             participants = await self._rooms.participants(name)
@@ -220,6 +230,14 @@ class Reconciler:
         settled = frozenset(await self._ledger.settled_in(name))
         elsewhere = await self._ledger.claims_in(name)
         return _Room(name, tuple(participants), tuple(dispatched), settled, elsewhere)
+
+    def _sight(self, room: _Room) -> Sight | None:
+        """See a room; one that cannot be seen is no other's affair."""
+        try:
+            return self._see(room)
+        except Exception as error:  # noqa: BLE001  # likewise
+            log_fault("Reconciler.see", error, room=room.name)
+            return None
 
     def _see(self, room: _Room) -> Sight:
         interrupted = self._board.interrupted(room.name)

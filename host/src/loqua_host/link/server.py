@@ -16,6 +16,7 @@ from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ValidationError
 
 from loqua_host.errors import LinkError
+from loqua_host.faults import log_fault
 
 from .messages import (
     ALIVE_SECONDS,
@@ -184,6 +185,14 @@ def _kill(process: int) -> None:
         signal.pidfd_send_signal(process, signal.SIGKILL)
 
 
+async def _attend(attend: Callable[[JobLink], Awaitable[None]], link: JobLink) -> None:
+    """Serve one link; what goes wrong unforeseen is that lesson's, and its words stay unsaid."""
+    try:
+        await attend(link)
+    except Exception as error:  # noqa: BLE001  # aiohttp would log it with its message
+        log_fault("link", error, job_id=link.job.job_id, tutor=link.job.tutor)
+
+
 @asynccontextmanager
 async def serve_link(
     path: Path, *, authorise: Authorise, attend: Callable[[JobLink], Awaitable[None]]
@@ -220,7 +229,7 @@ async def serve_link(
             links[job.job_id] = JobLink(job, ws, kill)
             try:
                 await ws.prepare(request)
-                await attend(links[job.job_id])
+                await _attend(attend, links[job.job_id])
                 await ws.close()
             finally:
                 del links[job.job_id]

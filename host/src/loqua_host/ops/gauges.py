@@ -44,6 +44,9 @@ def _resources(sight: Sight) -> Iterator[Metric]:
     yield _gauge("forkserver_up", "Whether jobs can be started", sight.forkserver)
     yield _gauge("cpu_load_ratio", "Runnable processes per CPU, last minute", sight.cpu_load)
     yield _gauge("disk_free_ratio", "Free share of the ledger's disk", sight.disk_free)
+    if sight.certificate_left is not None:
+        told = "Life left in the ops address's certificate"
+        yield _gauge("ops_certificate_seconds_left", told, sight.certificate_left)
     told = "Time the ledger's connection was in use"
     yield CounterMetricFamily("loqua_ledger_busy_seconds", told, value=sight.ledger_busy)
     told = "Work that the ledger's database did not do"

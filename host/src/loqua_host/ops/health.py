@@ -26,6 +26,9 @@ SLOW_SECONDS = 2.0
 
 DAY = 86_400.0
 
+CERTIFICATE_DAYS = 14
+"""Days left to the ops address's certificate from which it is a worry; the alert says so too."""
+
 
 class State(StrEnum):
     """How well something does."""
@@ -129,6 +132,17 @@ def _host(sight: Sight) -> Iterator[Finding]:
     yield Finding("memory", MEMORY.judge(sight.memory), f"{sight.memory:.0%} of memory is used")
     disk = f"{sight.disk_free:.0%} of the ledger's disk is free"
     yield Finding("disk", DISK_USED.judge(1 - sight.disk_free), disk)
+    if sight.certificate_left is not None:
+        yield _certificate(sight.certificate_left / DAY)
+
+
+def _certificate(days: float) -> Finding:
+    """Judge what only those need who look at the host: its lessons go on without."""
+    if days <= 0:
+        why = "has expired, so that whoever checks it cannot look in: have it renewed"
+        return Finding("ops certificate", State.DEGRADED, why)
+    state = State.DEGRADED if days < CERTIFICATE_DAYS else State.OK
+    return Finding("ops certificate", state, f"is good for {days:.1f} days more")
 
 
 def _config(stale: str | None) -> Finding:

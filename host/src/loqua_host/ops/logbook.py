@@ -17,6 +17,8 @@ PHASES = {"host.ready": Phase.SERVING, "host.draining": Phase.DRAINING}
 
 STALE = frozenset({"config.needs_restart", "config.refused", "tutor.refused"})
 
+CERTIFICATE = frozenset({"ops.serving", "ops.certificate_renewed"})
+
 KEY_IN_USE = frozenset({"livekit.key_adopted", "livekit.key_withdrawn"})
 
 BREAKERS = {
@@ -51,6 +53,7 @@ class Logbook:
     Attributes:
         stale_config: Why the host does not run what config/ says, if it does not.
         refused_key: Why the host does not use LiveKit's key as secrets have it, if it does not.
+        certificate_until: When the ops address's certificate expires, in unix seconds.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -58,6 +61,7 @@ class Logbook:
         self.phase = Phase.STARTING
         self.stale_config: str | None = None
         self.refused_key: str | None = None
+        self.certificate_until: float | None = None
         self.endpoints: dict[str, Outcome] = {}
         self.breakers: dict[str, str] = {}
         self._troubles: OrderedDict[tuple[str, str, str], Trouble] = OrderedDict()
@@ -78,6 +82,9 @@ class Logbook:
             self.stale_config = None
         elif event.name == "livekit.key_refused":
             self.refused_key = _text(event.fields, "why")
+        elif event.name in CERTIFICATE:
+            until = event.fields.get("certificate_expires_at")
+            self.certificate_until = until if isinstance(until, float) else None
         elif event.name in KEY_IN_USE:
             self.refused_key = None
         elif event.name == "api.called" and event.fields.get("failure") != "cancelled":

@@ -80,6 +80,7 @@ class Sight:
         endpoints: The Loqua API's endpoints that were called, by name.
         breakers: Their breakers' states, where one has ever opened.
         agent_jwt_left: Seconds that AGENT_JWT_TOKEN lives on; None if it does not say.
+        certificate_left: Seconds that the ops address's certificate is good for, if it has one.
         user_token_left: Seconds that a learner's token lives on, the least of those in use.
         ledger: The ledger; None until it was asked.
         debts: What is owed to the API.
@@ -105,6 +106,7 @@ class Sight:
     endpoints: Mapping[str, Outcome] = field(default_factory=dict)
     breakers: Mapping[str, str] = field(default_factory=dict)
     agent_jwt_left: float | None = None
+    certificate_left: float | None = None
     user_token_left: float | None = None
     ledger: Outcome | None = None
     debts: Debts = field(default_factory=Debts)

@@ -7,7 +7,11 @@ from pathlib import Path
 import structlog
 
 from loqua_host.core.clock import Clock
-from loqua_host.settings.certificates import load_certificate, serving_context
+from loqua_host.settings.certificates import (
+    expires_at,
+    load_certificate,
+    serving_context,
+)
 from loqua_host.settings.host import TlsSettings
 
 __all__ = ["follow_renewals"]
@@ -37,7 +41,7 @@ async def follow_renewals(context: ssl.SSLContext, tls: TlsSettings, clock: Cloc
             log.warning("ops.certificate_kept", why=str(error), mend=mend)
         else:
             served = found
-            log.info("ops.certificate_renewed")
+            log.info("ops.certificate_renewed", certificate_expires_at=expires_at(tls))
 
 
 def _digests(tls: TlsSettings) -> tuple[bytes | None, bytes | None]:

@@ -13,6 +13,7 @@ import psutil
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import Clock
 from loqua_host.errors import LedgerError, RoomsError
+from loqua_host.faults import log_fault
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.process import forkserver_runs
@@ -106,6 +107,7 @@ class Watch:
 
     def look(self) -> Sight:
         """Say what is seen now."""
+        until = self._logbook.certificate_until
         return Sight(
             now=self._clock.now(),
             since=self._since,
@@ -125,6 +127,7 @@ class Watch:
             endpoints=dict(self._logbook.endpoints),
             breakers=dict(self._logbook.breakers),
             agent_jwt_left=self._jwt_left,
+            certificate_left=None if until is None else until - self._clock.now(),
             user_token_left=self._api.user_token_seconds_left(),
             ledger=self._ledger_outcome,
             debts=self._debts,
@@ -170,6 +173,9 @@ class Watch:
             failure = f"no answer within {PROBE_TIMEOUT:g} s"
         except (LedgerError, RoomsError) as error:
             failure = str(error)
+        except Exception as error:  # noqa: BLE001  # health says so, and looks again
+            log_fault("Watch.run", error)
+            failure = type(error).__name__
         seconds = self._clock.monotonic() - begun
         return Outcome(self._clock.now(), seconds, failure), answer
 

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from importlib import resources
 
 import structlog
@@ -15,9 +16,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import SecretStr
 
 from loqua_host.core.clock import SystemClock
-from loqua_host.settings.certificates import serving_context
+from loqua_host.settings.certificates import RENEW, expires_at, serving_context
 from loqua_host.settings.host import OpsSettings, TlsSettings
-from loqua_host.tasks import background
+from loqua_host.tasks import forever, supervised
 
 from .access import PROBES, guard
 from .health import Health, State
@@ -110,7 +111,7 @@ async def serve_ops(settings: OpsSettings, app: web.Application) -> AsyncIterato
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        async with background() as tasks:
+        async with supervised() as tasks:
             await _listen(runner, settings.address, settings.port, settings.tls, tasks)
             yield
     finally:
@@ -132,9 +133,13 @@ async def _listen(
         log.error("ops.unavailable", why=str(error), mend=mend)
         return
     host, got, *_ = runner.addresses[0]
-    log.info("ops.serving", address=host, port=got, tls=context is not None)
+    until = expires_at(tls) if tls else None
+    told = {} if tls is None else {"certificate_expires_at": until}
+    log.info("ops.serving", address=host, port=got, tls=context is not None, **told)
+    if until is not None and until <= SystemClock().now():
+        log.error("ops.certificate_expired", mend=RENEW)
     if tls and context:
-        tasks.create_task(follow_renewals(context, tls, SystemClock()))
+        tasks.create_task(forever(partial(follow_renewals, context, tls, SystemClock())))
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:

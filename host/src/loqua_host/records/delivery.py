@@ -15,6 +15,7 @@ from loqua_host.contract.records import Progress, SessionRecord
 from loqua_host.core import Caller, LoquaApi
 from loqua_host.core.clock import Clock
 from loqua_host.errors import RefusedError, TokenError, UnreachableError
+from loqua_host.tasks import supervised
 
 from .ledger import Kind, Ledger, LessonRow, OwedRow
 from .traces import under_lesson
@@ -113,7 +114,9 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until cancelled; what is unsent then stays in the ledger."""
-        async with asyncio.TaskGroup() as sending:
+        # Nothing is under way, also where this begins anew after a fault.
+        self._under_way, self._places = set(), asyncio.Semaphore(MOST)
+        async with supervised() as sending:
             while True:
                 self._news.clear()
                 owed = await self._begin_all(sending)

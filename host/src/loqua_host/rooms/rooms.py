@@ -147,7 +147,7 @@ def _asking() -> Iterator[None]:
             ) from None
     except Exception as error:
         if not isinstance(error, _FORESEEN):
-            log_fault("rooms.fault", error)
+            log_fault("rooms", error)
         raise RoomsError(
             f"LiveKit's rooms API is out of reach: {type(error).__name__}; check LIVEKIT_URL"
         ) from error

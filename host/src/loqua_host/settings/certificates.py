@@ -1,14 +1,26 @@
 """The certificate that the ops address serves with, from its files."""
 
 import ssl
+import time
 from collections.abc import Callable, Iterator
+
+from cryptography import x509
 
 from loqua_host.errors import Problem
 
 from .host import Environment, OpsSettings, TlsSettings
 from .problems import Place
 
-__all__ = ["load_certificate", "ops_problems", "serving_context", "trusting_context"]
+__all__ = [
+    "expired",
+    "expires_at",
+    "load_certificate",
+    "ops_problems",
+    "serving_context",
+    "trusting_context",
+]
+
+RENEW = "have a renewed certificate and its key in the files that ops.tls names"
 
 
 def serving_context(tls: TlsSettings) -> ssl.SSLContext:
@@ -30,6 +42,22 @@ def load_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
     """
     # Without an answer to it, a key with a password would have the process ask a terminal.
     context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
+
+
+def expires_at(tls: TlsSettings) -> float | None:
+    """Return when the certificate expires, in unix seconds; None when it does not say."""
+    try:
+        certificate = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return certificate.not_valid_after_utc.timestamp()
+
+
+def expired(ops: OpsSettings, where: Callable[[Place], str]) -> Iterator[Problem]:
+    """Say that the certificate has expired, if it has: a host would run, and nobody believe it."""
+    until = expires_at(ops.tls) if ops.tls else None
+    if until is not None and until <= time.time():
+        yield Problem(where(("ops", "tls", "certificate")), "has expired", RENEW)
 
 
 def trusting_context(tls: TlsSettings) -> ssl.SSLContext:

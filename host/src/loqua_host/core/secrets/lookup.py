@@ -33,7 +33,7 @@ def look_up(source: SecretsSource, variable: str) -> Secret | None:
     except SecretsError:
         raise
     except Exception as error:  # noqa: BLE001  # clients of vaults raise what they like
-        log_fault("secrets.fault", error, secret=variable, place=source.place)
+        log_fault("secrets", error, secret=variable, place=source.place)
         raise SecretsError(f"{source.place}: {type(error).__name__}") from None
     return found and _usable(variable, found)
 
