@@ -47,6 +47,20 @@ PLUGINS = {
         with open(__file__ + ".pid", "w") as file: file.write(str(left.pid))
         os._exit(3)
         """,
+    "daemonising": """
+        import signal
+        pids = __file__ + ".pids"
+        def start():
+            if os.fork(): return
+            os.setsid()
+            if os.fork(): os._exit(0)
+            for number in (1, 2, 15): signal.signal(number, signal.SIG_IGN)
+            os.fork()
+            with open(pids, "a") as file: file.write(f"{os.getpid()} ")
+            time.sleep(1000)
+        start(), start()
+        while not os.path.exists(pids) or len(open(pids).read().split()) < 4: time.sleep(0.01)
+        """,
     "quitting": "sys.exit('enough')",
     "crashing": "os.kill(os.getpid(), 11)",
     "forging": """
@@ -146,6 +160,50 @@ def test_nothing_a_plugin_started_outlives_its_inspection(
     assert inspections["leaving"].problems
     left = int((site / "tutor_leaving.py.pid").read_text())
     assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+
+
+def gone(pid: int) -> bool:
+    """Say whether a process has ended."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_not_even_what_made_itself_independent_outlives_an_inspection(
+    inspections: dict[str, Inspection], site: Path
+) -> None:
+    """A second fork and a session of its own take it out of the child's group."""
+    assert inspections["daemonising"].problems == ()
+    left = [int(pid) for pid in (site / "tutor_daemonising.py.pids").read_text().split()]
+    assert len(left) == 4
+    assert [pid for pid in left if not gone(pid)] == []
+
+
+async def test_not_even_what_made_itself_independent_outlives_an_inspection_that_is_given_up(
+    site: Path, install: Install
+) -> None:
+    """Its import hangs; the limit ends it in the same way."""
+    install(
+        "lingering",
+        """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        with open(__file__ + ".pid", "w") as file: file.write(str(os.getpid()))
+        time.sleep(1000)
+    os._exit(0)
+time.sleep(1000)
+""",
+    )
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(site)}
+    looking = asyncio.create_task(
+        inspect_tutors(CONFIG, environ, [tutor("lingering")], Engines(), limit=150)
+    )
+    written = site / "tutor_lingering.py.pid"
+    while not (written.exists() and written.read_text()):  # noqa: ASYNC110  # no event says so
+        await asyncio.sleep(0.05)
+    looking.cancel()
+    await asyncio.wait([looking])
+    assert gone(int(written.read_text()))
 
 
 def test_a_plugin_sees_no_secret_in_its_environment(

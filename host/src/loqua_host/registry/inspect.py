@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Never
 
 from pydantic import ValidationError
 
@@ -20,6 +21,7 @@ from loqua_host.settings.problems import model_problems
 
 from .inspection import MEND, Answer, Question, TutorDeclaration
 from .loader import BrokenTutorError, LoadedTutor, import_string, load
+from .reaper import run_and_reap
 
 __all__ = ["Examination", "main"]
 
@@ -98,7 +100,11 @@ def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
 
 
 def main() -> None:
-    """Answer the question on standard input, and be gone with all threads."""
+    """Answer the question on standard input, and be gone with all threads and processes."""
+    run_and_reap(_inspect)
+
+
+def _inspect() -> Never:
     answers_to = int(sys.argv[1])
     os.set_inheritable(answers_to, False)
     examination = Examination(Question.model_validate_json(sys.stdin.buffer.read()))
@@ -112,7 +118,7 @@ def main() -> None:
     _finish(answers_to, examination.examine())
 
 
-def _finish(answers_to: int, answer: Answer) -> None:
+def _finish(answers_to: int, answer: Answer) -> Never:
     with os.fdopen(answers_to, "wb") as file:
         file.write(answer.model_dump_json().encode(errors="replace"))
     os._exit(0)

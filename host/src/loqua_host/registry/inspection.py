@@ -45,6 +45,9 @@ __all__ = [
 TIME_LIMIT: Final = 20.0
 """Seconds for a child to import its plugin; LiveKit itself takes two or three of them."""
 
+END_SECONDS: Final = 5.0
+"""Seconds for a child to end what its plugin started."""
+
 AT_A_TIME: Final = 2
 """Children at the same time: importing is CPU work, and the host may have little."""
 
@@ -203,9 +206,21 @@ async def _run_child(
     except TimeoutError:
         return None
     finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Have a child end all that it started; one that takes too long is killed with its group."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await process.wait()
+    finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    await process.wait()
 
 
 def _read_answer(question: Question, answered: bytes, status: int | None, limit: float) -> Answer:
