@@ -18,6 +18,7 @@ from loqua_host.errors import HookFailedError
 from loqua_host.job.conversation import LONGEST_TYPED
 from loqua_host.link.messages import (
     ContextLoaded,
+    ConnectionLost,
     Finish,
     Join,
     ModeChanged,
@@ -252,6 +253,18 @@ async def test_a_lost_host_ends_the_lesson(job: Any) -> None:
     assert job.hooks.endings[0].reason == "host_lost"
     assert "lesson.unacknowledged" in [log["event"] for log in logs]
     assert not [message for message in job.link.sent if isinstance(message, Finish)]
+
+
+async def test_a_connection_that_is_lost_for_good_is_told_and_leaves_the_lesson_to_another(
+    job: Any,
+) -> None:
+    """It is no crash of the tutor's, and no end of the lesson."""
+    running = job.start()
+    await asyncio.sleep(45)
+    job.room.emit("disconnected", rtc.DisconnectReason.SIGNAL_CLOSE)
+    await running
+    assert job.link.sent[-1] == ConnectionLost()
+    assert job.hooks.endings == []
 
 
 async def test_the_job_stays_until_its_record_is_in_the_ledger(job: Any) -> None:

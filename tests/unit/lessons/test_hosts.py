@@ -22,7 +22,7 @@ from loqua_host.lessons.handoffs import COME_SECONDS
 from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING
 from loqua_host.link.handover import is_handover
 from loqua_host.link.messages import HandoffRefused
-from loqua_host.records.ledger import MAX_RESTARTS
+from loqua_host.records.ledger import MAX_CRASHES
 from loqua_host.rooms.rooms import Dispatch
 
 LONGEST = 120.0
@@ -44,7 +44,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
-        self.stack.enter_context(structlog.testing.capture_logs())
+        self.logs = self.stack.enter_context(structlog.testing.capture_logs())
         self.runner = self.stack.enter_context(asyncio.Runner(loop_factory=VirtualLoop))
         self.world = self.run(_new_world())
 
@@ -56,6 +56,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         """See that all are served once the faults are over."""
         with self.stack:
             self.run(self._settle())
+            self.nothing_goes_wrong_unforeseen()
 
     @initialize(both=st.booleans())
     def opens(self, both: bool) -> None:
@@ -129,7 +130,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
     def keeps_crashing(self, data: st.DataObject) -> None:
         """A tutor crashes whenever it is brought back, until it is not any more."""
         one = data.draw(st.sampled_from(self.world.teaching)).ref
-        for _ in range(MAX_RESTARTS + 1):
+        for _ in range(MAX_CRASHES):
             for job in self.world.teaching:
                 if (job.ref.room, job.ref.tutor) == (one.room, one.tutor):
                     self.run(self.world.crash(job))
@@ -168,6 +169,11 @@ class RoomsAndLearners(RuleBasedStateMachine):
         """No learner has two tutors of a kind, nor a room."""
         teaching = [(job.ref.room, job.ref.tutor) for job in self.world.teaching]
         assert len(teaching) == len(set(teaching))
+
+    @invariant()
+    def nothing_goes_wrong_unforeseen(self) -> None:
+        """What a host catches to go on, an assertion of this world's among it, is a mistake."""
+        assert [line for line in self.logs if line["event"] == "error.caught"] == []
 
     @property
     def callers(self) -> list[Job]:

@@ -32,6 +32,7 @@ from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
     CallSpecialist,
     ContextLoaded,
+    ConnectionLost,
     Finish,
     HandedBack,
     Join,
@@ -47,7 +48,7 @@ from loqua_host.link.messages import (
 )
 from loqua_host.link.server import JobRef, serve_link
 from loqua_host.records.delivery import Delivery
-from loqua_host.records.ledger import MAX_RESTARTS, Ledger
+from loqua_host.records.ledger import MAX_CRASHES, Ledger
 from loqua_host.rooms.learners import Participant
 from loqua_host.settings.host import HostSettings
 from loqua_host.tasks import background
@@ -1026,7 +1027,7 @@ async def test_a_learner_whose_tutor_crashes_again_and_again_hears_an_apology(
     house: House,
 ) -> None:
     """In the lesson's language; the record is written, and nothing is opened any more."""
-    for number in range(MAX_RESTARTS + 1):
+    for number in range(MAX_CRASHES):
         async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
             assert isinstance(await join(link), Welcome)
         await until(lambda: house.board.interrupted("room"))
@@ -1038,13 +1039,28 @@ async def test_a_learner_whose_tutor_crashes_again_and_again_hears_an_apology(
     assert await house.ledger.interrupted() == []
 
 
+async def test_a_lesson_outlives_a_livekit_that_is_started_again_and_again(house: House) -> None:
+    """Its jobs say that they lost LiveKit: only those that crash count towards a crash loop."""
+    for number in range(3 * MAX_CRASHES):
+        async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
+            assert isinstance(await join(link), Welcome)
+            await link.send(ConnectionLost())
+        await until(lambda: house.board.interrupted("room"))
+    for number in range(MAX_CRASHES):
+        async with house.job(JobRef(f"crash{number}", "room", "conversation")) as link:
+            assert isinstance(await join(link), Welcome)
+        await until(lambda: house.board.interrupted("room"))
+    async with house.job(JobRef("last", "room", "conversation")) as link:
+        assert (await join(link)).cause == "crash_loop"
+
+
 @pytest.mark.parametrize("by_the_last_call", [True, False])
 async def test_a_dispatch_that_is_served_late_or_twice_begins_nothing_after_a_crash_loop(
     house: House, by_the_last_call: bool
 ) -> None:
     """Whether the last call gave it up or that did not come in time; entering again is new."""
     house.rooms.inside["room"] = [learner(sid="PA_1")]
-    for number in range(MAX_RESTARTS + 1):
+    for number in range(MAX_CRASHES):
         async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
             assert isinstance(await join(link), Welcome)
         await until(lambda: house.board.interrupted("room"))

@@ -23,7 +23,7 @@ from loqua_host.lessons.reconcile import (
     Tell,
     decide,
 )
-from loqua_host.records.ledger import MAX_RESTARTS, LessonRow
+from loqua_host.records.ledger import MAX_CRASHES, LessonRow
 
 NOW = 1_800_000_000.0
 GRACE = 30.0
@@ -188,7 +188,7 @@ def test_a_lost_lesson_is_not_closed_while_its_learner_waits_for_a_place() -> No
 
 def test_a_lesson_that_crashes_again_and_again_is_closed() -> None:
     """At once if its learner is gone, else once there was time to come and apologise."""
-    looping = lost(restarts=MAX_RESTARTS)
+    looping = lost(crashes=MAX_CRASHES)
     close = Close(looping, "crash_loop")
     assert called(todo(sight(interrupted=(looping,)))) == [("room", "tutor", "maria")]
     assert todo(sight(interrupted=(looping,)), now=NOW + FAREWELL_SECONDS + 1) == [close]
@@ -273,7 +273,7 @@ def sights(draw: st.DrawFn) -> list[Sight]:
                 since=NOW - draw(st.sampled_from([0.0, 31.0])),
                 id=f"{room}-{user_id}",
                 tutor=draw(names),
-                restarts=draw(st.integers(0, MAX_RESTARTS)),
+                crashes=draw(st.integers(0, MAX_CRASHES)),
                 room=room,
             )
             for user_id in draw(st.lists(users, unique=True, max_size=2))
@@ -320,7 +320,7 @@ def test_whatever_is_seen_nobody_gets_what_is_not_owed(seen: list[Sight], free: 
         else:
             assert call.lesson.row.user_id == call.learner.user_id
             late = NOW - call.lesson.since > FAREWELL_SECONDS
-            assert call.lesson.row.restarts < MAX_RESTARTS or not late
+            assert call.lesson.row.crashes < MAX_CRASHES or not late
 
 
 @given(sights())

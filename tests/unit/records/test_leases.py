@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -139,6 +140,22 @@ async def test_a_call_that_came_to_nothing_is_over_in_its_time(hosts: list[Ledge
     assert await other.claim("room1", "conversation", 10.0)
     await one.purge(delivered_before=0.0, dead_before=0.0, unknown_before=0.0)
     assert not await one.claim("room1", "conversation", 10.0)
+
+
+async def test_crashes_are_counted_over_all_hosts_and_restarts_for_themselves(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """A host that dies counts none; what a job says that was restarted since counts nothing."""
+    one, other = hosts
+    row = await one.open_lesson(a_lesson(), "")
+    await one.interrupt(replace(row, crashes=1))
+    resumed = await other.open_lesson(a_lesson(id="never"), "")
+    assert (resumed.restarts, resumed.crashes) == (1, 1)
+    await one.interrupt(replace(row, crashes=3))
+    await die(other)
+    await one.adopt({"conversation"})
+    resumed = await one.open_lesson(a_lesson(id="never"), "")
+    assert (resumed.restarts, resumed.crashes) == (2, 1)
 
 
 async def test_an_interrupted_lesson_goes_on_at_whichever_host_gets_the_job(

@@ -16,6 +16,7 @@ from loqua_host.events import LearnerLeft, LearnerReturned
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import (
     ContextLoaded,
+    ConnectionLost,
     Finish,
     HandedBack,
     HandoffRefused,
@@ -316,8 +317,10 @@ class Runner:
         self._clock.pause()
         self._unwatch()
         if reason == CONNECTION_LOST:
-            # Without a farewell this is a crash to the host, which has another job go on.
+            # Without a farewell, the host has another job go on.
             log.error("lesson.connection_lost")
+            with contextlib.suppress(LinkError):
+                await self._link.send(ConnectionLost())
             return
         listener = self._lesson.learner.identity in self._ctx.room.remote_participants
         await close_voice(self._session, self._ears, heard=listener)

@@ -21,7 +21,7 @@ from loqua_host.link.messages import Join, ModeChanged, WrapUp
 from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.compose import compose_record
 from loqua_host.records.delivery import Delivery, caller_of
-from loqua_host.records.ledger import CRASH_LOOP, MAX_RESTARTS, Ledger, LessonRow
+from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.host import HostSettings
@@ -271,7 +271,7 @@ class Lessons:
             new_lesson(prepared, job.tutor, self._now()), agent_name
         )
         self._board.on_resumed(row)
-        if row.restarts > MAX_RESTARTS:
+        if row.crashes >= MAX_CRASHES:
             await self.close(row, CRASH_LOOP)
             raise LearnerError(CRASH_LOOP, "the tutor has crashed again and again in this lesson")
         return row
@@ -299,7 +299,10 @@ class Lessons:
         wrapping_up = self._wrapping_up.pop(job.job_id, None)
         if lesson.finished:
             return
-        log.error("lesson.interrupted", tutor=row.tutor, seconds=round(row.seconds, 1))
+        crashed = not lesson.connection_lost
+        row = replace(row, crashes=row.crashes + crashed)
+        told = {"seconds": round(row.seconds, 1), "crashed": crashed}
+        log.error("lesson.interrupted", tutor=row.tutor, **told)
         interrupted = self._board.on_interrupted(row, f"agent-{job.job_id}")
         if wrapping_up is not None and self._board.drop_interrupted(interrupted):
             await self.close(interrupted.row, wrapping_up.reason)

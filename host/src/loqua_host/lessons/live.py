@@ -14,6 +14,7 @@ from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
     CallSpecialist,
     ContextLoaded,
+    ConnectionLost,
     Finish,
     HookTimed,
     Join,
@@ -65,6 +66,7 @@ class LiveLesson:
         leased: Whether its caller's user token is leased, and to be released.
         informed: Whether its job has the learner's context as the API has it.
         seen_again: Set when the learner has come back, or the tutor's connection.
+        connection_lost: Whether its job has lost LiveKit, and leaves without having crashed.
         finished: Whether its job has finished it and its record is in the ledger.
         handback: What a tutor that called for this one is told.
     """
@@ -93,6 +95,7 @@ class LiveLesson:
         self._compose = compose
         self._handoffs = handoffs
         self.seen_again = asyncio.Event()
+        self.connection_lost = False
         self.finished = False
         self.handback = Handback(outcome="failed")
         self._others: tuple[Learner, ...] = ()
@@ -120,6 +123,8 @@ class LiveLesson:
                     take(spans)
                 case Join(identity=identity):
                     await self._see_return(identity, tasks)
+                case ConnectionLost():
+                    self.connection_lost = True
                 case CallSpecialist():
                     tasks.create_task(self._hand_off(message))
 

@@ -12,7 +12,7 @@ entry is told from what is owed in the next without comparing the clocks of two 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from loqua_host.records.ledger import CRASH_LOOP, MAX_RESTARTS, LessonRow
+from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, LessonRow
 
 __all__ = [
     "FAREWELL_SECONDS",
@@ -129,7 +129,7 @@ class Places:
 class Call:
     """Bring a tutor to a learner: back to the lesson it lost, or to one that waits for it.
 
-    To a lesson that was restored too often it comes to be refused, which the learner hears.
+    To a lesson that has crashed too often it comes to be refused, which the learner hears.
 
     Attributes:
         since: When the lesson was interrupted, or the learner came, or the tutor was asked for;
@@ -209,7 +209,7 @@ def _closures(sight: Sight, places: Places, now: float, return_grace: float) -> 
     for lesson in sight.interrupted:
         if lesson.row.tutor not in places.tutors:
             yield Close(lesson, "tutor_disabled")
-        elif lesson.row.restarts >= MAX_RESTARTS and (
+        elif lesson.row.crashes >= MAX_CRASHES and (
             lesson.row.user_id not in present or now - lesson.since > FAREWELL_SECONDS
         ):
             yield Close(lesson, CRASH_LOOP)

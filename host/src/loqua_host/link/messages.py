@@ -6,8 +6,8 @@ runs, the job sends `ProgressMade`, in passing `VoiceTimed`, `HookTimed` and `Sp
 `CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
 When its learner has left and somebody comes, it sends `Join` again; if that is the learner, the
 host says `Returned`. So it does when its learner seems to have become another, or its own
-connection to the room was mended. The end of the link without `Finish` is a crash. As long as its
-event loop turns, a job says `Alive`.
+connection to the room was mended. The end of the link without `Finish` is a crash, unless the job
+has said `ConnectionLost`. As long as its event loop turns, a job says `Alive`.
 """
 
 from functools import cache
@@ -44,6 +44,7 @@ __all__ = [
     "Alive",
     "CallSpecialist",
     "ContextLoaded",
+    "ConnectionLost",
     "Finish",
     "FromJob",
     "HandedBack",
@@ -138,6 +139,14 @@ class Finish(BaseModel):
     report: LessonReport | None = None
 
 
+class ConnectionLost(BaseModel):
+    """The job has lost LiveKit for good and leaves the lesson to another; that is no crash."""
+
+    model_config = _FROZEN
+
+    type: Literal["connection_lost"] = "connection_lost"
+
+
 Stage = Literal["hearing", "turn", "thinking", "speaking", "reply"]
 """Of a reply: to the transcript, to the end of the turn, to the first word of the mind and the
 first sound of the voice; and all of it, from the learner's last word to the tutor's first."""
@@ -197,7 +206,15 @@ class Spans(BaseModel):
 
 
 FromJob = Annotated[
-    Alive | Join | ProgressMade | VoiceTimed | HookTimed | Spans | CallSpecialist | Finish,
+    Alive
+    | Join
+    | ProgressMade
+    | VoiceTimed
+    | HookTimed
+    | Spans
+    | CallSpecialist
+    | ConnectionLost
+    | Finish,
     Field(discriminator="type"),
 ]
 FROM_JOB: TypeAdapter[FromJob] = TypeAdapter(FromJob)

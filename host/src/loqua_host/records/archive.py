@@ -160,6 +160,7 @@ class Archive:
             "closed_at": row["closed_at"] and _moment(row["closed_at"]),
             "seconds": lesson.seconds,
             "restarts": lesson.restarts,
+            "crashes": lesson.crashes,
             "interrupted": bool(row["interrupted"]),
             "progress": lesson.progress and lesson.progress.model_dump(mode="json"),
             "state": dict(lesson.state),

@@ -22,7 +22,7 @@ from . import leases
 from .database import Connection, Database, Row
 from .leases import Claims
 from .notes import End, Note, Tick, put
-from .opening import ALREADY_TAUGHT, CRASH_LOOP, MAX_RESTARTS, open_or_resume
+from .opening import ALREADY_TAUGHT, CRASH_LOOP, MAX_CRASHES, open_or_resume
 from .outbox import Outbox
 from .reseal import reseal, reseal_spool
 from .rows import Debts, Kind, LessonRow, OwedRow, Purged, read_lesson
@@ -33,7 +33,7 @@ from .writer import Writer
 __all__ = [
     "ALREADY_TAUGHT",
     "CRASH_LOOP",
-    "MAX_RESTARTS",
+    "MAX_CRASHES",
     "Claims",
     "Debts",
     "Kind",
@@ -176,8 +176,19 @@ class Ledger(Outbox):
         )
 
     async def interrupt(self, lesson: LessonRow) -> None:
-        """Note that a lesson lost its job: it may be restored, by whatever host gets the next."""
-        await self._writer.insist(lambda db: leases.free(db, self._host, lesson.id))
+        """Note that a lesson lost its job: it may be restored, by whatever host gets the next.
+
+        How often its tutor has crashed is kept, too.
+        """
+
+        def note(db: Connection) -> None:
+            db.execute(
+                "UPDATE lesson SET crashes = ? WHERE id = ? AND restarts = ?",
+                (lesson.crashes, lesson.id, lesson.restarts),
+            )
+            leases.free(db, self._host, lesson.id)
+
+        await self._writer.insist(note)
 
     async def adopt(self, tutors: Collection[str]) -> int:
         """Renew this host's lease and own what dead hosts left; gives how many lessons.

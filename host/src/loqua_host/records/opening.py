@@ -13,7 +13,7 @@ from .leases import claim, is_renewed
 from .rows import LessonRow, read_lesson
 from .seal import Keyring
 
-__all__ = ["ALREADY_TAUGHT", "CRASH_LOOP", "MAX_RESTARTS", "open_or_resume"]
+__all__ = ["ALREADY_TAUGHT", "CRASH_LOOP", "MAX_CRASHES", "open_or_resume"]
 
 log = structlog.get_logger()
 
@@ -21,8 +21,12 @@ ALREADY_TAUGHT = "already_taught"
 
 CRASH_LOOP = "crash_loop"
 
-MAX_RESTARTS = 3
-"""Restarts of one lesson; a tutor that crashes more often would do so again."""
+MAX_CRASHES = 4
+"""Crashes in one lesson; a tutor that has crashed so often would do so again.
+
+Only the end of its job is the tutor's crash. That LiveKit or the host was started again is not, and
+a lesson outlives it however often.
+"""
 
 LONGEST_AGENT = 60
 """Characters of an agent's name in a session's id, which has 600 at most."""
@@ -79,8 +83,8 @@ def _was_given_up(db: Connection, lesson: LessonRow) -> bool:
     """Say whether a lesson of this entry ended in a crash loop; a call may come late or twice."""
     found = db.execute(
         "SELECT 1 FROM lesson WHERE room = ? AND tutor = ? AND entry = ? AND entry != ''"
-        " AND closed_at IS NOT NULL AND interrupted = 1 AND restarts >= ?",
-        (lesson.room, lesson.tutor, lesson.entry, MAX_RESTARTS),
+        " AND closed_at IS NOT NULL AND interrupted = 1 AND crashes >= ?",
+        (lesson.room, lesson.tutor, lesson.entry, MAX_CRASHES),
     )
     return found.fetchone() is not None
 

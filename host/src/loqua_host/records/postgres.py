@@ -82,6 +82,7 @@ MIGRATIONS: tuple[LiteralString, ...] = (
     CREATE INDEX owed_due ON owed (owner, lesson, id) WHERE dead_because IS NULL;
     """,
     "ALTER TABLE owed ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE lesson ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0",
 )
 """The forms the ledger has had in Postgres, oldest first; columns are as in SQLite."""
 

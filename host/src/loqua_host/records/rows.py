@@ -35,6 +35,7 @@ class LessonRow:
         state: The tutor's own notes, as of the last progress.
         restarts: How often a tutor was brought back to it; a job that taught it before one of
             these changes nothing of it any more.
+        crashes: How often its tutor's job has crashed.
         entry: LiveKit's `sid` of the learner's last entry into the room.
     """
 
@@ -50,6 +51,7 @@ class LessonRow:
     progress: Progress | None = None
     state: Mapping[str, JsonValue] = field(default_factory=dict)
     restarts: int = 0
+    crashes: int = 0
     entry: str = ""
 
     @property
@@ -126,6 +128,7 @@ def read_lesson(row: Row, keyring: Keyring) -> LessonRow:
         progress=kept and Progress.model_validate_json(sealing.open(kept, f"{row['id']}.progress")),
         state=json.loads(sealing.open(row["state"], f"{row['id']}.state")),
         restarts=row["restarts"],
+        crashes=row["crashes"],
     )
 
 
