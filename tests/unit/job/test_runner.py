@@ -17,8 +17,8 @@ from loqua_host.contract.turns import TYPED
 from loqua_host.errors import HookFailedError
 from loqua_host.job.conversation import LONGEST_TYPED
 from loqua_host.link.messages import (
-    ContextLoaded,
     ConnectionLost,
+    ContextLoaded,
     Finish,
     Join,
     ModeChanged,

@@ -31,8 +31,8 @@ from loqua_host.lessons.recovery import recover
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
     CallSpecialist,
-    ContextLoaded,
     ConnectionLost,
+    ContextLoaded,
     Finish,
     HandedBack,
     Join,

@@ -241,9 +241,7 @@ class Calls:
         try:
             status, answer = await self._round_trip(request, jwt, passage)
             wait = self._limits.heed(request.endpoint, status, answer.headers)
-            if not 200 <= status < 300:  # noqa: PLR2004  (2xx)
-                raise self._judge(request, jwt, journey, status, answer, wait)
-            return status, _value(request, status, answer)
+            return status, self._value(request, jwt, journey, status, answer, wait)
         except ApiError:
             raise
         except TimeoutError:
@@ -252,7 +250,7 @@ class Calls:
         except Exception as error:  # noqa: BLE001  # transports and libraries raise what they like
             raise _unforeseen(request.endpoint, error, sent=passage.sent) from None
 
-    def _judge(
+    def _value(
         self,
         request: Request[T],
         jwt: SecretStr,
@@ -260,10 +258,12 @@ class Calls:
         status: int,
         answer: Answer,
         wait: float | None,
-    ) -> ApiError:
+    ) -> T:
+        if 200 <= status < 300:  # noqa: PLR2004  (2xx)
+            return _read(request, status, answer)
         details = verdict.read_error(answer.body, answer.headers, request.body)
         journey.prematurity = verdict.prematurity(details, jwt, answer.headers, self._clock.now())
-        return verdict.judge(request.endpoint, status, details, wait)
+        raise verdict.judge(request.endpoint, status, details, wait)
 
     async def _round_trip(
         self, request: Request[T], jwt: SecretStr, passage: _Passage
@@ -333,7 +333,7 @@ async def _body(endpoint: str, response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _value(request: Request[T], status: int, answer: Answer) -> T:
+def _read(request: Request[T], status: int, answer: Answer) -> T:
     try:
         return request.read(answer)
     except ApiError:

@@ -153,6 +153,7 @@ class UserTokenAnswer(BaseModel):
 class _TakenAnswer(BaseModel):
     model_config = _BELIEVED
     success: Literal[True]
+    user_id: AnsweredId | None = Field(default=None, alias="userId")
 
 
 class _HealthAnswer(BaseModel):
@@ -217,8 +218,7 @@ def progress(
     body = _body("progress", _ProgressBody, fields)
 
     def read(answer: Answer) -> None:
-        _read_taken(answer)
-        if _document(answer).get("userId") not in (None, caller.user_id):
+        if _read(_TakenAnswer, answer).user_id not in (None, caller.user_id):
             raise ValueError("userId: is another user's")
 
     return Request("progress", "/progress", caller, read, body, key)

@@ -15,8 +15,8 @@ from loqua_host.errors import HookFailedError, LinkError
 from loqua_host.events import LearnerLeft, LearnerReturned
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import (
-    ContextLoaded,
     ConnectionLost,
+    ContextLoaded,
     Finish,
     HandedBack,
     HandoffRefused,

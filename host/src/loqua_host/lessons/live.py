@@ -13,8 +13,8 @@ from loqua_host.contract.records import LessonReport, Progress
 from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
     CallSpecialist,
-    ContextLoaded,
     ConnectionLost,
+    ContextLoaded,
     Finish,
     HookTimed,
     Join,

@@ -162,9 +162,7 @@ class Metrics:
                 self._simple("mode_changes", "Lessons that changed mode", mode=MODES),
             ),
             "webhook.heard": (self._simple("webhooks", "Webhooks that LiveKit signed"),),
-            "error.caught": (
-                self._simple("internal_errors", "Errors that nobody foresaw", "task"),
-            ),
+            "error.caught": (self._simple("internal_errors", "Errors that nobody foresaw"),),
             "worker.failed": (self._simple("worker_failures", "Workers that ended", "tutor"),),
             "voice.timed": (self._on_voice,),
             "hook.timed": (self._on_hook,),
