@@ -280,7 +280,6 @@ def configure(directory: Path, speech_url: str) -> Path:
     written = yaml.safe_load(overlay.read_text())
     written["lessons"] |= {"grace": GRACE, "max_lessons": 50, "drain": 20, "ask_after": 3600}
     written["logs"] = {"format": "json", "level": "info"}
-    written["link"] = {"directory": str(directory / "link")}
     overlay.write_text(yaml.safe_dump(written, allow_unicode=True))
     for name in ("grammar", "pronunciation"):
         (config / "tutors" / f"{name}.yaml").unlink()

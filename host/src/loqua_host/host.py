@@ -1,16 +1,13 @@
 """The host process: every room opened in order, and closed in reverse."""
 
 import asyncio
-import os
 import random
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -24,6 +21,7 @@ from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import keep_lease, recover
 from loqua_host.lessons.traces import Traces
+from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import serve_link
 from loqua_host.ops.health import assess
 from loqua_host.ops.logbook import Logbook
@@ -40,6 +38,7 @@ from loqua_host.rooms.rooms import Rooms
 from loqua_host.rotation import Rotation
 from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.secrets import HostSecrets
+from loqua_host.sockets import listen_unnamed
 from loqua_host.tasks import forever, supervised
 from loqua_host.workers.posts import Post, make_posts
 from loqua_host.workers.roster import Roster
@@ -103,14 +102,14 @@ async def run_host(
     async with _open_parts(settings, secrets) as parts:
         lessons = _open_lessons(parts)
         await recover(parts.ledger, parts.board, parts.delivery, parts.roster.tutors)
-        with _link_path(settings) as link:
+        with listen_unnamed() as (listener, link):
             reconciler = _open_reconciler(parts, lessons)
             hints = _open_hints(parts, traces.foreseeing(lessons.foresee))
-            watch = _open_watch(parts, lessons, reconciler, logbook)
+            watch = _open_watch(parts, lessons, reconciler, logbook, JobProbe(link))
             attend = traces.attending(lessons.attend)
             async with (
                 _operate(parts, hints, watch, logbook, metrics),
-                serve_link(link, authorise=parts.roster.authorise, attend=attend),
+                serve_link(listener, authorise=parts.roster.authorise, attend=attend),
                 supervised() as tasks,
             ):
                 supervisor = Supervisor(parts.roster, lessons.wrap_up, tasks, random.random)
@@ -197,7 +196,9 @@ def _open_hints(parts: _Parts, foresee: Callable[[str, str, str], None]) -> Hint
     )
 
 
-def _open_watch(parts: _Parts, lessons: Lessons, reconciler: Reconciler, logbook: Logbook) -> Watch:
+def _open_watch(
+    parts: _Parts, lessons: Lessons, reconciler: Reconciler, logbook: Logbook, jobs: JobProbe
+) -> Watch:
     return Watch(
         logbook=logbook,
         workers=lambda: parts.roster.workers,
@@ -206,6 +207,7 @@ def _open_watch(parts: _Parts, lessons: Lessons, reconciler: Reconciler, logbook
         rooms=parts.rooms,
         api=parts.api,
         ledger=parts.ledger,
+        jobs=jobs.run,
         local_state=parts.running.settings.ledger.spool_directory,
         clock=SystemClock(),
     )
@@ -318,14 +320,3 @@ async def _purge(settings: HostSettings, ledger: Ledger) -> None:
         keep_unknown=timedelta(days=settings.ledger.keep_unknown_days),
         clock=SystemClock(),
     )
-
-
-@contextmanager
-def _link_path(settings: HostSettings) -> Iterator[Path]:
-    """Give the path of the socket that jobs meet the host at."""
-    if settings.link.directory is not None:
-        yield settings.link.directory / "host.sock"
-        return
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    with tempfile.TemporaryDirectory(prefix="loqua-", dir=runtime) as directory:
-        yield Path(directory) / "host.sock"

@@ -22,6 +22,7 @@ import psutil
 
 from loqua_host.confinement import withheld_in
 from loqua_host.errors import LoquaError
+from loqua_host.sockets import open_handle, short_directory
 
 __all__ = [
     "forkserver_ended",
@@ -107,6 +108,8 @@ def start_forkserver(preload: Sequence[str], withheld: Iterable[Path] = ()) -> N
 
     Neither it nor they can read what is withheld.
 
+    Its socket is reached by a descriptor, so that no path to it can vanish.
+
     Call it before LiveKit is imported: LiveKit's own preload call comes too late then, so its
     modules are listed here, the one that freezes the heap last (livekit-agents 1.8.9,
     worker.py).
@@ -119,8 +122,15 @@ def start_forkserver(preload: Sequence[str], withheld: Iterable[Path] = ()) -> N
             "livekit.agents.ipc._preload_freeze",
         ]
     )
-    with lend(withheld_in(withheld), ""):
-        forkserver.ensure_running()
+    with lend(withheld_in(withheld), ""), short_directory() as directory:
+        current = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001  # where it looks for a directory
+        current["tempdir"] = directory
+        try:
+            forkserver.ensure_running()
+        finally:
+            del current["tempdir"]
+        server: Any = forkserver._forkserver  # noqa: SLF001  # its address is kept nowhere else
+        server._forkserver_address = open_handle(server._forkserver_address).path  # noqa: SLF001  # as above
 
 
 def forkserver_runs() -> bool:

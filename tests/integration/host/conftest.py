@@ -388,7 +388,7 @@ def write_config(
 ) -> Path:
     """Write a configuration with everything quick, for tutors that need no engines."""
     config, scripts = directory / "config", directory / "scripts"
-    for folder in (config / "tutors", scripts, directory / "link"):
+    for folder in (config / "tutors", scripts):
         folder.mkdir(parents=True, exist_ok=True)
     host = {
         "lessons": {
@@ -408,7 +408,6 @@ def write_config(
             **lessons,
         },
         "ledger": {"path": str(directory / "ledger.db")},
-        "link": {"directory": str(directory / "link")},
         "logs": {"format": "json", "level": "info"},
         "ops": {"port": 0},
     }

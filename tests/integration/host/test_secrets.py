@@ -68,7 +68,7 @@ PATIENT = {"limits": {"create_agent": 60}}
 async def test_a_tutor_that_searches_for_secrets_finds_none(
     house: House, tmp_path: Path, wrapper: tuple[str, ...], memory: bool
 ) -> None:
-    """Nor do ledger, log, link directory, ops address and traces, in a lesson and after it."""
+    """Nor do ledger, log, ops address and traces, in a lesson and after it."""
     name, room = f"searcher-{len(wrapper)}", new_room()
     async with (
         collector() as collecting,
@@ -155,7 +155,7 @@ async def shown(host: HostProcess) -> bytes:
 
 
 def written(host: HostProcess) -> bytes:
-    """Give all that a host has written: ledger, link directory, log; and file names."""
+    """Give all that a host has written: ledger, log; and file names."""
     return b"\n".join([*_files(host.directory), *(line.encode() for line in host.log.raw)])
 
 

@@ -25,6 +25,7 @@ from loqua_host.job.runner import Runner
 from loqua_host.job.settings import JobSettings
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, Welcome
+from loqua_host.sockets import SocketHandle
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -42,7 +43,7 @@ SETTINGS = JobSettings(
     settings={},
     engines=Engines(),
     limits=HookLimits(),
-    link="/nowhere/s",
+    link=SocketHandle(-1),
     learner_timeout=60.0,
     tick_every=30.0,
     failing_ticks=3,

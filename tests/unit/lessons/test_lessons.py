@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +50,7 @@ from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import MAX_CRASHES, Ledger
 from loqua_host.rooms.learners import Participant
 from loqua_host.settings.host import HostSettings
+from loqua_host.sockets import SocketHandle, listen_unnamed
 from loqua_host.tasks import background
 
 MARIA = Caller("maria", "room", "loqua-tutor")
@@ -103,7 +103,7 @@ class House:
     ledger: Ledger
     delivery: Delivery
     board: Board
-    link: Path
+    link: SocketHandle
 
     async def give_up(self) -> None:
         """Close what is interrupted, as the reconciler does when nobody comes back."""
@@ -115,7 +115,7 @@ class House:
     def job(self, job: JobRef = JOB) -> "Any":
         """Connect as the job that was accepted."""
         token = f"{job.job_id} {job.room} {job.tutor}{' line' if job.line_only else ''}"
-        return open_link(str(self.link), token)
+        return open_link(self.link.path, token)
 
     async def delivered(self) -> None:
         """Wait until nothing is owed and every lease is back."""
@@ -137,7 +137,7 @@ Opened = Callable[..., Any]
 
 
 @pytest.fixture
-def open_house(tmp_path: Path, ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Opened:
+def open_house(ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Opened:
     """Give what opens a house for the length of a block."""
 
     @asynccontextmanager
@@ -164,9 +164,9 @@ def open_house(tmp_path: Path, ledger: Ledger, delivery: Delivery, loqua: Any, w
                 tasks=tasks,
                 now=wall.now,
             )
-            link = tmp_path / "link" / "s"
-            async with serve_link(link, authorise=authorise, attend=lessons.attend):
-                yield House(lessons, rooms, loqua, ledger, delivery, board, link)
+            with listen_unnamed() as (listener, link):
+                async with serve_link(listener, authorise=authorise, attend=lessons.attend):
+                    yield House(lessons, rooms, loqua, ledger, delivery, board, link)
 
     return opened
 

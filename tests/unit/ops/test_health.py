@@ -18,6 +18,7 @@ WELL = Sight(
     endpoints={"user-token": FINE, "health": FINE},
     agent_jwt_left=30 * 86_400,
     ledger=FINE,
+    jobs=FINE,
 )
 
 
@@ -85,6 +86,19 @@ def test_a_host_that_can_start_no_job_takes_none() -> None:
     gone = replace(WELL, forkserver=False)
     assert finding(gone, 1, "forkserver").state is State.FAILED
     assert not assess(gone).ready
+
+
+def test_a_host_whose_jobs_would_not_reach_it_takes_none() -> None:
+    """Though the process that jobs are forked from is there."""
+    lost = replace(WELL, jobs=replace(FINE, failure="a process for a job does not reach the host"))
+    assert finding(lost, 1, "job processes").state is State.FAILED
+    assert not assess(lost).ready
+
+
+def test_a_worker_whose_job_processes_never_get_ready_makes_the_host_not_ready() -> None:
+    """Though LiveKit has it."""
+    health = assess(replace(WELL, workers=(replace(WELL.workers[0], stuck=True),)))
+    assert (health.levels[1].state, health.ready) == (State.FAILED, False)
 
 
 @pytest.mark.parametrize(

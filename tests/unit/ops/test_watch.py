@@ -11,7 +11,7 @@ import pytest
 
 from loqua_host.contract.records import Mode
 from loqua_host.core.events import Event
-from loqua_host.errors import LedgerError, RoomsError
+from loqua_host.errors import LedgerError, LinkError, RoomsError
 from loqua_host.ops.logbook import Logbook
 from loqua_host.ops.sight import LessonSight, WorkerSight
 from loqua_host.ops.watch import BEAT_SECONDS, PROBE_TIMEOUT, Watch, memory_used
@@ -49,6 +49,7 @@ class Fakes:
 
     rooms: Callable[[], Any] = set
     debts: Callable[[], Debts] = Debts
+    jobs: Callable[[], None] = lambda: None
     waits: tuple[float, ...] = ()
     lessons: list[tuple[LessonRow, Mode]] = field(default_factory=list)
     workers: list[Any] = field(default_factory=lambda: [worker()])
@@ -65,7 +66,9 @@ def worker(
     left = asyncio.Event()
     if leaving:
         left.set()
-    return SimpleNamespace(tutor=HOSTED, online=online, busy=busy, is_new=is_new, leaving=left)
+    return SimpleNamespace(
+        tutor=HOSTED, online=online, busy=busy, is_new=is_new, leaving=left, stuck=False
+    )
 
 
 @pytest.fixture
@@ -97,6 +100,9 @@ def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch
     async def debts() -> Debts:
         return fakes.debts()
 
+    async def jobs() -> None:
+        fakes.jobs()
+
     async def left() -> float:
         return 86_400.0
 
@@ -108,6 +114,7 @@ def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch
         "api": SimpleNamespace(
             agent_token_seconds_left=left, user_token_seconds_left=lambda: 300.0
         ),
+        "jobs": jobs,
         "ledger": SimpleNamespace(debts=debts, busy_seconds=1.5, failures=3, spooled=2),
     }
     return Watch(logbook=logbook, local_state=tmp_path, clock=clock, **parts)
@@ -175,8 +182,11 @@ async def test_failures_are_told_in_their_own_words_and_what_was_owed_is_remembe
 
     fakes.rooms = lambda: fail(RoomsError("LiveKit refuses"))
     fakes.debts = lambda: fail(LedgerError("the disk is full"))
+    fakes.jobs = lambda: fail(LinkError("no process"))
     await run(watch)
     sight = watch.look()
+    assert sight.jobs is not None
+    assert sight.jobs.failure == "no process"
     assert sight.rooms is not None
     assert sight.ledger is not None
     assert (sight.rooms.failure, sight.ledger.failure) == ("LiveKit refuses", "the disk is full")

@@ -35,7 +35,7 @@ class Ops:
 async def ops() -> AsyncIterator[Ops]:
     """Serve what a host that does well shows."""
     logbook, metrics = Logbook(lambda: 1000.0), Metrics(lambda: 0.0)
-    sight = Sight(now=1000.0, phase=Phase.SERVING, rooms=WELL, ledger=WELL)
+    sight = Sight(now=1000.0, phase=Phase.SERVING, rooms=WELL, ledger=WELL, jobs=WELL)
     served: Ops
 
     def look() -> Sight:

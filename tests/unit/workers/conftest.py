@@ -19,6 +19,7 @@ class FakeWorker:
     max_jobs: int = 3
     stopped_with: list[float] = field(default_factory=list)
     reconnects: bool = False
+    stuck: bool = False
 
     def __post_init__(self) -> None:
         """Make what is looked at."""

@@ -83,3 +83,10 @@ def test_a_job_is_found_whichever_worker_it_is_of() -> None:
     for token, pid in (("token", 8), ("other", 7)):
         with pytest.raises(LinkError, match="no running job"):
             roster.authorise(token, pid)
+
+
+def test_a_tutor_whose_job_processes_do_not_get_ready_has_no_place() -> None:
+    """Another host may take its jobs."""
+    stuck = registered("one")
+    stuck.stuck = True
+    assert roster_of(stuck).places() == {"one": 0}

@@ -64,7 +64,7 @@ class JobEntrypoint:
             await ctx.connect(auto_subscribe=subscribe)
             log.info("room.connected", room=ctx.job.room.name)
             token = ctx._info.token  # noqa: SLF001  # the job's own room token; no public way
-            async with open_link(self.settings.link, token) as link:
+            async with open_link(self.settings.link.path, token) as link:
                 await self._attend(ctx, link, tutor)
         except LearnerError as error:
             log.error("lesson.refused", cause=error.cause, why=str(error), room=ctx.job.room.name)

@@ -5,6 +5,7 @@ from typing import Any
 
 from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.contract.sentences import Sentences
+from loqua_host.sockets import SocketHandle
 
 __all__ = ["JobSettings"]
 
@@ -21,7 +22,7 @@ class JobSettings:
         automatic: Whether it joins every new room, and so yields to specialists.
         hears_everyone: Whether it hears all identified learners, not its own alone.
         settings: The tutor's own settings, as config has them.
-        link: Path of the host's socket.
+        link: The host's end of the link.
         learner_timeout: Seconds to wait for a learner.
         tick_every: Seconds between progress ticks.
         failing_ticks: Failed ticks in a row after which they stop.
@@ -42,7 +43,7 @@ class JobSettings:
     settings: dict[str, Any]
     engines: Engines
     limits: HookLimits
-    link: str
+    link: SocketHandle
     learner_timeout: float
     tick_every: float
     failing_ticks: int

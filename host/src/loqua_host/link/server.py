@@ -8,7 +8,6 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -27,6 +26,7 @@ from .messages import (
     ProgressRefused,
     reasons_of,
 )
+from .probe import ALIVE_PATH
 
 __all__ = ["Authorise", "JobLink", "JobRef", "serve_link"]
 
@@ -52,9 +52,6 @@ CLOSE_SECONDS = 1.0
 
 SHUTDOWN_SECONDS = 5.0
 """How long the server waits at its end for lessons to be closed in the ledger."""
-
-LONGEST_PATH = 107
-"""Bytes of a Unix socket's path (unix(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,22 +192,20 @@ async def _attend(attend: Callable[[JobLink], Awaitable[None]], link: JobLink) -
 
 @asynccontextmanager
 async def serve_link(
-    path: Path, *, authorise: Authorise, attend: Callable[[JobLink], Awaitable[None]]
+    listener: socket.socket,
+    *,
+    authorise: Authorise,
+    attend: Callable[[JobLink], Awaitable[None]],
 ) -> AsyncIterator[None]:
-    """Take links at the Unix socket `path`, in a directory that only this user can enter.
+    """Take links at a Unix socket for the length of a block.
 
     Args:
-        path: The socket; its directory is made with mode 0700.
+        listener: The socket, which listens.
         authorise: Says which job a token belongs to; LinkError refuses the connection.
         attend: Serves one link from `Join` to its end.
 
     At its end every link is closed, and each `attend` has a while to close its lesson.
-
-    Raises:
-        LinkError: If no socket can have this path.
     """
-    if len(os.fsencode(path)) > LONGEST_PATH:
-        raise LinkError(f"link.directory: {path} is too long for a socket; set a shorter one")
     links: dict[str, JobLink] = {}
 
     async def accept(request: web.Request) -> web.StreamResponse:
@@ -241,13 +236,15 @@ async def serve_link(
     app = web.Application()
     app.on_shutdown.append(hang_up)
     app.router.add_get("/link", accept)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.parent.chmod(0o700)
+    app.router.add_get(ALIVE_PATH, _say_alive)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        await web.UnixSite(runner, str(path)).start()
+        await web.SockSite(runner, listener).start()
         yield
     finally:
         await asyncio.shield(runner.cleanup())
-        path.unlink(missing_ok=True)  # noqa: ASYNC240  # nothing else runs here any more
+
+
+async def _say_alive(_request: web.Request) -> web.Response:
+    return web.Response(status=204)

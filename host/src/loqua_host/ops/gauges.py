@@ -41,7 +41,8 @@ class SightCollector(Collector):
 def _resources(sight: Sight) -> Iterator[Metric]:
     yield _gauge("loop_lag_seconds", "Longest delay of the event loop lately", sight.lag)
     yield _gauge("memory_used_ratio", "Share of the memory in use", sight.memory)
-    yield _gauge("forkserver_up", "Whether jobs can be started", sight.forkserver)
+    starts = sight.forkserver and not (sight.jobs and sight.jobs.failure)
+    yield _gauge("forkserver_up", "Whether jobs can be started", starts)
     yield _gauge("cpu_load_ratio", "Runnable processes per CPU, last minute", sight.cpu_load)
     yield _gauge("disk_free_ratio", "Free share of the ledger's disk", sight.disk_free)
     if sight.certificate_left is not None:

@@ -127,6 +127,7 @@ def _host(sight: Sight) -> Iterator[Finding]:
     yield Finding("lessons", State.OK, f"{busy} jobs, {len(sight.lessons)} lessons")
     yield _waiting(sight)
     yield _forkserver(sight)
+    yield _probe("job processes", sight.jobs, sight.now)
     lag = "the longest delay of the event loop lately"
     yield Finding("loop", LAG.judge(sight.lag), lag, latency=sight.lag)
     yield Finding("memory", MEMORY.judge(sight.memory), f"{sight.memory:.0%} of memory is used")
@@ -177,6 +178,8 @@ def _worker(worker: WorkerSight) -> Finding:
     name = f"worker {worker.tutor}"
     if worker.leaving:
         return Finding(name, State.OK, f"takes no jobs any more, {worker.busy} still run")
+    if worker.stuck:
+        return Finding(name, State.FAILED, "no process for its jobs gets ready: see the log")
     if worker.online:
         return Finding(name, State.OK, f"registered, {worker.busy} of {worker.places} places taken")
     if worker.is_new:

@@ -39,6 +39,7 @@ class WorkerSight:
     Attributes:
         is_new: Whether LiveKit has not had it yet.
         leaving: Whether its tutor takes no jobs any more, and only its last ones run.
+        stuck: Whether no process for its jobs gets ready.
     """
 
     tutor: str
@@ -48,6 +49,7 @@ class WorkerSight:
     places: int
     is_new: bool = False
     leaving: bool = False
+    stuck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Sight:
         memory: How much of the memory is used, from 0 to 1; of the container's, if it has a bound.
         cpu_load: Processes that want a CPU, per CPU, over the last minute.
         forkserver: Whether the process is there that jobs are forked from.
+        jobs: Whether a job could start and reach the host; None until it was tried.
         disk_free: How much of the ledger's disk is free, from 0 to 1.
         waiting: Since when each learner waits who is owed a tutor, in unix seconds.
         rooms: LiveKit's rooms API; None until it was asked.
@@ -98,6 +101,7 @@ class Sight:
     memory: float = 0.0
     cpu_load: float = 0.0
     forkserver: bool = True
+    jobs: Outcome | None = None
     disk_free: float = 1.0
     workers: tuple[WorkerSight, ...] = ()
     lessons: tuple[LessonSight, ...] = ()

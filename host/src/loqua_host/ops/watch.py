@@ -12,7 +12,7 @@ import psutil
 
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import Clock
-from loqua_host.errors import LedgerError, RoomsError
+from loqua_host.errors import LedgerError, LinkError, RoomsError
 from loqua_host.faults import log_fault
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
@@ -57,6 +57,10 @@ class Worker(Protocol):
         """Whether LiveKit has not had it yet."""
 
     @property
+    def stuck(self) -> bool:
+        """Whether no process for its jobs gets ready."""
+
+    @property
     def leaving(self) -> asyncio.Event:
         """Set when it takes no jobs any more."""
 
@@ -67,10 +71,11 @@ class Watch:
     Args:
         workers: Gives the workers there are, the latest of a tutor last.
         waiting: Says since when each learner waits who is owed a tutor, in unix seconds.
+        jobs: Tries whether a job could start now and reach the host; LinkError if not.
         local_state: The ledger's spool, whose disk is looked at.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one for each part that is looked at
         self,
         *,
         logbook: Logbook,
@@ -80,6 +85,7 @@ class Watch:
         rooms: Rooms,
         api: LoquaApi,
         ledger: Ledger,
+        jobs: Callable[[], Awaitable[None]],
         local_state: Path,
         clock: Clock,
     ) -> None:
@@ -90,12 +96,14 @@ class Watch:
         self._rooms = rooms
         self._api = api
         self._ledger = ledger
+        self._jobs = jobs
         self._local_state = local_state
         self._clock = clock
         self._since = clock.now()
         self._beats: deque[float] = deque([0.0], maxlen=BEATS_KEPT)
         self._rooms_outcome: Outcome | None = None
         self._ledger_outcome: Outcome | None = None
+        self._jobs_outcome: Outcome | None = None
         self._debts = Debts()
         self._jwt_left: float | None = None
 
@@ -118,6 +126,7 @@ class Watch:
             memory=memory_used(CGROUP),
             cpu_load=os.getloadavg()[0] / (os.cpu_count() or 1),
             forkserver=forkserver_runs(),
+            jobs=self._jobs_outcome,
             disk_free=_disk_free(self._local_state),
             workers=self._see_workers(),
             lessons=self._live(),
@@ -160,6 +169,7 @@ class Watch:
             self._rooms_outcome, _ = await self._try(self._rooms.names())
             self._ledger_outcome, debts = await self._try(self._ledger.debts())
             self._debts = debts or self._debts
+            self._jobs_outcome, _ = await self._try(self._jobs())
             self._jwt_left = await self._api.agent_token_seconds_left()
             await self._clock.sleep(PROBE_SECONDS)
 
@@ -171,7 +181,7 @@ class Watch:
                 answer = await asking
         except TimeoutError:
             failure = f"no answer within {PROBE_TIMEOUT:g} s"
-        except (LedgerError, RoomsError) as error:
+        except (LedgerError, LinkError, RoomsError) as error:
             failure = str(error)
         except Exception as error:  # noqa: BLE001  # health says so, and looks again
             log_fault("Watch.run", error)
@@ -205,6 +215,7 @@ def _see(workers: Sequence[Worker]) -> WorkerSight:
         places=tutor.max_jobs,
         is_new=bool(serving) and all(worker.is_new for worker in serving),
         leaving=not serving,
+        stuck=bool(serving) and all(worker.stuck for worker in serving),
     )
 
 

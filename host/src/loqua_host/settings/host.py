@@ -21,7 +21,6 @@ __all__ = [
     "HostSettings",
     "LedgerSettings",
     "LessonSettings",
-    "LinkSettings",
     "LiveKitSettings",
     "LogSettings",
     "OpsSettings",
@@ -125,14 +124,6 @@ class LedgerSettings(Section):
         return self.spool or self.path.with_name(f"{self.path.name}-spool")
 
 
-class LinkSettings(Section):
-    """Where jobs meet the host."""
-
-    directory: Path | None = Field(
-        default=None, description="a directory for the socket, or null for a private one"
-    )
-
-
 class LogSettings(Section):
     """How the host logs."""
 
@@ -190,7 +181,6 @@ class HostFile(Section):
         default=RecordRules(), description="rules by which records say more than tutors told"
     )
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="where lessons are kept")
-    link: LinkSettings = Field(default=LinkSettings(), description="where jobs meet the host")
     logs: LogSettings = Field(default=LogSettings(), description="how the host logs")
     ops: OpsSettings = Field(default=OpsSettings(), description="where operators ask")
 

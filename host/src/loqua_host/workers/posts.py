@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import TutorSettings, engine_secrets
+from loqua_host.sockets import SocketHandle
 
 __all__ = ["Changes", "Post", "compare", "make_posts"]
 
@@ -40,7 +40,7 @@ def make_posts(
     secrets: HostSecrets,
     versions: Mapping[str, str | None],
     *,
-    link: Path,
+    link: SocketHandle,
     traced: bool,
 ) -> dict[str, Post]:
     """Give the post of each enabled tutor, by its name."""
@@ -77,7 +77,7 @@ def _host(tutor: TutorSettings, settings: HostSettings, secrets: HostSecrets) ->
 
 
 def _job_settings(
-    tutor: TutorSettings, settings: HostSettings, link: Path, *, traced: bool
+    tutor: TutorSettings, settings: HostSettings, link: SocketHandle, *, traced: bool
 ) -> JobSettings:
     return JobSettings(
         tutor=tutor.name,
@@ -89,7 +89,7 @@ def _job_settings(
         settings=tutor.settings,
         engines=settings.engines_for(tutor),
         limits=settings.lessons.limits,
-        link=str(link),
+        link=link,
         learner_timeout=settings.lessons.learner_timeout,
         tick_every=settings.lessons.tick_every,
         failing_ticks=settings.lessons.failing_ticks,

@@ -52,7 +52,7 @@ class Roster:
             del self._tutors[worker.tutor.name]
 
     def places(self) -> dict[str, int]:
-        """Count the free places of each tutor that takes jobs, none while LiveKit lacks it.
+        """Count the free places of each tutor that takes jobs; none of one that could teach nobody.
 
         Jobs of a worker that is leaving take a place each until they end.
         """
@@ -70,7 +70,7 @@ class Roster:
         raise LinkError("no running job has this token and this process")
 
     def _free(self, tutor: str) -> int:
-        if not any(one.online for one in self.serving(tutor)):
+        if not any(one.online and not one.stuck for one in self.serving(tutor)):
             return 0
         taken = sum(one.busy for one in self._workers if one.tutor.name == tutor)
         return max(0, self._tutors[tutor].max_jobs - taken)

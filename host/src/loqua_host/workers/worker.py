@@ -19,9 +19,14 @@ from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.server import JobRef
 from loqua_host.settings.secrets import LiveKitKey
 
+from .pool import failures_in_a_row, pace_starts
+
 __all__ = ["LiveKitAccess", "TutorWorker", "join_in_turn"]
 
 log = structlog.get_logger()
+
+STUCK = 3
+"""Processes that failed to get ready; a slow machine may miss the time for one."""
 
 _join = SupervisedProc.join
 
@@ -92,6 +97,13 @@ class TutorWorker:
         connecting = self._server is None or self._server._connecting  # noqa: SLF001  # told nowhere else
         return self.registered.is_set() and not connecting
 
+    @property
+    def stuck(self) -> bool:
+        """Whether no process for its jobs gets ready, one after the other."""
+        if self._server is None or not self._started:
+            return False
+        return failures_in_a_row(self._server._proc_pool) >= STUCK  # noqa: SLF001  # told nowhere else
+
     async def run(self) -> None:
         """Serve until `stop`.
 
@@ -161,6 +173,7 @@ class TutorWorker:
 
     def _build_server(self) -> AgentServer:
         distrust_jobs()
+        pace_starts()
         SupervisedProc.join = join_in_turn  # type: ignore[assignment, method-assign]  # mypy takes self for an argument
         server = AgentServer(
             ws_url=self._access.url,

@@ -1,0 +1,91 @@
+"""Processes for jobs that do not get ready are not tried again and again without a pause."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from livekit.agents.ipc.proc_pool import ProcPool
+from tests.unit.virtual_time import VirtualLoop
+
+from loqua_host.workers import pool as module
+from loqua_host.workers.pool import failures_in_a_row, pace_starts
+
+
+@pytest.fixture
+def virtual() -> Iterator[VirtualLoop]:
+    """Give a loop in which a minute passes in no time."""
+    loop = VirtualLoop()
+    asyncio.set_event_loop(loop)
+    yield loop
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], Any]:
+    """Give what makes LiveKit's own pool, whose processes get ready when they are told to."""
+
+    def make(gets_ready: Callable[[], bool]) -> Any:
+        async def start(pool: Any) -> None:
+            pool.starts.append(asyncio.get_running_loop().time())
+            if gets_ready():
+                pool._warmed_proc_queue.put_nowait(object())
+                pool.emit("process_ready", object())
+
+        monkeypatch.setattr(module, "_start", start)
+        monkeypatch.setattr(ProcPool, "_proc_spawn_task", ProcPool._proc_spawn_task)
+        pace_starts()
+        anything: Any = None
+        names = "initialize_process_fnc job_entrypoint_fnc session_end_fnc simulation_end_fnc"
+        names += " initialize_timeout close_timeout session_end_timeout inference_executor mp_ctx"
+        names += " job_executor_type memory_warn_mb memory_limit_mb http_proxy loop"
+        made: Any = ProcPool(num_idle_processes=1, **dict.fromkeys(names.split(), anything))
+        made.starts = []
+        return made
+
+    return make
+
+
+async def run_for(pool: Any, seconds: float) -> None:
+    """Have a pool keep what it is to keep ready."""
+    task = asyncio.create_task(pool._main_task())
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def test_a_process_that_cannot_be_started_is_tried_less_and_less_often(
+    virtual: VirtualLoop, pool: Callable[..., Any]
+) -> None:
+    """Ten times a second it would be, for each tutor."""
+
+    async def main() -> Any:
+        failing = pool(lambda: False)
+        await run_for(failing, 600)
+        return failing
+
+    with structlog.testing.capture_logs():
+        failing = virtual.run_until_complete(main())
+    pauses = [b - a for a, b in zip(failing.starts, failing.starts[1:], strict=False)]
+    assert len(failing.starts) < 30
+    assert pauses[0] >= 1
+    assert 30 <= max(pauses) < 31
+    assert failures_in_a_row(failing) == len(failing.starts)
+
+
+def test_one_that_gets_ready_has_all_before_it_forgotten(
+    virtual: VirtualLoop, pool: Callable[..., Any]
+) -> None:
+    """The next is started as soon as it is needed."""
+
+    async def main() -> Any:
+        outcomes = iter([False, False, True])
+        mended = pool(lambda: next(outcomes))
+        await run_for(mended, 60)
+        return mended
+
+    with structlog.testing.capture_logs():
+        mended = virtual.run_until_complete(main())
+    assert (len(mended.starts), failures_in_a_row(mended)) == (3, 0)
