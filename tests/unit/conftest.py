@@ -20,19 +20,24 @@ DAWN = 1_800_000_000.0
 
 
 class WallClock:
-    """A clock whose time passes only while somebody sleeps."""
+    """A clock whose time passes only while somebody sleeps.
+
+    Attributes:
+        step: By how many seconds somebody has set it; what is monotonic does not notice.
+    """
 
     def __init__(self) -> None:
         self.seconds = DAWN
+        self.step = 0.0
         self.slept: list[float] = []
 
     def monotonic(self) -> float:
-        """Give the same as `now`."""
+        """Give the same as `now`, unless that was set."""
         return self.seconds
 
     def now(self) -> float:
         """Give unix seconds."""
-        return self.seconds
+        return self.seconds + self.step
 
     async def sleep(self, seconds: float) -> None:
         """Let the time pass at once."""

@@ -150,7 +150,7 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         delivery = Delivery(ledger, api, clock=SystemClock())
         tasks.create_task(forever(delivery.run))
         tasks.create_task(forever(partial(_purge, settings, ledger)))
-        board, roster = Board(time.time), Roster()
+        board, roster = Board(time.monotonic), Roster()
         leasing = partial(keep_lease, ledger, board, delivery, roster.tutors, SystemClock())
         tasks.create_task(forever(leasing))
         running = Running(settings, secrets)
@@ -167,7 +167,7 @@ def _open_lessons(parts: _Parts) -> Lessons:
         settings=lambda: parts.running.settings,
         board=parts.board,
         tasks=parts.tasks,
-        now=time.time,
+        clock=SystemClock(),
     )
 
 
@@ -181,7 +181,7 @@ def _open_reconciler(parts: _Parts, lessons: Lessons) -> Reconciler:
         see=lessons.see,
         close=lessons.close,
         return_grace=lambda: parts.running.settings.lessons.grace,
-        now=time.time,
+        monotonic=time.monotonic,
     )
 
 

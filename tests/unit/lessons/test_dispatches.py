@@ -93,7 +93,7 @@ async def house(wall: Any) -> House:
         see=lambda *_: None,
         close=close,
         return_grace=lambda: 30.0,
-        now=wall.now,
+        monotonic=wall.monotonic,
     )
     await reconciler.look()
     wall.seconds += 60

@@ -164,6 +164,11 @@ class RoomsAndLearners(RuleBasedStateMachine):
         """Time passes and the hosts look."""
         self.run(self._look(seconds))
 
+    @rule(hours=st.sampled_from([-24, -1, 1, 24]))
+    def clock_is_set(self, hours: float) -> None:
+        """Somebody sets the clock of the ledger's database."""
+        self.world.set_clock(hours * 3600)
+
     @invariant()
     def only_one_of_a_kind(self) -> None:
         """No learner has two tutors of a kind, nor a room."""

@@ -151,7 +151,7 @@ def open_house(ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Ope
             ),
             "grammar": HostedTutor("grammar", "grammar-expert", "loqua-grammar", 5),
         }
-        board = Board(wall.now)
+        board = Board(wall.monotonic)
         async with background() as tasks:
             lessons = Lessons(
                 rooms=rooms,  # type: ignore[arg-type]  # a fake
@@ -162,7 +162,7 @@ def open_house(ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Ope
                 settings=lambda: settings,
                 board=board,
                 tasks=tasks,
-                now=wall.now,
+                clock=wall,
             )
             with listen_unnamed() as (listener, link):
                 async with serve_link(listener, authorise=authorise, attend=lessons.attend):
@@ -635,18 +635,44 @@ async def test_the_time_taught_is_no_less_than_told_before_and_no_more_than_pass
     assert house.loqua.records[0].duration_minutes == minutes
 
 
-async def test_a_clock_that_is_set_back_takes_no_time_away(house: House, wall: Any) -> None:
-    """What was taught before stays taught."""
+@pytest.mark.parametrize("step", [-3600, 3600])
+async def test_a_clock_that_is_set_in_a_lesson_changes_nothing_of_what_was_taught(
+    house: House, wall: Any, step: float
+) -> None:
+    """Neither takes it time away, nor lets it a job make some up."""
     async with house.job() as link:
         await join(link)
         wall.seconds += 60
         await link.send(made(60))
         await until(lambda: "sess_1" in house.loqua.sent)
-        wall.seconds -= 3600
-        await link.send(finish(seconds=61))
+        wall.step = step
+        wall.seconds += 30
+        await link.send(finish(seconds=1000))
         assert await hear(link) == Recorded()
     await house.delivered()
-    assert house.loqua.records[0].duration_minutes == 1.0
+    assert house.loqua.records[0].duration_minutes == 1.5
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+async def test_a_resumed_lesson_lasts_as_long_as_its_parts_together(
+    house: House, wall: Any, step: float
+) -> None:
+    """However long the tutor was away, and whatever the clock was set to meanwhile."""
+    async with house.job() as link:
+        await join(link)
+        wall.seconds += 60
+        await link.send(made(60))
+        await until(lambda: "sess_1" in house.loqua.sent)
+    await until(lambda: house.board.interrupted("room"))
+    wall.step = step
+    wall.seconds += 20
+    async with house.job() as link:
+        await join(link)
+        wall.seconds += 30
+        await link.send(finish(seconds=1000))
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert house.loqua.records[0].duration_minutes == 1.5
 
 
 async def test_a_lesson_of_thirty_hours_is_recorded(house: House, wall: Any) -> None:

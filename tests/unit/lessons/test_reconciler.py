@@ -124,7 +124,7 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
 ) -> None:
     """Its learner could not come back; when LiveKit answers, the grace begins."""
     for clock in (host.board, host.reconciler):
-        monkeypatch.setattr(clock, "_now", wall.now)
+        monkeypatch.setattr(clock, "_monotonic", wall.monotonic)
     row = await host.ledger.open_lesson(LOST, "")
     host.board.on_interrupted(row, None)
     [lost] = host.board.interrupted("one")
@@ -150,7 +150,7 @@ async def test_a_lesson_whose_room_is_gone_is_given_up(
 ) -> None:
     """Of calls in a room that it does not know, LiveKit only says that nobody answers."""
     for clock in (host.board, host.reconciler):
-        monkeypatch.setattr(clock, "_now", wall.now)
+        monkeypatch.setattr(clock, "_monotonic", wall.monotonic)
     row = await host.ledger.open_lesson(LOST, "")
     host.board.on_interrupted(row, None)
     await world.go("one", "maria")

@@ -148,7 +148,7 @@ class Host:
             tutors=world.tutors,
             settings=lambda: SETTINGS,
             board=self.board,
-            now=world.now,
+            clock=world,
         )
         self.reconciler = Reconciler(
             rooms=fakes["rooms"],
@@ -159,7 +159,7 @@ class Host:
             see=self.lessons.see,
             close=self._close,
             return_grace=lambda: RETURN_GRACE,
-            now=world.now,
+            monotonic=world.now,
         )
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -285,11 +285,20 @@ class World:
     tutors: dict[str, HostedTutor] = field(default_factory=lambda: dict(TUTORS))
     hosts: dict[str, Host] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
+    step: float = 0.0
 
     def __post_init__(self) -> None:
         """Begin with an empty ledger."""
         self._clock = asyncio.get_running_loop().time
-        self.database = MemoryDatabase(self.now)
+        self.database = MemoryDatabase(lambda: self.now() + self.step)
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock of the ledger's database, by so many seconds."""
+        self.step += seconds
+
+    def monotonic(self) -> float:
+        """Give seconds that never step."""
+        return self._clock()
 
     def now(self) -> float:
         """Give unix seconds."""

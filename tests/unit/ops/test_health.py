@@ -8,10 +8,12 @@ from loqua_host.ops.health import Finding, State, assess
 from loqua_host.ops.sight import Outcome, Phase, Sight, WorkerSight
 from loqua_host.records.ledger import Debts
 
-NOW = 1_800_000_000.0
+NOW = 5_000.0
+UNIX = 1_800_000_000.0
 FINE = Outcome(at=NOW - 3, seconds=0.02)
 WELL = Sight(
     now=NOW,
+    unix=UNIX,
     phase=Phase.SERVING,
     workers=(WorkerSight("grammar", "grammar-specialist", online=True, busy=1, places=2),),
     rooms=FINE,
@@ -66,7 +68,7 @@ def test_a_learner_who_waits_too_long_is_told_and_keeps_none_away(
     waits: tuple[float, ...], state: State, told: str
 ) -> None:
     """Others may well find a tutor."""
-    seen = replace(WELL, waiting=tuple(NOW - seconds for seconds in waits))
+    seen = replace(WELL, waiting=waits)
     found = finding(seen, 1, "learners")
     assert (found.state, found.reason) == (state, told)
     assert assess(seen).ready
@@ -75,7 +77,7 @@ def test_a_learner_who_waits_too_long_is_told_and_keeps_none_away(
 def test_a_record_that_is_overdue_is_a_worry() -> None:
     """One that has just come to be owed is not."""
     for age, state in ((200.0, State.OK), (720.0, State.DEGRADED)):
-        debts = Debts(records=3, progress=0, dead=0, oldest=NOW - age)
+        debts = Debts(records=3, progress=0, dead=0, oldest=UNIX - age)
         found = finding(replace(WELL, debts=debts), 4, "owed")
         assert found.state is state
         assert ("the oldest for 12 min" in found.reason) == (state is State.DEGRADED)

@@ -267,11 +267,12 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> No
     """Nothing is kept from one to the next."""
     sights = [
         Sight(
-            now=1000.0,
+            now=50.0,
+            unix=1000.0,
             phase=Phase.SERVING,
             workers=(WorkerSight("grammar", "", online=True, busy=1, places=2),),
             lessons=(LessonSight("a", "grammar", "cache", 900.0, 0),) * 2,
-            waiting=(985.0, 995.0),
+            waiting=(15.0, 5.0),
             breakers={"context": "open"},
             agent_jwt_left=86_400.0,
             debts=Debts(records=2, oldest=700.0),

@@ -225,10 +225,10 @@ async def test_nobody_waits_for_a_host_that_is_not_serving(
     watch: Watch, fakes: Fakes, logbook: Logbook
 ) -> None:
     """Others will come to them."""
-    fakes.waits = (NOW - 5,)
+    fakes.waits = (5.0,)
     assert watch.look().waiting == ()
     logbook(Event("host.ready", {}))
-    assert (watch.look().waiting, watch.look().alone) == ((NOW - 5,), 5.0)
+    assert (watch.look().waiting, watch.look().alone) == ((5.0,), 5.0)
     logbook(Event("host.draining", {}))
     assert watch.look().waiting == ()
 

@@ -299,15 +299,41 @@ async def test_progress_made_while_older_progress_is_under_way_is_sent_after_it(
     assert len(set(loqua.keys)) == 2
 
 
-async def test_a_clock_that_was_far_ahead_delays_a_record_by_no_more_than_its_error(
-    loqua: Any, wall: Any, delivery: Delivery, taught: Taught
+@pytest.mark.parametrize("step", [-1800, -3600, 3600, -1e8])
+async def test_what_waits_goes_out_in_its_time_though_the_clock_was_set(
+    loqua: Any, wall: Any, delivery: Delivery, taught: Taught, step: float
 ) -> None:
-    """A pause is cut into short ones, so that a corrected clock is noticed."""
-    down = UnreachableError("sessions", "429", retry_after=3600.0, sent=False)
-    loqua.failing = failing("sessions", down)
+    """Neither sooner nor later than the API asked for."""
+    down = UnreachableError("sessions", "429", retry_after=600.0, sent=False)
+
+    def fail_once(_method: str, _caller: Caller) -> ApiError | None:
+        loqua.failing = failing("none")
+        wall.step = step
+        return down
+
+    loqua.failing = fail_once
+    begun = wall.monotonic()
     lesson = await taught()
     await within(delivery.settled(lesson.id))
-    assert max(wall.slept) <= 60
+    assert 600 <= wall.monotonic() - begun <= 700
+
+
+async def test_what_a_clock_far_ahead_has_dated_is_sent_after_a_minute(
+    ledger: Ledger, loqua: Any, wall: Any, a_lesson: NewLesson
+) -> None:
+    """By the host that goes on with it, or by this one started anew; whatever is set meanwhile."""
+    lesson = await ledger.open_lesson(a_lesson(), "")
+    await ledger.keep_progress(lesson, 1.0, Progress(), {})
+    row = await ledger.next_owed(lesson.id)
+    assert row is not None
+    await ledger.postpone(row, wall.now() + 1800, unsure=False)
+    begun = wall.monotonic()
+    delivery = Delivery(ledger, loqua, clock=wall)
+    running = asyncio.create_task(delivery.run())
+    await within(delivery.settled(lesson.id))
+    running.cancel()
+    await asyncio.wait([running])
+    assert wall.monotonic() - begun == pytest.approx(60)
 
 
 async def test_a_hundred_lessons_at_once_are_each_delivered_once(

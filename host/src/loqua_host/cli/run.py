@@ -78,7 +78,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     from loqua_host.ops.metrics import Metrics  # noqa: PLC0415
     from loqua_host.ops.tracing import note_event, open_traces  # noqa: PLC0415
 
-    logbook, metrics = Logbook(time.time), Metrics(time.monotonic)
+    logbook, metrics = Logbook(time.monotonic), Metrics(time.monotonic)
     observers = (logbook, metrics, note_event)
     configure_logs(
         settings.logs.format,

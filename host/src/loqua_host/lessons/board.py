@@ -52,13 +52,16 @@ class Asked:
 class Board:
     """Who is taught, called, interrupted or refused, by room and tutor.
 
+    Args:
+        monotonic: A clock that never steps, in seconds.
+
     Attributes:
         changed: Set whenever the reconciler has reason to look.
         shared: Whether other hosts serve these rooms, too.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
         self.changed = asyncio.Event()
         self.shared = False
         self._taught: dict[str, tuple[str, str]] = {}
@@ -71,7 +74,7 @@ class Board:
     @contextmanager
     def asking(self, room: str, tutor: str, user_id: str, handover: Handover) -> Iterator[Asked]:
         """Ask for a specialist for the length of a block."""
-        asked = self._asked[room, tutor] = Asked(Ask(user_id, self._now()), handover)
+        asked = self._asked[room, tutor] = Asked(Ask(user_id, self._monotonic()), handover)
         self.changed.set()
         try:
             yield asked
@@ -89,7 +92,7 @@ class Board:
 
     def on_called(self, room: str, tutor: str, identity: str) -> None:
         """Note that a tutor is being dispatched to a learner."""
-        self._called[room, tutor] = _Called(self._now(), identity, accepted=False)
+        self._called[room, tutor] = _Called(self._monotonic(), identity, accepted=False)
 
     def on_not_called(self, room: str, tutor: str) -> None:
         """Note that the dispatch did not go out after all."""
@@ -100,7 +103,7 @@ class Board:
         call = self._called.get((job.room, job.tutor))
         if call is not None and call.identity is not None and self._lasts(call):
             self._meant[job.job_id] = (job.room, call.identity)
-        self._called[job.room, job.tutor] = _Called(self._now(), None, accepted=True)
+        self._called[job.room, job.tutor] = _Called(self._monotonic(), None, accepted=True)
 
     def on_taught(self, job: JobRef) -> None:
         """Note that a lesson runs."""
@@ -150,7 +153,7 @@ class Board:
 
     def on_interrupted(self, row: LessonRow, agent: str | None) -> Interrupted:
         """Note that a lesson lost its job, or was found open when this host started."""
-        self._interrupted[row.id] = Interrupted(row, agent, self._now())
+        self._interrupted[row.id] = Interrupted(row, agent, self._monotonic())
         self.changed.set()
         return self._interrupted[row.id]
 
@@ -214,4 +217,4 @@ class Board:
         self._meant.pop(job.job_id, None)
 
     def _lasts(self, call: _Called) -> bool:
-        return self._now() - call.at < (JOIN_SECONDS if call.accepted else CALL_SECONDS)
+        return self._monotonic() - call.at < (JOIN_SECONDS if call.accepted else CALL_SECONDS)

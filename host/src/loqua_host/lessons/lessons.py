@@ -11,6 +11,7 @@ import structlog
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Mode
 from loqua_host.core import Caller, LoquaApi
+from loqua_host.core.clock import Clock
 from loqua_host.errors import (
     LearnerError,
     LedgerError,
@@ -51,7 +52,7 @@ class Lessons:
         tutors: The tutors of this host by name, as they are at any time.
         settings: What the host runs by at any time.
         tasks: Owns what outlives a link: preparations, and leases until delivery.
-        now: Unix seconds.
+        clock: Dates what is kept, and measures what was taught.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Lessons:
         settings: Callable[[], HostSettings],
         board: Board,
         tasks: asyncio.TaskGroup,
-        now: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._rooms = rooms
         self._api = api
@@ -75,7 +76,7 @@ class Lessons:
         self._settings = settings
         self._board = board
         self._tasks = tasks
-        self._now = now
+        self._clock = clock
         self._handoffs = Handoffs(board, rooms, tutors)
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
@@ -195,7 +196,7 @@ class Lessons:
         why = (f"interrupted: {because}", *composed.because)
         await self._ledger.close_lesson(
             row,
-            self._now(),
+            self._clock.now(),
             composed.outcome,
             composed.progress,
             composed.record,
@@ -251,7 +252,7 @@ class Lessons:
             self._ledger,
             self._delivery,
             self._rooms,
-            self._now,
+            self._clock,
             partial(compose_record, rules=self._settings().records, context=prepared.known),
             self._handoffs,
             leased=prepared.leased,
@@ -268,7 +269,7 @@ class Lessons:
     async def _open_or_resume(self, job: JobRef, prepared: Prepared) -> LessonRow:
         agent_name = self._tutors[job.tutor].agent_name
         row = await self._ledger.open_lesson(
-            new_lesson(prepared, job.tutor, self._now()), agent_name
+            new_lesson(prepared, job.tutor, self._clock.now()), agent_name
         )
         self._board.on_resumed(row)
         if row.crashes >= MAX_CRASHES:

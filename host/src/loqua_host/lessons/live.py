@@ -10,6 +10,7 @@ import structlog
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import LessonReport, Progress
+from loqua_host.core.clock import Clock
 from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
     CallSpecialist,
@@ -78,7 +79,7 @@ class LiveLesson:
         ledger: Ledger,
         delivery: Delivery,
         rooms: Rooms,
-        now: Callable[[], float],
+        clock: Clock,
         compose: Compose,
         handoffs: Handoffs,
         *,
@@ -91,7 +92,8 @@ class LiveLesson:
         self._ledger = ledger
         self._delivery = delivery
         self._rooms = rooms
-        self._now = now
+        self._clock = clock
+        self._before, self._since = row.seconds, clock.monotonic()
         self._compose = compose
         self._handoffs = handoffs
         self.seen_again = asyncio.Event()
@@ -206,7 +208,7 @@ class LiveLesson:
         )
         await self._ledger.close_lesson(
             row,
-            self._now(),
+            self._clock.now(),
             composed.outcome,
             composed.progress,
             composed.record,
@@ -237,8 +239,12 @@ class LiveLesson:
             return self.row.progress
 
     def _bounded(self, seconds: float) -> float:
-        """Bound what a job says it taught: no less than before, no more than time went by."""
-        return max(self.row.seconds, min(seconds, self._now() - self.row.opened_at))
+        """Bound what a job says was taught: no less than before, no more than time went by.
+
+        By a clock that never steps; a resumed lesson goes on from what its last job had taught.
+        """
+        passed = self._before + self._clock.monotonic() - self._since
+        return max(self.row.seconds, min(seconds, passed))
 
 
 def _handback(message: Finish, progress: Progress | None) -> Handback:

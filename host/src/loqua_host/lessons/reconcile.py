@@ -43,7 +43,7 @@ class Present:
     Attributes:
         entry: LiveKit's `sid` of the participant.
         joined_at: Unix seconds, by LiveKit's clock; only told from one another.
-        seen_at: When this host saw the entry first, in unix seconds by its own clock.
+        seen_at: When this host saw the entry first, by its monotonic clock.
         told: Whether the learner has been told to wait.
     """
 
@@ -62,7 +62,7 @@ class Interrupted:
     Attributes:
         row: The lesson, with its last progress and how often it was restored already.
         agent: The identity of the dead tutor in the room, if this host knows it.
-        since: Unix seconds.
+        since: By this host's monotonic clock.
     """
 
     row: LessonRow
@@ -72,7 +72,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A tutor's wish for a specialist: for which learner, and since when in unix seconds."""
+    """A tutor's wish for a specialist: for which learner, and since when (monotonic seconds)."""
 
     user_id: str
     since: float
@@ -90,7 +90,7 @@ class Sight:
         called: Tutors that were called or accepted just now and have not come yet.
         settled: Entries, with the tutor, whose lesson ended or was refused.
         asked: Specialists whom the learner's tutor asked for: now, whatever was settled.
-        since: Since when LiveKit has answered, in unix seconds: nobody could enter before.
+        since: Since when LiveKit has answered, in monotonic seconds: nobody could enter before.
     """
 
     room: str
@@ -132,8 +132,8 @@ class Call:
     To a lesson that has crashed too often it comes to be refused, which the learner hears.
 
     Attributes:
-        since: When the lesson was interrupted, or the learner came, or the tutor was asked for;
-            the first goes first.
+        since: When the lesson was interrupted, or this host saw the learner, or the tutor was
+            asked for, by its monotonic clock; the first goes first.
         asked: Whether the learner has a tutor, who asked for this one and knows how to wait.
     """
 
@@ -178,7 +178,7 @@ def decide(
     Args:
         sights: The rooms.
         places: What is free now.
-        now: Unix seconds.
+        now: Monotonic seconds.
         return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
         others: Seconds that other hosts have to take who finds no place here; 0 without any.
     """
@@ -187,7 +187,7 @@ def decide(
     owed = [call for sight in sights for call in _owed(sight, given_up, places, now)]
     calls: list[Action] = []
     without: dict[tuple[str, str], str] = {}
-    for call in sorted(owed, key=lambda call: (call.lesson is None, call.since)):
+    for call in sorted(owed, key=_turn):
         if places.has(call.tutor):
             calls.append(call)
             places = places.less([call.tutor])
@@ -242,7 +242,12 @@ def _call(sight: Sight, tutor: str, lesson: Interrupted | None, now: float) -> I
     elif tutor in sight.wanted:
         waiting = [one for one in sight.learners if _waits(sight, one, tutor, now)]
         for one in waiting[:1]:
-            yield Call(sight.room, tutor, one, one.joined_at)
+            yield Call(sight.room, tutor, one, one.seen_at)
+
+
+def _turn(call: Call) -> tuple[bool, float, float]:
+    """Give what calls are sorted by; LiveKit's clock decides between those seen at once."""
+    return call.lesson is None, call.since, call.learner.joined_at
 
 
 def _owed_since(call: Call) -> float:

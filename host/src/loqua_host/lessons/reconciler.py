@@ -53,7 +53,7 @@ class Reconciler:
         see: Hears who is in a room, whenever that has been asked.
         close: Writes the record of an interrupted lesson that will not go on.
         return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
-        now: Unix seconds.
+        monotonic: A clock that never steps, in seconds.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Reconciler:
         see: Callable[[str, Sequence[Participant]], None],
         close: Callable[[LessonRow, str], Awaitable[None]],
         return_grace: Callable[[], float],
-        now: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> None:
         self._rooms = rooms
         self._ledger = ledger
@@ -77,15 +77,18 @@ class Reconciler:
         self._show = see
         self._close = close
         self._return_grace = return_grace
-        self._now = now
+        self._monotonic = monotonic
         self._sighted = math.inf
         self._seen: dict[str, float] = {}
         self._waits: dict[str, tuple[Call, ...]] = {}
 
     def waiting(self) -> tuple[float, ...]:
-        """Say since when, in unix seconds, each learner waits who is owed a tutor."""
+        """Say for how many seconds each learner has been waiting who is owed a tutor."""
+        now = self._monotonic()
         calls = (call for room in self._waits.values() for call in room)
-        return tuple(one.since for one in calls if one.tutor not in self._board.taught(one.room))
+        return tuple(
+            now - one.since for one in calls if one.tutor not in self._board.taught(one.room)
+        )
 
     async def run(self) -> None:
         """Reconcile whenever the board changes and every few seconds, until cancelled."""
@@ -100,7 +103,7 @@ class Reconciler:
             if lost := self._board.interrupted_rooms():
                 await self._reconcile(lost)
             known = await self._rooms.names()
-            self._sighted = min(self._sighted, self._now())
+            self._sighted = min(self._sighted, self._monotonic())
             entries = await self._reconcile(known | self._board.interrupted_rooms())
             self._seen = {entry: at for entry, at in self._seen.items() if entry in entries}
             self._board.forget_rooms(known)
@@ -122,9 +125,9 @@ class Reconciler:
         # From here to the calls' note on the board nothing is awaited: what is decided on is so.
         sights = [sight for room in rooms if room is not None and (sight := self._sight(room))]
         places = self._places().less(self._board.awaited())
-        self._waits |= {sight.room: waits(sight, places, self._now()) for sight in sights}
+        self._waits |= {sight.room: waits(sight, places, self._monotonic()) for sight in sights}
         others = OTHERS_SECONDS if self._board.shared else 0.0
-        actions = decide(sights, places, self._now(), self._return_grace(), others=others)
+        actions = decide(sights, places, self._monotonic(), self._return_grace(), others=others)
         for action in actions:
             if isinstance(action, Call):
                 self._board.on_called(action.room, action.tutor, action.learner.identity)
@@ -282,6 +285,6 @@ class Reconciler:
                 identity=one.identity,
                 entry=one.sid,
                 joined_at=one.joined_at,
-                seen_at=self._seen.setdefault(one.sid, self._now()),
+                seen_at=self._seen.setdefault(one.sid, self._monotonic()),
                 told=one.attributes.get(WAITING) == "true",
             )

@@ -71,7 +71,7 @@ def _teaching(sight: Sight) -> Iterator[Metric]:
 
 def _owing(sight: Sight) -> Iterator[Metric]:
     debts = sight.debts
-    oldest = 0.0 if debts.oldest is None else max(0.0, sight.now - debts.oldest)
+    oldest = 0.0 if debts.oldest is None else max(0.0, sight.unix - debts.oldest)
     yield _gauge("records_owed", "Records the API does not have yet", debts.records)
     yield _gauge("record_oldest_seconds", "Age of the oldest of them", oldest)
     yield _gauge("progress_owed", "Progress updates not delivered yet", debts.progress)

@@ -229,7 +229,7 @@ def _database(sight: Sight) -> Iterator[Finding]:
 def _owed(sight: Sight) -> Finding:
     debts = sight.debts
     told = f"{debts.records} records and {debts.progress} progress updates are owed"
-    age = 0.0 if debts.oldest is None else sight.now - debts.oldest
+    age = 0.0 if debts.oldest is None else sight.unix - debts.oldest
     if overdue := age > OVERDUE_SECONDS:
         told += f", the oldest for {age / 60:.0f} min"
     if debts.dead:

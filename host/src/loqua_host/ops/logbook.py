@@ -33,7 +33,7 @@ class Trouble:
     """A warning or an error, without the learner it happened to.
 
     Attributes:
-        at: When it happened last, in unix seconds.
+        at: When it happened last, in monotonic seconds.
         times: How often.
     """
 
@@ -48,7 +48,7 @@ class Logbook:
     """Observes events and remembers the last of what matters.
 
     Args:
-        now: Unix seconds.
+        monotonic: A clock that never steps, in seconds.
 
     Attributes:
         stale_config: Why the host does not run what config/ says, if it does not.
@@ -56,8 +56,8 @@ class Logbook:
         certificate_until: When the ops address's certificate expires, in unix seconds.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
         self.phase = Phase.STARTING
         self.stale_config: str | None = None
         self.refused_key: str | None = None
@@ -103,14 +103,14 @@ class Logbook:
     def _outcome(self, fields: Mapping[str, object]) -> Outcome:
         failure = _without_learner(fields, "why") or _text(fields, "failure") or None
         seconds = fields.get("seconds")
-        return Outcome(self._now(), seconds if isinstance(seconds, float) else 0.0, failure)
+        return Outcome(self._monotonic(), seconds if isinstance(seconds, float) else 0.0, failure)
 
     def _trouble(self, event: Event) -> Trouble:
         # A refusal quotes the API, which may name a learner whom the event does not.
         told = (_without_learner(event.fields, name) for name in ("cause", "why", "mend"))
         where = _text(event.fields, "endpoint") or _text(event.fields, "tutor")
         why = ": ".join(filter(None, (where, next(filter(None, told), ""))))
-        return Trouble(self._now(), _text(event.fields, "level"), event.name, why[:300])
+        return Trouble(self._monotonic(), _text(event.fields, "level"), event.name, why[:300])
 
 
 def _text(fields: Mapping[str, object], name: str) -> str:

@@ -22,7 +22,7 @@ class Outcome:
     """How something went when it was last tried.
 
     Attributes:
-        at: Unix seconds.
+        at: Monotonic seconds.
         seconds: How long it took.
         failure: What went wrong, in words; None if nothing did.
     """
@@ -68,8 +68,9 @@ class Sight:
     """All of it.
 
     Attributes:
-        now: Unix seconds.
-        since: When the host was started, in unix seconds.
+        now: Monotonic seconds: when this was seen. Only differences mean anything.
+        unix: The same moment in unix seconds, for what is dated in the ledger.
+        since: When the host was started, in monotonic seconds.
         stale_config: Why the host does not run what config/ says, if it does not.
         refused_key: Why the host does not use LiveKit's key as secrets have it, if it does not.
         lag: The longest that the event loop kept a task waiting lately, in seconds.
@@ -78,7 +79,7 @@ class Sight:
         forkserver: Whether the process is there that jobs are forked from.
         jobs: Whether a job could start and reach the host; None until it was tried.
         disk_free: How much of the ledger's disk is free, from 0 to 1.
-        waiting: Since when each learner waits who is owed a tutor, in unix seconds.
+        waiting: For how many seconds each learner has been waiting who is owed a tutor.
         rooms: LiveKit's rooms API; None until it was asked.
         endpoints: The Loqua API's endpoints that were called, by name.
         breakers: Their breakers' states, where one has ever opened.
@@ -93,6 +94,7 @@ class Sight:
     """
 
     now: float
+    unix: float = 0.0
     since: float = 0.0
     phase: Phase = Phase.STARTING
     stale_config: str | None = None
@@ -121,4 +123,4 @@ class Sight:
     @property
     def alone(self) -> float:
         """The longest that a learner has been waiting, in seconds."""
-        return max((self.now - since for since in self.waiting), default=0.0)
+        return max(self.waiting, default=0.0)

@@ -70,7 +70,7 @@ class Watch:
 
     Args:
         workers: Gives the workers there are, the latest of a tutor last.
-        waiting: Says since when each learner waits who is owed a tutor, in unix seconds.
+        waiting: Says for how many seconds each learner has been waiting who is owed a tutor.
         jobs: Tries whether a job could start now and reach the host; LinkError if not.
         local_state: The ledger's spool, whose disk is looked at.
     """
@@ -99,7 +99,7 @@ class Watch:
         self._jobs = jobs
         self._local_state = local_state
         self._clock = clock
-        self._since = clock.now()
+        self._since = clock.monotonic()
         self._beats: deque[float] = deque([0.0], maxlen=BEATS_KEPT)
         self._rooms_outcome: Outcome | None = None
         self._ledger_outcome: Outcome | None = None
@@ -117,7 +117,8 @@ class Watch:
         """Say what is seen now."""
         until = self._logbook.certificate_until
         return Sight(
-            now=self._clock.now(),
+            now=self._clock.monotonic(),
+            unix=self._clock.now(),
             since=self._since,
             phase=self._logbook.phase,
             stale_config=self._logbook.stale_config,
@@ -186,8 +187,8 @@ class Watch:
         except Exception as error:  # noqa: BLE001  # health says so, and looks again
             log_fault("Watch.run", error)
             failure = type(error).__name__
-        seconds = self._clock.monotonic() - begun
-        return Outcome(self._clock.now(), seconds, failure), answer
+        ended = self._clock.monotonic()
+        return Outcome(ended, ended - begun, failure), answer
 
 
 def memory_used(cgroup: Path) -> float:

@@ -38,7 +38,7 @@ LONGEST_PAUSE = 60.0
 """Seconds between two attempts at a row, unless the API asks for more."""
 
 LONGEST_WAIT = 3600.0
-"""Seconds that the API may ask to wait; a row that is due later was dated by a wrong clock."""
+"""Seconds that the API may ask to wait."""
 
 PATIENCE = 7 * 86400.0
 """Seconds after a lesson's beginning until a refusal that somebody could mend is final."""
@@ -93,6 +93,7 @@ class Delivery:
         self._fresh: set[str] = set()
         self._under_way: set[str] = set()
         self._awaited: dict[str, asyncio.Event] = {}
+        self._due: dict[str, tuple[float, float]] = {}
 
     def wake(self, lesson: str | None = None) -> None:
         """Say that the ledger has something new; what a lesson has goes before any backlog."""
@@ -132,7 +133,7 @@ class Delivery:
         while page := await self._ledger.owing(last):
             for last, due in page.items():
                 await self._begin_fresh(sending)
-                if self._pause_until(due) == 0 or not self._places.locked():
+                if self._pause(self._due_at(last, due)) == 0 or not self._places.locked():
                     await self._begin(last, sending)
         return bool(last)
 
@@ -163,6 +164,7 @@ class Delivery:
         self._under_way.remove(lesson)
         self._places.release()
         if pause is None:
+            self._due.pop(lesson, None)
             self._news.set()
 
     async def _step(self, lesson: str) -> float | None:
@@ -185,16 +187,29 @@ class Delivery:
             row = await self._ledger.next_owed(lesson)
             if row is None:
                 return None
-            if pause := self._pause_until(row.not_before):
+            due = self._due_at(lesson, row.not_before)
+            if pause := self._pause(due):
+                self._due[lesson] = row.not_before, due
                 return pause
             with _of_lesson(row):
                 await self._attempt(row)
             return 0.0
 
-    def _pause_until(self, due: float) -> float:
-        """Give the seconds to wait for a row that is due then, in short pieces."""
-        pause = due - self._clock.now()
-        return min(pause, LONGEST_PAUSE) if 0 < pause <= LONGEST_WAIT else 0.0
+    def _due_at(self, lesson: str, not_before: float) -> float:
+        """Say when a lesson's next row is due, by the clock that never steps.
+
+        What another process has postponed, by a clock that may have been wrong, is due within one
+        pause: the API may ask for more again.
+        """
+        known, due = self._due.get(lesson, (None, 0.0))
+        if known == not_before:
+            return due
+        left = min(max(not_before - self._clock.now(), 0.0), LONGEST_PAUSE)
+        return self._clock.monotonic() + left
+
+    def _pause(self, due: float) -> float:
+        """Give the seconds to wait until then, in short pieces."""
+        return min(max(due - self._clock.monotonic(), 0.0), LONGEST_PAUSE)
 
     async def _attempt(self, row: OwedRow) -> None:
         told = log.bind(row=row.kind)
@@ -262,7 +277,9 @@ class Delivery:
         await self._ledger.mark_dead(row, why, self._clock.now(), unknown=unknown)
 
     async def _postpone(self, row: OwedRow, pause: float, *, unsure: bool) -> None:
-        until = self._clock.now() + min(pause, LONGEST_WAIT)
+        pause = min(pause, LONGEST_WAIT)
+        until = self._clock.now() + pause
+        self._due[row.lesson.id] = until, self._clock.monotonic() + pause
         await self._ledger.postpone(row, until, unsure=unsure)
 
     def _backoff(self, row: OwedRow) -> float:

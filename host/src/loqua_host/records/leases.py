@@ -10,6 +10,9 @@ Three facts in the ledger, and no clock but the database's own:
   names the lesson that a job teaches, for as long as the host of that job lives; or, for seconds,
   the host that calls the tutor or has taken its job, when nobody knows yet for which learner.
 
+Should that clock be set, a moment further ahead than any that is ever written is no promise: it was
+written before the clock was set back. Whoever lives renews its lease before anybody takes over.
+
 A lesson that is open and in no living host's claim was interrupted. Bringing a tutor back counts
 its `restarts`: what a job says that taught it before is not written any more.
 """
@@ -37,6 +40,13 @@ __all__ = [
 LEASE = 15.0
 """Seconds; longer than a call to the API may take, so that its end is known before others call."""
 
+LONGEST_CLAIM = 60.0
+"""Seconds; longer than any claim without a lesson is made for."""
+
+LEASED = f"lease_until > unix_now() AND lease_until <= unix_now() + {LEASE}"
+LIVING = f"SELECT id FROM host WHERE {LEASED}"
+CLAIMED = f"claim.until > unix_now() AND claim.until <= unix_now() + {LONGEST_CLAIM}"
+
 STRANGERS_WAIT = 60.0
 """Seconds that a dead host's open lesson is left to the hosts that run its tutor."""
 
@@ -55,7 +65,7 @@ class Claims:
 def is_renewed(db: Connection, host: str) -> bool:
     """Have the lease last from now; False if it had run out, or is new."""
     kept = db.execute(
-        "UPDATE host SET lease_until = unix_now() + ? WHERE id = ? AND lease_until > unix_now()",
+        f"UPDATE host SET lease_until = unix_now() + ? WHERE id = ? AND {LEASED}",
         (LEASE, host),
     )
     if kept.rowcount:
@@ -70,8 +80,7 @@ def is_renewed(db: Connection, host: str) -> bool:
 
 def is_shared(db: Connection, host: str) -> bool:
     """Say whether other hosts live."""
-    others = "SELECT 1 FROM host WHERE id != ? AND lease_until > unix_now()"
-    return db.execute(others, (host,)).fetchone() is not None
+    return db.execute(f"{LIVING} AND id != ?", (host,)).fetchone() is not None
 
 
 def resign(db: Connection, host: str) -> None:
@@ -89,15 +98,15 @@ def adopt(db: Connection, host: str, tutors: Collection[str]) -> int:
         host: Who adopts.
         tutors: Those that it runs.
     """
+    # Whoever lives has renewed what it had before the clock was set back.
+    db.execute(f"DELETE FROM host WHERE lease_until > unix_now() + {LEASE}")
     known = ", ".join("?" for _ in ("", *tutors))
     taken = db.execute(
-        "UPDATE lesson SET owner = ? WHERE id IN (SELECT id FROM lesson WHERE"  # noqa: S608  # only places
+        "UPDATE lesson SET owner = ? WHERE id IN (SELECT id FROM lesson WHERE"
         f" (closed_at IS NOT NULL OR tutor IN ({known})"
         " OR owner NOT IN (SELECT id FROM host WHERE lease_until > unix_now() - ?)) AND id IN ("
-        "SELECT lesson FROM owed WHERE dead_because IS NULL"
-        " AND owner NOT IN (SELECT id FROM host WHERE lease_until > unix_now())"
-        " UNION SELECT id FROM lesson WHERE closed_at IS NULL"
-        " AND owner NOT IN (SELECT id FROM host WHERE lease_until > unix_now()))"
+        f"SELECT lesson FROM owed WHERE dead_because IS NULL AND owner NOT IN ({LIVING})"
+        f" UNION SELECT id FROM lesson WHERE closed_at IS NULL AND owner NOT IN ({LIVING}))"
         " LIMIT ? FOR UPDATE SKIP LOCKED) RETURNING id",
         (host, "", *tutors, STRANGERS_WAIT, AT_ONCE),
     ).fetchall()
@@ -110,8 +119,7 @@ def interrupted(db: Connection, host: str) -> Sequence[Row]:
     """Get this host's open lessons that no living host's job teaches, oldest first."""
     return db.execute(
         "SELECT * FROM lesson WHERE owner = ? AND closed_at IS NULL"
-        " AND id NOT IN (SELECT lesson FROM claim WHERE lesson IS NOT NULL"
-        " AND host IN (SELECT id FROM host WHERE lease_until > unix_now()))"
+        f" AND id NOT IN (SELECT lesson FROM claim WHERE lesson IS NOT NULL AND host IN ({LIVING}))"
         " ORDER BY opened_at",
         (host,),
     ).fetchall()
@@ -135,8 +143,9 @@ def claim(
         " ON CONFLICT (room, tutor) DO UPDATE"
         " SET host = excluded.host, until = excluded.until, lesson = NULL"
         " WHERE CASE WHEN claim.lesson IS NULL"
-        " THEN claim.until <= unix_now() OR claim.host = excluded.host OR ? = 1"
-        " ELSE claim.host NOT IN (SELECT id FROM host WHERE lease_until > unix_now()) END",
+        f" THEN NOT ({CLAIMED})"
+        " OR claim.host = excluded.host OR ? = 1"
+        f" ELSE claim.host NOT IN ({LIVING}) END",
         (room, tutor, host, seconds, int(arrived)),
     )
     return taken.rowcount > 0
@@ -150,7 +159,7 @@ def free(db: Connection, host: str, lesson: str) -> None:
 def forget(db: Connection) -> None:
     """Forget dead hosts, claims that came to nothing and refusals of who left long ago."""
     db.execute("DELETE FROM host WHERE lease_until <= unix_now() - 3600")
-    db.execute("DELETE FROM claim WHERE lesson IS NULL AND until <= unix_now()")
+    db.execute(f"DELETE FROM claim WHERE lesson IS NULL AND NOT ({CLAIMED})")
     db.execute("DELETE FROM refusal WHERE at <= unix_now() - 86400")
 
 
@@ -158,8 +167,7 @@ def claims_in(db: Connection, host: str, room: str) -> Claims:
     """Get what other hosts that live have in a room, or bring there."""
     rows = db.execute(
         "SELECT tutor, lesson FROM claim WHERE room = ? AND host != ?"
-        " AND host IN (SELECT id FROM host WHERE lease_until > unix_now())"
-        " AND (lesson IS NOT NULL OR until > unix_now())",
+        f" AND host IN ({LIVING}) AND (lesson IS NOT NULL OR ({CLAIMED}))",
         (room, host),
     ).fetchall()
     return Claims(

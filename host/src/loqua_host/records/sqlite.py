@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -199,7 +199,7 @@ class SqliteDatabase:
         database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
         self._database = database
         database.row_factory = _by_name
-        database.create_function("unix_now", 0, time.time)
+        database.create_function("unix_now", 0, _steady_clock())
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             database.execute(f"PRAGMA {pragma}")
         database.execute("PRAGMA secure_delete = ON")
@@ -243,6 +243,12 @@ def hold(path: Path, taken: str) -> int:
 
 def _by_name(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> dict[str, Any]:
     return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
+
+
+def _steady_clock() -> Callable[[], float]:
+    """Give a clock in unix seconds that does not step: one host alone has this database."""
+    ahead = time.time() - time.monotonic()
+    return lambda: time.monotonic() + ahead
 
 
 @cache

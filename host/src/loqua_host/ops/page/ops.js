@@ -49,14 +49,14 @@ const figure = (value, name, state = "ok") =>
 const figures = (health, sight) => {
   const findings = health.levels.flatMap((one) => one.findings);
   const state = (name) => findings.find((found) => found.name === name).state;
-  const { debts, now } = sight;
+  const { debts } = sight;
   const waiting = sight.waiting.length;
-  const alone = waiting ? span(now - Math.min(...sight.waiting)) : "nobody";
+  const alone = waiting ? span(Math.max(...sight.waiting)) : "nobody";
   const jwt = sight.agent_jwt_left;
   return [
     figure(alone, waiting > 1 ? `the longest wait of ${waiting} for a tutor` : "waits for a tutor", state("learners")),
     figure(String(sight.lessons.length), "lessons now"),
-    figure(String(debts.records), debts.oldest === null ? "records owed" : `records owed, oldest ${span(now - debts.oldest)}`, state("owed")),
+    figure(String(debts.records), debts.oldest === null ? "records owed" : `records owed, oldest ${span(sight.unix - debts.oldest)}`, state("owed")),
     figure(String(debts.dead), "refused for good", debts.dead ? "degraded" : "ok"),
     figure(jwt === null ? "unknown" : span(jwt), "agent JWT lives on", state("AGENT_JWT_TOKEN")),
     figure(percent(sight.memory), "memory in use", state("memory")),
@@ -91,7 +91,7 @@ const lessons = (sight) =>
       lesson.short_id,
       lesson.tutor,
       make("td", lesson.mode === "full" ? "ok" : "degraded", lesson.mode),
-      span(sight.now - lesson.opened_at),
+      span(sight.unix - lesson.opened_at),
       make("td", lesson.restarts ? "degraded" : "", String(lesson.restarts)),
     ),
   );

@@ -1,0 +1,130 @@
+"""The clock of the ledger's database is set, and hosts and calls last no longer for it."""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.unit.lessons.world import MemoryDatabase
+
+import loqua_host
+from loqua_host.records.leases import LEASE, adopt, claim, claims_in, is_renewed, is_shared
+from loqua_host.records.rows import LessonRow
+
+STEPS = pytest.mark.parametrize("step", [-86_400.0, -3600.0, 3600.0, 86_400.0])
+
+
+@dataclass
+class Clock:
+    """The database's."""
+
+    seconds: float = 1_800_000_000.0
+
+    def now(self) -> float:
+        """Give unix seconds."""
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give the clock."""
+    return Clock()
+
+
+@pytest.fixture
+def db(clock: Clock) -> MemoryDatabase:
+    """Give a ledger that two hosts share."""
+    database = MemoryDatabase(clock.now)
+    for host in ("east", "west"):
+        is_renewed(database, host)
+    return database
+
+
+def opened(db: MemoryDatabase, host: str, lesson: LessonRow) -> None:
+    """Have a host's lesson be open."""
+    db.execute(
+        "INSERT INTO lesson (id, session_id, visit, user_id, room, tutor, agent_id, opened_at,"
+        " owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (lesson.id, lesson.id, "v", "maria", lesson.room, lesson.tutor, "agent", 0.0, host),
+    )
+
+
+@STEPS
+def test_who_died_is_taken_for_dead_within_a_lease(
+    db: MemoryDatabase, clock: Clock, step: float, a_lesson: Callable[..., LessonRow]
+) -> None:
+    """Not an hour later, and not before the living had the time to renew theirs."""
+    opened(db, "west", a_lesson())
+    clock.seconds += step
+    assert not is_renewed(db, "east")  # so that it adopts nothing yet
+    clock.seconds += LEASE / 3
+    assert is_renewed(db, "east")
+    clock.seconds += LEASE
+    is_renewed(db, "east")
+    assert not is_shared(db, "east")
+    assert adopt(db, "east", ["conversation"]) == 1
+    clock.seconds -= step + 5 * LEASE / 3  # when its lease was still to last
+    assert not is_shared(db, "east")
+
+
+@STEPS
+def test_who_lives_keeps_what_is_its_own(
+    db: MemoryDatabase, clock: Clock, step: float, a_lesson: Callable[..., LessonRow]
+) -> None:
+    """As it renews its lease before anybody adopts."""
+    opened(db, "west", a_lesson())
+    clock.seconds += step
+    for _ in range(3):
+        adopts = [host for host in ("east", "west") if is_renewed(db, host)]
+        assert all(adopt(db, host, ["conversation"]) == 0 for host in adopts)
+        clock.seconds += LEASE / 3
+    assert is_shared(db, "east")
+
+
+@STEPS
+def test_a_call_that_came_to_nothing_is_over_in_its_time(
+    db: MemoryDatabase, clock: Clock, step: float
+) -> None:
+    """Its learner would wait for as long as the step."""
+    assert claim(db, "west", room="room", tutor="tutor", seconds=10.0, arrived=False)
+    clock.seconds += step
+    for host in ("east", "west"):
+        is_renewed(db, host)
+    clock.seconds += 10.0
+    assert claims_in(db, "east", "room").called == frozenset()
+    assert claim(db, "east", room="room", tutor="tutor", seconds=10.0, arrived=False)
+
+
+WALL = {
+    "core/clock.py": 1,
+    "diagnosis/api.py": 2,
+    "diagnosis/livekit.py": 1,
+    "diagnosis/reach.py": 1,
+    "records/outbox.py": 1,
+    "records/sqlite.py": 1,
+}
+"""How often each module reads the wall clock: for moments that are kept, shown or compared with
+another machine's, never for how long something took or is to take."""
+
+
+def test_nothing_else_is_measured_by_a_clock_that_may_be_set() -> None:
+    """Whoever adds a use of `time.time` says here that it is a moment and no duration."""
+    source = Path(loqua_host.__file__).parent
+    found = {
+        str(file.relative_to(source)): uses
+        for file in source.rglob("*.py")
+        if not file.is_relative_to(source / "dev")
+        if (uses := _uses(ast.parse(file.read_text("utf-8"))))
+    }
+    assert found == WALL
+
+
+def _uses(tree: ast.Module) -> int:
+    return sum(
+        isinstance(node, ast.Attribute)
+        and node.attr == "time"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "time"
+        for node in ast.walk(tree)
+    )
