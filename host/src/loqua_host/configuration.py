@@ -1,20 +1,31 @@
 """The configuration of a host, read whole: the same way at its start and while it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors, version_of
+from loqua_host.settings.directories import directory_problems
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import HostSecrets, Wanted, read_secrets
+from loqua_host.settings.sources import read_sources
 from loqua_host.settings.withheld import withheld_files
 
-__all__ = ["Configuration", "Configured", "Versions"]
+__all__ = ["Configuration", "Configured", "Versions", "machine_problems"]
 
 Versions = Mapping[str, str | None]
 """The version of the distribution that each tutor's plugin comes with, by the tutor's name."""
+
+
+def machine_problems(
+    config: Path, environ: Mapping[str, str], settings: HostSettings, secrets: HostSecrets
+) -> Iterator[Problem]:
+    """Find what this machine does not have for a configuration that is sound by itself."""
+    where = read_sources(config, environ).where
+    in_file = secrets.ledger_url is None
+    return directory_problems(settings, environ, where, in_file=in_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,13 @@ class Configuration:
             raise ConfigError([*drafted.problems, *error.problems]) from None
         if drafted.settings is None or drafted.problems:
             raise ConfigError(list(drafted.problems))
+        if problems := [*machine_problems(self.path, self.environ, drafted.settings, secrets)]:
+            raise ConfigError(problems)
         return drafted.settings, secrets
+
+    def advice(self, secrets: HostSecrets) -> tuple[Problem, ...]:
+        """List what does not refuse the start, but should be seen to."""
+        return (*draft(self.path, self.environ).advice, *secrets.advice)
 
     async def inspect(self, settings: HostSettings, secrets: HostSecrets) -> Configured:
         """Look at the enabled tutors' plugins, each in a child without secrets."""

@@ -22,6 +22,7 @@ import psutil
 
 from loqua_host.confinement import withheld_in
 from loqua_host.errors import LoquaError
+from loqua_host.proxies import PROXY_VARIABLES, proxy_variables
 from loqua_host.sockets import open_handle, short_directory
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "forkserver_runs",
     "harmless",
     "hide_memory",
+    "is_kept",
     "lend",
     "seal",
     "start_forkserver",
@@ -78,12 +80,24 @@ def _start_again(arguments: Sequence[str]) -> None:
 
 
 def harmless(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the variables that this process keeps, and whoever it starts may have."""
-    return {
+    """Give the variables that this process keeps, and whoever it starts may have.
+
+    No client is to log in by what the user's ~/.netrc has for a server. requests, which the clients
+    of vaults and of traces use, has a variable of its own for whom to trust.
+    """
+    kept = {
         name: value
         for name, value in environ.items()
         if name in KEPT or name.startswith(KEPT_PREFIXES)
     }
+    trusted = environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR")
+    trust = {"REQUESTS_CA_BUNDLE": trusted} if trusted else {}
+    return kept | proxy_variables(environ) | trust | {"NETRC": os.devnull}
+
+
+def is_kept(name: str) -> bool:
+    """Say whether a variable counts for the process itself, so that no file can set it."""
+    return name in KEPT or name.startswith(KEPT_PREFIXES) or name.upper() in PROXY_VARIABLES
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from loqua_host.settings.load import load
 
 ENVIRON = {
     "AGENT_ID": "loqua-host-1",
-    "API_BASE_URL": "http://maria:hunter2@127.0.0.1:9000",
+    "API_BASE_URL": "http://127.0.0.1:9000",
     "LIVEKIT_URL": "ws://127.0.0.1:7880",
     "AGENT_JWT_TOKEN": "header.payload.signature",
     "SHARED_SECRET": "hunter2",
@@ -23,7 +23,7 @@ lessons: {drain: 60}
 engines:
   tts:
     use: livekit.plugins.openai:TTS
-    with: {api_key: hunter2, model: pico}
+    with: {api_key: hunter2, model: pico, base_url: "http://maria:hunter2@127.0.0.1:9000"}
     secrets: {api_key: OPENAI_API_KEY}
 """
 
@@ -83,7 +83,7 @@ def test_no_secret_is_printed_wherever_it_was_written(
     assert explained["SHARED_SECRET"] == ("****", "environment")
     assert explained["tutors.grammar.settings.secrets.password"][0] == "****"
     assert explained["engines.tts.secrets.api_key"] == ('"OPENAI_API_KEY"', "host.yaml")
-    assert explained["api.api_base_url"] == ('"http://****@127.0.0.1:9000/"', "API_BASE_URL")
+    assert explained["engines.tts.with.base_url"][0] == '"http://****@127.0.0.1:9000"'
     check(config, ENVIRON | {"OPENAI_API_KEY": "hunter2"}, explained=True)
     printed = capsys.readouterr()
     assert "hunter2" not in printed.out + printed.err

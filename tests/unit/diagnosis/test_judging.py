@@ -173,15 +173,19 @@ def test_an_engine_is_judged_by_its_list_of_models(status: int, state: State) ->
 
 
 def test_workers_are_what_the_running_host_says() -> None:
-    """Registered, not registered, refused, or nobody to say so."""
+    """Registered, not registered, refused, or nobody to say so; and whether jobs start at all."""
     told = [
+        {"name": "job processes", "state": "degraded", "reason": "not asked yet"},
         {"name": "worker a", "state": "ok", "reason": "registered"},
         {"name": "worker b", "state": "failed", "reason": "not registered"},
     ]
     health = Health.model_validate({"levels": [{"findings": told}]})
     states = [one.verdict.state for one in examine_workers(health, ["a", "b", "c"])]
-    assert states == [State.OK, State.FAILED, State.FAILED]
-    assert [one.verdict.state for one in examine_workers(None, ["a"])] == [State.UNTRIED]
+    assert states == [State.OK, State.OK, State.FAILED, State.FAILED]
+    assert [one.verdict.state for one in examine_workers(None, ["a"])] == [State.UNTRIED] * 2
+    told[0]["state"] = "failed"
+    health = Health.model_validate({"levels": [{"findings": told}]})
+    assert examine_workers(health, [])[0].verdict.state is State.FAILED
 
 
 def test_webhooks_are_counted_but_not_asked_for() -> None:

@@ -31,7 +31,7 @@ class FakeContext:
         self.room = room
         self.job = SimpleNamespace(id="job", room=SimpleNamespace(name="room"), metadata="")
         self.proc = SimpleNamespace(userdata={"tutor": loaded, "spans": SpanBuffer()})
-        self._info = SimpleNamespace(token="room-token")  # invented
+        self._info = SimpleNamespace(token="room-token", url="ws://livekit")  # invented
         self.log_context_fields: dict[str, object] = {}
         self.connected = False
         self.over: list[str] = []

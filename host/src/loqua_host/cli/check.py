@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from loqua_host.configuration import machine_problems
 from loqua_host.contract.engines import Engines
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors
@@ -38,26 +39,31 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
     if explained and drafted.settings:
         lines = explain(config, environ, drafted.settings)
         typer.echo("\n" + "\n".join(table(lines)))
-    problems = list(_all_problems(config, environ, drafted, inspections))
-    for problem in problems:
-        typer.echo(f"\n{problem.where}\n  {problem.what}\n  → {problem.mend}", err=True)
+    problems, advice = _find_all(config, environ, drafted)
+    for inspection in inspections:
+        problems |= dict.fromkeys(inspection.problems)
+    for found, kind in ((advice, "warning: "), (problems, "")):
+        for problem in found:
+            typer.echo(f"\n{kind}{problem.where}\n  {problem.what}\n  → {problem.mend}", err=True)
     return 1 if problems else 0
 
 
-def _all_problems(
-    config: Path, environ: Mapping[str, str], drafted: Draft, inspections: Sequence[Inspection]
-) -> dict[Problem, None]:
-    problems = dict.fromkeys(drafted.problems)
-    try:
-        read_secrets(config, environ, Wanted.by(drafted.settings))
-    except ConfigError as error:
-        problems |= dict.fromkeys(error.problems)
+def _find_all(
+    config: Path, environ: Mapping[str, str], drafted: Draft
+) -> tuple[dict[Problem, None], dict[Problem, None]]:
+    """Find what refuses the start, and what should be seen to."""
+    problems, advice = dict.fromkeys(drafted.problems), dict.fromkeys(drafted.advice)
     if drafted.settings:
         where = read_sources(config, environ).where
         problems |= dict.fromkeys(expired(drafted.settings.ops, where))
-    for inspection in inspections:
-        problems |= dict.fromkeys(inspection.problems)
-    return problems
+    try:
+        secrets = read_secrets(config, environ, Wanted.by(drafted.settings))
+    except ConfigError as error:
+        return problems | dict.fromkeys(error.problems), advice
+    if drafted.settings:
+        found = machine_problems(config, environ, drafted.settings, secrets)
+        problems |= dict.fromkeys(found)
+    return problems, advice | dict.fromkeys(secrets.advice)
 
 
 def _rows(

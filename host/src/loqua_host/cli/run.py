@@ -44,10 +44,10 @@ def run(config: Path) -> int:
     try:
         settings, secrets = configuration.read()
         _refuse_root(settings.environment)
+        start_forkserver(_preload(settings), configuration.withheld(settings))
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201  # logs are not configured yet
         return 1
-    start_forkserver(_preload(settings), configuration.withheld(settings))
     return asyncio.run(_serve(configuration, settings, secrets))
 
 
@@ -90,6 +90,8 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     signals = Signals(asyncio.Event(), asyncio.Event(), asyncio.Event())
     _hear(signals)
     _say_what_jobs_can_read(configuration.withheld(settings))
+    for problem in configuration.advice(secrets):
+        log.warning("config.insecure", where=problem.where, why=problem.what, mend=problem.mend)
     configured = await configuration.inspect(settings, secrets)
     for tutor, problem in configured.problems:
         log.error("tutor.refused", tutor=tutor, why=str(problem))

@@ -15,6 +15,7 @@ import httpx
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Progress, SessionRecord
 from loqua_host.errors import ConfigError, Problem, RefusedError, UnreachableError
+from loqua_host.proxies import proxy_for
 from loqua_host.tasks import forever
 
 from . import retry
@@ -336,6 +337,8 @@ def _http(
         follow_redirects=False,
         verify=tls,
         transport=transport,
+        proxy=None if transport else proxy_for(str(settings.api_base_url)),
+        trust_env=False,  # its own reading of NO_PROXY differs
         timeout=httpx.Timeout(None, connect=settings.connect_timeout),
         limits=httpx.Limits(
             max_connections=settings.pool_size, max_keepalive_connections=settings.pool_size

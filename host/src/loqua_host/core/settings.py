@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .secrets import SecretName
+from .secrets import Address, SecretName
 
 __all__ = ["Access", "BreakerSettings", "CacheLives", "CoreSettings"]
 
@@ -65,7 +65,7 @@ class CoreSettings(BaseModel):
 
     model_config = _FROZEN
 
-    api_base_url: HttpUrl = Field(description="base URL of the API, such as https://api.loqua.app")
+    api_base_url: Address = Field(description="base URL of the API, such as https://api.loqua.app")
     connect_timeout: float = Field(default=2, gt=0, description="seconds to connect")
     attempt_timeout: float = Field(default=4, gt=0, description="seconds for one attempt")
     deadline: float = Field(

@@ -15,6 +15,7 @@ from loqua_host.core.rate_headers import http_date, wait_asked
 from loqua_host.core.secrets import SecretName
 from loqua_host.core.tokens import read_claims
 from loqua_host.errors import ApiError, RefusedError, TokenError
+from loqua_host.proxies import proxy_for
 from loqua_host.settings.host import HostSettings
 
 from .finding import Check, Finding, Verdict, broken, failed, in_order, ok, untried
@@ -103,7 +104,8 @@ async def _visit(
     # Sealed to a fresh key, a token would not tell whether the shared secret is the API's.
     keys = "required" if settings.api.ephemeral_keys == "required" else "off"
     changes = {"retries": 0, "ephemeral_keys": keys}
-    ear = Ear(httpx.AsyncHTTPTransport(http2=True))
+    proxy = proxy_for(str(settings.api.api_base_url))
+    ear = Ear(httpx.AsyncHTTPTransport(http2=True, proxy=proxy))
     async with LoquaApi.open(
         settings.api.model_copy(update=changes), secrets, transport=ear
     ) as api:

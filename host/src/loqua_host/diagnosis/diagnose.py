@@ -11,6 +11,7 @@ from loqua_host.workers.worker import LiveKitAccess
 from .api import examine_api
 from .engines import examine_engines
 from .finding import Finding, State
+from .jobs import examine_jobs
 from .livekit import ROOMS_API, examine_livekit
 from .machine import RunningHost, examine_disk, examine_workers, judge_webhooks
 from .present import examine_present
@@ -34,6 +35,7 @@ async def diagnose(
             _examine_rooms(settings, secrets),
             examine_engines(settings, secrets.grant),
             examine_disk(settings.ledger.path, secrets.ledger),
+            examine_jobs(),
         ]
     )
 

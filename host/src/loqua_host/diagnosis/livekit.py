@@ -19,6 +19,7 @@ from livekit.protocol.agent import JobAssignment
 
 from loqua_host.core.rate_headers import http_date
 from loqua_host.errors import RoomsError
+from loqua_host.proxies import bypass_native, proxy_for
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.tasks import background
@@ -77,9 +78,11 @@ async def examine_livekit(access: LiveKitAccess) -> list[Finding]:
         return await in_order([*reach("LiveKit", access.url, "LIVEKIT_URL"), *visit.checks()])
 
 
-def open_livekit(access: LiveKitAccess) -> api.LiveKitAPI:
+@asynccontextmanager
+async def open_livekit(access: LiveKitAccess) -> AsyncIterator[api.LiveKitAPI]:
     """Give LiveKit's API, for as long as a block lasts."""
-    return api.LiveKitAPI(access.url, *_opened(access.key))
+    async with aiohttp.ClientSession(proxy=proxy_for(access.url)) as session:
+        yield api.LiveKitAPI(access.url, *_opened(access.key), session=session)
 
 
 @asynccontextmanager
@@ -141,7 +144,10 @@ class _Visit:
     async def _clock(self) -> Verdict:
         url = self._access.url.replace("ws", "http", 1)
         try:
-            async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            async with (
+                aiohttp.ClientSession(proxy=proxy_for(url)) as http,
+                http.get(url) as answer,
+            ):
                 date = answer.headers.get("Date", "")
         except aiohttp.ClientError as error:
             return failed(f"no answer over HTTP: {type(error).__name__}", "check LIVEKIT_URL")
@@ -217,6 +223,7 @@ class _Visit:
 
     async def _connect(self, room: rtc.Room, url: str, token: str) -> Verdict:
         self._stack.push_async_callback(room.disconnect)
+        bypass_native(url)
         try:
             await room.connect(url, token)
         except rtc.ConnectError as error:

@@ -34,6 +34,9 @@ __all__ = [
 DISK_FREE: Final = 0.10
 """The share of the disk below which the alert DiskLow fires."""
 
+JOBS: Final = "job processes"
+"""What a host calls its own trial of them at `/health`."""
+
 NO_HOST: Final = "no host answers at the address of `ops:`"
 
 ANYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, not bound to
@@ -99,7 +102,7 @@ class RunningHost:
         auth = ("check", self.tokens[0].get_secret_value()) if self.tokens else None
         try:
             verify = trusting_context(tls) if tls else True
-            async with httpx.AsyncClient(auth=auth, verify=verify) as http:
+            async with httpx.AsyncClient(auth=auth, verify=verify, trust_env=False) as http:
                 return (await http.get(url)).content
         except (OSError, httpx.HTTPError):
             return None
@@ -115,18 +118,21 @@ def judge_webhooks(before: float | None, after: float | None) -> Verdict:
 
 
 def examine_workers(health: Health | None, tutors: Sequence[str]) -> list[Finding]:
-    """Say of each tutor whether the host that runs has registered it at LiveKit."""
+    """Say whether the host that runs can start jobs, and has registered each tutor at LiveKit."""
+    names = [JOBS, *(f"worker {tutor}" for tutor in tutors)]
     if health is None:
-        verdict = untried(NO_HOST)
-        return [Finding(f"worker {tutor}", verdict) for tutor in tutors]
+        return [Finding(name, untried(NO_HOST)) for name in names]
     parts = {part.name: part for part in health.parts()}
-    names = (f"worker {tutor}" for tutor in tutors)
-    return [Finding(name, _judge_worker(parts.get(name))) for name in names]
+    return [Finding(name, _judge_part(parts.get(name))) for name in names]
 
 
-def _judge_worker(part: _Part | None) -> Verdict:
+def _judge_part(part: _Part | None) -> Verdict:
     if part is None:
-        return failed("what answers at the address of `ops:` has no such tutor", "see its log")
+        return failed("what answers at the address of `ops:` has no such thing", "see its log")
+    if part.name == JOBS and part.state == "failed":
+        return failed(part.reason, "start that host again")
+    if part.name == JOBS:
+        return ok(part.reason)
     if part.state != "ok":
         return failed(part.reason, "see config/prometheus/runbooks/WorkerOffline.md")
     return ok(part.reason)

@@ -9,6 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
+from loqua_host.proxies import proxy_for
+
 from .finding import Check, Verdict, failed, ok
 
 __all__ = ["judge_certificate", "judge_clock", "reach"]
@@ -28,6 +30,8 @@ FIREWALL = "see whether a firewall drops it, here or there"
 
 def reach(what: str, url: str, variable: str) -> list[Check]:
     """Give the checks whether the address in a variable can be reached."""
+    if proxy := proxy_for(url):
+        return _reach_proxy(what, proxy)
     place = urlsplit(url)
     resolve = Check(
         f"{what}: name",
@@ -39,6 +43,20 @@ def reach(what: str, url: str, variable: str) -> list[Check]:
         f"{what}: connection", lambda: _connect(place, variable), hangs=FIREWALL, gate=True
     )
     return [resolve, connect]
+
+
+def _reach_proxy(what: str, proxy: str) -> list[Check]:
+    """Give the checks whether a proxy can be reached; what is behind it, it alone can tell."""
+    place = urlsplit(proxy)
+    variable = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+    return [
+        Check(
+            f"{what}: proxy",
+            lambda: _connect(place, variable),
+            hangs=f"check {variable}; {FIREWALL}",
+            gate=True,
+        )
+    ]
 
 
 async def _resolve(place: SplitResult, variable: str) -> Verdict:

@@ -11,6 +11,8 @@ import aiohttp
 from livekit import api
 from livekit.protocol import agent
 
+from loqua_host.proxies import proxy_for
+
 __all__ = ["WorkerError", "register", "take_job"]
 
 IDENTITY = "loqua-host-check"
@@ -32,12 +34,13 @@ async def register(
         WorkerError: LiveKit does not take it.
     """
     token = api.AccessToken(key, secret).with_grants(api.VideoGrants(agent=True)).to_jwt()
+    headers = {"Authorization": f"Bearer {token}"}
     registration = agent.RegisterWorkerRequest(
         type=agent.JobType.JT_ROOM, agent_name=agent_name, version="1.0.0"
     )
     try:
         async with (
-            aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http,
+            aiohttp.ClientSession(headers=headers, proxy=proxy_for(url)) as http,
             http.ws_connect(f"{url.rstrip('/')}/agent") as socket,
         ):
             await socket.send_bytes(agent.WorkerMessage(register=registration).SerializeToString())

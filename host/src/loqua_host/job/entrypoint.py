@@ -13,12 +13,14 @@ from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.handover import find_handover
 from loqua_host.link.messages import Join, Refused, Welcome
 from loqua_host.process import hide_memory
+from loqua_host.proxies import bypass_native
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.loader import LoadedTutor, load
 
 from .clock import Stopwatch
 from .learner import wait_for_learner
 from .logs import send_logs_to_host
+from .network import follow_proxy_variables
 from .notes import Notes
 from .runner import Runner
 from .settings import JobSettings
@@ -43,6 +45,7 @@ class JobSetup:
         """Load the tutor into `proc`, before any learner waits for it."""
         hide_memory()  # from other tutors' jobs, which are the same user's
         send_logs_to_host()
+        follow_proxy_variables()
         spans = proc.userdata["spans"] = SpanBuffer()
         if self.settings.traced:
             spans.gather()
@@ -60,6 +63,7 @@ class JobEntrypoint:
         tutor: LoadedTutor = ctx.proc.userdata["tutor"]
         subscribe = AutoSubscribe.SUBSCRIBE_ALL if tutor.tutor.video else AutoSubscribe.AUDIO_ONLY
         ctx.log_context_fields = _place(ctx, self.settings)
+        bypass_native(ctx._info.url)  # noqa: SLF001  # where it connects; no public way
         try:
             await ctx.connect(auto_subscribe=subscribe)
             log.info("room.connected", room=ctx.job.room.name)

@@ -12,6 +12,7 @@ from livekit.protocol.models import ParticipantInfo, ParticipantPermission
 
 from loqua_host.errors import RoomsError
 from loqua_host.faults import log_fault
+from loqua_host.proxies import proxy_for
 from loqua_host.settings.secrets import LiveKitKey
 
 from .learners import Participant
@@ -50,8 +51,8 @@ class Rooms:
         """Open the API of the LiveKit server at `url` for as long as the block lasts."""
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
         # No cookie: what LiveKit's balancer says of one request is not for the next.
-        jar = aiohttp.DummyCookieJar()
-        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=jar) as session:
+        jar, proxy = aiohttp.DummyCookieJar(), proxy_for(url)
+        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=jar, proxy=proxy) as session:
             yield cls(url, key, session)
 
     async def adopt(self, key: LiveKitKey) -> None:

@@ -1,6 +1,5 @@
 """What is wrong between settings that are each right by themselves."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +9,11 @@ from urllib.parse import urlsplit
 from pydantic import JsonValue
 
 from loqua_host.errors import Problem
+from loqua_host.process import is_kept
 
 from .host import Environment
 from .loopback import is_loopback
+from .network import network_problems
 from .problems import Place
 from .secrets import HOST_SECRETS
 from .sources import dotenv_file, read_dotenv, read_environ
@@ -21,6 +22,7 @@ from .tutors import TutorSettings
 
 __all__ = [
     "address_problems",
+    "collector_problems",
     "environ_problems",
     "grant_problems",
     "plugin_problems",
@@ -28,7 +30,7 @@ __all__ = [
 ]
 
 _RENAMING: Final = ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE")
-_PLAIN: Final = re.compile(r"\s*(?:http|ws)://", re.IGNORECASE)
+_PLAIN: Final = frozenset({"http", "ws"})
 
 
 def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Problem]:
@@ -37,25 +39,37 @@ def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Probl
     if name not in set(Environment):
         known = ", ".join(Environment)
         yield Problem("LOQUA_ENVIRONMENT", "names no environment", f"write one of {known}")
+    given = read_environ(config, environ)
     for variable in _RENAMING:
-        if environ.get(variable):
+        if given.get(variable):
             what = "would rename every tutor of this host"
             yield Problem(variable, what, "unset it; agent_name in config/tutors names a tutor")
-    yield from _collector_problems(name, read_environ(config, environ))
-    dotenv = dotenv_file(config)
-    if name != Environment.DEVELOPMENT and dotenv.exists():
+    yield from network_problems(environ)
+    yield from tracing_problems(given)
+    if name == Environment.PRODUCTION:
+        yield from collector_problems(given)
+    yield from _dotenv_problems(dotenv_file(config), name)
+
+
+def _dotenv_problems(dotenv: Path, environment: str) -> Iterator[Problem]:
+    """Find what `.env` must not be or say."""
+    if environment != Environment.DEVELOPMENT and dotenv.exists():
         mend = "remove the file and set its variables in the environment"
         yield Problem(str(dotenv), "is for development only", mend)
-    elif read_dotenv(dotenv) is None:
+        return
+    variables = read_dotenv(dotenv)
+    if variables is None:
         yield Problem(str(dotenv), "cannot be read as UTF-8 text", "mend or remove the file")
+    for name in variables or {}:
+        if name == "LOQUA_ENVIRONMENT" or is_kept(name):
+            what = "counts in the environment that the host is started with alone"
+            yield Problem(f"{dotenv}: {name}", what, "set it there, and remove it here")
 
 
-def _collector_problems(environment: str, environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Find what keeps traces from a collector, or lets others read them on their way."""
-    yield from tracing_problems(environ)
-    if environment == Environment.PRODUCTION:
-        addresses: dict[str, JsonValue] = {name: environ.get(name, "") for name in COLLECTORS}
-        yield from address_problems(addresses, lambda place: str(place[0]))
+def collector_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Find what lets others read traces on their way."""
+    addresses: dict[str, JsonValue] = {name: environ.get(name, "") for name in COLLECTORS}
+    yield from address_problems(addresses, lambda place: str(place[0]))
 
 
 def tutor_problems(
@@ -110,7 +124,7 @@ def grant_problems(names: Iterable[str], where: str) -> Iterator[Problem]:
 def address_problems(data: JsonValue, where: Callable[[Place], str]) -> Iterator[Problem]:
     """Find every address that is reached in the open, over a network."""
     for place, text in _texts(data, ()):
-        if _PLAIN.match(text) and not _is_loopback(text):
+        if _is_open(text):
             yield Problem(
                 where(place),
                 "is not encrypted on its way through a network",
@@ -154,9 +168,12 @@ def _texts(data: JsonValue, place: tuple[str | int, ...]) -> Iterator[tuple[Plac
             yield from _texts(value, (*place, index))
 
 
-def _is_loopback(address: str) -> bool:
+def _is_open(text: str) -> bool:
+    """Say whether a text is an address that is reached without encryption, over a network."""
     try:
-        host = urlsplit(address.strip()).hostname or ""
+        parts = urlsplit(text.strip())
+        return (
+            parts.scheme in _PLAIN and bool(parts.netloc) and not is_loopback(parts.hostname or "")
+        )
     except ValueError:
-        return False
-    return is_loopback(host)
+        return text.strip().lower().startswith(tuple(f"{scheme}:" for scheme in _PLAIN))

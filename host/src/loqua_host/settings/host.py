@@ -1,11 +1,13 @@
 """What config/host.yaml and its overlays may say; `HostSettings` is all of it, checked."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 
+from loqua_host.addresses import WEBSOCKET, normalise
 from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.contract.sentences import Sentence, Sentences
 from loqua_host.core.secrets import SecretsSettings
@@ -41,7 +43,7 @@ class Environment(StrEnum):
 class LiveKitSettings(Section):
     """The LiveKit server; one project a host."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^wss?://[^\s/]+")] = Field(
+    url: Annotated[str, AfterValidator(partial(normalise, schemes=WEBSOCKET))] = Field(
         description="the server's address in LIVEKIT_URL, such as wss://livekit.loqua.app"
     )
 

@@ -14,8 +14,15 @@ from loqua_host.contract.tutor import NAME
 from loqua_host.errors import ConfigError, Problem
 
 from .certificates import ops_problems
-from .checks import address_problems, environ_problems, grant_problems, tutor_problems
+from .checks import (
+    address_problems,
+    collector_problems,
+    environ_problems,
+    grant_problems,
+    tutor_problems,
+)
 from .host import Environment, HostFile, HostSettings
+from .network import network_advice
 from .problems import Place, model_problems, printable
 from .sources import Sources, choose_environment, read_sources
 from .tutors import TutorFile, TutorSettings, engine_secrets
@@ -37,11 +44,13 @@ class Draft:
         settings: The settings, where config/host.yaml and its overlay are sound, else None.
         tutors: The tutors whose files are sound.
         problems: What refuses the start; when empty, the settings can be used.
+        advice: What does not, and would in production, or may not do what was meant.
     """
 
     settings: HostSettings | None
     tutors: tuple[TutorSettings, ...]
     problems: tuple[Problem, ...]
+    advice: tuple[Problem, ...] = ()
 
 
 def load(config: Path, environ: Mapping[str, str]) -> HostSettings:
@@ -67,15 +76,19 @@ def draft(config: Path, environ: Mapping[str, str]) -> Draft:
     if not (unreadable or misfits or any(tutor.enabled for tutor in tutors)):
         mend = "write one with enabled: true"
         problems.append(Problem(str(config / "tutors"), "has no enabled tutor", mend))
-    if choose_environment(environ) is Environment.PRODUCTION:
-        problems += _open_addresses(config, sources, written)
-    if host is None:
-        return Draft(None, tutors, tuple(problems))
-    problems += grant_problems(engine_secrets(host.engines), sources.where(("engines",)))
     environment = choose_environment(environ)
+    advice = [*network_advice(environ)]
+    if environment is Environment.PRODUCTION:
+        problems += _open_addresses(config, sources, written)
+    elif environment is Environment.STAGING:
+        advice += _open_addresses(config, sources, written)
+        advice += collector_problems(environ)
+    if host is None:
+        return Draft(None, tutors, tuple(problems), tuple(advice))
+    problems += grant_problems(engine_secrets(host.engines), sources.where(("engines",)))
     problems += ops_problems(host.ops, environment, sources.where)
     settings = HostSettings(environment=environment, tutors=tutors, **dict(host))
-    return Draft(settings, tutors, tuple(problems))
+    return Draft(settings, tutors, tuple(problems), tuple(advice))
 
 
 def installed_plugins() -> list[str]:

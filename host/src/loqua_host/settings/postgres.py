@@ -17,7 +17,7 @@ _VERIFIED: Final = "verify-full"
 def postgres_problems(url: str, *, in_production: bool) -> Iterator[Problem]:
     """Find what is wrong with the URL of the ledger's Postgres, whose password is not told."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url if url.isprintable() else "")
         given = parse_qs(parts.query)
         hosts = given.get("host", []) + given.get("hostaddr", [])
         hosts += [one.rsplit("@")[-1] for one in parts.netloc.split(",")]

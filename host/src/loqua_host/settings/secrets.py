@@ -1,7 +1,7 @@
 """The host's secrets, apart from its settings: never printed, never pickled."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -167,11 +167,13 @@ class HostSecrets:
             key, the ops address's token and those that config grants.
         ledger_url: The Postgres that the ledger is in. Read at the start alone.
         granted: The names of what config grants to engines and tutors.
+        advice: What of them production would refuse, where this is staging.
     """
 
     kept: KeptSecrets
     ledger_url: Sealed | None = None
     granted: frozenset[str] = frozenset()
+    advice: tuple[Problem, ...] = ()
 
     @property
     def ledger(self) -> LedgerSecrets:
@@ -233,24 +235,38 @@ def read_secrets(
     shared = own if own in there else "SHARED_SECRET"
     variables = {name: shared if name is SecretName.SHARED_SECRET else name for name in wanted.core}
     needed = [*variables.values(), *_LIVEKIT, *sorted(wanted.granted)]
-    if environment is Environment.PRODUCTION:
-        needed.append("LEDGER_KEY")
     missing = [_missing(name, source) for name in dict.fromkeys(needed) if name not in there]
     problems = [*unusable, *missing]
     if wanted.ops_token and "OPS_TOKEN" not in there:
         problems.append(_OPEN_OPS)
+    strict = list(_in_production(found, there, source, shared))
     if environment is Environment.PRODUCTION:
-        problems += _short(found, (shared, "LIVEKIT_API_SECRET", "LEDGER_KEY", "OPS_TOKEN"))
-    if "LEDGER_URL" in found:
-        url = found["LEDGER_URL"].current.get_secret_value()
-        problems += postgres_problems(url, in_production=environment is Environment.PRODUCTION)
+        problems += strict
+    elif "LEDGER_URL" in found:
+        problems += postgres_problems(_open(found["LEDGER_URL"]), in_production=False)
     if problems:
         raise ConfigError(problems)
     return HostSecrets(
         kept=_keep(source, variables, found, wanted),
         ledger_url=found["LEDGER_URL"].current if "LEDGER_URL" in found else None,
         granted=wanted.granted,
+        advice=tuple(strict) if environment is Environment.STAGING else (),
     )
+
+
+def _in_production(
+    found: Mapping[str, Secret], there: Collection[str], source: SecretsSource, shared: str
+) -> Iterator[Problem]:
+    """Find what production refuses, and staging warns of."""
+    if "LEDGER_KEY" not in there:
+        yield _missing("LEDGER_KEY", source)
+    yield from _short(found, (shared, "LIVEKIT_API_SECRET", "LEDGER_KEY", "OPS_TOKEN"))
+    if "LEDGER_URL" in found:
+        yield from postgres_problems(_open(found["LEDGER_URL"]), in_production=True)
+
+
+def _open(secret: Secret) -> str:
+    return secret.current.get_secret_value()
 
 
 def _keep(
@@ -320,6 +336,6 @@ def _missing(name: str, source: SecretsSource) -> Problem:
 
 def _short(found: Mapping[str, Secret], names: Iterable[str]) -> Iterator[Problem]:
     for name in names:
-        if name in found and len(found[name].current.get_secret_value().encode()) < _LONG:
+        if name in found and len(_open(found[name]).encode()) < _LONG:
             mend = f"use a secret of {_LONG} bytes or more"
             yield Problem(name, "is too short for production", mend)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from loqua_host.addresses import WEB, normalise
 from loqua_host.errors import Problem
 
 __all__ = ["COLLECTORS", "COLLECTOR_HEADERS", "tracing_problems", "wants_traces"]
@@ -63,11 +64,21 @@ def tracing_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
             yield Problem(
                 variable, "is no list of headers", "write name=value, separated by commas"
             )
+    for variable in COLLECTORS:
+        yield from _address_problems(variable, environ.get(variable))
     if wants_traces(environ):
         yield from _protocol_problems(environ)
         for variable, (allows, mend) in _RULES.items():
             if variable in environ and not allows(environ[variable].lower()):
                 yield Problem(variable, "is not what OpenTelemetry asks for", mend)
+
+
+def _address_problems(variable: str, address: str | None) -> Iterator[Problem]:
+    try:
+        if address:
+            normalise(address, WEB)
+    except ValueError as error:
+        yield Problem(variable, str(error), "write such as https://collector.loqua.app:4318")
 
 
 def _protocol_problems(environ: Mapping[str, str]) -> Iterator[Problem]:

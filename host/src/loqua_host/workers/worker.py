@@ -17,6 +17,7 @@ from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.hosted import LINE, TUTOR, HostedTutor
 from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.server import JobRef
+from loqua_host.proxies import proxy_for
 from loqua_host.settings.secrets import LiveKitKey
 
 from .pool import failures_in_a_row, pace_starts
@@ -181,6 +182,7 @@ class TutorWorker:
             api_secret=self._access.key.secret.get_secret_value(),
             host="127.0.0.1",
             port=0,
+            http_proxy=proxy_for(self._access.url),
             setup_fnc=JobSetup(self._job),
             num_idle_processes=1,
             # Fullness told as load loses the dispatches in between; on_request refuses instead.

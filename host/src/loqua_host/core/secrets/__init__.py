@@ -19,12 +19,13 @@ from .port import (
     SecretsPort,
     SecretsSource,
 )
-from .settings import SecretsSettings
+from .settings import Address, SecretsSettings
 from .source import LENT, open_source
 
 __all__ = [
     "JWT",
     "LENT",
+    "Address",
     "EnvironmentSecrets",
     "KeptSecrets",
     "Sealed",

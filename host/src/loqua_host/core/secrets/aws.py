@@ -1,6 +1,7 @@
 """Secrets from AWS Secrets Manager."""
 
 import logging
+import os
 
 from boto3.session import Session
 from botocore.client import Config
@@ -34,7 +35,12 @@ class AwsSecrets:
         endpoint = str(settings.endpoint) if settings.endpoint else None
         try:
             session = Session(region_name=settings.region)
-            self._client = session.client("secretsmanager", endpoint_url=endpoint, config=PATIENCE)
+            self._client = session.client(
+                "secretsmanager",
+                endpoint_url=endpoint,
+                config=PATIENCE,
+                verify=os.environ.get("SSL_CERT_FILE"),
+            )
         except BotoCoreError as error:
             raise SecretsError(f"{self.place}: {error}") from None
 

@@ -3,11 +3,29 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    StringConstraints,
+    model_validator,
+)
 
-__all__ = ["AwsPlace", "AzurePlace", "FilesPlace", "SecretsSettings", "VaultPlace"]
+from loqua_host.addresses import WEB, normalise
+
+__all__ = ["Address", "AwsPlace", "AzurePlace", "FilesPlace", "SecretsSettings", "VaultPlace"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+def _normalise(address: object) -> object:
+    return normalise(address, WEB) if isinstance(address, str) else address
+
+
+Address = Annotated[HttpUrl, BeforeValidator(_normalise)]
+"""Where something is reached over HTTP; a path is kept."""
 
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_.-]*$", max_length=128)]
 
@@ -31,7 +49,7 @@ class AwsPlace(BaseModel):
     prefix: Prefix = Field(
         default="", description="what the secrets' names begin with, such as loqua/"
     )
-    endpoint: HttpUrl | None = Field(
+    endpoint: Address | None = Field(
         default=None, description="a private endpoint's address, or null for the region's own"
     )
 
@@ -41,7 +59,7 @@ class AzurePlace(BaseModel):
 
     model_config = _FROZEN
 
-    url: HttpUrl = Field(description="the vault's address, such as https://loqua.vault.azure.net")
+    url: Address = Field(description="the vault's address, such as https://loqua.vault.azure.net")
     prefix: Prefix = Field(
         default="", description="what the secrets' names begin with, such as loqua-"
     )
@@ -52,7 +70,7 @@ class VaultPlace(BaseModel):
 
     model_config = _FROZEN
 
-    url: HttpUrl = Field(description="the vault's address, such as https://vault.loqua.app:8200")
+    url: Address = Field(description="the vault's address, such as https://vault.loqua.app:8200")
     mount: Prefix = Field(default="secret", description="where the key-value engine is mounted")
     prefix: Prefix = Field(
         default="loqua/", description="what the secrets' paths begin with, such as loqua/"

@@ -46,7 +46,7 @@ class VaultSecrets:
             url=str(settings.url),
             timeout=PATIENCE,
             # A vault often has a certificate of its operator's own authority.
-            verify=os.environ.get("SSL_CERT_FILE") or True,
+            verify=os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or True,
         )
 
     def fetch(self, variable: str) -> Secret | None:

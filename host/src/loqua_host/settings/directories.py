@@ -1,0 +1,101 @@
+"""The directories that the host writes to, looked at before it does."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from loqua_host.errors import Problem
+
+from .host import HostSettings
+from .problems import Place, printable
+
+__all__ = ["directory_problems"]
+
+_LONGEST_NAME: Final = 255 - len("-journal")
+"""Bytes of a file's name; SQLite and the host have files beside the ledger with longer ones."""
+
+_LONGEST_PATH: Final = 500
+"""SQLite opens no file whose path has more than 512 bytes (os_unix.c, MAX_PATHNAME)."""
+
+
+def directory_problems(
+    settings: HostSettings,
+    environ: Mapping[str, str],
+    where: Callable[[Place], str],
+    *,
+    in_file: bool,
+) -> Iterator[Problem]:
+    """Find the directories that the host could not use.
+
+    Args:
+        settings: What names them.
+        environ: The environment.
+        where: Names the file of a key.
+        in_file: Whether the ledger is in a file and not in a Postgres.
+    """
+    ledger, spool = settings.ledger.path.absolute(), settings.ledger.spool_directory.absolute()
+    if in_file and (why := _fault_of_file(ledger) or _fault_of_directory(ledger.parent)):
+        yield _refused(where(("ledger", "path")), ledger, why)
+    elif why := _fault_of_directory(spool):
+        yield _refused(where(("ledger", "spool")), spool, why)
+    yield from _temporary_problems(environ)
+
+
+def _refused(where: str, path: Path, why: str) -> Problem:
+    mend = "let the host's user write there, or name a place where it can"
+    return Problem(where, f"{printable(str(path))} cannot be used: {why}", mend)
+
+
+def _temporary_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
+    mend = "name a directory that the host's user can write to"
+    if given := environ.get("TMPDIR"):
+        path = Path(given).absolute()
+        why = _fault_of_directory(path) if path.is_dir() else "it is no directory"
+        if why:
+            yield Problem("TMPDIR", f"{printable(given)} cannot be used: {why}", mend)
+        return
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        yield Problem("TMPDIR", "no directory for temporary files can be used", mend)
+
+
+def _fault_of_file(path: Path) -> str | None:
+    """Say what is wrong with a file that is to be opened or made."""
+    if len(os.fsencode(path)) > _LONGEST_PATH or len(os.fsencode(path.name)) > _LONGEST_NAME:
+        return "its path is too long"
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        return _told(error)
+    if not stat.S_ISREG(found.st_mode):
+        return "it is no file"
+    if os.geteuid() not in (0, found.st_uid):
+        return "it is another user's"
+    return None if os.access(path, os.R_OK | os.W_OK) else "it cannot be written"
+
+
+def _fault_of_directory(path: Path) -> str | None:
+    """Say what is wrong with a directory that is to be written to, made first if need be."""
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        return "its path is too long"
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return _fault_of_directory(path.parent)
+    except (OSError, ValueError) as error:
+        return _told(error)
+    if not stat.S_ISDIR(found.st_mode):
+        return f"{printable(str(path))} is no directory"
+    if not os.access(path, os.W_OK | os.X_OK):
+        return f"{printable(str(path))} cannot be written to"
+    return None
+
+
+def _told(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or "it is no path")
