@@ -7,6 +7,8 @@ import yaml
 from tests.certificates import issue
 
 from loqua_host.cli.check import check
+from loqua_host.configuration import Configuration
+from loqua_host.errors import ConfigError
 
 ENVIRON = {
     "AGENT_ID": "loqua-host-1",
@@ -78,3 +80,34 @@ def test_a_certificate_that_has_expired_is_a_mistake(
     assert check(config, ENVIRON) == status
     said = capsys.readouterr().err
     assert ("host.yaml: ops.tls.certificate\n  has expired\n" in said) == bool(status)
+@pytest.mark.parametrize("spoilt", ["TMPDIR", "ledger.path", "ledger.spool", "SSL_CERT_FILE"])
+def test_check_finds_of_this_machine_what_a_start_would_find(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoilt: str
+) -> None:
+    """In the same words."""
+    (tmp_path / "file").touch()
+    key, impossible = spoilt.rpartition(".")[2], str(tmp_path / "file" / "deeper")
+    environ = dict(ENVIRON)
+    if spoilt.isupper():
+        environ[spoilt] = impossible
+    else:
+        (config / "host.yaml").write_text(f"ledger: {{{key}: {impossible}}}")
+    with pytest.raises(ConfigError) as refused:
+        Configuration(config, environ).read()
+    [problem] = refused.value.problems
+    assert problem.where.endswith(spoilt)
+    assert check(config, environ) == 1
+    told = capsys.readouterr().err
+    assert f"{problem.where}\n  {problem.what}\n  → {problem.mend}\n" in told
+
+
+def test_staging_is_warned_and_starts(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of what is open to a network, and of secrets that are short or not there."""
+    environ = ENVIRON | {"LOQUA_ENVIRONMENT": "staging", "API_BASE_URL": "http://api.loqua.app"}
+    assert check(config, environ) == 0
+    told = capsys.readouterr().err
+    warned = [line.removeprefix("warning: ") for line in told.splitlines() if "warning: " in line]
+    assert warned == ["API_BASE_URL", "LEDGER_KEY", "SHARED_SECRET", "LIVEKIT_API_SECRET"]
+    configuration = Configuration(config, environ)
+    _, secrets = configuration.read()
+    assert [problem.where for problem in configuration.advice(secrets)] == warned

@@ -58,6 +58,23 @@ async def test_a_failing_worker_is_run_again_and_leaves_the_others_alone(staff: 
     assert [(log["event"], log["tutor"]) for log in logs] == [("worker.failed", "bad")] * 3
 
 
+async def test_a_worker_that_ends_by_itself_is_a_failing_one(staff: Staff) -> None:
+    """Run again without a pause, it could end thousands of times a second."""
+
+    class Quitter(FakeWorker):
+        async def run(self) -> None:
+            self.runs += 1
+            if self.runs > 3:
+                await super().run()
+
+    quitter = Quitter("quitter")
+    with structlog.testing.capture_logs() as logs:
+        await staff.hire(quitter)
+    assert [(log["event"], log["why"]) for log in logs] == [
+        ("worker.failed", "it ended by itself")
+    ] * 3
+
+
 async def test_pauses_grow_up_to_a_bound(staff: Staff) -> None:
     """A LiveKit server that is away is not knocked at without end."""
     pauses: list[float] = []

@@ -121,15 +121,18 @@ class Supervisor:
         structlog.contextvars.bind_contextvars(agent_id=worker.tutor.agent_id)
         failures = 0
         while not worker.leaving.is_set():
-            began = asyncio.get_running_loop().time()
+            began, why = asyncio.get_running_loop().time(), "it ended by itself"
             try:
                 await worker.run()
             except Exception as error:  # noqa: BLE001  # LiveKit raises bare RuntimeError and more
-                served = asyncio.get_running_loop().time() - began
-                failures = 1 if served > LONGEST_PAUSE else failures + 1
-                pause = min(2.0 ** min(failures, 10) / 2, LONGEST_PAUSE) * (0.5 + self._jitter())
-                log.error("worker.failed", tutor=worker.tutor.name, why=str(error), pause=pause)
-                await self._rest(worker, pause)
+                why = str(error)
+            if worker.leaving.is_set():
+                return
+            served = asyncio.get_running_loop().time() - began
+            failures = 1 if served > LONGEST_PAUSE else failures + 1
+            pause = min(2.0 ** min(failures, 10) / 2, LONGEST_PAUSE) * (0.5 + self._jitter())
+            log.error("worker.failed", tutor=worker.tutor.name, why=why, pause=pause)
+            await self._rest(worker, pause)
 
     async def _rest(self, worker: TutorWorker, seconds: float) -> None:
         """Wait so long, unless the worker leaves meanwhile."""

@@ -1,0 +1,52 @@
+"""A real host on a machine whose directories are cleaned, and whose processes stand still."""
+
+import asyncio
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .conftest import House, explicit
+from .test_jobs import forkserver
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def until_ready(client: httpx.AsyncClient, status: int) -> None:
+    """Wait until a host's readiness is as it should."""
+    async with asyncio.timeout(60):
+        while (await client.get("/health/ready")).status_code != status:  # noqa: ASYNC110  # as a kubelet does
+            await asyncio.sleep(0.5)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> dict[str, str]:
+    """Make directories with names too long for a socket; give the variables that name them."""
+    made = {name: tmp_path / name / ("x" * 100) for name in ("TMPDIR", "XDG_RUNTIME_DIR")}
+    for place in made.values():
+        place.mkdir(parents=True)
+    return {name: str(place) for name, place in made.items()}
+
+
+async def test_a_host_whose_directories_are_gone_teaches_on_and_says_when_it_cannot(
+    house: House, tmp_path: Path, places: dict[str, str]
+) -> None:
+    """It is ready as long as jobs would start."""
+    async with house.host(tmp_path, explicit("cleaned"), environ=places) as host:
+        port = (await host.log.until("ops.serving"))["port"]
+        for place in places.values():
+            shutil.rmtree(place)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            for _ in range(2):  # The first job has waited in a process since before.
+                async with house.visit(agent_name="cleaned") as learner:
+                    await host.log.until("progress.made", user_id=learner.user_id)
+                await house.api.until("sessions", learner.user_id)
+            await until_ready(client, 200)
+            os.kill(forkserver(host), signal.SIGSTOP)
+            await until_ready(client, 503)
+            os.kill(forkserver(host), signal.SIGCONT)
+            await until_ready(client, 200)
+    assert not [line for line in host.log.raw if "Traceback" in line]
