@@ -80,6 +80,8 @@ def test_a_certificate_that_has_expired_is_a_mistake(
     assert check(config, ENVIRON) == status
     said = capsys.readouterr().err
     assert ("host.yaml: ops.tls.certificate\n  has expired\n" in said) == bool(status)
+
+
 @pytest.mark.parametrize("spoilt", ["TMPDIR", "ledger.path", "ledger.spool", "SSL_CERT_FILE"])
 def test_check_finds_of_this_machine_what_a_start_would_find(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoilt: str

@@ -1,7 +1,7 @@
 """A lesson that runs: what its job says becomes what the ledger keeps."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
