@@ -267,6 +267,17 @@ async def test_a_connection_that_is_lost_for_good_is_told_and_leaves_the_lesson_
     assert job.hooks.endings == []
 
 
+async def test_a_learner_who_is_gone_while_the_connection_is_broken_has_not_left(job: Any) -> None:
+    """To LiveKit's client everybody is gone then; another job looks again."""
+    running = job.start()
+    await asyncio.sleep(45)
+    job.room.emit("reconnecting")
+    job.room.leave("maria")
+    await running
+    assert job.link.sent[-1] == ConnectionLost()
+    assert job.hooks.endings == []
+
+
 async def test_the_job_stays_until_its_record_is_in_the_ledger(job: Any) -> None:
     """Other messages in between are not taken for it."""
     job.link.records = False

@@ -97,7 +97,7 @@ class Runner:
             settings.grace,
             on_change=self._on_presence,
             ask=self._strangers.put_nowait,
-            give_up=lambda: lesson.end("learner_left"),
+            give_up=self._on_absence,
         )
         self._connection = Connection(
             ctx.room,
@@ -264,6 +264,10 @@ class Runner:
 
     def _on_room_closed(self) -> None:
         self._lesson.end("room_closed" if self._presence.here else "learner_left")
+
+    def _on_absence(self) -> None:
+        """Have the learner gone, if that can be known: without a connection nobody is here."""
+        self._lesson.end("learner_left" if self._connection.whole else CONNECTION_LOST)
 
     def _on_presence(self, here: bool) -> None:
         """Fall silent while nobody listens, and speak again to who has come back."""
