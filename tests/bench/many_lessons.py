@@ -2,10 +2,10 @@
 
 Run `uv run python -m tests.bench.many_lessons [lessons]`, 10,000 unless told otherwise; prints a
 line for each thousand, and fails if in the second half the process grew by more than 200 bytes a
-lesson. The host's own parts are real: lessons, reconciler, board, link, core, ledger (SQLite,
-sealed), delivery, log, figures. LiveKit, the API and the jobs are not: each lesson is another
-learner's in another room, and says on the link what a job would. Some crash, some are refused,
-some go on after a crash. Nothing instruments the process.
+lesson; fewer lessons are not judged, as caches still fill. The host's own parts are real: lessons,
+reconciler, board, link, core, ledger (SQLite, sealed), delivery, log, figures. LiveKit, the API and
+the jobs are not: each lesson is another learner's in another room, and says on the link what a job
+would. Some crash, some are refused, some go on after a crash. Nothing instruments the process.
 """
 
 import asyncio
@@ -289,7 +289,7 @@ def main() -> int:
 
     grown = asyncio.run(run(lessons, tell))
     tell({"bytes_a_lesson": round(grown), "enough": ENOUGH})
-    return int(grown > ENOUGH)
+    return int(lessons >= LESSONS and grown > ENOUGH)
 
 
 if __name__ == "__main__":
