@@ -4,28 +4,30 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .json_reader import parse_json
+from pydantic_core import from_json
 
 __all__ = ["without_echo"]
 
 HIDDEN: Final = "…"
 
 WORD: Final = re.compile(r"\w+")
-
-CUT: Final = 3
-"""Letters of a word that are taken for it: what is quoted may be cut short."""
+SHORTEST_PART: Final = 3
+"""Letters from which on a part of a word that was sent is hidden as well: quotations are cut."""
 
 QUOTED: Final = re.compile("'[^']*'|\"[^\"]*\"|`[^`]*`|“[^”]*”|«[^»]*»|\u2018[^\u2019]*\u2019")
 """Anything quoted: a value, or the name of a field."""
 
-FIELD: Final = re.compile(r"\W*[A-Za-z]\w*(_|[a-z][A-Z])\w*\W*")
-"""The name of a field, in snake_case or camelCase, with its quotes."""
+FIELD: Final = re.compile(
+    r"\W*(?:[A-Za-z]\w*(?:_|[a-z][A-Z])\w*|iss|sub|aud|exp|nbf|iat|jti|role|scope)\W*"
+)
+"""The name of a field, in snake_case or camelCase or a JWT's own, with its quotes."""
 
-ESCAPED: Final = re.compile(r"\\u[0-9a-fA-F]{4}\w*")
-"""A word that was quoted as JSON."""
+ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 
-WHO: Final = frozenset({"userId", "sessionId", "user_id", "room_name", "agent_id"})
-"""Fields of a request that the log names anyway."""
+NOT_SAID: Final = frozenset(
+    {"userId", "sessionId", "status", "overall_performance", "user_id", "room_name", "agent_id"}
+)
+"""Fields of a request that no learner said."""
 
 
 def without_echo(text: str, sent: bytes | None) -> str:
@@ -35,14 +37,21 @@ def without_echo(text: str, sent: bytes | None) -> str:
         text: Of an error's answer.
         sent: The request's body, JSON; None if it had none.
     """
-    said = " ".join(_texts(sent))
-    words, folded = {word.casefold() for word in WORD.findall(said)}, said.casefold()
+    said = {word.casefold() for value in _texts(sent) for word in WORD.findall(value)}
+    plain = ESCAPED.sub(_unescaped, text)
+    return WORD.sub(
+        lambda word: HIDDEN if _is_of(word[0].casefold(), said) else word[0],
+        QUOTED.sub(_only_fields, plain),
+    )
 
-    def is_sent(word: str) -> bool:
-        return word in words or (len(word) >= CUT and word in folded)
 
-    text = QUOTED.sub(_only_fields, ESCAPED.sub(HIDDEN, text))
-    return WORD.sub(lambda word: HIDDEN if is_sent(word[0].casefold()) else word[0], text)
+def _unescaped(found: re.Match[str]) -> str:
+    sign = chr(int(found[1], 16))
+    return sign if sign.isprintable() else HIDDEN
+
+
+def _is_of(word: str, said: set[str]) -> bool:
+    return word in said or (len(word) >= SHORTEST_PART and any(word in one for one in said))
 
 
 def _only_fields(quoted: re.Match[str]) -> str:
@@ -51,7 +60,7 @@ def _only_fields(quoted: re.Match[str]) -> str:
 
 def _texts(sent: bytes | None) -> Iterator[str]:
     if sent is not None:
-        yield from _leaves(parse_json(sent))
+        yield from _leaves(from_json(sent))
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -60,7 +69,7 @@ def _leaves(value: Any) -> Iterator[str]:
             yield value
         case dict():
             for name, member in value.items():
-                if name not in WHO:
+                if name not in NOT_SAID:
                     yield from _leaves(member)
         case list():
             for member in value:
