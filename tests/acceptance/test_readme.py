@@ -52,14 +52,12 @@ def first_cells(text: str, heading: str) -> str:
     return "\n".join(line.split("|")[1] for line in lines[: lines.index("")])
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Install the README's tutor as its pyproject.toml says, for this process and its children."""
-    directory = tmp_path_factory.mktemp("site")
+def install_readme_tutor(directory: Path) -> Path:
+    """Install the README's tutor as its pyproject.toml says; return the directory."""
     project = tomllib.loads(block("toml"))["project"]
     ((name, module),) = project["entry-points"]["loqua_host"].items()
     assert f"`src/{module}/__init__.py`" in README
-    (directory / module).mkdir()
+    (directory / module).mkdir(parents=True)
     (directory / module / "__init__.py").write_text(block("python"), "utf-8")
     info = directory / f"{module}-{project['version']}.dist-info"
     info.mkdir()
@@ -67,6 +65,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     )
     (info / "entry_points.txt").write_text(f"[loqua_host]\n{name} = {module}\n")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Install the README's tutor for this process and its children."""
+    directory = install_readme_tutor(tmp_path_factory.mktemp("site"))
     sys.path.insert(0, str(directory))
     yield directory
     sys.path.remove(str(directory))
@@ -138,7 +143,8 @@ async def test_the_tutor_on_one_screen_teaches_a_lesson() -> None:
 
     for said in ("que tal", "hasta luego"):
         message = llm.ChatMessage(role="user", content=[said])
-        await agent.on_user_turn_completed(llm.ChatContext.empty(), message)
+        # As LiveKit calls it for what is spoken (voice/agent_activity.py).
+        await agent.on_user_turn_completed(llm.ChatContext.empty(), new_message=message)
     assert session.said == ["¿Qué tal?", "Hasta luego."]
     assert await lesson.ended() == "all_repeated"
 

@@ -59,6 +59,24 @@ async def test_the_agent_of_the_tutor_is_given() -> None:
     assert seen == [LESSON]
 
 
+async def test_an_agent_that_livekit_cannot_call_fails_the_hook_at_once() -> None:
+    """One that no module defines is not seen before: it would be deaf and silent."""
+
+    class Deaf(Agent):
+        """An agent that is deaf to voice."""
+
+        __module__ = "tutor_without_a_module"
+
+        async def on_user_turn_completed(self, turn_ctx: Any, said: Any) -> None:  # type: ignore[override]  # the mistake
+            """Take the message by a name of its own."""
+
+    async def create_agent() -> Agent:
+        return Deaf(instructions="")
+
+    with pytest.raises(HookFailedError, match=r"Deaf\.on_user_turn_completed .*'new_message'"):
+        await caller_of(create_agent=create_agent).create_agent(LESSON)
+
+
 async def test_a_hook_takes_only_the_arguments_it_names() -> None:
     """An implementation without arguments is called all the same."""
 

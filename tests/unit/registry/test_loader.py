@@ -1,6 +1,7 @@
 """Loading a tutor: only what keeps to the contract is loaded."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from livekit.agents import Agent
@@ -142,6 +143,47 @@ def test_a_declaration_is_a_tutor_with_a_model(
     source = SOUND.replace('Tutor(name="sound")', returned)
     [told] = faults_of(install, name, source)
     assert told.startswith(fault)
+
+
+DEAF = """
+class Deaf(Agent):
+    async def on_user_turn_completed(self, turn_ctx, said): ...
+
+class Derived(Deaf): ...
+"""
+
+
+def test_an_agent_that_livekit_cannot_call_is_told_before_any_lesson(install: Install) -> None:
+    """Each fault once, with the method's place and what to write."""
+    [told] = faults_of(install, "deaf", SOUND + DEAF)
+    assert told.startswith("Deaf.on_user_turn_completed (tutor_deaf.py:")
+    assert told.endswith(
+        "LiveKit passes 'new_message'; "
+        "write async def on_user_turn_completed(self, turn_ctx, new_message)"
+    )
+
+
+def test_agents_in_modules_of_the_plugin_are_looked_at(install: Install, site: Path) -> None:
+    """As far as the plugin has imported them; those of other plugins are not."""
+    (site / "tutor_parts").mkdir()
+    (site / "tutor_parts/__init__.py").write_text("from .hooks import *", "utf-8")
+    (site / "tutor_parts/hooks.py").write_text(f"from .agents import Deaf\n{SOUND}", "utf-8")
+    agents = f"from livekit.agents import Agent\n{DEAF}"
+    (site / "tutor_parts/agents.py").write_text(agents, "utf-8")
+    source = "import sys, tutor_parts.hooks\nsys.modules[__name__] = tutor_parts.hooks"
+    [told] = faults_of(install, "elsewhere", source)
+    assert told.startswith("Deaf.on_user_turn_completed (agents.py:")
+    install("innocent", SOUND)
+    assert load(plugin="innocent").packages == {"tutor_innocent"}
+
+
+def test_a_bare_agent_that_livekit_cannot_call_is_told(site: Path) -> None:
+    """It is nobody's plugin, and as deaf."""
+    made = "    def __init__(self): super().__init__(instructions='')"
+    source = f"from livekit.agents import Agent\n{DEAF}".replace("(Deaf): ...", f"(Deaf):\n{made}")
+    (site / "bare_and_deaf.py").write_text(source, "utf-8")
+    with pytest.raises(BrokenTutorError, match=r"Deaf\.on_user_turn_completed \(bare_and_deaf"):
+        load(agent="bare_and_deaf:Derived")
 
 
 async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:

@@ -49,7 +49,8 @@ async def answer_typed(session: "AgentSession[None]", text: str) -> None:
     message = ChatMessage(role="user", content=[text[:LONGEST_TYPED]], extra={TYPED: True})
     context = agent.chat_ctx.copy()
     try:
-        await agent.on_user_turn_completed(context, message)
+        # As LiveKit does (voice/agent_activity.py): what is deaf to voice is deaf to text.
+        await agent.on_user_turn_completed(context, new_message=message)
     except StopResponse:
         return
     # A tutor without a language model has answered by now.

@@ -20,6 +20,7 @@ from loqua_host.redaction import describe
 from loqua_host.settings.problems import printable
 
 from .loader import LoadedTutor
+from .overrides import override_faults
 
 __all__ = ["HookCaller"]
 
@@ -68,6 +69,9 @@ class HookCaller:
         agent = await self._call("create_agent", Agent, lesson=lesson)
         if agent is None:
             raise self._failure("create_agent", "returned None, not a LiveKit Agent")
+        if faults := list(override_faults(type(agent))):
+            why = f"returned an agent with faults: {'; '.join(faults)}"
+            raise self._failure("create_agent", why)
         return agent
 
     async def on_user_ready(self, lesson: Lesson) -> None:

@@ -19,6 +19,8 @@ from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.tutor import Tutor
 from loqua_host.errors import TutorError
 
+from .overrides import agent_classes, override_faults, packages_of
+
 __all__ = ["BrokenTutorError", "LoadedTutor", "import_string", "load"]
 
 _MARK = f"{PROJECT}_impl"
@@ -42,11 +44,13 @@ class LoadedTutor:
         source: The plugin's entry-point name, or `module:Class` of an agent.
         manager: Knows this one plugin.
         tutor: What the plugin declares.
+        packages: The top-level packages of its code.
     """
 
     source: str
     manager: pluggy.PluginManager
     tutor: Tutor
+    packages: frozenset[str] = frozenset()
 
     def read_settings(self, written: Mapping[str, Any]) -> BaseModel:
         """Give the tutor's settings as an instance of its model.
@@ -79,9 +83,10 @@ def load(*, plugin: str | None = None, agent: str | None = None) -> LoadedTutor:
         manager.register(hosted, source)
     except pluggy.PluginValidationError as error:
         raise BrokenTutorError(source, [str(error)]) from error
-    if faults := list(_faults(manager, hosted)):
+    packages = _packages(manager, hosted)
+    if faults := [*_faults(manager, hosted), *_agent_faults(packages)]:
         raise BrokenTutorError(source, faults)
-    return LoadedTutor(source, manager, _declare(source, manager))
+    return LoadedTutor(source, manager, _declare(source, manager), packages)
 
 
 def import_string(spec: str) -> Any:
@@ -138,6 +143,21 @@ def _faults(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
             yield f"{hook} is missing; every tutor has one"
 
 
+def _packages(manager: pluggy.PluginManager, plugin: object) -> frozenset[str]:
+    """Return the top-level packages of a tutor's own code."""
+    if isinstance(plugin, _HostedAgent):
+        return packages_of(plugin.agent_class)
+    hooks = (getattr(manager.hook, hook).get_hookimpls() for hook in _hooks())
+    modules = {one.function.__module__ for implementations in hooks for one in implementations}
+    return frozenset(module.partition(".")[0] for module in modules)
+
+
+def _agent_faults(packages: frozenset[str]) -> Iterator[str]:
+    """Tell of methods that LiveKit cannot call, each once although classes inherit it."""
+    faults = (fault for one in agent_classes(packages) for fault in override_faults(one))
+    yield from dict.fromkeys(faults)
+
+
 def _hook_faults(hook: str, implementation: pluggy.HookImpl) -> Iterator[str]:
     for option in _REFUSED_OPTIONS:
         if implementation.opts.get(option):
@@ -167,9 +187,9 @@ def _declare(source: str, manager: pluggy.PluginManager) -> Tutor:
 class _HostedAgent:
     """The plugin that a bare LiveKit agent class stands for."""
 
-    def __init__(self, name: str, create: Callable[[], Agent]) -> None:
+    def __init__(self, name: str, agent_class: type[Agent]) -> None:
         self._name = name
-        self._create = create
+        self.agent_class = agent_class
 
     @hookimpl
     def register_tutor(self) -> Tutor:
@@ -177,7 +197,7 @@ class _HostedAgent:
 
     @hookimpl
     async def create_agent(self, lesson: Lesson) -> Agent:  # noqa: ARG002 - the hook's own name
-        return self._create()
+        return self.agent_class()
 
 
 def _host_agent(spec: str) -> _HostedAgent:
