@@ -5,7 +5,8 @@
     LoquaError
     ├── ConfigError              the start is refused; all problems in one message
     ├── TutorError               a plugin breaks the contract
-    │   └── HookFailedError      a hook raised, took too long or returned something else
+    │   ├── HookFailedError      a hook raised, took too long or returned something else
+    │   └── BlockedError         its code keeps the event loop; raised in that code
     ├── HandoffError             a specialist cannot be called
     ├── LinkError                a job spoke out of turn over the link
     ├── LearnerError             who is in the room cannot be taught (see `cause`)
@@ -29,6 +30,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "ApiError",
+    "BlockedError",
     "ConfigError",
     "HandoffError",
     "HookFailedError",
@@ -85,6 +87,10 @@ class HookFailedError(TutorError):
     def __init__(self, hook: str, message: str) -> None:
         self.hook = hook
         super().__init__(f"{hook}: {message}")
+
+
+class BlockedError(TutorError):
+    """A tutor's code keeps the event loop from turning; raised in that code, to free the loop."""
 
 
 class HandoffError(LoquaError):

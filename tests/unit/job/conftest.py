@@ -25,6 +25,7 @@ from loqua_host.job.runner import Runner
 from loqua_host.job.settings import JobSettings
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, Welcome
+from loqua_host.registry.author import Author
 from loqua_host.sockets import SocketHandle
 
 
@@ -67,6 +68,10 @@ WELCOME = Welcome(
     mode=Mode.FULL,
     apology="Lo siento.",
 )
+
+
+AUTHOR = "tutor_of_an_author"
+"""The package that the tutor's code is in."""
 
 
 class FakeParticipant:
@@ -162,6 +167,7 @@ class FakeSession(EventEmitter[str]):
         self.current_speech: FakeSpeech | None = None
         self.input, self.output = FakeSwitches(), FakeSwitches()
         self.mute = False
+        self.agent_state = "listening"
         self.closing_takes = 0.0
 
     async def start(self, agent: Any, **options: Any) -> None:
@@ -169,7 +175,7 @@ class FakeSession(EventEmitter[str]):
         self.done.append("started")
         self.started = {"agent": agent, **options}
 
-    def say(self, text: str, *, allow_interruptions: bool = True) -> FakeSpeech:
+    def say(self, text: str, *, allow_interruptions: bool = True, **_options: Any) -> FakeSpeech:
         """Say something; a session without a voice raises."""
         self.uninterruptible += not allow_interruptions
         if self.mute:
@@ -234,6 +240,8 @@ class FakeHooks:
     endings: list[Ending] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
     instead: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    author: Author = field(default_factory=lambda: Author([AUTHOR]))
+    source: str = "conversation"
 
     async def _call(self, hook: str, default: Any, *arguments: Any) -> Any:
         self.called.append(hook)

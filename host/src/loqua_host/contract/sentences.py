@@ -27,6 +27,11 @@ class Sentences(BaseModel):
         default={"en": "Are you still there?"},
         description="a sentence by ISO 639-1 language, en at least, asked of a silent learner",
     )
+    went_wrong: Sentence = Field(
+        default={"en": "Sorry, something went wrong. Could you say that again?"},
+        description="a sentence by ISO 639-1 language, en at least, said after a failure of the "
+        "tutor that would leave the learner in silence",
+    )
     time_is_up: Sentence = Field(
         default={"en": "Our time is up for today. Goodbye, and see you soon!"},
         description="a sentence by ISO 639-1 language, en at least, said when time is up",

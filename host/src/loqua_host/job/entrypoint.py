@@ -26,6 +26,7 @@ from .runner import Runner
 from .settings import JobSettings
 from .tracing import SpanBuffer
 from .voice import build_session, say_out
+from .watchdog import Watchdog
 
 __all__ = ["JobEntrypoint", "JobSetup"]
 
@@ -92,7 +93,9 @@ class JobEntrypoint:
                 clock = Stopwatch(time.monotonic, welcome.seconds)
                 notes = Notes(link, spans, time.monotonic)
                 hooks = HookCaller(tutor, self.settings.limits, timed=notes.time_hook)
-                await Runner(ctx, link, lesson, hooks, self.settings, clock, welcome, notes).run()
+                runner = Runner(ctx, link, lesson, hooks, self.settings, clock, welcome, notes)
+                with Watchdog(hooks.author).guarding():
+                    await runner.run()
             case Refused() as refused:
                 await self._apologise(ctx, refused)
             case _:

@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport
+from loqua_host.contract.sentences import sentence_in
 from loqua_host.errors import HookFailedError, LinkError
 from loqua_host.events import LearnerLeft, LearnerReturned
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import (
+    CallbackFailed,
     ConnectionLost,
     ContextLoaded,
     Finish,
@@ -38,6 +40,7 @@ from .connection import Connection
 from .conversation import answer_typed, recall, well_formed
 from .ears import Ears
 from .events import EventRelay
+from .failures import Failures, FailureWatch
 from .floor import Floor, until_free
 from .handoff import Handoffs
 from .latency import measured
@@ -46,7 +49,7 @@ from .notes import Notes
 from .presence import Presence
 from .settings import JobSettings
 from .ticker import tick
-from .voice import close_voice, say_out, switch
+from .voice import apologise, close_voice, say_out, switch
 
 __all__ = ["Runner"]
 
@@ -54,6 +57,7 @@ log = structlog.get_logger()
 
 HOST_LOST = "host_lost"
 CONNECTION_LOST = "connection_lost"
+AGENT_FAILED = "agent_failed"
 ANNOUNCED_SECONDS = 10.0
 """How long a specialist waits for the floor; who does not let go is talked over."""
 
@@ -84,6 +88,15 @@ class Runner:
         self._notes = notes
         self._session = lesson.session
         self._started = False
+        self._giving_up = asyncio.Event()
+        self._failures = Failures(
+            self._session,
+            hooks.source,
+            settings.failing_ticks,
+            count=lambda: notes.tell(CallbackFailed()),
+            apologise=self._apologise,
+            give_up=self._giving_up.set,
+        )
         self._floor = Floor(ctx.room, self._on_floor, held=settings.automatic)
         self._events = EventRelay(ctx.room, lesson, hooks)
         self._silence = Silence(self._session, asyncio.get_running_loop().time)
@@ -105,10 +118,20 @@ class Runner:
             on_end=self._on_room_closed,
             on_loss=lambda: lesson.end(CONNECTION_LOST),
         )
-        self._watchers = (self._events, self._connection, self._silence, self._presence)
+        self._watchers = (
+            self._events,
+            self._connection,
+            self._silence,
+            self._presence,
+            self._failures,
+        )
 
     async def run(self) -> None:
         """Teach until somebody ends the lesson, then finish it, whatever happened."""
+        with FailureWatch(self._hooks.author, self._failures.on_failure).watching():
+            await self._run()
+
+    async def _run(self) -> None:
         lesson, settings, put = self._lesson, self._settings, self._events.put
         reason = "job_failed"
         try:
@@ -124,6 +147,7 @@ class Runner:
                     ),
                     tasks.create_task(self._handoffs.run()),
                     tasks.create_task(self._floor.show()),
+                    tasks.create_task(self._give_up()),
                 ]
                 self._watch()
                 with measured(self._session, self._notes.tell):
@@ -168,6 +192,18 @@ class Runner:
             every=self._settings.tick_every,
             give_up_after=self._settings.failing_ticks,
         )
+
+    def _apologise(self) -> None:
+        """Ask the learner to say it again, if they could hear that and the tutor goes on."""
+        if self._floor.held and self._presence.here:
+            sentence = sentence_in(self._lesson.language, self._settings.sentences.went_wrong)
+            apologise(self._session, sentence)
+
+    async def _give_up(self) -> None:
+        """End the lesson politely once the tutor's agent has failed too often."""
+        await self._giving_up.wait()
+        await say_out(self._session, self._welcome.apology)
+        self._lesson.end(AGENT_FAILED)
 
     async def _have_floor(self) -> None:
         """Wait until nobody else speaks.
@@ -215,6 +251,7 @@ class Runner:
         here = self._floor.held and self._presence.here
         if here and writer and writer.identity in self._listened_to():
             self._silence.end()
+            self._failures.begin_turn()
             await session.interrupt()
             await answer_typed(session, event.text)
 

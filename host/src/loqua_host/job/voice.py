@@ -2,10 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from livekit.agents import NOT_GIVEN, AgentSession, inference
+from livekit import rtc
+from livekit.agents import NOT_GIVEN, Agent, AgentSession, inference, tts
+from livekit.agents.types import NotGivenOr
+from livekit.rtc.event_emitter import EventEmitter
 
 from loqua_host.contract.engines import Engine, Engines
 from loqua_host.registry.loader import import_string
@@ -13,11 +17,25 @@ from loqua_host.registry.loader import import_string
 from .ears import Ears
 from .tls import sharing_context
 
-__all__ = ["build_session", "close_voice", "say_out", "switch"]
+__all__ = ["LessonSession", "apologise", "build_session", "close_voice", "say_out", "switch"]
 
 SAY_SECONDS = 10.0
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
+
+
+class LessonSession(AgentSession[Any]):
+    """LiveKit's session, in which a tutor's handler of an event costs nobody else that event."""
+
+    def emit(self, event: Any, *args: Any) -> None:
+        """Call each handler by itself: LiveKit raises a TypeError at whoever caused the event."""
+        for handler in list(self._events.get(event, ())):
+            one: EventEmitter[Any] = EventEmitter()
+            one.on(event, handler)
+            try:
+                one.emit(event, *args)
+            except TypeError:
+                logging.getLogger("livekit.agents").exception("handler failed")
 
 
 def build_session(
@@ -31,13 +49,13 @@ def build_session(
         secrets: Values for the engines' secret arguments, by the secrets' names.
     """
     with sharing_context():
-        stt, llm, tts = (
+        stt, llm, voice = (
             _build(engine, language, secrets) for engine in (engines.stt, engines.llm, engines.tts)
         )
-    return AgentSession(
+    return LessonSession(
         stt=stt,
         llm=llm,
-        tts=tts,
+        tts=voice,
         # A pause that the recogniser took for an end would split a sentence into two turns.
         vad=inference.VAD(model="silero", min_silence_duration=engines.turn.min_delay),
         turn_handling={
@@ -57,7 +75,34 @@ async def say_out(session: "AgentSession[None]", text: str) -> None:
     """Say a sentence in a started session and let it be heard, if there is a voice to do it."""
     with contextlib.suppress(TimeoutError, RuntimeError):
         async with asyncio.timeout(SAY_SECONDS):
-            await session.say(text, allow_interruptions=False).wait_for_playout()
+            speech = session.say(text, audio=_plain_voice(session, text), allow_interruptions=False)
+            await speech.wait_for_playout()
+
+
+def apologise(session: "AgentSession[None]", text: str) -> None:
+    """Say that something went wrong, which is no part of the conversation."""
+    with contextlib.suppress(RuntimeError):
+        session.say(text, audio=_plain_voice(session, text), add_to_chat_ctx=False)
+
+
+def _plain_voice(
+    session: "AgentSession[None]", text: str
+) -> "NotGivenOr[AsyncIterator[rtc.AudioFrame]]":
+    """Return the sound of a sentence where the agent has a way of its own to make it.
+
+    What the host says is heard even if that is what fails.
+    """
+    agent = session.current_agent
+    if type(agent).tts_node is Agent.tts_node:
+        return NOT_GIVEN
+    voice = agent.tts or session.tts
+    return _frames(voice, text) if voice else NOT_GIVEN
+
+
+async def _frames(voice: tts.TTS[Any], text: str) -> AsyncIterator[rtc.AudioFrame]:
+    async with voice.synthesize(text) as sound:
+        async for piece in sound:
+            yield piece.frame
 
 
 def switch(session: "AgentSession[None]", *, on: bool) -> None:
@@ -77,12 +122,16 @@ async def close_voice(session: "AgentSession[None]", ears: Ears | None, *, heard
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEARD_OUT_SECONDS):
                 await speech.wait_for_playout()
-    # The record matters more than a voice that does not let go.
-    with contextlib.suppress(TimeoutError):
+    # The record matters more than a voice that does not let go, or an agent that fails in it.
+    try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await session.aclose()
             if ears is not None:
                 await ears.aclose()
+    except TimeoutError:
+        pass
+    except Exception:  # as said above
+        logging.getLogger("livekit.agents").exception("session did not close")
 
 
 def _build(engine: Engine | None, language: str, secrets: Mapping[str, str]) -> Any:

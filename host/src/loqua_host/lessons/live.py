@@ -13,6 +13,7 @@ from loqua_host.contract.records import LessonReport, Progress
 from loqua_host.core.clock import Clock
 from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
+    CallbackFailed,
     CallSpecialist,
     ConnectionLost,
     ContextLoaded,
@@ -121,6 +122,8 @@ class LiveLesson:
                     log.debug(
                         "hook.timed", tutor=self.row.tutor, **message.model_dump(exclude={"type"})
                     )
+                case CallbackFailed():
+                    log.debug("callback.failed", tutor=self.row.tutor)
                 case Spans(spans=spans):
                     take(spans)
                 case Join(identity=identity):

@@ -1,7 +1,8 @@
 """What goes over the link, as JSON text frames; anything else is refused.
 
 A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While the lesson
-runs, the job sends `ProgressMade`, in passing `VoiceTimed`, `HookTimed` and `Spans`, and at last
+runs, the job sends `ProgressMade`, in passing `VoiceTimed`, `HookTimed`,
+`CallbackFailed` and `Spans`, and at last
 `Finish`, which the host answers with `Recorded` once the record is in the ledger. To
 `CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
 When its learner has left and somebody comes, it sends `Join` again; if that is the learner, the
@@ -43,6 +44,7 @@ __all__ = [
     "TO_JOB",
     "Alive",
     "CallSpecialist",
+    "CallbackFailed",
     "ConnectionLost",
     "ContextLoaded",
     "Finish",
@@ -196,6 +198,14 @@ class HookTimed(BaseModel):
     failed: bool
 
 
+class CallbackFailed(BaseModel):
+    """A failure of the tutor's code outside its hooks: of a callback of its agent's, for one."""
+
+    model_config = _FROZEN
+
+    type: Literal["callback_failed"] = "callback_failed"
+
+
 class Spans(BaseModel):
     """Spans of the job that have ended."""
 
@@ -211,6 +221,7 @@ FromJob = Annotated[
     | ProgressMade
     | VoiceTimed
     | HookTimed
+    | CallbackFailed
     | Spans
     | CallSpecialist
     | ConnectionLost

@@ -26,6 +26,9 @@ Fields = Mapping[str, object]
 Count = Callable[[Fields], None]
 
 READY_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60)
+CALLBACK = "callback"
+"""What counts as a hook: the tutor's code outside its hooks, callbacks of its agent for one."""
+
 API_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10)
 LESSON_BUCKETS = (30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400)
 
@@ -104,7 +107,7 @@ class Metrics:
             "hook_seconds", "Time of one call of a tutor's hook", API_BUCKETS, "tutor", hook=HOOKS
         )
         self._hooks_failed = self._counter(
-            "hook_failures", "Calls of a hook that failed", "tutor", hook=HOOKS
+            "hook_failures", "Calls of a hook that failed", "tutor", hook=(*HOOKS, CALLBACK)
         )
         self._ended = self._counter(
             "lessons_ended", "Lessons with a record", "tutor", outcome=("completed", "failed")
@@ -166,6 +169,7 @@ class Metrics:
             "worker.failed": (self._simple("worker_failures", "Workers that ended", "tutor"),),
             "voice.timed": (self._on_voice,),
             "hook.timed": (self._on_hook,),
+            "callback.failed": (self._on_callback,),
             "context.loaded": (
                 self._simple("context_loads", "Contexts, by source", source=SOURCES),
             ),
@@ -265,6 +269,9 @@ class Metrics:
             self._hooks_failed.labels(*called).inc()
         elif fields.get("hook") == "on_user_ready":
             self._on_ready(fields)
+
+    def _on_callback(self, fields: Fields) -> None:
+        self._hooks_failed.labels(_text(fields, "tutor"), CALLBACK).inc()
 
     def _on_api_call(self, fields: Fields) -> None:
         endpoint = _text(fields, "endpoint")

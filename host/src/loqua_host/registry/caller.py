@@ -19,6 +19,7 @@ from loqua_host.link.messages import Hook
 from loqua_host.redaction import describe
 from loqua_host.settings.problems import printable
 
+from .author import Author
 from .loader import LoadedTutor
 from .overrides import override_faults
 
@@ -48,6 +49,9 @@ class HookCaller:
 
     Every method raises `HookFailedError` if its hook raises, is over its limit or returns
     something else than its contract says, having logged it.
+
+    Attributes:
+        author: Knows the tutor's code.
     """
 
     def __init__(
@@ -63,6 +67,12 @@ class HookCaller:
         self._timed = timed
         self._grace = grace
         self._abandoned: set[asyncio.Task[Any]] = set()
+        self.author = Author(loaded.packages)
+
+    @property
+    def source(self) -> str:
+        """The plugin, as logs name it."""
+        return self._loaded.source
 
     async def create_agent(self, lesson: Lesson) -> Agent:
         """Get the agent that speaks with the learner."""
@@ -72,6 +82,7 @@ class HookCaller:
         if faults := list(override_faults(type(agent))):
             why = f"returned an agent with faults: {'; '.join(faults)}"
             raise self._failure("create_agent", why)
+        self.author.include(type(agent))
         return agent
 
     async def on_user_ready(self, lesson: Lesson) -> None:
@@ -149,7 +160,15 @@ class HookCaller:
         return self._failure(hook, printable(f"raised {describe(error)}"), error)
 
     def _failure(self, hook: str, why: str, error: BaseException | None = None) -> HookFailedError:
-        log.error("hook.failed", plugin=self._loaded.source, hook=hook, why=why, exc_info=error)
+        failure = error and self.author.failure(error)
+        log.error(
+            "hook.failed",
+            plugin=self._loaded.source,
+            hook=hook,
+            why=why,
+            at=failure and failure.at,
+            exc_info=error and self.author.cut(error),
+        )
         return HookFailedError(hook, f"plugin {self._loaded.source!r} {why}")
 
 

@@ -190,6 +190,7 @@ class _HostedAgent:
     def __init__(self, name: str, agent_class: type[Agent]) -> None:
         self._name = name
         self.agent_class = agent_class
+        self._create: Callable[[], Agent] = agent_class
 
     @hookimpl
     def register_tutor(self) -> Tutor:
@@ -197,7 +198,7 @@ class _HostedAgent:
 
     @hookimpl
     async def create_agent(self, lesson: Lesson) -> Agent:  # noqa: ARG002 - the hook's own name
-        return self.agent_class()
+        return self._create()
 
 
 def _host_agent(spec: str) -> _HostedAgent:

@@ -1,0 +1,104 @@
+"""Frees a job's event loop from code of the tutor that blocks it."""
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+import structlog
+
+from loqua_host.errors import BlockedError
+from loqua_host.registry.author import Author
+
+__all__ = ["BLOCKED_SECONDS", "Watchdog"]
+
+log = structlog.get_logger()
+
+BLOCKED_SECONDS: Final = 10.0
+"""How long the tutor's code may keep the loop, as long as a hook; the host kills after 15 s."""
+
+AGAIN_SECONDS: Final = 2.0
+"""Between two attempts at code that caught the first."""
+
+BEAT_SECONDS: Final = 1.0
+
+HINT: Final = "await it, or call it by asyncio.to_thread"
+
+MOST_FRAMES: Final = 30
+
+
+class Watchdog:
+    """Raises `BlockedError` in the tutor's code once that has kept the event loop for too long.
+
+    The kernel's timer interrupts whatever the main thread waits for, `time.sleep`, sockets and
+    locks, and regular expressions, which hold Python's lock, too. Code that no signal interrupts
+    is named by a thread before the host kills the process.
+
+    Args:
+        author: Knows the tutor's code.
+        limit: Seconds for which it may keep the loop.
+    """
+
+    def __init__(self, author: Author, limit: float = BLOCKED_SECONDS) -> None:
+        self._author = author
+        self._limit = limit
+        self._beat_at = time.monotonic()
+        self._told = False
+        self._next: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def guarding(self) -> Iterator[None]:
+        """Guard the running loop, which is the main thread's, for the length of a block."""
+        loop, over = asyncio.get_running_loop(), threading.Event()
+        main = threading.get_ident()
+        handler = signal.signal(signal.SIGALRM, self._on_alarm)
+        timer = signal.getitimer(signal.ITIMER_REAL)
+        thread = threading.Thread(target=self._look, args=(main, over), daemon=True)
+        self._beat(loop)
+        thread.start()
+        try:
+            yield
+        finally:
+            if self._next is not None:
+                self._next.cancel()
+            over.set()
+            signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.signal(signal.SIGALRM, handler)
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Set the timer anew, every second."""
+        self._beat_at, self._told = time.monotonic(), False
+        signal.setitimer(signal.ITIMER_REAL, self._limit, AGAIN_SECONDS)
+        self._next = loop.call_later(BEAT_SECONDS, self._beat, loop)
+
+    def _on_alarm(self, _signal: int, frame: FrameType | None) -> None:
+        """Interrupt the tutor's code; whatever else keeps the loop is left alone."""
+        if self._author.stack(frame):
+            self._tell(frame)
+            raise BlockedError(f"kept the event loop for {self._limit:g} s; {HINT}")
+
+    def _look(self, main: int, over: threading.Event) -> None:
+        """Tell of code that no signal has reached, in a thread of its own."""
+        while not over.wait(BEAT_SECONDS):
+            if time.monotonic() - self._beat_at > self._limit + AGAIN_SECONDS:
+                self._tell(sys._current_frames().get(main))  # noqa: SLF001  # as faulthandler does
+
+    def _tell(self, frame: FrameType | None) -> None:
+        if self._told or not (stack := self._author.stack(frame)):
+            return
+        self._told = True
+        steps = ((one, one.f_lineno) for one in stack[-MOST_FRAMES:])
+        shown = traceback.StackSummary.extract(steps)
+        log.error(
+            "job.hung",
+            hook=stack[0].f_code.co_qualname,
+            seconds=round(time.monotonic() - self._beat_at, 1),
+            mend=HINT,
+            exception="".join(["Stack (most recent call last):\n", *shown.format()]),
+        )

@@ -1,0 +1,109 @@
+"""The code of a tutor's author: whether it ran into an error, and where."""
+
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Final
+
+from .overrides import is_within, packages_of
+
+__all__ = ["Author", "Failure"]
+
+OURS: Final = frozenset({"livekit", "loqua_host"})
+"""Packages whose frames tell an author nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error that the author's code raised or let through.
+
+    Attributes:
+        error: The error.
+        callback: The function that was called, such as `MyAgent.on_enter`.
+        functions: Bare names of the author's functions on the way to the error, outermost first.
+        at: File and line of the author's that it came from.
+    """
+
+    error: BaseException
+    callback: str
+    functions: tuple[str, ...]
+    at: str
+
+
+class Author:
+    """Knows a tutor's code by its top-level packages."""
+
+    def __init__(self, packages: Iterable[str]) -> None:
+        self._packages = frozenset(packages)
+
+    def include(self, agent_class: type) -> None:
+        """Take the packages that an agent's class is written in for the author's, too."""
+        self._packages |= packages_of(agent_class)
+
+    def failure(self, error: BaseException) -> Failure | None:
+        """Return how the author's code came to an error; None if it has no part in it."""
+        own = [at for at in _steps(error.__traceback__) if self._wrote(at.tb_frame)]
+        if own:
+            codes = [at.tb_frame.f_code for at in own]
+            names = tuple(code.co_name for code in codes)
+            place = _place(own[-1].tb_frame, own[-1].tb_lineno)
+            return Failure(error, codes[0].co_qualname, names, place)
+        inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+        causes = [one for one in (error.__cause__, *inner) if one is not None]
+        return next(filter(None, map(self.failure, causes)), None)
+
+    def cut(self, error: BaseException) -> BaseException:
+        """Cut a traceback, and those that led to it, at the border of the author's code.
+
+        Frames of LiveKit and the host are left out; the one that raised stays.
+        """
+        for one in _chain(error):
+            one.__traceback__ = self._cut(one.__traceback__)
+        return error
+
+    def stack(self, frame: FrameType | None) -> list[FrameType]:
+        """Return what runs in a frame from the author's code on, outermost first; often nothing."""
+        frames = [one for one, _ in traceback.walk_stack(frame)][::-1] if frame else []
+        first = next((n for n, one in enumerate(frames) if self._wrote(one)), len(frames))
+        return frames[first:]
+
+    def _cut(self, trace: TracebackType | None) -> TracebackType | None:
+        steps = list(_steps(trace))
+        first = next((n for n, at in enumerate(steps) if self._wrote(at.tb_frame)), len(steps))
+        kept = [at for at in steps[first:-1] if not is_within(_module(at.tb_frame), OURS)]
+        cut: TracebackType | None = None
+        for at in reversed([*kept, *steps[-1:]]):
+            cut = TracebackType(cut, at.tb_frame, at.tb_lasti, at.tb_lineno)
+        return cut
+
+    def _wrote(self, frame: FrameType) -> bool:
+        return is_within(_module(frame), self._packages)
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _place(frame: FrameType, line: int | None) -> str:
+    return f"{Path(frame.f_code.co_filename).name}:{line}"
+
+
+def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
+
+
+def _chain(error: BaseException, seen: set[int] | None = None) -> Iterable[BaseException]:
+    """Yield an error with all that led to it and all that it holds."""
+    seen = set() if seen is None else seen
+    if id(error) in seen:
+        return
+    seen.add(id(error))
+    yield error
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for one in (error.__cause__, error.__context__, *inner):
+        if one is not None:
+            yield from _chain(one, seen)
