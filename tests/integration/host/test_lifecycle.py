@@ -239,7 +239,7 @@ async def test_two_learners_in_two_rooms_have_two_lessons(house: House, host: Ho
         await house.api.until("sessions", learner.user_id)
 
 
-@pytest.mark.parametrize("how", ["raise", "hang", "nonsense"])
+@pytest.mark.parametrize("how", ["raise", "hang", "nonsense", "block"])
 async def test_a_tutor_whose_hooks_fail_costs_no_record(
     house: House, host: HostProcess, how: str
 ) -> None:
@@ -250,6 +250,26 @@ async def test_a_tutor_whose_hooks_fail_costs_no_record(
             lessons.create_task(_ends_at_once(house, host, "on_user_ready", how))
         lessons.create_task(_goes_on_without_ticks(house, host, how))
         lessons.create_task(_has_the_last_progress(house, host, how))
+
+
+async def test_a_tutor_whose_agent_fails_at_each_turn_says_goodbye(
+    house: House, host: HostProcess
+) -> None:
+    """The log shows the author's lines alone; the lesson counts as failed."""
+    room = new_room()
+    host.script(room, on_user_turn_completed="raise")
+    async with house.visit(room) as learner:
+        await host.log.until("probe.ready", room=room)
+        for turn in range(1, 4):
+            await learner.room.local_participant.send_text("¿Qué tal?", topic=TOPIC_CHAT)
+            failed = await host.log.until("agent.failed", room=room, count=turn)
+        await host.log.until("probe.end", room=room, reason="agent_failed")
+    assert failed["callback"] == "Caller.on_user_turn_completed"
+    assert "in _misbehave" in failed["exception"]
+    assert "agent_activity.py" not in failed["exception"]
+    await house.api.until("sessions", learner.user_id)
+    [last] = (await house.api.arrivals("progress", learner.user_id))[-1:]
+    assert last["payload"]["data"]["status"] == "failed"
 
 
 async def _ends_at_once(house: House, host: HostProcess, hook: str, how: str) -> None:

@@ -37,10 +37,13 @@ async def test_a_silent_learner_is_left_with_a_record(house: House, limited: Hos
 async def test_a_tutor_that_blocks_its_thread_is_killed_and_comes_back(
     house: House, limited: HostProcess
 ) -> None:
-    """The lesson goes on from its last tick, and has one record."""
+    """Where no signal reaches it. The log names hook and line, and the lesson goes on."""
     room = new_room()
     limited.script(room, tutor="probe-specialist", blocked_at=3)
     async with house.visit(room, agent_name=AGENT) as learner:
+        hung = await limited.log.until("job.hung", room=room)
+        assert hung["hook"].endswith("on_progress_tick")
+        assert "time.sleep(BLOCKED_SECONDS)" in hung["exception"]
         await limited.log.until("job.hung", tutor="probe-specialist")
         resumed = await limited.log.until("lesson.resumed", user_id=learner.user_id)
         await limited.log.until("probe.tick", room=room, number=3, count=2)

@@ -1,22 +1,28 @@
 """One lesson in its job process: whatever ends it, it is finished once."""
 
 import asyncio
+import logging
+import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
-from livekit import rtc
+from livekit import agents, rtc
 from livekit.agents import Agent, StopResponse
 from livekit.agents.llm import ChatContext, ChatMessage
+from tests.unit.job.conftest import AUTHOR
 
 from loqua_host.contract.learner import Learner, LearnerContext, Preferences
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
+from loqua_host.contract.sentences import Sentences
 from loqua_host.contract.turns import TYPED
 from loqua_host.errors import HookFailedError
 from loqua_host.job.conversation import LONGEST_TYPED
 from loqua_host.link.messages import (
+    CallbackFailed,
     ConnectionLost,
     ContextLoaded,
     Finish,
@@ -29,6 +35,7 @@ from loqua_host.link.messages import (
     Returned,
     WrapUp,
 )
+from loqua_host.records.compose import has_failed
 
 
 def failing(hook: str) -> Any:
@@ -542,5 +549,63 @@ async def test_a_specialist_whose_learner_went_and_came_while_it_waited_is_heard
     job.room.leave("agent-1")
     await asyncio.sleep(1)
     assert (job.session.input.on["audio"], job.session.output.on["audio"]) == (True, True)
+    job.lesson.end("done")
+    await running
+
+
+def fail_in_the_tutor() -> None:
+    """Have LiveKit log an error from the tutor's code, as it does with a callback's."""
+    place = Path(agents.__path__[0]) / "voice/agent_activity.py"
+    code = {"__name__": AUTHOR}
+    exec("def on_user_turn_completed(): raise ValueError('x')", code)  # noqa: S102  # the mistake
+    try:
+        code["on_user_turn_completed"]()  # type: ignore[operator]  # made above
+    except ValueError:
+        raised = sys.exc_info()
+    record = logging.LogRecord("livekit", logging.ERROR, str(place), 1, "error", None, raised)
+    logging.getLogger().handle(record)
+
+
+async def test_a_failure_of_the_tutors_agent_is_answered_in_the_language_taught(job: Any) -> None:
+    """The host counts it, and the lesson goes on."""
+    sentences = Sentences(went_wrong={"en": "Sorry?", "es": "¿Perdona?"})
+    job.settings = replace(job.settings, sentences=sentences)
+    running = job.start()
+    await asyncio.sleep(5)
+    fail_in_the_tutor()
+    await asyncio.sleep(5)
+    assert job.session.said == ["¿Perdona?"]
+    assert job.link.sent.count(CallbackFailed()) == 1
+    job.lesson.end("done")
+    await running
+    assert job.finish.ending.reason == "done"
+
+
+async def test_a_tutor_whose_agent_fails_turn_after_turn_says_goodbye(job: Any) -> None:
+    """The lesson counts as failed, and has its report."""
+    running = job.start()
+    await asyncio.sleep(5)
+    for _ in range(job.settings.failing_ticks):
+        speaks = SimpleNamespace(old_state="listening", new_state="speaking")
+        job.session.emit("user_state_changed", speaks)
+        fail_in_the_tutor()
+        await asyncio.sleep(5)
+    await running
+    assert job.session.said[-1] == "Lo siento."
+    assert job.finish.ending.reason == "agent_failed"
+    assert has_failed(job.finish.ending.reason)
+    assert job.hooks.called[-1] == "on_session_end"
+
+
+async def test_nobody_apologises_to_a_learner_who_is_away_or_with_a_specialist(job: Any) -> None:
+    """It is counted all the same."""
+    job.settings = replace(job.settings, grace=60)
+    running = job.start()
+    await asyncio.sleep(5)
+    job.room.leave("maria")
+    fail_in_the_tutor()
+    await asyncio.sleep(5)
+    assert job.session.said == []
+    assert job.link.sent.count(CallbackFailed()) == 1
     job.lesson.end("done")
     await running

@@ -150,6 +150,14 @@ def test_a_hook_is_timed_and_its_failures_are_counted(metrics: Metrics, tell: Te
     assert value(metrics, "hook_failures_total", **called) == 1
 
 
+def test_failures_of_the_tutors_code_outside_its_hooks_are_counted(
+    metrics: Metrics, tell: Tell
+) -> None:
+    """As if all of it were one hook: their functions have any names."""
+    tell("callback.failed", tutor="grammar")
+    assert value(metrics, "hook_failures_total", tutor="grammar", hook="callback") == 1
+
+
 def test_what_a_reply_took_is_kept_by_stage(metrics: Metrics, tell: Tell) -> None:
     """Those that were measured."""
     tell("voice.timed", tutor="grammar", reply=1.5, speaking=0.25)

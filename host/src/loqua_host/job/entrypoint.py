@@ -26,7 +26,7 @@ from .runner import Runner
 from .settings import JobSettings
 from .tracing import SpanBuffer
 from .voice import build_session, say_out
-from .watchdog import Watchdog
+from .watchdog import BLOCKED_SECONDS, Watchdog
 
 __all__ = ["JobEntrypoint", "JobSetup"]
 
@@ -94,7 +94,8 @@ class JobEntrypoint:
                 notes = Notes(link, spans, time.monotonic)
                 hooks = HookCaller(tutor, self.settings.limits, timed=notes.time_hook)
                 runner = Runner(ctx, link, lesson, hooks, self.settings, clock, welcome, notes)
-                with Watchdog(hooks.author).guarding():
+                limit = min(BLOCKED_SECONDS, self.settings.limits.create_agent)
+                with Watchdog(hooks.author, limit).guarding():
                     await runner.run()
             case Refused() as refused:
                 await self._apologise(ctx, refused)

@@ -7,12 +7,15 @@ whichever callback a release of LiveKit adds.
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from livekit import agents
 from livekit.agents import (
     AgentSession,
     AgentStateChangedEvent,
@@ -23,14 +26,15 @@ from livekit.agents import (
 from livekit.agents.llm import ChatMessage
 
 from loqua_host.registry.author import Author, Failure
-from loqua_host.registry.overrides import is_within
 
 __all__ = ["FailureWatch", "Failures"]
 
 log = structlog.get_logger()
 
-CATCHERS: Final = frozenset({"livekit", "asyncio"})
-"""Loggers of who calls the tutor's code and catches what it raises."""
+CATCHERS: Final = tuple(
+    str(Path(one).parent) + os.sep for one in (agents.__path__[0], asyncio.__file__, __file__)
+)
+"""Where the code is that calls the tutor's and catches what it raises; it logs as whom it likes."""
 
 UNCLAIMED_SECONDS: Final = 1.0
 """A task that failed so long ago, and that nobody asked for its outcome since."""
@@ -78,13 +82,8 @@ class FailureWatch(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Hold a record back if it tells of a failure of the tutor's."""
         error = record.exc_info[1] if record.exc_info else None
-        if (
-            error is None
-            or record.levelno < logging.WARNING
-            or not is_within(record.name, CATCHERS)
-        ):
-            return True
-        return not self._take(error)
+        caught = record.levelno >= logging.WARNING and record.pathname.startswith(CATCHERS)
+        return error is None or not caught or not self._take(error)
 
     def _take(self, error: BaseException) -> bool:
         """Report an error of the tutor's, at its first time; say whether it is one."""

@@ -19,6 +19,8 @@ from .tls import sharing_context
 
 __all__ = ["LessonSession", "apologise", "build_session", "close_voice", "say_out", "switch"]
 
+log = logging.getLogger(__name__)
+
 SAY_SECONDS = 10.0
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
@@ -35,7 +37,7 @@ class LessonSession(AgentSession[Any]):
             try:
                 one.emit(event, *args)
             except TypeError:
-                logging.getLogger("livekit.agents").exception("handler failed")
+                log.exception("handler of an event failed")
 
 
 def build_session(
@@ -131,7 +133,7 @@ async def close_voice(session: "AgentSession[None]", ears: Ears | None, *, heard
     except TimeoutError:
         pass
     except Exception:  # as said above
-        logging.getLogger("livekit.agents").exception("session did not close")
+        log.exception("session did not close")
 
 
 def _build(engine: Engine | None, language: str, secrets: Mapping[str, str]) -> Any:

@@ -21,7 +21,7 @@ __all__ = ["BLOCKED_SECONDS", "Watchdog"]
 log = structlog.get_logger()
 
 BLOCKED_SECONDS: Final = 10.0
-"""How long the tutor's code may keep the loop, as long as a hook; the host kills after 15 s."""
+"""How long the tutor's code may keep the loop at most; the host kills the process after 15 s."""
 
 AGAIN_SECONDS: Final = 2.0
 """Between two attempts at code that caught the first."""
@@ -45,7 +45,7 @@ class Watchdog:
         limit: Seconds for which it may keep the loop.
     """
 
-    def __init__(self, author: Author, limit: float = BLOCKED_SECONDS) -> None:
+    def __init__(self, author: Author, limit: float) -> None:
         self._author = author
         self._limit = limit
         self._beat_at = time.monotonic()

@@ -59,7 +59,7 @@ class Probe:
             await asyncio.to_thread(collect, lesson, _settings(lesson).directory, script.loot)
             lesson.log.info("probe.looted", room=lesson.room)
         wrong: Any = await _misbehave(script.create_agent)
-        return wrong if script.create_agent else Caller(lesson, script.calls)
+        return wrong if script.create_agent else Caller(lesson, script)
 
     @hookimpl
     async def on_user_ready(self, lesson: Lesson) -> None:
@@ -88,6 +88,7 @@ class Probe:
         if killed and (script.killed_again or not lesson.resumed):
             os.kill(os.getpid(), signal.SIGKILL)
         if script.blocked_at == number and not lesson.resumed:
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)  # as code in C does while it runs
             time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251  # the mistake to be seen
         if len(HOARD) * HOARDED_AT_ONCE < script.hoards:
             HOARD.append(b"x" * HOARDED_AT_ONCE)
@@ -124,10 +125,11 @@ trusted = Probe("probe-trusted", "probe-trusted", secrets=("PROBE_KEY",))
 class Caller(Agent):
     """An agent that says nothing, and calls a specialist if that is the script."""
 
-    def __init__(self, lesson: Lesson, calls: str | None) -> None:
+    def __init__(self, lesson: Lesson, script: Script) -> None:
         super().__init__(instructions="")
         self._lesson = lesson
-        self._agent_name = calls or ""
+        self._agent_name = script.calls or ""
+        self._turn = script.on_user_turn_completed
         self._calling: asyncio.Task[None] | None = None
         self._turns = Turns[None]()
 
@@ -141,6 +143,7 @@ class Caller(Agent):
         self._lesson.log.info(
             "probe.heard", room=self._lesson.room, text=turn.text, typed=turn.typed
         )
+        await _misbehave(self._turn)
 
     def call(self) -> None:
         """Begin to call."""
@@ -166,6 +169,8 @@ async def _misbehave(how: str | None) -> object:
         raise ProbeError("as the script says")
     if how == "hang":
         await _hang()
+    if how == "block":
+        time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251  # the mistake to be seen
     return 42
 
 

@@ -9,7 +9,7 @@ from loqua_host import LessonReport, Progress
 
 __all__ = ["Attack", "Loot", "Misbehaviour", "Script"]
 
-Misbehaviour = Literal["raise", "hang", "nonsense"]
+Misbehaviour = Literal["raise", "hang", "nonsense", "block"]
 Attack = Literal[
     "second",
     "stolen",
@@ -57,6 +57,7 @@ class Script(BaseModel):
     on_user_ready: Misbehaviour | None = None
     on_progress_tick: Misbehaviour | None = None
     on_session_end: Misbehaviour | None = None
+    on_user_turn_completed: Misbehaviour | None = None
     progress: tuple[Progress, ...] = ()
     report: LessonReport | None = None
     ends_at: int | None = None

@@ -1,0 +1,114 @@
+"""A job's event loop that the tutor's code blocks is freed, on real time and by real signals."""
+
+import asyncio
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import structlog
+
+from loqua_host.errors import BlockedError
+from loqua_host.job import watchdog as module
+from loqua_host.job.watchdog import Watchdog
+from loqua_host.registry.author import Author
+
+LIMIT = 0.3
+LONG = 30.0
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Have these tests run on real time."""
+    return {"real": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look more often than in a lesson."""
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.3)
+
+
+def mine() -> Watchdog:
+    """Return a watchdog for whom this file is the author's."""
+    return Watchdog(Author(["tests"]), LIMIT)
+
+
+def sleep() -> None:
+    """Wait as many people do it."""
+    time.sleep(LONG)
+
+
+def wait_for_lock() -> None:
+    """Wait for what never comes."""
+    threading.Event().wait(LONG)
+
+
+def compute() -> None:
+    """Never come to an end."""
+    while True:
+        pass
+
+
+def match() -> None:
+    """Try all ways to match, with Python's lock held."""
+    re.fullmatch(r"(a|a|aa)+$", "a" * 60 + "b")
+
+
+def catch() -> None:
+    """Go on after the first attempt."""
+    for _ in range(2):
+        try:
+            time.sleep(LONG)
+        except BlockedError:
+            continue
+    time.sleep(LONG)
+
+
+@pytest.mark.parametrize("block", [sleep, wait_for_lock, compute, match, catch])
+async def test_code_of_the_tutor_that_blocks_is_ended(block: Callable[[], None]) -> None:
+    """Whatever it waits for; the log names what was called, and its lines."""
+
+    async def on_progress_tick() -> None:
+        block()
+
+    began = time.monotonic()
+    with structlog.testing.capture_logs() as logs, mine().guarding():
+        with pytest.raises(BlockedError, match="kept the event loop"):
+            await on_progress_tick()
+        await asyncio.sleep(0.1)
+    assert time.monotonic() - began < LONG / 2
+    [told] = [log for log in logs if log["event"] == "job.hung"]
+    assert "on_progress_tick" in told["exception"]
+    assert f"in {block.__name__}\n" in told["exception"]
+    assert told["exception"].startswith('Stack (most recent call last):\n  File "')
+
+
+async def test_code_that_no_signal_reaches_is_named() -> None:
+    """The host kills the process afterwards."""
+    with structlog.testing.capture_logs() as logs, mine().guarding():
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # as code in C does for as long as it runs
+        time.sleep(5 * LIMIT)  # noqa: ASYNC251  # the mistake
+    [told] = [log for log in logs if log["event"] == "job.hung"]
+    assert "time.sleep(5 * LIMIT)" in told["exception"]
+
+
+async def test_other_code_that_blocks_is_left_alone() -> None:
+    """It is not the tutor's to mend."""
+    with structlog.testing.capture_logs() as logs, Watchdog(Author(["x"]), LIMIT).guarding():
+        time.sleep(3 * LIMIT)  # noqa: ASYNC251  # the mistake
+    assert logs == []
+
+
+async def test_code_that_returns_in_time_is_not_disturbed() -> None:
+    """However often, and the timer and the handler of others are theirs again."""
+    handler: Any = signal.getsignal(signal.SIGALRM)
+    with structlog.testing.capture_logs() as logs, mine().guarding():
+        for _ in range(10):
+            time.sleep(LIMIT / 3)  # noqa: ASYNC251  # as long as it may
+            await asyncio.sleep(0.06)
+    assert logs == []
+    assert signal.getsignal(signal.SIGALRM) is handler
