@@ -1,6 +1,12 @@
 """`loqua-host check`: what would run, and every mistake at once."""
 
+import os
+import socket
+import subprocess
+import sys
+import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -9,6 +15,8 @@ from tests.certificates import issue
 from loqua_host.cli.check import check
 from loqua_host.configuration import Configuration
 from loqua_host.errors import ConfigError
+from loqua_host.settings.load import draft
+from loqua_host.settings.start import refuse_start
 
 ENVIRON = {
     "AGENT_ID": "loqua-host-1",
@@ -26,7 +34,9 @@ def config(tmp_path: Path) -> Path:
     """A configuration with one specialist."""
     directory = tmp_path / "config"
     (directory / "tutors").mkdir(parents=True)
-    (directory / "host.yaml").touch()
+    (directory / "host.yaml").write_text(
+        f"ops: {{port: null}}\nledger: {{path: {tmp_path}/l.db}}\n"
+    )
     (directory / "tutors/grammar.yaml").write_text(
         "worker_type: explicit\nagent_name: grammar-specialist\nmax_concurrent_jobs: 2\n"
     )
@@ -106,6 +116,8 @@ def test_check_finds_of_this_machine_what_a_start_would_find(
 def test_staging_is_warned_and_starts(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of what is open to a network, and of secrets that are short or not there."""
     environ = ENVIRON | {"LOQUA_ENVIRONMENT": "staging", "API_BASE_URL": "http://api.loqua.app"}
+    (config / "environments").mkdir()
+    (config / "environments/staging.yaml").write_text("engines: {stt: null, tts: null}")
     assert check(config, environ) == 0
     told = capsys.readouterr().err
     warned = [line.removeprefix("warning: ") for line in told.splitlines() if "warning: " in line]
@@ -113,3 +125,126 @@ def test_staging_is_warned_and_starts(config: Path, capsys: pytest.CaptureFixtur
     configuration = Configuration(config, environ)
     _, secrets = configuration.read()
     assert [problem.where for problem in configuration.advice(secrets)] == warned
+
+
+def mistakes(config: Path, environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what a configuration that does not start is told."""
+    assert check(config, environ) == 1
+    return capsys.readouterr().err.replace(f"{config}/", "")
+
+
+PRODUCTION = ENVIRON | {
+    "LOQUA_ENVIRONMENT": "production",
+    "API_BASE_URL": "https://api.example",
+    "LIVEKIT_URL": "wss://livekit.example",
+    **dict.fromkeys(("SHARED_SECRET", "LIVEKIT_API_SECRET", "LEDGER_KEY"), "s" * 32),
+}
+
+
+def test_production_without_its_file_and_engines_does_not_pass(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does root; `run` refuses the same."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    told = mistakes(config, PRODUCTION, capsys)
+    assert "loqua-host run\n  would run as root" in told
+    assert "environments/production.yaml\n  is not there" in told
+    assert "tutors/grammar.yaml: engines.stt\n  names no engine" in told
+    assert "tutors/grammar.yaml: engines.tts\n  names no engine" in told
+    settings = draft(config, PRODUCTION).settings
+    assert settings is not None
+    with pytest.raises(ConfigError, match="would run as root"):
+        refuse_start(config, settings)
+
+
+def test_an_agent_may_bring_its_own_engines(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file says so by null, and the environment's file may be empty."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    (config / "environments").mkdir()
+    (config / "environments/production.yaml").touch()
+    with (config / "tutors/grammar.yaml").open("a") as file:
+        file.write("engines: {stt: null, tts: null}\n")
+    assert check(config, PRODUCTION) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_port_that_another_program_has_is_told(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless that is a host that runs already."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (config / "environments").mkdir()
+        (config / "environments/development.yaml").write_text(f"ops: {{port: {port}}}")
+        threading.Thread(target=answer, args=(other, b"no host\n")).start()
+        told = mistakes(config, ENVIRON, capsys)
+        assert f"environments/development.yaml: ops.port\n  {port} is in use" in told
+        threading.Thread(target=answer, args=(other, b"alive\n")).start()
+        assert check(config, ENVIRON) == 0
+
+
+def answer(server: socket.socket, body: bytes) -> None:
+    """Answer one request over HTTP."""
+    client, _ = server.accept()
+    with client:
+        client.recv(10_000)
+        length = f"Content-Length: {len(body)}".encode()
+        client.sendall(b"HTTP/1.1 200 OK\r\n" + length + b"\r\nConnection: close\r\n\r\n" + body)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "no.such.host.invalid"])
+def test_an_address_that_is_not_this_machines_is_told(
+    config: Path, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    """Before the start fails by it."""
+    (config / "host.yaml").write_text(f"ops: {{address: {address}}}\nledger: {{path: l.db}}\n")
+    told = mistakes(config, ENVIRON | {"OPS_TOKEN": "t" * 32}, capsys)
+    assert "host.yaml: ops.address\n" in told
+    assert "cannot be listened at" in told
+
+
+def test_a_ledger_that_cannot_be_used_is_told(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A directory, another file, a way that leads through a file."""
+    (tmp_path / "notes.txt").write_text("not a database")
+    for path, why in (
+        (tmp_path, "cannot be used: it is no file"),
+        (tmp_path / "notes.txt", "cannot be used: it is no database of SQLite"),
+        (tmp_path / "notes.txt" / "l.db", "cannot be used: Not a directory"),
+    ):
+        (config / "host.yaml").write_text(f"ops: {{port: null}}\nledger: {{path: {path}}}\n")
+        told = mistakes(config, ENVIRON, capsys)
+        assert f"host.yaml: ledger.path\n  {path} {why}" in told
+
+
+NOBODY = 65534
+
+
+def unusable_to(user: int, path: Path) -> str | None:
+    """Say why a user who is not root cannot use a ledger's path."""
+    code = (
+        "import os; from pathlib import Path\n"
+        "from loqua_host.settings.directories import ledger_fault\n"
+        f"os.setgid({user}); os.setuid({user})\n"
+        f"print(ledger_fault(Path({str(path)!r})) or '')"
+    )
+    command = (sys.executable, "-c", code)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # ours
+    return done.stdout.strip() or None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_ledger_that_is_another_users_is_told() -> None:
+    """Its file, its directory, or a directory on the way there."""
+    with TemporaryDirectory(dir="/var/tmp") as name:  # where anybody may get
+        directory = Path(name)
+        directory.chmod(0o755)
+        ledger = directory / "l.db"
+        assert "cannot be written to" in (unusable_to(NOBODY, ledger) or "")
+        ledger.touch(mode=0o644)
+        assert unusable_to(NOBODY, ledger) == "it is another user's"
+        directory.chmod(0o700)
+        assert unusable_to(NOBODY, ledger) == "Permission denied"

@@ -65,4 +65,4 @@ async def test_an_engine_that_is_not_there_fails_by_its_kind() -> None:
     gone = {"use": "x.y:STT", "with": {"base_url": "http://127.0.0.1:1/v1"}}
     (finding,) = await examine_engines(settings(stt=gone), lambda _names: {})
     assert finding.verdict.state is State.FAILED
-    assert finding.verdict.mend == "see engines.stt"
+    assert "write another engines.stt.with.base_url" in finding.verdict.mend

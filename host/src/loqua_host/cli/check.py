@@ -8,12 +8,14 @@ import typer
 
 from loqua_host.configuration import machine_problems
 from loqua_host.contract.engines import Engines
+from loqua_host.diagnosis.ports import port_problems
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors
 from loqua_host.settings.certificates import expired
 from loqua_host.settings.load import Draft, draft
 from loqua_host.settings.secrets import Wanted, read_secrets
 from loqua_host.settings.sources import read_sources
+from loqua_host.settings.start import start_problems
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.withheld import withheld_files
 
@@ -56,6 +58,8 @@ def _find_all(
     if drafted.settings:
         where = read_sources(config, environ).where
         problems |= dict.fromkeys(expired(drafted.settings.ops, where))
+        problems |= dict.fromkeys(start_problems(config, drafted.settings))
+        problems |= dict.fromkeys(asyncio.run(port_problems(drafted.settings.ops, where)))
     try:
         secrets = read_secrets(config, environ, Wanted.by(drafted.settings))
     except ConfigError as error:

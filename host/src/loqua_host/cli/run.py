@@ -1,7 +1,6 @@
 """`loqua-host run`: the production process."""
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -16,12 +15,13 @@ import structlog
 
 from loqua_host.configuration import Configuration
 from loqua_host.confinement import is_possible
-from loqua_host.errors import ConfigError, LedgerError, Problem
+from loqua_host.errors import ConfigError, LedgerError
 from loqua_host.process import forkserver_ended, seal, start_forkserver
 from loqua_host.redaction import report_uncaught
-from loqua_host.settings.host import Environment, HostSettings
+from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.sources import read_environ
+from loqua_host.settings.start import refuse_start
 from loqua_host.tasks import background
 
 if TYPE_CHECKING:  # It imports LiveKit, which is for `_serve` to do.
@@ -43,7 +43,7 @@ def run(config: Path) -> int:
     signal.signal(signal.SIGTERM, _end)
     try:
         settings, secrets = configuration.read()
-        _refuse_root(settings.environment)
+        refuse_start(config, settings)
         start_forkserver(_preload(settings), configuration.withheld(settings))
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201  # logs are not configured yet
@@ -53,13 +53,6 @@ def run(config: Path) -> int:
 
 def _end(number: int, _frame: FrameType | None) -> Never:
     sys.exit(128 + number)
-
-
-def _refuse_root(environment: Environment) -> None:
-    """Jobs of root would be root's too, and nothing is hidden from root."""
-    if environment is Environment.PRODUCTION and os.geteuid() == 0:
-        what, mend = "would run as root", "run it as a user of its own, as the Dockerfile does"
-        raise ConfigError([Problem("loqua-host run", what, mend)])
 
 
 def _preload(settings: HostSettings) -> list[str]:

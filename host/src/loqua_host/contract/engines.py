@@ -44,7 +44,7 @@ class TurnDelays(BaseModel):
 
 
 class Engines(BaseModel):
-    """The engines of a lesson; what is absent here a tutor's agent must bring."""
+    """The engines of a lesson; what is null here a tutor's agent must bring."""
 
     model_config = _FROZEN
 

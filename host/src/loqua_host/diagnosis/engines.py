@@ -34,6 +34,8 @@ async def examine_engines(
 
 
 def _check(kind: str, engine: Engine, grant: Callable[[Iterable[str]], Mapping[str, str]]) -> Check:
+    mend = f"start that service, or write another engines.{kind}.with.base_url in config/"
+
     async def ask() -> Verdict:
         url = engine.with_.get("base_url") or (
             OPENAI_URL if engine.use.startswith(OPENAI) else None
@@ -50,10 +52,10 @@ def _check(kind: str, engine: Engine, grant: Callable[[Iterable[str]], Mapping[s
                 )
         except httpx.HTTPError as error:
             # Its text may quote the headers, and with them the key.
-            return failed(f"{url} gave no answer: {type(error).__name__}", f"see engines.{kind}")
+            return failed(f"{url} gave no answer: {type(error).__name__}", mend)
         return judge_models(url, answer.status_code)
 
-    return Check(f"engine {kind}", ask, hangs=f"see engines.{kind}")
+    return Check(f"engine {kind}", ask, hangs=mend)
 
 
 def judge_models(url: str, status: int) -> Verdict:

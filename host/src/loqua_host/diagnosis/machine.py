@@ -1,7 +1,6 @@
 """This machine: the host that may run on it, the ledger and its disk."""
 
 import asyncio
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from loqua_host.errors import LedgerError
 from loqua_host.records.archive import Archive
 from loqua_host.records.place import database_at
 from loqua_host.settings.certificates import trusting_context
+from loqua_host.settings.directories import ledger_fault
 from loqua_host.settings.host import OpsSettings
 from loqua_host.settings.secrets import LedgerSecrets
 
@@ -86,6 +86,10 @@ class RunningHost:
         except ValidationError:
             return Health(levels=())
 
+    async def is_alive(self) -> bool:
+        """Say whether one runs; it is asked as probes ask, without a token."""
+        return await self._ask("/health/live") == b"alive\n"
+
     async def webhooks(self) -> float | None:
         """Count what LiveKit has told it so far; None if none runs."""
         answer = await self._ask("/metrics")
@@ -154,12 +158,12 @@ async def examine_disk(ledger: Path, secrets: LedgerSecrets) -> list[Finding]:
 
 def judge_ledger(path: Path, secrets: LedgerSecrets) -> Verdict:
     """Judge whether the ledger can be opened, and whether the API refused what is in it."""
-    if secrets.url is None and not path.exists():
-        if os.access(_existing(path), os.W_OK):
+    if secrets.url is None:
+        mend = "let the host's user read and write there, or set ledger.path"
+        if why := ledger_fault(path.absolute()):
+            return failed(f"{path} cannot be used: {why}", mend)
+        if not path.exists():
             return ok(f"{path} is not there yet; the first start makes it")
-        return failed(
-            f"{path} cannot be made", "let the host's user write there, or set ledger.path"
-        )
     try:
         database = database_at(path, secrets.open_url())
         with Archive.open(database, secrets.open_keys()) as archive:

@@ -18,6 +18,7 @@ from loqua_host.link.messages import (
     ConnectionLost,
     ContextLoaded,
     Finish,
+    FromJob,
     HookTimed,
     Join,
     Others,
@@ -116,22 +117,27 @@ class LiveLesson:
                     await self._keep(message)
                 case Finish():
                     await self._finish(message)
-                case VoiceTimed(stages=stages):
-                    log.debug("voice.timed", tutor=self.row.tutor, **stages)
-                case HookTimed():
-                    log.debug(
-                        "hook.timed", tutor=self.row.tutor, **message.model_dump(exclude={"type"})
-                    )
-                case CallbackFailed():
-                    log.debug("callback.failed", tutor=self.row.tutor)
-                case Spans(spans=spans):
-                    take(spans)
                 case Join(identity=identity):
                     await self._see_return(identity, tasks)
                 case ConnectionLost():
                     self.connection_lost = True
                 case CallSpecialist():
                     tasks.create_task(self._hand_off(message))
+                case _:
+                    self._observe(message)
+
+    def _observe(self, message: FromJob) -> None:
+        """Count and trace what the job tells of itself."""
+        tutor = self.row.tutor
+        match message:
+            case VoiceTimed(stages=stages):
+                log.debug("voice.timed", tutor=tutor, **stages)
+            case HookTimed():
+                log.debug("hook.timed", tutor=tutor, **message.model_dump(exclude={"type"}))
+            case CallbackFailed():
+                log.debug("callback.failed", tutor=tutor)
+            case Spans(spans=spans):
+                take(spans)
 
     async def inform(self, context: LearnerContext) -> None:
         """Send the job the learner's context, which could not be loaded when the lesson began."""

@@ -139,9 +139,9 @@ class SqliteDatabase:
 
     def join(self) -> None:
         """Connect beside the host that has it."""
-        if not self._path.exists():
-            raise LedgerError(f"{self._place}: is not there; run this where the host runs")
         with self._named():
+            if not self._path.exists():
+                raise LedgerError(f"{self._place}: is not there; run this where the host runs")
             self._connect()
             version = self._version()
         if version != len(MIGRATIONS):

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -107,8 +108,9 @@ def plugin_problems(
     offered = installed.count(tutor.plugin or "")
     spot = where(tutor.name, "plugin")
     if tutor.agent is None and offered == 0:
-        known = ", ".join(sorted(installed)) or "none"
-        mend = f"install its distribution, or write one that is installed: {known}"
+        near = get_close_matches(tutor.plugin or "", installed, 1) or sorted(installed)
+        other = f", or write one that is installed: {', '.join(near)}" if near else ""
+        mend = f"install its distribution{other}"
         yield Problem(spot, f"the plugin {tutor.plugin!r} is not installed", mend)
     if tutor.agent is None and offered > 1:
         what = f"{offered} distributions offer a plugin {tutor.plugin!r}"

@@ -12,10 +12,13 @@ from loqua_host.errors import Problem
 from .host import HostSettings
 from .problems import Place, printable
 
-__all__ = ["directory_problems"]
+__all__ = ["directory_problems", "ledger_fault"]
 
 _LONGEST_NAME: Final = 255 - len("-journal")
 """Bytes of a file's name; SQLite and the host have files beside the ledger with longer ones."""
+
+_SQLITE: Final = b"SQLite format 3\x00"
+"""How a database of SQLite begins (sqlite.org/fileformat.html)."""
 
 _LONGEST_PATH: Final = 500
 """SQLite opens no file whose path has more than 512 bytes (os_unix.c, MAX_PATHNAME)."""
@@ -37,11 +40,16 @@ def directory_problems(
         in_file: Whether the ledger is in a file and not in a Postgres.
     """
     ledger, spool = settings.ledger.path.absolute(), settings.ledger.spool_directory.absolute()
-    if in_file and (why := _fault_of_file(ledger) or _fault_of_directory(ledger.parent)):
+    if in_file and (why := ledger_fault(ledger)):
         yield _refused(where(("ledger", "path")), ledger, why)
     elif why := _fault_of_directory(spool):
         yield _refused(where(("ledger", "spool")), spool, why)
     yield from _temporary_problems(environ)
+
+
+def ledger_fault(path: Path) -> str | None:
+    """Say why a ledger can be neither opened nor made at a path, without doing either."""
+    return _fault_of_file(path) or _fault_of_database(path) or _fault_of_directory(path.parent)
 
 
 def _refused(where: str, path: Path, why: str) -> Problem:
@@ -78,6 +86,16 @@ def _fault_of_file(path: Path) -> str | None:
     if os.geteuid() not in (0, found.st_uid):
         return "it is another user's"
     return None if os.access(path, os.R_OK | os.W_OK) else "it cannot be written"
+
+
+def _fault_of_database(path: Path) -> str | None:
+    """Say what is wrong with a file that can be read, if there is one."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(_SQLITE))
+    except OSError:
+        return None
+    return None if begins in (b"", _SQLITE) else "it is no database of SQLite"
 
 
 def _fault_of_directory(path: Path) -> str | None:

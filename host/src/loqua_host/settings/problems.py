@@ -1,8 +1,10 @@
 """A model's complaints about what was written, in the words of whoever must mend it."""
 
 import difflib
-from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -13,6 +15,20 @@ __all__ = ["Place", "model_problems", "printable"]
 
 Place = Sequence[str | int]
 """The keys that lead to a value, outermost first."""
+
+
+KINDS: Final[dict[Any, str]] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    tuple: "a list",
+    set: "a list",
+    frozenset: "a list",
+    dict: "a section of keys",
+    NoneType: "null",
+}
 
 
 def model_problems(
@@ -40,12 +56,61 @@ def _problem(
     if kind == "extra_forbidden":
         return Problem(spot, "is not a known key", _known_keys(model, place))
     field, depth = _field(model, place)
-    wanted = (field.description if field else None) or "what the message asks for"
+    wanted = _wanted(field) if field else "what the message asks for"
     if kind == "missing":
         return Problem(spot, "is missing", f"write {wanted}")
     if depth == 0:
         return Problem(spot, _sentence(message), "change one of them")
     return Problem(spot, _sentence(message), f"write {wanted}")
+
+
+def _wanted(field: FieldInfo) -> str:
+    """Say what to write for a field: its keys, its words, or what its author says of it."""
+    section, words = _model_of(field.annotation), _words(field.annotation)
+    told = field.description or ""
+    keys = _section(section) if section else ""
+    if keys and field.annotation is section:
+        return keys
+    if words and not all(word in told for word in words):
+        return f"{'one of ' if words[1:] else ''}{', '.join(words)}"
+    return (
+        told or " or ".join(dict.fromkeys(_kinds(field.annotation))) or "what the message asks for"
+    )
+
+
+def _section(model: type[BaseModel]) -> str:
+    keys = ", ".join(f"{key}:" for key in _keys(model))
+    return f"a section with {keys}" if keys else "{}, an empty section"
+
+
+def _words(annotation: Any) -> list[str]:
+    """Return the words of a field that takes certain words alone."""
+    options = [annotation, *(get_args(annotation) if _is_union(annotation) else ())]
+    literals = [one for one in options if get_origin(one) is Literal]
+    enums = [one for one in options if isinstance(one, type) and issubclass(one, Enum)]
+    words = [value for one in literals for value in get_args(one)]
+    words += [member.value for one in enums for member in one]
+    return [_as_yaml(word) for word in words]
+
+
+def _as_yaml(word: object) -> str:
+    return {True: "true", False: "false", None: "null"}.get(word, str(word))  # type: ignore[call-overload,no-any-return]  # any value of a Literal
+
+
+def _kinds(annotation: Any) -> Iterator[str]:
+    """Name in plain words what a field takes whose author says nothing of it."""
+    for option in get_args(annotation) if _is_union(annotation) else (annotation,):
+        origin = get_origin(option) or option
+        if origin is Annotated:
+            yield from _kinds(get_args(option)[0])
+        elif origin in KINDS:
+            yield KINDS[origin]
+        elif isinstance(origin, type) and issubclass(origin, BaseModel):
+            yield _section(origin)
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, UnionType)
 
 
 def _sentence(message: str) -> str:
@@ -54,28 +119,40 @@ def _sentence(message: str) -> str:
 
 
 def _known_keys(model: type[BaseModel], place: Place) -> str:
-    parent = _model_at(model, place[:-1]) or model
-    known = sorted(field.alias or name for name, field in parent.model_fields.items())
+    parent = _model_at(model, place[:-1])
+    known = _keys(parent) if parent else []
+    if not known:
+        return "remove it: nothing is known here"
     near = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return f"write {near[0]}" if near else f"remove it or write one of {', '.join(known) or 'none'}"
+    return f"write {near[0]}" if near else f"remove it or write one of {', '.join(known)}"
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
 def _field(model: type[BaseModel], place: Place) -> tuple[FieldInfo | None, int]:
-    """Find the field that a place is in, or the innermost around it, and its depth."""
-    field, current = None, model
-    for depth, step in enumerate(place):
-        found = _fields(current).get(step) if current else None
-        if found is None:
-            return field, depth
-        field, current = found, _model_of(found.annotation)  # type: ignore[assignment]  # or None
-    return field, len(place)
+    """Find the field that a place is in, or the innermost around it, and its depth.
+
+    Steps that are no key, such as an item's number, are of the field around them.
+    """
+    found, depth = None, 0
+    current: type[BaseModel] | None = model
+    for reached, step in enumerate(place, start=1):
+        field = _fields(current).get(step) if current else None
+        if field is not None:
+            found, depth = field, reached
+            current = _model_of(field.annotation)
+    return found, depth
 
 
 def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel] | None:
     current: type[BaseModel] | None = model
     for step in place:
         field = _fields(current).get(step) if current else None
-        current = _model_of(field.annotation) if field else None
+        # Other steps: an item's number, a mapping's key, pydantic's name of one of several forms.
+        if field is not None:
+            current = _model_of(field.annotation)
     return current
 
 
@@ -84,7 +161,7 @@ def _fields(model: type[BaseModel]) -> dict[str | int, FieldInfo]:
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
-    for option in (annotation, *get_args(annotation)):
-        if isinstance(option, type) and issubclass(option, BaseModel):
-            return option
-    return None
+    """Find the model in an annotation, however deep: in a list, a mapping, beside None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_of, get_args(annotation))), None)
