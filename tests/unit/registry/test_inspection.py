@@ -212,7 +212,7 @@ def test_a_plugin_sees_no_secret_in_its_environment(
     """A few harmless variables are passed on, and no others."""
     [problem] = problems_of(inspections["curious"])
     seen = set(problem.partition("RuntimeError: ")[2].partition(" at ")[0].split())
-    assert seen - {"LC_CTYPE"} == {"HOME", "PATH", "PYTHONPATH"}
+    assert seen - {"LC_CTYPE"} == {"HOME", "NETRC", "PATH", "PYTHONPATH"}
 
 
 def test_all_mistakes_of_one_tutor_are_told_at_once(
