@@ -314,7 +314,10 @@ async def test_a_hook_that_raises_what_the_learner_said(sent: Sent, job: Any) ->
 
     tutor = SimpleNamespace(name="probe")
     loaded: Any = SimpleNamespace(
-        source="probe", tutor=tutor, manager=SimpleNamespace(hook=Hooks())
+        source="probe",
+        tutor=tutor,
+        packages=frozenset(),
+        manager=SimpleNamespace(hook=Hooks()),
     )
     with pytest.raises(HookFailedError) as caught:
         await HookCaller(loaded, HookLimits()).on_user_ready(job.lesson)
