@@ -666,7 +666,7 @@ async def test_a_resumed_lesson_lasts_as_long_as_its_parts_together(
     await until(lambda: house.board.interrupted("room"))
     wall.step = step
     wall.seconds += 20
-    async with house.job() as link:
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
         await join(link)
         wall.seconds += 30
         await link.send(finish(seconds=1000))
