@@ -7,7 +7,7 @@ from . import events
 from .contract.handoff import Handback, Handover, Utterance
 from .contract.hookspecs import hookimpl
 from .contract.learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
-from .contract.lesson import Lesson
+from .contract.lesson import Lesson, current_lesson
 from .contract.records import Ending, LessonReport, Mode, Performance, Progress, Tick, Word
 from .contract.turns import Turn, Turns
 from .contract.tutor import Tutor
@@ -34,6 +34,7 @@ __all__ = [
     "Tutor",
     "Utterance",
     "Word",
+    "current_lesson",
     "events",
     "hookimpl",
 ]

@@ -55,6 +55,7 @@ EXPORTED = [
     "Tutor",
     "Utterance",
     "Word",
+    "current_lesson",
     "events",
     "hookimpl",
 ]

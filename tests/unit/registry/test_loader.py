@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from loqua_host import Lesson, Tutor, hookimpl
+from loqua_host import Learner, LearnerContext, Lesson, Tutor, hookimpl
+from loqua_host.contract.tutor import NoSettings
 from loqua_host.registry.loader import BrokenTutorError, load
 
 Install = Callable[[str, str], None]
@@ -190,7 +192,17 @@ async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:
     """It is created anew for each lesson, and its tutor is named after its class."""
     loaded = load(agent=f"{__name__}:Bare")
     assert loaded.tutor == Tutor(name="bare")
-    first, second = [await loaded.manager.hook.create_agent(lesson=None)[0] for _ in range(2)]
+    lesson = Lesson(
+        id="lesson",
+        visit="visit",
+        room="room",
+        learner=Learner(user_id="user_ana", identity="ana"),
+        context=LearnerContext(),
+        language="es",
+        settings=NoSettings(),
+        session=SimpleNamespace(),  # type: ignore[arg-type]  # not asked
+    )
+    first, second = [await loaded.manager.hook.create_agent(lesson=lesson)[0] for _ in range(2)]
     assert isinstance(first, Bare)
     assert first is not second
 

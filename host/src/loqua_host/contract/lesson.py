@@ -19,7 +19,7 @@ from .records import Mode, Progress
 if TYPE_CHECKING:
     from livekit.agents import Agent, AgentSession
 
-__all__ = ["Lesson"]
+__all__ = ["Lesson", "current_lesson", "teach"]
 
 _Kind = TypeVar("_Kind", bound=Event)
 _Handler = Callable[[Any], Awaitable[None]]
@@ -151,3 +151,27 @@ class Lesson:
     async def next_call(self) -> SpecialistCall:
         """Wait until the tutor calls for a specialist; for who runs the lesson."""
         return await self._calls.get()
+
+
+class _Job:
+    """What this process teaches: a job is a process of its own, with one lesson."""
+
+    lesson: Lesson | None = None
+
+
+def current_lesson() -> Lesson:
+    """Return the lesson that this job teaches, for code that no hook hands it to.
+
+    So an agent knows its learner anywhere, from its constructor on, and so do its function tools.
+
+    Raises:
+        RuntimeError: If there is none: no hook of a lesson has been called yet.
+    """
+    if _Job.lesson is None:
+        raise RuntimeError("no lesson is taught here; call this in a lesson, not at import")
+    return _Job.lesson
+
+
+def teach(lesson: Lesson | None) -> None:
+    """Have `current_lesson` return this lesson; for who runs it."""
+    _Job.lesson = lesson

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 from livekit.agents import Agent, AutoSubscribe, JobContext, JobProcess
 
-from loqua_host.contract.lesson import Lesson
+from loqua_host.contract.lesson import Lesson, teach
 from loqua_host.errors import LearnerError, LinkError
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.handover import find_handover
@@ -90,6 +90,7 @@ class JobEntrypoint:
                     spans.forget()
                 ctx.log_context_fields |= _bound(welcome)
                 lesson = self._open(welcome, tutor, ctx.job.metadata)
+                teach(lesson)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
                 notes = Notes(link, spans, time.monotonic)
                 hooks = HookCaller(tutor, self.settings.limits, timed=notes.time_hook)

@@ -3,10 +3,12 @@
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -14,11 +16,11 @@ from livekit.agents import Agent
 from pydantic import BaseModel
 
 from loqua_host.contract import hookspecs
-from loqua_host.contract.hookspecs import PROJECT, hookimpl
-from loqua_host.contract.lesson import Lesson
+from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.contract.tutor import Tutor
 from loqua_host.errors import TutorError
 
+from .hosted import HostedAgent
 from .overrides import agent_classes, override_faults, packages_of
 
 __all__ = ["BrokenTutorError", "LoadedTutor", "import_string", "load"]
@@ -145,7 +147,7 @@ def _faults(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
 
 def _packages(manager: pluggy.PluginManager, plugin: object) -> frozenset[str]:
     """Return the top-level packages of a tutor's own code."""
-    if isinstance(plugin, _HostedAgent):
+    if isinstance(plugin, HostedAgent):
         return packages_of(plugin.agent_class)
     hooks = (getattr(manager.hook, hook).get_hookimpls() for hook in _hooks())
     modules = {one.function.__module__ for implementations in hooks for one in implementations}
@@ -184,24 +186,9 @@ def _declare(source: str, manager: pluggy.PluginManager) -> Tutor:
     return tutor
 
 
-class _HostedAgent:
-    """The plugin that a bare LiveKit agent class stands for."""
-
-    def __init__(self, name: str, agent_class: type[Agent]) -> None:
-        self._name = name
-        self.agent_class = agent_class
-        self._create: Callable[[], Agent] = agent_class
-
-    @hookimpl
-    def register_tutor(self) -> Tutor:
-        return Tutor(name=self._name)
-
-    @hookimpl
-    async def create_agent(self, lesson: Lesson) -> Agent:  # noqa: ARG002 - the hook's own name
-        return self._create()
-
-
-def _host_agent(spec: str) -> _HostedAgent:
+def _host_agent(spec: str) -> HostedAgent:
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # last, so that nothing there stands for what is installed
     agent_class = import_string(spec)
     if not (isinstance(agent_class, type) and issubclass(agent_class, Agent)):
         raise BrokenTutorError(spec, ["is no LiveKit agent; name a subclass of livekit's Agent"])
@@ -210,4 +197,4 @@ def _host_agent(spec: str) -> _HostedAgent:
     except TypeError as error:
         raise BrokenTutorError(spec, [f"cannot be created without arguments: {error}"]) from error
     words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", agent_class.__name__)
-    return _HostedAgent("-".join(words).lower(), agent_class)
+    return HostedAgent("-".join(words).lower(), agent_class)
