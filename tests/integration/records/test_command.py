@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -174,6 +175,9 @@ async def test_a_lesson_is_explained(command: Command, ledger: Ledger) -> None:
     assert lesson["because"] == ["first_words: words_learned_total is 3, of 1"]
     assert [row["what"] for row in lesson["not_delivered"]] == ["completed", "record"]
     assert lesson["not_delivered"][0]["payload"]["words_learned"] == 3
+    assert datetime.fromisoformat(lesson["opened_at"]).tzinfo is not None
+    row = lesson["not_delivered"][0]
+    assert (row["not_before"], row["refused_at"]) == (None, None)  # and no seconds since 1970
     status, _, errors = await command("explain", "nobody")
     assert (status, "holds no such lesson" in errors) == (1, True)
 

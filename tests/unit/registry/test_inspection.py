@@ -95,6 +95,7 @@ def inspections(site: Path, install: Install) -> dict[str, Inspection]:
     tutors = [tutor(name) for name in PLUGINS if name != "misled"]
     tutors += [
         tutor("misled", settings={"level": 9, "levle": 1}, engines=engines, secrets=[]),
+        tutor("noisy-again", plugin="noisy", agent_name="again", settings={"level": 5}),
         tutor("latin"),
         tutor("bare", plugin=None, agent="string:Formatter"),
     ]
@@ -122,6 +123,14 @@ def test_a_sound_tutor_is_known_by_what_it_declares(
         "video": True,
     }
     assert (found.plugin, found.version) == ("noisy", "2.3")
+
+
+def test_a_plugin_that_runs_twice_is_no_namesake_of_itself(
+    inspections: dict[str, Inspection],
+) -> None:
+    """Another plugin that declares the same name is one, as before."""
+    assert inspections["noisy-again"].problems == ()
+    assert problems_of(inspections["twin"])
 
 
 def test_what_an_import_raises_is_told_with_its_line(

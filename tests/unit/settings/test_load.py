@@ -183,17 +183,25 @@ def test_a_disabled_tutor_is_in_nobodys_way(write: Write, mistakes: Mistakes) ->
     assert mistakes() == []
 
 
-def test_two_tutors_of_one_agent_name_or_plugin_are_refused(
-    write: Write, mistakes: Mistakes
-) -> None:
+def test_two_tutors_of_one_agent_name_are_refused(write: Write, mistakes: Mistakes) -> None:
     """A dispatch by that name would reach either."""
     explicit = "worker_type: explicit\nagent_name: specialist\nplugin: grammar"
     write("tutors/first.yaml", explicit)
     write("tutors/second.yaml", explicit)
     assert [mistake.partition(";")[0] for mistake in mistakes()] == [
         "tutors/second.yaml: agent_name: first and second have the same agent_name 'specialist'",
-        "tutors/second.yaml: plugin: first and second have the same plugin 'grammar'",
     ]
+
+
+def test_one_plugin_may_run_under_two_names(write: Write, mistakes: Mistakes) -> None:
+    """Each with its own agent name and settings."""
+    for name in ("present", "past"):
+        write(
+            f"tutors/{name}.yaml",
+            f"worker_type: explicit\nagent_name: {name}-specialist\nplugin: grammar\n"
+            f"settings: {{drill: {name}}}",
+        )
+    assert mistakes() == []
 
 
 @pytest.mark.parametrize(

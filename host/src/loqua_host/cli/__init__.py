@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,29 @@ app = typer.Typer(
 )
 
 app.add_typer(records.app, name="records")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"loqua-host {metadata.version('loqua-host')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the version, which is that of the contract with tutors, too.",
+        ),
+    ] = False,
+) -> None:
+    """Take what goes before a command."""
+
 
 Config = Annotated[
     Path,

@@ -131,13 +131,17 @@ class Lesson:
         say a sentence then. Takes as long as the specialist's lesson, so that a hook does not
         wait for it, but a task of the agent's does.
 
+        The automatic tutor alone calls: a specialist that needs another says so in its report, and
+        the tutor that has the learner back calls that one.
+
         Args:
             agent_name: The name that the specialist is dispatched by.
             focus: What to work on, such as a grammar topic (`present_tense`); 300 characters.
             words: Words to practise, 20 at most.
 
         Raises:
-            HandoffError: If there is no such specialist, or one is on its way already.
+            HandoffError: If there is no such specialist, one is on its way already, or this tutor
+                is a specialist itself.
             ValueError: If focus or words are too long.
         """
         if self._call is not None and not self._call.answer.done():

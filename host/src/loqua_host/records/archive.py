@@ -157,8 +157,8 @@ class Archive:
             "tutor": lesson.tutor,
             "agent_id": lesson.agent_id,
             "opened_at": _moment(lesson.opened_at),
-            "closed_at": row["closed_at"] and _moment(row["closed_at"]),
-            "seconds": lesson.seconds,
+            "closed_at": _moment(row["closed_at"]),
+            "seconds": round(lesson.seconds, 1),
             "restarts": lesson.restarts,
             "crashes": lesson.crashes,
             "interrupted": bool(row["interrupted"]),
@@ -175,7 +175,8 @@ class Archive:
             "key": row["key"],
             "attempts": row["attempts"],
             "may_have_arrived": bool(row["unsure"]),
-            "not_before": row["not_before"] and _moment(row["not_before"]),
+            "not_before": _moment(row["not_before"]),
+            "refused_at": _moment(row["dead_at"]),
             "refused_because": self._why(row, key_id),
             "payload": UNREADABLE if payload == UNREADABLE else json.loads(payload or "null"),
         }
@@ -196,5 +197,8 @@ class Archive:
             return UNREADABLE
 
 
-def _moment(seconds: float) -> str:
+def _moment(seconds: float | None) -> str | None:
+    """Return Unix seconds as a time in UTC; None for those that stand for no time."""
+    if not seconds:
+        return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -11,12 +11,11 @@ import os
 import signal
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -262,17 +261,20 @@ def _ungranted(config: Path, tutor: TutorSettings, declared: TutorDeclaration) -
 
 
 def _without_namesakes(config: Path, inspections: Sequence[Inspection]) -> Iterator[Inspection]:
-    holders: dict[Any, list[str]] = defaultdict(list)
+    """Refuse tutors of different plugins that declare one name; one plugin may run twice."""
+    holders: dict[str, Inspection] = {}
     for inspection in inspections:
-        name = inspection.tutor.name if inspection.tutor else None
-        first = holders[name][:1]
-        holders[name].append(inspection.name)
-        if name is None or not first:
+        if inspection.tutor is None:
+            yield inspection
+            continue
+        name = inspection.tutor.name
+        first = holders.setdefault(name, inspection)
+        if first.plugin == inspection.plugin:
             yield inspection
             continue
         problem = Problem(
             tutor_key(config, inspection.name, "plugin"),
-            f"{first[0]} and {inspection.name} both declare a tutor named {name!r}",
+            f"{first.name} and {inspection.name} both declare a tutor named {name!r}",
             "write enabled: false in one of the two",
         )
         yield dataclasses.replace(inspection, problems=(*inspection.problems, problem))

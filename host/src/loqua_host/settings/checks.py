@@ -97,8 +97,7 @@ def tutor_problems(
             f"two tutors would join every room: {' and '.join(automatic)}",
             "write worker_type: explicit and an agent_name for all but one",
         )
-    yield from _twice(enabled, "agent_name", lambda tutor: tutor.agent_name, where)
-    yield from _twice(enabled, "plugin", lambda tutor: tutor.source, where)
+    yield from _namesakes(enabled, where)
 
 
 def plugin_problems(
@@ -144,19 +143,17 @@ def _dispatch_problems(tutor: TutorSettings, where: Callable[[str, str], str]) -
         yield Problem(spot, "an explicit tutor needs a name to be called by", mend)
 
 
-def _twice(
-    tutors: Sequence[TutorSettings],
-    key: str,
-    value_of: Callable[[TutorSettings], str | None],
-    where: Callable[[str, str], str],
+def _namesakes(
+    tutors: Sequence[TutorSettings], where: Callable[[str, str], str]
 ) -> Iterator[Problem]:
     holders = defaultdict(list)
     for tutor in tutors:
-        holders[value_of(tutor)].append(tutor.name)
-    for value, names in holders.items():
-        if value and len(names) > 1:
-            what = f"{' and '.join(names)} have the same {key} {value!r}"
-            yield Problem(where(names[1], key), what, f"give each its own {key}, or disable one")
+        holders[tutor.agent_name].append(tutor.name)
+    for agent_name, names in holders.items():
+        if agent_name and len(names) > 1:
+            what = f"{' and '.join(names)} have the same agent_name {agent_name!r}"
+            mend = "give each its own agent_name, or disable one"
+            yield Problem(where(names[1], "agent_name"), what, mend)
 
 
 def _texts(data: JsonValue, place: tuple[str | int, ...]) -> Iterator[tuple[Place, str]]:

@@ -1,0 +1,15 @@
+"""`loqua-host --version`."""
+
+from importlib import metadata
+
+from typer.testing import CliRunner
+
+from loqua_host.cli import app
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    """Whatever else is on the command line, nothing is run."""
+    for arguments in (["--version"], ["--version", "run"]):
+        told = CliRunner().invoke(app, arguments)
+        assert told.exit_code == 0
+        assert told.output == f"loqua-host {metadata.version('loqua-host')}\n"
