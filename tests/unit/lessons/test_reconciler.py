@@ -119,6 +119,20 @@ async def test_a_specialist_who_is_no_longer_asked_for_is_not_called(
     assert (called(world), host.board.called("one")) == ([], frozenset())
 
 
+async def test_an_ordinary_handoff_is_no_warning(world: World, host: Host) -> None:
+    """A tutor that was lost is one; a specialist that another has asked for is not."""
+    host.board.on_interrupted(LOST, None)
+    with structlog.testing.capture_logs() as logs:
+        await host.reconciler.look()
+        handover = Handover(tutor="tutor")
+        with host.board.asking("one", "grammar", "maria", handover):
+            await host.reconciler.look()
+    levels = {log["event"]: log["log_level"] for log in logs}
+    assert levels["lesson.restoring"] == "warning"
+    assert levels["tutor.called"] == "info"
+    assert [agent_name for _, agent_name in called(world)][-1] == "grammar-expert"
+
+
 async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
     world: World, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

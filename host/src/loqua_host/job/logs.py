@@ -16,6 +16,11 @@ _Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 RESERVED = STANDARD - {"exc_info", "stack_info"}
 
 
+HARMLESS = "Attempted to drop unknown FFI handle"
+"""What LiveKit's native library calls an error when a room or a stream was closed before Python let
+go of it, as at the end of each session (livekit-rtc 1.1, livekit_ffi::cabi)."""
+
+
 def send_logs_to_host() -> None:
     """Make structlog write plain records, which LiveKit's log queue carries to the host."""
     log_as_json()
@@ -40,6 +45,13 @@ def send_logs_to_host() -> None:
     for name in ("livekit.agents", "openai"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("loqua_host").setLevel(logging.INFO)
+    logging.getLogger("livekit").addFilter(_is_worth_telling)
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """Say whether a record of the native library's tells of anything; its text is an argument."""
+    said = record.args[-1] if isinstance(record.args, tuple) and record.args else record.msg
+    return not str(said).startswith(HARMLESS)
 
 
 class _Plain(logging.Formatter):

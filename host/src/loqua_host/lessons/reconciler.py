@@ -163,7 +163,9 @@ class Reconciler:
                 self._board.on_not_called(call.room, call.tutor)
                 return
             event = "tutor.called" if call.lesson is None else "lesson.restoring"
-            log.warning(event, tutor=call.tutor, **self._ids(call))
+            # A specialist that a tutor has asked for is no trouble; a tutor that is missing is.
+            tell = log.info if call.asked and call.lesson is None else log.warning
+            tell(event, tutor=call.tutor, **self._ids(call))
             if call.lesson is not None:
                 await self._clear_away(call.lesson)
             before = await self._rooms.withdraw(call.room, agent_name)
