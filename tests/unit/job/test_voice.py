@@ -1,10 +1,16 @@
 """The engines of a lesson, as config names them."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
-from livekit.agents import NOT_GIVEN
+from livekit.agents import NOT_GIVEN, Agent
 
 from loqua_host.contract.engines import Engine
-from loqua_host.job.voice import _build
+from loqua_host.job.voice import _build, apologise, close_voice, say_out
 
 ENGINE = Engine.model_validate(
     {
@@ -35,3 +41,62 @@ def test_a_secret_that_was_not_granted_is_named() -> None:
     """The name is no secret."""
     with pytest.raises(KeyError, match="OPENAI_API_KEY"):
         _build(ENGINE, "es", {})
+
+
+class Voice:
+    """A text-to-speech engine that gives one piece of sound."""
+
+    @contextlib.asynccontextmanager
+    async def synthesize(self, text: str) -> AsyncIterator[AsyncIterator[Any]]:
+        """Give the text as its own sound."""
+
+        async def pieces() -> AsyncIterator[Any]:
+            yield SimpleNamespace(frame=text)
+
+        yield pieces()
+
+
+class Mumbling(Agent):
+    """An agent with a way of its own to make sound."""
+
+    async def tts_node(self, text: Any, model_settings: Any) -> Any:  # noqa: ARG002  # as LiveKit has it
+        """Fail."""
+        raise ValueError
+        yield
+
+
+class Session:
+    """A session that remembers what it was given to say."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.current_agent = agent
+        self.tts = Voice()
+        self.said: dict[str, Any] = {}
+
+    def say(self, text: str, **options: Any) -> Any:
+        """Take a sentence."""
+        self.said = {"text": text, **options}
+        return SimpleNamespace(wait_for_playout=lambda: asyncio.sleep(0))
+
+
+async def test_what_the_host_says_is_heard_though_the_agents_own_way_to_speak_fails() -> None:
+    """Its sound is the engine's; an agent without such a way has LiveKit make it."""
+    session: Any = Session(Mumbling(instructions=""))
+    await say_out(session, "Lo siento.")
+    assert [frame async for frame in session.said["audio"]] == ["Lo siento."]
+    apologise(session, "¿Perdona?")
+    assert [frame async for frame in session.said["audio"]] == ["¿Perdona?"]
+    assert session.said["add_to_chat_ctx"] is False  # it is no part of the conversation
+    session.current_agent = Agent(instructions="")
+    await say_out(session, "Adiós.")
+    assert session.said["audio"] is NOT_GIVEN
+
+
+async def test_a_session_that_fails_to_close_keeps_no_lesson_from_its_record() -> None:
+    """The record matters more."""
+    session: Any = SimpleNamespace(current_speech=None, aclose=_fail)
+    await close_voice(session, None, heard=True)
+
+
+async def _fail() -> None:
+    raise ValueError
