@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loqua_speech.audio import HEARING_RATE, LONGEST_SECONDS, decode, resample, wav
+from loqua_speech.audio import _LENIENT, HEARING_RATE, LONGEST_SECONDS, decode, resample, wav
 from loqua_speech.errors import UnreadableAudioError
 
 
@@ -39,6 +39,19 @@ def test_compressed_audio_is_decoded_to_what_whisper_hears(container: str, codec
 
     assert abs(len(audio) - HEARING_RATE) < HEARING_RATE // 20
     assert np.abs(audio).max() == pytest.approx(8000 / 32768, rel=0.1)
+
+
+def test_a_title_in_any_encoding_costs_nothing() -> None:
+    """Recorders write what they like beside the sound, such as Latin-1."""
+    title = "Übung".encode("latin-1") + b"\0"
+    about = b"INFOINAM" + len(title).to_bytes(4, "little") + title
+    chunk = b"LIST" + len(about).to_bytes(4, "little") + about
+    recorded = wav(_tone(440, rate=16_000), rate=16_000) + chunk
+    whole = b"RIFF" + (len(recorded) - 8).to_bytes(4, "little") + recorded[8:]
+
+    with av.open(io.BytesIO(whole), **_LENIENT) as container:
+        assert "title" in container.metadata
+    assert len(decode(whole)) == HEARING_RATE
 
 
 def test_an_hour_in_a_small_file_is_refused_while_decoding() -> None:

@@ -134,7 +134,7 @@ async def test_no_json_whatever_gets_more_than_a_refusal(agent: Any, body: Any) 
     headers = agent.headers() | {"Content-Type": "application/json"}
     for content in (json.dumps(body), json.dumps({"userId": body}), json.dumps({str(body): body})):
         answer = await agent.client.post("/api/v1/agent/health", content=content, headers=headers)
-        assert answer.status_code == 400
+        assert answer.status_code in (400, 403)  # some texts are user ids, if of nobody here
         assert len(answer.content) < 3000
     assert (await agent.client.get("/")).status_code == 200
 
@@ -148,10 +148,13 @@ async def test_json_must_be_called_json(agent: Any) -> None:
 
 
 async def test_a_body_too_large_is_refused_unread(agent: Any) -> None:
-    """413 past 256 KiB, in the guide's error body."""
+    """413 past 256 KiB, in the guide's error body and the same words on every Python."""
     answer = await agent.post("health", {"userId": "x" * 300_000})
     assert answer.status_code == 413
-    assert answer.json()["error"]["code"] == "REQUEST_ENTITY_TOO_LARGE"
+    assert answer.json()["error"] == {
+        "code": "REQUEST_ENTITY_TOO_LARGE",
+        "message": "the body is larger than 262144 bytes",
+    }
 
 
 @pytest.mark.parametrize(("path", "status"), [("/api/v1/agent/nothing", 404), ("/", 405)])

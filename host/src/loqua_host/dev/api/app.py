@@ -19,6 +19,8 @@ from .store import Store
 
 _LARGEST_BODY = 256 * 1024
 _LONGEST_SHOWN = 200
+_RENAMED = {413: "REQUEST_ENTITY_TOO_LARGE"}
+"""Codes for statuses whose names in `http` depend on Python's version."""
 
 
 def create_app(
@@ -58,8 +60,9 @@ async def _on_invalid(request: Request, error: RequestValidationError) -> Respon
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     """Unknown paths and methods, bodies too large: whatever the framework itself refuses."""
-    status = HTTPStatus(error.status_code)
-    refused = RefusedError(status, status.name, str(error.detail))
+    status = error.status_code
+    code = _RENAMED.get(status) or HTTPStatus(status).name
+    refused = RefusedError(status, code, str(error.detail))
     return _refuse(request, refused, dict(error.headers or {}))
 
 

@@ -1,7 +1,5 @@
 """A bound on what a request may send."""
 
-from http import HTTPStatus
-
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,7 +22,7 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._largest:
-                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                raise HTTPException(413, f"the body is larger than {self._largest} bytes")
             return message
 
         await self._app(scope, counted, send)
