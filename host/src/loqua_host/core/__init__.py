@@ -8,7 +8,8 @@
     ├── degradation    full → cache → basic → mock, and who is told
     └── client         one method per endpoint; a 401 means one other JWT, one repeat
         ├── wire       what goes out is checked, what comes in is doubted
-        └── calls      one call: deadline, then retry → breaker → limits → httpx
+        └── calls      one call: deadline, then retry → breaker → limits → transport (httpx)
+            └── verdict    whether an error answer is the API's word (pure)
 """
 
 from .api import LoquaApi

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol, TypeVar
@@ -22,8 +21,9 @@ from .limits import Limits
 from .pools import Pools
 from .secrets import Sealed
 from .settings import CoreSettings
+from .transport import Passage, Transport
 from .verdict import UNAUTHORIZED, Prematurity
-from .versions import ACCEPT, Versions
+from .versions import Versions
 from .wire import Answer, Request
 
 __all__ = ["Bearer", "Calls"]
@@ -31,9 +31,6 @@ __all__ = ["Bearer", "Calls"]
 T = TypeVar("T")
 
 tracer = trace.get_tracer("loqua_host")
-
-LONGEST_BODY = 1 << 20
-"""Bytes of an answer beyond which it is garbage."""
 
 LONGEST_PREMATURE_PAUSE = 2.0
 """Seconds after which a token that may not be valid yet is tried again, at most."""
@@ -64,29 +61,6 @@ class _Journey:
     prematurity: Prematurity = Prematurity.NO
 
 
-@dataclass(slots=True)
-class _Passage:
-    """How far one request has come.
-
-    Attributes:
-        sent: Whether the API may have got it.
-    """
-
-    sent: bool = False
-
-    async def follow(self, event: str, _details: object) -> None:
-        """Hear from the transport what it does (httpcore's extension `trace`)."""
-        _, step, phase = event.rsplit(".", 2)
-        if phase == "started" and step in _CONNECTING:
-            self.sent = False
-        elif phase == "started" and step == "send_request_headers":
-            self.sent = True
-
-
-_CONNECTING = frozenset({"connect_tcp", "start_tls", "setup_socks5_connection"})
-"""What a transport does before it sends; to a proxy it has sent something else before."""
-
-
 class Calls:
     """Sends requests so that whatever the API does ends in a value or a named error in time."""
 
@@ -98,13 +72,12 @@ class Calls:
         random: Random,
         events: Events,
     ) -> None:
-        self._pools = pools
+        self._transport = Transport(pools, Versions(events), settings.attempt_timeout)
         self._settings = settings
         self._clock = clock
         self._random = random
         self._events = events
         self._limits = Limits(settings, clock)
-        self._versions = Versions(events)
         self._breakers: dict[str, Breaker] = {}
 
     async def send(self, request: Request[T], bearer: Bearer) -> T:
@@ -237,9 +210,9 @@ class Calls:
         self, request: Request[T], jwt: SecretStr, journey: _Journey
     ) -> tuple[int, T]:
         """Make one round trip; whatever goes wrong in it is an ApiError."""
-        passage = _Passage()
+        passage = Passage()
         try:
-            status, answer = await self._round_trip(request, jwt, passage)
+            status, answer = await self._transport.send(request, jwt, passage)
             wait = self._limits.heed(request.endpoint, status, answer.headers)
             return status, self._value(request, jwt, journey, status, answer, wait)
         except ApiError:
@@ -265,39 +238,6 @@ class Calls:
         journey.prematurity = verdict.prematurity(details, jwt, answer.headers, self._clock.now())
         raise verdict.judge(request.endpoint, status, details, wait)
 
-    async def _round_trip(
-        self, request: Request[T], jwt: SecretStr, passage: _Passage
-    ) -> tuple[int, Answer]:
-        version = self._versions.current
-        async with (
-            asyncio.timeout(self._settings.attempt_timeout),
-            self._pools.lend() as http,
-        ):
-            outgoing = http.build_request(
-                request.method,
-                f"/api/{version}/agent{request.path}",
-                content=request.body,
-                headers=self._headers(request, jwt),
-                extensions={"trace": passage.follow},
-            )
-            passage.sent = True
-            async with aclosing(await http.send(outgoing, stream=True)) as response:
-                answer = Answer(_fields(response), await _body(request.endpoint, response))
-        self._versions.heed(version, answer.headers)
-        return response.status_code, answer
-
-    def _headers(self, request: Request[T], jwt: SecretStr) -> dict[str, str]:
-        headers = {
-            "Authorization": f"Bearer {jwt.get_secret_value()}",
-            "X-Agent-ID": request.caller.agent_id,
-            "Content-Type": "application/json",
-            # Nobody in between may keep an answer, or give one that was kept.
-            "Cache-Control": "no-cache, no-store",
-            ACCEPT: self._versions.accept,
-            **request.headers,
-        }
-        return headers if request.key is None else {**headers, "Idempotency-Key": request.key}
-
     def _breaker(self, endpoint: str) -> Breaker:
         if endpoint not in self._breakers:
             self._breakers[endpoint] = Breaker(
@@ -311,26 +251,6 @@ def _premature_pauses() -> Iterator[float]:
     while True:
         yield pause
         pause = min(2 * pause, LONGEST_PREMATURE_PAUSE)
-
-
-def _fields(response: httpx.Response) -> dict[str, str]:
-    # A plain dict: httpx.Headers searches and decodes all of them at each look-up.
-    fields: dict[str, str] = {}
-    for raw_name, raw_value in response.headers.raw:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        fields[name] = f"{fields[name]}, {value}" if name in fields else value
-    return fields
-
-
-async def _body(endpoint: str, response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > LONGEST_BODY:
-            raise UnreachableError(
-                endpoint, "answered more than 1 MiB", status=response.status_code
-            )
-    return bytes(body)
 
 
 def _read(request: Request[T], status: int, answer: Answer) -> T:

@@ -1,0 +1,122 @@
+"""One request to the API and its answer, over a connection of the pools."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from loqua_host.errors import UnreachableError
+
+from .pools import Pools
+from .versions import ACCEPT, Versions
+from .wire import Answer, Request
+
+__all__ = ["Passage", "Transport"]
+
+LONGEST_BODY = 1 << 20
+"""Bytes of an answer beyond which it is garbage."""
+
+
+@dataclass(slots=True)
+class Passage:
+    """How far one request has come.
+
+    Attributes:
+        sent: Whether the API may have got it.
+    """
+
+    sent: bool = False
+
+    async def follow(self, event: str, _details: object) -> None:
+        """Hear from the transport what it does (httpcore's extension `trace`)."""
+        _, step, phase = event.rsplit(".", 2)
+        if phase == "started" and step in _CONNECTING:
+            self.sent = False
+        elif phase == "started" and step == "send_request_headers":
+            self.sent = True
+
+
+_CONNECTING = frozenset({"connect_tcp", "start_tls", "setup_socks5_connection"})
+"""What a transport does before it sends; to a proxy it has sent something else before."""
+
+
+class Transport:
+    """Makes one round trip at a time for each caller.
+
+    Args:
+        pools: Where its connections are.
+        versions: Which version of the API is spoken, and what an answer says of it.
+        timeout: Seconds for one round trip.
+    """
+
+    def __init__(self, pools: Pools, versions: Versions, timeout: float) -> None:
+        self._pools = pools
+        self._versions = versions
+        self._timeout = timeout
+
+    async def send(
+        self, request: Request[Any], jwt: SecretStr, passage: Passage
+    ) -> tuple[int, Answer]:
+        """Return the answer's status and the answer, whatever it says.
+
+        Args:
+            request: The request.
+            jwt: The JWT to send it with.
+            passage: Is told how far it comes.
+
+        Raises:
+            Exception: Whatever transports and libraries raise; TimeoutError after the time for
+                one attempt.
+        """
+        version = self._versions.current
+        async with (
+            asyncio.timeout(self._timeout),
+            self._pools.lend() as http,
+        ):
+            outgoing = http.build_request(
+                request.method,
+                f"/api/{version}/agent{request.path}",
+                content=request.body,
+                headers=self._headers(request, jwt),
+                extensions={"trace": passage.follow},
+            )
+            passage.sent = True
+            async with aclosing(await http.send(outgoing, stream=True)) as response:
+                answer = Answer(_fields(response), await _body(request.endpoint, response))
+        self._versions.heed(version, answer.headers)
+        return response.status_code, answer
+
+    def _headers(self, request: Request[Any], jwt: SecretStr) -> dict[str, str]:
+        headers = {
+            "Authorization": f"Bearer {jwt.get_secret_value()}",
+            "X-Agent-ID": request.caller.agent_id,
+            "Content-Type": "application/json",
+            # Nobody in between may keep an answer, or give one that was kept.
+            "Cache-Control": "no-cache, no-store",
+            ACCEPT: self._versions.accept,
+            **request.headers,
+        }
+        return headers if request.key is None else {**headers, "Idempotency-Key": request.key}
+
+
+def _fields(response: httpx.Response) -> dict[str, str]:
+    # A plain dict: httpx.Headers searches and decodes all of them at each look-up.
+    fields: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
+
+
+async def _body(endpoint: str, response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > LONGEST_BODY:
+            raise UnreachableError(
+                endpoint, "answered more than 1 MiB", status=response.status_code
+            )
+    return bytes(body)
