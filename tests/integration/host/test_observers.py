@@ -26,7 +26,7 @@ async def test_a_learner_is_taught_at_once_behind_an_observer(
             opened = await host.log.until("lesson.opened", room=room)
             assert opened["user_id"] == learner.user_id
             await host.log.until("probe.ready", room=room)
-            assert len(observer.tutors) == 1
+            await observer.met()
         await house.api.until("sessions", learner.user_id)
     assert not await house.api.arrivals("sessions", "user_observer")
     assert not host.log.find("learner.found", user_id="user_observer")
