@@ -305,9 +305,9 @@ def guarded(directory: Path) -> tuple[dict[str, str], dict[str, object]]:
     reaching: dict[str, object] = {
         "scheme": "https",
         "tls_config": {"ca_file": tls["certificate"]},
-        "authorization": {"credentials": "a token of this test's"},
+        "authorization": {"credentials": "a-token-of-this-test"},
     }
-    return {"OPS_TOKEN": "a token of this test's"}, reaching
+    return {"OPS_TOKEN": "a-token-of-this-test"}, reaching
 
 
 async def test_alerts_fire_on_their_causes(house: House, tmp_path: Path) -> None:
