@@ -132,6 +132,28 @@ def test_a_learner_who_is_alone_in_an_outage_waits_no_longer_each_time(
     attempt(breaker, learner="leo")
 
 
+def test_what_another_call_of_the_learner_tries_out_is_waited_for_no_longer_than_it_takes(
+    breaker: Breaker, hands: Hands
+) -> None:
+    """The other lesson of a learner is served as soon as the first one has been."""
+    failing(breaker, DOWN, 3, learner="leo")
+    hands.time += 10
+    with breaker.attempt("leo"):
+        with pytest.raises(SuspendedError) as suspended, breaker.attempt("leo"):
+            pass
+        assert suspended.value.retry_after == 0
+    attempt(breaker, learner="leo")
+
+
+def test_a_trial_that_was_cancelled_lets_the_next_call_try(breaker: Breaker, hands: Hands) -> None:
+    """It says nothing of the endpoint."""
+    failing(breaker, DOWN, 3, learner="leo")
+    hands.time += 10
+    with pytest.raises(asyncio.CancelledError), breaker.attempt("leo"):
+        raise asyncio.CancelledError
+    attempt(breaker, learner="leo")
+
+
 @pytest.mark.parametrize(("poisoned", "others_first"), [(2, False), (3, False), (10, True)])
 def test_bad_data_of_several_learners_never_holds_up_another(
     breaker: Breaker, hands: Hands, poisoned: int, others_first: bool

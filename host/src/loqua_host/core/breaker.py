@@ -47,12 +47,14 @@ class _Failing:
         at: When the last of them was, in monotonic seconds.
         failures: How many there were in a row.
         resumes_at: Until when the learner is suspended, in monotonic seconds.
+        tried_out: Whether a call finds out just now whether the suspension may end.
     """
 
     served: int
     at: float
     failures: int = 0
     resumes_at: float = 0.0
+    tried_out: bool = False
 
 
 class Breaker:
@@ -105,17 +107,21 @@ class Breaker:
                 record = self._on_failure
             raise
         finally:
+            if own := self._failing.get(learner):
+                own.tried_out = False
             if epoch == self._epoch:
                 record(learner)
 
     def _enter(self, learner: str) -> int:
         now, own = self._clock.monotonic(), self._record_of(learner)
+        if own is not None and own.tried_out:
+            raise self._suspended("another call tries it out for this learner", 0.0)
         if own is not None and now < own.resumes_at:
             raise self._suspended("it keeps failing for this learner", own.resumes_at - now)
         if self.state is not State.CLOSED:
             self._enter_as_probe(now, self._probes_at[own is not None])
         if own is not None and own.failures >= self._settings.failures:
-            own.resumes_at = now + self._settings.open_seconds  # one attempt tries it out
+            own.tried_out = True
         return self._epoch
 
     def _enter_as_probe(self, now: float, due: float) -> None:
@@ -156,10 +162,8 @@ class Breaker:
             self._probes_at = {True: now + self._settings.open_seconds, False: now}
             self._turn(State.OPEN)
 
-    def _on_unknown(self, learner: str) -> None:
+    def _on_unknown(self, _learner: str) -> None:
         self._probing = False
-        if own := self._failing.get(learner):
-            own.resumes_at = 0.0
 
     def _suspend(self, learner: str, own: _Failing) -> None:
         """Suspend a learner after failures in a row: longer each time, if only theirs fail."""
