@@ -14,7 +14,9 @@ from typing import Annotated, Any
 import typer
 
 from loqua_host.dev.screen import fitted
+from loqua_host.errors import LoquaError
 from loqua_host.process import seal
+from loqua_host.settings.templates import TEMPLATES, write_templates
 
 from . import records
 from . import run as running
@@ -56,12 +58,26 @@ def options(
 Config = Annotated[
     Path,
     typer.Option(
-        help="The directory with host.yaml, environments/ and tutors/.",
+        help="The directory with host.yaml, environments/ and tutors/; `init` writes one.",
         exists=True,
         file_okay=False,
     ),
 ]
 CONFIG = Path("config")
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")] = CONFIG,
+) -> None:
+    """Write a config/ to begin with; files that are there stay as they are."""
+    try:
+        written = dict(write_templates(directory))
+    except OSError as error:
+        raise SystemExit(f"{error.filename}: {error.strerror}; name another directory") from None
+    for path, new in written.items():
+        typer.echo(f"{'wrote' if new else 'kept '} {path}")
+    typer.echo(f"{directory / 'README.md'} says which variables to set; then: loqua-host check")
 
 
 @app.command()
@@ -103,13 +119,20 @@ def check(
 
 @app.command()
 def demo(
-    config: Config = CONFIG,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="As for the other commands; without config/, the one that `init` writes.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     *,
     once: Annotated[
         bool, typer.Option(help="End with the records on standard output, 0 only if all is right.")
     ] = False,
 ) -> None:
-    """Show three lessons: real rooms, real speech, a local API."""
+    """Show lessons with the tutors that are installed: real rooms, real speech, a local API."""
     with _extras():
         from loqua_host.dev.demo import run_demo  # noqa: PLC0415  # its parts are extras
 
@@ -119,7 +142,8 @@ def demo(
         shown = fitted(line, shutil.get_terminal_size().columns) if stream.isatty() else line
         typer.echo(shown, file=stream)
 
-    raise SystemExit(_run(run_demo(config, once=once, say=say)))
+    chosen = config or (CONFIG if CONFIG.is_dir() else TEMPLATES)
+    raise SystemExit(_run(run_demo(chosen, once=once, say=say)))
 
 
 @app.command()
@@ -134,6 +158,16 @@ def devapi(
 
 
 def _run(showing: Coroutine[Any, Any, int | None]) -> int | None:
+    """Run to the end and return its exit code; an error with a name is one line and 1."""
+    try:
+        return _run_until_signal(showing)
+    except* LoquaError as failed:
+        for error in _single(failed):
+            typer.echo(error, err=True)
+    return 1
+
+
+def _run_until_signal(showing: Coroutine[Any, Any, int | None]) -> int | None:
     """Run to the end; SIGTERM and Ctrl-C close all that was opened and give 130."""
 
     async def stoppable() -> int | None:
@@ -145,6 +179,15 @@ def _run(showing: Coroutine[Any, Any, int | None]) -> int | None:
         return asyncio.run(stoppable())
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
+
+
+def _single(group: BaseExceptionGroup[LoquaError]) -> Iterator[LoquaError]:
+    """Yield the errors of a group, however deep: each task group wraps them once more."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _single(error)
+        else:
+            yield error
 
 
 @contextmanager

@@ -10,9 +10,9 @@ import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,14 +21,18 @@ import httpx
 from livekit import api
 
 from loqua_host.errors import LoquaError
+from loqua_host.settings.host import Environment
+from loqua_host.settings.sources import read_environ
+from loqua_host.settings.tutors import TutorSettings
 from loqua_host.tasks import background
 
 from .hearing import Heard, LessonHeard
 from .learner import Line, Script, SyntheticLearner, synthesise
 from .parts import Parts, local_parts, run_child, write_config
-from .scripts import LESSONS, ScriptedLesson, mismatches
+from .scripts import LESSONS, SCRIPTED, ScriptedLesson, mismatches
+from .tutors import choose_tutors
 
-__all__ = ["run_demo"]
+__all__ = ["HostLog", "playable", "run_demo", "run_host_process"]
 
 Say = Callable[[str], None]
 
@@ -68,24 +72,28 @@ class HostLog:
 
 
 async def run_demo(config: Path, *, once: bool, say: Say) -> int:
-    """Show three lessons; gives the exit code.
+    """Show the lessons whose tutors run here; gives the exit code.
 
     Args:
         config: The config/ to run with, local addresses laid over a copy of it.
         once: End when the records have arrived, print them as JSON on standard output, and
             exit with 1 unless they say what the scripts said. Otherwise stay until Ctrl-C.
         say: Takes each line of what happens.
+
+    Raises:
+        LoquaError: A part cannot be had, or none of the tutors can run; the message says why.
     """
     with TemporaryDirectory(prefix="loqua-demo-") as directory:
+        written = Path(directory) / "config"
         async with local_parts(say) as parts:
-            written = Path(directory) / "config"
             write_config(config, written, parts.speech_url, tick_every=TICK_EVERY)
-            say("starting the host: its tutors are looked at first, each in a child")
-            async with run_host_process(written, parts, say) as log:
+            say("looking at the tutors, each in a child")
+            environ, lessons = await _prepare(config, written, parts, say)
+            async with run_host_process(written, replace(parts, environ=environ), say) as log:
                 await log.until("host.ready")
-                say("three learners enter, each having its sentences spoken by the speech server")
-                records = await _teach_all(parts, log, say)
-                wrong = _check(records, say)
+                say(f"{len(lessons)} learners enter and speak with the speech server's voice")
+                records = await _teach_all(lessons, parts, log, say)
+                wrong = _check(lessons, records, say)
                 if once:
                     print(json.dumps(records, indent=2, ensure_ascii=False))  # noqa: T201  # the result
                     return 1 if wrong else 0
@@ -94,10 +102,47 @@ async def run_demo(config: Path, *, once: bool, say: Say) -> int:
     return 0
 
 
+async def _prepare(
+    config: Path, written: Path, parts: Parts, say: Say
+) -> tuple[dict[str, str], list[ScriptedLesson]]:
+    """Leave out what cannot run; return the host's environment and the lessons that remain."""
+    environ = _kept() | parts.environ
+    given = read_environ(config, {**os.environ, "LOQUA_ENVIRONMENT": Environment.DEVELOPMENT})
+    tutors = await choose_tutors(written, environ, given)
+    for name, why in tutors.left_out.items():
+        say(f"the tutor {name} is left out: {why.replace(str(written), str(config))}")
+    lessons = playable(tutors.running)
+    for lesson in LESSONS:
+        if lesson not in lessons:
+            say(f"the lesson {lesson.name} is left out: not all of its tutors run here")
+    return {**tutors.variables, **parts.environ}, lessons
+
+
+def _kept() -> dict[str, str]:
+    return {name: os.environ[name] for name in KEPT if name in os.environ}
+
+
+def playable(tutors: Sequence[TutorSettings]) -> list[ScriptedLesson]:
+    """List the scripted lessons whose tutors are all among these.
+
+    Raises:
+        LoquaError: There is none.
+    """
+    running = {(tutor.plugin, tutor.agent_name) for tutor in tutors}
+    lessons = [lesson for lesson in LESSONS if lesson.tutors <= running]
+    if not lessons:
+        known = ", ".join(f"loqua-tutor-{plugin}" for plugin, _ in sorted(SCRIPTED, key=str))
+        raise LoquaError(
+            f"the demo has no tutor to show: install one of {known}, and enable it in "
+            "config/tutors under its own agent_name"
+        )
+    return lessons
+
+
 @asynccontextmanager
 async def run_host_process(config: Path, parts: Parts, say: Say) -> AsyncIterator[HostLog]:
     """Run `loqua-host run` for as long as the block lasts and give its log."""
-    environ = {name: os.environ[name] for name in KEPT if name in os.environ} | parts.environ
+    environ = _kept() | parts.environ
     command = (sys.executable, "-m", "loqua_host", "run", "--config", str(config))
     log = HostLog(say)
     async with (
@@ -114,16 +159,18 @@ def _stderr(process: Process) -> asyncio.StreamReader:
     return process.stderr
 
 
-async def _teach_all(parts: Parts, log: HostLog, say: Say) -> dict[str, Any]:
+async def _teach_all(
+    scripted: Sequence[ScriptedLesson], parts: Parts, log: HostLog, say: Say
+) -> dict[str, Any]:
     """Let the learners have their lessons, side by side, and give what the API received."""
-    expected = sum(len(lesson.records) for lesson in LESSONS)
+    expected = sum(len(lesson.records) for lesson in scripted)
     async with (
         httpx.AsyncClient(base_url=parts.api_url, timeout=None) as client,  # noqa: S113  # a stream
         background() as tasks,
     ):
         arrived = tasks.create_task(_await_sessions(client, expected))
         async with asyncio.TaskGroup() as lessons:
-            for lesson in LESSONS:
+            for lesson in scripted:
                 lessons.create_task(_teach(lesson, parts, client, log, say))
         try:
             async with asyncio.timeout(RECORDS_SECONDS):
@@ -188,8 +235,8 @@ async def _call(agent_name: str, room: str, parts: Parts, log: HostLog) -> None:
         )
 
 
-def _check(records: dict[str, Any], say: Say) -> list[str]:
-    wrong = [fault for lesson in LESSONS for fault in mismatches(lesson, records)]
+def _check(scripted: Sequence[ScriptedLesson], records: dict[str, Any], say: Say) -> list[str]:
+    wrong = [fault for lesson in scripted for fault in mismatches(lesson, records)]
     for fault in wrong:
         say(f"WRONG {fault}")
     if not wrong:

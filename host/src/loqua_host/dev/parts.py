@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 
 import yaml
 
 from loqua_host.errors import LoquaError
+from loqua_host.settings.templates import TEMPLATES
 from loqua_host.tasks import background
 
 from .api.server import serve
@@ -85,7 +86,7 @@ async def local_parts(say: Say) -> AsyncIterator[Parts]:
 
 
 def write_config(source: Path, target: Path, speech_url: str, *, tick_every: float) -> None:
-    """Copy config/ and lay local addresses over it; secrets stay out of it.
+    """Copy config/ and lay local speech and addresses over it; secrets stay out of it.
 
     Args:
         source: The config/ to copy; its own .env is left behind.
@@ -95,13 +96,26 @@ def write_config(source: Path, target: Path, speech_url: str, *, tick_every: flo
     """
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(".env"))
     overlay = target / "environments" / "development.yaml"
-    written = yaml.safe_load(overlay.read_text()) or {}
-    for engine in ("stt", "tts"):
-        written["engines"][engine]["with"]["base_url"] = f"{speech_url}/v1"
-    written["lessons"] = {**written.get("lessons", {}), "tick_every": tick_every, "grace": GRACE}
+    written = yaml.safe_load(overlay.read_text()) or {} if overlay.exists() else {}
+    written["engines"] = {**(written.get("engines") or {}), **_local_speech(speech_url)}
+    written["lessons"] = {
+        **(written.get("lessons") or {}),
+        "tick_every": tick_every,
+        "grace": GRACE,
+    }
     written["ledger"] = {"path": str(target.parent / "ledger.db")}
     written["ops"] = {"port": 0}
+    overlay.parent.mkdir(exist_ok=True)
     overlay.write_text(yaml.safe_dump(written, allow_unicode=True))
+
+
+def _local_speech(url: str) -> dict[str, Any]:
+    """Return the engines that the packaged config/ has for development, at this address."""
+    packaged = (TEMPLATES / "environments" / "development.yaml").read_text("utf-8")
+    engines: dict[str, Any] = yaml.safe_load(packaged)["engines"]
+    for engine in engines.values():
+        engine["with"]["base_url"] = f"{url}/v1"
+    return engines
 
 
 @asynccontextmanager

@@ -11,12 +11,20 @@ from typing import Any
 
 __all__ = [
     "LESSONS",
+    "SCRIPTED",
     "ExpectedProgress",
     "ExpectedRecord",
     "ExpectedSession",
     "ScriptedLesson",
     "mismatches",
 ]
+
+SCRIPTED = (
+    ("conversation", None),
+    ("grammar", "grammar-specialist"),
+    ("pronunciation", "pronunciation-specialist"),
+)
+"""Plugin and agent name of the lessons' tutors; None is the one dispatched automatically."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,12 @@ class ScriptedLesson:
     records: tuple[ExpectedRecord, ...]
     enters_with: str | None = None
     called: str | None = None
+
+    @property
+    def tutors(self) -> frozenset[tuple[str, str | None]]:
+        """The plugin and agent name of each tutor that it takes."""
+        names = {self.enters_with} if self.enters_with else {None, self.called}
+        return frozenset((plugin, name) for plugin, name in SCRIPTED if name in names)
 
 
 _NOTHING_SAID = ExpectedRecord(
