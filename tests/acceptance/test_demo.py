@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
@@ -17,12 +18,14 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from loqua_host.dev.livekit_binary import livekit_binary
+from loqua_host.dev.livekit_binary import cache_directory, livekit_binary
 from loqua_host.dev.scripts import LESSONS, mismatches
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
 
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+FROM_WHERE = re.compile(r"proxy$|_CERT|_CA_|INDEX|FIND_LINKS|TIMEOUT", re.IGNORECASE)
 PR_SET_CHILD_SUBREAPER = 36
 LOG_LINE = re.compile(r"\[\d{4}-\d\d-\d\dT[\d:.]+Z\] \[[A-Z]+\] (\[[^\]]*\] ){3}\S")
 
@@ -55,12 +58,64 @@ def orphans() -> Iterator[list[psutil.Process]]:
 
 
 def files(directory: str) -> list[Path]:
-    """Give what is in a directory."""
-    return list(Path(directory).iterdir())
+    """Give what is in a directory, but for the locks that uv leaves there."""
+    return [path for path in Path(directory).iterdir() if not path.match("uv-*.lock")]
+
+
+def run(*command: str, cwd: Path, given: bytes | None = None) -> bytes:
+    """Run a command to its end and return what it printed."""
+    done = subprocess.run(command, cwd=cwd, input=given, check=True, capture_output=True)  # noqa: S603  # the test's own
+    return done.stdout
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Copy the project as it would be committed, without an environment."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    names = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    archive = run("tar", "--create", "--null", "--files-from=-", cwd=ROOT, given=names)
+    run("tar", "--extract", cwd=clone, given=archive)
+    return clone
+
+
+@pytest.fixture
+def fresh_machine(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of someone who has only just come to a machine.
+
+    Nobody has installed a Python, set a variable of Python's tools or switched anything on; where
+    packages come from stays, and so do the caches, which hold what a first run would bring.
+    """
+    try:
+        run("/usr/bin/python3", "-c", "import ensurepip", cwd=tmp_path)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine has no Python of its own with venv: apt install python3-venv")
+    caches = {
+        "UV_CACHE_DIR": run("uv", "cache", "dir", cwd=ROOT).decode().strip(),
+        "XDG_CACHE_HOME": str(cache_directory(os.environ).parent),
+    }
+    kept = {name: value for name, value in os.environ.items() if FROM_WHERE.search(name)}
+    return {**kept, **caches, "HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+
+def readme_command() -> str:
+    """Return the README's command for the demo."""
+    (command,) = re.findall(r"^.+ uv run loqua-host demo$", README, re.MULTILINE)
+    return str(command)
 
 
 @asynccontextmanager
 async def demo(*options: str, orphans: list[psutil.Process]) -> AsyncIterator[Process]:
+    """Run the demo of this environment, as `running` does."""
+    command = (sys.executable, "-m", "loqua_host", "demo", *options)
+    async with running(*command, cwd=ROOT, environ=dict(os.environ), orphans=orphans) as process:
+        yield process
+
+
+@asynccontextmanager
+async def running(
+    *command: str, cwd: Path, environ: dict[str, str], orphans: list[psutil.Process]
+) -> AsyncIterator[Process]:
     """Run the demo to its end; then nothing of it may be left, neither process nor file.
 
     A port or socket lives as long as a process that holds it, so these go with the processes.
@@ -68,10 +123,10 @@ async def demo(*options: str, orphans: list[psutil.Process]) -> AsyncIterator[Pr
     mine = set(psutil.Process().children(recursive=True))
     # Short, for the path of a Unix socket has 108 bytes at most.
     with tempfile.TemporaryDirectory(prefix="d-") as directory:
-        environ = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+        environ = {name: value for name, value in environ.items() if name != "XDG_RUNTIME_DIR"}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "loqua_host", "demo", *options),
-            cwd=ROOT,
+            *command,
+            cwd=cwd,
             env=environ | {"TMPDIR": directory},
             stdout=PIPE,
             stderr=PIPE,
@@ -91,10 +146,14 @@ async def demo(*options: str, orphans: list[psutil.Process]) -> AsyncIterator[Pr
 
 
 async def test_three_lessons_leave_their_records_and_nothing_else(
-    orphans: list[psutil.Process],
+    clone: Path, fresh_machine: dict[str, str], orphans: list[psutil.Process]
 ) -> None:
-    """`--once` prints what the API received, exits with 0, and every log line has its form."""
-    async with demo("--once", orphans=orphans) as process:
+    """On a fresh machine with its own Python, by the README's command: all that was said arrives.
+
+    `--once` prints what the API received, exits with 0, and every log line has its form.
+    """
+    command = ("sh", "-c", f"{readme_command()} --once")
+    async with running(*command, cwd=clone, environ=fresh_machine, orphans=orphans) as process:
         printed, shown = await process.communicate()
     assert process.returncode == 0, shown.decode()[-3000:]
     records = json.loads(printed)
