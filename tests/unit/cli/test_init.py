@@ -39,6 +39,23 @@ def test_what_it_writes_is_sound(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert check(tmp_path / "config", ENVIRON) == 0, capsys.readouterr().err
 
 
+def test_it_says_what_to_type_next(tmp_path: Path) -> None:
+    """For the directory that it wrote."""
+    _, printed = init(tmp_path / "my config")
+    assert printed.endswith(f"then: loqua-host check --config '{tmp_path}/my config'\n")
+
+
+@pytest.mark.parametrize("command", ["run", "check", "demo", "records list"])
+def test_a_command_whose_config_is_missing_says_how_to_have_one(
+    command: str, tmp_path: Path
+) -> None:
+    """Whichever takes a --config."""
+    arguments = [*command.split(), "--config", str(tmp_path / "none")]
+    result = CliRunner().invoke(app, arguments, env={"TERMINAL_WIDTH": "300"})
+    assert result.exit_code == 2
+    assert f"`loqua-host init {tmp_path / 'none'}` writes one" in result.output
+
+
 def test_without_a_directory_it_is_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where all other commands look for it."""
     monkeypatch.chdir(tmp_path)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -20,6 +21,7 @@ from loqua_host.settings.templates import TEMPLATES, write_templates
 
 from . import records
 from . import run as running
+from .config import CONFIG, Config, existing
 
 __all__ = ["main"]
 
@@ -55,17 +57,6 @@ def options(
     """Take what goes before a command."""
 
 
-Config = Annotated[
-    Path,
-    typer.Option(
-        help="The directory with host.yaml, environments/ and tutors/; `init` writes one.",
-        exists=True,
-        file_okay=False,
-    ),
-]
-CONFIG = Path("config")
-
-
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")] = CONFIG,
@@ -77,7 +68,8 @@ def init(
         raise SystemExit(f"{error.filename}: {error.strerror}; name another directory") from None
     for path, new in written.items():
         typer.echo(f"{'wrote' if new else 'kept '} {path}")
-    typer.echo(f"{directory / 'README.md'} says which variables to set; then: loqua-host check")
+    check = shlex.join(("loqua-host", "check", "--config", str(directory)))
+    typer.echo(f"{directory / 'README.md'} says which variables to set; then: {check}")
 
 
 @app.command()
@@ -123,8 +115,7 @@ def demo(
         Path | None,
         typer.Option(
             help="As for the other commands; without config/, the one that `init` writes.",
-            exists=True,
-            file_okay=False,
+            callback=existing,
         ),
     ] = None,
     *,

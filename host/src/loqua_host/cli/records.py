@@ -16,6 +16,8 @@ from loqua_host.records.place import database_at
 from loqua_host.settings.load import load
 from loqua_host.settings.secrets import read_ledger_secrets
 
+from .config import CONFIG, Config
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -23,10 +25,8 @@ app = typer.Typer(
     help="Look after what the API does not have yet, also while the host runs.",
 )
 
-Config = Annotated[Path, typer.Option(help="The host's config/.", exists=True, file_okay=False)]
 SessionId = Annotated[str, typer.Argument(help="The lesson's session id, as the log has it.")]
 UserId = Annotated[str, typer.Argument(help="The learner's user id.")]
-CONFIG = Path("config")
 HEADINGS = ("session", "user", "tutor", "what", "attempts", "state")
 
 

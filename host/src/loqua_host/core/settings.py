@@ -65,7 +65,9 @@ class CoreSettings(BaseModel):
 
     model_config = _FROZEN
 
-    api_base_url: Address = Field(description="base URL of the API, such as https://api.loqua.app")
+    api_base_url: Address = Field(
+        description="the API's address in API_BASE_URL, such as https://api.loqua.app"
+    )
     connect_timeout: float = Field(default=2, gt=0, description="seconds to connect")
     attempt_timeout: float = Field(default=4, gt=0, description="seconds for one attempt")
     deadline: float = Field(
