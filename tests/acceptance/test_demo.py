@@ -62,9 +62,14 @@ def files(directory: str) -> list[Path]:
     return [path for path in Path(directory).iterdir() if not path.match("uv-*.lock")]
 
 
-def run(*command: str, cwd: Path, given: bytes | None = None) -> bytes:
+def run(
+    *command: str, cwd: Path, given: bytes | None = None, environ: dict[str, str] | None = None
+) -> bytes:
     """Run a command to its end and return what it printed."""
-    done = subprocess.run(command, cwd=cwd, input=given, check=True, capture_output=True)  # noqa: S603  # the test's own
+    done = subprocess.run(  # noqa: S603  # the test's own
+        command, cwd=cwd, env=environ, input=given, check=False, capture_output=True
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()[-3000:]
     return done.stdout
 
 
@@ -86,9 +91,7 @@ def fresh_machine(tmp_path: Path) -> dict[str, str]:
     Nobody has installed a Python, set a variable of Python's tools or switched anything on; where
     packages come from stays, and so do the caches, which hold what a first run would bring.
     """
-    try:
-        run("/usr/bin/python3", "-c", "import ensurepip", cwd=tmp_path)
-    except (OSError, subprocess.CalledProcessError):
+    if subprocess.call(("sh", "-c", "/usr/bin/python3 -c 'import ensurepip'")):  # noqa: S607  # likewise
         pytest.skip("this machine has no Python of its own with venv: apt install python3-venv")
     caches = {
         "UV_CACHE_DIR": run("uv", "cache", "dir", cwd=ROOT).decode().strip(),
@@ -98,9 +101,9 @@ def fresh_machine(tmp_path: Path) -> dict[str, str]:
     return {**kept, **caches, "HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
-def readme_command() -> str:
-    """Return the README's command for the demo."""
-    (command,) = re.findall(r"^.+ uv run loqua-host demo$", README, re.MULTILINE)
+def readme_command(ending: str) -> str:
+    """Return the command of README.md that ends so."""
+    (command,) = re.findall(rf"^.+ {ending}$", README, re.MULTILINE)
     return str(command)
 
 
@@ -152,7 +155,7 @@ async def test_three_lessons_leave_their_records_and_nothing_else(
 
     `--once` prints what the API received, exits with 0, and every log line has its form.
     """
-    command = ("sh", "-c", f"{readme_command()} --once")
+    command = ("sh", "-c", f"{readme_command('run loqua-host demo')} --once")
     async with running(*command, cwd=clone, environ=fresh_machine, orphans=orphans) as process:
         printed, shown = await process.communicate()
     assert process.returncode == 0, shown.decode()[-3000:]
@@ -161,6 +164,13 @@ async def test_three_lessons_leave_their_records_and_nothing_else(
     logged = [line for line in shown.decode().splitlines() if line.startswith("[")]
     assert logged
     assert [line for line in logged if not LOG_LINE.match(line)] == []
+
+
+def test_a_fresh_machine_runs_the_tests(clone: Path, fresh_machine: dict[str, str]) -> None:
+    """By the README's command; that it finds them is enough, as this is one of them."""
+    command = f"{readme_command('run pytest')} --collect-only --quiet tests/acceptance"
+    found = run("sh", "-c", command, cwd=clone, environ=fresh_machine)
+    assert b"test_demo.py" in found
 
 
 @pytest.mark.parametrize("moment", ["loading the speech models", "  learner: "])

@@ -439,12 +439,10 @@ async def _end(process: Process) -> None:
 @pytest.fixture(scope="session")
 def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the directory into which the third party's tutor has been built and installed."""
-    uv = os.environ.get("UV") or shutil.which("uv")
-    assert uv, "uv is not on PATH; install it with: python3 -m pip install uv"
     source = tmp_path_factory.mktemp("third-party") / "source"
     shutil.copytree(THIRD_PARTY, source)
     target = source.parent / "installed"
-    command = (uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
+    command = ("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
     subprocess.run((*command, "--target", target, source), check=True)  # noqa: S603  # ours
     return target
 
