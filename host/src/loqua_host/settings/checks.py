@@ -109,7 +109,7 @@ def plugin_problems(
     if tutor.agent is None and offered == 0:
         near = get_close_matches(tutor.plugin or "", installed, 1) or sorted(installed)
         other = f", or write one that is installed: {', '.join(near)}" if near else ""
-        mend = f"install its distribution{other}"
+        mend = f"install its distribution{other}, or write enabled: false"
         yield Problem(spot, f"the plugin {tutor.plugin!r} is not installed", mend)
     if tutor.agent is None and offered > 1:
         what = f"{offered} distributions offer a plugin {tutor.plugin!r}"
