@@ -1,5 +1,6 @@
 """What logs show of code that is not the host's: what it says, never what it was given."""
 
+import ast
 import asyncio
 import enum
 import io
@@ -53,6 +54,19 @@ def test_a_message_of_the_source_code_is_shown(shown: Callable[[], str]) -> None
     """It was written before anybody spoke."""
     library.warning("the voice is slower than real time")
     assert shown() == "the voice is slower than real time {}"
+
+
+def test_a_message_whose_tree_cannot_be_made_is_hidden(
+    shown: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As before Python 3.12 where the collector logs while another tree is made (gh-106905)."""
+
+    def fail(_: str) -> ast.Module:
+        raise SystemError
+
+    monkeypatch.setattr(ast, "parse", fail)
+    library.warning("the voice is slower than real time")
+    assert shown().startswith("… (test_redaction.py:")
 
 
 def test_of_what_is_formatted_into_a_message_numbers_are_shown(shown: Callable[[], str]) -> None:

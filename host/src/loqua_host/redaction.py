@@ -184,7 +184,7 @@ def _statement(code: CodeType, instruction: int) -> ast.stmt | None:
     """Return what logs or raises there, if there is its source."""
     try:
         return next(iter(ast.parse(_source(code, instruction)).body), None)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, SystemError):  # the last before Python 3.12 (gh-106905)
         return None
 
 
