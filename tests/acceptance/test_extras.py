@@ -44,7 +44,8 @@ def test_the_extra_dev_alone_is_enough_for_the_demo(tmp_path: Path) -> None:
     wheels, python = tmp_path / "wheels", tmp_path / "venv/bin/python"
     run("uv", "build", "--quiet", "--all-packages", "--wheel", "-o", str(wheels), cwd=ROOT)
     run("uv", "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv"), cwd=tmp_path)
-    install = ("uv", "pip", "install", "--quiet", "--python", str(python))
+    # Refreshed, or uv may take wheels that it once saw in a directory of the same name.
+    install = ("uv", "pip", "install", "--quiet", "--refresh", "--python", str(python))
     run(*install, "--find-links", str(wheels), "loqua-host[dev]", cwd=tmp_path)
     assert run(str(python), "-c", USES, cwd=tmp_path).split() == [
         "conversation",
