@@ -49,6 +49,9 @@ __all__ = ["Signals", "run_host"]
 
 log = structlog.get_logger()
 
+STOPPING = "host_stopping"
+"""The reason that lessons end for which would have gone on after the drain time."""
+
 FLUSH_SECONDS = 10.0
 """How long the host waits at its end for the API to take what is owed; the rest stays."""
 
@@ -112,7 +115,7 @@ async def run_host(
                 serve_link(listener, authorise=parts.roster.authorise, attend=attend),
                 supervised() as tasks,
             ):
-                supervisor = Supervisor(parts.roster, lessons.wrap_up, tasks, random.random)
+                supervisor = Supervisor(parts.roster, lessons, tasks, random.random)
                 rotation = Rotation(
                     secrets,
                     parts.rooms,
@@ -166,6 +169,7 @@ def _open_lessons(parts: _Parts) -> Lessons:
         tutors=parts.roster.tutors,
         settings=lambda: parts.running.settings,
         board=parts.board,
+        departure_of=parts.roster.departure_of,
         tasks=parts.tasks,
         clock=SystemClock(),
     )
@@ -221,26 +225,27 @@ async def _serve(
     lessons: Lessons,
     signals: Signals,
 ) -> None:
-    """Take jobs until told to stop, then let the running lessons end within the drain time."""
+    """Take jobs until told to stop, then let the running lessons go on for the drain time.
+
+    Their rooms are looked at until the last has ended.
+    """
     async with supervised() as tasks:
         tasks.create_task(_reconcile(supervisor, reconciler))
-        tasks.create_task(forever(reload.run))
-        await signals.stop.wait()
-    drain = parts.running.settings.lessons.drain
-    log.info("host.draining", seconds=drain)
-    async with supervised() as tasks:
-        tasks.create_task(_hurry(supervisor, lessons, signals.hurry))
-        stopping = tasks.create_task(supervisor.stop("host_stopping", drain))
-        giving_up = tasks.create_task(lessons.give_up("host_stopping"))
-        await asyncio.wait({stopping, giving_up})
+        async with supervised() as following:
+            following.create_task(forever(reload.run))
+            await signals.stop.wait()
+        drain = parts.running.settings.lessons.drain_timeout
+        log.info("host.draining", seconds=drain)
+        lessons.withdraw()
+        tasks.create_task(_hurry(supervisor, signals.hurry))
+        await supervisor.stop(STOPPING, drain)
 
 
-async def _hurry(supervisor: Supervisor, lessons: Lessons, hurry: asyncio.Event) -> None:
-    """Let lessons end no longer once that is asked for; their records say how far they came."""
+async def _hurry(supervisor: Supervisor, hurry: asyncio.Event) -> None:
+    """Cut lessons off once that is asked for: the next start goes on with them."""
     await hurry.wait()
     log.warning("host.hurried")
-    supervisor.hurry()
-    await lessons.hang_up()
+    await supervisor.stop(STOPPING, 0)
 
 
 @asynccontextmanager

@@ -131,6 +131,7 @@ def start_forkserver(preload: Sequence[str], withheld: Iterable[Path] = ()) -> N
     multiprocessing.get_context("forkserver").set_forkserver_preload(
         [
             "loqua_host.confinement",
+            "loqua_host.detached",
             *preload,
             "livekit.agents.ipc._preload",
             "livekit.agents.ipc._preload_freeze",

@@ -144,7 +144,7 @@ class Reload:
         changes = compare(running.posts, posts)
         running.settings, running.secrets, running.posts = settings, secrets, posts
         self._expect(changes.enabled)
-        drain = settings.lessons.drain
+        drain = settings.lessons.tutor_drain_timeout
         for tutor in changes.disabled:
             self._supervisor.retire(tutor, "tutor_disabled", drain)
         for tutor in changes.enabled:

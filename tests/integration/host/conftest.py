@@ -397,7 +397,8 @@ def write_config(
             "ask_after": 3600,  # a test's learners say nothing
             "grace": 0.2,
             "health_every": 2,
-            "drain": 20,
+            "drain_timeout": 3,
+            "tutor_drain_timeout": 3,
             "max_lessons": 50,
             "limits": {
                 "create_agent": 2,

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -29,41 +30,95 @@ def _session(pid: int) -> int | None:
         return None
 
 
-async def test_sigterm_drains_lessons_and_leaves_nothing_behind(
-    house: House, tmp_path: Path
+def stop_the_host(host: HostProcess) -> None:
+    """Send SIGTERM to the host's process alone."""
+    host.process.send_signal(signal.SIGTERM)
+
+
+def stop_its_group(host: HostProcess) -> None:
+    """Send SIGTERM to all its processes, as systemd does."""
+    os.killpg(host.pid, signal.SIGTERM)
+
+
+def interrupt_its_group(host: HostProcess) -> None:
+    """Send SIGINT to all its processes, as a terminal does on Ctrl-C."""
+    os.killpg(host.pid, signal.SIGINT)
+
+
+@pytest.mark.parametrize("stop", [stop_the_host, stop_its_group, interrupt_its_group])
+async def test_lessons_go_on_to_their_own_end_when_the_host_is_told_to_stop(
+    house: House, tmp_path: Path, stop: Callable[[HostProcess], None]
 ) -> None:
     """The record is delivered, the exit code 0; no process and no socket stays."""
+    name = f"goes-on-{stop.__name__}"
     async with (
-        house.host(tmp_path, explicit("drained")) as host,
-        house.visit(agent_name="drained") as learner,
+        house.host(tmp_path, explicit(name), lessons={"drain_timeout": 600}) as host,
+        house.visit(agent_name=name) as learner,
     ):
+        ticks = host.log.find("probe.tick", room=learner.name)
         await host.log.until("progress.made", user_id=learner.user_id)
-        host.process.send_signal(signal.SIGTERM)
+        stop(host)
+        await host.log.until("worker.leaving")
+        ticks = host.log.find("probe.tick", room=learner.name)
+        await host.log.until("probe.tick", room=learner.name, count=len(ticks) + 5)
+        assert len(learner.tutors) == 1
+        await learner.leave()
         record = await house.api.until("sessions", learner.user_id)
         assert await host.ended() == 0
-        await learner.alone()
     assert record["payload"]["sessionId"] == learner.session_id
-    assert host.log.find("probe.end", reason="host_stopping")
+    assert host.log.find("probe.end", reason="learner_left")
     assert len(await house.api.arrivals("sessions", learner.user_id)) == 1
+    assert not host.log.find("lesson.interrupted")
     await all_gone(host)
 
 
-async def test_a_second_signal_ends_lessons_at_once(house: House, tmp_path: Path) -> None:
-    """Nobody waits for a tutor's last hook; the record says how far the lesson came."""
-    patient = {"limits": {"on_session_end": 60}, "drain": 600}
-    async with (
-        house.host(tmp_path, explicit("hurried"), lessons=patient) as host,
-        house.visit(agent_name="hurried") as learner,
-    ):
-        host.script(learner.name, tutor="probe-specialist", on_session_end="hang")
-        await host.log.until("progress.made", user_id=learner.user_id)
-        host.process.send_signal(signal.SIGTERM)
-        await host.log.until("probe.end", room=learner.name)
-        host.process.send_signal(signal.SIGTERM)
-        await learner.alone()
-        assert await host.ended() == 0
-    assert host.log.find("lesson.given_up", user_id=learner.user_id, why="host_stopping")
-    await all_gone(host)
+async def test_a_lesson_says_goodbye_before_the_drain_is_over_and_is_not_given_twice(
+    house: House, tmp_path: Path
+) -> None:
+    """The tutor is told before; the next start has nothing to go on with, and opens nothing."""
+    tutors, lessons = explicit("goodbye"), {"drain_timeout": 8}
+    async with house.visit(agent_name="goodbye") as learner:
+        async with house.host(tmp_path, tutors, lessons=lessons) as host:
+            await host.log.until("progress.made", user_id=learner.user_id)
+            host.process.send_signal(signal.SIGTERM)
+            await host.log.until("probe.time_running_out", room=learner.name)
+            await host.log.until("probe.end", room=learner.name, reason="host_stopping")
+            await house.api.until("sessions", learner.user_id)
+            assert await host.ended() == 0
+            await learner.alone()
+        assert not host.log.find("worker.drain_cut_off")
+        async with house.host(tmp_path, tutors) as host, house.visit(agent_name="goodbye") as other:
+            await host.log.until("lesson.opened", user_id=other.user_id)
+            assert not host.log.find("lesson.opened", user_id=learner.user_id)
+            assert not host.log.find("lesson.found_open")
+    [record] = await house.api.arrivals("sessions", learner.user_id)
+    assert record["payload"]["sessionId"] == learner.session_id
+
+
+async def test_a_second_signal_cuts_lessons_off_and_the_next_start_goes_on_with_them(
+    house: House, tmp_path: Path
+) -> None:
+    """At once; to learner and API it was one lesson, and no crash."""
+    tutors = explicit("hurried")
+    async with house.visit(agent_name="hurried") as learner:
+        async with house.host(tmp_path, tutors, lessons={"drain_timeout": 600}) as host:
+            await host.log.until("progress.made", user_id=learner.user_id)
+            host.process.send_signal(signal.SIGTERM)
+            await host.log.until("worker.leaving")
+            host.process.send_signal(signal.SIGTERM)
+            await learner.alone()
+            assert await host.ended() == 0
+        assert host.log.find("lesson.interrupted", user_id=learner.user_id, crashed=False)
+        await all_gone(host)
+        ticks = len(host.log.find("probe.tick", room=learner.name))
+        async with house.host(tmp_path, tutors) as host:
+            await host.log.until("lesson.resumed", user_id=learner.user_id)
+            going_on = await host.log.until("probe.tick", room=learner.name)
+            assert ticks / 2 < going_on["number"] <= ticks + 1
+            await learner.leave()
+            await house.api.until("sessions", learner.user_id)
+    [record] = await house.api.arrivals("sessions", learner.user_id)
+    assert record["payload"]["sessionId"] == learner.session_id
 
 
 async def test_a_killed_host_loses_no_lesson(house: House, tmp_path: Path) -> None:

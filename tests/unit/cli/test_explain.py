@@ -19,7 +19,7 @@ ENVIRON = {
 }
 
 HOST = """
-lessons: {drain: 60}
+lessons: {drain_timeout: 60}
 engines:
   tts:
     use: livekit.plugins.openai:TTS
@@ -42,7 +42,7 @@ def config(tmp_path: Path) -> Path:
     for folder in ("tutors", "environments"):
         (directory / folder).mkdir(parents=True)
     (directory / "host.yaml").write_text(HOST)
-    (directory / "environments/development.yaml").write_text("lessons: {drain: 90}")
+    (directory / "environments/development.yaml").write_text("lessons: {drain_timeout: 90}")
     (directory / "tutors/grammar.yaml").write_text(TUTOR)
     return directory
 
@@ -59,7 +59,7 @@ def explained(config: Path) -> dict[str, tuple[str, str]]:
 def test_each_layer_is_named_where_it_decides(explained: dict[str, tuple[str, str]]) -> None:
     """The base, the overlay over it, variables over both, and defaults under all."""
     assert explained["engines.tts.with.model"] == ('"pico"', "host.yaml")
-    assert explained["lessons.drain"] == ("90.0", "environments/development.yaml")
+    assert explained["lessons.drain_timeout"] == ("90.0", "environments/development.yaml")
     assert explained["agent_id"] == ('"loqua-host-1"', "AGENT_ID")
     assert explained["lessons.max_lessons"] == ("10", "default")
     assert explained["environment"] == ("development", "default")
@@ -87,7 +87,7 @@ def test_no_secret_is_printed_wherever_it_was_written(
     check(config, ENVIRON | {"OPENAI_API_KEY": "hunter2"}, explained=True)
     printed = capsys.readouterr()
     assert "hunter2" not in printed.out + printed.err
-    assert "lessons.drain" in printed.out
+    assert "lessons.drain_timeout" in printed.out
 
 
 def test_what_dotenv_gave_says_so(config: Path) -> None:

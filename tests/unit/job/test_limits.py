@@ -12,9 +12,39 @@ from livekit.agents.llm import ChatMessage
 
 from loqua_host import events
 from loqua_host.contract.learner import LearnerContext, Preferences
-from loqua_host.job.limits import NOTICE_SECONDS, OVERTIME_SECONDS, Limits, Step
+from loqua_host.contract.handoff import Handover
+from loqua_host.job.limits import (
+    NOTICE_SECONDS,
+    OVERTIME_SECONDS,
+    RESERVE_SECONDS,
+    Deadline,
+    Limits,
+    Step,
+)
+from loqua_host.link.messages import WrapUp
 
 HOUR = 3600.0
+
+
+class Clock:
+    """Seconds as a test sets them."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Return them."""
+        return self.now
+
+
+def limits_of(
+    ask: float = 60,
+    end: float = 30,
+    longest: float = HOUR,
+    preferred: float | None = None,
+    deadline: Deadline | None = None,
+) -> Limits:
+    """Return limits, of a host that has no deadline unless a test gives one."""
+    return Limits(ask, end, longest, preferred, deadline or Deadline(Clock()))
 
 
 def steps(limits: Limits, *seen: tuple[float, float]) -> list[Step | None]:
@@ -25,13 +55,13 @@ def steps(limits: Limits, *seen: tuple[float, float]) -> list[Step | None]:
 def test_a_silent_learner_is_asked_once_and_then_the_lesson_ends() -> None:
     """Silence is counted on from the question."""
     seen = [(59.0, 59.0), (60.0, 60.0), (61.0, 61.0), (89.0, 89.0), (90.0, 90.0)]
-    assert steps(Limits(60, 30, HOUR, None), *seen) == [None, Step.ASK, None, None, Step.SILENT]
+    assert steps(limits_of(), *seen) == [None, Step.ASK, None, None, Step.SILENT]
 
 
 def test_a_learner_who_answers_is_asked_again_only_after_as_long_a_silence() -> None:
     """A word is enough."""
     seen = [(60.0, 60.0), (0.0, 80.0), (59.0, 140.0), (60.0, 141.0)]
-    assert steps(Limits(60, 30, HOUR, None), *seen) == [Step.ASK, None, None, Step.ASK]
+    assert steps(limits_of(), *seen) == [Step.ASK, None, None, Step.ASK]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +71,7 @@ def test_a_lesson_is_as_long_as_the_learner_prefers_and_never_longer_than_the_lo
     preferred: float | None, length: float
 ) -> None:
     """It is told of its end ahead, once."""
-    limits = Limits(60, 30, HOUR, preferred)
+    limits = limits_of(preferred=preferred)
     notice = min(NOTICE_SECONDS, length / 5)
     seen = [
         (0.0, length - notice - 1),
@@ -54,9 +84,43 @@ def test_a_lesson_is_as_long_as_the_learner_prefers_and_never_longer_than_the_lo
 
 def test_nobody_is_cut_off_in_mid_sentence_for_a_while() -> None:
     """Who goes on and on is."""
-    limits = Limits(60, 30, HOUR, None)
+    limits = limits_of()
     seen = [(0.0, HOUR - 1), (0.0, HOUR), (0.0, HOUR + OVERTIME_SECONDS)]
     assert steps(limits, *seen) == [Step.NOTICE, None, Step.OVER]
+
+
+@pytest.mark.parametrize(
+    ("drain", "due", "latest"), [(600, 540, 570), (120, 90, 105), (20, 15, 17.5), (4, 3, 3.5)]
+)
+def test_a_lesson_says_goodbye_at_a_pause_before_its_host_has_to_be_gone(
+    drain: float, due: float, latest: float
+) -> None:
+    """Goodbye, hooks and record have the rest of the time; the tutor is told before."""
+    clock = Clock()
+    deadline = Deadline(clock)
+    limits = limits_of(deadline=deadline)
+    deadline.set(drain, "host_stopping")
+    clock.now = max(0.0, due - NOTICE_SECONDS)
+    assert steps(limits, (0.0, 0.0), (5.0, 0.0)) == [Step.NOTICE, None]
+    clock.now = due
+    assert steps(limits, (0.0, 0.0), (1.0, 0.0)) == [None, Step.OVER]
+    assert limits.reason(0.0) == "host_stopping"
+    clock.now = latest
+    assert limits.step(0.0, 0.0) is Step.OVER
+
+
+def test_a_lesson_that_is_over_before_its_host_has_to_be_gone_ends_for_its_own_reason() -> None:
+    """And of two deadlines the earlier one counts."""
+    clock = Clock()
+    deadline = Deadline(clock)
+    limits = limits_of(longest=60, deadline=deadline)
+    deadline.set(HOUR, "tutor_changed")
+    clock.now = 61.0
+    assert limits.step(1.0, 61.0) is Step.OVER
+    assert limits.reason(61.0) == "time_is_up"
+    deadline.set(20, "host_stopping")
+    deadline.set(HOUR, "tutor_disabled")
+    assert (deadline.reason, deadline.seconds_left) == ("host_stopping", 15)
 
 
 @given(
@@ -70,7 +134,7 @@ def test_whatever_the_limits_no_lesson_goes_on_past_its_longest(
     ask: int, end: int, longest: int, preferred: int | None, silences: list[int]
 ) -> None:
     """Nor does anybody who does not answer keep it open."""
-    limits = Limits(ask, end, longest, preferred)
+    limits = limits_of(ask, end, longest, preferred)
     for silent in silences:
         limits.step(silent, 0.0)
     assert limits.step(0.0, longest + OVERTIME_SECONDS) is Step.OVER
@@ -180,3 +244,57 @@ async def test_a_lesson_whose_time_is_up_does_not_end_during_a_specialists(job: 
     await running
     assert job.finish.ending.reason == "time_is_up"
     assert job.finish.ending.seconds < 120
+
+
+async def test_a_lesson_goes_on_when_its_worker_leaves_and_says_goodbye_in_time(job: Any) -> None:
+    """The tutor hears of it before, the learner at the end."""
+    heard = await hear_all(job)
+    goodbye = job.settings.sentences.model_copy(
+        update={"time_is_up": {"en": "Bye!", "es": "¡Hasta pronto!"}}
+    )
+    job.settings = replace(job.settings, ask_after=HOUR, sentences=goodbye)
+    running = job.start()
+    job.link.incoming.put_nowait(WrapUp(reason="host_stopping", seconds=600))
+    await asyncio.sleep(400)
+    assert heard == []
+    await asyncio.sleep(600 - RESERVE_SECONDS - 405)
+    assert [type(event) for event in heard] == [events.TimeRunningOut]
+    assert job.session.said == []
+    await running
+    assert job.session.said == ["¡Hasta pronto!"]
+    assert job.finish.ending.reason == "host_stopping"
+    assert 540 <= job.finish.ending.seconds <= 545
+
+
+async def test_a_lesson_whose_learner_is_away_ends_before_its_host_is_gone(job: Any) -> None:
+    """Without a word, and late, so that they may come back."""
+    job.settings = replace(job.settings, grace=HOUR)
+    running = job.start()
+    await asyncio.sleep(1)
+    job.link.incoming.put_nowait(WrapUp(reason="host_stopping", seconds=120))
+    job.room.leave("maria")
+    await asyncio.sleep(100)
+    assert not running.done()
+    await running
+    assert job.session.said == []
+    assert job.finish.ending.reason == "host_stopping"
+
+
+async def test_a_specialist_that_was_called_leaves_the_goodbye_to_who_called_it(job: Any) -> None:
+    """The learner hears one."""
+    job.lesson.handover = Handover(tutor="conversation")
+    job.settings = replace(job.settings, ask_after=HOUR)
+    running = job.start()
+    job.link.incoming.put_nowait(WrapUp(reason="host_stopping", seconds=120))
+    await running
+    assert job.session.said == []
+    assert job.finish.ending.reason == "host_stopping"
+
+
+async def test_a_lesson_without_time_for_a_goodbye_ends_at_once(job: Any) -> None:
+    """Its record counts more."""
+    running = job.start()
+    await asyncio.sleep(10)
+    job.link.incoming.put_nowait(WrapUp(reason="host_stopping", seconds=2))
+    await running
+    assert (job.finish.ending.reason, job.finish.ending.seconds) == ("host_stopping", 10)

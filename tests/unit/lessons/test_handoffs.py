@@ -132,6 +132,14 @@ async def test_an_unknown_name_is_refused_with_those_there_are(house: House) -> 
     assert "there are: grammar-expert" in answer.why
 
 
+async def test_a_host_that_stops_calls_nobody(house: House) -> None:
+    """The tutor hears so at once, and goes on itself."""
+    house.board.leaving = True
+    answer = await house.handoffs.hand_off(ROW, CALL)
+    assert isinstance(answer, HandoffRefused)
+    assert "stop" in answer.why
+
+
 async def test_a_specialist_calls_nobody(house: House) -> None:
     """Only the automatic tutor steps aside."""
     answer = await house.handoffs.hand_off(replace(ROW, tutor="grammar"), CALL)

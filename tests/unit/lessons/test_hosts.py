@@ -159,6 +159,13 @@ class RoomsAndLearners(RuleBasedStateMachine):
         if again:
             self.run(self.world.start(name))
 
+    @rule(name=hosts)
+    def host_stops(self, name: str) -> None:
+        """A host is told to stop; told so again, it is gone at once."""
+        host = self.world.hosts.get(name)
+        if host is not None:
+            self.run(self.world.end(name) if host.board.leaving else self.world.stop(name))
+
     @rule(seconds=st.sampled_from([0.0, 1.0, POLL_SECONDS, 5.0, 40.0]))
     def looks(self, seconds: float) -> None:
         """Time passes and the hosts look."""
@@ -205,6 +212,8 @@ class RoomsAndLearners(RuleBasedStateMachine):
         world.losing = False
         world.refusing.clear()
         world.tutors |= TUTORS
+        for name in [name for name, host in world.hosts.items() if host.board.leaving]:
+            await world.end(name)
         if not world.hosts:
             await world.start("east")
         waited = 0.0

@@ -24,6 +24,7 @@ from loqua_host.errors import (
     UnreachableError,
 )
 from loqua_host.lessons.board import Board
+from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.recovery import recover
@@ -54,6 +55,7 @@ from loqua_host.sockets import SocketHandle, listen_unnamed
 from loqua_host.tasks import background
 
 MARIA = Caller("maria", "room", "loqua-tutor")
+STOPPING = "host_stopping"
 JOB = JobRef("job", "room", "conversation")
 WRITTEN: dict[str, Any] = {
     "agent_id": "loqua-host",
@@ -104,6 +106,13 @@ class House:
     delivery: Delivery
     board: Board
     link: SocketHandle
+    departures: dict[str, Departure]
+
+    async def leave(self, *jobs: JobRef, within: float = 600, reason: str = STOPPING) -> None:
+        """Have the worker of these jobs leave."""
+        departure = Departure.within(within, reason)
+        self.departures |= {job.job_id: departure for job in jobs}
+        await self.lessons.announce_departure([job.job_id for job in jobs])
 
     async def give_up(self) -> None:
         """Close what is interrupted, as the reconciler does when nobody comes back."""
@@ -152,6 +161,7 @@ def open_house(ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Ope
             "grammar": HostedTutor("grammar", "grammar-expert", "loqua-grammar", 5),
         }
         board = Board(wall.monotonic)
+        departures: dict[str, Departure] = {}
         async with background() as tasks:
             lessons = Lessons(
                 rooms=rooms,  # type: ignore[arg-type]  # a fake
@@ -161,12 +171,13 @@ def open_house(ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Ope
                 tutors=tutors,
                 settings=lambda: settings,
                 board=board,
+                departure_of=departures.get,
                 tasks=tasks,
                 clock=wall,
             )
             with listen_unnamed() as (listener, link):
                 async with serve_link(listener, authorise=authorise, attend=lessons.attend):
-                    yield House(lessons, rooms, loqua, ledger, delivery, board, link)
+                    yield House(lessons, rooms, loqua, ledger, delivery, board, link, departures)
 
     return opened
 
@@ -284,10 +295,10 @@ async def test_a_lesson_that_is_given_up_fails_alike_for_the_api_and_for_metrics
     assert given_up["outcome"] == "failed"
 
 
-async def test_a_lesson_whose_host_stops_is_closed_before_the_link_is(
+async def test_a_lesson_whose_host_is_gone_is_left_to_the_next(
     open_house: Opened, ledger: Ledger, wall: Any
 ) -> None:
-    """The next start finds nothing open."""
+    """Which goes on with it where it was, as after no crash."""
     async with open_house() as house:
         connected = house.job()
         link = await connected.__aenter__()
@@ -295,8 +306,16 @@ async def test_a_lesson_whose_host_stops_is_closed_before_the_link_is(
         wall.seconds += 60
         await link.send(made(30, words_learned=3))
         await until(lambda: house.loqua.arrived)
-        await house.lessons.wrap_up([JOB.job_id], "host_stopping")
+        house.lessons.withdraw()
+        await house.leave(JOB, within=0)
+        await house.lessons.cut_off([JOB.job_id])
+        await connected.__aexit__(None, None, None)
+        await until(lambda: not house.lessons.live())
+        assert house.board.interrupted("room") == ()
     assert await ledger.interrupted() == []
+    assert await ledger.adopt({"conversation"}) == 1
+    [left] = await ledger.interrupted()
+    assert (left.seconds, left.crashes, left.progress) == (30, 0, Progress(words_learned=3))
 
 
 async def test_a_tutor_that_comes_back_goes_on_where_the_lesson_was(
@@ -686,19 +705,22 @@ async def test_a_lesson_of_thirty_hours_is_recorded(house: House, wall: Any) -> 
     assert house.loqua.records[0].duration_minutes == 1440
 
 
-async def test_lessons_are_told_to_wrap_up_also_one_that_just_begins(house: House) -> None:
-    """Those of the jobs that are meant, and no others."""
+async def test_lessons_hear_when_their_worker_leaves_also_one_that_just_begins(
+    house: House,
+) -> None:
+    """Those of the jobs that are meant, and no others; they go on until then."""
     grammar, later = JobRef("other", "room", "grammar"), JobRef("later", "room", "grammar")
     async with house.job() as first, house.job(grammar) as second:
         await join(first)
         house.loqua.gates["lease"] = asyncio.Event()
         await second.send(Join(identity="maria"))
         await until(lambda: not house.lessons._waiting)
-        await house.lessons.wrap_up([JOB.job_id, "other"], "host_stopping")
-        assert await hear(first) == WrapUp(reason="host_stopping")
+        await house.leave(JOB, grammar)
+        assert 590 < (await hear(first)).seconds <= 600
         house.loqua.gates["lease"].set()
         assert isinstance(await hear(second), Welcome)
-        assert await hear(second) == WrapUp(reason="host_stopping")
+        told = await hear(second)
+        assert (told.reason, 590 < told.seconds <= 600) == (STOPPING, True)
         await second.send(finish())
         assert await hear(second) == Recorded()
     async with house.job(later) as third:
@@ -707,50 +729,49 @@ async def test_lessons_are_told_to_wrap_up_also_one_that_just_begins(house: Hous
         assert await hear(third) == Recorded()
 
 
-async def test_a_lesson_that_ends_for_the_hosts_sake_leaves_its_learner_owed_a_tutor(
+async def test_who_was_told_goodbye_because_a_worker_leaves_gets_no_second_lesson(
     house: House,
 ) -> None:
-    """The entry into the room is settled by no such end, and by any other."""
+    """As after any other end: the API has one record, and the learner one tutor."""
     house.rooms.inside["room"] = [learner(sid="PA_1")]
     async with house.job() as link:
         await join(link)
-        await house.lessons.wrap_up([JOB.job_id], "tutor_changed")
-        assert await hear(link) == WrapUp(reason="tutor_changed")
+        await house.leave(JOB, reason="tutor_changed")
+        assert (await hear(link)).reason == "tutor_changed"
         await link.send(finish())
         assert await hear(link) == Recorded()
     await house.delivered()
-    assert ("PA_1", "conversation") not in await house.ledger.settled_in("room")
-    assert house.board.settled("room") == frozenset()
-    async with house.job(JobRef("job2", "room", "conversation")) as link:
-        await join(link)
-        await link.send(finish())
-        assert await hear(link) == Recorded()
     assert ("PA_1", "conversation") in await house.ledger.settled_in("room")
-
-
-async def test_lost_lessons_are_given_up_by_a_host_that_stops(house: House) -> None:
-    """Their records leave with it, and their learners are owed a tutor by the next."""
-    house.rooms.inside["room"] = [learner(sid="PA_1")]
-    async with house.job() as link:
-        await join(link)
-    await until(lambda: house.board.interrupted("room"))
-    await house.lessons.give_up("host_stopping")
-    await house.delivered()
-    assert house.board.interrupted("room") == ()
     assert len(house.loqua.records) == 1
-    assert ("PA_1", "conversation") not in await house.ledger.settled_in("room")
+
+
+async def test_lost_lessons_are_left_to_others_by_a_host_that_stops(house: House) -> None:
+    """Open as they are, at once, and those that are lost later, too."""
+    grammar = JobRef("other", "room", "grammar")
+    async with house.job(grammar) as later:
+        await join(later)
+        async with house.job() as link:
+            await join(link)
+        await until(lambda: house.board.interrupted("room"))
+        house.lessons.withdraw()
+        assert house.board.interrupted("room") == ()
+    await until(lambda: not house.lessons.live())
+    await house.ledger.claims_in("room")  # what was asked of the ledger before is done
+    assert house.board.interrupted("room") == ()
+    assert await house.ledger.adopt({"conversation", "grammar"}) == 2
+    assert house.loqua.records == []
 
 
 @pytest.mark.parametrize("early", [True, False])
 async def test_jobs_that_wait_for_their_learner_are_sent_away(house: House, early: bool) -> None:
     """Also one that comes only now; nothing is opened for them, even if the learner comes."""
     if not early:
-        await house.lessons.wrap_up([JOB.job_id], "host_stopping")
+        await house.leave(JOB)
     house.lessons.begin(JOB)
     async with house.job() as link:
         if early:
             await until(lambda: house.lessons._waiting)
-            await house.lessons.wrap_up([JOB.job_id], "host_stopping")
+            await house.leave(JOB)
         refused = await hear(link)
         assert (refused.cause, refused.apology) == ("host_stopping", "")
         with contextlib.suppress(LinkError):

@@ -133,6 +133,22 @@ async def test_an_ordinary_handoff_is_no_warning(world: World, host: Host) -> No
     assert [agent_name for _, agent_name in called(world)][-1] == "grammar-expert"
 
 
+async def test_a_host_that_stops_looks_on_and_calls_nobody(world: World, host: Host) -> None:
+    """Its lessons hear who comes; who waits is another host's to serve, and to count."""
+    await host.reconciler.look()
+    host.lessons.withdraw()
+    host.board.on_interrupted(LOST, None)
+    world.enter("four", "luis")
+    before = called(world)
+    seen: list[str] = []
+    host.reconciler._show = lambda room, _: seen.append(room)
+    await world.pass_time(DISPATCH_GRACE + 1)
+    await host.reconciler.look()
+    assert "four" in seen
+    assert called(world) == before
+    assert host.reconciler.waiting() == ()
+
+
 async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
     world: World, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

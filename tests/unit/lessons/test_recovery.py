@@ -65,6 +65,20 @@ async def test_what_went_on_elsewhere_leaves_the_board(
     assert still.agent == "agent-lesson2"
 
 
+async def test_a_host_that_stops_takes_over_nothing_any_more(
+    ledger: Ledger, board: Board, delivery: Delivery, a_lesson: NewLesson
+) -> None:
+    """Not even what it has released itself: others do that, or the next start."""
+    row = await ledger.open_lesson(a_lesson(1), "")
+    await ledger.release(row)
+    board.leaving = True
+    await recover(ledger, board, delivery, ["conversation"])
+    assert board.all_interrupted() == {}
+    board.leaving = False
+    await recover(ledger, board, delivery, ["conversation"])
+    assert [one.row.id for one in board.interrupted("room1")] == [row.id]
+
+
 async def test_a_lease_is_renewed_well_before_it_ends_and_however_often_that_fails(
     board: Board, wall: Any
 ) -> None:

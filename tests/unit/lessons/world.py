@@ -17,6 +17,7 @@ from loqua_host.contract.handoff import Wish
 from loqua_host.contract.records import Ending
 from loqua_host.errors import RefusedError
 from loqua_host.lessons.board import Board
+from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
@@ -35,7 +36,7 @@ from loqua_host.link.messages import (
 )
 from loqua_host.link.server import JobRef
 from loqua_host.records.database import Connection
-from loqua_host.records.leases import LEASE, is_renewed
+from loqua_host.records.leases import LEASE, is_renewed, resign
 from loqua_host.records.ledger import ALREADY_TAUGHT, CRASH_LOOP, Ledger, LessonRow
 from loqua_host.records.seal import Keyring
 from loqua_host.records.sqlite import SqliteDatabase
@@ -48,6 +49,7 @@ __all__ = ["RETURN_GRACE", "TUTORS", "Host", "Job", "World"]
 T = TypeVar("T")
 
 RETURN_GRACE = 30.0
+DRAIN_SECONDS = 600.0
 GHOST_SECONDS = 20.0
 """How long LiveKit keeps a dead agent in its room."""
 
@@ -93,6 +95,9 @@ class FakeLink:
     async def receive(self) -> Any:
         """Hear the job; None once it is gone."""
         return await self.inbox.get()
+
+    async def close(self) -> None:
+        """Hang up."""
 
 
 class Job:
@@ -140,6 +145,7 @@ class Host:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.loqua = FakeLoqua(failing=self._failing)
         self.board = Board(world.now)
+        self.departures: dict[str, Departure] = {}
         self.ledger = Ledger(self, Keyring(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
         fakes: Any = {"rooms": self, "api": self.loqua, "delivery": self, "tasks": self}
         self.lessons = Lessons(
@@ -148,6 +154,7 @@ class Host:
             tutors=world.tutors,
             settings=lambda: SETTINGS,
             board=self.board,
+            departure_of=self.departures.get,
             clock=world,
         )
         self.reconciler = Reconciler(
@@ -183,6 +190,8 @@ class Host:
 
     def places(self) -> Places:
         """Count what is free."""
+        if self.board.leaving:
+            return Places(0, {})
         busy = [job.ref.tutor for job in self.jobs]
         free = {one.name: one.max_jobs - busy.count(one.name) for one in self.world.tutors.values()}
         return Places(HOST_PLACES - len(busy), free)
@@ -329,6 +338,29 @@ class World:
                 self._leave(job)
         await idle()
 
+    async def stop(self, name: str) -> None:
+        """Tell a host to stop: its lessons go on, jobs without one leave."""
+        host = self.hosts[name]
+        host.lessons.withdraw()
+        for job in host.jobs:
+            host.departures[job.ref.job_id] = Departure.within(DRAIN_SECONDS, "host_stopping")
+        await host.lessons.announce_departure({job.ref.job_id for job in host.jobs})
+        for job in host.jobs:
+            if job.learner is None:
+                self._leave(job)
+        await idle()
+
+    async def end(self, name: str) -> None:
+        """Let a host that stops be gone: what still runs is cut off, and its lease ends."""
+        host = self.hosts[name]
+        await host.lessons.cut_off({job.ref.job_id for job in host.jobs})
+        for job in host.jobs:
+            self._leave(job)
+            job.tell(None)
+        await idle()
+        await host.write(lambda db: resign(db, host.name))
+        await self.kill(name, lingering=False)
+
     async def look(self) -> None:
         """Have each host look at the rooms."""
         for host in list(self.hosts.values()):
@@ -421,14 +453,13 @@ class World:
         job.tell(CallSpecialist(agent_name="grammar-expert", wish=Wish(focus="articles")))
         await idle()
 
-    async def finish(self, job: Job, *, settles: bool = True) -> None:
+    async def finish(self, job: Job) -> None:
         """Let a job end its lesson politely."""
         assert job.learner is not None
         job.tell(Finish(ending=Ending(reason="done", seconds=0.0)))
         await idle()
         assert isinstance(job.link.told[-1], Recorded)
-        if settles:
-            self.settle(job.ref.room, job.learner.sid, job.ref.tutor, "done")
+        self.settle(job.ref.room, job.learner.sid, job.ref.tutor, "done")
         self._leave(job)
 
     def settle(self, room: str, entry: str, tutor: str, because: str) -> None:
@@ -445,14 +476,15 @@ class World:
             await idle()
 
     async def disable(self, tutor: str) -> None:
-        """Disable a tutor: its lessons end for the host's sake, which settles nothing."""
+        """Disable a tutor: its lessons say goodbye at once, jobs without a lesson go."""
         del self.tutors[tutor]
         for job in [job for job in self.jobs.values() if job.ref.tutor == tutor]:
-            await job.host.lessons.wrap_up({job.ref.job_id}, "tutor_disabled")
+            job.host.departures[job.ref.job_id] = Departure.within(0, "tutor_disabled")
+            await job.host.lessons.announce_departure({job.ref.job_id})
             if job.learner is None:
                 self._leave(job)
             else:
-                await self.finish(job, settles=False)
+                await self.finish(job)
 
     def open(self) -> Sequence[Any]:
         """List the lessons that are not closed, as room and tutor."""

@@ -117,6 +117,23 @@ async def test_of_hosts_that_open_at_once_one_does(
                 await close(host, row)
 
 
+async def test_a_lesson_that_a_living_host_releases_is_taken_over_with_what_it_owes(
+    hosts: list[Ledger], a_lesson: NewLesson
+) -> None:
+    """At once by hosts that run its tutor, by others no sooner than after a crash."""
+    one, other = hosts
+    row = await one.open_lesson(a_lesson(), "")
+    await one.keep_progress(row, 30.0, Progress(words_learned=3), {})
+    assert await other.adopt({"conversation"}) == 0
+    await one.release(row)
+    assert await one.interrupted() == []
+    assert await other.adopt({"grammar"}) == 0
+    assert await other.adopt({"conversation"}) == 1
+    assert [lost.id for lost in await other.interrupted()] == [row.id]
+    assert await one.next_owed(row.id) is None
+    assert await words_owed(other, row.id) == [3]
+
+
 async def test_a_tutor_is_called_by_one_host_and_taken_by_whichever_gets_the_job(
     hosts: list[Ledger], a_lesson: NewLesson
 ) -> None:

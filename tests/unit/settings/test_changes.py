@@ -26,7 +26,7 @@ def read(config: Path) -> Read:
 
 def test_what_is_the_same_changes_nothing(read: Read) -> None:
     """However it is written."""
-    old, new = read("lessons: {drain: 60}"), read("lessons:\n  drain: 60.0\n")
+    old, new = read("lessons: {drain_timeout: 60}"), read("lessons:\n  drain_timeout: 60.0\n")
     assert adopt(old, new) == (old, ())
     assert changed_keys(old, new) == ()
 
@@ -35,7 +35,7 @@ def test_keys_that_nothing_was_opened_by_are_taken_over(read: Read) -> None:
     """Each is named, as it is written."""
     old = read("engines: {tts: {use: 'a:B'}}")
     new = read(
-        "lessons: {drain: 60, limits: {create_agent: 3}}\n"
+        "lessons: {drain_timeout: 60, limits: {create_agent: 3}}\n"
         "engines: {tts: {use: 'a:B', with: {voice: x}}, stt: {use: 'a:C'}}\n"
         "apologies: {en: Sorry.}\n"
     )
@@ -45,7 +45,7 @@ def test_keys_that_nothing_was_opened_by_are_taken_over(read: Read) -> None:
         "apologies",
         "engines.stt",
         "engines.tts.with",
-        "lessons.drain",
+        "lessons.drain_timeout",
         "lessons.limits.create_agent",
     )
 
@@ -53,10 +53,10 @@ def test_keys_that_nothing_was_opened_by_are_taken_over(read: Read) -> None:
 def test_keys_that_are_read_at_the_start_alone_keep_what_they_were(read: Read) -> None:
     """The others move beside them."""
     old = read("{}")
-    new = read("ops: {port: 1}\napi: {retries: 1}\nledger: {path: x.db}\nlessons: {drain: 60}\n")
+    new = read("ops: {port: 1}\napi: {retries: 1}\nledger: {path: x.db}\nlessons: {drain_timeout: 60}\n")
     settings, waiting = adopt(old, new)
     assert waiting == ("api.retries", "ledger.path", "ops.port")
-    assert changed_keys(old, settings) == ("lessons.drain",)
+    assert changed_keys(old, settings) == ("lessons.drain_timeout",)
     assert (settings.ops, settings.api, settings.ledger) == (old.ops, old.api, old.ledger)
 
 

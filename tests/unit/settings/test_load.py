@@ -56,10 +56,10 @@ def test_the_overlay_of_the_environment_wins_key_by_key(
     config: Path, environ: dict[str, str], write: Write
 ) -> None:
     """What the overlay leaves out stays as host.yaml has it."""
-    write("host.yaml", "lessons: {tick_every: 20, drain: 30}")
-    write("environments/staging.yaml", "lessons: {drain: 60}")
+    write("host.yaml", "lessons: {tick_every: 20, drain_timeout: 30}")
+    write("environments/staging.yaml", "lessons: {drain_timeout: 60}")
     settings = load(config, environ | {"LOQUA_ENVIRONMENT": "staging"})
-    assert (settings.lessons.tick_every, settings.lessons.drain) == (20, 60)
+    assert (settings.lessons.tick_every, settings.lessons.drain_timeout) == (20, 60)
 
 
 def test_variables_win_over_files(config: Path, environ: dict[str, str], write: Write) -> None:
@@ -133,8 +133,8 @@ def test_an_unknown_key_names_the_one_that_was_meant(write: Write, mistakes: Mis
     [
         ("lessons: {learner_timeout: 5}", "lessons.learner_timeout: should be greater than"),
         ("lessons: {max_lessons: many}", "lessons.max_lessons: should be a valid integer"),
-        ("lessons: {drain: .inf}", "lessons.drain: should be a valid number"),
-        ("lessons: {drain: inf}", "lessons.drain: should be a finite number"),
+        ("lessons: {drain_timeout: .inf}", "lessons.drain_timeout: should be a valid number"),
+        ("lessons: {drain_timeout: inf}", "lessons.drain_timeout: should be a finite number"),
         ("lessons: 3", "lessons: should be a valid dictionary"),
         ("api: {retries: 9}", "api.retries: should be less than or equal to 3"),
         ("engines: {stt: {use: no-import-string}}", "engines.stt.use: string should match"),

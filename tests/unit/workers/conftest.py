@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.link.server import JobRef
 
@@ -17,7 +18,7 @@ class FakeWorker:
     jobs: frozenset[str] = frozenset()
     runs: int = 0
     max_jobs: int = 3
-    stopped_with: list[float] = field(default_factory=list)
+    departures: list[Departure] = field(default_factory=list)
     reconnects: bool = False
     stuck: bool = False
 
@@ -26,6 +27,8 @@ class FakeWorker:
         self.tutor = HostedTutor(self.name, "", "agent", self.max_jobs)
         self.registered = asyncio.Event()
         self.leaving = asyncio.Event()
+        self.draining = asyncio.Event()
+        self.closed = False
         self.may_register = asyncio.Event()
         self.may_register.set()
         self.may_stop = asyncio.Event()
@@ -52,15 +55,26 @@ class FakeWorker:
         await self._end.wait()
         self.registered.clear()
 
-    async def stop(self, seconds: float) -> None:
-        """Stop serving once the jobs are over."""
-        self.stopped_with.append(seconds)
-        await self.may_stop.wait()
-        self._end.set()
+    @property
+    def departure(self) -> Departure | None:
+        """Return the last departure."""
+        return self.departures[-1] if self.departures else None
 
-    def hurry(self) -> None:
-        """Stop at once."""
-        self.may_stop.set()
+    def leave(self, departure: Departure) -> None:
+        """Take no jobs any more."""
+        self.departures.append(departure)
+        self.leaving.set()
+
+    async def drain(self) -> None:
+        """Wait until the jobs are over."""
+        self.draining.set()
+        async with asyncio.timeout_at(self.departures[-1].deadline):
+            await self.may_stop.wait()
+
+    async def close(self) -> None:
+        """Stop serving."""
+        self.closed = True
+        self._end.set()
 
     def find_job(self, token: str, pid: int) -> JobRef | None:
         """Look a job up."""

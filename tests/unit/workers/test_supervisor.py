@@ -16,15 +16,20 @@ from loqua_host.workers.supervisor import Supervisor
 
 @dataclass
 class Staff:
-    """A supervisor whose pauses take no time, its roster, and what lessons were told."""
+    """A supervisor whose pauses take no time, its roster, and what became of lessons."""
 
     supervisor: Any
     roster: Any
-    told: list[tuple[set[str], str]] = field(default_factory=list)
+    announced: list[set[str]] = field(default_factory=list)
+    ended: list[set[str]] = field(default_factory=list)
 
-    async def wrap_up(self, jobs: Collection[str], reason: str) -> None:
-        """Note what was told."""
-        self.told.append((set(jobs), reason))
+    async def announce_departure(self, jobs: Collection[str]) -> None:
+        """Note which lessons hear that their worker leaves."""
+        self.announced.append(set(jobs))
+
+    async def cut_off(self, jobs: Collection[str]) -> None:
+        """Note which lessons are cut off."""
+        self.ended.append(set(jobs))
 
     async def hire(self, *workers: FakeWorker) -> None:
         """Hire workers and have them registered."""
@@ -45,7 +50,7 @@ async def staff() -> AsyncIterator[Staff]:
     """Give the staff of a host."""
     async with background() as tasks:
         staff = Staff(None, Roster())
-        staff.supervisor = Supervisor(staff.roster, staff.wrap_up, tasks, lambda: -0.5)
+        staff.supervisor = Supervisor(staff.roster, staff, tasks, lambda: -0.5)
         yield staff
 
 
@@ -103,26 +108,28 @@ async def test_stopping_does_not_wait_for_a_pause(staff: Staff) -> None:
 
 
 async def test_all_workers_stop_side_by_side_within_one_time(staff: Staff) -> None:
-    """Each gets the whole of it, and their lessons are told."""
+    """Each has until the same moment, and their lessons hear of it."""
     workers = FakeWorker("one", jobs=frozenset({"a"})), FakeWorker("two", jobs=frozenset({"b"}))
     await staff.hire(*workers)
     async with asyncio.timeout(30):
         await staff.supervisor.stop("host_stopping", 30)
-    assert [worker.stopped_with for worker in workers] == [[30], [30]]
-    assert staff.told == [({"a"}, "host_stopping"), ({"b"}, "host_stopping")]
+    [one], [two] = (worker.departures for worker in workers)
+    assert one is two
+    assert (one.reason, 29 < one.seconds_left <= 30) == ("host_stopping", True)
+    assert staff.announced == [{"a"}, {"b"}]
+    assert staff.ended == []
     assert staff.roster.workers == ()
 
 
 async def test_a_worker_retires_alone(staff: Staff) -> None:
-    """It takes no jobs at once, has its lessons told, and goes when they are over."""
+    """It takes no jobs any more, its lessons hear of it, and it goes when they are over."""
     old, other = FakeWorker("old", jobs=frozenset({"a"})), FakeWorker("other")
     old.may_stop.clear()
     await staff.hire(old, other)
     staff.supervisor.retire("old", "tutor_disabled", 30)
     assert old.leaving.is_set()
-    while not old.stopped_with:  # noqa: ASYNC110  # as an onlooker would
-        await asyncio.sleep(0)
-    assert staff.told == [({"a"}, "tutor_disabled")]
+    await old.draining.wait()
+    assert staff.announced == [{"a"}]
     assert staff.roster.workers == (old, other)
     old.may_stop.set()
     await staff.gone(old)
@@ -178,33 +185,32 @@ async def test_a_successor_that_livekit_does_not_take_is_not_waited_for_without_
 
 
 async def test_stopping_waits_for_a_worker_that_is_leaving_already(staff: Staff) -> None:
-    """Its lessons keep the time they were given."""
-    old = FakeWorker("old")
+    """Its lessons have no longer than the others, and hear of that."""
+    old = FakeWorker("old", jobs=frozenset({"a"}))
     old.may_stop.clear()
     await staff.hire(old)
     staff.supervisor.retire("old", "tutor_disabled", 30)
     stopping = asyncio.create_task(staff.supervisor.stop("host_stopping", 5))
-    while not old.stopped_with:  # noqa: ASYNC110  # as an onlooker would
+    while len(staff.announced) < 2:  # noqa: ASYNC110  # as an onlooker would
         await asyncio.sleep(0)
     assert not stopping.done()
     old.may_stop.set()
     async with asyncio.timeout(30):
         await stopping
-    assert old.stopped_with == [30]
+    assert [one.reason for one in old.departures] == ["tutor_disabled", "host_stopping"]
 
 
-async def test_in_a_hurry_no_worker_is_waited_for(staff: Staff) -> None:
-    """Not even one that was given its time before."""
-    old, other = FakeWorker("old"), FakeWorker("other")
-    for worker in (old, other):
-        worker.may_stop.clear()
-    await staff.hire(old, other)
-    staff.supervisor.retire("old", "tutor_disabled", 30)
-    stopping = asyncio.create_task(staff.supervisor.stop("host_stopping", 30))
-    await asyncio.sleep(0)
-    staff.supervisor.hurry()
-    async with asyncio.timeout(30):
-        await stopping
+async def test_lessons_that_are_not_over_in_time_are_cut_off(staff: Staff) -> None:
+    """Before their worker leaves LiveKit, so that they are not taken for crashed."""
+    slow, other = FakeWorker("slow", jobs=frozenset({"a"})), FakeWorker("other")
+    slow.may_stop.clear()
+    await staff.hire(slow, other)
+    with structlog.testing.capture_logs() as logs:
+        async with asyncio.timeout(30):
+            await staff.supervisor.stop("host_stopping", 0)
+    assert staff.ended == [{"a"}]
+    assert slow.closed
+    assert [log["tutor"] for log in logs if log["event"] == "worker.drain_cut_off"] == ["slow"]
     assert staff.roster.workers == ()
 
 
@@ -212,10 +218,10 @@ async def test_a_worker_that_fails_to_stop_is_gone_all_the_same(staff: Staff) ->
     """What LiveKit raises in one worker ends no other."""
     bad, good = FakeWorker("bad"), FakeWorker("good")
 
-    async def fail(_seconds: float) -> None:
+    async def fail() -> None:
         raise RuntimeError("the channel is closed")
 
-    bad.stop = fail  # type: ignore[method-assign]  # a fake
+    bad.close = fail  # type: ignore[method-assign]  # a fake
     await staff.hire(bad, good)
     with structlog.testing.capture_logs() as logs:
         staff.supervisor.retire("bad", "tutor_disabled", 30)

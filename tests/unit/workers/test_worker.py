@@ -15,6 +15,7 @@ from livekit.agents.ipc.supervised_proc import SupervisedProc
 from tests.unit.job.conftest import SETTINGS as JOB
 
 from loqua_host.core.secrets import Sealed
+from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.hosted import LINE, HostedTutor
 from loqua_host.link.server import JobRef
 from loqua_host.settings.secrets import LiveKitKey
@@ -254,35 +255,38 @@ async def test_fullness_is_never_told_as_load(server: FakeServer) -> None:
 
 async def test_stopping_drains_then_closes(host: Host, server: FakeServer) -> None:
     """Then nothing runs any more."""
-    await host.worker.stop(30)
+    host.worker.leave(Departure.within(30, "host_stopping"))
+    await host.worker.drain()
+    await host.worker.close()
     assert host.running is not None
     await host.running
     assert server.draining.is_set()
     assert not host.worker.registered.is_set()
 
 
-async def test_jobs_that_outstay_the_drain_are_cut_off(host: Host, server: FakeServer) -> None:
-    """The worker closes all the same."""
-    server.drain_ends = False
-    await host.worker.stop(0.01)
-    assert server.closed.is_set()
-
-
-@pytest.mark.parametrize("hurried_first", [False, True])
-async def test_a_worker_in_a_hurry_waits_for_no_job(
-    host: Host, server: FakeServer, hurried_first: bool
+async def test_jobs_that_outstay_the_drain_are_waited_for_no_longer(
+    host: Host, server: FakeServer
 ) -> None:
-    """Whether it was told so while it waited or before."""
+    """Whoever drains hears of it, to have them cut off."""
     server.drain_ends = False
-    if hurried_first:
-        host.worker.hurry()
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        tasks.create_task(host.worker.stop(1e6))
-        if not hurried_first:
-            await server.draining.wait()
-            host.worker.hurry()
-    assert server.closed.is_set()
-    host.worker.hurry()
+    host.worker.leave(Departure.within(0.01, "host_stopping"))
+    with pytest.raises(TimeoutError):
+        await host.worker.drain()
+
+
+async def test_of_two_departures_the_earlier_one_counts(host: Host, server: FakeServer) -> None:
+    """Also for a worker that drains already."""
+    server.drain_ends = False
+    host.worker.leave(Departure.within(1e6, "tutor_changed"))
+    draining = asyncio.create_task(host.worker.drain())
+    await server.draining.wait()
+    host.worker.leave(Departure.within(0, "host_stopping"))
+    host.worker.leave(Departure.within(1e6, "tutor_disabled"))
+    async with asyncio.timeout(30):
+        with pytest.raises(TimeoutError):
+            await draining
+    assert host.worker.departure is not None
+    assert host.worker.departure.reason == "host_stopping"
 
 
 async def test_a_worker_that_is_still_starting_stops_as_well(host: Host) -> None:
@@ -298,13 +302,15 @@ async def test_a_worker_that_is_still_starting_stops_as_well(host: Host) -> None
     try:
         run = asyncio.create_task(host.worker.run())
         await asyncio.sleep(0)
-        stop = asyncio.create_task(host.worker.stop(1))
+        host.worker.leave(Departure.within(1, "host_stopping"))
+        drain = asyncio.create_task(host.worker.drain())
         await asyncio.sleep(0)
         assert host.worker.busy == 0
         assert host.worker.find_job("token", 1) is None
         start.set()
         async with asyncio.timeout(30):
-            await asyncio.gather(stop, run)
+            await drain
+            await asyncio.gather(host.worker.close(), run)
     finally:
         FakeServer.__init__ = make  # type: ignore[method-assign]  # as it was
     assert FakeServer.made[0].closed.is_set()
@@ -312,7 +318,9 @@ async def test_a_worker_that_is_still_starting_stops_as_well(host: Host) -> None
 
 async def test_stopping_before_anything_runs_is_no_error(host: Host) -> None:
     """There is nothing to stop."""
-    await host.worker.stop(1)
+    host.worker.leave(Departure.within(1, "host_stopping"))
+    await host.worker.drain()
+    await host.worker.close()
 
 
 def test_access_prints_no_secret(host: Host) -> None:
@@ -326,12 +334,12 @@ async def test_a_rotated_key_is_for_the_next_registration(host: Host, server: Fa
     host.worker.adopt(new)
     assert (server._api_key, server._api_secret) == ("new", "n" * 32)
     assert host.running is not None
-    await asyncio.gather(host.worker.stop(1), host.running)
+    await asyncio.gather(host.worker.close(), host.running)
     again = asyncio.create_task(host.worker.run())
     await host.worker.registered.wait()
     made = FakeServer.made[-1].settings
     assert (made["api_key"], made["api_secret"]) == ("new", "n" * 32)
-    await host.worker.stop(1)
+    await host.worker.close()
     await again
 
 

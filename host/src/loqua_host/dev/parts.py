@@ -34,6 +34,9 @@ STOP_SECONDS = 30.0
 GRACE = 2.0
 """Seconds that a lesson waits for a synthetic learner who left, and who never comes back."""
 
+DRAIN_TIMEOUT = 2.0
+"""Seconds that lessons go on for after Ctrl-C."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -98,11 +101,8 @@ def write_config(source: Path, target: Path, speech_url: str, *, tick_every: flo
     overlay = target / "environments" / "development.yaml"
     written = yaml.safe_load(overlay.read_text()) or {} if overlay.exists() else {}
     written["engines"] = {**(written.get("engines") or {}), **_local_speech(speech_url)}
-    written["lessons"] = {
-        **(written.get("lessons") or {}),
-        "tick_every": tick_every,
-        "grace": GRACE,
-    }
+    quick = {"tick_every": tick_every, "grace": GRACE, "drain_timeout": DRAIN_TIMEOUT}
+    written["lessons"] = {**(written.get("lessons") or {}), **quick}
     written["ledger"] = {"path": str(target.parent / "ledger.db")}
     written["ops"] = {"port": 0}
     overlay.parent.mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -22,7 +23,7 @@ from .clock import Stopwatch
 from .settings import JobSettings
 from .voice import say_out
 
-__all__ = ["Limits", "Silence", "Step", "keep_limits"]
+__all__ = ["LEAST_SECONDS", "Deadline", "Limits", "Silence", "Step", "keep_limits"]
 
 log = structlog.get_logger()
 
@@ -36,6 +37,13 @@ PAUSE_SECONDS = 1.0
 OVERTIME_SECONDS = 30.0
 """But no longer than this."""
 
+RESERVE_SECONDS = 60.0
+"""How long before its host's deadline a lesson's time is up, so that goodbye, hooks and record are
+in time; of a short time it is a quarter."""
+
+LEAST_SECONDS = 4.0
+"""A time in which no goodbye can be said."""
+
 
 class Step(StrEnum):
     """What is due now; an end is named by its reason."""
@@ -46,35 +54,85 @@ class Step(StrEnum):
     OVER = "time_is_up"
 
 
+class Deadline:
+    """When the host has to have the lesson over, if it has to.
+
+    Args:
+        clock: Gives seconds that never step.
+
+    Attributes:
+        reason: The reason that the lesson ends for then.
+        overtime: Seconds that it may go on for once its time is up, until somebody pauses.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._due = math.inf
+        self.reason = ""
+        self.overtime = OVERTIME_SECONDS
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the lesson's time is up, negative after it; infinite without a deadline."""
+        return self._due - self._clock()
+
+    def set(self, seconds: float, reason: str) -> None:
+        """Have the lesson over within so many seconds; the earliest of several counts."""
+        reserve = min(RESERVE_SECONDS, seconds / 4)
+        due = self._clock() + seconds - reserve
+        if due < self._due:
+            self._due, self.reason, self.overtime = due, reason, reserve / 2
+
+
 class Limits:
-    """Says what is due, by the seconds of silence and those taught.
+    """Says what is due, by the seconds of silence and those taught, and a deadline of the host's.
 
     Args:
         ask_after: Seconds of silence after which the learner is asked.
         end_after: Seconds after that which end the lesson.
         longest: Seconds that no lesson exceeds.
         preferred: Seconds that the learner wishes it to last.
+        deadline: The host's.
     """
 
     def __init__(
-        self, ask_after: float, end_after: float, longest: float, preferred: float | None
+        self,
+        ask_after: float,
+        end_after: float,
+        longest: float,
+        preferred: float | None,
+        deadline: Deadline,
     ) -> None:
         self._ask_after = ask_after
         self._end_after = end_after
-        self.length = min(preferred or longest, longest)
-        self._notice = min(NOTICE_SECONDS, self.length / 5)
+        self._length = min(preferred or longest, longest)
+        self._deadline = deadline
+        self._notice = min(NOTICE_SECONDS, self._length / 5)
         self._asked = False
         self._noticed = False
 
+    def seconds_left(self, taught: float) -> float:
+        """Return the seconds until the lesson's time is up, negative after it."""
+        return min(self._length - taught, self._deadline.seconds_left)
+
     def step(self, silent: float, taught: float) -> Step | None:
         """Get what is due, or None; what was said once is not due again."""
-        over = taught - self.length
-        if over >= OVERTIME_SECONDS or (over >= 0 and silent >= PAUSE_SECONDS):
+        left = self.seconds_left(taught)
+        if self._is_overdue(taught) or (left <= 0 and silent >= PAUSE_SECONDS):
             return Step.OVER
-        if not self._noticed and -over <= self._notice:
+        if not self._noticed and left <= self._notice:
             self._noticed = True
             return Step.NOTICE
         return self._step_in_silence(silent)
+
+    def reason(self, taught: float) -> str:
+        """Return why the lesson's time is up."""
+        own = self._length - taught <= self._deadline.seconds_left
+        return Step.OVER.value if own else self._deadline.reason
+
+    def _is_overdue(self, taught: float) -> bool:
+        overtime = taught - self._length >= OVERTIME_SECONDS
+        return overtime or -self._deadline.seconds_left >= self._deadline.overtime
 
     def _step_in_silence(self, silent: float) -> Step | None:
         if silent < self._ask_after:
@@ -152,6 +210,7 @@ async def keep_limits(
     settings: JobSettings,
     silence: Silence,
     clock: Stopwatch,
+    deadline: Deadline,
     tell: Callable[[Event], None],
 ) -> None:
     """Ask a learner who says nothing, end a lesson in time; until cancelled.
@@ -161,16 +220,19 @@ async def keep_limits(
         settings: With the limits, and what is said then.
         silence: The learner's.
         clock: The time taught.
+        deadline: When the host has to have the lesson over.
         tell: Tells the tutor.
     """
     minutes = lesson.context.preferences.session_length_preference
     limits = Limits(
-        settings.ask_after, settings.end_after, settings.longest, minutes and minutes * 60
+        settings.ask_after, settings.end_after, settings.longest, minutes and minutes * 60, deadline
     )
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        if not silence.listening:
-            continue  # Nobody would hear it, or a specialist teaches.
+        if not silence.listening:  # Nobody would hear it, or a specialist teaches.
+            if -deadline.seconds_left >= deadline.overtime:
+                lesson.end(deadline.reason)
+            continue
         step = limits.step(silence.seconds, clock.seconds)
         match step:
             case Step.ASK:
@@ -179,10 +241,13 @@ async def keep_limits(
                 with contextlib.suppress(RuntimeError):  # a tutor without a voice
                     lesson.session.say(sentence_in(lesson.language, settings.sentences.still_there))
             case Step.NOTICE:
-                tell(TimeRunningOut(max(0.0, limits.length - clock.seconds)))
+                tell(TimeRunningOut(max(0.0, limits.seconds_left(clock.seconds))))
             case Step.OVER:
-                goodbye = sentence_in(lesson.language, settings.sentences.time_is_up)
-                await say_out(lesson.session, goodbye)
-                lesson.end(step.value)
+                reason = limits.reason(clock.seconds)
+                if reason == Step.OVER or lesson.handover is None:
+                    # Else the tutor that called for this one says goodbye.
+                    goodbye = sentence_in(lesson.language, settings.sentences.time_is_up)
+                    await say_out(lesson.session, goodbye)
+                lesson.end(reason)
             case Step.SILENT:
                 lesson.end(step.value)

@@ -44,7 +44,7 @@ from .failures import Failures, FailureWatch
 from .floor import Floor, until_free
 from .handoff import Handoffs
 from .latency import measured
-from .limits import Silence, keep_limits
+from .limits import LEAST_SECONDS, Deadline, Silence, keep_limits
 from .notes import Notes
 from .presence import Presence
 from .settings import JobSettings
@@ -100,6 +100,7 @@ class Runner:
         self._floor = Floor(ctx.room, self._on_floor, held=settings.automatic)
         self._events = EventRelay(ctx.room, lesson, hooks)
         self._silence = Silence(self._session, asyncio.get_running_loop().time)
+        self._deadline = Deadline(asyncio.get_running_loop().time)
         announcement = settings.sentences.specialist_comes
         self._handoffs = Handoffs(lesson, link, self._floor, announcement)
         self._ears = Ears(ctx.room) if settings.hears_everyone else None
@@ -143,7 +144,9 @@ class Runner:
                     tasks.create_task(self._ask_host()),
                     tasks.create_task(self._events.run()),
                     tasks.create_task(
-                        keep_limits(lesson, settings, self._silence, self._clock, put)
+                        keep_limits(
+                            lesson, settings, self._silence, self._clock, self._deadline, put
+                        )
                     ),
                     tasks.create_task(self._handoffs.run()),
                     tasks.create_task(self._floor.show()),
@@ -332,8 +335,11 @@ class Runner:
     async def _follow_host(self) -> None:
         while (message := await self._link.receive()) is not None:
             match message:
-                case WrapUp(reason=reason):
+                case WrapUp(reason=reason, seconds=seconds) if seconds < LEAST_SECONDS:
                     self._lesson.end(reason)
+                case WrapUp(reason=reason, seconds=seconds):
+                    log.info("lesson.ends_within", seconds=round(seconds), why=reason)
+                    self._deadline.set(seconds, reason)
                 case ModeChanged(mode=mode):
                     self._lesson.mode = mode
                 case ContextLoaded(context=context):

@@ -58,12 +58,14 @@ class Board:
     Attributes:
         changed: Set whenever the reconciler has reason to look.
         shared: Whether other hosts serve these rooms, too.
+        leaving: Whether this host stops, and leaves what is interrupted to the others.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self.changed = asyncio.Event()
         self.shared = False
+        self.leaving = False
         self._taught: dict[str, tuple[str, str]] = {}
         self._called: dict[tuple[str, str], _Called] = {}
         self._meant: dict[str, tuple[str, str]] = {}

@@ -56,6 +56,8 @@ class Handoffs:
             known = ", ".join(sorted(specialists)) or "none"
             # What was asked for is not quoted: a model may have taken it from what was said.
             raise HandoffError(f"no tutor here has that agent_name; there are: {known}")
+        if self._board.leaving:
+            raise HandoffError("this host is about to stop, and calls nobody any more")
         if specialist.name in self._board.taught(row.room) | self._board.asked(row.room).keys():
             raise HandoffError(f"{agent_name} is in the room already, or on its way")
         return specialist

@@ -31,6 +31,7 @@ from loqua_host.tasks import forever, supervised
 from .answers import language_of, welcome
 from .board import JOIN_SECONDS, Board
 from .causes import ALREADY_TAUGHT
+from .departure import Departure
 from .handoffs import Handoffs
 from .hosted import HostedTutor
 from .live import LiveLesson
@@ -51,6 +52,7 @@ class Lessons:
     Args:
         tutors: The tutors of this host by name, as they are at any time.
         settings: What the host runs by at any time.
+        departure_of: Returns when the worker of a job, by its id, leaves; None if it stays.
         tasks: Owns what outlives a link: preparations, and leases until delivery.
         clock: Dates what is kept, and measures what was taught.
     """
@@ -65,6 +67,7 @@ class Lessons:
         tutors: Mapping[str, HostedTutor],
         settings: Callable[[], HostSettings],
         board: Board,
+        departure_of: Callable[[str], Departure | None],
         tasks: asyncio.TaskGroup,
         clock: Clock,
     ) -> None:
@@ -75,12 +78,12 @@ class Lessons:
         self._tutors = tutors
         self._settings = settings
         self._board = board
+        self._departure_of = departure_of
         self._tasks = tasks
         self._clock = clock
         self._handoffs = Handoffs(board, rooms, tutors)
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
-        self._wrapping_up: dict[str, WrapUp] = {}
         api.subscribe(self._on_mode)
         self._preparations = Preparations(self._prepare, api, tasks)
         self._refusals = Refusals(
@@ -101,8 +104,8 @@ class Lessons:
         """Serve one link: welcome or refuse the job, follow its lesson, close it."""
         self._bind(link.job)
         join = await self._await_join(link)
-        if wrapping_up := self._wrapping_up.pop(link.job.job_id, None):
-            await self._dismiss(link, wrapping_up.reason)
+        if departure := self._departure_of(link.job.job_id):
+            await self._dismiss(link, departure.reason)
             return
         if not isinstance(join, Join):
             if join is not None:
@@ -140,7 +143,7 @@ class Lessons:
         """Wait until a job sees its learner, or has to go."""
         self._waiting.add(link)
         try:
-            return None if link.job.job_id in self._wrapping_up else await link.receive()
+            return None if self._departure_of(link.job.job_id) else await link.receive()
         finally:
             self._waiting.discard(link)
 
@@ -153,27 +156,30 @@ class Lessons:
         """List the running lessons, each with how much of the API stands behind it."""
         return [(one.row, self._api.mode(caller_of(one.row))) for one in self._live]
 
-    async def wrap_up(self, jobs: Collection[str], reason: str) -> None:
-        """Tell the lessons of these jobs to end politely, those that are about to begin too.
+    async def announce_departure(self, jobs: Collection[str]) -> None:
+        """Tell the lessons of these jobs when they have to be over.
 
-        They end for the host's sake, so that their learners are owed a tutor as before. Jobs
-        that still wait for their learner are sent away.
+        Until then they go on. Jobs that still wait for their learner are sent away.
         """
-        self._wrapping_up |= dict.fromkeys(jobs, WrapUp(reason=reason))
-        told = [self._tell(lesson) for lesson in self._live if lesson.link.job.job_id in jobs]
-        told += [self._dismiss(link, reason) for link in self._waiting if link.job.job_id in jobs]
+        told = [self._announce(lesson) for lesson in self._live if lesson.link.job.job_id in jobs]
+        told += [
+            self._dismiss(link, departure.reason)
+            for link in self._waiting
+            if link.job.job_id in jobs and (departure := self._departure_of(link.job.job_id))
+        ]
         await asyncio.gather(*told, return_exceptions=True)
 
-    async def hang_up(self) -> None:
-        """Have the jobs of all running lessons leave at once."""
-        await asyncio.gather(*(lesson.link.close() for lesson in self._live))
+    async def cut_off(self, jobs: Collection[str]) -> None:
+        """Have these jobs leave their rooms now; their lessons stay open, to be gone on with."""
+        cut_off = [lesson for lesson in self._live if lesson.link.job.job_id in jobs]
+        await asyncio.gather(*(lesson.cut_off() for lesson in cut_off))
 
-    async def give_up(self, reason: str) -> None:
-        """Close all interrupted lessons for the host's sake, so that their learners are owed."""
+    def withdraw(self) -> None:
+        """Leave what is interrupted now, or will be, to other hosts: this one stops."""
+        self._board.leaving = True
         for lesson in self._board.all_interrupted().values():
             if self._board.drop_interrupted(lesson):
-                self._tasks.create_task(self._ledger.follow_learner(lesson.row.id, ""))
-                await self.close(lesson.row, reason)
+                self._tasks.create_task(self._ledger.release(lesson.row))
 
     def see(self, room: str, participants: Sequence[Participant]) -> None:
         """Hear who is in a room now."""
@@ -206,11 +212,10 @@ class Lessons:
         self._delivery.wake(row.id)
         self._board.on_handed_back(row.room, row.tutor, Handback(outcome="failed"))
 
-    async def _tell(self, lesson: LiveLesson) -> None:
-        """Pass on that the lesson is to end, if it is, and let that settle nothing."""
-        if message := self._wrapping_up.get(lesson.link.job.job_id):
-            lesson.row = replace(lesson.row, entry="")
-            self._tasks.create_task(self._ledger.follow_learner(lesson.row.id, ""))
+    async def _announce(self, lesson: LiveLesson) -> None:
+        """Tell a lesson when it has to be over, if its worker leaves."""
+        if departure := self._departure_of(lesson.link.job.job_id):
+            message = WrapUp(reason=departure.reason, seconds=departure.seconds_left)
             await lesson.link.send(message)
 
     async def _claim(self, job: JobRef) -> None:
@@ -282,7 +287,7 @@ class Lessons:
             async with self._kept_current(lesson):
                 tutor, apologies = self._tutors[lesson.row.tutor], self._settings().apologies
                 await lesson.link.send(welcome(lesson.row, prepared, tutor, apologies))
-                await self._tell(lesson)
+                await self._announce(lesson)
                 await lesson.follow()
         finally:
             await self._leave(lesson)
@@ -297,18 +302,16 @@ class Lessons:
             self._board.on_settled(job, row.entry)
             self._board.on_handed_back(row.room, row.tutor, lesson.handback)
         self._board.on_over(job)
-        wrapping_up = self._wrapping_up.pop(job.job_id, None)
         if lesson.finished:
             return
-        crashed = not lesson.connection_lost
-        row = replace(row, crashes=row.crashes + crashed)
-        told = {"seconds": round(row.seconds, 1), "crashed": crashed}
+        row = replace(row, crashes=row.crashes + lesson.would_be_crash)
+        told = {"seconds": round(row.seconds, 1), "crashed": lesson.would_be_crash}
         log.error("lesson.interrupted", tutor=row.tutor, **told)
-        interrupted = self._board.on_interrupted(row, f"agent-{job.job_id}")
-        if wrapping_up is not None and self._board.drop_interrupted(interrupted):
-            await self.close(interrupted.row, wrapping_up.reason)
-        else:
-            await self._ledger.interrupt(row)
+        if not self._board.leaving:
+            self._board.on_interrupted(row, f"agent-{job.job_id}")
+        await self._ledger.interrupt(row)
+        if self._board.leaving:
+            await self._ledger.release(row)
 
     @asynccontextmanager
     async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:

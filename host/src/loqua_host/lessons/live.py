@@ -69,7 +69,8 @@ class LiveLesson:
         leased: Whether its caller's user token is leased, and to be released.
         informed: Whether its job has the learner's context as the API has it.
         seen_again: Set when the learner has come back, or the tutor's connection.
-        connection_lost: Whether its job has lost LiveKit, and leaves without having crashed.
+        would_be_crash: Whether a job that is gone now has crashed; not if it has lost LiveKit, or
+            was cut off.
         finished: Whether its job has finished it and its record is in the ledger.
         handback: What a tutor that called for this one is told.
     """
@@ -99,7 +100,7 @@ class LiveLesson:
         self._compose = compose
         self._handoffs = handoffs
         self.seen_again = asyncio.Event()
-        self.connection_lost = False
+        self.would_be_crash = True
         self.finished = False
         self.handback = Handback(outcome="failed")
         self._others: tuple[Learner, ...] = ()
@@ -120,7 +121,7 @@ class LiveLesson:
                 case Join(identity=identity):
                     await self._see_return(identity, tasks)
                 case ConnectionLost():
-                    self.connection_lost = True
+                    self.would_be_crash = False
                 case CallSpecialist():
                     tasks.create_task(self._hand_off(message))
                 case _:
@@ -138,6 +139,11 @@ class LiveLesson:
                 log.debug("callback.failed", tutor=tutor)
             case Spans(spans=spans):
                 take(spans)
+
+    async def cut_off(self) -> None:
+        """Have the job leave at once, which is no crash of its."""
+        self.would_be_crash = False
+        await self.link.close()
 
     async def inform(self, context: LearnerContext) -> None:
         """Send the job the learner's context, which could not be loaded when the lesson began."""

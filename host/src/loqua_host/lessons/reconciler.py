@@ -124,6 +124,9 @@ class Reconciler:
         rooms = await asyncio.gather(*(self._room(name) for name in sorted(names)))
         # From here to the calls' note on the board nothing is awaited: what is decided on is so.
         sights = [sight for room in rooms if room is not None and (sight := self._sight(room))]
+        if self._board.leaving:
+            self._waits.clear()
+            return set()
         places = self._places().less(self._board.awaited())
         self._waits |= {sight.room: waits(sight, places, self._monotonic()) for sight in sights}
         others = OTHERS_SECONDS if self._board.shared else 0.0

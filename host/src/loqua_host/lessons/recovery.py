@@ -37,7 +37,8 @@ async def recover(
     Their lessons come on the board to be restored, those of `tutors`, which run here, at once;
     their rows are delivered.
 
-    What another host has gone on with leaves the board, which learns whether there are others.
+    What another host has gone on with leaves the board, which learns whether there are others. A
+    host that stops takes over nothing any more.
 
     Raises:
         LedgerError: If the ledger cannot be reached now.
@@ -45,6 +46,9 @@ async def recover(
     if replayed := await ledger.replay():
         log.info("ledger.replayed", notes=replayed)
         delivery.wake()
+    if board.leaving:
+        await ledger.renew()
+        return
     before = board.all_interrupted()
     if taken := await ledger.adopt(tutors):
         log.warning("ledger.adopted", lessons=taken)

@@ -302,12 +302,13 @@ class ContextLoaded(BaseModel):
 
 
 class WrapUp(BaseModel):
-    """End the lesson politely, for this reason."""
+    """End the lesson politely within so many seconds, for this reason; at once without any."""
 
     model_config = _FROZEN
 
     type: Literal["wrap_up"] = "wrap_up"
     reason: str
+    seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class Returned(BaseModel):

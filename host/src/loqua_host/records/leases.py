@@ -34,6 +34,7 @@ __all__ = [
     "interrupted",
     "is_renewed",
     "is_shared",
+    "release",
     "resign",
 ]
 
@@ -86,6 +87,21 @@ def is_shared(db: Connection, host: str) -> bool:
 def resign(db: Connection, host: str) -> None:
     """Let the others have at once what this host leaves."""
     db.execute("UPDATE host SET lease_until = unix_now() WHERE id = ?", (host,))
+
+
+def release(db: Connection, host: str, lesson: str) -> None:
+    """Leave an open lesson and its rows to the others, as if this host had just died."""
+    free(db, host, lesson)
+    heir = f"{host}-released"  # a host that is dead from the beginning
+    db.execute(
+        "INSERT INTO host (id, lease_until) VALUES (?, unix_now())"
+        " ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until",
+        (heir,),
+    )
+    for table, key in (("lesson", "id"), ("owed", "lesson")):
+        db.execute(
+            f"UPDATE {table} SET owner = ? WHERE {key} = ? AND owner = ?", (heir, lesson, host)
+        )
 
 
 def adopt(db: Connection, host: str, tutors: Collection[str]) -> int:

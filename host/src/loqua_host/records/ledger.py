@@ -190,6 +190,19 @@ class Ledger(Outbox):
 
         await self._writer.insist(note)
 
+    async def release(self, lesson: LessonRow) -> None:
+        """Leave an interrupted lesson, and what it owes, to the next host that looks."""
+
+        await self._writer.insist(lambda db: leases.release(db, self._host, lesson.id))
+
+    async def renew(self) -> bool:
+        """Renew this host's lease; False if it had run out.
+
+        Raises:
+            LedgerError: If the ledger cannot be reached now.
+        """
+        return await self._writer.write(lambda db: leases.is_renewed(db, self._host))
+
     async def adopt(self, tutors: Collection[str]) -> int:
         """Renew this host's lease and own what dead hosts left; gives how many lessons.
 
@@ -200,7 +213,7 @@ class Ledger(Outbox):
             LedgerError: If the ledger cannot be reached now.
         """
         # When the ledger was out of reach, all leases ran out: those who live renew theirs first.
-        if not await self._writer.write(lambda db: leases.is_renewed(db, self._host)):
+        if not await self.renew():
             return 0
         taken = 0
         while some := await self._writer.write(lambda db: leases.adopt(db, self._host, tutors)):

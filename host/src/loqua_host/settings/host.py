@@ -60,8 +60,17 @@ class LessonSettings(Section):
     health_every: float = Field(
         default=300, gt=0, le=3600, description="seconds between API health checks, up to 3600"
     )
-    drain: float = Field(
-        default=600, ge=0, le=86_400, description="seconds for lessons to end at shutdown"
+    drain_timeout: float = Field(
+        default=600,
+        ge=0,
+        le=86_400,
+        description="seconds that lessons go on for after SIGTERM; they say goodbye before the end",
+    )
+    tutor_drain_timeout: float = Field(
+        default=3600,
+        ge=0,
+        le=86_400,
+        description="the same for lessons whose tutor is changed or disabled in a running host",
     )
     max_lessons: int = Field(
         default=10, ge=1, le=10_000, description="lessons at the same time in this host"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from loqua_host.errors import LinkError
+from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.link.server import JobRef
 
@@ -57,6 +58,10 @@ class Roster:
         Jobs of a worker that is leaving take a place each until they end.
         """
         return {name: self._free(name) for name in self._tutors if self.serving(name)}
+
+    def departure_of(self, job_id: str) -> Departure | None:
+        """Return when the worker of a job leaves, if it does."""
+        return next((one.departure for one in self._workers if job_id in one.jobs), None)
 
     def authorise(self, token: str, pid: int) -> JobRef:
         """Get the job that was assigned this token and runs in this process.

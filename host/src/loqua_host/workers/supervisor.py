@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
+from typing import Protocol
 
 import structlog
 
+from loqua_host.lessons.departure import Departure
 from loqua_host.settings.secrets import LiveKitKey
 
 from .roster import Roster
@@ -21,8 +23,15 @@ REGISTER_SECONDS = 10.0
 """How long a worker waits for its successor to be registered; where that is LiveKit's fault, it
 has no place in the world either."""
 
-WrapUp = Callable[[Collection[str], str], Awaitable[None]]
-"""Tells the lessons of these jobs, by id, to end politely for this reason."""
+
+class Lessons(Protocol):
+    """The lessons of jobs, by the jobs' ids."""
+
+    async def announce_departure(self, jobs: Collection[str]) -> None:
+        """Have these lessons end in time, now that their worker leaves."""
+
+    async def cut_off(self, jobs: Collection[str]) -> None:
+        """Have these lessons end now, unfinished."""
 
 
 class Supervisor:
@@ -30,7 +39,7 @@ class Supervisor:
 
     Args:
         roster: Where it enters them.
-        wrap_up: How lessons hear that their worker leaves.
+        lessons: Who hear that their worker leaves.
         tasks: Owns the running workers.
         jitter: A random number from 0 to 1, so that hosts do not come back in step.
     """
@@ -38,12 +47,12 @@ class Supervisor:
     def __init__(
         self,
         roster: Roster,
-        wrap_up: WrapUp,
+        lessons: Lessons,
         tasks: asyncio.TaskGroup,
         jitter: Callable[[], float],
     ) -> None:
         self._roster = roster
-        self._wrap_up = wrap_up
+        self._lessons = lessons
         self._tasks = tasks
         self._jitter = jitter
         self._departures: set[asyncio.Task[None]] = set()
@@ -74,43 +83,53 @@ class Supervisor:
             async with asyncio.timeout(REGISTER_SECONDS):
                 await worker.registered.wait()
         for one in before:
-            self._dismiss(one, reason, seconds)
+            self._dismiss(one, Departure.within(seconds, reason))
 
     def retire(self, tutor: str, reason: str, seconds: float) -> None:
         """Have a tutor take no new jobs; its worker closes when the running ones have ended.
 
         Args:
             tutor: The tutor's name.
-            reason: Why its lessons are told to end.
-            seconds: How long they may take.
+            reason: Why its lessons end that have not ended by themselves in time.
+            seconds: How long they may go on.
         """
         for worker in self._roster.serving(tutor):
-            self._dismiss(worker, reason, seconds)
+            self._dismiss(worker, Departure.within(seconds, reason))
 
     async def stop(self, reason: str, seconds: float) -> None:
-        """Retire all workers side by side, and wait until the last has left."""
-        for tutor in tuple(self._roster.tutors):
-            self.retire(tutor, reason, seconds)
+        """Have all workers leave side by side, and wait until the last has left.
+
+        Those that leave already have no longer than the others. Called once more with less time,
+        it shortens that of the first call.
+        """
+        departure = Departure.within(seconds, reason)
+        for worker in self._roster.workers:
+            self._dismiss(worker, departure)
         while self._departures:
             await asyncio.wait(self._departures)
 
-    def hurry(self) -> None:
-        """Have the workers that leave wait for their jobs no longer."""
-        for worker in self._roster.workers:
-            worker.hurry()
+    def _dismiss(self, worker: TutorWorker, departure: Departure) -> None:
+        began = worker.leaving.is_set()
+        worker.leave(departure)
+        work = self._announce(worker) if began else self._leave(worker, departure)
+        task = self._tasks.create_task(work)
+        self._departures.add(task)
+        task.add_done_callback(self._departures.discard)
 
-    def _dismiss(self, worker: TutorWorker, reason: str, seconds: float) -> None:
-        worker.leaving.set()
-        departure = self._tasks.create_task(self._leave(worker, reason, seconds))
-        self._departures.add(departure)
-        departure.add_done_callback(self._departures.discard)
+    async def _announce(self, worker: TutorWorker) -> None:
+        await self._lessons.announce_departure(worker.jobs)
 
-    async def _leave(self, worker: TutorWorker, reason: str, seconds: float) -> None:
+    async def _leave(self, worker: TutorWorker, departure: Departure) -> None:
         structlog.contextvars.bind_contextvars(agent_id=worker.tutor.agent_id)
-        log.info("worker.leaving", tutor=worker.tutor.name, why=reason, jobs=worker.busy)
+        log.info("worker.leaving", tutor=worker.tutor.name, why=departure.reason, jobs=worker.busy)
         try:
-            await self._wrap_up(worker.jobs, reason)
-            await worker.stop(seconds)
+            await self._lessons.announce_departure(worker.jobs)
+            try:
+                await worker.drain()
+            except TimeoutError:
+                log.warning("worker.drain_cut_off", tutor=worker.tutor.name, jobs=worker.busy)
+                await self._lessons.cut_off(worker.jobs)
+            await worker.close()
         except Exception as error:  # noqa: BLE001  # LiveKit raises bare RuntimeError and more
             log.error("worker.failed", tutor=worker.tutor.name, why=str(error))
         finally:

@@ -14,6 +14,7 @@ from livekit.agents.job import RunningJobInfo
 
 from loqua_host.job.entrypoint import JobEntrypoint, JobSetup
 from loqua_host.job.settings import JobSettings
+from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.hosted import LINE, TUTOR, HostedTutor
 from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.server import JobRef
@@ -53,6 +54,7 @@ class TutorWorker:
     Attributes:
         registered: Set while LiveKit has this worker; it stays while it reconnects.
         leaving: Set when it takes no jobs any more, for good.
+        departure: Why it leaves and when at the latest; None while it serves.
         is_new: Whether LiveKit has not had it yet.
     """
 
@@ -67,6 +69,7 @@ class TutorWorker:
         self.tutor = tutor
         self.registered = asyncio.Event()
         self.leaving = asyncio.Event()
+        self.departure: Departure | None = None
         self.is_new = True
         self._job = job
         self._access = access
@@ -75,8 +78,7 @@ class TutorWorker:
         self._accepting: set[str] = set()
         self._server: AgentServer | None = None
         self._started = False
-        self._hurried = False
-        self._patience: asyncio.Timeout | None = None
+        self._waiting: asyncio.Timeout | None = None
 
     @property
     def jobs(self) -> frozenset[str]:
@@ -134,25 +136,32 @@ class TutorWorker:
             self._server._api_key = key.key.get_secret_value()  # noqa: SLF001  # as above
             self._server._api_secret = key.secret.get_secret_value()  # noqa: SLF001  # as above
 
-    async def stop(self, seconds: float) -> None:
-        """Take no new jobs, wait for the running ones at most so long, then close."""
-        server = self._server
-        if server is None:
+    def leave(self, departure: Departure) -> None:
+        """Take no new jobs from now on; of two departures the earlier one counts."""
+        if self.departure is None or departure.deadline < self.departure.deadline:
+            self.departure = departure
+        self.leaving.set()
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(self.departure.deadline)
+
+    async def drain(self) -> None:
+        """Wait until the running jobs have ended.
+
+        Raises:
+            TimeoutError: If some still run when the worker has to be gone.
+        """
+        if self._server is None or self.departure is None:
             return
         try:
-            async with asyncio.timeout(0 if self._hurried else seconds) as self._patience:
-                await server.drain(timeout=None)
-        except TimeoutError:
-            log.warning("worker.drain_cut_off", tutor=self.tutor.name, jobs=self.busy)
+            async with asyncio.timeout_at(self.departure.deadline) as self._waiting:
+                await self._server.drain(timeout=None)
         finally:
-            self._patience = None
-            await server.aclose()
+            self._waiting = None
 
-    def hurry(self) -> None:
-        """Have `stop` wait no longer, if it has begun or when it does."""
-        self._hurried = True
-        if self._patience is not None and not self._patience.expired():
-            self._patience.reschedule(asyncio.get_running_loop().time())
+    async def close(self) -> None:
+        """Leave LiveKit, and end the jobs that still run."""
+        if self._server is not None:
+            await self._server.aclose()
 
     def find_job(self, token: str, pid: int) -> JobRef | None:
         """Get the running job that was assigned this room token, if this process runs it."""

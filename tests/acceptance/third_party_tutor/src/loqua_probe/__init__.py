@@ -13,6 +13,7 @@ from livekit.rtc import SimulateScenarioKind
 from pydantic import BaseModel, ConfigDict
 
 from loqua_host import Ending, HandoffError, Lesson, LessonReport, Progress, Turns, Tutor, hookimpl
+from loqua_host.events import TimeRunningOut
 
 from .hostile import attack
 from .loot import collect
@@ -68,6 +69,11 @@ class Probe:
         words = lesson.context.progress.words_learned
         granted = {name: sha256(it.encode()).hexdigest() for name, it in lesson.secrets.items()}
         lesson.log.info("probe.ready", room=lesson.room, words_before=words, granted=granted)
+
+        async def note(event: TimeRunningOut) -> None:
+            lesson.log.info("probe.time_running_out", room=lesson.room, seconds=event.seconds)
+
+        lesson.on(TimeRunningOut, note)
         if handover := lesson.handover:
             lesson.log.info("probe.handed_over", room=lesson.room, **handover.model_dump())
         if script.calls and not lesson.resumed:
