@@ -37,10 +37,10 @@ from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
+    Checkpoint,
     Finish,
     HookTimed,
     Join,
-    ProgressMade,
     Recorded,
     Refused,
     VoiceTimed,
@@ -183,7 +183,7 @@ async def _teach(link: HostLink, *, crashes: bool) -> None:
     for words in (3, 7):
         progress = Progress(words_learned=words, grammar_points=("present_tense",))
         state = {"words": [word.word for word in WORDS]}
-        await link.send(ProgressMade(seconds=0.0, progress=progress, state=state, turns=TURNS))
+        await link.send(Checkpoint(seconds=0.0, progress=progress, state=state, turns=TURNS))
     if not crashes:
         report = LessonReport(topics_covered=("food",), new_vocabulary=WORDS)
         await link.send(Finish(ending=Ending(reason="done", seconds=0.0), report=report))

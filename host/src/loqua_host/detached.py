@@ -1,8 +1,9 @@
 """Keeps signals to the host's process group or service from the processes that jobs run in.
 
-A terminal's Ctrl-C goes to every process of the group, and systemd's SIGTERM to every process of the
-service (systemd.kill(5), KillMode=control-group). The host alone ends the others, once their lessons
-are over. This module takes effect where it is imported, as in the process that jobs are forked from.
+A terminal's Ctrl-C goes to every process of the group, and systemd's SIGTERM to every process of
+the service (systemd.kill(5), KillMode=control-group). The host alone ends the others, once their
+lessons are over. This module takes effect where it is imported, as in the process that jobs are
+forked from.
 """
 
 import signal

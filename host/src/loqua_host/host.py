@@ -153,7 +153,8 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         delivery = Delivery(ledger, api, clock=SystemClock())
         tasks.create_task(forever(delivery.run))
         tasks.create_task(forever(partial(_purge, settings, ledger)))
-        board, roster = Board(time.monotonic), Roster()
+        roster = Roster()
+        board = Board(time.monotonic, roster.departure_of)
         leasing = partial(keep_lease, ledger, board, delivery, roster.tutors, SystemClock())
         tasks.create_task(forever(leasing))
         running = Running(settings, secrets)
@@ -169,7 +170,6 @@ def _open_lessons(parts: _Parts) -> Lessons:
         tutors=parts.roster.tutors,
         settings=lambda: parts.running.settings,
         board=parts.board,
-        departure_of=parts.roster.departure_of,
         tasks=parts.tasks,
         clock=SystemClock(),
     )

@@ -50,7 +50,7 @@ async def test_lessons_go_on_to_their_own_end_when_the_host_is_told_to_stop(
     house: House, tmp_path: Path, stop: Callable[[HostProcess], None]
 ) -> None:
     """The record is delivered, the exit code 0; no process and no socket stays."""
-    name = f"goes-on-{stop.__name__}"
+    name = f"goes-on-{stop.__name__}".replace("_", "-")
     async with (
         house.host(tmp_path, explicit(name), lessons={"drain_timeout": 600}) as host,
         house.visit(agent_name=name) as learner,

@@ -10,7 +10,7 @@ from livekit.agents.llm import ChatContext
 from loqua_host import Utterance
 from loqua_host.contract.handoff import LONGEST_UTTERANCE
 from loqua_host.job.conversation import last_sentences, recall
-from loqua_host.link.messages import MAX_TURNS, ProgressMade
+from loqua_host.link.messages import MAX_TURNS, Checkpoint
 
 SAID = (Utterance(speaker="tutor", text="¿Qué tal?"), Utterance(speaker="learner", text="Bien."))
 
@@ -70,6 +70,6 @@ async def test_ticks_take_the_last_of_the_conversation_along(job: Any) -> None:
     await asyncio.sleep(31)
     job.lesson.end("done")
     await running
-    [tick] = [message for message in job.link.sent if isinstance(message, ProgressMade)]
+    [tick] = [message for message in job.link.sent if isinstance(message, Checkpoint)]
     assert len(tick.turns) == MAX_TURNS
     assert tick.turns[-1].text == f"Uno más: {2 * MAX_TURNS - 1}."

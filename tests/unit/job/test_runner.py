@@ -23,13 +23,13 @@ from loqua_host.errors import HookFailedError
 from loqua_host.job.conversation import LONGEST_TYPED
 from loqua_host.link.messages import (
     CallbackFailed,
+    Checkpoint,
     ConnectionLost,
     ContextLoaded,
     Finish,
     Join,
     ModeChanged,
     Others,
-    ProgressMade,
     ProgressRefused,
     Recorded,
     Returned,
@@ -479,7 +479,7 @@ async def test_ticks_go_to_the_host_with_the_tutors_state(job: Any) -> None:
     await asyncio.sleep(65)
     job.lesson.end("done")
     await running
-    ticks = [message for message in job.link.sent if isinstance(message, ProgressMade)]
+    ticks = [message for message in job.link.sent if isinstance(message, Checkpoint)]
     assert [(tick.seconds, tick.progress.words_learned) for tick in ticks] == [(30, 1), (60, 2)]
     assert ticks[0].state == {"scene": "market"}
 

@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from loqua_host.contract.records import Progress
 from loqua_host.errors import HookFailedError
+from loqua_host.job.checkpoints import Checkpoints
 from loqua_host.job.clock import Stopwatch
 from loqua_host.job.ticker import tick
+
+
+def fail(*_: object) -> None:
+    """Fail as a hook does."""
+    raise HookFailedError("on_progress_tick", "took longer than 5 s")
 
 
 @pytest.fixture
@@ -21,7 +27,14 @@ def ticking(job: Any) -> Any:
     async def run(seconds: float) -> bool:
         job.clock.run()
         task = asyncio.create_task(
-            tick(job.lesson, job.hooks, job.link, job.clock, every=30.0, give_up_after=3)
+            tick(
+                job.lesson,
+                job.hooks,
+                Checkpoints(job.lesson, job.link, job.clock),
+                job.clock,
+                every=30.0,
+                give_up_after=3,
+            )
         )
         done, _ = await asyncio.wait({task}, timeout=seconds)
         task.cancel()
@@ -31,11 +44,6 @@ def ticking(job: Any) -> Any:
     return run
 
 
-def fail(*_: object) -> None:
-    """Fail as a hook does."""
-    raise HookFailedError("on_progress_tick", "took longer than 5 s")
-
-
 async def test_ticks_are_numbered_and_tell_the_time_taught(job: Any, ticking: Any) -> None:
     """Every 30 s, from 1."""
     assert not await ticking(100)
@@ -43,11 +51,16 @@ async def test_ticks_are_numbered_and_tell_the_time_taught(job: Any, ticking: An
     assert [message.progress.words_learned for message in job.link.sent] == [1, 2, 3]
 
 
-async def test_nothing_new_is_not_sent(job: Any, ticking: Any) -> None:
-    """A tick without progress costs the API nothing."""
-    job.hooks.instead["on_progress_tick"] = lambda *_: None
-    await ticking(100)
-    assert job.link.sent == []
+@pytest.mark.parametrize("hook", [lambda *_: None, fail], ids=["nothing", "a failure"])
+async def test_state_is_sent_with_each_tick_whatever_the_tutor_says(
+    job: Any, ticking: Any, hook: Any
+) -> None:
+    """The API hears nothing of it."""
+    job.lesson.state = {"scene": 2}
+    job.hooks.instead["on_progress_tick"] = hook
+    await ticking(65)
+    sent = [(one.seconds, one.progress, one.state) for one in job.link.sent]
+    assert sent == [(30, None, {"scene": 2}), (60, None, {"scene": 2})]
 
 
 async def test_ticks_stop_after_so_many_failures_in_a_row(job: Any, ticking: Any) -> None:
@@ -65,33 +78,47 @@ async def test_failures_that_are_not_in_a_row_do_not_add_up(job: Any, ticking: A
         Progress() if one.number % 3 == 0 else fail()
     )
     assert not await ticking(30 * 9 + 1)
-    assert len(job.link.sent) == 3
+    assert [message.progress is not None for message in job.link.sent] == [False, False, True] * 3
+
+
+CIRCLE: dict[str, Any] = {}
+CIRCLE["itself"] = CIRCLE
 
 
 @pytest.mark.parametrize(
     ("state", "named"),
     [
-        ({"lock": object()}, "state"),
-        ({"when": {1, 2}}, "state"),
+        ({"lock": object()}, "object"),
+        ({"secret word": {1, 2}}, "set"),
+        ({"secret word": [{"a": (1, 2)}]}, "tuple"),
+        ({1: "a"}, "int"),
+        ({"a": {1: 2}}, "int"),
+        (None, "NoneType"),
+        ([1], "list"),
+        (CIRCLE, "dict"),
         ({"notes": "x" * 20_000}, "lesson.state has 200"),
-        ({"self": "\ud800"}, "state"),
+        ({"notes": "ñ" * 10_000}, "lesson.state has 200"),
+        ({"self": "\ud800"}, "half a character"),
+        ({"score": float("nan")}, "not finite"),
     ],
-    ids=["an object", "a set", "too much", "half a character"],
+    ids=str,
 )
 async def test_a_state_that_cannot_be_kept_is_refused_by_name(
     job: Any, ticking: Any, state: Any, named: str
 ) -> None:
-    """The lesson goes on, and the next good tick is sent."""
+    """Once, with its type and no word of it; progress is sent, and the next good state, too."""
     job.lesson.state = state
     with structlog.testing.capture_logs() as logs:
-        running = asyncio.create_task(ticking(65))
-        await asyncio.sleep(45)
+        running = asyncio.create_task(ticking(95))
+        await asyncio.sleep(75)
         job.lesson.state = {"scene": 2}
         await running
-    assert [message.state for message in job.link.sent] == [{"scene": 2}]
+    assert [message.state for message in job.link.sent] == [None, None, {"scene": 2}]
+    assert [message.progress.words_learned for message in job.link.sent] == [1, 2, 3]
     [refused] = logs
-    assert refused["event"] == "lesson.progress_refused"
+    assert (refused["event"], refused["log_level"]) == ("lesson.state_refused", "warning")
     assert named in refused["why"]
+    assert "secret word" not in str(refused)
 
 
 async def test_progress_that_breaks_its_contract_is_refused_by_name(job: Any, ticking: Any) -> None:
@@ -100,7 +127,7 @@ async def test_progress_that_breaks_its_contract_is_refused_by_name(job: Any, ti
     job.hooks.instead["on_progress_tick"] = lambda *_: bad
     with structlog.testing.capture_logs() as logs:
         await ticking(31)
-    assert job.link.sent == []
+    assert [message.progress for message in job.link.sent] == [None]
     assert "progress.pronunciation_score" in logs[0]["why"]
 
 

@@ -31,6 +31,7 @@ from loqua_host.lessons.recovery import recover
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
     CallSpecialist,
+    Checkpoint,
     ConnectionLost,
     ContextLoaded,
     Finish,
@@ -38,7 +39,6 @@ from loqua_host.link.messages import (
     Join,
     ModeChanged,
     Others,
-    ProgressMade,
     ProgressRefused,
     Recorded,
     Refused,
@@ -160,8 +160,8 @@ def open_house(ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Ope
             ),
             "grammar": HostedTutor("grammar", "grammar-expert", "loqua-grammar", 5),
         }
-        board = Board(wall.monotonic)
         departures: dict[str, Departure] = {}
+        board = Board(wall.monotonic, departures.get)
         async with background() as tasks:
             lessons = Lessons(
                 rooms=rooms,  # type: ignore[arg-type]  # a fake
@@ -171,7 +171,6 @@ def open_house(ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Ope
                 tutors=tutors,
                 settings=lambda: settings,
                 board=board,
-                departure_of=departures.get,
                 tasks=tasks,
                 clock=wall,
             )
@@ -201,9 +200,9 @@ async def hear(link: HostLink) -> Any:
         return await link.receive()
 
 
-def made(seconds: float = 30, **progress: Any) -> ProgressMade:
+def made(seconds: float = 30, **progress: Any) -> Checkpoint:
     """Give a tick."""
-    return ProgressMade(seconds=seconds, progress=Progress(**progress), state={"scene": 1})
+    return Checkpoint(seconds=seconds, progress=Progress(**progress), state={"scene": 1})
 
 
 def finish(report: LessonReport | None = None, seconds: float = 60) -> Finish:
@@ -817,7 +816,7 @@ async def test_a_session_id_of_any_form_reaches_the_api_unchanged(house: House, 
     for expected in (visit, f"{visit}.conversation"):
         async with house.job() as link:
             assert (await join(link)).session_id == expected
-            await link.send(ProgressMade(seconds=1, progress=Progress()))
+            await link.send(Checkpoint(seconds=1, progress=Progress()))
             await link.send(finish())
             assert await hear(link) == Recorded()
         await house.delivered()

@@ -144,8 +144,8 @@ class Host:
         self.alive = True
         self.tasks: set[asyncio.Task[Any]] = set()
         self.loqua = FakeLoqua(failing=self._failing)
-        self.board = Board(world.now)
         self.departures: dict[str, Departure] = {}
+        self.board = Board(world.now, self.departures.get)
         self.ledger = Ledger(self, Keyring(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
         fakes: Any = {"rooms": self, "api": self.loqua, "delivery": self, "tasks": self}
         self.lessons = Lessons(
@@ -154,7 +154,6 @@ class Host:
             tutors=world.tutors,
             settings=lambda: SETTINGS,
             board=self.board,
-            departure_of=self.departures.get,
             clock=world,
         )
         self.reconciler = Reconciler(

@@ -27,10 +27,10 @@ from loqua_host.link.messages import (
     FROM_JOB,
     MAX_MESSAGE_BYTES,
     MAX_STATE_BYTES,
+    Checkpoint,
     Finish,
     Join,
     ModeChanged,
-    ProgressMade,
     ProgressRefused,
     Recorded,
 )
@@ -128,12 +128,12 @@ async def test_messages_arrive_and_are_answered(path: Path, heard: Heard) -> Non
     finish = Finish(ending=Ending(reason="done", seconds=1))
     async with open_link(str(path), "token-1") as link:
         await link.send(Join(identity="maria"))
-        await link.send(ProgressMade(seconds=1, progress=Progress(), state={"scene": [1, None]}))
+        await link.send(Checkpoint(seconds=1, progress=Progress(), state={"scene": [1, None]}))
         await link.send(finish)
         assert await link.receive() == Recorded()
     joined, progress, finished = await heard.end_of("1")
     assert joined == Join(identity="maria")
-    assert isinstance(progress, ProgressMade)
+    assert isinstance(progress, Checkpoint)
     assert finished == finish
 
 
@@ -209,14 +209,14 @@ MALFORMED = {
     "a message of the host's": '{"type": "recorded"}',
     "an unknown field": '{"type": "join", "identity": "m", "user_id": "other"}',
     "an empty identity": '{"type": "join", "identity": ""}',
-    "nesting without end": '{"type": "progress", "state": ' + '{"a":' * 100_000,
+    "nesting without end": '{"type": "checkpoint", "state": ' + '{"a":' * 100_000,
     "half a surrogate": '{"type": "join", "identity": "\\ud800"}',
 }
 
 PROGRESS = {
-    "NaN": ("seconds", "NaN", "progress.seconds"),
-    "infinity": ("seconds", "1e999", "progress.seconds"),
-    "negative time": ("seconds", "-1", "progress.seconds"),
+    "NaN": ("seconds", "NaN", "checkpoint.seconds"),
+    "infinity": ("seconds", "1e999", "checkpoint.seconds"),
+    "negative time": ("seconds", "-1", "checkpoint.seconds"),
     "a score of NaN": ("progress", '{"pronunciation_score": NaN}', "progress.pronunciation_score"),
     "a score over 100": ("progress", '{"pronunciation_score": 101}', "pronunciation_score"),
     "a count of text": ("progress", '{"words_learned": "many"}', "words_learned"),
@@ -251,7 +251,7 @@ async def test_progress_out_of_range_is_refused_with_the_fields_name(
     path: Path, heard: Heard, field: str, value: str, named: str
 ) -> None:
     """Named to the job and in the log, without the value."""
-    parts = {"type": '"progress"', "seconds": "1", "progress": "{}", field: value}
+    parts = {"type": '"checkpoint"', "seconds": "1", "progress": "{}", field: value}
     message = "{" + ", ".join(f'"{name}": {part}' for name, part in parts.items()) + "}"
     with structlog.testing.capture_logs() as logs:
         async with raw(path, "1") as ws:
@@ -464,7 +464,7 @@ def test_a_tutor_cannot_pass_by_the_checks_of_its_own_progress() -> None:
     """What pydantic was told not to validate is validated before it is sent."""
     wrong = Progress.model_construct(words_learned=-5)
     with pytest.raises(ValidationError, match="words_learned"):
-        ProgressMade(seconds=1, progress=wrong)
+        Checkpoint(seconds=1, progress=wrong)
 
 
 json_values = st.recursive(
@@ -486,7 +486,7 @@ messages = st.dictionaries(names, json_values | st.dictionaries(names, json_valu
 def test_no_message_whatever_raises_anything_but_a_named_refusal(message: str | bytes) -> None:
     """Fuzzed: it is one of three messages, or a ValidationError."""
     with contextlib.suppress(ValidationError):
-        assert isinstance(FROM_JOB.validate_json(message), Join | ProgressMade | Finish)
+        assert isinstance(FROM_JOB.validate_json(message), Join | Checkpoint | Finish)
 
 
 BLOCKED = """

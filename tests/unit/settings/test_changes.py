@@ -53,7 +53,9 @@ def test_keys_that_nothing_was_opened_by_are_taken_over(read: Read) -> None:
 def test_keys_that_are_read_at_the_start_alone_keep_what_they_were(read: Read) -> None:
     """The others move beside them."""
     old = read("{}")
-    new = read("ops: {port: 1}\napi: {retries: 1}\nledger: {path: x.db}\nlessons: {drain_timeout: 60}\n")
+    new = read(
+        "ops: {port: 1}\napi: {retries: 1}\nledger: {path: x.db}\nlessons: {drain_timeout: 60}\n"
+    )
     settings, waiting = adopt(old, new)
     assert waiting == ("api.retries", "ledger.path", "ops.port")
     assert changed_keys(old, settings) == ("lessons.drain_timeout",)

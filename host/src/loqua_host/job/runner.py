@@ -35,6 +35,7 @@ from loqua_host.link.messages import (
 )
 from loqua_host.registry.caller import HookCaller
 
+from .checkpoints import Checkpoints
 from .clock import Stopwatch
 from .connection import Connection
 from .conversation import answer_typed, recall, well_formed
@@ -104,6 +105,7 @@ class Runner:
         announcement = settings.sentences.specialist_comes
         self._handoffs = Handoffs(lesson, link, self._floor, announcement)
         self._ears = Ears(ctx.room) if settings.hears_everyone else None
+        self._checkpoints = Checkpoints(lesson, link, clock)
         self._strangers = asyncio.Queue[str]()
         self._presence = Presence(
             ctx.room,
@@ -125,6 +127,7 @@ class Runner:
             self._silence,
             self._presence,
             self._failures,
+            self._checkpoints,
         )
 
     async def run(self) -> None:
@@ -148,6 +151,7 @@ class Runner:
                             lesson, settings, self._silence, self._clock, self._deadline, put
                         )
                     ),
+                    tasks.create_task(self._checkpoints.run()),
                     tasks.create_task(self._handoffs.run()),
                     tasks.create_task(self._floor.show()),
                     tasks.create_task(self._give_up()),
@@ -190,7 +194,7 @@ class Runner:
         await tick(
             lesson,
             self._hooks,
-            self._link,
+            self._checkpoints,
             self._clock,
             every=self._settings.tick_every,
             give_up_after=self._settings.failing_ticks,
@@ -335,11 +339,8 @@ class Runner:
     async def _follow_host(self) -> None:
         while (message := await self._link.receive()) is not None:
             match message:
-                case WrapUp(reason=reason, seconds=seconds) if seconds < LEAST_SECONDS:
-                    self._lesson.end(reason)
                 case WrapUp(reason=reason, seconds=seconds):
-                    log.info("lesson.ends_within", seconds=round(seconds), why=reason)
-                    self._deadline.set(seconds, reason)
+                    self._wrap_up(reason, seconds)
                 case ModeChanged(mode=mode):
                     self._lesson.mode = mode
                 case ContextLoaded(context=context):
@@ -356,6 +357,14 @@ class Runner:
                 case Welcome() | Refused() | Recorded():
                     log.warning("link.unexpected", kind=message.type)
         self._lesson.end(HOST_LOST)
+
+    def _wrap_up(self, reason: str, seconds: float) -> None:
+        """End the lesson within so many seconds, at once where no goodbye can be said in them."""
+        if seconds < LEAST_SECONDS:
+            self._lesson.end(reason)
+        else:
+            log.info("lesson.ends_within", seconds=round(seconds), why=reason)
+            self._deadline.set(seconds, reason)
 
     async def _finish(self, reason: str) -> None:
         if reason == HOST_LOST:

@@ -1,21 +1,17 @@
 """The progress ticks of a lesson."""
 
 import asyncio
-import contextlib
 from itertools import count
 
 import structlog
-from pydantic import ValidationError
 
 from loqua_host.contract.lesson import Lesson
-from loqua_host.contract.records import Progress, Tick
-from loqua_host.errors import HookFailedError, LinkError
-from loqua_host.link.client import HostLink
-from loqua_host.link.messages import MAX_TURNS, ProgressMade, reasons_of
+from loqua_host.contract.records import Tick
+from loqua_host.errors import HookFailedError
 from loqua_host.registry.caller import HookCaller
 
+from .checkpoints import Checkpoints
 from .clock import Stopwatch
-from .conversation import last_sentences
 
 __all__ = ["tick"]
 
@@ -25,17 +21,16 @@ log = structlog.get_logger()
 async def tick(
     lesson: Lesson,
     hooks: HookCaller,
-    link: HostLink,
+    checkpoints: Checkpoints,
     clock: Stopwatch,
     *,
     every: float,
     give_up_after: int,
 ) -> None:
-    """Ask the tutor for progress every `every` seconds and tell the host, until cancelled.
+    """Ask the tutor for progress every `every` seconds and send a checkpoint, until cancelled.
 
     A failing tick is logged and the lesson goes on; after `give_up_after` in a row the
-    ticks of this lesson stop. Progress or state that does not fit its contract is logged with
-    the field's name and not sent; a host that is gone is for the link's reader to notice.
+    tutor is not asked any more in this lesson.
     """
     failed = 0
     for number in count(1):
@@ -46,21 +41,10 @@ async def tick(
             )
         except HookFailedError:
             failed += 1
-            if failed == give_up_after:
-                log.error("lesson.ticks_stopped", failed=failed)
-                return
-            continue
-        failed = 0
-        if progress is not None:
-            await _tell(lesson, link, clock.seconds, progress)
-
-
-async def _tell(lesson: Lesson, link: HostLink, seconds: float, progress: Progress) -> None:
-    turns = last_sentences(lesson.session, MAX_TURNS)
-    try:
-        message = ProgressMade(seconds=seconds, progress=progress, state=lesson.state, turns=turns)
-    except ValidationError as error:
-        log.error("lesson.progress_refused", why=reasons_of(error))
-        return
-    with contextlib.suppress(LinkError):
-        await link.send(message)
+            progress = None
+        else:
+            failed = 0
+        await checkpoints.send(progress)
+        if failed == give_up_after:
+            log.error("lesson.ticks_stopped", failed=failed)
+            return

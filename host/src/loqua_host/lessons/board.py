@@ -10,6 +10,7 @@ from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
 
+from .departure import Departure
 from .reconcile import Ask, Interrupted
 
 __all__ = ["Asked", "Board"]
@@ -54,6 +55,7 @@ class Board:
 
     Args:
         monotonic: A clock that never steps, in seconds.
+        departure_of: Returns when the worker of a job, by its id, leaves; None if it stays.
 
     Attributes:
         changed: Set whenever the reconciler has reason to look.
@@ -61,8 +63,13 @@ class Board:
         leaving: Whether this host stops, and leaves what is interrupted to the others.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        departure_of: Callable[[str], Departure | None] = lambda _job: None,
+    ) -> None:
         self._monotonic = monotonic
+        self.departure_of = departure_of
         self.changed = asyncio.Event()
         self.shared = False
         self.leaving = False

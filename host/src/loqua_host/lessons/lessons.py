@@ -31,7 +31,6 @@ from loqua_host.tasks import forever, supervised
 from .answers import language_of, welcome
 from .board import JOIN_SECONDS, Board
 from .causes import ALREADY_TAUGHT
-from .departure import Departure
 from .handoffs import Handoffs
 from .hosted import HostedTutor
 from .live import LiveLesson
@@ -52,7 +51,6 @@ class Lessons:
     Args:
         tutors: The tutors of this host by name, as they are at any time.
         settings: What the host runs by at any time.
-        departure_of: Returns when the worker of a job, by its id, leaves; None if it stays.
         tasks: Owns what outlives a link: preparations, and leases until delivery.
         clock: Dates what is kept, and measures what was taught.
     """
@@ -67,7 +65,6 @@ class Lessons:
         tutors: Mapping[str, HostedTutor],
         settings: Callable[[], HostSettings],
         board: Board,
-        departure_of: Callable[[str], Departure | None],
         tasks: asyncio.TaskGroup,
         clock: Clock,
     ) -> None:
@@ -78,7 +75,6 @@ class Lessons:
         self._tutors = tutors
         self._settings = settings
         self._board = board
-        self._departure_of = departure_of
         self._tasks = tasks
         self._clock = clock
         self._handoffs = Handoffs(board, rooms, tutors)
@@ -104,7 +100,7 @@ class Lessons:
         """Serve one link: welcome or refuse the job, follow its lesson, close it."""
         self._bind(link.job)
         join = await self._await_join(link)
-        if departure := self._departure_of(link.job.job_id):
+        if departure := self._board.departure_of(link.job.job_id):
             await self._dismiss(link, departure.reason)
             return
         if not isinstance(join, Join):
@@ -143,7 +139,7 @@ class Lessons:
         """Wait until a job sees its learner, or has to go."""
         self._waiting.add(link)
         try:
-            return None if self._departure_of(link.job.job_id) else await link.receive()
+            return None if self._board.departure_of(link.job.job_id) else await link.receive()
         finally:
             self._waiting.discard(link)
 
@@ -165,7 +161,7 @@ class Lessons:
         told += [
             self._dismiss(link, departure.reason)
             for link in self._waiting
-            if link.job.job_id in jobs and (departure := self._departure_of(link.job.job_id))
+            if link.job.job_id in jobs and (departure := self._board.departure_of(link.job.job_id))
         ]
         await asyncio.gather(*told, return_exceptions=True)
 
@@ -214,7 +210,7 @@ class Lessons:
 
     async def _announce(self, lesson: LiveLesson) -> None:
         """Tell a lesson when it has to be over, if its worker leaves."""
-        if departure := self._departure_of(lesson.link.job.job_id):
+        if departure := self._board.departure_of(lesson.link.job.job_id):
             message = WrapUp(reason=departure.reason, seconds=departure.seconds_left)
             await lesson.link.send(message)
 

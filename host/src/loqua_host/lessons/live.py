@@ -15,6 +15,7 @@ from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
     CallbackFailed,
     CallSpecialist,
+    Checkpoint,
     ConnectionLost,
     ContextLoaded,
     Finish,
@@ -22,7 +23,6 @@ from loqua_host.link.messages import (
     HookTimed,
     Join,
     Others,
-    ProgressMade,
     ProgressRefused,
     Recorded,
     Returned,
@@ -39,7 +39,7 @@ from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import supervised
 
 from .handoffs import Handoffs
-from .kept import keep
+from .kept import keep, kept_state
 from .traces import take
 
 __all__ = ["LiveLesson"]
@@ -114,7 +114,7 @@ class LiveLesson:
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         while not self.finished and (message := await self.link.receive()) is not None:
             match message:
-                case ProgressMade():
+                case Checkpoint():
                     await self._keep(message)
                 case Finish():
                     await self._finish(message)
@@ -201,19 +201,28 @@ class LiveLesson:
             )
             await self.link.send(WrapUp(reason=USER_CHANGED))
 
-    async def _keep(self, message: ProgressMade) -> None:
+    async def _keep(self, message: Checkpoint) -> None:
+        made = await self._merge(message.progress)
+        progress = made or self.row.progress
+        seconds = self._bounded(message.seconds)
+        notes = kept_state(self.row.state) if message.state is None else message.state
+        state = keep(notes, message.turns)
+        self.row = replace(self.row, progress=progress, seconds=seconds, state=state)
+        await self._ledger.keep_progress(self.row, seconds, progress, state, owed=made is not None)
+        if made is not None:
+            self._delivery.wake(self.row.id)
+            log.info("progress.made", seconds=round(seconds, 1), words=made.words_learned)
+
+    async def _merge(self, made: Progress | None) -> Progress | None:
+        """Return new progress that counts after the last, or None and tell the job why not."""
+        if made is None:
+            return None
         try:
-            progress = merge_progress(self.row.progress, message.progress)
+            return merge_progress(self.row.progress, made)
         except ValueError as error:
             log.warning("progress.refused", why=str(error))
             await self.link.send(ProgressRefused(why=str(error)))
-            return
-        seconds = self._bounded(message.seconds)
-        state = keep(message.state, message.turns)
-        self.row = replace(self.row, progress=progress, seconds=seconds, state=state)
-        await self._ledger.keep_progress(self.row, seconds, progress, state)
-        self._delivery.wake(self.row.id)
-        log.info("progress.made", seconds=round(seconds, 1), words=progress.words_learned)
+            return None
 
     async def _finish(self, message: Finish) -> None:
         seconds = self._bounded(message.ending.seconds)

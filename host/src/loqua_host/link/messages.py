@@ -1,7 +1,7 @@
 """What goes over the link, as JSON text frames; anything else is refused.
 
 A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While the lesson
-runs, the job sends `ProgressMade`, in passing `VoiceTimed`, `HookTimed`,
+runs, the job sends `Checkpoint`, in passing `VoiceTimed`, `HookTimed`,
 `CallbackFailed` and `Spans`, and at last
 `Finish`, which the host answers with `Recorded` once the record is in the ledger. To
 `CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
@@ -11,18 +11,19 @@ connection to the room was mended. The end of the link without `Finish` is a cra
 has said `ConnectionLost`. As long as its event loop turns, a job says `Alive`.
 """
 
+import json
 from functools import cache
 from itertools import chain, takewhile
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     JsonValue,
     TypeAdapter,
     ValidationError,
-    field_validator,
 )
 
 from loqua_host.contract.handoff import Handback, Utterance, Wish
@@ -45,6 +46,7 @@ __all__ = [
     "Alive",
     "CallSpecialist",
     "CallbackFailed",
+    "Checkpoint",
     "ConnectionLost",
     "ContextLoaded",
     "Finish",
@@ -56,7 +58,6 @@ __all__ = [
     "Join",
     "ModeChanged",
     "Others",
-    "ProgressMade",
     "ProgressRefused",
     "Recorded",
     "Refused",
@@ -105,30 +106,46 @@ class Join(BaseModel):
     identity: str = Field(min_length=1, max_length=256)
 
 
-class ProgressMade(BaseModel):
-    """A progress tick: cumulative since the lesson began, with the tutor's own notes.
+def _bounded(state: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        size = len(json.dumps(state, allow_nan=False, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        raise ValueError("lesson.state holds half a character") from None
+    except ValueError:
+        raise ValueError("lesson.state holds a number that is not finite") from None
+    if size > MAX_STATE_BYTES:
+        raise ValueError(f"lesson.state has {size} bytes; keep it under {MAX_STATE_BYTES}")
+    return state
 
-    `turns` are the last of the conversation, oldest first.
+
+State = Annotated[dict[str, JsonValue], AfterValidator(_bounded)]
+_STATE: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(State)
+
+
+def check_state(state: object) -> None:
+    """Check that a tutor's state can be kept.
+
+    Raises:
+        ValidationError: If it cannot.
+    """
+    _STATE.validate_python(state)
+
+
+class Checkpoint(BaseModel):
+    """What a lesson is gone on from after a crash.
+
+    `seconds` and `progress` are cumulative since the lesson began; without progress there is
+    nothing new to tell the API. `state` is the tutor's own; without one, the last stays. `turns`
+    are the last of the conversation, oldest first.
     """
 
     model_config = _FROZEN
 
-    type: Literal["progress"] = "progress"
+    type: Literal["checkpoint"] = "checkpoint"
     seconds: float = Field(ge=0, allow_inf_nan=False)
-    progress: Progress
-    state: dict[str, JsonValue] = Field(default_factory=dict)
+    progress: Progress | None = None
+    state: State | None = None
     turns: Turns = ()
-
-    @field_validator("state")
-    @classmethod
-    def _bound_state(cls, state: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        size = len(_STATE.dump_json(state))
-        if size > MAX_STATE_BYTES:
-            raise ValueError(f"lesson.state has {size} bytes; keep it under {MAX_STATE_BYTES}")
-        return state
-
-
-_STATE: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 
 class Finish(BaseModel):
@@ -218,7 +235,7 @@ class Spans(BaseModel):
 FromJob = Annotated[
     Alive
     | Join
-    | ProgressMade
+    | Checkpoint
     | VoiceTimed
     | HookTimed
     | CallbackFailed

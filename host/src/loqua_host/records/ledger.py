@@ -122,11 +122,22 @@ class Ledger(Outbox):
         )
 
     async def keep_progress(
-        self, lesson: LessonRow, seconds: float, progress: Progress, state: dict[str, JsonValue]
+        self,
+        lesson: LessonRow,
+        seconds: float,
+        progress: Progress | None,
+        state: dict[str, JsonValue],
+        *,
+        owed: bool = True,
     ) -> None:
-        """Keep the lesson's last progress, and owe it in place of an older unsent one.
+        """Keep how far a lesson has come; what is closed already stays as its record says.
 
-        A lesson that is closed already stays as its record says.
+        Args:
+            lesson: The lesson.
+            seconds: What was taught.
+            progress: The last progress, if there was any.
+            state: What a restored tutor gets.
+            owed: Whether the progress is new: it is owed in place of an older unsent one.
         """
         await self._note(
             Tick(
@@ -136,6 +147,7 @@ class Ledger(Outbox):
                 seconds=seconds,
                 progress=progress,
                 state=state,
+                owed=owed and progress is not None,
             )
         )
 
@@ -192,7 +204,6 @@ class Ledger(Outbox):
 
     async def release(self, lesson: LessonRow) -> None:
         """Leave an interrupted lesson, and what it owes, to the next host that looks."""
-
         await self._writer.insist(lambda db: leases.release(db, self._host, lesson.id))
 
     async def renew(self) -> bool:

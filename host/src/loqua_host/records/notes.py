@@ -24,12 +24,13 @@ class _Note(BaseModel):
 
 
 class Tick(_Note):
-    """The last progress of a lesson."""
+    """How far a lesson has come; `owed` is whether the API is to hear of its progress."""
 
     what: Literal["tick"] = "tick"
     seconds: float
-    progress: Progress
+    progress: Progress | None
     state: dict[str, JsonValue]
+    owed: bool = True
 
 
 class End(_Note):
@@ -92,18 +93,19 @@ def _gives_way(db: Connection, lesson: Row, note: Note) -> bool:
 
 
 def _keep(db: Connection, sealing: Sealing, owner: str, tick: Tick) -> None:
-    one, progress = tick.lesson, tick.progress.model_dump_json()
+    one, progress = tick.lesson, tick.progress and tick.progress.model_dump_json()
     db.execute(
         "UPDATE lesson SET seconds = ?, progress = ?, state = ?, owner = ? WHERE id = ?",
         (
             tick.seconds,
-            sealing.seal(progress, f"{one}.progress"),
+            progress and sealing.seal(progress, f"{one}.progress"),
             sealing.seal(json.dumps(tick.state), f"{one}.state"),
             owner,
             one,
         ),
     )
-    _owe(db, sealing, owner, one, Kind.IN_PROGRESS, progress)
+    if tick.owed and progress:
+        _owe(db, sealing, owner, one, Kind.IN_PROGRESS, progress)
 
 
 def _close(db: Connection, sealing: Sealing, owner: str, end: End) -> None:

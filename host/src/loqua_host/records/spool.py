@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from loqua_host.errors import LedgerError, SealError
 
-from .notes import Note
+from .notes import Note, Tick
 from .seal import Keyring
 from .sqlite import hold
 
@@ -68,11 +68,16 @@ class Spool:
     def add(self, note: Note) -> None:
         """Keep a note, in place of an older one of the same kind; on disk when this returns.
 
+        What the older one owed the API, the new one owes.
+
         Raises:
             OSError: If the disk does not take it.
         """
         name = f"{note.lesson}.{note.what}"
         with self._files:
+            before = self._notes.get(name)
+            if isinstance(note, Tick) and isinstance(before, Tick) and before.owed:
+                note = note.model_copy(update={"owed": True})
             self._write(name, note)
             self._notes[name] = note
 
