@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from livekit.agents.llm import ChatMessage
 
-from loqua_host import Turn, Turns
-from loqua_host.contract.turns import TYPED
+from loqua_host import Learner, Turn, Turns
+from loqua_host.contract.turns import LEARNER, TYPED
 
 
 class Speech:
@@ -29,9 +29,11 @@ class Speech:
             callback(self)
 
 
-def message(text: str, *, typed: bool = False) -> ChatMessage:
-    """Give what LiveKit hands to an agent."""
-    return ChatMessage(role="user", content=[text], extra={TYPED: True} if typed else {})
+def message(text: str, *, typed: bool = False, learner: Learner | None = None) -> ChatMessage:
+    """Give what LiveKit hands to an agent, as the host marks it."""
+    marks = {TYPED: True if typed else None, LEARNER: learner}
+    extra = {mark: value for mark, value in marks.items() if value}
+    return ChatMessage(role="user", content=[text], extra=extra)
 
 
 def replied(turns: Turns[int], *, interrupted: bool, heard: bool) -> list[str]:
@@ -79,6 +81,23 @@ def test_what_is_typed_is_no_part_of_what_is_said(*, typed_first: bool) -> None:
     assert turns.hear(message("Ana", typed=not typed_first), 1) == Turn(
         "Ana", 1, typed=not typed_first
     )
+
+
+def test_what_another_learner_says_is_a_turn_of_its_own() -> None:
+    """Though they speak before the first has had their reply; who goes on has paused as ever."""
+    turns = Turns[int]()
+    maria, ana = (Learner(user_id=f"user_{name}", identity=name) for name in ("maria", "ana"))
+    turns.hear(message("Yo", learner=maria), 0)
+    replied(turns, interrupted=True, heard=False)
+    assert turns.hear(message("Hola", learner=ana), 1) == Turn("Hola", 1, False, ana)  # a field
+    replied(turns, interrupted=True, heard=False)
+    returned = ana.model_copy(update={"identity": "ana-2"})
+    assert turns.hear(message("Maria", learner=returned), 2).text == "Hola Maria"
+
+
+def test_outside_a_lesson_nobody_is_known() -> None:
+    """A tutor's tests need not say who speaks."""
+    assert Turns[int]().hear(message("Hola."), 0).learner is None
 
 
 def test_a_turn_is_cut_where_it_is_too_long() -> None:

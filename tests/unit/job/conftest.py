@@ -1,7 +1,7 @@
 """A lesson's surroundings in its job process, faked by hand, on virtual time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from livekit.agents import Agent
 from livekit.agents.llm import ChatContext, ChatMessage
+from livekit.agents.types import TOPIC_CHAT
 from livekit.rtc.event_emitter import EventEmitter
 from tests.unit.virtual_time import VirtualLoop
 
@@ -93,6 +94,22 @@ class FakeRoom(EventEmitter[str]):
         self.remote_participants: dict[str, Any] = {}
         self.left = False
         self.local_participant = FakeParticipant()
+        self.readers: dict[str, Callable[[Any, str], None]] = {}
+
+    def register_text_stream_handler(self, topic: str, handler: Callable[[Any, str], None]) -> None:
+        """Have somebody read what is sent under a topic."""
+        self.readers[topic] = handler
+
+    def unregister_text_stream_handler(self, topic: str) -> None:
+        """Have nobody read it any more."""
+        del self.readers[topic]
+
+    async def write(self, identity: str, *pieces: str) -> "FakeText":
+        """Have somebody type into the chat, and wait until that has come to what it comes to."""
+        text = FakeText(pieces)
+        self.readers[TOPIC_CHAT](text, identity)
+        await asyncio.sleep(0.01)
+        return text
 
     def enter(
         self, identity: str, kind: int = 0, *, observes: bool = False, **attributes: str
@@ -108,6 +125,7 @@ class FakeRoom(EventEmitter[str]):
             attributes=names,
             name=identity.title(),
             permissions=rights,
+            track_publications={},
         )
         self.remote_participants[identity] = person
         self.emit("participant_connected", person)
@@ -119,6 +137,26 @@ class FakeRoom(EventEmitter[str]):
     async def disconnect(self) -> None:
         """Leave the room oneself."""
         self.left = True
+
+
+class FakeText:
+    """A text that comes piece by piece, until somebody has read enough."""
+
+    def __init__(self, pieces: Iterable[str]) -> None:
+        self.left = list(pieces)
+        self.closed = False
+
+    def __aiter__(self) -> "FakeText":
+        return self
+
+    async def __anext__(self) -> str:
+        if not self.left or self.closed:
+            raise StopAsyncIteration
+        return self.left.pop(0)
+
+    def close(self) -> None:
+        """Read no more of it."""
+        self.closed = True
 
 
 class FakeSpeech:
@@ -161,7 +199,11 @@ class FakeSession(EventEmitter[str]):
         self.history = ChatContext.empty()
         self.uninterruptible = 0
         self.started: dict[str, Any] = {}
-        self.room_io = SimpleNamespace(set_participant=self.done.append)
+        self.room_io = SimpleNamespace(
+            set_participant=self.done.append, _on_user_input_transcribed=self.write_transcript
+        )
+        self.on("user_input_transcribed", self.room_io._on_user_input_transcribed)
+        self.written: list[Any] = []
         self.replied: list[str | None] = []
         self.current_agent = Agent(instructions="")
         self.current_speech: FakeSpeech | None = None
@@ -169,6 +211,10 @@ class FakeSession(EventEmitter[str]):
         self.mute = False
         self.agent_state = "listening"
         self.closing_takes = 0.0
+
+    def write_transcript(self, event: Any) -> None:
+        """Write a transcript as LiveKit does."""
+        self.written.append(event)
 
     async def start(self, agent: Any, **options: Any) -> None:
         """Begin."""

@@ -15,6 +15,7 @@ from loqua_host.job.ears import FRAME_MS, SAMPLE_RATE, Ears
 from loqua_host.link.messages import Others
 
 SAMPLES = SAMPLE_RATE * FRAME_MS // 1000
+MICROPHONE = rtc.TrackSource.SOURCE_MICROPHONE
 
 
 class FakeTrack(rtc.RemoteAudioTrack):
@@ -58,11 +59,12 @@ def speak(job: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], Non
         if identity not in job.room.remote_participants:
             job.room.enter(identity)
         who = job.room.remote_participants[identity]
-        track = SimpleNamespace(sid=f"TR_{identity}", track=FakeTrack(loudness))
-        who.track_publications = {track.sid: track}
+        source = rtc.TrackSource.SOURCE_UNKNOWN if who.track_publications else MICROPHONE
+        sid = f"TR_{identity}_{len(who.track_publications)}"
+        track = SimpleNamespace(sid=sid, track=FakeTrack(loudness), source=source)
+        who.track_publications = {track.sid: track, **who.track_publications}
         job.room.emit("track_subscribed", track.track, track, who)
 
-    job.room.remote_participants["maria"].track_publications = {}
     return speak
 
 
@@ -104,12 +106,28 @@ async def test_a_tutor_that_hears_everyone_hears_all_who_are_identified(
     await asyncio.sleep(1)
     assert await loudness(job.session.input.audio) == 11
     for identity in ("ana", "eve"):
-        writer = SimpleNamespace(identity=identity)
-        event = SimpleNamespace(participant=writer, text=f"from {identity}")
-        await options.text_input.text_input_cb(job.session, event)
+        await job.room.write(identity, f"from {identity}")
     assert job.session.replied == ["from ana"]
     job.lesson.end("done")
     await running
+
+
+async def test_it_is_known_who_of_them_was_loud_and_by_which_track(job: Any, speak: Any) -> None:
+    """Who is not to be heard is not measured; of two tracks it is the microphone's."""
+    ears = Ears(job.room, clock=asyncio.get_running_loop().time)
+    began = asyncio.get_running_loop().time()
+    for identity, volume in (("maria", 500), ("ana", 5_000), ("eve", 20_000), ("ana", 1)):
+        speak(identity, volume)
+    ears.hear(["maria", "ana"])
+    await loudness(ears)
+    assert ears.levels.loudest(began, began + 5) == "ana"
+    ears.hear(["maria"])
+    await loudness(ears)
+    assert ears.levels.loudest(began + 3, began + 5) == "maria"
+    assert [ears.track_of(it) for it in ("maria", "ana", "nobody")] == ["TR_maria_0", None, None]
+    ears.hear(["ana"])
+    assert ears.track_of("ana") == "TR_ana_0"
+    await ears.aclose()
 
 
 async def test_who_has_no_floor_hears_nothing(job: Any, speak: Any) -> None:

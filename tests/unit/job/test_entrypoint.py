@@ -76,7 +76,7 @@ def enter(job: Any, ctx: FakeContext, monkeypatch: pytest.MonkeyPatch) -> Callab
             yield job.link
 
         monkeypatch.setattr(module, "open_link", open_link)
-        monkeypatch.setattr(module, "build_session", lambda *_: job.session)
+        monkeypatch.setattr(module, "build_session", lambda *_, **__: job.session)
         monkeypatch.setattr(module, "HookCaller", lambda *_, **__: job.hooks)
         return asyncio.create_task(JobEntrypoint(job.settings)(ctx))  # type: ignore[arg-type]  # a fake
 

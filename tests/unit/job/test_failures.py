@@ -22,6 +22,7 @@ from livekit.agents import (
 from livekit.agents.llm import ToolError
 from livekit.agents.voice.audio_recognition import _EndOfTurnInfo, _EndOfTurnMetrics
 
+from loqua_host.contract.learner import Learner
 from loqua_host.job import failures as module
 from loqua_host.job.conversation import answer_typed
 from loqua_host.job.failures import Failures, FailureWatch
@@ -114,6 +115,7 @@ class Talk:
 
 
 Logs = list[Any]
+MARIA = Learner(user_id="maria", identity="maria")
 
 
 @pytest.fixture(autouse=True)
@@ -221,7 +223,7 @@ async def test_a_callback_that_livekit_calls_for_a_spoken_turn(
 async def test_a_callback_for_a_typed_turn(talk_with: Any, logs: Logs) -> None:
     """Whoever calls it, LiveKit catches it for the chat."""
     talk = await talk_with(Hearing(instructions=""))
-    asyncio.create_task(answer_typed(talk.session, "hola"))  # noqa: RUF006  # as LiveKit does
+    asyncio.create_task(answer_typed(talk.session, "hola", MARIA))  # noqa: RUF006  # as LiveKit does
     await talk.settled()
     assert [failed["callback"] for failed in told(logs)] == ["Hearing.on_user_turn_completed"]
     assert (talk.counted, talk.apologies) == (1, 1)

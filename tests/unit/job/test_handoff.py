@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from livekit.agents.llm import ChatMessage
 
 from loqua_host.contract.handoff import Handback
 from loqua_host.errors import HandoffError
@@ -48,7 +49,7 @@ def asked(job: Any) -> list[CallSpecialist]:
 
 def said(text: str, role: str = "user") -> Any:
     """Give a message of the conversation."""
-    return SimpleNamespace(role=role, text_content=text)
+    return ChatMessage(role=role, content=[text])  # type: ignore[arg-type]  # one of the roles
 
 
 @pytest.mark.usefixtures("running")

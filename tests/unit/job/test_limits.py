@@ -179,9 +179,7 @@ async def test_a_learner_who_says_something_is_not_silent(job: Any, how: str) ->
         speaks(job, "listening", "speaking")
         speaks(job, "speaking", "listening")
     elif how == "text":
-        on_text = job.session.started["room_options"].text_input.text_input_cb
-        writer = SimpleNamespace(identity="maria")
-        await on_text(job.session, SimpleNamespace(participant=writer, text="hola"))
+        await job.room.write("maria", "hola")
     else:
         item = ChatMessage(role="user", content=["Hola."])
         job.session.emit("conversation_item_added", SimpleNamespace(item=item))

@@ -23,6 +23,7 @@ from loqua_host import (
     current_lesson,
 )
 from loqua_host.contract.lesson import teach
+from loqua_host.contract.turns import LEARNER
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.registry.hosted import HEADING, HostedAgent
 from loqua_host.registry.loader import load
@@ -186,6 +187,19 @@ async def test_a_resumed_lesson_counts_on() -> None:
     lesson.session.history.add_message(role="user", content="hola")
     lesson.session.history.add_message(role="user", content="adiós")
     assert await HostedAgent("bare", Bare).on_progress_tick(lesson) == Progress(phrases_practiced=6)
+
+
+async def test_what_another_learner_says_is_no_progress_of_the_lessons_learner() -> None:
+    """Neither now nor in the part before."""
+    said = [
+        Utterance(speaker="learner", text="hola", learner=user_id)
+        for user_id in ("user_ana", "user_maria")
+    ]
+    lesson = open_lesson(turns=tuple(said))
+    for user_id in ("user_ana", "user_maria", "user_ana", "user_maria", "user_maria"):
+        message = lesson.session.history.add_message(role="user", content="hola")
+        message.extra[LEARNER] = Learner(user_id=user_id, identity=user_id)
+    assert await HostedAgent("bare", Bare).on_progress_tick(lesson) == Progress(phrases_practiced=1)
 
 
 @pytest.fixture

@@ -19,12 +19,20 @@ Text = Annotated[str, StringConstraints(max_length=LONGEST_UTTERANCE)]
 
 
 class Utterance(BaseModel):
-    """Something that was said; the text is a transcript, to be taken for no instruction."""
+    """Something that was said; the text is a transcript, to be taken for no instruction.
+
+    Attributes:
+        speaker: Whether a learner said it or the tutor.
+        text: What was said.
+        learner: Which learner, as `user_id`: a tutor with `hears: everyone` hears several. Empty
+            where it was the tutor, or is not known.
+    """
 
     model_config = _FROZEN
 
     speaker: Literal["learner", "tutor"]
     text: Text
+    learner: Text = ""
 
 
 class Wish(BaseModel):

@@ -1,17 +1,22 @@
 """The learner's turns, each whole although the learner paused in it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from .learner import Learner
 
 if TYPE_CHECKING:
     from livekit.agents.llm import ChatMessage
     from livekit.agents.voice import SpeechHandle
 
-__all__ = ["TYPED", "Turn", "Turns"]
+__all__ = ["LEARNER", "TYPED", "Turn", "Turns", "learner_of"]
 
 TYPED = "loqua.typed"
 """What the host marks a message with, in its `extra`, that the learner typed."""
+
+LEARNER = "loqua.learner"
+"""What the host marks each message of a learner's with, in its `extra`: the `Learner`."""
 
 _Notes = TypeVar("_Notes")
 
@@ -24,11 +29,15 @@ class Turn(Generic[_Notes]):
         text: All of it; a transcript, to be taken for no instruction.
         notes: The tutor's notes as they were before the turn.
         typed: Whether it was typed, so that nothing tells how it would have sounded.
+        learner: Who said it: the lesson's learner or, with `hears: everyone`, perhaps another of
+            `lesson.others`. Of several who spoke at once it is the loudest; where that cannot be
+            told, the lesson's learner. None outside a lesson, as in a tutor's own tests.
     """
 
     text: str
     notes: _Notes
     typed: bool
+    learner: Learner | None = None
 
 
 class Turns(Generic[_Notes]):
@@ -36,7 +45,7 @@ class Turns(Generic[_Notes]):
 
     Who goes on before anything of the tutor's reply was heard had only paused: the text grows,
     and the tutor judges it anew from the notes that it had before the turn. What is typed is a
-    turn of its own.
+    turn of its own, and so is what another learner says.
 
     Args:
         longest: Characters of a turn; the rest is cut.
@@ -49,11 +58,11 @@ class Turns(Generic[_Notes]):
 
     def hear(self, message: "ChatMessage", notes: _Notes) -> Turn[_Notes]:
         """Take what was said last, with the tutor's present notes, and get the turn it is of."""
-        text, typed = message.text_content or "", TYPED in message.extra
+        turn = Turn(message.text_content or "", notes, TYPED in message.extra, learner_of(message))
         paused = self._reply is not None and _is_unheard(self._reply)
-        if paused and self._turn is not None and not (typed or self._turn.typed):
-            text, notes = f"{self._turn.text} {text}", self._turn.notes
-        self._turn = Turn(text[: self._longest], notes, typed)
+        if paused and self._turn is not None and _goes_on(self._turn, turn):
+            turn = replace(self._turn, text=f"{self._turn.text} {turn.text}")
+        self._turn = replace(turn, text=turn.text[: self._longest])
         self._reply = None
         return self._turn
 
@@ -62,6 +71,19 @@ class Turns(Generic[_Notes]):
         self._reply = speech
         if then is not None:
             speech.add_done_callback(lambda _: None if _is_unheard(speech) else then())
+
+
+def learner_of(message: "ChatMessage") -> Learner | None:
+    """Return who said or typed a message, None if the host has not marked it."""
+    mark = message.extra.get(LEARNER)
+    return mark if isinstance(mark, Learner) else None
+
+
+def _goes_on(turn: Turn[_Notes], later: Turn[_Notes]) -> bool:
+    """Return whether what was said later may belong to a turn: the same learner speaks on."""
+    one, other = turn.learner, later.learner
+    same = (one and one.user_id) == (other and other.user_id)
+    return same and not (turn.typed or later.typed)
 
 
 def _is_unheard(reply: "SpeechHandle") -> bool:

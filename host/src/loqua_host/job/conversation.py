@@ -3,25 +3,26 @@
 import contextlib
 from collections.abc import Iterable
 from itertools import islice
+from typing import Literal
 
 from livekit.agents import Agent, AgentSession, StopResponse
 from livekit.agents.llm import ChatContext, ChatMessage
 
 from loqua_host.contract.handoff import LONGEST_UTTERANCE, Utterance
-from loqua_host.contract.turns import TYPED
+from loqua_host.contract.learner import Learner
+from loqua_host.contract.turns import LEARNER, TYPED, learner_of
 
 __all__ = ["answer_typed", "last_sentences", "recall", "well_formed"]
 
 ROLES = {"user": "learner", "assistant": "tutor"}
 
-LONGEST_TYPED = 2000
-"""Characters of a typed message; the rest is cut."""
-
 
 def last_sentences(session: "AgentSession[None]", count: int) -> tuple[Utterance, ...]:
     """Get the last things said, oldest first, each cut where it is too long."""
     said = (
-        Utterance.model_validate({"speaker": ROLES[message.role], "text": _text(message)})
+        Utterance.model_validate(
+            {"speaker": ROLES[message.role], "text": _text(message), "learner": _user_id(message)}
+        )
         for message in reversed(session.history.messages())
         if message.role in ROLES and message.text_content
     )
@@ -40,13 +41,14 @@ async def recall(session: "AgentSession[None]", agent: Agent, turns: Iterable[Ut
         await agent.update_chat_ctx(context)
 
 
-async def answer_typed(session: "AgentSession[None]", text: str) -> None:
+async def answer_typed(session: "AgentSession[None]", text: str, learner: Learner) -> None:
     """Have the agent answer what a learner typed as if they had said it.
 
     LiveKit's own way goes to the language model at once, past `on_user_turn_completed`.
     """
     agent = session.current_agent
-    message = ChatMessage(role="user", content=[text[:LONGEST_TYPED]], extra={TYPED: True})
+    marks = {TYPED: True, LEARNER: learner}
+    message = ChatMessage(role="user", content=[text], extra=marks)
     context = agent.chat_ctx.copy()
     try:
         # As LiveKit does (voice/agent_activity.py): what is deaf to voice is deaf to text.
@@ -60,9 +62,15 @@ async def answer_typed(session: "AgentSession[None]", text: str) -> None:
 
 def _add(context: ChatContext, turns: Iterable[Utterance]) -> None:
     for turn in turns:
-        context.add_message(
-            role="user" if turn.speaker == "learner" else "assistant", content=turn.text
-        )
+        role: Literal["user", "assistant"] = "user" if turn.speaker == "learner" else "assistant"
+        message = context.add_message(role=role, content=turn.text)
+        if turn.learner:
+            message.extra[LEARNER] = Learner(user_id=turn.learner, identity="")
+
+
+def _user_id(message: ChatMessage) -> str:
+    learner = learner_of(message)
+    return learner.user_id if learner else ""
 
 
 def _text(message: ChatMessage) -> str:

@@ -1,23 +1,40 @@
 """What a tutor hears that listens to everyone: all identified learners in the room, mixed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 
 from livekit import rtc
 from livekit.agents.voice.io import AudioInput
+
+from .levels import Levels
 
 __all__ = ["Ears"]
 
 SAMPLE_RATE = 24_000
 FRAME_MS = 50
 
+EVERY = 4
+"""Of the samples of a frame, one in so many is enough to tell how loud it is."""
+
 
 class Ears(AudioInput):
-    """The sound of those participants whom it is told to hear, and of nobody else."""
+    """The sound of those participants whom it is told to hear, and of nobody else.
 
-    def __init__(self, room: rtc.Room) -> None:
+    Args:
+        room: The room.
+        clock: The time of day in seconds, by which LiveKit dates what is said.
+
+    Attributes:
+        levels: How loud each of them is.
+    """
+
+    def __init__(self, room: rtc.Room, clock: Callable[[], float] = time.time) -> None:
         super().__init__(label="identified learners")
         self._room = room
+        self._clock = clock
+        self.levels = Levels()
         self._mixer = rtc.AudioMixer(SAMPLE_RATE, 1, blocksize=SAMPLE_RATE * FRAME_MS // 1000)
         self._identities: frozenset[str] = frozenset()
         self._heard: dict[str, _Sound] = {}
@@ -30,6 +47,13 @@ class Ears(AudioInput):
         """Hear these participants from now on, as soon as they send sound."""
         self._identities = frozenset(identities)
         self._look()
+
+    def track_of(self, identity: str) -> str | None:
+        """Return the id of the track that a participant is heard by, their microphone if it is."""
+        who = self._room.remote_participants.get(identity)
+        heard = [one for one in _publications(who) if one.sid in self._heard]
+        heard.sort(key=lambda one: one.source != rtc.TrackSource.SOURCE_MICROPHONE)
+        return heard[0].sid if heard else None
 
     async def __anext__(self) -> rtc.AudioFrame:
         """Get the next frame; none while somebody else has the floor."""
@@ -56,7 +80,7 @@ class Ears(AudioInput):
 
     def _look(self, *_: object) -> None:
         tracks = {
-            publication.sid: publication.track
+            publication.sid: (who.identity, publication.track)
             for who in self._room.remote_participants.values()
             if who.identity in self._identities
             for publication in who.track_publications.values()
@@ -65,8 +89,13 @@ class Ears(AudioInput):
         for sid in self._heard.keys() - tracks.keys():
             self._drop(self._heard.pop(sid))
         for sid in tracks.keys() - self._heard.keys():
-            self._heard[sid] = _Sound(tracks[sid])
+            identity, track = tracks[sid]
+            self._heard[sid] = _Sound(track, partial(self._measure, identity))
             self._mixer.add_stream(self._heard[sid])
+
+    def _measure(self, identity: str, frame: rtc.AudioFrame) -> None:
+        samples = frame.data[::EVERY]
+        self.levels.add(identity, sum(it * it for it in samples) / len(samples), self._clock())
 
     def _drop(self, sound: "_Sound") -> None:
         self._mixer.remove_stream(sound)
@@ -75,16 +104,25 @@ class Ears(AudioInput):
         closing.add_done_callback(self._closing.discard)
 
 
-class _Sound(AsyncIterator[rtc.AudioFrame]):
-    """The frames of one track."""
+def _publications(who: rtc.RemoteParticipant | None) -> list[rtc.RemoteTrackPublication]:
+    return list(who.track_publications.values()) if who else []
 
-    def __init__(self, track: rtc.RemoteAudioTrack) -> None:
+
+class _Sound(AsyncIterator[rtc.AudioFrame]):
+    """The frames of one track, each shown to `measure` before it is passed on."""
+
+    def __init__(
+        self, track: rtc.RemoteAudioTrack, measure: Callable[[rtc.AudioFrame], None]
+    ) -> None:
+        self._measure = measure
         self._stream = rtc.AudioStream.from_track(
             track=track, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=FRAME_MS
         )
 
     async def __anext__(self) -> rtc.AudioFrame:
-        return (await self._stream.__anext__()).frame
+        frame = (await self._stream.__anext__()).frame
+        self._measure(frame)
+        return frame
 
     async def aclose(self) -> None:
         """Take no more of them."""

@@ -128,7 +128,12 @@ class JobEntrypoint:
             context=welcome.context,
             language=welcome.language,
             settings=tutor.read_settings(self.settings.settings),
-            session=build_session(self.settings.engines, welcome.language, welcome.secrets),
+            session=build_session(
+                self.settings.engines,
+                welcome.language,
+                welcome.secrets,
+                several=self.settings.hears_everyone,
+            ),
             secrets={name: welcome.secrets[name] for name in tutor.tutor.secrets},
             mode=welcome.mode,
             resumed=welcome.resumed,

@@ -5,7 +5,7 @@ import contextlib
 
 import structlog
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, CloseEvent, JobContext, room_io
+from livekit.agents import Agent, CloseEvent, JobContext, room_io
 from pydantic import ValidationError
 
 from loqua_host.contract.learner import Learner
@@ -36,6 +36,7 @@ from loqua_host.link.messages import (
 from loqua_host.registry.caller import HookCaller
 
 from .checkpoints import Checkpoints
+from .chat import Chat
 from .clock import Stopwatch
 from .connection import Connection
 from .conversation import answer_typed, recall, well_formed
@@ -49,7 +50,9 @@ from .limits import LEAST_SECONDS, Deadline, Silence, keep_limits
 from .notes import Notes
 from .presence import Presence
 from .settings import JobSettings
+from .speakers import Speakers
 from .ticker import tick
+from .transcripts import Transcripts
 from .voice import apologise, close_voice, say_out, switch
 
 __all__ = ["Runner"]
@@ -104,8 +107,10 @@ class Runner:
         self._deadline = Deadline(asyncio.get_running_loop().time)
         announcement = settings.sentences.specialist_comes
         self._handoffs = Handoffs(lesson, link, self._floor, announcement)
-        self._ears = Ears(ctx.room) if settings.hears_everyone else None
         self._checkpoints = Checkpoints(lesson, link, clock)
+        ears = self._ears = Ears(ctx.room) if settings.hears_everyone else None
+        self._speakers = Speakers(lesson, ears.levels if ears else None)
+        self._transcripts = Transcripts(ctx.room, lesson, ears.track_of) if ears else None
         self._strangers = asyncio.Queue[str]()
         self._presence = Presence(
             ctx.room,
@@ -128,6 +133,8 @@ class Runner:
             self._presence,
             self._failures,
             self._checkpoints,
+            self._speakers,
+            Chat(ctx.room, self._listened_to, self._on_typed),
         )
 
     async def run(self) -> None:
@@ -156,6 +163,8 @@ class Runner:
                     tasks.create_task(self._floor.show()),
                     tasks.create_task(self._give_up()),
                 ]
+                if self._transcripts is not None:
+                    running.append(tasks.create_task(self._transcripts.run()))
                 self._watch()
                 with measured(self._session, self._notes.tell):
                     reason = await self._lesson.ended()
@@ -245,30 +254,32 @@ class Runner:
                 participant_identity=self._lesson.learner.identity,
                 close_on_disconnect=False,
                 audio_input=self._ears is None,
-                text_input=room_io.TextInputOptions(text_input_cb=self._on_text),
+                text_input=False,
             ),
         )
+        if self._transcripts is not None:
+            self._transcripts.take_over(self._session)
         self._started = True
         if not self._presence.here:
             switch(self._session, on=False)
         self._set_clock()
 
-    async def _on_text(self, session: "AgentSession[None]", event: room_io.TextInputEvent) -> None:
-        writer = event.participant
-        here = self._floor.held and self._presence.here
-        if here and writer and writer.identity in self._listened_to():
+    async def _on_typed(self, learner: Learner, text: str) -> None:
+        if self._started and self._floor.held and self._presence.here:
             self._silence.end()
             self._failures.begin_turn()
-            await session.interrupt()
-            await answer_typed(session, event.text)
+            await self._session.interrupt()
+            await answer_typed(self._session, text, learner)
 
-    def _listened_to(self) -> set[str]:
+    def _listened_to(self) -> dict[str, Learner]:
         others = self._lesson.others if self._settings.hears_everyone else ()
-        return {one.identity for one in (self._lesson.learner, *others)}
+        return {one.identity: one for one in (*others, self._lesson.learner)}
 
     def _listen(self) -> None:
         if self._ears is not None:
-            self._ears.hear(self._listened_to())
+            heard = self._listened_to()
+            self._ears.hear(heard)
+            self._speakers.hear(heard.values())
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.error is not None:

@@ -41,7 +41,7 @@ class LessonSession(AgentSession[Any]):
 
 
 def build_session(
-    engines: Engines, language: str, secrets: Mapping[str, str]
+    engines: Engines, language: str, secrets: Mapping[str, str], *, several: bool = False
 ) -> "AgentSession[None]":
     """Build the session, not started yet.
 
@@ -49,6 +49,7 @@ def build_session(
         engines: What hears, thinks and speaks; an absent one the tutor's agent brings.
         language: ISO 639-1; fills `{language}` in the engines' arguments.
         secrets: Values for the engines' secret arguments, by the secrets' names.
+        several: Whether several learners are heard: the model is asked once it is known who spoke.
     """
     with sharing_context():
         stt, llm, voice = (
@@ -67,6 +68,7 @@ def build_session(
                 "min_delay": engines.turn.min_delay,
                 "max_delay": engines.turn.max_delay,
             },
+            "preemptive_generation": {"enabled": not several},
         },
         # The learner's last words are on their way when a lesson ends: wait, but not long.
         session_close_transcript_timeout=0.5,

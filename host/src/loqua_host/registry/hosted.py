@@ -10,6 +10,7 @@ from livekit.agents.llm.chat_context import Instructions
 from loqua_host.contract.hookspecs import hookimpl
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import LessonReport, Performance, Progress
+from loqua_host.contract.turns import learner_of
 from loqua_host.contract.tutor import Tutor
 
 __all__ = ["HostedAgent", "describe_learner"]
@@ -112,9 +113,10 @@ def _texts(texts: tuple[str, ...]) -> list[str]:
 
 
 def _progress(lesson: Lesson) -> Progress:
-    """Count the learner's turns, of an earlier part of the lesson, too."""
-    before = lesson.progress or Progress()
-    said = sum(message.role == "user" for message in lesson.session.history.messages())
-    recalled = sum(turn.speaker == "learner" for turn in lesson.turns)
+    """Count the turns of the lesson's learner, of an earlier part of the lesson, too."""
+    before, own = lesson.progress or Progress(), lesson.learner.user_id
+    users = (it for it in lesson.session.history.messages() if it.role == "user")
+    said = sum((learner_of(it) or lesson.learner).user_id == own for it in users)
+    recalled = sum(it.speaker == "learner" and it.learner in ("", own) for it in lesson.turns)
     practised = before.phrases_practiced + max(0, said - recalled)
     return before.model_copy(update={"phrases_practiced": practised})

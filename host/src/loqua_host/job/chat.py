@@ -1,0 +1,78 @@
+"""What learners type into the room's chat."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from livekit import rtc
+from livekit.agents.types import TOPIC_CHAT
+
+from loqua_host.contract.learner import Learner
+
+__all__ = ["LONGEST_TYPED", "Chat"]
+
+log = logging.getLogger(__name__)
+
+LONGEST_TYPED = 2000
+"""Characters of a typed message; the rest is cut."""
+
+
+class Chat:
+    """Reads what those learners type whom the tutor hears; LiveKit's own reader takes one alone.
+
+    Args:
+        room: The room.
+        heard: Returns the learners who are heard now, by identity.
+        answer: Answers what a learner typed.
+    """
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        heard: Callable[[], Mapping[str, Learner]],
+        answer: Callable[[Learner, str], Awaitable[None]],
+    ) -> None:
+        self._room = room
+        self._heard = heard
+        self._answer = answer
+        self._reading: set[asyncio.Task[None]] = set()
+
+    def watch(self) -> None:
+        """Read from now on."""
+        self._room.register_text_stream_handler(TOPIC_CHAT, self._on_text)
+
+    def unwatch(self) -> None:
+        """Read no more."""
+        self._room.unregister_text_stream_handler(TOPIC_CHAT)
+        for task in self._reading:
+            task.cancel()
+
+    def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        learner = self._heard().get(identity)
+        if learner is None:
+            reader.close()  # or all that a stranger sends would be kept
+            return
+        task = asyncio.create_task(self._read(reader, learner))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+
+    async def _read(self, reader: rtc.TextStreamReader, learner: Learner) -> None:
+        try:
+            await self._answer(learner, await _first(reader, LONGEST_TYPED))
+        except rtc.StreamError:
+            pass  # whoever wrote it has left in the middle
+        except Exception:  # the tutor's own code is called here
+            log.exception("what a learner typed was not answered")
+
+
+async def _first(reader: rtc.TextStreamReader, characters: int) -> str:
+    """Return so many characters of a text, and leave the rest."""
+    text = ""
+    try:
+        async for piece in reader:
+            text += piece
+            if len(text) >= characters:
+                break
+    finally:
+        reader.close()
+    return text[:characters]

@@ -1,0 +1,84 @@
+"""Who speaks each segment, by the events of recognisers of several kinds."""
+
+from typing import Any
+
+import pytest
+from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
+from tests.unit.job.test_levels import SPEECH, speak
+
+from loqua_host.job.levels import Levels
+from loqua_host.job.segments import Segments
+
+START, END = SpeechEventType.START_OF_SPEECH, SpeechEventType.END_OF_SPEECH
+INTERIM, FINAL = SpeechEventType.INTERIM_TRANSCRIPT, SpeechEventType.FINAL_TRANSCRIPT
+
+
+class Recogniser:
+    """A recogniser whose events come when a test says."""
+
+    def __init__(self) -> None:
+        self.levels = Levels()
+        self.now = 0.0
+        self._segments = Segments(self.levels, lambda: self.now)
+
+    def tell(self, at: float, kind: SpeechEventType, **fields: Any) -> str | None:
+        """Tell of an event, and get who speaks."""
+        self.now = at
+        words = [SpeechData(language="es", text="hola")] if kind in (INTERIM, FINAL) else []  # type: ignore[arg-type]  # a str does
+        return self._segments.speaker(SpeechEvent(type=kind, alternatives=words, **fields))
+
+
+@pytest.fixture
+def recogniser() -> Recogniser:
+    """Give a recogniser that has heard nothing yet."""
+    return Recogniser()
+
+
+def test_a_segment_is_whose_voice_was_in_it(recogniser: Recogniser) -> None:
+    """One who spoke before it has no part."""
+    speak(recogniser.levels, "maria", 1, 4, SPEECH)
+    speak(recogniser.levels, "ana", 10, 11, SPEECH / 4)
+    assert recogniser.tell(10.1, START) is None
+    assert recogniser.tell(11.5, END, speech_end_time=11.0) is None
+    assert recogniser.tell(12.0, FINAL) == "ana"
+
+
+def test_who_speaks_while_words_are_still_recognised_does_not_take_them(
+    recogniser: Recogniser,
+) -> None:
+    """Nor loses their own, of which the recogniser tells late: LiveKit's StreamAdapter does so."""
+    speak(recogniser.levels, "maria", 1, 2, SPEECH)
+    recogniser.tell(1.1, START)
+    recogniser.tell(2.5, END, speech_end_time=2.0)
+    speak(recogniser.levels, "ana", 2.2, 3, SPEECH * 4)
+    assert recogniser.tell(6, FINAL) == "maria"
+    recogniser.tell(6, START)
+    recogniser.tell(6, END, speech_end_time=5.5)
+    assert recogniser.tell(8, FINAL) == "ana"
+
+
+def test_a_recogniser_that_tells_words_as_they_come_gives_them_one_name(
+    recogniser: Recogniser,
+) -> None:
+    """Until its next segment."""
+    speak(recogniser.levels, "maria", 1, 3, SPEECH)
+    speak(recogniser.levels, "ana", 2, 3, SPEECH * 9)
+    recogniser.tell(1.1, START)
+    assert recogniser.tell(1.5, INTERIM) == "maria"
+    assert recogniser.tell(3.0, INTERIM) == "maria"
+    assert recogniser.tell(3.3, FINAL) == "maria"
+    speak(recogniser.levels, "ana", 3.5, 4, SPEECH)
+    assert recogniser.tell(4.2, INTERIM) == "ana"
+
+
+def test_a_recogniser_that_tells_of_no_start_is_understood(recogniser: Recogniser) -> None:
+    """And one whose end comes after the words."""
+    for second, identity in ((1, "maria"), (5, "ana"), (9, "maria")):
+        speak(recogniser.levels, identity, second, second + 1, SPEECH)
+        assert recogniser.tell(second + 1.2, FINAL) == identity
+        recogniser.tell(second + 1.3, END)
+
+
+def test_words_that_nobody_was_heard_to_say_are_nobodys(recogniser: Recogniser) -> None:
+    """A recogniser dreams in silence."""
+    assert recogniser.tell(3, FINAL) is None
