@@ -89,7 +89,13 @@ class Probe:
         """Count a word each tick, or say what the script says; a resumed lesson counts on."""
         script = self._script(lesson)
         number = cast("int", lesson.state.get("ticks", 0)) + 1
-        lesson.log.info("probe.tick", room=lesson.room, number=number, mode=lesson.mode.value)
+        lesson.log.info(
+            "probe.tick",
+            room=lesson.room,
+            number=number,
+            mode=lesson.mode.value,
+            others=len(lesson.others),
+        )
         killed = script.killed_at is not None and number >= script.killed_at
         if killed and (script.killed_again or not lesson.resumed):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -147,7 +153,11 @@ class Caller(Agent):
         """Note what the learner said."""
         turn = self._turns.hear(new_message, None)
         self._lesson.log.info(
-            "probe.heard", room=self._lesson.room, text=turn.text, typed=turn.typed
+            "probe.heard",
+            room=self._lesson.room,
+            text=turn.text,
+            typed=turn.typed,
+            learner=turn.learner and turn.learner.user_id,
         )
         await _misbehave(self._turn)
 

@@ -1,0 +1,77 @@
+"""Several learners with one tutor in a real room: whom it hears, and who it knows they are."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from livekit.agents.types import TOPIC_CHAT
+from livekit.api import AccessToken, VideoGrants
+from tests.integration.host.conftest import HostProcess, House, Visitor, new_room
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def write(visitor: Visitor, text: str) -> None:
+    """Have somebody type into the room's chat."""
+    await visitor.room.local_participant.send_text(text, topic=TOPIC_CHAT)
+
+
+def strangers(house: House, room: str) -> dict[str, str]:
+    """Give the tokens of those in a room whom no tutor is to hear."""
+    made = AccessToken(house.livekit.api_key, house.livekit.api_secret).with_identity("an-agent")
+    made = made.with_kind("agent").with_attributes({"user_id": "user_agent"})
+    return {
+        "unknown": house.token(room, {}),
+        "hidden": house.token(room, {"user_id": "user_hidden"}, hidden=True),
+        "agent": made.with_grants(VideoGrants(room_join=True, room=room, agent=True)).to_jwt(),
+    }
+
+
+def heard(host: HostProcess, room: str) -> list[tuple[str, str | None]]:
+    """Give what the tutor of a room has heard, and from whom."""
+    lines = host.log.find("probe.heard", room=room, typed=True)
+    return [(line["text"], line["learner"]) for line in lines]
+
+
+async def test_a_tutor_that_hears_everyone_is_told_who_of_them_types(
+    house: House, tmp_path: Path
+) -> None:
+    """Strangers, hidden participants and agents type in vain; the record is the first one's."""
+    tutors = {"probe": {"worker_type": "automatic", "hears": "everyone"}}
+    room = new_room()
+    async with house.host(tmp_path, tutors) as host, AsyncExitStack() as stack:
+        first = await stack.enter_async_context(house.visit(room))
+        await host.log.until("probe.ready", room=room)
+        async with house.visit(room) as second:
+            await host.log.until("probe.tick", room=room, others=1)
+            for name, token in strangers(house, room).items():
+                stranger = await stack.enter_async_context(house.enter(token, name, ""))
+                await write(stranger, f"from {name}")
+            await write(second, "¿Qué tal?")
+            await host.log.until("probe.heard", room=room)
+            await write(first, "Bien.")
+            await host.log.until("probe.heard", room=room, count=2)
+            await asyncio.gather(write(first, "¿Y tú?"), write(second, "¡Hola!"))
+            await host.log.until("probe.heard", room=room, count=4)
+        said = heard(host, room)
+        assert said[:2] == [("¿Qué tal?", second.user_id), ("Bien.", first.user_id)]
+        assert set(said[2:]) == {("¿Y tú?", first.user_id), ("¡Hola!", second.user_id)}
+        await first.leave()
+        await house.api.until("sessions", first.user_id)
+    assert not await house.api.arrivals("sessions", second.user_id)
+
+
+async def test_a_tutor_that_hears_its_learner_alone_takes_no_other_text(
+    house: House, host: HostProcess
+) -> None:
+    """It is told of the other all the same."""
+    async with house.visit() as first:
+        await host.log.until("probe.ready", room=first.name)
+        async with house.visit(first.name) as second:
+            await host.log.until("probe.tick", room=first.name, others=1)
+            await write(second, "¿Qué tal?")
+            await write(first, "Bien.")
+            await host.log.until("probe.heard", room=first.name)
+            await host.log.until("progress.made", user_id=first.user_id, count=3)
+    assert heard(host, first.name) == [("Bien.", first.user_id)]
