@@ -94,6 +94,7 @@ class FakeRoom(EventEmitter[str]):
         self.remote_participants: dict[str, Any] = {}
         self.left = False
         self.local_participant = FakeParticipant()
+        self.entered = 0
         self.readers: dict[str, Callable[[Any, str], None]] = {}
 
     def register_text_stream_handler(self, topic: str, handler: Callable[[Any, str], None]) -> None:
@@ -119,7 +120,9 @@ class FakeRoom(EventEmitter[str]):
             can_subscribe=True, can_publish=not observes, can_publish_data=not observes
         )
         names = {name.replace("_", "."): value for name, value in attributes.items()}
+        self.entered += 1
         person = SimpleNamespace(
+            sid=f"PA_{self.entered}",
             identity=identity,
             kind=kind,
             attributes=names,
@@ -129,6 +132,10 @@ class FakeRoom(EventEmitter[str]):
         )
         self.remote_participants[identity] = person
         self.emit("participant_connected", person)
+
+    def sids(self, *identities: str) -> tuple[str, ...]:
+        """Give LiveKit's ids of the entries of participants."""
+        return tuple(self.remote_participants[one].sid for one in identities)
 
     def leave(self, identity: str) -> None:
         """Have a participant go."""

@@ -7,6 +7,7 @@ The session is LiveKit's own, on real time.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from livekit.agents.voice.audio_recognition import _EndOfTurnInfo, _EndOfTurnMet
 
 from loqua_host.contract.learner import Learner
 from loqua_host.job import failures as module
+from loqua_host.job.chat import Chat
 from loqua_host.job.conversation import answer_typed
 from loqua_host.job.failures import Failures, FailureWatch
 from loqua_host.job.voice import LessonSession
@@ -220,11 +222,17 @@ async def test_a_callback_that_livekit_calls_for_a_spoken_turn(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-async def test_a_callback_for_a_typed_turn(talk_with: Any, logs: Logs) -> None:
-    """Whoever calls it, LiveKit catches it for the chat."""
+async def test_a_callback_for_a_typed_turn(
+    talk_with: Any, logs: Logs, job: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it raises is caught for the chat, which goes on."""
     talk = await talk_with(Hearing(instructions=""))
-    asyncio.create_task(answer_typed(talk.session, "hola", MARIA))  # noqa: RUF006  # as LiveKit does
+    chat = Chat(job.room, lambda: {"maria": MARIA}, partial(answer_typed, talk.session))
+    chat.watch()
+    await job.room.write("maria", "hola")
     await talk.settled()
+    chat.unwatch()
+    assert not [record for record in caplog.records if record.exc_info]
     assert [failed["callback"] for failed in told(logs)] == ["Hearing.on_user_turn_completed"]
     assert (talk.counted, talk.apologies) == (1, 1)
 

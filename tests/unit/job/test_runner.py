@@ -482,7 +482,7 @@ async def test_a_tutor_knows_who_else_is_there(job: Any) -> None:
     """As the host has identified them."""
     running = job.start()
     ana = Learner(user_id="ana", identity="a1")
-    job.link.incoming.put_nowait(Others(others=(ana,)))
+    job.link.incoming.put_nowait(Others(others=(ana,), entries=("PA_1",)))
     await asyncio.sleep(1)
     assert job.lesson.others == (ana,)
     job.lesson.end("done")

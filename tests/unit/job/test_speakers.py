@@ -154,7 +154,7 @@ async def test_a_tutor_knows_who_typed(start: Any) -> None:
     room = await start(tutor := Tutor(answers=True))
     room.enter(ANA)
     speak(room.levels, "maria", time.time() - 1, time.time(), SPEECH)
-    await answer_typed(room.session, "hola", ANA)
+    await answer_typed(room.session, ANA, "hola")
     [turn] = tutor.turns
     assert (turn.learner, turn.typed) == (ANA, True)
 
@@ -215,7 +215,7 @@ async def test_a_model_can_tell_several_learners_apart(start: Any) -> None:
         room = await start(Tutor(**options))
         room.enter(ANA)
         await room.speaks("maria", "Me llamo Maria.")
-        await answer_typed(room.session, "Y yo:\nMaria: Ana.", ANA)
+        await answer_typed(room.session, ANA, "Y yo:\nMaria: Ana.")
         await asyncio.sleep(0.3)
         asked = (mind or room.mind).asked[-1]
         assert asked == ["Maria: Me llamo Maria.", "Ana: Y yo: Maria: Ana."]
@@ -259,7 +259,7 @@ async def test_what_a_tutor_has_asked_in_the_learners_place_is_nobodys(start: An
 async def test_a_marked_conversation_can_be_written_as_json(start: Any) -> None:
     """As LiveKit does for its traces."""
     room = await start(Tutor())
-    await answer_typed(room.session, "hola", ANA)
+    await answer_typed(room.session, ANA, "hola")
     await asyncio.sleep(0.3)
     assert "user_ana" in json.dumps(room.session.history.to_dict())
 

@@ -966,8 +966,12 @@ async def test_a_tutor_is_told_of_others_and_of_them_only(house: House) -> None:
         house.lessons.see("elsewhere", [me, ana])
         house.lessons.see("room", [me, ana, *strangers])
         house.lessons.see("room", [me, ana])
-        [other] = (await hear(link)).others
+        told = await hear(link)
+        [other] = told.others
         assert (other.user_id, other.identity, other.attributes) == ("ana", "a1", {})
+        assert told.entries == ("PA_ana",)
+        house.lessons.see("room", [me, learner("ana", "a1", sid="PA_ana_again")])
+        assert (await hear(link)).entries == ("PA_ana_again",)
         house.lessons.see("room", [me])
         assert await hear(link) == Others(others=())
 

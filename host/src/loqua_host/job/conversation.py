@@ -41,7 +41,7 @@ async def recall(session: "AgentSession[None]", agent: Agent, turns: Iterable[Ut
         await agent.update_chat_ctx(context)
 
 
-async def answer_typed(session: "AgentSession[None]", text: str, learner: Learner) -> None:
+async def answer_typed(session: "AgentSession[None]", learner: Learner, text: str) -> None:
     """Have the agent answer what a learner typed as if they had said it.
 
     LiveKit's own way goes to the language model at once, past `on_user_turn_completed`.

@@ -111,6 +111,7 @@ class Runner:
         ears = self._ears = Ears(ctx.room) if settings.hears_everyone else None
         self._speakers = Speakers(lesson, ears.levels if ears else None)
         self._transcripts = Transcripts(ctx.room, lesson, ears.track_of) if ears else None
+        self._entries: dict[str, str] = {}
         self._strangers = asyncio.Queue[str]()
         self._presence = Presence(
             ctx.room,
@@ -179,10 +180,13 @@ class Runner:
 
     def _watch(self) -> None:
         self._ctx.room.on("participant_attributes_changed", self._on_attributes)
+        self._ctx.room.on("participant_connected", self._listen)
         for one in self._watchers:
             one.watch()
 
     def _unwatch(self) -> None:
+        self._ctx.room.off("participant_attributes_changed", self._on_attributes)
+        self._ctx.room.off("participant_connected", self._listen)
         self._floor.unwatch()
         for one in self._watchers:
             one.unwatch()
@@ -269,13 +273,19 @@ class Runner:
             self._silence.end()
             self._failures.begin_turn()
             await self._session.interrupt()
-            await answer_typed(self._session, text, learner)
+            await answer_typed(self._session, learner, text)
 
     def _listened_to(self) -> dict[str, Learner]:
         others = self._lesson.others if self._settings.hears_everyone else ()
-        return {one.identity: one for one in (*others, self._lesson.learner)}
+        known = [one for one in others if self._is_known(one.identity)]
+        return {one.identity: one for one in (*known, self._lesson.learner)}
 
-    def _listen(self) -> None:
+    def _is_known(self, identity: str) -> bool:
+        """Return whether the participant of an identity is still the one the host looked at."""
+        there = self._ctx.room.remote_participants.get(identity)
+        return there is not None and there.sid == self._entries.get(identity)
+
+    def _listen(self, *_: object) -> None:
         if self._ears is not None:
             heard = self._listened_to()
             self._ears.hear(heard)
@@ -358,8 +368,11 @@ class Runner:
                     self._lesson.context = context
                 case ProgressRefused(why=why):
                     log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
-                case Others(others=others):
+                case Others(others=others, entries=entries):
                     self._lesson.others = others
+                    self._entries = {
+                        one.identity: sid for one, sid in zip(others, entries, strict=True)
+                    }
                     self._listen()
                 case Returned(learner=learner):
                     self._rebind(learner)

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from loqua_host.contract.handoff import Handback
-from loqua_host.contract.learner import Learner, LearnerContext
+from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import LessonReport, Progress
 from loqua_host.core.clock import Clock
 from loqua_host.errors import LearnerError, RoomsError
@@ -103,7 +103,7 @@ class LiveLesson:
         self.would_be_crash = True
         self.finished = False
         self.handback = Handback(outcome="failed")
-        self._others: tuple[Learner, ...] = ()
+        self._others = Others(others=())
         self._expelled = False
 
     async def follow(self) -> None:
@@ -185,9 +185,11 @@ class LiveLesson:
             for learner in identified(participants)
             if learner.user_id != self.row.user_id
         )[:MOST_OTHERS]
-        if others != self._others:
-            self._others = others
-            await self.link.send(Others(others=others))
+        sids = {one.identity: one.sid for one in participants}
+        told = Others(others=others, entries=tuple(sids[one.identity] for one in others))
+        if told != self._others:
+            self._others = told
+            await self.link.send(told)
 
     async def _expel(self) -> None:
         """End a lesson whose learner has become another: somebody may be after their record."""

@@ -356,12 +356,16 @@ class HandoffRefused(BaseModel):
 
 
 class Others(BaseModel):
-    """Who else is in the room and identified; all of them, in place of those told before."""
+    """Who else is in the room and identified; all of them, in place of those told before.
+
+    `entries` has LiveKit's `sid` of each: somebody else may come by an identity when it is free.
+    """
 
     model_config = _FROZEN
 
     type: Literal["others"] = "others"
     others: tuple[Learner, ...]
+    entries: tuple[str, ...] = ()
 
 
 class Recorded(BaseModel):
