@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from livekit.agents.types import TOPIC_CHAT
 from livekit.api import AccessToken, VideoGrants
-from tests.integration.host.conftest import HostProcess, House, Visitor, new_room
+from tests.integration.host.conftest import HostProcess, House, Visitor, explicit, new_room
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+AGENT = "several"
 
 
 async def write(visitor: Visitor, text: str) -> None:
@@ -38,12 +40,12 @@ async def test_a_tutor_that_hears_everyone_is_told_who_of_them_types(
     house: House, tmp_path: Path
 ) -> None:
     """Strangers, hidden participants and agents type in vain; the record is the first one's."""
-    tutors = {"probe": {"worker_type": "automatic", "hears": "everyone"}}
+    tutors = {name: {**it, "hears": "everyone"} for name, it in explicit(AGENT).items()}
     room = new_room()
     async with house.host(tmp_path, tutors) as host, AsyncExitStack() as stack:
-        first = await stack.enter_async_context(house.visit(room))
+        first = await stack.enter_async_context(house.visit(room, agent_name=AGENT))
         await host.log.until("probe.ready", room=room)
-        async with house.visit(room) as second:
+        async with house.visit(room, agent_name=AGENT) as second:
             await host.log.until("probe.tick", room=room, others=1)
             for name, token in strangers(house, room).items():
                 stranger = await stack.enter_async_context(house.enter(token, name, ""))

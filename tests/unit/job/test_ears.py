@@ -136,6 +136,19 @@ async def test_a_stranger_who_comes_by_anothers_identity_is_not_heard(job: Any, 
     await running
 
 
+async def test_text_that_overtakes_its_learner_is_answered(job: Any) -> None:
+    """The host has identified them; that they are there comes to the tutor later."""
+    job.settings = replace(job.settings, hears_everyone=True)
+    running = job.start()
+    ana = Learner(user_id="ana", identity="ana")
+    job.link.incoming.put_nowait(Others(others=(ana,), entries=("PA_9",)))
+    await asyncio.sleep(1)
+    await job.room.write("ana", "hola")
+    assert job.session.replied == ["hola"]
+    job.lesson.end("done")
+    await running
+
+
 async def test_it_is_known_who_of_them_was_loud_and_by_which_track(job: Any, speak: Any) -> None:
     """Who is not to be heard is not measured; of two tracks it is the microphone's."""
     ears = Ears(job.room, clock=asyncio.get_running_loop().time)

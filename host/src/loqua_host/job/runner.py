@@ -281,9 +281,12 @@ class Runner:
         return {one.identity: one for one in (*known, self._lesson.learner)}
 
     def _is_known(self, identity: str) -> bool:
-        """Return whether the participant of an identity is still the one the host looked at."""
+        """Return whether nobody came by an identity since the host looked at who has it.
+
+        What somebody types may overtake the news that they are there.
+        """
         there = self._ctx.room.remote_participants.get(identity)
-        return there is not None and there.sid == self._entries.get(identity)
+        return there is None or there.sid == self._entries.get(identity)
 
     def _listen(self, *_: object) -> None:
         if self._ears is not None:
