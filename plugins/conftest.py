@@ -12,7 +12,7 @@ from livekit.agents import AgentSession, StopResponse, llm
 from livekit.agents.voice import SpeechHandle
 
 from loqua_host import Learner, LearnerContext, Lesson
-from loqua_host.contract.turns import TYPED
+from loqua_host.contract.turns import LEARNER, TYPED
 
 
 class Classroom:
@@ -25,9 +25,9 @@ class Classroom:
             "speech_created", lambda event: self._speeches.append(event.speech_handle)
         )
 
-    async def say(self, text: str) -> str:
-        """Let the learner's words be recognised as `text`, and get the tutor's reply."""
-        await self._recognise(text)
+    async def say(self, text: str, learner: Learner | None = None) -> str:
+        """Let words of the learner, or of another, be recognised, and get the tutor's reply."""
+        await self._recognise(text, {LEARNER: learner} if learner else {})
         await self.heard_out()
         return self.last
 
@@ -44,7 +44,8 @@ class Classroom:
 
     async def _recognise(self, text: str, extra: dict[str, Any] | None = None) -> None:
         assert self.lesson.agent is not None
-        message = llm.ChatMessage(role="user", content=[text], extra=extra or {})
+        marks = {LEARNER: self.lesson.learner, **(extra or {})}
+        message = llm.ChatMessage(role="user", content=[text], extra=marks)
         with suppress(StopResponse):
             await self.lesson.agent.on_user_turn_completed(llm.ChatContext.empty(), message)
 

@@ -9,7 +9,7 @@ import pytest
 from livekit.agents import AgentSession, llm
 from pydantic import ValidationError
 
-from loqua_host import Handback, HandoffError, Lesson, Tutor, events
+from loqua_host import Handback, HandoffError, Learner, Lesson, Tutor, events
 from loqua_tutor_conversation import (
     ConversationSettings,
     create_agent,
@@ -64,6 +64,20 @@ async def test_each_turn_gets_a_reply_and_counts(make_lesson: MakeLesson, taught
         progress = await on_progress_tick(lesson)
         assert (progress.phrases_practiced, progress.words_learned) == (2, 1)
         assert Notes.model_validate(lesson.state["notes"]).words == ("mesa",)
+
+
+async def test_what_another_learner_says_is_answered_and_not_counted(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """The question stays open for the learner whose lesson it is; nobody calls a specialist."""
+    lesson = make_lesson()
+    other = Learner(user_id="user_2", identity="other")
+    async with taught(lesson) as room:
+        asked = room.last
+        assert asked.endswith(await room.say("Ayuda con la gramática, por favor.", other))
+        assert (await on_progress_tick(lesson)).phrases_practiced == 0
+        assert "mesa" in await room.say("Hola, me llamo Ana.")
+        assert (await on_progress_tick(lesson)).phrases_practiced == 1
 
 
 async def test_the_goodbye_ends_the_lesson(make_lesson: MakeLesson, taught: Taught) -> None:

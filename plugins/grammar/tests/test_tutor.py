@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loqua_host import Handover, Lesson, Tutor
+from loqua_host import Handover, Learner, Lesson, Tutor
 from loqua_tutor_grammar import (
     GrammarSettings,
     create_agent,
@@ -44,6 +44,18 @@ async def test_a_whole_lesson_is_heard_corrected_and_ended(
         report = await on_session_end(lesson)
         assert report is not None
         assert report.topics_covered == ("self_introduction", "likes_and_dislikes")
+
+
+async def test_what_another_learner_says_is_no_answer(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """Their mistake is not put down to the learner whose lesson it is."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        other = Learner(user_id="user_2", identity="other")
+        asked = await room.say("Yo es estudiante.", other)
+        assert asked.endswith("¿Qué eres, estudiante o profesor?")
+        assert (await on_progress_tick(lesson)).phrases_practiced == 0
 
 
 async def test_a_pause_does_not_end_the_sentence(make_lesson: MakeLesson, taught: Taught) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loqua_host import Handover, LearnerContext, Lesson, PastSession, Tutor
+from loqua_host import Handover, Learner, LearnerContext, Lesson, PastSession, Tutor
 from loqua_tutor_pronunciation import (
     PronunciationSettings,
     create_agent,
@@ -105,6 +105,16 @@ async def test_a_called_specialist_begins_with_the_words_it_was_called_for(
         assert room.last.endswith("Repite: El tren llega a la ciudad.")
         assert "Hemos terminado" in await room.say("El tren llega a la ciudad.")
         assert await lesson.ended() == "exercises_done"
+
+
+async def test_what_another_learner_says_is_no_try(make_lesson: MakeLesson, taught: Taught) -> None:
+    """It is not scored as the sound of the learner whose lesson it is."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        exercise = room.last.partition(":")[2].strip()
+        other = Learner(user_id="user_2", identity="other")
+        assert exercise in await room.say(exercise, other)
+        assert (await on_progress_tick(lesson)).phrases_practiced == 0
 
 
 async def test_what_is_typed_is_answered_and_not_scored(

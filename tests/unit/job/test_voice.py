@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from livekit.agents import NOT_GIVEN, Agent
 
-from loqua_host.contract.engines import Engine
-from loqua_host.job.voice import _build, apologise, close_voice, say_out
+from loqua_host.contract.engines import Engine, Engines
+from loqua_host.job.voice import _build, apologise, build_session, close_voice, say_out
 
 ENGINE = Engine.model_validate(
     {
@@ -30,6 +30,13 @@ def test_an_engine_gets_its_arguments_the_language_and_its_secrets() -> None:
         "speed": 2,
         "api_key": "sk-1",
     }
+
+
+@pytest.mark.parametrize("several", [True, False])
+async def test_a_model_is_asked_ahead_where_one_learner_is_heard_alone(*, several: bool) -> None:
+    """Of several it has to be known first who spoke, and that is known when the turn is over."""
+    session = build_session(Engines(), "es", {}, several=several)
+    assert session.options.preemptive_generation["enabled"] is not several
 
 
 def test_an_absent_engine_is_left_to_the_tutors_agent() -> None:

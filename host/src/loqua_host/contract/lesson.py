@@ -108,6 +108,16 @@ class Lesson:
         """Get the handlers that hear of an event, which the host calls."""
         return tuple(handler for kind, handler in self._handlers if isinstance(event, kind))
 
+    def teaches(self, learner: Learner | None) -> bool:
+        """Return whether what a learner says counts: whether the lesson is theirs.
+
+        With `hears: everyone` others speak, too, and the record is not about them.
+
+        Args:
+            learner: A turn's `learner`; None, as outside of a lesson, is taken for its own.
+        """
+        return learner is None or learner.user_id == self.learner.user_id
+
     def end(self, reason: str) -> None:
         """Ask for the lesson to end, for a stable reason such as `goal_reached`.
 

@@ -114,9 +114,10 @@ def _texts(texts: tuple[str, ...]) -> list[str]:
 
 def _progress(lesson: Lesson) -> Progress:
     """Count the turns of the lesson's learner, of an earlier part of the lesson, too."""
-    before, own = lesson.progress or Progress(), lesson.learner.user_id
-    users = (it for it in lesson.session.history.messages() if it.role == "user")
-    said = sum((learner_of(it) or lesson.learner).user_id == own for it in users)
-    recalled = sum(it.speaker == "learner" and it.learner in ("", own) for it in lesson.turns)
+    before = lesson.progress or Progress()
+    messages = lesson.session.history.messages()
+    said = sum(it.role == "user" and lesson.teaches(learner_of(it)) for it in messages)
+    own = ("", lesson.learner.user_id)
+    recalled = sum(it.speaker == "learner" and it.learner in own for it in lesson.turns)
     practised = before.phrases_practiced + max(0, said - recalled)
     return before.model_copy(update={"phrases_practiced": practised})

@@ -84,6 +84,9 @@ class ConversationTutor(Agent):
             raise StopResponse
         new_message.content = [(new_message.text_content or "")[:HEARD_LIMIT]]
         turn = self._turns.hear(new_message, self.notes)
+        if not self.lesson.teaches(turn.learner):
+            self._answer(new_message)
+            raise StopResponse
         self.notes = hear(turn.notes, self.scenario, turn.text)
         need = self._need(turn.text)
         if need is not None and (agent_name := self._specialists.get(need.speciality)):

@@ -33,8 +33,9 @@ class GrammarTutor(Agent):
     ) -> None:
         """Check what the learner said, and correct it or ask on."""
         turn = self._turns.hear(new_message, self.notes)
-        self.notes = hear(turn.notes, self.drill, turn.text)
-        self.lesson.state["notes"] = self.notes.model_dump(mode="json")
+        if self.lesson.teaches(turn.learner):
+            self.notes = hear(turn.notes, self.drill, turn.text)
+            self.lesson.state["notes"] = self.notes.model_dump(mode="json")
         done = is_done(self.notes, self.drill)
         self._turns.reply(
             self.session.say(line(self.notes, self.drill)), then=self._end if done else None

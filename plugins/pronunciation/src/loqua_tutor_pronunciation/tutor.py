@@ -33,7 +33,8 @@ class PronunciationTutor(Agent):
     ) -> None:
         """Score what the learner said, and say how it was and what comes next."""
         turn = self._turns.hear(new_message, self.notes)
-        if not turn.typed:  # which would tell nothing of how it sounds
+        # What is typed tells nothing of how it sounds.
+        if self.lesson.teaches(turn.learner) and not turn.typed:
             self.notes = hear(turn.notes, self.plan, turn.text)
             self.lesson.state["notes"] = self.notes.model_dump(mode="json")
         done = is_done(self.notes, self.plan)
