@@ -74,7 +74,7 @@ async def test_a_specialist_is_asked_for_until_it_has_taught(house: House) -> No
         "tutor": "conversation",
         "focus": "articles",
         "words": ("agua",),
-        "sentences": ({"speaker": "learner", "text": "El agua."},),
+        "sentences": ({"speaker": "learner", "text": "El agua.", "learner": ""},),
     }
     house.board.on_taught(JOB)
     taught = Handback(outcome="taught", report=LessonReport(topics_covered=("articles",)))

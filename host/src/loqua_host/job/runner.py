@@ -35,8 +35,8 @@ from loqua_host.link.messages import (
 )
 from loqua_host.registry.caller import HookCaller
 
-from .checkpoints import Checkpoints
 from .chat import Chat
+from .checkpoints import Checkpoints
 from .clock import Stopwatch
 from .connection import Connection
 from .conversation import answer_typed, recall, well_formed

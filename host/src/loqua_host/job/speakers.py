@@ -37,7 +37,7 @@ class Speakers:
     ) -> None:
         self._lesson = lesson
         self._levels = levels
-        self._segments = Segments(levels, clock) if levels else None
+        self._segments = Segments(levels, clock) if levels is not None else None
         self._learners: dict[str, Learner] = {}
         self._turn_end = 0.0
         self._met: WeakSet[object] = WeakSet()
@@ -75,7 +75,7 @@ class Speakers:
         end = message.metrics.get("stopped_speaking_at", message.created_at)
         identity = self._levels.loudest(max(self._turn_end, start), end)
         self._turn_end = max(self._turn_end, end)
-        return self._learners.get(identity or own.identity, own)
+        return self._learners.get(identity, own) if identity else own
 
     def _meet(self, agent: Agent) -> None:
         """Have an agent's turns marked and, if it hears several, its transcripts and its model."""
