@@ -108,6 +108,9 @@ class LearnerSilent(Event):
 
 @dataclass(frozen=True, slots=True)
 class TimeRunningOut(Event):
-    """The lesson is over in so many seconds: come to an end."""
+    """The lesson is over in so many seconds, for its length or because its host stops.
+
+    Come to an end; the host says goodbye then.
+    """
 
     seconds: float

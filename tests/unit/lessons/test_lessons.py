@@ -340,6 +340,27 @@ async def test_a_tutor_that_comes_back_goes_on_where_the_lesson_was(
     assert record.session_id == "sess_1"
 
 
+async def test_a_checkpoint_without_progress_is_kept_and_the_api_hears_nothing_of_it(
+    house: House,
+) -> None:
+    """A tutor that reports no progress, and crashes twice, goes on where it was each time."""
+    jobs = [JobRef(f"job{number}", "room", "conversation") for number in range(3)]
+    for number, job in enumerate(jobs[:2], start=1):
+        async with house.job(job) as link:
+            welcome = await join(link)
+            assert welcome.state == ({"card": number - 1} if number > 1 else {})
+            await link.send(Checkpoint(seconds=0, state={"card": number}, turns=SAID))
+            await link.send(Checkpoint(seconds=0, turns=SAID[:1]))
+        await until(lambda: house.board.interrupted("room"))
+    async with house.job(jobs[2]) as link:
+        again = await join(link)
+        assert (again.state, again.turns, again.progress) == ({"card": 2}, SAID[:1], None)
+        await link.send(finish())
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert [kind for kind, _ in house.loqua.arrived] == ["record"]
+
+
 @pytest.mark.parametrize("identity", ["maria", "ana"])
 async def test_a_room_has_no_second_tutor_of_a_kind(house: House, identity: str) -> None:
     """Two dispatches may both be served; the second job goes without a word, whomever it met."""

@@ -103,6 +103,24 @@ async def test_lessons_go_on_without_the_ledger_and_are_written_when_it_is_back(
         assert [file.name for file in (tmp_path / "spool").iterdir()] == []
 
 
+async def test_progress_that_waits_is_told_the_api_also_if_later_turns_bring_none(
+    database: Unreliable, tmp_path: Path, a_lesson: NewLesson
+) -> None:
+    """The later note takes its place, and what it owes."""
+    async with opened(database, tmp_path) as ledger:
+        row = await ledger.open_lesson(a_lesson(1), "")
+        database.gone = True
+        await ledger.keep_progress(*tick(row, 2))
+        await ledger.keep_progress(*tick(row, 2), owed=False)
+        database.gone = False
+        await ledger.replay()
+        owed = await ledger.next_owed(row.id)
+        assert owed is not None
+        await ledger.mark_delivered(owed)
+        await ledger.keep_progress(row, 90.0, None, {"card": 3}, owed=False)
+        assert await ledger.next_owed(row.id) is None
+
+
 async def test_the_next_process_writes_what_a_killed_one_left_in_its_spool(
     database: Unreliable, tmp_path: Path, a_lesson: NewLesson
 ) -> None:

@@ -45,8 +45,9 @@ class Lesson:
         resumed: Whether an earlier process taught the first part of this lesson.
         progress: What that part reached, by its last tick; None in a new lesson.
         others: Identified learners who are in the room besides; the host keeps it current.
-        state: The tutor's own notes, kept with each tick and given back on resuming.
-            Values are JSON; all of it together stays under 16 kB.
+        state: The tutor's own notes, kept after each turn and with each tick, and given back on
+            resuming. Values are JSON; all of it together stays under 16 kB. What is not is logged
+            as `lesson.state_refused`, and the notes before stay kept.
         turns: The last that was said in the part before, oldest first, when the lesson is resumed;
             the session and an agent without a conversation of its own have it, too.
         handover: What the tutor that called for this lesson handed over; None if none did.
