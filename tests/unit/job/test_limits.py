@@ -90,7 +90,7 @@ def test_nobody_is_cut_off_in_mid_sentence_for_a_while() -> None:
 
 
 @pytest.mark.parametrize(
-    ("drain", "due", "latest"), [(600, 540, 570), (120, 90, 105), (20, 15, 17.5), (4, 3, 3.5)]
+    ("drain", "due", "latest"), [(600, 540, 560), (120, 90, 100), (45, 30, 35), (6, 3, 4)]
 )
 def test_a_lesson_says_goodbye_at_a_pause_before_its_host_has_to_be_gone(
     drain: float, due: float, latest: float
@@ -120,7 +120,7 @@ def test_a_lesson_that_is_over_before_its_host_has_to_be_gone_ends_for_its_own_r
     assert limits.reason(61.0) == "time_is_up"
     deadline.set(20, "host_stopping")
     deadline.set(HOUR, "tutor_disabled")
-    assert (deadline.reason, deadline.seconds_left) == ("host_stopping", 15)
+    assert (deadline.reason, deadline.seconds_left) == ("host_stopping", 10)
 
 
 @given(

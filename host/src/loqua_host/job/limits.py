@@ -39,7 +39,10 @@ OVERTIME_SECONDS = 30.0
 
 RESERVE_SECONDS = 60.0
 """How long before its host's deadline a lesson's time is up, so that goodbye, hooks and record are
-in time; of a short time it is a quarter."""
+in time. Of a shorter time it is a quarter, or what these take at least."""
+
+GOODBYE_SECONDS = 15.0
+"""What they take at least; of a time that is too short for it they get half."""
 
 LEAST_SECONDS = 4.0
 """A time in which no goodbye can be said."""
@@ -78,10 +81,10 @@ class Deadline:
 
     def set(self, seconds: float, reason: str) -> None:
         """Have the lesson over within so many seconds; the earliest of several counts."""
-        reserve = min(RESERVE_SECONDS, seconds / 4)
+        reserve = min(RESERVE_SECONDS, max(seconds / 4, GOODBYE_SECONDS), seconds / 2)
         due = self._clock() + seconds - reserve
         if due < self._due:
-            self._due, self.reason, self.overtime = due, reason, reserve / 2
+            self._due, self.reason, self.overtime = due, reason, reserve / 3
 
 
 class Limits:
