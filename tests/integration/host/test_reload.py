@@ -20,15 +20,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 STAYS, MOVES = f"stays-{uuid4().hex[:6]}", f"moves-{uuid4().hex[:6]}"
 
 
+LESSONS = {"tutor_drain_timeout": 10}
+
+
 def tutor(agent_name: str, **changes: object) -> dict[str, object]:
     """Give a specialist's file."""
     return {"worker_type": "explicit", "agent_name": agent_name, **changes}
 
 
-def write(host: HostProcess, *, lessons: dict[str, object] | None = None, **moves: object) -> None:
+def write(host: HostProcess, **moves: object) -> None:
     """Write config/ with the tutor that stays and the one that moves, changed so."""
     tutors = {"probe-specialist": tutor(STAYS), "probe": tutor(MOVES, **moves)}
-    write_config(host.directory, tutors, lessons or {})
+    write_config(host.directory, tutors, LESSONS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -37,7 +40,8 @@ async def host(
 ) -> AsyncIterator[HostProcess]:
     """Give a host of two tutors of which one is not enabled."""
     tutors = {"probe-specialist": tutor(STAYS), "probe": tutor(MOVES, enabled=False)}
-    async with house.host(tmp_path_factory.mktemp("reload"), tutors) as process:
+    directory = tmp_path_factory.mktemp("reload")
+    async with house.host(directory, tutors, lessons=LESSONS) as process:
         yield process
 
 
@@ -52,7 +56,7 @@ async def asking(host: HostProcess) -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
     house: House, host: HostProcess
 ) -> None:
-    """The other lesson hears of nothing; whoever waits for the tutor gets it each time."""
+    """The other lesson hears of nothing; its own go on for a while, newcomers get the new one."""
     left = len(host.log.find("worker.left", tutor="probe"))
     async with house.visit(agent_name=STAYS) as stays, asking(host) as client:
         await host.log.until("lesson.opened", user_id=stays.user_id)
@@ -60,21 +64,26 @@ async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
             write(host)
             await host.log.until("lesson.opened", user_id=learner.user_id)
             write(host, max_concurrent_jobs=7)
-            await host.log.until("probe.end", room=learner.name, reason="tutor_changed")
-            await host.log.until("lesson.opened", user_id=learner.user_id, count=2)
-            assert (await client.get("/health/ready")).status_code == 200
-            write(host, enabled=False)
-            await host.log.until("probe.end", room=learner.name, reason="tutor_disabled")
-            await host.log.until("worker.left", tutor="probe", count=left + 2)
-            await learner.alone()
-            workers = (await client.get("/status")).json()["sight"]["workers"]
-            assert [one["tutor"] for one in workers] == ["probe-specialist"]
+            await host.log.until("config.reloaded", changed="probe")
+            ticks = len(host.log.find("probe.tick", room=learner.name))
+            await host.log.until("probe.tick", room=learner.name, count=ticks + 3)
+            async with house.visit(agent_name=MOVES) as other:
+                await host.log.until("lesson.opened", user_id=other.user_id)
+                await host.log.until("probe.end", room=learner.name, reason="tutor_changed")
+                assert (await client.get("/health/ready")).status_code == 200
+                write(host, enabled=False)
+                await host.log.until("probe.end", room=other.name, reason="tutor_disabled")
+                await host.log.until("worker.left", tutor="probe", count=left + 2)
+                await other.alone()
+        workers = (await client.get("/status")).json()["sight"]["workers"]
+        assert [one["tutor"] for one in workers] == ["probe-specialist"]
+        async with house.visit(agent_name=MOVES) as waits:
             write(host)
-            await host.log.until("lesson.opened", user_id=learner.user_id, count=3)
-            await learner.met()
+            await host.log.until("lesson.opened", user_id=waits.user_id)
+            await waits.met()
         assert (await client.get("/health/ready")).status_code == 200
-    await house.api.until("sessions", learner.user_id, count=3)
-    await house.api.until("sessions", stays.user_id)
+    for one in (learner, other, waits, stays):
+        await house.api.until("sessions", one.user_id)
     ticks = [line["number"] for line in host.log.find("probe.tick", room=stays.name)]
     assert ticks == [*range(1, len(ticks) + 1)]
     assert len(host.log.find("lesson.opened", user_id=stays.user_id)) == 1
@@ -121,15 +130,14 @@ async def test_another_version_of_a_plugin_teaches_without_a_restart(
     shutil.copytree(house.plugins, plugins)
     upgraded = replace(house, plugins=plugins)
     name = f"upgraded-{uuid4().hex[:6]}"
-    async with (
-        upgraded.host(tmp_path, explicit(name)) as host,
-        house.visit(agent_name=name) as learner,
-    ):
-        await host.log.until("probe.ready", room=learner.name)
+    async with upgraded.host(tmp_path, explicit(name)) as host:
+        async with house.visit(agent_name=name) as learner:
+            await host.log.until("probe.ready", room=learner.name)
         code = plugins / "loqua_probe" / "__init__.py"
         code.write_text(code.read_text().replace('"probe.ready"', '"probe.upgraded"'))
         [metadata] = plugins.glob("*.dist-info/METADATA")
         metadata.write_text(re.sub(r"(?m)^Version: .*", "Version: 99.0", metadata.read_text()))
         host.process.send_signal(signal.SIGHUP)
-        await host.log.until("probe.upgraded", room=learner.name)
-    assert host.log.find("probe.end", room=learner.name, reason="tutor_changed")
+        await host.log.until("config.reloaded")
+        async with house.visit(agent_name=name) as learner:
+            await host.log.until("probe.upgraded", room=learner.name)

@@ -1,6 +1,7 @@
 """Progress ticks and the time they tell."""
 
 import asyncio
+from itertools import count
 from typing import Any
 
 import pytest
@@ -101,7 +102,7 @@ CIRCLE["itself"] = CIRCLE
         ({"self": "\ud800"}, "half a character"),
         ({"score": float("nan")}, "not finite"),
     ],
-    ids=str,
+    ids=count(),
 )
 async def test_a_state_that_cannot_be_kept_is_refused_by_name(
     job: Any, ticking: Any, state: Any, named: str

@@ -135,7 +135,7 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     config = tmp_path / "config"
     (config / "tutors").mkdir(parents=True)
     host = Host(config)
-    host.write_host(lessons={"drain_timeout": 60})
+    host.write_host(lessons={"tutor_drain_timeout": 60})
     host.write("conversation", worker_type="automatic")
     host.write("grammar", **GRAMMAR)
     monkeypatch.setattr(module, "inspect_tutors", host.inspect)
@@ -186,11 +186,11 @@ async def test_engines_and_limits_of_all_change_every_tutor_that_uses_them(host:
     """One that has its own is left alone."""
     host.write("grammar", **GRAMMAR, engines={"tts": {"use": "a:B"}})
     await host.look()
-    host.write_host(lessons={"drain_timeout": 60}, engines={"tts": {"use": "a:C"}})
+    host.write_host(lessons={"tutor_drain_timeout": 60}, engines={"tts": {"use": "a:C"}})
     [told] = await host.look()
     assert told["changed"] == "conversation"
     assert told["keys"] == "engines.tts"
-    host.write_host(lessons={"drain_timeout": 30, "limits": {"create_agent": 3}})
+    host.write_host(lessons={"tutor_drain_timeout": 30, "limits": {"create_agent": 3}})
     [told] = await host.look()
     assert told["changed"] == "conversation, grammar"
     assert host.done[0] == ("replace", "conversation", "tutor_changed", 30)
@@ -198,7 +198,7 @@ async def test_engines_and_limits_of_all_change_every_tutor_that_uses_them(host:
 
 async def test_what_no_worker_is_made_of_changes_no_tutor(host: Host) -> None:
     """It is adopted at once."""
-    host.write_host(lessons={"drain_timeout": 60, "max_lessons": 3, "health_every": 7})
+    host.write_host(lessons={"tutor_drain_timeout": 60, "max_lessons": 3, "health_every": 7})
     [told] = await host.look()
     assert told["keys"] == "lessons.health_every, lessons.max_lessons"
     assert host.done == []
@@ -208,7 +208,7 @@ async def test_what_no_worker_is_made_of_changes_no_tutor(host: Host) -> None:
 async def test_what_waits_for_a_restart_is_told_and_left_as_it_is(host: Host) -> None:
     """Tutors move all the same."""
     port = host.running.settings.ops.port
-    host.write_host(lessons={"drain_timeout": 60}, ops={"port": 1}, api={"retries": 0})
+    host.write_host(lessons={"tutor_drain_timeout": 60}, ops={"port": 1}, api={"retries": 0})
     host.write("grammar", **GRAMMAR, enabled=False)
     reloaded, waiting = await host.look()
     assert (reloaded["event"], waiting["event"]) == ("config.reloaded", "config.needs_restart")
