@@ -278,7 +278,8 @@ def configure(directory: Path, speech_url: str) -> Path:
     write_config(CONFIG, config, speech_url, tick_every=2)
     overlay = config / "environments" / "development.yaml"
     written = yaml.safe_load(overlay.read_text())
-    written["lessons"] |= {"grace": GRACE, "max_lessons": 50, "drain": 20, "ask_after": 3600}
+    written["lessons"] |= {"grace": GRACE, "max_lessons": 50, "ask_after": 3600}
+    written["lessons"] |= {"drain_timeout": 3, "tutor_drain_timeout": 3}
     written["logs"] = {"format": "json", "level": "info"}
     overlay.write_text(yaml.safe_dump(written, allow_unicode=True))
     for name in ("grammar", "pronunciation"):

@@ -77,8 +77,8 @@ async def test_an_oversized_message_ends_its_own_lesson_alone(
 @pytest.mark.parametrize(
     ("attack", "fields"),
     [
-        ("malformed", ["message: Invalid JSON", "progress.seconds", "Input tag 'welcome'"]),
-        ("nan", ["progress.progress.pronunciation_score", "progress.progress.words_learned"]),
+        ("malformed", ["message: Invalid JSON", "checkpoint.seconds", "Input tag 'welcome'"]),
+        ("nan", ["checkpoint.progress.pronunciation_score", "checkpoint.progress.words_learned"]),
     ],
 )
 async def test_what_is_no_message_is_refused_by_the_name_of_its_field(

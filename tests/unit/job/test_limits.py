@@ -287,12 +287,3 @@ async def test_a_specialist_that_was_called_leaves_the_goodbye_to_who_called_it(
     await running
     assert job.session.said == []
     assert job.finish.ending.reason == "host_stopping"
-
-
-async def test_a_lesson_without_time_for_a_goodbye_ends_at_once(job: Any) -> None:
-    """Its record counts more."""
-    running = job.start()
-    await asyncio.sleep(10)
-    job.link.incoming.put_nowait(WrapUp(reason="host_stopping", seconds=2))
-    await running
-    assert (job.finish.ending.reason, job.finish.ending.seconds) == ("host_stopping", 10)

@@ -749,6 +749,21 @@ async def test_lessons_hear_when_their_worker_leaves_also_one_that_just_begins(
         assert await hear(third) == Recorded()
 
 
+async def test_a_lesson_without_time_for_a_goodbye_is_cut_off_and_gone_on_with(
+    house: House,
+) -> None:
+    """Its learner hears no half of one, and is not left alone: a new worker's job takes over."""
+    async with house.job() as link:
+        first = await join(link)
+        await house.leave(JOB, within=3, reason="tutor_changed")
+        await house.lessons.cut_off([JOB.job_id])
+        assert await hear(link) is None
+    await until(lambda: house.board.interrupted("room"))
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        again = await join(link)
+    assert (again.resumed, again.lesson) == (True, first.lesson)
+
+
 async def test_who_was_told_goodbye_because_a_worker_leaves_gets_no_second_lesson(
     house: House,
 ) -> None:

@@ -23,7 +23,7 @@ from .clock import Stopwatch
 from .settings import JobSettings
 from .voice import say_out
 
-__all__ = ["LEAST_SECONDS", "Deadline", "Limits", "Silence", "Step", "keep_limits"]
+__all__ = ["Deadline", "Limits", "Silence", "Step", "keep_limits"]
 
 log = structlog.get_logger()
 
@@ -43,9 +43,6 @@ in time. Of a shorter time it is a quarter, or what these take at least."""
 
 GOODBYE_SECONDS = 15.0
 """What they take at least; of a time that is too short for it they get half."""
-
-LEAST_SECONDS = 4.0
-"""A time in which no goodbye can be said."""
 
 
 class Step(StrEnum):

@@ -46,7 +46,7 @@ from .failures import Failures, FailureWatch
 from .floor import Floor, until_free
 from .handoff import Handoffs
 from .latency import measured
-from .limits import LEAST_SECONDS, Deadline, Silence, keep_limits
+from .limits import Deadline, Silence, keep_limits
 from .notes import Notes
 from .presence import Presence
 from .settings import JobSettings
@@ -386,12 +386,12 @@ class Runner:
         self._lesson.end(HOST_LOST)
 
     def _wrap_up(self, reason: str, seconds: float) -> None:
-        """End the lesson within so many seconds, at once where no goodbye can be said in them."""
-        if seconds < LEAST_SECONDS:
-            self._lesson.end(reason)
-        else:
+        """End the lesson within so many seconds; at once without any."""
+        if seconds:
             log.info("lesson.ends_within", seconds=round(seconds), why=reason)
             self._deadline.set(seconds, reason)
+        else:
+            self._lesson.end(reason)
 
     async def _finish(self, reason: str) -> None:
         if reason == HOST_LOST:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 __all__ = ["Departure"]
 
+LEAST_SECONDS = 4.0
+"""A time in which nobody can say goodbye: lessons are cut off after it, and gone on with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Departure:
@@ -22,6 +25,11 @@ class Departure:
     def within(cls, seconds: float, reason: str) -> "Departure":
         """Return the departure that is due so many seconds from now."""
         return cls(reason, asyncio.get_running_loop().time() + seconds)
+
+    @property
+    def leaves_time(self) -> bool:
+        """Whether there is time to say goodbye."""
+        return self.seconds_left >= LEAST_SECONDS
 
     @property
     def seconds_left(self) -> float:

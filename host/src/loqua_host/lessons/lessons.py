@@ -209,8 +209,9 @@ class Lessons:
         self._board.on_handed_back(row.room, row.tutor, Handback(outcome="failed"))
 
     async def _announce(self, lesson: LiveLesson) -> None:
-        """Tell a lesson when it has to be over, if its worker leaves."""
-        if departure := self._board.departure_of(lesson.link.job.job_id):
+        """Tell a lesson when it has to be over, if its worker leaves and there is time for it."""
+        departure = self._board.departure_of(lesson.link.job.job_id)
+        if departure is not None and departure.leaves_time:
             message = WrapUp(reason=departure.reason, seconds=departure.seconds_left)
             await lesson.link.send(message)
 

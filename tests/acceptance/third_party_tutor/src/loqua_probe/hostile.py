@@ -79,12 +79,12 @@ async def _flood(_lesson: Lesson, _directory: Path) -> str:
 
 
 async def _oversized(_lesson: Lesson, _directory: Path) -> str:
-    return await _send(json.dumps({"type": "progress", "padding": "x" * OVERSIZE}))
+    return await _send(json.dumps({"type": "checkpoint", "padding": "x" * OVERSIZE}))
 
 
 async def _malformed(_lesson: Lesson, _directory: Path) -> str:
     return await _send(
-        "{", "[]", '{"type":"welcome"}', '{"type":"progress","seconds":-1}', "\x00" * 10
+        "{", "[]", '{"type":"welcome"}', '{"type":"checkpoint","seconds":-1}', "\x00" * 10
     )
 
 
@@ -196,7 +196,7 @@ def _opens(file: str) -> bool:
 
 
 def _progress(**figures: float) -> str:
-    return json.dumps({"type": "progress", "seconds": 1, "progress": figures})
+    return json.dumps({"type": "checkpoint", "seconds": 1, "progress": figures})
 
 
 ATTACKS: dict[Attack, Callable[[Lesson, Path], Awaitable[str]]] = {
