@@ -171,7 +171,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         """Time passes and the hosts look."""
         self.run(self._look(seconds))
 
-    @rule(hours=st.sampled_from([-1, 1]))
+    @rule(hours=st.sampled_from([-24, -1, 1, 24]))
     def clock_is_set(self, hours: float) -> None:
         """Somebody sets the clock of the ledger's database."""
         self.world.set_clock(hours * 3600)
@@ -269,8 +269,6 @@ async def _new_world() -> World:
 
 
 TestRoomsAndLearners = RoomsAndLearners.TestCase
-# The same examples each time: one in some hundreds never settles, as two hosts share a learner's
-# room and one takes a call that is meant for another learner.
 TestRoomsAndLearners.settings = hypothesis.settings(
-    max_examples=80, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=80, stateful_step_count=30, deadline=None
 )

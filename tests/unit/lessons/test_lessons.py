@@ -361,6 +361,23 @@ async def test_a_checkpoint_without_progress_is_kept_and_the_api_hears_nothing_o
     assert [kind for kind, _ in house.loqua.arrived] == ["record"]
 
 
+async def test_a_job_that_another_host_called_is_for_the_learner_whose_lesson_is_not_over(
+    house: House,
+) -> None:
+    """Whoever came first; where all lessons are over, it is another one for whom it sees."""
+    house.rooms.inside["room"] = [
+        learner("maria", sid="PA_1", joined_at=1),
+        learner("ana", sid="PA_2", joined_at=2),
+    ]
+    taught = []
+    for number in range(3):
+        async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
+            taught.append((await join(link, "maria")).learner.user_id)
+            await link.send(finish())
+            assert await hear(link) == Recorded()
+    assert taught == ["maria", "ana", "maria"]
+
+
 @pytest.mark.parametrize("identity", ["maria", "ana"])
 async def test_a_room_has_no_second_tutor_of_a_kind(house: House, identity: str) -> None:
     """Two dispatches may both be served; the second job goes without a word, whomever it met."""

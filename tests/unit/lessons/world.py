@@ -432,18 +432,18 @@ class World:
             return
         job.joined = True
         seen = min(learners, key=lambda one: one.joined_at).identity
-        identity = job.host.board.meant(job.ref) or seen
         job.host.create_task(job.host.lessons.attend(job.link))  # type: ignore[arg-type]  # a fake
         job.tell(Join(identity=seen))
         await idle()
         match job.link.told[0]:
-            case Welcome():
-                job.learner, job.since = people[identity], self.now()
+            case Welcome(learner=welcomed):
+                job.learner, job.since = people[welcomed.identity], self.now()
                 entry = (job.ref.room, job.learner.sid, job.ref.tutor)
                 assert entry not in self.given_up, "taught after a crash loop"
             case Refused(cause=cause):
-                if cause != ALREADY_TAUGHT and identity in people:
-                    self.settle(job.ref.room, people[identity].sid, job.ref.tutor, cause)
+                if cause != ALREADY_TAUGHT:
+                    for entry in self._refused(job.ref.room, job.ref.tutor):
+                        self.settle(job.ref.room, entry, job.ref.tutor, cause)
                 self._leave(job)
 
     async def ask(self, job: Job) -> None:
@@ -489,6 +489,14 @@ class World:
         """List the lessons that are not closed, as room and tutor."""
         found = self.database.execute("SELECT room, tutor FROM lesson WHERE closed_at IS NULL")
         return sorted((row["room"], row["tutor"]) for row in found.fetchall())
+
+    def _refused(self, room: str, tutor: str) -> list[str]:
+        """List the entries that were refused and that this world has not noted yet."""
+        found = self.database.execute(
+            "SELECT entry FROM refusal WHERE room = ? AND tutor = ?", (room, tutor)
+        )
+        entries = [row["entry"] for row in found.fetchall()]
+        return [one for one in entries if (room, one, tutor) not in self.over]
 
     def _leave(self, job: Job) -> None:
         del self.jobs[job.ref.job_id]

@@ -23,7 +23,7 @@ from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.compose import compose_record
 from loqua_host.records.delivery import Delivery, caller_of
 from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, Ledger, LessonRow
-from loqua_host.rooms.learners import Participant
+from loqua_host.rooms.learners import Participant, pick_open
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.host import HostSettings
 from loqua_host.tasks import forever, supervised
@@ -111,12 +111,13 @@ class Lessons:
         if link.job.line_only:
             await self._ask_to_wait(link, join.identity)
             return
-        await self._serve(link, self._board.meant(link.job) or join.identity)
+        await self._serve(link, join.identity)
 
     async def _serve(self, link: JobLink, identity: str) -> None:
-        """Teach the learner of this identity, or turn them away with an apology."""
+        """Teach the learner whom a job is for that sees this one, or turn them away."""
         language = own = self._tutors[link.job.tutor].language
         try:
+            identity = self._board.meant(link.job) or await self._choose(link.job, identity)
             prepared = await self._preparations.claim(link.job, identity)
             structlog.contextvars.bind_contextvars(**prepared.ids)
             language = language_of(prepared, own)
@@ -125,6 +126,23 @@ class Lessons:
             await self._refusals.refuse(link, identity, refusal, language)
             return
         await self._teach(lesson, prepared)
+
+    async def _choose(self, job: JobRef, seen: str) -> str:
+        """Return whom a job is for that this host has not called: whom it sees, as a rule.
+
+        Where that learner's lesson is over and another's is not, another host has called it for
+        the other one.
+
+        Raises:
+            LedgerError: If the ledger cannot be reached now.
+            RoomsError: If LiveKit does not say who is in the room.
+        """
+        settled = self._board.settled(job.room) | await self._ledger.settled_in(job.room)
+        over = {entry for entry, tutor in settled if tutor == job.tutor}
+        if not over:
+            return seen
+        open_for = pick_open(await self._rooms.participants(job.room), over)
+        return seen if seen in open_for or not open_for else open_for[0]
 
     async def _ask_to_wait(self, link: JobLink, identity: str) -> None:
         """Have a learner asked to wait for a place, in the language they learn if it is known."""

@@ -231,11 +231,11 @@ class Reconciler:
             participants = await self._rooms.participants(name)
             # Of a room that is gone LiveKit would say that nobody answers, after three seconds.
             dispatched = await self._rooms.dispatched(name) if participants else []
-        except RoomsError as error:
+            self._show(name, participants)
+            settled = frozenset(await self._ledger.settled_in(name))
+        except (RoomsError, LedgerError) as error:
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
-        self._show(name, participants)
-        settled = frozenset(await self._ledger.settled_in(name))
         elsewhere = await self._ledger.claims_in(name)
         return _Room(name, tuple(participants), tuple(dispatched), settled, elsewhere)
 

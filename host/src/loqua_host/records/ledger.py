@@ -287,7 +287,11 @@ class Ledger(Outbox):
         )
 
     async def settled_in(self, room: str) -> set[tuple[str, str]]:
-        """Get the entries into a room, each with the tutor, whose lesson was closed or refused."""
+        """Get the entries into a room, each with the tutor, whose lesson was closed or refused.
+
+        Raises:
+            LedgerError: If the ledger cannot be reached now.
+        """
 
         def read(db: Connection) -> set[tuple[str, str]]:
             rows = db.execute(
@@ -297,7 +301,7 @@ class Ledger(Outbox):
             )
             return {(row["entry"], row["tutor"]) for row in rows.fetchall()}
 
-        return await self._writer.insist(read)
+        return await self._writer.write(read)
 
     async def purge(
         self, *, delivered_before: float, dead_before: float, unknown_before: float

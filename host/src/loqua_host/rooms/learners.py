@@ -1,7 +1,7 @@
 """Who in a room is the learner: pure rules on what LiveKit's rooms API says."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from loqua_host.contract.learner import Learner
 from loqua_host.core.wire import IDENTIFIER
 from loqua_host.errors import LearnerError
 
-__all__ = ["Participant", "identified", "pick_learner", "verify_learner"]
+__all__ = ["Participant", "identified", "pick_learner", "pick_open", "verify_learner"]
 
 MAX_ATTRIBUTE = 1024
 
@@ -55,6 +55,12 @@ def pick_learner(participants: Sequence[Participant], identity: str | None = Non
     if not candidates:
         raise LearnerError("no_learner", "no learner is in the room")
     return verify_learner(candidates[0])
+
+
+def pick_open(participants: Sequence[Participant], over: Collection[str]) -> list[str]:
+    """Return the identities of learners, first come first, but those whose entry is in `over`."""
+    entries = {one.identity: one.sid for one in participants}
+    return [one.identity for one in identified(participants) if entries[one.identity] not in over]
 
 
 def identified(participants: Iterable[Participant]) -> list[Learner]:
