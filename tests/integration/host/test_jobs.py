@@ -62,17 +62,19 @@ async def test_a_hostile_job_gets_nowhere(house: House, tmp_path: Path) -> None:
 async def test_a_host_whose_forkserver_dies_ends_to_be_started_again(
     house: House, tmp_path: Path
 ) -> None:
-    """Its lesson ends as at any stop: the record arrives, and the tutor leaves the room."""
-    async with (
-        house.host(tmp_path, explicit("orphaned")) as host,
-        house.visit(agent_name="orphaned") as learner,
-    ):
-        await host.log.until("progress.made", user_id=learner.user_id)
-        os.kill(forkserver(host), signal.SIGKILL)
-        await host.log.until("forkserver.died")
-        await house.api.until("sessions", learner.user_id)
-        await learner.alone()
-        assert await host.ended() == 1
+    """At once, also where lessons may take long to end: the next start goes on with its lesson."""
+    tutors = explicit("orphaned")
+    async with house.visit(agent_name="orphaned") as learner:
+        async with house.host(tmp_path, tutors, lessons={"drain_timeout": 600}) as host:
+            await host.log.until("progress.made", user_id=learner.user_id)
+            os.kill(forkserver(host), signal.SIGKILL)
+            await host.log.until("forkserver.died")
+            await learner.alone()
+            assert await host.ended() == 1
+        async with house.host(tmp_path, tutors) as host:
+            await host.log.until("lesson.resumed", user_id=learner.user_id)
+            await learner.leave()
+            await house.api.until("sessions", learner.user_id)
     assert len(await house.api.arrivals("sessions", learner.user_id)) == 1
 
 

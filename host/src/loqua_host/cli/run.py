@@ -92,7 +92,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
         log.error("host.refused", why="no tutor is left to run")
         return 1
     async with background() as tasks:
-        forkserver = tasks.create_task(_watch_forkserver(signals.stop))
+        forkserver = tasks.create_task(_watch_forkserver(signals))
         try:
             environ = read_environ(configuration.path, configuration.environ)
             with open_traces(environ) as traces:
@@ -117,12 +117,16 @@ def _hear(signals: "Signals") -> None:
     loop.add_signal_handler(signal.SIGHUP, signals.reload.set)
 
 
-async def _watch_forkserver(stop: asyncio.Event) -> None:
-    """Have the host end when no job can be forked any more; its supervisor starts it anew."""
+async def _watch_forkserver(signals: "Signals") -> None:
+    """End the host at once when no job can be forked any more; its supervisor starts it anew.
+
+    Whoever waits for a tutor has none before that, and the lessons that run are gone on with then.
+    """
     with suppress(OSError):  # of one that had ended before
         await forkserver_ended()
     log.error("forkserver.died", mend="the host ends with status 1, to be started again")
-    stop.set()
+    signals.stop.set()
+    signals.hurry.set()
 
 
 def _say_what_jobs_can_read(withheld: Sequence[Path]) -> None:
