@@ -55,7 +55,6 @@ async def test_lessons_go_on_to_their_own_end_when_the_host_is_told_to_stop(
         house.host(tmp_path, explicit(name), lessons={"drain_timeout": 600}) as host,
         house.visit(agent_name=name) as learner,
     ):
-        ticks = host.log.find("probe.tick", room=learner.name)
         await host.log.until("progress.made", user_id=learner.user_id)
         stop(host)
         await host.log.until("worker.leaving")
@@ -114,7 +113,7 @@ async def test_a_second_signal_cuts_lessons_off_and_the_next_start_goes_on_with_
         async with house.host(tmp_path, tutors) as host:
             await host.log.until("lesson.resumed", user_id=learner.user_id)
             going_on = await host.log.until("probe.tick", room=learner.name)
-            assert ticks / 2 < going_on["number"] <= ticks + 1
+            assert ticks <= going_on["number"] <= ticks + 1  # the last may not have been kept
             await learner.leave()
             await house.api.until("sessions", learner.user_id)
     [record] = await house.api.arrivals("sessions", learner.user_id)

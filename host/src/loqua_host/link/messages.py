@@ -77,7 +77,7 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_STATE_BYTES = 16 * 1024
 
 MAX_TURNS = 20
-"""Turns of the conversation that are kept with each tick."""
+"""Turns of the conversation that a checkpoint has at most."""
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
