@@ -30,6 +30,7 @@ def serving_context(tls: TlsSettings) -> ssl.SSLContext:
         OSError: If a file cannot be read or is no PEM, or the two do not belong together.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # OpenSSL's own default is a machine's
     load_certificate(context, tls)
     return context
 
