@@ -60,15 +60,15 @@ class Watchdog:
         handler = signal.signal(signal.SIGALRM, self._on_alarm)
         timer = signal.getitimer(signal.ITIMER_REAL)
         thread = threading.Thread(target=self._look, args=(main, over), daemon=True)
-        self._beat(loop)
         thread.start()
+        self._beat(loop)  # the last: what the time is for is the block alone
         try:
             yield
         finally:
+            signal.setitimer(signal.ITIMER_REAL, *timer)
             if self._next is not None:
                 self._next.cancel()
             over.set()
-            signal.setitimer(signal.ITIMER_REAL, *timer)
             signal.signal(signal.SIGALRM, handler)
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
