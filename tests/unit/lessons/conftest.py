@@ -1,0 +1,62 @@
+"""A house for the tests of lessons."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.unit.lessons.house import SPANISH, WRITTEN, FakeRooms, House, Opened, authorise, learner
+
+from loqua_host.lessons.board import Board
+from loqua_host.lessons.departure import Departure
+from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.lessons.lessons import Lessons
+from loqua_host.link.server import serve_link
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.ledger import Ledger
+from loqua_host.settings.host import HostSettings
+from loqua_host.sockets import listen_unnamed
+from loqua_host.tasks import background
+
+
+@pytest.fixture
+def open_house(ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Opened:
+    """Give what opens a house for the length of a block."""
+
+    @asynccontextmanager
+    async def opened(**sections: Any) -> AsyncIterator[House]:
+        settings = HostSettings.model_validate(WRITTEN | sections)
+        loqua.remembers = SPANISH
+        rooms = FakeRooms({"room": [learner()]})
+        tutors = {
+            "conversation": HostedTutor(
+                "conversation", "", "loqua-tutor", 5, {"KEY": "own"}, language="it"
+            ),
+            "grammar": HostedTutor("grammar", "grammar-expert", "loqua-grammar", 5),
+        }
+        departures: dict[str, Departure] = {}
+        board = Board(wall.monotonic, departures.get)
+        async with background() as tasks:
+            lessons = Lessons(
+                rooms=rooms,  # type: ignore[arg-type]  # a fake
+                api=loqua,
+                ledger=ledger,
+                delivery=delivery,
+                tutors=tutors,
+                settings=lambda: settings,
+                board=board,
+                tasks=tasks,
+                clock=wall,
+            )
+            with listen_unnamed() as (listener, link):
+                async with serve_link(listener, authorise=authorise, attend=lessons.attend):
+                    yield House(lessons, rooms, loqua, ledger, delivery, board, link, departures)
+
+    return opened
+
+
+@pytest.fixture
+async def house(open_house: Opened) -> AsyncIterator[House]:
+    """Give a house that is open."""
+    async with open_house() as house:
+        yield house

@@ -1,0 +1,172 @@
+"""A host's lessons over a real link and ledger, with a job and an API faked by hand."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from loqua_host.contract.learner import LearnerContext, Preferences
+from loqua_host.contract.records import Ending, LessonReport, Progress
+from loqua_host.core import Caller
+from loqua_host.errors import ApiError, LinkError, RoomsError
+from loqua_host.lessons.board import Board
+from loqua_host.lessons.departure import Departure
+from loqua_host.lessons.lessons import Lessons
+from loqua_host.link.client import HostLink, open_link
+from loqua_host.link.messages import Checkpoint, Finish, Join
+from loqua_host.link.server import JobRef
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.ledger import Ledger
+from loqua_host.rooms.learners import Participant
+from loqua_host.sockets import SocketHandle
+
+__all__ = [
+    "JOB",
+    "MARIA",
+    "SPANISH",
+    "STOPPING",
+    "WRITTEN",
+    "FakeRooms",
+    "House",
+    "Opened",
+    "always",
+    "authorise",
+    "finish",
+    "hear",
+    "join",
+    "learner",
+    "made",
+    "until",
+]
+
+MARIA = Caller("maria", "room", "loqua-tutor")
+
+
+STOPPING = "host_stopping"
+
+
+JOB = JobRef("job", "room", "conversation")
+
+
+WRITTEN: dict[str, Any] = {
+    "agent_id": "loqua-host",
+    "livekit": {"url": "ws://livekit"},
+    "api": {"api_base_url": "http://api"},
+    "environment": "development",
+    "tutors": (),
+    "apologies": {"en": "Sorry.", "es": "Lo siento."},
+}
+
+
+SPANISH = LearnerContext(preferences=Preferences(language_learning="spanish"))
+
+
+def learner(user_id: str = "maria", identity: str = "", **changes: Any) -> Participant:
+    """Give a learner as LiveKit reports one."""
+    fields: dict[str, Any] = {
+        "identity": identity or user_id,
+        "kind": "standard",
+        "name": user_id.title(),
+        "attributes": {"user_id": user_id, "sessionId": "sess_1", "display_name": "María"},
+        "writes_own_attributes": False,
+        "joined_at": 1,
+    }
+    return Participant(**{**fields, **changes})
+
+
+@dataclass
+class FakeRooms:
+    """LiveKit's rooms: who is in which."""
+
+    inside: dict[str, list[Participant]] = field(default_factory=dict)
+    failing: RoomsError | None = None
+
+    async def participants(self, room: str) -> list[Participant]:
+        """List a room's participants."""
+        if self.failing is not None:
+            raise self.failing
+        return self.inside.get(room, [])
+
+
+@dataclass
+class House:
+    """A host's lessons with all that is around them."""
+
+    lessons: Lessons
+    rooms: FakeRooms
+    loqua: Any
+    ledger: Ledger
+    delivery: Delivery
+    board: Board
+    link: SocketHandle
+    departures: dict[str, Departure]
+
+    async def leave(self, *jobs: JobRef, within: float = 600, reason: str = STOPPING) -> None:
+        """Have the worker of these jobs leave."""
+        departure = Departure.within(within, reason)
+        self.departures |= {job.job_id: departure for job in jobs}
+        await self.lessons.announce_departure([job.job_id for job in jobs])
+
+    async def give_up(self) -> None:
+        """Close what is interrupted, as the reconciler does when nobody comes back."""
+        await until(lambda: self.board.interrupted("room"))
+        for lesson in self.board.interrupted("room"):
+            self.board.drop_interrupted(lesson)
+            await self.lessons.close(lesson.row, "learner_left")
+
+    def job(self, job: JobRef = JOB) -> "Any":
+        """Connect as the job that was accepted."""
+        token = f"{job.job_id} {job.room} {job.tutor}{' line' if job.line_only else ''}"
+        return open_link(self.link.path, token)
+
+    async def delivered(self) -> None:
+        """Wait until nothing is owed and every lease is back."""
+        async with asyncio.timeout(30):
+            await self.delivery.idle()
+        await until(lambda: not any(self.loqua.held.values()))
+
+
+def authorise(token: str, _pid: int) -> JobRef:
+    """Read the job from its token."""
+    try:
+        job_id, room, tutor, *line_only = token.split(" ")
+        return JobRef(job_id, room, tutor, bool(line_only))
+    except ValueError:
+        raise LinkError("no such job") from None
+
+
+Opened = Callable[..., Any]
+
+
+async def join(link: HostLink, identity: str = "maria") -> Any:
+    """Join and get the host's answer."""
+    await link.send(Join(identity=identity))
+    return await hear(link)
+
+
+async def hear(link: HostLink) -> Any:
+    """Get the host's next message in time."""
+    async with asyncio.timeout(30):
+        return await link.receive()
+
+
+def made(seconds: float = 30, **progress: Any) -> Checkpoint:
+    """Give a tick."""
+    return Checkpoint(seconds=seconds, progress=Progress(**progress), state={"scene": 1})
+
+
+def finish(report: LessonReport | None = None, seconds: float = 60) -> Finish:
+    """Give the end of a lesson."""
+    return Finish(ending=Ending(reason="learner_left", seconds=seconds), report=report)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110  # as an onlooker would
+            await asyncio.sleep(0.001)
+
+
+def always(method: str, error: ApiError) -> Callable[[str, Caller], ApiError | None]:
+    """Have a method fail."""
+    return lambda called, _caller: error if called == method else None

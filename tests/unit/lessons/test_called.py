@@ -1,0 +1,100 @@
+"""Lessons with a specialist that a tutor called, as the tutor hears of them."""
+
+from typing import Any
+
+from tests.unit.lessons.house import House, finish, hear, join, made, until
+
+from loqua_host.contract.handoff import Handback, Wish
+from loqua_host.contract.records import Ending, LessonReport, Progress
+from loqua_host.errors import RefusedError
+from loqua_host.link.client import HostLink
+from loqua_host.link.messages import CallSpecialist, Finish, HandedBack, Recorded, Refused
+from loqua_host.link.server import JobRef
+
+GRAMMAR = JobRef("job2", "room", "grammar")
+
+
+CALL = CallSpecialist(agent_name="grammar-expert", wish=Wish(focus="articles"))
+
+
+async def hear_handback(link: HostLink) -> Handback:
+    """Get what became of a call, past whatever else the host says."""
+    answer = await hear(link)
+    assert isinstance(answer, HandedBack)
+    return answer.handback
+
+
+async def test_a_caller_hears_what_the_specialist_reported(house: House, wall: Any) -> None:
+    """With its last progress; the records are two, of one visit."""
+    async with house.job() as caller, house.job(GRAMMAR) as specialist:
+        await join(caller)
+        await caller.send(CALL)
+        await until(lambda: house.board.asked("room"))
+        welcome = await join(specialist)
+        wall.seconds += 60
+        await specialist.send(made(30, words_learned=3))
+        await specialist.send(finish(LessonReport(topics_covered=("articles",))))
+        back = await hear_handback(caller)
+        assert back.outcome == "taught"
+        assert back.report == LessonReport(
+            topics_covered=("articles",), progress=Progress(words_learned=3)
+        )
+        await caller.send(finish())
+        assert await hear(caller) == Recorded()
+    await house.delivered()
+    assert welcome.session_id == "sess_1.grammar-expert"
+    assert {record.session_id for record in house.loqua.records} == {"sess_1", welcome.session_id}
+
+
+async def test_a_caller_hears_that_the_specialist_crashed_for_good(house: House) -> None:
+    """Only then: until it is given up it may come back."""
+    async with house.job() as caller:
+        await join(caller)
+        await caller.send(CALL)
+        await until(lambda: house.board.asked("room"))
+        async with house.job(GRAMMAR) as specialist:
+            await join(specialist)
+        await until(lambda: house.board.interrupted("room"))
+        assert house.board.asked("room")
+        await house.give_up()
+        assert await hear_handback(caller) == Handback(outcome="failed")
+
+
+async def test_a_caller_hears_that_the_specialist_could_not_teach(house: House) -> None:
+    """A hook of its failed, which the learner was told."""
+    async with house.job() as caller, house.job(GRAMMAR) as specialist:
+        await join(caller)
+        await caller.send(CALL)
+        await until(lambda: house.board.asked("room"))
+        await join(specialist)
+        ending = Ending(reason="create_agent_failed", seconds=0)
+        await specialist.send(Finish(ending=ending, report=None))
+        assert await hear_handback(caller) == Handback(outcome="failed")
+
+
+async def test_a_caller_hears_that_the_specialist_was_refused(house: House) -> None:
+    """The API does not let it teach this learner."""
+    async with house.job() as caller, house.job(GRAMMAR) as specialist:
+        await join(caller)
+        await caller.send(CALL)
+        await until(lambda: house.board.asked("room"))
+        house.loqua.failing = lambda method, _: (
+            RefusedError("user-token", "no") if method == "lease" else None
+        )
+        assert isinstance(await join(specialist), Refused)
+        assert await hear_handback(caller) == Handback(outcome="failed")
+
+
+async def test_a_caller_that_ends_leaves_its_specialist_teaching(house: House) -> None:
+    """By the rules for every lesson."""
+    async with house.job(GRAMMAR) as specialist:
+        async with house.job() as caller:
+            await join(caller)
+            await caller.send(CALL)
+            await until(lambda: house.board.asked("room"))
+            await join(specialist)
+            await caller.send(finish())
+            await until(lambda: not house.board.asked("room"))
+        await specialist.send(finish())
+        assert await hear(specialist) == Recorded()
+    await house.delivered()

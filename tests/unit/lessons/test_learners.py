@@ -1,0 +1,140 @@
+"""Whose a lesson is, and who else is in its room."""
+
+import asyncio
+
+import pytest
+import structlog
+from tests.unit.lessons.house import JOB, House, finish, hear, join, learner
+
+from loqua_host.link.messages import Join, Others, Recorded, Refused, Returned, Welcome, WrapUp
+from loqua_host.link.server import JobRef
+
+
+async def test_a_job_that_another_host_called_is_for_the_learner_whose_lesson_is_not_over(
+    house: House,
+) -> None:
+    """Whoever came first; where all lessons are over, it is another one for whom it sees."""
+    house.rooms.inside["room"] = [
+        learner("maria", sid="PA_1", joined_at=1),
+        learner("ana", sid="PA_2", joined_at=2),
+    ]
+    taught = []
+    for number in range(3):
+        async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
+            taught.append((await join(link, "maria")).learner.user_id)
+            await link.send(finish())
+            assert await hear(link) == Recorded()
+    assert taught == ["maria", "ana", "maria"]
+
+
+@pytest.mark.parametrize("identity", ["maria", "ana"])
+async def test_a_room_has_no_second_tutor_of_a_kind(house: House, identity: str) -> None:
+    """Two dispatches may both be served; the second job goes without a word, whomever it met."""
+    house.rooms.inside["room"].append(learner("ana"))
+    async with house.job() as first:
+        await join(first)
+        async with house.job(JobRef("job2", "room", "conversation")) as second:
+            refused = await join(second, identity)
+        assert isinstance(refused, Refused)
+        assert (refused.cause, refused.apology) == ("already_taught", "")
+        await first.send(finish())
+        assert await hear(first) == Recorded()
+
+
+async def test_of_two_tutors_that_join_together_one_teaches(house: House) -> None:
+    """Neither waits for what the ledger says of the other."""
+    async with house.job() as one, house.job(JobRef("job2", "room", "conversation")) as other:
+        answers = await asyncio.gather(join(one), join(other))
+    assert {type(answer) for answer in answers} == {Welcome, Refused}
+
+
+async def test_a_learner_who_returns_is_known_by_another_identity_too(house: House) -> None:
+    """The host looks for itself; the lesson belongs to the new entry from then on."""
+    async with house.job() as link:
+        await join(link)
+        house.rooms.inside["room"] = [
+            learner("ana", sid="PA_ana"),
+            learner("maria", "m2", sid="PA_2"),
+        ]
+        await link.send(Join(identity="ana"))
+        await link.send(Join(identity="nobody"))
+        await link.send(Join(identity="m2"))
+        assert isinstance(await hear(link), Others)
+        returned = await hear(link)
+        assert isinstance(returned, Returned)
+        assert returned.learner.identity == "m2"
+        await link.send(finish())
+        assert await hear(link) == Recorded()
+    assert await house.ledger.settled_in("room") == {("PA_2", "conversation")}
+
+
+async def test_a_learner_who_returns_does_not_wait_for_the_ledger(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does what the job says afterwards."""
+    out_of_reach = asyncio.Event()
+    monkeypatch.setattr(house.ledger, "follow_learner", lambda *_: out_of_reach.wait())
+    async with house.job() as link:
+        await join(link)
+        house.rooms.inside["room"] = [learner("maria", "m2", sid="PA_2")]
+        await link.send(Join(identity="m2"))
+        assert isinstance(await hear(link), Returned)
+        await link.send(finish())
+        assert await hear(link) == Recorded()
+
+
+async def test_a_tutor_is_told_of_others_and_of_them_only(house: House) -> None:
+    """Not of agents, nor of those nobody knows, nor of the learner's other devices; once."""
+    me, ana = learner(sid="PA_1"), learner("ana", "a1", sid="PA_ana")
+    strangers = [
+        learner("maria", "tab", sid="PA_tab"),
+        learner("agent", kind="agent"),
+        learner("egress", kind="egress"),
+        learner("", "nobody", attributes={}),
+        learner("eve", writes_own_attributes=True),
+    ]
+    house.rooms.inside["room"] = [me]
+    async with house.job() as link:
+        await join(link)
+        house.lessons.see("room", [me, *strangers])
+        house.lessons.see("elsewhere", [me, ana])
+        house.lessons.see("room", [me, ana, *strangers])
+        house.lessons.see("room", [me, ana])
+        told = await hear(link)
+        [other] = told.others
+        assert (other.user_id, other.identity, other.attributes) == ("ana", "a1", {})
+        assert told.entries == ("PA_ana",)
+        house.lessons.see("room", [me, learner("ana", "a1", sid="PA_ana_again")])
+        assert (await hear(link)).entries == ("PA_ana_again",)
+        house.lessons.see("room", [me])
+        assert await hear(link) == Others(others=())
+
+
+@pytest.mark.parametrize("told_by", ["host", "job"])
+async def test_a_learner_who_becomes_another_loses_the_lesson(house: House, told_by: str) -> None:
+    """Whoever sees it first; the host looks for itself, and the log says it once."""
+    house.rooms.inside["room"] = [learner(sid="PA_1")]
+    async with house.job() as link:
+        await join(link)
+        changed = [learner(sid="PA_1", attributes={"user_id": "ana"})]
+        house.rooms.inside["room"] = changed
+        with structlog.testing.capture_logs() as logs:
+            if told_by == "job":
+                await link.send(Join(identity="maria"))
+            else:
+                house.lessons.see("room", changed)
+            assert await hear(link) == WrapUp(reason="user_id_changed")
+            house.lessons.see("room", changed)
+            await link.send(finish())
+            assert await hear(link) == Recorded()
+    assert [log["event"] for log in logs].count("security.user_id_changed") == 1
+    assert ("PA_1", "conversation") in house.board.settled("room")
+
+
+async def test_a_job_that_was_called_for_a_learner_teaches_that_one(house: House) -> None:
+    """Whoever it happens to see first."""
+    house.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
+    house.board.on_called("room", "conversation", "maria")
+    house.lessons.begin(JOB)
+    async with house.job() as link:
+        assert (await join(link, "ana")).learner.user_id == "maria"

@@ -1,0 +1,193 @@
+"""Lessons that are gone on with after a crash, or given up."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.unit.lessons.house import JOB, House, Opened, finish, hear, join, learner, made, until
+
+from loqua_host.contract.handoff import Utterance
+from loqua_host.contract.records import LessonReport, Progress
+from loqua_host.lessons.recovery import recover
+from loqua_host.link.messages import Checkpoint, ConnectionLost, Recorded, Welcome
+from loqua_host.link.server import JobRef
+from loqua_host.records.ledger import MAX_CRASHES, Ledger
+
+SAID = (Utterance(speaker="tutor", text="¿Qué tal?"), Utterance(speaker="learner", text="Bien."))
+
+
+async def test_a_lesson_whose_host_is_gone_is_left_to_the_next(
+    open_house: Opened, ledger: Ledger, wall: Any
+) -> None:
+    """Which goes on with it where it was, as after no crash."""
+    async with open_house() as house:
+        connected = house.job()
+        link = await connected.__aenter__()
+        await join(link)
+        wall.seconds += 60
+        await link.send(made(30, words_learned=3))
+        await until(lambda: house.loqua.arrived)
+        house.lessons.withdraw()
+        await house.leave(JOB, within=0)
+        await house.lessons.cut_off([JOB.job_id])
+        await connected.__aexit__(None, None, None)
+        await until(lambda: not house.lessons.live())
+        assert house.board.interrupted("room") == ()
+    assert await ledger.interrupted() == []
+    assert await ledger.adopt({"conversation"}) == 1
+    [left] = await ledger.interrupted()
+    assert (left.seconds, left.crashes, left.progress) == (30, 0, Progress(words_learned=3))
+
+
+async def test_a_tutor_that_comes_back_goes_on_where_the_lesson_was(
+    house: House, wall: Any
+) -> None:
+    """Same lesson and record, time taught, progress and notes; a restart is counted."""
+    async with house.job() as link:
+        first = await join(link)
+        wall.seconds += 60
+        await link.send(made(45, words_learned=3))
+        await until(lambda: house.loqua.arrived)
+    await until(lambda: house.board.interrupted("room"))
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        again = await join(link)
+        await link.send(finish(LessonReport(progress=Progress(words_learned=5)), seconds=50))
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert (again.lesson, again.session_id) == (first.lesson, first.session_id)
+    assert (again.resumed, again.seconds, again.state) == (True, 45, {"scene": 1})
+    assert again.progress == Progress(words_learned=3)
+    assert not first.resumed
+    [record] = house.loqua.records
+    assert record.session_id == "sess_1"
+
+
+async def test_a_checkpoint_without_progress_is_kept_and_the_api_hears_nothing_of_it(
+    house: House,
+) -> None:
+    """A tutor that reports no progress, and crashes twice, goes on where it was each time."""
+    jobs = [JobRef(f"job{number}", "room", "conversation") for number in range(3)]
+    for number, job in enumerate(jobs[:2], start=1):
+        async with house.job(job) as link:
+            welcome = await join(link)
+            assert welcome.state == ({"card": number - 1} if number > 1 else {})
+            await link.send(Checkpoint(seconds=0, state={"card": number}, turns=SAID))
+            await link.send(Checkpoint(seconds=0, turns=SAID[:1]))
+        await until(lambda: house.board.interrupted("room"))
+    async with house.job(jobs[2]) as link:
+        again = await join(link)
+        assert (again.state, again.turns, again.progress) == ({"card": 2}, SAID[:1], None)
+        await link.send(finish())
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert [kind for kind, _ in house.loqua.arrived] == ["record"]
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+async def test_a_resumed_lesson_lasts_as_long_as_its_parts_together(
+    house: House, wall: Any, step: float
+) -> None:
+    """However long the tutor was away, and whatever the clock was set to meanwhile."""
+    async with house.job() as link:
+        await join(link)
+        wall.seconds += 60
+        await link.send(made(60))
+        await until(lambda: "sess_1" in house.loqua.sent)
+    await until(lambda: house.board.interrupted("room"))
+    wall.step = step
+    wall.seconds += 20
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        await join(link)
+        wall.seconds += 30
+        await link.send(finish(seconds=1000))
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    assert house.loqua.records[0].duration_minutes == 1.5
+
+
+async def test_a_start_closes_what_a_dead_host_left_open(
+    open_house: Opened, ledger: Ledger, loqua: Any, a_lesson: Callable[..., Any]
+) -> None:
+    """Also a lesson whose clock ran for days; its record is delivered with a fresh token."""
+    for number in (1, 2):
+        row = await ledger.open_lesson(a_lesson(number), "")
+        await ledger.interrupt(row)
+    await ledger.keep_progress(a_lesson(1), 200_000.0, Progress(words_learned=4), {})
+    async with open_house() as house:
+        await recover(ledger, house.board, house.delivery, ["conversation"])
+        for one in house.board.interrupted("room1") + house.board.interrupted("room2"):
+            await house.lessons.close(one.row, "learner_left")
+        await house.delivered()
+    assert {record.session_id: record.duration_minutes for record in loqua.records} == {
+        "visit1": 1440,
+        "visit2": 0,
+    }
+    assert ("failed", "visit1") in loqua.arrived
+
+
+async def test_a_restored_tutor_knows_what_was_said_last(house: House) -> None:
+    """Beside its own notes, which it gets back as it wrote them."""
+    async with house.job() as link:
+        assert (await join(link)).turns == ()
+        await link.send(made(words_learned=1).model_copy(update={"turns": SAID}))
+        await until(lambda: house.delivery and house.loqua.sent)
+    await until(lambda: house.board.interrupted("room"))
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        welcome = await join(link)
+        assert (welcome.turns, welcome.state) == (SAID, {"scene": 1})
+
+
+async def test_a_learner_whose_tutor_crashes_again_and_again_hears_an_apology(
+    house: House,
+) -> None:
+    """In the lesson's language; the record is written, and nothing is opened any more."""
+    for number in range(MAX_CRASHES):
+        async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
+            assert isinstance(await join(link), Welcome)
+        await until(lambda: house.board.interrupted("room"))
+    async with house.job(JobRef("last", "room", "conversation")) as link:
+        refused = await join(link)
+    assert (refused.cause, refused.apology) == ("crash_loop", "Lo siento.")
+    await house.delivered()
+    assert len(house.loqua.records) == 1
+    assert await house.ledger.interrupted() == []
+
+
+async def test_a_lesson_outlives_a_livekit_that_is_started_again_and_again(house: House) -> None:
+    """Its jobs say that they lost LiveKit: only those that crash count towards a crash loop."""
+    for number in range(3 * MAX_CRASHES):
+        async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
+            assert isinstance(await join(link), Welcome)
+            await link.send(ConnectionLost())
+        await until(lambda: house.board.interrupted("room"))
+    for number in range(MAX_CRASHES):
+        async with house.job(JobRef(f"crash{number}", "room", "conversation")) as link:
+            assert isinstance(await join(link), Welcome)
+        await until(lambda: house.board.interrupted("room"))
+    async with house.job(JobRef("last", "room", "conversation")) as link:
+        assert (await join(link)).cause == "crash_loop"
+
+
+@pytest.mark.parametrize("by_the_last_call", [True, False])
+async def test_a_dispatch_that_is_served_late_or_twice_begins_nothing_after_a_crash_loop(
+    house: House, by_the_last_call: bool
+) -> None:
+    """Whether the last call gave it up or that did not come in time; entering again is new."""
+    house.rooms.inside["room"] = [learner(sid="PA_1")]
+    for number in range(MAX_CRASHES):
+        async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
+            assert isinstance(await join(link), Welcome)
+        await until(lambda: house.board.interrupted("room"))
+    if not by_the_last_call:
+        await house.give_up()
+    for name in ("one", "other"):
+        async with house.job(JobRef(name, "room", "conversation")) as link:
+            assert (await join(link)).cause == "crash_loop"
+    await house.delivered()
+    assert len(house.loqua.records) == 1
+    house.rooms.inside["room"] = [learner(sid="PA_2")]
+    async with house.job(JobRef("again", "room", "conversation")) as link:
+        welcome = await join(link)
+        assert (welcome.resumed, welcome.session_id) == (False, "sess_1.conversation")
+        await link.send(finish())
+        await hear(link)
