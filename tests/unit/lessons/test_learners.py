@@ -107,7 +107,7 @@ async def test_a_tutor_is_told_of_others_and_of_them_only(house: House) -> None:
         house.lessons.see("room", [me, learner("ana", "a1", sid="PA_ana_again")])
         assert (await hear(link)).entries == ("PA_ana_again",)
         house.lessons.see("room", [me])
-        assert await hear(link) == Others(others=())
+        assert await hear(link) == Others(others=(), entries=())
 
 
 @pytest.mark.parametrize("told_by", ["host", "job"])

@@ -103,7 +103,7 @@ class LiveLesson:
         self.would_be_crash = True
         self.finished = False
         self.handback = Handback(outcome="failed")
-        self._others = Others(others=())
+        self._others = Others(others=(), entries=())
         self._expelled = False
 
     async def follow(self) -> None:

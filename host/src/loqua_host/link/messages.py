@@ -365,7 +365,7 @@ class Others(BaseModel):
 
     type: Literal["others"] = "others"
     others: tuple[Learner, ...]
-    entries: tuple[str, ...] = ()
+    entries: tuple[str, ...]
 
 
 class Recorded(BaseModel):
