@@ -8,7 +8,7 @@ from typing import Any, Never, TypeVar
 
 from .faults import log_fault
 
-__all__ = ["background", "forever", "supervised"]
+__all__ = ["background", "forever", "supervised", "uncancelled"]
 
 T = TypeVar("T")
 
@@ -93,6 +93,25 @@ async def forever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
             pause = 1.0 if loop.time() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
             log_fault(_name(running), error, again_in=pause)
         await asyncio.sleep(pause)
+
+
+async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
+    """Await what must not be cancelled midway; a cancellation is raised once it has ended.
+
+    For work that bounds its own time. What it raises after a cancellation is dropped.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # or asyncio says that nobody asked for it
+    raise cancelled
 
 
 def _name(coroutine: Coroutine[Any, Any, Any]) -> str:

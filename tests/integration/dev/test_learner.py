@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -332,6 +334,52 @@ def native() -> int:
     gc.collect()
     client = _ffi_client.FfiClient.instance
     return len(_ffi_client._live_handles) + len(client.queue._subscribers)
+
+
+ENTERING = """
+import asyncio, sys
+from livekit import rtc
+from loqua_host.core.secrets import Sealed
+from loqua_host.dev.learner import joined
+from loqua_host.diagnosis.livekit import examine_livekit
+from loqua_host.settings.secrets import LiveKitKey
+from loqua_host.workers.worker import LiveKitAccess
+
+class Room(rtc.Room):
+    async def connect(self, *how):
+        asyncio.get_running_loop().call_later(0.001, entering.cancel)
+        await super().connect(*how)
+
+async def learn(url, token):
+    async with joined(url, token):
+        pass
+
+async def main(url, key, secret, token):
+    global entering
+    rtc.Room = Room
+    access = LiveKitAccess(url, LiveKitKey(Sealed(key), Sealed(secret)))
+    for enter in (learn(url, token), examine_livekit(access)):
+        entering = asyncio.create_task(enter)
+        await asyncio.wait([entering])
+        assert entering.cancelled()
+    await asyncio.sleep(17)  # LiveKit's client waits for 15 s before it ends the process
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_who_is_cancelled_while_entering_has_left_and_the_process_goes_on(
+    livekit_server: LiveKitServer, room: str
+) -> None:
+    """A learner, and what `check --live` sends into a room of its own."""
+    server = livekit_server
+    words = (server.url, server.api_key, server.api_secret, token(server, room, "ana"))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENTERING, *words, stderr=PIPE
+    )
+    _, complaints = await process.communicate()
+    assert process.returncode == 0, complaints.decode()[-2000:]
+    await left_by_ana(server, room)
 
 
 async def test_a_lesson_leaves_no_native_handle_behind(

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from livekit import rtc
 from livekit.api import AccessToken, VideoGrants
 
 from loqua_host.core.secrets import Sealed
+from loqua_host.dev.learner import joined
 from loqua_host.dev.livekit import run_livekit
 from loqua_host.diagnosis import present
 from loqua_host.diagnosis.api import examine_api
@@ -154,10 +154,8 @@ async def test_an_agent_that_meets_no_learner_is_told_so(house: House) -> None:
     """The guide's case 4."""
     token = AccessToken(house.livekit.api_key, house.livekit.api_secret).with_identity("agent")
     grants = VideoGrants(room_join=True, room=new_room())
-    room = rtc.Room()
-    await room.connect(house.livekit.url, token.with_grants(grants).to_jwt())
-    verdict = await meet(room, 0.3)
-    await room.disconnect()
+    async with joined(house.livekit.url, token.with_grants(grants).to_jwt()) as room:
+        verdict = await meet(room, 0.3)
     assert verdict.reason.startswith("Empty participant list in room")
 
 
@@ -172,9 +170,7 @@ async def test_a_worker_of_somebody_else_under_a_tutor_s_name_is_found(
         socket = await stack.enter_async_context(worker)
         registered.set()
         job = await take_job(socket)
-        room = rtc.Room()
-        stack.push_async_callback(room.disconnect)
-        await room.connect(livekit.url, job.token)
+        await stack.enter_async_context(joined(livekit.url, job.token))
 
     registered = asyncio.Event()
     # Nobody is called while there are agents in rooms, as other tests may have them.

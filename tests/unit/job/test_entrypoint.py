@@ -35,11 +35,13 @@ class FakeContext:
         self.log_context_fields: dict[str, object] = {}
         self.connected = False
         self.over: list[str] = []
+        self.entering: Callable[[], Any] = lambda: asyncio.sleep(0)
         self.waiting: Callable[[], Any] = lambda: asyncio.sleep(0)
 
     async def connect(self, *, auto_subscribe: Any) -> None:
         """Enter the room."""
         assert auto_subscribe
+        await self.entering()
         self.connected = True
 
     async def wait_for_participant(self, *, kind: Any) -> Any:
@@ -242,6 +244,20 @@ async def test_a_cancelled_job_leaves_no_ghost_in_the_room(
         await running
     assert ctx.room.left
     assert ctx.over == ["lesson over"]
+
+
+async def test_a_job_that_is_cancelled_while_it_enters_leaves_once_it_is_in(
+    ctx: FakeContext, enter: Any, welcome: Welcome
+) -> None:
+    """Who leaves midway is a ghost to LiveKit, and its client ends the process."""
+    ctx.entering = lambda: asyncio.sleep(2)
+    running = enter(welcome)
+    await asyncio.sleep(1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ctx.connected
+    assert ctx.room.left
 
 
 async def test_a_host_that_answers_out_of_turn_is_no_host(enter: Any) -> None:

@@ -1,6 +1,7 @@
 """Tasks that live as long as a block."""
 
 import asyncio
+import gc
 import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import loqua_host
-from loqua_host.tasks import background, forever, supervised
+from loqua_host.tasks import background, forever, supervised, uncancelled
 
 SECRET = "what-nobody-may-read"
 
@@ -180,6 +181,45 @@ async def test_what_returns_is_not_begun_again() -> None:
 
     await forever(once)
     assert begun == [1]
+
+
+async def test_what_is_not_cancelled_midway_gives_what_it_would_give() -> None:
+    """As if it had been awaited plainly, errors among it."""
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    assert await uncancelled(asyncio.sleep(0, "done")) == "done"
+    with pytest.raises(ZeroDivisionError):
+        await uncancelled(fail())
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError, asyncio.CancelledError])
+async def test_what_is_not_cancelled_midway_ends_before_its_caller_does(
+    error: type[BaseException] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often that is cancelled, and however the work ends."""
+    begun, free, ended = asyncio.Event(), asyncio.Event(), []
+
+    async def work() -> None:
+        begun.set()
+        await free.wait()
+        ended.append(1)
+        if error:
+            raise error
+
+    caller = asyncio.create_task(uncancelled(work()))
+    await begun.wait()
+    for _ in range(2):
+        caller.cancel()
+        await asyncio.sleep(0)
+    assert not caller.done()
+    free.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended == [1]
+    gc.collect()
+    assert caplog.messages == []  # asyncio complains of errors that nobody asked for
 
 
 SOURCE = Path(loqua_host.__file__).parent

@@ -15,6 +15,8 @@ from livekit.agents.types import (
     TOPIC_TRANSCRIPTION,
 )
 
+from loqua_host.tasks import uncancelled
+
 from .hearing import LEARNER, EndedBy, Heard, Hearing, LessonHeard
 
 __all__ = ["Line", "Script", "Speak", "SyntheticLearner", "joined", "synthesise"]
@@ -299,22 +301,15 @@ async def joined(url: str, token: str) -> AsyncIterator[rtc.Room]:
         rtc.ConnectError: LiveKit does not let the learner in.
     """
     room = rtc.Room()
-    # A cancelled connect would leave a participant whom nobody could disconnect any more.
-    connecting = asyncio.create_task(room.connect(url, token, rtc.RoomOptions(connect_timeout=20)))
     try:
-        await _connected(connecting, token)
+        # Cancelled midway, LiveKit's client ends the process 15 s later (python-sdks #784).
+        await uncancelled(room.connect(url, token, rtc.RoomOptions(connect_timeout=20)))
         yield room
-    finally:
-        await asyncio.gather(connecting, return_exceptions=True)
-        await room.disconnect()
-
-
-async def _connected(connecting: asyncio.Task[None], token: str) -> None:
-    try:
-        await asyncio.shield(connecting)
     except rtc.ConnectError as error:
         # LiveKit quotes a token that it refuses.
         raise rtc.ConnectError(error.message.replace(token, "<token>")) from None
+    finally:
+        await room.disconnect()
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from loqua_host.errors import RoomsError
 from loqua_host.proxies import bypass_native, proxy_for
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.secrets import LiveKitKey
-from loqua_host.tasks import background
+from loqua_host.tasks import background, uncancelled
 from loqua_host.workers.worker import LiveKitAccess
 
 from .finding import Check, Finding, State, Verdict, failed, in_order, ok
@@ -225,7 +225,8 @@ class _Visit:
         self._stack.push_async_callback(room.disconnect)
         bypass_native(url)
         try:
-            await room.connect(url, token)
+            # Cancelled midway, LiveKit's client ends the process 15 s later (python-sdks #784).
+            await uncancelled(room.connect(url, token))
         except rtc.ConnectError as error:
             return failed(f"a participant could not enter: {error.message[:200]}", PORTS)
         return ok("entered the room, media connected")

@@ -16,6 +16,7 @@ from loqua_host.process import hide_memory
 from loqua_host.proxies import bypass_native
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.loader import LoadedTutor, load
+from loqua_host.tasks import uncancelled
 
 from .clock import Stopwatch
 from .learner import wait_for_learner
@@ -66,7 +67,8 @@ class JobEntrypoint:
         ctx.log_context_fields = _place(ctx, self.settings)
         bypass_native(ctx._info.url)  # noqa: SLF001  # where it connects; no public way
         try:
-            await ctx.connect(auto_subscribe=subscribe)
+            # Cancelled midway, LiveKit's client ends the process 15 s later (python-sdks #784).
+            await uncancelled(ctx.connect(auto_subscribe=subscribe))
             log.info("room.connected", room=ctx.job.room.name)
             token = ctx._info.token  # noqa: SLF001  # the job's own room token; no public way
             async with open_link(self.settings.link.path, token) as link:
