@@ -217,6 +217,8 @@ class FakeSession(EventEmitter[str]):
         self.input, self.output = FakeSwitches(), FakeSwitches()
         self.mute = False
         self.agent_state = "listening"
+        self.user_state = "listening"
+        self.llm: Any = None
         self.closing_takes = 0.0
 
     def write_transcript(self, event: Any) -> None:
@@ -245,6 +247,17 @@ class FakeSession(EventEmitter[str]):
         """Answer a text."""
         assert chat_ctx is not self.current_agent.chat_ctx
         self.replied.append(user_input.text_content)
+
+    def commit_user_turn(self, *, transcript_timeout: float) -> "asyncio.Future[str]":
+        """End the learner's turn."""
+        self.done.append("committed")
+        words: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(transcript_timeout, words.set_result, "")
+        return words
+
+    async def wait_for_idle(self) -> None:
+        """Wait until nobody does anything."""
+        self.done.append("idle")
 
     async def aclose(self) -> None:
         """End."""

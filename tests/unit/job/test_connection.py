@@ -9,6 +9,7 @@ import structlog
 from livekit import rtc
 
 from loqua_host.job.connection import ENDINGS, MENDING_SECONDS
+from loqua_host.job.voice import PENDING_SECONDS
 from loqua_host.link.messages import Finish, Join
 
 REASONS = rtc.DisconnectReason.items()
@@ -47,7 +48,7 @@ async def test_a_connection_that_is_not_mended_in_time_is_a_crash(job: Any) -> N
     job.room.emit("reconnecting")
     job.room.emit("reconnecting")
     await running
-    assert asyncio.get_running_loop().time() == 10 + MENDING_SECONDS
+    assert asyncio.get_running_loop().time() == 10 + MENDING_SECONDS + PENDING_SECONDS
     assert not [one for one in job.link.sent if isinstance(one, Finish)]
     assert job.hooks.endings == []
 

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from livekit import agents, rtc
 from livekit.agents import Agent, StopResponse
-from livekit.agents.llm import ChatContext, ChatMessage
+from livekit.agents.llm import ChatContext, ChatMessage, RealtimeModel
 from tests.unit.job.conftest import AUTHOR
 
 from loqua_host.contract.learner import Learner, LearnerContext, Preferences
@@ -21,6 +21,7 @@ from loqua_host.contract.sentences import Sentences
 from loqua_host.contract.turns import TYPED
 from loqua_host.errors import HookFailedError
 from loqua_host.job.chat import LONGEST_TYPED
+from loqua_host.job.voice import PENDING_SECONDS
 from loqua_host.link.messages import (
     CallbackFailed,
     Checkpoint,
@@ -59,7 +60,7 @@ async def test_a_lesson_goes_from_the_agent_to_the_report(job: Any) -> None:
         *["on_progress_tick"] * 3,
         "on_session_end",
     ]
-    assert job.session.done == ["started", "closed"]
+    assert job.session.done == ["started", "committed", "idle", "closed"]
     assert (job.finish.ending.reason, job.finish.ending.seconds) == ("goal_reached", 95)
     assert job.finish.report == LessonReport(topics_covered=("food",))
 
@@ -159,7 +160,7 @@ async def test_a_tutor_that_fails_at_the_start_apologises_and_is_recorded(
     job.hooks.instead[hook] = failing(hook)
     await job.start()
     assert job.session.said == ["Lo siento."]
-    assert job.session.done == ["started", "closed"]
+    assert job.session.done == ["started", "committed", "idle", "closed"]
     assert job.finish.ending.reason == f"{hook}_failed"
 
 
@@ -285,6 +286,43 @@ async def test_a_learner_who_is_gone_while_the_connection_is_broken_has_not_left
     assert job.hooks.endings == []
 
 
+async def test_what_was_said_until_the_connection_was_lost_is_known_to_the_next_job(
+    job: Any,
+) -> None:
+    """The learner's last words are taken before the last checkpoint."""
+    running = job.start()
+    await asyncio.sleep(1)
+    before = len(job.link.sent)
+    job.lesson.state["said"] = 3
+    job.room.emit("disconnected", rtc.DisconnectReason.SIGNAL_CLOSE)
+    await running
+    assert job.session.done == ["started", "committed", "idle"]
+    checkpoint, lost = job.link.sent[before:]
+    assert (checkpoint.state, lost) == ({"said": 3}, ConnectionLost())
+
+
+async def test_words_that_a_learner_said_as_they_left_are_taken_at_once(job: Any) -> None:
+    """Not when they are back: they would be the beginning of another sentence."""
+    job.session.user_state = "speaking"
+    job.settings = replace(job.settings, grace=20.0)
+    running = job.start()
+    await asyncio.sleep(1)
+    job.room.leave("maria")
+    assert job.session.done[-2:] == ["interrupted by force", "committed"]
+    assert job.session.input.on["audio"] is False
+    await running
+
+
+async def test_turns_that_a_realtime_model_hears_are_its_own_to_end(job: Any) -> None:
+    """LiveKit would have it answer, too."""
+    job.session.llm = RealtimeModel.__new__(RealtimeModel)
+    running = job.start()
+    await asyncio.sleep(1)
+    job.lesson.end("done")
+    await running
+    assert job.session.done == ["started", "closed"]
+
+
 async def test_the_job_stays_until_its_record_is_in_the_ledger(job: Any) -> None:
     """Other messages in between are not taken for it."""
     job.link.records = False
@@ -335,7 +373,7 @@ async def test_nobody_hears_out_a_speech_in_an_empty_room(job: Any) -> None:
     await asyncio.sleep(10)
     job.room.leave("maria")
     await running
-    assert job.link.at[-1] == 10
+    assert job.link.at[-1] == 10 + PENDING_SECONDS
 
 
 async def test_a_speech_and_a_voice_that_never_end_do_not_cost_the_record(job: Any) -> None:
@@ -391,7 +429,7 @@ async def test_a_tutor_steps_aside_in_audio_and_text(job: Any) -> None:
     running = job.start()
     await asyncio.sleep(1)
     job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")
-    assert job.session.done[-1] == "interrupted by force"
+    assert job.session.done[-2:] == ["interrupted by force", "committed"]
     off = ({"audio": False}, {"audio": False, "text": False})
     assert (job.session.input.on, job.session.output.on) == off
     job.room.leave("agent-2")
@@ -407,7 +445,7 @@ async def test_a_tutor_of_texts_steps_aside_as_well(job: Any) -> None:
     running = job.start()
     await asyncio.sleep(1)
     job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")
-    assert job.session.done[-1] == "interrupted by force"
+    assert job.session.done[-2:] == ["interrupted by force", "committed"]
     assert (job.session.input.on, job.session.output.on) == ({}, {})
     job.lesson.end("done")
     await running

@@ -102,7 +102,7 @@ async def test_what_the_host_says_is_heard_though_the_agents_own_way_to_speak_fa
 async def test_a_session_that_fails_to_close_keeps_no_lesson_from_its_record() -> None:
     """The record matters more."""
     session: Any = SimpleNamespace(current_speech=None, aclose=_fail)
-    await close_voice(session, None, heard=True)
+    await close_voice(session, None)
 
 
 async def _fail() -> None:

@@ -53,7 +53,15 @@ from .settings import JobSettings
 from .speakers import Speakers
 from .ticker import tick
 from .transcripts import Transcripts
-from .voice import apologise, close_voice, say_out, switch
+from .voice import (
+    apologise,
+    close_voice,
+    commit_turn,
+    hear_out,
+    say_out,
+    switch,
+    take_last_words,
+)
 
 __all__ = ["Runner"]
 
@@ -350,6 +358,8 @@ class Runner:
                 self._session.interrupt(force=True)
         # Another may come by the learner's identity: nobody is heard before the host has looked.
         switch(self._session, on=self._presence.here and self._floor.held)
+        if not gained:
+            commit_turn(self._session)
         self._set_clock()
 
     def _rebind(self, learner: Learner) -> None:
@@ -400,13 +410,12 @@ class Runner:
         self._clock.pause()
         self._unwatch()
         if reason == CONNECTION_LOST:
-            # Without a farewell, the host has another job go on.
-            log.error("lesson.connection_lost")
-            with contextlib.suppress(LinkError):
-                await self._link.send(ConnectionLost())
+            await self._leave_to_next_job()
             return
-        listener = self._lesson.learner.identity in self._ctx.room.remote_participants
-        await close_voice(self._session, self._ears, heard=listener)
+        if self._lesson.learner.identity in self._ctx.room.remote_participants:
+            await hear_out(self._session)
+        await take_last_words(self._session)
+        await close_voice(self._session, self._ears)
         ending = Ending(reason=well_formed(str(reason)), seconds=self._clock.seconds)
         try:
             report = await self._report(ending)
@@ -420,6 +429,14 @@ class Runner:
             log.info(
                 "lesson.finished", reason=ending.reason_shown, seconds=round(ending.seconds, 1)
             )
+
+    async def _leave_to_next_job(self) -> None:
+        """Have the host call another job, which goes on with what was said until now."""
+        log.error("lesson.connection_lost")
+        await take_last_words(self._session)
+        await self._checkpoints.send()
+        with contextlib.suppress(LinkError):
+            await self._link.send(ConnectionLost())
 
     async def _recorded(self) -> None:
         while (message := await self._link.receive()) is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from livekit import rtc
 from livekit.agents import NOT_GIVEN, Agent, AgentSession, inference, tts
+from livekit.agents.llm import RealtimeModel
 from livekit.agents.types import NotGivenOr
 from livekit.rtc.event_emitter import EventEmitter
 
@@ -17,13 +18,32 @@ from loqua_host.registry.loader import import_string
 from .ears import Ears
 from .tls import sharing_context
 
-__all__ = ["LessonSession", "apologise", "build_session", "close_voice", "say_out", "switch"]
+__all__ = [
+    "LessonSession",
+    "apologise",
+    "build_session",
+    "close_voice",
+    "commit_turn",
+    "hear_out",
+    "say_out",
+    "switch",
+    "take_last_words",
+]
 
 log = logging.getLogger(__name__)
 
 SAY_SECONDS = 10.0
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
+
+PENDING_SECONDS = 0.5
+"""How long a final transcript is waited for that is on its way when a lesson stops listening."""
+
+CUT_OFF_SECONDS = 3.0
+"""The same where the learner is in the middle of a sentence: the recogniser only begins then."""
+
+LAST_TURN_SECONDS = 5.0
+"""How long a lesson waits at most until the agent has the learner's last words."""
 
 
 class LessonSession(AgentSession[Any]):
@@ -70,8 +90,8 @@ def build_session(
             },
             "preemptive_generation": {"enabled": not several},
         },
-        # The learner's last words are on their way when a lesson ends: wait, but not long.
-        session_close_transcript_timeout=0.5,
+        # `take_last_words` has waited: what LiveKit commits while it closes no agent is told of.
+        session_close_transcript_timeout=0.0,
     )
 
 
@@ -119,13 +139,46 @@ def switch(session: "AgentSession[None]", *, on: bool) -> None:
         session.output.set_transcription_enabled(on)
 
 
-async def close_voice(session: "AgentSession[None]", ears: Ears | None, *, heard: bool) -> None:
-    """Let a listener hear out what is being said, if there is one, then close all."""
-    speech = session.current_speech
-    if speech is not None and heard:
+def commit_turn(session: "AgentSession[None]") -> "asyncio.Future[str] | None":
+    """End the learner's turn where it is, with what the recogniser makes of it.
+
+    For a session whose audio input is switched off: nobody else ends the turn. The agent gets it
+    as any other.
+
+    Returns:
+        The words, once they are known; None from a session that does not run, and where a realtime
+        model hears the learner, which ends turns by itself.
+    """
+    with contextlib.suppress(RuntimeError):
+        model = session.current_agent.llm or session.llm
+        if not isinstance(model, RealtimeModel):
+            speaking = session.user_state == "speaking"
+            return session.commit_user_turn(
+                transcript_timeout=CUT_OFF_SECONDS if speaking else PENDING_SECONDS
+            )
+    return None
+
+
+async def take_last_words(session: "AgentSession[None]") -> None:
+    """Stop listening and speaking, and have the agent take what the learner has said until now."""
+    switch(session, on=False)
+    if (words := commit_turn(session)) is not None:
+        with contextlib.suppress(RuntimeError, TimeoutError):
+            async with asyncio.timeout(LAST_TURN_SECONDS):
+                await words
+                await session.wait_for_idle()
+
+
+async def hear_out(session: "AgentSession[None]") -> None:
+    """Let a listener hear out what is being said."""
+    if (speech := session.current_speech) is not None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEARD_OUT_SECONDS):
                 await speech.wait_for_playout()
+
+
+async def close_voice(session: "AgentSession[None]", ears: Ears | None) -> None:
+    """Close all."""
     # The record matters more than a voice that does not let go, or an agent that fails in it.
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
