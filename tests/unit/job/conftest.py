@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from livekit import rtc
 from livekit.agents import Agent
 from livekit.agents.llm import ChatContext, ChatMessage
 from livekit.agents.types import TOPIC_CHAT
@@ -196,6 +197,18 @@ class FakeSwitches:
         self.on["text"] = on
 
 
+class FakeInput:
+    """LiveKit's reader of one participant's sound."""
+
+    def __init__(self) -> None:
+        self._accepted_sources = {rtc.TrackSource.SOURCE_MICROPHONE}
+        self.track: str | None = None
+
+    def set_track_sid(self, sid: str | None) -> None:
+        """Read one track."""
+        self.track = sid
+
+
 class FakeSession(EventEmitter[str]):
     """LiveKit's voice session."""
 
@@ -207,7 +220,9 @@ class FakeSession(EventEmitter[str]):
         self.uninterruptible = 0
         self.started: dict[str, Any] = {}
         self.room_io = SimpleNamespace(
-            set_participant=self.done.append, _on_user_input_transcribed=self.write_transcript
+            set_participant=self.done.append,
+            _on_user_input_transcribed=self.write_transcript,
+            audio_input=FakeInput(),
         )
         self.on("user_input_transcribed", self.room_io._on_user_input_transcribed)
         self.written: list[Any] = []

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 from loqua_host.contract.learner import Learner
@@ -12,7 +11,7 @@ from loqua_host.link.messages import Join, Returned
 def graceful(job: Any) -> Any:
     """Start a lesson that waits half a minute for a learner who left."""
     job.settings = replace(job.settings, grace=30.0)
-    job.session.room_io = SimpleNamespace(set_participant=job.session.done.append)
+    job.session.room_io.set_participant = job.session.done.append
     return job.start()
 
 

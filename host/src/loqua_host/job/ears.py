@@ -9,6 +9,7 @@ from livekit import rtc
 from livekit.agents.voice.io import AudioInput
 
 from .levels import Levels
+from .microphone import microphone_of
 
 __all__ = ["Ears"]
 
@@ -49,11 +50,9 @@ class Ears(AudioInput):
         self._look()
 
     def track_of(self, identity: str) -> str | None:
-        """Return the id of the track that a participant is heard by, their microphone if it is."""
-        who = self._room.remote_participants.get(identity)
-        heard = [one for one in _publications(who) if one.sid in self._heard]
-        heard.sort(key=lambda one: one.source != rtc.TrackSource.SOURCE_MICROPHONE)
-        return heard[0].sid if heard else None
+        """Return the id of the track that a participant is heard by."""
+        voice = microphone_of(self._room.remote_participants.get(identity))
+        return voice.sid if voice and voice.sid in self._heard else None
 
     async def __anext__(self) -> rtc.AudioFrame:
         """Get the next frame; none while somebody else has the floor."""
@@ -80,11 +79,11 @@ class Ears(AudioInput):
 
     def _look(self, *_: object) -> None:
         tracks = {
-            publication.sid: (who.identity, publication.track)
+            voice.sid: (who.identity, voice.track)
             for who in self._room.remote_participants.values()
             if who.identity in self._identities
-            for publication in who.track_publications.values()
-            if isinstance(publication.track, rtc.RemoteAudioTrack)
+            and (voice := microphone_of(who))
+            and isinstance(voice.track, rtc.RemoteAudioTrack)
         }
         for sid in self._heard.keys() - tracks.keys():
             self._drop(self._heard.pop(sid))
@@ -102,10 +101,6 @@ class Ears(AudioInput):
         closing = asyncio.create_task(sound.aclose())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-
-
-def _publications(who: rtc.RemoteParticipant | None) -> list[rtc.RemoteTrackPublication]:
-    return list(who.track_publications.values()) if who else []
 
 
 class _Sound(AsyncIterator[rtc.AudioFrame]):

@@ -47,6 +47,7 @@ from .floor import Floor, until_free
 from .handoff import Handoffs
 from .latency import measured
 from .limits import Deadline, Silence, keep_limits
+from .microphone import Microphone
 from .notes import Notes
 from .presence import Presence
 from .settings import JobSettings
@@ -117,6 +118,7 @@ class Runner:
         self._handoffs = Handoffs(lesson, link, self._floor, announcement)
         self._checkpoints = Checkpoints(lesson, link, clock)
         ears = self._ears = Ears(ctx.room) if settings.hears_everyone else None
+        self._microphone = Microphone(ctx.room, lesson)
         self._speakers = Speakers(lesson, ears.levels if ears else None)
         self._transcripts = Transcripts(ctx.room, lesson, ears.track_of) if ears else None
         self._entries: dict[str, str] = {}
@@ -143,6 +145,7 @@ class Runner:
             self._failures,
             self._checkpoints,
             self._speakers,
+            self._microphone,
             Chat(ctx.room, self._listened_to, self._on_typed),
         )
 
@@ -269,6 +272,7 @@ class Runner:
                 text_input=False,
             ),
         )
+        self._microphone.take_over(self._session.room_io)
         if self._transcripts is not None:
             self._transcripts.take_over(self._session)
         self._started = True
@@ -367,6 +371,7 @@ class Runner:
         if self._started and learner.identity != self._lesson.learner.identity:
             self._session.room_io.set_participant(learner.identity)
         self._lesson.learner = learner
+        self._microphone.look()
         self._listen()
         self._presence.confirm(learner.identity)
 
