@@ -1,0 +1,147 @@
+"""Learners with microphones of their own, and a tutor that is written down in a test."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import yaml
+from livekit import rtc
+from livekit.agents.types import (
+    ATTRIBUTE_TRANSCRIPTION_FINAL,
+    ATTRIBUTE_TRANSCRIPTION_TRACK_ID,
+    TOPIC_TRANSCRIPTION,
+)
+
+from loqua_host.dev.demo import HostLog, run_host_process
+from loqua_host.dev.learner import SAMPLE_RATE, joined
+from loqua_host.dev.parts import Parts, local_parts, write_config
+
+ROOT = Path(__file__).parents[2]
+FRAME = SAMPLE_RATE // 50
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What somebody in the room is written to have said: who, heard by which track, what."""
+
+    identity: str
+    track: str | None
+    text: str
+
+
+@dataclass(slots=True)
+class Voice:
+    """A learner in the room, with a microphone and an eye on the transcripts."""
+
+    room: rtc.Room
+    source: rtc.AudioSource
+    track: str
+    transcripts: list[Transcript] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _reading: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    @property
+    def identity(self) -> str:
+        """Who this is in the room."""
+        return self.room.local_participant.identity
+
+    def follow(self) -> None:
+        """Note each final transcript."""
+        self.room.register_text_stream_handler(TOPIC_TRANSCRIPTION, self._on_text)
+
+    def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        task = asyncio.create_task(self._read(reader, identity))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+
+    async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        text = await reader.read_all()
+        told = reader.info.attributes or {}
+        if told.get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true":
+            track = told.get(ATTRIBUTE_TRANSCRIPTION_TRACK_ID)
+            self.transcripts.append(Transcript(identity, track, text))
+            self._news.set()
+
+    async def until_transcripts(self, count: int) -> None:
+        """Wait until so many transcripts are final."""
+        while len(self.transcripts) < count:
+            self._news.clear()
+            await self._news.wait()
+
+    async def say(self, pcm: bytes, loudness: float = 1.0) -> None:
+        """Speak."""
+        samples = (np.frombuffer(pcm, "<i2") * loudness).astype("<i2")
+        for start in range(0, len(samples), FRAME):
+            part = samples[start : start + FRAME]
+            await self.source.capture_frame(
+                rtc.AudioFrame(part.tobytes(), SAMPLE_RATE, 1, len(part))
+            )
+        await self.source.wait_for_playout()
+
+
+def install(directory: Path, name: str, code: str) -> str:
+    """Put a tutor's module and its entry point where a host finds it; give its PYTHONPATH."""
+    info = directory / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[loqua_host]\n{name} = {name}:plugin\n")
+    (directory / f"{name}.py").write_text(code)
+    return os.pathsep.join([str(directory), os.environ.get("PYTHONPATH", "")])
+
+
+@asynccontextmanager
+async def host_of(
+    directory: Path, name: str, code: str, **keys: object
+) -> AsyncIterator[tuple[Parts, HostLog]]:
+    """Run a host for the length of a block whose one tutor is `code`, dispatched automatically.
+
+    Args:
+        directory: For its config and the tutor's module.
+        name: The tutor's, its plugin's and its module's.
+        code: The module, which has `plugin`.
+        keys: More of the tutor's file.
+    """
+    async with local_parts(print) as parts:
+        write_config(ROOT / "config", directory / "config", parts.speech_url, tick_every=1)
+        for file in (directory / "config/tutors").iterdir():
+            file.unlink()
+        tutor = {"worker_type": "automatic", "language": "es", **keys}
+        (directory / f"config/tutors/{name}.yaml").write_text(yaml.safe_dump(tutor))
+        parts.environ["PYTHONPATH"] = install(directory / "site", name, code)
+        async with run_host_process(directory / "config", parts, print) as log:
+            await log.until("host.ready")
+            yield parts, log
+
+
+@asynccontextmanager
+async def entered(
+    parts: Parts,
+    user_id: str,
+    room_name: str,
+    published_as: "rtc.TrackSource.ValueType" = rtc.TrackSource.SOURCE_MICROPHONE,
+) -> AsyncIterator[Voice]:
+    """Have a learner in the room, with a microphone."""
+    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+        (await api.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
+        body = {"user_id": user_id, "room_name": room_name}
+        answer = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
+    async with joined(answer["url"], answer["token"]) as room:
+        source = rtc.AudioSource(SAMPLE_RATE, 1)
+        track = rtc.LocalAudioTrack.create_audio_track("voice", source)
+        options = rtc.TrackPublishOptions(source=published_as)
+        publication = await room.local_participant.publish_track(track, options)
+        yield Voice(room, source, publication.sid)
+        await source.aclose()
+
+
+async def arrived(parts: Parts, kind: str, user_id: str) -> list[dict[str, Any]]:
+    """List what the dev API received of a kind for a learner, oldest first."""
+    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+        records = (await api.get("/dev/records")).raise_for_status().json()
+    return [one for one in records[kind] if one["user_id"] == user_id]
