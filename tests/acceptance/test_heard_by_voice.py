@@ -1,5 +1,6 @@
 """Learners who speak as pages and people do: by any track, and until they leave."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,12 +11,19 @@ from tests.acceptance.voices import arrived, entered, host_of
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import SAMPLE_RATE, synthesise
 from loqua_host.dev.parts import Parts
+from loqua_host.tasks import background
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
 
 ORDER = "Quiero un café con leche, por favor."
 
-TUTOR = """
+GREETING = "Buenos días, señora. ¿Qué desea tomar? Hoy tenemos sopa de verduras y pescado."
+LAST_WORDS = "Sopa de verduras y pescado."
+
+TUTOR = f"""
+GREETING = {GREETING!r}
+import asyncio
+
 from livekit.agents import Agent, StopResponse
 
 from loqua_host import LessonReport, Progress, Tutor, hookimpl
@@ -30,6 +38,16 @@ class Waiter(Agent):
         orders(self.lesson).append(new_message.text_content)
         self.lesson.log.info("waiter.heard", number=len(orders(self.lesson)))
         raise StopResponse
+
+    async def tts_node(self, text, model_settings):
+        if broken(self.lesson, "mute"):
+            await asyncio.Event().wait()
+        async for frame in Agent.default.tts_node(self, text, model_settings):
+            yield frame
+
+
+def broken(lesson, how):
+    return lesson.room == how and not lesson.resumed
 
 
 def orders(lesson):
@@ -47,7 +65,18 @@ class Plugin:
 
     @hookimpl
     async def on_user_ready(self, lesson):
-        lesson.log.info("waiter.ready")
+        lesson.log.info("waiter.ready", resumed=lesson.resumed)
+        if "greeting" in lesson.room:
+            await lesson.session.say(GREETING)
+            lesson.log.info("waiter.greeted")
+        session = lesson.session  # what ends here, ends in LiveKit for whatever reason
+        if broken(lesson, "deaf"):
+            session._forward_audio_atask.cancel()
+        if broken(lesson, "blind"):
+            for stream in session.vad._streams:
+                stream._task.cancel()
+        if broken(lesson, "mute"):
+            session.say("Un momento, por favor.")
 
     @hookimpl
     async def on_progress_tick(self, lesson):
@@ -96,3 +125,48 @@ async def test_what_a_learner_was_saying_as_they_left_is_in_progress_and_record(
     last = (await arrived(parts, "progress", "user_ana"))[-1]
     assert "café" in record["payload"]["topics_covered"][0]
     assert last["payload"]["data"]["progress"]["phrases_practiced"] == 1
+
+
+async def test_a_tutor_does_not_take_its_own_voice_for_the_learners(
+    host: tuple[Parts, HostLog],
+) -> None:
+    """It says all that it has to say; a learner who repeats its very words is heard."""
+    parts, log = host
+    words = await synthesise(f"{parts.speech_url}/v1", LAST_WORDS, "es")
+    async with entered(parts, "user_eva", "greeting") as eva:
+        eva.follow()
+        async with background() as tasks:
+            tasks.create_task(eva.listen_aloud(delay=0.15, loudness=0.25))
+            await log.until("waiter.greeted")
+            await asyncio.sleep(3)  # for a recogniser that takes its time
+        await eva.say(words)
+        await eva.until_transcripts(2)  # the greeting is one
+    await log.until("record.delivered")
+    [record] = await arrived(parts, "sessions", "user_eva")
+    assert record["payload"]["topics_covered"] == [LAST_WORDS]
+    assert [one.text for one in eva.transcripts if one.identity == eva.identity] == [LAST_WORDS]
+
+
+@pytest.mark.parametrize(
+    ("room", "part"), [("deaf", "hearing"), ("blind", "hearing"), ("mute", "speaking")]
+)
+async def test_a_tutor_that_is_deaf_or_mute_is_replaced(
+    host: tuple[Parts, HostLog], room: str, part: str
+) -> None:
+    """By another job of the same lesson, within half a minute."""
+    parts, log = host
+    order = await synthesise(f"{parts.speech_url}/v1", ORDER, "es")
+    clock = asyncio.get_running_loop().time
+    async with entered(parts, f"user_{room}", room) as learner:
+        await log.until("waiter.ready")
+        began = clock()
+        async with background() as tasks:
+            tasks.create_task(learner.say(bytes(60 * SAMPLE_RATE * 2)))  # a quiet room
+            await log.until("lesson.voice_stuck", f"part={part}")
+        await log.until("waiter.ready", "resumed=True")
+        assert clock() - began < 30
+        await learner.say(order)
+        await log.until("waiter.heard", "number=1")
+    await log.until("record.delivered")
+    [record] = await arrived(parts, "sessions", f"user_{room}")
+    assert len(record["payload"]["topics_covered"]) == 1

@@ -78,11 +78,40 @@ class Voice:
         """Speak."""
         samples = (np.frombuffer(pcm, "<i2") * loudness).astype("<i2")
         for start in range(0, len(samples), FRAME):
-            part = samples[start : start + FRAME]
-            await self.source.capture_frame(
-                rtc.AudioFrame(part.tobytes(), SAMPLE_RATE, 1, len(part))
-            )
+            await self._capture(samples[start : start + FRAME])
         await self.source.wait_for_playout()
+
+    async def listen_aloud(self, delay: float, loudness: float) -> None:
+        """Hear the tutor by a loudspeaker that the microphone hears, too, until cancelled.
+
+        Silent all the while: who speaks themselves, do so before or after.
+        """
+        stream = rtc.AudioStream.from_track(
+            track=await self._tutors_track(),
+            sample_rate=SAMPLE_RATE,
+            num_channels=1,
+            frame_size_ms=20,
+        )
+        try:
+            await self._capture(np.zeros(int(delay * SAMPLE_RATE), "<i2"))
+            async for event in stream:
+                samples = np.frombuffer(event.frame.data, "<i2") * loudness
+                await self._capture(samples.astype("<i2"))
+        finally:
+            await stream.aclose()
+
+    async def _tutors_track(self) -> rtc.Track:
+        heard: asyncio.Future[rtc.Track] = asyncio.get_running_loop().create_future()
+        self.room.on("track_subscribed", lambda track, *_: heard.done() or heard.set_result(track))
+        for tutor in self.room.remote_participants.values():
+            for publication in tutor.track_publications.values():
+                if publication.track is not None:
+                    return publication.track
+        return await heard
+
+    async def _capture(self, samples: "np.ndarray[Any, np.dtype[np.int16]]") -> None:
+        frame = rtc.AudioFrame(samples.tobytes(), SAMPLE_RATE, 1, len(samples))
+        await self.source.capture_frame(frame)
 
 
 def install(directory: Path, name: str, code: str) -> str:

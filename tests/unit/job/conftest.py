@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from livekit import rtc
-from livekit.agents import Agent
-from livekit.agents.llm import ChatContext, ChatMessage
+from livekit.agents import Agent, ConversationItemAddedEvent
+from livekit.agents.llm import AgentHandoff, ChatContext, ChatMessage
 from livekit.agents.types import TOPIC_CHAT
+from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
 from livekit.rtc.event_emitter import EventEmitter
 from tests.unit.virtual_time import VirtualLoop
 
@@ -180,13 +181,52 @@ class FakeSpeech:
         self.heard = True
 
 
+class FakeMicrophone(AudioInput):
+    """A microphone that gives sound when a test puts some there."""
+
+    def __init__(self) -> None:
+        super().__init__(label="microphone")
+        self.frames: asyncio.Queue[rtc.AudioFrame] = asyncio.Queue()
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        """Give the next frame."""
+        return await self.frames.get()
+
+
+class FakeLoudspeaker(AudioOutput):
+    """A loudspeaker that keeps what is played."""
+
+    def __init__(self) -> None:
+        super().__init__(label="loudspeaker", capabilities=AudioOutputCapabilities(pause=True))
+        self.played: list[str] = []
+
+    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        """Play a frame."""
+        await super().capture_frame(frame)
+        self.played.append(f"{frame.duration:g} s")
+
+    def flush(self) -> None:
+        """Say that this was all."""
+        super().flush()
+        self.played.append("all")
+
+    def clear_buffer(self) -> None:
+        """Play no more of it."""
+        self.played.append("cut")
+
+
 class FakeSwitches:
     """What comes into a session or out of it."""
 
-    def __init__(self) -> None:
-        self.audio: object | None = object()
+    def __init__(self, audio: AudioInput | AudioOutput) -> None:
+        self.audio = audio
         self.transcription: object | None = object()
         self.on: dict[str, bool] = {}
+
+    @property
+    def audio_enabled(self) -> bool:
+        """Whether audio is let through."""
+        return self.on.get("audio", True)
 
     def set_audio_enabled(self, on: bool) -> None:
         """Let audio through or not."""
@@ -229,11 +269,14 @@ class FakeSession(EventEmitter[str]):
         self.replied: list[str | None] = []
         self.current_agent = Agent(instructions="")
         self.current_speech: FakeSpeech | None = None
-        self.input, self.output = FakeSwitches(), FakeSwitches()
+        self.input: Any = FakeSwitches(FakeMicrophone())
+        self.output: Any = FakeSwitches(FakeLoudspeaker())
+        self.listening: asyncio.Task[None] | None = None
         self.mute = False
         self.agent_state = "listening"
         self.user_state = "listening"
         self.llm: Any = None
+        self.vad: Any = EventEmitter()
         self.closing_takes = 0.0
 
     def write_transcript(self, event: Any) -> None:
@@ -244,6 +287,17 @@ class FakeSession(EventEmitter[str]):
         """Begin."""
         self.done.append("started")
         self.started = {"agent": agent, **options}
+        self.listening = asyncio.create_task(self._listen())
+
+    def begin_to_teach(self) -> None:
+        """Tell that the current agent does, as LiveKit does of the first, too."""
+        item = AgentHandoff(new_agent_id=self.current_agent.id)
+        self.emit("conversation_item_added", ConversationItemAddedEvent(item=item))
+
+    async def _listen(self) -> None:
+        await asyncio.sleep(0)
+        while self.input.audio is not None:
+            await anext(self.input.audio)
 
     def say(self, text: str, *, allow_interruptions: bool = True, **_options: Any) -> FakeSpeech:
         """Say something; a session without a voice raises."""
@@ -364,7 +418,7 @@ class Job:
     def __init__(self) -> None:
         self.room, self.session, self.link = FakeRoom(), FakeSession(), FakeLink()
         self.hooks = FakeHooks()
-        self.settings = SETTINGS
+        self.settings, self.welcome = SETTINGS, WELCOME
         self.room.enter("maria")
         self.lesson = Lesson(
             id="lesson",
@@ -384,7 +438,7 @@ class Job:
     def start(self) -> "asyncio.Task[None]":
         """Begin the lesson."""
         ctx: Any = SimpleNamespace(room=self.room)
-        parts: Any = (self.link, self.lesson, self.hooks, self.settings, self.clock, WELCOME)
+        parts: Any = (self.link, self.lesson, self.hooks, self.settings, self.clock, self.welcome)
         return asyncio.create_task(Runner(ctx, *parts, self.notes).run())
 
     @property

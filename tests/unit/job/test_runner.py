@@ -13,7 +13,7 @@ import structlog
 from livekit import agents, rtc
 from livekit.agents import Agent, StopResponse
 from livekit.agents.llm import ChatContext, ChatMessage, RealtimeModel
-from tests.unit.job.conftest import AUTHOR
+from tests.unit.job.conftest import AUTHOR, WELCOME, FakeMicrophone
 
 from loqua_host.contract.learner import Learner, LearnerContext, Preferences
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
@@ -21,6 +21,7 @@ from loqua_host.contract.sentences import Sentences
 from loqua_host.contract.turns import TYPED
 from loqua_host.errors import HookFailedError
 from loqua_host.job.chat import LONGEST_TYPED
+from loqua_host.job.vitals import DEAF_SECONDS
 from loqua_host.job.voice import PENDING_SECONDS
 from loqua_host.link.messages import (
     CallbackFailed,
@@ -37,6 +38,9 @@ from loqua_host.link.messages import (
     WrapUp,
 )
 from loqua_host.records.compose import has_failed
+
+SOUND = rtc.AudioFrame(bytes(2 * 2400), 24_000, 1, 2400)
+"""A tenth of a second."""
 
 
 def failing(hook: str) -> Any:
@@ -112,7 +116,6 @@ CAUSES = {
     tutor_asks: "goal_reached",
     room_closes: "room_closed",
     host_wraps_up: "host_stopping",
-    voice_fails: "voice_failed",
     voice_closes: "voice_closed",
 }
 
@@ -286,6 +289,46 @@ async def test_a_learner_who_is_gone_while_the_connection_is_broken_has_not_left
     assert job.hooks.endings == []
 
 
+async def test_a_voice_that_fails_leaves_the_lesson_to_another_job(job: Any) -> None:
+    """To the host it has crashed: there is a limit to that; nobody stays who cannot speak."""
+    running = job.start()
+    await asyncio.sleep(45)
+    with structlog.testing.capture_logs() as logs:
+        voice_fails(job)
+        await running
+    assert [line["event"] for line in logs] == ["lesson.voice_failed"]
+    assert not [one for one in job.link.sent if isinstance(one, Finish | ConnectionLost)]
+    assert job.hooks.endings == []
+    assert job.room.left
+
+
+async def test_a_voice_that_fails_in_the_last_job_ends_the_lesson_with_its_report(job: Any) -> None:
+    """No other would go on with it."""
+    job.welcome = WELCOME.model_copy(update={"last_try": True})
+    running = job.start()
+    await asyncio.sleep(45)
+    voice_fails(job)
+    await running
+    assert job.finish.ending.reason == "voice_failed"
+    assert job.hooks.called.count("on_session_end") == 1
+
+
+async def test_a_tutor_that_hears_no_more_leaves_the_lesson_to_another_job(job: Any) -> None:
+    """With the state that it has: sound comes in, and nobody looks at it."""
+    job.session.input.audio = microphone = FakeMicrophone()
+    job.lesson.state["said"] = 3
+    running = job.start()
+    began = asyncio.get_running_loop().time()
+    await asyncio.sleep(1)
+    job.session.begin_to_teach()
+    while not running.done():
+        microphone.frames.put_nowait(SOUND)
+        await asyncio.sleep(SOUND.duration)
+    assert asyncio.get_running_loop().time() - began < DEAF_SECONDS + 3
+    assert job.link.sent[-1].state == {"said": 3}
+    assert job.room.left
+
+
 async def test_what_was_said_until_the_connection_was_lost_is_known_to_the_next_job(
     job: Any,
 ) -> None:
@@ -296,7 +339,7 @@ async def test_what_was_said_until_the_connection_was_lost_is_known_to_the_next_
     job.lesson.state["said"] = 3
     job.room.emit("disconnected", rtc.DisconnectReason.SIGNAL_CLOSE)
     await running
-    assert job.session.done == ["started", "committed", "idle"]
+    assert job.session.done == ["started", "interrupted by force", "committed", "idle"]
     checkpoint, lost = job.link.sent[before:]
     assert (checkpoint.state, lost) == ({"said": 3}, ConnectionLost())
 

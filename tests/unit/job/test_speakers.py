@@ -18,6 +18,7 @@ from loqua_host.contract.turns import learner_of
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.job.conversation import answer_typed, last_sentences, recall
 from loqua_host.job.levels import Levels
+from loqua_host.job.nodes import Agents
 from loqua_host.job.speakers import Speakers
 from loqua_host.job.voice import LessonSession
 
@@ -131,6 +132,7 @@ async def start() -> AsyncIterator[Callable[..., Any]]:
         room = Room(everyone=everyone)
         rooms.append(room)
         room.speakers.watch()
+        Agents(room.session, [room.speakers.meet]).watch()
         await room.session.start(agent, record=False)
         return room
 

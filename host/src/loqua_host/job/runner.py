@@ -48,12 +48,15 @@ from .handoff import Handoffs
 from .latency import measured
 from .limits import Deadline, Silence, keep_limits
 from .microphone import Microphone
+from .nodes import Agents
 from .notes import Notes
+from .own_voice import OwnVoice
 from .presence import Presence
 from .settings import JobSettings
 from .speakers import Speakers
 from .ticker import tick
 from .transcripts import Transcripts
+from .vitals import Part, Vitals
 from .voice import (
     apologise,
     close_voice,
@@ -71,6 +74,9 @@ log = structlog.get_logger()
 HOST_LOST = "host_lost"
 CONNECTION_LOST = "connection_lost"
 AGENT_FAILED = "agent_failed"
+VOICE_CLOSED = "voice_closed"
+VOICE_FAILED = "voice_failed"
+VOICE_LOST = "voice_lost"
 ANNOUNCED_SECONDS = 10.0
 """How long a specialist waits for the floor; who does not let go is talked over."""
 
@@ -120,6 +126,8 @@ class Runner:
         ears = self._ears = Ears(ctx.room) if settings.hears_everyone else None
         self._microphone = Microphone(ctx.room, lesson)
         self._speakers = Speakers(lesson, ears.levels if ears else None)
+        self._vitals = Vitals(self._session, asyncio.get_running_loop().time, self._on_stuck)
+        own_voice = OwnVoice(self._session)
         self._transcripts = Transcripts(ctx.room, lesson, ears.track_of) if ears else None
         self._entries: dict[str, str] = {}
         self._strangers = asyncio.Queue[str]()
@@ -145,6 +153,9 @@ class Runner:
             self._failures,
             self._checkpoints,
             self._speakers,
+            self._vitals,
+            own_voice,
+            Agents(self._session, (self._speakers.meet, self._vitals.meet, own_voice.meet)),
             self._microphone,
             Chat(ctx.room, self._listened_to, self._on_typed),
         )
@@ -174,6 +185,7 @@ class Runner:
                     tasks.create_task(self._handoffs.run()),
                     tasks.create_task(self._floor.show()),
                     tasks.create_task(self._give_up()),
+                    tasks.create_task(self._vitals.run()),
                 ]
                 if self._transcripts is not None:
                     running.append(tasks.create_task(self._transcripts.run()))
@@ -273,6 +285,7 @@ class Runner:
             ),
         )
         self._microphone.take_over(self._session.room_io)
+        self._vitals.take_over()
         if self._transcripts is not None:
             self._transcripts.take_over(self._session)
         self._started = True
@@ -307,9 +320,20 @@ class Runner:
             self._speakers.hear(heard.values())
 
     def _on_close(self, event: CloseEvent) -> None:
-        if event.error is not None:
+        """Take a voice that was closed by the tutor for its will, and one that failed for lost."""
+        if event.error is None:
+            self._lesson.end(VOICE_CLOSED)
+        else:
             log.error("lesson.voice_failed", error=type(event.error).__name__)
-        self._lesson.end("voice_failed" if event.error else "voice_closed")
+            self._on_voice_lost()
+
+    def _on_stuck(self, part: Part) -> None:
+        log.error("lesson.voice_stuck", part=part)
+        self._on_voice_lost()
+
+    def _on_voice_lost(self) -> None:
+        """Leave the lesson to another job, unless that would be one too many."""
+        self._lesson.end(VOICE_FAILED if self._welcome.last_try else VOICE_LOST)
 
     def _on_floor(self, held: bool) -> None:
         log.info("lesson.floor_taken_back" if held else "lesson.floor_given_away")
@@ -358,13 +382,16 @@ class Runner:
     def _on_air(self, *, gained: bool) -> None:
         """Fall silent without floor or learner, and speak again with both."""
         if not gained:
-            with contextlib.suppress(RuntimeError):  # a session that has not started yet
-                self._session.interrupt(force=True)
+            self._fall_silent()
         # Another may come by the learner's identity: nobody is heard before the host has looked.
         switch(self._session, on=self._presence.here and self._floor.held)
         if not gained:
             commit_turn(self._session)
         self._set_clock()
+
+    def _fall_silent(self) -> None:
+        with contextlib.suppress(RuntimeError):  # a session that has not started yet
+            self._session.interrupt(force=True)
 
     def _rebind(self, learner: Learner) -> None:
         """Go on with a learner who has come back, and listen to the identity they have now."""
@@ -414,8 +441,8 @@ class Runner:
             await self._ctx.room.disconnect()
         self._clock.pause()
         self._unwatch()
-        if reason == CONNECTION_LOST:
-            await self._leave_to_next_job()
+        if reason in {CONNECTION_LOST, VOICE_LOST}:
+            await self._leave_to_next_job(reason)
             return
         if self._lesson.learner.identity in self._ctx.room.remote_participants:
             await hear_out(self._session)
@@ -435,13 +462,20 @@ class Runner:
                 "lesson.finished", reason=ending.reason_shown, seconds=round(ending.seconds, 1)
             )
 
-    async def _leave_to_next_job(self) -> None:
-        """Have the host call another job, which goes on with what was said until now."""
-        log.error("lesson.connection_lost")
+    async def _leave_to_next_job(self, reason: str) -> None:
+        """Have the host call another job, which goes on with what was said until now.
+
+        Who leaves without a word has crashed, to the host.
+        """
+        self._fall_silent()  # a voice that is stuck would be waited for
         await take_last_words(self._session)
         await self._checkpoints.send()
-        with contextlib.suppress(LinkError):
-            await self._link.send(ConnectionLost())
+        if reason == CONNECTION_LOST:
+            log.error("lesson.connection_lost")
+            with contextlib.suppress(LinkError):
+                await self._link.send(ConnectionLost())
+        else:
+            await self._ctx.room.disconnect()  # no ghost that neither hears nor speaks
 
     async def _recorded(self) -> None:
         while (message := await self._link.receive()) is not None:

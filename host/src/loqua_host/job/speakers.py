@@ -1,15 +1,13 @@
 """Whose words a tutor gets: each message, transcript and line to a language model bears it."""
 
-import inspect
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 from weakref import WeakSet
 
-from livekit.agents import Agent, ConversationItemAddedEvent, ModelSettings
-from livekit.agents.llm import LLM, AgentHandoff, ChatContext, ChatMessage, LLMStream
+from livekit.agents import Agent, ConversationItemAddedEvent
+from livekit.agents.llm import LLM, ChatContext, ChatMessage, LLMStream
 from livekit.agents.stt import SpeechEvent
-from livekit.rtc import AudioFrame
 
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.lesson import Lesson
@@ -17,6 +15,7 @@ from loqua_host.contract.turns import LEARNER
 
 from .levels import Levels
 from .names import with_names
+from .nodes import replace, through
 from .segments import LEAD_SECONDS, Segments
 
 __all__ = ["Speakers"]
@@ -40,7 +39,7 @@ class Speakers:
         self._segments = Segments(levels, clock) if levels is not None else None
         self._learners: dict[str, Learner] = {}
         self._turn_end = 0.0
-        self._met: WeakSet[object] = WeakSet()
+        self._models: WeakSet[LLM[Any]] = WeakSet()
 
     def watch(self) -> None:
         """Follow the session from now on."""
@@ -55,11 +54,9 @@ class Speakers:
         self._learners |= {one.identity: one for one in learners}
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
-        """Know an agent that is about to begin, and what was said past `Agent`'s callback."""
+        """Know what was said past `Agent`'s callback."""
         item = event.item
-        if isinstance(item, AgentHandoff):
-            self._meet(self._lesson.session.current_agent)
-        elif isinstance(item, ChatMessage) and item.transcript_confidence is not None:
+        if isinstance(item, ChatMessage) and item.transcript_confidence is not None:
             self._mark(item)
 
     def _mark(self, message: ChatMessage) -> None:
@@ -77,19 +74,16 @@ class Speakers:
         self._turn_end = max(self._turn_end, end)
         return self._learners.get(identity, own) if identity else own
 
-    def _meet(self, agent: Agent) -> None:
+    def meet(self, agent: Agent) -> None:
         """Have an agent's turns marked and, if it hears several, its transcripts and its model."""
-        if agent in self._met:
-            return
-        self._met.add(agent)
-        _replace(agent, "on_user_turn_completed", self._marking(agent.on_user_turn_completed))
+        replace(agent, "on_user_turn_completed", self._marking(agent.on_user_turn_completed))
         if self._segments is None:
             return
-        _replace(agent, "stt_node", _labelled(agent.stt_node, self._segments))
+        replace(agent, "stt_node", through(agent.stt_node, gives=_labelled(self._segments)))
         for model in (agent.llm, self._lesson.session.llm):
-            if isinstance(model, LLM) and model not in self._met:
-                self._met.add(model)
-                _replace(model, "chat", self._naming(model.chat))
+            if isinstance(model, LLM) and model not in self._models:
+                self._models.add(model)
+                replace(model, "chat", self._naming(model.chat))
 
     def _marking(self, complete_turn: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
         async def on_user_turn_completed(turn_ctx: ChatContext, new_message: ChatMessage) -> None:
@@ -106,8 +100,10 @@ class Speakers:
         return chat_with_names
 
 
-def _labelled(stt_node: Callable[..., Any], segments: Segments) -> Callable[..., Any]:
-    """Return a node that gives a recogniser's events with their speakers' identities."""
+def _labelled(
+    segments: Segments,
+) -> Callable[[AsyncIterable[SpeechEvent | str]], AsyncIterator[SpeechEvent | str]]:
+    """Return what gives a recogniser's events their speakers' identities."""
 
     async def label(events: AsyncIterable[SpeechEvent | str]) -> AsyncIterator[SpeechEvent | str]:
         async for event in events:
@@ -117,15 +113,4 @@ def _labelled(stt_node: Callable[..., Any], segments: Segments) -> Callable[...,
                     heard.speaker_id = speaker
             yield event
 
-    async def labelled(audio: AsyncIterable[AudioFrame], settings: ModelSettings) -> Any:
-        node = stt_node(audio, settings)
-        if inspect.iscoroutine(node):
-            node = await node
-        return label(node) if isinstance(node, AsyncIterable) else node
-
-    return labelled
-
-
-def _replace(owner: object, method: str, function: Callable[..., Any]) -> None:
-    """Replace a method of one object: LiveKit calls it, and has no event for what it is about."""
-    vars(owner)[method] = function
+    return label

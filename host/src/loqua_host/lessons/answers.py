@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from loqua_host.contract.sentences import sentence_in
 from loqua_host.link.messages import Welcome
-from loqua_host.records.ledger import LessonRow
+from loqua_host.records.ledger import MAX_CRASHES, LessonRow
 
 from .hosted import HostedTutor
 from .kept import kept_state, kept_turns
@@ -37,6 +37,7 @@ def welcome(
         mode=prepared.mode,
         apology=sentence_in(language, apologies),
         resumed=row.restarts > 0,
+        last_try=row.crashes + 1 >= MAX_CRASHES,
         seconds=row.seconds,
         progress=row.progress,
         state=kept_state(row.state),

@@ -254,7 +254,8 @@ class Welcome(BaseModel):
     `session_id` is what the API knows the lesson by. `apology` is what the learner hears if
     the tutor fails. `secrets` holds what this tutor declared in `Tutor(secrets=…)` and what
     config names for its engines, by name. A resumed lesson goes on from `seconds`, `progress`,
-    `state` and `turns`. `traced` says whether the host wants its spans.
+    `state` and `turns`. After `last_try` no other job goes on with it. `traced` says whether the
+    host wants its spans.
     """
 
     model_config = _FROZEN
@@ -271,6 +272,7 @@ class Welcome(BaseModel):
     mode: Mode
     apology: str
     resumed: bool = False
+    last_try: bool = False
     seconds: float = 0.0
     progress: Progress | None = None
     state: dict[str, JsonValue] = Field(default_factory=dict)

@@ -1,0 +1,204 @@
+"""What the microphone hears of the tutor is not the learner's, whatever they repeat."""
+
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+from livekit.agents import Agent, AgentStateChangedEvent, UserStateChangedEvent
+from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
+from livekit.rtc.event_emitter import EventEmitter
+
+from loqua_host.job.own_voice import OwnVoice, share_of
+
+MENU = "Hoy tenemos sopa de verduras y pescado. ¿Qué desea tomar, señora?"
+NO_SETTINGS: Any = None
+
+
+class Session(EventEmitter[Any]):
+    """Tells who speaks, as LiveKit's session does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options = SimpleNamespace(interruption={"min_words": 0})
+
+    def tutor(self, start: float, end: float | None) -> None:
+        """Have the tutor speak from one time to another, in seconds; without an end, still."""
+        self.emit("agent_state_changed", _state(AgentStateChangedEvent, "speaking", start))
+        if end is not None:
+            self.emit("agent_state_changed", _state(AgentStateChangedEvent, "listening", end))
+
+    def learner(self, start: float, end: float | None) -> None:
+        """Have something be heard from one time to another."""
+        self.emit("user_state_changed", _state(UserStateChangedEvent, "speaking", start))
+        if end is not None:
+            self.emit("user_state_changed", _state(UserStateChangedEvent, "listening", end))
+
+
+def _state(kind: Any, new: str, at: float) -> Any:
+    old = "listening" if new == "speaking" else "speaking"
+    return kind(old_state=old, new_state=new, created_at=at)
+
+
+class Tutor(Agent):
+    """An agent whose recogniser hears what a test puts in, and whose voice says anything."""
+
+    def __init__(self, heard: list[SpeechEvent | str]) -> None:
+        super().__init__(instructions="")
+        self.heard = heard
+
+    async def stt_node(self, audio: Any, model_settings: Any) -> Any:  # noqa: ARG002  # by position
+        """Hear it."""
+        for event in self.heard:
+            yield event
+
+    async def tts_node(self, text: Any, model_settings: Any) -> Any:  # noqa: ARG002  # by position
+        """Say it."""
+        async for piece in text:
+            yield piece
+
+
+def final(text: str) -> SpeechEvent:
+    """Give what a recogniser has heard."""
+    words = [SpeechData(language="es", text=text)]  # type: ignore[arg-type]  # a str does
+    return SpeechEvent(type=SpeechEventType.FINAL_TRANSCRIPT, alternatives=words)
+
+
+class Lesson:
+    """A tutor that has said the menu, and what is heard then."""
+
+    def __init__(self, *heard: SpeechEvent | str) -> None:
+        self.session = Session()
+        self.voice = OwnVoice(self.session, lambda: 108.0)  # type: ignore[arg-type]  # a fake
+        self.voice.watch()
+        self.agent = Tutor(list(heard))
+        self.voice.meet(self.agent)
+
+    async def say(self, *texts: str) -> list[str]:
+        """Have the tutor say something, piece by piece."""
+
+        async def pieces() -> AsyncIterator[str]:
+            for text in texts:
+                yield text
+
+        return [it async for it in await _made(self.agent.tts_node(pieces(), NO_SETTINGS))]
+
+    async def hears(self) -> list[str | SpeechEvent]:
+        """Give what the session gets of what is heard."""
+        return [it async for it in await _made(self.agent.stt_node(_nothing(), NO_SETTINGS))]
+
+
+async def _made(node: Any) -> Any:
+    return await node if hasattr(node, "__await__") else node
+
+
+async def _nothing() -> AsyncIterator[Any]:
+    return
+    yield
+
+
+TIMES = {
+    "all of it": ((100, 105), (100.3, 105.6), True),
+    "while it goes on": ((100, None), (103, None), True),
+    "its last sentence": ((100, 105), (103.9, 105.9), True),
+    "until a recogniser saw its end": ((100, 105), (104, 106.1), True),
+    "who says it after the tutor": ((100, 105), (105.6, 107), False),
+    "who begins at once": ((100, 105), (105.4, 107), False),
+    "who says it before the tutor": ((100, 105), (98, 101), False),
+    "who goes on after the tutor": ((100, 105), (104.9, 107), False),
+}
+
+
+@pytest.mark.parametrize(("tutor", "heard", "echo"), TIMES.values(), ids=TIMES)
+async def test_the_tutors_words_are_its_own_while_it_says_them(
+    tutor: tuple[float, float | None], heard: tuple[float, float | None], echo: bool
+) -> None:
+    """And the learner's once it has ended: they say it after the tutor."""
+    lesson = Lesson(final(MENU))
+    await lesson.say(MENU)
+    lesson.session.tutor(*tutor)
+    lesson.session.learner(*heard)
+    assert len(await lesson.hears()) == (not echo)
+
+
+async def test_nothing_is_an_echo_before_the_tutor_has_spoken() -> None:
+    """Whatever it is about to say."""
+    lesson = Lesson(final(MENU))
+    await lesson.say(MENU)
+    lesson.session.learner(99, 100)
+    assert len(await lesson.hears()) == 1
+
+
+async def test_other_words_are_the_learners_also_while_the_tutor_speaks() -> None:
+    """They interrupt."""
+    lesson = Lesson(final("Perdone, no le entiendo."), "una mesa para dos, por favor")
+    assert await lesson.say("Hoy tenemos sopa ", "de verduras y pescado.") == [
+        "Hoy tenemos sopa ",
+        "de verduras y pescado.",
+    ]
+    lesson.session.tutor(100, None)
+    lesson.session.learner(101, None)
+    assert len(await lesson.hears()) == 2
+    assert lesson.session.options.interruption == {"min_words": 0}
+
+
+async def test_where_an_echo_was_heard_it_takes_words_to_interrupt() -> None:
+    """Any sound would be the tutor's own; the log says once what is to be done."""
+    other = SpeechEvent(type=SpeechEventType.END_OF_SPEECH)
+    lesson = Lesson("sopa de verduras", other, "¿que desea tomar", "sí")
+    await lesson.say(MENU)
+    lesson.session.tutor(100, None)
+    lesson.session.learner(101, None)
+    with structlog.testing.capture_logs() as logs:
+        assert await lesson.hears() == [other, "sí"]
+    assert lesson.session.options.interruption == {"min_words": 1}
+    assert [line["event"] for line in logs] == ["lesson.echo"]
+    assert "sopa" not in str(logs)
+
+
+async def test_who_is_followed_no_longer_changes_nothing() -> None:
+    """A lesson that ends closes its session."""
+    lesson = Lesson(final(MENU))
+    await lesson.say(MENU)
+    lesson.voice.unwatch()
+    lesson.session.tutor(100, None)
+    lesson.session.learner(101, None)
+    assert len(await lesson.hears()) == 1
+
+
+SAME = {
+    "letter by letter": ("sopa de verduras", MENU),
+    "accents and case": ("QUE DESEA TOMAR SENORA", MENU),
+    "cut off in a word": ("tenemos sopa de verd", MENU),
+    "a word misheard": ("Hoy tenemos sopa de verdura y pescados", MENU),
+    "Japanese": ("いらっしゃいませ", "いらっしゃいませ、何になさいますか。"),  # its own comma
+    "Arabic": ("صباح الخير", "صباح الخير يا سيدتي"),
+}
+OTHER = {
+    "an answer": ("Una sopa, por favor, y agua.", MENU),
+    "small words": ("no sé qué es", MENU),
+    "nothing said": ("hola", ""),
+    "no words": ("…?", MENU),
+}
+
+
+@pytest.mark.parametrize(("heard", "said"), SAME.values(), ids=SAME)
+def test_a_text_is_found_again_although_misheard(heard: str, said: str) -> None:
+    """Well above what is taken for an echo."""
+    assert share_of(heard, said) >= 0.7
+
+
+@pytest.mark.parametrize(("heard", "said"), OTHER.values(), ids=OTHER)
+def test_another_text_is_another(heard: str, said: str) -> None:
+    """Well below it."""
+    assert share_of(heard, said) <= 0.5
+
+
+@given(st.text(), st.text())
+def test_any_two_texts_have_a_share(heard: str, said: str) -> None:
+    """Between nothing and all; of what has words, all is in itself."""
+    assert 0 <= share_of(heard, said) <= 1
+    assert share_of(heard, heard) in {0, 1}
