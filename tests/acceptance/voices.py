@@ -15,6 +15,7 @@ from livekit import rtc
 from livekit.agents.types import (
     ATTRIBUTE_TRANSCRIPTION_FINAL,
     ATTRIBUTE_TRANSCRIPTION_TRACK_ID,
+    TOPIC_CHAT,
     TOPIC_TRANSCRIPTION,
 )
 
@@ -36,12 +37,10 @@ class Transcript:
 
 
 @dataclass(slots=True)
-class Voice:
-    """A learner in the room, with a microphone and an eye on the transcripts."""
+class Reader:
+    """A learner in the room, with an eye on the transcripts."""
 
     room: rtc.Room
-    source: rtc.AudioSource
-    track: str
     transcripts: list[Transcript] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _reading: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -73,6 +72,18 @@ class Voice:
         while len(self.transcripts) < count:
             self._news.clear()
             await self._news.wait()
+
+    async def type(self, text: str) -> None:
+        """Write to the tutor."""
+        await self.room.local_participant.send_text(text, topic=TOPIC_CHAT)
+
+
+@dataclass(slots=True, kw_only=True)
+class Voice(Reader):
+    """A learner who has a microphone, too."""
+
+    source: rtc.AudioSource
+    track: str
 
     async def say(self, pcm: bytes, loudness: float = 1.0) -> None:
         """Speak."""
@@ -126,7 +137,7 @@ def install(directory: Path, name: str, code: str) -> str:
 
 @asynccontextmanager
 async def host_of(
-    directory: Path, name: str, code: str, **keys: object
+    directory: Path, name: str, code: str, *, max_lessons: int | None = None, **keys: object
 ) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Run a host for the length of a block whose one tutor is `code`, dispatched automatically.
 
@@ -134,10 +145,16 @@ async def host_of(
         directory: For its config and the tutor's module.
         name: The tutor's, its plugin's and its module's.
         code: The module, which has `plugin`.
+        max_lessons: The host's, where it is not that of config/.
         keys: More of the tutor's file.
     """
     async with local_parts(print) as parts:
         write_config(ROOT / "config", directory / "config", parts.speech_url, tick_every=1)
+        if max_lessons is not None:
+            overlay = directory / "config/environments/development.yaml"
+            written = yaml.safe_load(overlay.read_text())
+            written["lessons"]["max_lessons"] = max_lessons
+            overlay.write_text(yaml.safe_dump(written))
         for file in (directory / "config/tutors").iterdir():
             file.unlink()
         tutor = {"worker_type": "automatic", "language": "es", **keys}
@@ -149,6 +166,17 @@ async def host_of(
 
 
 @asynccontextmanager
+async def present(parts: Parts, user_id: str, room_name: str) -> AsyncIterator[rtc.Room]:
+    """Have a learner in the room, without a microphone."""
+    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+        (await api.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
+        body = {"user_id": user_id, "room_name": room_name}
+        answer = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
+    async with joined(answer["url"], answer["token"]) as room:
+        yield room
+
+
+@asynccontextmanager
 async def entered(
     parts: Parts,
     user_id: str,
@@ -156,16 +184,12 @@ async def entered(
     published_as: "rtc.TrackSource.ValueType" = rtc.TrackSource.SOURCE_MICROPHONE,
 ) -> AsyncIterator[Voice]:
     """Have a learner in the room, with a microphone."""
-    async with httpx.AsyncClient(base_url=parts.api_url) as api:
-        (await api.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
-        body = {"user_id": user_id, "room_name": room_name}
-        answer = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
-    async with joined(answer["url"], answer["token"]) as room:
+    async with present(parts, user_id, room_name) as room:
         source = rtc.AudioSource(SAMPLE_RATE, 1)
         track = rtc.LocalAudioTrack.create_audio_track("voice", source)
         options = rtc.TrackPublishOptions(source=published_as)
         publication = await room.local_participant.publish_track(track, options)
-        yield Voice(room, source, publication.sid)
+        yield Voice(room, source=source, track=publication.sid)
         await source.aclose()
 
 
