@@ -147,6 +147,21 @@ async def test_a_tutor_does_not_take_its_own_voice_for_the_learners(
     assert [one.text for one in eva.transcripts if one.identity == eva.identity] == [LAST_WORDS]
 
 
+async def test_a_tutor_greets_who_speaks_already_in_their_next_pause(
+    host: tuple[Parts, HostLog],
+) -> None:
+    """All of the greeting is said, and what the learner said counts."""
+    parts, log = host
+    order = await synthesise(f"{parts.speech_url}/v1", ORDER, "es")
+    async with entered(parts, "user_leo", "greeting") as leo:
+        leo.follow()
+        await log.until("lesson.opened")
+        await leo.say(order + order)
+        await log.until("waiter.heard", "number=1")
+        while GREETING not in [one.text for one in leo.transcripts]:
+            await leo.until_transcripts(len(leo.transcripts) + 1)
+
+
 @pytest.mark.parametrize(
     ("room", "part"), [("deaf", "hearing"), ("blind", "hearing"), ("mute", "speaking")]
 )

@@ -175,6 +175,9 @@ class FakeSpeech:
         self.seconds = seconds
         self.heard = False
 
+    def add_done_callback(self, told: Callable[[Any], None]) -> None:
+        """Tell of its end, which nobody here waits for."""
+
     async def wait_for_playout(self) -> None:
         """Wait until it was said."""
         await asyncio.sleep(self.seconds)

@@ -30,7 +30,12 @@ LIMITS = HookLimits(
 Timings = list[tuple[str, float, bool]]
 
 
-def caller_of(*, timings: Timings | None = None, **hooks: Callable[..., Any]) -> HookCaller:
+def caller_of(
+    *,
+    timings: Timings | None = None,
+    speech: Callable[[], Any] = lambda: None,
+    **hooks: Callable[..., Any],
+) -> HookCaller:
     """Give a caller of a plugin that has these hooks, which notes what they take."""
     noted: Timings = [] if timings is None else timings
 
@@ -41,9 +46,8 @@ def caller_of(*, timings: Timings | None = None, **hooks: Callable[..., Any]) ->
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
-    return HookCaller(
-        LoadedTutor("fake", manager, Tutor(name="fake")), LIMITS, timed=timed, grace=0.02
-    )
+    tutor = LoadedTutor("fake", manager, Tutor(name="fake"))
+    return HookCaller(tutor, LIMITS, timed=timed, speech=speech, grace=0.02)
 
 
 async def test_the_agent_of_the_tutor_is_given() -> None:
@@ -151,6 +155,41 @@ async def test_a_hook_over_its_limit_is_cancelled_and_can_clean_up() -> None:
     with pytest.raises(HookFailedError, match=r"took longer than 0\.02 s"):
         await caller_of(on_user_ready=on_user_ready).on_user_ready(LESSON)
     assert cleaned.is_set()
+
+
+class Greeting:
+    """Something that a hook has said."""
+
+    def __init__(self) -> None:
+        self.said = asyncio.Event()
+
+    async def wait_for_playout(self) -> None:
+        """Wait until it was."""
+        await self.said.wait()
+
+
+@pytest.mark.parametrize(
+    "hangs", [pytest.param(False, id="goes on"), pytest.param(True, id="hangs")]
+)
+async def test_what_is_being_said_is_not_counted_against_a_hook(hangs: bool) -> None:
+    """It may await its greeting, for as long as the learner speaks; after that it has its limit."""
+    saying: list[Greeting] = [Greeting()]
+
+    async def on_user_ready() -> None:
+        await saying[0].wait_for_playout()
+        if hangs:
+            await asyncio.Event().wait()
+
+    caller = caller_of(on_user_ready=on_user_ready, speech=lambda: next(iter(saying), None))
+    calling = asyncio.create_task(caller.on_user_ready(LESSON))
+    await asyncio.sleep(0.1)
+    assert not calling.done()
+    saying.pop().said.set()
+    if hangs:
+        with pytest.raises(HookFailedError, match="took longer"):
+            await calling
+    else:
+        await calling
 
 
 async def test_a_hook_that_does_not_let_go_is_left_to_itself() -> None:

@@ -48,8 +48,9 @@ async def create_agent(lesson: Lesson) -> "Agent":
 async def on_user_ready(lesson: Lesson) -> None:
     """Greet: the voice session runs and the learner hears what is said now.
 
-    Called once a lesson, after `create_agent`; 10 s. If it fails, the lesson ends politely
-    with a record.
+    Called once a lesson, after `create_agent`; 10 s, not counting what is being said. If it
+    fails, the lesson ends politely with a record. What is said here is said again where the
+    learner was speaking and did not hear it.
     """
 
 

@@ -95,7 +95,12 @@ class JobEntrypoint:
                 teach(lesson)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
                 notes = Notes(link, spans, time.monotonic)
-                hooks = HookCaller(tutor, self.settings.limits, timed=notes.time_hook)
+                hooks = HookCaller(
+                    tutor,
+                    self.settings.limits,
+                    timed=notes.time_hook,
+                    speech=lambda: lesson.session.current_speech,
+                )
                 runner = Runner(ctx, link, lesson, hooks, self.settings, clock, welcome, notes)
                 limit = min(BLOCKED_SECONDS, self.settings.limits.create_agent)
                 with Watchdog(hooks.author, limit).guarding():

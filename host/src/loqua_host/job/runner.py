@@ -44,6 +44,7 @@ from .ears import Ears
 from .events import EventRelay
 from .failures import Failures, FailureWatch
 from .floor import Floor, until_free
+from .greeting import Greeting
 from .handoff import Handoffs
 from .latency import measured
 from .limits import Deadline, Silence, keep_limits
@@ -127,6 +128,7 @@ class Runner:
         self._microphone = Microphone(ctx.room, lesson)
         self._speakers = Speakers(lesson, ears.levels if ears else None)
         self._vitals = Vitals(self._session, asyncio.get_running_loop().time, self._on_stuck)
+        self._greeting = Greeting(self._session)
         own_voice = OwnVoice(self._session)
         self._transcripts = Transcripts(ctx.room, lesson, ears.track_of) if ears else None
         self._entries: dict[str, str] = {}
@@ -154,8 +156,12 @@ class Runner:
             self._checkpoints,
             self._speakers,
             self._vitals,
+            self._greeting,
             own_voice,
-            Agents(self._session, (self._speakers.meet, self._vitals.meet, own_voice.meet)),
+            Agents(
+                self._session,
+                (self._speakers.meet, self._vitals.meet, self._greeting.meet, own_voice.meet),
+            ),
             self._microphone,
             Chat(ctx.room, self._listened_to, self._on_typed),
         )
@@ -221,6 +227,7 @@ class Runner:
             await self._start(lesson.agent)
             await self._have_floor()
             await self._hooks.on_user_ready(lesson)
+            self._greeting.end()
         except HookFailedError as failure:
             if lesson.agent is None:
                 await self._start(Agent(instructions=""))

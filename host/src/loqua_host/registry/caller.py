@@ -44,8 +44,25 @@ class Timed(Protocol):
         """Take note of one call."""
 
 
+class Speech(Protocol):
+    """Something that is being said, or waits for its turn."""
+
+    async def wait_for_playout(self) -> None:
+        """Wait until it has been said or cut off."""
+
+
 class HookCaller:
     """Calls the hooks of one tutor; a hook it does not have counts as returning None.
+
+    Time in which something is being said is not counted against a hook: it may await that, and
+    who speaks meanwhile keeps the tutor waiting.
+
+    Args:
+        loaded: The tutor.
+        limits: How long each hook may take.
+        timed: Told of each call.
+        speech: Returns what is being said.
+        grace: Seconds for a cancelled hook to let go.
 
     Every method raises `HookFailedError` if its hook raises, is over its limit or returns
     something else than its contract says, having logged it.
@@ -60,11 +77,13 @@ class HookCaller:
         limits: HookLimits,
         *,
         timed: Timed = lambda *_, **__: None,
+        speech: Callable[[], Speech | None] = lambda: None,
         grace: float = GRACE,
     ) -> None:
         self._loaded = loaded
         self._limits = limits
         self._timed = timed
+        self._speech = speech
         self._grace = grace
         self._abandoned: set[asyncio.Task[Any]] = set()
         self.author = Author(loaded.packages)
@@ -137,7 +156,7 @@ class HookCaller:
     async def _within_limit(self, hook: str, coroutine: Awaitable[Any], limit: float) -> Any:
         task = asyncio.create_task(_outcome(coroutine), name=f"{self._loaded.source}.{hook}")
         try:
-            done, _ = await asyncio.wait({task}, timeout=limit)
+            done = await self._is_done(task, limit)
         finally:
             await self._let_go(task)
         if not done:
@@ -145,6 +164,18 @@ class HookCaller:
         if task.cancelled():
             raise self._failure(hook, "was cancelled from within")
         return task.result()
+
+    async def _is_done(self, task: asyncio.Task[Any], limit: float) -> bool:
+        """Wait for a hook, for its limit since something was last being said."""
+        while not (await asyncio.wait({task}, timeout=limit))[0]:
+            if (speech := self._speech()) is None:
+                return False
+            said = asyncio.create_task(speech.wait_for_playout())
+            try:
+                await asyncio.wait({task, said}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                said.cancel()
+        return True
 
     async def _let_go(self, task: asyncio.Task[Any]) -> None:
         if task.done():
