@@ -76,6 +76,21 @@ def test_a_tutor_s_values_come_from_its_file_or_from_the_host(
     assert explained["tutors.grammar.engines.turn.min_delay"] == ("0.9", "tutors/grammar.yaml")
 
 
+def test_engines_of_a_list_are_explained_one_by_one(config: Path) -> None:
+    """By their index; one by itself has none, even if it is written as a list."""
+    (config / "tutors/grammar.yaml").write_text(
+        TUTOR.replace(
+            "engines: {",
+            "engines: {stt: [{use: 'a:B'}, {use: 'c:D', with: {k: 1}}], llm: [{use: 'e:F'}], ",
+        )
+    )
+    lines = {key: line for key, *line in explain(config, ENVIRON, load(config, ENVIRON))}
+    file = str(config / "tutors/grammar.yaml")
+    assert lines["tutors.grammar.engines.stt[1].with.k"] == ["1", file]
+    assert lines["tutors.grammar.engines.llm.use"] == ['"e:F"', file]
+    assert lines["engines.stt"] == ["null", "default"]
+
+
 def test_no_secret_is_printed_wherever_it_was_written(
     config: Path, explained: dict[str, tuple[str, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,16 @@ async def test_each_engine_is_asked_with_its_own_key(speech: str) -> None:
     assert KEY not in repr(findings)
 
 
+async def test_each_engine_of_a_list_is_tried(speech: str) -> None:
+    """A fallback that nobody tried would be found to be gone when it is needed."""
+    first = {"use": "x.y:STT", "with": {"base_url": speech, "api_key": KEY}}
+    gone = {"use": "x.y:STT", "with": {"base_url": "http://127.0.0.1:1/v1"}}
+    findings = await examine_engines(settings(stt=[first, gone]), lambda _names: {})
+    states = {one.name: one.verdict.state for one in findings}
+    assert states == {"engine stt[0]": State.OK, "engine stt[1]": State.FAILED}
+    assert "write another engines.stt[1].with.base_url" in findings[1].verdict.mend
+
+
 async def test_an_engine_that_is_not_there_fails_by_its_kind() -> None:
     """With the key of config to look at."""
     gone = {"use": "x.y:STT", "with": {"base_url": "http://127.0.0.1:1/v1"}}

@@ -280,6 +280,7 @@ class FakeSession(EventEmitter[str]):
         self.user_state = "listening"
         self.llm: Any = None
         self.vad: Any = EventEmitter()
+        self.stt: Any = None
         self.closing_takes = 0.0
 
     def write_transcript(self, event: Any) -> None:

@@ -16,9 +16,12 @@ from livekit.agents.metrics import VADMetrics
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
 from livekit.rtc.event_emitter import EventEmitter
 
+from loqua_host.job.failover import Failover
+from loqua_host.job.fallbacks import FallbackSTT
 from loqua_host.job.vitals import DEAF_SECONDS, MUTE_SECONDS, STUCK_SECONDS, UNHEARD, Vitals
 
 from .conftest import FakeLoudspeaker, FakeMicrophone, FakeSession
+from .engines import FakeSTT, says
 
 SOUND = rtc.AudioFrame(bytes(2 * 2400), 24_000, 1, 2400)
 """A tenth of a second."""
@@ -300,6 +303,20 @@ async def test_a_recogniser_without_a_word_is_begun_anew(watched: Watched) -> No
         watched.session.hear(1.5)
     assert watched.session.cleared == 1
     assert [line["event"] for line in logs] == ["lesson.recogniser_restarted"]
+
+
+async def test_a_recogniser_of_a_list_without_a_word_is_replaced(watched: Watched) -> None:
+    """It takes sound and fails in nothing else."""
+    first, second = FakeSTT(says("")), FakeSTT(says("hola"))
+    clock = asyncio.get_running_loop().time
+    vad: Any = object()
+    failover = Failover("stt", range(2), clock, lambda _index: None)
+    watched.session.stt = FallbackSTT([first, second], failover, vad)
+    for _ in range(UNHEARD + 1):
+        await watched.session.stt.recognize(SOUND)
+        watched.session.hear(1.5)
+    assert (await watched.session.stt.recognize(SOUND)).alternatives[0].text == "hola"
+    assert watched.session.cleared == 1
 
 
 async def test_a_session_without_sound_is_not_judged_by_it() -> None:

@@ -9,27 +9,8 @@ from typing import Any
 import pytest
 from livekit.agents import NOT_GIVEN, Agent
 
-from loqua_host.contract.engines import Engine, Engines
-from loqua_host.job.voice import _build, apologise, build_session, close_voice, say_out
-
-ENGINE = Engine.model_validate(
-    {
-        "use": "types:SimpleNamespace",
-        "with": {"language": "{language}", "model": "whisper-{language}", "speed": 2},
-        "secrets": {"api_key": "OPENAI_API_KEY"},
-    }
-)
-
-
-def test_an_engine_gets_its_arguments_the_language_and_its_secrets() -> None:
-    """From an import string: any class, of any distribution."""
-    built = _build(ENGINE, "es", {"OPENAI_API_KEY": "sk-1", "OTHER": "not for it"})
-    assert vars(built) == {
-        "language": "es",
-        "model": "whisper-es",
-        "speed": 2,
-        "api_key": "sk-1",
-    }
+from loqua_host.contract.engines import Engines
+from loqua_host.job.voice import apologise, build_session, close_voice, say_out
 
 
 @pytest.mark.parametrize("several", [True, False])
@@ -37,17 +18,6 @@ async def test_a_model_is_asked_ahead_where_one_learner_is_heard_alone(*, severa
     """Of several it has to be known first who spoke, and that is known when the turn is over."""
     session = build_session(Engines(), "es", {}, several=several)
     assert session.options.preemptive_generation["enabled"] is not several
-
-
-def test_an_absent_engine_is_left_to_the_tutors_agent() -> None:
-    """None would switch it off."""
-    assert _build(None, "es", {}) is NOT_GIVEN
-
-
-def test_a_secret_that_was_not_granted_is_named() -> None:
-    """The name is no secret."""
-    with pytest.raises(KeyError, match="OPENAI_API_KEY"):
-        _build(ENGINE, "es", {})
 
 
 class Voice:

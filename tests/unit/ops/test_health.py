@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from loqua_host.ops.health import Finding, State, assess
-from loqua_host.ops.sight import Outcome, Phase, Sight, WorkerSight
+from loqua_host.ops.sight import LessonSight, Outcome, Phase, Sight, WorkerSight
 from loqua_host.records.ledger import Debts
 
 NOW = 5_000.0
@@ -72,6 +72,22 @@ def test_a_learner_who_waits_too_long_is_told_and_keeps_none_away(
     found = finding(seen, 1, "learners")
     assert (found.state, found.reason) == (state, told)
     assert assess(seen).ready
+
+
+def test_a_lesson_that_a_fallback_serves_is_a_worry_and_keeps_none_away() -> None:
+    """Which engine of which list, for how many lessons."""
+    lessons = (
+        LessonSight("a", "grammar", "full", 0.0, 0, {"tts": 1, "stt": 0}),
+        LessonSight("b", "grammar", "full", 0.0, 0, {"tts": 1, "llm": 2}),
+    )
+    seen = replace(WELL, lessons=lessons)
+    found = finding(seen, 1, "engines")
+    assert (found.state, found.reason) == (
+        State.DEGRADED,
+        "grammar: engines.llm[2] serves 1 lesson; grammar: engines.tts[1] serves 2 lessons",
+    )
+    assert assess(seen).ready
+    assert finding(WELL, 1, "engines").state is State.OK
 
 
 def test_a_record_that_is_overdue_is_a_worry() -> None:

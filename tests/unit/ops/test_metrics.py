@@ -224,7 +224,7 @@ def test_no_label_is_a_learner_s_or_a_lesson_s(metrics: Metrics, tell: Tell) -> 
     shown = {label for family in collected for sample in family.samples for label in sample.labels}
     assert shown <= {
         "tutor", "endpoint", "cause", "why", "mode", "outcome", "status", "what", "kind", "hook",
-        "le", "level", "stage", "source", "task",
+        "le", "level", "stage", "source", "task", "to",
     }  # fmt: skip
 
 
@@ -261,6 +261,18 @@ def test_what_figures_are_told_apart_by_is_known(pattern: str, known: tuple[str,
     assert found <= set(known)
 
 
+def test_engines_that_take_over_are_counted(metrics: Metrics, tell: Tell) -> None:
+    """By where they are in their list; none is named, nor is its secret."""
+    metrics.expect(["grammar"])
+    by = {"tutor": "grammar", "kind": "tts"}
+    assert value(metrics, "engine_switches_total", **by, to="fallback") == 0
+    tell("engine.switched", **by, index=1, to="fallback")
+    tell("engine.switched", **by, index=2, to="fallback")
+    tell("engine.switched", **by, index=0, to="first")
+    assert value(metrics, "engine_switches_total", **by, to="fallback") == 2
+    assert value(metrics, "engine_switches_total", **by, to="first") == 1
+
+
 def test_an_attempt_that_was_cancelled_counts_and_takes_no_time_of_the_api(
     metrics: Metrics, tell: Tell
 ) -> None:
@@ -279,7 +291,10 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> No
             unix=1000.0,
             phase=Phase.SERVING,
             workers=(WorkerSight("grammar", "", online=True, busy=1, places=2),),
-            lessons=(LessonSight("a", "grammar", "cache", 900.0, 0),) * 2,
+            lessons=(
+                LessonSight("a", "grammar", "cache", 900.0, 0, {"tts": 1, "stt": 0}),
+                LessonSight("b", "grammar", "cache", 900.0, 0, {"tts": 0}),
+            ),
             waiting=(15.0, 5.0),
             breakers={"context": "open"},
             agent_jwt_left=86_400.0,
@@ -292,6 +307,8 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> No
     seen = {
         "worker_online": value(metrics, "worker_online", tutor="grammar"),
         "lessons_live": value(metrics, "lessons_live", tutor="grammar", mode="cache"),
+        "first": value(metrics, "engine_lessons", tutor="grammar", kind="stt", index="0"),
+        "fallback": value(metrics, "engine_lessons", tutor="grammar", kind="tts", index="1"),
         "learners_alone": value(metrics, "learners_alone"),
         "learner_alone_seconds": value(metrics, "learner_alone_seconds"),
         "breaker_open": value(metrics, "breaker_open", endpoint="context"),
@@ -305,6 +322,8 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: Metrics) -> No
     assert seen == {
         "worker_online": 1,
         "lessons_live": 2,
+        "first": 1,
+        "fallback": 1,
         "learners_alone": 2,
         "learner_alone_seconds": 15,
         "breaker_open": 1,

@@ -137,10 +137,10 @@ async def test_what_was_never_asked_is_not_made_up(watch: Watch) -> None:
 
 async def test_workers_and_lessons_are_seen_without_the_learner(watch: Watch, fakes: Fakes) -> None:
     """A lesson is known by a part of the host's own id."""
-    fakes.lessons = [(ROW, Mode.CACHE)]
+    fakes.lessons = [(ROW, Mode.CACHE, {"tts": 1})]
     sight = watch.look()
     assert sight.workers == (WorkerSight("grammar", "grammar-specialist", True, 1, 2),)
-    assert sight.lessons == (LessonSight("01234567", "grammar", "cache", NOW - 60, 1),)
+    assert sight.lessons == (LessonSight("01234567", "grammar", "cache", NOW - 60, 1, {"tts": 1}),)
     assert "maria" not in repr(sight)
 
 

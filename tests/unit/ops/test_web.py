@@ -109,6 +109,7 @@ async def test_the_status_has_lessons_and_troubles_newest_first(ops: Ops) -> Non
             "mode": "full",
             "opened_at": 900.0,
             "restarts": 1,
+            "engines": {},
         }
     ]
     assert [trouble["why"] for trouble in status["troubles"]] == ["second", "first"]

@@ -9,7 +9,7 @@ from textwrap import dedent
 import psutil
 import pytest
 
-from loqua_host.contract.engines import Engine, Engines
+from loqua_host.contract.engines import Engines
 from loqua_host.registry.inspection import Inspection, inspect_tutors
 from loqua_host.settings.tutors import TutorSettings
 
@@ -87,11 +87,14 @@ def inspections(site: Path, install: Install) -> dict[str, Inspection]:
     """Inspect all plugins in one go."""
     for name, source in PLUGINS.items():
         install(name, HOOKS + dedent(source))
-    engines = Engines(
-        stt=Engine.model_validate({"use": "livekit.agents:NoSuchEngine"}),
-        tts=Engine.model_validate({"use": "no_such_package:TTS"}),
-        llm=Engine.model_validate({"use": "logging:Formatter", "with": {"fmz": 1}}),
-    )
+    engines = {
+        "stt": {"use": "livekit.agents:NoSuchEngine"},
+        "tts": {"use": "no_such_package:TTS"},
+        "llm": [
+            {"use": "livekit.plugins.openai.realtime:RealtimeModel"},
+            {"use": "logging:Formatter", "with": {"fmz": 1}},
+        ],
+    }
     tutors = [tutor(name) for name in PLUGINS if name != "misled"]
     tutors += [
         tutor("misled", settings={"level": 9, "levle": 1}, engines=engines, secrets=[]),
@@ -232,15 +235,16 @@ def test_all_mistakes_of_one_tutor_are_told_at_once(
     file = "config/tutors/misled.yaml"
     assert [problem.split(": ", 2)[:2] for problem in found] == [
         [file, "engines.stt.use"],
-        [file, "engines.llm.with"],
+        [file, "engines.llm[0].use"],
+        [file, "engines.llm[1].with"],
         [file, "engines.tts.use"],
         [file, "settings.level"],
         [file, "settings.levle"],
         [file, "secrets"],
     ]
-    assert "a level from 1 to 5" in problems_of(inspections["misled"])[3]
-    assert problems_of(inspections["misled"])[4].endswith("is not a known key; write level")
-    assert "write secrets: [A_KEY]" in problems_of(inspections["misled"])[5]
+    assert "a level from 1 to 5" in problems_of(inspections["misled"])[4]
+    assert problems_of(inspections["misled"])[5].endswith("is not a known key; write level")
+    assert "write secrets: [A_KEY]" in problems_of(inspections["misled"])[6]
 
 
 def test_two_plugins_that_declare_one_tutor_are_named_both(

@@ -44,7 +44,7 @@ def test_keys_that_nothing_was_opened_by_are_taken_over(read: Read) -> None:
     assert changed_keys(old, settings) == (
         "apologies",
         "engines.stt",
-        "engines.tts.with",
+        "engines.tts",
         "lessons.drain_timeout",
         "lessons.limits.create_agent",
     )

@@ -139,6 +139,10 @@ def test_an_unknown_key_names_the_one_that_was_meant(write: Write, mistakes: Mis
         ("api: {retries: 9}", "api.retries: should be less than or equal to 3"),
         ("engines: {stt: {use: no-import-string}}", "engines.stt.use: string should match"),
         ("engines: {stt: {with: {}}}", "engines.stt.use: is missing; write what to call"),
+        ("engines: {tts: [{use: a:B}, {with: {}}]}", "engines.tts[1].use: is missing; write what"),
+        ("engines: {tts: [{use: a:B}, {usee: a:B, use: a:C}]}", "engines.tts[1].usee: is not a"),
+        ("engines: {llm: [a:B]}", "engines.llm[0]: should be a valid dictionary"),
+        (f"engines: {{llm: [{', '.join(['{use: a:B}'] * 6)}]}}", "engines.llm: tuple should have"),
         ("apologies: {es: Lo siento}", "apologies: has no English sentence"),
         ("environment: production", "environment: is not a known key"),
         ("tutors: []", "tutors: is not a known key"),
@@ -222,7 +226,14 @@ def test_one_plugin_may_run_under_two_names(write: Write, mistakes: Mistakes) ->
         ),
         (
             "{worker_type: automatic, engines: {llm: {use: a:B, secrets: {k: DEV_AGENT_SECRET}}}}",
-            "secrets: DEV_AGENT_SECRET is a secret of the host",
+            "engines.llm: DEV_AGENT_SECRET is a secret of the host",
+        ),
+        (
+            (
+                "{worker_type: automatic, engines: {tts: [{use: a:B}, {use: a:B,"
+                " secrets: {k: PROD_AGENT_SECRET}}]}}"
+            ),
+            "engines.tts[1]: PROD_AGENT_SECRET is a secret of the host",
         ),
     ],
 )
@@ -282,7 +293,7 @@ def test_production_refuses_what_goes_over_a_network_in_the_open(
     assert sorted(places) == [
         "LIVEKIT_URL",
         "host.yaml: engines.stt.with.base_url",
-        "tutors/conversation.yaml: settings.a.0",
+        "tutors/conversation.yaml: settings.a[0]",
     ]
 
 
@@ -354,12 +365,26 @@ def test_a_tutors_own_engine_replaces_the_hosts_whole(
     settings = load(config, environ)
     [tutor] = settings.tutors
     engines = settings.engines_for(tutor)
-    assert engines.stt is not None
-    assert (engines.stt.use, engines.stt.with_) == ("c:D", {})
+    [stt] = engines.stt
+    assert (stt.use, stt.with_) == ("c:D", {})
     assert engines.tts == settings.engines.tts
     assert engines.turn.min_delay == 1
     assert settings.agent_id_for(tutor) == "own-id"
     assert settings.secret_names == {"STT_KEY", "OTHER_KEY"}
+
+
+@pytest.mark.parametrize("nothing", ["null", "[]"])
+def test_engines_are_written_one_by_itself_or_in_a_list(
+    config: Path, environ: dict[str, str], write: Write, nothing: str
+) -> None:
+    """None at all is left to the tutor's agent; a tutor's own list replaces the host's."""
+    write("host.yaml", "engines: {stt: {use: 'a:B'}, tts: [{use: 'a:T'}, {use: 'b:T'}]}")
+    write("tutors/conversation.yaml", f"worker_type: automatic\nengines: {{stt: {nothing}}}")
+    settings = load(config, environ)
+    assert [one.use for one in settings.engines.stt] == ["a:B"]
+    [tutor] = settings.tutors
+    engines = settings.engines_for(tutor)
+    assert (engines.stt, [one.use for one in engines.tts]) == ((), ["a:T", "b:T"])
 
 
 def test_a_draft_keeps_what_is_sound(config: Path, write: Write) -> None:

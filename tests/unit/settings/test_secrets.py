@@ -29,6 +29,22 @@ def granting(*names: str) -> Wanted:
     return Wanted(granted=frozenset(names))
 
 
+def test_a_secret_that_is_missing_is_named_with_the_setting_that_names_it(config: Path) -> None:
+    """File, key and which engine of a list; the host's own are named by nobody else."""
+    for place, file in (
+        ((None, ("engines", "tts", 1)), "host.yaml: engines.tts[1]"),
+        (("grammar", ("engines", "stt")), "tutors/grammar.yaml: engines.stt"),
+    ):
+        wanted = Wanted(granted=frozenset({"A_KEY"}), named={"A_KEY": place})
+        with pytest.raises(ConfigError) as refused:
+            read_secrets(config, GIVEN, wanted)
+        [problem] = refused.value.problems
+        assert (problem.where, problem.what) == (
+            "A_KEY",
+            f"is not set, and {config}/{file} names it",
+        )
+
+
 async def shared(secrets: HostSecrets) -> list[str]:
     """Give the shared secret and the one before, if there is one."""
     read = await secrets.kept.read(SecretName.SHARED_SECRET)

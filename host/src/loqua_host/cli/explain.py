@@ -9,9 +9,9 @@ from pydantic import JsonValue
 
 from loqua_host.contract.engines import Engines
 from loqua_host.settings.host import HostSettings
-from loqua_host.settings.load import tutor_file
+from loqua_host.settings.problems import spelled
 from loqua_host.settings.secrets import HOST_SECRETS
-from loqua_host.settings.sources import Sources, read_environ, read_sources
+from loqua_host.settings.sources import Sources, read_environ, read_sources, tutor_file
 from loqua_host.settings.tutors import TutorFile, TutorSettings
 from loqua_host.settings.yaml import read_yaml
 
@@ -28,8 +28,10 @@ USERINFO = re.compile(r"(?<=://)[^/@\s\"]+@")
 
 MASK = "****"
 
-Place = tuple[str, ...]
+Place = tuple[str | int, ...]
 Line = tuple[str, str, str]
+
+ENGINES_DEEP = len(("engines", "stt"))
 
 
 def explain(config: Path, environ: Mapping[str, str], settings: HostSettings) -> Iterator[Line]:
@@ -46,7 +48,7 @@ def explain(config: Path, environ: Mapping[str, str], settings: HostSettings) ->
     given = "LOQUA_ENVIRONMENT" if environ.get("LOQUA_ENVIRONMENT") else "default"
     yield "environment", settings.environment, given
     for place, value in _leaves((), host):
-        yield ".".join(place), _shown(place, value), sources.origin(place)
+        yield spelled(place), _shown(place, value), sources.origin(place)
     for tutor in settings.tutors:
         yield from _tutor(config, settings, tutor, sources)
     for name in sorted(HOST_SECRETS | settings.secret_names):
@@ -69,19 +71,33 @@ def _tutor(
         inherited = place[0] == "engines" and place[1] in shared
         inherited |= place == ("agent_id",) and tutor.agent_id is None
         origin = (host if inherited else own).origin(place)
-        yield f"tutors.{tutor.name}.{'.'.join(place)}", _shown(place, value), origin
+        yield f"tutors.{tutor.name}.{spelled(place)}", _shown(place, value), origin
 
 
 def _leaves(place: Place, value: JsonValue) -> Iterator[tuple[Place, JsonValue]]:
-    if not (isinstance(value, dict) and value):
+    if place[:1] == ("engines",) and isinstance(value, list) and len(place) == ENGINES_DEEP:
+        yield from _engines(place, value)
+    elif isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves((*place, key), inner)
+    else:
         yield place, value
-        return
-    for key, inner in value.items():
-        yield from _leaves((*place, key), inner)
+
+
+def _engines(place: Place, listed: list[JsonValue]) -> Iterator[tuple[Place, JsonValue]]:
+    """Yield the leaves of the engines of one kind; one by itself has no index."""
+    if not listed:
+        yield place, None
+    for index, engine in enumerate(listed):
+        yield from _leaves((*place, index) if listed[1:] else place, engine)
 
 
 def _shown(place: Place, value: JsonValue) -> str:
     names_only = place[0] == "secrets" or (place[0] == "engines" and "secrets" in place)
-    if isinstance(value, str | list) and not names_only and any(map(SECRET.search, place)):
+    if (
+        isinstance(value, str | list)
+        and not names_only
+        and any(SECRET.search(str(step)) for step in place)
+    ):
         return MASK
     return USERINFO.sub(f"{MASK}@", json.dumps(value, ensure_ascii=False))

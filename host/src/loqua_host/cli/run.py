@@ -58,8 +58,7 @@ def _end(number: int, _frame: FrameType | None) -> Never:
 def _preload(settings: HostSettings) -> list[str]:
     """List what all jobs share: their own code and the engines that config names."""
     engines = (settings.engines_for(tutor) for tutor in settings.enabled_tutors)
-    used = (engine for one in engines for engine in (one.stt, one.llm, one.tts) if engine)
-    modules = sorted({engine.use.partition(":")[0] for engine in used})
+    modules = sorted({engine.use.partition(":")[0] for one in engines for engine in one.all()})
     return ["loqua_host.job.entrypoint", *modules, "loqua_host.job.preload"]
 
 

@@ -1,10 +1,20 @@
 """How config names what hears, speaks and thinks in a lesson."""
 
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WrapValidator
 
-__all__ = ["Engine", "Engines", "HookLimits", "ImportString", "TurnDelays"]
+__all__ = [
+    "ENGINE_KINDS",
+    "MOST_ENGINES",
+    "Engine",
+    "EngineKind",
+    "Engines",
+    "HookLimits",
+    "ImportString",
+    "TurnDelays",
+]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -34,6 +44,34 @@ class Engine(BaseModel):
     )
 
 
+EngineKind = Literal["stt", "llm", "tts"]
+"""What an engine is for: speech to text, language, text to speech."""
+
+ENGINE_KINDS: Final[tuple[EngineKind, ...]] = get_args(EngineKind)
+
+MOST_ENGINES: Final = 5
+"""Engines of one kind; the index of the one in use is a label of metrics."""
+
+
+def _as_tuple(written: object, validate: Callable[[object], "Fallbacks"]) -> "Fallbacks":
+    """Return the engines that config names: none, one by itself, or a list."""
+    if written is None:
+        return ()
+    if isinstance(written, list | tuple):
+        return validate(written)
+    return (Engine.model_validate(written),)  # its mistakes are named without an index
+
+
+Fallbacks = tuple[Engine, ...]
+"""Engines of one kind, best first: each replaces those before it while they fail."""
+
+_Written = Annotated[
+    Fallbacks,
+    Field(max_length=MOST_ENGINES),
+    WrapValidator(_as_tuple, json_schema_input_type=Engine | list[Engine] | None),
+]
+
+
 class TurnDelays(BaseModel):
     """When the tutor takes its turn, in seconds of silence after the learner's last word."""
 
@@ -44,14 +82,30 @@ class TurnDelays(BaseModel):
 
 
 class Engines(BaseModel):
-    """The engines of a lesson; what is null here a tutor's agent must bring."""
+    """The engines of a lesson; what is null or empty here a tutor's agent must bring."""
 
     model_config = _FROZEN
 
-    stt: Engine | None = Field(default=None, description="speech to text")
-    llm: Engine | None = Field(default=None, description="the tutor's mind")
-    tts: Engine | None = Field(default=None, description="text to speech")
+    stt: _Written = Field(
+        default=(), description="speech to text: an engine, or a list with fallbacks, best first"
+    )
+    llm: _Written = Field(
+        default=(), description="the tutor's mind: an engine, or a list with fallbacks, best first"
+    )
+    tts: _Written = Field(
+        default=(), description="text to speech: an engine, or a list with fallbacks, best first"
+    )
     turn: TurnDelays = Field(default=TurnDelays(), description="when the tutor takes its turn")
+
+    def of(self, kind: EngineKind) -> Fallbacks:
+        """Return the engines of one kind, best first."""
+        engines: Fallbacks = getattr(self, kind)
+        return engines
+
+    def all(self) -> Iterator[Engine]:
+        """Yield each engine of each kind."""
+        for kind in ENGINE_KINDS:
+            yield from self.of(kind)
 
 
 class HookLimits(BaseModel):

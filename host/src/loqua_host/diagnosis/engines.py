@@ -7,6 +7,8 @@ import httpx
 
 from loqua_host.contract.engines import Engine
 from loqua_host.settings.host import HostSettings
+from loqua_host.settings.problems import spelled
+from loqua_host.settings.tutors import engine_places
 
 from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
 
@@ -23,18 +25,19 @@ UNAUTHORISED: Final = frozenset({401, 403})
 async def examine_engines(
     settings: HostSettings, grant: Callable[[Iterable[str]], Mapping[str, str]]
 ) -> list[Finding]:
-    """Ask each engine of the enabled tutors, with the key that config grants it."""
+    """Ask each engine of the enabled tutors, fallbacks too, with the key that config grants it."""
     checks = {}
     for tutor in settings.enabled_tutors:
-        engines = settings.engines_for(tutor)
-        for kind, engine in (("stt", engines.stt), ("llm", engines.llm), ("tts", engines.tts)):
-            if engine is not None:
-                checks[kind, engine.model_dump_json()] = _check(kind, engine, grant)
+        for keys, engine in engine_places(settings.engines_for(tutor)):
+            place = spelled(keys)
+            checks[place, engine.model_dump_json()] = _check(place, engine, grant)
     return await in_order(checks.values())
 
 
-def _check(kind: str, engine: Engine, grant: Callable[[Iterable[str]], Mapping[str, str]]) -> Check:
-    mend = f"start that service, or write another engines.{kind}.with.base_url in config/"
+def _check(
+    place: str, engine: Engine, grant: Callable[[Iterable[str]], Mapping[str, str]]
+) -> Check:
+    mend = f"start that service, or write another {place}.with.base_url in config/"
 
     async def ask() -> Verdict:
         url = engine.with_.get("base_url") or (
@@ -55,7 +58,7 @@ def _check(kind: str, engine: Engine, grant: Callable[[Iterable[str]], Mapping[s
             return failed(f"{url} gave no answer: {type(error).__name__}", mend)
         return judge_models(url, answer.status_code)
 
-    return Check(f"engine {kind}", ask, hangs=mend)
+    return Check(f"engine {place.removeprefix('engines.')}", ask, hangs=mend)
 
 
 def judge_models(url: str, status: int) -> Verdict:

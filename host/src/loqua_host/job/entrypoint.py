@@ -11,7 +11,7 @@ from loqua_host.contract.lesson import Lesson, teach
 from loqua_host.errors import LearnerError, LinkError
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.handover import find_handover
-from loqua_host.link.messages import Join, Refused, Welcome
+from loqua_host.link.messages import EngineServes, Join, Refused, Welcome
 from loqua_host.process import hide_memory
 from loqua_host.proxies import bypass_native
 from loqua_host.registry.caller import HookCaller
@@ -19,6 +19,7 @@ from loqua_host.registry.loader import LoadedTutor, load
 from loqua_host.tasks import uncancelled
 
 from .clock import Stopwatch
+from .engines import EngineWatch
 from .learner import wait_for_learner
 from .logs import send_logs_to_host
 from .network import follow_proxy_variables
@@ -91,10 +92,14 @@ class JobEntrypoint:
                 if self.settings.traced and not welcome.traced:
                     spans.forget()
                 ctx.log_context_fields |= _bound(welcome)
-                lesson = self._open(welcome, tutor, ctx.job.metadata)
+                notes = Notes(link, spans, time.monotonic)
+                engines = EngineWatch(
+                    lambda kind, index: notes.tell(EngineServes(kind=kind, index=index)),
+                    welcome.engines,
+                )
+                lesson = self._open(welcome, tutor, ctx.job.metadata, engines)
                 teach(lesson)
                 clock = Stopwatch(time.monotonic, welcome.seconds)
-                notes = Notes(link, spans, time.monotonic)
                 hooks = HookCaller(
                     tutor,
                     self.settings.limits,
@@ -126,7 +131,9 @@ class JobEntrypoint:
             answer.cancel()
             learner.cancel()
 
-    def _open(self, welcome: Welcome, tutor: LoadedTutor, metadata: str) -> Lesson:
+    def _open(
+        self, welcome: Welcome, tutor: LoadedTutor, metadata: str, engines: EngineWatch
+    ) -> Lesson:
         return Lesson(
             id=welcome.lesson,
             visit=welcome.visit,
@@ -140,6 +147,7 @@ class JobEntrypoint:
                 welcome.language,
                 welcome.secrets,
                 several=self.settings.hears_everyone,
+                watch=engines,
             ),
             secrets={name: welcome.secrets[name] for name in tutor.tutor.secrets},
             mode=welcome.mode,
@@ -152,7 +160,7 @@ class JobEntrypoint:
 
     async def _apologise(self, ctx: JobContext, refused: Refused) -> None:
         """Tell the learner that there will be no lesson, if there is a voice to do it."""
-        if self.settings.engines.tts is None or not refused.apology:
+        if not self.settings.engines.tts or not refused.apology:
             return
         session = build_session(self.settings.engines, refused.language, refused.secrets)
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)

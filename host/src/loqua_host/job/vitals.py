@@ -20,6 +20,7 @@ from livekit.agents.utils.aio.itertools import tee
 from livekit.agents.vad import VAD
 from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
 
+from .fallbacks import FallbackSTT
 from .nodes import replace, through
 
 __all__ = ["DEAF_SECONDS", "MUTE_SECONDS", "Part", "Vitals"]
@@ -153,6 +154,8 @@ class Vitals:
             if self._unheard > UNHEARD:
                 self._unheard = 0
                 log.warning("lesson.recogniser_restarted", utterances=UNHEARD)
+                if isinstance(self._session.stt, FallbackSTT):
+                    self._session.stt.distrust()
                 self._session.clear_user_turn()
 
     def _timed(self, node: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,10 +12,10 @@ from livekit.agents.llm import RealtimeModel
 from livekit.agents.types import NotGivenOr
 from livekit.rtc.event_emitter import EventEmitter
 
-from loqua_host.contract.engines import Engine, Engines
-from loqua_host.registry.loader import import_string
+from loqua_host.contract.engines import ENGINE_KINDS, Engines
 
 from .ears import Ears
+from .engines import EngineWatch, build_engines
 from .tls import sharing_context
 
 __all__ = [
@@ -32,7 +32,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-SAY_SECONDS = 10.0
+SAY_SECONDS = 15.0
+"""A voice that does not answer is replaced after 5."""
+
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 
@@ -61,7 +63,12 @@ class LessonSession(AgentSession[Any]):
 
 
 def build_session(
-    engines: Engines, language: str, secrets: Mapping[str, str], *, several: bool = False
+    engines: Engines,
+    language: str,
+    secrets: Mapping[str, str],
+    *,
+    several: bool = False,
+    watch: EngineWatch | None = None,
 ) -> "AgentSession[None]":
     """Build the session, not started yet.
 
@@ -70,17 +77,20 @@ def build_session(
         language: ISO 639-1; fills `{language}` in the engines' arguments.
         secrets: Values for the engines' secret arguments, by the secrets' names.
         several: Whether several learners are heard: the model is asked once it is known who spoke.
+        watch: Told which engine of a list serves.
     """
+    # A pause that the recogniser took for an end would split a sentence into two turns.
+    vad = inference.VAD(model="silero", min_silence_duration=engines.turn.min_delay)
     with sharing_context():
         stt, llm, voice = (
-            _build(engine, language, secrets) for engine in (engines.stt, engines.llm, engines.tts)
+            build_engines(kind, engines, language, secrets, vad=vad, watch=watch or EngineWatch())
+            for kind in ENGINE_KINDS
         )
     return LessonSession(
         stt=stt,
         llm=llm,
         tts=voice,
-        # A pause that the recogniser took for an end would split a sentence into two turns.
-        vad=inference.VAD(model="silero", min_silence_duration=engines.turn.min_delay),
+        vad=vad,
         turn_handling={
             # The local model: the hosted one would send the learner's voice elsewhere.
             "turn_detection": inference.TurnDetector(version="v1-mini"),
@@ -189,14 +199,3 @@ async def close_voice(session: "AgentSession[None]", ears: Ears | None) -> None:
         pass
     except Exception:  # as said above
         log.exception("session did not close")
-
-
-def _build(engine: Engine | None, language: str, secrets: Mapping[str, str]) -> Any:
-    if engine is None:
-        return NOT_GIVEN
-    plain = {
-        name: value.replace("{language}", language) if isinstance(value, str) else value
-        for name, value in engine.with_.items()
-    }
-    secret = {name: secrets[variable] for name, variable in engine.secrets.items()}
-    return import_string(engine.use)(**plain, **secret)

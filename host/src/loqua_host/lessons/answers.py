@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.sentences import sentence_in
 from loqua_host.link.messages import Welcome
 from loqua_host.records.ledger import MAX_CRASHES, LessonRow
@@ -21,7 +22,11 @@ def language_of(prepared: Prepared, own: str) -> str:
 
 
 def welcome(
-    row: LessonRow, prepared: Prepared, tutor: HostedTutor, apologies: Mapping[str, str]
+    row: LessonRow,
+    prepared: Prepared,
+    tutor: HostedTutor,
+    apologies: Mapping[str, str],
+    engines: dict[EngineKind, int],
 ) -> Welcome:
     """Get the welcome to a lesson, as it begins or goes on; with the tutor's own secrets."""
     language = language_of(prepared, tutor.language)
@@ -43,5 +48,6 @@ def welcome(
         state=kept_state(row.state),
         turns=kept_turns(row.state),
         secrets=dict(tutor.secrets),
+        engines=engines,
         traced=is_wanted(),
     )

@@ -8,6 +8,7 @@ from functools import partial
 
 import structlog
 
+from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Mode
 from loqua_host.core import Caller, LoquaApi
@@ -31,8 +32,10 @@ from loqua_host.tasks import forever, supervised
 from .answers import language_of, welcome
 from .board import JOIN_SECONDS, Board
 from .causes import ALREADY_TAUGHT
+from .engines import first_engines
 from .handoffs import Handoffs
 from .hosted import HostedTutor
+from .kept import engines_used
 from .live import LiveLesson
 from .preparations import Preparations
 from .prepare import Prepared, new_lesson, prepare
@@ -166,9 +169,11 @@ class Lessons:
         self._preparations.drop(link.job.job_id)
         await self._refusals.dismiss(link, reason)
 
-    def live(self) -> list[tuple[LessonRow, Mode]]:
-        """List the running lessons, each with how much of the API stands behind it."""
-        return [(one.row, self._api.mode(caller_of(one.row))) for one in self._live]
+    def live(self) -> list[tuple[LessonRow, Mode, Mapping[EngineKind, int]]]:
+        """List the running lessons, each with how much of the API and which engines serve it."""
+        return [
+            (one.row, self._api.mode(caller_of(one.row)), dict(one.engines)) for one in self._live
+        ]
 
     async def announce_departure(self, jobs: Collection[str]) -> None:
         """Tell the lessons of these jobs when they have to be over.
@@ -213,7 +218,7 @@ class Lessons:
             outcome=composed.outcome.value,
             **row.bound,
         )
-        why = (f"interrupted: {because}", *composed.because)
+        why = (f"interrupted: {because}", *composed.because, *engines_used(row.state))
         await self._ledger.close_lesson(
             row,
             self._clock.now(),
@@ -301,7 +306,10 @@ class Lessons:
         try:
             async with self._kept_current(lesson):
                 tutor, apologies = self._tutors[lesson.row.tutor], self._settings().apologies
-                await lesson.link.send(welcome(lesson.row, prepared, tutor, apologies))
+                engines = first_engines(
+                    one.engines for one in self._live if one.row.tutor == lesson.row.tutor
+                )
+                await lesson.link.send(welcome(lesson.row, prepared, tutor, apologies, engines))
                 await self._announce(lesson)
                 await lesson.follow()
         finally:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import structlog
 
+from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import LessonReport, Progress
@@ -18,6 +19,7 @@ from loqua_host.link.messages import (
     Checkpoint,
     ConnectionLost,
     ContextLoaded,
+    EngineServes,
     Finish,
     FromJob,
     HookTimed,
@@ -39,7 +41,7 @@ from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import supervised
 
 from .handoffs import Handoffs
-from .kept import keep, kept_state
+from .kept import engines_used, keep, use_engine
 from .traces import take
 
 __all__ = ["LiveLesson"]
@@ -73,6 +75,7 @@ class LiveLesson:
             was cut off.
         finished: Whether its job has finished it and its record is in the ledger.
         handback: What a tutor that called for this one is told.
+        engines: Which engine of a list serves, by kind, for those that have served.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class LiveLesson:
         self.would_be_crash = True
         self.finished = False
         self.handback = Handback(outcome="failed")
+        self.engines: dict[EngineKind, int] = {}
         self._others = Others(others=(), entries=())
         self._expelled = False
 
@@ -124,6 +128,8 @@ class LiveLesson:
                     self.would_be_crash = False
                 case CallSpecialist():
                     tasks.create_task(self._hand_off(message))
+                case EngineServes(kind=kind, index=index):
+                    self._note_engine(kind, index)
                 case _:
                     self._observe(message)
 
@@ -139,6 +145,16 @@ class LiveLesson:
                 log.debug("callback.failed", tutor=tutor)
             case Spans(spans=spans):
                 take(spans)
+
+    def _note_engine(self, kind: EngineKind, index: int) -> None:
+        """Note which engine serves; a first one that serves from the start is no news."""
+        before = self.engines.get(kind, 0)
+        self.engines[kind] = index
+        self.row = replace(self.row, state=use_engine(self.row.state, kind, index))
+        if index != before:
+            tell = log.warning if index else log.info
+            to = "fallback" if index else "first"
+            tell("engine.switched", tutor=self.row.tutor, kind=kind, index=index, to=to)
 
     async def cut_off(self) -> None:
         """Have the job leave at once, which is no crash of its."""
@@ -207,8 +223,7 @@ class LiveLesson:
         made = await self._merge(message.progress)
         progress = made or self.row.progress
         seconds = self._bounded(message.seconds)
-        notes = kept_state(self.row.state) if message.state is None else message.state
-        state = keep(notes, message.turns)
+        state = keep(self.row.state, message.state, message.turns)
         self.row = replace(self.row, progress=progress, seconds=seconds, state=state)
         await self._ledger.keep_progress(self.row, seconds, progress, state, owed=made is not None)
         if made is not None:
@@ -232,13 +247,14 @@ class LiveLesson:
         composed = self._compose(
             row, message.report, seconds, failed=has_failed(message.ending.reason)
         )
+        because = (*composed.because, *engines_used(row.state))
         await self._ledger.close_lesson(
             row,
             self._clock.now(),
             composed.outcome,
             composed.progress,
             composed.record,
-            composed.because,
+            because,
         )
         self._delivery.wake(self.row.id)
         self.finished = True
@@ -251,7 +267,7 @@ class LiveLesson:
             outcome=composed.outcome.value,
             seconds=round(seconds, 1),
             achievements=len(composed.record.achievements),
-            because=composed.because,
+            because=because,
         )
 
     def _final(self, report: LessonReport | None) -> Progress | None:

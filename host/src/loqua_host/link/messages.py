@@ -2,7 +2,7 @@
 
 A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While the lesson
 runs, the job sends `Checkpoint`, in passing `VoiceTimed`, `HookTimed`,
-`CallbackFailed` and `Spans`, and at last
+`CallbackFailed`, `EngineServes` and `Spans`, and at last
 `Finish`, which the host answers with `Recorded` once the record is in the ledger. To
 `CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
 When its learner has left and somebody comes, it sends `Join` again; if that is the learner, the
@@ -26,6 +26,7 @@ from pydantic import (
     ValidationError,
 )
 
+from loqua_host.contract.engines import MOST_ENGINES, EngineKind
 from loqua_host.contract.handoff import Handback, Utterance, Wish
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
@@ -49,6 +50,7 @@ __all__ = [
     "Checkpoint",
     "ConnectionLost",
     "ContextLoaded",
+    "EngineServes",
     "Finish",
     "FromJob",
     "HandedBack",
@@ -223,6 +225,16 @@ class CallbackFailed(BaseModel):
     type: Literal["callback_failed"] = "callback_failed"
 
 
+class EngineServes(BaseModel):
+    """Which engine of a list serves the lesson from now on; one by itself is not told of."""
+
+    model_config = _FROZEN
+
+    type: Literal["engine"] = "engine"
+    kind: EngineKind
+    index: int = Field(ge=0, lt=MOST_ENGINES)
+
+
 class Spans(BaseModel):
     """Spans of the job that have ended."""
 
@@ -239,6 +251,7 @@ FromJob = Annotated[
     | VoiceTimed
     | HookTimed
     | CallbackFailed
+    | EngineServes
     | Spans
     | CallSpecialist
     | ConnectionLost
@@ -254,8 +267,9 @@ class Welcome(BaseModel):
     `session_id` is what the API knows the lesson by. `apology` is what the learner hears if
     the tutor fails. `secrets` holds what this tutor declared in `Tutor(secrets=…)` and what
     config names for its engines, by name. A resumed lesson goes on from `seconds`, `progress`,
-    `state` and `turns`. After `last_try` no other job goes on with it. `traced` says whether the
-    host wants its spans.
+    `state` and `turns`. After `last_try` no other job goes on with it. `engines` says which
+    engine of a list to begin with, where it is not the first. `traced` says whether the host wants
+    its spans.
     """
 
     model_config = _FROZEN
@@ -278,6 +292,7 @@ class Welcome(BaseModel):
     state: dict[str, JsonValue] = Field(default_factory=dict)
     turns: Turns = ()
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+    engines: dict[EngineKind, int] = Field(default_factory=dict)
     traced: bool = False
 
 

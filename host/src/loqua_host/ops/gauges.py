@@ -65,6 +65,13 @@ def _teaching(sight: Sight) -> Iterator[Metric]:
     lessons = Counter({(one.tutor, "full"): 0 for one in workers})
     lessons.update((one.tutor, one.mode) for one in sight.lessons)
     yield _family("lessons_live", "Lessons that run", ("tutor", "mode"), lessons.items())
+    served = Counter(
+        (one.tutor, kind, str(index))
+        for one in sight.lessons
+        for kind, index in one.engines.items()
+    )
+    told = "Lessons by the engine of a list that serves them"
+    yield _family("engine_lessons", told, ("tutor", "kind", "index"), served.items())
     yield _gauge("learners_alone", "Learners without the tutor they are owed", len(sight.waiting))
     yield _gauge("learner_alone_seconds", "The longest of their waits", sight.alone)
 

@@ -4,6 +4,7 @@ A level is as bad as its worst finding. A host that the API has left is degraded
 it can do for lessons, so readiness asks for the first two levels alone.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -126,6 +127,7 @@ def _host(sight: Sight) -> Iterator[Finding]:
     busy = sum(worker.busy for worker in sight.workers)
     yield Finding("lessons", State.OK, f"{busy} jobs, {len(sight.lessons)} lessons")
     yield _waiting(sight)
+    yield _engines(sight)
     yield _forkserver(sight)
     yield _probe("job processes", sight.jobs, sight.now)
     lag = "the longest delay of the event loop lately"
@@ -158,6 +160,24 @@ def _waiting(sight: Sight) -> Finding:
     state = State.DEGRADED if sight.alone > ALONE_SECONDS else State.OK
     count = "1 learner waits" if len(sight.waiting) == 1 else f"{len(sight.waiting)} learners wait"
     return Finding("learners", state, f"{count} for a tutor, the longest for {sight.alone:.0f} s")
+
+
+def _engines(sight: Sight) -> Finding:
+    """Judge whether fallbacks serve: lessons go on, with other voices or worse recognition."""
+    served = Counter(
+        f"{one.tutor}: engines.{kind}[{index}]"
+        for one in sight.lessons
+        for kind, index in one.engines.items()
+        if index
+    )
+    if not served:
+        return Finding("engines", State.OK, "no lesson is served by a fallback")
+    told = "; ".join(f"{what} serves {_lessons(count)}" for what, count in sorted(served.items()))
+    return Finding("engines", State.DEGRADED, told)
+
+
+def _lessons(count: int) -> str:
+    return "1 lesson" if count == 1 else f"{count} lessons"
 
 
 def _forkserver(sight: Sight) -> Finding:

@@ -10,6 +10,7 @@ from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
+from loqua_host.contract.engines import ENGINE_KINDS
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Mode
 from loqua_host.core.events import Event
@@ -48,6 +49,8 @@ ANSWERS: Final = {
 HOOKS: Final = get_args(Hook)
 STAGES: Final = get_args(Stage)
 MODES: Final = tuple(Mode)
+SERVING: Final = ("first", "fallback")
+"""What of a list an engine is that takes over."""
 HANDOFFS: Final = get_args(Handback.model_fields["outcome"].annotation)
 SOURCES: Final = ("api", "cache", "remnant", "nowhere")
 GIVEN_UP: Final = ("crash_loop", "learner_left", "tutor_disabled")
@@ -118,6 +121,13 @@ class Metrics:
         self._not_taken = self._counter(
             "jobs_refused", "Jobs not taken", "tutor", why=("full", "leaving")
         )
+        self._switched = self._counter(
+            "engine_switches",
+            "Lessons that another engine serves",
+            "tutor",
+            kind=ENGINE_KINDS,
+            to=SERVING,
+        )
         self._handoffs = self._counter(
             "handoffs", "Calls for specialists", "tutor", outcome=HANDOFFS
         )
@@ -158,6 +168,7 @@ class Metrics:
             "lesson.recorded": (self._on_recorded,),
             "lesson.given_up": (_by(self._given_up, "tutor", "why"), self._on_given_up),
             "lesson.without_api": (self._simple("lessons_without_api", "Lessons begun unaided"),),
+            "engine.switched": (_by(self._switched, "tutor", "kind", "to"),),
             "handoff.over": (_by(self._handoffs, "tutor", "outcome"),),
             "tutor.called": (self._simple("tutors_called", "Tutors called by us", "tutor"),),
             "secret.kept": (self._simple("secret_failures", "Look-ups of secrets that failed"),),

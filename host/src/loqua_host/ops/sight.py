@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from loqua_host.contract.engines import EngineKind
 from loqua_host.records.ledger import Debts
 
 __all__ = ["LessonSight", "Outcome", "Phase", "Sight", "WorkerSight"]
@@ -54,13 +55,20 @@ class WorkerSight:
 
 @dataclass(frozen=True, slots=True)
 class LessonSight:
-    """A running lesson, without its learner: `short_id` is the host's own, `opened_at` unix."""
+    """A running lesson, without its learner.
+
+    Attributes:
+        short_id: The host's own.
+        opened_at: Unix seconds.
+        engines: Which engine of a list serves, by kind; one by itself is not told.
+    """
 
     short_id: str
     tutor: str
     mode: str
     opened_at: float
     restarts: int
+    engines: Mapping[EngineKind, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,8 +155,8 @@ class Watch:
 
     def _live(self) -> tuple[LessonSight, ...]:
         return tuple(
-            LessonSight(row.id[:8], row.tutor, mode, row.opened_at, row.restarts)
-            for row, mode in self._lessons.live()
+            LessonSight(row.id[:8], row.tutor, mode, row.opened_at, row.restarts, engines)
+            for row, mode, engines in self._lessons.live()
         )
 
     async def _beat(self) -> None:

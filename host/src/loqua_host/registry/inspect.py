@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Never
 
+from livekit.agents.llm import RealtimeModel
 from pydantic import ValidationError
 
 from loqua_host.contract.engines import Engine
@@ -91,6 +92,9 @@ def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
         mend = "install its distribution, or write the import string of an engine that is there"
         yield Problem(f"{spot}.use", f"{engine.use} cannot be imported: {error}", mend)
         return
+    if spot.endswith("]") and isinstance(target, type) and issubclass(target, RealtimeModel):
+        what = f"{engine.use} hears and speaks for itself, which no other engine can replace"
+        yield Problem(f"{spot}.use", what, "write it by itself, without a list")
     try:
         inspect.signature(target).bind(**engine.with_, **engine.secrets)
     except TypeError as error:

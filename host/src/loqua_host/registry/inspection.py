@@ -26,10 +26,10 @@ from loqua_host.contract.tutor import Name, SecretName
 from loqua_host.errors import Problem
 from loqua_host.process import harmless
 from loqua_host.settings.checks import plugin_problems
-from loqua_host.settings.load import installed_plugins, tutor_file, tutor_key
-from loqua_host.settings.problems import printable
-from loqua_host.settings.sources import read_sources
-from loqua_host.settings.tutors import TutorSettings
+from loqua_host.settings.load import installed_plugins
+from loqua_host.settings.problems import printable, spelled
+from loqua_host.settings.sources import read_sources, tutor_file, tutor_key
+from loqua_host.settings.tutors import TutorSettings, engine_places
 
 __all__ = [
     "MEND",
@@ -155,13 +155,10 @@ def _question(
 ) -> Question:
     sources = read_sources(config, environ)
     used = {}
-    for role in ("stt", "llm", "tts"):
-        engine = getattr(tutor.engines_over(shared), role)
-        place = ("engines", role)
-        own = role in tutor.engines.model_fields_set
-        if engine:
-            spot = tutor_key(config, tutor.name, ".".join(place)) if own else sources.where(place)
-            used[spot] = engine
+    for keys, engine in engine_places(tutor.engines_over(shared)):
+        own = keys[1] in tutor.engines.model_fields_set
+        spot = tutor_key(config, tutor.name, spelled(keys)) if own else sources.where(keys)
+        used[spot] = engine
     return Question(
         file=str(tutor_file(config, tutor.name)),
         plugin=tutor.plugin,

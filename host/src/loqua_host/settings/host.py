@@ -15,7 +15,7 @@ from loqua_host.core.settings import CoreSettings
 
 from .loopback import is_loopback
 from .rules import RecordRules
-from .tutors import AgentId, Section, TutorSettings, engine_secrets
+from .tutors import AgentId, SecretPlace, Section, TutorSettings, engine_secret_places
 
 __all__ = [
     "Environment",
@@ -210,8 +210,17 @@ class HostSettings(HostFile):
     @property
     def secret_names(self) -> frozenset[str]:
         """The names of all secrets that engines and enabled tutors ask for."""
-        tutors = (tutor.secret_names for tutor in self.enabled_tutors)
-        return engine_secrets(self.engines).union(*tutors)
+        return frozenset(self.secret_places)
+
+    @property
+    def secret_places(self) -> dict[str, SecretPlace]:
+        """Where each of them is named, by its name; the first place of several."""
+        named: list[tuple[str, SecretPlace]] = [
+            (name, (None, keys)) for keys, name in engine_secret_places(self.engines)
+        ]
+        for tutor in self.enabled_tutors:
+            named += [(name, (tutor.name, keys)) for keys, name in tutor.secret_places]
+        return dict(reversed(named))
 
     def engines_for(self, tutor: TutorSettings) -> Engines:
         """Give the tutor's engines: its own where it names one, else the host's."""

@@ -23,12 +23,12 @@ from .checks import (
 )
 from .host import Environment, HostFile, HostSettings
 from .network import network_advice
-from .problems import Place, model_problems, printable
-from .sources import Sources, choose_environment, read_sources
-from .tutors import TutorFile, TutorSettings, engine_secrets
+from .problems import Place, model_problems, printable, spelled
+from .sources import Sources, choose_environment, read_sources, tutor_key
+from .tutors import TutorFile, TutorSettings, engine_secret_places
 from .yaml import read_yaml
 
-__all__ = ["Draft", "draft", "installed_plugins", "load", "tutor_file", "tutor_key"]
+__all__ = ["Draft", "draft", "installed_plugins", "load"]
 
 _TUTOR_FILE = re.compile(rf"{NAME}\.yaml")
 
@@ -85,7 +85,8 @@ def draft(config: Path, environ: Mapping[str, str]) -> Draft:
         advice += collector_problems(environ)
     if host is None:
         return Draft(None, tutors, tuple(problems), tuple(advice))
-    problems += grant_problems(engine_secrets(host.engines), sources.where(("engines",)))
+    for keys, name in engine_secret_places(host.engines):
+        problems += grant_problems([name], sources.where(keys))
     problems += ops_problems(host.ops, environment, sources.where)
     settings = HostSettings(environment=environment, tutors=tutors, **dict(host))
     return Draft(settings, tutors, tuple(problems), tuple(advice))
@@ -94,16 +95,6 @@ def draft(config: Path, environ: Mapping[str, str]) -> Draft:
 def installed_plugins() -> list[str]:
     """List the entry-point name of each installed plugin, importing none."""
     return [point.name for point in entry_points(group=PROJECT)]
-
-
-def tutor_file(config: Path, tutor: str) -> Path:
-    """Give the file of a tutor."""
-    return config / "tutors" / f"{tutor}.yaml"
-
-
-def tutor_key(config: Path, tutor: str, key: str) -> str:
-    """Name the file and key of a tutor's setting, as problems show it."""
-    return f"{tutor_file(config, tutor)}: {key}"
 
 
 def _validate_host(sources: Sources) -> tuple[HostFile | None, list[Problem]]:
@@ -148,7 +139,8 @@ def _validate_tutors(
 def _dispatch_problems(config: Path, tutors: Sequence[TutorSettings]) -> Iterator[Problem]:
     yield from tutor_problems(tutors, installed_plugins(), partial(tutor_key, config))
     for tutor in tutors:
-        yield from grant_problems(tutor.secret_names, tutor_key(config, tutor.name, "secrets"))
+        for keys, name in tutor.secret_places:
+            yield from grant_problems([name], tutor_key(config, tutor.name, spelled(keys)))
 
 
 def _open_addresses(
@@ -160,4 +152,4 @@ def _open_addresses(
 
 
 def _where_in(config: Path, tutor: str) -> Callable[[Place], str]:
-    return lambda place: tutor_key(config, tutor, ".".join(str(step) for step in place))
+    return lambda place: tutor_key(config, tutor, spelled(place))

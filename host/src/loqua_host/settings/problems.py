@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from loqua_host.errors import Problem
 
-__all__ = ["Place", "model_problems", "printable"]
+__all__ = ["Place", "model_problems", "printable", "spelled"]
 
 Place = Sequence[str | int]
 """The keys that lead to a value, outermost first."""
@@ -40,6 +40,12 @@ def model_problems(
     """
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return [_problem(fault["type"], fault["msg"], model, fault["loc"], where) for fault in found]
+
+
+def spelled(place: Place) -> str:
+    """Return a place as it is written in problems, such as `engines.tts[1].use`."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    return "".join(steps).removeprefix(".")
 
 
 def printable(text: str, limit: int = 300) -> str:

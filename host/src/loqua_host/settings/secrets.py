@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -24,8 +24,10 @@ from loqua_host.errors import ConfigError, Problem, SecretsError, UnusableSecret
 
 from .host import Environment, HostSettings
 from .postgres import postgres_problems
-from .sources import choose_environment, read_environ
+from .problems import spelled
+from .sources import choose_environment, read_environ, read_sources, tutor_key
 from .tracing import COLLECTOR_HEADERS
+from .tutors import SecretPlace
 
 __all__ = [
     "HOST_SECRETS",
@@ -94,12 +96,14 @@ class Wanted:
         core: Those of the core.
         granted: The names of those that config grants to engines and tutors.
         ops_token: Whether the ops address must not do without `OPS_TOKEN`.
+        named: Where config names those that it grants.
     """
 
     place: SecretsSettings = FROM_ENVIRONMENT
     core: tuple[SecretName, ...] = tuple(SecretName)
     granted: frozenset[str] = frozenset()
     ops_token: bool = False
+    named: Mapping[str, SecretPlace] = field(default_factory=dict)
 
     @classmethod
     def by(cls, settings: HostSettings | None) -> "Wanted":
@@ -111,6 +115,7 @@ class Wanted:
             settings.api.secret_names,
             settings.secret_names,
             not settings.ops.is_private,
+            settings.secret_places,
         )
 
 
@@ -235,7 +240,11 @@ def read_secrets(
     shared = own if own in there else "SHARED_SECRET"
     variables = {name: shared if name is SecretName.SHARED_SECRET else name for name in wanted.core}
     needed = [*variables.values(), *_LIVEKIT, *sorted(wanted.granted)]
-    missing = [_missing(name, source) for name in dict.fromkeys(needed) if name not in there]
+    lacking = [name for name in dict.fromkeys(needed) if name not in there]
+    users = {
+        name: _user(config, environ, wanted.named[name]) for name in lacking if name in wanted.named
+    }
+    missing = [_missing(name, source, users.get(name)) for name in lacking]
     problems = [*unusable, *missing]
     if wanted.ops_token and "OPS_TOKEN" not in there:
         problems.append(_OPEN_OPS)
@@ -328,10 +337,20 @@ def _unusable(error: UnusableSecretError, source: SecretsSource) -> Problem:
     return Problem(error.variable, what, error.mend)
 
 
-def _missing(name: str, source: SecretsSource) -> Problem:
+def _missing(name: str, source: SecretsSource, user: str | None = None) -> Problem:
+    """Say that a secret is not there, and which setting names it."""
+    named = f", and {user} names it" if user else ""
     if isinstance(source, EnvironmentSecrets):
-        return Problem(name, "is not set", "set this environment variable to the secret's value")
-    return Problem(name, f"is not in {source.place}", "put the secret there under this name")
+        mend = "set this environment variable to the secret's value"
+        return Problem(name, f"is not set{named}", mend)
+    return Problem(name, f"is not in {source.place}{named}", "put the secret there under this name")
+
+
+def _user(config: Path, environ: Mapping[str, str], place: SecretPlace) -> str:
+    tutor, keys = place
+    if tutor is not None:
+        return tutor_key(config, tutor, spelled(keys))
+    return read_sources(config, environ).where(keys)
 
 
 def _short(found: Mapping[str, Secret], names: Iterable[str]) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from loqua_host.errors import Problem
 
 from .host import Environment
+from .problems import spelled
 from .yaml import read_yaml
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "read_dotenv",
     "read_environ",
     "read_sources",
+    "tutor_file",
+    "tutor_key",
 ]
 
 ADDRESSES: Final = {
@@ -52,12 +55,12 @@ class Sources:
         if variable and (_holds(self.variables, place) or not self._written(place)):
             return variable
         file = self._written(place) or self.files[0][0]
-        return f"{file}: {'.'.join(str(step) for step in place)}"
+        return f"{file}: {spelled(place)}"
 
-    def origin(self, place: Sequence[str]) -> str:
+    def origin(self, place: Sequence[str | int]) -> str:
         """Name the variable or the file that gave a value, or `default`."""
         if _holds(self.variables, place):
-            return ADDRESSES[tuple(place)]
+            return ADDRESSES[tuple(str(step) for step in place)]
         file = self._written(place)
         return "default" if file is None else str(file)
 
@@ -114,6 +117,16 @@ def read_dotenv(file: Path) -> dict[str, str] | None:
     return {name: value for name, value in written.items() if value}
 
 
+def tutor_file(config: Path, tutor: str) -> Path:
+    """Return the file of a tutor."""
+    return config / "tutors" / f"{tutor}.yaml"
+
+
+def tutor_key(config: Path, tutor: str, key: str) -> str:
+    """Name the file and key of a tutor's setting, as problems show it."""
+    return f"{tutor_file(config, tutor)}: {key}"
+
+
 def _variables(environ: Mapping[str, str]) -> dict[str, JsonValue]:
     given: dict[str, JsonValue] = {}
     for place, variable in ADDRESSES.items():
@@ -136,10 +149,12 @@ def _merge(under: dict[str, JsonValue], over: dict[str, JsonValue]) -> dict[str,
 
 def _holds(data: JsonValue, place: Sequence[str | int]) -> bool:
     for step in place:
+        if isinstance(data, list) and isinstance(step, str) and len(data) == 1:
+            data = data[0]  # a list of one may be read as what is in it
         if isinstance(data, dict) and step in data:
             data = data[str(step)]
-        elif not (isinstance(data, list) and isinstance(step, int) and step < len(data)):
-            return False
-        else:
+        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
             data = data[step]
+        else:
+            return False
     return True

@@ -7,7 +7,7 @@ from pathlib import Path
 from loqua_host.errors import ConfigError, Problem
 
 from .host import Environment, HostSettings
-from .load import tutor_key
+from .sources import tutor_key
 
 __all__ = ["refuse_start", "start_problems"]
 

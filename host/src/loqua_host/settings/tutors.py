@@ -1,17 +1,33 @@
 """What config/tutors/*.yaml may say."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from loqua_host.contract.engines import Engines, ImportString
+from loqua_host.contract.engines import ENGINE_KINDS, Engine, Engines, ImportString
 from loqua_host.contract.tutor import Name, SecretName
 
-__all__ = ["AgentId", "Section", "TutorFile", "TutorSettings", "engine_secrets"]
+__all__ = [
+    "AgentId",
+    "SecretPlace",
+    "Section",
+    "TutorFile",
+    "TutorSettings",
+    "engine_places",
+    "engine_secret_places",
+    "engine_secrets",
+]
 
 AgentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+
+Keys = tuple[str | int, ...]
+"""The keys that lead to a value in a file, outermost first."""
+
+SecretPlace = tuple[str | None, Keys]
+"""Where a secret is named: in which tutor's file, or the host's, and by which keys."""
 
 
 class Section(BaseModel):
@@ -74,9 +90,15 @@ class TutorSettings(TutorFile):
         return self.agent or self.plugin or ""
 
     @property
+    def secret_places(self) -> tuple[tuple[Keys, str], ...]:
+        """The secrets of its own engines and its own, each after the keys that lead to it."""
+        own = ((("secrets",), name) for name in self.secrets)
+        return (*engine_secret_places(self.engines), *own)
+
+    @property
     def secret_names(self) -> frozenset[str]:
         """The secrets of its own and of its own engines."""
-        return frozenset(self.secrets) | engine_secrets(self.engines)
+        return frozenset(name for _, name in self.secret_places)
 
     def engines_over(self, shared: Engines) -> Engines:
         """Give its engines: its own where its file names one, else the shared ones."""
@@ -84,7 +106,20 @@ class TutorSettings(TutorFile):
         return shared.model_copy(update=own)
 
 
+def engine_places(engines: Engines) -> Iterator[tuple[Keys, Engine]]:
+    """Yield each engine with the keys that lead to it; one by itself needs no index."""
+    for kind in ENGINE_KINDS:
+        listed = engines.of(kind)
+        for index, engine in enumerate(listed):
+            yield ("engines", kind, *((index,) if listed[1:] else ())), engine
+
+
+def engine_secret_places(engines: Engines) -> Iterator[tuple[Keys, str]]:
+    """Yield each secret that an engine asks for, after the keys that lead to that engine."""
+    for keys, engine in engine_places(engines):
+        yield from ((keys, name) for name in engine.secrets.values())
+
+
 def engine_secrets(engines: Engines) -> frozenset[str]:
-    """Give the names of all secrets that the engines ask for."""
-    used = (engines.stt, engines.llm, engines.tts)
-    return frozenset(name for engine in used if engine for name in engine.secrets.values())
+    """Return the names of all secrets that the engines ask for."""
+    return frozenset(name for _, name in engine_secret_places(engines))

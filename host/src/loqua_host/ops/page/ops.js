@@ -84,7 +84,12 @@ const tutors = (sight) => {
   );
 };
 
-const trouble = (lesson) => lesson.restarts + (lesson.mode === "full" ? 0 : 1);
+const fallbacks = (lesson) =>
+  Object.entries(lesson.engines)
+    .filter(([, index]) => index > 0)
+    .map(([kind, index]) => `${kind}[${index}]`);
+
+const trouble = (lesson) => lesson.restarts + (lesson.mode === "full" ? 0 : 1) + fallbacks(lesson).length;
 const lessons = (sight) =>
   sight.lessons.toSorted((a, b) => trouble(b) - trouble(a) || a.opened_at - b.opened_at).map((lesson) =>
     row(
@@ -93,6 +98,7 @@ const lessons = (sight) =>
       make("td", lesson.mode === "full" ? "ok" : "degraded", lesson.mode),
       span(sight.unix - lesson.opened_at),
       make("td", lesson.restarts ? "degraded" : "", String(lesson.restarts)),
+      make("td", fallbacks(lesson).length ? "degraded" : "", fallbacks(lesson).join(", ")),
     ),
   );
 
@@ -128,7 +134,7 @@ const show = (status) => {
   document.title = `${health.state} · loqua-host`;
   fill("figures", ...figures(health, sight));
   table("tutors", ["tutor", "called as", "worker", "places", "lessons"], tutors(sight), "no tutor");
-  table("lessons", ["lesson", "tutor", "mode", "since", "restarts"], lessons(sight), "no lesson now");
+  table("lessons", ["lesson", "tutor", "mode", "since", "restarts", "fallbacks"], lessons(sight), "no lesson now");
   table("endpoints", ["endpoint", "breaker", "took", "when", "last outcome"], endpoints(sight), "not called yet");
   table("troubles", ["when", "level", "event", "why"], troubles(status), "none");
 };

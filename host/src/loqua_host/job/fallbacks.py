@@ -1,0 +1,364 @@
+"""Engines that replace each other in a lesson: LiveKit's fallback adapters, and what they lack.
+
+LiveKit's own lose what a learner was saying or a tutor was going to say when an engine fails, wait
+for as long as each plugin likes, and never return to a recogniser that streams.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Collection, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+from livekit import rtc
+from livekit.agents import NOT_GIVEN, APIConnectionError, APIConnectOptions, llm, stt, tts
+from livekit.agents.llm import fallback_adapter as llm_fallback
+from livekit.agents.stt import SpeechEvent, SpeechEventType
+from livekit.agents.stt import fallback_adapter as stt_fallback
+from livekit.agents.tts import AudioEmitter, SynthesizedAudio
+from livekit.agents.tts import fallback_adapter as tts_fallback
+from livekit.agents.types import NotGivenOr
+from livekit.agents.utils import AudioBuffer, aio
+from livekit.agents.vad import VAD
+
+from .failover import ANSWER_SECONDS, Failover, position
+
+__all__ = ["FallbackLLM", "FallbackSTT", "FallbackTTS"]
+
+SOUND_PAUSE: Final = 2.0
+"""Seconds between two pieces of a sentence's sound; engines make it faster than it is played."""
+
+LETTER_SECONDS: Final = 0.01
+"""What a letter of a sentence sounds at least; people speak 15 in a second."""
+
+REHEARD_SECONDS: Final = 15.0
+"""What the next recogniser hears again of what one that failed was hearing, at most."""
+
+BROKEN_OFF: Final = "… "
+"""Between what a model had said when it failed and what the next one says."""
+
+
+class FallbackTTS(tts.FallbackAdapter):
+    """Speaks sentence by sentence: the next engine says a sentence anew that one broke off."""
+
+    def __init__(self, engines: "Sequence[tts.TTS[Any]]", failover: Failover) -> None:
+        super().__init__(list(engines), max_retry_per_tts=0)
+        self.failover = failover
+        _begin(self._status, failover)
+        # LiveKit then has it speak by sentences; of a stream all the rest of a reply would be lost.
+        self._capabilities.streaming = False
+
+    def synthesize(
+        self,
+        text: str,
+        *,
+        conn_options: APIConnectOptions = tts_fallback.DEFAULT_FALLBACK_API_CONNECT_OPTIONS,
+    ) -> "tts_fallback.FallbackChunkedStream":
+        """Say one sentence."""
+        return _Sentence(tts=self, input_text=text, conn_options=conn_options)
+
+
+class _Sentence(tts_fallback.FallbackChunkedStream):
+    _fallback_adapter: FallbackTTS
+
+    async def _run(self, output_emitter: AudioEmitter) -> None:
+        if _letters(self._input_text):
+            await super()._run(_Restarting(output_emitter))  # type: ignore[arg-type]  # all of it but one answer
+        else:
+            self._be_silent(output_emitter)
+
+    def _be_silent(self, emitter: AudioEmitter) -> None:
+        """Say an emoji: that an engine makes no sound of it is no fault."""
+        rate, channels = self._tts.sample_rate, self._tts.num_channels
+        emitter.initialize(
+            request_id="", sample_rate=rate, num_channels=channels, mime_type="audio/pcm"
+        )
+        emitter.push(bytes(2 * channels * rate // 10))
+
+    async def _try_synthesize(
+        self, *, tts: "tts.TTS[Any]", recovering: bool = False
+    ) -> AsyncGenerator[SynthesizedAudio, None]:
+        engine = position(self._fallback_adapter._tts_instances, tts)  # noqa: SLF001  # ours, by inheritance
+        sound = _whole(super()._try_synthesize(tts=tts, recovering=recovering), self._input_text)
+        attempt = self._fallback_adapter.failover.attempt
+        async for piece in attempt(engine, sound, pause=SOUND_PAUSE, probe=recovering):
+            yield piece
+
+    def _try_recovery(self, tts: "tts.TTS[Any]") -> None:
+        engine = position(self._fallback_adapter._tts_instances, tts)  # noqa: SLF001  # likewise
+        if self._fallback_adapter.failover.may_retry(engine):
+            super()._try_recovery(tts)
+
+
+async def _whole(
+    sound: AsyncGenerator[SynthesizedAudio, None], text: str
+) -> AsyncGenerator[SynthesizedAudio, None]:
+    """Yield the sound of a sentence.
+
+    Raises:
+        APIConnectionError: It is too short: a proxy's page taken for sound, or the beginning.
+    """
+    seconds = 0.0
+    async with aclosing(sound):
+        async for piece in sound:
+            seconds += piece.frame.duration
+            yield piece
+    if seconds < LETTER_SECONDS * _letters(text):
+        raise APIConnectionError("too little sound")
+
+
+def _letters(text: str) -> int:
+    return sum(character.isalnum() for character in text)
+
+
+class _Restarting:
+    """Takes a sentence's sound; LiveKit gives a sentence up of which there is some already."""
+
+    def __init__(self, emitter: AudioEmitter) -> None:
+        self._emitter = emitter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._emitter, name)
+
+    def pushed_duration(self) -> float:
+        """Return nothing."""
+        return 0.0
+
+
+class FallbackLLM(llm.FallbackAdapter):
+    """Thinks; the next model answers anew where one broke off, unless that had called tools."""
+
+    def __init__(self, engines: "Sequence[llm.LLM[Any]]", failover: Failover) -> None:
+        super().__init__(list(engines), attempt_timeout=ANSWER_SECONDS, retry_on_chunk_sent=True)
+        self.failover = failover
+        _begin(self._status, failover)
+
+    def chat(
+        self,
+        *,
+        chat_ctx: llm.ChatContext,
+        tools: list[llm.Tool] | None = None,
+        conn_options: APIConnectOptions = llm_fallback.DEFAULT_FALLBACK_API_CONNECT_OPTIONS,
+        parallel_tool_calls: NotGivenOr[bool] = NOT_GIVEN,
+        tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,
+        extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
+    ) -> llm.LLMStream:
+        """Answer a conversation."""
+        return _Reply(
+            llm=self,
+            chat_ctx=chat_ctx,
+            tools=tools or [],
+            conn_options=conn_options,
+            parallel_tool_calls=parallel_tool_calls,
+            tool_choice=tool_choice,
+            extra_kwargs=extra_kwargs,
+        )
+
+
+class _Reply(llm_fallback.FallbackLLMStream):
+    _fallback_adapter: FallbackLLM
+
+    def __init__(self, **options: Any) -> None:
+        self._said = self._called = False
+        super().__init__(**options)
+
+    async def _try_generate(
+        self, *, llm: "llm.LLM[Any]", check_recovery: bool = False
+    ) -> AsyncIterable["llm.ChatChunk"]:
+        engine = position(self._fallback_adapter._llm_instances, llm)  # noqa: SLF001  # ours, by inheritance
+        chunks: Any = super()._try_generate(llm=llm, check_recovery=check_recovery)
+        attempt = self._fallback_adapter.failover.attempt
+        answer = attempt(engine, chunks, pause=ANSWER_SECONDS, probe=check_recovery)
+        if check_recovery:
+            async for chunk in answer:
+                yield chunk
+            return
+        try:
+            async for chunk in self._anew(answer):
+                yield chunk
+        except Exception:  # whatever it is, as LiveKit's
+            if not self._called:  # else the tools are called, which must not happen twice
+                raise
+
+    async def _anew(
+        self, answer: AsyncGenerator["llm.ChatChunk", None]
+    ) -> AsyncGenerator["llm.ChatChunk", None]:
+        """Yield an answer, set apart from one that was broken off before it."""
+        broken_off = self._said
+        async for chunk in answer:
+            delta = chunk.delta
+            if delta and delta.content:
+                if broken_off:
+                    delta.content = BROKEN_OFF + delta.content
+                    broken_off = False
+                self._said = True
+            self._called = self._called or bool(delta and delta.tool_calls)
+            yield chunk
+
+    def _try_recovery(self, llm: "llm.LLM[Any]") -> None:
+        engine = position(self._fallback_adapter._llm_instances, llm)  # noqa: SLF001  # likewise
+        if self._fallback_adapter.failover.may_retry(engine):
+            super()._try_recovery(llm)
+
+
+class FallbackSTT(stt.FallbackAdapter):
+    """Hears; what an engine that fails was hearing the next one hears.
+
+    Where the first engine takes utterances one by one, the adapter does, and hands an utterance
+    to the next engine. Where it streams, so does the adapter.
+    """
+
+    def __init__(self, engines: "Sequence[stt.STT[Any]]", failover: Failover, vad: VAD) -> None:
+        super().__init__(
+            list(engines), vad=vad, attempt_timeout=ANSWER_SECONDS, max_retry_per_stt=0
+        )
+        self.failover = failover
+        _begin(self._status, failover)
+        whole = all(one.capabilities.offline_recognize for one in engines)
+        self._capabilities.streaming = engines[0].capabilities.streaming or not whole
+
+    async def _try_recognize(
+        self,
+        *,
+        stt: "stt.STT[Any]",
+        buffer: AudioBuffer,
+        language: NotGivenOr[str] = NOT_GIVEN,
+        conn_options: APIConnectOptions,
+        recovering: bool = False,
+    ) -> SpeechEvent:
+        async def recognise() -> AsyncGenerator[SpeechEvent, None]:
+            yield await recognised
+
+        recognised = super()._try_recognize(
+            stt=stt,
+            buffer=buffer,
+            language=language,
+            conn_options=conn_options,
+            recovering=recovering,
+        )
+        engine = position(self._stt_instances, stt)
+        attempt = self.failover.attempt(engine, recognise(), pause=ANSWER_SECONDS, probe=recovering)
+        [event] = [event async for event in attempt]
+        return event
+
+    def _try_recovery(self, *, stt: "stt.STT[Any]", **asked: Any) -> None:
+        if self.failover.may_retry(position(self._stt_instances, stt)):
+            super()._try_recovery(stt=stt, **asked)
+
+    def stream(
+        self,
+        *,
+        language: NotGivenOr[str] = NOT_GIVEN,
+        conn_options: APIConnectOptions = stt_fallback.DEFAULT_FALLBACK_API_CONNECT_OPTIONS,
+    ) -> "stt.RecognizeStream":
+        """Hear a stream of sound."""
+        return _Hearing(self, language, conn_options)
+
+    def distrust(self) -> None:
+        """Take the engine that hears for one that fails: there is no word of what is said."""
+        engine = self.failover.serving or 0
+        self.failover.note_failure(engine, APIConnectionError("no words"))
+        self._status[engine].available = False
+
+
+class _Hearing(stt.RecognizeStream):
+    """Hears by the first engine that is well, and by a better one after the next transcript."""
+
+    def __init__(
+        self, adapter: FallbackSTT, language: NotGivenOr[str], conn_options: APIConnectOptions
+    ) -> None:
+        self._engines = adapter._stt_instances  # noqa: SLF001  # ours, by inheritance
+        self._failover = adapter.failover
+        self._language = language
+        self._current: stt.RecognizeStream | None = None
+        self._unheard: deque[rtc.AudioFrame] = deque()
+        self._failed: set[int] = set()
+        super().__init__(stt=adapter, conn_options=conn_options)
+
+    async def _run(self) -> None:
+        self._failed.clear()
+        forwarding = asyncio.create_task(self._forward())
+        try:
+            while not await self._hear_by(self._pick(self._failed)):
+                pass
+        finally:
+            await aio.cancel_and_wait(forwarding)
+
+    def _pick(self, failed: Collection[int] = ()) -> int:
+        """Return the first engine that is well, or else the first that has not failed just now.
+
+        Raises:
+            APIConnectionError: All have.
+        """
+        left = [one for one in range(len(self._engines)) if one not in failed]
+        if not left:
+            raise APIConnectionError("all STTs failed")
+        return next((one for one in left if self._failover.may_retry(one)), left[0])
+
+    async def _hear_by(self, engine: int) -> bool:
+        """Hear until the input is over, which is True, or another engine is to go on."""
+        try:
+            async with self._stream_of(engine) as self._current:
+                async for event in self._current:
+                    self._event_ch.send_nowait(event)
+                    self._failover.note_answer(engine)
+                    if event.type is SpeechEventType.FINAL_TRANSCRIPT and self._passes_on(engine):
+                        return False
+            if not self._input_ch.closed:
+                raise APIConnectionError("the stream ended")  # noqa: TRY301  # as any other failure
+        except Exception as error:  # noqa: BLE001  # engines are foreign code
+            self._failed.add(engine)
+            self._failover.note_failure(engine, error)
+        return self._input_ch.closed
+
+    def _stream_of(self, engine: int) -> stt.RecognizeStream:
+        """Open an engine's stream, and have it hear what nobody has heard yet."""
+        once = dataclasses.replace(self._conn_options, max_retry=0, timeout=ANSWER_SECONDS)
+        stream = self._engines[engine].stream(language=self._language, conn_options=once)
+        reheard = sum(frame.duration for frame in self._unheard)
+        since = time.time() - self._start_time - reheard
+        stream.start_time_offset = max(0.0, self.start_time_offset + since)
+        for frame in self._unheard:
+            stream.push_frame(frame)
+        if self._input_ch.closed:
+            stream.end_input()
+        return stream
+
+    def _passes_on(self, engine: int) -> bool:
+        """Note that all was heard; return whether a better engine may be tried now."""
+        self._unheard.clear()
+        self._failed.clear()
+        self._failover.note_success(engine)
+        return self._pick() < engine
+
+    async def _forward(self) -> None:
+        async for piece in self._input_ch:
+            if isinstance(piece, rtc.AudioFrame):
+                self._keep(piece)
+            with contextlib.suppress(RuntimeError):  # a stream that has ended: another will come
+                self._give(piece)
+        with contextlib.suppress(RuntimeError):
+            if self._current is not None:
+                self._current.end_input()
+
+    def _give(self, piece: "rtc.AudioFrame | stt.RecognizeStream._FlushSentinel") -> None:
+        if self._current is None:
+            return
+        if isinstance(piece, rtc.AudioFrame):
+            self._current.push_frame(piece)
+        else:
+            self._current.flush()
+
+    def _keep(self, frame: rtc.AudioFrame) -> None:
+        self._unheard.append(frame)
+        while sum(one.duration for one in self._unheard) > REHEARD_SECONDS:
+            self._unheard.popleft()
+
+
+def _begin(statuses: Sequence[Any], failover: Failover) -> None:
+    """Have LiveKit pass over engines that fail in other lessons, until one is probed."""
+    for status, well in zip(statuses, failover.well, strict=True):
+        status.available = well

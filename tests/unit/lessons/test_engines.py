@@ -1,0 +1,93 @@
+"""Which engines serve lessons: told, kept for the record, and begun with by others."""
+
+from typing import Any
+
+import pytest
+import structlog
+from tests.unit.lessons.house import House, finish, hear, join, made, until
+
+from loqua_host.contract.engines import EngineKind
+from loqua_host.lessons.engines import first_engines
+from loqua_host.lessons.kept import engines_used, keep, kept_state, use_engine
+from loqua_host.lessons.live import LiveLesson
+from loqua_host.link.messages import EngineServes, Recorded
+from loqua_host.link.server import JobRef
+
+
+def serves(index: int, kind: EngineKind = "tts") -> EngineServes:
+    """Say that an engine serves."""
+    return EngineServes(kind=kind, index=index)
+
+
+def live(house: House) -> LiveLesson:
+    """Get the one lesson that runs."""
+    [lesson] = house.lessons._live
+    return lesson
+
+
+async def test_a_switch_is_told_and_the_record_says_what_served(house: House) -> None:
+    """The first engine, from the start, is no news; the record's lines are for people."""
+    with structlog.testing.capture_logs() as logs:
+        async with house.job() as link:
+            await join(link)
+            for index in (0, 1, 0):
+                await link.send(serves(index))
+            await link.send(serves(1, "stt"))
+            await until(lambda: live(house).engines == {"tts": 0, "stt": 1})
+            await link.send(finish())
+            assert await hear(link) == Recorded()
+    switched = [
+        (one["log_level"], one["kind"], one["index"], one["to"])
+        for one in logs
+        if one["event"] == "engine.switched"
+    ]
+    assert switched == [
+        ("warning", "tts", 1, "fallback"),
+        ("info", "tts", 0, "first"),
+        ("warning", "stt", 1, "fallback"),
+    ]
+    [recorded] = [one for one in logs if one["event"] == "lesson.recorded"]
+    assert recorded["because"][-2:] == ("engines.stt: [1] served", "engines.tts: [0], [1] served")
+
+
+async def test_a_lesson_that_crashed_still_knows_what_served_it(house: House, wall: Any) -> None:
+    """The next job's engines are added; the tutor sees none of it in its state."""
+    async with house.job() as link:
+        await join(link)
+        await link.send(serves(1))
+        wall.seconds += 60
+        await link.send(made(45, words_learned=3))
+        await until(lambda: live(house).row.progress)
+    await until(lambda: house.board.interrupted("room"))
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        welcome = await join(link)
+        assert (welcome.resumed, welcome.state) == (True, {"scene": 1})
+        await link.send(serves(0))
+        await until(lambda: live(house).engines == {"tts": 0})
+        assert engines_used(live(house).row.state) == ("engines.tts: [0], [1] served",)
+
+
+def test_a_tutors_own_notes_say_nothing_of_engines() -> None:
+    """Whatever it writes into its state."""
+    state = keep(use_engine({}, "llm", 2), {"loqua.engines": "none", "mine": 1}, ())
+    assert engines_used(state) == ("engines.llm: [2] served",)
+    assert kept_state(state) == {"mine": 1}
+    assert engines_used(keep({}, {"loqua.engines": "none"}, ())) == ()
+
+
+@pytest.mark.parametrize(
+    ("serving", "first"),
+    [
+        ([], {}),
+        ([{"tts": 1}], {"tts": 1}),
+        ([{"tts": 1}, {}], {"tts": 1}),
+        ([{"tts": 1, "stt": 0}, {"tts": 0, "stt": 0}], {"tts": 0, "stt": 0}),
+        ([{"tts": 1}, {"tts": 0}, {"tts": 2}], {"tts": 1}),
+    ],
+    ids=["no lesson", "one", "one that has not spoken", "half", "most"],
+)
+def test_a_lesson_begins_with_what_serves_most_others(
+    serving: list[dict[EngineKind, int]], first: dict[EngineKind, int]
+) -> None:
+    """Of the same tutor, so that their lists are the same."""
+    assert first_engines(serving) == first
