@@ -230,6 +230,18 @@ async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
     assert not any(KEY in line for line in log.lines)
 
 
+async def greeted_at_once(running: Lesson) -> None:
+    """See that a lesson which begins later does not find out anew what hangs."""
+    async with entered(running.parts, "user_eva", "later") as eva, background() as tasks:
+        talk = Dialogue(running, eva, b"")
+        tasks.create_task(talk.sound.follow(eva))
+        await running.log.until("lesson.opened", "user_eva")
+        began = _now()
+        await talk.sound.until_said(began)
+        running.log.show(f"all hang: another lesson's greeting after {talk.waited(began):.1f} s")
+        assert talk.waited(began) < 4
+
+
 async def test_a_lesson_begins_and_goes_on_without_its_provider(running: Lesson) -> None:
     """It takes requests and never answers, as over a network that loses everything."""
     parts, log, hosted = running.parts, running.log, running.hosted
@@ -247,4 +259,5 @@ async def test_a_lesson_begins_and_goes_on_without_its_provider(running: Lesson)
             ended = await talk.ask()
             log.show(f"all hang: {turn} answer after {talk.waited(ended):.1f} s")
         assert talk.waited(ended) < 6  # nobody is waited for any more
+        await greeted_at_once(running)
     await log.until("lesson.recorded", "outcome=completed")
