@@ -23,7 +23,7 @@ from tests.unit.job.engines import (
     then,
 )
 
-from loqua_host.job.failover import ANSWER_SECONDS, Failover
+from loqua_host.job.failover import Failover
 from loqua_host.job.fallbacks import FallbackLLM, FallbackSTT, FallbackTTS
 
 ONCE = APIConnectOptions(max_retry=0)
