@@ -10,6 +10,7 @@
     ├── HandoffError             a specialist cannot be called
     ├── LinkError                a job spoke out of turn over the link
     ├── LearnerError             who is in the room cannot be taught (see `cause`)
+    ├── AnnouncementError        a waiting learner cannot be told so aloud
     ├── RoomsError               LiveKit's rooms API gave no answer
     ├── WebhookError             what came as a webhook is not LiveKit's
     ├── SecretsError             the place that keeps the secrets gave no answer
@@ -29,6 +30,7 @@ against its word.
 from dataclasses import dataclass
 
 __all__ = [
+    "AnnouncementError",
     "ApiError",
     "BlockedError",
     "ConfigError",
@@ -107,6 +109,10 @@ class LearnerError(LoquaError):
     def __init__(self, cause: str, message: str) -> None:
         self.cause = cause
         super().__init__(message)
+
+
+class AnnouncementError(LoquaError):
+    """A learner who waits for a place cannot be told so aloud."""
 
 
 class RoomsError(LoquaError):

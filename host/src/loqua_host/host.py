@@ -11,11 +11,16 @@ from functools import partial
 
 import structlog
 
+from loqua_host.announcements.announcer import Announcer, Player, Sounds, Voice
+from loqua_host.announcements.synthesis import synthesise
 from loqua_host.configuration import Configuration, Configured
+from loqua_host.contract.engines import Engines
+from loqua_host.contract.sentences import Sentences
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hints import Hints
+from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
@@ -38,6 +43,7 @@ from loqua_host.rooms.rooms import Rooms
 from loqua_host.rotation import Rotation
 from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.secrets import HostSecrets
+from loqua_host.settings.tutors import engine_secrets
 from loqua_host.sockets import listen_unnamed
 from loqua_host.tasks import forever, supervised
 from loqua_host.workers.posts import Post, make_posts
@@ -106,7 +112,8 @@ async def run_host(
         lessons = _open_lessons(parts)
         await recover(parts.ledger, parts.board, parts.delivery, parts.roster.tutors)
         with listen_unnamed() as (listener, link):
-            reconciler = _open_reconciler(parts, lessons)
+            announcer = _open_announcer(parts, lessons)
+            reconciler = _open_reconciler(parts, lessons, announcer)
             hints = _open_hints(parts, traces.foreseeing(lessons.foresee))
             watch = _open_watch(parts, lessons, reconciler, logbook, JobProbe(link))
             attend = traces.attending(lessons.attend)
@@ -132,7 +139,7 @@ async def run_host(
                     parts.running,
                     supervisor,
                     make_posts=partial(make_posts, link=link, traced=traces.on),
-                    engage=partial(_engage, parts, lessons, traces),
+                    engage=partial(_engage, parts, lessons, announcer, traces),
                     expect=metrics.expect,
                     due=signals.reload,
                 )
@@ -175,15 +182,41 @@ def _open_lessons(parts: _Parts) -> Lessons:
     )
 
 
-def _open_reconciler(parts: _Parts, lessons: Lessons) -> Reconciler:
+def _open_announcer(parts: _Parts, lessons: Lessons) -> Announcer:
+    return Announcer(
+        rooms=parts.rooms,
+        voice_of=partial(_voice_of, parts),
+        language_of=lessons.language_for,
+        sounds=Sounds(synthesise, parts.tasks),
+        player=Player(parts.tasks),
+        tasks=parts.tasks,
+    )
+
+
+def _voice_of(parts: _Parts, name: str) -> Voice | None:
+    """Return what a tutor says to who waits, if it runs here."""
+    settings, hosted = parts.running.settings, parts.roster.tutors.get(name)
+    tutor = next((one for one in settings.enabled_tutors if one.name == name), None)
+    if tutor is None or hosted is None:
+        return None
+    return _voice(hosted, settings.engines_for(tutor), settings.sentences)
+
+
+def _voice(hosted: HostedTutor, engines: Engines, sentences: Sentences) -> Voice:
+    names = engine_secrets(engines) & hosted.secrets.keys()
+    secrets = {name: hosted.secrets[name] for name in names}
+    return Voice(hosted.language, engines, secrets, sentences.tutor_comes)
+
+
+def _open_reconciler(parts: _Parts, lessons: Lessons, announcer: Announcer) -> Reconciler:
     return Reconciler(
         rooms=parts.rooms,
         ledger=parts.ledger,
         board=parts.board,
         tutors=parts.roster.tutors,
         places=partial(_places, parts),
-        see=lessons.see,
-        close=lessons.close,
+        lessons=lessons,
+        say=announcer.say,
         return_grace=lambda: parts.running.settings.lessons.grace,
         monotonic=time.monotonic,
     )
@@ -278,24 +311,30 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
         log.warning("host.records_left", mend="they stay in the ledger for the next start")
 
 
-def _engage(parts: _Parts, lessons: Lessons, traces: Traces, post: Post) -> TutorWorker:
+def _engage(
+    parts: _Parts, lessons: Lessons, announcer: Announcer, traces: Traces, post: Post
+) -> TutorWorker:
     running = parts.running
+    announcer.prepare(_voice(post.tutor, post.job.engines, post.job.sentences))
     return TutorWorker(
         post.tutor,
         post.job,
         LiveKitAccess(running.settings.livekit.url, parts.rooms.key),
         is_full=partial(_is_full, parts, post.tutor.name),
         on_accept=traces.accepting(lessons.begin),
+        on_full=partial(parts.board.on_full, tutor=post.tutor.name),
+        on_free=parts.board.changed.set,
     )
 
 
-def _is_full(parts: _Parts, tutor: str) -> bool:
-    return not _places(parts).has(tutor)
+def _is_full(parts: _Parts, tutor: str, room: str) -> bool:
+    return not _places(parts).less(parts.board.ahead_of(room, tutor)).has(tutor)
 
 
 def _places(parts: _Parts) -> Places:
-    roster = parts.roster
-    return Places(parts.running.settings.lessons.max_lessons - roster.busy, roster.places())
+    roster, most = parts.roster, parts.running.settings.lessons.max_lessons
+    ending = tuple(tutor for job, tutor in roster.jobs() if parts.board.is_over(job))
+    return Places(most - roster.busy, roster.places(), ending)
 
 
 def _open_rooms(settings: HostSettings, secrets: HostSecrets) -> AbstractAsyncContextManager[Rooms]:

@@ -27,7 +27,7 @@ from loqua_host.job.notes import Notes
 from loqua_host.job.runner import Runner
 from loqua_host.job.settings import JobSettings
 from loqua_host.job.tracing import SpanBuffer
-from loqua_host.link.messages import Finish, Join, Recorded, Welcome
+from loqua_host.link.messages import Finish, Join, Recorded, SteppedOut, Welcome
 from loqua_host.registry.author import Author
 from loqua_host.sockets import SocketHandle
 
@@ -339,7 +339,7 @@ class FakeSession(EventEmitter[str]):
 
 
 class FakeLink:
-    """The link to the host, which records every `Finish` unless told otherwise."""
+    """The link to the host, which records every ending unless told otherwise."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -358,7 +358,7 @@ class FakeLink:
         if isinstance(message, Join) and self.answer is not None:
             self.incoming.put_nowait(self.answer)
             self.answer = None
-        if isinstance(message, Finish) and self.records:
+        if isinstance(message, Finish | SteppedOut) and self.records:
             self.incoming.put_nowait(Recorded())
 
     async def receive(self) -> Any:

@@ -5,7 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from loqua_host.contract.learner import Learner
-from loqua_host.link.messages import Join, Returned
+from loqua_host.contract.records import LessonReport
+from loqua_host.link.messages import (
+    Checkpoint,
+    Finish,
+    Join,
+    Returned,
+    StepOut,
+    SteppedOut,
+)
 
 
 def graceful(job: Any) -> Any:
@@ -91,3 +99,59 @@ async def test_a_learner_who_left_again_meanwhile_is_not_back(job: Any) -> None:
     job.link.incoming.put_nowait(back("maria"))
     await running
     assert job.finish.ending.reason == "learner_left"
+
+
+def leaves(job: Any) -> list[Any]:
+    """List how the job left the lesson."""
+    return [one for one in job.link.sent if isinstance(one, Finish | SteppedOut)]
+
+
+async def test_a_learner_who_left_gives_up_the_place_to_one_who_waits(job: Any) -> None:
+    """With what a later job needs to go on, and a report for the record if none has to."""
+    running = graceful(job)
+    await asyncio.sleep(10)
+    job.lesson.state["card"] = 7
+    job.room.leave("maria")
+    await asyncio.sleep(3)
+    job.link.incoming.put_nowait(StepOut())
+    await running
+    [left] = leaves(job)
+    assert isinstance(left, SteppedOut)
+    assert (left.ending.reason, left.ending.seconds) == ("learner_left", 10)
+    assert left.report == LessonReport(topics_covered=("food",))
+    checkpoint = job.link.sent[job.link.sent.index(left) - 1]
+    assert isinstance(checkpoint, Checkpoint)
+    assert checkpoint.state == {"card": 7}
+
+
+async def test_nobody_gives_up_a_place_who_is_there(job: Any) -> None:
+    """The host saw the room a moment before."""
+    running = graceful(job)
+    await asyncio.sleep(1)
+    job.link.incoming.put_nowait(StepOut())
+    await asyncio.sleep(1)
+    job.room.leave("maria")
+    job.room.enter("maria")
+    job.link.incoming.put_nowait(StepOut())  # before the host has said who that is
+    await asyncio.sleep(1)
+    assert not running.done()
+    job.link.incoming.put_nowait(back("maria"))
+    job.link.incoming.put_nowait(StepOut())
+    await asyncio.sleep(40)
+    assert not running.done()
+    job.lesson.end("goal_reached")
+    await running
+    assert [one.ending.reason for one in leaves(job)] == ["goal_reached"]
+
+
+async def test_who_comes_back_as_the_place_is_given_up_is_for_the_next_job(job: Any) -> None:
+    """The lesson is left once, and no word of theirs is heard by a tutor who goes."""
+    running = graceful(job)
+    await asyncio.sleep(1)
+    job.room.leave("maria")
+    job.link.incoming.put_nowait(StepOut())
+    job.link.incoming.put_nowait(back("maria"))
+    await asyncio.sleep(0)
+    job.room.enter("maria")
+    await running
+    assert [type(one) for one in leaves(job)] == [SteppedOut]

@@ -116,8 +116,7 @@ class House:
 
     def job(self, job: JobRef = JOB) -> "Any":
         """Connect as the job that was accepted."""
-        token = f"{job.job_id} {job.room} {job.tutor}{' line' if job.line_only else ''}"
-        return open_link(self.link.path, token)
+        return open_link(self.link.path, f"{job.job_id} {job.room} {job.tutor}")
 
     async def delivered(self) -> None:
         """Wait until nothing is owed and every lease is back."""
@@ -129,8 +128,8 @@ class House:
 def authorise(token: str, _pid: int) -> JobRef:
     """Read the job from its token."""
     try:
-        job_id, room, tutor, *line_only = token.split(" ")
-        return JobRef(job_id, room, tutor, bool(line_only))
+        job_id, room, tutor = token.split(" ")
+        return JobRef(job_id, room, tutor)
     except ValueError:
         raise LinkError("no such job") from None
 

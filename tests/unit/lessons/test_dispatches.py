@@ -67,6 +67,23 @@ class FakeWorld:
         return True
 
 
+class FakeLessons:
+    """A host without lessons that run."""
+
+    def see(self, *_: object) -> None:
+        """See a room."""
+
+    def running(self, _room: str) -> list[LessonRow]:
+        """List none."""
+        return []
+
+    async def step_out(self, *_: object) -> None:
+        """Ask nobody."""
+
+    async def close(self, *_: object) -> None:
+        """Close a lesson."""
+
+
 @dataclass
 class House:
     """A reconciler with all that is around it."""
@@ -80,18 +97,14 @@ class House:
 async def house(wall: Any) -> House:
     """Give a house in which the learner has been for a while."""
     world, board = FakeWorld(), Board(wall.now)
-
-    async def close(*_: object) -> None:
-        """Close a lesson."""
-
     reconciler = Reconciler(
         rooms=world,  # type: ignore[arg-type]  # a fake
         ledger=world,  # type: ignore[arg-type]  # a fake
         board=board,
         tutors={"grammar": HostedTutor("grammar", NAME, "agent", 5)},
         places=lambda: Places(5, {"grammar": 5}),
-        see=lambda *_: None,
-        close=close,
+        lessons=FakeLessons(),
+        say=lambda _: None,
         return_grace=lambda: 30.0,
         monotonic=wall.monotonic,
     )

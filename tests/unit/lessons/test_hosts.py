@@ -74,6 +74,22 @@ class RoomsAndLearners(RuleBasedStateMachine):
         else:
             self.world.enter(room, user_id)
 
+    @rule(data=st.data(), quiet=st.booleans(), returns=st.booleans())
+    def slips_away(self, data: st.DataObject, quiet: bool, returns: bool) -> None:
+        """A learner leaves whose tutor waits for them to return, as long as nobody else waits."""
+        if quiet:
+            self.run(self._quiet(3 * POLL_SECONDS))
+        here = [job for job in self.world.teaching if job.away_since is None]
+        if here:
+            job = data.draw(st.sampled_from(here))
+            assert job.learner is not None
+            room, user_id = job.ref.room, job.learner.identity
+            self.run(self.world.slip_away(room, user_id))
+            if quiet:
+                self.run(self._quiet(3 * POLL_SECONDS))
+            if returns:
+                self.world.enter(room, user_id)
+
     @rule(room=rooms)
     def calls_specialist(self, room: str) -> None:
         """Somebody else dispatches the specialist."""
@@ -195,6 +211,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
     async def _look(self, seconds: float) -> None:
         await self.world.pass_time(seconds)
         await self.world.look()
+        await self.world.answer_hosts()
 
     async def _quiet(self, seconds: float) -> None:
         world, end = self.world, self.world.now() + seconds

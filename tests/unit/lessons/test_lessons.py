@@ -253,17 +253,10 @@ async def test_one_failing_lesson_leaves_the_others_alone(house: House) -> None:
     assert len(house.loqua.records) == 2
 
 
-async def test_a_learner_without_a_place_hears_that_a_tutor_comes(open_house: Opened) -> None:
-    """In the language they learn; nothing is opened, leased or settled by that."""
-    sentences = {"tutor_comes": {"en": "One moment.", "es": "Un momento."}}
-    async with open_house(sentences=sentences) as house:
-        line = JobRef("line", "room", "conversation", line_only=True)
-        with structlog.testing.capture_logs() as logs:
-            async with house.job(line) as link:
-                refused = await join(link)
-        assert (refused.cause, refused.apology, refused.language) == ("full", "Un momento.", "es")
-        assert refused.secrets == {"KEY": "own"}
-        assert "lesson.refused" not in [log["event"] for log in logs]
-        await house.delivered()
-        assert house.board.settled("room") == frozenset()
-        assert house.lessons.live() == []
+async def test_the_language_of_a_learner_without_a_place_is_known(house: House) -> None:
+    """What they learn, or the tutor's own; nothing is opened, leased or settled by asking."""
+    assert await house.lessons.language_for("room", "conversation", "maria") == "es"
+    assert await house.lessons.language_for("room", "conversation", "nobody") == "it"
+    await house.delivered()
+    assert house.board.settled("room") == frozenset()
+    assert house.lessons.live() == []

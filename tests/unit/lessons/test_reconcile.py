@@ -182,7 +182,7 @@ def test_a_lost_lesson_is_not_closed_while_its_learner_waits_for_a_place() -> No
     """However long that takes."""
     full = sight(interrupted=(lost(),))
     assert todo(full, places=FULL, now=NOW + 3600) == [
-        Tell("room", present(), waiting=True, tutor="tutor")
+        Tell("room", present(), waiting=True, tutor="tutor", aloud=True)
     ]
 
 
@@ -225,7 +225,9 @@ def test_lost_lessons_come_first_and_then_who_came_first() -> None:
 def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
     """In between nothing is said."""
     waits, told = present(), present(told=True)
-    assert todo(sight(), places=FULL) == [Tell("room", waits, waiting=True, tutor="tutor")]
+    assert todo(sight(), places=FULL) == [
+        Tell("room", waits, waiting=True, tutor="tutor", aloud=True)
+    ]
     assert todo(sight(learners=(told,)), places=FULL) == []
     assert todo(sight(learners=(told,), called=frozenset({"tutor"}))) == []
     served = sight(learners=(told,), taught=frozenset({"tutor"}))
@@ -239,7 +241,7 @@ def test_who_may_find_a_place_at_another_host_is_told_later(
     """When none has called a tutor meanwhile: a tutor who came would talk into the sentence."""
     full = [sight(interrupted=interrupted)]
     assert decide(full, FULL, NOW, GRACE, others=57.1) == []
-    tell = Tell("room", present(), waiting=True, tutor="tutor")
+    tell = Tell("room", present(), waiting=True, tutor="tutor", aloud=True)
     assert decide(full, FULL, NOW, GRACE, others=57.0) == [tell]
 
 

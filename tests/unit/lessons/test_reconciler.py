@@ -11,11 +11,9 @@ from loqua_host.contract.handoff import Handover
 from loqua_host.contract.records import Performance, SessionRecord
 from loqua_host.errors import RoomsError
 from loqua_host.lessons.board import Asked
-from loqua_host.lessons.hosted import LINE
 from loqua_host.lessons.reconcile import DISPATCH_GRACE, Ask, Places
 from loqua_host.lessons.reconciler import WAITING
 from loqua_host.records.ledger import Claims, Kind, LessonRow
-from loqua_host.rooms.rooms import Dispatch
 
 LOST = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", 0.0)
 
@@ -62,22 +60,15 @@ async def test_a_tutor_that_was_disabled_since_the_decision_is_not_called(
     assert (called(world), host.board.called("one")) == ([], frozenset())
 
 
-async def test_who_finds_every_place_taken_is_told_by_a_voice_where_there_is_one(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(
+    world: World, host: Host
 ) -> None:
-    """Once, by a dispatch that is no call for a tutor."""
-    world.tutors["tutor"] = replace(world.tutors["tutor"], says_line=True)
-    said: list[tuple[str, Dispatch]] = []
-
-    async def dispatch(room: str, dispatch: Dispatch) -> None:
-        said.append((room, dispatch))
-
-    monkeypatch.setattr(host, "dispatch", dispatch)
+    """Once."""
     host.reconciler._places = lambda: Places(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen[world.people["one"]["maria"].sid] = 0.0
     for _ in range(3):
         await host.reconciler.look()
-    assert said == [("one", Dispatch("", LINE))]
+    assert [(tell.room, tell.tutor) for tell in host.said] == [("one", "tutor")]
     assert world.people["one"]["maria"].attributes[WAITING] == "true"
     assert host.board.called("one") == frozenset()
 
@@ -133,7 +124,9 @@ async def test_an_ordinary_handoff_is_no_warning(world: World, host: Host) -> No
     assert [agent_name for _, agent_name in called(world)][-1] == "grammar-expert"
 
 
-async def test_a_host_that_stops_looks_on_and_calls_nobody(world: World, host: Host) -> None:
+async def test_a_host_that_stops_looks_on_and_calls_nobody(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its lessons hear who comes; who waits is another host's to serve, and to count."""
     await host.reconciler.look()
     host.lessons.withdraw()
@@ -141,7 +134,7 @@ async def test_a_host_that_stops_looks_on_and_calls_nobody(world: World, host: H
     world.enter("four", "luis")
     before = called(world)
     seen: list[str] = []
-    host.reconciler._show = lambda room, _: seen.append(room)
+    monkeypatch.setattr(host.lessons, "see", lambda room, _: seen.append(room))
     await world.pass_time(DISPATCH_GRACE + 1)
     await host.reconciler.look()
     assert "four" in seen

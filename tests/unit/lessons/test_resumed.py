@@ -4,12 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 from tests.unit.lessons.house import JOB, House, Opened, finish, hear, join, learner, made, until
 
 from loqua_host.contract.handoff import Utterance
-from loqua_host.contract.records import LessonReport, Progress
+from loqua_host.contract.records import Ending, LessonReport, Progress
 from loqua_host.lessons.recovery import recover
-from loqua_host.link.messages import Checkpoint, ConnectionLost, Recorded, Welcome
+from loqua_host.link.messages import (
+    Checkpoint,
+    ConnectionLost,
+    Join,
+    Recorded,
+    StepOut,
+    SteppedOut,
+    Welcome,
+)
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import MAX_CRASHES, Ledger
 
@@ -191,3 +200,104 @@ async def test_a_dispatch_that_is_served_late_or_twice_begins_nothing_after_a_cr
         assert (welcome.resumed, welcome.session_id) == (False, "sess_1.conversation")
         await link.send(finish())
         await hear(link)
+
+
+AWAY = SteppedOut(
+    ending=Ending(reason="learner_left", seconds=50),
+    report=LessonReport(topics_covered=("food",), progress=Progress(words_learned=5)),
+)
+
+
+async def step_out(house: House, wall: Any) -> None:
+    """Have a lesson stepped out of whose learner left 8 s before."""
+    async with house.job() as link:
+        await join(link)
+        wall.seconds += 60
+        await link.send(made(45, words_learned=3))
+        [row] = house.lessons.running("room")
+        await house.lessons.step_out(row.id, wall.monotonic() - 8)
+        assert await hear(link) == StepOut()
+        await link.send(AWAY)
+        assert await hear(link) == Recorded()
+        assert house.lessons.running("room") == []
+    await until(lambda: house.board.interrupted("room"))
+
+
+async def test_a_lesson_that_was_stepped_out_of_goes_on_when_its_learner_returns(
+    house: House, wall: Any
+) -> None:
+    """Where it was; as one lesson with one record, and as after no crash."""
+    with structlog.testing.capture_logs() as logs:
+        await step_out(house, wall)
+    [lost] = house.board.interrupted("room")
+    assert (lost.row.crashes, lost.since) == (0, wall.monotonic() - 8)
+    assert [line["event"] for line in logs if line["log_level"] in ("error", "warning")] == []
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        again = await join(link)
+        assert (again.resumed, again.seconds, again.state) == (True, 50, {"scene": 1})
+        assert again.progress == Progress(words_learned=5)
+        await link.send(finish(LessonReport(topics_covered=("work",)), seconds=55))
+        assert await hear(link) == Recorded()
+    await house.delivered()
+    [record] = house.loqua.records
+    assert (record.session_id, record.topics_covered) == ("sess_1", ("work",))
+
+
+async def test_a_learner_who_does_not_return_has_the_record_that_the_tutor_left(
+    house: House, wall: Any
+) -> None:
+    """Once, and as of a lesson that ended well: they left, and that is how most lessons end."""
+    await step_out(house, wall)
+    with structlog.testing.capture_logs() as logs:
+        await house.give_up()
+        await house.delivered()
+    [record] = house.loqua.records
+    assert (record.topics_covered, record.duration_minutes) == (("food",), 0.83)
+    assert ("completed", "sess_1") in house.loqua.arrived
+    [told] = [line for line in logs if line["event"] == "lesson.recorded"]
+    assert (told["reason"], told["outcome"]) == ("learner_left", "completed")
+    assert "lesson.given_up" not in [line["event"] for line in logs]
+
+
+async def test_a_host_that_is_started_again_knows_what_the_tutor_left(
+    open_house: Opened, ledger: Ledger, wall: Any
+) -> None:
+    """It was in the ledger before the job went."""
+    async with open_house() as house:
+        await step_out(house, wall)
+    async with open_house() as house:
+        await recover(ledger, house.board, house.delivery, ["conversation"])
+        await house.give_up()
+        await house.delivery.idle()
+        assert house.loqua.records[0].topics_covered == ("food",)
+
+
+async def test_a_tutor_that_crashes_after_it_was_brought_back_leaves_its_last_progress(
+    house: House, wall: Any
+) -> None:
+    """What was reported before is not the end of the lesson any more."""
+    await step_out(house, wall)
+    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        await join(link)
+        await link.send(made(51, words_learned=6))
+        await until(lambda: ("in_progress", "sess_1") in house.loqua.arrived)
+        await until(lambda: house.loqua.arrived[-1][0] == "in_progress")
+    await house.give_up()
+    await house.delivered()
+    [record] = house.loqua.records
+    assert record.topics_covered == ()
+
+
+async def test_a_learner_who_returned_as_the_lesson_ended_is_not_called_for_again(
+    house: House, ledger: Ledger
+) -> None:
+    """By a host that only has the ledger: the last entry is the one that is over."""
+    house.rooms.inside["room"] = [learner(sid="PA_1")]
+    async with house.job() as link:
+        await join(link)
+        house.rooms.inside["room"] = [learner(sid="PA_2")]
+        await link.send(Join(identity="maria"))
+        await link.send(finish())
+        while await hear(link) != Recorded():
+            pass
+    assert await ledger.settled_in("room") == {("PA_2", "conversation")}

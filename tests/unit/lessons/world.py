@@ -20,7 +20,7 @@ from loqua_host.lessons.board import Board
 from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.lessons.lessons import Lessons
-from loqua_host.lessons.reconcile import Places
+from loqua_host.lessons.reconcile import Places, Tell
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import recover
 from loqua_host.link.handover import is_handover
@@ -32,6 +32,8 @@ from loqua_host.link.messages import (
     Join,
     Recorded,
     Refused,
+    StepOut,
+    SteppedOut,
     Welcome,
 )
 from loqua_host.link.server import JobRef
@@ -107,6 +109,7 @@ class Job:
         learner: Whom it teaches, once it does.
         since: When that began, in unix seconds.
         calls: How often it has called a specialist.
+        away_since: When its learner left who may return, in unix seconds.
     """
 
     def __init__(self, ref: JobRef, host: "Host") -> None:
@@ -115,6 +118,7 @@ class Job:
         self.joined = False
         self.since = 0.0
         self.calls = 0
+        self.away_since: float | None = None
 
     @property
     def agent(self) -> str:
@@ -136,6 +140,19 @@ class Job:
         self.link.inbox.put_nowait(message)
 
 
+class NotedLessons(Lessons):
+    """Lessons of whose closing the world hears."""
+
+    def __init__(self, world: "World", **parts: Any) -> None:
+        super().__init__(**parts)
+        self._world = world
+
+    async def close(self, row: LessonRow, because: str) -> None:
+        """Close an interrupted lesson, which settles its entry."""
+        self._world.settle(row.room, row.entry, row.tutor, because)
+        await super().close(row, because)
+
+
 class Host:
     """A host: what a killed one still had to do does not happen."""
 
@@ -145,10 +162,12 @@ class Host:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.loqua = FakeLoqua(failing=self._failing)
         self.departures: dict[str, Departure] = {}
+        self.said: list[Tell] = []
         self.board = Board(world.now, self.departures.get)
         self.ledger = Ledger(self, Keyring(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
         fakes: Any = {"rooms": self, "api": self.loqua, "delivery": self, "tasks": self}
-        self.lessons = Lessons(
+        self.lessons = NotedLessons(
+            world,
             **fakes,
             ledger=self.ledger,
             tutors=world.tutors,
@@ -162,8 +181,8 @@ class Host:
             board=self.board,
             tutors=world.tutors,
             places=self.places,
-            see=self.lessons.see,
-            close=self._close,
+            lessons=self.lessons,
+            say=self.said.append,
             return_grace=lambda: RETURN_GRACE,
             monotonic=world.now,
         )
@@ -253,10 +272,6 @@ class Host:
         people = self.world.people.get(room, {})
         if one := people.get(identity):
             people[identity] = replace(one, attributes={**one.attributes, name: value})
-
-    async def _close(self, row: LessonRow, because: str) -> None:
-        self.world.settle(row.room, row.entry, row.tutor, because)
-        await self.lessons.close(row, because)
 
     async def _live(self) -> None:
         await asyncio.sleep(0)
@@ -384,8 +399,43 @@ class World:
         self.people.setdefault(room, {})[user_id] = Participant(
             user_id, "standard", "", {"user_id": user_id}, False, self.now(), entry
         )
+        for job in self._away(room, user_id):
+            job.away_since, job.learner = None, self.people[room][user_id]
+            job.tell(Join(identity=user_id))
         if new:
             self.send(room, Dispatch(""))
+
+    async def slip_away(self, room: str, user_id: str) -> None:
+        """Let a learner leave whose tutors, if there are any, wait for them to return."""
+        jobs = [job for job in self.teaching if _is(job, room, user_id)]
+        if not jobs:
+            await self.go(room, user_id)
+            return
+        del self.people[room][user_id]
+        for job in jobs:
+            job.away_since = self.now()
+
+    async def answer_hosts(self) -> None:
+        """Have jobs whose learner is away step out when they are asked to, or finish in time."""
+        for job in [job for job in self.teaching if job.away_since is not None]:
+            if isinstance(job.link.told[-1], StepOut):
+                await self._step_out(job)
+            elif job.away_since and self.now() - job.away_since >= RETURN_GRACE:
+                await self.finish(job)
+                self._close_if_empty(job.ref.room)
+
+    async def _step_out(self, job: Job) -> None:
+        job.tell(SteppedOut(ending=Ending(reason="learner_left", seconds=0.0)))
+        await idle()
+        assert isinstance(job.link.told[-1], Recorded)
+        self._leave(job)
+        job.tell(None)
+        await idle()
+        self._close_if_empty(job.ref.room)
+
+    def _away(self, room: str, user_id: str) -> list[Job]:
+        here = [job for job in self.teaching if _is(job, room, user_id)]
+        return [job for job in here if job.away_since is not None]
 
     async def go(self, room: str, user_id: str) -> None:
         """Let a learner leave; the jobs teaching them finish, and an empty room closes."""
@@ -394,10 +444,16 @@ class World:
         for job in self.teaching:
             if job.ref.room == room and job.learner and job.learner.identity == learner.identity:
                 await self.finish(job)
-        if all(one.kind == "agent" for one in people.values()):
-            for job in [job for job in self.jobs.values() if job.ref.room == room]:
+        self._close_if_empty(room)
+
+    def _close_if_empty(self, room: str) -> None:
+        """Close a room in which nobody but agents is, unless one of them waits for its learner."""
+        jobs = [job for job in self.jobs.values() if job.ref.room == room]
+        kept = any(job.away_since is not None for job in jobs)
+        if not kept and all(one.kind == "agent" for one in self.people.get(room, {}).values()):
+            for job in jobs:
                 self._leave(job)
-            del self.people[room]
+            self.people.pop(room, None)
             self.dispatches.pop(room, None)
 
     def send(self, room: str, dispatch: Dispatch) -> None:
@@ -473,6 +529,7 @@ class World:
         if job.joined:
             job.tell(None)
             await idle()
+        self._close_if_empty(job.ref.room)
 
     async def disable(self, tutor: str) -> None:
         """Disable a tutor: its lessons say goodbye at once, jobs without a lesson go."""
@@ -505,6 +562,11 @@ class World:
     def _haunt(self, job: Job) -> None:
         del self.jobs[job.ref.job_id]
         self.ghosts[job.ref.room, job.agent] = self.now() + GHOST_SECONDS
+
+
+def _is(job: Job, room: str, user_id: str) -> bool:
+    """Return whether a job teaches this learner in this room."""
+    return job.ref.room == room and job.learner is not None and job.learner.identity == user_id
 
 
 async def idle() -> None:

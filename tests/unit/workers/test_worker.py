@@ -12,11 +12,12 @@ import pytest
 import structlog
 from livekit.agents import AgentServer
 from livekit.agents.ipc.supervised_proc import SupervisedProc
+from livekit.rtc.event_emitter import EventEmitter
 from tests.unit.job.conftest import SETTINGS as JOB
 
 from loqua_host.core.secrets import Sealed
 from loqua_host.lessons.departure import Departure
-from loqua_host.lessons.hosted import LINE, HostedTutor
+from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.link.server import JobRef
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers import worker as module
@@ -25,9 +26,9 @@ from loqua_host.workers.worker import LiveKitAccess, TutorWorker, join_in_turn
 SECRET = "a-secret-of-32-characters-or-more"
 
 
-def running(job_id: str, token: str, metadata: str = "") -> Any:
+def running(job_id: str, token: str) -> Any:
     """Give a job as LiveKit keeps it."""
-    job = SimpleNamespace(id=job_id, room=SimpleNamespace(name=f"room-{job_id}"), metadata=metadata)
+    job = SimpleNamespace(id=job_id, room=SimpleNamespace(name=f"room-{job_id}"))
     return SimpleNamespace(job=job, token=token)
 
 
@@ -49,9 +50,8 @@ class FakeServer:
         self.drain_ends = True
         self._api_key, self._api_secret = settings["api_key"], settings["api_secret"]
         self._lock = asyncio.Lock()
-        self._proc_pool = SimpleNamespace(
-            get_by_job_id=lambda job: SimpleNamespace(pid=self.pids.get(job))
-        )
+        self._proc_pool: EventEmitter[str] = EventEmitter()
+        vars(self._proc_pool)["get_by_job_id"] = lambda job: SimpleNamespace(pid=self.pids.get(job))
         self.made.append(self)
 
     def rtc_session(self, entrypoint: Any, **session: Any) -> None:
@@ -93,13 +93,12 @@ class FakeRequest:
     answer: str | None = None
     gate: asyncio.Event | None = None
     room: Any = field(default_factory=lambda: SimpleNamespace(name="room"))
-    job: Any = field(default_factory=lambda: SimpleNamespace(metadata=""))
 
     async def accept(self, *, name: str, attributes: dict[str, str] | None = None) -> None:
         """Take the job; it is assigned once the gate is open."""
         if self.gate is not None:
             await self.gate.wait()
-        assert attributes == ({"loqua.tutor": name} if self.job.metadata != LINE else None)
+        assert attributes == {"loqua.tutor": name}
         self.answer = f"accepted as {name}"
 
     async def reject(self, *, terminate: bool = True) -> None:
@@ -113,13 +112,17 @@ class Host:
     def __init__(self) -> None:
         self.full = False
         self.accepted: list[JobRef] = []
+        self.refused: list[str] = []
+        self.freed: list[int] = []
         self.running: asyncio.Task[None] | None = None
         self.worker = TutorWorker(
             HostedTutor("conversation", "", "agent", 2),
             JOB,
             LiveKitAccess("ws://127.0.0.1:7880", LiveKitKey(Sealed("key"), Sealed(SECRET))),
-            is_full=lambda: self.full or self.worker.busy >= self.worker.tutor.max_jobs,
+            is_full=lambda _: self.full or self.worker.busy >= self.worker.tutor.max_jobs,
             on_accept=self.accepted.append,
+            on_full=self.refused.append,
+            on_free=lambda: self.freed.append(self.worker.busy),
         )
 
 
@@ -343,22 +346,26 @@ async def test_a_rotated_key_is_for_the_next_registration(host: Host, server: Fa
     await again
 
 
-async def test_a_learner_is_told_to_wait_by_a_job_that_takes_no_place(
+@pytest.mark.usefixtures("server")
+async def test_a_job_for_which_there_is_no_place_is_told_of(host: Host) -> None:
+    """LiveKit sends that room nobody any more; of who comes while the worker leaves it does."""
+    host.full = True
+    await host.worker._on_request(FakeRequest("one"))  # type: ignore[arg-type]  # a fake
+    assert host.refused == ["room"]
+    host.worker.leave(Departure.within(60, "host_stopping"))
+    await host.worker._on_request(FakeRequest("two"))  # type: ignore[arg-type]  # a fake
+    assert host.refused == ["room"]
+
+
+async def test_the_end_of_a_process_is_told_once_its_place_is_free(
     host: Host, server: FakeServer
 ) -> None:
-    """One at a time, nothing is prepared for it, and its link is known as what it is."""
-    host.full = True
-    asked = SimpleNamespace(metadata=LINE)
-    first, second = FakeRequest("line", job=asked), FakeRequest("line2", job=asked)
-    await host.worker._on_request(first)  # type: ignore[arg-type]  # a fake
-    server.active_jobs = [running("line", "a", LINE)]
-    server.pids["line"] = 7
-    await host.worker._on_request(second)  # type: ignore[arg-type]  # a fake
-    assert (first.answer, second.answer) == ("accepted as conversation", "terminated")
-    assert (host.worker.busy, host.accepted) == (0, [])
-    found = host.worker.find_job("a", 7)
-    assert found == JobRef("line", "room-line", "conversation", line_only=True)
-    assert host.worker.jobs == {"line"}
+    """The pool tells of it before it forgets the process."""
+    server.active_jobs = [running("job", "a")]
+    server._proc_pool.emit("process_closed", object())
+    server.active_jobs = []
+    await asyncio.sleep(0)
+    assert host.freed == [0]
 
 
 async def test_a_drain_ends_though_two_jobs_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

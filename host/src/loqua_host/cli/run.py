@@ -59,7 +59,13 @@ def _preload(settings: HostSettings) -> list[str]:
     """List what all jobs share: their own code and the engines that config names."""
     engines = (settings.engines_for(tutor) for tutor in settings.enabled_tutors)
     modules = sorted({engine.use.partition(":")[0] for one in engines for engine in one.all()})
-    return ["loqua_host.job.entrypoint", *modules, "loqua_host.job.preload"]
+    return [
+        "loqua_host.job.entrypoint",
+        "loqua_host.announcements.player",
+        "loqua_host.announcements.synthesis",
+        *modules,
+        "loqua_host.job.preload",
+    ]
 
 
 async def _serve(configuration: Configuration, settings: HostSettings, secrets: HostSecrets) -> int:

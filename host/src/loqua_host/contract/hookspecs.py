@@ -70,4 +70,8 @@ async def on_session_end(lesson: Lesson, ending: Ending) -> LessonReport | None:
     Called exactly once a lesson, whatever ends it; a process that is killed, or loses its room,
     leaves it to the one that goes on with the lesson; 10 s. If it fails, the record is written
     from the last progress.
+
+    Where the learner has left and others wait for a place, it is called with `learner_left` and
+    the process ends; if the learner returns in time, another goes on with the lesson and calls it
+    again, and the later report counts.
     """

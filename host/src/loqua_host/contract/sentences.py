@@ -38,8 +38,8 @@ class Sentences(BaseModel):
     )
     tutor_comes: Sentence | None = Field(
         default=None,
-        description="a sentence by ISO 639-1 language, en at least, said when every place is "
-        "taken, or null for none",
+        description="a sentence by ISO 639-1 language, en at least, said after a tone when "
+        "every place is taken, or null for the tone alone",
     )
     specialist_comes: Sentence = Field(
         default={"en": "One moment, please. A specialist goes on with you now."},

@@ -45,6 +45,11 @@ class Presence:
         """Whether the learner is in the room."""
         return self._timer is None
 
+    @property
+    def may_be_back(self) -> bool:
+        """Whether somebody is in the room by the learner's identity, whoever that is."""
+        return self._identity in self._room.remote_participants
+
     def watch(self) -> None:
         """Follow the learner from now on, who may have left already."""
         self._room.on("participant_connected", self._on_entered)

@@ -29,6 +29,8 @@ from loqua_host.link.messages import (
     Recorded,
     Refused,
     Returned,
+    StepOut,
+    SteppedOut,
     Welcome,
     WrapUp,
     reasons_of,
@@ -78,6 +80,8 @@ AGENT_FAILED = "agent_failed"
 VOICE_CLOSED = "voice_closed"
 VOICE_FAILED = "voice_failed"
 VOICE_LOST = "voice_lost"
+LEARNER_LEFT = "learner_left"
+PLACE_NEEDED = "place_needed"
 ANNOUNCED_SECONDS = 10.0
 """How long a specialist waits for the floor; who does not let go is talked over."""
 
@@ -374,11 +378,11 @@ class Runner:
         self._set_clock()
 
     def _on_room_closed(self) -> None:
-        self._lesson.end("room_closed" if self._presence.here else "learner_left")
+        self._lesson.end("room_closed" if self._presence.here else LEARNER_LEFT)
 
     def _on_absence(self) -> None:
         """Have the learner gone, if that can be known: without a connection nobody is here."""
-        self._lesson.end("learner_left" if self._connection.whole else CONNECTION_LOST)
+        self._lesson.end(LEARNER_LEFT if self._connection.whole else CONNECTION_LOST)
 
     def _on_presence(self, here: bool) -> None:
         """Fall silent while nobody listens, and speak again to who has come back."""
@@ -412,20 +416,16 @@ class Runner:
     async def _follow_host(self) -> None:
         while (message := await self._link.receive()) is not None:
             match message:
-                case WrapUp(reason=reason, seconds=seconds):
-                    self._wrap_up(reason, seconds)
+                case WrapUp() | StepOut():
+                    self._end_as_told(message)
                 case ModeChanged(mode=mode):
                     self._lesson.mode = mode
                 case ContextLoaded(context=context):
                     self._lesson.context = context
                 case ProgressRefused(why=why):
                     log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
-                case Others(others=others, entries=entries):
-                    self._lesson.others = others
-                    self._entries = {
-                        one.identity: sid for one, sid in zip(others, entries, strict=True)
-                    }
-                    self._listen()
+                case Others():
+                    self._set_others(message)
                 case Returned(learner=learner):
                     self._rebind(learner)
                 case HandedBack() | HandoffRefused():
@@ -434,13 +434,26 @@ class Runner:
                     log.warning("link.unexpected", kind=message.type)
         self._lesson.end(HOST_LOST)
 
-    def _wrap_up(self, reason: str, seconds: float) -> None:
-        """End the lesson within so many seconds; at once without any."""
-        if seconds:
-            log.info("lesson.ends_within", seconds=round(seconds), why=reason)
-            self._deadline.set(seconds, reason)
+    def _set_others(self, told: Others) -> None:
+        self._lesson.others = told.others
+        self._entries = {
+            one.identity: sid for one, sid in zip(told.others, told.entries, strict=True)
+        }
+        self._listen()
+
+    def _end_as_told(self, message: WrapUp | StepOut) -> None:
+        """End the lesson within so many seconds, at once without any; or leave it to a later job.
+
+        The latter only while the learner is away, and not just coming back.
+        """
+        if isinstance(message, StepOut):
+            if not (self._presence.here or self._presence.may_be_back):
+                self._lesson.end(PLACE_NEEDED)
+        elif message.seconds:
+            log.info("lesson.ends_within", seconds=round(message.seconds), why=message.reason)
+            self._deadline.set(message.seconds, message.reason)
         else:
-            self._lesson.end(reason)
+            self._lesson.end(message.reason)
 
     async def _finish(self, reason: str) -> None:
         if reason == HOST_LOST:
@@ -455,11 +468,16 @@ class Runner:
             await hear_out(self._session)
         await take_last_words(self._session)
         await close_voice(self._session, self._ears)
+        steps_out = reason == PLACE_NEEDED
+        reason = LEARNER_LEFT if steps_out else reason
         ending = Ending(reason=well_formed(str(reason)), seconds=self._clock.seconds)
         try:
+            if steps_out:
+                await self._checkpoints.send()
             report = await self._report(ending)
             await self._notes.flush()
-            await self._link.send(Finish(ending=ending, report=report))
+            last = SteppedOut if steps_out else Finish
+            await self._link.send(last(ending=ending, report=report))
             async with asyncio.timeout(RECORDED_SECONDS):
                 await self._recorded()
         except (LinkError, TimeoutError) as error:

@@ -60,6 +60,8 @@ class Board:
     Attributes:
         changed: Set whenever the reconciler has reason to look.
         shared: Whether other hosts serve these rooms, too.
+        waiting: The rooms in which a learner waits for a place, each with the tutor, as of the
+            last look.
         leaving: Whether this host stops, and leaves what is interrupted to the others.
     """
 
@@ -72,12 +74,15 @@ class Board:
         self.departure_of = departure_of
         self.changed = asyncio.Event()
         self.shared = False
+        self.waiting: frozenset[tuple[str, str]] = frozenset()
         self.leaving = False
         self._taught: dict[str, tuple[str, str]] = {}
         self._called: dict[tuple[str, str], _Called] = {}
         self._meant: dict[str, tuple[str, str]] = {}
         self._settled: set[tuple[str, str, str]] = set()
         self._interrupted: dict[str, Interrupted] = {}
+        self._refused: set[tuple[str, str]] = set()
+        self._over: dict[str, str] = {}
         self._asked: dict[tuple[str, str], Asked] = {}
 
     @contextmanager
@@ -107,8 +112,23 @@ class Board:
         """Note that the dispatch did not go out after all."""
         self._called.pop((room, tutor), None)
 
+    def on_full(self, room: str, tutor: str) -> None:
+        """Note that a job was refused as there is no place for it."""
+        self._refused.add((room, tutor))
+        self.changed.set()
+
+    def refused(self, room: str) -> frozenset[str]:
+        """Get the tutors whom LiveKit sends no more, as their job was refused and nobody else's.
+
+        Another host may have taken the job.
+        """
+        if self.shared:
+            return frozenset()
+        return frozenset(tutor for where, tutor in self._refused if where == room)
+
     def on_accepted(self, job: JobRef) -> None:
         """Note that a job was accepted, called by this host or by LiveKit."""
+        self._refused.discard((job.room, job.tutor))
         call = self._called.get((job.room, job.tutor))
         if call is not None and call.identity is not None and self._lasts(call):
             self._meant[job.job_id] = (job.room, call.identity)
@@ -126,12 +146,18 @@ class Board:
         """Note that a learner's lesson ended or was refused, for this entry into the room."""
         if entry:
             self._settled.add((job.room, entry, job.tutor))
+        self._over[job.job_id] = job.room
         self._arrived(job)
 
     def on_over(self, job: JobRef) -> None:
         """Note that a job has no lesson any more, which may free a place."""
         self._taught.pop(job.job_id, None)
+        self._over[job.job_id] = job.room
         self.changed.set()
+
+    def is_over(self, job_id: str) -> bool:
+        """Return whether a job has no lesson any more, and is about to end."""
+        return job_id in self._over
 
     def on_handed_back(self, room: str, tutor: str, handback: Handback) -> None:
         """Note how it went with a specialist, if it was asked for."""
@@ -160,9 +186,18 @@ class Board:
                 outcome: Literal["taught", "failed"] = "taught" if tutor in ended else "failed"
                 asked.over.set_result(Handback(outcome=outcome))
 
-    def on_interrupted(self, row: LessonRow, agent: str | None) -> Interrupted:
-        """Note that a lesson lost its job, or was found open when this host started."""
-        self._interrupted[row.id] = Interrupted(row, agent, self._monotonic())
+    def on_interrupted(
+        self, row: LessonRow, agent: str | None, since: float | None = None
+    ) -> Interrupted:
+        """Note that a lesson lost its job, or was found open when this host started.
+
+        Args:
+            row: The lesson.
+            agent: The identity of its tutor in the room, if this host knows it.
+            since: When its learner left, if it stepped out for another's; by default now.
+        """
+        since = self._monotonic() if since is None else since
+        self._interrupted[row.id] = Interrupted(row, agent, since)
         self.changed.set()
         return self._interrupted[row.id]
 
@@ -205,11 +240,20 @@ class Board:
 
     def awaited(self) -> list[str]:
         """List the tutors that were called and will take a place each as soon as they accept."""
-        return [
-            tutor
-            for (_, tutor), call in self._called.items()
-            if not call.accepted and self._lasts(call)
-        ]
+        return [tutor for _, tutor in self._awaited()]
+
+    def ahead_of(self, room: str, tutor: str) -> list[str]:
+        """List the tutors that take a place each before this one may, in this room.
+
+        Those that were called elsewhere; and if this one was not, those whom somebody waits for.
+        """
+        called = self._awaited()
+        first = called if (room, tutor) in called else called | self.waiting
+        return [one for where, one in first if where != room]
+
+    def _awaited(self) -> set[tuple[str, str]]:
+        calls = self._called.items()
+        return {where for where, call in calls if not call.accepted and self._lasts(call)}
 
     def settled(self, room: str) -> frozenset[tuple[str, str]]:
         """Get the entries into a room, with the tutor, whose lesson ended or was refused."""
@@ -219,6 +263,8 @@ class Board:
         """Forget refusals of rooms that LiveKit no longer has, and calls that came to nothing."""
         self._called = {key: call for key, call in self._called.items() if self._lasts(call)}
         self._settled = {refusal for refusal in self._settled if refusal[0] in known}
+        self._refused = {refusal for refusal in self._refused if refusal[0] in known}
+        self._over = {job: room for job, room in self._over.items() if room in known}
         self._meant = {job: meant for job, meant in self._meant.items() if meant[0] in known}
 
     def _arrived(self, job: JobRef) -> None:

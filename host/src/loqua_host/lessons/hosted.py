@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["LINE", "TUTOR", "HostedTutor"]
+__all__ = ["TUTOR", "HostedTutor"]
 
 TUTOR = "loqua.tutor"
 """The attribute by which a tutor of this host is known in a room: its name in config/tutors."""
-
-LINE = "loqua.line"
-"""The metadata of a dispatch that asks for one sentence in place of a tutor: that one will come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +20,6 @@ class HostedTutor:
         max_jobs: Lessons at a time.
         secrets: Its own secrets and its engines', by name, each as it was last seen.
         language: What it teaches a learner whose preferences name none, as ISO 639-1.
-        says_line: Whether it has a voice, and a sentence for who waits for a place.
     """
 
     name: str
@@ -32,4 +28,3 @@ class HostedTutor:
     max_jobs: int
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     language: str = "en"
-    says_line: bool = False

@@ -6,8 +6,17 @@ from pydantic import JsonValue, TypeAdapter
 
 from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.handoff import Utterance
+from loqua_host.records.compose import Composed
 
-__all__ = ["engines_used", "keep", "kept_state", "kept_turns", "use_engine"]
+__all__ = [
+    "engines_used",
+    "keep",
+    "keep_ending",
+    "kept_ending",
+    "kept_state",
+    "kept_turns",
+    "use_engine",
+]
 
 TURNS = "loqua.turns"
 """Where the last turns are kept beside the tutor's own notes."""
@@ -15,10 +24,14 @@ TURNS = "loqua.turns"
 ENGINES = "loqua.engines"
 """Where the engines are kept that served, by kind."""
 
-OWN = frozenset({TURNS, ENGINES})
+ENDING = "loqua.ending"
+"""Where the record of a lesson is kept whose learner left and may return."""
+
+OWN = frozenset({TURNS, ENGINES, ENDING})
 
 _ENGINES = TypeAdapter(dict[EngineKind, tuple[int, ...]])
 _TURNS = TypeAdapter(tuple[Utterance, ...])
+_ENDING = TypeAdapter(Composed)
 
 
 def keep(
@@ -26,10 +39,21 @@ def keep(
     state: Mapping[str, JsonValue] | None,
     turns: Sequence[Utterance],
 ) -> dict[str, JsonValue]:
-    """Return what is kept, with the last turns and, where there are any, new notes of the tutor."""
+    """Return what is kept of a lesson that goes on.
+
+    Args:
+        kept: What was kept before.
+        state: The tutor's notes; None keeps those of before.
+        turns: The last turns.
+    """
     notes = kept_state(kept if state is None else state)
-    told = {TURNS: _TURNS.dump_python(tuple(turns), mode="json")}
-    return {**notes, **{name: kept[name] for name in OWN & kept.keys()}, **told}
+    engines = {ENGINES: kept[ENGINES]} if ENGINES in kept else {}
+    return {**notes, **engines, TURNS: _TURNS.dump_python(tuple(turns), mode="json")}
+
+
+def keep_ending(kept: Mapping[str, JsonValue], ending: Composed) -> dict[str, JsonValue]:
+    """Return what is kept, with how the lesson ends if its learner, who left, does not return."""
+    return {**kept, ENDING: _ENDING.dump_python(ending, mode="json")}
 
 
 def use_engine(kept: Mapping[str, JsonValue], kind: EngineKind, index: int) -> dict[str, JsonValue]:
@@ -61,3 +85,8 @@ def kept_state(kept: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 def kept_turns(kept: Mapping[str, JsonValue]) -> tuple[Utterance, ...]:
     """Get the last turns; a lesson that an earlier version kept has none."""
     return _TURNS.validate_python(kept.get(TURNS, ()), strict=False)
+
+
+def kept_ending(kept: Mapping[str, JsonValue]) -> Composed | None:
+    """Get how a lesson ends whose learner left and did not return, if it was left so."""
+    return _ENDING.validate_python(kept[ENDING], strict=False) if ENDING in kept else None

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import structlog
 
@@ -21,7 +22,7 @@ from loqua_host.errors import (
 )
 from loqua_host.link.messages import Join, ModeChanged, WrapUp
 from loqua_host.link.server import JobLink, JobRef
-from loqua_host.records.compose import compose_record
+from loqua_host.records.compose import Composed, compose_record
 from loqua_host.records.delivery import Delivery, caller_of
 from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant, pick_open
@@ -35,8 +36,8 @@ from .causes import ALREADY_TAUGHT
 from .engines import first_engines
 from .handoffs import Handoffs
 from .hosted import HostedTutor
-from .kept import engines_used
-from .live import LiveLesson
+from .kept import engines_used, kept_ending
+from .live import LiveLesson, log_recorded
 from .preparations import Preparations
 from .prepare import Prepared, new_lesson, prepare
 from .refusals import Refusals
@@ -111,9 +112,6 @@ class Lessons:
                 log.warning("link.refused", why="the job did not join")
             self._preparations.drop(link.job.job_id)
             return
-        if link.job.line_only:
-            await self._ask_to_wait(link, join.identity)
-            return
         await self._serve(link, join.identity)
 
     async def _serve(self, link: JobLink, identity: str) -> None:
@@ -147,14 +145,18 @@ class Lessons:
         open_for = pick_open(await self._rooms.participants(job.room), over)
         return seen if seen in open_for or not open_for else open_for[0]
 
-    async def _ask_to_wait(self, link: JobLink, identity: str) -> None:
-        """Have a learner asked to wait for a place, in the language they learn if it is known."""
-        language = own = self._tutors[link.job.tutor].language
+    async def language_for(self, room: str, tutor: str, identity: str) -> str:
+        """Return the language that a waiting learner is to be taught, the tutor's own if unknown.
+
+        Raises:
+            KeyError: If the tutor runs here no more.
+        """
+        own = self._tutors[tutor].language
         with suppress(LearnerError, RefusedError, RoomsError):
-            prepared = await self._preparations.claim(link.job, identity)
+            prepared = await self._prepare(JobRef("", room, tutor), identity)
             self._preparations.give_back(prepared)
-            language = language_of(prepared, own)
-        await self._refusals.ask_to_wait(link, language)
+            return language_of(prepared, own)
+        return own
 
     async def _await_join(self, link: JobLink) -> object:
         """Wait until a job sees its learner, or has to go."""
@@ -168,6 +170,18 @@ class Lessons:
         """Send a job away that has no lesson yet."""
         self._preparations.drop(link.job.job_id)
         await self._refusals.dismiss(link, reason)
+
+    def running(self, room: str) -> list[LessonRow]:
+        """List the lessons of this host that run in a room and are not about to end."""
+        here = (one for one in self._live if one.row.room == room)
+        return [one.row for one in here if not (one.finished or one.stepped_out)]
+
+    async def step_out(self, lesson_id: str, away_since: float) -> None:
+        """Have the job of a lesson leave it open, whose learner left at a time (board's clock)."""
+        for lesson in self._live:
+            if lesson.row.id == lesson_id:
+                await lesson.step_out(away_since)
+                return
 
     def live(self) -> list[tuple[LessonRow, Mode, Mapping[EngineKind, int]]]:
         """List the running lessons, each with how much of the API and which engines serve it."""
@@ -207,7 +221,18 @@ class Lessons:
                 self._tasks.create_task(lesson.see(participants))
 
     async def close(self, row: LessonRow, because: str) -> None:
-        """Close an interrupted lesson for good, from its last progress."""
+        """Close an interrupted lesson for good, from its last progress or as its tutor left it."""
+        left = kept_ending(row.state)
+        if left is None:
+            await self._give_up(row, because)
+        else:
+            log_recorded(row, "learner_left", left)
+            await self._write_record(row, left, interrupted=False)
+        outcome: Literal["taught", "failed"] = "taught" if left else "failed"
+        self._board.on_handed_back(row.room, row.tutor, Handback(outcome=outcome))
+
+    async def _give_up(self, row: LessonRow, because: str) -> None:
+        """Write the record of a lesson whose tutor could not report."""
         rules = self._settings().records
         composed = compose_record(row, None, row.seconds, rules, failed=True)
         log.error(
@@ -219,17 +244,14 @@ class Lessons:
             **row.bound,
         )
         why = (f"interrupted: {because}", *composed.because, *engines_used(row.state))
+        await self._write_record(row, replace(composed, because=why), interrupted=True)
+
+    async def _write_record(self, row: LessonRow, it: Composed, *, interrupted: bool) -> None:
+        now = self._clock.now()
         await self._ledger.close_lesson(
-            row,
-            self._clock.now(),
-            composed.outcome,
-            composed.progress,
-            composed.record,
-            why,
-            interrupted=True,
+            row, now, it.outcome, it.progress, it.record, it.because, interrupted=interrupted
         )
         self._delivery.wake(row.id)
-        self._board.on_handed_back(row.room, row.tutor, Handback(outcome="failed"))
 
     async def _announce(self, lesson: LiveLesson) -> None:
         """Tell a lesson when it has to be over, if its worker leaves and there is time for it."""
@@ -328,10 +350,15 @@ class Lessons:
         if lesson.finished:
             return
         row = replace(row, crashes=row.crashes + lesson.would_be_crash)
-        told = {"seconds": round(row.seconds, 1), "crashed": lesson.would_be_crash}
-        log.error("lesson.interrupted", tutor=row.tutor, **told)
+        seconds = round(row.seconds, 1)
+        if lesson.stepped_out:
+            log.info("lesson.stepped_out", tutor=row.tutor, seconds=seconds)
+        else:
+            crashed = lesson.would_be_crash
+            log.error("lesson.interrupted", tutor=row.tutor, seconds=seconds, crashed=crashed)
         if not self._board.leaving:
-            self._board.on_interrupted(row, f"agent-{job.job_id}")
+            since = lesson.away_since if lesson.stepped_out else None
+            self._board.on_interrupted(row, f"agent-{job.job_id}", since)
         await self._ledger.interrupt(row)
         if self._board.leaving:
             await self._ledger.release(row)

@@ -29,6 +29,8 @@ from loqua_host.link.messages import (
     Recorded,
     Returned,
     Spans,
+    StepOut,
+    SteppedOut,
     VoiceTimed,
     WrapUp,
 )
@@ -41,10 +43,10 @@ from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import supervised
 
 from .handoffs import Handoffs
-from .kept import engines_used, keep, use_engine
+from .kept import engines_used, keep, keep_ending, use_engine
 from .traces import take
 
-__all__ = ["LiveLesson"]
+__all__ = ["LiveLesson", "log_recorded"]
 
 log = structlog.get_logger()
 
@@ -71,8 +73,10 @@ class LiveLesson:
         leased: Whether its caller's user token is leased, and to be released.
         informed: Whether its job has the learner's context as the API has it.
         seen_again: Set when the learner has come back, or the tutor's connection.
-        would_be_crash: Whether a job that is gone now has crashed; not if it has lost LiveKit, or
-            was cut off.
+        would_be_crash: Whether a job that is gone now has crashed; not if it has lost LiveKit, has
+            stepped out, or was cut off.
+        away_since: When the learner left, by the board's clock, whose place is needed.
+        stepped_out: Whether its job has left it open until the learner returns.
         finished: Whether its job has finished it and its record is in the ledger.
         handback: What a tutor that called for this one is told.
         engines: Which engine of a list serves, by kind, for those that have served.
@@ -104,6 +108,8 @@ class LiveLesson:
         self._handoffs = handoffs
         self.seen_again = asyncio.Event()
         self.would_be_crash = True
+        self.away_since: float | None = None
+        self.stepped_out = False
         self.finished = False
         self.handback = Handback(outcome="failed")
         self.engines: dict[EngineKind, int] = {}
@@ -122,6 +128,8 @@ class LiveLesson:
                     await self._keep(message)
                 case Finish():
                     await self._finish(message)
+                case SteppedOut():
+                    await self._keep_ending(message)
                 case Join(identity=identity):
                     await self._see_return(identity, tasks)
                 case ConnectionLost():
@@ -160,6 +168,11 @@ class LiveLesson:
         """Have the job leave at once, which is no crash of its."""
         self.would_be_crash = False
         await self.link.close()
+
+    async def step_out(self, away_since: float) -> None:
+        """Have the job leave the lesson open, if it sees the learner away, too."""
+        self.away_since = away_since
+        await self.link.send(StepOut())
 
     async def inform(self, context: LearnerContext) -> None:
         """Send the job the learner's context, which could not be loaded when the lesson began."""
@@ -241,34 +254,40 @@ class LiveLesson:
             await self.link.send(ProgressRefused(why=str(error)))
             return None
 
-    async def _finish(self, message: Finish) -> None:
+    async def _keep_ending(self, message: SteppedOut) -> None:
+        """Keep what the record says if the learner does not return."""
+        row, seconds, composed = self._end(message)
+        state = keep_ending(row.state, composed)
+        self.row = replace(row, seconds=seconds, state=state)
+        await self._ledger.keep_progress(self.row, seconds, row.progress, state, owed=False)
+        self.would_be_crash, self.stepped_out = False, True
+        await self.link.send(Recorded())
+
+    def _end(self, message: Finish | SteppedOut) -> tuple[LessonRow, float, Composed]:
+        """Return the lesson with its last progress, its seconds, and its record."""
         seconds = self._bounded(message.ending.seconds)
         row = replace(self.row, progress=self._final(message.report))
         composed = self._compose(
             row, message.report, seconds, failed=has_failed(message.ending.reason)
         )
         because = (*composed.because, *engines_used(row.state))
+        return row, seconds, replace(composed, because=because)
+
+    async def _finish(self, message: Finish) -> None:
+        row, seconds, composed = self._end(message)
         await self._ledger.close_lesson(
             row,
             self._clock.now(),
             composed.outcome,
             composed.progress,
             composed.record,
-            because,
+            composed.because,
         )
         self._delivery.wake(self.row.id)
         self.finished = True
         self.handback = _handback(message, row.progress)
         await self.link.send(Recorded())
-        log.info(
-            "lesson.recorded",
-            tutor=row.tutor,
-            reason=message.ending.reason_shown,
-            outcome=composed.outcome.value,
-            seconds=round(seconds, 1),
-            achievements=len(composed.record.achievements),
-            because=because,
-        )
+        log_recorded(replace(row, seconds=seconds), message.ending.reason_shown, composed)
 
     def _final(self, report: LessonReport | None) -> Progress | None:
         """Get the progress the lesson ends with; a report that falls behind does not count."""
@@ -287,6 +306,20 @@ class LiveLesson:
         """
         passed = self._before + self._clock.monotonic() - self._since
         return max(self.row.seconds, min(seconds, passed))
+
+
+def log_recorded(row: LessonRow, reason: str, composed: Composed) -> None:
+    """Log how a lesson ended whose record is in the ledger."""
+    log.info(
+        "lesson.recorded",
+        tutor=row.tutor,
+        reason=reason,
+        outcome=composed.outcome.value,
+        seconds=round(row.seconds, 1),
+        achievements=len(composed.record.achievements),
+        because=composed.because,
+        **row.bound,
+    )
 
 
 def _handback(message: Finish, progress: Progress | None) -> Handback:

@@ -16,6 +16,8 @@ from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, LessonRow
 
 __all__ = [
     "FAREWELL_SECONDS",
+    "RELOAD_SECONDS",
+    "Absent",
     "Action",
     "Ask",
     "Call",
@@ -24,6 +26,7 @@ __all__ = [
     "Places",
     "Present",
     "Sight",
+    "StepOut",
     "Tell",
     "decide",
     "waits",
@@ -31,6 +34,9 @@ __all__ = [
 
 DISPATCH_GRACE = 3.0
 """Seconds that LiveKit itself has to bring a tutor to a learner who has just come in."""
+
+RELOAD_SECONDS = 2.0
+"""Seconds that a place is kept for a learner who reloads the page, whoever waits for one."""
 
 FAREWELL_SECONDS = 20.0
 """Seconds for the tutor's voice to come once more, and apologise, without the tutor."""
@@ -71,6 +77,19 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class Absent:
+    """A lesson that runs on this host while its learner is not in the room.
+
+    Attributes:
+        row: The lesson.
+        since: When this host first saw the learner missing, by its monotonic clock.
+    """
+
+    row: LessonRow
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """A tutor's wish for a specialist: for which learner, and since when (monotonic seconds)."""
 
@@ -87,7 +106,10 @@ class Sight:
         wanted: Tutors of this host that the room's dispatches name.
         taught: Tutors of this host with a running lesson or an agent in the room.
         interrupted: Lessons of the room that lost their job.
+        absent: Lessons of this host in the room whose learner is not there.
         called: Tutors that were called or accepted just now and have not come yet.
+        refused: Tutors whose dispatch by LiveKit this host refused for want of a place, where
+            no other host could take it: LiveKit sends no other.
         settled: Entries, with the tutor, whose lesson ended or was refused.
         asked: Specialists whom the learner's tutor asked for: now, whatever was settled.
         since: Since when LiveKit has answered, in monotonic seconds: nobody could enter before.
@@ -98,7 +120,9 @@ class Sight:
     wanted: frozenset[str] = frozenset()
     taught: frozenset[str] = frozenset()
     interrupted: tuple[Interrupted, ...] = ()
+    absent: tuple[Absent, ...] = ()
     called: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
     settled: frozenset[tuple[str, str]] = frozenset()
     asked: Mapping[str, Ask] = field(default_factory=dict)
     since: float = 0.0
@@ -106,23 +130,36 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Places free for lessons: in the host as a whole, and for each tutor that runs here."""
+    """Places free for lessons: in the host as a whole, and for each tutor that runs here.
+
+    Attributes:
+        ending: The tutors of jobs whose lesson is over and whose place is free in a moment.
+    """
 
     host: int
     tutors: Mapping[str, int]
+    ending: tuple[str, ...] = ()
 
     def has(self, tutor: str) -> bool:
         """Say whether a job for this tutor would be taken."""
         return self.host > 0 and self.tutors.get(tutor, 0) > 0
 
     def less(self, taken: Iterable[str]) -> "Places":
-        """Get what is left when these tutors have taken a place each."""
+        """Return what is left when these tutors have taken a place each."""
+        return self._changed(taken, -1)
+
+    def more(self, given: Iterable[str]) -> "Places":
+        """Return what there is when these tutors have given back a place each."""
+        return self._changed(given, 1)
+
+    def _changed(self, tutors: Iterable[str], by: int) -> "Places":
         left = dict(self.tutors)
         host = self.host
-        for tutor in taken:
-            host -= 1
-            left[tutor] = left.get(tutor, 0) - 1
-        return Places(host, left)
+        for tutor in tutors:
+            host += by
+            if tutor in left:  # else it takes no jobs any more
+                left[tutor] += by
+        return Places(host, left, self.ending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +171,7 @@ class Call:
     Attributes:
         since: When the lesson was interrupted, or this host saw the learner, or the tutor was
             asked for, by its monotonic clock; the first goes first.
+        owed_since: When LiveKit's own time to bring the tutor was over.
         asked: Whether the learner has a tutor, who asked for this one and knows how to wait.
     """
 
@@ -141,6 +179,7 @@ class Call:
     tutor: str
     learner: Present
     since: float
+    owed_since: float
     lesson: Interrupted | None = None
     asked: bool = False
 
@@ -154,26 +193,40 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class StepOut:
+    """Have the job of an absent learner's lesson leave it open and go, for another learner.
+
+    Attributes:
+        call: What its place is for.
+    """
+
+    lesson: Absent
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Tell a learner that a tutor will come as soon as there is a place, or has come.
 
     Attributes:
         tutor: The one who will come.
+        aloud: Whether it is said, too; not while another tutor teaches in the room.
     """
 
     room: str
     learner: Present
     waiting: bool
     tutor: str = ""
+    aloud: bool = False
 
 
-Action = Call | Close | Tell
+Action = Call | Close | StepOut | Tell
 
 
 def decide(
     sights: Sequence[Sight], places: Places, now: float, return_grace: float, others: float = 0.0
 ) -> list[Action]:
-    """Say what is to be done now, lost lessons first, then first come, first served.
+    """Return what is to be done now, lost lessons first, then first come, first served.
 
     Args:
         sights: The rooms.
@@ -186,17 +239,39 @@ def decide(
     given_up = {close.lesson.row.id for close in closures}
     owed = [call for sight in sights for call in _owed(sight, given_up, places, now)]
     calls: list[Action] = []
-    without: dict[tuple[str, str], str] = {}
+    waiting: list[Call] = []
     for call in sorted(owed, key=_turn):
         if places.has(call.tutor):
             calls.append(call)
             places = places.less([call.tutor])
         elif call.asked and others:
             calls.append(call)  # This host alone knows of it, and LiveKit asks them all.
-        elif not call.asked and now - _owed_since(call) >= others:
-            without[call.room, call.learner.entry] = call.tutor
-    tells = [tell for sight in sights for tell in _tells(sight, owed, without)]
-    return [*closures, *calls, *tells]
+        elif not call.asked and now - call.owed_since >= others:
+            waiting.append(call)
+    tells = [tell for sight in sights for tell in _tells(sight, owed, waiting)]
+    return [*closures, *calls, *_given_away(sights, waiting, places, now), *tells]
+
+
+def _given_away(
+    sights: Sequence[Sight], waiting: Iterable[Call], places: Places, now: float
+) -> Iterator[StepOut]:
+    """Return which absent learners' places go to those who wait: the longest absent first.
+
+    No more than it takes: who can have a place that is free in a moment needs no other.
+    """
+    coming = places.more(places.ending)
+    absent = [one for it in sights for one in it.absent if now - one.since >= RELOAD_SECONDS]
+    absent.sort(key=lambda one: one.since)
+    for call in waiting:
+        if not coming.has(call.tutor):
+            helping = (one for one in absent if coming.more([one.row.tutor]).has(call.tutor))
+            lesson = next(helping, None)
+            if lesson is None:
+                continue
+            yield StepOut(lesson, call)
+            absent.remove(lesson)
+            coming = coming.more([lesson.row.tutor])
+        coming = coming.less([call.tutor])
 
 
 def waits(sight: Sight, places: Places, now: float) -> tuple[Call, ...]:
@@ -236,13 +311,14 @@ def _call(sight: Sight, tutor: str, lesson: Interrupted | None, now: float) -> I
     ask = sight.asked.get(tutor)
     if lesson is not None:
         for one in _learners(sight, lesson.row.user_id)[:1]:
-            yield Call(sight.room, tutor, one, lesson.since, lesson, asked=ask is not None)
+            asked, since = ask is not None, lesson.since
+            yield Call(sight.room, tutor, one, since, since, lesson, asked=asked)
     elif ask is not None and (here := _learners(sight, ask.user_id)):
-        yield Call(sight.room, tutor, here[0], ask.since, asked=True)
+        yield Call(sight.room, tutor, here[0], ask.since, ask.since, asked=True)
     elif tutor in sight.wanted:
         waiting = [one for one in sight.learners if _waits(sight, one, tutor, now)]
         for one in waiting[:1]:
-            yield Call(sight.room, tutor, one, one.seen_at)
+            yield Call(sight.room, tutor, one, one.seen_at, _owed_since(sight, one, tutor))
 
 
 def _turn(call: Call) -> tuple[bool, float, float]:
@@ -250,8 +326,9 @@ def _turn(call: Call) -> tuple[bool, float, float]:
     return call.lesson is None, call.since, call.learner.joined_at
 
 
-def _owed_since(call: Call) -> float:
-    return call.since if call.lesson else call.learner.seen_at + DISPATCH_GRACE
+def _owed_since(sight: Sight, learner: Present, tutor: str) -> float:
+    """Return when LiveKit's time is over, which it is where its dispatch was refused."""
+    return learner.seen_at + (0.0 if tutor in sight.refused else DISPATCH_GRACE)
 
 
 def _learners(sight: Sight, user_id: str) -> list[Present]:
@@ -260,21 +337,21 @@ def _learners(sight: Sight, user_id: str) -> list[Present]:
 
 def _waits(sight: Sight, learner: Present, tutor: str, now: float) -> bool:
     """Say whether nothing is settled between the two in any entry that the learner is here by."""
-    return now - learner.seen_at >= DISPATCH_GRACE and not any(
+    return now >= _owed_since(sight, learner, tutor) and not any(
         (one.entry, tutor) in sight.settled
         for one in sight.learners
         if one.user_id == learner.user_id
     )
 
 
-def _tells(
-    sight: Sight, owed: Sequence[Call], without: Mapping[tuple[str, str], str]
-) -> Iterator[Tell]:
+def _tells(sight: Sight, owed: Sequence[Call], waiting: Sequence[Call]) -> Iterator[Tell]:
     """Say it once to those without a place; take it back once nothing is on its way or owed."""
     coming = bool(sight.called) or any(call.room == sight.room for call in owed)
+    missing = {call.learner.entry: call.tutor for call in waiting if call.room == sight.room}
     for learner in sight.learners:
-        if tutor := without.get((sight.room, learner.entry)):
+        if tutor := missing.get(learner.entry):
             if not learner.told:
-                yield Tell(sight.room, learner, waiting=True, tutor=tutor)
+                aloud = not sight.taught
+                yield Tell(sight.room, learner, waiting=True, tutor=tutor, aloud=aloud)
         elif learner.told and not coming:
             yield Tell(sight.room, learner, waiting=False)

@@ -2,8 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -15,8 +16,21 @@ from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Dispatch, Rooms
 
 from .board import CALL_SECONDS, Board
-from .hosted import LINE, TUTOR, HostedTutor
-from .reconcile import Action, Call, Close, Interrupted, Places, Present, Sight, Tell, decide, waits
+from .hosted import TUTOR, HostedTutor
+from .reconcile import (
+    Absent,
+    Action,
+    Call,
+    Close,
+    Interrupted,
+    Places,
+    Present,
+    Sight,
+    StepOut,
+    Tell,
+    decide,
+    waits,
+)
 
 __all__ = ["WAITING", "Reconciler"]
 
@@ -44,14 +58,30 @@ class _Room:
     elsewhere: Claims
 
 
+class LessonsHere(Protocol):
+    """The lessons of this host, as far as rooms are concerned."""
+
+    def see(self, room: str, participants: Sequence[Participant]) -> None:
+        """Hear who is in a room, whenever that has been asked."""
+
+    def running(self, room: str) -> Sequence[LessonRow]:
+        """List the lessons that run in a room."""
+
+    async def step_out(self, lesson_id: str, away_since: float) -> None:
+        """Have the job of a lesson leave it open, if its learner is away, who left at a time."""
+
+    async def close(self, row: LessonRow, because: str) -> None:
+        """Write the record of an interrupted lesson that will not go on."""
+
+
 class Reconciler:
     """Looks at rooms, decides what learners are owed, and does it.
 
     Args:
         tutors: The tutors of this host by name, as they are at any time.
         places: Says how many jobs would be taken now.
-        see: Hears who is in a room, whenever that has been asked.
-        close: Writes the record of an interrupted lesson that will not go on.
+        lessons: The lessons of this host.
+        say: Begins to say aloud that a learner has to wait.
         return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
         monotonic: A clock that never steps, in seconds.
     """
@@ -64,8 +94,8 @@ class Reconciler:
         board: Board,
         tutors: Mapping[str, HostedTutor],
         places: Callable[[], Places],
-        see: Callable[[str, Sequence[Participant]], None],
-        close: Callable[[LessonRow, str], Awaitable[None]],
+        lessons: LessonsHere,
+        say: Callable[[Tell], None],
         return_grace: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
@@ -74,12 +104,13 @@ class Reconciler:
         self._board = board
         self._tutors = tutors
         self._places = places
-        self._show = see
-        self._close = close
+        self._lessons = lessons
+        self._say = say
         self._return_grace = return_grace
         self._monotonic = monotonic
         self._sighted = math.inf
         self._seen: dict[str, float] = {}
+        self._away: dict[str, float] = {}
         self._waits: dict[str, tuple[Call, ...]] = {}
 
     def waiting(self) -> tuple[float, ...]:
@@ -104,8 +135,11 @@ class Reconciler:
                 await self._reconcile(lost)
             known = await self._rooms.names()
             self._sighted = min(self._sighted, self._monotonic())
-            entries = await self._reconcile(known | self._board.interrupted_rooms())
+            sights = await self._reconcile(known | self._board.interrupted_rooms())
+            entries = {learner.entry for sight in sights for learner in sight.learners}
             self._seen = {entry: at for entry, at in self._seen.items() if entry in entries}
+            away = {one.row.id for sight in sights for one in sight.absent}
+            self._away = {lesson: at for lesson, at in self._away.items() if lesson in away}
             self._board.forget_rooms(known)
             self._waits = {name: calls for name, calls in self._waits.items() if name in known}
         except RoomsError as error:
@@ -119,14 +153,15 @@ class Reconciler:
         except TimeoutError:
             return
 
-    async def _reconcile(self, names: Iterable[str]) -> set[str]:
-        """Do what is owed in these rooms; gives the learners' entries that were seen there."""
+    async def _reconcile(self, names: Iterable[str]) -> list[Sight]:
+        """Do what is owed in these rooms; returns what was seen there."""
         rooms = await asyncio.gather(*(self._room(name) for name in sorted(names)))
         # From here to the calls' note on the board nothing is awaited: what is decided on is so.
         sights = [sight for room in rooms if room is not None and (sight := self._sight(room))]
         if self._board.leaving:
             self._waits.clear()
-            return set()
+            self._board.waiting = frozenset()
+            return []
         places = self._places().less(self._board.awaited())
         self._waits |= {sight.room: waits(sight, places, self._monotonic()) for sight in sights}
         others = OTHERS_SECONDS if self._board.shared else 0.0
@@ -134,9 +169,22 @@ class Reconciler:
         for action in actions:
             if isinstance(action, Call):
                 self._board.on_called(action.room, action.tutor, action.learner.identity)
+        self._note_waiting()
+        # Whoever has to wait hears so at once, however long a call takes.
+        tells = [action for action in actions if isinstance(action, Tell)]
+        others_in_turn = self._act_in_turn(it for it in actions if not isinstance(it, Tell))
+        await asyncio.gather(others_in_turn, *map(self._act, tells))
+        return sights
+
+    def _note_waiting(self) -> None:
+        """Note on the board for whom nobody comes yet; nobody else is let past them."""
+        missing = {(one.room, one.tutor) for some in self._waits.values() for one in some}
+        called = self._board.called
+        self._board.waiting = frozenset(one for one in missing if one[1] not in called(one[0]))
+
+    async def _act_in_turn(self, actions: Iterable[Action]) -> None:
         for action in actions:
             await self._act(action)
-        return {learner.entry for sight in sights for learner in sight.learners}
 
     async def _act(self, action: Action) -> None:
         try:
@@ -145,8 +193,12 @@ class Reconciler:
                     await self._call(action)
                 case Close(lesson=lesson, because=because):
                     if self._board.drop_interrupted(lesson):
-                        await self._close(lesson.row, because)
+                        await self._lessons.close(lesson.row, because)
                         await self._clear_away(lesson)
+                case StepOut(lesson=absent, call=call):
+                    # Another host may give the same learner a place.
+                    if await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):
+                        await self._lessons.step_out(absent.row.id, absent.since)
                 case Tell():
                     await self._tell_learner(action)
         except (RoomsError, LedgerError) as error:
@@ -190,13 +242,12 @@ class Reconciler:
         log.info("learner.told", waiting=tell.waiting, **self._ids(tell))
         shown = "true" if tell.waiting else ""
         await self._rooms.mark(tell.room, tell.learner.identity, WAITING, shown)
-        tutor = self._tutors.get(tell.tutor)
-        if tutor is not None and tutor.says_line:
-            await self._rooms.dispatch(tell.room, Dispatch(tutor.agent_name, LINE))
+        if tell.aloud:
+            self._say(tell)
 
     def _ids(self, action: Action) -> dict[str, str]:
         """Return what log lines say of whom an action is about."""
-        if isinstance(action, Close):
+        if isinstance(action, Close | StepOut):
             return {**action.lesson.row.bound, "room": action.lesson.row.room}
         ids = {"user_id": action.learner.user_id, "room": action.room}
         if tutor := self._tutors.get(action.tutor):
@@ -215,7 +266,7 @@ class Reconciler:
         asked = self._board.asked(call.room).get(call.tutor)
         if asked is not None and call.lesson is None:
             return pack(asked.handover, asked.ask.user_id)
-        told = (one.metadata for one in before if one.metadata != LINE)
+        told = (one.metadata for one in before)
         restored = call.lesson is not None
         return next((it for it in told if restored or not is_handover(it)), "")
 
@@ -231,7 +282,7 @@ class Reconciler:
             participants = await self._rooms.participants(name)
             # Of a room that is gone LiveKit would say that nobody answers, after three seconds.
             dispatched = await self._rooms.dispatched(name) if participants else []
-            self._show(name, participants)
+            self._lessons.see(name, participants)
             settled = frozenset(await self._ledger.settled_in(name))
         except (RoomsError, LedgerError) as error:
             log.warning("reconciler.blind", room=name, why=str(error))
@@ -260,24 +311,33 @@ class Reconciler:
         settled = room.settled | self._board.settled(room.name)
         # Before those who are asked for: one who has taught on another host is not, any more.
         self._board.on_seen(room.name, taught, frozenset(tutor for _, tutor in settled))
+        learners = tuple(self._learners(room.participants))
         return Sight(
             room=room.name,
-            learners=tuple(self._learners(room.participants)),
+            learners=learners,
             # A specialist that was asked for is wanted until it has ended, not for good.
             wanted=frozenset(
                 names[one.agent_name]
                 for one in room.dispatched
-                if one.agent_name in names
-                and one.metadata != LINE
-                and not is_handover(one.metadata)
+                if one.agent_name in names and not is_handover(one.metadata)
             ),
             taught=taught,
             interrupted=interrupted,
+            absent=tuple(self._absent(room.name, {one.user_id for one in learners})),
+            refused=self._board.refused(room.name),
             called=self._board.called(room.name) | room.elsewhere.called,
             settled=settled,
             asked={tutor: it.ask for tutor, it in self._board.asked(room.name).items()},
             since=self._sighted,
         )
+
+    def _absent(self, room: str, present: set[str]) -> Iterable[Absent]:
+        """Return this host's lessons in a room without their learner, and since when they are."""
+        for row in self._lessons.running(room):
+            if row.user_id in present:
+                self._away.pop(row.id, None)
+            else:
+                yield Absent(row, self._away.setdefault(row.id, self._monotonic()))
 
     def _learners(self, participants: Iterable[Participant]) -> Iterable[Present]:
         for one in sorted(participants, key=lambda p: p.joined_at):

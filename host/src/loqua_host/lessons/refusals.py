@@ -53,11 +53,6 @@ class Refusals:
         apology = sentence_in(language, self._settings().apologies)
         await self._answer(link, cause, "" if cause == ALREADY_TAUGHT else apology, language)
 
-    async def ask_to_wait(self, link: JobLink, language: str) -> None:
-        """Have a learner hear that a tutor comes as soon as there is a place; settles nothing."""
-        line = sentence_in(language, self._settings().sentences.tutor_comes or {"en": ""})
-        await self._answer(link, "full", line, language)
-
     async def dismiss(self, link: JobLink, reason: str) -> None:
         """Send a job away that has no lesson yet, without a word; settles nothing."""
         await link.send(Refused(cause=reason, apology="", language=""))

@@ -7,8 +7,10 @@ runs, the job sends `Checkpoint`, in passing `VoiceTimed`, `HookTimed`,
 `CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
 When its learner has left and somebody comes, it sends `Join` again; if that is the learner, the
 host says `Returned`. So it does when its learner seems to have become another, or its own
-connection to the room was mended. The end of the link without `Finish` is a crash, unless the job
-has said `ConnectionLost`. As long as its event loop turns, a job says `Alive`.
+connection to the room was mended. While the learner is away, the host may say `StepOut`: another
+learner needs the place. The job answers `SteppedOut` and leaves, if it sees the learner away, too.
+The end of the link without `Finish` is a crash, unless the job has said `SteppedOut` or
+`ConnectionLost`. As long as its event loop turns, a job says `Alive`.
 """
 
 import json
@@ -66,6 +68,8 @@ __all__ = [
     "Returned",
     "Spans",
     "Stage",
+    "StepOut",
+    "SteppedOut",
     "ToJob",
     "VoiceTimed",
     "Welcome",
@@ -156,6 +160,20 @@ class Finish(BaseModel):
     model_config = _FROZEN
 
     type: Literal["finish"] = "finish"
+    ending: Ending
+    report: LessonReport | None = None
+
+
+class SteppedOut(BaseModel):
+    """The job leaves the lesson open, as its learner is away and the place is needed.
+
+    `ending` and `report` are for the record if the learner does not return in time; else another
+    job goes on with the lesson. The host answers `Recorded`.
+    """
+
+    model_config = _FROZEN
+
+    type: Literal["stepped_out"] = "stepped_out"
     ending: Ending
     report: LessonReport | None = None
 
@@ -255,6 +273,7 @@ FromJob = Annotated[
     | Spans
     | CallSpecialist
     | ConnectionLost
+    | SteppedOut
     | Finish,
     Field(discriminator="type"),
 ]
@@ -345,6 +364,14 @@ class WrapUp(BaseModel):
     seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
+class StepOut(BaseModel):
+    """Leave the lesson to a later job, if its learner is away: another learner needs the place."""
+
+    model_config = _FROZEN
+
+    type: Literal["step_out"] = "step_out"
+
+
 class Returned(BaseModel):
     """The learner is back in the room, perhaps under another identity."""
 
@@ -386,7 +413,7 @@ class Others(BaseModel):
 
 
 class Recorded(BaseModel):
-    """The lesson's record is safe in the ledger."""
+    """The lesson's record is safe in the ledger, or will be made from what is."""
 
     model_config = _FROZEN
 
@@ -400,6 +427,7 @@ ToJob = Annotated[
     | ModeChanged
     | ContextLoaded
     | WrapUp
+    | StepOut
     | Returned
     | HandedBack
     | HandoffRefused

@@ -56,16 +56,11 @@ SHUTDOWN_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class JobRef:
-    """A job that this host accepted: which one, in which room, of which tutor.
-
-    Attributes:
-        line_only: Whether it only says that a tutor comes, as every place is taken.
-    """
+    """A job that this host accepted: which one, in which room, of which tutor."""
 
     job_id: str
     room: str
     tutor: str
-    line_only: bool = False
 
 
 Authorise = Callable[[str, int], JobRef]

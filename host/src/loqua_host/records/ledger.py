@@ -178,6 +178,7 @@ class Ledger(Outbox):
                 host=self._host,
                 lesson=lesson.id,
                 restarts=lesson.restarts,
+                entry=lesson.entry,
                 closed_at=closed_at,
                 status=status,
                 progress=progress,

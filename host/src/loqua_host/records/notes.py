@@ -34,9 +34,13 @@ class Tick(_Note):
 
 
 class End(_Note):
-    """The end of a lesson: its final progress and its record."""
+    """The end of a lesson: its final progress and its record.
+
+    `entry` is that of its learner, who may have come back a moment before.
+    """
 
     what: Literal["end"] = "end"
+    entry: str
     closed_at: float
     status: Kind
     progress: Progress | None
@@ -112,8 +116,9 @@ def _close(db: Connection, sealing: Sealing, owner: str, end: End) -> None:
     one = end.lesson
     because = sealing.seal(json.dumps(end.because), f"{one}.because")
     db.execute(
-        "UPDATE lesson SET closed_at = ?, because = ?, interrupted = ?, owner = ? WHERE id = ?",
-        (end.closed_at, because, int(end.interrupted), owner, one),
+        "UPDATE lesson SET closed_at = ?, because = ?, interrupted = ?, entry = ?, owner = ?"
+        " WHERE id = ?",
+        (end.closed_at, because, int(end.interrupted), end.entry, owner, one),
     )
     db.execute("DELETE FROM claim WHERE lesson = ?", (one,))
     db.execute("DELETE FROM owed WHERE lesson = ?", (one,))

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import uuid4
 
 import aiohttp
 from google.protobuf.message import DecodeError
@@ -28,6 +30,9 @@ class Dispatch:
     metadata: str = field(default="", repr=False)
 
 
+ANNOUNCING_TIME = timedelta(minutes=2)
+"""How long a token is good for that enters a room to announce something."""
+
 PATIENCE = 10.0
 """Seconds for one answer."""
 
@@ -36,11 +41,12 @@ class Rooms:
     """Rooms and who is in them, from LiveKit's server itself, never from a job's word.
 
     Attributes:
+        url: The address of the server.
         key: The key that is used.
     """
 
     def __init__(self, url: str, key: LiveKitKey, session: aiohttp.ClientSession) -> None:
-        self._url = url
+        self.url = url
         self._session = session
         self._livekit = self._signing_with(key)
         self.key = key
@@ -68,7 +74,22 @@ class Rooms:
 
     def _signing_with(self, key: LiveKitKey) -> api.LiveKitAPI:
         name, secret = key.key.get_secret_value(), key.secret.get_secret_value()
-        return api.LiveKitAPI(self._url, name, secret, session=self._session)
+        return api.LiveKitAPI(self.url, name, secret, session=self._session)
+
+    def announcing_token(self, room: str) -> str:
+        """Return a token to enter a room once, say something there, and hear nobody."""
+        name, secret = self.key.key.get_secret_value(), self.key.secret.get_secret_value()
+        grants = api.VideoGrants(
+            room_join=True,
+            room=room,
+            can_subscribe=False,
+            can_publish_sources=["microphone"],
+            can_update_own_metadata=False,
+        )
+        token = api.AccessToken(name, secret).with_identity(f"announcement-{uuid4().hex}")
+        # An agent: nobody takes it for a learner.
+        token = token.with_kind("agent").with_ttl(ANNOUNCING_TIME).with_grants(grants)
+        return token.to_jwt()
 
     async def participants(self, room: str) -> list[Participant]:
         """List who is in a room; in one that LiveKit does not know, nobody.

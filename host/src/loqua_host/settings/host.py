@@ -82,7 +82,8 @@ class LessonSettings(Section):
         default=30,
         ge=0,
         le=3600,
-        description="seconds that a lesson waits for a learner who left, up to 3600",
+        description="seconds that a lesson waits for a learner who left, up to 3600; without a "
+        "place where others wait for one",
     )
     ask_after: float = Field(
         default=60,

@@ -71,7 +71,6 @@ def _host(tutor: TutorSettings, settings: HostSettings, secrets: HostSecrets) ->
         agent_id=settings.agent_id_for(tutor),
         max_jobs=tutor.max_concurrent_jobs,
         language=tutor.language,
-        says_line=bool(settings.sentences.tutor_comes and settings.engines_for(tutor).tts),
         secrets=secrets.grant(names),
     )
 

@@ -35,6 +35,10 @@ class Roster:
         """Jobs that run or are about to, those of leaving workers too."""
         return sum(worker.busy for worker in self._workers)
 
+    def jobs(self) -> list[tuple[str, str]]:
+        """List the ids of the jobs that run or are about to, each with its tutor."""
+        return [(job, worker.tutor.name) for worker in self._workers for job in worker.jobs]
+
     def serving(self, tutor: str) -> tuple[TutorWorker, ...]:
         """Give the workers that take jobs for a tutor."""
         return tuple(

@@ -15,7 +15,7 @@ from livekit.agents.job import RunningJobInfo
 from loqua_host.job.entrypoint import JobEntrypoint, JobSetup
 from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.departure import Departure
-from loqua_host.lessons.hosted import LINE, TUTOR, HostedTutor
+from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.server import JobRef
 from loqua_host.proxies import proxy_for
@@ -26,6 +26,9 @@ from .pool import failures_in_a_row, pace_starts
 __all__ = ["LiveKitAccess", "TutorWorker", "join_in_turn"]
 
 log = structlog.get_logger()
+
+FULL = "full"
+"""Why a job is refused for which there is no place."""
 
 STUCK = 3
 """Processes that failed to get ready; a slow machine may miss the time for one."""
@@ -48,8 +51,10 @@ class TutorWorker:
         tutor: The tutor.
         job: What its job processes are started with.
         access: Where to register.
-        is_full: Whether there is no place left for this tutor, its own or the host's.
+        is_full: Whether there is no place left for this tutor in a room, its own or the host's.
         on_accept: Hears of each job before it is accepted.
+        on_full: Hears of each room whose job is refused for want of a place.
+        on_free: Hears that a job's process has ended, which may have freed a place.
 
     Attributes:
         registered: Set while LiveKit has this worker; it stays while it reconnects.
@@ -63,8 +68,10 @@ class TutorWorker:
         tutor: HostedTutor,
         job: JobSettings,
         access: LiveKitAccess,
-        is_full: Callable[[], bool],
+        is_full: Callable[[str], bool],
         on_accept: Callable[[JobRef], None],
+        on_full: Callable[[str], None],
+        on_free: Callable[[], None],
     ) -> None:
         self.tutor = tutor
         self.registered = asyncio.Event()
@@ -75,6 +82,8 @@ class TutorWorker:
         self._access = access
         self._is_full = is_full
         self._on_accept = on_accept
+        self._on_full = on_full
+        self._on_free = on_free
         self._accepting: set[str] = set()
         self._server: AgentServer | None = None
         self._started = False
@@ -87,12 +96,8 @@ class TutorWorker:
 
     @property
     def busy(self) -> int:
-        """Jobs that run or are about to, and take a place."""
-        return len(self.jobs - self._lines)
-
-    @property
-    def _lines(self) -> frozenset[str]:
-        return frozenset(info.job.id for info in self._running_jobs() if info.job.metadata == LINE)
+        """Jobs that run or are about to, and take a place each."""
+        return len(self.jobs)
 
     @property
     def online(self) -> bool:
@@ -168,8 +173,7 @@ class TutorWorker:
         given = token.encode(errors="surrogateescape")
         for info in self._running_jobs():
             if hmac.compare_digest(info.token.encode(), given) and self._pid_of(info) == pid:
-                line_only = info.job.metadata == LINE
-                return JobRef(info.job.id, info.job.room.name, self.tutor.name, line_only)
+                return JobRef(info.job.id, info.job.room.name, self.tutor.name)
         return None
 
     def _running_jobs(self) -> list[RunningJobInfo]:
@@ -207,6 +211,10 @@ class TutorWorker:
 
     def _on_started(self) -> None:
         self._started = True
+        if self._server is not None:
+            pool = self._server._proc_pool  # noqa: SLF001  # told nowhere else
+            # It forgets the process only once all have heard of its end.
+            pool.on("process_closed", lambda _: asyncio.get_running_loop().call_soon(self._on_free))
 
     def _on_registered(self, worker_id: str, _server_info: object) -> None:
         # run() wrote these for code that runs in this process; a later forkserver must not
@@ -224,25 +232,14 @@ class TutorWorker:
         self.registered.set()
 
     async def _on_request(self, request: JobRequest) -> None:
-        if request.job.metadata == LINE:
-            await self._answer_line(request)
-        elif why := self._refusal():
+        if why := self._refusal(request.room.name):
             log.warning("job.refused", why=why, **self._ids(request))
             # A bare reject would end the job for every host.
             await request.reject(terminate=False)
+            if why == FULL:
+                self._on_full(request.room.name)
         else:
             await self._accept(request)
-
-    async def _answer_line(self, request: JobRequest) -> None:
-        """Take a job for a sentence, beyond the places but one at a time.
-
-        Without the tutor's name it is a tutor to nobody.
-        """
-        if self.leaving.is_set() or self._lines:
-            await request.reject()
-        else:
-            log.info("job.line_only", **self._ids(request))
-            await request.accept(name=self.tutor.name)
 
     async def _accept(self, request: JobRequest) -> None:
         self._accepting.add(request.id)
@@ -262,10 +259,10 @@ class TutorWorker:
             "job_id": request.id,
         }
 
-    def _refusal(self) -> str | None:
+    def _refusal(self, room: str) -> str | None:
         if self.leaving.is_set():
             return "leaving"
-        return "full" if self._is_full() else None
+        return FULL if self._is_full(room) else None
 
 
 async def join_in_turn(process: SupervisedProc) -> None:

@@ -1,0 +1,267 @@
+"""Has learners who wait for a place told so: in their language, in the tutor's voice, at once."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from multiprocessing.popen_forkserver import Popen
+from typing import Any, TypeVar
+
+import structlog
+
+from loqua_host.contract.engines import Engines
+from loqua_host.contract.sentences import Sentence, sentence_in
+from loqua_host.errors import AnnouncementError
+from loqua_host.lessons.reconcile import Tell
+from loqua_host.rooms.rooms import Rooms
+
+from .child import start_child
+from .messages import MAX_LINE_BYTES, Announcement, Began, Sound, Wanted
+from .player import play_for_host
+from .tone import after_tone
+
+__all__ = ["Announcer", "Player", "Sounds", "Voice"]
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+LOOK_UP_SECONDS = 0.5
+"""How long an announcement waits for the learner's language, and then for the voice: without
+them, it is in the tutor's own language, or a tone."""
+
+ANSWER_SECONDS = 40.0
+"""How long the player may take to say what became of an announcement, before it is taken to hang:
+longer than it gives each room, and those whose turn comes first."""
+
+IDLE_SECONDS = 60.0
+"""How long the player is kept for the next announcement."""
+
+AGAIN_SECONDS = 60.0
+"""How long a voice that failed is not tried again."""
+
+
+class Player:
+    """Plays announcements by a process that is started when there is one, and ends thereafter.
+
+    Args:
+        tasks: Owns what follows the process.
+        start: Starts it; returns the host's end of its socket.
+    """
+
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        start: Callable[[], tuple[socket.socket, Popen]] = lambda: start_child(play_for_host),
+    ) -> None:
+        self._tasks = tasks
+        self._start = start
+        self._starting = asyncio.Lock()
+        self._writer: asyncio.StreamWriter | None = None
+        self._child: Popen | None = None
+        self._waiting: dict[int, asyncio.Future[str | None]] = {}
+        self._idle: asyncio.TimerHandle | None = None
+
+    async def play(self, announcement: Announcement) -> None:
+        """Play it; returns once it is being heard.
+
+        Raises:
+            AnnouncementError: If it cannot be heard.
+        """
+        async with self._starting:
+            writer = self._writer or await self._open()
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting[announcement.id] = answer
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                writer.write(announcement.model_dump_json().encode() + b"\n")
+                await writer.drain()
+                failure = await answer
+        except (TimeoutError, OSError):
+            self._end()
+            raise AnnouncementError("the process that plays announcements hangs") from None
+        finally:
+            self._waiting.pop(announcement.id, None)
+            self._end_when_idle()
+        if failure is not None:
+            raise AnnouncementError(failure)
+
+    async def _open(self) -> asyncio.StreamWriter:
+        try:
+            ours, self._child = await asyncio.to_thread(self._start)
+            reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+        except (OSError, EOFError) as error:
+            raise AnnouncementError(f"no process can be started: {error}") from None
+        self._writer = writer
+        self._tasks.create_task(self._follow(reader, writer))
+        return writer
+
+    async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hear what the process answers, until it is gone."""
+        try:
+            while line := await reader.readline():
+                began = Began.model_validate_json(line)
+                answer = self._waiting.get(began.id)
+                if answer is not None and not answer.done():
+                    answer.set_result(began.failure)
+        except OSError:
+            pass  # it was killed
+        finally:
+            writer.close()
+            if self._writer is writer:
+                self._writer = None
+                for answer in self._waiting.values():
+                    if not answer.done():
+                        answer.set_result("the process that plays announcements has ended")
+
+    def _end_when_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._hang_up)
+
+    def _hang_up(self) -> None:
+        """Let the process end, having played what has begun."""
+        if self._writer is not None and not self._waiting:
+            self._writer.close()
+            self._writer = None
+
+    def _end(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+
+
+class Sounds:
+    """Sentences as tutors' voices speak them, each made once.
+
+    Args:
+        make: Has a sentence spoken.
+        tasks: Owns the making.
+    """
+
+    def __init__(
+        self, make: Callable[[Wanted], Awaitable[Sound]], tasks: asyncio.TaskGroup
+    ) -> None:
+        self._make = make
+        self._tasks = tasks
+        self._made: dict[str, asyncio.Task[Sound | None]] = {}
+
+    async def get(self, wanted: Wanted) -> Sound | None:
+        """Return the sound of a sentence once it is made; None if the voice fails."""
+        key = wanted.model_dump_json(exclude={"secrets"})
+        if key not in self._made:
+            self._made[key] = self._tasks.create_task(self._try(key, wanted))
+        return await asyncio.shield(self._made[key])
+
+    async def _try(self, key: str, wanted: Wanted) -> Sound | None:
+        try:
+            return await self._make(wanted)
+        except AnnouncementError as error:
+            log.warning("announcement.without_voice", language=wanted.language, why=str(error))
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._made.pop, key, None)
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What a tutor's voice says to who waits for it.
+
+    Attributes:
+        language: The tutor's own.
+        engines: What speaks, if anything does.
+        secrets: Those of the engines.
+        sentence: What is said, if anything is.
+    """
+
+    language: str
+    engines: Engines
+    secrets: Mapping[str, str] = field(repr=False)
+    sentence: Sentence | None
+
+    def wanted(self, language: str) -> Wanted | None:
+        """Return what is to be spoken in a language, if anything."""
+        if self.sentence is None or not self.engines.tts:
+            return None
+        spoken = language if language in self.sentence else "en"
+        return Wanted(
+            engines=self.engines,
+            language=spoken,
+            text=self.sentence[spoken],
+            secrets=dict(self.secrets),
+        )
+
+
+class Announcer:
+    """Tells learners aloud that a tutor comes; each by themselves, and no lesson waits for it.
+
+    Args:
+        rooms: Says where a room is entered, and gives the right to.
+        voice_of: Returns the voice of a tutor; None if it runs here no more.
+        language_of: Finds the language that a learner in a room is to be taught in by a tutor.
+        sounds: Has sentences spoken.
+        player: Plays them.
+        tasks: Owns the work.
+    """
+
+    def __init__(
+        self,
+        *,
+        rooms: Rooms,
+        voice_of: Callable[[str], Voice | None],
+        language_of: Callable[[str, str, str], Coroutine[Any, Any, str]],
+        sounds: Sounds,
+        player: Player,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._rooms = rooms
+        self._voice_of = voice_of
+        self._language_of = language_of
+        self._sounds = sounds
+        self._player = player
+        self._tasks = tasks
+        self._numbers = count()
+
+    def prepare(self, voice: Voice) -> None:
+        """Begin to have a sentence spoken in the tutor's own language, before anybody waits."""
+        if wanted := voice.wanted(voice.language):
+            self._tasks.create_task(self._sounds.get(wanted))
+
+    def say(self, tell: Tell) -> None:
+        """Begin to tell a learner."""
+        self._tasks.create_task(self._say(tell))
+
+    async def _say(self, tell: Tell) -> None:
+        began = asyncio.get_running_loop().time()
+        text, sound = await self._words(tell)
+        announcement = Announcement(
+            id=next(self._numbers),
+            url=self._rooms.url,
+            token=self._rooms.announcing_token(tell.room),
+            text=text,
+            sound=after_tone(sound),
+        )
+        told = log.bind(room=tell.room, tutor=tell.tutor, user_id=tell.learner.user_id)
+        try:
+            await self._player.play(announcement)
+        except AnnouncementError as error:
+            told.warning("learner.not_told_aloud", why=str(error))
+        else:
+            seconds = round(asyncio.get_running_loop().time() - began, 2)
+            told.info("learner.told_aloud", spoken=sound is not None, seconds=seconds)
+
+    async def _words(self, tell: Tell) -> tuple[str, Sound | None]:
+        """Return what is said, as text and as sound, as far as they can be had in time."""
+        voice = self._voice_of(tell.tutor)
+        if voice is None or voice.sentence is None:
+            return "", None
+        finding = self._language_of(tell.room, tell.tutor, tell.learner.identity)
+        language = await self._in_time(finding) or voice.language
+        wanted = voice.wanted(language)
+        sound = await self._in_time(self._sounds.get(wanted)) if wanted else None
+        return sentence_in(language, voice.sentence), sound
+
+    async def _in_time(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return what comes of work, or None if it takes too long; it goes on then."""
+        task = self._tasks.create_task(work)
+        await asyncio.wait({task}, timeout=LOOK_UP_SECONDS)
+        return task.result() if task.done() else None
