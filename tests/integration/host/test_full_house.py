@@ -1,0 +1,136 @@
+"""A full house moves on, in real rooms: who waits is told so, and served when others leave."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from time import time
+
+import pytest
+import pytest_asyncio
+from livekit import rtc
+from tests.integration.host.conftest import (
+    PATIENCE,
+    HostProcess,
+    House,
+    Visitor,
+    explicit,
+    new_room,
+)
+
+from loqua_host.lessons.reconciler import WAITING
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+AGENT = "crowded"
+PLACES, LEARNERS, STAY = 2, 6, 3.0
+GRACE = 20.0
+TOLD_SECONDS = 3.0
+SERVED_EVERY = 12.0
+"""Seconds at most from one lesson's beginning to the next in its place: far less than the grace."""
+
+
+@dataclass
+class Stay:
+    """What a learner saw and heard, in unix seconds."""
+
+    user_id: str = ""
+    shown: list[float] = field(default_factory=list)
+    heard: list[float] = field(default_factory=list)
+    began: float = 0.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def crowded(
+    house: House, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[HostProcess]:
+    """Give a host with two places that waits long for who left."""
+    lessons = {"max_lessons": PLACES, "grace": GRACE}
+    directory = tmp_path_factory.mktemp("crowded")
+    async with house.host(directory, explicit(AGENT), lessons=lessons) as host:
+        yield host
+
+
+async def test_a_full_house_moves_on_when_learners_leave(
+    house: House, crowded: HostProcess
+) -> None:
+    """Nobody waits for who left; all who wait see and hear it, and each has one record."""
+    stays = await asyncio.gather(*(_stay(house, crowded) for _ in range(LEARNERS)))
+    began = sorted(stay.began for stay in stays)
+    waits = [later - earlier for earlier, later in pairwise(began[::PLACES])]
+    assert max(waits) < SERVED_EVERY, waits
+    waited = [stay for stay in stays if stay.began > began[PLACES - 1]]
+    assert len(waited) == LEARNERS - PLACES
+    for stay in waited:
+        [told] = crowded.log.find("learner.told", waiting=True, user_id=stay.user_id)
+        [aloud] = crowded.log.find("learner.told_aloud", user_id=stay.user_id)
+        assert aloud["seconds"] < TOLD_SECONDS
+        assert len(stay.shown) == len(stay.heard) == 1, (told, stay)
+    for stay in stays:
+        await house.api.until("sessions", stay.user_id)
+    await asyncio.sleep(2)  # a second record would come now
+    for stay in stays:
+        assert len(await house.api.arrivals("sessions", stay.user_id)) == 1
+        assert len(crowded.log.find("lesson.opened", user_id=stay.user_id)) == 1
+    assert not crowded.log.find("lesson.interrupted")
+
+
+async def test_who_comes_back_to_a_full_house_is_next_in_line(
+    house: House, crowded: HostProcess
+) -> None:
+    """Their lesson goes on where it was, before those begin who came meanwhile."""
+    async with house.visit(new_room(), agent_name=AGENT) as stays:
+        await crowded.log.until("lesson.opened", user_id=stays.user_id)
+        room = new_room()
+        async with house.visit(room, agent_name=AGENT) as first:
+            await crowded.log.until("progress.made", user_id=first.user_id)
+        async with house.visit(new_room(), agent_name=AGENT) as second:
+            await crowded.log.until("lesson.stepped_out", user_id=first.user_id)
+            await crowded.log.until("lesson.opened", user_id=second.user_id)
+            async with house.visit(new_room(), agent_name=AGENT) as third:
+                await crowded.log.until("learner.told", user_id=third.user_id)
+                attributes = {"user_id": first.user_id, "sessionId": first.session_id}
+                token = house.token(room, attributes)
+                async with house.enter(token, first.user_id, first.session_id) as again:
+                    await crowded.log.until("learner.told", user_id=first.user_id)
+                    await second.leave()
+                    await crowded.log.until("lesson.resumed", user_id=first.user_id)
+                    await again.met()
+                    assert not crowded.log.find("lesson.opened", user_id=third.user_id)
+                    ticks = crowded.log.find("probe.tick", room=room)
+                    await crowded.log.until("probe.tick", room=room, count=len(ticks) + 2)
+                await crowded.log.until("lesson.opened", user_id=third.user_id)
+    numbers = [line["number"] for line in crowded.log.find("probe.tick", room=room)]
+    assert numbers == [*range(1, len(numbers) + 1)]
+    await house.api.until("sessions", first.user_id)
+    await asyncio.sleep(1)
+    assert len(await house.api.arrivals("sessions", first.user_id)) == 1
+
+
+async def _stay(house: House, host: HostProcess) -> Stay:
+    """Come, wait until a lesson begins, stay for a while, and leave."""
+    stay = Stay()
+    async with house.visit(new_room(), agent_name=AGENT) as visitor:
+        _watch(visitor, stay)
+        stay.user_id = visitor.user_id
+        async with asyncio.timeout(4 * PATIENCE):
+            while not host.log.find("lesson.opened", user_id=stay.user_id):  # noqa: ASYNC110  # as an onlooker would
+                await asyncio.sleep(0.05)
+        stay.began = time()
+        await asyncio.sleep(STAY)
+    return stay
+
+
+def _watch(visitor: Visitor, stay: Stay) -> None:
+    """Note when the learner is shown that they wait, and first gets the sound of it."""
+
+    def on_attributes(changed: dict[str, str], who: rtc.Participant) -> None:
+        if who is visitor.room.local_participant and changed.get(WAITING) == "true":
+            stay.shown.append(time())
+
+    def on_track(_track: rtc.Track, _what: object, who: rtc.RemoteParticipant) -> None:
+        if who.identity.startswith("announcement-"):
+            stay.heard.append(time())
+
+    visitor.room.on("participant_attributes_changed", on_attributes)
+    visitor.room.on("track_subscribed", on_track)
