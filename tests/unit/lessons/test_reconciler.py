@@ -253,3 +253,28 @@ async def test_a_room_that_trips_the_host_up_keeps_no_other_from_being_served(
     caught = [line for line in logs if line["event"] == "error.caught"]
     assert {line["why"] for line in caught} == {"KeyError"}
     assert "maria said" not in str(logs)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_nobody_steps_out_for_a_learner_whom_another_host_calls_a_tutor_for(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    """The claim is one host's: two would give away two places for one learner."""
+    asked: list[str] = []
+
+    async def step_out(lesson: str, _since: float) -> None:
+        asked.append(lesson)
+
+    monkeypatch.setattr(host.lessons, "running", lambda room: [LOST] if room == "two" else [])
+    monkeypatch.setattr(host.lessons, "step_out", step_out)
+    monkeypatch.setattr(host.ledger, "claims_in", _nothing)  # it looked before the other called
+    host.reconciler._places = lambda: Places(0, {"tutor": 0, "grammar": 1})
+    world.enter("two", "ana")
+    await host.reconciler.look()
+    await world.pass_time(DISPATCH_GRACE)
+    if elsewhere:
+        await world.start("west")
+        assert await world.hosts["west"].ledger.claim("one", "tutor", 60.0)
+        assert await world.hosts["west"].ledger.claim("two", "tutor", 60.0)
+    await host.reconciler.look()
+    assert asked == ([] if elsewhere else [LOST.id])
