@@ -8,7 +8,7 @@ from typing import Any, Never, TypeVar
 
 from .faults import log_fault
 
-__all__ = ["background", "forever", "supervised", "uncancelled"]
+__all__ = ["background", "forever", "supervised", "uncancelled", "within"]
 
 T = TypeVar("T")
 
@@ -109,9 +109,37 @@ async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
             cancelled = error
     if cancelled is None:
         return task.result()
+    _forget(task)
+    raise cancelled
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, object]) -> bool:
+    """Await work for so long at most; False if it has not ended by then.
+
+    It is cancelled and left to itself, whatever it makes of that: `asyncio.timeout` would wait on
+    for what swallows a cancellation.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        task.cancel()
+    if task.done():
+        task.result()
+        return True
+    _left.add(task)
+    task.add_done_callback(_forget)
+    return False
+
+
+_left: set[asyncio.Task[Any]] = set()
+"""Tasks that were cancelled and have not ended: asyncio itself does not keep them."""
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _left.discard(task)
     if not task.cancelled():
         task.exception()  # or asyncio says that nobody asked for it
-    raise cancelled
 
 
 def _name(coroutine: Coroutine[Any, Any, Any]) -> str:

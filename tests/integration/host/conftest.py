@@ -17,6 +17,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -365,6 +366,11 @@ class House:
         livekit = self.livekit
         async with LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
             yield rooms
+
+
+def at(line: Mapping[str, Any]) -> float:
+    """Give the moment of a log line."""
+    return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
 def new_room() -> str:

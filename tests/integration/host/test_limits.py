@@ -2,15 +2,20 @@
 
 import signal
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.integration.host.conftest import HostProcess, House, explicit, new_room
+from tests.integration.host.conftest import HostProcess, House, at, explicit, new_room
+
+from loqua_host.job.voice import CLOSE_SECONDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
 AGENT = "limited"
+HURRY = 10.0
+"""Seconds for what is done at once, on a machine that is busy with something else."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -68,3 +73,20 @@ async def test_a_job_that_waits_for_its_learner_does_not_hold_up_the_stop(
         assert not host.log.find("worker.drain_cut_off")
         assert not host.log.find("lesson.opened")
     await house.close_room(room)
+
+
+async def test_an_agent_that_does_not_let_go_keeps_nobody_waiting(
+    house: House, host: HostProcess
+) -> None:
+    """Neither the record nor, with a tutor who is silent, the learner (livekit/agents#5497)."""
+    room = new_room()
+    host.script(room, tutor="probe-specialist", clings=True, ends_at=2)
+    async with house.visit(room, agent_name="probe-specialist") as learner:
+        ended = await host.log.until("probe.tick", room=room, number=2)
+        await host.log.until("lesson.voice_not_closed", room=room)
+        recorded = await host.log.until("lesson.recorded", user_id=learner.user_id)
+        await learner.alone()
+        left = datetime.now().astimezone()
+    assert at(recorded) - at(ended) < CLOSE_SECONDS + HURRY
+    assert left.timestamp() - at(recorded) < HURRY
+    await house.api.until("sessions", learner.user_id)

@@ -232,23 +232,43 @@ async def test_the_context_comes_late_to_a_lesson_that_began_without_it(job: Any
     await running
 
 
-async def test_a_cancelled_job_still_says_farewell(job: Any) -> None:
-    """LiveKit cancels a job that takes too long to leave."""
+async def test_a_job_that_livekit_ends_by_itself_leaves_the_lesson_to_another(job: Any) -> None:
+    """It takes a job to have left whose identity came twice; its learner is still there.
+
+    livekit/livekit#4887
+    """
+    job.lesson.state["said"] = 3
     running = job.start()
     await asyncio.sleep(45)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert job.finish.ending.reason == "job_failed"
+    assert [one.state for one in job.link.sent if isinstance(one, Checkpoint)][-1] == {"said": 3}
+    assert job.link.sent[-1] == ConnectionLost()
+    assert job.hooks.endings == []
+
+
+async def test_a_job_that_takes_long_to_finish_is_let_finish(job: Any) -> None:
+    """LiveKit cancels it 15 s after its room has closed (livekit/agents#5497)."""
+    job.session.closing_takes = 3
+    job.hooks.instead["on_session_end"] = lambda *_: asyncio.sleep(9)
+    running = job.start()
+    await asyncio.sleep(45)
+    job.lesson.end("done")
+    for _ in range(2):
+        await asyncio.sleep(5)
+        running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert job.finish.ending.reason == "done"
 
 
 async def test_a_cancelled_job_has_left_the_room_before_it_finishes(job: Any) -> None:
     """LiveKit cancels the jobs of a host that died: nobody waits for a ghost to fall silent."""
-    job.session.closing_takes = 3
     running = job.start()
     await asyncio.sleep(45)
     running.cancel()
-    await asyncio.sleep(1)
+    await asyncio.sleep(PENDING_SECONDS / 2)
     assert (job.room.left, running.done()) == (True, False)
     with pytest.raises(asyncio.CancelledError):
         await running

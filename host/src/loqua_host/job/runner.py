@@ -36,6 +36,7 @@ from loqua_host.link.messages import (
     reasons_of,
 )
 from loqua_host.registry.caller import HookCaller
+from loqua_host.tasks import uncancelled
 
 from .chat import Chat
 from .checkpoints import Checkpoints
@@ -75,6 +76,7 @@ __all__ = ["Runner"]
 log = structlog.get_logger()
 
 HOST_LOST = "host_lost"
+JOB_FAILED = "job_failed"
 CONNECTION_LOST = "connection_lost"
 AGENT_FAILED = "agent_failed"
 VOICE_CLOSED = "voice_closed"
@@ -177,7 +179,7 @@ class Runner:
 
     async def _run(self) -> None:
         lesson, settings, put = self._lesson, self._settings, self._events.put
-        reason = "job_failed"
+        reason = JOB_FAILED
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = [
@@ -205,11 +207,14 @@ class Runner:
                 for task in running:
                     task.cancel()
         except asyncio.CancelledError:
-            # LiveKit cancels a job whose host died: no ghost stays until all below is over.
+            # LiveKit cancels a job whose host died, and one that it takes to have left the room
+            # (livekit/livekit#4887): no ghost stays until all below is over.
             await self._ctx.room.disconnect()
+            reason = CONNECTION_LOST if reason == JOB_FAILED else reason
             raise
         finally:
-            await self._finish(reason)
+            # Nor may it be cancelled midway for being slow: then there would be no record.
+            await uncancelled(self._finish(reason))
 
     def _watch(self) -> None:
         self._ctx.room.on("participant_attributes_changed", self._on_attributes)
@@ -467,7 +472,10 @@ class Runner:
         if self._lesson.learner.identity in self._ctx.room.remote_participants:
             await hear_out(self._session)
         await take_last_words(self._session)
-        await close_voice(self._session, self._ears)
+        if not await close_voice(self._session, self._ears):
+            log.error("lesson.voice_not_closed", tutor=self._settings.tutor)
+            # LiveKit would wait for it once more, for a minute, with the tutor in the room.
+            self._ctx._primary_agent_session = None  # noqa: SLF001  # no public way
         steps_out = reason == PLACE_NEEDED
         reason = LEARNER_LEFT if steps_out else reason
         ending = Ending(reason=well_formed(str(reason)), seconds=self._clock.seconds)

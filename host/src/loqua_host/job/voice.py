@@ -13,6 +13,7 @@ from livekit.agents.types import NotGivenOr
 from livekit.rtc.event_emitter import EventEmitter
 
 from loqua_host.contract.engines import ENGINE_KINDS, Engines
+from loqua_host.tasks import within
 
 from .ears import Ears
 from .engines import EngineWatch, build_engines
@@ -173,10 +174,13 @@ async def take_last_words(session: "AgentSession[None]") -> None:
     """Stop listening and speaking, and have the agent take what the learner has said until now."""
     switch(session, on=False)
     if (words := commit_turn(session)) is not None:
-        with contextlib.suppress(RuntimeError, TimeoutError):
-            async with asyncio.timeout(LAST_TURN_SECONDS):
-                await words
-                await session.wait_for_idle()
+        with contextlib.suppress(RuntimeError):
+            await within(LAST_TURN_SECONDS, _take(session, words))
+
+
+async def _take(session: "AgentSession[None]", words: "asyncio.Future[str]") -> None:
+    await words
+    await session.wait_for_idle()
 
 
 async def hear_out(session: "AgentSession[None]") -> None:
@@ -187,15 +191,17 @@ async def hear_out(session: "AgentSession[None]") -> None:
                 await speech.wait_for_playout()
 
 
-async def close_voice(session: "AgentSession[None]", ears: Ears | None) -> None:
-    """Close all."""
+async def close_voice(session: "AgentSession[None]", ears: Ears | None) -> bool:
+    """Close all; False where something does not let go, which is left to itself."""
     # The record matters more than a voice that does not let go, or an agent that fails in it.
     try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await session.aclose()
-            if ears is not None:
-                await ears.aclose()
-    except TimeoutError:
-        pass
+        return await within(CLOSE_SECONDS, _close(session, ears))
     except Exception:  # as said above
         log.exception("session did not close")
+        return False
+
+
+async def _close(session: "AgentSession[None]", ears: Ears | None) -> None:
+    await session.aclose()
+    if ears is not None:
+        await ears.aclose()

@@ -1,6 +1,7 @@
 """A tutor that needs no voice and does, room by room, what a test has written down for it."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -142,6 +143,7 @@ class Caller(Agent):
         self._lesson = lesson
         self._agent_name = script.calls or ""
         self._turn = script.on_user_turn_completed
+        self._clings = script.clings
         self._calling: asyncio.Task[None] | None = None
         self._turns = Turns[None]()
 
@@ -160,6 +162,12 @@ class Caller(Agent):
             learner=turn.learner and turn.learner.user_id,
         )
         await _misbehave(self._turn)
+
+    async def on_exit(self) -> None:
+        """Cling to the voice if that is the script."""
+        while self._clings:
+            with contextlib.suppress(asyncio.CancelledError):
+                await _hang()
 
     def call(self) -> None:
         """Begin to call."""

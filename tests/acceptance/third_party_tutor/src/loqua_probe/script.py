@@ -48,6 +48,7 @@ class Script(BaseModel):
     """A lesson's script; what it leaves out goes as it should.
 
     Attributes:
+        clings: Whether its agent does not let go of the voice at the end, not even cancelled.
         hoards: Bytes of memory that the tutor takes, some with each tick, and never gives back.
     """
 
@@ -68,6 +69,7 @@ class Script(BaseModel):
     attack: Attack | None = None
     calls: str | None = None
     loot: Loot | None = None
+    clings: bool = False
     hoards: int = 0
 
     @classmethod
