@@ -323,7 +323,7 @@ def _engage(
         is_full=partial(_is_full, parts, post.tutor.name),
         on_accept=traces.accepting(lessons.begin),
         on_full=partial(parts.board.on_full, tutor=post.tutor.name),
-        on_free=parts.board.changed.set,
+        on_end=lessons.end,
     )
 
 

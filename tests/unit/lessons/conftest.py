@@ -1,6 +1,7 @@
 """A house for the tests of lessons."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +18,13 @@ from loqua_host.records.ledger import Ledger
 from loqua_host.settings.host import HostSettings
 from loqua_host.sockets import listen_unnamed
 from loqua_host.tasks import background
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Function,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Have tests run on real time, unless their module says otherwise."""
+    return {"loop": getattr(item.module, "LOOP", asyncio.new_event_loop)}
 
 
 @pytest.fixture

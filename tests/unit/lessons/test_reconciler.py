@@ -1,5 +1,6 @@
 """What the reconciler does on its own, sentence by sentence; test_hosts has all of it at once."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from loqua_host.lessons.board import Asked
 from loqua_host.lessons.reconcile import DISPATCH_GRACE, Ask, Places
 from loqua_host.lessons.reconciler import WAITING
 from loqua_host.records.ledger import Claims, Kind, LessonRow
+from loqua_host.rooms.rooms import Dispatch
 
 LOST = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", 0.0)
 
@@ -171,7 +173,10 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
 async def test_a_lesson_whose_room_is_gone_is_given_up(
     world: World, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of calls in a room that it does not know, LiveKit only says that nobody answers."""
+    """Of calls in a room that it does not know, LiveKit only says that nobody answers.
+
+    After three seconds each (livekit/livekit#4488).
+    """
     for clock in (host.board, host.reconciler):
         monkeypatch.setattr(clock, "_monotonic", wall.monotonic)
     row = await host.ledger.open_lesson(LOST, "")
@@ -187,6 +192,32 @@ async def test_a_lesson_whose_room_is_gone_is_given_up(
 
 async def _refuse(*_: object) -> Any:
     raise RoomsError("out of reach")
+
+
+async def test_a_call_into_a_room_that_is_gone_meanwhile_keeps_no_other_waiting(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiveKit blocks for three seconds, then says 503 (livekit/livekit#4488)."""
+    world.enter("two", "ana")
+    world.offers.clear()
+    for number, room in enumerate(("one", "two")):
+        row = replace(LOST, id=room, room=room, user_id=("maria", "ana")[number])
+        host.board.on_interrupted(row, None)
+    withdraw, answers = host.withdraw, asyncio.Event()
+
+    async def blocking(room: str, agent_name: str) -> list[Dispatch]:
+        if room == "one":
+            await answers.wait()
+            await _refuse()
+        return await withdraw(room, agent_name)
+
+    monkeypatch.setattr(host, "withdraw", blocking)
+    looking = asyncio.create_task(host.reconciler.look())
+    async with asyncio.timeout(10):
+        while called(world) != [("two", "")]:  # noqa: ASYNC110  # as an onlooker would
+            await asyncio.sleep(0.01)
+    answers.set()
+    await looking
 
 
 async def test_who_finds_a_place_at_another_host_is_not_told_to_wait(

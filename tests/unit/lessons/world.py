@@ -524,8 +524,9 @@ class World:
             self.given_up.add((room, entry, tutor))
 
     async def crash(self, job: Job) -> None:
-        """Kill a job; LiveKit does not notice for a while."""
+        """Kill a job; its host notices, and LiveKit does not for a while."""
         self._haunt(job)
+        job.host.lessons.end(job.ref)
         if job.joined:
             job.tell(None)
             await idle()
@@ -557,6 +558,8 @@ class World:
 
     def _leave(self, job: Job) -> None:
         del self.jobs[job.ref.job_id]
+        if job.host.alive:
+            job.host.lessons.end(job.ref)
         self.people.get(job.ref.room, {}).pop(job.agent, None)
 
     def _haunt(self, job: Job) -> None:

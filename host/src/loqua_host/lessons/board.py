@@ -19,16 +19,28 @@ CALL_SECONDS = 10.0
 """Seconds after which a call that nobody accepted is taken to be lost."""
 
 JOIN_SECONDS = 20.0
-"""Seconds after which an accepted job that did not join is taken to be lost."""
+"""Seconds after which an accepted job that did not join is taken to be lost.
+
+Of one whose process has ended the host knows at once. One that lives may be slow: in a burst of
+starts on a busy machine the last joins after 13 s, and nothing tells it from one that hangs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Called:
-    """A tutor on its way: since when, to whom if this host called it, and whether it has a job."""
+    """A tutor on its way: since when, to whom if this host called it, and by which job, if any."""
 
     at: float
     identity: str | None
-    accepted: bool
+    job: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A job that ended without a lesson: when, and whom it leaves in the room for a while."""
+
+    at: float
+    agent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,7 @@ class Board:
         self._taught: dict[str, tuple[str, str]] = {}
         self._called: dict[tuple[str, str], _Called] = {}
         self._meant: dict[str, tuple[str, str]] = {}
+        self._lost: dict[tuple[str, str], _Lost] = {}
         self._settled: set[tuple[str, str, str]] = set()
         self._interrupted: dict[str, Interrupted] = {}
         self._refused: set[tuple[str, str]] = set()
@@ -106,7 +119,7 @@ class Board:
 
     def on_called(self, room: str, tutor: str, identity: str) -> None:
         """Note that a tutor is being dispatched to a learner."""
-        self._called[room, tutor] = _Called(self._monotonic(), identity, accepted=False)
+        self._called[room, tutor] = _Called(self._monotonic(), identity)
 
     def on_not_called(self, room: str, tutor: str) -> None:
         """Note that the dispatch did not go out after all."""
@@ -132,12 +145,33 @@ class Board:
         call = self._called.get((job.room, job.tutor))
         if call is not None and call.identity is not None and self._lasts(call):
             self._meant[job.job_id] = (job.room, call.identity)
-        self._called[job.room, job.tutor] = _Called(self._monotonic(), None, accepted=True)
+        self._called[job.room, job.tutor] = _Called(self._monotonic(), None, job.job_id)
+
+    def on_ended(self, job: JobRef) -> bool:
+        """Note that a job's process has ended; False if it has had its lesson, or was refused one.
+
+        Another tutor may be called at once, but not for a job that has ended soon after the one
+        before it: where none lives to join, one is tried every `JOIN_SECONDS`.
+        """
+        where, now = (job.room, job.tutor), self._monotonic()
+        call, before = self._called.get(where), self._lost.get(where)
+        if call is None or call.job != job.job_id:
+            return False
+        self._lost[where] = _Lost(now, job.agent)
+        if before is None or now - before.at >= JOIN_SECONDS:
+            self._arrived(job)
+            self.changed.set()
+        return True
+
+    def lost_agents(self, room: str) -> dict[str, str]:
+        """Get the identities of dead agents that never taught and may still be seen, by tutor."""
+        return {tutor: lost.agent for (where, tutor), lost in self._lost.items() if where == room}
 
     def on_taught(self, job: JobRef) -> None:
         """Note that a lesson runs."""
         self._taught[job.job_id] = (job.room, job.tutor)
         self._arrived(job)
+        self._lost.pop((job.room, job.tutor), None)
         if asked := self._asked.get((job.room, job.tutor)):
             asked.came.set()
         self.changed.set()
@@ -177,7 +211,7 @@ class Board:
         mine = self.taught(room) | {one.row.tutor for one in self.interrupted(room)}
         for tutor, asked in self.asked(room).items():
             call = self._called.get((room, tutor))
-            if tutor in mine or (call is not None and call.accepted and self._lasts(call)):
+            if tutor in mine or (call is not None and call.job and self._lasts(call)):
                 continue
             if tutor in tutors:  # Another host has taken the call.
                 self._called.pop((room, tutor), None)
@@ -253,7 +287,7 @@ class Board:
 
     def _awaited(self) -> set[tuple[str, str]]:
         calls = self._called.items()
-        return {where for where, call in calls if not call.accepted and self._lasts(call)}
+        return {where for where, call in calls if not call.job and self._lasts(call)}
 
     def settled(self, room: str) -> frozenset[tuple[str, str]]:
         """Get the entries into a room, with the tutor, whose lesson ended or was refused."""
@@ -266,10 +300,13 @@ class Board:
         self._refused = {refusal for refusal in self._refused if refusal[0] in known}
         self._over = {job: room for job, room in self._over.items() if room in known}
         self._meant = {job: meant for job, meant in self._meant.items() if meant[0] in known}
+        self._lost = {where: lost for where, lost in self._lost.items() if where[0] in known}
 
     def _arrived(self, job: JobRef) -> None:
-        self._called.pop((job.room, job.tutor), None)
+        call = self._called.get((job.room, job.tutor))
+        if call is not None and call.job in {None, job.job_id}:  # else another is on its way
+            del self._called[job.room, job.tutor]
         self._meant.pop(job.job_id, None)
 
     def _lasts(self, call: _Called) -> bool:
-        return self._monotonic() - call.at < (JOIN_SECONDS if call.accepted else CALL_SECONDS)
+        return self._monotonic() - call.at < (JOIN_SECONDS if call.job else CALL_SECONDS)

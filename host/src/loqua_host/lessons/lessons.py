@@ -100,6 +100,16 @@ class Lessons:
         self._tasks.create_task(self._claim(job))
         self._preparations.begin(job)
 
+    def end(self, job: JobRef) -> None:
+        """Hear that an accepted job has ended, which may have freed a place.
+
+        If it never joined, its learner needs another.
+        """
+        self._board.changed.set()
+        if self._board.on_ended(job):
+            self._preparations.drop(job.job_id)
+            log.warning("job.lost", tutor=job.tutor, room=job.room, job_id=job.job_id)
+
     async def attend(self, link: JobLink) -> None:
         """Serve one link: welcome or refuse the job, follow its lesson, close it."""
         self._bind(link.job)
@@ -358,7 +368,7 @@ class Lessons:
             log.error("lesson.interrupted", tutor=row.tutor, seconds=seconds, crashed=crashed)
         if not self._board.leaving:
             since = lesson.away_since if lesson.stepped_out else None
-            self._board.on_interrupted(row, f"agent-{job.job_id}", since)
+            self._board.on_interrupted(row, job.agent, since)
         await self._ledger.interrupt(row)
         if self._board.leaving:
             await self._ledger.release(row)

@@ -172,8 +172,8 @@ class Reconciler:
         self._note_waiting()
         # Whoever has to wait hears so at once, however long a call takes.
         tells = [action for action in actions if isinstance(action, Tell)]
-        others_in_turn = self._act_in_turn(it for it in actions if not isinstance(it, Tell))
-        await asyncio.gather(others_in_turn, *map(self._act, tells))
+        by_room = _by_room(action for action in actions if not isinstance(action, Tell))
+        await asyncio.gather(*map(self._act, tells), *map(self._act_in_turn, by_room))
         return sights
 
     def _note_waiting(self) -> None:
@@ -183,6 +183,10 @@ class Reconciler:
         self._board.waiting = frozenset(one for one in missing if one[1] not in called(one[0]))
 
     async def _act_in_turn(self, actions: Iterable[Action]) -> None:
+        """Do what there is to do in a room.
+
+        In one that is gone LiveKit lets every call wait for seconds (livekit/livekit#4488).
+        """
         for action in actions:
             await self._act(action)
 
@@ -223,6 +227,8 @@ class Reconciler:
             tell(event, tutor=call.tutor, **self._ids(call))
             if call.lesson is not None:
                 await self._clear_away(call.lesson)
+            if lost := self._board.lost_agents(call.room).get(call.tutor):
+                await self._rooms.remove(call.room, lost)
             before = await self._rooms.withdraw(call.room, agent_name)
             metadata = self._metadata(call, before)
             await self._rooms.dispatch(call.room, Dispatch(agent_name, metadata))
@@ -301,6 +307,7 @@ class Reconciler:
     def _see(self, room: _Room) -> Sight:
         interrupted = self._board.interrupted(room.name)
         dead = {lesson.agent for lesson in interrupted}
+        dead |= {*self._board.lost_agents(room.name).values()}
         here = {
             one.attributes.get(TUTOR, "")
             for one in room.participants
@@ -353,3 +360,12 @@ class Reconciler:
                 seen_at=self._seen.setdefault(one.sid, self._monotonic()),
                 told=one.attributes.get(WAITING) == "true",
             )
+
+
+def _by_room(actions: Iterable[Action]) -> Iterable[list[Action]]:
+    """Divide actions by their rooms, and keep their order."""
+    rooms: dict[str, list[Action]] = {}
+    for action in actions:
+        room = action.lesson.row.room if isinstance(action, Close | StepOut) else action.room
+        rooms.setdefault(room, []).append(action)
+    return rooms.values()

@@ -62,6 +62,11 @@ class JobRef:
     room: str
     tutor: str
 
+    @property
+    def agent(self) -> str:
+        """The identity that LiveKit gives it in its room."""
+        return f"agent-{self.job_id}"
+
 
 Authorise = Callable[[str, int], JobRef]
 """From a job's own token and the pid behind the socket to the job, or LinkError."""

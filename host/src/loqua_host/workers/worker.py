@@ -6,9 +6,11 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 from livekit.agents import AgentServer, JobRequest
+from livekit.agents.ipc.job_executor import JobExecutor
 from livekit.agents.ipc.supervised_proc import SupervisedProc
 from livekit.agents.job import RunningJobInfo
 
@@ -54,7 +56,7 @@ class TutorWorker:
         is_full: Whether there is no place left for this tutor in a room, its own or the host's.
         on_accept: Hears of each job before it is accepted.
         on_full: Hears of each room whose job is refused for want of a place.
-        on_free: Hears that a job's process has ended, which may have freed a place.
+        on_end: Hears of each of these whose process has ended, or that got none.
 
     Attributes:
         registered: Set while LiveKit has this worker; it stays while it reconnects.
@@ -71,7 +73,7 @@ class TutorWorker:
         is_full: Callable[[str], bool],
         on_accept: Callable[[JobRef], None],
         on_full: Callable[[str], None],
-        on_free: Callable[[], None],
+        on_end: Callable[[JobRef], None],
     ) -> None:
         self.tutor = tutor
         self.registered = asyncio.Event()
@@ -83,7 +85,7 @@ class TutorWorker:
         self._is_full = is_full
         self._on_accept = on_accept
         self._on_full = on_full
-        self._on_free = on_free
+        self._on_end = on_end
         self._accepting: set[str] = set()
         self._server: AgentServer | None = None
         self._started = False
@@ -120,7 +122,7 @@ class TutorWorker:
                 the worker can be run again.
         """
         self._server = server = self._build_server()
-        server.on("worker_started", self._on_started)
+        server.on("worker_started", partial(self._on_started, server))
         server.on("worker_registered", self._on_registered)
         try:
             await server.run()
@@ -209,12 +211,16 @@ class TutorWorker:
         )
         return server
 
-    def _on_started(self) -> None:
+    def _on_started(self, server: AgentServer) -> None:
         self._started = True
-        if self._server is not None:
-            pool = self._server._proc_pool  # noqa: SLF001  # told nowhere else
-            # It forgets the process only once all have heard of its end.
-            pool.on("process_closed", lambda _: asyncio.get_running_loop().call_soon(self._on_free))
+        server._proc_pool.on("process_closed", self._on_process_closed)  # noqa: SLF001  # told nowhere else
+
+    def _on_process_closed(self, process: JobExecutor) -> None:
+        info = process.running_job
+        if info is not None:
+            job = JobRef(info.job.id, info.job.room.name, self.tutor.name)
+            # The pool forgets the process, which has had a place, only once all have heard.
+            asyncio.get_running_loop().call_soon(self._on_end, job)
 
     def _on_registered(self, worker_id: str, _server_info: object) -> None:
         # run() wrote these for code that runs in this process; a later forkserver must not
@@ -242,11 +248,16 @@ class TutorWorker:
             await self._accept(request)
 
     async def _accept(self, request: JobRequest) -> None:
+        """Accept a job, and start it in a process once LiveKit assigns it to this worker."""
+        job = JobRef(request.id, request.room.name, self.tutor.name)
         self._accepting.add(request.id)
         try:
             log.info("job.accepted", **self._ids(request))
-            self._on_accept(JobRef(request.id, request.room.name, self.tutor.name))
+            self._on_accept(job)
             await request.accept(name=self.tutor.name, attributes={TUTOR: self.tutor.name})
+        except Exception:
+            self._on_end(job)
+            raise
         finally:
             self._accepting.discard(request.id)
 

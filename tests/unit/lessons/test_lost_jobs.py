@@ -1,0 +1,119 @@
+"""Jobs that were accepted and bring nobody: their learners get another tutor."""
+
+import asyncio
+
+import pytest
+import structlog
+from tests.unit.lessons.world import Host, Job, World, idle
+from tests.unit.virtual_time import VirtualLoop
+
+from loqua_host.lessons.board import JOIN_SECONDS
+from loqua_host.lessons.reconcile import DISPATCH_GRACE
+from loqua_host.lessons.reconciler import POLL_SECONDS
+from loqua_host.link.server import JobRef
+
+LOOP = VirtualLoop
+
+
+@pytest.fixture
+async def world() -> World:
+    """Give a room with a learner, to whom the tutor of a host is on its way."""
+    world = World()
+    await world.start("east")
+    world.enter("one", "maria")
+    await world.deliver("east")
+    return world
+
+
+@pytest.fixture
+def host(world: World) -> Host:
+    """Give the host."""
+    return world.hosts["east"]
+
+
+def accepted(world: World) -> Job:
+    """Give the one job that there is."""
+    [job] = world.jobs.values()
+    return job
+
+
+async def look_for(host: Host, seconds: float) -> None:
+    """Have a host look at its rooms for a while."""
+    for _ in range(round(seconds / POLL_SECONDS)):
+        await host.reconciler.look()
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def test_a_learner_whose_job_dies_before_it_joins_gets_another_at_once(
+    world: World, host: Host
+) -> None:
+    """Not when it ought to have joined: its process is the host's own (livekit/livekit#4374)."""
+    await look_for(host, DISPATCH_GRACE + POLL_SECONDS)
+    assert world.offers == []
+    host.board.changed.clear()
+    with structlog.testing.capture_logs() as logs:
+        await world.crash(accepted(world))
+    assert [line["event"] for line in logs if line["event"] == "job.lost"]
+    assert host.board.changed.is_set()
+    await host.reconciler.look()
+    await world.deliver("east")
+    await world.join(accepted(world))
+    assert world.teaching
+
+
+async def test_a_learner_whose_jobs_all_die_costs_no_storm_of_jobs(
+    world: World, host: Host
+) -> None:
+    """A process that cannot live is started twice in the time that one has to join."""
+    begun = 1
+    for _ in range(round(3 * JOIN_SECONDS / POLL_SECONDS)):
+        for job in list(world.jobs.values()):
+            await world.crash(job)
+        await look_for(host, POLL_SECONDS)
+        while world.offers:
+            await world.deliver("east")
+            begun += 1
+    assert 3 < begun <= 8
+
+
+async def test_a_job_that_lives_and_does_not_join_is_waited_for(world: World, host: Host) -> None:
+    """For so long and no longer (livekit/livekit#4374)."""
+    world.people["one"].pop(accepted(world).agent)  # It never got into the room.
+    await look_for(host, JOIN_SECONDS - POLL_SECONDS)
+    assert world.offers == []
+    await look_for(host, 2 * POLL_SECONDS)
+    assert [room for room, _ in world.offers] == ["one"]
+
+
+async def test_a_learner_whose_job_no_worker_takes_gets_another(world: World, host: Host) -> None:
+    """LiveKit tells nobody and does not try again (livekit/livekit#3857)."""
+    world.losing = True
+    world.enter("two", "ana")
+    await look_for(host, DISPATCH_GRACE + 2 * POLL_SECONDS)
+    world.losing = False
+    await look_for(host, 12)
+    assert ("two", "") in [(room, one.agent_name) for room, one in world.offers]
+
+
+async def test_a_job_that_had_its_lesson_is_no_loss(world: World, host: Host) -> None:
+    """Its learner is taught, or has been; and a job that comes late is not the one that died."""
+    job = accepted(world)
+    await world.join(job)
+    with structlog.testing.capture_logs() as logs:
+        host.lessons.end(job.ref)
+    assert logs == []
+    assert host.board.taught("one") == {"tutor"}
+
+
+async def test_of_two_jobs_for_one_room_the_end_of_the_first_calls_no_third(
+    world: World, host: Host
+) -> None:
+    """The second is on its way."""
+    first = accepted(world).ref
+    second = JobRef("second", "one", "tutor")
+    host.lessons.begin(second)
+    host.lessons.end(first)
+    await idle()
+    assert host.board.called("one") == {"tutor"}
+    host.lessons.end(second)
+    assert host.board.called("one") == frozenset()
