@@ -155,7 +155,7 @@ async def test_a_session_that_looks_at_what_it_hears_is_well(watched: Watched) -
 
 
 async def test_a_session_that_hears_and_does_not_look_is_deaf(watched: Watched) -> None:
-    """Said once, within seconds."""
+    """Said once, within seconds (livekit/livekit#4777)."""
     await watched.sounds(5)
     await watched.sounds(DEAF_SECONDS + 2, looked_at=False)
     assert watched.stuck == ["hearing"]
@@ -181,7 +181,10 @@ async def test_who_is_silent_or_switched_off_is_not_deaf(watched: Watched) -> No
 
 
 async def test_a_voice_that_is_asked_and_gives_no_sound_is_mute(watched: Watched) -> None:
-    """A language model may think for as long as it needs: that comes before."""
+    """A language model may think for as long as it needs: that comes before.
+
+    An agent is silent from some moment on (livekit/agents#4028).
+    """
     asking = asyncio.create_task(anext(watched.session.input.audio))
     await asyncio.sleep(60)
     saying = watched.asks("hola")

@@ -9,8 +9,10 @@ import structlog
 from livekit.agents.ipc.proc_pool import ProcPool
 from tests.unit.virtual_time import VirtualLoop
 
+from loqua_host.lessons.board import JOIN_SECONDS
 from loqua_host.workers import pool as module
 from loqua_host.workers.pool import failures_in_a_row, pace_starts
+from loqua_host.workers.worker import STUCK
 
 
 @pytest.fixture
@@ -89,3 +91,25 @@ def test_one_that_gets_ready_has_all_before_it_forgotten(
     with structlog.testing.capture_logs():
         mended = virtual.run_until_complete(main())
     assert (len(mended.starts), failures_in_a_row(mended)) == (3, 0)
+
+
+def test_a_job_does_not_wait_for_ever_for_a_process_that_does_not_get_ready(
+    virtual: VirtualLoop, pool: Callable[..., Any]
+) -> None:
+    """It fails, and its learner is left to be called for again (livekit/agents#5868)."""
+
+    async def main() -> Any:
+        failing = pool(lambda: False)
+        keeping = asyncio.create_task(failing._main_task())
+        failing._jobs_waiting_for_process += 1
+        with pytest.raises(RuntimeError):
+            await failing._acquire_proc("job")
+        seconds = asyncio.get_running_loop().time()
+        keeping.cancel()
+        await asyncio.wait([keeping])
+        return failing, seconds
+
+    with structlog.testing.capture_logs():
+        failing, seconds = virtual.run_until_complete(main())
+    assert seconds <= JOIN_SECONDS
+    assert len(failing.starts) >= STUCK

@@ -86,7 +86,7 @@ def test_a_job_is_found_whichever_worker_it_is_of() -> None:
 
 
 def test_a_tutor_whose_job_processes_do_not_get_ready_has_no_place() -> None:
-    """Another host may take its jobs."""
+    """Another host may take its jobs (livekit/agents#5868)."""
     stuck = registered("one")
     stuck.stuck = True
     assert roster_of(stuck).places() == {"one": 0}
