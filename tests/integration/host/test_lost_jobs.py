@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -26,29 +27,26 @@ async def gate(house: House) -> AsyncIterator[Gate]:
         yield gate
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def losing(
-    house: House, gate: Gate, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[HostProcess]:
-    """Give a host with a place for one lesson."""
-    directory, environ = tmp_path_factory.mktemp("losing"), {"LIVEKIT_URL": gate.url}
-    lessons = {"max_lessons": 1}
-    hosting = house.host(directory, explicit(AGENT), environ=environ, lessons=lessons)
+@pytest_asyncio.fixture(loop_scope="session")
+async def losing(house: House, gate: Gate, tmp_path: Path) -> AsyncIterator[HostProcess]:
+    """Give a host with a place for one lesson, whose first job process is warm."""
+    environ, lessons = {"LIVEKIT_URL": gate.url}, {"max_lessons": 1}
+    hosting = house.host(tmp_path, explicit(AGENT), environ=environ, lessons=lessons)
     async with hosting as host:
         yield host
 
 
-def processes(host: HostProcess) -> list[psutil.Process]:
-    """Give a host's job processes, idle or not."""
-    return psutil.Process(forkserver(host)).children()
+def warm_process(host: HostProcess) -> psutil.Process:
+    """Give the one job process of a host that has just become ready."""
+    [process] = psutil.Process(forkserver(host)).children()
+    return process
 
 
 async def test_a_learner_gets_a_tutor_though_the_warm_process_was_killed(
     house: House, losing: HostProcess
 ) -> None:
     """As the kernel kills one, short of memory; nobody tells (livekit/agents#3841)."""
-    for process in processes(losing):
-        process.kill()
+    warm_process(losing).kill()
     async with house.visit(agent_name=AGENT) as learner:
         await losing.log.until("lesson.opened", user_id=learner.user_id)
     await house.api.until("sessions", learner.user_id)
@@ -58,13 +56,11 @@ async def test_a_learner_whose_job_dies_before_it_joins_gets_another_soon(
     house: House, losing: HostProcess
 ) -> None:
     """LiveKit says that it was accepted, and no more (livekit/livekit#4374)."""
-    stopped = processes(losing)
-    for process in stopped:
-        process.suspend()
+    process = warm_process(losing)
+    process.suspend()
     async with house.visit(agent_name=AGENT) as learner:
         accepted = await losing.log.until("job.accepted", room=learner.name)
-        for process in stopped:
-            process.kill()
+        process.kill()
         await losing.log.until("job.lost", room=learner.name)
         opened = await losing.log.until("lesson.opened", user_id=learner.user_id)
     assert at(opened) - at(accepted) < JOIN_SECONDS / 2
