@@ -1,5 +1,6 @@
 """Jobs that die, or that LiveKit ends, in real rooms: their learners get a tutor all the same."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ import psutil
 import pytest
 import pytest_asyncio
 from livekit.api import AccessToken, VideoGrants
-from tests.integration.host.conftest import HostProcess, House, at, explicit, new_room
+from tests.integration.host.conftest import PATIENCE, HostProcess, House, at, explicit, new_room
 from tests.integration.host.gate import Gate, open_gate
 from tests.integration.host.test_jobs import forkserver
 
@@ -42,6 +43,13 @@ def warm_process(host: HostProcess) -> psutil.Process:
     return process
 
 
+async def replaced(host: HostProcess) -> None:
+    """Wait until another process gets warm, as the first has a job now."""
+    async with asyncio.timeout(PATIENCE):
+        while len(psutil.Process(forkserver(host)).children()) < 2:  # noqa: ASYNC110  # told nowhere
+            await asyncio.sleep(0.05)
+
+
 async def test_a_learner_gets_a_tutor_though_the_warm_process_was_killed(
     house: House, losing: HostProcess
 ) -> None:
@@ -60,6 +68,7 @@ async def test_a_learner_whose_job_dies_before_it_joins_gets_another_soon(
     process.suspend()
     async with house.visit(agent_name=AGENT) as learner:
         accepted = await losing.log.until("job.accepted", room=learner.name)
+        await replaced(losing)
         process.kill()
         await losing.log.until("job.lost", room=learner.name)
         opened = await losing.log.until("lesson.opened", user_id=learner.user_id)
