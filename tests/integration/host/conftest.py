@@ -33,6 +33,7 @@ from livekit.api import (
     CreateRoomRequest,
     DeleteRoomRequest,
     LiveKitAPI,
+    RoomAgentDispatch,
     TwirpError,
     VideoGrants,
 )
@@ -349,10 +350,17 @@ class House:
                 CreateAgentDispatchRequest(agent_name=agent_name, room=room)
             )
 
-    async def open_room(self, room: str) -> None:
-        """Create a room that stays open for two minutes although nobody enters."""
+    async def open_room(self, room: str, *agent_names: str) -> None:
+        """Create a room that stays open for two minutes although nobody enters.
+
+        Args:
+            room: Its name.
+            agent_names: Who is dispatched to it; without one, every automatic tutor.
+        """
+        agents = [RoomAgentDispatch(agent_name=one) for one in agent_names]
+        request = CreateRoomRequest(name=room, empty_timeout=120, agents=agents)
         async with self.rooms() as rooms:
-            await rooms.room.create_room(CreateRoomRequest(name=room, empty_timeout=120))
+            await rooms.room.create_room(request)
 
     async def close_room(self, room: str) -> None:
         """Close a room; one that is closed already is no error."""

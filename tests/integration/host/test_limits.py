@@ -63,8 +63,7 @@ async def test_a_job_that_waits_for_its_learner_does_not_hold_up_the_stop(
     """It would wait for thirty seconds; nothing is opened for anybody."""
     room = new_room()
     async with house.host(tmp_path, explicit("waiting")) as host:
-        await house.open_room(room)
-        await house.dispatch("waiting", room)
+        await house.open_room(room, "waiting")
         await host.log.until("job.accepted", room=room)
         host.process.send_signal(signal.SIGTERM)
         draining = await host.log.until("host.draining")

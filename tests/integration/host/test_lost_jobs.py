@@ -82,8 +82,7 @@ async def test_a_learner_whose_job_dies_as_it_enters_the_room_gets_another_soon(
 ) -> None:
     """Whom it leaves there is no tutor, though LiveKit shows it for 20 s (livekit/livekit#4374)."""
     room = new_room()
-    await house.open_room(room)
-    await house.dispatch(AGENT, room)
+    await house.open_room(room, AGENT)
     entered = await losing.log.until("room.connected", room=room)
     os.kill(entered["pid"], signal.SIGKILL)
     await losing.log.until("job.lost", room=room)

@@ -103,7 +103,6 @@ class Watched:
         self.tutor = Tutor()
         self.vitals.watch()
         self.vitals.meet(self.tutor)
-        self.vitals.take_over()
         self.looking = asyncio.create_task(self.vitals.run())
 
     async def sounds(self, seconds: float, *, taken: bool = True, looked_at: bool = True) -> None:
@@ -274,6 +273,14 @@ async def test_a_tutor_that_speaks_on_when_all_has_been_played_is_mute(watched: 
     asking.cancel()
 
 
+async def test_an_agent_is_known_by_its_first_word_and_not_twice(watched: Watched) -> None:
+    """What it says as it enters may be long; the agent after it speaks by the same output."""
+    output = watched.session.output.audio
+    assert output is not watched.loudspeaker
+    watched.vitals.meet(Tutor())
+    assert watched.session.output.audio is output
+
+
 async def test_what_is_played_goes_through_as_it_is(watched: Watched) -> None:
     """Frames, ends and cuts; who is cut off has nothing left to play."""
     asking = asyncio.create_task(anext(watched.session.input.audio))
@@ -327,7 +334,7 @@ async def test_a_session_without_sound_is_not_judged_by_it() -> None:
     watched = Watched()
     watched.session.input.audio = watched.session.output.audio = None
     watched.vitals = Vitals(watched.session, asyncio.get_running_loop().time, watched.stuck.append)  # type: ignore[arg-type]  # a fake
-    watched.vitals.take_over()
+    watched.vitals.meet(watched.tutor)
     assert watched.vitals.look() is None
     watched.vitals.unwatch()
     watched.looking.cancel()

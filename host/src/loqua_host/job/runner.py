@@ -301,7 +301,6 @@ class Runner:
             ),
         )
         self._microphone.take_over(self._session.room_io)
-        self._vitals.take_over()
         if self._transcripts is not None:
             self._transcripts.take_over(self._session)
         self._started = True

@@ -83,19 +83,20 @@ class Vitals:
         self._session.off("user_state_changed", self._on_learner)
         self._follow(None)
 
-    def take_over(self) -> None:
-        """Stand between a session that has started and the room."""
-        if (heard := self._session.input.audio) is not None:
-            self._session.input.audio = self._input = _Input(heard, self._clock)
-        if (said := self._session.output.audio) is not None:
-            self._session.output.audio = self._output = _Output(said, self._clock)
-
     def meet(self, agent: Agent) -> None:
         """Know by what an agent hears, what a recogniser gives it, and when it is to speak."""
+        self._come_between()
         own = agent.vad
         self._follow(self._session.vad if isinstance(own, NotGiven) else own)
         replace(agent, "tts_node", self._timed(agent.tts_node))
         replace(agent, "stt_node", through(agent.stt_node, gives=self._recognised))
+
+    def _come_between(self) -> None:
+        """Stand between the session and the room, before its first agent says its first word."""
+        if self._input is None and (heard := self._session.input.audio) is not None:
+            self._session.input.audio = self._input = _Input(heard, self._clock)
+        if self._output is None and (said := self._session.output.audio) is not None:
+            self._session.output.audio = self._output = _Output(said, self._clock)
 
     def _follow(self, detector: VAD | None) -> None:
         """Take another voice activity detector, or none, for the one that looks at the sound."""
