@@ -120,6 +120,8 @@ async def within(seconds: float, work: Coroutine[Any, Any, object]) -> bool:
     for what swallows a cancellation.
     """
     task = asyncio.create_task(work)
+    _left.add(task)
+    task.add_done_callback(_forget)
     try:
         await asyncio.wait([task], timeout=seconds)
     finally:
@@ -127,13 +129,11 @@ async def within(seconds: float, work: Coroutine[Any, Any, object]) -> bool:
     if task.done():
         task.result()
         return True
-    _left.add(task)
-    task.add_done_callback(_forget)
     return False
 
 
 _left: set[asyncio.Task[Any]] = set()
-"""Tasks that were cancelled and have not ended: asyncio itself does not keep them."""
+"""Tasks that may outlive who awaited them: asyncio itself does not keep them."""
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

@@ -1,6 +1,7 @@
 """Tasks that live as long as a block."""
 
 import asyncio
+import contextlib
 import gc
 import re
 from collections.abc import Callable, Coroutine
@@ -12,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import loqua_host
-from loqua_host.tasks import background, forever, supervised, uncancelled
+from loqua_host.tasks import background, forever, supervised, uncancelled, within
 
 SECRET = "what-nobody-may-read"
 
@@ -240,3 +241,47 @@ def test_no_task_of_a_running_host_may_bring_it_down() -> None:
         if file.is_file() and re.search(r"\bbackground\(|asyncio\.TaskGroup\(", file.read_text())
     }
     assert using == ENDED_BY_ONE
+
+
+async def test_what_ends_in_time_is_awaited_with_what_it_raises() -> None:
+    """As if there were no limit."""
+    assert await within(60, asyncio.sleep(0.01))
+    with pytest.raises(KeyError):
+        await within(60, failing(1, asyncio.Event())())
+
+
+async def test_what_does_not_let_go_is_left_to_itself() -> None:
+    """Cancelled, and kept until it ends after all."""
+    cancelled, ends = asyncio.Event(), asyncio.Event()
+
+    async def cling() -> None:
+        while not ends.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await ends.wait()
+            cancelled.set()
+
+    assert not await within(0.05, cling())
+    await cancelled.wait()
+    assert any("cling" in repr(task) for task in asyncio.all_tasks())
+    ends.set()
+    async with asyncio.timeout(1):
+        while any("cling" in repr(task) for task in asyncio.all_tasks()):  # noqa: ASYNC110  # ends by itself
+            await asyncio.sleep(0)
+
+
+async def test_who_is_cancelled_while_they_wait_leaves_nothing_running() -> None:
+    """What they wait for is cancelled with them."""
+    over = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    waiting = asyncio.create_task(within(60, work()))
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await over.wait()
