@@ -41,6 +41,9 @@ TYPED = (
     "iglesia museo puente",
 )
 LESSONS = len(SPOKEN) + len(TYPED)
+PATIENCE = 45.0
+"""Seconds that a learner waits for an answer."""
+
 SHARED = frozenset(
     ["he", "oído", "un", "con", "mi", "en", "el", "vamos", "a", "la", "las", "llega", "quiero"]
 )
@@ -153,11 +156,9 @@ async def test_no_learner_hears_or_reads_another_s_words(host: tuple[Parts, Host
         for one in learners:
             one.follow()
         await asyncio.gather(
-            *(one.say(pcm) for one, pcm in zip(speakers, sound, strict=True)),
+            *(speak(*it) for it in zip(speakers, sound, SPOKEN, strict=True)),
             *(one.type(text) for one, text in zip(typists, TYPED, strict=True)),
-        )
-        await asyncio.gather(
-            *(until_answered(*it) for it in zip(learners, (*SPOKEN, *TYPED), strict=True))
+            *(until_answered(*it) for it in zip(typists, TYPED, strict=True)),
         )
     for number in range(LESSONS):
         await log.until("record.delivered", name_of(number))
@@ -171,6 +172,15 @@ async def test_no_learner_hears_or_reads_another_s_words(host: tuple[Parts, Host
         assert one.of(one.words)
     for one in lessons[len(SPOKEN) :]:
         assert one.of(one.words) == one.words  # what is typed is not misheard
+
+
+async def speak(learner: Voice, sound: bytes, text: str) -> None:
+    """Say something, and again as people do who get no answer: a busy machine mishears."""
+    answered = asyncio.create_task(until_answered(learner, text))
+    while not answered.done():
+        await learner.say(sound)
+        await asyncio.wait([answered], timeout=PATIENCE)
+    answered.result()
 
 
 async def until_answered(learner: Reader, text: str) -> None:
