@@ -13,6 +13,10 @@ import structlog
 
 from loqua_host.announcements.announcer import Announcer, Player, Sounds, Voice
 from loqua_host.announcements.synthesis import synthesise
+from loqua_host.capacity.admission import Room
+from loqua_host.capacity.capacity import Capacity
+from loqua_host.capacity.costs import LinuxProcesses
+from loqua_host.capacity.machine import Machine
 from loqua_host.configuration import Configuration, Configured
 from loqua_host.contract.engines import Engines
 from loqua_host.contract.sentences import Sentences
@@ -82,6 +86,9 @@ class _Parts:
     delivery: Delivery
     board: Board
     roster: Roster
+    lessons: Lessons
+    machine: Machine
+    capacity: Capacity
     tasks: asyncio.TaskGroup
 
 
@@ -109,20 +116,19 @@ async def run_host(
     """
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
-        lessons = _open_lessons(parts)
         await recover(parts.ledger, parts.board, parts.delivery, parts.roster.tutors)
         with listen_unnamed() as (listener, link):
-            announcer = _open_announcer(parts, lessons)
-            reconciler = _open_reconciler(parts, lessons, announcer)
-            hints = _open_hints(parts, traces.foreseeing(lessons.foresee))
-            watch = _open_watch(parts, lessons, reconciler, logbook, JobProbe(link))
-            attend = traces.attending(lessons.attend)
+            announcer = _open_announcer(parts)
+            reconciler = _open_reconciler(parts, announcer)
+            hints = _open_hints(parts, traces.foreseeing(parts.lessons.foresee))
+            watch = _open_watch(parts, reconciler, logbook, JobProbe(link))
+            attend = traces.attending(parts.lessons.attend)
             async with (
                 _operate(parts, hints, watch, logbook, metrics),
                 serve_link(listener, authorise=parts.roster.authorise, attend=attend),
                 supervised() as tasks,
             ):
-                supervisor = Supervisor(parts.roster, lessons, tasks, random.random)
+                supervisor = Supervisor(parts.roster, parts.lessons, tasks, random.random)
                 rotation = Rotation(
                     secrets,
                     parts.rooms,
@@ -139,12 +145,12 @@ async def run_host(
                     parts.running,
                     supervisor,
                     make_posts=partial(make_posts, link=link, traced=traces.on),
-                    engage=partial(_engage, parts, lessons, announcer, traces),
+                    engage=partial(_engage, parts, announcer, traces),
                     expect=metrics.expect,
                     due=signals.reload,
                 )
                 await reload.staff()
-                await _serve(parts, supervisor, reconciler, reload, lessons, signals)
+                await _serve(parts, supervisor, reconciler, reload, signals)
         await _flush(parts.delivery, 0 if signals.hurry.is_set() else FLUSH_SECONDS)
 
 
@@ -165,28 +171,30 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         leasing = partial(keep_lease, ledger, board, delivery, roster.tutors, SystemClock())
         tasks.create_task(forever(leasing))
         running = Running(settings, secrets)
-        yield _Parts(running, api, rooms, ledger, delivery, board, roster, tasks)
+        lessons = Lessons(
+            rooms=rooms,
+            api=api,
+            ledger=ledger,
+            delivery=delivery,
+            tutors=roster.tutors,
+            settings=lambda: running.settings,
+            board=board,
+            tasks=tasks,
+            clock=SystemClock(),
+        )
+        machine, late = Machine(), lessons.late
+        capacity = Capacity(machine.usage, roster.pids, LinuxProcesses(), late, SystemClock())
+        tasks.create_task(forever(capacity.run))
+        yield _Parts(
+            running, api, rooms, ledger, delivery, board, roster, lessons, machine, capacity, tasks
+        )
 
 
-def _open_lessons(parts: _Parts) -> Lessons:
-    return Lessons(
-        rooms=parts.rooms,
-        api=parts.api,
-        ledger=parts.ledger,
-        delivery=parts.delivery,
-        tutors=parts.roster.tutors,
-        settings=lambda: parts.running.settings,
-        board=parts.board,
-        tasks=parts.tasks,
-        clock=SystemClock(),
-    )
-
-
-def _open_announcer(parts: _Parts, lessons: Lessons) -> Announcer:
+def _open_announcer(parts: _Parts) -> Announcer:
     return Announcer(
         rooms=parts.rooms,
         voice_of=partial(_voice_of, parts),
-        language_of=lessons.language_for,
+        language_of=parts.lessons.language_for,
         sounds=Sounds(synthesise, parts.tasks),
         player=Player(parts.tasks),
         tasks=parts.tasks,
@@ -208,14 +216,14 @@ def _voice(hosted: HostedTutor, engines: Engines, sentences: Sentences) -> Voice
     return Voice(hosted.language, engines, secrets, sentences.tutor_comes)
 
 
-def _open_reconciler(parts: _Parts, lessons: Lessons, announcer: Announcer) -> Reconciler:
+def _open_reconciler(parts: _Parts, announcer: Announcer) -> Reconciler:
     return Reconciler(
         rooms=parts.rooms,
         ledger=parts.ledger,
         board=parts.board,
         tutors=parts.roster.tutors,
         places=partial(_places, parts),
-        lessons=lessons,
+        lessons=parts.lessons,
         say=announcer.say,
         return_grace=lambda: parts.running.settings.lessons.grace,
         monotonic=time.monotonic,
@@ -233,13 +241,13 @@ def _open_hints(parts: _Parts, foresee: Callable[[str, str, str], None]) -> Hint
     )
 
 
-def _open_watch(
-    parts: _Parts, lessons: Lessons, reconciler: Reconciler, logbook: Logbook, jobs: JobProbe
-) -> Watch:
+def _open_watch(parts: _Parts, reconciler: Reconciler, logbook: Logbook, jobs: JobProbe) -> Watch:
     return Watch(
         logbook=logbook,
         workers=lambda: parts.roster.workers,
-        lessons=lessons,
+        lessons=parts.lessons,
+        room=partial(_room, parts),
+        usage=parts.machine.usage,
         waiting=reconciler.waiting,
         rooms=parts.rooms,
         api=parts.api,
@@ -255,7 +263,6 @@ async def _serve(
     supervisor: Supervisor,
     reconciler: Reconciler,
     reload: Reload,
-    lessons: Lessons,
     signals: Signals,
 ) -> None:
     """Take jobs until told to stop, then let the running lessons go on for the drain time.
@@ -269,7 +276,7 @@ async def _serve(
             await signals.stop.wait()
         drain = parts.running.settings.lessons.drain_timeout
         log.info("host.draining", seconds=drain)
-        lessons.withdraw()
+        parts.lessons.withdraw()
         tasks.create_task(_hurry(supervisor, signals.hurry))
         await supervisor.stop(STOPPING, drain)
 
@@ -311,9 +318,7 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
         log.warning("host.records_left", mend="they stay in the ledger for the next start")
 
 
-def _engage(
-    parts: _Parts, lessons: Lessons, announcer: Announcer, traces: Traces, post: Post
-) -> TutorWorker:
+def _engage(parts: _Parts, announcer: Announcer, traces: Traces, post: Post) -> TutorWorker:
     running = parts.running
     announcer.prepare(_voice(post.tutor, post.job.engines, post.job.sentences))
     return TutorWorker(
@@ -321,9 +326,9 @@ def _engage(
         post.job,
         LiveKitAccess(running.settings.livekit.url, parts.rooms.key),
         is_full=partial(_is_full, parts, post.tutor.name),
-        on_accept=traces.accepting(lessons.begin),
+        on_accept=traces.accepting(parts.lessons.begin),
         on_full=partial(parts.board.on_full, tutor=post.tutor.name),
-        on_end=lessons.end,
+        on_end=parts.lessons.end,
     )
 
 
@@ -332,9 +337,16 @@ def _is_full(parts: _Parts, tutor: str, room: str) -> bool:
 
 
 def _places(parts: _Parts) -> Places:
-    roster, most = parts.roster, parts.running.settings.lessons.max_lessons
-    ending = tuple(tutor for job, tutor in roster.jobs() if parts.board.is_over(job))
-    return Places(most - roster.busy, roster.places(), ending)
+    ending = tuple(tutor for job, tutor in parts.roster.jobs() if parts.board.is_over(job))
+    return Places(_room(parts).lessons, parts.roster.places(), ending)
+
+
+def _room(parts: _Parts) -> Room:
+    """Say how many more lessons this host takes, by its configuration or by what it can."""
+    most = parts.running.settings.lessons.max_lessons
+    if most == "auto":
+        return parts.capacity.room()
+    return Room(most - parts.roster.busy, "max_lessons")
 
 
 def _open_rooms(settings: HostSettings, secrets: HostSecrets) -> AbstractAsyncContextManager[Rooms]:

@@ -61,7 +61,7 @@ def test_each_layer_is_named_where_it_decides(explained: dict[str, tuple[str, st
     assert explained["engines.tts.with.model"] == ('"pico"', "host.yaml")
     assert explained["lessons.drain_timeout"] == ("90.0", "environments/development.yaml")
     assert explained["agent_id"] == ('"loqua-host-1"', "AGENT_ID")
-    assert explained["lessons.max_lessons"] == ("10", "default")
+    assert explained["lessons.max_lessons"] == ('"auto"', "default")
     assert explained["environment"] == ("development", "default")
 
 

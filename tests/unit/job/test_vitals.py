@@ -90,6 +90,16 @@ class Tutor(Agent):
             yield words
 
 
+class Clock:
+    """The loop's clock, ahead of it by what a test says: the loop was late."""
+
+    skipped = 0.0
+
+    def __call__(self) -> float:
+        """Say what time it is."""
+        return asyncio.get_running_loop().time() + self.skipped
+
+
 class Watched:
     """A session that has started, watched."""
 
@@ -98,8 +108,10 @@ class Watched:
         self.microphone, self.loudspeaker = FakeMicrophone(), FakeLoudspeaker()
         self.session.input.audio, self.session.output.audio = self.microphone, self.loudspeaker
         self.stuck: list[str] = []
+        self.late: list[float] = []
         session: Any = self.session
-        self.vitals = Vitals(session, asyncio.get_running_loop().time, self.stuck.append)
+        self.clock = Clock()
+        self.vitals = Vitals(session, self.clock, self.stuck.append, self.late.append)
         self.tutor = Tutor()
         self.vitals.watch()
         self.vitals.meet(self.tutor)
@@ -260,6 +272,29 @@ async def test_only_who_detects_voices_is_asked_whether_they_look(watched: Watch
     assert watched.stuck == ["hearing"]
 
 
+async def test_how_late_a_session_is_is_told_until_it_is_not(watched: Watched) -> None:
+    """Sound that has not been looked at, beyond the second that a look is about."""
+    await watched.sounds(20)
+    assert watched.late == []
+    await watched.sounds(4, looked_at=False)
+    assert watched.late == [pytest.approx(it, abs=0.15) for it in (1.0, 2.0, 3.0)]
+    watched.session.vad.look()
+    await watched.sounds(5)
+    assert watched.late[3:] == [0.0]
+
+
+async def test_an_event_loop_that_is_late_makes_its_session_late(watched: Watched) -> None:
+    """Its timers are the first to feel a busy machine."""
+    asking = asyncio.create_task(anext(watched.session.input.audio))
+    await asyncio.sleep(3.5)
+    watched.clock.skipped = 0.4
+    await asyncio.sleep(1)
+    assert watched.late == [pytest.approx(0.4)]
+    await asyncio.sleep(2)
+    assert watched.late[1:] == [0.0]
+    asking.cancel()
+
+
 async def test_a_tutor_that_speaks_on_when_all_has_been_played_is_mute(watched: Watched) -> None:
     """Its session waits for the end of what has ended."""
     asking = asyncio.create_task(anext(watched.session.input.audio))
@@ -333,7 +368,8 @@ async def test_a_session_without_sound_is_not_judged_by_it() -> None:
     """A tutor may type."""
     watched = Watched()
     watched.session.input.audio = watched.session.output.audio = None
-    watched.vitals = Vitals(watched.session, asyncio.get_running_loop().time, watched.stuck.append)  # type: ignore[arg-type]  # a fake
+    session: Any = watched.session
+    watched.vitals = Vitals(session, watched.clock, watched.stuck.append, watched.late.append)
     watched.vitals.meet(watched.tutor)
     assert watched.vitals.look() is None
     watched.vitals.unwatch()

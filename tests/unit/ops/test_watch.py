@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from loqua_host.capacity.admission import Room
+from loqua_host.capacity.machine import Usage
 from loqua_host.contract.records import Mode
 from loqua_host.core.events import Event
 from loqua_host.errors import LedgerError, LinkError, RoomsError
 from loqua_host.ops.logbook import Logbook
 from loqua_host.ops.sight import LessonSight, WorkerSight
-from loqua_host.ops.watch import BEAT_SECONDS, PROBE_TIMEOUT, Watch, memory_used
+from loqua_host.ops.watch import BEAT_SECONDS, PROBE_TIMEOUT, Watch
 from loqua_host.records.ledger import Debts, LessonRow
 
 NOW = 1_800_000_000.0
@@ -110,6 +112,8 @@ def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch
         "workers": lambda: fakes.workers,
         "lessons": SimpleNamespace(live=lambda: fakes.lessons),
         "waiting": lambda: fakes.waits,
+        "room": lambda: Room(3, "processors"),
+        "usage": lambda: Usage(2.0, 0.0, 1000, 250),
         "rooms": SimpleNamespace(names=names),
         "api": SimpleNamespace(
             agent_token_seconds_left=left, user_token_seconds_left=lambda: 300.0
@@ -233,30 +237,9 @@ async def test_nobody_waits_for_a_host_that_is_not_serving(
     assert watch.look().waiting == ()
 
 
-@pytest.fixture
-def cgroup(tmp_path: Path) -> Path:
-    """Give a container's own numbers: 600 of 1000 bytes in use, 100 of them file cache."""
-    (tmp_path / "memory.max").write_text("1000\n")
-    (tmp_path / "memory.current").write_text("600\n")
-    (tmp_path / "memory.stat").write_text("anon 500\ninactive_file 100\n")
-    return tmp_path
-
-
-def test_memory_is_measured_against_the_container_s_bound(cgroup: Path) -> None:
-    """What the kernel gives back at need is not in use."""
-    assert memory_used(cgroup) == 0.5
-
-
-@pytest.mark.parametrize("bound", ["max", ""])
-def test_without_a_bound_the_machine_s_memory_counts(cgroup: Path, bound: str) -> None:
-    """As on a host of its own."""
-    (cgroup / "memory.max").write_text(bound)
-    assert 0 < memory_used(cgroup) < 1
-
-
-def test_without_cgroups_the_machine_s_memory_counts(tmp_path: Path) -> None:
-    """As on an older kernel."""
-    assert 0 < memory_used(tmp_path) < 1
+def test_the_machine_s_memory_and_the_room_for_lessons_are_seen(watch: Watch) -> None:
+    """As they are now."""
+    assert (watch.look().memory, watch.look().room) == (0.25, Room(3, "processors"))
 
 
 async def test_the_life_of_the_ops_certificate_is_that_of_the_one_served(

@@ -132,7 +132,8 @@ def test_an_unknown_key_names_the_one_that_was_meant(write: Write, mistakes: Mis
     ("text", "mistake"),
     [
         ("lessons: {learner_timeout: 5}", "lessons.learner_timeout: should be greater than"),
-        ("lessons: {max_lessons: many}", "lessons.max_lessons: should be a valid integer"),
+        ("lessons: {max_lessons: many}", "lessons.max_lessons: should be auto or an integer from"),
+        ("lessons: {max_lessons: 0}", "lessons.max_lessons: should be auto or an integer from 1"),
         ("lessons: {drain_timeout: .inf}", "lessons.drain_timeout: should be a valid number"),
         ("lessons: {drain_timeout: inf}", "lessons.drain_timeout: should be a finite number"),
         ("lessons: 3", "lessons: should be a valid dictionary"),

@@ -16,6 +16,7 @@ from loqua_host.errors import HookFailedError, LinkError
 from loqua_host.events import LearnerLeft, LearnerReturned
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import (
+    LONGEST_LATE,
     CallbackFailed,
     ConnectionLost,
     ContextLoaded,
@@ -23,6 +24,7 @@ from loqua_host.link.messages import (
     HandedBack,
     HandoffRefused,
     Join,
+    Late,
     ModeChanged,
     Others,
     ProgressRefused,
@@ -133,7 +135,12 @@ class Runner:
         ears = self._ears = Ears(ctx.room) if settings.hears_everyone else None
         self._microphone = Microphone(ctx.room, lesson)
         self._speakers = Speakers(lesson, ears.levels if ears else None)
-        self._vitals = Vitals(self._session, asyncio.get_running_loop().time, self._on_stuck)
+        self._vitals = Vitals(
+            self._session,
+            asyncio.get_running_loop().time,
+            self._on_stuck,
+            lambda seconds: notes.tell(Late(seconds=min(seconds, LONGEST_LATE))),
+        )
         self._greeting = Greeting(self._session)
         own_voice = OwnVoice(self._session)
         self._transcripts = Transcripts(ctx.room, lesson, ears.track_of) if ears else None

@@ -44,6 +44,12 @@ UNHEARD: Final = 3
 
 LOOK_SECONDS: Final = 1.0
 
+DETECTOR_SECONDS: Final = 1.0
+"""Of sound, after which voice activity detection tells that it has looked at it."""
+
+LATE_SECONDS: Final = 0.05
+"""From which on a session counts as late; a frame of sound is a fiftieth of a second."""
+
 Part = Literal["hearing", "speaking"]
 
 
@@ -54,6 +60,8 @@ class Vitals:
         session: The voice session.
         clock: Seconds that only go forward.
         give_up: Told once which part is stuck for good.
+        tell_late: Told by how many seconds the session is behind the learner, while it is and
+            once when it no longer is.
     """
 
     def __init__(
@@ -61,10 +69,13 @@ class Vitals:
         session: "AgentSession[Any]",
         clock: Callable[[], float],
         give_up: Callable[[Part], None],
+        tell_late: Callable[[float], None],
     ) -> None:
         self._session = session
         self._clock = clock
         self._give_up = give_up
+        self._tell_late = tell_late
+        self._late = 0.0
         self._input: _Input | None = None
         self._output: _Output | None = None
         self._detector: VAD | None = None
@@ -112,7 +123,9 @@ class Vitals:
             if stuck := self.look():
                 self._give_up(stuck)
                 return
+            due = self._clock() + LOOK_SECONDS
             await asyncio.sleep(LOOK_SECONDS)
+            self._note_late(self._clock() - due)
 
     def look(self) -> Part | None:
         """Return what is stuck."""
@@ -140,6 +153,15 @@ class Vitals:
             self._spoke_at = now
             return False
         return now - max(self._output.played_at, self._spoke_at) > STUCK_SECONDS
+
+    def _note_late(self, loop: float) -> None:
+        """Tell of an event loop that is late by so much, or of sound that waits to be looked at."""
+        late = max(0.0, loop)
+        if self._input is not None:
+            late = max(late, self._input.seconds - self._looked_at - DETECTOR_SECONDS)
+        if max(late, self._late) >= LATE_SECONDS:
+            self._tell_late(late)
+        self._late = late
 
     def _on_looked(self, _: VADMetrics) -> None:
         if self._input is not None:

@@ -199,6 +199,10 @@ class Lessons:
             (one.row, self._api.mode(caller_of(one.row)), dict(one.engines)) for one in self._live
         ]
 
+    def late(self) -> list[float]:
+        """List by how many seconds each running lesson is behind its learner."""
+        return [one.late for one in self._live]
+
     async def announce_departure(self, jobs: Collection[str]) -> None:
         """Tell the lessons of these jobs when they have to be over.
 

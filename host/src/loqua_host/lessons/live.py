@@ -24,6 +24,7 @@ from loqua_host.link.messages import (
     FromJob,
     HookTimed,
     Join,
+    Late,
     Others,
     ProgressRefused,
     Recorded,
@@ -80,6 +81,7 @@ class LiveLesson:
         finished: Whether its job has finished it and its record is in the ledger.
         handback: What a tutor that called for this one is told.
         engines: Which engine of a list serves, by kind, for those that have served.
+        late: By how many seconds its job is behind the learner.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class LiveLesson:
         self.finished = False
         self.handback = Handback(outcome="failed")
         self.engines: dict[EngineKind, int] = {}
+        self.late = 0.0
         self._others = Others(others=(), entries=())
         self._expelled = False
 
@@ -151,6 +154,8 @@ class LiveLesson:
                 log.debug("hook.timed", tutor=tutor, **message.model_dump(exclude={"type"}))
             case CallbackFailed():
                 log.debug("callback.failed", tutor=tutor)
+            case Late(seconds=seconds):
+                self.late = seconds
             case Spans(spans=spans):
                 take(spans)
 

@@ -2,7 +2,7 @@
 
 A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While the lesson
 runs, the job sends `Checkpoint`, in passing `VoiceTimed`, `HookTimed`,
-`CallbackFailed`, `EngineServes` and `Spans`, and at last
+`CallbackFailed`, `EngineServes`, `Late` and `Spans`, and at last
 `Finish`, which the host answers with `Recorded` once the record is in the ledger. To
 `CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
 When its learner has left and somebody comes, it sends `Join` again; if that is the learner, the
@@ -40,6 +40,7 @@ __all__ = [
     "ALIVE_SECONDS",
     "FROM_JOB",
     "LONGEST_HOOK",
+    "LONGEST_LATE",
     "LONGEST_LESSON",
     "LONGEST_STAGE",
     "MAX_MESSAGE_BYTES",
@@ -60,6 +61,7 @@ __all__ = [
     "Hook",
     "HookTimed",
     "Join",
+    "Late",
     "ModeChanged",
     "Others",
     "ProgressRefused",
@@ -217,6 +219,7 @@ Hook = Literal["create_agent", "on_user_ready", "on_progress_tick", "on_session_
 """A hook that is called in a lesson."""
 
 LONGEST_HOOK = 600.0
+LONGEST_LATE = 60.0
 LONGEST_LESSON = 86_400.0
 
 
@@ -253,6 +256,15 @@ class EngineServes(BaseModel):
     index: int = Field(ge=0, lt=MOST_ENGINES)
 
 
+class Late(BaseModel):
+    """By how many seconds the job is behind its learner; not told while it keeps up."""
+
+    model_config = _FROZEN
+
+    type: Literal["late"] = "late"
+    seconds: float = Field(ge=0, le=LONGEST_LATE)
+
+
 class Spans(BaseModel):
     """Spans of the job that have ended."""
 
@@ -270,6 +282,7 @@ FromJob = Annotated[
     | HookTimed
     | CallbackFailed
     | EngineServes
+    | Late
     | Spans
     | CallSpecialist
     | ConnectionLost

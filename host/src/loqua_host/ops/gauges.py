@@ -62,6 +62,8 @@ def _teaching(sight: Sight) -> Iterator[Metric]:
     yield _family("worker_jobs", "Jobs that run", ("tutor",), busy)
     places = (((one.tutor,), one.places) for one in workers)
     yield _family("worker_places", "Jobs that may run", ("tutor",), places)
+    told = "Lessons that the host takes now on top of those that run"
+    yield _gauge("places_free", told, max(0, sight.room.lessons))
     lessons = Counter({(one.tutor, "full"): 0 for one in workers})
     lessons.update((one.tutor, one.mode) for one in sight.lessons)
     yield _family("lessons_live", "Lessons that run", ("tutor", "mode"), lessons.items())

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from loqua_host.capacity.admission import Why
+
 from .sight import Outcome, Phase, Sight, WorkerSight
 
 __all__ = ["Finding", "Health", "Level", "State", "assess"]
@@ -99,6 +101,15 @@ class _Bounds:
         return State.DEGRADED if value >= self.degraded else State.OK
 
 
+BOUNDS: dict[Why, str] = {
+    "max_lessons": "lessons.max_lessons",
+    "processors": "what is idle of the processors",
+    "memory": "what is free of the memory",
+    "starts": "those that begin just now",
+    "late": "what those that run are late",
+}
+"""What bounds how many lessons the host takes."""
+
 LAG = _Bounds(0.25, 2.0)
 MEMORY = _Bounds(0.85, 0.95)
 DISK_USED = _Bounds(0.90, 0.98)
@@ -125,7 +136,8 @@ def _host(sight: Sight) -> Iterator[Finding]:
     yield Finding("phase", State.OK, f"the host is {sight.phase}")
     yield _config(sight.stale_config)
     busy = sum(worker.busy for worker in sight.workers)
-    yield Finding("lessons", State.OK, f"{busy} jobs, {len(sight.lessons)} lessons")
+    room = f"room for {max(0, sight.room.lessons)} more, by {BOUNDS[sight.room.why]}"
+    yield Finding("lessons", State.OK, f"{busy} jobs, {len(sight.lessons)} lessons, {room}")
     yield _waiting(sight)
     yield _engines(sight)
     yield _forkserver(sight)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from loqua_host.capacity.admission import Room
 from loqua_host.contract.engines import EngineKind
 from loqua_host.records.ledger import Debts
 
@@ -83,6 +84,7 @@ class Sight:
         refused_key: Why the host does not use LiveKit's key as secrets have it, if it does not.
         lag: The longest that the event loop kept a task waiting lately, in seconds.
         memory: How much of the memory is used, from 0 to 1; of the container's, if it has a bound.
+        room: How many more lessons the host takes now.
         cpu_load: Processes that want a CPU, per CPU, over the last minute.
         forkserver: Whether the process is there that jobs are forked from.
         jobs: Whether a job could start and reach the host; None until it was tried.
@@ -109,6 +111,7 @@ class Sight:
     refused_key: str | None = None
     lag: float = 0.0
     memory: float = 0.0
+    room: Room = field(default_factory=lambda: Room(0, "max_lessons"))
     cpu_load: float = 0.0
     forkserver: bool = True
     jobs: Outcome | None = None

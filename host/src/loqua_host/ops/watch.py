@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import psutil
-
+from loqua_host.capacity.admission import Room
+from loqua_host.capacity.machine import Usage
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import Clock
 from loqua_host.errors import LedgerError, LinkError, RoomsError
@@ -23,7 +23,7 @@ from loqua_host.rooms.rooms import Rooms
 from .logbook import Logbook
 from .sight import LessonSight, Outcome, Phase, Sight, WorkerSight
 
-__all__ = ["Watch", "memory_used"]
+__all__ = ["Watch"]
 
 T = TypeVar("T")
 
@@ -32,9 +32,6 @@ PROBE_TIMEOUT = 5.0
 
 BEAT_SECONDS = 0.5
 BEATS_KEPT = 60
-
-CGROUP = Path("/sys/fs/cgroup")
-"""Where a container's own bounds are (cgroup v2)."""
 
 
 class Worker(Protocol):
@@ -70,6 +67,8 @@ class Watch:
 
     Args:
         workers: Gives the workers there are, the latest of a tutor last.
+        room: Says how many more lessons this host takes.
+        usage: Says what of the machine is in use.
         waiting: Says for how many seconds each learner has been waiting who is owed a tutor.
         jobs: Tries whether a job could start now and reach the host; LinkError if not.
         local_state: The ledger's spool, whose disk is looked at.
@@ -81,6 +80,8 @@ class Watch:
         logbook: Logbook,
         workers: Callable[[], Sequence[Worker]],
         lessons: Lessons,
+        room: Callable[[], Room],
+        usage: Callable[[], Usage],
         waiting: Callable[[], tuple[float, ...]],
         rooms: Rooms,
         api: LoquaApi,
@@ -92,6 +93,8 @@ class Watch:
         self._logbook = logbook
         self._workers = workers
         self._lessons = lessons
+        self._room = room
+        self._usage = usage
         self._waiting = waiting
         self._rooms = rooms
         self._api = api
@@ -124,7 +127,8 @@ class Watch:
             stale_config=self._logbook.stale_config,
             refused_key=self._logbook.refused_key,
             lag=max(self._beats),
-            memory=memory_used(CGROUP),
+            memory=self._usage().memory_share,
+            room=self._room(),
             cpu_load=os.getloadavg()[0] / (os.cpu_count() or 1),
             forkserver=forkserver_runs(),
             jobs=self._jobs_outcome,
@@ -189,20 +193,6 @@ class Watch:
             failure = type(error).__name__
         ended = self._clock.monotonic()
         return Outcome(ended, ended - begun, failure), answer
-
-
-def memory_used(cgroup: Path) -> float:
-    """Get the share of memory in use, of the container's where it has a bound.
-
-    The kernel's file cache does not count, as it gives way (`inactive_file`, cgroup v2).
-    """
-    try:
-        bound = int((cgroup / "memory.max").read_text())
-        used = int((cgroup / "memory.current").read_text())
-        stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
-        return (used - int(stat["inactive_file"])) / bound
-    except (OSError, ValueError, KeyError):  # no container, or "max"
-        return psutil.virtual_memory().percent / 100
 
 
 def _see(workers: Sequence[Worker]) -> WorkerSight:

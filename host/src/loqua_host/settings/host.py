@@ -1,11 +1,12 @@
 """What config/host.yaml and its overlays may say; `HostSettings` is all of it, checked."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError, WrapValidator
 
 from loqua_host.addresses import WEBSOCKET, normalise
 from loqua_host.contract.engines import Engines, HookLimits
@@ -28,6 +29,20 @@ __all__ = [
     "OpsSettings",
     "TlsSettings",
 ]
+
+MOST_LESSONS = 10_000
+
+
+def _auto_or(written: object, validate: Callable[[object], "MaxLessons"]) -> "MaxLessons":
+    """Return a bound of lessons; a wrong one is told as one mistake, not one for each kind."""
+    try:
+        return validate(written)
+    except ValidationError:
+        raise ValueError(f"should be auto or an integer from 1 to {MOST_LESSONS}") from None
+
+
+MaxLessons = Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_LESSONS)]
+"""How many lessons run at the same time: a number, or what the machine carries."""
 
 _APOLOGY = "I am sorry, I cannot give this lesson now. Please try again in a few minutes."
 
@@ -72,8 +87,10 @@ class LessonSettings(Section):
         le=86_400,
         description="the same for lessons whose tutor is changed or disabled in a running host",
     )
-    max_lessons: int = Field(
-        default=10, ge=1, le=10_000, description="lessons at the same time in this host"
+    max_lessons: Annotated[MaxLessons, WrapValidator(_auto_or)] = Field(
+        default="auto",
+        description="lessons at the same time in this host; auto for as many as its processors "
+        "and its memory carry in real time",
     )
     failing_ticks: int = Field(
         default=3, ge=1, le=100, description="failed ticks in a row before ticks stop, 1 to 100"

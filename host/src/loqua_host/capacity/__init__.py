@@ -1,0 +1,1 @@
+"""How many lessons this machine carries."""

@@ -1,0 +1,96 @@
+"""Whether there is room for one more lesson: a pure decision on what is measured.
+
+Two things bound it. What a lesson costs says how many more fit into what is idle; what the lessons
+feel that run says when to stop, whatever the sums say. A lesson that begins costs more than one
+that goes on, so that few begin at the same time.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["Cost", "Load", "Room", "Why", "room_for_more"]
+
+PROCESSORS_USED: Final = 0.85
+"""Of the processors: beyond, what wants one waits for it, and a tutor's answer with it."""
+
+MEMORY_USED: Final = 0.9
+"""Of the memory: beyond, the kernel reads files again or kills a process."""
+
+LATE_SECONDS: Final = 0.25
+"""By which a lesson may be behind its learner; an answer takes about one second."""
+
+BUSY: Final = 0.5
+"""Of the processors: where fewer are in use, a lesson that is late has its own tutor to blame."""
+
+Why = Literal["max_lessons", "processors", "memory", "starts", "late"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one lesson takes: processors, as seconds a second, and bytes."""
+
+    processors: float
+    memory: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is in use.
+
+    Attributes:
+        processors: How many there are.
+        busy: How many of them were in use lately, at most.
+        memory: Bytes there are.
+        memory_used: Bytes in use.
+        jobs: Jobs that run.
+        young: Those of them that `busy` and `memory_used` do not know yet.
+        starting: Those that began just now.
+        late: Seconds by which lessons are behind their learners: half of them more, half less.
+    """
+
+    processors: float
+    busy: float
+    memory: float
+    memory_used: float
+    jobs: int
+    young: int
+    starting: int
+    late: float
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many more lessons may begin now, and by what they are bounded.
+
+    Attributes:
+        lessons: How many; less than none where fewer may run than do.
+        why: `max_lessons` where the configuration says how many; `starts` where others just begin;
+            `late` where those that run are behind their learners.
+    """
+
+    lessons: int
+    why: Why
+
+
+def room_for_more(load: Load, cost: Cost) -> Room:
+    """Say how many lessons may begin now; a host without any takes one, whatever else runs."""
+    if load.late > LATE_SECONDS and load.busy > load.processors * BUSY:
+        room = Room(0, "late")
+    else:
+        room = min(_rooms(load, cost), key=lambda one: one.lessons)
+    return Room(max(room.lessons, 0 if load.jobs else 1), room.why)
+
+
+def _rooms(load: Load, cost: Cost) -> tuple[Room, ...]:
+    idle = load.processors * PROCESSORS_USED - load.busy
+    free = load.memory * MEMORY_USED - load.memory_used
+    return (
+        Room(_fit(idle, cost.processors) - load.young, "processors"),
+        Room(_fit(free, cost.memory) - load.young, "memory"),
+        Room(math.ceil(load.processors) - load.starting, "starts"),
+    )
+
+
+def _fit(free: float, each: float) -> int:
+    return math.floor(max(0.0, free) / each)
