@@ -15,7 +15,6 @@ from loqua_host.announcements.announcer import Announcer, Player, Sounds, Voice
 from loqua_host.announcements.synthesis import synthesise
 from loqua_host.capacity.admission import Room
 from loqua_host.capacity.capacity import Capacity
-from loqua_host.capacity.costs import LinuxProcesses
 from loqua_host.capacity.machine import Machine
 from loqua_host.configuration import Configuration, Configured
 from loqua_host.contract.engines import Engines
@@ -182,8 +181,8 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
             tasks=tasks,
             clock=SystemClock(),
         )
-        machine, late = Machine(), lessons.late
-        capacity = Capacity(machine.usage, roster.pids, LinuxProcesses(), late, SystemClock())
+        machine = Machine()
+        capacity = Capacity(machine.usage, lambda: dict(roster.jobs()), lessons.late, SystemClock())
         tasks.create_task(forever(capacity.run))
         yield _Parts(
             running, api, rooms, ledger, delivery, board, roster, lessons, machine, capacity, tasks

@@ -9,7 +9,7 @@ from loqua_host.capacity.admission import Cost, Load, Room, room_for_more
 GB = 10**9
 COST = Cost(processors=0.25, memory=GB / 5)
 CALM = Load(
-    processors=4, busy=0.4, memory=8 * GB, memory_used=2 * GB, jobs=2, young=0, starting=0, late=0
+    processors=4, busy=0.4, memory=8 * GB, memory_used=2 * GB, jobs=2, unseen=0, starting=0, late=0
 )
 
 
@@ -17,13 +17,13 @@ CALM = Load(
     ("load", "room"),
     [
         pytest.param(CALM, Room(4, "starts"), id="few begin at once, however much is idle"),
-        pytest.param(replace(CALM, starting=3, young=3), Room(1, "starts"), id="others begin"),
-        pytest.param(replace(CALM, busy=2.9), Room(2, "processors"), id="two more fit"),
-        pytest.param(replace(CALM, busy=2.9, young=1), Room(1, "processors"), id="one is to come"),
-        pytest.param(replace(CALM, busy=3.3), Room(0, "processors"), id="they would wait"),
+        pytest.param(replace(CALM, starting=3, unseen=2.5), Room(1, "starts"), id="others begin"),
+        pytest.param(replace(CALM, busy=2.5), Room(2, "processors"), id="two more fit"),
+        pytest.param(replace(CALM, busy=2.5, unseen=1), Room(1, "processors"), id="one is to come"),
+        pytest.param(replace(CALM, busy=2.8), Room(0, "processors"), id="they would wait"),
         pytest.param(replace(CALM, memory_used=6.9 * GB), Room(1, "memory"), id="little memory"),
         pytest.param(replace(CALM, memory_used=7.9 * GB), Room(0, "memory"), id="no memory"),
-        pytest.param(replace(CALM, busy=2.5, late=0.3), Room(0, "late"), id="lessons are late"),
+        pytest.param(replace(CALM, busy=2.2, late=0.3), Room(0, "late"), id="lessons are late"),
         pytest.param(replace(CALM, late=9.0), Room(4, "starts"), id="late by their own fault"),
     ],
 )

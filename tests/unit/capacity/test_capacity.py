@@ -1,15 +1,13 @@
 """How many more lessons begin is measured: at the machine, and at the lessons that run."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
 
 from loqua_host.capacity.admission import Room
-from loqua_host.capacity.capacity import Capacity
-from loqua_host.capacity.costs import FIRST, LEAST, Costs, LinuxProcesses
+from loqua_host.capacity.capacity import FIRST, LEAST, Capacity
 from loqua_host.capacity.machine import Usage
 
 GB = 10**9
@@ -31,17 +29,13 @@ class LoopClock:
 
 @dataclass
 class Machine:
-    """A machine of four processors whose load a test says, in processors."""
+    """A machine of four processors whose load a test says, in processors and bytes."""
 
     busy: float = 0.4
+    memory_used: float = 2 * GB
     worked: float = 0.0
-    jobs: dict[str, int | None] = field(default_factory=dict)
+    jobs: list[str] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
-    each: float = 0.1
-    bytes_each: int = 150_000_000
-    gone: set[int] = field(default_factory=set)
-    weighed: list[int] = field(default_factory=list)
-    begun: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     _at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     def usage(self) -> Usage:
@@ -49,20 +43,13 @@ class Machine:
         now = asyncio.get_running_loop().time()
         self.worked += self.busy * (now - self._at)
         self._at = now
-        return Usage(4.0, self.worked, 8 * GB, 2 * GB)
+        return Usage(4.0, self.worked, 8 * GB, int(self.memory_used))
 
-    def seconds(self, pid: int) -> float:
-        """Return what a process has worked."""
-        if pid in self.gone:
-            raise ProcessLookupError(pid)
-        return self.each * (asyncio.get_running_loop().time() - self.begun)
-
-    def memory(self, pid: int) -> int:
-        """Return what is a process's own."""
-        if pid in self.gone:
-            raise ProcessLookupError(pid)
-        self.weighed.append(pid)
-        return self.bytes_each
+    async def teach(self, lessons: int, processors: float, memory: float = 0.1 * GB) -> None:
+        """Have so many lessons for five minutes, each of which uses as much."""
+        self.jobs = [f"job {number}" for number in range(lessons)]
+        self.busy, self.memory_used = 0.4 + lessons * processors, 2 * GB + lessons * memory
+        await asyncio.sleep(300)
 
 
 @pytest.fixture
@@ -73,9 +60,10 @@ async def machine() -> Machine:
 
 @pytest.fixture
 async def capacity(machine: Machine) -> AsyncIterator[Capacity]:
-    """Give what measures it."""
-    made = Capacity(machine.usage, lambda: machine.jobs, machine, lambda: machine.late, LoopClock())
+    """Give what measures it, and has done so for a while."""
+    made = Capacity(machine.usage, lambda: machine.jobs, lambda: machine.late, LoopClock())
     running = asyncio.create_task(made.run())
+    await asyncio.sleep(20)
     yield made
     running.cancel()
 
@@ -83,8 +71,8 @@ async def capacity(machine: Machine) -> AsyncIterator[Capacity]:
 async def test_few_lessons_begin_at_the_same_time(machine: Machine, capacity: Capacity) -> None:
     """As many as there are processors, within two seconds."""
     for number in range(4):
-        assert capacity.room().lessons == 4 - number
-        machine.jobs[f"job {number}"] = None
+        assert capacity.room() == Room(4 - number, "starts")
+        machine.jobs.append(f"job {number}")
     assert capacity.room() == Room(0, "starts")
     await asyncio.sleep(2.5)
     assert capacity.room().lessons > 0
@@ -93,87 +81,70 @@ async def test_few_lessons_begin_at_the_same_time(machine: Machine, capacity: Ca
 async def test_a_lesson_that_begins_counts_before_it_is_felt(
     machine: Machine, capacity: Capacity
 ) -> None:
-    """For five seconds, at what one costs."""
-    machine.busy = 3.4 - 2.5 * FIRST.processors
-    await asyncio.sleep(10)
+    """At what one costs, and less as it shows."""
+    machine.busy = 3.0 - 2.5 * FIRST.processors
+    await asyncio.sleep(20)
     assert capacity.room() == Room(2, "processors")
-    machine.jobs["one"] = 1
+    machine.jobs.append("one")
     assert capacity.room() == Room(1, "processors")
     machine.busy += FIRST.processors
-    await asyncio.sleep(20)
-    assert capacity.room() == Room(1, "processors")
+    for _ in range(30):
+        await asyncio.sleep(1)
+        assert capacity.room() == Room(1, "processors")
 
 
 async def test_a_moment_s_calm_is_no_room(machine: Machine, capacity: Capacity) -> None:
-    """Learners take turns; the busiest of the last few seconds counts."""
-    machine.jobs["one"] = 1
+    """Learners take turns; what is in use on the average counts."""
+    machine.jobs.append("one")
     machine.busy = 4.0
-    await asyncio.sleep(10)
+    await asyncio.sleep(20)
     machine.busy = 0.1
-    await asyncio.sleep(5)
+    await asyncio.sleep(2)
     assert capacity.room() == Room(0, "processors")
-    await asyncio.sleep(6)
+    await asyncio.sleep(8)
     assert capacity.room().lessons > 0
 
 
 async def test_lessons_that_are_late_keep_others_out(machine: Machine, capacity: Capacity) -> None:
     """Not one of them alone, whose own tutor may be slow."""
-    machine.jobs = dict.fromkeys("abc")
-    machine.busy = 2.5
-    await asyncio.sleep(10)
+    await machine.teach(3, 0.6)
     machine.late = [2.0, 0.0, 0.0]
     assert capacity.room().lessons > 0
     machine.late = [2.0, 0.4, 0.0]
     assert capacity.room() == Room(0, "late")
 
 
-async def test_what_a_lesson_costs_is_measured_at_the_lessons(
+@pytest.mark.parametrize(
+    ("processors", "memory", "room"),
+    [
+        pytest.param(0.2, 0.1 * GB, Room(4, "starts"), id="cheap"),
+        pytest.param(0.7, 0.1 * GB, Room(1, "processors"), id="dear"),
+        pytest.param(0.2, 1.5 * GB, Room(1, "memory"), id="large"),
+    ],
+)
+async def test_what_a_lesson_costs_is_measured(
+    machine: Machine, capacity: Capacity, processors: float, memory: float, room: Room
+) -> None:
+    """It is what the machine uses more than without any."""
+    await machine.teach(2, processors, memory)
+    assert capacity.room() == room
+
+
+async def test_lessons_where_nobody_speaks_are_no_measure(
     machine: Machine, capacity: Capacity
 ) -> None:
-    """Cheap ones leave room for more, dear ones for fewer."""
-    machine.jobs = {"a": 1, "b": 2, "waits for its process": None}
-    machine.busy, machine.each = 1.0, 0.1
+    """Else a machine would be full of learners who all begin to speak."""
+    await machine.teach(10, 0.0, 0.0)
+    machine.jobs.clear()
+    machine.busy = 3.0 - 3.5 * LEAST.processors
+    await asyncio.sleep(20)
+    assert capacity.room() == Room(3, "processors")
+
+
+async def test_a_neighbour_of_the_host_is_no_lesson(machine: Machine, capacity: Capacity) -> None:
+    """What it uses is in use, and makes lessons no dearer."""
+    machine.busy = 2.0
+    await asyncio.sleep(20)
+    machine.jobs, machine.busy = ["one"], 2.2
     await asyncio.sleep(300)
-    machine.jobs |= {str(number): None for number in range(3)}
-    cheap = capacity.room()
-    machine.each = 1.0
-    await asyncio.sleep(300)
-    assert cheap == Room(1, "starts")
-    assert capacity.room() == Room(2, "processors")
-
-
-async def test_costs_are_averaged_and_never_nothing() -> None:
-    """A lesson where nobody says a word is no measure; one process is asked for its memory."""
-    machine = Machine(each=0.0, bytes_each=1)
-    costs = Costs(machine)
-    for _ in range(1000):
-        await asyncio.sleep(1)
-        costs.measure([1, 2, 3], 1.0)
-    assert costs.lesson == LEAST
-    assert machine.weighed[:6] == [1, 2, 3, 1, 2, 3]
-    assert len(machine.weighed) == 999
-
-
-async def test_processes_that_come_and_go_are_no_surprise() -> None:
-    """What is not known of them does not count."""
-    machine = Machine()
-    costs = Costs(machine)
-    costs.measure([1], 1.0)
-    assert costs.lesson == FIRST
-    await asyncio.sleep(1)
-    machine.gone = {1}
-    costs.measure([1, 2], 1.0)
-    assert costs.lesson == FIRST
-    costs.measure([], 1.0)
-    assert costs.lesson == FIRST
-
-
-def test_the_kernel_says_what_a_process_uses() -> None:
-    """And that it is gone."""
-    processes = LinuxProcesses()
-    assert processes.seconds(os.getpid()) > 0
-    assert processes.memory(os.getpid()) > 1_000_000
-    asking: tuple[Callable[[int], float], ...] = (processes.seconds, processes.memory)
-    for ask in asking:
-        with pytest.raises(ProcessLookupError):
-            ask(2**22 + 1)
+    assert capacity.room() == Room(3, "processors")

@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 __all__ = ["Cost", "Load", "Room", "Why", "room_for_more"]
 
-PROCESSORS_USED: Final = 0.85
-"""Of the processors: beyond, what wants one waits for it, and a tutor's answer with it."""
+PROCESSORS_USED: Final = 0.75
+"""Of the processors, on the average: turns meet, and then what wants one waits for it."""
 
 MEMORY_USED: Final = 0.9
 """Of the memory: beyond, the kernel reads files again or kills a process."""
@@ -22,6 +22,8 @@ LATE_SECONDS: Final = 0.25
 
 BUSY: Final = 0.5
 """Of the processors: where fewer are in use, a lesson that is late has its own tutor to blame."""
+
+ROUNDING: Final = 1e-9
 
 Why = Literal["max_lessons", "processors", "memory", "starts", "late"]
 
@@ -40,11 +42,11 @@ class Load:
 
     Attributes:
         processors: How many there are.
-        busy: How many of them were in use lately, at most.
+        busy: How many of them were in use lately, on the average.
         memory: Bytes there are.
         memory_used: Bytes in use.
         jobs: Jobs that run.
-        young: Those of them that `busy` and `memory_used` do not know yet.
+        unseen: How many of them `busy` does not know yet.
         starting: Those that began just now.
         late: Seconds by which lessons are behind their learners: half of them more, half less.
     """
@@ -54,7 +56,7 @@ class Load:
     memory: float
     memory_used: float
     jobs: int
-    young: int
+    unseen: float
     starting: int
     late: float
 
@@ -86,11 +88,11 @@ def _rooms(load: Load, cost: Cost) -> tuple[Room, ...]:
     idle = load.processors * PROCESSORS_USED - load.busy
     free = load.memory * MEMORY_USED - load.memory_used
     return (
-        Room(_fit(idle, cost.processors) - load.young, "processors"),
-        Room(_fit(free, cost.memory) - load.young, "memory"),
+        Room(_fit(idle, cost.processors, load.unseen), "processors"),
+        Room(_fit(free, cost.memory, load.unseen), "memory"),
         Room(math.ceil(load.processors) - load.starting, "starts"),
     )
 
 
-def _fit(free: float, each: float) -> int:
-    return math.floor(max(0.0, free) / each)
+def _fit(free: float, each: float, unseen: float) -> int:
+    return math.floor(max(0.0, free / each - unseen) + ROUNDING)

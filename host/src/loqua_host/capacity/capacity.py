@@ -1,49 +1,60 @@
 """Measures this machine and its lessons, and says how many more may begin."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
 from loqua_host.core.clock import Clock
 
-from .admission import Load, Room, room_for_more
-from .costs import Costs, Processes
+from .admission import Cost, Load, Room, room_for_more
 from .machine import Usage
 
-__all__ = ["Capacity"]
+__all__ = ["FIRST", "LEAST", "Capacity"]
 
 LOOK_SECONDS: Final = 1.0
 
-AVERAGED: Final = 3
-"""Looks that make an average: a learner's turn is as long."""
-
-REMEMBERED: Final = 6
-"""Averages of which the highest counts: the turns of several lessons meet now and then."""
-
-YOUNG_SECONDS: Final = 5.0
-"""After which a lesson shows in what is in use."""
+WINDOW: Final = 10
+"""Looks that make an average: learner and tutor have taken turns in as long."""
 
 STARTING_SECONDS: Final = 2.0
 """In which a job has entered its room, and its tutor has begun to greet."""
+
+FIRST: Final = Cost(processors=0.4, memory=200e6)
+"""What a lesson is taken to cost before one has been measured: one with speech on this machine."""
+
+LEAST: Final = Cost(processors=0.05, memory=50e6)
+"""What it is taken to cost at least: one where nobody says a word is no measure."""
+
+WEIGHT_SECONDS: Final = 60.0
+"""Of lessons, whose measurement is worth as much as all those before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    at: float
+    usage: Usage
+    jobs: int
 
 
 class Capacity:
     """Says how many more lessons this machine carries.
 
+    What a lesson costs is what the machine uses more than without any, divided by the lessons. So
+    it has in it what is not the job's own: the host, and speech or LiveKit on the same machine.
+
     Args:
         usage: Says what is in use.
-        jobs: Gives the jobs that run, by id, each with its process; None before it has one.
-        processes: Says what a process uses.
-        late: Gives the seconds by which each lesson is behind its learner.
+        jobs: Lists the jobs that run or are about to.
+        late: Lists the seconds by which each lesson is behind its learner.
         clock: What the time is taken from.
     """
 
     def __init__(
         self,
         usage: Callable[[], Usage],
-        jobs: Callable[[], Mapping[str, int | None]],
-        processes: Processes,
+        jobs: Callable[[], Iterable[str]],
         late: Callable[[], Sequence[float]],
         clock: Clock,
     ) -> None:
@@ -51,10 +62,11 @@ class Capacity:
         self._jobs = jobs
         self._late = late
         self._clock = clock
-        self._costs = Costs(processes)
         self._since: dict[str, float] = {}
-        self._looks = deque([(clock.monotonic(), usage())], AVERAGED + 1)
-        self._averages = deque([0.0], REMEMBERED)
+        first = _Look(clock.monotonic(), usage(), 0)
+        self._looks = deque([first], WINDOW + 1)
+        self._idle = Cost(processors=0.0, memory=first.usage.memory_used)
+        self._lesson = FIRST
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -62,33 +74,60 @@ class Capacity:
             await self._clock.sleep(LOOK_SECONDS)
             self._look()
 
-    def _look(self) -> None:
-        now, (before, _) = self._clock.monotonic(), self._looks[-1]
-        self._looks.append((now, self._usage()))
-        (since, then), (_, usage) = self._looks[0], self._looks[-1]
-        worked = usage.processor_seconds - then.processor_seconds
-        self._averages.append(worked / max(now - since, LOOK_SECONDS))
-        ages = self._ages(now)
-        grown = [pid for job, pid in self._jobs().items() if pid and ages[job] >= YOUNG_SECONDS]
-        self._costs.measure(grown, now - before)
-
     def room(self) -> Room:
         """Say how many lessons may begin now, which is never less than none."""
-        ages = self._ages(self._clock.monotonic()).values()
-        _, usage = self._looks[-1]
+        ages = self._ages(self._clock.monotonic())
+        now = self._looks[-1].usage
         load = Load(
-            processors=usage.processors,
-            busy=max(self._averages),
-            memory=usage.memory,
-            memory_used=usage.memory_used,
+            processors=now.processors,
+            busy=self._busy,
+            memory=now.memory,
+            memory_used=now.memory_used,
             jobs=len(ages),
-            young=sum(age < YOUNG_SECONDS for age in ages),
+            unseen=len(ages) - _seen(ages),
             starting=sum(age < STARTING_SECONDS for age in ages),
             late=median(self._late() or [0.0]),
         )
-        return room_for_more(load, self._costs.lesson)
+        return room_for_more(load, self._lesson)
 
-    def _ages(self, now: float) -> dict[str, float]:
+    @property
+    def _busy(self) -> float:
+        """How many processors were in use on the average of the window."""
+        first, last = self._looks[0], self._looks[-1]
+        worked = last.usage.processor_seconds - first.usage.processor_seconds
+        return worked / max(last.at - first.at, LOOK_SECONDS)
+
+    def _look(self) -> None:
+        now, usage = self._clock.monotonic(), self._usage()
+        ages = self._ages(now)
+        self._looks.append(_Look(now, usage, len(ages)))
+        used = Cost(self._busy, usage.memory_used)
+        if not any(look.jobs for look in self._looks):
+            self._idle = used
+        elif (seen := _seen(ages)) >= 1:
+            self._measure(used, seen)
+
+    def _measure(self, used: Cost, lessons: float) -> None:
+        """Take in what so many lessons use; the more they are, the more it counts."""
+        share = min(1.0, lessons * LOOK_SECONDS / WEIGHT_SECONDS)
+        before, idle = self._lesson, self._idle
+        processors = (used.processors - idle.processors) / lessons
+        memory = (used.memory - idle.memory) / lessons
+        self._lesson = Cost(
+            max(LEAST.processors, _blend(before.processors, processors, share)),
+            max(LEAST.memory, _blend(before.memory, memory, share)),
+        )
+
+    def _ages(self, now: float) -> list[float]:
         """Return for how many seconds each job has been known."""
         self._since = {job: self._since.get(job, now) for job in self._jobs()}
-        return {job: now - since for job, since in self._since.items()}
+        return [now - since for since in self._since.values()]
+
+
+def _seen(ages: Sequence[float]) -> float:
+    """Return how many lessons the average knows: of a young one, as much as it has lasted."""
+    return sum(min(1.0, age / (WINDOW * LOOK_SECONDS)) for age in ages)
+
+
+def _blend(before: float, measured: float, share: float) -> float:
+    return before + (measured - before) * share

@@ -39,10 +39,6 @@ class Roster:
         """List the ids of the jobs that run or are about to, each with its tutor."""
         return [(job, worker.tutor.name) for worker in self._workers for job in worker.jobs]
 
-    def pids(self) -> dict[str, int | None]:
-        """Return the process of each job that runs or is about to; None before it has one."""
-        return {job: worker.pid_of(job) for worker in self._workers for job in worker.jobs}
-
     def serving(self, tutor: str) -> tuple[TutorWorker, ...]:
         """Give the workers that take jobs for a tutor."""
         return tuple(

@@ -170,23 +170,22 @@ class TutorWorker:
         if self._server is not None:
             await self._server.aclose()
 
-    def pid_of(self, job_id: str) -> int | None:
-        """Return the process that runs a job, None if there is none yet."""
-        if self._server is None or not self._started:
-            return None
-        process = self._server._proc_pool.get_by_job_id(job_id)  # noqa: SLF001  # the only way to a job's pid
-        return getattr(process, "pid", None)
-
     def find_job(self, token: str, pid: int) -> JobRef | None:
         """Get the running job that was assigned this room token, if this process runs it."""
         given = token.encode(errors="surrogateescape")
         for info in self._running_jobs():
-            if hmac.compare_digest(info.token.encode(), given) and self.pid_of(info.job.id) == pid:
+            if hmac.compare_digest(info.token.encode(), given) and self._pid_of(info) == pid:
                 return JobRef(info.job.id, info.job.room.name, self.tutor.name)
         return None
 
     def _running_jobs(self) -> list[RunningJobInfo]:
         return self._server.active_jobs if self._server and self._started else []
+
+    def _pid_of(self, job: RunningJobInfo) -> int | None:
+        if self._server is None:
+            return None
+        process = self._server._proc_pool.get_by_job_id(job.job.id)  # noqa: SLF001  # the only way to a job's pid
+        return getattr(process, "pid", None)
 
     def _build_server(self) -> AgentServer:
         distrust_jobs()
