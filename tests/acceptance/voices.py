@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import numpy as np
@@ -137,7 +137,12 @@ def install(directory: Path, name: str, code: str) -> str:
 
 @asynccontextmanager
 async def host_of(
-    directory: Path, name: str, code: str, *, max_lessons: int | None = None, **keys: object
+    directory: Path,
+    name: str,
+    code: str,
+    *,
+    max_lessons: int | Literal["auto"] | None = None,
+    **keys: object,
 ) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Run a host for the length of a block whose one tutor is `code`, dispatched automatically.
 
@@ -145,7 +150,7 @@ async def host_of(
         directory: For its config and the tutor's module.
         name: The tutor's, its plugin's and its module's.
         code: The module, which has `plugin`.
-        max_lessons: The host's, where it is not that of config/.
+        max_lessons: The host's, where it is not that of the demo.
         keys: More of the tutor's file.
     """
     async with local_parts(print) as parts:

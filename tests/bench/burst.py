@@ -1,7 +1,7 @@
 """A burst of learners by voice, twice what the machine carries: who is served, and how quickly.
 
-Run `uv run python -m tests.bench.burst [learners] [max_lessons]`, 12 learners and what config/
-says unless told otherwise; a number of lessons shows what the same burst does without measuring.
+Run `uv run python -m tests.bench.burst [learners] [max_lessons]`, 10 learners and `auto` unless
+told otherwise; a number of lessons shows what the same burst does where nothing is measured.
 Speech is the packaged one, offline; the tutor answers whatever is said with one sentence. First
 one learner talks alone, then all come at once, talk for some turns and leave. Prints as JSON, in
 seconds: last word → first sound alone and in the burst, first sound from a learner's coming, when
@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from livekit import rtc
@@ -28,7 +28,7 @@ from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, audible_extent, synthes
 from loqua_host.dev.parts import Parts
 from loqua_host.tasks import background
 
-LEARNERS = 12
+LEARNERS = 10
 LINES = (
     "Me llamo Ana y vivo en Madrid.",
     "Quiero un café con leche.",
@@ -251,7 +251,7 @@ def spread(seconds: Sequence[float | None]) -> dict[str, float]:
     return of | {name: round(value, 2) for name, value in figures.items()}
 
 
-async def main(learners: int, max_lessons: int | None) -> int:
+async def main(learners: int, max_lessons: int | Literal["auto"]) -> int:
     """Measure."""
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -263,5 +263,5 @@ async def main(learners: int, max_lessons: int | None) -> int:
 
 
 if __name__ == "__main__":
-    given = [int(one) for one in sys.argv[1:3]]
-    sys.exit(asyncio.run(main(*(given + [LEARNERS, None][len(given) :]))))  # type: ignore[arg-type]
+    words = [int(one) for one in sys.argv[1:]]
+    sys.exit(asyncio.run(main(words[0] if words else LEARNERS, words[1] if words[1:] else "auto")))

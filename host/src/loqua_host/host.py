@@ -332,12 +332,15 @@ def _engage(parts: _Parts, announcer: Announcer, traces: Traces, post: Post) -> 
 
 
 def _is_full(parts: _Parts, tutor: str, room: str) -> bool:
-    return not _places(parts).less(parts.board.ahead_of(room, tutor)).has(tutor)
+    board = parts.board
+    places = _places(parts).less(board.ahead_of(room, tutor))
+    return not places.has(tutor, goes_on=board.goes_on(room, tutor))
 
 
 def _places(parts: _Parts) -> Places:
     ending = tuple(tutor for job, tutor in parts.roster.jobs() if parts.board.is_over(job))
-    return Places(_room(parts).lessons, parts.roster.places(), ending)
+    measured = parts.running.settings.lessons.max_lessons == "auto"
+    return Places(_room(parts).lessons, parts.roster.places(), ending, measured=measured)
 
 
 def _room(parts: _Parts) -> Room:

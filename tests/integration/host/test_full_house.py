@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from time import time
 
 import pytest
@@ -107,10 +108,21 @@ async def test_who_comes_back_to_a_full_house_is_next_in_line(
     assert len(await house.api.arrivals("sessions", first.user_id)) == 1
 
 
-async def _stay(house: House, host: HostProcess) -> Stay:
+async def test_a_machine_that_is_measured_serves_all_who_come(house: House, tmp_path: Path) -> None:
+    """However busy it is with something else: at the worst one after the other, and told so."""
+    tutors = explicit("measured")
+    async with house.host(tmp_path, tutors, lessons={"max_lessons": "auto"}) as host:
+        stays = await asyncio.gather(*(_stay(house, host, "measured") for _ in range(LEARNERS)))
+        for stay in stays:
+            await house.api.until("sessions", stay.user_id)
+            assert len(host.log.find("lesson.opened", user_id=stay.user_id)) == 1
+        assert not host.log.find("lesson.interrupted")
+
+
+async def _stay(house: House, host: HostProcess, agent_name: str = AGENT) -> Stay:
     """Come, wait until a lesson begins, stay for a while, and leave."""
     stay = Stay()
-    async with house.visit(new_room(), agent_name=AGENT) as visitor:
+    async with house.visit(new_room(), agent_name=agent_name) as visitor:
         _watch(visitor, stay)
         stay.user_id = visitor.user_id
         async with asyncio.timeout(4 * PATIENCE):

@@ -2,8 +2,12 @@
 
 import pytest
 
+from loqua_host.contract.handoff import Handover
 from loqua_host.lessons.board import CALL_SECONDS, Board
 from loqua_host.link.server import JobRef
+from loqua_host.records.ledger import LessonRow
+
+ROW = LessonRow("lesson", "visit", "visit", "maria", "room", "tutor", "agent", 0.0)
 
 
 class Clock:
@@ -78,3 +82,16 @@ async def test_a_job_without_a_lesson_is_about_to_end(board: Board) -> None:
     assert board.is_over("refused")
     board.forget_rooms(set())
     assert not board.is_over("taught")
+
+
+async def test_who_has_had_a_place_goes_on(board: Board) -> None:
+    """After a crash, by a tutor's wish, or as it was decided; not who gave the place away."""
+    board.on_interrupted(ROW, "agent")
+    assert board.goes_on("room", "tutor")
+    board.on_interrupted(ROW, "agent", since=1.0)
+    assert not board.goes_on("room", "tutor")
+    board.on_called("room", "tutor", "maria")
+    assert board.goes_on("room", "tutor")
+    assert not board.goes_on("room", "grammar")
+    with board.asking("room", "grammar", "maria", Handover(tutor="tutor")):
+        assert board.goes_on("room", "grammar")

@@ -1,4 +1,4 @@
-"""Which engines serve lessons: told, kept for the record, and begun with by others."""
+"""Which engines serve lessons, and how well: told, kept for the record, begun with by others."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from loqua_host.contract.engines import EngineKind
 from loqua_host.lessons.engines import first_engines
 from loqua_host.lessons.kept import engines_used, keep, kept_state, use_engine
 from loqua_host.lessons.live import LiveLesson
-from loqua_host.link.messages import EngineServes, Recorded
+from loqua_host.link.messages import EngineServes, Late, Recorded
 from loqua_host.link.server import JobRef
 
 
@@ -91,3 +91,15 @@ def test_a_lesson_begins_with_what_serves_most_others(
 ) -> None:
     """Of the same tutor, so that their lists are the same."""
     assert first_engines(serving) == first
+
+
+async def test_a_lesson_that_is_late_is_known_by_how_much(house: House) -> None:
+    """Until its job says otherwise, or it is over: what bounds how many more begin."""
+    async with house.job() as link:
+        await join(link)
+        assert house.lessons.late() == [0.0]
+        await link.send(Late(seconds=0.7))
+        await until(lambda: house.lessons.late() == [0.7])
+        await link.send(finish())
+        assert await hear(link) == Recorded()
+    await until(lambda: house.lessons.late() == [])

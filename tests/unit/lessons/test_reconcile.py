@@ -31,6 +31,10 @@ FREE = Places(10, {"tutor": 10, "grammar": 10})
 FULL = Places(10, {"tutor": 0, "grammar": 10})
 
 
+MEASURED = Places(0, {"tutor": 10, "grammar": 10}, measured=True)
+"""A machine that carries no more."""
+
+
 def present(user_id: str = "maria", **changes: object) -> Present:
     """Give a learner who has been here for a minute."""
     one = Present(user_id, user_id, f"PA_{user_id}", NOW - 60, NOW - 60)
@@ -363,3 +367,25 @@ def _after(room: Sight, done: list[Action]) -> Sight:
         called=room.called | calls,
         interrupted=tuple(one for one in room.interrupted if one.row.id not in closed),
     )
+
+
+def test_a_lesson_that_goes_on_needs_no_room_on_the_machine() -> None:
+    """Who had a place keeps it through a crash, and a called specialist; newcomers wait."""
+    crashed = sight("crashed", interrupted=(lost(),))
+    asking = sight("asking", taught=frozenset({"tutor"}), asked={"grammar": Ask("maria", NOW)})
+    new = sight("new")
+    calls = called(todo(crashed, asking, new, places=MEASURED))
+    assert calls == [("crashed", "tutor", "maria"), ("asking", "grammar", "maria")]
+
+
+def test_who_gave_a_place_away_waits_for_another() -> None:
+    """The machine carries whoever has it instead."""
+    back = sight(interrupted=(replace(lost(), gave_place=True),))
+    assert called(todo(back, places=MEASURED)) == []
+    assert called(todo(back, places=replace(MEASURED, host=1)))
+
+
+def test_a_number_of_lessons_binds_those_that_go_on_too() -> None:
+    """It is the operator's word, and a crash has given its place back."""
+    crashed = sight(interrupted=(lost(),))
+    assert called(todo(crashed, places=replace(MEASURED, measured=False))) == []

@@ -45,7 +45,7 @@ def test_the_shipped_configuration_is_sound(environment: Environment) -> None:
     )
     dispatch = [(t.worker_type, t.agent_name, t.max_concurrent_jobs) for t in settings.tutors]
     assert dispatch == [
-        ("automatic", None, 5),
+        ("automatic", None, 10),
         ("explicit", "grammar-specialist", 2),
         ("explicit", "pronunciation-specialist", 2),
     ]

@@ -37,6 +37,9 @@ GRACE = 2.0
 DRAIN_TIMEOUT = 2.0
 """Seconds that lessons go on for after Ctrl-C."""
 
+MAX_LESSONS = 10
+"""Few lessons, which go on beside whatever else a developer's machine does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -101,7 +104,12 @@ def write_config(source: Path, target: Path, speech_url: str, *, tick_every: flo
     overlay = target / "environments" / "development.yaml"
     written = yaml.safe_load(overlay.read_text()) or {} if overlay.exists() else {}
     written["engines"] = {**(written.get("engines") or {}), **_local_speech(speech_url)}
-    quick = {"tick_every": tick_every, "grace": GRACE, "drain_timeout": DRAIN_TIMEOUT}
+    quick = {
+        "tick_every": tick_every,
+        "grace": GRACE,
+        "drain_timeout": DRAIN_TIMEOUT,
+        "max_lessons": MAX_LESSONS,
+    }
     written["lessons"] = {**(written.get("lessons") or {}), **quick}
     written["ledger"] = {"path": str(target.parent / "ledger.db")}
     written["ops"] = {"port": 0}

@@ -230,8 +230,9 @@ class Board:
             agent: The identity of its tutor in the room, if this host knows it.
             since: When its learner left, if it stepped out for another's; by default now.
         """
+        gave_place = since is not None
         since = self._monotonic() if since is None else since
-        self._interrupted[row.id] = Interrupted(row, agent, since)
+        self._interrupted[row.id] = Interrupted(row, agent, since, gave_place)
         self.changed.set()
         return self._interrupted[row.id]
 
@@ -275,6 +276,12 @@ class Board:
     def awaited(self) -> list[str]:
         """List the tutors that were called and will take a place each as soon as they accept."""
         return [tutor for _, tutor in self._awaited()]
+
+    def goes_on(self, room: str, tutor: str) -> bool:
+        """Return whether a job goes on with a lesson, or was asked for or decided on here."""
+        where = (room, tutor)
+        lost = {one.row.tutor for one in self.interrupted(room) if not one.gave_place}
+        return where in self._awaited() or tutor in lost or tutor in self.asked(room)
 
     def ahead_of(self, room: str, tutor: str) -> list[str]:
         """List the tutors that take a place each before this one may, in this room.

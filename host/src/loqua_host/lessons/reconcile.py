@@ -69,11 +69,13 @@ class Interrupted:
         row: The lesson, with its last progress and how often it was restored already.
         agent: The identity of the dead tutor in the room, if this host knows it.
         since: By this host's monotonic clock.
+        gave_place: Whether its place went to another learner, while its own was gone.
     """
 
     row: LessonRow
     agent: str | None
     since: float
+    gave_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +136,25 @@ class Places:
 
     Attributes:
         ending: The tutors of jobs whose lesson is over and whose place is free in a moment.
+        measured: Whether those of the host are what the machine carries. Then lessons that go on
+            need none: who is here already stays, whatever the machine does.
     """
 
     host: int
     tutors: Mapping[str, int]
     ending: tuple[str, ...] = ()
+    measured: bool = False
 
-    def has(self, tutor: str) -> bool:
-        """Say whether a job for this tutor would be taken."""
-        return self.host > 0 and self.tutors.get(tutor, 0) > 0
+    def has(self, tutor: str, *, goes_on: bool = False) -> bool:
+        """Return whether a job for this tutor is accepted.
+
+        Args:
+            tutor: Its name.
+            goes_on: Whether the learner has had a place already: the lesson was interrupted, or
+                another tutor asked for this one.
+        """
+        carried = self.host > 0 or (self.measured and goes_on)
+        return carried and self.tutors.get(tutor, 0) > 0
 
     def less(self, taken: Iterable[str]) -> "Places":
         """Return what is left when these tutors have taken a place each."""
@@ -159,7 +171,7 @@ class Places:
             host += by
             if tutor in left:  # else it takes no jobs any more
                 left[tutor] += by
-        return Places(host, left, self.ending)
+        return replace(self, host=host, tutors=left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,11 @@ class Call:
     owed_since: float
     lesson: Interrupted | None = None
     asked: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the learner has a place already."""
+        return self.asked or (self.lesson is not None and not self.lesson.gave_place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +258,7 @@ def decide(
     calls: list[Action] = []
     waiting: list[Call] = []
     for call in sorted(owed, key=_turn):
-        if places.has(call.tutor):
+        if places.has(call.tutor, goes_on=call.goes_on):
             calls.append(call)
             places = places.less([call.tutor])
         elif call.asked and others:
