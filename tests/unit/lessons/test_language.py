@@ -1,11 +1,13 @@
 """Languages, as the API and learners' settings name them."""
 
+import langcodes
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loqua_host.contract.sentences import sentence_in
-from loqua_host.lessons.language import CODES, language_code
+from loqua_host.lessons.language import language_code
 
 
 @pytest.mark.parametrize(
@@ -17,7 +19,15 @@ from loqua_host.lessons.language import CODES, language_code
         ("es-MX", "es"),
         ("pt_BR", "pt"),
         ("Mandarin", "zh"),
-        ("klingon", "en"),
+        ("cmn-Hans-CN", "zh"),
+        ("Greek", "el"),
+        ("griego", "el"),
+        ("français", "fr"),
+        ("spa", "es"),
+        ("Brazilian Portuguese", "pt"),
+        ("catalan", "ca"),
+        ("hawaiian", "haw"),
+        ("nonsense", "en"),
         ("xx", "en"),
         ("", "en"),
         (None, "en"),
@@ -28,10 +38,21 @@ def test_names_and_codes_become_codes(name: str | None, code: str) -> None:
     assert language_code(name, "en") == code
 
 
-@given(st.text())
-def test_any_text_gives_a_language_that_is_taught(name: str) -> None:
-    """Engines get no other."""
-    assert language_code(name, "es") in CODES.values()
+@given(st.text() | st.from_regex(r"[a-z]{2,3}([-_][A-Za-z]{2,4}){0,2}", fullmatch=True))
+def test_any_text_gives_the_code_of_a_language(name: str) -> None:
+    """Engines get nothing else."""
+    code = language_code(name, "es")
+    assert langcodes.Language.get(code).is_valid()
+    assert code.isascii()
+    assert code.islower()
+
+
+def test_a_language_that_nobody_knows_is_logged_without_its_name() -> None:
+    """A typo in a learner's preferences is not taught as something else in silence."""
+    with structlog.testing.capture_logs() as logs:
+        assert language_code("Spanihs of the north", "fr") == "fr"
+        assert language_code("", "fr") == "fr"
+    assert logs == [{"event": "language.unknown", "log_level": "warning", "taught": "fr"}]
 
 
 def test_an_apology_is_in_the_language_or_in_english() -> None:
