@@ -13,7 +13,6 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from loqua_host.core.events import Event
 from loqua_host.lessons.traces import LESSON
 from loqua_host.ops import tracing
 
@@ -22,7 +21,7 @@ CALLS = 100
 ENOUGH = 20.0
 """Microseconds."""
 
-CALLED = Event("api.called", {"endpoint": "progress", "status": 200, "seconds": 0.02})
+CALLED = {"event": "api.called", "endpoint": "progress", "status": 200, "seconds": 0.02}
 
 tracer = trace.get_tracer("loqua_host")
 
@@ -45,7 +44,7 @@ def call() -> None:
         record_exception=False,
     ) as span:
         span.set_attributes({"attempts": 1, "status": 200})
-        tracing.note_event(CALLED)
+        tracing.note_event(None, "info", CALLED)
 
 
 def measure() -> float:

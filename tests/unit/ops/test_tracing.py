@@ -11,7 +11,6 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from loqua_host.core.events import Event
 from loqua_host.errors import ConfigError
 from loqua_host.lessons import traces as trace_module
 from loqua_host.lessons.traces import LESSON, Traces, adopt, is_wanted, take
@@ -235,12 +234,14 @@ def test_a_token_is_hidden_wherever_in_a_span_it_is(providers: list[TracerProvid
 
 def test_what_the_host_logs_is_noted_where_it_happens(providers: list[TracerProvider]) -> None:
     """Each attempt at the API, say; not what is for debugging, nor outside any span."""
-    called = Event("api.called", {"endpoint": "context", "status": 200, "why": None})
+    called = {"event": "api.called", "endpoint": "context", "status": 200, "why": None}
     with open_traces(ENDPOINT):
-        note_event(called)
+        note_event(None, "info", called)
         with providers[0].get_tracer("test").start_as_current_span(LESSON):
-            note_event(called)
-            note_event(Event("hook.timed", {"level": "debug"}))
+            note_event(None, "info", called)
+            note_event(None, "debug", {"event": "hook.timed"})
     [told] = Exporter.made[0].spans
     [noted] = told.events
-    assert (noted.name, noted.attributes) == ("api.called", {"endpoint": "context", "status": 200})
+    assert noted.name == "api.called"
+    assert noted.attributes is not None
+    assert (noted.attributes["endpoint"], noted.attributes["status"]) == ("context", 200)

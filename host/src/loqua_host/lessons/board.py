@@ -230,14 +230,20 @@ class Board:
             agent: The identity of its tutor in the room, if this host knows it.
             since: When its learner left, if it stepped out for another's; by default now.
         """
-        since = self._monotonic() if since is None else since
-        self._interrupted[row.id] = Interrupted(row, agent, since)
+        at = self._monotonic() if since is None else since
+        self._interrupted[row.id] = Interrupted(row, agent, at, stepped_out=since is not None)
         self.changed.set()
         return self._interrupted[row.id]
 
-    def on_resumed(self, row: LessonRow) -> None:
-        """Note that a tutor has joined who goes on with a lesson, or teaches a new one."""
-        self._interrupted.pop(row.id, None)
+    def on_resumed(self, row: LessonRow) -> float | None:
+        """Note that a tutor has joined who goes on with a lesson, or teaches a new one.
+
+        Returns the seconds since this host lost the tutor before, if it has.
+        """
+        lost = self._interrupted.pop(row.id, None)
+        if lost is None or lost.agent is None or lost.stepped_out:
+            return None
+        return self._monotonic() - lost.since
 
     def drop_interrupted(self, lesson: Interrupted) -> bool:
         """Take an interrupted lesson off the board; False if somebody has taken it before."""

@@ -69,11 +69,13 @@ class Interrupted:
         row: The lesson, with its last progress and how often it was restored already.
         agent: The identity of the dead tutor in the room, if this host knows it.
         since: By this host's monotonic clock.
+        stepped_out: Whether its job left it on purpose, with its learner away.
     """
 
     row: LessonRow
     agent: str | None
     since: float
+    stepped_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, Status
 from opentelemetry.util.types import Attributes, AttributeValue
+from structlog.typing import EventDict, WrappedLogger
 
-from loqua_host.core import events
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.lessons.traces import LESSON, Traces
 from loqua_host.process import lend
@@ -58,11 +58,12 @@ def open_traces(environ: Mapping[str, str]) -> Iterator[Traces]:
         provider.shutdown()
 
 
-def note_event(event: events.Event) -> None:
+def note_event(_logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
     """Note what the host logs in the span in which it happens, such as each `api.called`."""
     span = trace.get_current_span()
-    if span.is_recording() and event.fields.get("level") != "debug":
-        span.add_event(event.name, _plain(event.fields))
+    if span.is_recording() and method != "debug":
+        span.add_event(str(line["event"]), _plain(line))
+    return line
 
 
 def _build() -> tuple[TracerProvider, Traces]:
