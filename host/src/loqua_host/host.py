@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,7 +30,6 @@ from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import keep_lease, recover
-from loqua_host.lessons.traces import Traces
 from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import serve_link
 from loqua_host.ops.health import assess
@@ -108,7 +107,8 @@ async def run_host(
     configured: Configured,
     signals: Signals,
     recent_errors: RecentErrors,
-    traces: Traces,
+    *,
+    traced: bool,
 ) -> None:
     """Run all enabled tutors until told to stop, then let lessons end and records leave.
 
@@ -117,7 +117,7 @@ async def run_host(
         configured: What it said at the start.
         signals: What the host is told from outside.
         recent_errors: What went wrong lately, for the status page.
-        traces: What lessons are traced in.
+        traced: Whether lessons are traced.
 
     Raises:
         ConfigError: If a secret is missing.
@@ -129,10 +129,9 @@ async def run_host(
         with listen_unnamed() as (listener, link):
             announcer = _open_announcer(parts)
             reconciler = _open_reconciler(parts, announcer)
-            hints = _open_hints(parts, traces.foreseeing(parts.lessons.foresee))
-            attend = traces.attending(parts.lessons.attend)
+            hints = _open_hints(parts)
             async with (
-                serve_link(listener, authorise=parts.roster.authorise, attend=attend),
+                serve_link(listener, authorise=parts.roster.authorise, attend=parts.lessons.attend),
                 supervised() as tasks,
             ):
                 supervisor = Supervisor(
@@ -153,8 +152,8 @@ async def run_host(
                     configured,
                     parts.running,
                     supervisor,
-                    make_posts=partial(make_posts, link=link, traced=traces.on),
-                    engage=partial(_engage, parts, announcer, traces),
+                    make_posts=partial(make_posts, link=link, traced=traced),
+                    engage=partial(_engage, parts, announcer),
                     expect=parts.metrics.instruments.add_tutors,
                     due=signals.reload,
                 )
@@ -259,12 +258,12 @@ def _open_reconciler(parts: _Parts, announcer: Announcer) -> Reconciler:
     )
 
 
-def _open_hints(parts: _Parts, foresee: Callable[[str, str, str], None]) -> Hints:
+def _open_hints(parts: _Parts) -> Hints:
     return Hints(
         rooms=parts.rooms,
         board=parts.board,
         tutors=parts.roster.tutors,
-        foresee=foresee,
+        foresee=parts.lessons.foresee,
         places=partial(_places, parts),
         tasks=parts.tasks,
         metrics=parts.metrics.lessons,
@@ -370,7 +369,7 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
         log.warning("host.records_left", mend="they stay in the ledger for the next start")
 
 
-def _engage(parts: _Parts, announcer: Announcer, traces: Traces, post: Post) -> TutorWorker:
+def _engage(parts: _Parts, announcer: Announcer, post: Post) -> TutorWorker:
     running = parts.running
     announcer.prepare(_voice(post.tutor, post.job.engines, post.job.sentences))
     return TutorWorker(
@@ -378,7 +377,7 @@ def _engage(parts: _Parts, announcer: Announcer, traces: Traces, post: Post) -> 
         post.job,
         LiveKitAccess(running.settings.livekit.url, parts.rooms.key),
         is_full=partial(_is_full, parts, post.tutor.name),
-        on_accept=traces.accepting(parts.lessons.begin),
+        on_accept=parts.lessons.begin,
         on_full=partial(parts.board.on_full, tutor=post.tutor.name),
         on_end=parts.lessons.end,
         metrics=parts.metrics.workers,

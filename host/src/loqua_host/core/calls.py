@@ -226,7 +226,10 @@ class Calls:
                 self._clock.monotonic(), seconds, why
             )
         status = {} if end.status is None else {"status": end.status}
-        trace.get_current_span().set_attributes({"attempts": end.attempt, **status})
+        span = trace.get_current_span()
+        span.set_attributes({"attempts": end.attempt, **status})
+        outcome, seconds = end.failure or "ok", round(seconds, 4)
+        span.add_event("attempt", {"outcome": outcome, "seconds": seconds, **status})
         tell = log.info if end.failure is None else log.warning
         tell(
             "api.called",
@@ -237,7 +240,7 @@ class Calls:
             failure=end.failure,
             why=end.why,
             attempt=end.attempt,
-            seconds=round(seconds, 4),
+            seconds=seconds,
         )
 
     async def _exchange(

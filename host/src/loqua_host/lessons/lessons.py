@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 import structlog
+from opentelemetry import trace
 
 from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.handoff import Handback
@@ -25,6 +26,7 @@ from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.compose import Composed, compose_record
 from loqua_host.records.delivery import Delivery, caller_of
 from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, Ledger, LessonRow
+from loqua_host.records.traces import join_trace
 from loqua_host.rooms.learners import Participant, pick_open
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.host import HostSettings
@@ -43,7 +45,6 @@ from .preparations import Preparations
 from .prepare import Prepared, new_lesson, prepare
 from .refusals import Refusals
 from .standing import check_health, knock
-from .traces import adopt
 
 __all__ = ["Lessons"]
 
@@ -85,6 +86,7 @@ class Lessons:
         self._clock = clock
         self._metrics = metrics
         self._accepted: dict[str, float] = {}
+        self._traces: dict[str, trace.Span] = {}
         self._handoffs = Handoffs(board, rooms, tutors, metrics)
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
@@ -108,8 +110,9 @@ class Lessons:
         """Hear that a job was accepted: its lesson is prepared while it connects."""
         self._accepted[job.job_id] = self._clock.monotonic()
         self._board.on_accepted(job)
-        self._tasks.create_task(self._claim(job))
-        self._preparations.begin(job)
+        self._traces[job.job_id] = span = self._preparations.begin(job)
+        with trace.use_span(span):
+            self._tasks.create_task(self._claim(job))
 
     def end(self, job: JobRef) -> None:
         """Hear that an accepted job has ended, which may have freed a place.
@@ -117,6 +120,7 @@ class Lessons:
         If it never joined, its learner needs another.
         """
         self._accepted.pop(job.job_id, None)
+        self._traces.pop(job.job_id, trace.INVALID_SPAN).end()
         self._board.changed.set()
         if self._board.on_ended(job):
             self._preparations.drop(job.job_id)
@@ -124,6 +128,11 @@ class Lessons:
 
     async def attend(self, link: JobLink) -> None:
         """Serve one link: welcome or refuse the job, follow its lesson, close it."""
+        span = self._traces.pop(link.job.job_id, trace.INVALID_SPAN)
+        with trace.use_span(span, end_on_exit=True, record_exception=False):
+            await self._attend(link)
+
+    async def _attend(self, link: JobLink) -> None:
         self._bind(link.job)
         join = await self._await_join(link)
         if departure := self._board.departure_of(link.job.job_id):
@@ -324,7 +333,7 @@ class Lessons:
             self._preparations.give_back(prepared)
             raise
         structlog.contextvars.bind_contextvars(**row.bound)
-        adopt(row)
+        row = join_trace(row)
         counter = self._metrics.resumed if row.restarts else self._metrics.opened
         counter.labels(row.tutor).inc()
         opened = "lesson.resumed" if row.restarts else "lesson.opened"

@@ -46,7 +46,7 @@ from loqua_host.tasks import supervised
 from .handoffs import Handoffs
 from .kept import engines_used, keep, keep_ending, use_engine
 from .metrics import CALLBACK, LessonMetrics
-from .traces import take
+from .tracing import take_spans
 
 __all__ = ["LiveLesson", "log_recorded"]
 
@@ -167,7 +167,7 @@ class LiveLesson:
             case Late(seconds=seconds):
                 self.late = seconds
             case Spans(spans=spans):
-                take(spans)
+                take_spans(spans)
 
     def _observe_hook(self, timed: HookTimed) -> None:
         """Time a hook, and by the first that greets the learner what it took till then."""

@@ -13,6 +13,7 @@ from loqua_host.contract.records import Mode, SessionId
 from loqua_host.core import Caller, Loaded, LoquaApi
 from loqua_host.errors import UnreachableError
 from loqua_host.records.ledger import LessonRow
+from loqua_host.records.traces import current_trace
 from loqua_host.rooms.learners import pick_learner
 from loqua_host.rooms.rooms import Rooms
 
@@ -70,6 +71,7 @@ def new_lesson(prepared: Prepared, tutor: str, now: float) -> LessonRow:
         agent_id=prepared.caller.agent_id,
         opened_at=now,
         entry=prepared.entry,
+        state=current_trace(),
     )
 
 

@@ -19,7 +19,7 @@ from loqua_host.tasks import supervised
 
 from .ledger import Kind, Ledger, LessonRow, OwedRow
 from .metrics import DeliveryMetrics
-from .traces import under_lesson
+from .traces import in_trace
 
 __all__ = ["Delivery", "caller_of"]
 
@@ -67,7 +67,9 @@ def _of_lesson(row: OwedRow) -> Iterator[None]:
     lesson = row.lesson
     with (
         structlog.contextvars.bound_contextvars(**lesson.bound),
-        tracer.start_as_current_span(f"delivery {row.kind}", under_lesson(lesson.id)),
+        tracer.start_as_current_span(
+            f"delivery {row.kind}", in_trace(lesson.state), record_exception=False
+        ),
     ):
         yield
 
