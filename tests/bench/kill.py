@@ -31,10 +31,12 @@ from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.dev.api import DevApiSettings, Learner, serve
 from loqua_host.dev.postgres import new_schema, run_postgres
+from loqua_host.metrics import Instruments
 from loqua_host.records import leases
 from loqua_host.records.database import Row
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.place import database_at
 from loqua_host.tasks import background
 
@@ -104,7 +106,7 @@ async def drive(host: Host) -> None:
     database = database_at(Path(host.place), host.postgres)
     opening = Ledger.open(database, keys=[KEY], spool=host.spool)
     async with LoquaApi.open(settings, secrets) as api, opening as ledger, background() as tasks:
-        delivery = Delivery(ledger, api, clock=HastyClock())
+        delivery = Delivery(ledger, api, clock=HastyClock(), metrics=DeliveryMetrics(Instruments()))
         tasks.create_task(delivery.run())
         known = {row["id"] for row in await read(ledger, "SELECT id FROM lesson")}
         own = (f"lesson{n}" for n in range(host.share, host.lessons, host.hosts))

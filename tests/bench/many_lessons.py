@@ -30,6 +30,7 @@ from loqua_host.contract.records import Ending, LessonReport, Progress, Word
 from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.errors import LinkError
+from loqua_host.host_metrics import HostMetrics
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.lessons.lessons import Lessons
@@ -46,9 +47,7 @@ from loqua_host.link.messages import (
     VoiceTimed,
 )
 from loqua_host.link.server import JobRef, serve_link
-from loqua_host.ops.logbook import Logbook
 from loqua_host.ops.logs import configure_logs
-from loqua_host.ops.metrics import Metrics
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
 from loqua_host.records.sqlite import SqliteDatabase
@@ -149,7 +148,7 @@ class House:
     lessons: Lessons
     rooms: Rooms
     delivery: Delivery
-    metrics: Metrics
+    metrics: HostMetrics
     link: Path
     jobs: dict[str, JobRef] = field(default_factory=dict)
     numbers: Any = field(default_factory=count)
@@ -202,18 +201,19 @@ async def house(directory: Path) -> AsyncIterator[House]:
         return jobs[token]
 
     async with AsyncExitStack() as stack:
-        metrics, logbook = Metrics(time.monotonic), Logbook(time.time)
-        metrics.expect(TUTORS)
+        metrics = HostMetrics()
+        metrics.instruments.add_tutors(TUTORS)
         log = stack.enter_context((directory / "log").open("w"))
-        configure_logs("json", "info", log, [metrics, logbook])
+        configure_logs("json", "info", log)
         settings = CoreSettings(api_base_url="http://api", rate_limit=100_000)
         secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent-jwt", "SHARED_SECRET": SECRET})
-        opening = LoquaApi.open(settings, secrets, transport=httpx.MockTransport(answer))
+        transport = httpx.MockTransport(answer)
+        opening = LoquaApi.open(settings, secrets, transport=transport, metrics=metrics.api)
         api = await stack.enter_async_context(opening)
         database = SqliteDatabase(directory / "ledger.db")
         ledger = await stack.enter_async_context(Ledger.open(database, keys=[SECRET * 2]))
         tasks = await stack.enter_async_context(background())
-        delivery = Delivery(ledger, api, clock=SystemClock())
+        delivery = Delivery(ledger, api, clock=SystemClock(), metrics=metrics.delivery)
         tasks.create_task(delivery.run())
         lessons = Lessons(
             rooms=rooms,  # type: ignore[arg-type]  # in LiveKit's place
@@ -224,7 +224,8 @@ async def house(directory: Path) -> AsyncIterator[House]:
             settings=lambda: SETTINGS,
             board=board,
             tasks=tasks,
-            now=time.time,
+            clock=SystemClock(),
+            metrics=metrics.lessons,
         )
         reconciler = Reconciler(
             rooms=rooms,  # type: ignore[arg-type]  # in LiveKit's place
@@ -236,6 +237,7 @@ async def house(directory: Path) -> AsyncIterator[House]:
             say=lambda _: None,
             return_grace=lambda: 1.0,
             monotonic=time.monotonic,
+            metrics=metrics.lessons,
         )
         tasks.create_task(reconciler.run())
         link = directory / "link" / "s"

@@ -11,8 +11,10 @@ from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Progress, SessionRecord
 from loqua_host.core import Caller, Loaded
 from loqua_host.errors import ApiError
+from loqua_host.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger, LessonRow
+from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
 
 DAWN = 1_800_000_000.0
@@ -163,9 +165,23 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 
 @pytest.fixture
-async def delivery(ledger: Ledger, loqua: FakeLoqua, wall: WallClock) -> AsyncIterator[Delivery]:
+def instruments() -> Instruments:
+    """Return instruments that have counted nothing."""
+    return Instruments()
+
+
+@pytest.fixture
+async def delivery(
+    ledger: Ledger, loqua: FakeLoqua, wall: WallClock, instruments: Instruments
+) -> AsyncIterator[Delivery]:
     """Give a delivery that runs."""
-    delivery = Delivery(ledger, loqua, clock=wall, jitter=lambda: 1.0)  # type: ignore[arg-type]  # a fake
+    delivery = Delivery(
+        ledger,
+        loqua,  # type: ignore[arg-type]  # a fake
+        clock=wall,
+        metrics=DeliveryMetrics(instruments),
+        jitter=lambda: 1.0,
+    )
     running = asyncio.create_task(delivery.run())
     yield delivery
     running.cancel()

@@ -1,12 +1,19 @@
 """Errors that nobody foresaw, as the log shows them."""
 
 from traceback import walk_tb
+from typing import Final
 
 import structlog
+from prometheus_client import Counter
 
-__all__ = ["log_fault"]
+__all__ = ["INTERNAL_ERRORS", "log_fault"]
 
 log = structlog.get_logger()
+
+INTERNAL_ERRORS: Final = Counter(
+    "loqua_internal_errors", "Errors that nobody foresaw", registry=None
+)
+"""Those of this process. Like the log it is within everyone's reach: such errors are anywhere."""
 
 MOST_FRAMES = 10
 
@@ -24,6 +31,7 @@ def log_fault(task: str, error: Exception, **fields: object) -> None:
     cause = _first_leaf(error)
     frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(cause.__traceback__)]
     at = [f"{file}:{line}" for file, line in frames[-MOST_FRAMES:]]
+    INTERNAL_ERRORS.inc()
     log.error("error.caught", task=task, **fields, why=type(cause).__name__, at=at)
 
 

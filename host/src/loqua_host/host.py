@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from loqua_host.contract.engines import Engines
 from loqua_host.contract.sentences import Sentences
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
+from loqua_host.host_metrics import HostMetrics
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hints import Hints
 from loqua_host.lessons.hosted import HostedTutor
@@ -28,13 +29,13 @@ from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import keep_lease, recover
-from loqua_host.lessons.traces import Traces
 from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import serve_link
 from loqua_host.ops.health import assess
-from loqua_host.ops.logbook import Logbook
-from loqua_host.ops.metrics import Metrics
-from loqua_host.ops.watch import Watch
+from loqua_host.ops.recent_errors import RecentErrors
+from loqua_host.ops.sight import Phase
+from loqua_host.ops.tls import ServedCertificate
+from loqua_host.ops.watch import Watch, Watched
 from loqua_host.ops.web import build_app, serve_ops
 from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
 from loqua_host.records.delivery import Delivery
@@ -74,10 +75,19 @@ class Signals:
     reload: asyncio.Event
 
 
+@dataclass(slots=True)
+class _Lifecycle:
+    """Where the host is in its life."""
+
+    phase: Phase = Phase.STARTING
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """What is open for as long as the host runs."""
 
+    lifecycle: _Lifecycle
+    metrics: HostMetrics
     running: Running
     api: LoquaApi
     rooms: Rooms
@@ -95,9 +105,9 @@ async def run_host(
     configuration: Configuration,
     configured: Configured,
     signals: Signals,
-    logbook: Logbook,
-    metrics: Metrics,
-    traces: Traces,
+    recent_errors: RecentErrors,
+    *,
+    traced: bool,
 ) -> None:
     """Run all enabled tutors until told to stop, then let lessons end and records leave.
 
@@ -105,9 +115,8 @@ async def run_host(
         configuration: What says how to run; it is followed as it changes.
         configured: What it said at the start.
         signals: What the host is told from outside.
-        logbook: What the log has told so far, for those who ask for health.
-        metrics: The figures to expose.
-        traces: What lessons are traced in.
+        recent_errors: What went wrong lately, for the status page.
+        traced: Whether lessons are traced.
 
     Raises:
         ConfigError: If a secret is missing.
@@ -119,15 +128,14 @@ async def run_host(
         with listen_unnamed() as (listener, link):
             announcer = _open_announcer(parts)
             reconciler = _open_reconciler(parts, announcer)
-            hints = _open_hints(parts, traces.foreseeing(parts.lessons.foresee))
-            watch = _open_watch(parts, reconciler, logbook, JobProbe(link))
-            attend = traces.attending(parts.lessons.attend)
+            hints = _open_hints(parts)
             async with (
-                _operate(parts, hints, watch, logbook, metrics),
-                serve_link(listener, authorise=parts.roster.authorise, attend=attend),
+                serve_link(listener, authorise=parts.roster.authorise, attend=parts.lessons.attend),
                 supervised() as tasks,
             ):
-                supervisor = Supervisor(parts.roster, parts.lessons, tasks, random.random)
+                supervisor = Supervisor(
+                    parts.roster, parts.lessons, tasks, random.random, parts.metrics.workers
+                )
                 rotation = Rotation(
                     secrets,
                     parts.rooms,
@@ -143,26 +151,32 @@ async def run_host(
                     configured,
                     parts.running,
                     supervisor,
-                    make_posts=partial(make_posts, link=link, traced=traces.on),
-                    engage=partial(_engage, parts, announcer, traces),
-                    expect=metrics.expect,
+                    make_posts=partial(make_posts, link=link, traced=traced),
+                    engage=partial(_engage, parts, announcer),
+                    expect=parts.metrics.instruments.add_tutors,
                     due=signals.reload,
                 )
-                await reload.staff()
-                await _serve(parts, supervisor, reconciler, reload, signals)
+                certificate = _certificate(settings)
+                watch = _open_watch(
+                    parts, reconciler, rotation, reload, certificate, JobProbe(link)
+                )
+                async with _operate(parts, hints, watch, certificate, recent_errors):
+                    await reload.staff()
+                    await _serve(parts, supervisor, reconciler, reload, signals)
         await _flush(parts.delivery, 0 if signals.hurry.is_set() else FLUSH_SECONDS)
 
 
 @asynccontextmanager
 async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIterator[_Parts]:
     """Open what lessons stand on, and begin what goes on behind them."""
+    metrics = HostMetrics()
     async with (
-        LoquaApi.open(settings.api, secrets.kept) as api,
+        LoquaApi.open(settings.api, secrets.kept, metrics=metrics.api) as api,
         _open_rooms(settings, secrets) as rooms,
         _open_ledger(settings, secrets) as ledger,
         supervised() as tasks,
     ):
-        delivery = Delivery(ledger, api, clock=SystemClock())
+        delivery = Delivery(ledger, api, clock=SystemClock(), metrics=metrics.delivery)
         tasks.create_task(forever(delivery.run))
         tasks.create_task(forever(partial(_purge, settings, ledger)))
         roster = Roster()
@@ -180,12 +194,25 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
             board=board,
             tasks=tasks,
             clock=SystemClock(),
+            metrics=metrics.lessons,
         )
         machine = Machine()
         capacity = Capacity(machine.usage, lambda: dict(roster.jobs()), lessons.late, SystemClock())
         tasks.create_task(forever(capacity.run))
         yield _Parts(
-            running, api, rooms, ledger, delivery, board, roster, lessons, machine, capacity, tasks
+            _Lifecycle(),
+            metrics,
+            running,
+            api,
+            rooms,
+            ledger,
+            delivery,
+            board,
+            roster,
+            lessons,
+            machine,
+            capacity,
+            tasks,
         )
 
 
@@ -226,23 +253,40 @@ def _open_reconciler(parts: _Parts, announcer: Announcer) -> Reconciler:
         say=announcer.say,
         return_grace=lambda: parts.running.settings.lessons.grace,
         monotonic=time.monotonic,
+        metrics=parts.metrics.lessons,
     )
 
 
-def _open_hints(parts: _Parts, foresee: Callable[[str, str, str], None]) -> Hints:
+def _open_hints(parts: _Parts) -> Hints:
     return Hints(
         rooms=parts.rooms,
         board=parts.board,
         tutors=parts.roster.tutors,
-        foresee=foresee,
+        foresee=parts.lessons.foresee,
         places=partial(_places, parts),
         tasks=parts.tasks,
+        metrics=parts.metrics.lessons,
     )
 
 
-def _open_watch(parts: _Parts, reconciler: Reconciler, logbook: Logbook, jobs: JobProbe) -> Watch:
-    return Watch(
-        logbook=logbook,
+def _certificate(settings: HostSettings) -> ServedCertificate | None:
+    return ServedCertificate(settings.ops.tls, SystemClock()) if settings.ops.tls else None
+
+
+def _open_watch(  # those whose state is health
+    parts: _Parts,
+    reconciler: Reconciler,
+    rotation: Rotation,
+    reload: Reload,
+    certificate: ServedCertificate | None,
+    jobs: JobProbe,
+) -> Watch:
+    watched = Watched(
+        phase=lambda: parts.lifecycle.phase,
+        stale_config=lambda: reload.stale_config,
+        refused_key=lambda: rotation.refused_key,
+        certificate_left=certificate.seconds_left if certificate else lambda: None,
+        secret_failures=lambda: parts.running.secrets.kept.failures,
         workers=lambda: parts.roster.workers,
         lessons=parts.lessons,
         room=partial(_room, parts),
@@ -253,8 +297,8 @@ def _open_watch(parts: _Parts, reconciler: Reconciler, logbook: Logbook, jobs: J
         ledger=parts.ledger,
         jobs=jobs.run,
         local_state=parts.running.settings.ledger.spool_directory,
-        clock=SystemClock(),
     )
+    return Watch(watched, SystemClock())
 
 
 async def _serve(
@@ -269,11 +313,12 @@ async def _serve(
     Their rooms are looked at until the last has ended.
     """
     async with supervised() as tasks:
-        tasks.create_task(_reconcile(supervisor, reconciler))
+        tasks.create_task(_reconcile(parts.lifecycle, supervisor, reconciler))
         async with supervised() as following:
             following.create_task(forever(reload.run))
             await signals.stop.wait()
         drain = parts.running.settings.lessons.drain_timeout
+        parts.lifecycle.phase = Phase.DRAINING
         log.info("host.draining", seconds=drain)
         parts.lessons.withdraw()
         tasks.create_task(_hurry(supervisor, signals.hurry))
@@ -289,22 +334,28 @@ async def _hurry(supervisor: Supervisor, hurry: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def _operate(
-    parts: _Parts, hints: Hints, watch: Watch, logbook: Logbook, metrics: Metrics
+    parts: _Parts,
+    hints: Hints,
+    watch: Watch,
+    certificate: ServedCertificate | None,
+    recent_errors: RecentErrors,
 ) -> AsyncIterator[None]:
     """Answer operators, and hear LiveKit, for the length of a block."""
     settings, secrets = parts.running.settings, parts.running.secrets
     judge = partial(assess, jwt_warn_before=settings.api.agent_token_warn_before)
+    metrics = parts.metrics
     metrics.watch(watch.look, judge)
-    app = build_app(watch.look, judge, metrics.registry, logbook, secrets.ops_tokens)
+    app = build_app(watch.look, judge, metrics.registry, recent_errors, secrets.ops_tokens)
     app.router.add_post(WEBHOOK, hear_livekit(secrets.livekit_keys, hints.heed))
-    async with serve_ops(settings.ops, app), supervised() as tasks:
+    async with serve_ops(settings.ops, app, certificate), supervised() as tasks:
         tasks.create_task(forever(watch.run))
         yield
 
 
-async def _reconcile(supervisor: Supervisor, reconciler: Reconciler) -> None:
+async def _reconcile(lifecycle: _Lifecycle, supervisor: Supervisor, reconciler: Reconciler) -> None:
     """Begin once the workers are registered: a call that nobody can take is lost."""
     await supervisor.registered()
+    lifecycle.phase = Phase.SERVING
     log.info("host.ready")
     await forever(reconciler.run)
 
@@ -317,7 +368,7 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
         log.warning("host.records_left", mend="they stay in the ledger for the next start")
 
 
-def _engage(parts: _Parts, announcer: Announcer, traces: Traces, post: Post) -> TutorWorker:
+def _engage(parts: _Parts, announcer: Announcer, post: Post) -> TutorWorker:
     running = parts.running
     announcer.prepare(_voice(post.tutor, post.job.engines, post.job.sentences))
     return TutorWorker(
@@ -325,9 +376,10 @@ def _engage(parts: _Parts, announcer: Announcer, traces: Traces, post: Post) -> 
         post.job,
         LiveKitAccess(running.settings.livekit.url, parts.rooms.key),
         is_full=partial(_is_full, parts, post.tutor.name),
-        on_accept=traces.accepting(parts.lessons.begin),
+        on_accept=parts.lessons.begin,
         on_full=partial(parts.board.on_full, tutor=post.tutor.name),
         on_end=parts.lessons.end,
+        metrics=parts.metrics.workers,
     )
 
 

@@ -46,6 +46,9 @@ class Reload:
         engage: Makes the worker of a post.
         expect: Hears of tutors that are new, before they work.
         due: Set by whoever wants config/ to be looked at.
+
+    Attributes:
+        stale_config: Why the host does not run what config/ says; None if it does.
     """
 
     def __init__(
@@ -67,9 +70,11 @@ class Reload:
         self._expect = expect
         self._due = due
         self._versions = first.versions
+        self.stale_config: str | None = None
         self._last: tuple[HostSettings, Versions] | None = (first.written, first.versions)
         if first.problems:  # They may be mended in a plugin, of which config/ says nothing.
             self._last = None
+            self.stale_config = str(first.problems[-1][1])
 
     async def staff(self) -> None:
         """Hire the workers that the host starts with."""
@@ -92,6 +97,7 @@ class Reload:
             read = await self._read()
         except ConfigError as error:
             self._last = None
+            self.stale_config = str(error.problems[-1])
             for problem in error.problems:
                 log.error("config.refused", why=str(problem))
             return
@@ -130,9 +136,10 @@ class Reload:
         changes = await self._take(settings, secrets, read.versions)
         moved = {"keys": keys, **asdict(changes)}
         told = {what: ", ".join(names) for what, names in moved.items() if names}
+        self.stale_config = None
         log.info("config.reloaded", **told)
         if waiting:
-            why = f"read at the start alone: {', '.join(waiting)}"
+            self.stale_config = why = f"read at the start alone: {', '.join(waiting)}"
             log.warning("config.needs_restart", why=why, mend="restart the host")
 
     async def _take(

@@ -28,6 +28,9 @@ class Rotation:
         tasks: Runs what goes on behind lessons.
         clock: Says when other hosts have looked, too.
         interval: Seconds between two look-ups, in every host of the ledger.
+
+    Attributes:
+        refused_key: Why LiveKit's key is not used as secrets have it; None if it is.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Rotation:
         self._tasks = tasks
         self._clock = clock
         self._interval = interval
-        self._refused = False
+        self.refused_key: str | None = None
 
     async def follow(self) -> None:
         """Use the keys as they were last seen; to be called when they have been looked up."""
@@ -68,8 +71,8 @@ class Rotation:
         """Have everybody use LiveKit's key, once LiveKit takes it."""
         key = self._secrets.livekit()
         if key == self._rooms.key:
-            if self._refused:
-                self._refused = False
+            if self.refused_key is not None:
+                self.refused_key = None
                 log.info("livekit.key_withdrawn")
             return
         try:
@@ -77,8 +80,8 @@ class Rotation:
         except RoomsError as error:
             mend = "add the new key to LiveKit's keys: and have both of its parts where secrets are"
             log.warning("livekit.key_refused", why=str(error), mend=mend)
-            self._refused = True
+            self.refused_key = str(error)
             return
-        self._refused = False
+        self.refused_key = None
         self._supervisor.adopt(key)
         log.info("livekit.key_adopted")

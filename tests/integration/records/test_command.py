@@ -15,9 +15,11 @@ from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import Caller
 from loqua_host.core.clock import SystemClock
 from loqua_host.errors import RefusedError
+from loqua_host.metrics import Instruments
 from loqua_host.records import delivery as delivering
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.place import database_at
 
 KEY = "ledger-" * 6
@@ -133,7 +135,7 @@ async def delivery(
 ) -> AsyncIterator[Delivery]:
     """Give a delivery that looks at the ledger often."""
     monkeypatch.setattr(delivering, "LOOK_EVERY", 0.05)
-    delivery = Delivery(ledger, api, clock=SystemClock())  # type: ignore[arg-type]  # a fake
+    delivery = Delivery(ledger, api, clock=SystemClock(), metrics=DeliveryMetrics(Instruments()))  # type: ignore[arg-type]  # a fake
     running = asyncio.create_task(delivery.run())
     async with asyncio.timeout(30):
         await delivery.settled("lesson1")

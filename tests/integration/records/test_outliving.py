@@ -15,8 +15,10 @@ from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.dev.api import DevApiSettings, create_app
 from loqua_host.dev.api.faults import Error, LostAnswer
+from loqua_host.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
 
 SHARED_SECRET = "a shared secret"
@@ -82,7 +84,9 @@ async def deliver(
     secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": jwt, "SHARED_SECRET": SHARED_SECRET})
     with structlog.testing.capture_logs() as logs:
         async with LoquaApi.open(core, secrets, transport=transport) as api:
-            delivery = Delivery(ledger, api, clock=SystemClock())
+            delivery = Delivery(
+                ledger, api, clock=SystemClock(), metrics=DeliveryMetrics(Instruments())
+            )
             running = asyncio.create_task(delivery.run())
             await within(delivery.idle())
             running.cancel()

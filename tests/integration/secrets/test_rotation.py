@@ -12,7 +12,6 @@ from tests.integration.secrets.conftest import Place
 
 from loqua_host.core import Caller, CoreSettings, LoquaApi
 from loqua_host.core.clock import SystemClock
-from loqua_host.core.events import Events
 from loqua_host.core.secrets import KeptSecrets, SecretName
 from loqua_host.dev.api import DevApiSettings
 from loqua_host.dev.api.app import create_app
@@ -52,7 +51,7 @@ async def keep(place: Place) -> KeptSecrets:
     variables = {name: name.value for name in SecretName}
     found = {name: await asyncio.to_thread(place.source.fetch, name.value) for name in SecretName}
     first = {name: secret for name, secret in found.items() if secret}
-    return KeptSecrets(place.source, variables, first, SystemClock(), Events(), 3600)
+    return KeptSecrets(place.source, variables, first, SystemClock(), 3600)
 
 
 class Learner:

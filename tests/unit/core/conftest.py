@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
-from loqua_host.core.events import Event
+from loqua_host.core.metrics import ApiMetrics
+from loqua_host.metrics import Instruments
 
 EPOCH = 1_800_000_000.0
 """The wall clock at virtual second 0."""
@@ -184,7 +185,8 @@ class World:
 
     loqua: Loqua = field(default_factory=Loqua)
     clock: VirtualClock = field(default_factory=VirtualClock)
-    events: list[Event] = field(default_factory=list)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+    instruments: Instruments = field(default_factory=Instruments)
     environ: dict[str, str] = field(
         default_factory=lambda: {
             "AGENT_JWT_TOKEN": "agent-jwt",
@@ -200,18 +202,22 @@ class World:
             clock=self.clock,
             random=Random(1),  # noqa: S311  (jitter that repeats)
             transport=httpx.MockTransport(self.loqua),
-            observer=self.events.append,
+            metrics=ApiMetrics(self.instruments),
         )
 
-    def reported(self, name: str) -> list[Event]:
-        """Give the events of that name."""
-        return [event for event in self.events if event.name == name]
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of the log of that event."""
+        return [line for line in self.logs if line["event"] == event]
+
+    def counted(self, name: str, **labels: str) -> float | None:
+        """Return what a metric is exposed as."""
+        return self.instruments.registry.get_sample_value(f"loqua_{name}", labels)
 
 
 @pytest.fixture
-def world() -> World:
+def world(logs: list[dict[str, Any]]) -> World:
     """Give an API that works and a host that has not opened yet."""
-    return World()
+    return World(logs=logs)
 
 
 @pytest.fixture

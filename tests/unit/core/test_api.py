@@ -119,10 +119,9 @@ async def test_an_outage_degrades_step_by_step_and_ends(
         await asyncio.sleep(30)
         assert (await api.context(caller)).mode is Mode.FULL
     assert [mode for _, mode in heard] == [Mode.CACHE, Mode.BASIC, Mode.FULL]
-    changes = [
-        (event.fields["before"], event.fields["mode"]) for event in world.reported("mode.changed")
-    ]
+    changes = [(line["before"], line["mode"]) for line in world.logged("mode.changed")]
     assert changes == [("full", "cache"), ("cache", "basic"), ("basic", "full")]
+    assert [world.counted("mode_changes_total", mode=mode) for mode in Mode] == [1, 1, 1, 0]
 
 
 async def test_a_running_lesson_hears_of_down_and_up_again(
@@ -325,7 +324,7 @@ async def test_the_agents_own_name_stands_in_for_a_token_that_is_refused(
     last = loqua.seen("sessions")[-1]
     assert last.headers["authorization"] == "Bearer agent-jwt"
     assert last.headers["idempotency-key"] == "key-1"
-    assert len(world.reported("session.by_service")) == 1
+    assert len(world.logged("session.by_service")) == 1
 
 
 @pytest.mark.parametrize(
@@ -428,7 +427,9 @@ async def test_what_it_reports_can_be_counted(world: World, caller: Caller) -> N
     async with world.open() as api:
         world.loqua.latency = 0.25
         await api.lease(caller)
-    assert dict(world.reported("api.called")[0].fields) == {
+    assert world.logged("api.called")[0] == {
+        "event": "api.called",
+        "log_level": "info",
         "endpoint": "user-token",
         "agent_id": "loqua-spanish-tutor",
         "user_id": "user-1",
@@ -472,8 +473,11 @@ def test_a_lesson_outlives_any_sequence_of_outages(
                         assert not down
                         assert api.mode(caller) is Mode.FULL
         seconds = asyncio.get_running_loop().time()
-        good = world.reported("token.exchanged") + world.reported("token.refreshed")
-        assert len(good) <= 2 + seconds / (life / 2)
+        good = [
+            world.counted("token_exchanges_total", kind=kind, outcome="ok") or 0.0
+            for kind in ("first", "refresh")
+        ]
+        assert 1 <= sum(good) <= 2 + seconds / (life / 2)
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(run())

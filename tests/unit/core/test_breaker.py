@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from loqua_host.core.breaker import Breaker, State
-from loqua_host.core.events import Event, Events
+from loqua_host.core.metrics import ApiMetrics
 from loqua_host.core.settings import BreakerSettings
 from loqua_host.errors import RefusedError, SuspendedError, UnreachableError
+from loqua_host.metrics import Instruments
 
 
 class Hands:
@@ -66,16 +67,10 @@ def hands() -> Hands:
 
 
 @pytest.fixture
-def events() -> list[Event]:
-    """Give what is reported."""
-    return []
-
-
-@pytest.fixture
-def breaker(hands: Hands, events: list[Event]) -> Breaker:
+def breaker(hands: Hands, instruments: Instruments) -> Breaker:
     """Give a closed breaker that opens for 10 s after three failures."""
-    reported = Events(events.append)
-    return Breaker("context", BreakerSettings(failures=3, open_seconds=10), hands, reported)
+    settings = BreakerSettings(failures=3, open_seconds=10)
+    return Breaker("context", settings, hands, ApiMetrics(instruments))
 
 
 def test_failures_in_a_row_open_it_for_a_while(breaker: Breaker, hands: Hands) -> None:
@@ -332,21 +327,23 @@ async def test_a_call_from_before_has_no_say_after(breaker: Breaker, hands: Hand
 
 
 def test_each_change_is_reported(
-    breaker: Breaker, hands: Hands, events: list[Event], logs: list[dict[str, object]]
+    breaker: Breaker, hands: Hands, instruments: Instruments, logs: list[dict[str, object]]
 ) -> None:
-    """Opened (a warning), half-opened, closed: once each, with the endpoint's name."""
+    """Opened (a warning, and counted), half-opened, closed: once each, with the endpoint."""
     attempt(breaker)
     failing(breaker, DOWN, 3)
     hands.time += 10
     attempt(breaker)
     attempt(breaker)
     assert [line["log_level"] for line in logs] == ["warning", "info", "info"]
-    assert [event.name for event in events] == [
+    assert [line["event"] for line in logs] == [
         "breaker.opened",
         "breaker.half_opened",
         "breaker.closed",
     ]
-    assert {event.fields["endpoint"] for event in events} == {"context"}
+    assert {line["endpoint"] for line in logs} == {"context"}
+    labels = {"endpoint": "context"}
+    assert instruments.registry.get_sample_value("loqua_breakers_opened_total", labels) == 1
 
 
 class BreakerRules(RuleBasedStateMachine):
@@ -355,9 +352,8 @@ class BreakerRules(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.hands = Hands()
-        self.breaker = Breaker(
-            "context", BreakerSettings(failures=3, open_seconds=10), self.hands, Events()
-        )
+        settings, metrics = BreakerSettings(failures=3, open_seconds=10), ApiMetrics(Instruments())
+        self.breaker = Breaker("context", settings, self.hands, metrics)
         self.out: list[tuple[Callable[..., object], str, State]] = []
         self.newcomers: set[str] = set()
         self.failed: set[str] = set()

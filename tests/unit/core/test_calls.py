@@ -18,6 +18,8 @@ from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
 from loqua_host.core import Caller, CoreSettings, LoquaApi
+from loqua_host.core.breaker import State
+from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.core.settings import Access, BreakerSettings, CacheLives
 from loqua_host.errors import RefusedError, SuspendedError, UnreachableError
 
@@ -70,10 +72,11 @@ async def test_three_faults_in_a_row_are_repeated_away(
     calls = loqua.seen("progress")
     assert len(calls) == len(faults) + 1
     assert {call.headers["idempotency-key"] for call in calls} == {"key-1"}
-    events = [event.fields for event in world.reported("api.called")][1:]
+    events = world.logged("api.called")[1:]
     assert [event["attempt"] for event in events] == [*range(1, len(calls) + 1)]
     assert [event["failure"] for event in events] == ["UnreachableError"] * len(faults) + [None]
     assert events[-1]["status"] == 200
+    assert world.counted("api_retries_total", endpoint="progress") == len(faults)
     assert leased.mode(caller) is Mode.FULL
 
 
@@ -101,7 +104,7 @@ async def test_a_refusal_is_final(
         await progress(leased, caller)
     assert str(refused.value) == f"progress: {status}: INVALID_STATUS: data.status is unknown"
     assert refused.value.status == status
-    assert world.reported("api.called")[-1].fields["why"] == str(refused.value)
+    assert world.logged("api.called")[-1]["why"] == str(refused.value)
     assert len(loqua.seen("progress")) == 1
     assert leased.mode(caller) is Mode.FULL
 
@@ -170,7 +173,7 @@ async def test_an_attempt_that_the_deadline_cuts_off_has_failed(
     loqua.fail("progress", *[60.0] * 4)
     with pytest.raises(UnreachableError, match="deadline"):
         await progress(leased, caller)
-    cut_off = world.reported("api.called")[-1].fields
+    cut_off = world.logged("api.called")[-1]
     assert (cut_off["failure"], cut_off["why"]) == (
         "UnreachableError",
         "no answer within api.deadline",
@@ -180,7 +183,7 @@ async def test_an_attempt_that_the_deadline_cuts_off_has_failed(
     await asyncio.sleep(1)
     going.cancel()
     await asyncio.wait([going])
-    assert world.reported("api.called")[-1].fields["failure"] == "cancelled"
+    assert world.logged("api.called")[-1]["failure"] == "cancelled"
 
 
 async def test_a_refused_token_its_exchange_and_the_repeat_share_one_deadline(
@@ -332,7 +335,7 @@ async def test_breakers_are_one_for_each_endpoint(
         assert (await api.context(caller)).mode is Mode.FULL
         await asyncio.sleep(15)
         await progress(api, caller)
-    assert [event.name for event in world.events if event.name.startswith("breaker")] == [
+    assert [line["event"] for line in world.logs if line["event"].startswith("breaker")] == [
         "breaker.opened",
         "breaker.half_opened",
         "breaker.closed",
@@ -358,7 +361,7 @@ async def test_one_learners_bad_data_leaves_everybody_elses_calls_alone(
             assert loaded.mode is Mode.FULL
             assert loaded.context.preferences.language_learning == "spanish"
             await asyncio.sleep(8)
-    assert not world.reported("breaker.opened")
+    assert not world.logged("breaker.opened")
     assert len([call for call in loqua.seen("context") if call.at > 20]) < 20
 
 
@@ -465,8 +468,8 @@ async def test_the_versions_are_negotiated_on_every_call(
     await progress(leased, caller)
     await progress(leased, caller)
     assert {call.headers["accept-version"] for call in loqua.calls} == {"v1"}
-    (event,) = world.reported("api.deprecated")
-    assert event.fields["sunset"] == "2027-12-31"
+    (event,) = world.logged("api.deprecated")
+    assert event["sunset"] == "2027-12-31"
 
 
 async def test_an_errors_text_never_quotes_the_request(
@@ -509,3 +512,64 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) ->
 def test_every_setting_says_what_it_is(model: type[BaseModel]) -> None:
     """For whoever writes config/host.yaml."""
     assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+async def test_an_endpoint_s_last_outcome_is_known_and_a_cancelled_call_is_none(
+    leased: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """A learner who leaves says nothing about the API; nor does the API say who they are."""
+    loqua.fail("progress", error(403, "FORBIDDEN", "user-1 in room-1: no sess_1"))
+    about = {"session_id": "sess_1", "status": "in_progress", "progress": Progress(), "key": "k"}
+    with pytest.raises(RefusedError):
+        await leased.send_progress(caller, **about)  # type: ignore[arg-type]  # as above
+    refused = leased.endpoints()["progress"]
+    assert refused.failure == "progress: 403: FORBIDDEN: [user_id] in [room]: no [session_id]"
+    loqua.fail("progress", 3.0)
+    calling = asyncio.create_task(progress(leased, caller))
+    await asyncio.sleep(1)
+    calling.cancel()
+    await asyncio.wait([calling])
+    assert leased.endpoints()["progress"] == refused
+    loqua.latency = 0.25
+    await progress(leased, caller)
+    answered = leased.endpoints()["progress"]
+    now = asyncio.get_running_loop().time()
+    assert answered == EndpointStatus(now, 0.25, None, State.CLOSED)
+
+
+async def test_a_breaker_that_is_open_is_known_by_its_endpoint(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Others' are closed; endpoints that were never called are not known."""
+    async with world.open(retries=0, breaker={"failures": 1}) as api:
+        await api.lease(caller)
+        loqua.fail("progress", httpx.Response(500))
+        with pytest.raises(UnreachableError):
+            await progress(api, caller)
+        states = {name: status.breaker for name, status in api.endpoints().items()}
+    assert states == {"user-token": State.CLOSED, "progress": State.OPEN}
+
+
+async def test_attempts_are_counted_by_outcome_and_timed_unless_cancelled(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Whoever went did not wait: that is no time of the API's."""
+    async with world.open() as api:
+        await api.lease(caller)
+        loqua.latency = 0.25
+        loqua.fail("context", httpx.Response(503))
+        await api.context(caller)
+        loqua.latency = 3.0
+        calling = asyncio.create_task(api.check_health(caller))
+        await asyncio.sleep(1)
+        calling.cancel()
+        await asyncio.wait([calling])
+    by = {"endpoint": "context"}
+    failed = {"outcome": "UnreachableError", "status": "503"}
+    assert world.counted("api_calls_total", **by, outcome="ok", status="200") == 1
+    assert world.counted("api_calls_total", **by, **failed) == 1
+    assert world.counted("api_call_seconds_sum", **by) == pytest.approx(0.25)
+    assert world.counted("context_loads_total", source="api") == 1
+    cancelled = {"endpoint": "health", "outcome": "cancelled", "status": "none"}
+    assert world.counted("api_calls_total", **cancelled) == 1
+    assert world.counted("api_call_seconds_count", endpoint="health") == 0

@@ -150,7 +150,6 @@ def opened(world: World, transport: httpx.AsyncBaseTransport, port: Port | None 
         clock=world.clock,
         random=Random(1),  # noqa: S311  # jitter that repeats
         transport=transport,
-        observer=world.events.append,
     )
 
 

@@ -1,23 +1,19 @@
 """Which version is spoken, and what is made of its end."""
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from loqua_host.core.events import Event, Events
 from loqua_host.core.versions import Versions
 
 
 @pytest.fixture
-def events() -> list[Event]:
-    """Give what is reported."""
-    return []
-
-
-@pytest.fixture
-def versions(events: list[Event]) -> Versions:
+def versions() -> Versions:
     """Give a client that speaks a second version too."""
-    return Versions(Events(events.append), ("v2", "v1"))
+    return Versions(("v2", "v1"))
 
 
 @pytest.mark.parametrize(
@@ -58,32 +54,34 @@ def test_the_client_names_what_it_speaks(versions: Versions) -> None:
 
 def test_this_client_speaks_v1() -> None:
     """There is no other yet."""
-    assert Versions(Events()).accept == "v1"
+    assert Versions().accept == "v1"
 
 
-def test_the_end_of_a_version_is_one_warning(versions: Versions, events: list[Event]) -> None:
+def test_the_end_of_a_version_is_one_warning(versions: Versions, logs: list[Any]) -> None:
     """A thousand answers are one line, with the date; another version's end is another."""
     notice = {"deprecation": "@1688169599", "sunset": "Sat, 31 Dec 2027 23:59:59 GMT"}
     for _ in range(1000):
         versions.heed("v1", notice)
     versions.heed("v2", {})
-    (event,) = events
-    assert event.name == "api.deprecated"
-    assert event.fields == {
+    (line,) = logs
+    assert line == {
+        "event": "api.deprecated",
+        "log_level": "warning",
         "version": "v1",
         "deprecation": "2023-06-30",
         "sunset": "2027-12-31",
     }
     versions.heed("v2", notice)
-    assert len(events) == 2
+    assert len(logs) == 2
 
 
 @pytest.mark.parametrize("name", ["deprecation", "sunset"])
-def test_either_header_alone_is_enough(versions: Versions, events: list[Event], name: str) -> None:
+def test_either_header_alone_is_enough(versions: Versions, logs: list[Any], name: str) -> None:
     """The field that did not come is None."""
     versions.heed("v1", {name: "true"})
-    (event,) = events
-    assert event.fields == {"version": "v1", "deprecation": None, "sunset": None, name: "true"}
+    (line,) = logs
+    assert line[name] == "true"
+    assert [line["deprecation"], line["sunset"]].count(None) == 1
 
 
 @given(st.text() | st.integers().map("@{}".format))
@@ -91,6 +89,6 @@ def test_either_header_alone_is_enough(versions: Versions, events: list[Event], 
 @example("Fri, 31 Dec 9999 23:59:59 -1200")
 def test_no_header_whatever_breaks_the_warning(header: str) -> None:
     """Fuzzed: the day it names, or its words."""
-    events: list[Event] = []
-    Versions(Events(events.append)).heed("v1", {"sunset": header, "deprecation": "true"})
-    assert events[0].fields["deprecation"] == "true"
+    with capture_logs() as logs:
+        Versions().heed("v1", {"sunset": header, "deprecation": "true"})
+    assert logs[0]["deprecation"] == "true"

@@ -8,11 +8,10 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from tests.certificates import issue
 
-from loqua_host.core.events import Event
 from loqua_host.diagnosis.machine import RunningHost
+from loqua_host.host_metrics import HostMetrics
 from loqua_host.ops.health import assess
-from loqua_host.ops.logbook import Logbook
-from loqua_host.ops.metrics import Metrics
+from loqua_host.ops.recent_errors import RecentErrors
 from loqua_host.ops.sight import Sight, WorkerSight
 from loqua_host.ops.web import build_app
 from loqua_host.settings.certificates import serving_context
@@ -22,31 +21,31 @@ TOKEN = SecretStr("a-token-of-the-ops-address")
 
 
 @pytest.fixture
-def metrics() -> Metrics:
+def metrics() -> HostMetrics:
     """Give the host's figures."""
-    return Metrics(lambda: 0.0)
+    return HostMetrics()
 
 
 @pytest.fixture
-async def port(metrics: Metrics) -> AsyncIterator[int]:
+async def port(metrics: HostMetrics) -> AsyncIterator[int]:
     """Serve a host's ops address that asks for a token."""
     worker = WorkerSight(tutor="a", agent_name="a", online=True, busy=0, places=1)
     sight = Sight(now=1000.0, workers=(worker,))
-    logbook = Logbook(lambda: 1000.0)
-    app = build_app(lambda: sight, assess, metrics.registry, logbook, lambda: [TOKEN])
+    errors = RecentErrors(lambda: 1000.0)
+    app = build_app(lambda: sight, assess, metrics.registry, errors, lambda: [TOKEN])
     async with TestServer(app) as server:
         assert server.port is not None
         yield server.port
 
 
-async def test_its_workers_and_webhooks_are_known(port: int, metrics: Metrics) -> None:
+async def test_its_workers_and_webhooks_are_known(port: int, metrics: HostMetrics) -> None:
     """To whoever has its token."""
     host = RunningHost(OpsSettings(port=port), [TOKEN])
     health = await host.health()
     assert health is not None
     assert "worker a" in {part.name for part in health.parts()}
     assert await host.webhooks() == 0
-    metrics(Event("webhook.heard", {}))
+    metrics.lessons.webhooks.inc()
     assert await host.webhooks() == 1
 
 
@@ -72,9 +71,9 @@ async def test_a_host_with_a_certificate_is_known_by_it_alone(tmp_path: Path) ->
     for folder in ("own", "other"):
         (tmp_path / folder).mkdir()
     own, other = (TlsSettings.model_validate(issue(tmp_path / it)) for it in ("own", "other"))
-    sight, logbook = Sight(now=1000.0), Logbook(lambda: 1000.0)
-    registry = Metrics(lambda: 0.0).registry
-    app = build_app(lambda: sight, assess, registry, logbook, lambda: [TOKEN])
+    sight, errors = Sight(now=1000.0), RecentErrors(lambda: 1000.0)
+    registry = HostMetrics().registry
+    app = build_app(lambda: sight, assess, registry, errors, lambda: [TOKEN])
     server = TestServer(app)
     await server.start_server(ssl=serving_context(own))
     try:

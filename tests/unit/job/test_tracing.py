@@ -1,12 +1,17 @@
 """The spans of a job, as the host is told of them."""
 
+from typing import Any
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from livekit.agents import telemetry
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer, set_span_in_context
 
-from loqua_host.job.tracing import DISPATCH, JOB, SpanBuffer
-from loqua_host.link.spans import MOST_SPANS, SpanTold
+from loqua_host.job.tracing import JOB, LIMITS, LONGEST_TEXT, SpanBuffer
+from loqua_host.link.messages import FROM_JOB, Spans
+from loqua_host.link.spans import MAX_SPANS, JobSpan
 
 
 @pytest.fixture
@@ -18,13 +23,13 @@ def spans() -> SpanBuffer:
 @pytest.fixture
 def tracer(spans: SpanBuffer) -> Tracer:
     """Give what begins spans that end there."""
-    provider = TracerProvider(shutdown_on_exit=False)
+    provider = TracerProvider(shutdown_on_exit=False, span_limits=LIMITS)
     telemetry.set_tracer_provider(provider, allow_pii=False)
     provider.add_span_processor(spans)
     return provider.get_tracer("test")
 
 
-def told(spans: SpanBuffer) -> list[SpanTold]:
+def told(spans: SpanBuffer) -> list[JobSpan]:
     """Give all that is to be told now."""
     return [span for message in spans.drain() for span in message.spans]
 
@@ -36,21 +41,39 @@ def test_a_span_keeps_its_parent(spans: SpanBuffer, tracer: Tracer) -> None:
     turn, session = told(spans)
     assert (turn.name, session.name) == ("turn", "session")
     assert (turn.parent, session.parent) == (session.id, None)
-    assert session.begun <= turn.begun <= turn.ended <= session.ended
+    assert session.started_at <= turn.started_at <= turn.ended_at <= session.ended_at
 
 
-def test_the_job_s_own_span_is_told_as_far_as_the_dispatch(
+def test_what_is_below_livekit_s_own_span_of_the_job_is_below_the_host_s(
     spans: SpanBuffer, tracer: Tracer
 ) -> None:
-    """It ends after the link, so what is below it is told to be below the host's."""
-    job = tracer.start_span(JOB, start_time=1_000, attributes={"lk.pii.room_name": "r", "n": 1})
-    job.add_event("entrypoint_started", timestamp=3_000)
+    """LiveKit's ends after the link, so that it is never told."""
+    job = tracer.start_span(JOB)
     tracer.start_span("room_connect", set_span_in_context(job)).end()
-    connect, dispatch = told(spans)
+    [connect] = told(spans)
     assert (connect.name, connect.parent) == ("room_connect", None)
-    assert (dispatch.name, dispatch.begun, dispatch.ended) == (DISPATCH, 1_000, 3_000)
-    assert dispatch.attributes == {"n": 1}
-    assert told(spans) == []
+
+
+VALUES = st.text() | st.booleans() | st.integers() | st.floats() | st.lists(st.text() | st.none())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.text(), attributes=st.dictionaries(st.text(), VALUES, max_size=60))
+def test_whatever_a_span_has_the_host_takes_it(
+    spans: SpanBuffer, tracer: Tracer, name: str, attributes: dict[str, Any]
+) -> None:
+    """What is too long is cut, what is too much is left out, by OpenTelemetry's own limits."""
+    named = {"lk.speech_id": name, "lk.provider_request_ids": [name, name]}
+    span = tracer.start_span(name, attributes={**attributes, **named})
+    span.add_event(name, {**attributes, **named})
+    span.end()
+    [message] = spans.drain()
+    assert isinstance(message, Spans)
+    assert FROM_JOB.validate_json(message.model_dump_json()) == message
+    [sent] = message.spans
+    assert len(sent.attributes) <= 32
+    assert sent.attributes["lk.speech_id"] == name[:LONGEST_TEXT]
+    assert sent.attributes["lk.provider_request_ids"] == f"{name}, {name}"[:LONGEST_TEXT]
 
 
 def test_of_a_lesson_that_is_not_sampled_nothing_is_kept(spans: SpanBuffer, tracer: Tracer) -> None:
@@ -82,6 +105,6 @@ def test_what_was_said_stays_in_the_job(spans: SpanBuffer, tracer: Tracer) -> No
 
 def test_many_spans_go_in_several_messages(spans: SpanBuffer, tracer: Tracer) -> None:
     """Each within the bound that the host sets."""
-    for _ in range(MOST_SPANS + 1):
+    for _ in range(MAX_SPANS + 1):
         tracer.start_span("turn").end()
-    assert [len(message.spans) for message in spans.drain()] == [MOST_SPANS, 1]
+    assert [len(message.spans) for message in spans.drain()] == [MAX_SPANS, 1]

@@ -12,7 +12,9 @@ from loqua_host.lessons.board import Board
 from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.link.server import serve_link
+from loqua_host.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
 from loqua_host.settings.host import HostSettings
@@ -28,8 +30,11 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture
-def open_house(ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Opened:
+def open_house(
+    ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any, instruments: Instruments
+) -> Opened:
     """Give what opens a house for the length of a block."""
+    metrics = LessonMetrics(instruments)
 
     @asynccontextmanager
     async def opened(**sections: Any) -> AsyncIterator[House]:
@@ -55,6 +60,7 @@ def open_house(ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any) -> Ope
                 board=board,
                 tasks=tasks,
                 clock=wall,
+                metrics=metrics,
             )
             with listen_unnamed() as (listener, link):
                 async with serve_link(listener, authorise=authorise, attend=lessons.attend):

@@ -8,9 +8,11 @@ import pytest
 from loqua_host.contract.handoff import Handover
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.link.handover import find_handover, pack
+from loqua_host.metrics import Instruments
 from loqua_host.records.ledger import Claims, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
@@ -107,6 +109,7 @@ async def house(wall: Any) -> House:
         say=lambda _: None,
         return_grace=lambda: 30.0,
         monotonic=wall.monotonic,
+        metrics=LessonMetrics(Instruments()),
     )
     await reconciler.look()
     wall.seconds += 60

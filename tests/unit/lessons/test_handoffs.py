@@ -13,8 +13,10 @@ from loqua_host.lessons import handoffs as module
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.handoffs import Handoffs
 from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
 from loqua_host.link.server import JobRef
+from loqua_host.metrics import Instruments
 from loqua_host.records.ledger import LessonRow
 
 ROW = LessonRow("l1", "v1", "v1", "maria", "room", "conversation", "agent", 0.0)
@@ -50,7 +52,8 @@ class House:
 
     def __init__(self, now: Any) -> None:
         self.board, self.rooms = Board(now), FakeRooms()
-        self.handoffs = Handoffs(self.board, self.rooms, TUTORS)  # type: ignore[arg-type]  # a fake
+        self.metrics = LessonMetrics(Instruments())
+        self.handoffs = Handoffs(self.board, self.rooms, TUTORS, self.metrics)  # type: ignore[arg-type]  # a fake
 
     async def begin(self) -> "asyncio.Task[HandedBack | HandoffRefused]":
         """Ask for the grammar specialist, until it is on the board."""
@@ -82,6 +85,7 @@ async def test_a_specialist_is_asked_for_until_it_has_taught(house: House) -> No
     assert await asking == HandedBack(handback=taught)
     assert house.board.asked("room") == {}
     assert house.rooms.withdrawn == []
+    assert house.metrics.handoffs.labels("grammar", "taught")._value.get() == 1
 
 
 async def test_a_specialist_that_does_not_come_in_time_is_called_off(

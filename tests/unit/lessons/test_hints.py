@@ -11,8 +11,10 @@ from loqua_host.lessons import hints as module
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hints import Hints
 from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.lessons.reconcile import Places
 from loqua_host.link.server import JobRef
+from loqua_host.metrics import Instruments
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.rooms.webhooks import Hint
@@ -44,7 +46,7 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world(instruments: Instruments) -> AsyncIterator[World]:
     """Give a host with two tutors."""
     world = World()
     tutors = [HostedTutor("conversation", "", "a", 5), HostedTutor("grammar", "expert", "a", 5)]
@@ -56,6 +58,7 @@ async def world() -> AsyncIterator[World]:
             foresee=lambda *coming: world.foreseen.append(coming),
             places=lambda: world.places,
             tasks=tasks,
+            metrics=LessonMetrics(instruments),
         )
         yield world
 
@@ -69,9 +72,10 @@ async def heed(world: World, *hints: Hint) -> list[tuple[str, str, str]]:
     return world.foreseen
 
 
-async def test_a_learner_who_comes_is_prepared_for(world: World) -> None:
+async def test_a_learner_who_comes_is_prepared_for(world: World, instruments: Instruments) -> None:
     """With the tutor that is called to the room."""
     assert await heed(world, JOINED) == [COMING]
+    assert instruments.registry.get_sample_value("loqua_webhooks_total") == 1
 
 
 async def test_a_specialist_who_is_called_is_foreseen_too(world: World) -> None:

@@ -380,7 +380,7 @@ def test_a_lesson_that_goes_on_needs_no_room_on_the_machine() -> None:
 
 def test_who_gave_a_place_away_waits_for_another() -> None:
     """The machine carries whoever has it instead."""
-    back = sight(interrupted=(replace(lost(), gave_place=True),))
+    back = sight(interrupted=(replace(lost(), stepped_out=True),))
     assert called(todo(back, places=MEASURED)) == []
     assert called(todo(back, places=replace(MEASURED, host=1)))
 

@@ -123,6 +123,7 @@ async def test_an_ordinary_handoff_is_no_warning(world: World, host: Host) -> No
     levels = {log["event"]: log["log_level"] for log in logs}
     assert levels["lesson.restoring"] == "warning"
     assert levels["tutor.called"] == "info"
+    assert host.metrics.tutors_called.labels("grammar")._value.get() == 1
     assert [agent_name for _, agent_name in called(world)][-1] == "grammar-expert"
 
 
@@ -160,6 +161,7 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
         await host.reconciler.look()
         wall.seconds += 3 * RETURN_GRACE
         await host.reconciler.look()
+    assert host.metrics.rooms_failures._value.get() >= 2
     await host.reconciler.look()
     wall.seconds += RETURN_GRACE
     await host.reconciler.look()

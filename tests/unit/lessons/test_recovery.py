@@ -12,9 +12,11 @@ from loqua_host.contract.records import Progress
 from loqua_host.errors import LedgerError
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.recovery import keep_lease, recover
+from loqua_host.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.leases import LEASE
 from loqua_host.records.ledger import Ledger, LessonRow
+from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
 
 NewLesson = Callable[..., LessonRow]
@@ -35,7 +37,7 @@ async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
         row = await ledger.open_lesson(a_lesson(1), "")
         await ledger.keep_progress(row, 30.0, Progress(words_learned=3), {})
     async with Ledger.open(SqliteDatabase(path)) as ledger:
-        delivery = Delivery(ledger, loqua, clock=wall)
+        delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
         running = asyncio.create_task(delivery.run())
         with structlog.testing.capture_logs() as logs:
             await recover(ledger, board, delivery, ["conversation"])

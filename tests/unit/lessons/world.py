@@ -20,6 +20,7 @@ from loqua_host.lessons.board import Board
 from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.lessons.reconcile import Places, Tell
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import recover
@@ -37,6 +38,7 @@ from loqua_host.link.messages import (
     Welcome,
 )
 from loqua_host.link.server import JobRef
+from loqua_host.metrics import Instruments
 from loqua_host.records.database import Connection
 from loqua_host.records.leases import LEASE, is_renewed, resign
 from loqua_host.records.ledger import ALREADY_TAUGHT, CRASH_LOOP, Ledger, LessonRow
@@ -166,6 +168,7 @@ class Host:
         self.board = Board(world.now, self.departures.get)
         self.ledger = Ledger(self, Keyring(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
         fakes: Any = {"rooms": self, "api": self.loqua, "delivery": self, "tasks": self}
+        self.metrics = metrics = LessonMetrics(Instruments())
         self.lessons = NotedLessons(
             world,
             **fakes,
@@ -174,6 +177,7 @@ class Host:
             settings=lambda: SETTINGS,
             board=self.board,
             clock=world,
+            metrics=metrics,
         )
         self.reconciler = Reconciler(
             rooms=fakes["rooms"],
@@ -185,6 +189,7 @@ class Host:
             say=self.said.append,
             return_grace=lambda: RETURN_GRACE,
             monotonic=world.now,
+            metrics=metrics,
         )
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from loqua_host.core.breaker import State as BreakerState
+from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.ops.health import Finding, State, assess
 from loqua_host.ops.sight import LessonSight, Outcome, Phase, Sight, WorkerSight
 from loqua_host.records.ledger import Debts
@@ -11,13 +13,14 @@ from loqua_host.records.ledger import Debts
 NOW = 5_000.0
 UNIX = 1_800_000_000.0
 FINE = Outcome(at=NOW - 3, seconds=0.02)
+ANSWERED = EndpointStatus(at=NOW - 3, seconds=0.02)
 WELL = Sight(
     now=NOW,
     unix=UNIX,
     phase=Phase.SERVING,
     workers=(WorkerSight("grammar", "grammar-specialist", online=True, busy=1, places=2),),
     rooms=FINE,
-    endpoints={"user-token": FINE, "health": FINE},
+    endpoints={"user-token": ANSWERED, "health": ANSWERED},
     agent_jwt_left=30 * 86_400,
     ledger=FINE,
     jobs=FINE,
@@ -177,20 +180,21 @@ def test_what_was_not_asked_lately_counts_as_degraded(outcome: Outcome | None) -
 
 
 @pytest.mark.parametrize(
-    ("outcome", "breaker", "state"),
+    ("status", "state"),
     [
-        (Outcome(NOW, 0.1), "closed", State.OK),
-        (Outcome(NOW, 2.1), "closed", State.DEGRADED),
-        (Outcome(NOW, 0.1, "503"), "closed", State.DEGRADED),
-        (Outcome(NOW, 0.1, "503"), "open", State.FAILED),
-        (Outcome(NOW, 0.1, "503"), "half open", State.DEGRADED),
+        (EndpointStatus(NOW, 0.1), State.OK),
+        (EndpointStatus(NOW, 2.1), State.DEGRADED),
+        (EndpointStatus(NOW, 0.1, "503"), State.DEGRADED),
+        (EndpointStatus(NOW, 0.1, "503", BreakerState.OPEN), State.FAILED),
+        (EndpointStatus(NOW, 0.1, "503", BreakerState.HALF_OPEN), State.DEGRADED),
     ],
+    ids=["answered", "slow", "failed", "held back", "tried out"],
 )
 def test_an_endpoint_is_judged_by_its_last_outcome_and_its_breaker(
-    outcome: Outcome, breaker: str, state: State
+    status: EndpointStatus, state: State
 ) -> None:
     """Slow from the guide's 2 s on; failed once it is left alone."""
-    sight = replace(WELL, endpoints={"context": outcome}, breakers={"context": breaker})
+    sight = replace(WELL, endpoints={"context": status})
     assert finding(sight, 3, "context").state is state
     assert assess(sight).ready, "lessons degrade, and go on"
 
@@ -211,7 +215,7 @@ def test_an_agent_jwt_that_expires_is_told_ahead(left: float | None, state: Stat
 
 def test_the_api_s_own_database_is_what_its_health_endpoint_says() -> None:
     """The host has no other way to know."""
-    sight = replace(WELL, endpoints={"health": Outcome(NOW, 0.1, "503: database is down")})
+    sight = replace(WELL, endpoints={"health": EndpointStatus(NOW, 0.1, "503: database is down")})
     found = finding(sight, 4, "API's database")
     assert (found.state, "database is down" in found.reason) == (State.DEGRADED, True)
     unasked = finding(replace(WELL, endpoints={}), 4, "API's database")

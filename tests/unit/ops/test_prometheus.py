@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from loqua_host.host_metrics import HostMetrics
 from loqua_host.ops.health import assess
-from loqua_host.ops.metrics import Metrics
 from loqua_host.ops.sight import Sight
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -31,7 +31,7 @@ ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "
 
 def exposed() -> Iterator[str]:
     """Give the names of all series that a host may have."""
-    metrics = Metrics(lambda: 0.0)
+    metrics = HostMetrics()
     sight = Sight(now=0.0, agent_jwt_left=1.0, user_token_left=1.0, certificate_left=1.0)
     metrics.watch(lambda: sight, assess)
     for family in metrics.registry.collect():

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.certificates import issue
 
 from loqua_host.core.clock import SystemClock
-from loqua_host.ops.tls import follow_renewals
+from loqua_host.ops.tls import ServedCertificate
 from loqua_host.ops.web import serve_ops
 from loqua_host.settings.certificates import expires_at, serving_context
 from loqua_host.settings.host import OpsSettings, TlsSettings
@@ -52,7 +52,8 @@ async def serving(tls: TlsSettings | None) -> AsyncIterator[int]:
     app = web.Application()
     app.router.add_get("/", page)
     with capture_logs() as logs:
-        async with serve_ops(OpsSettings(port=0, tls=tls), app):
+        certificate = tls and ServedCertificate(tls, SystemClock())
+        async with serve_ops(OpsSettings(port=0), app, certificate):
             [line] = [line for line in logs if line["event"] == "ops.serving"]
             yield line["port"]
 
@@ -80,10 +81,12 @@ async def test_a_certificate_that_went_costs_no_lessons(tmp_path: Path) -> None:
     """The host says so and goes on, as for a port that is taken."""
     tls = TlsSettings.model_validate(issue(tmp_path))
     tls.key.unlink()
+    certificate = ServedCertificate(tls, SystemClock())
     with capture_logs() as logs:
-        async with serve_ops(OpsSettings(port=0, tls=tls), web.Application()):
+        async with serve_ops(OpsSettings(port=0), web.Application(), certificate):
             pass
     assert [line["event"] for line in logs] == ["ops.unavailable"]
+    assert certificate.seconds_left() is None
 
 
 def shown(context: ssl.SSLContext) -> bytes:
@@ -105,9 +108,10 @@ async def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path)
     """One whose key is not there yet is not; the one before stays until it is."""
     tls = TlsSettings.model_validate(issue(tmp_path))
     context, clock = serving_context(tls), Looks()
+    certificate = ServedCertificate(tls, clock)
     old_key, first = tls.key.read_bytes(), shown(context)
     async with background() as tasks:
-        tasks.create_task(follow_renewals(context, tls, clock))
+        tasks.create_task(certificate.follow_renewals(context))
         await clock.waits.wait()
         with capture_logs() as logs:
             await clock.look()
@@ -121,7 +125,7 @@ async def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path)
             tls.key.write_bytes(new_key)
             await clock.look()
             assert [line["event"] for line in logs[1:]] == ["ops.certificate_renewed"]
-            assert logs[1]["certificate_expires_at"] == expires_at(tls)
+            assert logs[1]["certificate_expires_at"] == expires_at(tls) == certificate.expires_at
     assert shown(context) == ssl.PEM_cert_to_DER_cert(tls.certificate.read_text()) != first
 
 
@@ -131,8 +135,10 @@ async def test_a_certificate_that_has_expired_is_said_at_the_start_and_costs_no_
 ) -> None:
     """Who checks it sees the host gone; nobody would know why."""
     tls = TlsSettings.model_validate(issue(tmp_path, days=days))
+    certificate = ServedCertificate(tls, SystemClock())
     with capture_logs() as logs:
-        async with serve_ops(OpsSettings(port=0, tls=tls), web.Application()):
+        async with serve_ops(OpsSettings(port=0), web.Application(), certificate):
             pass
     assert [line["event"] for line in logs] == ["ops.serving", *events]
+    assert certificate.seconds_left() == pytest.approx(days * 86400, abs=60)
     assert logs[0]["certificate_expires_at"] == pytest.approx(time.time() + days * 86400, abs=60)

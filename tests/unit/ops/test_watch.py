@@ -12,11 +12,10 @@ import pytest
 from loqua_host.capacity.admission import Room
 from loqua_host.capacity.machine import Usage
 from loqua_host.contract.records import Mode
-from loqua_host.core.events import Event
+from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.errors import LedgerError, LinkError, RoomsError
-from loqua_host.ops.logbook import Logbook
-from loqua_host.ops.sight import LessonSight, WorkerSight
-from loqua_host.ops.watch import BEAT_SECONDS, PROBE_TIMEOUT, Watch
+from loqua_host.ops.sight import LessonSight, Phase, WorkerSight
+from loqua_host.ops.watch import BEAT_SECONDS, PROBE_TIMEOUT, Watch, Watched
 from loqua_host.records.ledger import Debts, LessonRow
 
 NOW = 1_800_000_000.0
@@ -53,11 +52,16 @@ class Fakes:
     debts: Callable[[], Debts] = Debts
     jobs: Callable[[], None] = lambda: None
     waits: tuple[float, ...] = ()
+    phase: Phase = Phase.STARTING
+    stale_config: str | None = None
+    refused_key: str | None = None
+    certificate_left: float | None = None
     lessons: list[tuple[LessonRow, Mode]] = field(default_factory=list)
     workers: list[Any] = field(default_factory=lambda: [worker()])
 
 
 ROW = LessonRow("0123456789", "v", "v", "maria", "room", "grammar", "agent", NOW - 60, restarts=1)
+ANSWERED = EndpointStatus(NOW - 5, 0.1)
 HOSTED = SimpleNamespace(name="grammar", agent_name="grammar-specialist", max_jobs=2)
 
 
@@ -80,19 +84,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def logbook(clock: Clock) -> Logbook:
-    """Give what the log has told."""
-    return Logbook(clock.now)
-
-
-@pytest.fixture
 def fakes() -> Fakes:
     """Give parts of which all is well."""
     return Fakes()
 
 
 @pytest.fixture
-def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch:
+def watch(fakes: Fakes, clock: Clock, tmp_path: Path) -> Watch:
     """Give a watch of these parts."""
 
     async def names() -> Any:
@@ -109,6 +107,11 @@ def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch
         return 86_400.0
 
     parts: dict[str, Any] = {
+        "phase": lambda: fakes.phase,
+        "stale_config": lambda: fakes.stale_config,
+        "refused_key": lambda: fakes.refused_key,
+        "certificate_left": lambda: fakes.certificate_left,
+        "secret_failures": lambda: 7,
         "workers": lambda: fakes.workers,
         "lessons": SimpleNamespace(live=lambda: fakes.lessons),
         "waiting": lambda: fakes.waits,
@@ -116,12 +119,14 @@ def watch(fakes: Fakes, clock: Clock, logbook: Logbook, tmp_path: Path) -> Watch
         "usage": lambda: Usage(2.0, 0.0, 1000, 250),
         "rooms": SimpleNamespace(names=names),
         "api": SimpleNamespace(
-            agent_token_seconds_left=left, user_token_seconds_left=lambda: 300.0
+            agent_token_seconds_left=left,
+            user_token_seconds_left=lambda: 300.0,
+            endpoints=lambda: {"context": ANSWERED},
         ),
         "jobs": jobs,
         "ledger": SimpleNamespace(debts=debts, busy_seconds=1.5, failures=3, spooled=2),
     }
-    return Watch(logbook=logbook, local_state=tmp_path, clock=clock, **parts)
+    return Watch(Watched(local_state=tmp_path, **parts), clock)
 
 
 async def run(watch: Watch) -> None:
@@ -225,15 +230,13 @@ async def test_the_loop_s_delay_is_measured_by_a_beat(watch: Watch, clock: Clock
     assert watch.look().lag == pytest.approx(0.75)
 
 
-async def test_nobody_waits_for_a_host_that_is_not_serving(
-    watch: Watch, fakes: Fakes, logbook: Logbook
-) -> None:
+async def test_nobody_waits_for_a_host_that_is_not_serving(watch: Watch, fakes: Fakes) -> None:
     """Others will come to them."""
     fakes.waits = (5.0,)
     assert watch.look().waiting == ()
-    logbook(Event("host.ready", {}))
+    fakes.phase = Phase.SERVING
     assert (watch.look().waiting, watch.look().alone) == ((5.0,), 5.0)
-    logbook(Event("host.draining", {}))
+    fakes.phase = Phase.DRAINING
     assert watch.look().waiting == ()
 
 
@@ -242,16 +245,15 @@ def test_the_machine_s_memory_and_the_room_for_lessons_are_seen(watch: Watch) ->
     assert (watch.look().memory, watch.look().room) == (0.25, Room(3, "processors"))
 
 
-async def test_the_life_of_the_ops_certificate_is_that_of_the_one_served(
-    watch: Watch, clock: Clock, logbook: Logbook
-) -> None:
-    """Renewed, it is the new one's; without TLS there is none."""
-    assert watch.look().certificate_left is None
-    for event, days in (("ops.serving", 3.0), ("ops.certificate_renewed", 90.0)):
-        logbook(Event(event, {"certificate_expires_at": clock.now() + days * 86400}))
-        assert watch.look().certificate_left == days * 86400
-    logbook(Event("ops.serving", {"tls": False}))
-    assert watch.look().certificate_left is None
+def test_those_who_know_are_asked_for_their_state_at_each_look(watch: Watch, fakes: Fakes) -> None:
+    """Nothing is remembered of what they said before."""
+    sight = watch.look()
+    assert (sight.stale_config, sight.refused_key, sight.certificate_left) == (None, None, None)
+    assert (sight.endpoints, sight.secret_failures) == ({"context": ANSWERED}, 7)
+    fakes.stale_config, fakes.refused_key, fakes.certificate_left = "a: wrong", "no such key", 90.0
+    sight = watch.look()
+    said = (sight.stale_config, sight.refused_key, sight.certificate_left)
+    assert said == ("a: wrong", "no such key", 90.0)
 
 
 async def test_a_probe_that_nobody_foresaw_to_fail_is_an_outcome(

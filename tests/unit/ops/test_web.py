@@ -10,10 +10,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from loqua_host.core.events import Event
+from loqua_host.host_metrics import HostMetrics
 from loqua_host.ops.health import assess
-from loqua_host.ops.logbook import Logbook
-from loqua_host.ops.metrics import Metrics
+from loqua_host.ops.recent_errors import RecentErrors
 from loqua_host.ops.sight import LessonSight, Outcome, Phase, Sight
 from loqua_host.ops.web import build_app, serve_ops
 from loqua_host.settings.host import OpsSettings
@@ -27,23 +26,23 @@ class Ops:
     """A served ops address and what it sees."""
 
     sight: Sight
-    logbook: Logbook
+    errors: RecentErrors
     client: Client
 
 
 @pytest.fixture
 async def ops() -> AsyncIterator[Ops]:
     """Serve what a host that does well shows."""
-    logbook, metrics = Logbook(lambda: 1000.0), Metrics(lambda: 0.0)
+    errors, metrics = RecentErrors(lambda: 1000.0), HostMetrics()
     sight = Sight(now=1000.0, phase=Phase.SERVING, rooms=WELL, ledger=WELL, jobs=WELL)
     served: Ops
 
     def look() -> Sight:
         return served.sight
 
-    app = build_app(look, assess, metrics.registry, logbook, tuple)
+    app = build_app(look, assess, metrics.registry, errors, tuple)
     async with TestClient(TestServer(app)) as client:
-        served = Ops(sight, logbook, client)
+        served = Ops(sight, errors, client)
         metrics.watch(look, assess)
         yield served
 
@@ -96,11 +95,11 @@ async def test_metrics_are_in_prometheus_s_format(ops: Ops) -> None:
     assert "loqua_ready 1.0" in (await answer.text()).splitlines()
 
 
-async def test_the_status_has_lessons_and_troubles_newest_first(ops: Ops) -> None:
+async def test_the_status_has_lessons_and_recent_errors_newest_first(ops: Ops) -> None:
     """All that the page shows."""
     ops.sight = replace(ops.sight, lessons=(LessonSight("1f3a", "grammar", "full", 900.0, 1),))
     for why in ("first", "second"):
-        ops.logbook(Event("worker.failed", {"level": "error", "why": why}))
+        ops.errors(None, "error", {"event": "worker.failed", "why": why})
     status = await (await ops.client.get("/status")).json()
     assert status["sight"]["lessons"] == [
         {
@@ -112,7 +111,7 @@ async def test_the_status_has_lessons_and_troubles_newest_first(ops: Ops) -> Non
             "engines": {},
         }
     ]
-    assert [trouble["why"] for trouble in status["troubles"]] == ["second", "first"]
+    assert [error["why"] for error in status["recent_errors"]] == ["second", "first"]
 
 
 @pytest.mark.parametrize("path", ["/", "/ops.css", "/ops.js", "/status", "/missing"])
@@ -158,7 +157,7 @@ async def test_a_port_that_is_taken_costs_no_lessons(ops: Ops) -> None:
 async def guarded(ops: Ops) -> AsyncIterator[Client]:
     """Serve the same to those who have one of two tokens."""
     tokens = [SecretStr("new-token-ñ"), SecretStr("old-token")]
-    app = build_app(lambda: ops.sight, assess, CollectorRegistry(), ops.logbook, lambda: tokens)
+    app = build_app(lambda: ops.sight, assess, CollectorRegistry(), ops.errors, lambda: tokens)
     async with TestClient(TestServer(app)) as client:
         yield client
 

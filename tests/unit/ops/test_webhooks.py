@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tests.unit.rooms.signing import KEY, body, sign
 
 from loqua_host.ops.health import assess
-from loqua_host.ops.logbook import Logbook
+from loqua_host.ops.recent_errors import RecentErrors
 from loqua_host.ops.sight import Sight
 from loqua_host.ops.web import build_app
 from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
@@ -29,9 +29,9 @@ def heard() -> list[Hint]:
 @pytest.fixture
 async def livekit(heard: list[Hint]) -> AsyncIterator[Client]:
     """Give a client of an ops address that asks everybody else for a token."""
-    sight, logbook = Sight(now=1000.0), Logbook(lambda: 1000.0)
+    sight, errors = Sight(now=1000.0), RecentErrors(lambda: 1000.0)
     tokens = [SecretStr("ops-token")]
-    app = build_app(lambda: sight, assess, CollectorRegistry(), logbook, lambda: tokens)
+    app = build_app(lambda: sight, assess, CollectorRegistry(), errors, lambda: tokens)
     app.router.add_post(WEBHOOK, hear_livekit(lambda: [KEY], heard.append))
     async with TestClient(TestServer(app)) as client:
         yield client

@@ -18,8 +18,10 @@ from loqua_host.errors import (
     TokenError,
     UnreachableError,
 )
+from loqua_host.metrics import Instruments
 from loqua_host.records.delivery import AT_ONCE, PATIENCE, Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.tasks import background, forever, supervised
 
@@ -75,7 +77,7 @@ async def test_what_a_dead_host_left_is_delivered_by_the_next(
         await ledger.keep_progress(lesson, 1.0, Progress(), {})
     async with Ledger.open(SqliteDatabase(path)) as ledger:
         await ledger.adopt(["conversation"])
-        delivery = Delivery(ledger, loqua, clock=wall)
+        delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
         running = asyncio.create_task(delivery.run())
         await within(delivery.idle())
         running.cancel()
@@ -328,7 +330,7 @@ async def test_what_a_clock_far_ahead_has_dated_is_sent_after_a_minute(
     assert row is not None
     await ledger.postpone(row, wall.now() + 1800, unsure=False)
     begun = wall.monotonic()
-    delivery = Delivery(ledger, loqua, clock=wall)
+    delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
     running = asyncio.create_task(delivery.run())
     await within(delivery.settled(lesson.id))
     running.cancel()
@@ -429,7 +431,7 @@ async def test_lessons_that_wait_leave_their_places_to_others_of_a_long_backlog(
         await ledger.keep_progress(lesson, 1.0, Progress(), {})
     down = UnreachableError("progress", "429", retry_after=60.0, sent=False)
     loqua.failing = lambda _, caller: None if caller.room in {"room7", "room9"} else down
-    delivery = Delivery(ledger, loqua, clock=SystemClock())
+    delivery = Delivery(ledger, loqua, clock=SystemClock(), metrics=DeliveryMetrics(Instruments()))
     async with background() as tasks:
         tasks.create_task(delivery.run())
         await within(delivery.settled("lesson9"))
@@ -446,7 +448,7 @@ async def test_a_lesson_that_runs_goes_before_a_long_backlog(
         lesson = await ledger.open_lesson(a_lesson(number), "")
         await ledger.keep_progress(lesson, 1.0, Progress(), {})
     loqua.gates["progress"] = asyncio.Event()
-    delivery = Delivery(ledger, loqua, clock=wall)
+    delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
     async with background() as tasks:
         tasks.create_task(delivery.run())
         while len(delivery._under_way) < 2:  # noqa: ASYNC110  # no event says so
@@ -464,7 +466,7 @@ async def test_a_fault_while_the_ledger_is_read_ends_no_delivery(
 ) -> None:
     """It begins again, with every lesson that was under way."""
     loqua.gates["progress"] = asyncio.Event()
-    delivery = Delivery(ledger, loqua, clock=wall)
+    delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
     owing, faults = ledger.owing, [KeyError("what maria said")]
 
     async def stumble(after: str) -> Any:
@@ -486,3 +488,39 @@ async def test_a_fault_while_the_ledger_is_read_ends_no_delivery(
     assert loqua.arrived == [("in_progress", "visit1")]
     [caught] = [line for line in logs if line["event"] == "error.caught"]
     assert (caught["task"], caught["why"]) == ("Delivery.run", "KeyError")
+
+
+async def test_attempts_are_counted_by_what_is_sent_and_what_became_of_it(
+    loqua: Any, delivery: Delivery, taught: Taught, instruments: Instruments
+) -> None:
+    """A row that is tried again counts each time; a bug of the host's counts by itself."""
+    errors = {
+        "progress": [UnreachableError("progress", "503"), RefusedError("progress", "no")],
+        "sessions": [RefusedError("sessions", "no", status=403), KeyError("maria")],
+    }
+
+    def fail(method: str, _caller: Caller) -> Any:
+        left = errors.get(method)
+        return left.pop(0) if left else None
+
+    loqua.failing = fail
+    lesson = await taught()
+    await within(delivery.settled(lesson.id))
+    attempts = {
+        (what, outcome): instruments.registry.get_sample_value(
+            "loqua_deliveries_total", {"what": what, "outcome": outcome}
+        )
+        for what in ("record", "progress")
+        for outcome in ("delivered", "postponed", "dead")
+    }
+    assert attempts == {
+        ("progress", "postponed"): 1,
+        ("progress", "dead"): 1,
+        ("progress", "delivered"): 0,
+        ("record", "delivered"): 1,
+        ("record", "postponed"): 0,
+        ("record", "dead"): 0,
+    }
+    refused = {"what": "record", "outcome": "refused"}
+    assert instruments.registry.get_sample_value("loqua_deliveries_total", refused) == 1
+    assert instruments.registry.get_sample_value("loqua_delivery_faults_total") == 1

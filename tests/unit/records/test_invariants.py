@@ -38,8 +38,10 @@ from loqua_host.errors import (
     TokenError,
     UnreachableError,
 )
+from loqua_host.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
 
 FINAL = ("completed", "failed")
@@ -218,7 +220,13 @@ class Host:
         self._deliver()
 
     def _deliver(self) -> None:
-        self.delivery = Delivery(self.ledger, self.calls, clock=self.clock, jitter=lambda: 1.0)  # type: ignore[arg-type]  # a model
+        self.delivery = Delivery(
+            self.ledger,
+            self.calls,  # type: ignore[arg-type]  # a model
+            clock=self.clock,
+            metrics=DeliveryMetrics(Instruments()),
+            jitter=lambda: 1.0,
+        )
         self.delivering = asyncio.create_task(self.delivery.run())
 
     async def without_ledger(self, meanwhile: Coroutine[Any, Any, None]) -> None:

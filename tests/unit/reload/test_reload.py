@@ -213,6 +213,7 @@ async def test_what_waits_for_a_restart_is_told_and_left_as_it_is(host: Host) ->
     reloaded, waiting = await host.look()
     assert (reloaded["event"], waiting["event"]) == ("config.reloaded", "config.needs_restart")
     assert waiting["why"] == "read at the start alone: api.retries, ops.port"
+    assert host.reload.stale_config == waiting["why"]
     assert host.done == [("retire", "grammar", "tutor_disabled", 60)]
     assert host.running.settings.ops.port == port
 
@@ -237,6 +238,7 @@ async def test_a_bad_file_changes_nothing_and_says_why(
     told = await host.look()
     assert {log["event"] for log in told} == {"config.refused"}
     assert any(why in log["why"] and file in log["why"] for log in told)
+    assert host.reload.stale_config == told[-1]["why"]
     assert (host.done, host.running.settings) == ([], before)
 
 
@@ -262,8 +264,10 @@ async def test_a_tutor_that_was_refused_at_the_start_is_hired_once_it_is_mended(
     host.done.clear()
     await host.open()
     assert host.done == [("hire", "conversation")]
+    assert "mend the plugin" in host.reload.stale_config
     host.broken.clear()
     [told] = await host.look()
+    assert host.reload.stale_config is None
     assert (told["enabled"], host.done) == ("grammar", [("hire", "grammar")])
 
 
@@ -274,6 +278,7 @@ async def test_a_configuration_that_is_put_back_is_said_to_run(host: Host) -> No
     file.write_text(yaml.safe_dump(GRAMMAR))
     [told] = await host.look()
     assert (told["event"], "changed" in told, host.done) == ("config.reloaded", False, [])
+    assert host.reload.stale_config is None
 
 
 async def test_another_version_of_a_plugin_changes_its_tutor(host: Host) -> None:

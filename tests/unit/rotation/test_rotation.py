@@ -120,12 +120,16 @@ async def test_a_key_that_livekit_refuses_is_told_until_it_is_taken_or_withdrawn
         assert await follow(rotation) == []
         await parts.put(LIVEKIT_API_KEY="strange")
         assert await follow(rotation) == await follow(rotation) == ["livekit.key_refused"]
-        assert workers.keys == []
+        assert (workers.keys, rotation.refused_key is None) == ([], False)
         await parts.put(LIVEKIT_API_KEY="old")
         assert await follow(rotation) == ["livekit.key_withdrawn"]
+        assert rotation.refused_key is None
         assert await follow(rotation) == []
+        await parts.put(LIVEKIT_API_KEY="strange")
+        assert await follow(rotation) == ["livekit.key_refused"]
         await parts.put(LIVEKIT_API_KEY="new")
         assert await follow(rotation) == ["livekit.key_adopted"]
+        assert rotation.refused_key is None
         assert await follow(rotation) == []
     assert workers.keys == ["new"]
 

@@ -8,7 +8,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from loqua_host.core.clock import SystemClock
-from loqua_host.core.events import Events
 from loqua_host.core.secrets import KeptSecrets, Sealed, Secret, SecretName
 from loqua_host.errors import SecretsError
 
@@ -67,7 +66,7 @@ def kept(place: Place, clock: SystemClock | None = None) -> KeptSecrets:
     variables = {JWT: "AGENT_JWT_TOKEN", SHARED: "PROD_AGENT_SECRET"}
     first = {JWT: secret("a.first.jwt"), SHARED: secret("one")}
     place.secrets |= {variables[name]: first[name] for name in first}
-    return KeptSecrets(place, variables, first, clock or SystemClock(), Events(), 60)
+    return KeptSecrets(place, variables, first, clock or SystemClock(), 60)
 
 
 async def values(secrets: KeptSecrets, name: SecretName = SHARED, *, fresh: bool) -> list[str]:

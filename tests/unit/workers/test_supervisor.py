@@ -9,7 +9,9 @@ import pytest
 import structlog
 from tests.unit.workers.conftest import FakeWorker
 
+from loqua_host.metrics import Instruments
 from loqua_host.tasks import background
+from loqua_host.workers.metrics import WorkerMetrics
 from loqua_host.workers.roster import Roster
 from loqua_host.workers.supervisor import Supervisor
 
@@ -46,21 +48,26 @@ class Staff:
 
 
 @pytest.fixture
-async def staff() -> AsyncIterator[Staff]:
+async def staff(instruments: Instruments) -> AsyncIterator[Staff]:
     """Give the staff of a host."""
     async with background() as tasks:
         staff = Staff(None, Roster())
-        staff.supervisor = Supervisor(staff.roster, staff, tasks, lambda: -0.5)
+        metrics = WorkerMetrics(instruments)
+        staff.supervisor = Supervisor(staff.roster, staff, tasks, lambda: -0.5, metrics)
         yield staff
 
 
-async def test_a_failing_worker_is_run_again_and_leaves_the_others_alone(staff: Staff) -> None:
-    """Each failure is logged with the tutor's name."""
+async def test_a_failing_worker_is_run_again_and_leaves_the_others_alone(
+    staff: Staff, instruments: Instruments
+) -> None:
+    """Each failure is logged with the tutor's name, and counted."""
     bad, good = FakeWorker("bad", failures=3), FakeWorker("good")
     with structlog.testing.capture_logs() as logs:
         await staff.hire(bad, good)
     assert (bad.runs, good.runs) == (4, 1)
     assert [(log["event"], log["tutor"]) for log in logs] == [("worker.failed", "bad")] * 3
+    read = instruments.registry.get_sample_value
+    assert read("loqua_worker_failures_total", {"tutor": "bad"}) == 3
 
 
 async def test_a_worker_that_ends_by_itself_is_a_failing_one(staff: Staff) -> None:

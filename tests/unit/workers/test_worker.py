@@ -19,8 +19,10 @@ from loqua_host.core.secrets import Sealed
 from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.link.server import JobRef
+from loqua_host.metrics import Instruments
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers import worker as module
+from loqua_host.workers.metrics import WorkerMetrics
 from loqua_host.workers.worker import LiveKitAccess, TutorWorker, join_in_turn
 
 SECRET = "a-secret-of-32-characters-or-more"
@@ -124,6 +126,7 @@ class Host:
         self.refused: list[str] = []
         self.ended: list[JobRef] = []
         self.running: asyncio.Task[None] | None = None
+        self.instruments = Instruments()
         self.worker = TutorWorker(
             HostedTutor("conversation", "", "agent", 2),
             JOB,
@@ -132,6 +135,7 @@ class Host:
             on_accept=self.accepted.append,
             on_full=self.refused.append,
             on_end=self.ended.append,
+            metrics=WorkerMetrics(self.instruments),
         )
 
 
@@ -161,6 +165,8 @@ async def test_a_job_is_prepared_and_accepted(host: Host) -> None:
     await host.worker._on_request(request)  # type: ignore[arg-type]  # a fake
     assert request.answer == "accepted as conversation"
     assert host.accepted == [JobRef("job", "room", "conversation")]
+    read, labels = host.instruments.registry.get_sample_value, {"tutor": "conversation"}
+    assert read("loqua_jobs_accepted_total", labels) == 1
 
 
 @pytest.mark.parametrize("why", ["full", "leaving"])
@@ -178,6 +184,8 @@ async def test_a_worker_without_a_place_or_a_future_leaves_jobs_to_others(
     assert request.answer == "left to others"
     assert host.accepted == []
     assert [log["why"] for log in logs] == [why]
+    read, labels = host.instruments.registry.get_sample_value, {"tutor": "conversation", "why": why}
+    assert read("loqua_jobs_refused_total", labels) == 1
 
 
 async def test_of_offers_at_once_only_so_many_are_accepted(host: Host, server: FakeServer) -> None:

@@ -71,17 +71,15 @@ def _preload(settings: HostSettings) -> list[str]:
 async def _serve(configuration: Configuration, settings: HostSettings, secrets: HostSecrets) -> int:
     # LiveKit is imported with these, after the forkserver has started.
     from loqua_host.host import Signals, run_host  # noqa: PLC0415
-    from loqua_host.ops.logbook import Logbook  # noqa: PLC0415
+    from loqua_host.lessons.tracing import open_traces  # noqa: PLC0415
     from loqua_host.ops.logs import configure_logs  # noqa: PLC0415
-    from loqua_host.ops.metrics import Metrics  # noqa: PLC0415
-    from loqua_host.ops.tracing import note_event, open_traces  # noqa: PLC0415
+    from loqua_host.ops.recent_errors import RecentErrors  # noqa: PLC0415
 
-    logbook, metrics = Logbook(time.monotonic), Metrics(time.monotonic)
-    observers = (logbook, metrics, note_event)
+    recent_errors = RecentErrors(time.monotonic)
     configure_logs(
         settings.logs.format,
         settings.logs.level,
-        observers=observers,
+        processors=[recent_errors],
         agent_id=settings.agent_id,
     )
     report_uncaught()
@@ -100,8 +98,8 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
         forkserver = tasks.create_task(_watch_forkserver(signals))
         try:
             environ = read_environ(configuration.path, configuration.environ)
-            with open_traces(environ) as traces:
-                await run_host(configuration, configured, signals, logbook, metrics, traces)
+            with open_traces(environ) as traced:
+                await run_host(configuration, configured, signals, recent_errors, traced=traced)
         except (ConfigError, LedgerError) as error:
             log.error("host.refused", why=str(error))
             return 1

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from itertools import count
@@ -11,10 +11,12 @@ from random import Random, SystemRandom
 from typing import Self
 
 import httpx
+import structlog
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Progress, SessionRecord
 from loqua_host.errors import ConfigError, Problem, RefusedError, UnreachableError
+from loqua_host.metrics import Instruments
 from loqua_host.proxies import proxy_for
 from loqua_host.tasks import forever
 
@@ -26,8 +28,9 @@ from .client import Client
 from .clock import Clock, SystemClock
 from .credentials import Credentials
 from .degradation import Listener, Modes, fallback
-from .events import Events, Observer
+from .endpoints import EndpointStatus
 from .flights import Flights, stop
+from .metrics import ApiMetrics
 from .pools import Pools
 from .secrets import SecretName, SecretsPort
 from .settings import CoreSettings
@@ -36,6 +39,8 @@ from .verdict import UNAUTHORIZED
 from .wire import Status
 
 __all__ = ["LoquaApi"]
+
+log = structlog.get_logger()
 
 Key = tuple[str, str]
 """A learner's context is one user's, as one agent may see it."""
@@ -51,6 +56,7 @@ class LoquaApi:
     def __init__(
         self,
         settings: CoreSettings,
+        calls: Calls,
         client: Client,
         credentials: Credentials,
         tokens: UserTokens,
@@ -58,9 +64,10 @@ class LoquaApi:
         *,
         clock: Clock,
         random: Random,
-        events: Events,
+        metrics: ApiMetrics,
     ) -> None:
         self._settings = settings
+        self._calls = calls
         self._client = client
         self._credentials = credentials
         self._tokens = tokens
@@ -68,8 +75,8 @@ class LoquaApi:
         self._clock = clock
         self._random = random
         self._cache: ContextCache[Key] = ContextCache(settings.cache, clock)
-        self._events = events
-        self._modes = Modes(self._without_api, events)
+        self._metrics = metrics
+        self._modes = Modes(self._without_api, metrics)
 
     @classmethod
     @asynccontextmanager
@@ -81,7 +88,7 @@ class LoquaApi:
         clock: Clock | None = None,
         random: Random | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
-        observer: Observer | None = None,
+        metrics: ApiMetrics | None = None,
     ) -> AsyncIterator[Self]:
         """Give the API for the length of a block; at its end every token is forgotten.
 
@@ -91,32 +98,34 @@ class LoquaApi:
             clock: The machine's own unless given.
             random: Jitter and idempotency keys; the system's own unless given.
             transport: What carries requests; a pool of connections, with HTTP/2, unless given.
-            observer: Is shown every event, for metrics.
+            metrics: Counts what happens; nobody reads them unless given.
 
         Raises:
             ConfigError: A secret is missing or cannot be read.
         """
         for name in settings.secret_names:
             await _require(secrets, name)
-        clock, random, events = clock or SystemClock(), random or SystemRandom(), Events(observer)
-        credentials = Credentials(secrets, clock, events, settings.agent_token_warn_before)
+        clock, random = clock or SystemClock(), random or SystemRandom()
+        metrics = metrics or ApiMetrics(Instruments())
+        credentials = Credentials(secrets, clock, settings.agent_token_warn_before)
         tls = httpx.create_ssl_context()  # once: to read the authorities takes a busy host's time
         pools = Pools(lambda: _http(settings, tls, transport))
         async with aclosing(pools), _watched(credentials):
-            calls = Calls(pools, settings, clock, random, events)
+            calls = Calls(pools, settings, clock, random, metrics)
             client = Client(calls, random, honours_keys=settings.honours_idempotency_keys)
-            tokens = UserTokens(client, credentials, clock, random, events, settings)
+            tokens = UserTokens(client, credentials, clock, random, metrics, settings)
             fetches = Flights[Key, LearnerContext]()
             async with aclosing(tokens), aclosing(fetches):
                 yield cls(
                     settings,
+                    calls,
                     client,
                     credentials,
                     tokens,
                     fetches,
                     clock=clock,
                     random=random,
-                    events=events,
+                    metrics=metrics,
                 )
 
     async def lease(self, caller: Caller) -> None:
@@ -233,6 +242,10 @@ class LoquaApi:
         """Have `listener(caller, mode)` called at every change."""
         self._modes.subscribe(listener)
 
+    def endpoints(self) -> Mapping[str, EndpointStatus]:
+        """Return how the endpoints that were called do, by name."""
+        return self._calls.endpoints()
+
     async def agent_token_seconds_left(self) -> float | None:
         """Give the seconds until AGENT_JWT_TOKEN expires; None when it does not say."""
         return await self._credentials.seconds_left()
@@ -249,9 +262,8 @@ class LoquaApi:
         except RefusedError as refusal:
             if access != "user_then_service" or not _lacks_token(refusal):
                 raise
-            self._events.emit(
+            log.warning(
                 "session.by_service",
-                level="warning",
                 agent_id=caller.agent_id,
                 user_id=caller.user_id,
                 why=str(refusal),
@@ -274,7 +286,8 @@ class LoquaApi:
         return self._loaded("nowhere" if remnant is None else "remnant", loaded)
 
     def _loaded(self, source: str, loaded: Loaded) -> Loaded:
-        self._events.emit("context.loaded", level="debug", source=source, mode=loaded.mode)
+        self._metrics.context_loads.labels(source).inc()
+        log.debug("context.loaded", source=source, mode=loaded.mode)
         return loaded
 
     def _learner(self, caller: Caller) -> UserBearer:

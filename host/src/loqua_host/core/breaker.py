@@ -6,13 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
+import structlog
+
 from loqua_host.errors import SuspendedError, UnreachableError
 
 from .clock import Clock
-from .events import Events, Level
+from .metrics import ApiMetrics
 from .settings import BreakerSettings
 
 __all__ = ["Breaker", "State"]
+
+log = structlog.get_logger()
 
 COUNTED_EACH = 2
 """Failures of one learner that count towards an outage: no learner opens a breaker alone."""
@@ -76,13 +80,13 @@ class Breaker:
         endpoint: str,
         settings: BreakerSettings,
         clock: Clock,
-        events: Events,
+        metrics: ApiMetrics,
     ) -> None:
         self.state = State.CLOSED
         self._endpoint = endpoint
         self._settings = settings
         self._clock = clock
-        self._events = events
+        self._metrics = metrics
         self._failing: OrderedDict[str, _Failing] = OrderedDict()
         self._served = 0
         self._probes_at = {True: 0.0, False: 0.0}  # by whether the learner has failed
@@ -174,9 +178,8 @@ class Breaker:
         if own.served < self._served:
             pause = max(pause, min(pause * 2 ** min(beyond, 16), LONGEST_SUSPENSION))
         own.resumes_at = own.at + pause
-        self._events.emit(
+        log.warning(
             "breaker.learner_suspended",
-            level="warning",
             endpoint=self._endpoint,
             user_id=learner,
             failures=own.failures,
@@ -200,8 +203,10 @@ class Breaker:
 
     def _become(self, state: State) -> None:
         self.state = state
-        level: Level = "warning" if state is State.OPEN else "info"
-        self._events.emit(_EVENTS[state], level=level, endpoint=self._endpoint)
+        if state is State.OPEN:
+            self._metrics.breakers_opened.labels(self._endpoint).inc()
+        tell = log.warning if state is State.OPEN else log.info
+        tell(_EVENTS[state], endpoint=self._endpoint)
 
 
 _EVENTS = {

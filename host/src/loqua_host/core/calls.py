@@ -1,12 +1,13 @@
 """One call to the API and all that protects it: deadline, retries, breaker, limits."""
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol, TypeVar
 
 import httpx
+import structlog
 from opentelemetry import trace
 from pydantic import SecretStr
 
@@ -16,8 +17,9 @@ from loqua_host.faults import log_fault
 from . import retry, verdict
 from .breaker import Breaker
 from .clock import Clock
-from .events import Events
+from .endpoints import EndpointStatus
 from .limits import Limits
+from .metrics import ApiMetrics
 from .pools import Pools
 from .secrets import Sealed
 from .settings import CoreSettings
@@ -30,7 +32,10 @@ __all__ = ["Bearer", "Calls"]
 
 T = TypeVar("T")
 
+log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
+
+CANCELLED = "cancelled"
 
 LONGEST_PREMATURE_PAUSE = 2.0
 """Seconds after which a token that may not be valid yet is tried again, at most."""
@@ -61,6 +66,16 @@ class _Journey:
     prematurity: Prematurity = Prematurity.NO
 
 
+@dataclass(slots=True)
+class _AttemptResult:
+    """What became of one attempt: cancelled, until it turns out otherwise."""
+
+    attempt: int
+    status: int | None = None
+    failure: str | None = CANCELLED
+    why: str | None = None
+
+
 class Calls:
     """Sends requests so that whatever the API does ends in a value or a named error in time."""
 
@@ -70,15 +85,23 @@ class Calls:
         settings: CoreSettings,
         clock: Clock,
         random: Random,
-        events: Events,
+        metrics: ApiMetrics,
     ) -> None:
-        self._transport = Transport(pools, Versions(events), settings.attempt_timeout)
+        self._transport = Transport(pools, Versions(), settings.attempt_timeout)
         self._settings = settings
         self._clock = clock
         self._random = random
-        self._events = events
+        self._metrics = metrics
         self._limits = Limits(settings, clock)
         self._breakers: dict[str, Breaker] = {}
+        self._endpoints: dict[str, EndpointStatus] = {}
+
+    def endpoints(self) -> Mapping[str, EndpointStatus]:
+        """Return how the endpoints that were called do, by name."""
+        return {
+            name: replace(last, breaker=self._breakers[name].state)
+            for name, last in self._endpoints.items()
+        }
 
     async def send(self, request: Request[T], bearer: Bearer) -> T:
         """Give the value that the API answers with; a 401 leads to one other JWT and one repeat.
@@ -171,40 +194,54 @@ class Calls:
                     raise
 
     async def _timed(self, request: Request[T], jwt: SecretStr, journey: _Journey) -> T:
-        attempt, begun = journey.attempt, self._clock.monotonic()
-        status: int | None = None
-        failure: str | None = "cancelled"
-        why: str | None = None
+        begun, end = self._clock.monotonic(), _AttemptResult(journey.attempt)
         try:
-            status, value = await self._exchange(request, jwt, journey)
-            failure = None
+            end.status, value = await self._exchange(request, jwt, journey)
+            end.failure = None
         except ApiError as error:
-            status, failure, why = error.status, type(error).__name__, str(error)
+            end.status, end.failure, end.why = error.status, type(error).__name__, str(error)
             raise
         except asyncio.CancelledError:
             # By the deadline, which is the API's failure, or because who asked has gone.
             if self._clock.monotonic() >= journey.deadline:
-                failure, why = UnreachableError.__name__, "no answer within api.deadline"
+                end.failure, end.why = UnreachableError.__name__, "no answer within api.deadline"
             raise
         else:
             return value
         finally:
-            told = (
-                {"attempts": attempt} if status is None else {"attempts": attempt, "status": status}
+            self._report(request, end, self._clock.monotonic() - begun)
+
+    def _report(self, request: Request[T], end: _AttemptResult, seconds: float) -> None:
+        """Log and count an attempt, and note how its endpoint does."""
+        self._metrics.observe_attempt(
+            request.endpoint,
+            end.failure or "ok",
+            end.status,
+            attempt=end.attempt,
+            seconds=seconds,
+        )
+        if end.failure != CANCELLED:
+            why = _without_ids(request, end.why or end.failure)
+            self._endpoints[request.endpoint] = EndpointStatus(
+                self._clock.monotonic(), seconds, why
             )
-            trace.get_current_span().set_attributes(told)
-            self._events.emit(
-                "api.called",
-                level="info" if failure is None else "warning",
-                endpoint=request.endpoint,
-                agent_id=request.caller.agent_id,
-                user_id=request.caller.user_id,
-                status=status,
-                failure=failure,
-                why=why,
-                attempt=attempt,
-                seconds=round(self._clock.monotonic() - begun, 4),
-            )
+        status = {} if end.status is None else {"status": end.status}
+        span = trace.get_current_span()
+        span.set_attributes({"attempts": end.attempt, **status})
+        outcome, seconds = end.failure or "ok", round(seconds, 4)
+        span.add_event("attempt", {"outcome": outcome, "seconds": seconds, **status})
+        tell = log.info if end.failure is None else log.warning
+        tell(
+            "api.called",
+            endpoint=request.endpoint,
+            agent_id=request.caller.agent_id,
+            user_id=request.caller.user_id,
+            status=end.status,
+            failure=end.failure,
+            why=end.why,
+            attempt=end.attempt,
+            seconds=seconds,
+        )
 
     async def _exchange(
         self, request: Request[T], jwt: SecretStr, journey: _Journey
@@ -241,7 +278,7 @@ class Calls:
     def _breaker(self, endpoint: str) -> Breaker:
         if endpoint not in self._breakers:
             self._breakers[endpoint] = Breaker(
-                endpoint, self._settings.breaker, self._clock, self._events
+                endpoint, self._settings.breaker, self._clock, self._metrics
             )
         return self._breakers[endpoint]
 
@@ -251,6 +288,16 @@ def _premature_pauses() -> Iterator[float]:
     while True:
         yield pause
         pause = min(2 * pause, LONGEST_PREMATURE_PAUSE)
+
+
+def _without_ids(request: Request[T], text: str | None) -> str | None:
+    """Return what may be shown to whoever asks how the API does: an answer may quote a learner."""
+    caller = request.caller
+    ids = {"user_id": caller.user_id, "session_id": request.session_id, "room": caller.room}
+    for name, value in ids.items():
+        if text and value:
+            text = text.replace(value, f"[{name}]")
+    return text
 
 
 def _read(request: Request[T], status: int, answer: Answer) -> T:

@@ -1,16 +1,18 @@
 """The agent's own secrets: its JWT, watched for expiry, and the secret shared with the API."""
 
+import structlog
 from pydantic import SecretStr
 
 from loqua_host.errors import LoquaError, UnreachableError
 from loqua_host.faults import log_fault
 
 from .clock import Clock
-from .events import Events, Level
 from .secrets import Sealed, Secret, SecretName, SecretsPort
 from .tokens import read_claims
 
 __all__ = ["Credentials"]
+
+log = structlog.get_logger()
 
 WATCH_SECONDS = 3600
 
@@ -21,12 +23,9 @@ class Credentials:
     Raises UnreachableError where a secret cannot be read: that is an outage as any other.
     """
 
-    def __init__(
-        self, secrets: SecretsPort, clock: Clock, events: Events, warn_before: float
-    ) -> None:
+    def __init__(self, secrets: SecretsPort, clock: Clock, warn_before: float) -> None:
         self._secrets = secrets
         self._clock = clock
-        self._events = events
         self._warn_before = warn_before
 
     async def jwt(self) -> Sealed:
@@ -54,8 +53,8 @@ class Credentials:
         while True:
             left = await self.seconds_left()
             if left is not None:
-                level: Level = "warning" if left < self._warn_before else "debug"
-                self._events.emit("agent_token.watched", level=level, seconds_left=round(left))
+                tell = log.warning if left < self._warn_before else log.debug
+                tell("agent_token.watched", seconds_left=round(left))
             await self._clock.sleep(WATCH_SECONDS)
 
     async def _read(self, name: SecretName, *, fresh: bool = False) -> Secret:

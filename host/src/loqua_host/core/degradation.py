@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from loqua_host.contract.records import Mode
 
 from .caller import Caller
-from .events import Events
+from .metrics import ApiMetrics
 
 __all__ = ["Listener", "Modes", "fallback"]
+
+log = structlog.get_logger()
 
 Listener = Callable[[Caller, Mode], None]
 """Called in line at each change of mode; must be quick and not raise."""
@@ -27,9 +31,9 @@ class Modes:
     that began without its context is not full until that is loaded, whatever else succeeds.
     """
 
-    def __init__(self, without_api: Callable[[Caller], Mode], events: Events) -> None:
+    def __init__(self, without_api: Callable[[Caller], Mode], metrics: ApiMetrics) -> None:
         self._without_api = without_api
-        self._events = events
+        self._metrics = metrics
         self._modes: dict[Caller, Mode] = {}
         self._best: dict[Caller, Mode] = {}
         self._listeners: list[Listener] = []
@@ -82,9 +86,10 @@ class Modes:
         if before is None or before is mode:
             return
         self._modes[caller] = mode
-        self._events.emit(
+        self._metrics.mode_changes.labels(mode).inc()
+        tell = log.info if mode is Mode.FULL else log.warning
+        tell(
             "mode.changed",
-            level="info" if mode is Mode.FULL else "warning",
             agent_id=caller.agent_id,
             user_id=caller.user_id,
             room=caller.room,

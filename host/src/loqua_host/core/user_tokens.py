@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 
+import structlog
 from opentelemetry import trace
 from pydantic import SecretStr
 
@@ -19,8 +20,8 @@ from .client import Client
 from .clock import Clock
 from .credentials import Credentials
 from .ephemeral import EphemeralKey
-from .events import Events
 from .flights import Flights, stop
+from .metrics import ApiMetrics
 from .rate_headers import server_time
 from .secrets import Sealed
 from .settings import CoreSettings
@@ -28,6 +29,7 @@ from .wire import UserTokenAnswer
 
 __all__ = ["UserBearer", "UserToken", "UserTokens", "refresh_at"]
 
+log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
 
 REFUSED_PAUSE = 60.0
@@ -67,14 +69,14 @@ class UserTokens:
         credentials: Credentials,
         clock: Clock,
         random: Random,
-        events: Events,
+        metrics: ApiMetrics,
         settings: CoreSettings,
     ) -> None:
         self._client = client
         self._credentials = credentials
         self._clock = clock
         self._random = random
-        self._events = events
+        self._metrics = metrics
         self._refresh_before = settings.refresh_before
         self._ephemeral_keys = settings.ephemeral_keys
         self._leases: dict[Caller, _Lease] = {}
@@ -159,8 +161,11 @@ class UserTokens:
         jwt, lifetime = await self._accept(answer, caller, key, server_now)
         now = self._clock.monotonic()
         token = UserToken(jwt, refresh_at(now, lifetime, self._refresh_before), now + lifetime)
-        self._events.emit(
-            "token.exchanged" if self._held(caller) is None else "token.refreshed",
+        is_first = self._held(caller) is None
+        metrics = self._metrics
+        (metrics.tokens_exchanged if is_first else metrics.tokens_refreshed).inc()
+        log.info(
+            "token.exchanged" if is_first else "token.refreshed",
             agent_id=caller.agent_id,
             user_id=caller.user_id,
             lifetime=round(lifetime),
@@ -205,9 +210,9 @@ class UserTokens:
                 return await self._renew(caller)
             except ApiError as error:
                 failures += 1
-                self._events.emit(
+                self._metrics.refreshes_failed.inc()
+                log.warning(
                     "token.refresh_failed",
-                    level="warning",
                     agent_id=caller.agent_id,
                     user_id=caller.user_id,
                     why=str(error),

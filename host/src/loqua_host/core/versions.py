@@ -4,10 +4,13 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from .events import Events
+import structlog
+
 from .rate_headers import http_date
 
 __all__ = ["ACCEPT", "OFFERED", "Versions"]
+
+log = structlog.get_logger()
 
 ACCEPT = "Accept-Version"
 """The request header that names the versions this client speaks, best first."""
@@ -22,10 +25,9 @@ YEAR_10000 = 253_402_300_800
 class Versions:
     """Starts with the oldest version spoken and moves to the best that both sides speak."""
 
-    def __init__(self, events: Events, spoken: tuple[str, ...] = ("v1",)) -> None:
+    def __init__(self, spoken: tuple[str, ...] = ("v1",)) -> None:
         self.current = spoken[-1]
         self._spoken = spoken
-        self._events = events
         self._warned: set[str] = set()
 
     @property
@@ -45,9 +47,8 @@ class Versions:
         if not (deprecation or sunset) or version in self._warned:
             return
         self._warned.add(version)
-        self._events.emit(
+        log.warning(
             "api.deprecated",
-            level="warning",
             version=version,
             deprecation=_day(deprecation),
             sunset=_day(sunset),

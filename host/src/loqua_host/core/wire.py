@@ -4,7 +4,7 @@ What is sent is checked before it is sent; what is answered is checked before it
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
@@ -80,6 +80,7 @@ class Request(Generic[T]):
         key: The idempotency key; None for a GET.
         repeatable: Whether it may be sent again when the first answer was lost.
         headers: Further ones than every call has.
+        session_id: The session that it is about, if it is about one.
     """
 
     endpoint: str
@@ -90,6 +91,7 @@ class Request(Generic[T]):
     key: str | None = None
     repeatable: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
+    session_id: str = ""
 
     @property
     def method(self) -> Literal["GET", "POST"]:
@@ -221,14 +223,15 @@ def progress(
         if _read(_TakenAnswer, answer).user_id not in (None, caller.user_id):
             raise ValueError("userId: is another user's")
 
-    return Request("progress", "/progress", caller, read, body, key)
+    return Request("progress", "/progress", caller, read, body, key, session_id=session_id)
 
 
 def session(caller: Caller, record: SessionRecord, key: str, *, repeatable: bool) -> Request[None]:
     """Create the record of a lesson; repeatable where the API honours the key."""
     fields = {"user_id": caller.user_id, **record.model_dump(warnings=False)}
     body = _body("sessions", _SessionBody, fields)
-    return Request("sessions", "/sessions", caller, _read_taken, body, key, repeatable)
+    request = Request("sessions", "/sessions", caller, _read_taken, body, key, repeatable)
+    return replace(request, session_id=record.session_id)
 
 
 def health(caller: Caller, key: str) -> Request[frozenset[str]]:

@@ -5,27 +5,36 @@ Where they are exported to, and with which secret, is the host's alone to know.
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from livekit.agents import telemetry
 from opentelemetry import context, trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.util.types import Attributes
 
 from loqua_host.link.messages import Spans
-from loqua_host.link.spans import MOST_SPANS, SpanTold, tell_span
+from loqua_host.link.spans import MAX_SPANS, JobSpan, JobSpanEvent, without_speech
 
 __all__ = ["SpanBuffer"]
 
 KEPT: Final = 2048
 """Spans kept at most; the oldest go first."""
 
+LONGEST_TEXT: Final = 512
+
+LIMITS: Final = SpanLimits(
+    max_span_attributes=32,
+    max_event_attributes=8,
+    max_events=16,
+    max_attribute_length=LONGEST_TEXT,
+)
+"""As many of them as a message has fit into its bytes."""
+
 JOB: Final = "job_entrypoint"
 """LiveKit's span around a job, which ends after the link has (livekit-agents 1.8.9,
 ipc/job_proc_lazy_main.py)."""
-
-DISPATCH: Final = "job_dispatch"
 
 
 class SpanBuffer(SpanProcessor):
@@ -33,13 +42,14 @@ class SpanBuffer(SpanProcessor):
 
     def __init__(self) -> None:
         self._ended: deque[ReadableSpan] = deque(maxlen=KEPT)
-        self._job: Span | None = None
-        self._dispatched = False
+        self._job = 0
         self._wanted = True
 
     def gather(self) -> None:
         """Have all spans of this process come here, without what learners and tutors say."""
-        provider = TracerProvider(ALWAYS_ON, Resource.get_empty(), shutdown_on_exit=False)
+        provider = TracerProvider(
+            ALWAYS_ON, Resource.get_empty(), shutdown_on_exit=False, span_limits=LIMITS
+        )
         telemetry.set_tracer_provider(provider, allow_pii=False)
         provider.add_span_processor(self)
         trace.set_tracer_provider(provider)
@@ -54,7 +64,7 @@ class SpanBuffer(SpanProcessor):
         """See which span is the job's."""
         del parent_context
         if span.name == JOB:
-            self._job = span
+            self._job = span.get_span_context().span_id
 
     def on_end(self, span: ReadableSpan) -> None:
         """Keep a span."""
@@ -63,22 +73,35 @@ class SpanBuffer(SpanProcessor):
 
     def drain(self) -> Iterator[Spans]:
         """Give what has ended since, in messages to the host."""
-        told = [self._tell(self._ended.popleft()) for _ in range(len(self._ended))]
-        if self._job is not None and self._wanted and not self._dispatched:
-            told.append(_dispatch(self._job))
-            self._dispatched = True
-        for first in range(0, len(told), MOST_SPANS):
-            yield Spans(spans=tuple(told[first : first + MOST_SPANS]))
-
-    def _tell(self, span: ReadableSpan) -> SpanTold:
-        told = tell_span(span)
-        if self._job is not None and told.parent == self._job.get_span_context().span_id:
-            return told.model_copy(update={"parent": None})
-        return told
+        while self._ended:
+            many = min(len(self._ended), MAX_SPANS)
+            yield Spans(spans=tuple(_told(self._ended.popleft(), self._job) for _ in range(many)))
 
 
-def _dispatch(job: Span) -> SpanTold:
-    """Give what of the job's span is over: the way from LiveKit's offer to the entrypoint."""
-    told = tell_span(job)
-    ended = max((event.at for event in told.events), default=told.begun)
-    return told.model_copy(update={"name": DISPATCH, "ended": max(ended, told.begun)})
+def _told(span: ReadableSpan, job: int) -> JobSpan:
+    """Return a span as the host takes it, without what was said."""
+    started_at, parent, scope = span.start_time or 0, span.parent, span.instrumentation_scope
+    return JobSpan(
+        name=span.name,
+        scope=scope.name if scope else "",
+        id=(span.context or trace.INVALID_SPAN_CONTEXT).span_id,
+        parent=None if parent is None or parent.span_id == job else parent.span_id,
+        started_at=started_at,
+        ended_at=span.end_time or started_at,
+        failed=span.status.status_code is trace.StatusCode.ERROR,
+        attributes=_plain(span.attributes),
+        events=tuple(
+            JobSpanEvent(name=one.name, at=one.timestamp, attributes=_plain(one.attributes))
+            for one in span.events
+        ),
+    )
+
+
+def _plain(attributes: Attributes) -> dict[str, Any]:
+    """Return attributes as JSON has them; OpenTelemetry's lists become text."""
+    kept = without_speech(attributes)
+    return {
+        key: ", ".join(map(str, value))[:LONGEST_TEXT] if isinstance(value, tuple) else value
+        for key, value in kept.items()
+        if not isinstance(value, int | float) or abs(value) < 2**63  # which no NaN is
+    }

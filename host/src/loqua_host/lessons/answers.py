@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from opentelemetry import trace
+
 from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.sentences import sentence_in
 from loqua_host.link.messages import Welcome
@@ -11,7 +13,6 @@ from .hosted import HostedTutor
 from .kept import kept_state, kept_turns
 from .language import language_code
 from .prepare import Prepared
-from .traces import is_wanted
 
 __all__ = ["language_of", "welcome"]
 
@@ -49,5 +50,5 @@ def welcome(
         turns=kept_turns(row.state),
         secrets=dict(tutor.secrets),
         engines=engines,
-        traced=is_wanted(),
+        traced=trace.get_current_span().is_recording(),
     )

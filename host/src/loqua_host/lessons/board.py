@@ -230,15 +230,20 @@ class Board:
             agent: The identity of its tutor in the room, if this host knows it.
             since: When its learner left, if it stepped out for another's; by default now.
         """
-        gave_place = since is not None
-        since = self._monotonic() if since is None else since
-        self._interrupted[row.id] = Interrupted(row, agent, since, gave_place)
+        at = self._monotonic() if since is None else since
+        self._interrupted[row.id] = Interrupted(row, agent, at, stepped_out=since is not None)
         self.changed.set()
         return self._interrupted[row.id]
 
-    def on_resumed(self, row: LessonRow) -> None:
-        """Note that a tutor has joined who goes on with a lesson, or teaches a new one."""
-        self._interrupted.pop(row.id, None)
+    def on_resumed(self, row: LessonRow) -> float | None:
+        """Note that a tutor has joined who goes on with a lesson, or teaches a new one.
+
+        Returns the seconds since this host lost the tutor before, if it has.
+        """
+        lost = self._interrupted.pop(row.id, None)
+        if lost is None or lost.agent is None or lost.stepped_out:
+            return None
+        return self._monotonic() - lost.since
 
     def drop_interrupted(self, lesson: Interrupted) -> bool:
         """Take an interrupted lesson off the board; False if somebody has taken it before."""
@@ -280,7 +285,7 @@ class Board:
     def goes_on(self, room: str, tutor: str) -> bool:
         """Return whether a job goes on with a lesson, or was asked for or decided on here."""
         where = (room, tutor)
-        lost = {one.row.tutor for one in self.interrupted(room) if not one.gave_place}
+        lost = {one.row.tutor for one in self.interrupted(room) if not one.stepped_out}
         return where in self._awaited() or tutor in lost or tutor in self.asked(room)
 
     def ahead_of(self, room: str, tutor: str) -> list[str]:

@@ -13,6 +13,7 @@ from loqua_host.rooms.rooms import Rooms
 
 from .board import Asked, Board
 from .hosted import HostedTutor
+from .metrics import LessonMetrics
 
 __all__ = ["COME_SECONDS", "Handoffs"]
 
@@ -25,10 +26,17 @@ COME_SECONDS = 10.0
 class Handoffs:
     """Has specialists called by the reconciler, and waits for what becomes of them."""
 
-    def __init__(self, board: Board, rooms: Rooms, tutors: Mapping[str, HostedTutor]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        rooms: Rooms,
+        tutors: Mapping[str, HostedTutor],
+        metrics: LessonMetrics,
+    ) -> None:
         self._board = board
         self._rooms = rooms
         self._tutors = tutors
+        self._metrics = metrics
 
     async def hand_off(self, row: LessonRow, call: CallSpecialist) -> HandedBack | HandoffRefused:
         """Have the specialist called to the lesson's learner; gives the answer to its job."""
@@ -44,6 +52,7 @@ class Handoffs:
             handback = await _outcome(asked, told)
         if handback.outcome == "absent":
             await self._call_off(row.room, specialist)
+        self._metrics.handoffs.labels(specialist.name, handback.outcome).inc()
         told.info("handoff.over", outcome=handback.outcome)
         return HandedBack(handback=handback)
 

@@ -13,6 +13,7 @@ from loqua_host.rooms.webhooks import Hint
 
 from .board import Board
 from .hosted import HostedTutor
+from .metrics import LessonMetrics
 from .preparations import FORESIGHT_SECONDS
 from .reconcile import DISPATCH_GRACE, Places
 
@@ -48,6 +49,7 @@ class Hints:
         foresee: Callable[[str, str, str], None],
         places: Callable[[], Places],
         tasks: asyncio.TaskGroup,
+        metrics: LessonMetrics,
     ) -> None:
         self._rooms = rooms
         self._board = board
@@ -55,11 +57,13 @@ class Hints:
         self._foresee = foresee
         self._places = places
         self._tasks = tasks
+        self._metrics = metrics
         self._hinted: set[str] = set()
         self._waking = False
 
     def heed(self, hint: Hint) -> None:
         """Do what a hint is good for."""
+        self._metrics.webhooks.inc()
         log.debug("webhook.heard", what=hint.event)
         if hint.event not in WAKING:
             return

@@ -7,6 +7,7 @@ from pydantic import JsonValue, TypeAdapter
 from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.handoff import Utterance
 from loqua_host.records.compose import Composed
+from loqua_host.records.traces import TRACE
 
 __all__ = [
     "engines_used",
@@ -27,7 +28,7 @@ ENGINES = "loqua.engines"
 ENDING = "loqua.ending"
 """Where the record of a lesson is kept whose learner left and may return."""
 
-OWN = frozenset({TURNS, ENGINES, ENDING})
+OWN = frozenset({TURNS, ENGINES, ENDING, TRACE})
 
 _ENGINES = TypeAdapter(dict[EngineKind, tuple[int, ...]])
 _TURNS = TypeAdapter(tuple[Utterance, ...])
@@ -47,8 +48,8 @@ def keep(
         turns: The last turns.
     """
     notes = kept_state(kept if state is None else state)
-    engines = {ENGINES: kept[ENGINES]} if ENGINES in kept else {}
-    return {**notes, **engines, TURNS: _TURNS.dump_python(tuple(turns), mode="json")}
+    own = {name: kept[name] for name in (ENGINES, TRACE) if name in kept}
+    return {**notes, **own, TURNS: _TURNS.dump_python(tuple(turns), mode="json")}
 
 
 def keep_ending(kept: Mapping[str, JsonValue], ending: Composed) -> dict[str, JsonValue]:

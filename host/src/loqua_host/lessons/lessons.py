@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 import structlog
+from opentelemetry import trace
 
 from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.handoff import Handback
@@ -25,6 +26,7 @@ from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.compose import Composed, compose_record
 from loqua_host.records.delivery import Delivery, caller_of
 from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, Ledger, LessonRow
+from loqua_host.records.traces import join_trace
 from loqua_host.rooms.learners import Participant, pick_open
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.host import HostSettings
@@ -38,11 +40,11 @@ from .handoffs import Handoffs
 from .hosted import HostedTutor
 from .kept import engines_used, kept_ending
 from .live import LiveLesson, log_recorded
+from .metrics import LessonMetrics
 from .preparations import Preparations
 from .prepare import Prepared, new_lesson, prepare
 from .refusals import Refusals
 from .standing import check_health, knock
-from .traces import adopt
 
 __all__ = ["Lessons"]
 
@@ -59,7 +61,7 @@ class Lessons:
         clock: Dates what is kept, and measures what was taught.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its collaborators
         self,
         *,
         rooms: Rooms,
@@ -71,6 +73,7 @@ class Lessons:
         board: Board,
         tasks: asyncio.TaskGroup,
         clock: Clock,
+        metrics: LessonMetrics,
     ) -> None:
         self._rooms = rooms
         self._api = api
@@ -81,13 +84,22 @@ class Lessons:
         self._board = board
         self._tasks = tasks
         self._clock = clock
-        self._handoffs = Handoffs(board, rooms, tutors)
+        self._metrics = metrics
+        self._accepted: dict[str, float] = {}
+        self._traces: dict[str, trace.Span] = {}
+        self._handoffs = Handoffs(board, rooms, tutors, metrics)
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
         api.subscribe(self._on_mode)
         self._preparations = Preparations(self._prepare, api, tasks)
         self._refusals = Refusals(
-            rooms=rooms, ledger=ledger, board=board, tutors=tutors, settings=settings, tasks=tasks
+            rooms=rooms,
+            ledger=ledger,
+            board=board,
+            tutors=tutors,
+            settings=settings,
+            tasks=tasks,
+            metrics=metrics,
         )
 
     def foresee(self, room: str, tutor: str, identity: str) -> None:
@@ -96,15 +108,19 @@ class Lessons:
 
     def begin(self, job: JobRef) -> None:
         """Hear that a job was accepted: its lesson is prepared while it connects."""
+        self._accepted[job.job_id] = self._clock.monotonic()
         self._board.on_accepted(job)
-        self._tasks.create_task(self._claim(job))
-        self._preparations.begin(job)
+        self._traces[job.job_id] = span = self._preparations.begin(job)
+        with trace.use_span(span):
+            self._tasks.create_task(self._claim(job))
 
     def end(self, job: JobRef) -> None:
         """Hear that an accepted job has ended, which may have freed a place.
 
         If it never joined, its learner needs another.
         """
+        self._accepted.pop(job.job_id, None)
+        self._traces.pop(job.job_id, trace.INVALID_SPAN).end()
         self._board.changed.set()
         if self._board.on_ended(job):
             self._preparations.drop(job.job_id)
@@ -112,6 +128,11 @@ class Lessons:
 
     async def attend(self, link: JobLink) -> None:
         """Serve one link: welcome or refuse the job, follow its lesson, close it."""
+        span = self._traces.pop(link.job.job_id, trace.INVALID_SPAN)
+        with trace.use_span(span, end_on_exit=True, record_exception=False):
+            await self._attend(link)
+
+    async def _attend(self, link: JobLink) -> None:
         self._bind(link.job)
         join = await self._await_join(link)
         if departure := self._board.departure_of(link.job.job_id):
@@ -240,6 +261,7 @@ class Lessons:
         if left is None:
             await self._give_up(row, because)
         else:
+            self._metrics.observe_record(row, left)
             log_recorded(row, "learner_left", left)
             await self._write_record(row, left, interrupted=False)
         outcome: Literal["taught", "failed"] = "taught" if left else "failed"
@@ -249,6 +271,8 @@ class Lessons:
         """Write the record of a lesson whose tutor could not report."""
         rules = self._settings().records
         composed = compose_record(row, None, row.seconds, rules, failed=True)
+        self._metrics.given_up.labels(row.tutor, because).inc()
+        self._metrics.ended.labels(row.tutor, composed.outcome.value).inc()
         log.error(
             "lesson.given_up",
             tutor=row.tutor,
@@ -292,19 +316,26 @@ class Lessons:
         agent_id = self._tutors[job.tutor].agent_id
         meant = identity or self._board.meant(job)
         return await prepare(
-            self._rooms, self._api, room=job.room, agent_id=agent_id, identity=meant
+            self._rooms,
+            self._api,
+            self._metrics,
+            room=job.room,
+            agent_id=agent_id,
+            identity=meant,
         )
 
     async def _open(self, link: JobLink, prepared: Prepared) -> LiveLesson:
         try:
             self._take_room(link.job)
-            row = await self._open_or_resume(link.job, prepared)
+            row, outage = await self._open_or_resume(link.job, prepared)
         except BaseException:
             self._board.on_over(link.job)
             self._preparations.give_back(prepared)
             raise
         structlog.contextvars.bind_contextvars(**row.bound)
-        adopt(row)
+        row = join_trace(row)
+        counter = self._metrics.resumed if row.restarts else self._metrics.opened
+        counter.labels(row.tutor).inc()
         opened = "lesson.resumed" if row.restarts else "lesson.opened"
         log.info(opened, tutor=row.tutor, room=row.room, mode=prepared.mode)
         live = LiveLesson(
@@ -316,9 +347,13 @@ class Lessons:
             self._clock,
             partial(compose_record, rules=self._settings().records, context=prepared.known),
             self._handoffs,
+            self._metrics,
             leased=prepared.leased,
         )
         live.informed = prepared.mode is Mode.FULL
+        accepted = self._accepted.pop(link.job.job_id, None)
+        live.before_ready = None if accepted is None else self._clock.monotonic() - accepted
+        live.before_restored = outage
         return live
 
     def _take_room(self, job: JobRef) -> None:
@@ -327,16 +362,19 @@ class Lessons:
             raise LearnerError(ALREADY_TAUGHT, "the room has this tutor already")
         self._board.on_taught(job)
 
-    async def _open_or_resume(self, job: JobRef, prepared: Prepared) -> LessonRow:
+    async def _open_or_resume(
+        self, job: JobRef, prepared: Prepared
+    ) -> tuple[LessonRow, float | None]:
+        """Return the job's lesson, and for how long it had no tutor if this host lost one."""
         agent_name = self._tutors[job.tutor].agent_name
         row = await self._ledger.open_lesson(
             new_lesson(prepared, job.tutor, self._clock.now()), agent_name
         )
-        self._board.on_resumed(row)
+        outage = self._board.on_resumed(row)
         if row.crashes >= MAX_CRASHES:
             await self.close(row, CRASH_LOOP)
             raise LearnerError(CRASH_LOOP, "the tutor has crashed again and again in this lesson")
-        return row
+        return row, outage
 
     async def _teach(self, lesson: LiveLesson, prepared: Prepared) -> None:
         try:
@@ -369,6 +407,7 @@ class Lessons:
             log.info("lesson.stepped_out", tutor=row.tutor, seconds=seconds)
         else:
             crashed = lesson.would_be_crash
+            self._metrics.interrupted.labels(row.tutor).inc()
             log.error("lesson.interrupted", tutor=row.tutor, seconds=seconds, crashed=crashed)
         if not self._board.leaving:
             since = lesson.away_since if lesson.stepped_out else None
@@ -387,7 +426,7 @@ class Lessons:
                     forever(partial(check_health, lesson, self._api, self._health_every))
                 )
                 if not lesson.leased:
-                    watching.create_task(forever(partial(knock, lesson, self._api)))
+                    watching.create_task(forever(partial(knock, lesson, self._api, self._metrics)))
                 yield
         finally:
             self._live.discard(lesson)

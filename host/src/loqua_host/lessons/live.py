@@ -45,7 +45,8 @@ from loqua_host.tasks import supervised
 
 from .handoffs import Handoffs
 from .kept import engines_used, keep, keep_ending, use_engine
-from .traces import take
+from .metrics import CALLBACK, LessonMetrics
+from .tracing import take_spans
 
 __all__ = ["LiveLesson", "log_recorded"]
 
@@ -82,9 +83,11 @@ class LiveLesson:
         handback: What a tutor that called for this one is told.
         engines: Which engine of a list serves, by kind, for those that have served.
         late: By how many seconds its job is behind the learner.
+        before_ready: The seconds from the accepted job to the lesson, until its tutor is ready.
+        before_restored: The seconds from the lost tutor to the lesson, if there was one, as above.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its collaborators
         self,
         row: LessonRow,
         link: JobLink,
@@ -94,6 +97,7 @@ class LiveLesson:
         clock: Clock,
         compose: Compose,
         handoffs: Handoffs,
+        metrics: LessonMetrics,
         *,
         leased: bool,
     ) -> None:
@@ -108,6 +112,7 @@ class LiveLesson:
         self._before, self._since = row.seconds, clock.monotonic()
         self._compose = compose
         self._handoffs = handoffs
+        self._metrics = metrics
         self.seen_again = asyncio.Event()
         self.would_be_crash = True
         self.away_since: float | None = None
@@ -116,6 +121,8 @@ class LiveLesson:
         self.handback = Handback(outcome="failed")
         self.engines: dict[EngineKind, int] = {}
         self.late = 0.0
+        self.before_ready: float | None = None
+        self.before_restored: float | None = None
         self._others = Others(others=(), entries=())
         self._expelled = False
 
@@ -149,15 +156,30 @@ class LiveLesson:
         tutor = self.row.tutor
         match message:
             case VoiceTimed(stages=stages):
+                self._metrics.observe_voice(tutor, message)
                 log.debug("voice.timed", tutor=tutor, **stages)
             case HookTimed():
+                self._observe_hook(message)
                 log.debug("hook.timed", tutor=tutor, **message.model_dump(exclude={"type"}))
             case CallbackFailed():
+                self._metrics.hook_failures.labels(tutor, CALLBACK).inc()
                 log.debug("callback.failed", tutor=tutor)
             case Late(seconds=seconds):
                 self.late = seconds
             case Spans(spans=spans):
-                take(spans)
+                take_spans(spans)
+
+    def _observe_hook(self, timed: HookTimed) -> None:
+        """Time a hook, and by the first that greets the learner what it took till then."""
+        tutor, metrics = self.row.tutor, self._metrics
+        metrics.observe_hook(tutor, timed)
+        if timed.hook != "on_user_ready" or timed.failed:
+            return
+        if self.before_ready is not None:
+            metrics.ready_seconds.labels(tutor).observe(self.before_ready + timed.after)
+        if self.before_restored is not None:
+            metrics.restore_seconds.labels(tutor).observe(self.before_restored + timed.after)
+        self.before_ready = self.before_restored = None
 
     def _note_engine(self, kind: EngineKind, index: int) -> None:
         """Note which engine serves; a first one that serves from the start is no news."""
@@ -167,6 +189,7 @@ class LiveLesson:
         if index != before:
             tell = log.warning if index else log.info
             to = "fallback" if index else "first"
+            self._metrics.engine_switches.labels(self.row.tutor, kind, to).inc()
             tell("engine.switched", tutor=self.row.tutor, kind=kind, index=index, to=to)
 
     async def cut_off(self) -> None:
@@ -292,7 +315,9 @@ class LiveLesson:
         self.finished = True
         self.handback = _handback(message, row.progress)
         await self.link.send(Recorded())
-        log_recorded(replace(row, seconds=seconds), message.ending.reason_shown, composed)
+        row = replace(row, seconds=seconds)
+        self._metrics.observe_record(row, composed)
+        log_recorded(row, message.ending.reason_shown, composed)
 
     def _final(self, report: LessonReport | None) -> Progress | None:
         """Get the progress the lesson ends with; a report that falls behind does not count."""

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from opentelemetry import trace
+
 from loqua_host.core import LoquaApi
 from loqua_host.link.server import JobRef
 
 from .prepare import Prepared
+from .tracing import start_trace
 
 __all__ = ["Preparations"]
 
@@ -34,21 +37,31 @@ class Preparations:
         self._api = api
         self._tasks = tasks
         self._early: dict[str, asyncio.Task[Prepared]] = {}
-        self._foreseen: dict[tuple[str, str], asyncio.Task[Prepared]] = {}
+        self._foreseen: dict[tuple[str, str], tuple[asyncio.Task[Prepared], trace.Span]] = {}
 
     def foresee(self, room: str, tutor: str, identity: str) -> None:
         """Begin to prepare for a job that seems to be coming; doing so twice is doing it once."""
         where = (room, tutor)
         if where not in self._foreseen:
-            self._foreseen[where] = self._start(self._prepare(JobRef("", room, tutor), identity))
+            span = start_trace(room, tutor)
+            with trace.use_span(span):
+                preparing = self._start(self._prepare(JobRef("", room, tutor), identity))
+            self._foreseen[where] = preparing, span
             asyncio.get_running_loop().call_later(FORESIGHT_SECONDS, self._forget, where)
 
-    def begin(self, job: JobRef) -> None:
-        """Begin to prepare for the learner who seems to be meant, or go on if that was foreseen."""
-        foreseen = self._foreseen.pop((job.room, job.tutor), None)
+    def begin(self, job: JobRef) -> trace.Span:
+        """Begin to prepare for the learner who seems to be meant, or go on if that was foreseen.
+
+        Returns the span of the job, which goes on as well then.
+        """
+        foreseen, span = self._foreseen.pop((job.room, job.tutor), (None, None))
+        span = span or start_trace(job.room, job.tutor)
+        span.set_attribute("job_id", job.job_id)
         preparing = self._prepare(job, None) if foreseen is None else self._go_on(job, foreseen)
-        self._early[job.job_id] = self._start(preparing)
+        with trace.use_span(span):
+            self._early[job.job_id] = self._start(preparing)
         asyncio.get_running_loop().call_later(UNCLAIMED_SECONDS, self.drop, job.job_id)
+        return span
 
     async def claim(self, job: JobRef, identity: str) -> Prepared:
         """Get the lesson for the learner that the job sees, prepared ahead if it was the one.
@@ -84,7 +97,9 @@ class Preparations:
 
     def _forget(self, where: tuple[str, str]) -> None:
         if foreseen := self._foreseen.pop(where, None):
-            self._discard(foreseen)
+            preparing, span = foreseen
+            self._discard(preparing)
+            span.end()
 
     async def _outcome(self, early: asyncio.Task[Prepared]) -> Prepared | None:
         try:

@@ -13,8 +13,11 @@ from loqua_host.contract.records import Mode, SessionId
 from loqua_host.core import Caller, Loaded, LoquaApi
 from loqua_host.errors import UnreachableError
 from loqua_host.records.ledger import LessonRow
+from loqua_host.records.traces import current_trace
 from loqua_host.rooms.learners import pick_learner
 from loqua_host.rooms.rooms import Rooms
+
+from .metrics import LessonMetrics
 
 __all__ = ["Prepared", "new_lesson", "prepare"]
 
@@ -68,6 +71,7 @@ def new_lesson(prepared: Prepared, tutor: str, now: float) -> LessonRow:
         agent_id=prepared.caller.agent_id,
         opened_at=now,
         entry=prepared.entry,
+        state=current_trace(),
     )
 
 
@@ -105,7 +109,13 @@ def _ids(learner: Learner, visit: str) -> dict[str, str]:
 
 
 async def prepare(
-    rooms: Rooms, api: LoquaApi, *, room: str, agent_id: str, identity: str | None
+    rooms: Rooms,
+    api: LoquaApi,
+    metrics: LessonMetrics,
+    *,
+    room: str,
+    agent_id: str,
+    identity: str | None,
 ) -> Prepared:
     """Prepare a lesson for the learner of that identity, or for the first in the room.
 
@@ -127,6 +137,7 @@ async def prepare(
     try:
         await api.lease(caller)
     except UnreachableError as error:
+        metrics.without_api.inc()
         log.warning("lesson.without_api", why=str(error))
         known = api.remembered(caller)
         return Prepared(

@@ -69,13 +69,13 @@ class Interrupted:
         row: The lesson, with its last progress and how often it was restored already.
         agent: The identity of the dead tutor in the room, if this host knows it.
         since: By this host's monotonic clock.
-        gave_place: Whether its place went to another learner, while its own was gone.
+        stepped_out: Whether its job left it on purpose, with its learner away.
     """
 
     row: LessonRow
     agent: str | None
     since: float
-    gave_place: bool = False
+    stepped_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class Call:
     @property
     def goes_on(self) -> bool:
         """Whether the learner has a place already."""
-        return self.asked or (self.lesson is not None and not self.lesson.gave_place)
+        return self.asked or (self.lesson is not None and not self.lesson.stepped_out)
 
 
 @dataclass(frozen=True, slots=True)

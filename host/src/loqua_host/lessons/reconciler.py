@@ -17,6 +17,7 @@ from loqua_host.rooms.rooms import Dispatch, Rooms
 
 from .board import CALL_SECONDS, Board
 from .hosted import TUTOR, HostedTutor
+from .metrics import LessonMetrics
 from .reconcile import (
     Absent,
     Action,
@@ -86,7 +87,7 @@ class Reconciler:
         monotonic: A clock that never steps, in seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its collaborators
         self,
         *,
         rooms: Rooms,
@@ -98,6 +99,7 @@ class Reconciler:
         say: Callable[[Tell], None],
         return_grace: Callable[[], float],
         monotonic: Callable[[], float],
+        metrics: LessonMetrics,
     ) -> None:
         self._rooms = rooms
         self._ledger = ledger
@@ -108,6 +110,7 @@ class Reconciler:
         self._say = say
         self._return_grace = return_grace
         self._monotonic = monotonic
+        self._metrics = metrics
         self._sighted = math.inf
         self._seen: dict[str, float] = {}
         self._away: dict[str, float] = {}
@@ -144,6 +147,7 @@ class Reconciler:
             self._waits = {name: calls for name, calls in self._waits.items() if name in known}
         except RoomsError as error:
             self._sighted = math.inf
+            self._metrics.rooms_failures.inc()
             log.warning("reconciler.blind", why=str(error))
 
     async def _pause(self) -> None:
@@ -222,6 +226,8 @@ class Reconciler:
                 self._board.on_not_called(call.room, call.tutor)
                 return
             event = "tutor.called" if call.lesson is None else "lesson.restoring"
+            if call.lesson is None:
+                self._metrics.tutors_called.labels(call.tutor).inc()
             # A specialist that a tutor has asked for is no trouble; a tutor that is missing is.
             tell = log.info if call.asked and call.lesson is None else log.warning
             tell(event, tutor=call.tutor, **self._ids(call))
@@ -291,6 +297,7 @@ class Reconciler:
             self._lessons.see(name, participants)
             settled = frozenset(await self._ledger.settled_in(name))
         except (RoomsError, LedgerError) as error:
+            self._metrics.rooms_failures.inc()
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
         elsewhere = await self._ledger.claims_in(name)

@@ -17,6 +17,7 @@ from loqua_host.settings.host import HostSettings
 from .board import Board
 from .causes import ALREADY_TAUGHT, cause_of
 from .hosted import HostedTutor
+from .metrics import LessonMetrics
 
 __all__ = ["Refusals"]
 
@@ -35,6 +36,7 @@ class Refusals:
         tutors: Mapping[str, HostedTutor],
         settings: Callable[[], HostSettings],
         tasks: asyncio.TaskGroup,
+        metrics: LessonMetrics,
     ) -> None:
         self._rooms = rooms
         self._ledger = ledger
@@ -42,6 +44,7 @@ class Refusals:
         self._tutors = tutors
         self._settings = settings
         self._tasks = tasks
+        self._metrics = metrics
 
     async def refuse(
         self, link: JobLink, identity: str, refusal: LoquaError, language: str
@@ -49,6 +52,7 @@ class Refusals:
         """Apologise to a learner, who is refused until they enter again."""
         cause = cause_of(refusal)
         await self._settle(link.job, identity, cause)
+        self._metrics.refused.labels(cause).inc()
         log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
         apology = sentence_in(language, self._settings().apologies)
         await self._answer(link, cause, "" if cause == ALREADY_TAUGHT else apology, language)

@@ -14,6 +14,7 @@ from loqua_host.records.delivery import caller_of
 
 from .causes import cause_of
 from .live import LiveLesson
+from .metrics import LessonMetrics
 
 __all__ = ["check_health", "knock"]
 
@@ -44,13 +45,14 @@ async def check_health(lesson: LiveLesson, api: LoquaApi, every: Callable[[], fl
             return
 
 
-async def knock(lesson: LiveLesson, api: LoquaApi) -> None:
+async def knock(lesson: LiveLesson, api: LoquaApi, metrics: LessonMetrics) -> None:
     """Lease the token of a lesson that began without the API, once that answers, and inform it."""
     try:
         await api.lease_patiently(caller_of(lesson.row))
         lesson.leased = True
         await _inform(lesson, api)
     except RefusedError as refusal:
+        metrics.refused.labels(cause_of(refusal)).inc()
         log.error("lesson.refused", cause=cause_of(refusal), why=str(refusal))
         await lesson.link.send(WrapUp(reason=cause_of(refusal)))
 

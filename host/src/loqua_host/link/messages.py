@@ -34,7 +34,7 @@ from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
 from loqua_host.contract.tutor import Name
 
-from .spans import MOST_SPANS, SpanTold
+from .spans import MAX_SPANS, JobSpan
 
 __all__ = [
     "ALIVE_SECONDS",
@@ -271,7 +271,7 @@ class Spans(BaseModel):
     model_config = _FROZEN
 
     type: Literal["spans"] = "spans"
-    spans: Annotated[tuple[SpanTold, ...], Field(max_length=MOST_SPANS)]
+    spans: Annotated[tuple[JobSpan, ...], Field(max_length=MAX_SPANS)]
 
 
 FromJob = Annotated[

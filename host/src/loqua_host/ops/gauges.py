@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from loqua_host.core.breaker import State as BreakerState
+
 from .health import Health, State
 from .sight import Sight
 
@@ -34,7 +36,10 @@ class SightCollector(Collector):
         yield from _resources(sight)
         yield from _teaching(sight)
         yield from _owing(sight)
-        states = (((name,), state != "closed") for name, state in sight.breakers.items())
+        states = (
+            ((name,), one.breaker is not BreakerState.CLOSED)
+            for name, one in sight.endpoints.items()
+        )
         yield _family("breaker_open", "0 while calls go out", ("endpoint",), states)
 
 
@@ -52,6 +57,8 @@ def _resources(sight: Sight) -> Iterator[Metric]:
     yield CounterMetricFamily("loqua_ledger_busy_seconds", told, value=sight.ledger_busy)
     told = "Work that the ledger's database did not do"
     yield CounterMetricFamily("loqua_ledger_failures", told, value=sight.ledger_failures)
+    told = "Look-ups of secrets that failed"
+    yield CounterMetricFamily("loqua_secret_failures", told, value=sight.secret_failures)
 
 
 def _teaching(sight: Sight) -> Iterator[Metric]:

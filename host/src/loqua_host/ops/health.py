@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from loqua_host.capacity.admission import Why
+from loqua_host.core.breaker import State as BreakerState
 
 from .sight import Outcome, Phase, Sight, WorkerSight
 
@@ -229,7 +230,7 @@ def _endpoint(endpoint: str, sight: Sight) -> Finding:
     last = sight.endpoints[endpoint]
     age = sight.now - last.at
     told = _ago(age)
-    if sight.breakers.get(endpoint) == "open":
+    if last.breaker is BreakerState.OPEN:
         why = f"left alone for a while: {last.failure or 'it failed repeatedly'}"
         return Finding(endpoint, State.FAILED, why, last.seconds, age)
     if last.failure:

@@ -15,10 +15,8 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-from loqua_host.core.events import Observer
 from loqua_host.redaction import Redaction, format_exception
 
-from .events import EventTap
 from .repeats import LimitedHandler
 
 __all__ = ["configure_logs", "hide_tokens"]
@@ -38,7 +36,7 @@ def configure_logs(
     form: Literal["text", "json"],
     level: str,
     stream: TextIO = sys.stderr,
-    observers: Sequence[Observer] = (),
+    processors: Sequence[Processor] = (),
     monotonic: Callable[[], float] = time.monotonic,
     agent_id: str = "",
 ) -> None:
@@ -48,7 +46,7 @@ def configure_logs(
     Of what others log, libraries and exceptions, only what their source code says is shown: the
     rest may be a learner's (see redaction.py).
 
-    Observers are shown the host's own events, of whatever level; what jobs log is theirs to word.
+    Processors are shown the host's own lines, of whatever level, and not those of jobs.
     A warning or an error that repeats is told some times, then once a minute with its count.
     """
     shared: list[Processor] = [
@@ -63,7 +61,7 @@ def configure_logs(
     structlog.configure(
         processors=[
             *shared,
-            EventTap(observers),
+            *processors,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,

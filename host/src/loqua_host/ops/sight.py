@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from loqua_host.capacity.admission import Room
 from loqua_host.contract.engines import EngineKind
+from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.records.ledger import Debts
 
 __all__ = ["LessonSight", "Outcome", "Phase", "Sight", "WorkerSight"]
@@ -92,7 +93,6 @@ class Sight:
         waiting: For how many seconds each learner has been waiting who is owed a tutor.
         rooms: LiveKit's rooms API; None until it was asked.
         endpoints: The Loqua API's endpoints that were called, by name.
-        breakers: Their breakers' states, where one has ever opened.
         agent_jwt_left: Seconds that AGENT_JWT_TOKEN lives on; None if it does not say.
         certificate_left: Seconds that the ops address's certificate is good for, if it has one.
         user_token_left: Seconds that a learner's token lives on, the least of those in use.
@@ -101,6 +101,7 @@ class Sight:
         ledger_busy: Seconds that the ledger's only connection has been in use so far.
         ledger_failures: How often the ledger's database has failed so far.
         spooled: Notes of lessons that wait for the ledger on this machine's disk.
+        secret_failures: How often a secret could not be looked up so far.
     """
 
     now: float
@@ -120,8 +121,7 @@ class Sight:
     lessons: tuple[LessonSight, ...] = ()
     waiting: tuple[float, ...] = ()
     rooms: Outcome | None = None
-    endpoints: Mapping[str, Outcome] = field(default_factory=dict)
-    breakers: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, EndpointStatus] = field(default_factory=dict)
     agent_jwt_left: float | None = None
     certificate_left: float | None = None
     user_token_left: float | None = None
@@ -130,6 +130,7 @@ class Sight:
     ledger_busy: float = 0.0
     ledger_failures: int = 0
     spooled: int = 0
+    secret_failures: int = 0
 
     @property
     def alone(self) -> float:

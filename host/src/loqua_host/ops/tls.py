@@ -7,14 +7,10 @@ from pathlib import Path
 import structlog
 
 from loqua_host.core.clock import Clock
-from loqua_host.settings.certificates import (
-    expires_at,
-    load_certificate,
-    serving_context,
-)
+from loqua_host.settings.certificates import expires_at, load_certificate, serving_context
 from loqua_host.settings.host import TlsSettings
 
-__all__ = ["follow_renewals"]
+__all__ = ["ServedCertificate"]
 
 log = structlog.get_logger()
 
@@ -22,26 +18,55 @@ LOOK_EVERY = 60.0
 """Seconds between two looks at the files."""
 
 
-async def follow_renewals(context: ssl.SSLContext, tls: TlsSettings, clock: Clock) -> None:
-    """Have a context serve with a renewed certificate, until cancelled.
+class ServedCertificate:
+    """The certificate that the ops address serves with.
 
-    Of files that do not belong together, or cannot be read, it takes nothing.
+    Attributes:
+        expires_at: In unix seconds; None until it is served, or where it does not say.
     """
-    served = _digests(tls)
-    while True:
-        await clock.sleep(LOOK_EVERY)
-        found = _digests(tls)
-        if found == served:
-            continue
-        try:
-            serving_context(tls)
-            load_certificate(context, tls)
-        except OSError as error:
-            mend = "have a certificate and its key in the files that ops.tls names"
-            log.warning("ops.certificate_kept", why=str(error), mend=mend)
-        else:
-            served = found
-            log.info("ops.certificate_renewed", certificate_expires_at=expires_at(tls))
+
+    def __init__(self, tls: TlsSettings, clock: Clock) -> None:
+        self.expires_at: float | None = None
+        self._tls = tls
+        self._clock = clock
+
+    def seconds_left(self) -> float | None:
+        """Return for how long it is good; less than 0 if it has expired."""
+        return None if self.expires_at is None else self.expires_at - self._clock.now()
+
+    def load(self) -> ssl.SSLContext:
+        """Return the context that serves with it.
+
+        Raises:
+            OSError: If a file cannot be read or is no PEM, or the two do not belong together.
+        """
+        return serving_context(self._tls)
+
+    def on_served(self) -> None:
+        """Note that what the files hold now is served."""
+        self.expires_at = expires_at(self._tls)
+
+    async def follow_renewals(self, context: ssl.SSLContext) -> None:
+        """Have a context serve with a renewed certificate, until cancelled.
+
+        Of files that do not belong together, or cannot be read, it takes nothing.
+        """
+        served = _digests(self._tls)
+        while True:
+            await self._clock.sleep(LOOK_EVERY)
+            found = _digests(self._tls)
+            if found == served:
+                continue
+            try:
+                self.load()
+                load_certificate(context, self._tls)
+            except OSError as error:
+                mend = "have a certificate and its key in the files that ops.tls names"
+                log.warning("ops.certificate_kept", why=str(error), mend=mend)
+            else:
+                served = found
+                self.on_served()
+                log.info("ops.certificate_renewed", certificate_expires_at=self.expires_at)
 
 
 def _digests(tls: TlsSettings) -> tuple[bytes | None, bytes | None]:

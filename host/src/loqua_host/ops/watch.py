@@ -5,6 +5,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -20,10 +21,9 @@ from loqua_host.process import forkserver_runs
 from loqua_host.records.ledger import Debts, Ledger
 from loqua_host.rooms.rooms import Rooms
 
-from .logbook import Logbook
 from .sight import LessonSight, Outcome, Phase, Sight, WorkerSight
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "Watched"]
 
 T = TypeVar("T")
 
@@ -62,45 +62,46 @@ class Worker(Protocol):
         """Set when it takes no jobs any more."""
 
 
-class Watch:
-    """Gives a `Sight` of the host whenever somebody wants one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What a watch looks at.
 
-    Args:
-        workers: Gives the workers there are, the latest of a tutor last.
-        room: Says how many more lessons this host takes.
-        usage: Says what of the machine is in use.
-        waiting: Says for how many seconds each learner has been waiting who is owed a tutor.
+    Attributes:
+        phase: Returns where the host is in its life.
+        stale_config: Returns why the host does not run what config/ says, None if it does.
+        refused_key: Returns why LiveKit's key is not used as secrets have it, None if it is.
+        certificate_left: Returns for how many seconds the ops address's certificate is good.
+        secret_failures: Returns how often a secret could not be looked up so far.
+        workers: Returns the workers there are, the latest of a tutor last.
+        room: Returns how many more lessons this host takes.
+        usage: Returns what of the machine is in use.
+        waiting: Returns for how many seconds each learner has been waiting who is owed a tutor.
         jobs: Tries whether a job could start now and reach the host; LinkError if not.
         local_state: The ledger's spool, whose disk is looked at.
     """
 
-    def __init__(  # noqa: PLR0913  # one for each part that is looked at
-        self,
-        *,
-        logbook: Logbook,
-        workers: Callable[[], Sequence[Worker]],
-        lessons: Lessons,
-        room: Callable[[], Room],
-        usage: Callable[[], Usage],
-        waiting: Callable[[], tuple[float, ...]],
-        rooms: Rooms,
-        api: LoquaApi,
-        ledger: Ledger,
-        jobs: Callable[[], Awaitable[None]],
-        local_state: Path,
-        clock: Clock,
-    ) -> None:
-        self._logbook = logbook
-        self._workers = workers
-        self._lessons = lessons
-        self._room = room
-        self._usage = usage
-        self._waiting = waiting
-        self._rooms = rooms
-        self._api = api
-        self._ledger = ledger
-        self._jobs = jobs
-        self._local_state = local_state
+    phase: Callable[[], Phase]
+    stale_config: Callable[[], str | None]
+    refused_key: Callable[[], str | None]
+    certificate_left: Callable[[], float | None]
+    secret_failures: Callable[[], int]
+    workers: Callable[[], Sequence[Worker]]
+    lessons: Lessons
+    room: Callable[[], Room]
+    usage: Callable[[], Usage]
+    waiting: Callable[[], tuple[float, ...]]
+    rooms: Rooms
+    api: LoquaApi
+    ledger: Ledger
+    jobs: Callable[[], Awaitable[None]]
+    local_state: Path
+
+
+class Watch:
+    """Gives a `Sight` of the host whenever somebody wants one."""
+
+    def __init__(self, host: Watched, clock: Clock) -> None:
+        self._host = host
         self._clock = clock
         self._since = clock.monotonic()
         self._beats: deque[float] = deque([0.0], maxlen=BEATS_KEPT)
@@ -118,49 +119,49 @@ class Watch:
 
     def look(self) -> Sight:
         """Say what is seen now."""
-        until = self._logbook.certificate_until
+        host, phase = self._host, self._host.phase()
         return Sight(
             now=self._clock.monotonic(),
             unix=self._clock.now(),
             since=self._since,
-            phase=self._logbook.phase,
-            stale_config=self._logbook.stale_config,
-            refused_key=self._logbook.refused_key,
+            phase=phase,
+            stale_config=host.stale_config(),
+            refused_key=host.refused_key(),
             lag=max(self._beats),
-            memory=self._usage().memory_share,
-            room=self._room(),
+            memory=host.usage().memory_share,
+            room=host.room(),
             cpu_load=os.getloadavg()[0] / (os.cpu_count() or 1),
             forkserver=forkserver_runs(),
             jobs=self._jobs_outcome,
-            disk_free=_disk_free(self._local_state),
+            disk_free=_disk_free(host.local_state),
             workers=self._see_workers(),
             lessons=self._live(),
             # Nobody is called any more by a host that drains.
-            waiting=self._waiting() if self._logbook.phase is Phase.SERVING else (),
+            waiting=host.waiting() if phase is Phase.SERVING else (),
             rooms=self._rooms_outcome,
-            endpoints=dict(self._logbook.endpoints),
-            breakers=dict(self._logbook.breakers),
+            endpoints=host.api.endpoints(),
             agent_jwt_left=self._jwt_left,
-            certificate_left=None if until is None else until - self._clock.now(),
-            user_token_left=self._api.user_token_seconds_left(),
+            certificate_left=host.certificate_left(),
+            user_token_left=host.api.user_token_seconds_left(),
             ledger=self._ledger_outcome,
             debts=self._debts,
-            ledger_busy=self._ledger.busy_seconds,
-            ledger_failures=self._ledger.failures,
-            spooled=self._ledger.spooled,
+            ledger_busy=host.ledger.busy_seconds,
+            ledger_failures=host.ledger.failures,
+            spooled=host.ledger.spooled,
+            secret_failures=host.secret_failures(),
         )
 
     def _see_workers(self) -> tuple[WorkerSight, ...]:
         """See a tutor's workers as one; there are several while one takes over."""
         by_tutor: dict[str, list[Worker]] = {}
-        for worker in self._workers():
+        for worker in self._host.workers():
             by_tutor.setdefault(worker.tutor.name, []).append(worker)
         return tuple(_see(workers) for workers in by_tutor.values())
 
     def _live(self) -> tuple[LessonSight, ...]:
         return tuple(
             LessonSight(row.id[:8], row.tutor, mode, row.opened_at, row.restarts, engines)
-            for row, mode, engines in self._lessons.live()
+            for row, mode, engines in self._host.lessons.live()
         )
 
     async def _beat(self) -> None:
@@ -171,11 +172,11 @@ class Watch:
 
     async def _probe(self) -> None:
         while True:
-            self._rooms_outcome, _ = await self._try(self._rooms.names())
-            self._ledger_outcome, debts = await self._try(self._ledger.debts())
+            self._rooms_outcome, _ = await self._try(self._host.rooms.names())
+            self._ledger_outcome, debts = await self._try(self._host.ledger.debts())
             self._debts = debts or self._debts
-            self._jobs_outcome, _ = await self._try(self._jobs())
-            self._jwt_left = await self._api.agent_token_seconds_left()
+            self._jobs_outcome, _ = await self._try(self._host.jobs())
+            self._jwt_left = await self._host.api.agent_token_seconds_left()
             await self._clock.sleep(PROBE_SECONDS)
 
     async def _try(self, asking: Awaitable[T]) -> tuple[Outcome, T | None]:

@@ -15,16 +15,15 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import SecretStr
 
-from loqua_host.core.clock import SystemClock
-from loqua_host.settings.certificates import RENEW, expires_at, serving_context
-from loqua_host.settings.host import OpsSettings, TlsSettings
+from loqua_host.settings.certificates import RENEW
+from loqua_host.settings.host import OpsSettings
 from loqua_host.tasks import forever, supervised
 
 from .access import PROBES, guard
 from .health import Health, State
-from .logbook import Logbook
+from .recent_errors import RecentErrors
 from .sight import Sight
-from .tls import follow_renewals
+from .tls import ServedCertificate
 from .webhooks import WEBHOOK
 
 __all__ = ["build_app", "serve_ops"]
@@ -48,7 +47,7 @@ def build_app(
     look: Callable[[], Sight],
     judge: Callable[[Sight], Health],
     registry: CollectorRegistry,
-    logbook: Logbook,
+    recent_errors: RecentErrors,
     tokens: Callable[[], Sequence[SecretStr]],
 ) -> web.Application:
     """Give the application: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/`.
@@ -57,7 +56,7 @@ def build_app(
         look: Sees the host.
         judge: Tells its health from that.
         registry: The figures.
-        logbook: What went wrong lately.
+        recent_errors: What went wrong lately.
         tokens: One of them is asked for, but by probes; while there are none, nothing is.
     """
 
@@ -79,8 +78,8 @@ def build_app(
 
     async def status(_request: web.Request) -> web.Response:
         sight = look()
-        troubles = [asdict(trouble) for trouble in reversed(logbook.troubles)]
-        shown = {"health": _health(judge(sight)), "sight": asdict(sight), "troubles": troubles}
+        errors = list(map(asdict, recent_errors.newest_first()))
+        shown = {"health": _health(judge(sight)), "sight": asdict(sight), "recent_errors": errors}
         return web.json_response(shown)
 
     app = web.Application(middlewares=[guard(tokens, unless=PROBES | {WEBHOOK})])
@@ -100,10 +99,17 @@ def build_app(
 
 
 @asynccontextmanager
-async def serve_ops(settings: OpsSettings, app: web.Application) -> AsyncIterator[None]:
+async def serve_ops(
+    settings: OpsSettings, app: web.Application, certificate: ServedCertificate | None = None
+) -> AsyncIterator[None]:
     """Serve at the ops address for the length of a block.
 
     An address or a certificate that cannot be had costs the host its monitoring, not its lessons.
+
+    Args:
+        settings: The address.
+        app: What is served.
+        certificate: What it is served with; without one, it is served without TLS.
     """
     if settings.port is None:
         yield
@@ -112,7 +118,7 @@ async def serve_ops(settings: OpsSettings, app: web.Application) -> AsyncIterato
     await runner.setup()
     try:
         async with supervised() as tasks:
-            await _listen(runner, settings.address, settings.port, settings.tls, tasks)
+            await _listen(runner, settings.address, settings.port, certificate, tasks)
             yield
     finally:
         await runner.cleanup()
@@ -122,24 +128,26 @@ async def _listen(
     runner: web.AppRunner,
     address: str,
     port: int,
-    tls: TlsSettings | None,
+    certificate: ServedCertificate | None,
     tasks: asyncio.TaskGroup,
 ) -> None:
     try:
-        context = serving_context(tls) if tls else None
+        context = certificate.load() if certificate else None
         await web.TCPSite(runner, address, port, ssl_context=context).start()
     except OSError as error:
         mend = "set ops.address and ops.port to what is free, or ops.port to null"
         log.error("ops.unavailable", why=str(error), mend=mend)
         return
     host, got, *_ = runner.addresses[0]
-    until = expires_at(tls) if tls else None
-    told = {} if tls is None else {"certificate_expires_at": until}
-    log.info("ops.serving", address=host, port=got, tls=context is not None, **told)
-    if until is not None and until <= SystemClock().now():
+    if certificate is None or context is None:
+        log.info("ops.serving", address=host, port=got, tls=False)
+        return
+    certificate.on_served()
+    until = certificate.expires_at
+    log.info("ops.serving", address=host, port=got, tls=True, certificate_expires_at=until)
+    if (left := certificate.seconds_left()) is not None and left <= 0:
         log.error("ops.certificate_expired", mend=RENEW)
-    if tls and context:
-        tasks.create_task(forever(partial(follow_renewals, context, tls, SystemClock())))
+    tasks.create_task(forever(partial(certificate.follow_renewals, context)))
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -18,7 +18,8 @@ from loqua_host.errors import RefusedError, TokenError, UnreachableError
 from loqua_host.tasks import supervised
 
 from .ledger import Kind, Ledger, LessonRow, OwedRow
-from .traces import under_lesson
+from .metrics import DeliveryMetrics
+from .traces import in_trace
 
 __all__ = ["Delivery", "caller_of"]
 
@@ -66,7 +67,9 @@ def _of_lesson(row: OwedRow) -> Iterator[None]:
     lesson = row.lesson
     with (
         structlog.contextvars.bound_contextvars(**lesson.bound),
-        tracer.start_as_current_span(f"delivery {row.kind}", under_lesson(lesson.id)),
+        tracer.start_as_current_span(
+            f"delivery {row.kind}", in_trace(lesson.state), record_exception=False
+        ),
     ):
         yield
 
@@ -80,11 +83,13 @@ class Delivery:
         api: LoquaApi,
         *,
         clock: Clock,
+        metrics: DeliveryMetrics,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._ledger = ledger
         self._api = api
         self._clock = clock
+        self._metrics = metrics
         self._jitter = jitter
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
@@ -175,6 +180,7 @@ class Delivery:
         except Exception as error:  # noqa: BLE001  # one row's fault must not end everyone's lessons
             # No message: it may quote what was sent.
             at = [f"{one.filename}:{one.lineno}" for one in extract_tb(error.__traceback__)]
+            self._metrics.faults.inc()
             log.error("delivery.failed", lesson=lesson, why=type(error).__name__, at=at)
             return LONGEST_PAUSE
         if pause is None and awaited is not None:
@@ -222,10 +228,12 @@ class Delivery:
                 f"not of the form this version sends: {[wrong['loc'] for wrong in error.errors()]}"
             )
             await self._bury(row, why)
+            self._metrics.attempts.labels(what, "dead").inc()
             told.error(f"{what}.dead", why=why)
         except UnreachableError as error:
             pause = max(self._backoff(row), error.retry_after or 0.0)
             await self._postpone(row, pause, unsure=row.unsure or error.sent)
+            self._metrics.attempts.labels(what, "postponed").inc()
             told.warning(f"{what}.postponed", why=str(error), seconds=round(pause, 1))
         except RefusedError as error:
             final = self._is_final(row, error)
@@ -233,10 +241,12 @@ class Delivery:
                 await self._bury(row, str(error), unknown=_is_unknown_learner(error))
             else:
                 await self._postpone(row, LONGEST_PAUSE, unsure=row.unsure)
-            event = f"{what}.dead" if final else f"{what}.refused"
-            told.error(event, why=str(error), status=error.status)
+            outcome = "dead" if final else "refused"
+            self._metrics.attempts.labels(what, outcome).inc()
+            told.error(f"{what}.{outcome}", why=str(error), status=error.status)
         else:
             await self._ledger.mark_delivered(row)
+            self._metrics.attempts.labels(what, "delivered").inc()
             # A tick's is in `progress.made` and `api.called` already.
             tell = told.debug if row.kind is Kind.IN_PROGRESS else told.info
             tell(f"{what}.delivered")

@@ -1,5 +1,6 @@
 """Opening a lesson: the claim, then the interrupted lesson to go on with, or a new one."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, count
@@ -113,7 +114,7 @@ def _insert(
         "agent_id": lesson.agent_id,
         "opened_at": lesson.opened_at,
         "entry": lesson.entry,
-        "state": sealing.seal("{}", f"{lesson.id}.state"),
+        "state": sealing.seal(json.dumps(dict(lesson.state)), f"{lesson.id}.state"),
         "key_id": sealing.key_id,
         "owner": host,
     }

@@ -1,26 +1,42 @@
-"""Where the trace of a lesson begins, for whoever does something for it."""
+"""How a lesson remembers the trace of the job that teaches it, for what is done for it later."""
 
-from hashlib import blake2b
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
 
-from opentelemetry import context, trace
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from pydantic import JsonValue
 
-__all__ = ["root_of", "under_lesson"]
+from .rows import LessonRow
 
+__all__ = ["TRACE", "current_trace", "in_trace", "join_trace"]
 
-def root_of(lesson: str) -> trace.SpanContext:
-    """Give the ids of a lesson's trace and its first span.
+TRACE: Final = "loqua.trace"
+"""Where a lesson's state has the W3C `traceparent` of its job's span."""
 
-    They follow from the lesson's own, so that each host knows them at any time.
-    """
-    ids = blake2b(lesson.encode(), digest_size=24).digest()
-    return trace.SpanContext(
-        int.from_bytes(ids[:16]),
-        int.from_bytes(ids[16:]),
-        is_remote=True,
-        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
-    )
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
-def under_lesson(lesson: str) -> context.Context:
-    """Give the context in which spans belong to a lesson's trace."""
-    return trace.set_span_in_context(trace.NonRecordingSpan(root_of(lesson)))
+def current_trace() -> dict[str, JsonValue]:
+    """Return what a lesson's state keeps of the current span; nothing where none is recorded."""
+    carrier: dict[str, str] = {}
+    if trace.get_current_span().is_recording():
+        _PROPAGATOR.inject(carrier)
+    return {TRACE: carrier["traceparent"]} if carrier else {}
+
+
+def in_trace(state: Mapping[str, JsonValue]) -> Context:
+    """Return the context in which spans belong to the trace that a lesson's state keeps."""
+    return _PROPAGATOR.extract({"traceparent": str(state.get(TRACE, ""))})
+
+
+def join_trace(row: LessonRow) -> LessonRow:
+    """Say in the current span which lesson its job teaches, and link the job that did before."""
+    span, own = trace.get_current_span(), current_trace()
+    span.set_attributes(row.bound)
+    before = trace.get_current_span(in_trace(row.state)).get_span_context()
+    if before.is_valid and before.span_id != span.get_span_context().span_id:
+        span.add_link(before)
+    return replace(row, state={**row.state, **own})

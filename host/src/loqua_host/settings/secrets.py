@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from loqua_host.core.clock import SystemClock
-from loqua_host.core.events import Events
 from loqua_host.core.secrets import (
     EnvironmentSecrets,
     KeptSecrets,
@@ -291,7 +290,7 @@ def _keep(
     secrets = {name: found[variable] for name, variable in variables.items()}
     # The environment that was handed over never changes.
     interval = math.inf if isinstance(source, EnvironmentSecrets) else wanted.place.interval
-    return KeptSecrets(source, variables, secrets, SystemClock(), Events(), interval)
+    return KeptSecrets(source, variables, secrets, SystemClock(), interval)
 
 
 def read_ledger_secrets(

@@ -10,6 +10,7 @@ import structlog
 from loqua_host.lessons.departure import Departure
 from loqua_host.settings.secrets import LiveKitKey
 
+from .metrics import WorkerMetrics
 from .roster import Roster
 from .worker import TutorWorker
 
@@ -50,11 +51,13 @@ class Supervisor:
         lessons: Lessons,
         tasks: asyncio.TaskGroup,
         jitter: Callable[[], float],
+        metrics: WorkerMetrics,
     ) -> None:
         self._roster = roster
         self._lessons = lessons
         self._tasks = tasks
         self._jitter = jitter
+        self._metrics = metrics
         self._departures: set[asyncio.Task[None]] = set()
 
     def hire(self, worker: TutorWorker) -> None:
@@ -131,6 +134,7 @@ class Supervisor:
                 await self._lessons.cut_off(worker.jobs)
             await worker.close()
         except Exception as error:  # noqa: BLE001  # LiveKit raises bare RuntimeError and more
+            self._metrics.failures.labels(worker.tutor.name).inc()
             log.error("worker.failed", tutor=worker.tutor.name, why=str(error))
         finally:
             self._roster.remove(worker)
@@ -150,6 +154,7 @@ class Supervisor:
             served = asyncio.get_running_loop().time() - began
             failures = 1 if served > LONGEST_PAUSE else failures + 1
             pause = min(2.0 ** min(failures, 10) / 2, LONGEST_PAUSE) * (0.5 + self._jitter())
+            self._metrics.failures.labels(worker.tutor.name).inc()
             log.error("worker.failed", tutor=worker.tutor.name, why=why, pause=pause)
             await self._rest(worker, pause)
 

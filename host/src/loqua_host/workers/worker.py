@@ -23,6 +23,7 @@ from loqua_host.link.server import JobRef
 from loqua_host.proxies import proxy_for
 from loqua_host.settings.secrets import LiveKitKey
 
+from .metrics import WorkerMetrics
 from .pool import failures_in_a_row, pace_starts
 
 __all__ = ["LiveKitAccess", "TutorWorker", "join_in_turn"]
@@ -74,6 +75,7 @@ class TutorWorker:
         on_accept: Callable[[JobRef], None],
         on_full: Callable[[str], None],
         on_end: Callable[[JobRef], None],
+        metrics: WorkerMetrics,
     ) -> None:
         self.tutor = tutor
         self.registered = asyncio.Event()
@@ -86,6 +88,7 @@ class TutorWorker:
         self._on_accept = on_accept
         self._on_full = on_full
         self._on_end = on_end
+        self._metrics = metrics
         self._accepting: set[str] = set()
         self._server: AgentServer | None = None
         self._started = False
@@ -239,6 +242,7 @@ class TutorWorker:
 
     async def _on_request(self, request: JobRequest) -> None:
         if why := self._refusal(request.room.name):
+            self._metrics.jobs_refused.labels(self.tutor.name, why).inc()
             log.warning("job.refused", why=why, **self._ids(request))
             # A bare reject would end the job for every host.
             await request.reject(terminate=False)
@@ -252,6 +256,7 @@ class TutorWorker:
         job = JobRef(request.id, request.room.name, self.tutor.name)
         self._accepting.add(request.id)
         try:
+            self._metrics.jobs_accepted.labels(self.tutor.name).inc()
             log.info("job.accepted", **self._ids(request))
             self._on_accept(job)
             await request.accept(name=self.tutor.name, attributes={TUTOR: self.tutor.name})

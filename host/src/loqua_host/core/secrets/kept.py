@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
+import structlog
+
 from loqua_host.core.clock import Clock
-from loqua_host.core.events import Events
 from loqua_host.errors import SecretsError
 
 from .lookup import look_up
 from .port import Sealed, Secret, SecretsSource
 
 __all__ = ["KeptSecrets"]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,10 @@ class KeptSecrets:
         variables: By which variable each is looked up.
         secrets: What they were at the first look-up.
         clock: When a look-up began, and the pause between two.
-        events: Hears of each look-up.
         interval: Seconds between two look-ups; infinite where nothing can change.
+
+    Attributes:
+        failures: Look-ups so far that failed.
     """
 
     def __init__(
@@ -46,14 +51,13 @@ class KeptSecrets:
         variables: Mapping[str, str],
         secrets: Mapping[str, Secret],
         clock: Clock,
-        events: Events,
         interval: float,
     ) -> None:
         self._source = source
         self._variables = dict(variables)
         self._clock = clock
-        self._events = events
         self._interval = interval
+        self.failures = 0
         began = clock.monotonic()
         self._kept = {name: _Kept(secret, began) for name, secret in secrets.items()}
         self._locks = {name: asyncio.Lock() for name in secrets}
@@ -124,9 +128,8 @@ class KeptSecrets:
         return found if found.previous else replace(found, previous=before)
 
     def _tell(self, name: str, *, changed: bool) -> None:
-        self._events.emit("secret.read", secret=name, place=self._source.place, changed=changed)
+        log.info("secret.read", secret=name, place=self._source.place, changed=changed)
 
     def _miss(self, name: str, why: str) -> None:
-        self._events.emit(
-            "secret.kept", level="warning", secret=name, place=self._source.place, why=why
-        )
+        self.failures += 1
+        log.warning("secret.kept", secret=name, place=self._source.place, why=why)

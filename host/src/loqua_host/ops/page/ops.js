@@ -104,23 +104,22 @@ const lessons = (sight) =>
 
 const endpoints = (sight) =>
   Object.entries(sight.endpoints).sort().map(([name, last]) => {
-    const breaker = sight.breakers[name] || "closed";
     return row(
       name,
-      make("td", breaker === "closed" ? "ok" : "failed", breaker),
+      make("td", last.breaker === "closed" ? "ok" : "failed", last.breaker.replace("_", " ")),
       millis(last.seconds),
       `${span(sight.now - last.at)} ago`,
       make("td", last.failure ? "wide degraded" : "wide ok", last.failure || "answered"),
     );
   });
 
-const troubles = (status) =>
-  status.troubles.map((trouble) =>
+const recentErrors = (status) =>
+  status.recent_errors.map((error) =>
     row(
-      `${span(status.sight.now - trouble.at)} ago`,
-      make("td", trouble.level, trouble.level),
-      trouble.times > 1 ? `${trouble.event} ×${trouble.times}` : trouble.event,
-      make("td", "wide", trouble.why),
+      `${span(status.sight.now - error.at)} ago`,
+      make("td", error.level, error.level),
+      error.times > 1 ? `${error.event} ×${error.times}` : error.event,
+      make("td", "wide", error.why),
     ),
   );
 
@@ -136,7 +135,7 @@ const show = (status) => {
   table("tutors", ["tutor", "called as", "worker", "places", "lessons"], tutors(sight), "no tutor");
   table("lessons", ["lesson", "tutor", "mode", "since", "restarts", "fallbacks"], lessons(sight), "no lesson now");
   table("endpoints", ["endpoint", "breaker", "took", "when", "last outcome"], endpoints(sight), "not called yet");
-  table("troubles", ["when", "level", "event", "why"], troubles(status), "none");
+  table("recent-errors", ["when", "level", "event", "why"], recentErrors(status), "none");
 };
 
 const heard = (told, isLost) => {

@@ -1,0 +1,24 @@
+"""How each endpoint of the API does, for those who ask for the host's health."""
+
+from dataclasses import dataclass
+
+from .breaker import State
+
+__all__ = ["EndpointStatus"]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStatus:
+    """The last attempt at an endpoint that was not cancelled.
+
+    Attributes:
+        at: When it ended, in monotonic seconds.
+        seconds: How long it took.
+        failure: What went wrong, without the learner's ids; None if nothing did.
+        breaker: What the endpoint's breaker does now.
+    """
+
+    at: float
+    seconds: float
+    failure: str | None = None
+    breaker: State = State.CLOSED

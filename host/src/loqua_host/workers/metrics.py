@@ -1,0 +1,17 @@
+"""What workers count: jobs, and their own failures."""
+
+from loqua_host.metrics import Instruments
+
+__all__ = ["WorkerMetrics"]
+
+
+class WorkerMetrics:
+    """Counters of workers."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        counter = instruments.counter
+        self.jobs_accepted = counter("jobs_accepted", "Jobs taken", "tutor")
+        self.jobs_refused = counter(
+            "jobs_refused", "Jobs not taken", "tutor", why=("full", "leaving")
+        )
+        self.failures = counter("worker_failures", "Workers that ended", "tutor")
