@@ -6,7 +6,7 @@ from dataclasses import fields
 from importlib import import_module
 
 import pytest
-from livekit.agents import AgentSession
+from livekit.agents import Agent, AgentSession
 from pydantic import ValidationError
 
 import loqua_host
@@ -181,6 +181,11 @@ def test_a_word_names_its_language_by_code() -> None:
         Word(word="café", translation="coffee", language="Spanish")
 
 
+def test_a_declaration_may_name_its_settings_twice() -> None:
+    """As `Tutor[NoSettings](…)`, on every Python."""
+    assert Tutor[NoSettings](name="grammar") == Tutor(name="grammar")
+
+
 def a_lesson() -> Lesson:
     """Give a lesson."""
     return Lesson(
@@ -222,3 +227,22 @@ async def test_a_call_is_answered_by_who_runs_the_lesson() -> None:
         await lesson.call_specialist("grammar-specialist")
     call.answer.set_result(Handback(outcome="taught"))
     assert await calling == Handback(outcome="taught")
+
+
+class Shadow(Agent):
+    """An agent of a tutor's own."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="")
+
+
+async def test_a_tutor_gets_its_agent_as_the_class_that_it_is_of() -> None:
+    """One that is not there, or of another class, is told by name."""
+    lesson = a_lesson()
+    with pytest.raises(TypeError, match="there is none"):
+        lesson.get_agent(Shadow)
+    lesson.agent = Agent(instructions="")
+    with pytest.raises(TypeError, match="there is one of class Agent"):
+        lesson.get_agent(Shadow)
+    lesson.agent = shadow = Shadow()
+    assert lesson.get_agent(Shadow) is shadow
