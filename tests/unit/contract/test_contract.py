@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from dataclasses import fields
 from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 from livekit.agents import Agent, AgentSession
@@ -21,10 +22,10 @@ from loqua_host import (
     Word,
 )
 from loqua_host.contract import hookspecs
-from loqua_host.contract.engines import HookLimits
 from loqua_host.contract.handoff import Wish
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.link.messages import CallSpecialist
+from loqua_host.settings.hooks import HookLimits
 
 HOOKS = {
     "register_tutor": ("def", (), "Tutor"),
@@ -86,6 +87,14 @@ def test_tutor_authors_import_these_names_and_no_others() -> None:
     """The public names are sorted, and a new one is a decision."""
     assert loqua_host.__all__ == EXPORTED
     assert all(hasattr(loqua_host, name) for name in EXPORTED)
+
+
+def test_the_contract_is_what_tutor_authors_import() -> None:
+    """An operator's settings are none of a tutor's business."""
+    exported = {getattr(getattr(loqua_host, name), "__module__", "") for name in EXPORTED}
+    home = import_module("loqua_host.contract")
+    modules = {f"{home.__name__}.{it.name}" for it in iter_modules(home.__path__)}
+    assert modules - exported == {"loqua_host.contract.hookspecs"}
 
 
 def test_events_can_be_imported_from_where_they_are_said_to_be() -> None:

@@ -7,10 +7,10 @@ import sys
 
 import httpx2
 
-from loqua_host.contract.engines import Engine, Engines
 from loqua_host.job import preload
 from loqua_host.job.tls import sharing_context
 from loqua_host.job.voice import build_session
+from loqua_host.settings.engines import Engine, Engines
 
 OPENAI = {"with": {"base_url": "http://127.0.0.1:9/v1", "api_key": "-"}}
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host.contract.sentences import sentence_in
 from loqua_host.lessons.language import CODES, language_code
+from loqua_host.settings.messages import message_in
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ def test_any_text_gives_a_language_that_is_taught(name: str) -> None:
 
 def test_an_apology_is_in_the_language_or_in_english() -> None:
     """Somebody always says something."""
-    apologies = {"en": "Sorry.", "es": "Lo siento."}
-    assert (sentence_in("es", apologies), sentence_in("ja", apologies)) == ("Lo siento.", "Sorry.")
+    messages = {"en": "Sorry.", "es": "Lo siento."}
+    assert (message_in("es", messages), message_in("ja", messages)) == ("Lo siento.", "Sorry.")

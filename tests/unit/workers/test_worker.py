@@ -13,11 +13,10 @@ import structlog
 from livekit.agents import AgentServer
 from livekit.agents.ipc.supervised_proc import SupervisedProc
 from livekit.rtc.event_emitter import EventEmitter
-from tests.unit.job.conftest import SETTINGS as JOB
+from tests.unit.tutors import running_tutor
 
 from loqua_host.core.secrets import Sealed
 from loqua_host.lessons.departure import Departure
-from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.link.server import JobRef
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers import worker as module
@@ -125,8 +124,7 @@ class Host:
         self.ended: list[JobRef] = []
         self.running: asyncio.Task[None] | None = None
         self.worker = TutorWorker(
-            HostedTutor("conversation", "", "agent", 2),
-            JOB,
+            running_tutor("conversation", "", "agent", 2),
             LiveKitAccess("ws://127.0.0.1:7880", LiveKitKey(Sealed("key"), Sealed(SECRET))),
             is_full=lambda _: self.full or self.worker.busy >= self.worker.tutor.max_jobs,
             on_accept=self.accepted.append,

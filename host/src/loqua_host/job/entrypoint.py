@@ -16,6 +16,8 @@ from loqua_host.process import hide_memory
 from loqua_host.proxies import bypass_native
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.loader import LoadedTutor, load
+from loqua_host.settings.jobs import JobSettings
+from loqua_host.settings.messages import message_in
 from loqua_host.tasks import uncancelled
 
 from .clock import Stopwatch
@@ -25,7 +27,6 @@ from .logs import send_logs_to_host
 from .network import follow_proxy_variables
 from .notes import Notes
 from .runner import Runner
-from .settings import JobSettings
 from .tracing import SpanBuffer
 from .voice import build_session, say_out
 from .watchdog import BLOCKED_SECONDS, Watchdog
@@ -52,7 +53,8 @@ class JobSetup:
         spans = proc.userdata["spans"] = SpanBuffer()
         if self.settings.traced:
             spans.gather()
-        proc.userdata["tutor"] = load(plugin=self.settings.plugin, agent=self.settings.agent)
+        tutor = self.settings.tutor
+        proc.userdata["tutor"] = load(plugin=tutor.plugin, agent=tutor.agent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +143,12 @@ class JobEntrypoint:
             learner=welcome.learner,
             context=welcome.context,
             language=welcome.language,
-            settings=tutor.read_settings(self.settings.settings),
+            settings=tutor.read_settings(self.settings.tutor.settings),
             session=build_session(
                 self.settings.engines,
                 welcome.language,
                 welcome.secrets,
-                several=self.settings.hears_everyone,
+                several=self.settings.tutor.hears_everyone,
                 watch=engines,
             ),
             secrets={name: welcome.secrets[name] for name in tutor.tutor.secrets},
@@ -160,11 +162,12 @@ class JobEntrypoint:
 
     async def _apologise(self, ctx: JobContext, refused: Refused) -> None:
         """Tell the learner that there will be no lesson, if there is a voice to do it."""
-        if not self.settings.engines.tts or not refused.apology:
+        if not self.settings.engines.tts or not refused.language:
             return
+        message = message_in(refused.language, self.settings.messages.lesson_unavailable)
         session = build_session(self.settings.engines, refused.language, refused.secrets)
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
-        await say_out(session, refused.apology)
+        await say_out(session, message)
         await session.aclose()
 
 

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport
-from loqua_host.contract.sentences import sentence_in
 from loqua_host.errors import HookFailedError, LinkError
 from loqua_host.events import LearnerLeft, LearnerReturned
 from loqua_host.link.client import HostLink
@@ -38,6 +37,8 @@ from loqua_host.link.messages import (
     reasons_of,
 )
 from loqua_host.registry.caller import HookCaller
+from loqua_host.settings.jobs import JobSettings
+from loqua_host.settings.messages import message_in
 from loqua_host.tasks import uncancelled
 
 from .chat import Chat
@@ -58,7 +59,6 @@ from .nodes import Agents
 from .notes import Notes
 from .own_voice import OwnVoice
 from .presence import Presence
-from .settings import JobSettings
 from .speakers import Speakers
 from .ticker import tick
 from .transcripts import Transcripts
@@ -125,14 +125,14 @@ class Runner:
             apologise=self._apologise,
             give_up=self._giving_up.set,
         )
-        self._floor = Floor(ctx.room, self._on_floor, held=settings.automatic)
+        self._floor = Floor(ctx.room, self._on_floor, held=settings.tutor.is_automatic)
         self._events = EventRelay(ctx.room, lesson, hooks)
         self._silence = Silence(self._session, asyncio.get_running_loop().time)
         self._deadline = Deadline(asyncio.get_running_loop().time)
-        announcement = settings.sentences.specialist_comes
+        announcement = settings.messages.specialist_joins
         self._handoffs = Handoffs(lesson, link, self._floor, announcement)
         self._checkpoints = Checkpoints(lesson, link, clock)
-        ears = self._ears = Ears(ctx.room) if settings.hears_everyone else None
+        ears = self._ears = Ears(ctx.room) if settings.tutor.hears_everyone else None
         self._microphone = Microphone(ctx.room, lesson)
         self._speakers = Speakers(lesson, ears.levels if ears else None)
         self._vitals = Vitals(
@@ -247,7 +247,7 @@ class Runner:
         except HookFailedError as failure:
             if lesson.agent is None:
                 await self._start(Agent(instructions=""))
-            await say_out(self._session, self._welcome.apology)
+            await self._say_farewell()
             lesson.end(f"{failure.hook}_failed")
             return
         await tick(
@@ -262,13 +262,18 @@ class Runner:
     def _apologise(self) -> None:
         """Ask the learner to say it again, if they could hear that and the tutor goes on."""
         if self._floor.held and self._presence.here:
-            sentence = sentence_in(self._lesson.language, self._settings.sentences.went_wrong)
-            apologise(self._session, sentence)
+            message = message_in(self._lesson.language, self._settings.messages.went_wrong)
+            apologise(self._session, message)
+
+    async def _say_farewell(self) -> None:
+        """Tell the learner that the lesson cannot go on."""
+        unavailable = self._settings.messages.lesson_unavailable
+        await say_out(self._session, message_in(self._lesson.language, unavailable))
 
     async def _give_up(self) -> None:
         """End the lesson politely once the tutor's agent has failed too often."""
         await self._giving_up.wait()
-        await say_out(self._session, self._welcome.apology)
+        await self._say_farewell()
         self._lesson.end(AGENT_FAILED)
 
     async def _have_floor(self) -> None:
@@ -277,7 +282,7 @@ class Runner:
         A tutor restored during a specialist's lesson greets after it, and a specialist once it
         has been announced.
         """
-        if self._settings.automatic:
+        if self._settings.tutor.is_automatic:
             self._floor.watch()
             await self._floor.free()
         else:
@@ -323,7 +328,7 @@ class Runner:
             await answer_typed(self._session, learner, text)
 
     def _listened_to(self) -> dict[str, Learner]:
-        others = self._lesson.others if self._settings.hears_everyone else ()
+        others = self._lesson.others if self._settings.tutor.hears_everyone else ()
         known = [one for one in others if self._is_known(one.identity)]
         return {one.identity: one for one in (*known, self._lesson.learner)}
 
@@ -434,7 +439,7 @@ class Runner:
                 case ContextLoaded(context=context):
                     self._lesson.context = context
                 case ProgressRefused(why=why):
-                    log.warning("lesson.progress_refused", tutor=self._settings.tutor, why=why)
+                    log.warning("lesson.progress_refused", tutor=self._settings.tutor.name, why=why)
                 case Others():
                     self._set_others(message)
                 case Returned(learner=learner):
@@ -479,7 +484,7 @@ class Runner:
             await hear_out(self._session)
         await take_last_words(self._session)
         if not await close_voice(self._session, self._ears):
-            log.error("lesson.voice_not_closed", tutor=self._settings.tutor)
+            log.error("lesson.voice_not_closed", tutor=self._settings.tutor.name)
             # LiveKit would wait for it once more, for a minute, with the tutor in the room.
             self._ctx._primary_agent_session = None  # noqa: SLF001  # no public way
         steps_out = reason == PLACE_NEEDED

@@ -12,7 +12,8 @@ from livekit.agents.llm import RealtimeModel
 from livekit.agents.types import NotGivenOr
 from livekit.rtc.event_emitter import EventEmitter
 
-from loqua_host.contract.engines import ENGINE_KINDS, Engines
+from loqua_host.link.messages import ENGINE_KINDS
+from loqua_host.settings.engines import Engines
 from loqua_host.tasks import within
 
 from .ears import Ears

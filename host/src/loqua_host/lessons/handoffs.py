@@ -12,7 +12,7 @@ from loqua_host.records.ledger import LessonRow
 from loqua_host.rooms.rooms import Rooms
 
 from .board import Asked, Board
-from .hosted import HostedTutor
+from .tutors import RunningTutor
 
 __all__ = ["COME_SECONDS", "Handoffs"]
 
@@ -25,7 +25,7 @@ COME_SECONDS = 10.0
 class Handoffs:
     """Has specialists called by the reconciler, and waits for what becomes of them."""
 
-    def __init__(self, board: Board, rooms: Rooms, tutors: Mapping[str, HostedTutor]) -> None:
+    def __init__(self, board: Board, rooms: Rooms, tutors: Mapping[str, RunningTutor]) -> None:
         self._board = board
         self._rooms = rooms
         self._tutors = tutors
@@ -47,7 +47,7 @@ class Handoffs:
         told.info("handoff.over", outcome=handback.outcome)
         return HandedBack(handback=handback)
 
-    def _find(self, row: LessonRow, agent_name: str) -> HostedTutor:
+    def _find(self, row: LessonRow, agent_name: str) -> RunningTutor:
         specialists = {one.agent_name: one for one in self._tutors.values() if one.agent_name}
         if row.tutor in {one.name for one in specialists.values()}:
             raise HandoffError(f"{row.tutor} is a specialist; only the automatic tutor calls one")
@@ -62,7 +62,7 @@ class Handoffs:
             raise HandoffError(f"{agent_name} is in the room already, or on its way")
         return specialist
 
-    async def _call_off(self, room: str, specialist: HostedTutor) -> None:
+    async def _call_off(self, room: str, specialist: RunningTutor) -> None:
         """Take back a call, lest the specialist come when nobody counts on it any more."""
         self._board.on_not_called(room, specialist.name)
         try:

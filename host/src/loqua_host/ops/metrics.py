@@ -10,12 +10,11 @@ from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
-from loqua_host.contract.engines import ENGINE_KINDS
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Mode
 from loqua_host.core.events import Event
 from loqua_host.core.tokens import TokenCause
-from loqua_host.link.messages import Hook, Stage
+from loqua_host.link.messages import ENGINE_KINDS, Hook, Stage
 
 from .gauges import SightCollector
 from .health import Health

@@ -15,9 +15,8 @@ from livekit.agents.ipc.supervised_proc import SupervisedProc
 from livekit.agents.job import RunningJobInfo
 
 from loqua_host.job.entrypoint import JobEntrypoint, JobSetup
-from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.departure import Departure
-from loqua_host.lessons.hosted import TUTOR, HostedTutor
+from loqua_host.lessons.tutors import TUTOR, RunningTutor
 from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.server import JobRef
 from loqua_host.proxies import proxy_for
@@ -51,7 +50,6 @@ class TutorWorker:
 
     Args:
         tutor: The tutor.
-        job: What its job processes are started with.
         access: Where to register.
         is_full: Whether there is no place left for this tutor in a room, its own or the host's.
         on_accept: Hears of each job before it is accepted.
@@ -67,8 +65,7 @@ class TutorWorker:
 
     def __init__(
         self,
-        tutor: HostedTutor,
-        job: JobSettings,
+        tutor: RunningTutor,
         access: LiveKitAccess,
         is_full: Callable[[str], bool],
         on_accept: Callable[[JobRef], None],
@@ -80,7 +77,6 @@ class TutorWorker:
         self.leaving = asyncio.Event()
         self.departure: Departure | None = None
         self.is_new = True
-        self._job = job
         self._access = access
         self._is_full = is_full
         self._on_accept = on_accept
@@ -199,14 +195,14 @@ class TutorWorker:
             host="127.0.0.1",
             port=0,
             http_proxy=proxy_for(self._access.url),
-            setup_fnc=JobSetup(self._job),
+            setup_fnc=JobSetup(self.tutor.job),
             num_idle_processes=1,
             # Fullness told as load loses the dispatches in between; on_request refuses instead.
             load_fnc=lambda: 0.0,
             load_threshold=math.inf,
         )
         server.rtc_session(
-            JobEntrypoint(self._job),
+            JobEntrypoint(self.tutor.job),
             agent_name=self.tutor.agent_name,
             on_request=self._on_request,
         )
