@@ -21,6 +21,7 @@ from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.messages import message_in
 
 from .clock import Stopwatch
+from .sequence import Reason
 from .voice import say_out
 
 __all__ = ["Deadline", "Limits", "Silence", "Step", "keep_limits"]
@@ -50,8 +51,8 @@ class Step(StrEnum):
 
     ASK = "ask"
     NOTICE = "notice"
-    SILENT = "learner_silent"
-    OVER = "time_is_up"
+    SILENT = Reason.LEARNER_SILENT
+    OVER = Reason.TIME_IS_UP
 
 
 class Deadline:
