@@ -28,8 +28,10 @@ from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import keep_lease, recover
 from loqua_host.lessons.traces import Traces
 from loqua_host.lessons.tutors import RunningTutor
+from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import serve_link
+from loqua_host.livekit_internals import patch_workers
 from loqua_host.ops.health import assess
 from loqua_host.ops.logbook import Logbook
 from loqua_host.ops.metrics import Metrics
@@ -112,6 +114,8 @@ async def run_host(
         ConfigError: If a secret is missing.
         LedgerError: If the ledger cannot be opened.
     """
+    distrust_jobs()
+    patch_workers()
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
         await recover(parts.ledger, parts.board, parts.delivery, parts.roster.tutors)

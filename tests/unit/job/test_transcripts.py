@@ -46,7 +46,7 @@ class FakeOutput:
 def written(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Give what is written into the room."""
     FakeOutput.written = []
-    monkeypatch.setattr(module, "_ParticipantTranscriptionOutput", FakeOutput)
+    monkeypatch.setattr(module, "TranscriptionOutput", FakeOutput)
     return FakeOutput.written
 
 

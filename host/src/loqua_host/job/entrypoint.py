@@ -12,6 +12,7 @@ from loqua_host.errors import LearnerError, LinkError
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.handover import find_handover
 from loqua_host.link.messages import EngineServes, Join, Refused, Welcome
+from loqua_host.livekit_internals import follow_proxy_variables, job_info
 from loqua_host.process import hide_memory
 from loqua_host.proxies import bypass_native
 from loqua_host.registry.caller import HookCaller
@@ -24,7 +25,6 @@ from .clock import Stopwatch
 from .engines import EngineWatch
 from .learner import wait_for_learner
 from .logs import send_logs_to_host
-from .network import follow_proxy_variables
 from .notes import Notes
 from .runner import Runner
 from .tracing import SpanBuffer
@@ -68,13 +68,13 @@ class JobEntrypoint:
         tutor: LoadedTutor = ctx.proc.userdata["tutor"]
         subscribe = AutoSubscribe.SUBSCRIBE_ALL if tutor.tutor.video else AutoSubscribe.AUDIO_ONLY
         ctx.log_context_fields = _place(ctx, self.settings)
-        bypass_native(ctx._info.url)  # noqa: SLF001  # where it connects; no public way
+        info = job_info(ctx)
+        bypass_native(info.url)
         try:
             # Cancelled midway, LiveKit's client ends the process 15 s later (python-sdks #784).
             await uncancelled(ctx.connect(auto_subscribe=subscribe))
             log.info("room.connected", room=ctx.job.room.name)
-            token = ctx._info.token  # noqa: SLF001  # the job's own room token; no public way
-            async with open_link(self.settings.link.path, token) as link:
+            async with open_link(self.settings.link.path, info.token) as link:
                 await self._attend(ctx, link, tutor)
         except LearnerError as error:
             log.error("lesson.refused", cause=error.cause, why=str(error), room=ctx.job.room.name)

@@ -37,6 +37,7 @@ from loqua_host.link.messages import (
     WrapUp,
     reasons_of,
 )
+from loqua_host.livekit_internals import forget_session
 from loqua_host.registry.caller import HookCaller
 from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.messages import message_in
@@ -456,8 +457,7 @@ class Runner:
         """Close the voice session."""
         if not await close_voice(self._session, self._ears):
             log.error("lesson.voice_not_closed", tutor=self._settings.tutor.name)
-            # LiveKit would wait for it once more, for a minute, with the tutor in the room.
-            self._ctx._primary_agent_session = None  # noqa: SLF001  # no public way
+            forget_session(self._ctx)
 
     def ending(self, reason: str) -> Ending:
         """Return how the lesson ended, for the tutor and the record."""
