@@ -22,6 +22,7 @@ from loqua_host.contract.records import Ending, LessonReport, Mode, Progress, Ti
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.errors import LinkError
 from loqua_host.job.clock import Stopwatch
+from loqua_host.job.lesson_job import LessonJob
 from loqua_host.job.notes import Notes
 from loqua_host.job.runner import Runner
 from loqua_host.job.tracing import SpanBuffer
@@ -423,8 +424,9 @@ class Job:
     def start(self) -> "asyncio.Task[None]":
         """Begin the lesson."""
         ctx: Any = SimpleNamespace(room=self.room)
-        parts: Any = (self.link, self.lesson, self.hooks, self.settings, self.clock, self.welcome)
-        return asyncio.create_task(Runner(ctx, *parts, self.notes).run())
+        parts: Any = (self.link, self.lesson, self.hooks, self.settings, self.clock)
+        job = LessonJob(ctx, *parts, self.welcome.last_try, self.notes)
+        return asyncio.create_task(Runner(job).run())
 
     @property
     def finish(self) -> Finish:

@@ -24,6 +24,7 @@ from loqua_host.tasks import uncancelled
 from .clock import Stopwatch
 from .engines import EngineWatch
 from .learner import wait_for_learner
+from .lesson_job import LessonJob
 from .logs import send_logs_to_host
 from .notes import Notes
 from .runner import Runner
@@ -108,10 +109,12 @@ class JobEntrypoint:
                     timed=notes.time_hook,
                     speech=lambda: lesson.session.current_speech,
                 )
-                runner = Runner(ctx, link, lesson, hooks, self.settings, clock, welcome, notes)
+                job = LessonJob(
+                    ctx, link, lesson, hooks, self.settings, clock, welcome.last_try, notes
+                )
                 limit = min(BLOCKED_SECONDS, self.settings.limits.create_agent)
                 with Watchdog(hooks.author, limit).guarding():
-                    await runner.run()
+                    await Runner(job).run()
             case Refused() as refused:
                 await self._apologise(ctx, refused)
             case _:

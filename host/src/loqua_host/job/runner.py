@@ -6,15 +6,13 @@ from collections.abc import Coroutine, Iterator
 
 import structlog
 from livekit import rtc
-from livekit.agents import Agent, CloseEvent, JobContext, room_io
+from livekit.agents import Agent, CloseEvent, room_io
 from pydantic import ValidationError
 
 from loqua_host.contract.learner import Learner
-from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import LinkError
 from loqua_host.events import LearnerLeft, LearnerReturned
-from loqua_host.link.client import HostLink
 from loqua_host.link.messages import (
     LONGEST_LATE,
     CallbackFailed,
@@ -38,13 +36,11 @@ from loqua_host.link.messages import (
     reasons_of,
 )
 from loqua_host.livekit_internals import forget_session
-from loqua_host.registry.caller import HookCaller
-from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.messages import message_in
 
+from .audio_gate import AudioGate
 from .chat import Chat
 from .checkpoints import Checkpoints
-from .clock import Stopwatch
 from .connection import Connection
 from .conversation import answer_typed, recall, well_formed
 from .delivery import deliver
@@ -55,11 +51,11 @@ from .floor import Floor, until_free
 from .greeting import Greeting
 from .handoff import Handoffs
 from .latency import measured
+from .lesson_job import LessonJob
 from .limits import Deadline, Silence, keep_limits
 from .listeners import Listeners
 from .microphone import Microphone
 from .nodes import Agents
-from .notes import Notes
 from .own_voice import OwnVoice
 from .presence import Presence
 from .sequence import Reason, run_lesson
@@ -69,10 +65,8 @@ from .vitals import Part, Vitals
 from .voice import (
     apologise,
     close_voice,
-    commit_turn,
     hear_out,
     say_out,
-    switch,
     take_last_words,
 )
 
@@ -93,27 +87,18 @@ class Runner:
         reason: The reason the lesson has been ended for, None while nobody has ended it.
     """
 
-    def __init__(
-        self,
-        ctx: JobContext,
-        link: HostLink,
-        lesson: Lesson,
-        hooks: HookCaller,
-        settings: JobSettings,
-        clock: Stopwatch,
-        welcome: Welcome,
-        notes: Notes,
-    ) -> None:
+    def __init__(self, job: LessonJob) -> None:
+        ctx, link, lesson, settings = job.ctx, job.link, job.lesson, job.settings
+        hooks, clock, notes = job.hooks, job.clock, job.notes
         self._ctx = ctx
         self._link = link
         self._lesson = lesson
         self._hooks = hooks
         self._settings = settings
         self._clock = clock
-        self._welcome = welcome
+        self._last_try = job.last_try
         self._notes = notes
         self._session = lesson.session
-        self._started = False
         self.reason: str | None = None
         self._giving_up = asyncio.Event()
         self._failures = Failures(
@@ -158,6 +143,13 @@ class Runner:
             on_change=self._on_connection,
             on_end=self._on_room_closed,
             on_loss=lambda: lesson.end(Reason.CONNECTION_LOST),
+        )
+        self._gate = AudioGate(
+            self._session,
+            clock,
+            self._silence,
+            is_open=lambda: self._presence.here and self._floor.held,
+            is_connected=lambda: self._connection.whole,
         )
         self._watchers = (
             self._events,
@@ -280,11 +272,11 @@ class Runner:
                 async with asyncio.timeout(ANNOUNCED_SECONDS):
                     await until_free(self._ctx.room)
             self._floor.take()
-            self._on_air(gained=True)
+            self._gate.open()
 
     async def start_session(self) -> None:
         """Start the voice session, with a silent agent if there is no other; once."""
-        if self._started:
+        if self._gate.started:
             return
         agent = self._lesson.agent or Agent(instructions="")
         self._session.on("close", self._on_close)
@@ -309,13 +301,10 @@ class Runner:
         self._microphone.take_over(self._session.room_io)
         if self._transcripts is not None:
             self._transcripts.take_over(self._session)
-        self._started = True
-        if not self._presence.here:
-            switch(self._session, on=False)
-        self._set_clock()
+        self._gate.start(on=self._presence.here)
 
     async def _on_typed(self, learner: Learner, text: str) -> None:
-        if self._started and self._floor.held and self._presence.here:
+        if self._gate.started and self._floor.held and self._presence.here:
             self._silence.end()
             self._failures.begin_turn()
             await self._session.interrupt()
@@ -335,18 +324,14 @@ class Runner:
 
     def _on_voice_lost(self) -> None:
         """Leave the lesson to another job, unless that would be one too many."""
-        self.end(Reason.VOICE_FAILED if self._welcome.last_try else Reason.VOICE_LOST)
+        self.end(Reason.VOICE_FAILED if self._last_try else Reason.VOICE_LOST)
 
     def _on_floor(self, held: bool) -> None:
         log.info("lesson.floor_taken_back" if held else "lesson.floor_given_away")
-        self._on_air(gained=held)
+        self._change_gate(opens=held)
 
-    def _set_clock(self) -> None:
-        """Count the time in which the learner is here and this tutor has the floor."""
-        here = self._presence.here and self._connection.whole
-        taught = self._started and self._floor.held and here
-        (self._clock.run if taught else self._clock.pause)()
-        self._silence.listen(taught)
+    def _change_gate(self, *, opens: bool) -> None:
+        (self._gate.open if opens else self._gate.close)()
 
     async def _ask_host(self) -> None:
         """Ask the host about each who comes while the learner is away."""
@@ -366,7 +351,7 @@ class Runner:
         if whole:
             self._presence.look()
             self._strangers.put_nowait(self._lesson.learner.identity)
-        self._set_clock()
+        self._gate.set_clock()
 
     def _on_room_closed(self) -> None:
         self.end(Reason.ROOM_CLOSED if self._presence.here else Reason.LEARNER_LEFT)
@@ -379,26 +364,15 @@ class Runner:
         """Fall silent while nobody listens, and speak again to who has come back."""
         log.info("lesson.learner_back" if here else "lesson.learner_away")
         self._events.put(LearnerReturned() if here else LearnerLeft())
-        self._on_air(gained=here)
-
-    def _on_air(self, *, gained: bool) -> None:
-        """Fall silent without floor or learner, and speak again with both."""
-        if not gained:
-            self.fall_silent()
-        # Another may come by the learner's identity: nobody is heard before the host has looked.
-        switch(self._session, on=self._presence.here and self._floor.held)
-        if not gained:
-            commit_turn(self._session)
-        self._set_clock()
+        self._change_gate(opens=here)
 
     def fall_silent(self) -> None:
         """Cut off what is being said."""
-        with contextlib.suppress(RuntimeError):  # a session that has not started yet
-            self._session.interrupt(force=True)
+        self._gate.fall_silent()
 
     def _rebind(self, learner: Learner) -> None:
         """Go on with a learner who has come back, and listen to the identity they have now."""
-        if self._started and learner.identity != self._lesson.learner.identity:
+        if self._gate.started and learner.identity != self._lesson.learner.identity:
             self._session.room_io.set_participant(learner.identity)
         self._lesson.learner = learner
         self._microphone.look()
