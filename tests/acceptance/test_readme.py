@@ -21,10 +21,10 @@ from pydantic import BaseModel
 from loqua_host import Ending, Learner, LearnerContext, Lesson, LessonReport, Progress, Tick
 from loqua_host.cli import app
 from loqua_host.contract import hookspecs
-from loqua_host.contract.engines import HookLimits
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.inspection import inspect_tutors
 from loqua_host.registry.loader import load
+from loqua_host.settings.hooks import HookLimits
 from loqua_host.settings.host import Environment
 from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import HOST_SECRETS

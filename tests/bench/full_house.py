@@ -84,7 +84,7 @@ def configure(directory: Path) -> Path:
     file = config / "host.yaml"
     host = yaml.safe_load(file.read_text())
     host["engines"] = {"tts": {"use": "loqua_probe.voice:Hum"}}
-    host["sentences"] = {"tutor_comes": {"en": "One will be with you soon."}}
+    host["messages"] = {"tutors_busy": {"en": "One will be with you soon."}}
     file.write_text(yaml.safe_dump(host))
     return config
 

@@ -24,6 +24,7 @@ from typing import Any
 import httpx
 from prometheus_client import generate_latest
 from tests.unit.core.conftest import encrypt, jwt
+from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.records import Ending, LessonReport, Progress, Word
@@ -32,10 +33,10 @@ from loqua_host.core.clock import SystemClock
 from loqua_host.errors import LinkError
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.lessons.board import Board
-from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
+from loqua_host.lessons.tutors import TUTOR
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
     Checkpoint,
@@ -64,7 +65,7 @@ ENOUGH = 200
 
 CRASH_EVERY, REFUSE_EVERY = 50, 70
 SECRET = "a-shared-secret-of-this-bench"
-TUTORS = {"conversation": HostedTutor("conversation", "", "agent", AT_ONCE)}
+TUTORS = {"conversation": running_tutor("conversation", "", "agent", AT_ONCE)}
 SETTINGS = HostSettings.model_validate(
     {
         "agent_id": "loqua-host",

@@ -17,20 +17,20 @@ from loqua_host.capacity.admission import Room
 from loqua_host.capacity.capacity import Capacity
 from loqua_host.capacity.machine import Machine
 from loqua_host.configuration import Configuration, Configured
-from loqua_host.contract.engines import Engines
-from loqua_host.contract.sentences import Sentences
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hints import Hints
-from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import keep_lease, recover
+from loqua_host.lessons.tutors import RunningTutor
+from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import serve_link
+from loqua_host.livekit_internals import patch_workers
 from loqua_host.ops.health import assess
 from loqua_host.ops.recent_errors import RecentErrors
 from loqua_host.ops.sight import Phase
@@ -50,9 +50,9 @@ from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import engine_secrets
 from loqua_host.sockets import listen_unnamed
 from loqua_host.tasks import forever, supervised
-from loqua_host.workers.posts import Post, make_posts
 from loqua_host.workers.roster import Roster
 from loqua_host.workers.supervisor import Supervisor
+from loqua_host.workers.tutors import running_tutors
 from loqua_host.workers.worker import LiveKitAccess, TutorWorker
 
 __all__ = ["Signals", "run_host"]
@@ -122,6 +122,8 @@ async def run_host(
         ConfigError: If a secret is missing.
         LedgerError: If the ledger cannot be opened.
     """
+    distrust_jobs()
+    patch_workers()
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
         await recover(parts.ledger, parts.board, parts.delivery, parts.roster.tutors)
@@ -151,7 +153,7 @@ async def run_host(
                     configured,
                     parts.running,
                     supervisor,
-                    make_posts=partial(make_posts, link=link, traced=traced),
+                    running_tutors=partial(running_tutors, link=link, traced=traced),
                     engage=partial(_engage, parts, announcer),
                     expect=parts.metrics.instruments.add_tutors,
                     due=signals.reload,
@@ -229,17 +231,14 @@ def _open_announcer(parts: _Parts) -> Announcer:
 
 def _voice_of(parts: _Parts, name: str) -> Voice | None:
     """Return what a tutor says to who waits, if it runs here."""
-    settings, hosted = parts.running.settings, parts.roster.tutors.get(name)
-    tutor = next((one for one in settings.enabled_tutors if one.name == name), None)
-    if tutor is None or hosted is None:
-        return None
-    return _voice(hosted, settings.engines_for(tutor), settings.sentences)
+    tutor = parts.running.tutors.get(name)
+    return _voice(tutor) if tutor and name in parts.roster.tutors else None
 
 
-def _voice(hosted: HostedTutor, engines: Engines, sentences: Sentences) -> Voice:
-    names = engine_secrets(engines) & hosted.secrets.keys()
-    secrets = {name: hosted.secrets[name] for name in names}
-    return Voice(hosted.language, engines, secrets, sentences.tutor_comes)
+def _voice(tutor: RunningTutor) -> Voice:
+    engines = tutor.job.engines
+    secrets = {name: tutor.secrets[name] for name in engine_secrets(engines) & tutor.secrets.keys()}
+    return Voice(tutor.language, engines, secrets, tutor.job.messages.tutors_busy)
 
 
 def _open_reconciler(parts: _Parts, announcer: Announcer) -> Reconciler:
@@ -368,16 +367,15 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
         log.warning("host.records_left", mend="they stay in the ledger for the next start")
 
 
-def _engage(parts: _Parts, announcer: Announcer, post: Post) -> TutorWorker:
+def _engage(parts: _Parts, announcer: Announcer, tutor: RunningTutor) -> TutorWorker:
     running = parts.running
-    announcer.prepare(_voice(post.tutor, post.job.engines, post.job.sentences))
+    announcer.prepare(_voice(tutor))
     return TutorWorker(
-        post.tutor,
-        post.job,
+        tutor,
         LiveKitAccess(running.settings.livekit.url, parts.rooms.key),
-        is_full=partial(_is_full, parts, post.tutor.name),
+        is_full=partial(_is_full, parts, tutor.name),
         on_accept=parts.lessons.begin,
-        on_full=partial(parts.board.on_full, tutor=post.tutor.name),
+        on_full=partial(parts.board.on_full, tutor=tutor.name),
         on_end=parts.lessons.end,
         metrics=parts.metrics.workers,
     )

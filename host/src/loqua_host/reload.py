@@ -9,12 +9,13 @@ from watchfiles import awatch
 
 from loqua_host.configuration import Configuration, Configured, Versions
 from loqua_host.errors import ConfigError
+from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.settings.changes import adopt, changed_keys
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.tasks import forever, supervised
-from loqua_host.workers.posts import Changes, Post, compare
 from loqua_host.workers.supervisor import Supervisor
+from loqua_host.workers.tutors import Changes, compare
 from loqua_host.workers.worker import TutorWorker
 
 __all__ = ["Reload", "Running"]
@@ -31,7 +32,7 @@ class Running:
 
     settings: HostSettings
     secrets: HostSecrets
-    posts: dict[str, Post] = field(default_factory=dict)
+    tutors: dict[str, RunningTutor] = field(default_factory=dict)
 
 
 class Reload:
@@ -42,8 +43,8 @@ class Reload:
         first: What it said at the start.
         running: What the host runs by.
         supervisor: Who hires, replaces and retires workers.
-        make_posts: Says what each tutor's worker is made of.
-        engage: Makes the worker of a post.
+        running_tutors: Returns the tutors to run.
+        engage: Makes the worker of a tutor.
         expect: Hears of tutors that are new, before they work.
         due: Set by whoever wants config/ to be looked at.
 
@@ -57,15 +58,15 @@ class Reload:
         first: Configured,
         running: Running,
         supervisor: Supervisor,
-        make_posts: Callable[[HostSettings, HostSecrets, Versions], dict[str, Post]],
-        engage: Callable[[Post], TutorWorker],
+        running_tutors: Callable[[HostSettings, HostSecrets, Versions], dict[str, RunningTutor]],
+        engage: Callable[[RunningTutor], TutorWorker],
         expect: Callable[[Iterable[str]], None],
         due: asyncio.Event,
     ) -> None:
         self._configuration = configuration
         self._running = running
         self._supervisor = supervisor
-        self._make_posts = make_posts
+        self._running_tutors = running_tutors
         self._engage = engage
         self._expect = expect
         self._due = due
@@ -147,17 +148,17 @@ class Reload:
     ) -> Changes:
         """Run by other settings from now on; gives what that changed among the tutors."""
         running = self._running
-        posts = self._make_posts(settings, secrets, versions)
-        changes = compare(running.posts, posts)
-        running.settings, running.secrets, running.posts = settings, secrets, posts
+        tutors = self._running_tutors(settings, secrets, versions)
+        changes = compare(running.tutors, tutors)
+        running.settings, running.secrets, running.tutors = settings, secrets, tutors
         self._expect(changes.enabled)
         drain = settings.lessons.tutor_drain_timeout
-        for tutor in changes.disabled:
-            self._supervisor.retire(tutor, "tutor_disabled", drain)
-        for tutor in changes.enabled:
-            self._supervisor.hire(self._engage(posts[tutor]))
+        for name in changes.disabled:
+            self._supervisor.retire(name, "tutor_disabled", drain)
+        for name in changes.enabled:
+            self._supervisor.hire(self._engage(tutors[name]))
         async with asyncio.TaskGroup() as tasks:
-            for tutor in changes.changed:
-                worker = self._engage(posts[tutor])
+            for name in changes.changed:
+                worker = self._engage(tutors[name])
                 tasks.create_task(self._supervisor.replace(worker, "tutor_changed", drain))
         return changes

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from livekit.agents.utils import http_context
 
+from loqua_host import livekit_internals
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.secrets import Sealed
 from loqua_host.diagnosis.api import examine_api
@@ -21,7 +22,6 @@ from loqua_host.diagnosis.finding import in_order
 from loqua_host.diagnosis.reach import reach
 from loqua_host.diagnosis.worker import WorkerError, register
 from loqua_host.errors import ApiError, RoomsError
-from loqua_host.job import network
 from loqua_host.proxies import proxy_variables
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.host import HostSettings
@@ -164,7 +164,7 @@ async def test_plugins_of_a_job_follow_the_variables_too(
 ) -> None:
     """With LiveKit's shared session: websockets as well, and not where NO_PROXY says so."""
     monkeypatch.setattr(http_context, "aiohttp", http_context.aiohttp)
-    network.follow_proxy_variables()
+    livekit_internals.follow_proxy_variables()
     environment(ALL_PROXY=proxy.url, NO_PROXY="speech.invalid")
     async with http_context.open():
         session = http_context.http_session()

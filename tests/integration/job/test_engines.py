@@ -12,9 +12,9 @@ from aiohttp.test_utils import TestServer
 from livekit import rtc
 from livekit.agents import APIConnectOptions, llm
 
-from loqua_host.contract.engines import Engines
 from loqua_host.job import failover, fallbacks
 from loqua_host.job.engines import EngineWatch, build_engines
+from loqua_host.settings.engines import Engines
 
 RATE = 24_000
 LIMIT = 0.5

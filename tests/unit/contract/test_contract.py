@@ -4,9 +4,10 @@ import asyncio
 import inspect
 from dataclasses import fields
 from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
-from livekit.agents import AgentSession
+from livekit.agents import Agent, AgentSession
 from pydantic import ValidationError
 
 import loqua_host
@@ -21,10 +22,10 @@ from loqua_host import (
     Word,
 )
 from loqua_host.contract import hookspecs
-from loqua_host.contract.engines import HookLimits
 from loqua_host.contract.handoff import Wish
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.link.messages import CallSpecialist
+from loqua_host.settings.hooks import HookLimits
 
 HOOKS = {
     "register_tutor": ("def", (), "Tutor"),
@@ -86,6 +87,14 @@ def test_tutor_authors_import_these_names_and_no_others() -> None:
     """The public names are sorted, and a new one is a decision."""
     assert loqua_host.__all__ == EXPORTED
     assert all(hasattr(loqua_host, name) for name in EXPORTED)
+
+
+def test_the_contract_is_what_tutor_authors_import() -> None:
+    """An operator's settings are none of a tutor's business."""
+    exported = {getattr(getattr(loqua_host, name), "__module__", "") for name in EXPORTED}
+    home = import_module("loqua_host.contract")
+    modules = {f"{home.__name__}.{it.name}" for it in iter_modules(home.__path__)}
+    assert modules - exported == {"loqua_host.contract.hookspecs"}
 
 
 def test_events_can_be_imported_from_where_they_are_said_to_be() -> None:
@@ -181,6 +190,11 @@ def test_a_word_names_its_language_by_code() -> None:
         Word(word="café", translation="coffee", language="Spanish")
 
 
+def test_a_declaration_may_name_its_settings_twice() -> None:
+    """As `Tutor[NoSettings](…)`, on every Python."""
+    assert Tutor[NoSettings](name="grammar") == Tutor(name="grammar")
+
+
 def a_lesson() -> Lesson:
     """Give a lesson."""
     return Lesson(
@@ -222,3 +236,22 @@ async def test_a_call_is_answered_by_who_runs_the_lesson() -> None:
         await lesson.call_specialist("grammar-specialist")
     call.answer.set_result(Handback(outcome="taught"))
     assert await calling == Handback(outcome="taught")
+
+
+class Shadow(Agent):
+    """An agent of a tutor's own."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="")
+
+
+async def test_a_tutor_gets_its_agent_as_the_class_that_it_is_of() -> None:
+    """One that is not there, or of another class, is told by name."""
+    lesson = a_lesson()
+    with pytest.raises(TypeError, match="there is none"):
+        lesson.get_agent(Shadow)
+    lesson.agent = Agent(instructions="")
+    with pytest.raises(TypeError, match="there is one of class Agent"):
+        lesson.get_agent(Shadow)
+    lesson.agent = shadow = Shadow()
+    assert lesson.get_agent(Shadow) is shadow

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,23 +13,21 @@ from livekit.agents.llm import AgentHandoff, ChatContext, ChatMessage
 from livekit.agents.types import TOPIC_CHAT
 from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
 from livekit.rtc.event_emitter import EventEmitter
+from tests.unit.tutors import job_settings
 from tests.unit.virtual_time import VirtualLoop
 
-from loqua_host.contract.engines import Engines, HookLimits
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress, Tick
-from loqua_host.contract.sentences import Sentences
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.errors import LinkError
 from loqua_host.job.clock import Stopwatch
+from loqua_host.job.lesson_job import LessonJob
 from loqua_host.job.notes import Notes
 from loqua_host.job.runner import Runner
-from loqua_host.job.settings import JobSettings
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, SteppedOut, Welcome
 from loqua_host.registry.author import Author
-from loqua_host.sockets import SocketHandle
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -37,27 +35,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"virtual": VirtualLoop}
 
 
-SETTINGS = JobSettings(
-    agent_id="loqua-host",
-    tutor="conversation",
-    plugin="conversation",
-    agent=None,
-    automatic=True,
-    hears_everyone=False,
-    settings={},
-    engines=Engines(),
-    limits=HookLimits(),
-    link=SocketHandle(-1),
-    learner_timeout=60.0,
-    tick_every=30.0,
-    failing_ticks=3,
-    grace=0.0,
-    ask_after=600.0,
-    end_after=60.0,
-    longest=7200.0,
-    traced=False,
-    sentences=Sentences(),
-)
+SETTINGS = job_settings("conversation")
 
 WELCOME = Welcome(
     lesson="lesson",
@@ -69,7 +47,6 @@ WELCOME = Welcome(
     context=LearnerContext(),
     language="es",
     mode=Mode.FULL,
-    apology="Lo siento.",
 )
 
 
@@ -439,11 +416,17 @@ class Job:
         clock = asyncio.get_running_loop().time
         self.notes = Notes(self.link, self.spans, clock)  # type: ignore[arg-type]  # a fake
 
+    def configure_tutor(self, **written: Any) -> None:
+        """Have the tutor's file say something else."""
+        tutor = self.settings.tutor.model_copy(update=written)
+        self.settings = replace(self.settings, tutor=tutor)
+
     def start(self) -> "asyncio.Task[None]":
         """Begin the lesson."""
         ctx: Any = SimpleNamespace(room=self.room)
-        parts: Any = (self.link, self.lesson, self.hooks, self.settings, self.clock, self.welcome)
-        return asyncio.create_task(Runner(ctx, *parts, self.notes).run())
+        parts: Any = (self.link, self.lesson, self.hooks, self.settings, self.clock)
+        job = LessonJob(ctx, *parts, self.welcome.last_try, self.notes)
+        return asyncio.create_task(Runner(job).run())
 
     @property
     def finish(self) -> Finish:

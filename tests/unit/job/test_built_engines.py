@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from livekit.agents import NOT_GIVEN
 
-from loqua_host.contract.engines import Engine, Engines
 from loqua_host.job.engines import EngineWatch, build_engine, build_engines
 from loqua_host.job.fallbacks import FallbackLLM, FallbackSTT, FallbackTTS
+from loqua_host.settings.engines import Engine, Engines
 
 ENGINE = Engine.model_validate(
     {

@@ -12,7 +12,6 @@ import pytest
 import structlog
 from opentelemetry.sdk.trace import TracerProvider
 
-from loqua_host.contract.engines import Engine, Engines
 from loqua_host.contract.tutor import NoSettings, Tutor
 from loqua_host.errors import LinkError
 from loqua_host.job import entrypoint as module
@@ -20,6 +19,7 @@ from loqua_host.job.entrypoint import JobEntrypoint
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, Refused, Spans, Welcome
 from loqua_host.registry.loader import LoadedTutor
+from loqua_host.settings.engines import Engine, Engines
 
 
 class FakeContext:
@@ -98,7 +98,6 @@ def welcome(job: Any) -> Welcome:
         context=job.lesson.context,
         language="es",
         mode="full",
-        apology="Lo siento.",
     )
 
 
@@ -188,7 +187,7 @@ async def test_a_job_that_waits_for_its_learner_leaves_when_the_host_stops(
     ctx.waiting = never
     running = enter(None)
     await asyncio.sleep(5)
-    job.link.incoming.put_nowait(REFUSED.model_copy(update={"apology": ""}))
+    job.link.incoming.put_nowait(REFUSED.model_copy(update={"language": None}))
     await running
     assert asyncio.get_running_loop().time() < 6
     assert (job.link.sent, job.session.done) == ([], [])
@@ -208,7 +207,7 @@ async def test_without_a_host_the_job_ends_with_its_cause(
 
 
 SPEAKING = Engines(tts=Engine(use="somewhere:TTS"))
-REFUSED = Refused(cause="no_user_id", apology="Lo siento.", language="es")
+REFUSED = Refused(cause="no_user_id", language="es")
 
 
 @pytest.mark.parametrize("voice", [True, False])
@@ -228,7 +227,7 @@ async def test_a_refused_learner_hears_an_apology_if_there_is_a_voice(
 async def test_a_refusal_without_apology_is_silent(job: Any, enter: Any) -> None:
     """Another tutor is speaking."""
     job.settings = replace(job.settings, engines=SPEAKING)
-    await enter(REFUSED.model_copy(update={"apology": ""}))
+    await enter(REFUSED.model_copy(update={"language": None}))
     assert job.session.done == []
 
 

@@ -1,7 +1,6 @@
 """A tutor's calls for specialists in its job process, on virtual time."""
 
 import asyncio
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,7 +59,7 @@ async def test_a_specialist_is_announced_when_it_has_come_and_has_the_floor_then
     assert job.session.said == []
     specialist_comes(job)
     await asyncio.sleep(1)
-    assert job.session.said == [job.settings.sentences.specialist_comes["en"]]
+    assert job.session.said == [job.settings.messages.specialist_joins["en"]]
     assert job.session.input.on == {}
     await asyncio.sleep(2)
     assert job.session.input.on == {"audio": False}
@@ -199,7 +198,7 @@ async def test_a_tutor_that_comes_back_to_a_specialist_greets_when_it_has_left(j
 
 async def test_a_specialist_greets_when_its_caller_has_announced_it(job: Any) -> None:
     """As soon as no other tutor shows that it has the floor."""
-    job.settings = replace(job.settings, automatic=False)
+    job.configure_tutor(worker_type="explicit")
     job.room.enter("agent-1", AGENT, loqua_floor="true")
     lesson = job.start()
     await asyncio.sleep(4)
@@ -215,7 +214,7 @@ async def test_a_specialist_greets_when_its_caller_has_announced_it(job: Any) ->
 
 async def test_a_specialist_waits_ten_seconds_for_the_floor_at_most(job: Any) -> None:
     """Whoever does not let go may be dead."""
-    job.settings = replace(job.settings, automatic=False)
+    job.configure_tutor(worker_type="explicit")
     job.room.enter("agent-1", AGENT, loqua_floor="true")
     lesson = job.start()
     await asyncio.sleep(11)

@@ -159,10 +159,10 @@ async def hear_all(job: Any) -> list[events.Event]:
 async def test_a_learner_who_says_nothing_is_asked_and_then_left(job: Any) -> None:
     """In the tutor's voice and the lesson's language; the record says why."""
     heard = await hear_all(job)
-    still = job.settings.sentences.model_copy(
+    still = job.settings.messages.model_copy(
         update={"still_there": {"en": "Are you there?", "es": "¿Sigues ahí?"}}
     )
-    job.settings = replace(job.settings, ask_after=60.0, end_after=30.0, sentences=still)
+    job.settings = replace(job.settings, ask_after=60.0, end_after=30.0, messages=still)
     await job.start()
     assert job.session.said == ["¿Sigues ahí?"]
     assert (job.finish.ending.reason, job.finish.ending.seconds) == ("learner_silent", 90)
@@ -223,7 +223,7 @@ async def test_a_lesson_ends_politely_when_the_learner_wants_it_to(job: Any) -> 
     job.lesson.context = LearnerContext(preferences=preferences)
     await job.start()
     assert job.finish.ending.reason == "time_is_up"
-    assert job.session.said == [job.settings.sentences.time_is_up["en"]]
+    assert job.session.said == [job.settings.messages.time_is_up["en"]]
     assert heard == [events.TimeRunningOut(60.0)]
 
 
@@ -247,10 +247,10 @@ async def test_a_lesson_whose_time_is_up_does_not_end_during_a_specialists(job: 
 async def test_a_lesson_goes_on_when_its_worker_leaves_and_says_goodbye_in_time(job: Any) -> None:
     """The tutor hears of it before, the learner at the end."""
     heard = await hear_all(job)
-    goodbye = job.settings.sentences.model_copy(
+    goodbye = job.settings.messages.model_copy(
         update={"time_is_up": {"en": "Bye!", "es": "¡Hasta pronto!"}}
     )
-    job.settings = replace(job.settings, ask_after=HOUR, sentences=goodbye)
+    job.settings = replace(job.settings, ask_after=HOUR, messages=goodbye)
     running = job.start()
     job.link.incoming.put_nowait(WrapUp(reason="host_stopping", seconds=600))
     await asyncio.sleep(400)

@@ -17,7 +17,6 @@ from tests.unit.job.conftest import AUTHOR, WELCOME, FakeMicrophone
 
 from loqua_host.contract.learner import Learner, LearnerContext, Preferences
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
-from loqua_host.contract.sentences import Sentences
 from loqua_host.contract.turns import TYPED
 from loqua_host.errors import HookFailedError
 from loqua_host.job.chat import LONGEST_TYPED
@@ -38,6 +37,7 @@ from loqua_host.link.messages import (
     WrapUp,
 )
 from loqua_host.records.compose import has_failed
+from loqua_host.settings.messages import Messages
 
 SOUND = rtc.AudioFrame(bytes(2 * 2400), 24_000, 1, 2400)
 """A tenth of a second."""
@@ -516,7 +516,7 @@ async def test_a_tutor_of_texts_steps_aside_as_well(job: Any) -> None:
 
 async def test_a_specialist_steps_aside_for_nobody(job: Any) -> None:
     """Only the automatic tutor yields."""
-    job.settings = replace(job.settings, automatic=False)
+    job.configure_tutor(worker_type="explicit")
     running = job.start()
     await asyncio.sleep(1)
     job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")
@@ -630,7 +630,8 @@ async def test_a_stranger_who_comes_by_the_learners_identity_is_neither_heard_no
 
 async def test_a_specialist_whose_learner_went_and_came_while_it_waited_is_heard(job: Any) -> None:
     """It gets the floor and its voice together."""
-    job.settings = replace(job.settings, automatic=False, grace=60.0)
+    job.configure_tutor(worker_type="explicit")
+    job.settings = replace(job.settings, grace=60.0)
     job.room.enter("agent-1", kind=4, loqua_floor="true")
     running = job.start()
     await asyncio.sleep(1)
@@ -661,8 +662,8 @@ def fail_in_the_tutor() -> None:
 
 async def test_a_failure_of_the_tutors_agent_is_answered_in_the_language_taught(job: Any) -> None:
     """The host counts it, and the lesson goes on."""
-    sentences = Sentences(went_wrong={"en": "Sorry?", "es": "¿Perdona?"})
-    job.settings = replace(job.settings, sentences=sentences)
+    messages = Messages(went_wrong={"en": "Sorry?", "es": "¿Perdona?"})
+    job.settings = replace(job.settings, messages=messages)
     running = job.start()
     await asyncio.sleep(5)
     fail_in_the_tutor()

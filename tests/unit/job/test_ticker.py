@@ -9,16 +9,34 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host.contract.records import Progress
+from loqua_host.contract.records import Progress, Tick
 from loqua_host.errors import HookFailedError
 from loqua_host.job.checkpoints import Checkpoints
 from loqua_host.job.clock import Stopwatch
-from loqua_host.job.ticker import tick
+from loqua_host.job.sequence import tick
 
 
 def fail(*_: object) -> None:
     """Fail as a hook does."""
     raise HookFailedError("on_progress_tick", "took longer than 5 s")
+
+
+class Ticking:
+    """The steps of a tick, as a job takes them."""
+
+    def __init__(self, job: Any) -> None:
+        self._job = job
+        self.send_checkpoint = Checkpoints(job.lesson, job.link, job.clock).send
+
+    async def until_tick(self) -> None:
+        """Wait for half a minute."""
+        await asyncio.sleep(30.0)
+
+    async def on_progress_tick(self, number: int) -> Progress | None:
+        """Call the hook."""
+        now = Tick(number=number, seconds=self._job.clock.seconds)
+        progress: Progress | None = await self._job.hooks.on_progress_tick(self._job.lesson, now)
+        return progress
 
 
 @pytest.fixture
@@ -28,14 +46,7 @@ def ticking(job: Any) -> Any:
     async def run(seconds: float) -> bool:
         job.clock.run()
         task = asyncio.create_task(
-            tick(
-                job.lesson,
-                job.hooks,
-                Checkpoints(job.lesson, job.link, job.clock),
-                job.clock,
-                every=30.0,
-                give_up_after=3,
-            )
+            tick(Ticking(job), most_failures=3)  # type: ignore[arg-type]  # no other step
         )
         done, _ = await asyncio.wait({task}, timeout=seconds)
         task.cancel()

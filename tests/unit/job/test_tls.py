@@ -7,10 +7,10 @@ import sys
 
 import httpx2
 
-from loqua_host.contract.engines import Engine, Engines
 from loqua_host.job import preload
-from loqua_host.job.tls import sharing_context
 from loqua_host.job.voice import build_session
+from loqua_host.livekit_internals import sharing_certificates
+from loqua_host.settings.engines import Engine, Engines
 
 OPENAI = {"with": {"base_url": "http://127.0.0.1:9/v1", "api_key": "-"}}
 
@@ -41,7 +41,7 @@ async def test_engines_share_a_context_that_trusts_what_each_would_trust_alone()
 
 def test_a_client_that_a_tutor_makes_has_a_context_of_its_own() -> None:
     """It may give it a certificate to show, which no engine's server has to see."""
-    with sharing_context():
+    with sharing_certificates():
         shared = context_of(httpx2.AsyncClient())
     assert context_of(httpx2.AsyncClient()) is not shared
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,7 +46,7 @@ class FakeOutput:
 def written(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Give what is written into the room."""
     FakeOutput.written = []
-    monkeypatch.setattr(module, "_ParticipantTranscriptionOutput", FakeOutput)
+    monkeypatch.setattr(module, "TranscriptionOutput", FakeOutput)
     return FakeOutput.written
 
 
@@ -95,7 +94,7 @@ async def test_a_lesson_leaves_transcripts_of_one_learner_to_livekit(
     job: Any, written: list[Any], *, everyone: bool
 ) -> None:
     """Those of several it writes itself."""
-    job.settings = replace(job.settings, hears_everyone=everyone)
+    job.configure_tutor(hears="everyone" if everyone else "learner")
     running = job.start()
     await asyncio.sleep(1)
     event = UserInputTranscribedEvent(transcript="Hola", is_final=True, speaker_id="ana")

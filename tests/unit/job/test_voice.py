@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from livekit.agents import NOT_GIVEN, Agent
 
-from loqua_host.contract.engines import Engines
 from loqua_host.job.voice import apologise, build_session, close_voice, say_out
+from loqua_host.settings.engines import Engines
 
 
 @pytest.mark.parametrize("several", [True, False])

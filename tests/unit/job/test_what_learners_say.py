@@ -34,11 +34,11 @@ from livekit.rtc.event_emitter import EventEmitter
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from loqua_host.contract.engines import HookLimits
 from loqua_host.errors import HookFailedError
 from loqua_host.job import logs as module
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.registry.caller import HookCaller
+from loqua_host.settings.hooks import HookLimits
 
 WORDS = ("zebra", "quokka", "wombat")
 SAID = " ".join(WORDS)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from tests.unit.lessons.house import SPANISH, WRITTEN, FakeRooms, House, Opened, authorise, learner
+from tests.unit.tutors import running_tutor
 
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.departure import Departure
-from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.link.server import serve_link
@@ -42,10 +42,10 @@ def open_house(
         loqua.remembers = SPANISH
         rooms = FakeRooms({"room": [learner()]})
         tutors = {
-            "conversation": HostedTutor(
-                "conversation", "", "loqua-tutor", 5, {"KEY": "own"}, language="it"
+            "conversation": running_tutor(
+                "conversation", "", "loqua-tutor", 5, secrets={"KEY": "own"}, language="it"
             ),
-            "grammar": HostedTutor("grammar", "grammar-expert", "loqua-grammar", 5),
+            "grammar": running_tutor("grammar", "grammar-expert", "loqua-grammar", 5),
         }
         departures: dict[str, Departure] = {}
         board = Board(wall.monotonic, departures.get)

@@ -54,7 +54,6 @@ WRITTEN: dict[str, Any] = {
     "api": {"api_base_url": "http://api"},
     "environment": "development",
     "tutors": (),
-    "apologies": {"en": "Sorry.", "es": "Lo siento."},
 }
 
 

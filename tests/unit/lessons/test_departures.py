@@ -94,7 +94,7 @@ async def test_jobs_that_wait_for_their_learner_are_sent_away(house: House, earl
             await until(lambda: house.lessons._waiting)
             await house.leave(JOB)
         refused = await hear(link)
-        assert (refused.cause, refused.apology) == ("host_stopping", "")
+        assert (refused.cause, refused.language) == ("host_stopping", None)
         with contextlib.suppress(LinkError):
             await link.send(Join(identity="maria"))
     await house.delivered()

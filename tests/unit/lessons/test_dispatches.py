@@ -4,10 +4,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Handover
 from loqua_host.lessons.board import Board
-from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.lessons.reconcile import Places
 from loqua_host.lessons.reconciler import Reconciler
@@ -103,7 +103,7 @@ async def house(wall: Any) -> House:
         rooms=world,  # type: ignore[arg-type]  # a fake
         ledger=world,  # type: ignore[arg-type]  # a fake
         board=board,
-        tutors={"grammar": HostedTutor("grammar", NAME, "agent", 5)},
+        tutors={"grammar": running_tutor("grammar", NAME, "agent", 5)},
         places=lambda: Places(5, {"grammar": 5}),
         lessons=FakeLessons(),
         say=lambda _: None,

@@ -6,11 +6,10 @@ import pytest
 import structlog
 from tests.unit.lessons.house import House, finish, hear, join, made, until
 
-from loqua_host.contract.engines import EngineKind
 from loqua_host.lessons.engines import first_engines
 from loqua_host.lessons.kept import engines_used, keep, kept_state, use_engine
 from loqua_host.lessons.live import LiveLesson
-from loqua_host.link.messages import EngineServes, Late, Recorded
+from loqua_host.link.messages import EngineKind, EngineServes, Late, Recorded
 from loqua_host.link.server import JobRef
 
 

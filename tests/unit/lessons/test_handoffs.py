@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Handback, Utterance, Wish
 from loqua_host.contract.records import LessonReport
@@ -12,7 +13,6 @@ from loqua_host.errors import RoomsError
 from loqua_host.lessons import handoffs as module
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.handoffs import Handoffs
-from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
 from loqua_host.link.server import JobRef
@@ -27,8 +27,8 @@ CALL = CallSpecialist(
 )
 JOB = JobRef("job", "room", "grammar")
 TUTORS = {
-    "conversation": HostedTutor("conversation", "", "agent", 5),
-    "grammar": HostedTutor("grammar", "grammar-expert", "agent", 5),
+    "conversation": running_tutor("conversation", "", "agent", 5),
+    "grammar": running_tutor("grammar", "grammar-expert", "agent", 5),
 }
 
 

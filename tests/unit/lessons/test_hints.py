@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import pytest
+from tests.unit.tutors import running_tutor
 
 from loqua_host.errors import RoomsError
 from loqua_host.lessons import hints as module
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.hints import Hints
-from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.lessons.reconcile import Places
 from loqua_host.link.server import JobRef
@@ -49,7 +49,7 @@ class World:
 async def world(instruments: Instruments) -> AsyncIterator[World]:
     """Give a host with two tutors."""
     world = World()
-    tutors = [HostedTutor("conversation", "", "a", 5), HostedTutor("grammar", "expert", "a", 5)]
+    tutors = [running_tutor("conversation", "", "a", 5), running_tutor("grammar", "expert", "a", 5)]
     async with background() as tasks:
         world.hints = Hints(
             rooms=world,  # type: ignore[arg-type]  # a fake

@@ -6,8 +6,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host.contract.sentences import sentence_in
 from loqua_host.lessons.language import language_code
+from loqua_host.settings.messages import message_in
 
 
 @pytest.mark.parametrize(
@@ -57,5 +57,5 @@ def test_a_language_that_nobody_knows_is_logged_without_its_name() -> None:
 
 def test_an_apology_is_in_the_language_or_in_english() -> None:
     """Somebody always says something."""
-    apologies = {"en": "Sorry.", "es": "Lo siento."}
-    assert (sentence_in("es", apologies), sentence_in("ja", apologies)) == ("Lo siento.", "Sorry.")
+    messages = {"en": "Sorry.", "es": "Lo siento."}
+    assert (message_in("es", messages), message_in("ja", messages)) == ("Lo siento.", "Sorry.")

@@ -36,7 +36,7 @@ async def test_a_room_has_no_second_tutor_of_a_kind(house: House, identity: str)
         async with house.job(JobRef("job2", "room", "conversation")) as second:
             refused = await join(second, identity)
         assert isinstance(refused, Refused)
-        assert (refused.cause, refused.apology) == ("already_taught", "")
+        assert (refused.cause, refused.language) == ("already_taught", None)
         await first.send(finish())
         assert await hear(first) == Recorded()
 

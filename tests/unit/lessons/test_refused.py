@@ -76,7 +76,7 @@ async def test_a_refused_lesson_ends_politely_with_one_line_and_no_lease(
             refused = await join(link)
             assert await hear(link) is None
     assert isinstance(refused, Refused)
-    assert (refused.cause, refused.apology) == (cause, "Sorry.")
+    assert (refused.cause, refused.language) == (cause, "it")
     assert [log["cause"] for log in logs if log["event"] == "lesson.refused"] == [cause]
     await house.delivered()
     assert house.loqua.records == []

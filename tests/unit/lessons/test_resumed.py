@@ -156,7 +156,7 @@ async def test_a_learner_whose_tutor_crashes_again_and_again_hears_an_apology(
         await until(lambda: house.board.interrupted("room"))
     async with house.job(JobRef("last", "room", "conversation")) as link:
         refused = await join(link)
-    assert (refused.cause, refused.apology) == ("crash_loop", "Lo siento.")
+    assert (refused.cause, refused.language) == ("crash_loop", "es")
     await house.delivered()
     assert len(house.loqua.records) == 1
     assert await house.ledger.interrupted() == []

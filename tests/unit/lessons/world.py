@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.unit.conftest import DAWN, FakeLoqua
+from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Wish
 from loqua_host.contract.records import Ending
 from loqua_host.errors import RefusedError
 from loqua_host.lessons.board import Board
 from loqua_host.lessons.departure import Departure
-from loqua_host.lessons.hosted import TUTOR, HostedTutor
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.lessons.reconcile import Places, Tell
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import recover
+from loqua_host.lessons.tutors import TUTOR, RunningTutor
 from loqua_host.link.handover import is_handover
 from loqua_host.link.messages import (
     CallSpecialist,
@@ -58,8 +59,8 @@ GHOST_SECONDS = 20.0
 """How long LiveKit keeps a dead agent in its room."""
 
 TUTORS = {
-    "tutor": HostedTutor("tutor", "", "agent", 2),
-    "grammar": HostedTutor("grammar", "grammar-expert", "agent", 1),
+    "tutor": running_tutor("tutor", "", "agent", 2),
+    "grammar": running_tutor("grammar", "grammar-expert", "agent", 1),
 }
 HOST_PLACES = 2
 SETTINGS = HostSettings.model_validate(
@@ -310,7 +311,7 @@ class World:
     given_up: set[tuple[str, str, str]] = field(default_factory=set)
     refusing: set[str] = field(default_factory=set)
     losing: bool = False
-    tutors: dict[str, HostedTutor] = field(default_factory=lambda: dict(TUTORS))
+    tutors: dict[str, RunningTutor] = field(default_factory=lambda: dict(TUTORS))
     hosts: dict[str, Host] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
     step: float = 0.0

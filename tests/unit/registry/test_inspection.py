@@ -9,8 +9,8 @@ from textwrap import dedent
 import psutil
 import pytest
 
-from loqua_host.contract.engines import Engines
 from loqua_host.registry.inspection import Inspection, inspect_tutors
+from loqua_host.settings.engines import Engines
 from loqua_host.settings.tutors import TutorSettings
 
 Install = Callable[[str, str], None]

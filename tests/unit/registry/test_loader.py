@@ -234,6 +234,57 @@ def test_settings_are_read_by_the_tutors_model(install: Install) -> None:
             loaded.read_settings(wrong)
 
 
+TYPED = """
+from livekit.agents import Agent
+from loqua_host import Lesson, Tutor, hookimpl
+from pydantic import BaseModel
+
+class Settings(BaseModel):
+    level: int = 1
+
+class Derived(Settings): ...
+
+class Other(BaseModel): ...
+
+@hookimpl
+def register_tutor():
+    return Tutor(name="typed", settings=Derived)
+
+@hookimpl
+async def create_agent(lesson: Lesson[Settings]):
+    return Agent(instructions="teach")
+
+@hookimpl
+async def on_user_ready(lesson: ANNOTATION): ...
+"""
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    ["Lesson", "Lesson[Derived]", "'Lesson[BaseModel]'", "'Lesson[Missing]'", "object"],
+    ids=["any", "own", "text", "for-type-checkers-alone", "none"],
+)
+def test_a_hook_gets_lessons_with_the_settings_that_it_is_written_for(
+    install: Install, annotation: str
+) -> None:
+    """Those of a base class, too; an annotation that cannot be evaluated is left alone."""
+    name = f"typed-{abs(hash(annotation))}"
+    install(name, TYPED.replace("ANNOTATION", annotation))
+    assert load(plugin=name).read_settings({"level": 2}).model_dump() == {"level": 2}
+
+
+def test_a_hook_that_is_written_for_other_settings_is_told_before_any_lesson(
+    install: Install,
+) -> None:
+    """What no type checker sees, as the host calls the hook."""
+    assert faults_of(install, "mistyped", TYPED.replace("ANNOTATION", "Lesson[Other]")) == [
+        (
+            "on_user_ready takes a Lesson[Other], and register_tutor declares settings=Derived; "
+            "write one model in both"
+        )
+    ]
+
+
 class Anything(BaseModel):
     """Settings of a tutor that takes any key."""
 

@@ -14,11 +14,12 @@ import yaml
 from loqua_host import configuration as module
 from loqua_host.configuration import Configuration
 from loqua_host.errors import Problem
+from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.registry.inspection import Inspection
 from loqua_host.reload import Reload, Running
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.tasks import background
-from loqua_host.workers.posts import Post, make_posts
+from loqua_host.workers.tutors import running_tutors
 
 ENVIRON = {
     "AGENT_ID": "loqua-host-1",
@@ -64,8 +65,8 @@ class Host:
             first,
             self.running,
             self,  # type: ignore[arg-type]  # a fake
-            make_posts=partial(make_posts, link=self.config, traced=False),
-            engage=lambda post: post,  # type: ignore[arg-type, return-value]  # a fake
+            running_tutors=partial(running_tutors, link=self.config, traced=False),
+            engage=lambda tutor: tutor,  # type: ignore[arg-type, return-value]  # a fake
             expect=self.expect,
             due=self.due,
         )
@@ -89,13 +90,13 @@ class Host:
             await self.reload.look()
         return [log for log in logs if log["event"].startswith("config.")]
 
-    def hire(self, post: Post) -> None:
+    def hire(self, tutor: RunningTutor) -> None:
         """Note that a worker begins."""
-        self.done.append(("hire", post.tutor.name))
+        self.done.append(("hire", tutor.name))
 
-    async def replace(self, post: Post, reason: str, seconds: float) -> None:
+    async def replace(self, tutor: RunningTutor, reason: str, seconds: float) -> None:
         """Note that a worker takes over."""
-        self.done.append(("replace", post.tutor.name, reason, seconds))
+        self.done.append(("replace", tutor.name, reason, seconds))
 
     def retire(self, tutor: str, reason: str, seconds: float) -> None:
         """Note that a worker leaves."""
@@ -292,7 +293,7 @@ async def test_a_secret_that_is_granted_later_is_there(host: Host) -> None:
     """One that is missing refuses the change."""
     host.write("grammar", **GRAMMAR, secrets=["A_KEY"])
     await host.look()
-    assert dict(host.running.posts["grammar"].tutor.secrets) == {"A_KEY": "granted"}
+    assert dict(host.running.tutors["grammar"].secrets) == {"A_KEY": "granted"}
     host.write("grammar", **GRAMMAR, secrets=["A_KEY", "B_KEY"])
     [told] = await host.look()
     assert told["event"] == "config.refused"

@@ -37,16 +37,16 @@ def test_keys_that_nothing_was_opened_by_are_taken_over(read: Read) -> None:
     new = read(
         "lessons: {drain_timeout: 60, limits: {create_agent: 3}}\n"
         "engines: {tts: {use: 'a:B', with: {voice: x}}, stt: {use: 'a:C'}}\n"
-        "apologies: {en: Sorry.}\n"
+        "messages: {went_wrong: {en: Sorry.}}\n"
     )
     settings, waiting = adopt(old, new)
     assert (settings, waiting) == (new, ())
     assert changed_keys(old, settings) == (
-        "apologies",
         "engines.stt",
         "engines.tts",
         "lessons.drain_timeout",
         "lessons.limits.create_agent",
+        "messages.went_wrong",
     )
 
 

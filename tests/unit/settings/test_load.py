@@ -49,7 +49,7 @@ def test_the_shipped_configuration_is_sound(environment: Environment) -> None:
         ("explicit", "grammar-specialist", 2),
         ("explicit", "pronunciation-specialist", 2),
     ]
-    assert set(settings.apologies) == {"en", "es", "fr", "de", "it"}
+    assert set(settings.messages.lesson_unavailable) == {"en", "es", "fr", "de", "it"}
 
 
 def test_the_overlay_of_the_environment_wins_key_by_key(
@@ -144,7 +144,7 @@ def test_an_unknown_key_names_the_one_that_was_meant(write: Write, mistakes: Mis
         ("engines: {tts: [{use: a:B}, {usee: a:B, use: a:C}]}", "engines.tts[1].usee: is not a"),
         ("engines: {llm: [a:B]}", "engines.llm[0]: should be a valid dictionary"),
         (f"engines: {{llm: [{', '.join(['{use: a:B}'] * 6)}]}}", "engines.llm: tuple should have"),
-        ("apologies: {es: Lo siento}", "apologies: has no English sentence"),
+        ("messages: {time_is_up: {es: Adiós}}", "messages.time_is_up: has no English text"),
         ("environment: production", "environment: is not a known key"),
         ("tutors: []", "tutors: is not a known key"),
     ],

@@ -3,8 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from tests.unit.tutors import running_tutor
+
 from loqua_host.lessons.departure import Departure
-from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.link.server import JobRef
 
 
@@ -24,7 +25,7 @@ class FakeWorker:
 
     def __post_init__(self) -> None:
         """Make what is looked at."""
-        self.tutor = HostedTutor(self.name, "", "agent", self.max_jobs)
+        self.tutor = running_tutor(self.name, "", "agent", self.max_jobs)
         self.registered = asyncio.Event()
         self.leaving = asyncio.Event()
         self.draining = asyncio.Event()

@@ -11,19 +11,20 @@ from typing import Any
 import pytest
 import structlog
 from livekit.agents import AgentServer
+from livekit.agents.ipc.proc_pool import ProcPool
 from livekit.agents.ipc.supervised_proc import SupervisedProc
 from livekit.rtc.event_emitter import EventEmitter
-from tests.unit.job.conftest import SETTINGS as JOB
+from tests.unit.tutors import running_tutor
 
 from loqua_host.core.secrets import Sealed
 from loqua_host.lessons.departure import Departure
-from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.link.server import JobRef
+from loqua_host.livekit_internals import patch_workers
 from loqua_host.metrics import Instruments
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers import worker as module
 from loqua_host.workers.metrics import WorkerMetrics
-from loqua_host.workers.worker import LiveKitAccess, TutorWorker, join_in_turn
+from loqua_host.workers.worker import LiveKitAccess, TutorWorker
 
 SECRET = "a-secret-of-32-characters-or-more"
 
@@ -46,7 +47,6 @@ class FakeServer:
     """LiveKit's worker: starts, registers, drains and closes when it is let."""
 
     made: "list[FakeServer]"
-    distrusting: list[bool]
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
@@ -128,8 +128,7 @@ class Host:
         self.running: asyncio.Task[None] | None = None
         self.instruments = Instruments()
         self.worker = TutorWorker(
-            HostedTutor("conversation", "", "agent", 2),
-            JOB,
+            running_tutor("conversation", "", "agent", 2),
             LiveKitAccess("ws://127.0.0.1:7880", LiveKitKey(Sealed("key"), Sealed(SECRET))),
             is_full=lambda _: self.full or self.worker.busy >= self.worker.tutor.max_jobs,
             on_accept=self.accepted.append,
@@ -144,8 +143,6 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     """Give a host whose worker stands on a fake of LiveKit's."""
     monkeypatch.setattr(FakeServer, "made", [], raising=False)
     monkeypatch.setattr(module, "AgentServer", FakeServer)
-    monkeypatch.setattr(module, "distrust_jobs", lambda: FakeServer.distrusting.append(True))
-    monkeypatch.setattr(FakeServer, "distrusting", [], raising=False)
     monkeypatch.delenv("LIVEKIT_API_SECRET", raising=False)
     return Host()
 
@@ -276,12 +273,6 @@ async def test_a_worker_that_livekit_once_had_is_new_no_more(host: Host) -> None
     assert not host.worker.is_new
 
 
-@pytest.mark.usefixtures("server")
-async def test_no_job_is_listened_to_before_jobs_are_distrusted() -> None:
-    """LiveKit would run what they log."""
-    assert FakeServer.distrusting
-
-
 async def test_fullness_is_never_told_as_load(server: FakeServer) -> None:
     """Dispatches in between would be lost; and no port is taken that others may want.
 
@@ -394,7 +385,9 @@ async def test_a_job_for_which_there_is_no_place_is_told_of(host: Host) -> None:
 
 async def test_a_drain_ends_though_two_jobs_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """LiveKit asks again for a job that has ended, until its pool has had a turn to forget it."""
-    monkeypatch.setattr(SupervisedProc, "join", join_in_turn)
+    monkeypatch.setattr(SupervisedProc, "join", SupervisedProc.join)
+    monkeypatch.setattr(ProcPool, "_proc_spawn_task", ProcPool._proc_spawn_task)
+    patch_workers()
     pool: list[Any] = []
     end = asyncio.Event()
 

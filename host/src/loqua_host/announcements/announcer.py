@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from loqua_host.contract.engines import Engines
-from loqua_host.contract.sentences import Sentence, sentence_in
 from loqua_host.errors import AnnouncementError
 from loqua_host.lessons.reconcile import Tell
 from loqua_host.rooms.rooms import Rooms
+from loqua_host.settings.engines import Engines
+from loqua_host.settings.messages import Message, message_in
 
 from .child import start_child
 from .messages import MAX_LINE_BYTES, Announcement, Began, Sound, Wanted
@@ -132,10 +132,10 @@ class Player:
 
 
 class Sounds:
-    """Sentences as tutors' voices speak them, each made once.
+    """Messages as tutors' voices speak them, each made once.
 
     Args:
-        make: Has a sentence spoken.
+        make: Has a message spoken.
         tasks: Owns the making.
     """
 
@@ -147,7 +147,7 @@ class Sounds:
         self._made: dict[str, asyncio.Task[Sound | None]] = {}
 
     async def get(self, wanted: Wanted) -> Sound | None:
-        """Return the sound of a sentence once it is made; None if the voice fails."""
+        """Return the sound of a message once it is made; None if the voice fails."""
         key = wanted.model_dump_json(exclude={"secrets"})
         if key not in self._made:
             self._made[key] = self._tasks.create_task(self._try(key, wanted))
@@ -170,23 +170,23 @@ class Voice:
         language: The tutor's own.
         engines: What speaks, if anything does.
         secrets: Those of the engines.
-        sentence: What is said, if anything is.
+        message: What is said, if anything is.
     """
 
     language: str
     engines: Engines
     secrets: Mapping[str, str] = field(repr=False)
-    sentence: Sentence | None
+    message: Message | None
 
     def wanted(self, language: str) -> Wanted | None:
         """Return what is to be spoken in a language, if anything."""
-        if self.sentence is None or not self.engines.tts:
+        if self.message is None or not self.engines.tts:
             return None
-        spoken = language if language in self.sentence else "en"
+        spoken = language if language in self.message else "en"
         return Wanted(
             engines=self.engines,
             language=spoken,
-            text=self.sentence[spoken],
+            text=self.message[spoken],
             secrets=dict(self.secrets),
         )
 
@@ -198,7 +198,7 @@ class Announcer:
         rooms: Says where a room is entered, and gives the right to.
         voice_of: Returns the voice of a tutor; None if it runs here no more.
         language_of: Finds the language that a learner in a room is to be taught in by a tutor.
-        sounds: Has sentences spoken.
+        sounds: Has messages spoken.
         player: Plays them.
         tasks: Owns the work.
     """
@@ -252,13 +252,13 @@ class Announcer:
     async def _words(self, tell: Tell) -> tuple[str, Sound | None]:
         """Return what is said, as text and as sound, as far as they can be had in time."""
         voice = self._voice_of(tell.tutor)
-        if voice is None or voice.sentence is None:
+        if voice is None or voice.message is None:
             return "", None
         finding = self._language_of(tell.room, tell.tutor, tell.learner.identity)
         language = await self._in_time(finding) or voice.language
         wanted = voice.wanted(language)
         sound = await self._in_time(self._sounds.get(wanted)) if wanted else None
-        return sentence_in(language, voice.sentence), sound
+        return message_in(language, voice.message), sound
 
     async def _in_time(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Return what comes of work, or None if it takes too long; it goes on then."""

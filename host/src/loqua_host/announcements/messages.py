@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loqua_host.contract.engines import Engines
+from loqua_host.settings.engines import Engines
 
 __all__ = ["MAX_LINE_BYTES", "Announcement", "Began", "Sound", "Wanted"]
 

@@ -17,11 +17,11 @@ from livekit.agents.types import (
     TOPIC_TRANSCRIPTION,
 )
 
+from loqua_host.livekit_internals import silence_native_log
 from loqua_host.process import hide_memory
 from loqua_host.proxies import bypass_native
 
 from .messages import MAX_LINE_BYTES, Announcement, Began, Sound
-from .native import silence_native_log
 
 __all__ = ["play_for_host"]
 

@@ -15,8 +15,8 @@ from livekit.agents.utils import http_context
 from pydantic import ValidationError
 
 from loqua_host.errors import AnnouncementError
-from loqua_host.job.network import follow_proxy_variables
 from loqua_host.job.voice import build_session
+from loqua_host.livekit_internals import follow_proxy_variables
 from loqua_host.process import hide_memory
 
 from .child import start_child

@@ -7,11 +7,11 @@ from pathlib import Path
 import typer
 
 from loqua_host.configuration import machine_problems
-from loqua_host.contract.engines import Engines
 from loqua_host.diagnosis.ports import port_problems
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors
 from loqua_host.settings.certificates import expired
+from loqua_host.settings.engines import Engines
 from loqua_host.settings.load import Draft, draft
 from loqua_host.settings.secrets import Wanted, read_secrets
 from loqua_host.settings.sources import read_sources

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from loqua_host.contract.engines import Engines
+from loqua_host.settings.engines import Engines
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.problems import spelled
 from loqua_host.settings.secrets import HOST_SECRETS

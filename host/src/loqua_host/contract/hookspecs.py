@@ -1,7 +1,8 @@
 """The five hooks of a tutor.
 
 A hook implementation names only the arguments it needs, so that a hook can grow arguments
-in a minor release. Hooks of one plugin see the lessons of that plugin alone.
+in a minor release. Hooks of one plugin see the lessons of that plugin alone. A tutor with settings
+of its own declares `Tutor[MySettings]` and takes `Lesson[MySettings]`.
 """
 
 from typing import TYPE_CHECKING

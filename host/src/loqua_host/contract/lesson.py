@@ -4,10 +4,10 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
-from pydantic import BaseModel, JsonValue
+from pydantic import JsonValue
 
 from loqua_host.errors import HandoffError
 from loqua_host.events import Event
@@ -15,6 +15,7 @@ from loqua_host.events import Event
 from .handoff import Handback, Handover, SpecialistCall, Utterance, Wish
 from .learner import Learner, LearnerContext
 from .records import Mode, Progress
+from .tutor import Settings_co
 
 if TYPE_CHECKING:
     from livekit.agents import Agent, AgentSession
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["Lesson", "current_lesson", "teach"]
 
 _Kind = TypeVar("_Kind", bound=Event)
+_Agent = TypeVar("_Agent", bound="Agent")
 _Handler = Callable[[Any], Awaitable[None]]
 
 
 @dataclass(eq=False, kw_only=True)
-class Lesson:
+class Lesson(Generic[Settings_co]):
     """One learner with one tutor in one room, from welcome to record.
 
-    Lives in the job process and holds no secret of the host.
+    `Lesson[MySettings]` is a lesson of the tutor that declares `Tutor(settings=MySettings)`; a
+    tutor without settings writes `Lesson`. Lives in the job process and holds no secret of the
+    host.
 
     Attributes:
         id: The lesson's own id, unique in the ledger.
@@ -39,7 +43,7 @@ class Lesson:
         context: What the API remembers of the learner; empty in basic and mock mode, until the host
             can load it.
         language: The language taught, as ISO 639-1 (`es`).
-        settings: The tutor's own settings, an instance of its `Tutor.settings`.
+        settings: The tutor's own settings, an instance of the model that it declares.
         secrets: The secrets that the tutor declared, by name.
         mode: How much of the API the lesson has behind it; the host keeps it current.
         resumed: Whether an earlier process taught the first part of this lesson.
@@ -52,7 +56,7 @@ class Lesson:
             the session and an agent without a conversation of its own have it, too.
         handover: What the tutor that called for this lesson handed over; None if none did.
         session: LiveKit's voice session, started after `create_agent` returns.
-        agent: What `create_agent` returned.
+        agent: What `create_agent` returned; `get_agent` returns it as the class that it is of.
     """
 
     id: str
@@ -61,7 +65,7 @@ class Lesson:
     learner: Learner
     context: LearnerContext
     language: str
-    settings: BaseModel
+    settings: Settings_co
     session: "AgentSession[None]"
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     mode: Mode = Mode.FULL
@@ -108,6 +112,20 @@ class Lesson:
     def handlers(self, event: Event) -> tuple[_Handler, ...]:
         """Get the handlers that hear of an event, which the host calls."""
         return tuple(handler for kind, handler in self._handlers if isinstance(event, kind))
+
+    def get_agent(self, kind: type[_Agent]) -> _Agent:
+        """Return what `create_agent` returned, as an agent of the tutor's own class.
+
+        Args:
+            kind: The class.
+
+        Raises:
+            TypeError: If it is of another class, or there is none: `create_agent` has failed.
+        """
+        if not isinstance(self.agent, kind):
+            there = f"one of class {type(self.agent).__name__}" if self.agent else "none"
+            raise TypeError(f"the lesson has no agent of class {kind.__name__}: there is {there}")
+        return self.agent
 
     def teaches(self, learner: Learner | None) -> bool:
         """Return whether what a learner says counts: whether the lesson is theirs.

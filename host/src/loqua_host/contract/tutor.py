@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Generic
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
+from typing_extensions import TypeVar
 
-__all__ = ["NAME", "Name", "NoSettings", "SecretName", "Tutor"]
+__all__ = ["NAME", "Name", "NoSettings", "SecretName", "Settings_co", "Tutor"]
 
 NAME: Final = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
 LONGEST_NAME: Final = 64
@@ -25,9 +26,15 @@ class NoSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-@dataclass(frozen=True, slots=True)
-class Tutor:
+Settings_co = TypeVar("Settings_co", bound=BaseModel, default=BaseModel, covariant=True)
+"""A tutor's own model of its settings. Code that works for any tutor writes none."""
+
+
+@dataclass(frozen=True)  # no slots: in Python 3.11 they break `Tutor[Settings](…)`
+class Tutor(Generic[Settings_co]):
     """A tutor, as `register_tutor` declares it; config/tutors may override the dispatch.
+
+    `Tutor[MySettings]` has settings of its own, and its hooks get a `Lesson[MySettings]`.
 
     Attributes:
         name: Unique in a host: lower-case words joined by hyphens, 64 characters at most.
@@ -43,7 +50,7 @@ class Tutor:
 
     name: str
     agent_name: str | None = None
-    settings: type[BaseModel] = NoSettings
+    settings: type[Settings_co] = NoSettings  # type: ignore[assignment]  # where none is given
     secrets: tuple[str, ...] = ()
     video: bool = False
 

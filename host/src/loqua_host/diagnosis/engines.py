@@ -5,7 +5,7 @@ from typing import Final
 
 import httpx
 
-from loqua_host.contract.engines import Engine
+from loqua_host.settings.engines import Engine
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.problems import spelled
 from loqua_host.settings.tutors import engine_places

@@ -8,7 +8,7 @@ from livekit import api
 from livekit.agents.types import ATTRIBUTE_AGENT_NAME
 
 from loqua_host.errors import LearnerError, RoomsError
-from loqua_host.lessons.hosted import TUTOR
+from loqua_host.lessons.tutors import TUTOR
 from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.workers.worker import LiveKitAccess

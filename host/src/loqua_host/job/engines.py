@@ -9,8 +9,9 @@ import structlog
 from livekit.agents import NOT_GIVEN
 from livekit.agents.vad import VAD
 
-from loqua_host.contract.engines import Engine, EngineKind, Engines
+from loqua_host.link.messages import EngineKind
 from loqua_host.registry.loader import import_string
+from loqua_host.settings.engines import Engine, Engines
 
 from .failover import Failover
 from .fallbacks import FallbackLLM, FallbackSTT, FallbackTTS

@@ -12,20 +12,22 @@ from loqua_host.errors import LearnerError, LinkError
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.handover import find_handover
 from loqua_host.link.messages import EngineServes, Join, Refused, Welcome
+from loqua_host.livekit_internals import follow_proxy_variables, job_info
 from loqua_host.process import hide_memory
 from loqua_host.proxies import bypass_native
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.loader import LoadedTutor, load
+from loqua_host.settings.jobs import JobSettings
+from loqua_host.settings.messages import message_in
 from loqua_host.tasks import uncancelled
 
 from .clock import Stopwatch
 from .engines import EngineWatch
 from .learner import wait_for_learner
+from .lesson_job import LessonJob
 from .logs import send_logs_to_host
-from .network import follow_proxy_variables
 from .notes import Notes
 from .runner import Runner
-from .settings import JobSettings
 from .tracing import SpanBuffer
 from .voice import build_session, say_out
 from .watchdog import BLOCKED_SECONDS, Watchdog
@@ -52,7 +54,8 @@ class JobSetup:
         spans = proc.userdata["spans"] = SpanBuffer()
         if self.settings.traced:
             spans.gather()
-        proc.userdata["tutor"] = load(plugin=self.settings.plugin, agent=self.settings.agent)
+        tutor = self.settings.tutor
+        proc.userdata["tutor"] = load(plugin=tutor.plugin, agent=tutor.agent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,13 @@ class JobEntrypoint:
         tutor: LoadedTutor = ctx.proc.userdata["tutor"]
         subscribe = AutoSubscribe.SUBSCRIBE_ALL if tutor.tutor.video else AutoSubscribe.AUDIO_ONLY
         ctx.log_context_fields = _place(ctx, self.settings)
-        bypass_native(ctx._info.url)  # noqa: SLF001  # where it connects; no public way
+        info = job_info(ctx)
+        bypass_native(info.url)
         try:
             # Cancelled midway, LiveKit's client ends the process 15 s later (python-sdks #784).
             await uncancelled(ctx.connect(auto_subscribe=subscribe))
             log.info("room.connected", room=ctx.job.room.name)
-            token = ctx._info.token  # noqa: SLF001  # the job's own room token; no public way
-            async with open_link(self.settings.link.path, token) as link:
+            async with open_link(self.settings.link.path, info.token) as link:
                 await self._attend(ctx, link, tutor)
         except LearnerError as error:
             log.error("lesson.refused", cause=error.cause, why=str(error), room=ctx.job.room.name)
@@ -106,10 +109,12 @@ class JobEntrypoint:
                     timed=notes.time_hook,
                     speech=lambda: lesson.session.current_speech,
                 )
-                runner = Runner(ctx, link, lesson, hooks, self.settings, clock, welcome, notes)
+                job = LessonJob(
+                    ctx, link, lesson, hooks, self.settings, clock, welcome.last_try, notes
+                )
                 limit = min(BLOCKED_SECONDS, self.settings.limits.create_agent)
                 with Watchdog(hooks.author, limit).guarding():
-                    await runner.run()
+                    await Runner(job).run()
             case Refused() as refused:
                 await self._apologise(ctx, refused)
             case _:
@@ -141,12 +146,12 @@ class JobEntrypoint:
             learner=welcome.learner,
             context=welcome.context,
             language=welcome.language,
-            settings=tutor.read_settings(self.settings.settings),
+            settings=tutor.read_settings(self.settings.tutor.settings),
             session=build_session(
                 self.settings.engines,
                 welcome.language,
                 welcome.secrets,
-                several=self.settings.hears_everyone,
+                several=self.settings.tutor.hears_everyone,
                 watch=engines,
             ),
             secrets={name: welcome.secrets[name] for name in tutor.tutor.secrets},
@@ -160,11 +165,12 @@ class JobEntrypoint:
 
     async def _apologise(self, ctx: JobContext, refused: Refused) -> None:
         """Tell the learner that there will be no lesson, if there is a voice to do it."""
-        if not self.settings.engines.tts or not refused.apology:
+        if not self.settings.engines.tts or not refused.language:
             return
+        message = message_in(refused.language, self.settings.messages.lesson_unavailable)
         session = build_session(self.settings.engines, refused.language, refused.secrets)
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
-        await say_out(session, refused.apology)
+        await say_out(session, message)
         await session.aclose()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import structlog
 from livekit.agents import APIConnectionError, APITimeoutError
 
-from loqua_host.contract.engines import EngineKind
+from loqua_host.link.messages import EngineKind
 
 __all__ = ["ANSWER_SECONDS", "Failover", "position"]
 

@@ -7,10 +7,10 @@ from pydantic import ValidationError
 
 from loqua_host.contract.handoff import Handback, SpecialistCall
 from loqua_host.contract.lesson import Lesson
-from loqua_host.contract.sentences import Sentence, sentence_in
 from loqua_host.errors import HandoffError, LinkError
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused, reasons_of
+from loqua_host.settings.messages import Message, message_in
 from loqua_host.tasks import background
 
 from .conversation import last_sentences
@@ -35,13 +35,11 @@ class Handoffs:
         announcement: What the learner hears before the specialist, by language.
     """
 
-    def __init__(
-        self, lesson: Lesson, link: HostLink, floor: Floor, announcement: Sentence
-    ) -> None:
+    def __init__(self, lesson: Lesson, link: HostLink, floor: Floor, announcement: Message) -> None:
         self._lesson = lesson
         self._link = link
         self._floor = floor
-        self._announcement = sentence_in(lesson.language, announcement)
+        self._announcement = message_in(lesson.language, announcement)
         self._answers = asyncio.Queue[HandedBack | HandoffRefused]()
 
     def on_answer(self, answer: HandedBack | HandoffRefused) -> None:

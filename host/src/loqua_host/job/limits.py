@@ -16,11 +16,12 @@ from livekit.agents import (
 from livekit.agents.llm import ChatMessage
 
 from loqua_host.contract.lesson import Lesson
-from loqua_host.contract.sentences import sentence_in
 from loqua_host.events import Event, LearnerSilent, TimeRunningOut
+from loqua_host.settings.jobs import JobSettings
+from loqua_host.settings.messages import message_in
 
 from .clock import Stopwatch
-from .settings import JobSettings
+from .sequence import Reason
 from .voice import say_out
 
 __all__ = ["Deadline", "Limits", "Silence", "Step", "keep_limits"]
@@ -50,8 +51,8 @@ class Step(StrEnum):
 
     ASK = "ask"
     NOTICE = "notice"
-    SILENT = "learner_silent"
-    OVER = "time_is_up"
+    SILENT = Reason.LEARNER_SILENT
+    OVER = Reason.TIME_IS_UP
 
 
 class Deadline:
@@ -239,14 +240,14 @@ async def keep_limits(
                 log.info("lesson.learner_silent", seconds=round(silence.seconds))
                 tell(LearnerSilent(silence.seconds))
                 with contextlib.suppress(RuntimeError):  # a tutor without a voice
-                    lesson.session.say(sentence_in(lesson.language, settings.sentences.still_there))
+                    lesson.session.say(message_in(lesson.language, settings.messages.still_there))
             case Step.NOTICE:
                 tell(TimeRunningOut(max(0.0, limits.seconds_left(clock.seconds))))
             case Step.OVER:
                 reason = limits.reason(clock.seconds)
                 if reason == Step.OVER or lesson.handover is None:
                     # Else the tutor that called for this one says goodbye.
-                    goodbye = sentence_in(lesson.language, settings.sentences.time_is_up)
+                    goodbye = message_in(lesson.language, settings.messages.time_is_up)
                     await say_out(lesson.session, goodbye)
                 lesson.end(reason)
             case Step.SILENT:

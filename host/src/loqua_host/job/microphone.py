@@ -7,6 +7,7 @@ from livekit.agents.voice.room_io import RoomIO
 from livekit.rtc.room import EventTypes
 
 from loqua_host.contract.lesson import Lesson
+from loqua_host.livekit_internals import accept_sources
 
 __all__ = ["Microphone", "microphone_of"]
 
@@ -30,9 +31,6 @@ def microphone_of(participant: rtc.RemoteParticipant | None) -> rtc.RemoteTrackP
 class Microphone:
     """Has a session listen to the learner's voice whatever it is published as.
 
-    LiveKit listens to what is published as a microphone alone (livekit-agents 1.8.9,
-    voice/room_io/_input.py).
-
     Args:
         room: The room.
         lesson: The lesson.
@@ -55,10 +53,8 @@ class Microphone:
 
     def take_over(self, room_io: RoomIO) -> None:
         """Choose what a session that has started listens to, if it listens to one learner."""
-        self._input = room_io.audio_input
-        if self._input is not None:
-            self._input._accepted_sources.update(SOURCES)  # noqa: SLF001  # an option for video only
-            self.look()
+        self._input = accept_sources(room_io, SOURCES)
+        self.look()
 
     def look(self, *_: object) -> None:
         """Listen to what is the best now."""

@@ -7,9 +7,8 @@ from contextlib import suppress
 from importlib import import_module
 
 from livekit.agents.llm import ChatMessage
-from livekit.agents.utils import http_context
 
-from .tls import shared_context
+from loqua_host.livekit_internals import read_certificates
 
 AT_FIRST_REQUEST = (
     "anyio._backends._asyncio",
@@ -24,5 +23,4 @@ for name in AT_FIRST_REQUEST:
     import_module(name)
 ChatMessage.model_rebuild()  # LiveKit leaves that to the first message
 with suppress(OSError):  # certificates that cannot be read: who needs them says so
-    shared_context(_trust_env=True)
-    http_context._create_ssl_context()  # noqa: SLF001  # it keeps what it has read, for aiohttp
+    read_certificates()

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from livekit import rtc
 from livekit.agents import AgentSession, UserInputTranscribedEvent
-from livekit.agents.voice.room_io import _ParticipantTranscriptionOutput
 
 from loqua_host.contract.lesson import Lesson
+from loqua_host.livekit_internals import TranscriptionOutput, stop_transcribing
 
 __all__ = ["Transcripts"]
 
@@ -31,13 +31,11 @@ class Transcripts:
         self._lesson = lesson
         self._track_of = track_of
         self._waiting = asyncio.Queue[UserInputTranscribedEvent]()
-        self._outputs: dict[str, _ParticipantTranscriptionOutput] = {}
+        self._outputs: dict[str, TranscriptionOutput] = {}
 
     def take_over(self, session: "AgentSession[None]") -> None:
         """Write the transcripts of a session that has started, from now on."""
-        # There is no public way to have the tutor's transcripts written and not the learners'.
-        theirs = session.room_io._on_user_input_transcribed  # noqa: SLF001
-        session.off("user_input_transcribed", theirs)
+        stop_transcribing(session)
         session.on("user_input_transcribed", self._waiting.put_nowait)
 
     async def run(self) -> None:
@@ -57,10 +55,10 @@ class Transcripts:
         except Exception:  # a page that shows nothing ends no lesson
             log.exception("transcript was not written")
 
-    def _output(self, identity: str) -> _ParticipantTranscriptionOutput:
+    def _output(self, identity: str) -> TranscriptionOutput:
         output = self._outputs.get(identity)
         if output is None:
-            output = self._outputs[identity] = _ParticipantTranscriptionOutput(
+            output = self._outputs[identity] = TranscriptionOutput(
                 room=self._room, is_delta_stream=False, participant=identity
             )
         output.set_track(self._track_of(identity))

@@ -12,12 +12,13 @@ from livekit.agents.llm import RealtimeModel
 from livekit.agents.types import NotGivenOr
 from livekit.rtc.event_emitter import EventEmitter
 
-from loqua_host.contract.engines import ENGINE_KINDS, Engines
+from loqua_host.link.messages import ENGINE_KINDS
+from loqua_host.livekit_internals import sharing_certificates
+from loqua_host.settings.engines import Engines
 from loqua_host.tasks import within
 
 from .ears import Ears
 from .engines import EngineWatch, build_engines
-from .tls import sharing_context
 
 __all__ = [
     "LessonSession",
@@ -82,7 +83,7 @@ def build_session(
     """
     # A pause that the recogniser took for an end would split a sentence into two turns.
     vad = inference.VAD(model="silero", min_silence_duration=engines.turn.min_delay)
-    with sharing_context():
+    with sharing_certificates():
         stt, llm, voice = (
             build_engines(kind, engines, language, secrets, vad=vad, watch=watch or EngineWatch())
             for kind in ENGINE_KINDS

@@ -1,18 +1,14 @@
 """What the host tells a job of the lesson that it is to give."""
 
-from collections.abc import Mapping
-
 from opentelemetry import trace
 
-from loqua_host.contract.engines import EngineKind
-from loqua_host.contract.sentences import sentence_in
-from loqua_host.link.messages import Welcome
+from loqua_host.link.messages import EngineKind, Welcome
 from loqua_host.records.ledger import MAX_CRASHES, LessonRow
 
-from .hosted import HostedTutor
 from .kept import kept_state, kept_turns
 from .language import language_code
 from .prepare import Prepared
+from .tutors import RunningTutor
 
 __all__ = ["language_of", "welcome"]
 
@@ -25,8 +21,7 @@ def language_of(prepared: Prepared, own: str) -> str:
 def welcome(
     row: LessonRow,
     prepared: Prepared,
-    tutor: HostedTutor,
-    apologies: Mapping[str, str],
+    tutor: RunningTutor,
     engines: dict[EngineKind, int],
 ) -> Welcome:
     """Get the welcome to a lesson, as it begins or goes on; with the tutor's own secrets."""
@@ -41,7 +36,6 @@ def welcome(
         context=prepared.context,
         language=language,
         mode=prepared.mode,
-        apology=sentence_in(language, apologies),
         resumed=row.restarts > 0,
         last_try=row.crashes + 1 >= MAX_CRASHES,
         seconds=row.seconds,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from statistics import median_low
 
-from loqua_host.contract.engines import ENGINE_KINDS, EngineKind
+from loqua_host.link.messages import ENGINE_KINDS, EngineKind
 
 __all__ = ["first_engines"]
 

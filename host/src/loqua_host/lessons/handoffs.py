@@ -12,8 +12,8 @@ from loqua_host.records.ledger import LessonRow
 from loqua_host.rooms.rooms import Rooms
 
 from .board import Asked, Board
-from .hosted import HostedTutor
 from .metrics import LessonMetrics
+from .tutors import RunningTutor
 
 __all__ = ["COME_SECONDS", "Handoffs"]
 
@@ -30,7 +30,7 @@ class Handoffs:
         self,
         board: Board,
         rooms: Rooms,
-        tutors: Mapping[str, HostedTutor],
+        tutors: Mapping[str, RunningTutor],
         metrics: LessonMetrics,
     ) -> None:
         self._board = board
@@ -56,7 +56,7 @@ class Handoffs:
         told.info("handoff.over", outcome=handback.outcome)
         return HandedBack(handback=handback)
 
-    def _find(self, row: LessonRow, agent_name: str) -> HostedTutor:
+    def _find(self, row: LessonRow, agent_name: str) -> RunningTutor:
         specialists = {one.agent_name: one for one in self._tutors.values() if one.agent_name}
         if row.tutor in {one.name for one in specialists.values()}:
             raise HandoffError(f"{row.tutor} is a specialist; only the automatic tutor calls one")
@@ -71,7 +71,7 @@ class Handoffs:
             raise HandoffError(f"{agent_name} is in the room already, or on its way")
         return specialist
 
-    async def _call_off(self, room: str, specialist: HostedTutor) -> None:
+    async def _call_off(self, room: str, specialist: RunningTutor) -> None:
         """Take back a call, lest the specialist come when nobody counts on it any more."""
         self._board.on_not_called(room, specialist.name)
         try:

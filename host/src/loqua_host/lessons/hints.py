@@ -12,10 +12,10 @@ from loqua_host.rooms.rooms import Rooms
 from loqua_host.rooms.webhooks import Hint
 
 from .board import Board
-from .hosted import HostedTutor
 from .metrics import LessonMetrics
 from .preparations import FORESIGHT_SECONDS
 from .reconcile import DISPATCH_GRACE, Places
+from .tutors import RunningTutor
 
 __all__ = ["Hints"]
 
@@ -45,7 +45,7 @@ class Hints:
         *,
         rooms: Rooms,
         board: Board,
-        tutors: Mapping[str, HostedTutor],
+        tutors: Mapping[str, RunningTutor],
         foresee: Callable[[str, str, str], None],
         places: Callable[[], Places],
         tasks: asyncio.TaskGroup,

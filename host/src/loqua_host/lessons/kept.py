@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue, TypeAdapter
 
-from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.handoff import Utterance
+from loqua_host.link.messages import EngineKind
 from loqua_host.records.compose import Composed
 from loqua_host.records.traces import TRACE
 

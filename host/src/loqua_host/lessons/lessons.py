@@ -10,7 +10,6 @@ from typing import Literal
 import structlog
 from opentelemetry import trace
 
-from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Mode
 from loqua_host.core import Caller, LoquaApi
@@ -21,7 +20,7 @@ from loqua_host.errors import (
     RefusedError,
     RoomsError,
 )
-from loqua_host.link.messages import Join, ModeChanged, WrapUp
+from loqua_host.link.messages import EngineKind, Join, ModeChanged, WrapUp
 from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.compose import Composed, compose_record
 from loqua_host.records.delivery import Delivery, caller_of
@@ -37,7 +36,6 @@ from .board import JOIN_SECONDS, Board
 from .causes import ALREADY_TAUGHT
 from .engines import first_engines
 from .handoffs import Handoffs
-from .hosted import HostedTutor
 from .kept import engines_used, kept_ending
 from .live import LiveLesson, log_recorded
 from .metrics import LessonMetrics
@@ -45,6 +43,7 @@ from .preparations import Preparations
 from .prepare import Prepared, new_lesson, prepare
 from .refusals import Refusals
 from .standing import check_health, knock
+from .tutors import RunningTutor
 
 __all__ = ["Lessons"]
 
@@ -68,7 +67,7 @@ class Lessons:
         api: LoquaApi,
         ledger: Ledger,
         delivery: Delivery,
-        tutors: Mapping[str, HostedTutor],
+        tutors: Mapping[str, RunningTutor],
         settings: Callable[[], HostSettings],
         board: Board,
         tasks: asyncio.TaskGroup,
@@ -97,7 +96,6 @@ class Lessons:
             ledger=ledger,
             board=board,
             tutors=tutors,
-            settings=settings,
             tasks=tasks,
             metrics=metrics,
         )
@@ -379,11 +377,11 @@ class Lessons:
     async def _teach(self, lesson: LiveLesson, prepared: Prepared) -> None:
         try:
             async with self._kept_current(lesson):
-                tutor, apologies = self._tutors[lesson.row.tutor], self._settings().apologies
+                tutor = self._tutors[lesson.row.tutor]
                 engines = first_engines(
                     one.engines for one in self._live if one.row.tutor == lesson.row.tutor
                 )
-                await lesson.link.send(welcome(lesson.row, prepared, tutor, apologies, engines))
+                await lesson.link.send(welcome(lesson.row, prepared, tutor, engines))
                 await self._announce(lesson)
                 await lesson.follow()
         finally:

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import structlog
 
-from loqua_host.contract.engines import EngineKind
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import LessonReport, Progress
@@ -19,6 +18,7 @@ from loqua_host.link.messages import (
     Checkpoint,
     ConnectionLost,
     ContextLoaded,
+    EngineKind,
     EngineServes,
     Finish,
     FromJob,

@@ -2,11 +2,10 @@
 
 from typing import Final, get_args
 
-from loqua_host.contract.engines import ENGINE_KINDS
 from loqua_host.contract.handoff import Handback
 from loqua_host.core.metrics import API_BUCKETS, ENDPOINTS
 from loqua_host.core.tokens import TokenCause
-from loqua_host.link.messages import Hook, HookTimed, Stage, VoiceTimed
+from loqua_host.link.messages import ENGINE_KINDS, Hook, HookTimed, Stage, VoiceTimed
 from loqua_host.metrics import Instruments
 from loqua_host.records.compose import Composed
 from loqua_host.records.ledger import LessonRow

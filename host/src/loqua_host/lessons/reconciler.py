@@ -16,7 +16,6 @@ from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Dispatch, Rooms
 
 from .board import CALL_SECONDS, Board
-from .hosted import TUTOR, HostedTutor
 from .metrics import LessonMetrics
 from .reconcile import (
     Absent,
@@ -32,6 +31,7 @@ from .reconcile import (
     decide,
     waits,
 )
+from .tutors import TUTOR, RunningTutor
 
 __all__ = ["WAITING", "Reconciler"]
 
@@ -93,7 +93,7 @@ class Reconciler:
         rooms: Rooms,
         ledger: Ledger,
         board: Board,
-        tutors: Mapping[str, HostedTutor],
+        tutors: Mapping[str, RunningTutor],
         places: Callable[[], Places],
         lessons: LessonsHere,
         say: Callable[[Tell], None],

@@ -1,23 +1,21 @@
-"""Jobs whose learner gets no lesson: turned away, with a sentence for the learner to hear."""
+"""Jobs whose learner gets no lesson: turned away, with a message for the learner to hear."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
 from loqua_host.contract.handoff import Handback
-from loqua_host.contract.sentences import sentence_in
 from loqua_host.errors import LoquaError, RoomsError
 from loqua_host.link.messages import Refused
 from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.ledger import Ledger
 from loqua_host.rooms.rooms import Rooms
-from loqua_host.settings.host import HostSettings
 
 from .board import Board
 from .causes import ALREADY_TAUGHT, cause_of
-from .hosted import HostedTutor
 from .metrics import LessonMetrics
+from .tutors import RunningTutor
 
 __all__ = ["Refusals"]
 
@@ -33,8 +31,7 @@ class Refusals:
         rooms: Rooms,
         ledger: Ledger,
         board: Board,
-        tutors: Mapping[str, HostedTutor],
-        settings: Callable[[], HostSettings],
+        tutors: Mapping[str, RunningTutor],
         tasks: asyncio.TaskGroup,
         metrics: LessonMetrics,
     ) -> None:
@@ -42,7 +39,6 @@ class Refusals:
         self._ledger = ledger
         self._board = board
         self._tutors = tutors
-        self._settings = settings
         self._tasks = tasks
         self._metrics = metrics
 
@@ -54,12 +50,11 @@ class Refusals:
         await self._settle(link.job, identity, cause)
         self._metrics.refused.labels(cause).inc()
         log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
-        apology = sentence_in(language, self._settings().apologies)
-        await self._answer(link, cause, "" if cause == ALREADY_TAUGHT else apology, language)
+        await self._answer(link, cause, None if cause == ALREADY_TAUGHT else language)
 
     async def dismiss(self, link: JobLink, reason: str) -> None:
         """Send a job away that has no lesson yet, without a word; settles nothing."""
-        await link.send(Refused(cause=reason, apology="", language=""))
+        await link.send(Refused(cause=reason))
 
     async def _settle(self, job: JobRef, identity: str, cause: str) -> None:
         """Settle the entry into the room, unless the learner has this tutor already."""
@@ -79,6 +74,6 @@ class Refusals:
             return None
         return next((one.sid for one in participants if one.identity == identity), None)
 
-    async def _answer(self, link: JobLink, cause: str, sentence: str, language: str) -> None:
+    async def _answer(self, link: JobLink, cause: str, language: str | None) -> None:
         secrets = dict(self._tutors[link.job.tutor].secrets)
-        await link.send(Refused(cause=cause, apology=sentence, language=language, secrets=secrets))
+        await link.send(Refused(cause=cause, language=language, secrets=secrets))

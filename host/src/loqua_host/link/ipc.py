@@ -1,10 +1,7 @@
 """LiveKit's own channels from a job to the host, read as data and nothing more.
 
-LiveKit trusts its jobs (livekit-agents 1.8.9): the host unpickles whatever a job logs
-(ipc/log_queue.py), takes frames of up to 4 GiB as fast as they come
-(utils/aio/duplex_unix.py) and stumbles over malformed ones (ipc/channel.py). A tutor could run
-code where the secrets are. So job and host put JSON in the pickles' place, and the host bounds,
-paces and checks the rest.
+LiveKit trusts its jobs (see `livekit_internals`). So job and host put JSON in the pickles' place,
+and the host bounds, paces and checks the rest.
 """
 
 import json
@@ -12,14 +9,21 @@ import logging
 import struct
 import threading
 import time
-from types import SimpleNamespace
 from typing import Annotated
 from weakref import WeakKeyDictionary
 
 from aiolimiter import AsyncLimiter
-from livekit.agents.ipc import channel, log_queue, proto
-from livekit.agents.utils.aio import duplex_unix
+from livekit.agents.ipc import channel, proto
+from livekit.agents.utils.aio.duplex_unix import DuplexClosed
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from loqua_host.livekit_internals import (
+    JobChannel,
+    read_from_jobs,
+    read_message,
+    receive_bytes,
+    write_to_host,
+)
 
 __all__ = [
     "MAX_FRAME_BYTES",
@@ -55,21 +59,21 @@ _FROM_JOB = (
     proto.ShutdownRequestAck.MSG_ID,
     proto.ShuttingDown.MSG_ID,
 )
-_read_any = channel._read_message  # noqa: SLF001  # LiveKit has no public reader
-_receive_any = duplex_unix._AsyncDuplex.recv_bytes  # noqa: SLF001  # likewise
 
 
 def log_as_json() -> None:
     """Have this job process send its log records as JSON."""
-    log_queue.pickle = SimpleNamespace(dumps=write_record)  # type: ignore[attr-defined, assignment]  # what the log handler calls
+    write_to_host(write_record)
 
 
 def distrust_jobs() -> None:
     """Have this process take from jobs only records and messages that are sound and short."""
-    log_queue.pickle = SimpleNamespace(loads=_read_slowly)  # type: ignore[attr-defined, assignment]  # the only way in
-    duplex_unix.struct = SimpleNamespace(pack=struct.pack, unpack=_read_length)  # type: ignore[attr-defined, assignment]  # both channels measure their frames with it
-    duplex_unix._AsyncDuplex.recv_bytes = _receive_slowly  # type: ignore[method-assign, assignment]  # noqa: SLF001  # as above
-    channel._read_message = _read_message  # noqa: SLF001  # likewise
+    read_from_jobs(
+        record=_read_slowly,
+        length=_read_length,
+        receive=_receive_slowly,
+        message=_read_message,
+    )
 
 
 class _Record(BaseModel):
@@ -129,7 +133,7 @@ class _Pace(threading.local):
 
 
 _pace = _Pace()
-_paces: WeakKeyDictionary[duplex_unix._AsyncDuplex, AsyncLimiter] = WeakKeyDictionary()
+_paces: WeakKeyDictionary[JobChannel, AsyncLimiter] = WeakKeyDictionary()
 
 
 def _read_slowly(data: bytes) -> logging.LogRecord:
@@ -137,9 +141,9 @@ def _read_slowly(data: bytes) -> logging.LogRecord:
     return read_record(data)
 
 
-async def _receive_slowly(duplex: duplex_unix._AsyncDuplex) -> bytes:
+async def _receive_slowly(duplex: JobChannel) -> bytes:
     async with _paces.setdefault(duplex, AsyncLimiter(MESSAGES_PER_SECOND, 1)):
-        return await _receive_any(duplex)
+        return await receive_bytes(duplex)
 
 
 def _known_logger(name: str) -> str:
@@ -158,9 +162,9 @@ def _read_length(form: str, data: bytes) -> tuple[int]:
 
 def _read_message(data: bytes, messages: channel.MessagesDict) -> channel.Message:
     try:
-        message = _read_any(data, {id_: messages[id_] for id_ in _FROM_JOB})
+        message = read_message(data, {id_: messages[id_] for id_ in _FROM_JOB})
     except (LookupError, ValueError) as error:
-        raise duplex_unix.DuplexClosed from error
+        raise DuplexClosed from error
     if isinstance(message, proto.InferenceRequest):
         message.data = b""  # The host infers nothing; requests are answered with that.
     return message

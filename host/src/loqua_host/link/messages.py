@@ -16,7 +16,7 @@ The end of the link without `Finish` is a crash, unless the job has said `Steppe
 import json
 from functools import cache
 from itertools import chain, takewhile
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +28,6 @@ from pydantic import (
     ValidationError,
 )
 
-from loqua_host.contract.engines import MOST_ENGINES, EngineKind
 from loqua_host.contract.handoff import Handback, Utterance, Wish
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
@@ -38,6 +37,7 @@ from .spans import MAX_SPANS, JobSpan
 
 __all__ = [
     "ALIVE_SECONDS",
+    "ENGINE_KINDS",
     "FROM_JOB",
     "LONGEST_HOOK",
     "LONGEST_LATE",
@@ -46,6 +46,7 @@ __all__ = [
     "MAX_MESSAGE_BYTES",
     "MAX_STATE_BYTES",
     "MAX_TURNS",
+    "MOST_ENGINES",
     "TO_JOB",
     "Alive",
     "CallSpecialist",
@@ -53,6 +54,7 @@ __all__ = [
     "Checkpoint",
     "ConnectionLost",
     "ContextLoaded",
+    "EngineKind",
     "EngineServes",
     "Finish",
     "FromJob",
@@ -246,6 +248,15 @@ class CallbackFailed(BaseModel):
     type: Literal["callback_failed"] = "callback_failed"
 
 
+EngineKind = Literal["stt", "llm", "tts"]
+"""What an engine is for: speech to text, language, text to speech."""
+
+ENGINE_KINDS: Final[tuple[EngineKind, ...]] = get_args(EngineKind)
+
+MOST_ENGINES: Final = 5
+"""Engines of one kind; the index of the one in use is a label of metrics."""
+
+
 class EngineServes(BaseModel):
     """Which engine of a list serves the lesson from now on; one by itself is not told of."""
 
@@ -296,12 +307,11 @@ FROM_JOB: TypeAdapter[FromJob] = TypeAdapter(FromJob)
 class Welcome(BaseModel):
     """All that a job needs for its lesson, and nothing that belongs to the host.
 
-    `session_id` is what the API knows the lesson by. `apology` is what the learner hears if
-    the tutor fails. `secrets` holds what this tutor declared in `Tutor(secrets=…)` and what
-    config names for its engines, by name. A resumed lesson goes on from `seconds`, `progress`,
-    `state` and `turns`. After `last_try` no other job goes on with it. `engines` says which
-    engine of a list to begin with, where it is not the first. `traced` says whether the host wants
-    its spans.
+    `session_id` is what the API knows the lesson by. `secrets` holds what this tutor declared
+    in `Tutor(secrets=…)` and what config names for its engines, by name. A resumed lesson goes
+    on from `seconds`, `progress`, `state` and `turns`. After `last_try` no other job goes on
+    with it. `engines` says which engine of a list to begin with, where it is not the first.
+    `traced` says whether the host wants its spans.
     """
 
     model_config = _FROZEN
@@ -316,7 +326,6 @@ class Welcome(BaseModel):
     context: LearnerContext
     language: str
     mode: Mode
-    apology: str
     resumed: bool = False
     last_try: bool = False
     seconds: float = 0.0
@@ -329,14 +338,13 @@ class Welcome(BaseModel):
 
 
 class Refused(BaseModel):
-    """There is no lesson to give; `apology` is what the learner hears, nothing if empty."""
+    """There is no lesson to give; the learner is told so in `language`, not at all without one."""
 
     model_config = _FROZEN
 
     type: Literal["refused"] = "refused"
     cause: str
-    apology: str
-    language: str
+    language: str | None = None
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
 
 

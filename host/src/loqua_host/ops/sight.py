@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from loqua_host.capacity.admission import Room
-from loqua_host.contract.engines import EngineKind
 from loqua_host.core.endpoints import EndpointStatus
+from loqua_host.link.messages import EngineKind
 from loqua_host.records.ledger import Debts
 
 __all__ = ["LessonSight", "Outcome", "Phase", "Sight", "WorkerSight"]

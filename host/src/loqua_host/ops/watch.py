@@ -15,8 +15,8 @@ from loqua_host.core import LoquaApi
 from loqua_host.core.clock import Clock
 from loqua_host.errors import LedgerError, LinkError, RoomsError
 from loqua_host.faults import log_fault
-from loqua_host.lessons.hosted import HostedTutor
 from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.process import forkserver_runs
 from loqua_host.records.ledger import Debts, Ledger
 from loqua_host.rooms.rooms import Rooms
@@ -38,7 +38,7 @@ class Worker(Protocol):
     """A tutor's worker, as far as it is looked at."""
 
     @property
-    def tutor(self) -> HostedTutor:
+    def tutor(self) -> RunningTutor:
         """The tutor."""
 
     @property

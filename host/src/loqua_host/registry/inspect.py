@@ -16,8 +16,8 @@ from typing import Never
 from livekit.agents.llm import RealtimeModel
 from pydantic import ValidationError
 
-from loqua_host.contract.engines import Engine
 from loqua_host.errors import Problem
+from loqua_host.settings.engines import Engine
 from loqua_host.settings.problems import model_problems
 
 from .inspection import MEND, Answer, Question, TutorDeclaration
@@ -55,18 +55,19 @@ class Examination:
 
     def _declaration(self) -> TutorDeclaration | None:
         try:
-            loaded = load(plugin=self._question.plugin, agent=self._question.agent)
+            tutor = self._question.tutor
+            loaded = load(plugin=tutor.plugin, agent=tutor.agent)
         except BrokenTutorError as error:
             file = self._question.file
             self._problems += [Problem(file, fault, MEND) for fault in error.faults]
             return None
         self._problems += _settings_problems(self._question, loaded)
-        tutor = loaded.tutor
+        declared = loaded.tutor
         return TutorDeclaration(
-            name=tutor.name,
-            agent_name=tutor.agent_name,
-            secrets=tutor.secrets,
-            video=tutor.video,
+            name=declared.name,
+            agent_name=declared.agent_name,
+            secrets=declared.secrets,
+            video=declared.video,
         )
 
     def _answer(self, declaration: TutorDeclaration | None) -> Answer:
@@ -75,7 +76,7 @@ class Examination:
 
 def _settings_problems(question: Question, loaded: LoadedTutor) -> list[Problem]:
     try:
-        loaded.read_settings(question.settings)
+        loaded.read_settings(question.tutor.settings)
     except ValidationError as error:
         return model_problems(
             error,

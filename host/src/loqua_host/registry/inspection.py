@@ -17,15 +17,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import IO, Final
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loqua_host.confinement import withheld_in
-from loqua_host.contract.engines import Engine, Engines
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.contract.tutor import Name, SecretName
 from loqua_host.errors import Problem
 from loqua_host.process import harmless
 from loqua_host.settings.checks import plugin_problems
+from loqua_host.settings.engines import Engine, Engines
 from loqua_host.settings.load import installed_plugins
 from loqua_host.settings.problems import printable, spelled
 from loqua_host.settings.sources import read_sources, tutor_file, tutor_key
@@ -73,9 +73,7 @@ class Question(BaseModel):
     model_config = _FROZEN
 
     file: str
-    plugin: str | None
-    agent: str | None
-    settings: dict[str, JsonValue]
+    tutor: TutorSettings
     engines: dict[str, Engine]
 
 
@@ -161,9 +159,7 @@ def _question(
         used[spot] = engine
     return Question(
         file=str(tutor_file(config, tutor.name)),
-        plugin=tutor.plugin,
-        agent=tutor.agent,
-        settings=tutor.settings,
+        tutor=tutor,
         engines=used,
     )
 

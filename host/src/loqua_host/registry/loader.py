@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pluggy
 from livekit.agents import Agent
@@ -88,7 +88,10 @@ def load(*, plugin: str | None = None, agent: str | None = None) -> LoadedTutor:
     packages = _packages(manager, hosted)
     if faults := [*_faults(manager, hosted), *_agent_faults(packages)]:
         raise BrokenTutorError(source, faults)
-    return LoadedTutor(source, manager, _declare(source, manager), packages)
+    tutor = _declare(source, manager)
+    if others := list(_settings_faults(manager, tutor.settings)):
+        raise BrokenTutorError(source, others)
+    return LoadedTutor(source, manager, tutor, packages)
 
 
 def import_string(spec: str) -> Any:
@@ -169,6 +172,30 @@ def _hook_faults(hook: str, implementation: pluggy.HookImpl) -> Iterator[str]:
         yield f"{hook} is async; write def"
     if hook != "register_tutor" and not asynchronous:
         yield f"{hook} is not async; write async def"
+
+
+def _settings_faults(manager: pluggy.PluginManager, declared: type[BaseModel]) -> Iterator[str]:
+    """Yield each hook that is written for lessons with settings of another model."""
+    for hook in _hooks():
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            for model in get_args(_hints(implementation.function).get("lesson")):
+                if isinstance(model, type) and not issubclass(declared, model):
+                    yield (
+                        f"{hook} takes a Lesson[{model.__name__}], and register_tutor declares "
+                        f"settings={declared.__name__}; write one model in both"
+                    )
+
+
+def _hints(function: Callable[..., object]) -> dict[str, Any]:
+    """Return a function's annotations, none if they cannot be evaluated.
+
+    Names that are imported for type checkers alone are not there, and an annotation may raise
+    anything.
+    """
+    try:
+        return get_type_hints(function)
+    except Exception:  # noqa: BLE001 - as said above
+        return {}
 
 
 def _hooks() -> list[str]:

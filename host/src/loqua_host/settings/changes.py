@@ -8,7 +8,7 @@ from .host import HostSettings
 
 __all__ = ["adopt", "changed_keys"]
 
-LIVE = frozenset({"agent_id", "apologies", "engines", "lessons", "records", "sentences", "tutors"})
+LIVE = frozenset({"agent_id", "engines", "lessons", "messages", "records", "tutors"})
 """The sections of `HostSettings` that nothing has been opened by."""
 
 

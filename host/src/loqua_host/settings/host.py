@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError, WrapValidator
 
 from loqua_host.addresses import WEBSOCKET, normalise
-from loqua_host.contract.engines import Engines, HookLimits
-from loqua_host.contract.sentences import Sentence, Sentences
 from loqua_host.core.secrets import SecretsSettings
 from loqua_host.core.settings import CoreSettings
 
+from .engines import Engines
+from .hooks import HookLimits
 from .loopback import is_loopback
+from .messages import Messages
 from .rules import RecordRules
 from .tutors import AgentId, SecretPlace, Section, TutorSettings, engine_secret_places
 
@@ -43,8 +44,6 @@ def _auto_or(written: object, validate: Callable[[object], "MaxLessons"]) -> "Ma
 
 MaxLessons = Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_LESSONS)]
 """How many lessons run at the same time: a number, or what the machine carries."""
-
-_APOLOGY = "I am sorry, I cannot give this lesson now. Please try again in a few minutes."
 
 
 class Environment(StrEnum):
@@ -199,12 +198,8 @@ class HostFile(Section):
     )
     lessons: LessonSettings = Field(default=LessonSettings(), description="how lessons run")
     engines: Engines = Field(default=Engines(), description="speech and language engines")
-    apologies: Sentence = Field(
-        default={"en": _APOLOGY},
-        description="a sentence by ISO 639-1 language, en at least, said when there is no lesson",
-    )
-    sentences: Sentences = Field(
-        default=Sentences(), description="what tutors say apart from what they teach"
+    messages: Messages = Field(
+        default=Messages(), description="what tutors say apart from what they teach"
     )
     records: RecordRules = Field(
         default=RecordRules(), description="rules by which records say more than tutors told"

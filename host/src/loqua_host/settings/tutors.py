@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from loqua_host.contract.engines import ENGINE_KINDS, Engine, Engines, ImportString
 from loqua_host.contract.tutor import Name, SecretName
+from loqua_host.link.messages import ENGINE_KINDS
+from loqua_host.settings.engines import Engine, Engines, ImportString
 
 __all__ = [
     "AgentId",
@@ -83,6 +84,16 @@ class TutorSettings(TutorFile):
     """One tutor of the host, enabled or not; it has a plugin or an agent."""
 
     name: str = Field(description="the file's name without .yaml")
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether it joins every new room, and so yields to specialists."""
+        return self.worker_type == "automatic"
+
+    @property
+    def hears_everyone(self) -> bool:
+        """Whether it hears all identified learners, not its own alone."""
+        return self.hears == "everyone"
 
     @property
     def source(self) -> str:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from loqua_host.errors import LinkError
 from loqua_host.lessons.departure import Departure
-from loqua_host.lessons.hosted import HostedTutor
+from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.link.server import JobRef
 
 from .worker import TutorWorker
@@ -22,8 +22,8 @@ class Roster:
 
     def __init__(self) -> None:
         self._workers: list[TutorWorker] = []
-        self._tutors: dict[str, HostedTutor] = {}
-        self.tutors: Mapping[str, HostedTutor] = MappingProxyType(self._tutors)
+        self._tutors: dict[str, RunningTutor] = {}
+        self.tutors: Mapping[str, RunningTutor] = MappingProxyType(self._tutors)
 
     @property
     def workers(self) -> tuple[TutorWorker, ...]:

@@ -11,22 +11,25 @@ from functools import partial
 import structlog
 from livekit.agents import AgentServer, JobRequest
 from livekit.agents.ipc.job_executor import JobExecutor
-from livekit.agents.ipc.supervised_proc import SupervisedProc
 from livekit.agents.job import RunningJobInfo
 
 from loqua_host.job.entrypoint import JobEntrypoint, JobSetup
-from loqua_host.job.settings import JobSettings
 from loqua_host.lessons.departure import Departure
-from loqua_host.lessons.hosted import TUTOR, HostedTutor
-from loqua_host.link.ipc import distrust_jobs
+from loqua_host.lessons.tutors import TUTOR, RunningTutor
 from loqua_host.link.server import JobRef
+from loqua_host.livekit_internals import (
+    failed_starts,
+    is_connecting,
+    on_process_closed,
+    pid_of,
+    use_key,
+)
 from loqua_host.proxies import proxy_for
 from loqua_host.settings.secrets import LiveKitKey
 
 from .metrics import WorkerMetrics
-from .pool import failures_in_a_row, pace_starts
 
-__all__ = ["LiveKitAccess", "TutorWorker", "join_in_turn"]
+__all__ = ["LiveKitAccess", "TutorWorker"]
 
 log = structlog.get_logger()
 
@@ -35,8 +38,6 @@ FULL = "full"
 
 STUCK = 3
 """Processes that failed to get ready; a slow machine may miss the time for one."""
-
-_join = SupervisedProc.join
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,6 @@ class TutorWorker:
 
     Args:
         tutor: The tutor.
-        job: What its job processes are started with.
         access: Where to register.
         is_full: Whether there is no place left for this tutor in a room, its own or the host's.
         on_accept: Hears of each job before it is accepted.
@@ -68,8 +68,7 @@ class TutorWorker:
 
     def __init__(
         self,
-        tutor: HostedTutor,
-        job: JobSettings,
+        tutor: RunningTutor,
         access: LiveKitAccess,
         is_full: Callable[[str], bool],
         on_accept: Callable[[JobRef], None],
@@ -82,7 +81,6 @@ class TutorWorker:
         self.leaving = asyncio.Event()
         self.departure: Departure | None = None
         self.is_new = True
-        self._job = job
         self._access = access
         self._is_full = is_full
         self._on_accept = on_accept
@@ -107,7 +105,7 @@ class TutorWorker:
     @property
     def online(self) -> bool:
         """Whether LiveKit has this worker now; `registered` stays while it reconnects."""
-        connecting = self._server is None or self._server._connecting  # noqa: SLF001  # told nowhere else
+        connecting = self._server is None or is_connecting(self._server)
         return self.registered.is_set() and not connecting
 
     @property
@@ -115,7 +113,7 @@ class TutorWorker:
         """Whether no process for its jobs gets ready, one after the other."""
         if self._server is None or not self._started:
             return False
-        return failures_in_a_row(self._server._proc_pool) >= STUCK  # noqa: SLF001  # told nowhere else
+        return failed_starts(self._server) >= STUCK
 
     async def run(self) -> None:
         """Serve until `stop`.
@@ -142,9 +140,7 @@ class TutorWorker:
         """
         self._access = replace(self._access, key=key)
         if self._server is not None:
-            # update_options takes no key from a worker that runs; each registration reads these.
-            self._server._api_key = key.key.get_secret_value()  # noqa: SLF001  # as above
-            self._server._api_secret = key.secret.get_secret_value()  # noqa: SLF001  # as above
+            use_key(self._server, key.key.get_secret_value(), key.secret.get_secret_value())
 
     def leave(self, departure: Departure) -> None:
         """Take no new jobs from now on; of two departures the earlier one counts."""
@@ -177,23 +173,15 @@ class TutorWorker:
         """Get the running job that was assigned this room token, if this process runs it."""
         given = token.encode(errors="surrogateescape")
         for info in self._running_jobs():
-            if hmac.compare_digest(info.token.encode(), given) and self._pid_of(info) == pid:
+            mine = hmac.compare_digest(info.token.encode(), given)
+            if mine and self._server and pid_of(self._server, info.job.id) == pid:
                 return JobRef(info.job.id, info.job.room.name, self.tutor.name)
         return None
 
     def _running_jobs(self) -> list[RunningJobInfo]:
         return self._server.active_jobs if self._server and self._started else []
 
-    def _pid_of(self, job: RunningJobInfo) -> int | None:
-        if self._server is None:
-            return None
-        process = self._server._proc_pool.get_by_job_id(job.job.id)  # noqa: SLF001  # the only way to a job's pid
-        return getattr(process, "pid", None)
-
     def _build_server(self) -> AgentServer:
-        distrust_jobs()
-        pace_starts()
-        SupervisedProc.join = join_in_turn  # type: ignore[assignment, method-assign]  # mypy takes self for an argument
         server = AgentServer(
             ws_url=self._access.url,
             api_key=self._access.key.key.get_secret_value(),
@@ -201,14 +189,14 @@ class TutorWorker:
             host="127.0.0.1",
             port=0,
             http_proxy=proxy_for(self._access.url),
-            setup_fnc=JobSetup(self._job),
+            setup_fnc=JobSetup(self.tutor.job),
             num_idle_processes=1,
             # Fullness told as load loses the dispatches in between; on_request refuses instead.
             load_fnc=lambda: 0.0,
             load_threshold=math.inf,
         )
         server.rtc_session(
-            JobEntrypoint(self._job),
+            JobEntrypoint(self.tutor.job),
             agent_name=self.tutor.agent_name,
             on_request=self._on_request,
         )
@@ -216,7 +204,7 @@ class TutorWorker:
 
     def _on_started(self, server: AgentServer) -> None:
         self._started = True
-        server._proc_pool.on("process_closed", self._on_process_closed)  # noqa: SLF001  # told nowhere else
+        on_process_closed(server, self._on_process_closed)
 
     def _on_process_closed(self, process: JobExecutor) -> None:
         info = process.running_job
@@ -279,13 +267,3 @@ class TutorWorker:
         if self.leaving.is_set():
             return "leaving"
         return FULL if self._is_full(room) else None
-
-
-async def join_in_turn(process: SupervisedProc) -> None:
-    """Wait for the end of a job's process, giving others a turn even if it has ended.
-
-    A worker that drains asks for jobs until its pool has taken them off its list (livekit-agents
-    1.8.9, worker.py); where two ended at once, the pool had no turn to do so, for ever.
-    """
-    await asyncio.sleep(0)
-    await _join(process)

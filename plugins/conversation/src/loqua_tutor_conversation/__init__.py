@@ -1,7 +1,5 @@
 """The conversation tutor: a short role play, from a greeting to a goodbye."""
 
-from typing import cast
-
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -48,33 +46,33 @@ class ConversationSettings(BaseModel):
 
 
 @hookimpl
-def register_tutor() -> Tutor:
+def register_tutor() -> Tutor[ConversationSettings]:
     """Declare a tutor that enters every new room."""
     return Tutor(name="conversation", settings=ConversationSettings)
 
 
 @hookimpl
-async def create_agent(lesson: Lesson) -> Agent:
+async def create_agent(lesson: Lesson[ConversationSettings]) -> Agent:
     """Choose a scenario, or go on with the one that an earlier process began."""
     if "notes" in lesson.state:
         notes = Notes.model_validate(lesson.state["notes"])
         scenario = choose(lesson.language, notes.scenario, lesson.context)
     else:
-        scenario = choose(lesson.language, _settings(lesson).scenario, lesson.context)
+        scenario = choose(lesson.language, lesson.settings.scenario, lesson.context)
         notes = Notes(scenario=scenario.name)
-    return ConversationTutor(lesson, scenario, notes, _settings(lesson).specialists.model_dump())
+    return ConversationTutor(lesson, scenario, notes, lesson.settings.specialists.model_dump())
 
 
 @hookimpl
 async def on_user_ready(lesson: Lesson) -> None:
     """Greet, and ask the first question."""
-    _tutor(lesson).greet()
+    lesson.get_agent(ConversationTutor).greet()
 
 
 @hookimpl
 async def on_progress_tick(lesson: Lesson) -> Progress:
     """Count what the learner has said so far."""
-    return progress(_tutor(lesson).notes)
+    return progress(lesson.get_agent(ConversationTutor).notes)
 
 
 @hookimpl
@@ -82,13 +80,5 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     """Report words, topics and grammar that the learner really used."""
     if lesson.agent is None:
         return None
-    tutor = _tutor(lesson)
+    tutor = lesson.get_agent(ConversationTutor)
     return report(tutor.notes, tutor.scenario, lesson.context.preferences.native_language)
-
-
-def _tutor(lesson: Lesson) -> ConversationTutor:
-    return cast("ConversationTutor", lesson.agent)
-
-
-def _settings(lesson: Lesson) -> ConversationSettings:
-    return cast("ConversationSettings", lesson.settings)

@@ -1,7 +1,5 @@
 """The grammar tutor: asks, listens, corrects one sentence at a time."""
 
-from typing import cast
-
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,31 +23,31 @@ class GrammarSettings(BaseModel):
 
 
 @hookimpl
-def register_tutor() -> Tutor:
+def register_tutor() -> Tutor[GrammarSettings]:
     """Declare a specialist that enters a room when it is called."""
     return Tutor(name="grammar", agent_name="grammar-specialist", settings=GrammarSettings)
 
 
 @hookimpl
-async def create_agent(lesson: Lesson) -> Agent:
+async def create_agent(lesson: Lesson[GrammarSettings]) -> Agent:
     """Load the questions, and go on where an earlier process stopped."""
-    settings = cast("GrammarSettings", lesson.settings)
     notes = Notes.model_validate(lesson.state.get("notes") or {})
     focus = lesson.handover.focus if lesson.handover else ""
-    return GrammarTutor(lesson, load_drill(lesson.language, settings.questions, focus), notes)
+    drill = load_drill(lesson.language, lesson.settings.questions, focus)
+    return GrammarTutor(lesson, drill, notes)
 
 
 @hookimpl
 async def on_user_ready(lesson: Lesson) -> None:
     """Greet, and ask the first question."""
-    tutor = cast("GrammarTutor", lesson.agent)
+    tutor = lesson.get_agent(GrammarTutor)
     lesson.session.say(greeting(tutor.notes, tutor.drill))
 
 
 @hookimpl
 async def on_progress_tick(lesson: Lesson) -> Progress:
     """Count what the learner has said so far."""
-    return progress(cast("GrammarTutor", lesson.agent).notes)
+    return progress(lesson.get_agent(GrammarTutor).notes)
 
 
 @hookimpl
@@ -57,5 +55,5 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     """Report what was practised, what was wrong and what was set right."""
     if lesson.agent is None:
         return None
-    notes = cast("GrammarTutor", lesson.agent).notes
+    notes = lesson.get_agent(GrammarTutor).notes
     return report(notes, lesson.context.preferences.native_language)

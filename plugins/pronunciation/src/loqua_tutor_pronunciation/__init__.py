@@ -1,7 +1,5 @@
 """The pronunciation tutor: sentences to repeat, and which of their words were recognised."""
 
-from typing import cast
-
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +21,7 @@ class PronunciationSettings(BaseModel):
 
 
 @hookimpl
-def register_tutor() -> Tutor:
+def register_tutor() -> Tutor[PronunciationSettings]:
     """Declare a specialist that enters a room when it is called."""
     return Tutor(
         name="pronunciation", agent_name="pronunciation-specialist", settings=PronunciationSettings
@@ -31,27 +29,31 @@ def register_tutor() -> Tutor:
 
 
 @hookimpl
-async def create_agent(lesson: Lesson) -> Agent:
+async def create_agent(lesson: Lesson[PronunciationSettings]) -> Agent:
     """Plan the exercises, or go on with those that an earlier process began."""
     noted = lesson.state.get("notes") or {"lessons_before": _lessons_before(lesson)}
     notes = Notes.model_validate(noted)
-    count = cast("PronunciationSettings", lesson.settings).exercises
     words = lesson.handover.words if lesson.handover else ()
-    exercises = plan(lesson.language, count=count, lessons_before=notes.lessons_before, words=words)
+    exercises = plan(
+        lesson.language,
+        count=lesson.settings.exercises,
+        lessons_before=notes.lessons_before,
+        words=words,
+    )
     return PronunciationTutor(lesson, exercises, notes)
 
 
 @hookimpl
 async def on_user_ready(lesson: Lesson) -> None:
     """Greet, and give the first sentence."""
-    tutor = _tutor(lesson)
+    tutor = lesson.get_agent(PronunciationTutor)
     lesson.session.say(greeting(tutor.notes, tutor.plan))
 
 
 @hookimpl
 async def on_progress_tick(lesson: Lesson) -> Progress:
     """Count the tries so far."""
-    return progress(_tutor(lesson).notes)
+    return progress(lesson.get_agent(PronunciationTutor).notes)
 
 
 @hookimpl
@@ -59,12 +61,8 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     """Report exercises, score and words."""
     if lesson.agent is None:
         return None
-    tutor = _tutor(lesson)
+    tutor = lesson.get_agent(PronunciationTutor)
     return report(tutor.notes, tutor.plan, lesson.context.preferences.native_language)
-
-
-def _tutor(lesson: Lesson) -> PronunciationTutor:
-    return cast("PronunciationTutor", lesson.agent)
 
 
 def _lessons_before(lesson: Lesson) -> int:

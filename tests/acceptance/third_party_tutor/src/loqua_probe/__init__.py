@@ -7,7 +7,7 @@ import signal
 import time
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Never, cast
+from typing import Any, Never
 
 from livekit.agents import Agent, get_job_context, llm
 from livekit.rtc import SimulateScenarioKind
@@ -39,6 +39,12 @@ class ProbeSettings(BaseModel):
     directory: Path
 
 
+class Notes(BaseModel):
+    """What `lesson.state` holds: the ticks so far."""
+
+    ticks: int = 0
+
+
 class Probe:
     """The plugin: an automatic tutor, or a specialist with an agent name; with secrets or not."""
 
@@ -48,23 +54,23 @@ class Probe:
         )
 
     @hookimpl
-    def register_tutor(self) -> Tutor:
+    def register_tutor(self) -> Tutor[ProbeSettings]:
         """Declare the tutor."""
         return self._tutor
 
     @hookimpl
-    async def create_agent(self, lesson: Lesson) -> Agent:
+    async def create_agent(self, lesson: Lesson[ProbeSettings]) -> Agent:
         """Give an agent that says nothing, having looked for secrets if that is its script."""
         script = self._script(lesson)
         lesson.log.info("probe.create_agent", room=lesson.room, mode=lesson.mode.value)
         if script.loot:
-            await asyncio.to_thread(collect, lesson, _settings(lesson).directory, script.loot)
+            await asyncio.to_thread(collect, lesson, lesson.settings.directory, script.loot)
             lesson.log.info("probe.looted", room=lesson.room)
         wrong: Any = await _misbehave(script.create_agent)
         return wrong if script.create_agent else Caller(lesson, script)
 
     @hookimpl
-    async def on_user_ready(self, lesson: Lesson) -> None:
+    async def on_user_ready(self, lesson: Lesson[ProbeSettings]) -> None:
         """Note that the lesson has begun; crash or attack if that is the script."""
         script = self._script(lesson)
         words = lesson.context.progress.words_learned
@@ -78,18 +84,18 @@ class Probe:
         if handover := lesson.handover:
             lesson.log.info("probe.handed_over", room=lesson.room, **handover.model_dump())
         if script.calls and not lesson.resumed:
-            cast("Caller", lesson.agent).call()
+            lesson.get_agent(Caller).call()
         await _misbehave(script.on_user_ready)
         if script.attack and not lesson.resumed:
             lesson.log.info("probe.attacks", room=lesson.room)
-            answers = await attack(script.attack, lesson, _settings(lesson).directory)
+            answers = await attack(script.attack, lesson, lesson.settings.directory)
             lesson.log.info("probe.attacked", room=lesson.room, answers=answers)
 
     @hookimpl
-    async def on_progress_tick(self, lesson: Lesson) -> Progress | None:
+    async def on_progress_tick(self, lesson: Lesson[ProbeSettings]) -> Progress | None:
         """Count a word each tick, or say what the script says; a resumed lesson counts on."""
         script = self._script(lesson)
-        number = cast("int", lesson.state.get("ticks", 0)) + 1
+        number = Notes.model_validate(lesson.state).ticks + 1
         lesson.log.info(
             "probe.tick",
             room=lesson.room,
@@ -113,21 +119,23 @@ class Probe:
             lesson.end("probe_done")
         if script.on_progress_tick:
             wrong: Any = await _misbehave(script.on_progress_tick)
-            return cast("Progress", wrong)
+            return wrong  # type: ignore[no-any-return]  # what the host is to refuse
         return script.progress_at(number)
 
     @hookimpl
-    async def on_session_end(self, lesson: Lesson, ending: Ending) -> LessonReport | None:
+    async def on_session_end(
+        self, lesson: Lesson[ProbeSettings], ending: Ending
+    ) -> LessonReport | None:
         """Report what the script says."""
         script = self._script(lesson)
         lesson.log.info("probe.end", room=lesson.room, reason=ending.reason)
         if script.on_session_end:
             wrong: Any = await _misbehave(script.on_session_end)
-            return cast("LessonReport", wrong)
+            return wrong  # type: ignore[no-any-return]  # likewise
         return script.report
 
-    def _script(self, lesson: Lesson) -> Script:
-        return Script.read(_settings(lesson).directory / f"{lesson.room}.{self._tutor.name}.json")
+    def _script(self, lesson: Lesson[ProbeSettings]) -> Script:
+        return Script.read(lesson.settings.directory / f"{lesson.room}.{self._tutor.name}.json")
 
 
 automatic = Probe("probe", None)
@@ -138,7 +146,7 @@ trusted = Probe("probe-trusted", "probe-trusted", secrets=("PROBE_KEY",))
 class Caller(Agent):
     """An agent that says nothing, and calls a specialist if that is the script."""
 
-    def __init__(self, lesson: Lesson, script: Script) -> None:
+    def __init__(self, lesson: Lesson[ProbeSettings], script: Script) -> None:
         super().__init__(instructions="")
         self._lesson = lesson
         self._agent_name = script.calls or ""
@@ -201,7 +209,3 @@ async def _misbehave(how: str | None) -> object:
 async def _hang() -> Never:
     while True:
         await asyncio.Event().wait()
-
-
-def _settings(lesson: Lesson) -> ProbeSettings:
-    return cast("ProbeSettings", lesson.settings)

@@ -1,11 +1,13 @@
 """What a job process is started with."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from loqua_host.contract.engines import Engines, HookLimits
-from loqua_host.contract.sentences import Sentences
 from loqua_host.sockets import SocketHandle
+
+from .engines import Engines
+from .hooks import HookLimits
+from .messages import Messages
+from .tutors import TutorSettings
 
 __all__ = ["JobSettings"]
 
@@ -15,13 +17,11 @@ class JobSettings:
     """What a job process is started with; holds no secret.
 
     Attributes:
-        tutor: The tutor's name in config/tutors.
+        tutor: The tutor, as its file in config/tutors has it.
         agent_id: Who it is towards the Loqua API, for its log.
-        plugin: The entry point of its plugin, or None when `agent` is given.
-        agent: A LiveKit agent class as module:Class, hosted without a plugin.
-        automatic: Whether it joins every new room, and so yields to specialists.
-        hears_everyone: Whether it hears all identified learners, not its own alone.
-        settings: The tutor's own settings, as config has them.
+        engines: The engines of its lessons: its own, and the host's where it has none.
+        limits: How long its hooks may take.
+        messages: What the learner is told apart from what the tutor teaches.
         link: The host's end of the link.
         learner_timeout: Seconds to wait for a learner.
         tick_every: Seconds between progress ticks.
@@ -30,19 +30,14 @@ class JobSettings:
         ask_after: Seconds of silence after which a learner is asked.
         end_after: Seconds of silence after that which end the lesson.
         longest: Seconds taught that no lesson exceeds.
-        sentences: What is said then.
         traced: Whether the host wants the job's spans.
     """
 
-    tutor: str
+    tutor: TutorSettings
     agent_id: str
-    plugin: str | None
-    agent: str | None
-    automatic: bool
-    hears_everyone: bool
-    settings: dict[str, Any]
     engines: Engines
     limits: HookLimits
+    messages: Messages
     link: SocketHandle
     learner_timeout: float
     tick_every: float
@@ -51,5 +46,4 @@ class JobSettings:
     ask_after: float
     end_after: float
     longest: float
-    sentences: Sentences
     traced: bool

@@ -1,20 +1,13 @@
-"""How config names what hears, speaks and thinks in a lesson."""
+"""How config names the engines of a lesson: speech to text, language model, text to speech."""
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WrapValidator
 
-__all__ = [
-    "ENGINE_KINDS",
-    "MOST_ENGINES",
-    "Engine",
-    "EngineKind",
-    "Engines",
-    "HookLimits",
-    "ImportString",
-    "TurnDelays",
-]
+from loqua_host.link.messages import ENGINE_KINDS, MOST_ENGINES, EngineKind
+
+__all__ = ["Engine", "Engines", "ImportString", "TurnDelays"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -42,15 +35,6 @@ class Engine(BaseModel):
         default_factory=dict,
         description="arguments that are secret: argument name to the secret's name",
     )
-
-
-EngineKind = Literal["stt", "llm", "tts"]
-"""What an engine is for: speech to text, language, text to speech."""
-
-ENGINE_KINDS: Final[tuple[EngineKind, ...]] = get_args(EngineKind)
-
-MOST_ENGINES: Final = 5
-"""Engines of one kind; the index of the one in use is a label of metrics."""
 
 
 def _as_tuple(written: object, validate: Callable[[object], "Fallbacks"]) -> "Fallbacks":
@@ -106,14 +90,3 @@ class Engines(BaseModel):
         """Yield each engine of each kind."""
         for kind in ENGINE_KINDS:
             yield from self.of(kind)
-
-
-class HookLimits(BaseModel):
-    """How long each hook may take, in seconds."""
-
-    model_config = _FROZEN
-
-    create_agent: float = Field(default=10, gt=0, le=60, description="seconds")
-    on_user_ready: float = Field(default=10, gt=0, le=60, description="seconds")
-    on_progress_tick: float = Field(default=5, gt=0, le=60, description="seconds")
-    on_session_end: float = Field(default=10, gt=0, le=60, description="seconds")

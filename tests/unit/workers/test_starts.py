@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
 from livekit.agents.ipc.proc_pool import ProcPool
+from livekit.agents.ipc.supervised_proc import SupervisedProc
 from tests.unit.virtual_time import VirtualLoop
 
+from loqua_host import livekit_internals
 from loqua_host.lessons.board import JOIN_SECONDS
-from loqua_host.workers import pool as module
-from loqua_host.workers.pool import failures_in_a_row, pace_starts
+from loqua_host.livekit_internals import failed_starts, patch_workers
 from loqua_host.workers.worker import STUCK
 
 
@@ -36,9 +38,10 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], Any]
                 pool._warmed_proc_queue.put_nowait(object())
                 pool.emit("process_ready", object())
 
-        monkeypatch.setattr(module, "_start", start)
+        monkeypatch.setattr(livekit_internals, "_start_process", start)
         monkeypatch.setattr(ProcPool, "_proc_spawn_task", ProcPool._proc_spawn_task)
-        pace_starts()
+        monkeypatch.setattr(SupervisedProc, "join", SupervisedProc.join)
+        patch_workers()
         anything: Any = None
         names = "initialize_process_fnc job_entrypoint_fnc session_end_fnc simulation_end_fnc"
         names += " initialize_timeout close_timeout session_end_timeout inference_executor mp_ctx"
@@ -48,6 +51,11 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], Any]
         return made
 
     return make
+
+
+def failures_of(pool: Any) -> int:
+    """Return the failures that a worker with this pool counts."""
+    return failed_starts(SimpleNamespace(_proc_pool=pool))  # type: ignore[arg-type]  # a fake
 
 
 async def run_for(pool: Any, seconds: float) -> None:
@@ -74,7 +82,7 @@ def test_a_process_that_cannot_be_started_is_tried_less_and_less_often(
     assert len(failing.starts) < 30
     assert pauses[0] >= 1
     assert 30 <= max(pauses) < 31
-    assert failures_in_a_row(failing) == len(failing.starts)
+    assert failures_of(failing) == len(failing.starts)
 
 
 def test_one_that_gets_ready_has_all_before_it_forgotten(
@@ -90,7 +98,7 @@ def test_one_that_gets_ready_has_all_before_it_forgotten(
 
     with structlog.testing.capture_logs():
         mended = virtual.run_until_complete(main())
-    assert (len(mended.starts), failures_in_a_row(mended)) == (3, 0)
+    assert (len(mended.starts), failures_of(mended)) == (3, 0)
 
 
 def test_a_job_does_not_wait_for_ever_for_a_process_that_does_not_get_ready(

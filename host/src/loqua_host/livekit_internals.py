@@ -1,0 +1,488 @@
+"""What is not LiveKit's public API and is used or changed here, all of it.
+
+`INTERNALS` names each part with the reason and the version it was seen in. When a release of
+LiveKit changes the source of one, its test fails: read the new source, change what is here, and
+write the new version and fingerprint. The patches change LiveKit for a whole process and are
+applied once, at its start: those of the host by `loqua_host.host`, those of a job and of the
+announcements by their entry points.
+"""
+
+import asyncio
+import struct
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from logging import LogRecord
+from types import SimpleNamespace
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import httpcore2
+import structlog
+from livekit.agents import AgentServer, AgentSession, JobContext
+from livekit.agents.ipc import channel, log_queue
+from livekit.agents.ipc.job_executor import JobExecutor
+from livekit.agents.ipc.proc_pool import ProcPool
+from livekit.agents.ipc.supervised_proc import SupervisedProc
+from livekit.agents.job import RunningJobInfo
+from livekit.agents.utils import http_context
+from livekit.agents.utils.aio import duplex_unix
+from livekit.agents.voice.room_io import RoomIO, _ParticipantTranscriptionOutput
+from livekit.rtc import _ffi_client
+
+__all__ = [
+    "INTERNALS",
+    "Internal",
+    "JobChannel",
+    "TranscriptionOutput",
+    "accept_sources",
+    "failed_starts",
+    "follow_proxy_variables",
+    "forget_session",
+    "is_connecting",
+    "job_info",
+    "on_process_closed",
+    "patch_workers",
+    "pid_of",
+    "read_certificates",
+    "read_from_jobs",
+    "read_message",
+    "receive_bytes",
+    "sharing_certificates",
+    "silence_native_log",
+    "stop_transcribing",
+    "use_key",
+    "write_to_host",
+]
+
+log = structlog.get_logger()
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two attempts to start a job's process, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Internal:
+    """A part of a package that its next release may change without a word.
+
+    Attributes:
+        source: Where it is defined, as `module:qualified.name`.
+        names: What of it is used or replaced.
+        why: What for.
+        seen: The release that it was seen in.
+        fingerprint: The first digits of the SHA-256 of its source in that release.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    why: str
+    seen: str
+    fingerprint: str
+
+
+AGENTS: Final = "livekit-agents 1.8.9"
+RTC: Final = "livekit 1.1.21"
+HTTPX: Final = "httpx2 2.16.2"
+
+INTERNALS: Final = (
+    Internal(
+        "livekit.agents.worker:AgentServer._connection_task",
+        ("_connecting", "_api_key", "_api_secret"),
+        "whether a worker has lost LiveKit is told nowhere else; and each registration reads the "
+        "key, which update_options takes from no worker that runs",
+        AGENTS,
+        "3612680de496",
+    ),
+    Internal(
+        "livekit.agents.worker:AgentServer.run",
+        ("_proc_pool",),
+        "only the pool knows which process runs a job, and when it has ended",
+        AGENTS,
+        "c1b3801c72af",
+    ),
+    Internal(
+        "livekit.agents.ipc.proc_pool:ProcPool._proc_spawn_task",
+        ("_proc_spawn_task",),
+        "where no process can be started, LiveKit tries ten times a second, for each tutor",
+        AGENTS,
+        "f48525e2eade",
+    ),
+    Internal(
+        "livekit.agents.ipc.supervised_proc:SupervisedProc.join",
+        ("join",),
+        "a worker that drains asks for jobs until its pool has forgotten them; where two end at "
+        "once, the pool has no turn to do so, for ever",
+        AGENTS,
+        "5a82bba0c86e",
+    ),
+    Internal(
+        "livekit.agents.ipc.log_queue:LogQueueListener._monitor",
+        ("pickle",),
+        "the host unpickles what a job logs, so that a tutor could run code where the secrets are",
+        AGENTS,
+        "5c5329fcaa57",
+    ),
+    Internal(
+        "livekit.agents.ipc.log_queue:LogQueueHandler.emit",
+        ("pickle",),
+        "the other end of the same",
+        AGENTS,
+        "6157389e4696",
+    ),
+    Internal(
+        "livekit.agents.utils.aio.duplex_unix:_AsyncDuplex",
+        ("_AsyncDuplex", "recv_bytes", "struct"),
+        "the host takes frames of up to 4 GiB from a job, as fast as they come",
+        AGENTS,
+        "d15541533797",
+    ),
+    Internal(
+        "livekit.agents.utils.aio.duplex_unix:_Duplex.recv_bytes",
+        ("struct",),
+        "the same for what a job logs",
+        AGENTS,
+        "6839582cf2ed",
+    ),
+    Internal(
+        "livekit.agents.ipc.channel:_read_message",
+        ("_read_message",),
+        "a malformed message from a job raises in the host",
+        AGENTS,
+        "4e967a89c326",
+    ),
+    Internal(
+        "livekit.agents.job:JobContext.__init__",
+        ("_info", "_primary_agent_session"),
+        "a job shows the host its room token; and LiveKit would wait a minute, with the tutor in "
+        "the room, for a session that does not close",
+        AGENTS,
+        "8f6af500473b",
+    ),
+    Internal(
+        "livekit.agents.voice.room_io._input:_ParticipantInputStream.__init__",
+        ("_accepted_sources",),
+        "LiveKit listens to what is published as a microphone alone; several SDKs name no source",
+        AGENTS,
+        "1e23abf2689e",
+    ),
+    Internal(
+        "livekit.agents.voice.room_io.room_io:RoomIO._on_user_input_transcribed",
+        ("_on_user_input_transcribed",),
+        "LiveKit writes the transcripts of several learners in the name of one",
+        AGENTS,
+        "4be53e59adad",
+    ),
+    Internal(
+        "livekit.agents.voice.room_io._output:_ParticipantTranscriptionOutput",
+        ("_ParticipantTranscriptionOutput",),
+        "what writes them instead, one for each learner",
+        AGENTS,
+        "fc107f63f461",
+    ),
+    Internal(
+        "livekit.agents.utils.http_context:_new_session_ctx",
+        ("aiohttp",),
+        "the session that plugins share uses the worker's proxy for every address, NO_PROXY or not",
+        AGENTS,
+        "1aab8548cfb1",
+    ),
+    Internal(
+        "livekit.agents.utils.http_context:_create_ssl_context",
+        ("_create_ssl_context",),
+        "it keeps what it has read; left to a job, reading stops its event loop",
+        AGENTS,
+        "8cfa035ae845",
+    ),
+    Internal(
+        "httpx2._config:create_ssl_context",
+        ("default_ssl_context",),
+        "each client of an engine reads the system's certificates, towards loopback too: 40 ms of "
+        "CPU in a lesson's start, and ten times that on a busy machine",
+        HTTPX,
+        "b065dbce7b1a",
+    ),
+    Internal(
+        "livekit.rtc._ffi_client:FfiClient.__init__",
+        ("get_ffi_lib",),
+        "the library hands Python every line of its log, to be dropped there: 0.15 s of CPU for "
+        "each room that is entered, three times what entering takes",
+        RTC,
+        "c25333442994",
+    ),
+    Internal(
+        "livekit.rtc.event_emitter:EventEmitter.emit",
+        ("_events",),
+        "one handler's TypeError costs all others the event, and is raised at whoever caused it",
+        RTC,
+        "fb48ed171899",
+    ),
+    Internal(
+        "livekit.agents.tts.fallback_adapter:FallbackAdapter.__init__",
+        ("_tts_instances", "_status"),
+        "which engines fail is known from other lessons",
+        AGENTS,
+        "7794e1b50d71",
+    ),
+    Internal(
+        "livekit.agents.tts.tts:TTS.__init__",
+        ("_capabilities",),
+        "it speaks by sentences: of a stream that is broken off all the rest would be lost",
+        AGENTS,
+        "1317148c2666",
+    ),
+    Internal(
+        "livekit.agents.tts.fallback_adapter:FallbackChunkedStream",
+        ("_fallback_adapter", "_input_text", "_tts", "_run", "_try_synthesize", "_try_recovery"),
+        "a sentence that an engine broke off is lost; probes are made for each sentence",
+        AGENTS,
+        "2de4578782ec",
+    ),
+    Internal(
+        "livekit.agents.llm.fallback_adapter:FallbackAdapter.__init__",
+        ("_llm_instances", "_status"),
+        "as for voices",
+        AGENTS,
+        "128902fb1657",
+    ),
+    Internal(
+        "livekit.agents.llm.fallback_adapter:FallbackLLMStream",
+        ("_fallback_adapter", "_try_generate", "_try_recovery"),
+        "an answer that a model broke off is lost",
+        AGENTS,
+        "e343223e9343",
+    ),
+    Internal(
+        "livekit.agents.stt.fallback_adapter:FallbackAdapter",
+        ("_stt_instances", "_status", "_capabilities", "_try_recognize", "_try_recovery"),
+        "an engine that hangs is waited for; one that is well again is not used in streams",
+        AGENTS,
+        "8657caa4dbd1",
+    ),
+    Internal(
+        "livekit.agents.stt.stt:RecognizeStream",
+        ("_run", "_event_ch", "_input_ch", "_conn_options", "_start_time", "_FlushSentinel"),
+        "what an engine was hearing when it failed is lost",
+        AGENTS,
+        "f99d99335fc6",
+    ),
+)
+
+
+def _replace(owner: object, name: str, replacement: object) -> None:
+    """Put something of ours in the place of LiveKit's."""
+    setattr(owner, name, replacement)
+
+
+# --- LiveKit's worker, in the host ---
+
+_start_process = ProcPool._proc_spawn_task
+_join = SupervisedProc.join
+_failed_starts: WeakKeyDictionary[ProcPool, int] = WeakKeyDictionary()
+
+
+def is_connecting(server: AgentServer) -> bool:
+    """Return whether a worker has lost LiveKit and connects again."""
+    return server._connecting
+
+
+def use_key(server: AgentServer, key: str, secret: str) -> None:
+    """Have a worker that runs use another key from its next registration on."""
+    server._api_key = key
+    server._api_secret = secret
+
+
+def failed_starts(server: AgentServer) -> int:
+    """Return how many processes of a worker failed to get ready since one last did."""
+    return _failed_starts.get(server._proc_pool, 0)
+
+
+def pid_of(server: AgentServer, job_id: str) -> int | None:
+    """Return the process that runs a job, None if there is none yet."""
+    return getattr(server._proc_pool.get_by_job_id(job_id), "pid", None)
+
+
+def on_process_closed(server: AgentServer, handler: Callable[[JobExecutor], None]) -> None:
+    """Call a handler with each process of a worker that has ended."""
+    server._proc_pool.on("process_closed", handler)
+
+
+def patch_workers() -> None:
+    """Change how all workers of this process start processes for jobs and wait for their ends."""
+    _replace(ProcPool, "_proc_spawn_task", _start_at_a_pace)
+    _replace(SupervisedProc, "join", _join_in_turn)
+
+
+async def _start_at_a_pace(pool: ProcPool) -> None:
+    """Start a process; after one that did not get ready, return only when the next may be tried.
+
+    A pool starts no more than it lacks, and those that are under way count.
+    """
+    ready = asyncio.Event()
+
+    def note(_process: object) -> None:
+        ready.set()
+
+    pool.on("process_ready", note)
+    try:
+        await _start_process(pool)
+    finally:
+        pool.off("process_ready", note)
+    if ready.is_set():
+        _failed_starts.pop(pool, None)
+    else:
+        failures = _failed_starts[pool] = _failed_starts.get(pool, 0) + 1
+        pause = min(2.0 ** min(failures, 10) / 2, LONGEST_PAUSE)
+        log.error("job.process_failed", in_a_row=failures, again_in=pause)
+        await asyncio.sleep(pause)
+
+
+async def _join_in_turn(process: SupervisedProc) -> None:
+    """Wait for the end of a job's process, giving others a turn even if it has ended."""
+    await asyncio.sleep(0)
+    await _join(process)
+
+
+# --- what jobs send to the host ---
+
+JobChannel = duplex_unix._AsyncDuplex
+receive_bytes = duplex_unix._AsyncDuplex.recv_bytes
+read_message = channel._read_message
+
+
+def read_from_jobs(
+    *,
+    record: Callable[[bytes], LogRecord],
+    length: Callable[[str, bytes], tuple[int]],
+    receive: Callable[[JobChannel], Awaitable[bytes]],
+    message: Callable[[bytes, channel.MessagesDict], channel.Message],
+) -> None:
+    """Have this process read what jobs send by functions of its own.
+
+    Args:
+        record: In place of unpickling a log record.
+        length: In place of `struct.unpack` for the length of a frame.
+        receive: In place of `receive_bytes`.
+        message: In place of `read_message`.
+    """
+    _replace(log_queue, "pickle", SimpleNamespace(loads=record))
+    _replace(duplex_unix, "struct", SimpleNamespace(pack=struct.pack, unpack=length))
+    _replace(duplex_unix._AsyncDuplex, "recv_bytes", receive)
+    _replace(channel, "_read_message", message)
+
+
+def write_to_host(record: Callable[[LogRecord], bytes]) -> None:
+    """Have this job process write its log records by a function of its own, not as pickles."""
+    _replace(log_queue, "pickle", SimpleNamespace(dumps=record))
+
+
+# --- a lesson's job ---
+
+
+def job_info(ctx: JobContext) -> RunningJobInfo:
+    """Return where a job connects, and its room token."""
+    return ctx._info
+
+
+def forget_session(ctx: JobContext) -> None:
+    """Have LiveKit not close a session at a job's end that does not close."""
+    ctx._primary_agent_session = None
+
+
+def accept_sources(room_io: RoomIO, sources: Collection[int]) -> Any:
+    """Have a session listen to tracks of these sources, too; return its audio input, if any."""
+    heard: Any = room_io.audio_input
+    if heard is not None:
+        heard._accepted_sources.update(sources)
+    return heard
+
+
+TranscriptionOutput = _ParticipantTranscriptionOutput
+"""Writes the transcript of one participant into the room."""
+
+
+def stop_transcribing(session: "AgentSession[Any]") -> None:
+    """Have a session write no learner's transcript into the room; the tutor's it writes on."""
+    session.off("user_input_transcribed", session.room_io._on_user_input_transcribed)
+
+
+# --- HTTP and TLS of engines ---
+
+
+def follow_proxy_variables() -> None:
+    """Have the HTTP session that LiveKit's plugins share choose its proxy by the environment."""
+    made_by = SimpleNamespace(ClientSession=_open_session, TCPConnector=aiohttp.TCPConnector)
+    _replace(http_context, "aiohttp", made_by)
+
+
+def _open_session(*, proxy: object, connector: Any) -> aiohttp.ClientSession:
+    del proxy
+    return aiohttp.ClientSession(connector=connector, trust_env=True)
+
+
+_create_context = httpcore2.default_ssl_context
+_shared_context = cache(_create_context)
+
+
+def read_certificates() -> None:
+    """Read the system's certificates once for all processes that are forked from this one.
+
+    Raises:
+        OSError: If they cannot be read.
+    """
+    _shared_context(_trust_env=True)  # as httpx2 calls it
+    http_context._create_ssl_context()  # for aiohttp
+
+
+@contextmanager
+def sharing_certificates() -> Iterator[None]:
+    """Have the HTTP clients that are made within the block share one TLS context.
+
+    Only those: what a tutor makes for itself it may change as it likes.
+    """
+    _replace(httpcore2, "default_ssl_context", _shared_context)
+    try:
+        yield
+    finally:
+        _replace(httpcore2, "default_ssl_context", _create_context)
+
+
+# --- LiveKit's native library ---
+
+
+def silence_native_log() -> None:
+    """Have the native library log nothing; to be called before the process first uses it."""
+    load = _ffi_client.get_ffi_lib
+    _replace(_ffi_client, "get_ffi_lib", lambda: _Library(load()))
+
+
+class _Library:
+    """The library, started without its log."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+        self.livekit_ffi_initialize = _Start(library.livekit_ffi_initialize)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._library, name)
+
+
+class _Start:
+    """What starts the library, a C function that takes its arguments' types as an attribute."""
+
+    def __init__(self, start: Any) -> None:
+        self._start = start
+
+    @property
+    def argtypes(self) -> Any:
+        """The types of its arguments."""
+        return self._start.argtypes
+
+    @argtypes.setter
+    def argtypes(self, types: Any) -> None:
+        self._start.argtypes = types
+
+    def __call__(self, callback: object, _with_log: object, *client: bytes) -> object:
+        """Start it."""
+        return self._start(callback, False, *client)
