@@ -120,3 +120,26 @@ def test_every_setting_is_there(config: Path, explained: dict[str, tuple[str, st
     sections = {key.split(".")[0] for key in explained}
     written = {info.alias or name for name, info in type(settings).model_fields.items()}
     assert written <= sections
+
+
+def test_a_variable_that_decides_is_named(config: Path) -> None:
+    """For the host and for a tutor, in `.env` with its file; what looks secret is masked."""
+    dotenv = config.parent / ".env"
+    dotenv.write_text("LOQUA_LESSONS__TICK_EVERY=20\n")
+    variables = {
+        "LOQUA_LESSONS__MAX_LESSONS": "20",
+        "LOQUA_OPS": '{"port": 1}',
+        "LOQUA_ENGINES__TTS__WITH__API_KEY": "hunter2",
+        "LOQUA_TUTORS__GRAMMAR__SETTINGS__QUESTIONS": "5",
+    }
+    lines = explain(config, ENVIRON | variables, load(config, ENVIRON | variables))
+    told = {key: tuple(line) for key, *line in lines}
+    assert told["lessons.max_lessons"] == ("20", "LOQUA_LESSONS__MAX_LESSONS")
+    assert told["lessons.tick_every"] == ("20.0", f"{dotenv}: LOQUA_LESSONS__TICK_EVERY")
+    assert told["ops.port"] == ("1", "LOQUA_OPS: port")
+    assert told["ops.address"] == ('"127.0.0.1"', "default")
+    key = "engines.tts.with.api_key"
+    assert told[key] == ("****", "LOQUA_ENGINES__TTS__WITH__API_KEY")
+    assert told[f"tutors.grammar.{key}"] == told[key]
+    questions = ("5", "LOQUA_TUTORS__GRAMMAR__SETTINGS__QUESTIONS")
+    assert told["tutors.grammar.settings.questions"] == questions

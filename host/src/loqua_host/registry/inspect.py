@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from loqua_host.contract.engines import Engine
 from loqua_host.errors import Problem
-from loqua_host.settings.problems import model_problems
+from loqua_host.settings.problems import Place, model_problems, spelled
 
 from .inspection import MEND, Answer, Question, TutorDeclaration
 from .loader import BrokenTutorError, LoadedTutor, import_string, load
@@ -80,9 +80,14 @@ def _settings_problems(question: Question, loaded: LoadedTutor) -> list[Problem]
         return model_problems(
             error,
             loaded.tutor.settings,
-            lambda place: ".".join([f"{question.file}: settings", *map(str, place)]),
+            lambda place: _where(question, ("settings", *place)),
         )
     return []
+
+
+def _where(question: Question, place: Place) -> str:
+    found = (question.variables.get(spelled(place[:depth])) for depth in range(len(place), 1, -1))
+    return next(filter(None, found), f"{question.file}: {spelled(place)}")
 
 
 def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, WrapValidator
+from pydantic.json_schema import SkipJsonSchema
 
 from loqua_host.addresses import WEBSOCKET, normalise
 from loqua_host.contract.engines import Engines, HookLimits
@@ -14,13 +15,13 @@ from loqua_host.contract.sentences import Sentence, Sentences
 from loqua_host.core.secrets import SecretsSettings
 from loqua_host.core.settings import CoreSettings
 
+from .layered import LayeredSettings
 from .loopback import is_loopback
 from .rules import RecordRules
 from .tutors import AgentId, SecretPlace, Section, TutorSettings, engine_secret_places
 
 __all__ = [
     "Environment",
-    "HostFile",
     "HostSettings",
     "LedgerSettings",
     "LessonSettings",
@@ -188,9 +189,15 @@ class OpsSettings(Section):
         return self.port is None or is_loopback(self.address)
 
 
-class HostFile(Section):
-    """What config/host.yaml and the environment's overlay may say together."""
+class HostSettings(LayeredSettings):
+    """All that the host is told, without a secret in it."""
 
+    environment: Annotated[Environment, SkipJsonSchema()] = Field(
+        description="where the host runs, as LOQUA_ENVIRONMENT says"
+    )
+    tutors: Annotated[tuple[TutorSettings, ...], SkipJsonSchema()] = Field(
+        description="all tutors, enabled or not, by name"
+    )
     agent_id: AgentId = Field(description="the host's identity in AGENT_ID, such as loqua-host-1")
     livekit: LiveKitSettings = Field(description="the LiveKit server")
     api: CoreSettings = Field(description="the Loqua API")
@@ -213,13 +220,6 @@ class HostFile(Section):
     logs: LogSettings = Field(default=LogSettings(), description="how the host logs")
     ops: OpsSettings = Field(default=OpsSettings(), description="where operators ask")
 
-
-class HostSettings(HostFile):
-    """All that the host is told, without a secret in it."""
-
-    environment: Environment = Field(description="where the host runs")
-    tutors: tuple[TutorSettings, ...] = Field(description="all tutors, enabled or not, by name")
-
     @property
     def enabled_tutors(self) -> tuple[TutorSettings, ...]:
         """The tutors that run."""
@@ -241,9 +241,9 @@ class HostSettings(HostFile):
         return dict(reversed(named))
 
     def engines_for(self, tutor: TutorSettings) -> Engines:
-        """Give the tutor's engines: its own where it names one, else the host's."""
+        """Return the tutor's engines: its own where it names one, else the host's."""
         return tutor.engines_over(self.engines)
 
     def agent_id_for(self, tutor: TutorSettings) -> str:
-        """Give the identity that the tutor's API calls carry."""
+        """Return the identity that the tutor's API calls carry."""
         return tutor.agent_id or self.agent_id

@@ -1,18 +1,27 @@
 """What config/tutors/*.yaml may say."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 
 from loqua_host.contract.engines import ENGINE_KINDS, Engine, Engines, ImportString
 from loqua_host.contract.tutor import Name, SecretName
+
+from .layered import LayeredSettings
 
 __all__ = [
     "AgentId",
     "SecretPlace",
     "Section",
-    "TutorFile",
     "TutorSettings",
     "engine_places",
     "engine_secret_places",
@@ -36,9 +45,10 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class TutorFile(Section):
-    """One file of config/tutors: which tutor, and how its lessons are dispatched."""
+class TutorSettings(LayeredSettings):
+    """One tutor, enabled or not: its file in config/tutors, under the variables of that tutor."""
 
+    name: Annotated[str, SkipJsonSchema()] = Field(description="the file's name without .yaml")
     plugin: str | None = Field(
         default=None, description="the plugin's entry-point name; the file's own name without it"
     )
@@ -78,11 +88,12 @@ class TutorFile(Section):
         default=(), description="names of the variables whose values this tutor may have"
     )
 
-
-class TutorSettings(TutorFile):
-    """One tutor of the host, enabled or not; it has a plugin or an agent."""
-
-    name: str = Field(description="the file's name without .yaml")
+    @model_validator(mode="before")
+    @classmethod
+    def _has_plugin(cls, written: Any) -> Any:
+        if not isinstance(written, dict) or written.get("agent") or written.get("plugin"):
+            return written
+        return {**written, "plugin": written.get("name")}
 
     @property
     def source(self) -> str:
