@@ -9,10 +9,12 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import ErrorDetails
 
 from loqua_host.errors import Problem
 
 __all__ = [
+    "NotJson",
     "Place",
     "model_problems",
     "printable",
@@ -24,6 +26,12 @@ __all__ = [
 
 Place = Sequence[str | int]
 """The keys that lead to a value, outermost first."""
+
+
+class NotJson(str):
+    """A variable's text where JSON is wanted, for a section or a list."""
+
+    __slots__ = ()
 
 
 _UNKNOWN: Final = "is not a known key"
@@ -61,10 +69,9 @@ def model_problems(
         counts: Says whether what is wrong at a place is a problem.
         unknown: Says what to do about a key that is not known, or None where nobody can.
     """
-    found = error.errors(include_url=False, include_context=False, include_input=False)
     return [
-        _problem(fault["type"], fault["msg"], model, fault["loc"], where, unknown)
-        for fault in found
+        _problem(fault, model, where, unknown)
+        for fault in error.errors(include_url=False, include_context=False)
         if counts(fault["loc"])
     ]
 
@@ -110,23 +117,24 @@ def printable(text: str, limit: int = 300) -> str:
 
 
 def _problem(
-    kind: str,
-    message: str,
+    fault: ErrorDetails,
     model: type[BaseModel],
-    place: Place,
     where: Callable[[Place], str],
     unknown: Callable[[Place], str | None],
 ) -> Problem:
+    place = fault["loc"]
     spot = printable(where(place))
-    if kind == "extra_forbidden":
+    if fault["type"] == "extra_forbidden":
         return Problem(spot, _UNKNOWN, unknown(place) or _known_keys(model, place))
     field, depth = _field(model, place)
     wanted = _wanted(field) if field else "what the message asks for"
-    if kind == "missing":
+    if fault["type"] == "missing":
         return Problem(spot, "is missing", f"write {wanted}")
+    if isinstance(fault["input"], NotJson):
+        return Problem(spot, "is no JSON", f"write as JSON {wanted}")
     if depth == 0:
-        return Problem(spot, _sentence(message), "change one of them")
-    return Problem(spot, _sentence(message), f"write {wanted}")
+        return Problem(spot, _sentence(fault["msg"]), "change one of them")
+    return Problem(spot, _sentence(fault["msg"]), f"write {wanted}")
 
 
 def _wanted(field: FieldInfo) -> str:

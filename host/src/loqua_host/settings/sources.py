@@ -16,7 +16,7 @@ from loqua_host.errors import Problem
 
 from .host import Environment, HostSettings
 from .layered import LayeredSettings
-from .problems import Place, printable, spelled
+from .problems import NotJson, Place, printable, spelled
 from .tutors import TutorSettings
 from .variables import (
     ADDRESSES,
@@ -67,17 +67,18 @@ class VariablesSource(EnvSettingsSource):
         return parse_env_vars(self._variables, parse_none_str=self.env_parse_none_str)
 
     def decode_complex_value(self, field_name: str, field: FieldInfo | None, value: Any) -> Any:  # noqa: ARG002  # as pydantic-settings calls it
-        """Return a section or list; what is no JSON stays a text, which validation refuses."""
+        """Return a section or list, or the text that is none, which validation refuses."""
         try:
             return json.loads(value, object_pairs_hook=_once_each, parse_constant=_refuse)
         except (ValueError, RecursionError):
-            return value
+            return NotJson(value)
 
     def _coerce_env_val_strict(self, field: FieldInfo | None, value: Any) -> Any:
         """Return a value as its field takes it; in mappings of anything, JSON or else the text."""
         if isinstance(field, FieldInfo) or field is str or type(value) is not str:
             return super()._coerce_env_val_strict(field, value)
-        return self.decode_complex_value("", field, value)
+        decoded = self.decode_complex_value("", field, value)
+        return value if isinstance(decoded, NotJson) else decoded
 
     def where(self, place: Place) -> str:
         """Name the variable that gives a place, with the keys in its JSON, or that would."""
