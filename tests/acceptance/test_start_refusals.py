@@ -117,7 +117,10 @@ def test_mistakes_in_variables_are_named_without_their_values(command: str, tmp_
 @COMMANDS
 def test_an_open_address_refuses_the_start_in_production(command: str, tmp_path: Path) -> None:
     """Anything but loopback wants https:// or wss://, wherever it is written."""
-    engine = {"use": "livekit.plugins.openai:TTS", "with": {"base_url": "http://speech.local/v1"}}
+    engine = {
+        "use": "livekit.plugins.openai:TTS",
+        "options": {"base_url": "http://speech.local/v1"},
+    }
     files: dict[str, object] = {
         "host.yaml": {"engines": {"tts": engine}},
         "tutors/grammar.yaml": tutor("automatic"),
@@ -131,7 +134,7 @@ def test_an_open_address_refuses_the_start_in_production(command: str, tmp_path:
         API_BASE_URL="http://api.loqua.app",
         LIVEKIT_URL="ws://livekit.loqua.app",
     )
-    places = ["API_BASE_URL", "LIVEKIT_URL", "host.yaml: engines.tts.with.base_url"]
+    places = ["API_BASE_URL", "LIVEKIT_URL", "host.yaml: engines.tts.options.base_url"]
     assert [place for place in places if place not in said] == []
     assert said.count("write https:// or wss://") == 3
 

@@ -12,7 +12,7 @@ from loqua_host.job import preload
 from loqua_host.job.tls import sharing_context
 from loqua_host.job.voice import build_session
 
-OPENAI = {"with": {"base_url": "http://127.0.0.1:9/v1", "api_key": "-"}}
+OPENAI = {"options": {"base_url": "http://127.0.0.1:9/v1", "api_key": "-"}}
 
 
 def context_of(client: httpx2.AsyncClient) -> ssl.SSLContext:

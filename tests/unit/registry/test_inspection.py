@@ -93,7 +93,7 @@ def inspections(site: Path, install: Install) -> dict[str, Inspection]:
         "tts": {"use": "no_such_package:TTS"},
         "llm": [
             {"use": "livekit.plugins.openai.realtime:RealtimeModel"},
-            {"use": "logging:Formatter", "with": {"fmz": 1}},
+            {"use": "logging:Formatter", "options": {"fmz": 1}},
         ],
     }
     tutors = [tutor(name) for name in PLUGINS if name != "misled"]
@@ -237,7 +237,7 @@ def test_all_mistakes_of_one_tutor_are_told_at_once(
     assert [problem.split(": ", 2)[:2] for problem in found] == [
         [file, "engines.stt.use"],
         [file, "engines.llm[0].use"],
-        [file, "engines.llm[1].with"],
+        [file, "engines.llm[1].options"],
         [file, "engines.tts.use"],
         [file, "settings.level"],
         [file, "settings.levle"],

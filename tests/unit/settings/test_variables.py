@@ -41,11 +41,11 @@ def test_a_variable_overrides_any_setting(
 
 def test_sections_and_lists_are_json(config: Path, environ: dict[str, str], write: Write) -> None:
     """Whole, and under them single keys; what is in a mapping of no model is what it looks like."""
-    write("host.yaml", "engines: {tts: {use: 'a:B', with: {model: x, speed: 2}}}")
+    write("host.yaml", "engines: {tts: {use: 'a:B', options: {model: x, speed: 2}}}")
     given = environ | {
         "LOQUA_ENGINES__STT": '[{"use": "a:B"}, {"use": "c:D"}]',
-        "LOQUA_ENGINES__TTS__WITH__SPEED": "1.5",
-        "LOQUA_ENGINES__TTS__WITH__VOICE": "{language}",
+        "LOQUA_ENGINES__TTS__OPTIONS__SPEED": "1.5",
+        "LOQUA_ENGINES__TTS__OPTIONS__VOICE": "{language}",
         "LOQUA_ENGINES__TTS__SECRETS__API_KEY": "OPENAI_API_KEY",
         "LOQUA_API__REQUIRED_PERMISSIONS": '["user.progress"]',
         "LOQUA_LESSONS": '{"tick_every": 20}',
@@ -53,7 +53,7 @@ def test_sections_and_lists_are_json(config: Path, environ: dict[str, str], writ
     }
     settings = load(config, given)
     [tts] = settings.engines.tts
-    assert tts.with_ == {"model": "x", "speed": 1.5, "voice": "{language}"}
+    assert tts.options == {"model": "x", "speed": 1.5, "voice": "{language}"}
     assert tts.secrets == {"api_key": "OPENAI_API_KEY"}
     assert [one.use for one in settings.engines.stt] == ["a:B", "c:D"]
     assert settings.api.required_permissions == {"user.progress"}
@@ -207,7 +207,11 @@ def test_without_such_a_service_a_port_is_a_misspelt_setting(mistakes: Mistakes)
         ("LOQUA_LESSONS", "[" * 9999, "LOQUA_LESSONS: is no JSON; write as JSON a section with "),
         ("LOQUA_LESSONS", '{"tick_evry": 2}', "LOQUA_LESSONS: tick_evry: is not a known key; wri"),
         ("LOQUA_ENGINES__STT", "{}", "LOQUA_ENGINES__STT: use: is missing; write what to call"),
-        ("LOQUA_ENGINES__STT__WITH__X", "1", "LOQUA_ENGINES__STT__USE: is missing; write what to"),
+        (
+            "LOQUA_ENGINES__STT__OPTIONS__X",
+            "1",
+            "LOQUA_ENGINES__STT__USE: is missing; write what to",
+        ),
         ("LOQUA_API__DEADLINE", "3", "LOQUA_API__DEADLINE: write times so that connect_timeout"),
         ("LOQUA_AGENT_ID", "a b", "LOQUA_AGENT_ID: string should match"),
         ("LOQUA_TUTORS__CONVERSATION__ENABLED", "maybe", "LOQUA_TUTORS__CONVERSATION__ENABLED: "),
@@ -285,22 +289,26 @@ def test_an_open_address_that_a_variable_replaces_is_no_mistake(
     write: Write, mistakes: Mistakes
 ) -> None:
     """And one that a variable gives is that variable's."""
-    write("environments/production.yaml", "engines: {tts: {use: 'a:B', with: {url: 'http://t'}}}")
+    write(
+        "environments/production.yaml", "engines: {tts: {use: 'a:B', options: {url: 'http://t'}}}"
+    )
     given = {
         "LOQUA_ENVIRONMENT": "production",
         "API_BASE_URL": "https://api.example",
         "LIVEKIT_URL": "wss://livekit.example",
     }
     [before] = mistakes(**given)
-    assert before.startswith("environments/production.yaml: engines.tts.with.url: is not encrypted")
+    assert before.startswith(
+        "environments/production.yaml: engines.tts.options.url: is not encrypted"
+    )
     assert mistakes(**given, LOQUA_ENGINES__TTS="null") == []
-    [own] = mistakes(**given, LOQUA_ENGINES__TTS__WITH__URL="http://u")
-    assert own.startswith("LOQUA_ENGINES__TTS__WITH__URL: is not encrypted on its way")
+    [own] = mistakes(**given, LOQUA_ENGINES__TTS__OPTIONS__URL="http://u")
+    assert own.startswith("LOQUA_ENGINES__TTS__OPTIONS__URL: is not encrypted on its way")
 
 
 _names = st.lists(
     st.sampled_from(
-        ["LESSONS", "ENGINES", "TTS", "WITH", "USE", "0", "", "TUTORS", "CONVERSATION"]
+        ["LESSONS", "ENGINES", "TTS", "OPTIONS", "USE", "0", "", "TUTORS", "CONVERSATION"]
     ),
     min_size=1,
     max_size=5,

@@ -16,7 +16,7 @@ __all__ = [
     "TurnDelays",
 ]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 _DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
@@ -33,9 +33,8 @@ class Engine(BaseModel):
     use: ImportString = Field(
         description="what to call, as module:attribute (livekit.plugins.openai:STT)",
     )
-    with_: dict[str, Any] = Field(
+    options: dict[str, Any] = Field(
         default_factory=dict,
-        alias="with",
         description="its arguments; {language} in a text becomes the lesson's, as in es",
     )
     secrets: dict[str, str] = Field(

@@ -114,7 +114,7 @@ def _local_speech(url: str) -> dict[str, Any]:
     packaged = (TEMPLATES / "environments" / "development.yaml").read_text("utf-8")
     engines: dict[str, Any] = yaml.safe_load(packaged)["engines"]
     for engine in engines.values():
-        engine["with"]["base_url"] = f"{url}/v1"
+        engine["options"]["base_url"] = f"{url}/v1"
     return engines
 
 

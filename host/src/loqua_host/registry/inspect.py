@@ -101,9 +101,11 @@ def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
         what = f"{engine.use} hears and speaks for itself, which no other engine can replace"
         yield Problem(f"{spot}.use", what, "write it by itself, without a list")
     try:
-        inspect.signature(target).bind(**engine.with_, **engine.secrets)
+        inspect.signature(target).bind(**engine.options, **engine.secrets)
     except TypeError as error:
-        yield Problem(f"{spot}.with", f"does not fit {engine.use}: {error}", "write its arguments")
+        yield Problem(
+            f"{spot}.options", f"does not fit {engine.use}: {error}", "write its arguments"
+        )
     except ValueError:
         return  # what is written in C need not tell its arguments
 

@@ -182,7 +182,7 @@ async def _ask(question: Question, environ: Mapping[str, str], limit: float) -> 
     """Have a child look; it is gone, with all it started, when this returns."""
     try:
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answered:
-            asked.write(question.model_dump_json(by_alias=True).encode())
+            asked.write(question.model_dump_json().encode())
             asked.seek(0)
             status = await _run_child(asked, answered, environ, limit)
             answered.seek(0)
