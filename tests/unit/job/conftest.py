@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +15,7 @@ from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabili
 from livekit.rtc.event_emitter import EventEmitter
 from tests.unit.virtual_time import VirtualLoop
 
-from loqua_host.contract.engines import Engines, HookLimits
+from loqua_host.contract.engines import Engines
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress, Tick
@@ -29,6 +29,7 @@ from loqua_host.job.settings import JobSettings
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, SteppedOut, Welcome
 from loqua_host.registry.author import Author
+from loqua_host.settings.lessons import LessonLimits
 from loqua_host.sockets import SocketHandle
 
 
@@ -43,18 +44,11 @@ SETTINGS = JobSettings(
     plugin="conversation",
     agent=None,
     automatic=True,
-    hears_everyone=False,
+    audio_input="learner",
     settings={},
     engines=Engines(),
-    limits=HookLimits(),
     link=SocketHandle(-1),
-    learner_timeout=60.0,
-    tick_every=30.0,
-    failing_ticks=3,
-    grace=0.0,
-    ask_after=600.0,
-    end_after=60.0,
-    longest=7200.0,
+    lesson=LessonLimits(learner_timeout=60.0, reconnect_timeout=0.0, silence_prompt_after=600.0),
     traced=False,
     sentences=Sentences(),
 )
@@ -438,6 +432,11 @@ class Job:
         self.spans = SpanBuffer()
         clock = asyncio.get_running_loop().time
         self.notes = Notes(self.link, self.spans, clock)  # type: ignore[arg-type]  # a fake
+
+    def limit(self, **seconds: float) -> None:
+        """Have the lesson run by other limits."""
+        lesson = self.settings.lesson.model_copy(update=seconds)
+        self.settings = replace(self.settings, lesson=lesson)
 
     def start(self) -> "asyncio.Task[None]":
         """Begin the lesson."""

@@ -92,7 +92,7 @@ HOST = {"agent_id": "a", "livekit": {"url": "ws://l"}, "api": {"api_base_url": "
 @pytest.mark.parametrize(
     ("written", "mend"),
     [
-        ({"lessons": 3}, "lessons: write a section with ask_after:, drain_timeout:, end_after:, "),
+        ({"lessons": 3}, "lessons: write a section with drain_timeout:, failing_ticks:, health_"),
         ({"api": {"breaker": 1}}, "api.breaker: write a section with failures:, open_seconds:"),
         (
             {"records": {"achievements": [{"name": "x", "whn": {"minutes": 1}}]}},

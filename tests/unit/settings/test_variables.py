@@ -147,10 +147,10 @@ def test_a_misspelt_variable_in_dotenv_is_a_mistake_of_that_file(
 ) -> None:
     """As is a wrong value in it."""
     dotenv = config.parent / ".env"
-    dotenv.write_text("LOQUA_LESONS__TICK_EVERY=3\nLOQUA_LESSONS__GRACE=soon\n")
+    dotenv.write_text("LOQUA_LESONS__TICK_EVERY=3\nLOQUA_LESSONS__RECONNECT_TIMEOUT=soon\n")
     misspelt, wrong = mistakes()
     assert misspelt.startswith(f"{dotenv}: LOQUA_LESONS__TICK_EVERY: sets nothing; did you mean")
-    assert wrong.startswith(f"{dotenv}: LOQUA_LESSONS__GRACE: should be a valid number")
+    assert wrong.startswith(f"{dotenv}: LOQUA_LESSONS__RECONNECT_TIMEOUT: should be a valid number")
 
 
 def test_variables_that_are_no_settings_are_left_alone(
@@ -185,7 +185,11 @@ def test_without_such_a_service_a_port_is_a_misspelt_setting(mistakes: Mistakes)
             "many",
             "LOQUA_LESSONS__MAX_LESSONS: should be auto or an integer from 1 to 10000; write less",
         ),
-        ("LOQUA_LESSONS__GRACE", "inf", "LOQUA_LESSONS__GRACE: should be a finite number; write"),
+        (
+            "LOQUA_LESSONS__RECONNECT_TIMEOUT",
+            "inf",
+            "LOQUA_LESSONS__RECONNECT_TIMEOUT: should be a finite number; write",
+        ),
         ("LOQUA_API__BACKOFF", "inf", "LOQUA_API__BACKOFF: should be a finite number; write"),
         ("LOQUA_OPS__PORT", "", None),
         ("LOQUA_LESSONS", "3", "LOQUA_LESSONS: should be a valid dictionary"),
@@ -196,12 +200,12 @@ def test_without_such_a_service_a_port_is_a_misspelt_setting(mistakes: Mistakes)
         ),
         (
             "LOQUA_LESSONS",
-            '{"grace": 1, "grace": 2}',
+            '{"reconnect_timeout": 1, "reconnect_timeout": 2}',
             "LOQUA_LESSONS: is no JSON; write as JSON a section with ",
         ),
         (
             "LOQUA_LESSONS",
-            '{"grace": NaN}',
+            '{"reconnect_timeout": NaN}',
             "LOQUA_LESSONS: is no JSON; write as JSON a section with ",
         ),
         ("LOQUA_LESSONS", "[" * 9999, "LOQUA_LESSONS: is no JSON; write as JSON a section with "),
@@ -254,12 +258,14 @@ def test_variables_files_and_tutors_are_all_told_at_once(write: Write, mistakes:
     write("host.yaml", "lessons: [")
     write("environments/development.yaml", "logs: {format: xml}")
     write("tutors/broken.yaml", "a: b: c")
-    told = mistakes(LOQUA_LESSONS__GRACE="soon", LOQUA_LESSNS="{}", LIVEKIT_URL="http://x")
+    told = mistakes(
+        LOQUA_LESSONS__RECONNECT_TIMEOUT="soon", LOQUA_LESSNS="{}", LIVEKIT_URL="http://x"
+    )
     assert [it.partition(": ")[0] for it in told] == [
         "LOQUA_LESSNS",
         "host.yaml",
         "LIVEKIT_URL",
-        "LOQUA_LESSONS__GRACE",
+        "LOQUA_LESSONS__RECONNECT_TIMEOUT",
         "environments/development.yaml",
         "tutors/broken.yaml",
     ]

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 STOP_SECONDS = 30.0
 
-GRACE = 2.0
+RECONNECT_TIMEOUT = 2.0
 """Seconds that a lesson waits for a synthetic learner who left, and who never comes back."""
 
 DRAIN_TIMEOUT = 2.0
@@ -101,7 +101,11 @@ def write_config(source: Path, target: Path, speech_url: str, *, tick_every: flo
     overlay = target / "environments" / "development.yaml"
     written = yaml.safe_load(overlay.read_text()) or {} if overlay.exists() else {}
     written["engines"] = {**(written.get("engines") or {}), **_local_speech(speech_url)}
-    quick = {"tick_every": tick_every, "grace": GRACE, "drain_timeout": DRAIN_TIMEOUT}
+    quick = {
+        "tick_every": tick_every,
+        "reconnect_timeout": RECONNECT_TIMEOUT,
+        "drain_timeout": DRAIN_TIMEOUT,
+    }
     written["lessons"] = {**(written.get("lessons") or {}), **quick}
     written["ledger"] = {"path": str(target.parent / "ledger.db")}
     written["ops"] = {"port": 0}

@@ -120,7 +120,7 @@ class Runner:
         self._failures = Failures(
             self._session,
             hooks.source,
-            settings.failing_ticks,
+            settings.lesson.failing_ticks,
             count=lambda: notes.tell(CallbackFailed()),
             apologise=self._apologise,
             give_up=self._giving_up.set,
@@ -132,7 +132,7 @@ class Runner:
         announcement = settings.sentences.specialist_comes
         self._handoffs = Handoffs(lesson, link, self._floor, announcement)
         self._checkpoints = Checkpoints(lesson, link, clock)
-        ears = self._ears = Ears(ctx.room) if settings.hears_everyone else None
+        ears = self._ears = Ears(ctx.room) if settings.audio_input == "all" else None
         self._microphone = Microphone(ctx.room, lesson)
         self._speakers = Speakers(lesson, ears.levels if ears else None)
         self._vitals = Vitals(
@@ -149,7 +149,7 @@ class Runner:
         self._presence = Presence(
             ctx.room,
             lesson.learner.identity,
-            settings.grace,
+            settings.lesson.reconnect_timeout,
             on_change=self._on_presence,
             ask=self._strangers.put_nowait,
             give_up=self._on_absence,
@@ -255,8 +255,8 @@ class Runner:
             self._hooks,
             self._checkpoints,
             self._clock,
-            every=self._settings.tick_every,
-            give_up_after=self._settings.failing_ticks,
+            every=self._settings.lesson.tick_every,
+            give_up_after=self._settings.lesson.failing_ticks,
         )
 
     def _apologise(self) -> None:
@@ -323,7 +323,7 @@ class Runner:
             await answer_typed(self._session, learner, text)
 
     def _listened_to(self) -> dict[str, Learner]:
-        others = self._lesson.others if self._settings.hears_everyone else ()
+        others = self._lesson.others if self._settings.audio_input == "all" else ()
         known = [one for one in others if self._is_known(one.identity)]
         return {one.identity: one for one in (*known, self._lesson.learner)}
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from loqua_host.contract.engines import Engines, HookLimits
+from loqua_host.contract.engines import Engines
 from loqua_host.contract.sentences import Sentences
+from loqua_host.settings.lessons import AudioInput, LessonLimits
 from loqua_host.sockets import SocketHandle
 
 __all__ = ["JobSettings"]
@@ -20,16 +21,10 @@ class JobSettings:
         plugin: The entry point of its plugin, or None when `agent` is given.
         agent: A LiveKit agent class as module:Class, hosted without a plugin.
         automatic: Whether it joins every new room, and so yields to specialists.
-        hears_everyone: Whether it hears all identified learners, not its own alone.
+        audio_input: Whose speech and chat it gets.
         settings: The tutor's own settings, as config has them.
         link: The host's end of the link.
-        learner_timeout: Seconds to wait for a learner.
-        tick_every: Seconds between progress ticks.
-        failing_ticks: Failed ticks in a row after which they stop.
-        grace: Seconds to wait for a learner who left.
-        ask_after: Seconds of silence after which a learner is asked.
-        end_after: Seconds of silence after that which end the lesson.
-        longest: Seconds taught that no lesson exceeds.
+        lesson: How long a lesson and its parts may take.
         sentences: What is said then.
         traced: Whether the host wants the job's spans.
     """
@@ -39,17 +34,10 @@ class JobSettings:
     plugin: str | None
     agent: str | None
     automatic: bool
-    hears_everyone: bool
+    audio_input: AudioInput
     settings: dict[str, Any]
     engines: Engines
-    limits: HookLimits
     link: SocketHandle
-    learner_timeout: float
-    tick_every: float
-    failing_ticks: int
-    grace: float
-    ask_after: float
-    end_after: float
-    longest: float
+    lesson: LessonLimits
     sentences: Sentences
     traced: bool

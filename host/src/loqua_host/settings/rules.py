@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from loqua_host.contract.records import Label
 
-from .tutors import Section
+from .section import Section
 
 __all__ = ["AchievementRule", "Bounds", "Grades", "RecommendationRule", "RecordRules"]
 

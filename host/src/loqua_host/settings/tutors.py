@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     StringConstraints,
@@ -17,11 +15,11 @@ from loqua_host.contract.engines import ENGINE_KINDS, Engine, Engines, ImportStr
 from loqua_host.contract.tutor import Name, SecretName
 
 from .layered import LayeredSettings
+from .lessons import AudioInput
 
 __all__ = [
     "AgentId",
     "SecretPlace",
-    "Section",
     "TutorSettings",
     "engine_places",
     "engine_secret_places",
@@ -37,12 +35,6 @@ Keys = tuple[str | int, ...]
 
 SecretPlace = tuple[str | None, Keys]
 """Where a secret is named: in which tutor's file, or the host's, and by which keys."""
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and a key it does not know is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TutorSettings(LayeredSettings):
@@ -71,9 +63,8 @@ class TutorSettings(LayeredSettings):
         default="en",
         description="taught where the learner's preferences are not known, as ISO 639-1",
     )
-    hears: Literal["learner", "everyone"] = Field(
-        default="learner",
-        description="learner, or everyone for all identified learners in the room",
+    audio_input: AudioInput = Field(
+        default="learner", description="learner, or all for all identified learners in the room"
     )
     agent_id: AgentId | None = Field(
         default=None, description="this tutor's own X-Agent-ID; AGENT_ID without it"
