@@ -122,6 +122,19 @@ def test_every_setting_is_there(config: Path, explained: dict[str, tuple[str, st
     assert written <= sections
 
 
+def test_rules_are_explained_key_by_key(config: Path) -> None:
+    """No line is as long as a list of them, and no key is there that nobody wrote."""
+    rule = "{name: talker, when: {minutes: 5}}"
+    (config / "host.yaml").write_text(f"records: {{achievements: [{rule}]}}")
+    lines = {key: line for key, *line in explain(config, ENVIRON, load(config, ENVIRON))}
+    file = str(config / "host.yaml")
+    told = {key: line for key, line in lines.items() if key.startswith("records.achievements")}
+    assert told == {
+        "records.achievements[0].name": ['"talker"', file],
+        "records.achievements[0].when.minutes": ["5.0", file],
+    }
+
+
 def test_a_variable_that_decides_is_named(config: Path) -> None:
     """For the host and for a tutor, in `.env` with its file; what looks secret is masked."""
     dotenv = config.parent / ".env"

@@ -148,7 +148,8 @@ def test_a_misspelt_variable_in_dotenv_is_a_mistake_of_that_file(
     """As is a wrong value in it."""
     dotenv = config.parent / ".env"
     dotenv.write_text("LOQUA_LESONS__TICK_EVERY=3\nLOQUA_LESSONS__RECONNECT_TIMEOUT=soon\n")
-    misspelt, wrong = mistakes()
+    own, misspelt, wrong = mistakes(LOQUA_LESONS__TICK_EVERY="3")
+    assert own.startswith("LOQUA_LESONS__TICK_EVERY: sets nothing")
     assert misspelt.startswith(f"{dotenv}: LOQUA_LESONS__TICK_EVERY: sets nothing; did you mean")
     assert wrong.startswith(f"{dotenv}: LOQUA_LESSONS__RECONNECT_TIMEOUT: should be a valid number")
 

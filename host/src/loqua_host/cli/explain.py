@@ -77,6 +77,9 @@ def _leaves(place: Place, value: JsonValue) -> Iterator[tuple[Place, JsonValue]]
     elif isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from _leaves((*place, key), inner)
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from _leaves((*place, index), _without_nulls(item))
     else:
         yield place, value
 
@@ -87,6 +90,13 @@ def _engines(place: Place, listed: list[JsonValue]) -> Iterator[tuple[Place, Jso
         yield place, None
     for index, engine in enumerate(listed):
         yield from _leaves((*place, index) if listed[1:] else place, engine)
+
+
+def _without_nulls(value: JsonValue) -> JsonValue:
+    """Return an item of a list as it was written: no rule names all that it could."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nulls(one) for key, one in value.items() if one is not None}
 
 
 def _shown(place: Place, value: JsonValue) -> str:

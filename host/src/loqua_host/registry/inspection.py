@@ -27,7 +27,7 @@ from loqua_host.process import harmless
 from loqua_host.settings.checks import plugin_problems
 from loqua_host.settings.load import installed_plugins
 from loqua_host.settings.problems import printable, spelled
-from loqua_host.settings.sources import ConfigSources, read_sources, tutor_file
+from loqua_host.settings.sources import ConfigSources, VariablesSource, read_sources, tutor_file
 from loqua_host.settings.tutors import TutorSettings, engine_places
 
 __all__ = [
@@ -175,7 +175,12 @@ def _question(sources: ConfigSources, tutor: TutorSettings, shared: Engines) -> 
 
 def _variables(sources: ConfigSources, tutor: str) -> dict[str, str]:
     own = sources.tutors.get(tutor)
-    return {spelled(place): name for place, name in own.variables()} if own else {}
+    values = own.values() if own else ()
+    return {
+        spelled(place): source.where(place)
+        for place, _, source in values
+        if isinstance(source, VariablesSource)
+    }
 
 
 async def _ask(question: Question, environ: Mapping[str, str], limit: float) -> Answer:

@@ -20,13 +20,13 @@ from .tracing import COLLECTORS, tracing_problems
 from .tutors import TutorSettings
 from .variables import (
     ADDRESSES,
-    DELIMITER,
     ENVIRONMENT,
     PREFIX,
     dotenv_file,
     read_dotenv,
     read_environ,
     tutor_prefix,
+    variable_name,
 )
 
 __all__ = [
@@ -88,26 +88,22 @@ def collector_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
 def variable_problems(sources: ConfigSources) -> Iterator[Problem]:
     """Find the variables that begin like a setting and set none."""
     known = _variables_by_words(sources.tutors) if sources.unknown else {}
-    for file, name in sources.unknown:
+    for name, variable in sources.unknown:
         words = _words(name)
         near = [known[words]] if words in known else []
         near += [known[it] for it in known if it.endswith(f"_{words}")]
         near += [known[it] for it in get_close_matches(words, known, 1, _ALIKE)]
         mend = f"did you mean {near[0]}?" if near else "unset it; `check --explain` lists settings"
-        yield Problem(printable(f"{file}: {name}" if file else name), "sets nothing", mend)
+        yield Problem(printable(variable.shown), "sets nothing", mend)
 
 
 def _variables_by_words(tutors: Iterable[str]) -> dict[str, str]:
     """Return all variables that are read, by their words."""
     names = [ENVIRONMENT, *ADDRESSES.values(), *HOST_SECRETS]
-    names += [_variable(PREFIX, place) for place in setting_places(HostSettings)]
-    for tutor in tutors:
-        names += [_variable(tutor_prefix(tutor), place) for place in setting_places(TutorSettings)]
+    names += [variable_name(PREFIX, place) for place in setting_places(HostSettings)]
+    for prefix in map(tutor_prefix, tutors):
+        names += [variable_name(prefix, place) for place in setting_places(TutorSettings)]
     return {_words(name): name for name in reversed(names)}
-
-
-def _variable(prefix: str, place: Place) -> str:
-    return prefix + DELIMITER.join(map(str, place)).upper()
 
 
 def _words(variable: str) -> str:

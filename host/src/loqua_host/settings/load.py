@@ -138,4 +138,5 @@ def _dispatch_problems(
 
 def _open_addresses(sources: ConfigSources) -> Iterator[Problem]:
     for one in (sources.host, *sources.tutors.values()):
-        yield from address_problems(one.texts(), one.where)
+        texts = ((place, value) for place, value, _ in one.values() if isinstance(value, str))
+        yield from address_problems(texts, one.where)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Never, TypeAlias
 
@@ -22,16 +22,26 @@ from .variables import (
     ADDRESSES,
     DELIMITER,
     PREFIX,
+    Variable,
     Variables,
     choose_environment,
     dotenv_file,
     read_dotenv,
     sort_variables,
     tutor_prefix,
+    variable_name,
 )
 from .yaml import read_yaml
 
-__all__ = ["ConfigSources", "Sources", "read_sources", "tutor_file", "tutor_key"]
+__all__ = [
+    "ConfigSources",
+    "FileSource",
+    "Sources",
+    "VariablesSource",
+    "read_sources",
+    "tutor_file",
+    "tutor_key",
+]
 
 _TUTOR_FILE: Final = re.compile(rf"{NAME}\.yaml")
 
@@ -43,17 +53,12 @@ class VariablesSource(EnvSettingsSource):
         settings: The class that they set.
         prefix: What is before the first key.
         variables: The variables, each of which leads to a setting.
-        file: The `.env` that they are in, or None for the environment.
     """
 
     def __init__(
-        self,
-        settings: type[LayeredSettings],
-        prefix: str,
-        variables: Mapping[str, str],
-        file: Path | None,
+        self, settings: type[LayeredSettings], prefix: str, variables: Mapping[str, Variable]
     ) -> None:
-        self._variables, self._file = variables, file
+        self._variables = variables
         super().__init__(
             settings,
             case_sensitive=False,
@@ -64,9 +69,15 @@ class VariablesSource(EnvSettingsSource):
         self.data = self()
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        return parse_env_vars(self._variables, parse_none_str=self.env_parse_none_str)
+        given = {name: variable.value for name, variable in self._variables.items()}
+        return parse_env_vars(given, parse_none_str=self.env_parse_none_str)
 
-    def decode_complex_value(self, field_name: str, field: FieldInfo | None, value: Any) -> Any:  # noqa: ARG002  # as pydantic-settings calls it
+    def decode_complex_value(
+        self,
+        field_name: str,  # noqa: ARG002  # as pydantic-settings calls it
+        field: FieldInfo | None,  # noqa: ARG002
+        value: Any,
+    ) -> Any:
         """Return a section or list, or the text that is none, which validation refuses."""
         try:
             return json.loads(value, object_pairs_hook=_once_each, parse_constant=_refuse)
@@ -82,39 +93,12 @@ class VariablesSource(EnvSettingsSource):
 
     def where(self, place: Place) -> str:
         """Name the variable that gives a place, with the keys in its JSON, or that would."""
-        return _labelled(self._file, self._name(place))
-
-    origin = where
-
-    def _name(self, place: Place) -> str:
         for depth in range(len(place), 0, -1):
-            if (name := self._spelled(place[:depth])) in self._variables:
-                return ": ".join(filter(None, (name, spelled(place[depth:]))))
-        name = self._spelled(place)
-        return ", ".join(one for one in self._variables if one.startswith(name + DELIMITER)) or name
-
-    def _spelled(self, place: Place) -> str:
-        return self.env_prefix + DELIMITER.join(str(step).upper() for step in place)
-
-
-class GuideSource(InitSettingsSource):
-    """The variables that the Loqua guide names; their values are text as it is."""
-
-    def __init__(self, variables: Mapping[str, str], file: Path | None) -> None:
-        self.data: dict[str, Any] = {}
-        self._file = file
-        for (*sections, key), variable in ADDRESSES.items():
-            if variable in variables:
-                section = self.data
-                for name in sections:
-                    section = section.setdefault(name, {})
-                section[key] = variables[variable]
-        super().__init__(HostSettings, self.data)
-
-    def where(self, place: Place) -> str:
-        """Name the variable of a place, or those of the places within it."""
-        within = (name for at, name in ADDRESSES.items() if at[: len(place)] == tuple(place))
-        return _labelled(self._file, ", ".join(within))
+            if variable := self._variables.get(variable_name(self.env_prefix, place[:depth])):
+                return ": ".join(filter(None, (variable.shown, spelled(place[depth:]))))
+        name = variable_name(self.env_prefix, place)
+        inside = (it.shown for at, it in self._variables.items() if at.startswith(name + DELIMITER))
+        return ", ".join(inside) or name
 
     origin = where
 
@@ -135,20 +119,25 @@ class FileSource(InitSettingsSource):
         return str(self._file)
 
 
-Source: TypeAlias = VariablesSource | GuideSource | FileSource
+Source: TypeAlias = VariablesSource | FileSource
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The sources of one settings class, strongest first; the last one is its file."""
+    """The sources of one settings class, strongest first; the last one is its file.
+
+    Attributes:
+        addresses: The variables to set where nothing is written.
+    """
 
     all: tuple[Source, ...]
+    addresses: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
     def where(self, place: Place) -> str:
         """Name the variable, or file and key, that a value came from or belongs in."""
         if holder := self._holder(place):
             return holder.where(place)
-        if variable := self._address(place):
+        if variable := self.addresses.get(tuple(map(str, place))):
             return variable
         deepest = max(self.all, key=lambda source: _follow(source.data, place)[0])
         return (deepest if _follow(deepest.data, place)[0] else self.all[-1]).where(place)
@@ -158,19 +147,12 @@ class Sources:
         holder = self._holder(place)
         return holder.origin(place) if holder else "default"
 
-    def texts(self) -> Iterator[tuple[Place, str]]:
-        """Yield each text that counts, with its place."""
+    def values(self) -> Iterator[tuple[Place, Any, Source]]:
+        """Yield each value that counts, after its place, with its source."""
         for source in self.all:
             for place, value in _leaves(source.data, ()):
-                if isinstance(value, str) and self._holder(place) is source:
-                    yield place, value
-
-    def variables(self) -> Iterator[tuple[Place, str]]:
-        """Yield the place of each value that a variable gives, with that variable."""
-        for source in self.all:
-            for place, _ in () if isinstance(source, FileSource) else _leaves(source.data, ()):
                 if self._holder(place) is source:
-                    yield place, source.where(place)
+                    yield place, value, source
 
     def has_value(self, place: Place) -> bool:
         """Say whether a value is written at a place, rather than a section or nothing."""
@@ -186,10 +168,6 @@ class Sources:
                 return None
         return None
 
-    def _address(self, place: Place) -> str | None:
-        guided = any(isinstance(source, GuideSource) for source in self.all)
-        return ADDRESSES.get(tuple(map(str, place))) if guided else None
-
 
 @dataclass(frozen=True, slots=True)
 class ConfigSources:
@@ -199,7 +177,7 @@ class ConfigSources:
         config: The directory.
         host: The sources of the host's own settings.
         tutors: Those of each tutor's, by its name; none for a file that cannot be read.
-        unknown: Variables that set nothing, each with the `.env` that it is in.
+        unknown: Variables that set nothing, by their names.
         broken: What is wrong with host.yaml and its overlay as files.
         broken_tutors: What is wrong with tutors' files as files.
     """
@@ -207,7 +185,7 @@ class ConfigSources:
     config: Path
     host: Sources
     tutors: Mapping[str, Sources]
-    unknown: tuple[tuple[Path | None, str], ...]
+    unknown: tuple[tuple[str, Variable], ...]
     broken: tuple[Problem, ...]
     broken_tutors: tuple[Problem, ...]
 
@@ -234,12 +212,12 @@ def read_sources(config: Path, environ: Mapping[str, str]) -> ConfigSources:
     tutors, broken_tutors = _tutor_files(files)
     return ConfigSources(
         config,
-        Sources((*_host_variables(variables), *host)),
+        Sources((*_host_variables(variables), *host), ADDRESSES),
         {
             name: Sources((*_tutor_variables(name, variables), file))
             for name, file in tutors.items()
         },
-        tuple((found.file, name) for found in variables for name in found.unknown),
+        tuple(one for found in variables for one in found.unknown.items()),
         tuple(broken),
         tuple(broken_tutors),
     )
@@ -255,16 +233,15 @@ def tutor_key(config: Path, tutor: str, key: str) -> str:
     return f"{tutor_file(config, tutor)}: {key}"
 
 
-def _host_variables(variables: list[Variables]) -> Iterator[VariablesSource | GuideSource]:
+def _host_variables(variables: list[Variables]) -> Iterator[VariablesSource]:
     for found in variables:
-        yield VariablesSource(HostSettings, PREFIX, found.host, found.file)
-        yield GuideSource(found.guide, found.file)
+        yield VariablesSource(HostSettings, PREFIX, found.host)
+        yield VariablesSource(HostSettings, PREFIX, found.guide)
 
 
 def _tutor_variables(tutor: str, variables: list[Variables]) -> Iterator[VariablesSource]:
     for found in variables:
-        own = found.tutors.get(tutor, {})
-        yield VariablesSource(TutorSettings, tutor_prefix(tutor), own, found.file)
+        yield VariablesSource(TutorSettings, tutor_prefix(tutor), found.tutors.get(tutor, {}))
 
 
 def _host_files(config: Path, environment: Environment) -> tuple[list[FileSource], list[Problem]]:
@@ -291,10 +268,6 @@ def _tutor_files(files: list[Path]) -> tuple[dict[str, FileSource], list[Problem
         if not faults:
             sources[file.stem] = FileSource(TutorSettings, file, data)
     return sources, problems
-
-
-def _labelled(file: Path | None, name: str) -> str:
-    return f"{file}: {name}" if file else name
 
 
 def _follow(data: Any, place: Place) -> tuple[int, Any]:

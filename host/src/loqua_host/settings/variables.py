@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from dotenv import dotenv_values
 
 from .host import Environment, HostSettings
-from .problems import takes
+from .problems import Place, takes
 from .tutors import TutorSettings
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "DELIMITER",
     "ENVIRONMENT",
     "PREFIX",
+    "Variable",
     "Variables",
     "choose_environment",
     "dotenv_file",
@@ -24,6 +25,7 @@ __all__ = [
     "read_environ",
     "sort_variables",
     "tutor_prefix",
+    "variable_name",
 ]
 
 PREFIX: Final = "LOQUA_"
@@ -47,23 +49,41 @@ _HOST: Final = "_SERVICE_HOST"
 _TUTORS: Final = f"{PREFIX}TUTORS{DELIMITER}"
 
 
+def variable_name(prefix: str, place: Place) -> str:
+    """Return the name of the variable that sets a place in settings."""
+    return prefix + DELIMITER.join(map(str, place)).upper()
+
+
+_GUIDE: Final = {name: variable_name(PREFIX, place) for place, name in ADDRESSES.items()}
+"""The variables that set the same as the guide's own."""
+
+
+class Variable(NamedTuple):
+    """A variable: its value, and its name as problems show it, which says if it is in `.env`."""
+
+    value: str
+    shown: str
+
+
+Named = dict[str, Variable]
+"""Variables by the `LOQUA_…` names that set the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variables:
     """Variables of the environment or of `.env`, sorted by what they set.
 
     Attributes:
-        file: The `.env`, or None for the environment.
         guide: The guide's own.
         host: Those that set the host's settings.
         tutors: Those that set a tutor's, by its name.
-        unknown: The names of those that begin like a setting and set none.
+        unknown: Those that begin like a setting and set none.
     """
 
-    file: Path | None
-    guide: dict[str, str] = field(default_factory=dict)
-    host: dict[str, str] = field(default_factory=dict)
-    tutors: dict[str, dict[str, str]] = field(default_factory=dict)
-    unknown: list[str] = field(default_factory=list)
+    guide: Named = field(default_factory=dict)
+    host: Named = field(default_factory=dict)
+    tutors: dict[str, Named] = field(default_factory=dict)
+    unknown: Named = field(default_factory=dict)
 
 
 def sort_variables(
@@ -77,35 +97,39 @@ def sort_variables(
         file: The `.env` that they are in.
     """
     prefixes = {tutor_prefix(tutor): tutor for tutor in tutors}
-    found = Variables(file)
+    found = Variables()
     for name, value in given.items():
-        if value and name in ADDRESSES.values():
-            found.guide[name] = value
-        elif value and name.upper().startswith(PREFIX) and not _is_foreign(name, given):
-            _add(found, name, value, prefixes)
+        if value and not _is_foreign(name, given):
+            variable = Variable(value, f"{file}: {name}" if file else name)
+            found_in, known = _kind(found, name, prefixes)
+            found_in[known] = variable
     return found
 
 
-def _add(found: Variables, name: str, value: str, prefixes: Mapping[str, str]) -> None:
+def _kind(found: Variables, name: str, prefixes: Mapping[str, str]) -> tuple[Named, str]:
+    """Return what kind of variable a name is of, and its `LOQUA_…` name."""
+    if name in _GUIDE:
+        return found.guide, _GUIDE[name]
     prefix = next((one for one in prefixes if name.startswith(one)), None)
     model, begins = (TutorSettings, prefix) if prefix else (HostSettings, PREFIX)
     keys = name.removeprefix(begins).lower().split(DELIMITER)
     if name != name.upper() or not takes(model, keys):
-        found.unknown.append(name)
-    elif prefix:
-        found.tutors.setdefault(prefixes[prefix], {})[name] = value
-    else:
-        found.host[name] = value
+        return found.unknown, name
+    return found.tutors.setdefault(prefixes[prefix], {}) if prefix else found.host, name
 
 
 def _is_foreign(name: str, given: Mapping[str, str]) -> bool:
-    """Say whether a variable is the environment's name, or one of a Kubernetes service.
+    """Say whether a variable is not ours to read: another's, or that with the environment's name.
 
     A pod has `LOQUA_OPS_SERVICE_HOST`, `LOQUA_OPS_PORT` and others if its namespace has a service
     `loqua-ops` (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
     """
+    if name in _GUIDE:
+        return False
+    if name == ENVIRONMENT or not name.upper().startswith(PREFIX):
+        return True
     services = (one.removesuffix(_HOST) for one in given if one.endswith(_HOST))
-    return name == ENVIRONMENT or any(
+    return any(
         name == f"{service}_PORT" or name.startswith((f"{service}_SERVICE_", f"{service}_PORT_"))
         for service in services
     )
