@@ -39,7 +39,7 @@ class Provider:
     def engine(self, kind: Kind, **arguments: object) -> dict[str, Any]:
         """Write one of its engines as config does."""
         given = {"base_url": f"{self.url}/v1", "api_key": KEY, **arguments}
-        return {"use": f"livekit.plugins.openai:{kind.upper()}", "with": given}
+        return {"use": f"livekit.plugins.openai:{kind.upper()}", "options": given}
 
     async def speak(self, request: web.Request) -> web.StreamResponse:
         """Give a sentence as sound, by the speech server."""

@@ -138,7 +138,7 @@ async def host_with_fallbacks(directory: Path) -> AsyncIterator[Lesson]:
             ],
         }
         for engine in lists["stt"]:
-            engine["with"]["model"] = "whisper-base"
+            engine["options"]["model"] = "whisper-base"
         async with host_of(directory, "waiter", TUTOR, engines=lists) as (parts, log):
             hosted.speech_url = spare.speech_url = parts.speech_url
             yield Lesson(parts, log, hosted, spare)

@@ -58,7 +58,7 @@ plugin = Plugin()
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Run a host whose one tutor hears everyone."""
-    async with host_of(tmp_path, "several", TUTOR, hears="everyone") as running:
+    async with host_of(tmp_path, "several", TUTOR, audio_input="all") as running:
         yield running
 
 

@@ -93,9 +93,34 @@ def test_a_variable_that_would_rename_every_tutor_refuses_the_start(variable: st
 
 
 @COMMANDS
+def test_mistakes_in_variables_are_named_without_their_values(command: str, tmp_path: Path) -> None:
+    """Misspelt, of a wrong type, or a secret at a wrong place: they outlive the clean start."""
+    write(tmp_path, {"tutors/grammar.yaml": tutor("automatic")})
+    said = refusal(
+        command,
+        tmp_path,
+        LOQUA_LESSONS__MAX_LESSONS="hunter2",
+        LOQUA_LESONS__TICK_EVERY="20",
+        LOQUA_LIVEKIT__API_SECRET="hunter2",
+        LOQUA_TUTORS__GRAMMAR__MAX_CONCURRENT_JOBS="0",
+    )
+    expected = [
+        ("LOQUA_LESSONS__MAX_LESSONS", "should be auto or an integer from 1"),
+        ("LOQUA_LESONS__TICK_EVERY", "did you mean LOQUA_LESSONS__TICK_EVERY?"),
+        ("LOQUA_LIVEKIT__API_SECRET", "did you mean LIVEKIT_API_SECRET?"),
+        ("LOQUA_TUTORS__GRAMMAR__MAX_CONCURRENT_JOBS", "greater than or equal to 1"),
+    ]
+    assert [part for parts in expected for part in parts if part not in said] == []
+    assert "hunter2" not in said
+
+
+@COMMANDS
 def test_an_open_address_refuses_the_start_in_production(command: str, tmp_path: Path) -> None:
     """Anything but loopback wants https:// or wss://, wherever it is written."""
-    engine = {"use": "livekit.plugins.openai:TTS", "with": {"base_url": "http://speech.local/v1"}}
+    engine = {
+        "use": "livekit.plugins.openai:TTS",
+        "options": {"base_url": "http://speech.local/v1"},
+    }
     files: dict[str, object] = {
         "host.yaml": {"engines": {"tts": engine}},
         "tutors/grammar.yaml": tutor("automatic"),
@@ -109,7 +134,7 @@ def test_an_open_address_refuses_the_start_in_production(command: str, tmp_path:
         API_BASE_URL="http://api.loqua.app",
         LIVEKIT_URL="ws://livekit.loqua.app",
     )
-    places = ["API_BASE_URL", "LIVEKIT_URL", "host.yaml: engines.tts.with.base_url"]
+    places = ["API_BASE_URL", "LIVEKIT_URL", "host.yaml: engines.tts.options.base_url"]
     assert [place for place in places if place not in said] == []
     assert said.count("write https:// or wss://") == 3
 

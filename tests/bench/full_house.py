@@ -34,7 +34,7 @@ from tests.integration.host.conftest import (
 from loqua_host.dev.livekit import run_livekit
 
 AGENT = "full-house"
-PLACES, LEARNERS, STAY, GRACE = 5, 20, 5.0, 20.0
+PLACES, LEARNERS, STAY, RECONNECT_TIMEOUT = 5, 20, 5.0, 20.0
 WAITING = "loqua.waiting"
 TUTOR = "loqua.tutor"
 PATIENCE = 300.0
@@ -79,7 +79,9 @@ async def visit(house: House, host: HostProcess) -> Visit:
 def configure(directory: Path) -> Path:
     """Write the configuration of a small host whose tutor has a voice."""
     config = write_config(
-        directory, explicit(AGENT), {"max_lessons": PLACES, "grace": GRACE, "tick_every": 1}
+        directory,
+        explicit(AGENT),
+        {"max_lessons": PLACES, "reconnect_timeout": RECONNECT_TIMEOUT, "tick_every": 1},
     )
     file = config / "host.yaml"
     host = yaml.safe_load(file.read_text())
@@ -96,7 +98,7 @@ async def measure(house: House, host: HostProcess) -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE):
             while not await house.api.arrivals("sessions", one.user_id):  # noqa: ASYNC110  # polls an API
                 await asyncio.sleep(0.5)
-    await asyncio.sleep(GRACE)  # what would be recorded twice is by now
+    await asyncio.sleep(RECONNECT_TIMEOUT)  # what would be recorded twice is by now
     records = [len(await house.api.arrivals("sessions", one.user_id)) for one in visits]
     opened = [len(host.log.find("lesson.opened", user_id=one.user_id)) for one in visits]
     visits.sort(key=lambda one: one.served or 0.0)

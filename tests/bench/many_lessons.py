@@ -236,7 +236,7 @@ async def house(directory: Path) -> AsyncIterator[House]:
             places=lambda: Places(AT_ONCE, {"conversation": AT_ONCE}),
             lessons=lessons,
             say=lambda _: None,
-            return_grace=lambda: 1.0,
+            reconnect_timeout=lambda: 1.0,
             monotonic=time.monotonic,
             metrics=metrics.lessons,
         )

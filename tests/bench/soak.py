@@ -49,7 +49,7 @@ from loqua_host.tasks import background
 CONFIG = Path(__file__).parents[2] / "config"
 AGENT = "soaked"
 LEARNERS = 5
-GRACE = 8.0
+RECONNECT_TIMEOUT = 8.0
 STAYS = (10.0, 40.0)
 """Seconds that a learner stays, at least and at most."""
 
@@ -186,7 +186,9 @@ class Soak:
             guest = Guest(f"user_{random.randbytes(6).hex()}", new_room())
             self.tally.guests.add(guest)
             try:
-                await guest.stay(self.house, random.uniform(*STAYS), random.uniform(0.2, GRACE / 2))
+                await guest.stay(
+                    self.house, random.uniform(*STAYS), random.uniform(0.2, RECONNECT_TIMEOUT / 2)
+                )
             finally:
                 self.tally.guests.discard(guest)
 
@@ -278,7 +280,11 @@ def configure(directory: Path, speech_url: str) -> Path:
     write_config(CONFIG, config, speech_url, tick_every=2)
     overlay = config / "environments" / "development.yaml"
     written = yaml.safe_load(overlay.read_text())
-    written["lessons"] |= {"grace": GRACE, "max_lessons": 50, "ask_after": 3600}
+    written["lessons"] |= {
+        "reconnect_timeout": RECONNECT_TIMEOUT,
+        "max_lessons": 50,
+        "silence_prompt_after": 3600,
+    }
     written["lessons"] |= {"drain_timeout": 3, "tutor_drain_timeout": 3}
     written["logs"] = {"format": "json", "level": "info"}
     overlay.write_text(yaml.safe_dump(written, allow_unicode=True))

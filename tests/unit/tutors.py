@@ -5,8 +5,8 @@ from typing import Any
 
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.settings.engines import Engines
-from loqua_host.settings.hooks import HookLimits
 from loqua_host.settings.jobs import JobSettings
+from loqua_host.settings.lessons import LessonLimits
 from loqua_host.settings.messages import Messages
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.sockets import SocketHandle
@@ -19,16 +19,11 @@ def job_settings(name: str, agent_id: str = "loqua-host", **written: Any) -> Job
         tutor=TutorSettings.model_validate(file),
         agent_id=agent_id,
         engines=Engines(),
-        limits=HookLimits(),
         messages=Messages(lesson_unavailable={"en": "Sorry.", "es": "Lo siento."}),
         link=SocketHandle(-1),
-        learner_timeout=60.0,
-        tick_every=30.0,
-        failing_ticks=3,
-        grace=0.0,
-        ask_after=600.0,
-        end_after=60.0,
-        longest=7200.0,
+        lesson=LessonLimits(
+            learner_timeout=60.0, reconnect_timeout=0.0, silence_prompt_after=600.0
+        ),
         traced=False,
     )
 

@@ -23,7 +23,7 @@ def machine_problems(
     config: Path, environ: Mapping[str, str], settings: HostSettings, secrets: HostSecrets
 ) -> Iterator[Problem]:
     """Find what this machine does not have for a configuration that is sound by itself."""
-    where = read_sources(config, environ).where
+    where = read_sources(config, environ).host.where
     in_file = secrets.ledger_url is None
     return directory_problems(settings, environ, where, in_file=in_file)
 

@@ -91,7 +91,7 @@ class Reconnected(Event):
 
 @dataclass(frozen=True, slots=True)
 class LearnerLeft(Event):
-    """The learner has left and may return within the grace; the clock stands still."""
+    """The learner has left and may return for a while; the clock stands still."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,7 +250,7 @@ def _open_reconciler(parts: _Parts, announcer: Announcer) -> Reconciler:
         places=partial(_places, parts),
         lessons=parts.lessons,
         say=announcer.say,
-        return_grace=lambda: parts.running.settings.lessons.grace,
+        reconnect_timeout=lambda: parts.running.settings.lessons.reconnect_timeout,
         monotonic=time.monotonic,
         metrics=parts.metrics.lessons,
     )

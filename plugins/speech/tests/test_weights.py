@@ -37,7 +37,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "_PACKAGES", ("loqua_no_such_part1", "loqua_no_such_part2"))
 
     with (
-        pytest.raises(WeightsError, match=r"install loqua-no-such-part1 .* LOQUA_WHISPER_MODEL"),
+        pytest.raises(WeightsError, match=r"install loqua-no-such-part1 .* SPEECH_WHISPER_MODEL"),
         packaged_weights(),
     ):
         pytest.fail("the weights were handed out")
@@ -55,5 +55,5 @@ def test_a_model_of_the_users_own_is_named_as_its_directory(tmp_path: Path) -> N
 
 def test_a_directory_without_a_model_is_refused_with_the_setting_to_mend(tmp_path: Path) -> None:
     """The message names the directory and the setting."""
-    with pytest.raises(WeightsError, match="LOQUA_WHISPER_MODEL"):
+    with pytest.raises(WeightsError, match="SPEECH_WHISPER_MODEL"):
         directory_weights(tmp_path)

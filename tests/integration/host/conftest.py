@@ -408,8 +408,8 @@ def write_config(
         "lessons": {
             "learner_timeout": 30,
             "tick_every": 0.3,
-            "ask_after": 3600,  # a test's learners say nothing
-            "grace": 0.2,
+            "silence_prompt_after": 3600,  # a test's learners say nothing
+            "reconnect_timeout": 0.2,
             "health_every": 2,
             "drain_timeout": 3,
             "tutor_drain_timeout": 3,

@@ -31,7 +31,7 @@ TUTORS = {
         "secrets": ["PROBE_KEY"],
     }
 }
-CALM = {"tick_every": 2, "grace": 3, "health_every": 30}
+CALM = {"tick_every": 2, "reconnect_timeout": 3, "health_every": 30}
 FAILURES = (
     "token.refresh_failed",
     "lesson.refused",

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "crowded"
 PLACES, LEARNERS, STAY = 2, 6, 3.0
-GRACE = 20.0
+RECONNECT_TIMEOUT = 20.0
 TOLD_SECONDS = 3.0
 SERVED_EVERY = 12.0
 """Seconds at most from one lesson's beginning to the next in its place: far less than the grace."""
@@ -46,7 +46,7 @@ async def crowded(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HostProcess]:
     """Give a host with two places that waits long for who left."""
-    lessons = {"max_lessons": PLACES, "grace": GRACE}
+    lessons = {"max_lessons": PLACES, "reconnect_timeout": RECONNECT_TIMEOUT}
     directory = tmp_path_factory.mktemp("crowded")
     async with house.host(directory, explicit(AGENT), lessons=lessons) as host:
         yield host

@@ -25,7 +25,7 @@ async def limited(
     """Give a host whose lessons end after a few seconds of silence."""
     directory = tmp_path_factory.mktemp("limited")
     async with house.host(
-        directory, explicit(AGENT), lessons={"ask_after": 4, "end_after": 3}
+        directory, explicit(AGENT), lessons={"silence_prompt_after": 4, "silence_timeout": 3}
     ) as host:
         yield host
 

@@ -24,7 +24,7 @@ async def watched(
     """Give a host that asks the API every second whether its lessons may go on."""
     directory = tmp_path_factory.mktemp("watched")
     async with house.host(
-        directory, explicit(AGENT), lessons={"health_every": 1, "grace": 1}
+        directory, explicit(AGENT), lessons={"health_every": 1, "reconnect_timeout": 1}
     ) as host:
         yield host
 

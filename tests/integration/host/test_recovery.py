@@ -31,7 +31,7 @@ async def small(
     """Give a host with places for two lessons."""
     directory = tmp_path_factory.mktemp("small")
     async with house.host(
-        directory, explicit(AGENT), lessons={"max_lessons": 2, "grace": 8}
+        directory, explicit(AGENT), lessons={"max_lessons": 2, "reconnect_timeout": 8}
     ) as host:
         yield host
 

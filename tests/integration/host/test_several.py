@@ -40,7 +40,7 @@ async def test_a_tutor_that_hears_everyone_is_told_who_of_them_types(
     house: House, tmp_path: Path
 ) -> None:
     """Strangers, hidden participants and agents type in vain; the record is the first one's."""
-    tutors = {name: {**it, "hears": "everyone"} for name, it in explicit(AGENT).items()}
+    tutors = {name: {**it, "audio_input": "all"} for name, it in explicit(AGENT).items()}
     room = new_room()
     async with house.host(tmp_path, tutors) as host, AsyncExitStack() as stack:
         first = await stack.enter_async_context(house.visit(room, agent_name=AGENT))

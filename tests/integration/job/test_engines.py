@@ -127,7 +127,7 @@ class Pair:
         named = [
             {
                 "use": f"livekit.plugins.openai:{kind.upper()}",
-                "with": {"base_url": url, "api_key": "-", "model": "m", **arguments},
+                "options": {"base_url": url, "api_key": "-", "model": "m", **arguments},
             }
             for url in self.urls
         ]

@@ -23,7 +23,7 @@ lessons: {drain_timeout: 60}
 engines:
   tts:
     use: livekit.plugins.openai:TTS
-    with: {api_key: hunter2, model: pico, base_url: "http://maria:hunter2@127.0.0.1:9000"}
+    options: {api_key: hunter2, model: pico, base_url: "http://maria:hunter2@127.0.0.1:9000"}
     secrets: {api_key: OPENAI_API_KEY}
 """
 
@@ -58,7 +58,7 @@ def explained(config: Path) -> dict[str, tuple[str, str]]:
 
 def test_each_layer_is_named_where_it_decides(explained: dict[str, tuple[str, str]]) -> None:
     """The base, the overlay over it, variables over both, and defaults under all."""
-    assert explained["engines.tts.with.model"] == ('"pico"', "host.yaml")
+    assert explained["engines.tts.options.model"] == ('"pico"', "host.yaml")
     assert explained["lessons.drain_timeout"] == ("90.0", "environments/development.yaml")
     assert explained["agent_id"] == ('"loqua-host-1"', "AGENT_ID")
     assert explained["lessons.max_lessons"] == ('"auto"', "default")
@@ -72,7 +72,7 @@ def test_a_tutor_s_values_come_from_its_file_or_from_the_host(
     assert explained["tutors.grammar.agent_name"][1] == "tutors/grammar.yaml"
     assert explained["tutors.grammar.max_concurrent_jobs"] == ("2", "default")
     assert explained["tutors.grammar.agent_id"] == ('"loqua-host-1"', "AGENT_ID")
-    assert explained["tutors.grammar.engines.tts.with.model"] == ('"pico"', "host.yaml")
+    assert explained["tutors.grammar.engines.tts.options.model"] == ('"pico"', "host.yaml")
     assert explained["tutors.grammar.engines.turn.min_delay"] == ("0.9", "tutors/grammar.yaml")
 
 
@@ -81,12 +81,12 @@ def test_engines_of_a_list_are_explained_one_by_one(config: Path) -> None:
     (config / "tutors/grammar.yaml").write_text(
         TUTOR.replace(
             "engines: {",
-            "engines: {stt: [{use: 'a:B'}, {use: 'c:D', with: {k: 1}}], llm: [{use: 'e:F'}], ",
+            "engines: {stt: [{use: 'a:B'}, {use: 'c:D', options: {k: 1}}], llm: [{use: 'e:F'}], ",
         )
     )
     lines = {key: line for key, *line in explain(config, ENVIRON, load(config, ENVIRON))}
     file = str(config / "tutors/grammar.yaml")
-    assert lines["tutors.grammar.engines.stt[1].with.k"] == ["1", file]
+    assert lines["tutors.grammar.engines.stt[1].options.k"] == ["1", file]
     assert lines["tutors.grammar.engines.llm.use"] == ['"e:F"', file]
     assert lines["engines.stt"] == ["null", "default"]
 
@@ -98,7 +98,7 @@ def test_no_secret_is_printed_wherever_it_was_written(
     assert explained["SHARED_SECRET"] == ("****", "environment")
     assert explained["tutors.grammar.settings.secrets.password"][0] == "****"
     assert explained["engines.tts.secrets.api_key"] == ('"OPENAI_API_KEY"', "host.yaml")
-    assert explained["engines.tts.with.base_url"][0] == '"http://****@127.0.0.1:9000"'
+    assert explained["engines.tts.options.base_url"][0] == '"http://****@127.0.0.1:9000"'
     check(config, ENVIRON | {"OPENAI_API_KEY": "hunter2"}, explained=True)
     printed = capsys.readouterr()
     assert "hunter2" not in printed.out + printed.err
@@ -120,3 +120,39 @@ def test_every_setting_is_there(config: Path, explained: dict[str, tuple[str, st
     sections = {key.split(".")[0] for key in explained}
     written = {info.alias or name for name, info in type(settings).model_fields.items()}
     assert written <= sections
+
+
+def test_rules_are_explained_key_by_key(config: Path) -> None:
+    """No line is as long as a list of them, and no key is there that nobody wrote."""
+    rule = "{name: talker, when: {minutes: 5}}"
+    (config / "host.yaml").write_text(f"records: {{achievements: [{rule}]}}")
+    lines = {key: line for key, *line in explain(config, ENVIRON, load(config, ENVIRON))}
+    file = str(config / "host.yaml")
+    told = {key: line for key, line in lines.items() if key.startswith("records.achievements")}
+    assert told == {
+        "records.achievements[0].name": ['"talker"', file],
+        "records.achievements[0].when.minutes": ["5.0", file],
+    }
+
+
+def test_a_variable_that_decides_is_named(config: Path) -> None:
+    """For the host and for a tutor, in `.env` with its file; what looks secret is masked."""
+    dotenv = config.parent / ".env"
+    dotenv.write_text("LOQUA_LESSONS__TICK_EVERY=20\n")
+    variables = {
+        "LOQUA_LESSONS__MAX_LESSONS": "20",
+        "LOQUA_OPS": '{"port": 1}',
+        "LOQUA_ENGINES__TTS__OPTIONS__API_KEY": "hunter2",
+        "LOQUA_TUTORS__GRAMMAR__SETTINGS__QUESTIONS": "5",
+    }
+    lines = explain(config, ENVIRON | variables, load(config, ENVIRON | variables))
+    told = {key: tuple(line) for key, *line in lines}
+    assert told["lessons.max_lessons"] == ("20", "LOQUA_LESSONS__MAX_LESSONS")
+    assert told["lessons.tick_every"] == ("20.0", f"{dotenv}: LOQUA_LESSONS__TICK_EVERY")
+    assert told["ops.port"] == ("1", "LOQUA_OPS: port")
+    assert told["ops.address"] == ('"127.0.0.1"', "default")
+    key = "engines.tts.options.api_key"
+    assert told[key] == ("****", "LOQUA_ENGINES__TTS__OPTIONS__API_KEY")
+    assert told[f"tutors.grammar.{key}"] == told[key]
+    questions = ("5", "LOQUA_TUTORS__GRAMMAR__SETTINGS__QUESTIONS")
+    assert told["tutors.grammar.settings.questions"] == questions

@@ -142,7 +142,7 @@ def test_the_demo_speaks_through_its_own_server_whatever_config_says(
     assert drafted.problems == ()
     assert drafted.settings
     engines = (drafted.settings.engines.stt, drafted.settings.engines.tts)
-    assert [engine.with_["base_url"] for (engine,) in engines] == [
+    assert [engine.options["base_url"] for (engine,) in engines] == [
         "http://127.0.0.1:3/v1",
         "http://127.0.0.1:3/v1",
     ]

@@ -44,10 +44,10 @@ def settings(**engines: object) -> HostSettings:
 
 async def test_each_engine_is_asked_with_its_own_key(speech: str) -> None:
     """One with the right key, one with a wrong one, one that only its plugin can reach."""
-    openai = {"use": "livekit.plugins.openai:STT", "with": {"base_url": speech}}
+    openai = {"use": "livekit.plugins.openai:STT", "options": {"base_url": speech}}
     told = settings(
         stt=openai | {"secrets": {"api_key": "SPEECH_KEY"}},
-        tts={"use": "livekit.plugins.openai:TTS", "with": {"base_url": speech, "api_key": "-"}},
+        tts={"use": "livekit.plugins.openai:TTS", "options": {"base_url": speech, "api_key": "-"}},
         llm={"use": "some.plugin:LLM"},
     )
     findings = await examine_engines(told, lambda names: dict.fromkeys(names, KEY))
@@ -62,17 +62,17 @@ async def test_each_engine_is_asked_with_its_own_key(speech: str) -> None:
 
 async def test_each_engine_of_a_list_is_tried(speech: str) -> None:
     """A fallback that nobody tried would be found to be gone when it is needed."""
-    first = {"use": "x.y:STT", "with": {"base_url": speech, "api_key": KEY}}
-    gone = {"use": "x.y:STT", "with": {"base_url": "http://127.0.0.1:1/v1"}}
+    first = {"use": "x.y:STT", "options": {"base_url": speech, "api_key": KEY}}
+    gone = {"use": "x.y:STT", "options": {"base_url": "http://127.0.0.1:1/v1"}}
     findings = await examine_engines(settings(stt=[first, gone]), lambda _names: {})
     states = {one.name: one.verdict.state for one in findings}
     assert states == {"engine stt[0]": State.OK, "engine stt[1]": State.FAILED}
-    assert "write another engines.stt[1].with.base_url" in findings[1].verdict.mend
+    assert "write another engines.stt[1].options.base_url" in findings[1].verdict.mend
 
 
 async def test_an_engine_that_is_not_there_fails_by_its_kind() -> None:
     """With the key of config to look at."""
-    gone = {"use": "x.y:STT", "with": {"base_url": "http://127.0.0.1:1/v1"}}
+    gone = {"use": "x.y:STT", "options": {"base_url": "http://127.0.0.1:1/v1"}}
     (finding,) = await examine_engines(settings(stt=gone), lambda _names: {})
     assert finding.verdict.state is State.FAILED
-    assert "write another engines.stt.with.base_url" in finding.verdict.mend
+    assert "write another engines.stt.options.base_url" in finding.verdict.mend

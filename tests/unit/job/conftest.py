@@ -421,6 +421,11 @@ class Job:
         tutor = self.settings.tutor.model_copy(update=written)
         self.settings = replace(self.settings, tutor=tutor)
 
+    def limit(self, **seconds: float) -> None:
+        """Have the lesson run by other limits."""
+        lesson = self.settings.lesson.model_copy(update=seconds)
+        self.settings = replace(self.settings, lesson=lesson)
+
     def start(self) -> "asyncio.Task[None]":
         """Begin the lesson."""
         ctx: Any = SimpleNamespace(room=self.room)

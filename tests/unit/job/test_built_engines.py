@@ -12,7 +12,7 @@ from loqua_host.settings.engines import Engine, Engines
 ENGINE = Engine.model_validate(
     {
         "use": "types:SimpleNamespace",
-        "with": {
+        "options": {
             "language": "{language}",
             "model": "whisper-{language}",
             "speed": 2,
@@ -25,7 +25,7 @@ ENGINE = Engine.model_validate(
 
 def fake(name: str, does: str = "ends") -> dict[str, Any]:
     """Write a fake engine as config does."""
-    return {"use": f"tests.unit.job.test_built_engines:{name}", "with": {"does": does}}
+    return {"use": f"tests.unit.job.test_built_engines:{name}", "options": {"does": does}}
 
 
 def make(name: str, does: str) -> Any:

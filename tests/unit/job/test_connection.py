@@ -1,7 +1,6 @@
 """The tutor's own connection to the room: mended, ended or lost."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,7 +30,7 @@ async def test_a_connection_that_livekit_mends_costs_the_lesson_nothing_but_time
 
 async def test_a_learner_who_left_meanwhile_is_noticed(job: Any) -> None:
     """No event told of it."""
-    job.settings = replace(job.settings, grace=5.0)
+    job.limit(reconnect_timeout=5.0)
     running = job.start()
     await asyncio.sleep(10)
     job.room.emit("reconnecting")

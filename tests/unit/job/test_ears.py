@@ -92,7 +92,7 @@ async def test_a_tutor_that_hears_everyone_hears_all_who_are_identified(
     job: Any, speak: Any
 ) -> None:
     """In voice and in text."""
-    job.configure_tutor(hears="everyone")
+    job.configure_tutor(audio_input="all")
     for identity, volume in (("maria", 1), ("ana", 10), ("eve", 100)):
         speak(identity, volume)
     running = job.start()
@@ -113,7 +113,7 @@ async def test_a_tutor_that_hears_everyone_hears_all_who_are_identified(
 
 async def test_a_stranger_who_comes_by_anothers_identity_is_not_heard(job: Any, speak: Any) -> None:
     """Neither in voice nor in text, until the host has looked at them."""
-    job.configure_tutor(hears="everyone")
+    job.configure_tutor(audio_input="all")
     speak("maria", 1)
     speak("ana", 10)
     running = job.start()
@@ -137,7 +137,7 @@ async def test_a_stranger_who_comes_by_anothers_identity_is_not_heard(job: Any, 
 
 async def test_text_that_overtakes_its_learner_is_answered(job: Any) -> None:
     """The host has identified them; that they are there comes to the tutor later."""
-    job.configure_tutor(hears="everyone")
+    job.configure_tutor(audio_input="all")
     running = job.start()
     ana = Learner(user_id="ana", identity="ana")
     job.link.incoming.put_nowait(Others(others=(ana,), entries=("PA_9",)))

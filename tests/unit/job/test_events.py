@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,7 +94,7 @@ async def test_a_learner_who_leaves_and_returns_is_told_of_after_their_participa
     job: Any, heard: list[events.Event]
 ) -> None:
     """Leaving is an event of the lesson's own."""
-    job.settings = replace(job.settings, grace=30.0)
+    job.limit(reconnect_timeout=30.0)
     running = job.start()
     await asyncio.sleep(1)
     job.room.leave("maria")

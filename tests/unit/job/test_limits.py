@@ -162,7 +162,8 @@ async def test_a_learner_who_says_nothing_is_asked_and_then_left(job: Any) -> No
     still = job.settings.messages.model_copy(
         update={"still_there": {"en": "Are you there?", "es": "¿Sigues ahí?"}}
     )
-    job.settings = replace(job.settings, ask_after=60.0, end_after=30.0, messages=still)
+    job.settings = replace(job.settings, messages=still)
+    job.limit(silence_prompt_after=60.0, silence_timeout=30.0)
     await job.start()
     assert job.session.said == ["¿Sigues ahí?"]
     assert (job.finish.ending.reason, job.finish.ending.seconds) == ("learner_silent", 90)
@@ -172,7 +173,7 @@ async def test_a_learner_who_says_nothing_is_asked_and_then_left(job: Any) -> No
 @pytest.mark.parametrize("how", ["voice", "text", "transcript"])
 async def test_a_learner_who_says_something_is_not_silent(job: Any, how: str) -> None:
     """However they say it."""
-    job.settings = replace(job.settings, ask_after=60.0, end_after=30.0)
+    job.limit(silence_prompt_after=60.0, silence_timeout=30.0)
     running = job.start()
     await asyncio.sleep(50)
     if how == "voice":
@@ -191,7 +192,7 @@ async def test_a_learner_who_says_something_is_not_silent(job: Any, how: str) ->
 
 async def test_silence_is_not_counted_while_the_learner_could_not_speak(job: Any) -> None:
     """The tutor speaks, a specialist is there, the learner is away."""
-    job.settings = replace(job.settings, ask_after=60.0, end_after=30.0, grace=100.0)
+    job.limit(silence_prompt_after=60.0, silence_timeout=30.0, reconnect_timeout=100.0)
     running = job.start()
     await asyncio.sleep(10)
     job.session.emit("agent_state_changed", SimpleNamespace(new_state="speaking"))
@@ -211,7 +212,7 @@ async def test_silence_is_not_counted_while_the_learner_could_not_speak(job: Any
 async def test_a_tutor_without_a_voice_asks_nobody_and_leaves_all_the_same(job: Any) -> None:
     """It has heard of the silence itself."""
     job.session.mute = True
-    job.settings = replace(job.settings, ask_after=60.0, end_after=30.0)
+    job.limit(silence_prompt_after=60.0, silence_timeout=30.0)
     await job.start()
     assert job.finish.ending.reason == "learner_silent"
 
@@ -229,7 +230,7 @@ async def test_a_lesson_ends_politely_when_the_learner_wants_it_to(job: Any) -> 
 
 async def test_a_lesson_whose_time_is_up_does_not_end_during_a_specialists(job: Any) -> None:
     """It ends when the tutor has the floor again."""
-    job.settings = replace(job.settings, longest=100.0)
+    job.limit(max_duration=100.0)
     running = job.start()
     await asyncio.sleep(95)
     speaks(job, "listening", "speaking")
@@ -250,7 +251,8 @@ async def test_a_lesson_goes_on_when_its_worker_leaves_and_says_goodbye_in_time(
     goodbye = job.settings.messages.model_copy(
         update={"time_is_up": {"en": "Bye!", "es": "¡Hasta pronto!"}}
     )
-    job.settings = replace(job.settings, ask_after=HOUR, messages=goodbye)
+    job.settings = replace(job.settings, messages=goodbye)
+    job.limit(silence_prompt_after=HOUR)
     running = job.start()
     job.link.incoming.put_nowait(WrapUp(reason="host_stopping", seconds=600))
     await asyncio.sleep(400)
@@ -266,7 +268,7 @@ async def test_a_lesson_goes_on_when_its_worker_leaves_and_says_goodbye_in_time(
 
 async def test_a_lesson_whose_learner_is_away_ends_before_its_host_is_gone(job: Any) -> None:
     """Without a word, and late, so that they may come back."""
-    job.settings = replace(job.settings, grace=HOUR)
+    job.limit(reconnect_timeout=HOUR)
     running = job.start()
     await asyncio.sleep(1)
     job.link.incoming.put_nowait(WrapUp(reason="host_stopping", seconds=120))
@@ -281,7 +283,7 @@ async def test_a_lesson_whose_learner_is_away_ends_before_its_host_is_gone(job: 
 async def test_a_specialist_that_was_called_leaves_the_goodbye_to_who_called_it(job: Any) -> None:
     """The learner hears one."""
     job.lesson.handover = Handover(tutor="conversation")
-    job.settings = replace(job.settings, ask_after=HOUR)
+    job.limit(silence_prompt_after=HOUR)
     running = job.start()
     job.link.incoming.put_nowait(WrapUp(reason="host_stopping", seconds=120))
     await running

@@ -1,7 +1,6 @@
 """A learner who leaves and returns: silence, a clock that stands still, and the host's word."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 from loqua_host.contract.learner import Learner
@@ -18,7 +17,7 @@ from loqua_host.link.messages import (
 
 def graceful(job: Any) -> Any:
     """Start a lesson that waits half a minute for a learner who left."""
-    job.settings = replace(job.settings, grace=30.0)
+    job.limit(reconnect_timeout=30.0)
     job.session.room_io.set_participant = job.session.done.append
     return job.start()
 

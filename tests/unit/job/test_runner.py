@@ -367,7 +367,7 @@ async def test_what_was_said_until_the_connection_was_lost_is_known_to_the_next_
 async def test_words_that_a_learner_said_as_they_left_are_taken_at_once(job: Any) -> None:
     """Not when they are back: they would be the beginning of another sentence."""
     job.session.user_state = "speaking"
-    job.settings = replace(job.settings, grace=20.0)
+    job.limit(reconnect_timeout=20.0)
     running = job.start()
     await asyncio.sleep(1)
     job.room.leave("maria")
@@ -608,7 +608,7 @@ async def test_a_stranger_who_comes_by_the_learners_identity_is_neither_heard_no
     job: Any,
 ) -> None:
     """Until the host has said that it is the learner; nor does a specialist's leaving change it."""
-    job.settings = replace(job.settings, grace=60.0)
+    job.limit(reconnect_timeout=60.0)
     running = job.start()
     await asyncio.sleep(1)
     job.room.leave("maria")
@@ -631,7 +631,7 @@ async def test_a_stranger_who_comes_by_the_learners_identity_is_neither_heard_no
 async def test_a_specialist_whose_learner_went_and_came_while_it_waited_is_heard(job: Any) -> None:
     """It gets the floor and its voice together."""
     job.configure_tutor(worker_type="explicit")
-    job.settings = replace(job.settings, grace=60.0)
+    job.limit(reconnect_timeout=60.0)
     job.room.enter("agent-1", kind=4, loqua_floor="true")
     running = job.start()
     await asyncio.sleep(1)
@@ -679,7 +679,7 @@ async def test_a_tutor_whose_agent_fails_turn_after_turn_says_goodbye(job: Any) 
     """The lesson counts as failed, and has its report."""
     running = job.start()
     await asyncio.sleep(5)
-    for _ in range(job.settings.failing_ticks):
+    for _ in range(job.settings.lesson.failing_ticks):
         speaks = SimpleNamespace(old_state="listening", new_state="speaking")
         job.session.emit("user_state_changed", speaks)
         fail_in_the_tutor()
@@ -693,7 +693,7 @@ async def test_a_tutor_whose_agent_fails_turn_after_turn_says_goodbye(job: Any) 
 
 async def test_nobody_apologises_to_a_learner_who_is_away_or_with_a_specialist(job: Any) -> None:
     """It is counted all the same."""
-    job.settings = replace(job.settings, grace=60)
+    job.limit(reconnect_timeout=60)
     running = job.start()
     await asyncio.sleep(5)
     job.room.leave("maria")

@@ -12,7 +12,7 @@ from loqua_host.job.voice import build_session
 from loqua_host.livekit_internals import sharing_certificates
 from loqua_host.settings.engines import Engine, Engines
 
-OPENAI = {"with": {"base_url": "http://127.0.0.1:9/v1", "api_key": "-"}}
+OPENAI = {"options": {"base_url": "http://127.0.0.1:9/v1", "api_key": "-"}}
 
 
 def context_of(client: httpx2.AsyncClient) -> ssl.SSLContext:

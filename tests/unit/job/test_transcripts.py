@@ -94,7 +94,7 @@ async def test_a_lesson_leaves_transcripts_of_one_learner_to_livekit(
     job: Any, written: list[Any], *, everyone: bool
 ) -> None:
     """Those of several it writes itself."""
-    job.configure_tutor(hears="everyone" if everyone else "learner")
+    job.configure_tutor(audio_input="all" if everyone else "learner")
     running = job.start()
     await asyncio.sleep(1)
     event = UserInputTranscribedEvent(transcript="Hola", is_final=True, speaker_id="ana")

@@ -107,7 +107,7 @@ async def house(wall: Any) -> House:
         places=lambda: Places(5, {"grammar": 5}),
         lessons=FakeLessons(),
         say=lambda _: None,
-        return_grace=lambda: 30.0,
+        reconnect_timeout=lambda: 30.0,
         monotonic=wall.monotonic,
         metrics=LessonMetrics(Instruments()),
     )

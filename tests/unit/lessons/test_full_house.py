@@ -25,7 +25,7 @@ from loqua_host.lessons.reconcile import (
 from loqua_host.records.ledger import LessonRow
 
 NOW = 1_800_000_000.0
-GRACE = 20.0
+RECONNECT_TIMEOUT = 20.0
 FULL = Places(0, {"tutor": 0, "grammar": 1})
 RUNNING = frozenset({"tutor"})
 
@@ -50,7 +50,7 @@ def todo(
     *sights: Sight, places: Places = FULL, now: float = NOW, others: float = 0.0
 ) -> Sequence[Action]:
     """Decide."""
-    return decide(sights, places, now, GRACE, others)
+    return decide(sights, places, now, RECONNECT_TIMEOUT, others)
 
 
 def stepping_out(actions: Sequence[Action]) -> list[tuple[str, str]]:

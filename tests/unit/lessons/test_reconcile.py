@@ -26,7 +26,7 @@ from loqua_host.lessons.reconcile import (
 from loqua_host.records.ledger import MAX_CRASHES, LessonRow
 
 NOW = 1_800_000_000.0
-GRACE = 30.0
+RECONNECT_TIMEOUT = 30.0
 FREE = Places(10, {"tutor": 10, "grammar": 10})
 FULL = Places(10, {"tutor": 0, "grammar": 10})
 
@@ -55,7 +55,7 @@ def sight(room: str = "room", **changes: object) -> Sight:
 
 def todo(*sights: Sight, places: Places = FREE, now: float = NOW) -> list[Action]:
     """Decide."""
-    return decide(sights, places, now, GRACE)
+    return decide(sights, places, now, RECONNECT_TIMEOUT)
 
 
 def called(actions: Sequence[Action]) -> list[tuple[str, str, str]]:
@@ -150,7 +150,9 @@ def test_a_full_house_sends_for_a_specialist_to_others() -> None:
     """They do not hear of it but by the dispatch."""
     room = sight(wanted=frozenset(), asked=ASKED)
     full = Places(0, {"tutor": 0, "grammar": 0})
-    assert called(decide([room], full, NOW, GRACE, others=5.0)) == [("room", "grammar", "maria")]
+    assert called(decide([room], full, NOW, RECONNECT_TIMEOUT, others=5.0)) == [
+        ("room", "grammar", "maria")
+    ]
 
 
 def test_an_asked_specialist_that_crashed_comes_back_to_its_lesson() -> None:
@@ -171,15 +173,15 @@ def test_a_lost_lesson_comes_back_without_delay() -> None:
 def test_a_lost_lesson_waits_for_its_learner_for_the_grace_and_is_closed_then() -> None:
     """With its record from the last progress."""
     empty = sight(learners=(), interrupted=(lost(),))
-    assert todo(empty, now=NOW + GRACE) == []
-    assert todo(empty, now=NOW + GRACE + 1) == [Close(lost(), "learner_left")]
+    assert todo(empty, now=NOW + RECONNECT_TIMEOUT) == []
+    assert todo(empty, now=NOW + RECONNECT_TIMEOUT + 1) == [Close(lost(), "learner_left")]
 
 
 def test_a_lost_lesson_waits_for_its_learner_from_when_there_is_a_room_to_enter() -> None:
     """LiveKit may have been away for longer than the grace."""
     back = sight(learners=(), interrupted=(lost(since=NOW - 90),), since=NOW)
-    assert todo(back, now=NOW + GRACE) == []
-    assert len(todo(back, now=NOW + GRACE + 1)) == 1
+    assert todo(back, now=NOW + RECONNECT_TIMEOUT) == []
+    assert len(todo(back, now=NOW + RECONNECT_TIMEOUT + 1)) == 1
 
 
 def test_a_lost_lesson_is_not_closed_while_its_learner_waits_for_a_place() -> None:
@@ -211,7 +213,7 @@ def test_nobody_but_its_learner_is_brought_the_tutor_of_a_lost_lesson() -> None:
     """Until the grace is over."""
     other = sight(learners=(present("ana"),), interrupted=(lost(),))
     assert todo(other) == []
-    assert todo(other, now=NOW + GRACE + 1) == [Close(lost(), "learner_left")]
+    assert todo(other, now=NOW + RECONNECT_TIMEOUT + 1) == [Close(lost(), "learner_left")]
     assert called(todo(replace(other, interrupted=()))) == [("room", "tutor", "ana")]
 
 
@@ -244,9 +246,9 @@ def test_who_may_find_a_place_at_another_host_is_told_later(
 ) -> None:
     """When none has called a tutor meanwhile: a tutor who came would talk into the sentence."""
     full = [sight(interrupted=interrupted)]
-    assert decide(full, FULL, NOW, GRACE, others=57.1) == []
+    assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=57.1) == []
     tell = Tell("room", present(), waiting=True, tutor="tutor", aloud=True)
-    assert decide(full, FULL, NOW, GRACE, others=57.0) == [tell]
+    assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=57.0) == [tell]
 
 
 def test_a_place_that_was_given_away_is_given_to_nobody_else() -> None:
@@ -308,7 +310,7 @@ places = st.builds(
 @given(sights(), places)
 def test_whatever_is_seen_nobody_gets_what_is_not_owed(seen: list[Sight], free: Places) -> None:
     """Nor two of a kind, nor a place that is not there."""
-    actions = decide(seen, free, NOW, GRACE)
+    actions = decide(seen, free, NOW, RECONNECT_TIMEOUT)
     rooms = {one.room: one for one in seen}
     calls = [action for action in actions if isinstance(action, Call)]
     assert len({(call.room, call.tutor) for call in calls}) == len(calls) <= max(0, free.host)
@@ -332,7 +334,9 @@ def test_whatever_is_seen_nobody_gets_what_is_not_owed(seen: list[Sight], free: 
 @given(sights())
 def test_whatever_is_seen_nobody_is_left_alone_while_there_are_places(seen: list[Sight]) -> None:
     """Each who is owed a tutor has it, has it coming or stands behind another in the room."""
-    actions = decide(seen, Places(99, {"tutor": 99, "grammar": 99}), NOW + GRACE, GRACE)
+    actions = decide(
+        seen, Places(99, {"tutor": 99, "grammar": 99}), NOW + RECONNECT_TIMEOUT, RECONNECT_TIMEOUT
+    )
     served = {(call.room, call.tutor) for call in actions if isinstance(call, Call)}
     for room in seen:
         settled_users = {
@@ -349,11 +353,11 @@ def test_deciding_again_on_what_was_done_does_nothing_twice(
     seen: list[Sight], free: Places
 ) -> None:
     """Calls are on their way, closed lessons gone, learners told."""
-    done = decide(seen, free, NOW, GRACE)
-    assert decide(seen, free, NOW, GRACE) == done
+    done = decide(seen, free, NOW, RECONNECT_TIMEOUT)
+    assert decide(seen, free, NOW, RECONNECT_TIMEOUT) == done
     after = [_after(one, done) for one in seen]
     left = free.less(one.tutor for one in done if isinstance(one, Call))
-    again = decide(after, left, NOW, GRACE)
+    again = decide(after, left, NOW, RECONNECT_TIMEOUT)
     assert not [one for one in again if isinstance(one, Close)]
     repeated = {(c.room, c.tutor) for c in done if isinstance(c, Call)}
     assert not [one for one in again if isinstance(one, Call) and (one.room, one.tutor) in repeated]

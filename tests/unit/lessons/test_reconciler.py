@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import structlog
-from tests.unit.lessons.world import RETURN_GRACE, Host, World
+from tests.unit.lessons.world import RECONNECT_TIMEOUT, Host, World
 
 from loqua_host.contract.handoff import Handover
 from loqua_host.contract.records import Performance, SessionRecord
@@ -159,11 +159,11 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
         for asked in ("names", "participants", "dispatched"):
             away.setattr(host, asked, _refuse)
         await host.reconciler.look()
-        wall.seconds += 3 * RETURN_GRACE
+        wall.seconds += 3 * RECONNECT_TIMEOUT
         await host.reconciler.look()
     assert host.metrics.rooms_failures._value.get() >= 2
     await host.reconciler.look()
-    wall.seconds += RETURN_GRACE
+    wall.seconds += RECONNECT_TIMEOUT
     await host.reconciler.look()
     assert host.board.interrupted("one") == (lost,)
     wall.seconds += 1
@@ -186,7 +186,7 @@ async def test_a_lesson_whose_room_is_gone_is_given_up(
     await world.go("one", "maria")
     monkeypatch.setattr(host, "dispatched", _refuse)
     await host.reconciler.look()
-    wall.seconds += RETURN_GRACE + 1
+    wall.seconds += RECONNECT_TIMEOUT + 1
     await host.reconciler.look()
     assert host.board.interrupted("one") == ()
     assert world.open() == []

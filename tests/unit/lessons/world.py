@@ -49,11 +49,11 @@ from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
 
-__all__ = ["RETURN_GRACE", "TUTORS", "Host", "Job", "World"]
+__all__ = ["RECONNECT_TIMEOUT", "TUTORS", "Host", "Job", "World"]
 
 T = TypeVar("T")
 
-RETURN_GRACE = 30.0
+RECONNECT_TIMEOUT = 30.0
 DRAIN_SECONDS = 600.0
 GHOST_SECONDS = 20.0
 """How long LiveKit keeps a dead agent in its room."""
@@ -188,7 +188,7 @@ class Host:
             places=self.places,
             lessons=self.lessons,
             say=self.said.append,
-            return_grace=lambda: RETURN_GRACE,
+            reconnect_timeout=lambda: RECONNECT_TIMEOUT,
             monotonic=world.now,
             metrics=metrics,
         )
@@ -426,7 +426,7 @@ class World:
         for job in [job for job in self.teaching if job.away_since is not None]:
             if isinstance(job.link.told[-1], StepOut):
                 await self._step_out(job)
-            elif job.away_since and self.now() - job.away_since >= RETURN_GRACE:
+            elif job.away_since and self.now() - job.away_since >= RECONNECT_TIMEOUT:
                 await self.finish(job)
                 self._close_if_empty(job.ref.room)
 

@@ -91,7 +91,7 @@ def test_a_resumed_lesson_is_not_counted_twice() -> None:
 def test_the_tutors_own_come_first_and_nothing_twice() -> None:
     """A tutor may add what no rule knows."""
     report = LessonReport(achievements=("own", "hundred_words"), recommendations=("rest",))
-    say = {"say": "go on", "when": {"minutes": 30}}
+    say = {"say": "go on", "below": {"minutes": 31}}
     made = composed(
         rules(achievements=[HUNDRED], recommendations=[say]),
         Progress(words_learned=100),
@@ -116,7 +116,9 @@ def test_grades_are_configs() -> None:
         {"achievements": [{"name": "always"}]},
         {"achievements": [{"name": "", "when": {"minutes": 1}}]},
         {"achievements": [{"name": "typo", "when": {"word_total": 1}}]},
-        {"recommendations": [{"name": "no sentence", "when": {"minutes": 1}}]},
+        {"achievements": [{"name": "both", "when": {"minutes": 1}, "below": {"minutes": 2}}]},
+        {"recommendations": [{"name": "no sentence", "below": {"minutes": 1}}]},
+        {"recommendations": [{"say": "always", "below": {}}]},
         {"grades": {"good": 90}},
     ],
 )

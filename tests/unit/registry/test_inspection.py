@@ -11,6 +11,7 @@ import pytest
 
 from loqua_host.registry.inspection import Inspection, inspect_tutors
 from loqua_host.settings.engines import Engines
+from loqua_host.settings.load import draft
 from loqua_host.settings.tutors import TutorSettings
 
 Install = Callable[[str, str], None]
@@ -92,7 +93,7 @@ def inspections(site: Path, install: Install) -> dict[str, Inspection]:
         "tts": {"use": "no_such_package:TTS"},
         "llm": [
             {"use": "livekit.plugins.openai.realtime:RealtimeModel"},
-            {"use": "logging:Formatter", "with": {"fmz": 1}},
+            {"use": "logging:Formatter", "options": {"fmz": 1}},
         ],
     }
     tutors = [tutor(name) for name in PLUGINS if name != "misled"]
@@ -236,7 +237,7 @@ def test_all_mistakes_of_one_tutor_are_told_at_once(
     assert [problem.split(": ", 2)[:2] for problem in found] == [
         [file, "engines.stt.use"],
         [file, "engines.llm[0].use"],
-        [file, "engines.llm[1].with"],
+        [file, "engines.llm[1].options"],
         [file, "engines.tts.use"],
         [file, "settings.level"],
         [file, "settings.levle"],
@@ -245,6 +246,30 @@ def test_all_mistakes_of_one_tutor_are_told_at_once(
     assert "a level from 1 to 5" in problems_of(inspections["misled"])[4]
     assert problems_of(inspections["misled"])[5].endswith("is not a known key; write level")
     assert "write secrets: [A_KEY]" in problems_of(inspections["misled"])[6]
+
+
+@pytest.mark.usefixtures("inspections")
+async def test_a_setting_that_a_variable_gives_is_told_by_the_variable(
+    site: Path, tmp_path: Path
+) -> None:
+    """What stands beside it in the tutor's file is told by the file."""
+    file = tmp_path / "tutors/noisy.yaml"
+    file.parent.mkdir()
+    file.write_text("{worker_type: explicit, agent_name: noisy, settings: {levle: 1}}")
+    variables = {
+        "LOQUA_TUTORS__NOISY__SETTINGS__LEVEL": "9",
+        "LOQUA_TUTORS__NOISY__SECRETS": "[]",
+        "LOQUA_TUTORS__NOISY__ENGINES__TTS": '{"use": "no_such_package:TTS"}',
+    }
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(site)} | variables
+    [noisy] = draft(tmp_path, environ).tutors
+    [found] = await inspect_tutors(tmp_path, environ, [noisy], Engines(), limit=150)
+    assert [problem.partition(": ")[0] for problem in problems_of(found)] == [
+        "LOQUA_TUTORS__NOISY__ENGINES__TTS.use",
+        "LOQUA_TUTORS__NOISY__SETTINGS__LEVEL",
+        str(file),
+        "LOQUA_TUTORS__NOISY__SECRETS",
+    ]
 
 
 def test_two_plugins_that_declare_one_tutor_are_named_both(

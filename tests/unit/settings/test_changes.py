@@ -36,7 +36,7 @@ def test_keys_that_nothing_was_opened_by_are_taken_over(read: Read) -> None:
     old = read("engines: {tts: {use: 'a:B'}}")
     new = read(
         "lessons: {drain_timeout: 60, limits: {create_agent: 3}}\n"
-        "engines: {tts: {use: 'a:B', with: {voice: x}}, stt: {use: 'a:C'}}\n"
+        "engines: {tts: {use: 'a:B', options: {voice: x}}, stt: {use: 'a:C'}}\n"
         "messages: {went_wrong: {en: Sorry.}}\n"
     )
     settings, waiting = adopt(old, new)

@@ -139,8 +139,11 @@ def test_an_unknown_key_names_the_one_that_was_meant(write: Write, mistakes: Mis
         ("lessons: 3", "lessons: should be a valid dictionary"),
         ("api: {retries: 9}", "api.retries: should be less than or equal to 3"),
         ("engines: {stt: {use: no-import-string}}", "engines.stt.use: string should match"),
-        ("engines: {stt: {with: {}}}", "engines.stt.use: is missing; write what to call"),
-        ("engines: {tts: [{use: a:B}, {with: {}}]}", "engines.tts[1].use: is missing; write what"),
+        ("engines: {stt: {options: {}}}", "engines.stt.use: is missing; write what to call"),
+        (
+            "engines: {tts: [{use: a:B}, {options: {}}]}",
+            "engines.tts[1].use: is missing; write what",
+        ),
         ("engines: {tts: [{use: a:B}, {usee: a:B, use: a:C}]}", "engines.tts[1].usee: is not a"),
         ("engines: {llm: [a:B]}", "engines.llm[0]: should be a valid dictionary"),
         (f"engines: {{llm: [{', '.join(['{use: a:B}'] * 6)}]}}", "engines.llm: tuple should have"),
@@ -285,7 +288,7 @@ def test_production_refuses_what_goes_over_a_network_in_the_open(
     write: Write, mistakes: Mistakes, address: str
 ) -> None:
     """Wherever an address stands: a variable, an engine's argument, a tutor's own settings."""
-    write("host.yaml", f"engines: {{stt: {{use: 'a:B', with: {{base_url: '{address}'}}}}}}")
+    write("host.yaml", f"engines: {{stt: {{use: 'a:B', options: {{base_url: '{address}'}}}}}}")
     write("tutors/conversation.yaml", f"worker_type: automatic\nsettings: {{a: ['{address}']}}")
     places = [
         told.split(": is not encrypted")[0]
@@ -293,7 +296,7 @@ def test_production_refuses_what_goes_over_a_network_in_the_open(
     ]
     assert sorted(places) == [
         "LIVEKIT_URL",
-        "host.yaml: engines.stt.with.base_url",
+        "host.yaml: engines.stt.options.base_url",
         "tutors/conversation.yaml: settings.a[0]",
     ]
 
@@ -356,7 +359,7 @@ def test_a_tutors_own_engine_replaces_the_hosts_whole(
     """No argument of the host's engine ends up in another one; the rest stays the host's."""
     write(
         "host.yaml",
-        "engines: {stt: {use: 'a:B', with: {x: 1}}, tts: {use: 'a:T'}, turn: {min_delay: 1}}",
+        "engines: {stt: {use: 'a:B', options: {x: 1}}, tts: {use: 'a:T'}, turn: {min_delay: 1}}",
     )
     write(
         "tutors/conversation.yaml",
@@ -367,7 +370,7 @@ def test_a_tutors_own_engine_replaces_the_hosts_whole(
     [tutor] = settings.tutors
     engines = settings.engines_for(tutor)
     [stt] = engines.stt
-    assert (stt.use, stt.with_) == ("c:D", {})
+    assert (stt.use, stt.options) == ("c:D", {})
     assert engines.tts == settings.engines.tts
     assert engines.turn.min_delay == 1
     assert settings.agent_id_for(tutor) == "own-id"

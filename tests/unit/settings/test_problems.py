@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from loqua_host.settings.host import HostFile
+from loqua_host.settings.host import HostSettings
 from loqua_host.settings.problems import model_problems
-from loqua_host.settings.tutors import TutorFile
+from loqua_host.settings.tutors import TutorSettings
 
 
 class Level(StrEnum):
@@ -92,7 +92,7 @@ HOST = {"agent_id": "a", "livekit": {"url": "ws://l"}, "api": {"api_base_url": "
 @pytest.mark.parametrize(
     ("written", "mend"),
     [
-        ({"lessons": 3}, "lessons: write a section with ask_after:, drain_timeout:, end_after:, "),
+        ({"lessons": 3}, "lessons: write a section with drain_timeout:, failing_ticks:, health_"),
         ({"api": {"breaker": 1}}, "api.breaker: write a section with failures:, open_seconds:"),
         (
             {"records": {"achievements": [{"name": "x", "whn": {"minutes": 1}}]}},
@@ -115,14 +115,17 @@ def test_an_operator_is_told_what_can_be_typed(written: dict[str, object], mend:
     merged = HOST | written
     if "api" in written:
         merged["api"] = {"api_base_url": "http://a", **written["api"]}  # type: ignore[dict-item]  # a mapping
-    assert any(told.startswith(mend) for told in mends(HostFile, merged)), mends(HostFile, merged)
+    assert any(told.startswith(mend) for told in mends(HostSettings, merged)), mends(
+        HostSettings, merged
+    )
 
 
 def test_no_mend_is_a_riddle() -> None:
     """Whatever section or word is wrong; a description that has all words tells more than they."""
-    everything_wrong = {name: object() for name in HostFile.model_fields}
-    told = mends(HostFile, everything_wrong) + mends(
-        TutorFile, {name: object() for name in TutorFile.model_fields}
+    everything_wrong = {name: object() for name in HostSettings.model_fields}
+    everything_wrong |= {"environment": "production", "tutors": ()}
+    told = mends(HostSettings, everything_wrong) + mends(
+        TutorSettings, {name: object() for name in TutorSettings.model_fields} | {"name": "x"}
     )
     for mend in told:
         assert "none" not in mend.split(": write", 1)[1].split()[:3]

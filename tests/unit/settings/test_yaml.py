@@ -74,7 +74,19 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 _keys = st.sampled_from(
-    ["api", "lessons", "engines", "stt", "use", "with", "turn", "limits", "messages", "en", "logs"]
+    [
+        "api",
+        "lessons",
+        "engines",
+        "stt",
+        "use",
+        "options",
+        "turn",
+        "limits",
+        "messages",
+        "en",
+        "logs",
+    ]
 )
 _section = st.dictionaries(_keys, _scalars | st.lists(_scalars, max_size=2), max_size=3)
 _near = st.dictionaries(_keys, _section | st.dictionaries(_keys, _section, max_size=2), max_size=3)

@@ -52,7 +52,7 @@ async def synthesise(wanted: Wanted) -> Sound:
 async def _ask(child: socket.socket, wanted: Wanted) -> bytes:
     reader, writer = await asyncio.open_connection(sock=child, limit=MAX_LINE_BYTES)
     try:
-        writer.write(wanted.model_dump_json(by_alias=True).encode() + b"\n")
+        writer.write(wanted.model_dump_json().encode() + b"\n")
         return await reader.readline()
     finally:
         writer.close()

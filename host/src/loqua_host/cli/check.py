@@ -56,7 +56,7 @@ def _find_all(
     """Find what refuses the start, and what should be seen to."""
     problems, advice = dict.fromkeys(drafted.problems), dict.fromkeys(drafted.advice)
     if drafted.settings:
-        where = read_sources(config, environ).where
+        where = read_sources(config, environ).host.where
         problems |= dict.fromkeys(expired(drafted.settings.ops, where))
         problems |= dict.fromkeys(start_problems(config, drafted.settings))
         problems |= dict.fromkeys(asyncio.run(port_problems(drafted.settings.ops, where)))

@@ -11,9 +11,9 @@ from loqua_host.settings.engines import Engines
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.problems import spelled
 from loqua_host.settings.secrets import HOST_SECRETS
-from loqua_host.settings.sources import Sources, read_environ, read_sources, tutor_file
-from loqua_host.settings.tutors import TutorFile, TutorSettings
-from loqua_host.settings.yaml import read_yaml
+from loqua_host.settings.sources import ConfigSources, read_sources
+from loqua_host.settings.tutors import TutorSettings
+from loqua_host.settings.variables import ENVIRONMENT, read_environ
 
 __all__ = ["explain"]
 
@@ -35,7 +35,7 @@ ENGINES_DEEP = len(("engines", "stt"))
 
 
 def explain(config: Path, environ: Mapping[str, str], settings: HostSettings) -> Iterator[Line]:
-    """Give a line of key, value and origin for each setting; what looks secret is masked.
+    """Yield a line of key, value and origin for each setting; what looks secret is masked.
 
     Args:
         config: The directory that `settings` were read from.
@@ -44,33 +44,30 @@ def explain(config: Path, environ: Mapping[str, str], settings: HostSettings) ->
     """
     yield HEADINGS
     sources = read_sources(config, environ)
+    variables = read_environ(config, environ)
     host = settings.model_dump(mode="json", by_alias=True, exclude={"tutors", "environment"})
-    given = "LOQUA_ENVIRONMENT" if environ.get("LOQUA_ENVIRONMENT") else "default"
+    given = ENVIRONMENT if environ.get(ENVIRONMENT) else "default"
     yield "environment", settings.environment, given
     for place, value in _leaves((), host):
-        yield spelled(place), _shown(place, value), sources.origin(place)
+        yield spelled(place), _shown(place, value), sources.host.origin(place)
     for tutor in settings.tutors:
-        yield from _tutor(config, settings, tutor, sources)
+        yield from _tutor(settings, tutor, sources)
     for name in sorted(HOST_SECRETS | settings.secret_names):
-        if name in read_environ(config, environ):
+        if name in variables:
             yield name, MASK, "environment" if environ.get(name) else ".env"
 
 
-def _tutor(
-    config: Path, settings: HostSettings, tutor: TutorSettings, host: Sources
-) -> Iterator[Line]:
-    """Give a tutor's lines; what its file leaves to the host comes from the host's sources."""
-    file = tutor_file(config, tutor.name)
-    written, _ = read_yaml(file)
-    own = Sources(((file, written),), {}, ())
+def _tutor(settings: HostSettings, tutor: TutorSettings, sources: ConfigSources) -> Iterator[Line]:
+    """Yield a tutor's lines; what it leaves to the host comes from the host's sources."""
+    own = sources.tutors[tutor.name]
     shared = {name for name in Engines.model_fields if name not in tutor.engines.model_fields_set}
-    values = tutor.model_dump(mode="json", by_alias=True, include=set(TutorFile.model_fields))
+    values = tutor.model_dump(mode="json", by_alias=True, exclude={"name"})
     engines = settings.engines_for(tutor).model_dump(mode="json", by_alias=True)
     values |= {"engines": engines, "agent_id": settings.agent_id_for(tutor)}
     for place, value in _leaves((), values):
         inherited = place[0] == "engines" and place[1] in shared
         inherited |= place == ("agent_id",) and tutor.agent_id is None
-        origin = (host if inherited else own).origin(place)
+        origin = (sources.host if inherited else own).origin(place)
         yield f"tutors.{tutor.name}.{spelled(place)}", _shown(place, value), origin
 
 
@@ -80,6 +77,9 @@ def _leaves(place: Place, value: JsonValue) -> Iterator[tuple[Place, JsonValue]]
     elif isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from _leaves((*place, key), inner)
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from _leaves((*place, index), _without_nulls(item))
     else:
         yield place, value
 
@@ -90,6 +90,13 @@ def _engines(place: Place, listed: list[JsonValue]) -> Iterator[tuple[Place, Jso
         yield place, None
     for index, engine in enumerate(listed):
         yield from _leaves((*place, index) if listed[1:] else place, engine)
+
+
+def _without_nulls(value: JsonValue) -> JsonValue:
+    """Return an item of a list as it was written: no rule names all that it could."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nulls(one) for key, one in value.items() if one is not None}
 
 
 def _shown(place: Place, value: JsonValue) -> str:

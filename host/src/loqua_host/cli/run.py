@@ -20,8 +20,8 @@ from loqua_host.process import forkserver_ended, seal, start_forkserver
 from loqua_host.redaction import report_uncaught
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
-from loqua_host.settings.sources import read_environ
 from loqua_host.settings.start import refuse_start
+from loqua_host.settings.variables import read_environ
 from loqua_host.tasks import background
 
 if TYPE_CHECKING:  # It imports LiveKit, which is for `_serve` to do.

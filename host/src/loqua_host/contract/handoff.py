@@ -24,7 +24,7 @@ class Utterance(BaseModel):
     Attributes:
         speaker: Whether a learner said it or the tutor.
         text: What was said.
-        learner: Which learner, as `user_id`: a tutor with `hears: everyone` hears several. Empty
+        learner: Which learner, as `user_id`: a tutor with `audio_input: all` hears several. Empty
             where it was the tutor, or is not known.
     """
 

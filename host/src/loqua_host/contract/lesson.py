@@ -130,7 +130,7 @@ class Lesson(Generic[Settings_co]):
     def teaches(self, learner: Learner | None) -> bool:
         """Return whether what a learner says counts: whether the lesson is theirs.
 
-        With `hears: everyone` others speak, too, and the record is not about them.
+        With `audio_input: all` others speak, too, and the record is not about them.
 
         Args:
             learner: A turn's `learner`; None, as outside of a lesson, is taken for its own.

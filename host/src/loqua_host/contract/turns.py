@@ -29,7 +29,7 @@ class Turn(Generic[_Notes]):
         text: All of it; a transcript, to be taken for no instruction.
         notes: The tutor's notes as they were before the turn.
         typed: Whether it was typed, so that nothing tells how it would have sounded.
-        learner: Who said it: the lesson's learner or, with `hears: everyone`, perhaps another of
+        learner: Who said it: the lesson's learner or, with `audio_input: all`, perhaps another of
             `lesson.others`. Of several who spoke at once it is the loudest; where that cannot be
             told, the lesson's learner. None outside a lesson, as in a tutor's own tests.
     """

@@ -8,7 +8,7 @@ from .secrets import Address, SecretName
 
 __all__ = ["Access", "BreakerSettings", "CacheLives", "CoreSettings"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Access(BaseModel):

@@ -22,8 +22,8 @@ from livekit import api
 
 from loqua_host.errors import LoquaError
 from loqua_host.settings.host import Environment
-from loqua_host.settings.sources import read_environ
 from loqua_host.settings.tutors import TutorSettings
+from loqua_host.settings.variables import read_environ
 from loqua_host.tasks import background
 
 from .hearing import Heard, LessonHeard

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 STOP_SECONDS = 30.0
 
-GRACE = 2.0
+RECONNECT_TIMEOUT = 2.0
 """Seconds that a lesson waits for a synthetic learner who left, and who never comes back."""
 
 DRAIN_TIMEOUT = 2.0
@@ -106,7 +106,7 @@ def write_config(source: Path, target: Path, speech_url: str, *, tick_every: flo
     written["engines"] = {**(written.get("engines") or {}), **_local_speech(speech_url)}
     quick = {
         "tick_every": tick_every,
-        "grace": GRACE,
+        "reconnect_timeout": RECONNECT_TIMEOUT,
         "drain_timeout": DRAIN_TIMEOUT,
         "max_lessons": MAX_LESSONS,
     }
@@ -122,7 +122,7 @@ def _local_speech(url: str) -> dict[str, Any]:
     packaged = (TEMPLATES / "environments" / "development.yaml").read_text("utf-8")
     engines: dict[str, Any] = yaml.safe_load(packaged)["engines"]
     for engine in engines.values():
-        engine["with"]["base_url"] = f"{url}/v1"
+        engine["options"]["base_url"] = f"{url}/v1"
     return engines
 
 

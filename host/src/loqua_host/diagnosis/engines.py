@@ -37,15 +37,15 @@ async def examine_engines(
 def _check(
     place: str, engine: Engine, grant: Callable[[Iterable[str]], Mapping[str, str]]
 ) -> Check:
-    mend = f"start that service, or write another {place}.with.base_url in config/"
+    mend = f"start that service, or write another {place}.options.base_url in config/"
 
     async def ask() -> Verdict:
-        url = engine.with_.get("base_url") or (
+        url = engine.options.get("base_url") or (
             OPENAI_URL if engine.use.startswith(OPENAI) else None
         )
         if not isinstance(url, str):
             return untried(f"only {engine.use} itself knows how it is reached")
-        key = engine.with_.get("api_key", "")
+        key = engine.options.get("api_key", "")
         if name := engine.secrets.get("api_key"):
             key = grant([name])[name]
         try:

@@ -85,7 +85,7 @@ def build_engine(engine: Engine, language: str, secrets: Mapping[str, str]) -> A
     Raises:
         KeyError: A secret was not granted; its name is no secret.
     """
-    given = _filled(engine.with_, language)
+    given = _filled(engine.options, language)
     secret = {name: secrets[variable] for name, variable in engine.secrets.items()}
     return import_string(engine.use)(**given, **secret)
 

@@ -105,14 +105,14 @@ class JobEntrypoint:
                 clock = Stopwatch(time.monotonic, welcome.seconds)
                 hooks = HookCaller(
                     tutor,
-                    self.settings.limits,
+                    self.settings.lesson.limits,
                     timed=notes.time_hook,
                     speech=lambda: lesson.session.current_speech,
                 )
                 job = LessonJob(
                     ctx, link, lesson, hooks, self.settings, clock, welcome.last_try, notes
                 )
-                limit = min(BLOCKED_SECONDS, self.settings.limits.create_agent)
+                limit = min(BLOCKED_SECONDS, self.settings.lesson.limits.create_agent)
                 with Watchdog(hooks.author, limit).guarding():
                     await Runner(job).run()
             case Refused() as refused:
@@ -123,7 +123,7 @@ class JobEntrypoint:
     async def _ask(self, ctx: JobContext, link: HostLink) -> object:
         """Join once the learner is here; a host that stops refuses before that."""
         answer = asyncio.create_task(link.receive())
-        learner = asyncio.create_task(wait_for_learner(ctx, self.settings.learner_timeout))
+        learner = asyncio.create_task(wait_for_learner(ctx, self.settings.lesson.learner_timeout))
         try:
             await asyncio.wait({answer, learner}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
@@ -151,7 +151,7 @@ class JobEntrypoint:
                 self.settings.engines,
                 welcome.language,
                 welcome.secrets,
-                several=self.settings.tutor.hears_everyone,
+                several=self.settings.tutor.audio_input == "all",
                 watch=engines,
             ),
             secrets={name: welcome.secrets[name] for name in tutor.tutor.secrets},

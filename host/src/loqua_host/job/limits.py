@@ -89,24 +89,24 @@ class Limits:
     """Says what is due, by the seconds of silence and those taught, and a deadline of the host's.
 
     Args:
-        ask_after: Seconds of silence after which the learner is asked.
-        end_after: Seconds after that which end the lesson.
-        longest: Seconds that no lesson exceeds.
+        silence_prompt_after: Seconds of silence after which the learner is asked.
+        silence_timeout: Seconds after that which end the lesson.
+        max_duration: Seconds that no lesson exceeds.
         preferred: Seconds that the learner wishes it to last.
         deadline: The host's.
     """
 
     def __init__(
         self,
-        ask_after: float,
-        end_after: float,
-        longest: float,
+        silence_prompt_after: float,
+        silence_timeout: float,
+        max_duration: float,
         preferred: float | None,
         deadline: Deadline,
     ) -> None:
-        self._ask_after = ask_after
-        self._end_after = end_after
-        self._length = min(preferred or longest, longest)
+        self._silence_prompt_after = silence_prompt_after
+        self._silence_timeout = silence_timeout
+        self._length = min(preferred or max_duration, max_duration)
         self._deadline = deadline
         self._notice = min(NOTICE_SECONDS, self._length / 5)
         self._asked = False
@@ -136,12 +136,12 @@ class Limits:
         return overtime or -self._deadline.seconds_left >= self._deadline.overtime
 
     def _step_in_silence(self, silent: float) -> Step | None:
-        if silent < self._ask_after:
+        if silent < self._silence_prompt_after:
             self._asked = False
         elif not self._asked:
             self._asked = True
             return Step.ASK
-        elif silent >= self._ask_after + self._end_after:
+        elif silent >= self._silence_prompt_after + self._silence_timeout:
             return Step.SILENT
         return None
 
@@ -225,8 +225,13 @@ async def keep_limits(
         tell: Tells the tutor.
     """
     minutes = lesson.context.preferences.session_length_preference
+    allowed = settings.lesson
     limits = Limits(
-        settings.ask_after, settings.end_after, settings.longest, minutes and minutes * 60, deadline
+        allowed.silence_prompt_after,
+        allowed.silence_timeout,
+        allowed.max_duration,
+        minutes and minutes * 60,
+        deadline,
     )
     while True:
         await asyncio.sleep(LOOK_SECONDS)

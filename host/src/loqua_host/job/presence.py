@@ -16,17 +16,17 @@ class Presence:
     Args:
         room: The room.
         identity: The learner's.
-        grace: Seconds that a learner who left may take to return.
+        reconnect_timeout: Seconds that a learner who left may take to return.
         on_change: Hears that the learner has left (False) or returned (True).
         ask: Asks the host whether the participant of an identity is the learner.
-        give_up: Called when the grace is over.
+        give_up: Called when that time is over.
     """
 
     def __init__(
         self,
         room: rtc.Room,
         identity: str,
-        grace: float,
+        reconnect_timeout: float,
         *,
         on_change: Callable[[bool], None],
         ask: Callable[[str], None],
@@ -34,7 +34,7 @@ class Presence:
     ) -> None:
         self._room = room
         self._identity = identity
-        self._grace = grace
+        self._reconnect_timeout = reconnect_timeout
         self._on_change = on_change
         self._ask = ask
         self._give_up = give_up
@@ -85,7 +85,7 @@ class Presence:
             self._ask(participant.identity)
 
     def _lose(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._grace, self._give_up)
+        self._timer = asyncio.get_running_loop().call_later(self._reconnect_timeout, self._give_up)
         self._on_change(False)
         for participant in self._room.remote_participants.values():
             self._on_entered(participant)

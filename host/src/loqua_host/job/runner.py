@@ -104,7 +104,7 @@ class Runner:
         self._failures = Failures(
             self._session,
             hooks.source,
-            settings.failing_ticks,
+            settings.lesson.failing_ticks,
             count=lambda: notes.tell(CallbackFailed()),
             apologise=self._apologise,
             give_up=self._giving_up.set,
@@ -116,7 +116,7 @@ class Runner:
         announcement = settings.messages.specialist_joins
         self._handoffs = Handoffs(lesson, link, self._floor, announcement)
         self._checkpoints = Checkpoints(lesson, link, clock)
-        ears = self._ears = Ears(ctx.room) if settings.tutor.hears_everyone else None
+        ears = self._ears = Ears(ctx.room) if settings.tutor.audio_input == "all" else None
         self._microphone = Microphone(ctx.room, lesson)
         self._speakers = Speakers(lesson, ears.levels if ears else None)
         self._vitals = Vitals(
@@ -133,7 +133,7 @@ class Runner:
         self._presence = Presence(
             ctx.room,
             lesson.learner.identity,
-            settings.grace,
+            settings.lesson.reconnect_timeout,
             on_change=self._on_presence,
             ask=self._strangers.put_nowait,
             give_up=self._on_absence,
@@ -174,7 +174,7 @@ class Runner:
     async def run(self) -> None:
         """Teach until somebody ends the lesson, then finish it, whatever happened."""
         with FailureWatch(self._hooks.author, self._failures.on_failure).watching():
-            await run_lesson(self, failing_ticks=self._settings.failing_ticks)
+            await run_lesson(self, failing_ticks=self._settings.lesson.failing_ticks)
 
     async def until_ended(self, teaching: Coroutine[None, None, None]) -> None:
         """Teach, and do what goes on beside it, until somebody ends the lesson."""
@@ -226,7 +226,7 @@ class Runner:
 
     async def until_tick(self) -> None:
         """Wait for the time of the next progress tick."""
-        await asyncio.sleep(self._settings.tick_every)
+        await asyncio.sleep(self._settings.lesson.tick_every)
 
     async def on_progress_tick(self, number: int) -> Progress | None:
         """Have the tutor report progress."""

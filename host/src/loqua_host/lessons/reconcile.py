@@ -241,7 +241,11 @@ Action = Call | Close | StepOut | Tell
 
 
 def decide(
-    sights: Sequence[Sight], places: Places, now: float, return_grace: float, others: float = 0.0
+    sights: Sequence[Sight],
+    places: Places,
+    now: float,
+    reconnect_timeout: float,
+    others: float = 0.0,
 ) -> list[Action]:
     """Return what is to be done now, lost lessons first, then first come, first served.
 
@@ -249,10 +253,12 @@ def decide(
         sights: The rooms.
         places: What is free now.
         now: Monotonic seconds.
-        return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
+        reconnect_timeout: Seconds that an interrupted lesson waits for a learner who is gone.
         others: Seconds that other hosts have to take who finds no place here; 0 without any.
     """
-    closures = [close for sight in sights for close in _closures(sight, places, now, return_grace)]
+    closures = [
+        close for sight in sights for close in _closures(sight, places, now, reconnect_timeout)
+    ]
     given_up = {close.lesson.row.id for close in closures}
     owed = [call for sight in sights for call in _owed(sight, given_up, places, now)]
     calls: list[Action] = []
@@ -296,7 +302,9 @@ def waits(sight: Sight, places: Places, now: float) -> tuple[Call, ...]:
     return tuple(_owed(replace(sight, called=frozenset(), asked={}), set(), places, now))
 
 
-def _closures(sight: Sight, places: Places, now: float, return_grace: float) -> Iterator[Close]:
+def _closures(
+    sight: Sight, places: Places, now: float, reconnect_timeout: float
+) -> Iterator[Close]:
     present = {learner.user_id for learner in sight.learners}
     for lesson in sight.interrupted:
         if lesson.row.tutor not in places.tutors:
@@ -307,7 +315,7 @@ def _closures(sight: Sight, places: Places, now: float, return_grace: float) -> 
             yield Close(lesson, CRASH_LOOP)
         elif (
             lesson.row.user_id not in present
-            and now - max(lesson.since, sight.since) > return_grace
+            and now - max(lesson.since, sight.since) > reconnect_timeout
         ):
             yield Close(lesson, "learner_left")
 

@@ -83,7 +83,7 @@ class Reconciler:
         places: Says how many jobs would be taken now.
         lessons: The lessons of this host.
         say: Begins to say aloud that a learner has to wait.
-        return_grace: Seconds that an interrupted lesson waits for a learner who is gone.
+        reconnect_timeout: Seconds that an interrupted lesson waits for a learner who is gone.
         monotonic: A clock that never steps, in seconds.
     """
 
@@ -97,7 +97,7 @@ class Reconciler:
         places: Callable[[], Places],
         lessons: LessonsHere,
         say: Callable[[Tell], None],
-        return_grace: Callable[[], float],
+        reconnect_timeout: Callable[[], float],
         monotonic: Callable[[], float],
         metrics: LessonMetrics,
     ) -> None:
@@ -108,7 +108,7 @@ class Reconciler:
         self._places = places
         self._lessons = lessons
         self._say = say
-        self._return_grace = return_grace
+        self._reconnect_timeout = reconnect_timeout
         self._monotonic = monotonic
         self._metrics = metrics
         self._sighted = math.inf
@@ -169,7 +169,9 @@ class Reconciler:
         places = self._places().less(self._board.awaited())
         self._waits |= {sight.room: waits(sight, places, self._monotonic()) for sight in sights}
         others = OTHERS_SECONDS if self._board.shared else 0.0
-        actions = decide(sights, places, self._monotonic(), self._return_grace(), others=others)
+        actions = decide(
+            sights, places, self._monotonic(), self._reconnect_timeout(), others=others
+        )
         for action in actions:
             if isinstance(action, Call):
                 self._board.on_called(action.room, action.tutor, action.learner.identity)

@@ -3,7 +3,8 @@
 Everything that is derived says why, for the log and for who asks.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -11,7 +12,7 @@ from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import LessonReport, Performance, Progress
 from loqua_host.settings.rules import AchievementRule, Grades, RecommendationRule
 
-__all__ = ["Derived", "derive", "facts_of", "judge_performance"]
+__all__ = ["Derived", "facts_of", "judge_performance", "recommend", "unlock"]
 
 T = TypeVar("T")
 
@@ -99,24 +100,30 @@ def _totals(
         "phrases_practiced_total": before.phrases_practiced + share * lesson["phrases_practiced"],
         "grammar_points_total": len(points),
         "sessions_total": before.total_sessions + 1,
+        "first_session": before.total_sessions == 0,
         "streak_days": before.current_streak,
     }
 
 
-def derive(
-    rules: tuple[AchievementRule, ...] | tuple[RecommendationRule, ...],
-    facts: Mapping[str, float],
-) -> Iterator[Derived[str]]:
-    """Give what the rules say that hold, in their order, each with the bounds that it kept."""
+def unlock(rules: Iterable[AchievementRule], facts: Mapping[str, float]) -> Iterator[Derived[str]]:
+    """Yield the achievements whose bounds are all reached, in the order of the rules."""
     for rule in rules:
-        least, most = rule.when.given(), rule.below.given()
-        known = facts.keys() >= {*least, *most}
-        if (
-            known
-            and all(facts[fact] >= bound for fact, bound in least.items())
-            and all(facts[fact] < bound for fact, bound in most.items())
-        ):
-            kept = [f"{fact} is {facts[fact]:g}, of {bound:g}" for fact, bound in least.items()]
-            kept += [f"{fact} is {facts[fact]:g}, below {bound:g}" for fact, bound in most.items()]
-            said = rule.name if isinstance(rule, AchievementRule) else rule.say
-            yield Derived(said, "; ".join(kept))
+        bounds = rule.when.given()
+        if all(facts.get(fact, -math.inf) >= bound for fact, bound in bounds.items()):
+            yield Derived(rule.name, _told(facts, bounds, "of"))
+
+
+def recommend(
+    rules: Iterable[RecommendationRule], facts: Mapping[str, float]
+) -> Iterator[Derived[str]]:
+    """Yield the recommendations whose bounds are all missed, in the order of the rules."""
+    for rule in rules:
+        bounds = rule.below.given()
+        if all(facts.get(fact, math.inf) < bound for fact, bound in bounds.items()):
+            yield Derived(rule.say, _told(facts, bounds, "below"))
+
+
+def _told(facts: Mapping[str, float], bounds: Mapping[str, float], how: str) -> str:
+    return "; ".join(
+        f"{fact} is {facts[fact]:g}, {how} {bound:g}" for fact, bound in bounds.items()
+    )

@@ -8,7 +8,7 @@ from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import LessonReport, Progress, SessionRecord
 from loqua_host.settings.rules import RecordRules
 
-from .achievements import Derived, derive, facts_of, judge_performance
+from .achievements import Derived, facts_of, judge_performance, recommend, unlock
 from .rows import Kind, LessonRow
 
 __all__ = ["Composed", "compose_record", "has_failed", "merge_progress"]
@@ -60,8 +60,8 @@ def compose_record(
     facts = facts_of(progress, minutes, context, resumed=lesson.restarts > 0)
     judged = judge_performance(told, progress, rules.grades)
     unlocked = context.progress.achievements_unlocked if context else ()
-    earned = [new for new in derive(rules.achievements, facts) if new.value not in unlocked]
-    advised = list(derive(rules.recommendations, facts))
+    earned = [new for new in unlock(rules.achievements, facts) if new.value not in unlocked]
+    advised = list(recommend(rules.recommendations, facts))
     record = SessionRecord(
         session_id=lesson.session_id,
         duration_minutes=minutes,

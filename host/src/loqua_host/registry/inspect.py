@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from loqua_host.errors import Problem
 from loqua_host.settings.engines import Engine
-from loqua_host.settings.problems import model_problems
+from loqua_host.settings.problems import Place, model_problems, spelled
 
 from .inspection import MEND, Answer, Question, TutorDeclaration
 from .loader import BrokenTutorError, LoadedTutor, import_string, load
@@ -81,9 +81,14 @@ def _settings_problems(question: Question, loaded: LoadedTutor) -> list[Problem]
         return model_problems(
             error,
             loaded.tutor.settings,
-            lambda place: ".".join([f"{question.file}: settings", *map(str, place)]),
+            lambda place: _where(question, ("settings", *place)),
         )
     return []
+
+
+def _where(question: Question, place: Place) -> str:
+    found = (question.variables.get(spelled(place[:depth])) for depth in range(len(place), 1, -1))
+    return next(filter(None, found), f"{question.file}: {spelled(place)}")
 
 
 def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
@@ -97,9 +102,11 @@ def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
         what = f"{engine.use} hears and speaks for itself, which no other engine can replace"
         yield Problem(f"{spot}.use", what, "write it by itself, without a list")
     try:
-        inspect.signature(target).bind(**engine.with_, **engine.secrets)
+        inspect.signature(target).bind(**engine.options, **engine.secrets)
     except TypeError as error:
-        yield Problem(f"{spot}.with", f"does not fit {engine.use}: {error}", "write its arguments")
+        yield Problem(
+            f"{spot}.options", f"does not fit {engine.use}: {error}", "write its arguments"
+        )
     except ValueError:
         return  # what is written in C need not tell its arguments
 

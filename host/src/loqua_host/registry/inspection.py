@@ -12,7 +12,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import IO, Final
@@ -28,7 +27,7 @@ from loqua_host.settings.checks import plugin_problems
 from loqua_host.settings.engines import Engine, Engines
 from loqua_host.settings.load import installed_plugins
 from loqua_host.settings.problems import printable, spelled
-from loqua_host.settings.sources import read_sources, tutor_file, tutor_key
+from loqua_host.settings.sources import ConfigSources, VariablesSource, read_sources, tutor_file
 from loqua_host.settings.tutors import TutorSettings, engine_places
 
 __all__ = [
@@ -68,13 +67,20 @@ class TutorDeclaration(BaseModel):
 
 
 class Question(BaseModel):
-    """What a child is to look at; `file` and the keys of `engines` say where it was written."""
+    """What a child is to look at, and where that is written.
+
+    Attributes:
+        file: The tutor's file.
+        engines: Its engines, by their file and key, or variable.
+        variables: The variables that give some of its own settings, by their place.
+    """
 
     model_config = _FROZEN
 
     file: str
     tutor: TutorSettings
     engines: dict[str, Engine]
+    variables: dict[str, str]
 
 
 class Answer(BaseModel):
@@ -127,19 +133,20 @@ async def inspect_tutors(
     gate = asyncio.Semaphore(AT_A_TIME)
     installed = installed_plugins()
     variables = harmless(environ) | withheld_in(withheld)
+    sources = read_sources(config, environ)
 
     async def look(tutor: TutorSettings) -> Inspection:
-        missing = tuple(plugin_problems(tutor, installed, partial(tutor_key, config)))
+        missing = tuple(plugin_problems(tutor, installed, sources.where_tutor))
         if missing:
             return Inspection(tutor.name, tutor.source, None, None, missing)
-        question = _question(config, environ, tutor, engines)
+        question = _question(sources, tutor, engines)
         async with gate:
             answer = await _ask(question, variables, limit)
-        return _judge(config, tutor, answer)
+        return _judge(sources, tutor, answer)
 
     async with asyncio.TaskGroup() as tasks:
         looks = [tasks.create_task(look(tutor)) for tutor in tutors]
-    return tuple(_without_namesakes(config, [task.result() for task in looks]))
+    return tuple(_without_namesakes(sources, [task.result() for task in looks]))
 
 
 def version_of(tutor: TutorSettings) -> str | None:
@@ -148,27 +155,35 @@ def version_of(tutor: TutorSettings) -> str | None:
     return next((point.dist.version for point in points if point.dist), None)
 
 
-def _question(
-    config: Path, environ: Mapping[str, str], tutor: TutorSettings, shared: Engines
-) -> Question:
-    sources = read_sources(config, environ)
+def _question(sources: ConfigSources, tutor: TutorSettings, shared: Engines) -> Question:
     used = {}
     for keys, engine in engine_places(tutor.engines_over(shared)):
         own = keys[1] in tutor.engines.model_fields_set
-        spot = tutor_key(config, tutor.name, spelled(keys)) if own else sources.where(keys)
+        spot = sources.where_tutor(tutor.name, *keys) if own else sources.host.where(keys)
         used[spot] = engine
     return Question(
-        file=str(tutor_file(config, tutor.name)),
+        file=str(tutor_file(sources.config, tutor.name)),
         tutor=tutor,
         engines=used,
+        variables=_variables(sources, tutor.name),
     )
+
+
+def _variables(sources: ConfigSources, tutor: str) -> dict[str, str]:
+    own = sources.tutors.get(tutor)
+    values = own.values() if own else ()
+    return {
+        spelled(place): source.where(place)
+        for place, _, source in values
+        if isinstance(source, VariablesSource)
+    }
 
 
 async def _ask(question: Question, environ: Mapping[str, str], limit: float) -> Answer:
     """Have a child look; it is gone, with all it started, when this returns."""
     try:
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answered:
-            asked.write(question.model_dump_json(by_alias=True).encode())
+            asked.write(question.model_dump_json().encode())
             asked.seek(0)
             status = await _run_child(asked, answered, environ, limit)
             answered.seek(0)
@@ -232,28 +247,32 @@ def _ending(status: int) -> str:
     return signal.strsignal(-status) or f"signal {-status}"
 
 
-def _judge(config: Path, tutor: TutorSettings, answer: Answer) -> Inspection:
+def _judge(sources: ConfigSources, tutor: TutorSettings, answer: Answer) -> Inspection:
     problems = [
         Problem(printable(found.where), printable(found.what), printable(found.mend))
         for found in answer.problems
     ]
     if answer.tutor:
-        problems += _ungranted(config, tutor, answer.tutor)
+        problems += _ungranted(sources, tutor, answer.tutor)
     return Inspection(tutor.name, tutor.source, version_of(tutor), answer.tutor, tuple(problems))
 
 
-def _ungranted(config: Path, tutor: TutorSettings, declared: TutorDeclaration) -> Iterator[Problem]:
+def _ungranted(
+    sources: ConfigSources, tutor: TutorSettings, declared: TutorDeclaration
+) -> Iterator[Problem]:
     needed = ", ".join(dict.fromkeys((*tutor.secrets, *declared.secrets)))
     for secret in declared.secrets:
         if secret not in tutor.secrets:
             yield Problem(
-                tutor_key(config, tutor.name, "secrets"),
+                sources.where_tutor(tutor.name, "secrets"),
                 f"the tutor needs {secret} and is not granted it",
                 f"write secrets: [{needed}] and set the variable",
             )
 
 
-def _without_namesakes(config: Path, inspections: Sequence[Inspection]) -> Iterator[Inspection]:
+def _without_namesakes(
+    sources: ConfigSources, inspections: Sequence[Inspection]
+) -> Iterator[Inspection]:
     """Refuse tutors of different plugins that declare one name; one plugin may run twice."""
     holders: dict[str, Inspection] = {}
     for inspection in inspections:
@@ -266,7 +285,7 @@ def _without_namesakes(config: Path, inspections: Sequence[Inspection]) -> Itera
             yield inspection
             continue
         problem = Problem(
-            tutor_key(config, inspection.name, "plugin"),
+            sources.where_tutor(inspection.name, "plugin"),
             f"{first.name} and {inspection.name} both declare a tutor named {name!r}",
             "write enabled: false in one of the two",
         )

@@ -20,7 +20,7 @@ def adopt(running: HostSettings, written: HostSettings) -> tuple[HostSettings, t
 
 
 def changed_keys(old: HostSettings, new: HostSettings) -> tuple[str, ...]:
-    """Name the keys of config/host.yaml and its overlay that differ, as in `lessons.grace`."""
+    """Name the keys of the host's settings that differ, such as `lessons.reconnect_timeout`."""
     return tuple(sorted(name for name in _differing(old, new, "") if name != "tutors"))
 
 

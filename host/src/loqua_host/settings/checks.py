@@ -7,19 +7,27 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import JsonValue
-
 from loqua_host.errors import Problem
 from loqua_host.process import is_kept
 
-from .host import Environment
+from .host import Environment, HostSettings
 from .loopback import is_loopback
 from .network import network_problems
-from .problems import Place
+from .problems import Place, printable, setting_places
 from .secrets import HOST_SECRETS
-from .sources import dotenv_file, read_dotenv, read_environ
+from .sources import ConfigSources
 from .tracing import COLLECTORS, tracing_problems
 from .tutors import TutorSettings
+from .variables import (
+    ADDRESSES,
+    ENVIRONMENT,
+    PREFIX,
+    dotenv_file,
+    read_dotenv,
+    read_environ,
+    tutor_prefix,
+    variable_name,
+)
 
 __all__ = [
     "address_problems",
@@ -28,18 +36,22 @@ __all__ = [
     "grant_problems",
     "plugin_problems",
     "tutor_problems",
+    "variable_problems",
 ]
 
 _RENAMING: Final = ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE")
+_ALIKE: Final = 0.75
+"""How alike two variables are of which the one may be meant by the other, from 0 to 1."""
+
 _PLAIN: Final = frozenset({"http", "ws"})
 
 
 def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Problem]:
     """Find what the environment must not have."""
-    name = environ.get("LOQUA_ENVIRONMENT") or Environment.DEVELOPMENT
+    name = environ.get(ENVIRONMENT) or Environment.DEVELOPMENT
     if name not in set(Environment):
         known = ", ".join(Environment)
-        yield Problem("LOQUA_ENVIRONMENT", "names no environment", f"write one of {known}")
+        yield Problem(ENVIRONMENT, "names no environment", f"write one of {known}")
     given = read_environ(config, environ)
     for variable in _RENAMING:
         if given.get(variable):
@@ -62,15 +74,41 @@ def _dotenv_problems(dotenv: Path, environment: str) -> Iterator[Problem]:
     if variables is None:
         yield Problem(str(dotenv), "cannot be read as UTF-8 text", "mend or remove the file")
     for name in variables or {}:
-        if name == "LOQUA_ENVIRONMENT" or is_kept(name):
+        if name == ENVIRONMENT or is_kept(name):
             what = "counts in the environment that the host is started with alone"
             yield Problem(f"{dotenv}: {name}", what, "set it there, and remove it here")
 
 
 def collector_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
     """Find what lets others read traces on their way."""
-    addresses: dict[str, JsonValue] = {name: environ.get(name, "") for name in COLLECTORS}
+    addresses = [((name,), environ.get(name, "")) for name in COLLECTORS]
     yield from address_problems(addresses, lambda place: str(place[0]))
+
+
+def variable_problems(sources: ConfigSources) -> Iterator[Problem]:
+    """Find the variables that begin like a setting and set none."""
+    known = _variables_by_words(sources.tutors) if sources.unknown else {}
+    for name, variable in sources.unknown:
+        words = _words(name)
+        near = [known[words]] if words in known else []
+        near += [known[it] for it in known if it.endswith(f"_{words}")]
+        near += [known[it] for it in get_close_matches(words, known, 1, _ALIKE)]
+        mend = f"did you mean {near[0]}?" if near else "unset it; `check --explain` lists settings"
+        yield Problem(printable(variable.shown), "sets nothing", mend)
+
+
+def _variables_by_words(tutors: Iterable[str]) -> dict[str, str]:
+    """Return all variables that are read, by their words."""
+    names = [ENVIRONMENT, *ADDRESSES.values(), *HOST_SECRETS]
+    names += [variable_name(PREFIX, place) for place in setting_places(HostSettings)]
+    for prefix in map(tutor_prefix, tutors):
+        names += [variable_name(prefix, place) for place in setting_places(TutorSettings)]
+    return {_words(name): name for name in reversed(names)}
+
+
+def _words(variable: str) -> str:
+    """Return what two spellings of a variable have in common."""
+    return "_".join(filter(None, variable.upper().removeprefix(PREFIX).split("_")))
 
 
 def tutor_problems(
@@ -122,9 +160,11 @@ def grant_problems(names: Iterable[str], where: str) -> Iterator[Problem]:
         yield Problem(where, f"{name} is a secret of the host", "name a secret of the tutor's own")
 
 
-def address_problems(data: JsonValue, where: Callable[[Place], str]) -> Iterator[Problem]:
-    """Find every address that is reached in the open, over a network."""
-    for place, text in _texts(data, ()):
+def address_problems(
+    texts: Iterable[tuple[Place, str]], where: Callable[[Place], str]
+) -> Iterator[Problem]:
+    """Find every address among texts that is reached in the open, over a network."""
+    for place, text in texts:
         if _is_open(text):
             yield Problem(
                 where(place),
@@ -154,17 +194,6 @@ def _namesakes(
             what = f"{' and '.join(names)} have the same agent_name {agent_name!r}"
             mend = "give each its own agent_name, or disable one"
             yield Problem(where(names[1], "agent_name"), what, mend)
-
-
-def _texts(data: JsonValue, place: tuple[str | int, ...]) -> Iterator[tuple[Place, str]]:
-    if isinstance(data, str):
-        yield place, data
-    elif isinstance(data, dict):
-        for key, value in data.items():
-            yield from _texts(value, (*place, key))
-    elif isinstance(data, list):
-        for index, value in enumerate(data):
-            yield from _texts(value, (*place, index))
 
 
 def _is_open(text: str) -> bool:

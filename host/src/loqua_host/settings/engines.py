@@ -9,7 +9,7 @@ from loqua_host.link.messages import ENGINE_KINDS, MOST_ENGINES, EngineKind
 
 __all__ = ["Engine", "Engines", "ImportString", "TurnDelays"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 _DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
@@ -26,9 +26,8 @@ class Engine(BaseModel):
     use: ImportString = Field(
         description="what to call, as module:attribute (livekit.plugins.openai:STT)",
     )
-    with_: dict[str, Any] = Field(
+    options: dict[str, Any] = Field(
         default_factory=dict,
-        alias="with",
         description="its arguments; {language} in a text becomes the lesson's, as in es",
     )
     secrets: dict[str, str] = Field(

@@ -1,49 +1,35 @@
 """What config/host.yaml and its overlays may say; `HostSettings` is all of it, checked."""
 
-from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, WrapValidator
+from pydantic import AfterValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from loqua_host.addresses import WEBSOCKET, normalise
 from loqua_host.core.secrets import SecretsSettings
 from loqua_host.core.settings import CoreSettings
 
 from .engines import Engines
-from .hooks import HookLimits
+from .layered import LayeredSettings
+from .lessons import LessonSettings
 from .loopback import is_loopback
 from .messages import Messages
 from .rules import RecordRules
-from .tutors import AgentId, SecretPlace, Section, TutorSettings, engine_secret_places
+from .section import Section
+from .tutors import AgentId, SecretPlace, TutorSettings, engine_secret_places
 
 __all__ = [
     "Environment",
-    "HostFile",
     "HostSettings",
     "LedgerSettings",
-    "LessonSettings",
     "LiveKitSettings",
     "LogSettings",
     "OpsSettings",
     "TlsSettings",
 ]
-
-MOST_LESSONS = 10_000
-
-
-def _auto_or(written: object, validate: Callable[[object], "MaxLessons"]) -> "MaxLessons":
-    """Return a bound of lessons; a wrong one is told as one mistake, not one for each kind."""
-    try:
-        return validate(written)
-    except ValidationError:
-        raise ValueError(f"should be auto or an integer from 1 to {MOST_LESSONS}") from None
-
-
-MaxLessons = Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_LESSONS)]
-"""How many lessons run at the same time: a number, or what the machine carries."""
 
 
 class Environment(StrEnum):
@@ -60,63 +46,6 @@ class LiveKitSettings(Section):
     url: Annotated[str, AfterValidator(partial(normalise, schemes=WEBSOCKET))] = Field(
         description="the server's address in LIVEKIT_URL, such as wss://livekit.loqua.app"
     )
-
-
-class LessonSettings(Section):
-    """How lessons run."""
-
-    learner_timeout: float = Field(
-        default=45, ge=30, le=60, description="seconds to wait for a learner, 30 to 60"
-    )
-    tick_every: float = Field(
-        default=30, gt=0, le=600, description="seconds between progress ticks, up to 600"
-    )
-    health_every: float = Field(
-        default=300, gt=0, le=3600, description="seconds between API health checks, up to 3600"
-    )
-    drain_timeout: float = Field(
-        default=600,
-        ge=0,
-        le=86_400,
-        description="seconds that lessons go on for after SIGTERM; they say goodbye before the end",
-    )
-    tutor_drain_timeout: float = Field(
-        default=3600,
-        ge=0,
-        le=86_400,
-        description="the same for lessons whose tutor is changed or disabled in a running host",
-    )
-    max_lessons: Annotated[MaxLessons, WrapValidator(_auto_or)] = Field(
-        default="auto",
-        description="lessons at the same time in this host; auto for as many as its processors "
-        "and its memory carry in real time",
-    )
-    failing_ticks: int = Field(
-        default=3, ge=1, le=100, description="failed ticks in a row before ticks stop, 1 to 100"
-    )
-    grace: float = Field(
-        default=30,
-        ge=0,
-        le=3600,
-        description="seconds that a lesson waits for a learner who left, up to 3600; without a "
-        "place where others wait for one",
-    )
-    ask_after: float = Field(
-        default=60,
-        gt=0,
-        le=3600,
-        description="seconds of silence until the learner is asked, up to 3600",
-    )
-    end_after: float = Field(
-        default=60,
-        gt=0,
-        le=3600,
-        description="seconds of silence after that until the lesson ends, up to 3600",
-    )
-    longest: float = Field(
-        default=7200, gt=0, le=86_400, description="seconds that no lesson exceeds, up to 86400"
-    )
-    limits: HookLimits = Field(default=HookLimits(), description="seconds each hook may take")
 
 
 class LedgerSettings(Section):
@@ -187,9 +116,15 @@ class OpsSettings(Section):
         return self.port is None or is_loopback(self.address)
 
 
-class HostFile(Section):
-    """What config/host.yaml and the environment's overlay may say together."""
+class HostSettings(LayeredSettings):
+    """All that the host is told, without a secret in it."""
 
+    environment: Annotated[Environment, SkipJsonSchema()] = Field(
+        description="where the host runs, as LOQUA_ENVIRONMENT says"
+    )
+    tutors: Annotated[tuple[TutorSettings, ...], SkipJsonSchema()] = Field(
+        description="all tutors, enabled or not, by name"
+    )
     agent_id: AgentId = Field(description="the host's identity in AGENT_ID, such as loqua-host-1")
     livekit: LiveKitSettings = Field(description="the LiveKit server")
     api: CoreSettings = Field(description="the Loqua API")
@@ -207,13 +142,6 @@ class HostFile(Section):
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="where lessons are kept")
     logs: LogSettings = Field(default=LogSettings(), description="how the host logs")
     ops: OpsSettings = Field(default=OpsSettings(), description="where operators ask")
-
-
-class HostSettings(HostFile):
-    """All that the host is told, without a secret in it."""
-
-    environment: Environment = Field(description="where the host runs")
-    tutors: tuple[TutorSettings, ...] = Field(description="all tutors, enabled or not, by name")
 
     @property
     def enabled_tutors(self) -> tuple[TutorSettings, ...]:
@@ -236,9 +164,9 @@ class HostSettings(HostFile):
         return dict(reversed(named))
 
     def engines_for(self, tutor: TutorSettings) -> Engines:
-        """Give the tutor's engines: its own where it names one, else the host's."""
+        """Return the tutor's engines: its own where it names one, else the host's."""
         return tutor.engines_over(self.engines)
 
     def agent_id_for(self, tutor: TutorSettings) -> str:
-        """Give the identity that the tutor's API calls carry."""
+        """Return the identity that the tutor's API calls carry."""
         return tutor.agent_id or self.agent_id

@@ -1,16 +1,13 @@
 """From config/ and the environment to `HostSettings`, or to all that is wrong with them."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 from loqua_host.contract.hookspecs import PROJECT
-from loqua_host.contract.tutor import NAME
 from loqua_host.errors import ConfigError, Problem
 
 from .certificates import ops_problems
@@ -20,20 +17,18 @@ from .checks import (
     environ_problems,
     grant_problems,
     tutor_problems,
+    variable_problems,
 )
-from .host import Environment, HostFile, HostSettings
+from .host import Environment, HostSettings
+from .layered import LayeredSettings
 from .network import network_advice
-from .problems import Place, model_problems, printable, spelled
-from .sources import Sources, choose_environment, read_sources, tutor_key
-from .tutors import TutorFile, TutorSettings, engine_secret_places
-from .yaml import read_yaml
+from .problems import model_problems, unwritable_keys
+from .secrets import misplaced_secret
+from .sources import ConfigSources, FileSource, Sources, read_sources
+from .tutors import TutorSettings, engine_secret_places
+from .variables import choose_environment
 
 __all__ = ["Draft", "draft", "installed_plugins", "load"]
-
-_TUTOR_FILE = re.compile(rf"{NAME}\.yaml")
-
-Written = dict[str, JsonValue]
-"""What a file says, before it is checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +62,24 @@ def load(config: Path, environ: Mapping[str, str]) -> HostSettings:
 
 def draft(config: Path, environ: Mapping[str, str]) -> Draft:
     """Read as much of the settings as can be read, and find all that is wrong with them."""
+    environment = choose_environment(environ)
     sources = read_sources(config, environ)
-    host, mistakes = _validate_host(sources)
-    written, unreadable = _read_tutors(config)
-    tutors, misfits = _validate_tutors(config, written)
-    problems = [*environ_problems(config, environ), *sources.problems, *mistakes]
-    problems += [*unreadable, *misfits, *_dispatch_problems(config, tutors)]
-    if not (unreadable or misfits or any(tutor.enabled for tutor in tutors)):
+    tutors, misfits = _read_tutors(sources)
+    settings, mistakes = _read_host(sources, environment, tutors)
+    problems = [*environ_problems(config, environ), *variable_problems(sources), *sources.broken]
+    problems += [*mistakes, *sources.broken_tutors, *misfits]
+    problems += _dispatch_problems(sources, tutors)
+    if not (sources.broken_tutors or misfits or any(tutor.enabled for tutor in tutors)):
         mend = "write one with enabled: true"
         problems.append(Problem(str(config / "tutors"), "has no enabled tutor", mend))
-    environment = choose_environment(environ)
     advice = [*network_advice(environ)]
     if environment is Environment.PRODUCTION:
-        problems += _open_addresses(config, sources, written)
+        problems += _open_addresses(sources)
     elif environment is Environment.STAGING:
-        advice += _open_addresses(config, sources, written)
+        advice += _open_addresses(sources)
         advice += collector_problems(environ)
-    if host is None:
-        return Draft(None, tutors, tuple(problems), tuple(advice))
-    for keys, name in engine_secret_places(host.engines):
-        problems += grant_problems([name], sources.where(keys))
-    problems += ops_problems(host.ops, environment, sources.where)
-    settings = HostSettings(environment=environment, tutors=tutors, **dict(host))
+    if settings:
+        problems += _host_problems(sources, settings)
     return Draft(settings, tutors, tuple(problems), tuple(advice))
 
 
@@ -97,59 +88,55 @@ def installed_plugins() -> list[str]:
     return [point.name for point in entry_points(group=PROJECT)]
 
 
-def _validate_host(sources: Sources) -> tuple[HostFile | None, list[Problem]]:
-    if sources.problems:
-        return None, []
+def _read_host(
+    sources: ConfigSources, environment: Environment, tutors: tuple[TutorSettings, ...]
+) -> tuple[HostSettings | None, list[Problem]]:
+    """Read the host's own settings; while a file is broken, find what is wrong with the others."""
+    host, problems = sources.host, _unwritable(sources.host, HostSettings)
     try:
-        return HostFile.model_validate(sources.merged()), []
+        settings = HostSettings.read(host.all, environment=environment, tutors=tutors)
     except ValidationError as error:
-        return None, model_problems(error, HostFile, sources.where)
+        counts = host.has_value if sources.broken else lambda _: True
+        problems += model_problems(
+            error, HostSettings, host.where, counts=counts, unknown=misplaced_secret
+        )
+        return None, problems
+    return None if sources.broken or problems else settings, problems
 
 
-def _read_tutors(config: Path) -> tuple[dict[str, Written], list[Problem]]:
-    written: dict[str, Written] = {}
-    problems = []
-    for file in sorted((config / "tutors").glob("*.y*ml")):
-        data, faults = read_yaml(file)
-        if not _TUTOR_FILE.fullmatch(file.name):
-            mend = "rename it to lower-case words joined by hyphens, such as my-tutor.yaml"
-            faults = [Problem(printable(str(file)), "is no file of a tutor", mend)]
-        problems += faults
-        if not faults:
-            written[file.stem] = data
-    return written, problems
-
-
-def _validate_tutors(
-    config: Path, written: Mapping[str, Written]
-) -> tuple[tuple[TutorSettings, ...], list[Problem]]:
-    tutors = []
-    problems = []
-    for name, data in written.items():
+def _read_tutors(sources: ConfigSources) -> tuple[tuple[TutorSettings, ...], list[Problem]]:
+    tutors, problems = [], []
+    for name, own in sources.tutors.items():
+        mistakes = _unwritable(own, TutorSettings)
         try:
-            given = dict(TutorFile.model_validate(data))
-            if not given["agent"]:
-                given["plugin"] = given["plugin"] or name
-            tutors.append(TutorSettings(name=name, **given))
+            tutors += [TutorSettings.read(own.all, name=name)] if not mistakes else []
         except ValidationError as error:
-            problems += model_problems(error, TutorFile, _where_in(config, name))
+            mistakes += model_problems(error, TutorSettings, own.where, unknown=misplaced_secret)
+        problems += mistakes
     return tuple(tutors), problems
 
 
-def _dispatch_problems(config: Path, tutors: Sequence[TutorSettings]) -> Iterator[Problem]:
-    yield from tutor_problems(tutors, installed_plugins(), partial(tutor_key, config))
+def _unwritable(sources: Sources, model: type[LayeredSettings]) -> list[Problem]:
+    files = (source for source in sources.all if isinstance(source, FileSource))
+    return [it for file in files for it in unwritable_keys(file.data, model, file.where)]
+
+
+def _host_problems(sources: ConfigSources, settings: HostSettings) -> Iterator[Problem]:
+    for keys, name in engine_secret_places(settings.engines):
+        yield from grant_problems([name], sources.host.where(keys))
+    yield from ops_problems(settings.ops, settings.environment, sources.host.where)
+
+
+def _dispatch_problems(
+    sources: ConfigSources, tutors: Sequence[TutorSettings]
+) -> Iterator[Problem]:
+    yield from tutor_problems(tutors, installed_plugins(), sources.where_tutor)
     for tutor in tutors:
         for keys, name in tutor.secret_places:
-            yield from grant_problems([name], tutor_key(config, tutor.name, spelled(keys)))
+            yield from grant_problems([name], sources.where_tutor(tutor.name, *keys))
 
 
-def _open_addresses(
-    config: Path, sources: Sources, written: Mapping[str, Written]
-) -> Iterator[Problem]:
-    yield from address_problems(sources.merged(), sources.where)
-    for name, data in written.items():
-        yield from address_problems(data, _where_in(config, name))
-
-
-def _where_in(config: Path, tutor: str) -> Callable[[Place], str]:
-    return lambda place: tutor_key(config, tutor, spelled(place))
+def _open_addresses(sources: ConfigSources) -> Iterator[Problem]:
+    for one in (sources.host, *sources.tutors.values()):
+        texts = ((place, value) for place, value, _ in one.values() if isinstance(value, str))
+        yield from address_problems(texts, one.where)

@@ -1,21 +1,40 @@
 """A model's complaints about what was written, in the words of whoever must mend it."""
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import ErrorDetails
 
 from loqua_host.errors import Problem
 
-__all__ = ["Place", "model_problems", "printable", "spelled"]
+__all__ = [
+    "NotJson",
+    "Place",
+    "model_problems",
+    "printable",
+    "setting_places",
+    "spelled",
+    "takes",
+    "unwritable_keys",
+]
 
 Place = Sequence[str | int]
 """The keys that lead to a value, outermost first."""
 
+
+class NotJson(str):
+    """A variable's text where JSON is wanted, for a section or a list."""
+
+    __slots__ = ()
+
+
+_UNKNOWN: Final = "is not a known key"
 
 KINDS: Final[dict[Any, str]] = {
     bool: "true or false",
@@ -32,14 +51,56 @@ KINDS: Final[dict[Any, str]] = {
 
 
 def model_problems(
-    error: ValidationError, model: type[BaseModel], where: Callable[[Place], str]
+    error: ValidationError,
+    model: type[BaseModel],
+    where: Callable[[Place], str],
+    *,
+    counts: Callable[[Place], bool] = lambda _: True,
+    unknown: Callable[[Place], str | None] = lambda _: None,
 ) -> list[Problem]:
-    """Turn a failed validation of `model` into problems; `where` names a place's file and key.
+    """Return what a failed validation of `model` found.
 
     Values never show in a problem: one of them may be a secret at the wrong place.
+
+    Args:
+        error: What validation raised.
+        model: What was validated.
+        where: Names the file and key, or the variable, of a place.
+        counts: Says whether what is wrong at a place is a problem.
+        unknown: Says what to do about a key that is not known, or None where nobody can.
     """
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [_problem(fault["type"], fault["msg"], model, fault["loc"], where) for fault in found]
+    return [
+        _problem(fault, model, where, unknown)
+        for fault in error.errors(include_url=False, include_context=False)
+        if counts(fault["loc"])
+    ]
+
+
+def unwritable_keys(
+    data: Iterable[str], model: type[BaseModel], where: Callable[[Place], str]
+) -> Iterator[Problem]:
+    """Find the keys of fields that no file may say."""
+    for key in data:
+        if key in model.model_fields and key not in _fields(model):
+            yield Problem(where((key,)), _UNKNOWN, _known_keys(model, (key,)))
+
+
+def takes(model: type[BaseModel], place: Place) -> bool:
+    """Say whether a place leads to a setting of the model, to a section, or into a mapping."""
+    field = _fields(model).get(str(place[0])) if place else None
+    if field is None or not place[1:]:
+        return field is not None
+    inner = _model_of(field.annotation)
+    return _is_mapping(field.annotation) or (inner is not None and takes(inner, place[1:]))
+
+
+def setting_places(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Place]:
+    """Yield the place of each section and setting of a model."""
+    for key, field in _fields(model).items():
+        yield (*above, key)
+        inner = _model_of(field.annotation)
+        if inner is not None and not _is_mapping(field.annotation):
+            yield from setting_places(inner, (*above, key))
 
 
 def spelled(place: Place) -> str:
@@ -56,18 +117,24 @@ def printable(text: str, limit: int = 300) -> str:
 
 
 def _problem(
-    kind: str, message: str, model: type[BaseModel], place: Place, where: Callable[[Place], str]
+    fault: ErrorDetails,
+    model: type[BaseModel],
+    where: Callable[[Place], str],
+    unknown: Callable[[Place], str | None],
 ) -> Problem:
+    place = fault["loc"]
     spot = printable(where(place))
-    if kind == "extra_forbidden":
-        return Problem(spot, "is not a known key", _known_keys(model, place))
+    if fault["type"] == "extra_forbidden":
+        return Problem(spot, _UNKNOWN, unknown(place) or _known_keys(model, place))
     field, depth = _field(model, place)
     wanted = _wanted(field) if field else "what the message asks for"
-    if kind == "missing":
+    if fault["type"] == "missing":
         return Problem(spot, "is missing", f"write {wanted}")
+    if isinstance(fault["input"], NotJson):
+        return Problem(spot, "is no JSON", f"write as JSON {wanted}")
     if depth == 0:
-        return Problem(spot, _sentence(message), "change one of them")
-    return Problem(spot, _sentence(message), f"write {wanted}")
+        return Problem(spot, _sentence(fault["msg"]), "change one of them")
+    return Problem(spot, _sentence(fault["msg"]), f"write {wanted}")
 
 
 def _wanted(field: FieldInfo) -> str:
@@ -134,7 +201,7 @@ def _known_keys(model: type[BaseModel], place: Place) -> str:
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    return sorted(field.alias or name for name, field in model.model_fields.items())
+    return sorted(_fields(model))
 
 
 def _field(model: type[BaseModel], place: Place) -> tuple[FieldInfo | None, int]:
@@ -145,7 +212,7 @@ def _field(model: type[BaseModel], place: Place) -> tuple[FieldInfo | None, int]
     found, depth = None, 0
     current: type[BaseModel] | None = model
     for reached, step in enumerate(place, start=1):
-        field = _fields(current).get(step) if current else None
+        field = _fields(current).get(str(step)) if current else None
         if field is not None:
             found, depth = field, reached
             current = _model_of(field.annotation)
@@ -155,15 +222,24 @@ def _field(model: type[BaseModel], place: Place) -> tuple[FieldInfo | None, int]
 def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel] | None:
     current: type[BaseModel] | None = model
     for step in place:
-        field = _fields(current).get(step) if current else None
+        field = _fields(current).get(str(step)) if current else None
         # Other steps: an item's number, a mapping's key, pydantic's name of one of several forms.
         if field is not None:
             current = _model_of(field.annotation)
     return current
 
 
-def _fields(model: type[BaseModel]) -> dict[str | int, FieldInfo]:
-    return {field.alias or name: field for name, field in model.model_fields.items()}
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields that can be written, by their keys."""
+    return {
+        field.alias or name: field
+        for name, field in model.model_fields.items()
+        if not any(isinstance(one, SkipJsonSchema) for one in field.metadata)  # type: ignore[misc]  # a class
+    }
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return get_origin(annotation) is dict or any(map(_is_mapping, get_args(annotation)))
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

@@ -1,12 +1,12 @@
 """Rules by which a record says more than its tutor told; data, in config/host.yaml."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from loqua_host.contract.records import Label
 
-from .tutors import Section
+from .section import Section
 
 __all__ = ["AchievementRule", "Bounds", "Grades", "RecommendationRule", "RecordRules"]
 
@@ -31,38 +31,41 @@ class Bounds(Section):
         default=None, description="different grammar points of all sessions"
     )
     sessions_total: float | None = Field(default=None, description="all sessions")
+    first_session: float | None = Field(
+        default=None, description="1 in the learner's first session, 0 in others"
+    )
     streak_days: float | None = Field(
         default=None, description="days in a row with a session, when the lesson began"
     )
 
     def given(self) -> dict[str, float]:
-        """Give the bounds that are set."""
+        """Return the bounds that are set."""
         return self.model_dump(exclude_none=True)
 
 
-class _Rule(Section):
-    when: Bounds = Field(default=Bounds(), description="what must be reached, each at least")
-    below: Bounds = Field(default=Bounds(), description="what must be missed, each by something")
-
-    @model_validator(mode="after")
-    def _says_when(self) -> Self:
-        if not (self.when.given() or self.below.given()):
-            raise ValueError("holds always: write when: or below: with a bound")
-        return self
+def _is_bound(bounds: Bounds) -> Bounds:
+    if not bounds.given():
+        raise ValueError("holds always: write a bound")
+    return bounds
 
 
-class AchievementRule(_Rule):
+_SomeBounds = Annotated[Bounds, AfterValidator(_is_bound)]
+
+
+class AchievementRule(Section):
     """An achievement, unlocked once."""
 
     name: Label = Field(
         description="the achievement's name on the wire, such as first_conversation"
     )
+    when: _SomeBounds = Field(description="a section with what must be reached, each at least")
 
 
-class RecommendationRule(_Rule):
+class RecommendationRule(Section):
     """A recommendation for the next session, after the tutor's own."""
 
     say: Label = Field(description="the sentence that the learner is shown")
+    below: _SomeBounds = Field(description="a section with what must be missed, each by something")
 
 
 class Grades(Section):
@@ -84,10 +87,10 @@ class RecordRules(Section):
 
     grades: Grades = Field(default=Grades(), description="performance by pronunciation score")
     achievements: tuple[AchievementRule, ...] = Field(
-        default=(), description="achievements, each with name: and when: or below:"
+        default=(), description="achievements, each with name: and when:"
     )
     recommendations: tuple[RecommendationRule, ...] = Field(
-        default=(), description="recommendations, each with say: and when: or below:"
+        default=(), description="recommendations, each with say: and below:"
     )
     completed_when: Bounds = Field(
         default=Bounds(),

@@ -7,16 +7,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .host import HostFile
-from .sources import ADDRESSES
-from .tutors import TutorFile
+from .host import HostSettings
+from .tutors import TutorSettings
+from .variables import ADDRESSES
 
 __all__ = ["schemas", "write_schemas"]
 
 
 def schemas() -> dict[str, str]:
-    """Give the schemas by file name: host.json also fits the overlays of environments/."""
-    return {"host.json": _text(_host()), "tutor.json": _text(_schema(TutorFile))}
+    """Return the schemas by file name: host.json also fits the overlays of environments/."""
+    return {"host.json": _text(_host()), "tutor.json": _text(_schema(TutorSettings))}
 
 
 def write_schemas(directory: Path) -> None:
@@ -27,8 +27,8 @@ def write_schemas(directory: Path) -> None:
 
 
 def _host() -> dict[str, Any]:
-    """Give the host's schema, in which nothing is required that the environment gives."""
-    schema = _schema(HostFile)
+    """Return the host's schema, in which nothing is required that the environment gives."""
+    schema = _schema(HostSettings)
     for place in ADDRESSES:
         part = schema
         for step in place:

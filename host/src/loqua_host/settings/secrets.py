@@ -23,10 +23,11 @@ from loqua_host.errors import ConfigError, Problem, SecretsError, UnusableSecret
 
 from .host import Environment, HostSettings
 from .postgres import postgres_problems
-from .problems import spelled
-from .sources import choose_environment, read_environ, read_sources, tutor_key
+from .problems import Place
+from .sources import read_sources
 from .tracing import COLLECTOR_HEADERS
 from .tutors import SecretPlace
+from .variables import choose_environment, read_environ
 
 __all__ = [
     "HOST_SECRETS",
@@ -35,6 +36,7 @@ __all__ = [
     "LedgerSecrets",
     "LiveKitKey",
     "Wanted",
+    "misplaced_secret",
     "read_ledger_secrets",
     "read_secrets",
 ]
@@ -308,6 +310,13 @@ def read_ledger_secrets(
     return _ledger_secrets(found)
 
 
+def misplaced_secret(place: Place) -> str | None:
+    """Say what to do about a key that nobody knows and that is called like a secret."""
+    names = (str(place[-1]).upper(), "_".join(map(str, place)).upper())
+    secret = next((name for name in names if name in HOST_SECRETS), None)
+    return f"remove it, and set {secret} where the secrets are" if secret else None
+
+
 def _ledger_secrets(found: Mapping[str, Secret]) -> LedgerSecrets:
     key, url = (found.get(name) for name in _LEDGER)
     return LedgerSecrets(key.values() if key else (), url.current if url else None)
@@ -347,9 +356,8 @@ def _missing(name: str, source: SecretsSource, user: str | None = None) -> Probl
 
 def _user(config: Path, environ: Mapping[str, str], place: SecretPlace) -> str:
     tutor, keys = place
-    if tutor is not None:
-        return tutor_key(config, tutor, spelled(keys))
-    return read_sources(config, environ).where(keys)
+    sources = read_sources(config, environ)
+    return sources.where_tutor(tutor, *keys) if tutor else sources.host.where(keys)
 
 
 def _short(found: Mapping[str, Secret], names: Iterable[str]) -> Iterator[Problem]:

@@ -1,120 +1,226 @@
-"""The layers a configuration is made of, and which of them said what."""
+"""Where settings are written, strongest first, and which of these sources says what."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from io import StringIO
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Never, TypeAlias
 
-from dotenv import dotenv_values
-from pydantic import JsonValue
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource, InitSettingsSource
+from pydantic_settings.sources.utils import parse_env_vars
 
+from loqua_host.contract.tutor import NAME
 from loqua_host.errors import Problem
 
-from .host import Environment
-from .problems import spelled
+from .host import Environment, HostSettings
+from .layered import LayeredSettings
+from .problems import NotJson, Place, printable, spelled
+from .tutors import TutorSettings
+from .variables import (
+    ADDRESSES,
+    DELIMITER,
+    PREFIX,
+    Variable,
+    Variables,
+    choose_environment,
+    dotenv_file,
+    read_dotenv,
+    sort_variables,
+    tutor_prefix,
+    variable_name,
+)
 from .yaml import read_yaml
 
 __all__ = [
+    "ConfigSources",
+    "FileSource",
     "Sources",
-    "choose_environment",
-    "dotenv_file",
-    "read_dotenv",
-    "read_environ",
+    "VariablesSource",
     "read_sources",
     "tutor_file",
     "tutor_key",
 ]
 
-ADDRESSES: Final = {
-    ("agent_id",): "AGENT_ID",
-    ("livekit", "url"): "LIVEKIT_URL",
-    ("api", "api_base_url"): "API_BASE_URL",
-}
-"""The settings that the environment gives, by their place in `HostSettings`."""
+_TUTOR_FILE: Final = re.compile(rf"{NAME}\.yaml")
+
+
+class VariablesSource(EnvSettingsSource):
+    """`LOQUA_…` variables, as pydantic-settings reads them: sections and lists are JSON.
+
+    Args:
+        settings: The class that they set.
+        prefix: What is before the first key.
+        variables: The variables, each of which leads to a setting.
+    """
+
+    def __init__(
+        self, settings: type[LayeredSettings], prefix: str, variables: Mapping[str, Variable]
+    ) -> None:
+        self._variables = variables
+        super().__init__(
+            settings,
+            case_sensitive=False,
+            env_prefix=prefix,
+            env_nested_delimiter=DELIMITER,
+            env_parse_none_str="null",
+        )
+        self.data = self()
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        given = {name: variable.value for name, variable in self._variables.items()}
+        return parse_env_vars(given, parse_none_str=self.env_parse_none_str)
+
+    def decode_complex_value(
+        self,
+        field_name: str,  # noqa: ARG002  # as pydantic-settings calls it
+        field: FieldInfo | None,  # noqa: ARG002
+        value: Any,
+    ) -> Any:
+        """Return a section or list, or the text that is none, which validation refuses."""
+        try:
+            return json.loads(value, object_pairs_hook=_once_each, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            return NotJson(value)
+
+    def _coerce_env_val_strict(self, field: FieldInfo | None, value: Any) -> Any:
+        """Return a value as its field takes it; in mappings of anything, JSON or else the text."""
+        if isinstance(field, FieldInfo) or field is str or type(value) is not str:
+            return super()._coerce_env_val_strict(field, value)
+        decoded = self.decode_complex_value("", field, value)
+        return value if isinstance(decoded, NotJson) else decoded
+
+    def where(self, place: Place) -> str:
+        """Name the variable that gives a place, with the keys in its JSON, or that would."""
+        for depth in range(len(place), 0, -1):
+            if variable := self._variables.get(variable_name(self.env_prefix, place[:depth])):
+                return ": ".join(filter(None, (variable.shown, spelled(place[depth:]))))
+        name = variable_name(self.env_prefix, place)
+        inside = (it.shown for at, it in self._variables.items() if at.startswith(name + DELIMITER))
+        return ", ".join(inside) or name
+
+    origin = where
+
+
+class FileSource(InitSettingsSource):
+    """A YAML file as `read_yaml` reads it."""
+
+    def __init__(self, settings: type[LayeredSettings], file: Path, data: dict[str, Any]) -> None:
+        super().__init__(settings, data)
+        self.data, self._file = data, file
+
+    def where(self, place: Place) -> str:
+        """Name the file and the key."""
+        return f"{self._file}: {spelled(place)}"
+
+    def origin(self, _: Place) -> str:
+        """Name the file."""
+        return str(self._file)
+
+
+Source: TypeAlias = VariablesSource | FileSource
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Host settings as written: the base file, the environment's overlay, variables."""
+    """The sources of one settings class, strongest first; the last one is its file.
 
-    files: tuple[tuple[Path, dict[str, JsonValue]], ...]
-    variables: dict[str, JsonValue]
-    problems: tuple[Problem, ...]
+    Attributes:
+        addresses: The variables to set where nothing is written.
+    """
 
-    def merged(self) -> dict[str, JsonValue]:
-        """Give all layers as one mapping; a later layer's value wins, mappings merge."""
-        merged: dict[str, JsonValue] = {section: {} for section, *key in ADDRESSES if key}
-        for _, data in self.files:
-            merged = _merge(merged, data)
-        return _merge(merged, self.variables)
+    all: tuple[Source, ...]
+    addresses: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
-    def where(self, place: Sequence[str | int]) -> str:
-        """Name the file and key, or the variable, that a value came from or belongs in."""
-        variable = ADDRESSES.get(tuple(str(step) for step in place))
-        if variable and (_holds(self.variables, place) or not self._written(place)):
+    def where(self, place: Place) -> str:
+        """Name the variable, or file and key, that a value came from or belongs in."""
+        if holder := self._holder(place):
+            return holder.where(place)
+        if variable := self.addresses.get(tuple(map(str, place))):
             return variable
-        file = self._written(place) or self.files[0][0]
-        return f"{file}: {spelled(place)}"
+        deepest = max(self.all, key=lambda source: _follow(source.data, place)[0])
+        return (deepest if _follow(deepest.data, place)[0] else self.all[-1]).where(place)
 
-    def origin(self, place: Sequence[str | int]) -> str:
+    def origin(self, place: Place) -> str:
         """Name the variable or the file that gave a value, or `default`."""
-        if _holds(self.variables, place):
-            return ADDRESSES[tuple(str(step) for step in place)]
-        file = self._written(place)
-        return "default" if file is None else str(file)
+        holder = self._holder(place)
+        return holder.origin(place) if holder else "default"
 
-    def _written(self, place: Sequence[str | int]) -> Path | None:
-        return next((file for file, data in reversed(self.files) if _holds(data, place)), None)
+    def values(self) -> Iterator[tuple[Place, Any, Source]]:
+        """Yield each value that counts, after its place, with its source."""
+        for source in self.all:
+            for place, value in _leaves(source.data, ()):
+                if self._holder(place) is source:
+                    yield place, value, source
 
+    def has_value(self, place: Place) -> bool:
+        """Say whether a value is written at a place, rather than a section or nothing."""
+        holder = self._holder(place)
+        return holder is not None and not isinstance(_follow(holder.data, place)[1], dict)
 
-def read_sources(config: Path, environ: Mapping[str, str]) -> Sources:
-    """Read the layers of the host's own settings, with what is wrong with each file."""
-    environment = choose_environment(environ)
-    base, problems = read_yaml(config / "host.yaml")
-    files = [(config / "host.yaml", base)]
-    overlay = config / "environments" / f"{environment}.yaml"
-    if overlay.exists():
-        data, more = read_yaml(overlay)
-        files.append((overlay, data))
-        problems = [*problems, *more]
-    return Sources(tuple(files), _variables(read_environ(config, environ)), tuple(problems))
-
-
-def choose_environment(environ: Mapping[str, str]) -> Environment:
-    """Give the environment that `LOQUA_ENVIRONMENT` names, development without it.
-
-    A name that is none is reported by `load`; until then it counts as production, the
-    strictest.
-    """
-    name = environ.get("LOQUA_ENVIRONMENT") or Environment.DEVELOPMENT
-    return Environment(name) if name in set(Environment) else Environment.PRODUCTION
-
-
-def read_environ(config: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment; in development, over what `.env` beside config/ says.
-
-    Empty variables count as not set.
-    """
-    given = {name: value for name, value in environ.items() if value}
-    if choose_environment(environ) is not Environment.DEVELOPMENT:
-        return given
-    return (read_dotenv(dotenv_file(config)) or {}) | given
-
-
-def dotenv_file(config: Path) -> Path:
-    """Give where `.env` is in development: beside config/, not in it."""
-    return config.absolute().parent / ".env"
-
-
-def read_dotenv(file: Path) -> dict[str, str] | None:
-    """Give the variables that the file sets, none when it is not there, None if unreadable."""
-    try:
-        text = file.read_text("utf-8") if file.exists() else ""
-    except (OSError, UnicodeDecodeError):
+    def _holder(self, place: Place) -> Source | None:
+        for source in self.all:
+            depth, value = _follow(source.data, place)
+            if depth == len(place):
+                return source
+            if not isinstance(value, dict):  # It replaces all that weaker sources have here.
+                return None
         return None
-    written = dotenv_values(stream=StringIO(text), interpolate=False)
-    return {name: value for name, value in written.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSources:
+    """All that a configuration is written in.
+
+    Attributes:
+        config: The directory.
+        host: The sources of the host's own settings.
+        tutors: Those of each tutor's, by its name; none for a file that cannot be read.
+        unknown: Variables that set nothing, by their names.
+        broken: What is wrong with host.yaml and its overlay as files.
+        broken_tutors: What is wrong with tutors' files as files.
+    """
+
+    config: Path
+    host: Sources
+    tutors: Mapping[str, Sources]
+    unknown: tuple[tuple[str, Variable], ...]
+    broken: tuple[Problem, ...]
+    broken_tutors: tuple[Problem, ...]
+
+    def where_tutor(self, tutor: str, *place: str | int) -> str:
+        """Name the variable, or file and key, of a tutor's setting."""
+        sources = self.tutors.get(tutor)
+        return sources.where(place) if sources else tutor_key(self.config, tutor, spelled(place))
+
+
+def read_sources(config: Path, environ: Mapping[str, str]) -> ConfigSources:
+    """Read all sources of a configuration.
+
+    `LOQUA_…` variables go before the guide's own, variables before `.env` in development, `.env`
+    before environments/NAME.yaml, and that before host.yaml.
+    """
+    environment = choose_environment(environ)
+    files = sorted((config / "tutors").glob("*.y*ml"))
+    names = [file.stem for file in files]
+    variables = [sort_variables(environ, names)]
+    if environment is Environment.DEVELOPMENT:
+        file = dotenv_file(config)
+        variables.append(sort_variables(read_dotenv(file) or {}, names, file))
+    host, broken = _host_files(config, environment)
+    tutors, broken_tutors = _tutor_files(files)
+    return ConfigSources(
+        config,
+        Sources((*_host_variables(variables), *host), ADDRESSES),
+        {
+            name: Sources((*_tutor_variables(name, variables), file))
+            for name, file in tutors.items()
+        },
+        tuple(one for found in variables for one in found.unknown.items()),
+        tuple(broken),
+        tuple(broken_tutors),
+    )
 
 
 def tutor_file(config: Path, tutor: str) -> Path:
@@ -127,28 +233,46 @@ def tutor_key(config: Path, tutor: str, key: str) -> str:
     return f"{tutor_file(config, tutor)}: {key}"
 
 
-def _variables(environ: Mapping[str, str]) -> dict[str, JsonValue]:
-    given: dict[str, JsonValue] = {}
-    for place, variable in ADDRESSES.items():
-        if variable in environ:
-            value: JsonValue = environ[variable]
-            for step in reversed(place):
-                value = {step: value}
-            given = _merge(given, value)  # type: ignore[arg-type]  # a place has a step
-    return given
+def _host_variables(variables: list[Variables]) -> Iterator[VariablesSource]:
+    for found in variables:
+        yield VariablesSource(HostSettings, PREFIX, found.host)
+        yield VariablesSource(HostSettings, PREFIX, found.guide)
 
 
-def _merge(under: dict[str, JsonValue], over: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    merged = dict(under)
-    for key, value in over.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]  # `both`
-    return merged
+def _tutor_variables(tutor: str, variables: list[Variables]) -> Iterator[VariablesSource]:
+    for found in variables:
+        yield VariablesSource(TutorSettings, tutor_prefix(tutor), found.tutors.get(tutor, {}))
 
 
-def _holds(data: JsonValue, place: Sequence[str | int]) -> bool:
-    for step in place:
+def _host_files(config: Path, environment: Environment) -> tuple[list[FileSource], list[Problem]]:
+    """Read host.yaml and the environment's overlay, if there is one; the overlay goes first."""
+    base, overlay = config / "host.yaml", config / "environments" / f"{environment}.yaml"
+    sources, problems = [], []
+    for file in (overlay, base) if overlay.exists() else (base,):
+        data, faults = read_yaml(file)
+        if file == base:  # Sections of addresses are there, so that only the address is missing.
+            data = {section: {} for section, *key in ADDRESSES if key} | data
+        sources.append(FileSource(HostSettings, file, data))
+        problems += faults
+    return sources, problems
+
+
+def _tutor_files(files: list[Path]) -> tuple[dict[str, FileSource], list[Problem]]:
+    sources, problems = {}, []
+    for file in files:
+        data, faults = read_yaml(file)
+        if not _TUTOR_FILE.fullmatch(file.name):
+            mend = "rename it to lower-case words joined by hyphens, such as my-tutor.yaml"
+            faults = [Problem(printable(str(file)), "is no file of a tutor", mend)]
+        problems += faults
+        if not faults:
+            sources[file.stem] = FileSource(TutorSettings, file, data)
+    return sources, problems
+
+
+def _follow(data: Any, place: Place) -> tuple[int, Any]:
+    """Go as far along a place as data goes; return how many steps, and what is there."""
+    for depth, step in enumerate(place):
         if isinstance(data, list) and isinstance(step, str) and len(data) == 1:
             data = data[0]  # a list of one may be read as what is in it
         if isinstance(data, dict) and step in data:
@@ -156,5 +280,26 @@ def _holds(data: JsonValue, place: Sequence[str | int]) -> bool:
         elif isinstance(data, list) and isinstance(step, int) and step < len(data):
             data = data[step]
         else:
-            return False
-    return True
+            return depth, data
+    return len(place), data
+
+
+def _leaves(data: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Place, Any]]:
+    inner = data.items() if isinstance(data, dict) else enumerate(data)
+    for step, value in inner:
+        if isinstance(value, dict | list):
+            yield from _leaves(value, (*place, step))
+        else:
+            yield (*place, step), value
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, if no key is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _refuse(constant: str) -> Never:
+    raise ValueError(f"{constant} is no JSON")

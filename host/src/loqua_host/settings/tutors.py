@@ -1,19 +1,26 @@
 """What config/tutors/*.yaml may say."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 
 from loqua_host.contract.tutor import Name, SecretName
 from loqua_host.link.messages import ENGINE_KINDS
 from loqua_host.settings.engines import Engine, Engines, ImportString
 
+from .layered import LayeredSettings
+from .lessons import AudioInput
+
 __all__ = [
     "AgentId",
     "SecretPlace",
-    "Section",
-    "TutorFile",
     "TutorSettings",
     "engine_places",
     "engine_secret_places",
@@ -31,15 +38,10 @@ SecretPlace = tuple[str | None, Keys]
 """Where a secret is named: in which tutor's file, or the host's, and by which keys."""
 
 
-class Section(BaseModel):
-    """A part of the configuration: frozen, and a key it does not know is a mistake."""
+class TutorSettings(LayeredSettings):
+    """One tutor, enabled or not: its file in config/tutors, under the variables of that tutor."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TutorFile(Section):
-    """One file of config/tutors: which tutor, and how its lessons are dispatched."""
-
+    name: Annotated[str, SkipJsonSchema()] = Field(description="the file's name without .yaml")
     plugin: str | None = Field(
         default=None, description="the plugin's entry-point name; the file's own name without it"
     )
@@ -62,9 +64,8 @@ class TutorFile(Section):
         default="en",
         description="taught where the learner's preferences are not known, as ISO 639-1",
     )
-    hears: Literal["learner", "everyone"] = Field(
-        default="learner",
-        description="learner, or everyone for all identified learners in the room",
+    audio_input: AudioInput = Field(
+        default="learner", description="learner, or all for all identified learners in the room"
     )
     agent_id: AgentId | None = Field(
         default=None, description="this tutor's own X-Agent-ID; AGENT_ID without it"
@@ -79,21 +80,17 @@ class TutorFile(Section):
         default=(), description="names of the variables whose values this tutor may have"
     )
 
-
-class TutorSettings(TutorFile):
-    """One tutor of the host, enabled or not; it has a plugin or an agent."""
-
-    name: str = Field(description="the file's name without .yaml")
+    @model_validator(mode="before")
+    @classmethod
+    def _has_plugin(cls, written: Any) -> Any:
+        if not isinstance(written, dict) or written.get("agent") or written.get("plugin"):
+            return written
+        return {**written, "plugin": written.get("name")}
 
     @property
     def is_automatic(self) -> bool:
         """Whether it joins every new room, and so yields to specialists."""
         return self.worker_type == "automatic"
-
-    @property
-    def hears_everyone(self) -> bool:
-        """Whether it hears all identified learners, not its own alone."""
-        return self.hears == "everyone"
 
     @property
     def source(self) -> str:

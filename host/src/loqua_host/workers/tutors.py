@@ -53,20 +53,12 @@ def compare(old: Mapping[str, RunningTutor], new: Mapping[str, RunningTutor]) ->
 def _job_settings(
     tutor: TutorSettings, settings: HostSettings, link: SocketHandle, *, traced: bool
 ) -> JobSettings:
-    lessons = settings.lessons
     return JobSettings(
         tutor=tutor,
         agent_id=settings.agent_id_for(tutor),
         engines=settings.engines_for(tutor),
-        limits=lessons.limits,
+        lesson=settings.lessons.in_jobs,
         messages=settings.messages,
         link=link,
-        learner_timeout=lessons.learner_timeout,
-        tick_every=lessons.tick_every,
-        failing_ticks=lessons.failing_ticks,
-        grace=lessons.grace,
-        ask_after=lessons.ask_after,
-        end_after=lessons.end_after,
-        longest=lessons.longest,
         traced=traced,
     )

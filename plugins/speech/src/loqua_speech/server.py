@@ -86,8 +86,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--whisper-model",
         metavar="DIR",
-        default=os.environ.get("LOQUA_WHISPER_MODEL"),
-        help="directory of another Whisper model in CTranslate2's format [LOQUA_WHISPER_MODEL]",
+        default=os.environ.get("SPEECH_WHISPER_MODEL"),
+        help="directory of another Whisper model in CTranslate2's format [SPEECH_WHISPER_MODEL]",
     )
     parser.add_argument(
         "--parent", type=int, metavar="PID", help="end when this process, the starter, dies"

