@@ -7,10 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from loqua_host.errors import ConfigError
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.load import load
+from loqua_host.settings.sources import read_sources
 
 Write = Callable[[str, str], Path]
 Mistakes = Callable[..., list[str]]
@@ -290,6 +292,19 @@ def test_a_secret_in_a_file_is_sent_where_it_belongs(
     [told] = mistakes()
     assert told.endswith(f"is not a known key; remove it, and set {secret} where the secrets are")
     assert "hunter2" not in told
+
+
+def test_no_source_shows_what_is_in_it(config: Path, environ: dict[str, str], write: Write) -> None:
+    """A secret at the wrong place, or at its own, shows in nothing that is printed or raised."""
+    write("host.yaml", "livekit: {api_secret: hunter2}\nengines: {tts: {options: {x: hunter2}}}")
+    write("tutors/conversation.yaml", "token: hunter2")
+    secret = "hunter2"
+    names = ("LOQUA_SHARED_SECRET", "SHARED_SECRET", "LOQUA_OPS__PORT", "LOQUA_TUTORS__X__Y")
+    sources = read_sources(config, environ | dict.fromkeys(names, secret))
+    assert secret not in f"{sources!r} {sources.host!r} {sources.host.all!r} {sources.unknown!r}"
+    with pytest.raises(ValidationError) as refused:
+        HostSettings.read(sources.host.all, environment="development", tutors=())
+    assert secret not in f"{refused.value!s} {refused.value!r}"
 
 
 def test_an_open_address_that_a_variable_replaces_is_no_mistake(

@@ -104,7 +104,7 @@ class VariablesSource(EnvSettingsSource):
 
 
 class FileSource(InitSettingsSource):
-    """A YAML file as `read_yaml` reads it."""
+    """A YAML file as `read_yaml` reads it; what is in it is not shown, for it may be a secret."""
 
     def __init__(self, settings: type[LayeredSettings], file: Path, data: dict[str, Any]) -> None:
         super().__init__(settings, data)
@@ -118,11 +118,15 @@ class FileSource(InitSettingsSource):
         """Name the file."""
         return str(self._file)
 
+    def __repr__(self) -> str:
+        """Return the file's name."""
+        return f"FileSource({str(self._file)!r})"
+
 
 Source: TypeAlias = VariablesSource | FileSource
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Sources:
     """The sources of one settings class, strongest first; the last one is its file.
 
@@ -169,7 +173,7 @@ class Sources:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ConfigSources:
     """All that a configuration is written in.
 

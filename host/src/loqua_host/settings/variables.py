@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from dotenv import dotenv_values
 
@@ -58,10 +58,11 @@ _GUIDE: Final = {name: variable_name(PREFIX, place) for place, name in ADDRESSES
 """The variables that set the same as the guide's own."""
 
 
-class Variable(NamedTuple):
-    """A variable: its value, and its name as problems show it, which says if it is in `.env`."""
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable: its value, which may be a secret at the wrong place, and how problems name it."""
 
-    value: str
+    value: str = field(repr=False)
     shown: str
 
 
