@@ -4,21 +4,24 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from io import StringIO
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from tests.unit.lessons.house import JOB, House, always, finish, hear, join, made, until
+from tests.unit.lessons.house import JOB, House, Opened, always, finish, hear, join, made, until
 
 from loqua_host.errors import ConfigError, RefusedError
 from loqua_host.lessons import preparations, prepare, tracing
+from loqua_host.lessons.recovery import recover
 from loqua_host.lessons.tracing import LESSON, open_traces
 from loqua_host.link.messages import Recorded, Spans
 from loqua_host.link.server import JobRef
 from loqua_host.link.spans import JobSpan, JobSpanEvent
 from loqua_host.records import delivery, writer
+from loqua_host.records.ledger import Ledger
 from loqua_host.redaction import Redaction
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtYXJpYSJ9.c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0"
@@ -133,26 +136,48 @@ async def test_a_job_is_one_trace_from_its_acceptance_to_the_delivered_record(
 
 
 async def test_a_resumed_lesson_has_a_trace_of_its_own_that_links_to_the_one_before(
-    house: House, exported: Exported, wall: Any
+    house: House, exported: Exported
 ) -> None:
-    """Also where the job before never came to a checkpoint; one that is whole links nowhere."""
+    """Also where that never came to a checkpoint; a lesson that is whole links nowhere."""
     jobs = [JobRef(f"job{number}", "room", "conversation") for number in range(3)]
-    for number, job in enumerate(jobs[:2]):
+    for job in jobs[:2]:
         house.lessons.begin(job)
         async with house.job(job) as link:
             await join(link)
-            if number:
-                wall.seconds += 30
-                await link.send(made(30, words_learned=3))
-                await until(lambda: house.loqua.arrived)
         await until(lambda: house.board.interrupted("room"))
     await teach(house, job=jobs[2])
     await until(lambda: len(exported.named(LESSON)) == 3)
     first, second, third = exported.named(LESSON)
     assert len({span.context.trace_id for span in (first, second, third)}) == 3
     assert first.links == ()
-    assert [link.context.span_id for link in second.links] == [first.context.span_id]
-    assert [link.context.trace_id for link in third.links] == [second.context.trace_id]
+    for before, after in pairwise((first, second, third)):
+        [link] = after.links
+        assert (link.context.trace_id, link.context.span_id) == (
+            before.context.trace_id,
+            before.context.span_id,
+        )
+
+
+async def test_a_lesson_that_another_host_resumes_links_to_its_trace_as_well(
+    open_house: Opened, ledger: Ledger, exported: Exported, wall: Any
+) -> None:
+    """The ledger has it from the lesson's opening on, and from the last checkpoint of each job."""
+    jobs = [JobRef(f"job{number}", "room", "conversation") for number in range(3)]
+    for job in jobs:
+        async with open_house() as house:
+            house.loqua.arrived.clear()
+            await recover(ledger, house.board, house.delivery, ["conversation"])
+            house.lessons.begin(job)
+            async with house.job(job) as link:
+                await join(link)
+                wall.seconds += 60
+                await link.send(made(30, words_learned=3))
+                await until(lambda: house.loqua.arrived)
+    first, second, third = exported.named(LESSON)
+    assert [it.links[0].context.trace_id for it in (second, third)] == [
+        first.context.trace_id,
+        second.context.trace_id,
+    ]
 
 
 async def test_a_tutor_is_not_told_of_its_lessons_trace(house: House, exported: Exported) -> None:

@@ -88,50 +88,61 @@ class Runner:
     """
 
     def __init__(self, job: LessonJob) -> None:
-        ctx, link, lesson, settings = job.ctx, job.link, job.lesson, job.settings
-        hooks, clock, notes = job.hooks, job.clock, job.notes
-        self._ctx = ctx
-        self._link = link
-        self._lesson = lesson
-        self._hooks = hooks
-        self._settings = settings
-        self._clock = clock
+        self._ctx = job.ctx
+        self._link = job.link
+        self._lesson = job.lesson
+        self._hooks = job.hooks
+        self._settings = job.settings
+        self._clock = job.clock
         self._last_try = job.last_try
-        self._notes = notes
-        self._session = lesson.session
+        self._notes = job.notes
+        self._session = job.lesson.session
         self.reason: str | None = None
         self._giving_up = asyncio.Event()
+        self._strangers = asyncio.Queue[str]()
+        self._follow_session()
+        self._follow_room()
+        self._follow_voices()
+        self._gate = AudioGate(
+            self._session,
+            self._clock,
+            self._silence,
+            is_open=lambda: self._presence.here and self._floor.held,
+            is_connected=lambda: self._connection.whole,
+        )
+
+    def _follow_session(self) -> None:
+        """Make what follows the voice session."""
+        now, notes = asyncio.get_running_loop().time, self._notes
         self._failures = Failures(
             self._session,
-            hooks.source,
-            settings.lesson.failing_ticks,
+            self._hooks.source,
+            self._settings.lesson.failing_ticks,
             count=lambda: notes.tell(CallbackFailed()),
             apologise=self._apologise,
             give_up=self._giving_up.set,
         )
-        self._floor = Floor(ctx.room, self._on_floor, held=settings.tutor.is_automatic)
-        self._events = EventRelay(ctx.room, lesson, hooks)
-        self._silence = Silence(self._session, asyncio.get_running_loop().time)
-        self._deadline = Deadline(asyncio.get_running_loop().time)
-        announcement = settings.messages.specialist_joins
-        self._handoffs = Handoffs(lesson, link, self._floor, announcement)
-        self._checkpoints = Checkpoints(lesson, link, clock)
-        ears = self._ears = Ears(ctx.room) if settings.tutor.audio_input == "all" else None
-        self._microphone = Microphone(ctx.room, lesson)
-        self._speakers = Speakers(lesson, ears.levels if ears else None)
+        self._silence = Silence(self._session, now)
+        self._deadline = Deadline(now)
+        self._checkpoints = Checkpoints(self._lesson, self._link, self._clock)
         self._vitals = Vitals(
             self._session,
-            asyncio.get_running_loop().time,
+            now,
             self._on_stuck,
             lambda seconds: notes.tell(Late(seconds=min(seconds, LONGEST_LATE))),
         )
         self._greeting = Greeting(self._session)
-        own_voice = OwnVoice(self._session)
-        self._transcripts = Transcripts(ctx.room, lesson, ears.track_of) if ears else None
-        self._listeners = Listeners(ctx.room, lesson, ears, self._speakers)
-        self._strangers = asyncio.Queue[str]()
+        self._own_voice = OwnVoice(self._session)
+
+    def _follow_room(self) -> None:
+        """Make what follows the room: who is there, who has the floor, what happens."""
+        room, lesson, settings = self._ctx.room, self._lesson, self._settings
+        self._floor = Floor(room, self._on_floor, held=settings.tutor.is_automatic)
+        announcement = settings.messages.specialist_joins
+        self._handoffs = Handoffs(lesson, self._link, self._floor, announcement)
+        self._events = EventRelay(room, lesson, self._hooks)
         self._presence = Presence(
-            ctx.room,
+            room,
             lesson.learner.identity,
             settings.lesson.reconnect_timeout,
             on_change=self._on_presence,
@@ -139,18 +150,21 @@ class Runner:
             give_up=self._on_absence,
         )
         self._connection = Connection(
-            ctx.room,
+            room,
             on_change=self._on_connection,
             on_end=self._on_room_closed,
             on_loss=lambda: lesson.end(Reason.CONNECTION_LOST),
         )
-        self._gate = AudioGate(
-            self._session,
-            clock,
-            self._silence,
-            is_open=lambda: self._presence.here and self._floor.held,
-            is_connected=lambda: self._connection.whole,
-        )
+
+    def _follow_voices(self) -> None:
+        """Make what hears the learner, or all of them, and knows whose words are whose."""
+        room, lesson = self._ctx.room, self._lesson
+        self._microphone = Microphone(room, lesson)
+        ears = self._ears = Ears(room) if self._settings.tutor.audio_input == "all" else None
+        self._speakers = Speakers(lesson, ears.levels if ears else None)
+        self._transcripts = Transcripts(room, lesson, ears.track_of) if ears else None
+        self._listeners = Listeners(room, lesson, ears, self._speakers)
+        met_by = (self._speakers, self._vitals, self._greeting, self._own_voice)
         self._watchers = (
             self._events,
             self._connection,
@@ -161,14 +175,11 @@ class Runner:
             self._speakers,
             self._vitals,
             self._greeting,
-            own_voice,
-            Agents(
-                self._session,
-                (self._speakers.meet, self._vitals.meet, self._greeting.meet, own_voice.meet),
-            ),
+            self._own_voice,
+            Agents(self._session, [one.meet for one in met_by]),
             self._microphone,
             self._listeners,
-            Chat(ctx.room, self._listeners.learners, self._on_typed),
+            Chat(room, self._listeners.learners, self._on_typed),
         )
 
     async def run(self) -> None:

@@ -235,12 +235,15 @@ class Board:
         self.changed.set()
         return self._interrupted[row.id]
 
-    def on_resumed(self, row: LessonRow) -> float | None:
+    def on_resumed(self, row: LessonRow) -> Interrupted | None:
         """Note that a tutor has joined who goes on with a lesson, or teaches a new one.
 
-        Returns the seconds since this host lost the tutor before, if it has.
+        Returns the lesson as it was when it lost its job, if this host knows.
         """
-        lost = self._interrupted.pop(row.id, None)
+        return self._interrupted.pop(row.id, None)
+
+    def outage(self, lost: Interrupted | None) -> float | None:
+        """Return for how many seconds a lesson has had no tutor, if this host lost one."""
         if lost is None or lost.agent is None or lost.stepped_out:
             return None
         return self._monotonic() - lost.since

@@ -41,6 +41,7 @@ from .live import LiveLesson, log_recorded
 from .metrics import LessonMetrics
 from .preparations import Preparations
 from .prepare import Prepared, new_lesson, prepare
+from .reconcile import Interrupted
 from .refusals import Refusals
 from .standing import check_health, knock
 from .tutors import RunningTutor
@@ -325,13 +326,13 @@ class Lessons:
     async def _open(self, link: JobLink, prepared: Prepared) -> LiveLesson:
         try:
             self._take_room(link.job)
-            row, outage = await self._open_or_resume(link.job, prepared)
+            row, lost = await self._open_or_resume(link.job, prepared)
         except BaseException:
             self._board.on_over(link.job)
             self._preparations.give_back(prepared)
             raise
         structlog.contextvars.bind_contextvars(**row.bound)
-        row = join_trace(row)
+        row = join_trace(row, lost.row if lost else row)
         counter = self._metrics.resumed if row.restarts else self._metrics.opened
         counter.labels(row.tutor).inc()
         opened = "lesson.resumed" if row.restarts else "lesson.opened"
@@ -351,7 +352,7 @@ class Lessons:
         live.informed = prepared.mode is Mode.FULL
         accepted = self._accepted.pop(link.job.job_id, None)
         live.before_ready = None if accepted is None else self._clock.monotonic() - accepted
-        live.before_restored = outage
+        live.before_restored = self._board.outage(lost)
         return live
 
     def _take_room(self, job: JobRef) -> None:
@@ -362,17 +363,17 @@ class Lessons:
 
     async def _open_or_resume(
         self, job: JobRef, prepared: Prepared
-    ) -> tuple[LessonRow, float | None]:
-        """Return the job's lesson, and for how long it had no tutor if this host lost one."""
+    ) -> tuple[LessonRow, Interrupted | None]:
+        """Return the job's lesson, and as it was when this host lost its tutor, if it has."""
         agent_name = self._tutors[job.tutor].agent_name
         row = await self._ledger.open_lesson(
             new_lesson(prepared, job.tutor, self._clock.now()), agent_name
         )
-        outage = self._board.on_resumed(row)
+        lost = self._board.on_resumed(row)
         if row.crashes >= MAX_CRASHES:
             await self.close(row, CRASH_LOOP)
             raise LearnerError(CRASH_LOOP, "the tutor has crashed again and again in this lesson")
-        return row, outage
+        return row, lost
 
     async def _teach(self, lesson: LiveLesson, prepared: Prepared) -> None:
         try:

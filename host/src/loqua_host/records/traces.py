@@ -32,11 +32,16 @@ def in_trace(state: Mapping[str, JsonValue]) -> Context:
     return _PROPAGATOR.extract({"traceparent": str(state.get(TRACE, ""))})
 
 
-def join_trace(row: LessonRow) -> LessonRow:
-    """Say in the current span which lesson its job teaches, and link the job that did before."""
+def join_trace(row: LessonRow, before: LessonRow) -> LessonRow:
+    """Say in the current span which lesson its job teaches, and link the job that did before.
+
+    Args:
+        row: The lesson, which is returned as one that remembers the trace.
+        before: The lesson as it was last known, itself if it is new.
+    """
     span, own = trace.get_current_span(), current_trace()
     span.set_attributes(row.bound)
-    before = trace.get_current_span(in_trace(row.state)).get_span_context()
-    if before.is_valid and before.span_id != span.get_span_context().span_id:
-        span.add_link(before)
+    last = trace.get_current_span(in_trace(before.state)).get_span_context()
+    if last.is_valid and last.span_id != span.get_span_context().span_id:
+        span.add_link(last)
     return replace(row, state={**row.state, **own})
