@@ -45,6 +45,9 @@ def _by_code(wanted: str) -> str | None:
 
 
 def _by_name(wanted: str) -> str | None:
+    # On control characters the library's table of names fails in odd ways.
+    if not wanted.isprintable():
+        return None
     try:
         return _code(langcodes.find(wanted))
     except LookupError:
