@@ -13,7 +13,7 @@ from loqua_host.contract.records import Performance, SessionRecord
 from loqua_host.errors import RoomsError
 from loqua_host.lessons.board import Asked
 from loqua_host.lessons.reconcile import DISPATCH_GRACE, Ask, Places
-from loqua_host.lessons.reconciler import WAITING
+from loqua_host.lessons.reconciler import STALE_SECONDS, WAITING
 from loqua_host.records.ledger import Claims, Kind, LessonRow
 from loqua_host.rooms.rooms import Dispatch
 
@@ -73,6 +73,25 @@ async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(
     assert [(tell.room, tell.tutor) for tell in host.said] == [("one", "tutor")]
     assert world.people["one"]["maria"].attributes[WAITING] == "true"
     assert host.board.called("one") == frozenset()
+
+
+async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy one answers for a while as if nothing had been set; after that, it is lost."""
+    host.reconciler._places = lambda: Places(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._seen[world.people["one"]["maria"].sid] = 0.0
+
+    async def late(*_: str) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(host.reconciler._rooms, "mark", late)
+    for _ in range(3):
+        await host.reconciler.look()
+    assert len(host.said) == 1
+    await asyncio.sleep(STALE_SECONDS)
+    await host.reconciler.look()
+    assert len(host.said) == 2
 
 
 async def test_a_specialist_who_has_taught_on_another_host_is_not_called_again(

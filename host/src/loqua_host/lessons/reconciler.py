@@ -44,6 +44,9 @@ OTHERS_SECONDS = 2 * POLL_SECONDS + 1.0
 """How long who finds no place here is not told so, where another host may have one: its poll to
 see the learner, its poll to call a tutor, and what these take."""
 
+STALE_SECONDS = 5.0
+"""For how long LiveKit, asked who is in a room, may still show an attribute as it was before."""
+
 WAITING = "loqua.waiting"
 """The attribute that a learner has, with the value `true`, while every place is taken."""
 
@@ -114,6 +117,7 @@ class Reconciler:
         self._sighted = math.inf
         self._seen: dict[str, float] = {}
         self._away: dict[str, float] = {}
+        self._told: dict[str, tuple[bool, float]] = {}
         self._waits: dict[str, tuple[Call, ...]] = {}
 
     def waiting(self) -> tuple[float, ...]:
@@ -141,6 +145,7 @@ class Reconciler:
             sights = await self._reconcile(known | self._board.interrupted_rooms())
             entries = {learner.entry for sight in sights for learner in sight.learners}
             self._seen = {entry: at for entry, at in self._seen.items() if entry in entries}
+            self._told = {entry: it for entry, it in self._told.items() if entry in entries}
             away = {one.row.id for sight in sights for one in sight.absent}
             self._away = {lesson: at for lesson, at in self._away.items() if lesson in away}
             self._board.forget_rooms(known)
@@ -254,6 +259,7 @@ class Reconciler:
     async def _tell_learner(self, tell: Tell) -> None:
         """Show a learner that they wait, or do no more, and have it said, too."""
         log.info("learner.told", waiting=tell.waiting, **self._ids(tell))
+        self._told[tell.learner.entry] = (tell.waiting, self._monotonic())
         shown = "true" if tell.waiting else ""
         await self._rooms.mark(tell.room, tell.learner.identity, WAITING, shown)
         if tell.aloud:
@@ -367,8 +373,15 @@ class Reconciler:
                 entry=one.sid,
                 joined_at=one.joined_at,
                 seen_at=self._seen.setdefault(one.sid, self._monotonic()),
-                told=one.attributes.get(WAITING) == "true",
+                told=self._is_told(one),
             )
+
+    def _is_told(self, learner: Participant) -> bool:
+        """Return whether a learner is shown that they wait, as LiveKit says it or is about to."""
+        told, at = self._told.get(learner.sid, (False, -math.inf))
+        if self._monotonic() - at < STALE_SECONDS:
+            return told
+        return learner.attributes.get(WAITING) == "true"
 
 
 def _by_room(actions: Iterable[Action]) -> Iterable[list[Action]]:
