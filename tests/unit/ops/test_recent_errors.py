@@ -63,11 +63,13 @@ def test_what_the_api_says_of_a_learner_is_not_shown(errors: RecentErrors) -> No
 @pytest.fixture
 def configured(errors: RecentErrors) -> Iterator[None]:
     """Configure logs for the length of a test."""
-    before = list(logging.getLogger().handlers)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
     configure_logs("json", "critical", io.StringIO(), [errors])
     yield
     structlog.reset_defaults()
-    logging.getLogger().handlers[:] = before
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.mark.usefixtures("configured")
