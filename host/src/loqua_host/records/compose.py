@@ -31,7 +31,7 @@ class Composed:
     record: SessionRecord
     outcome: Kind
     progress: Progress | None
-    because: tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 def compose_record(
@@ -73,15 +73,15 @@ def compose_record(
         achievements=_joined(told.achievements, (new.value for new in earned)),
         next_session_recommendations=_joined(told.recommendations, (new.value for new in advised)),
     )
-    because = [f"{new.value}: {new.because}" for new in (*earned, *advised)]
-    because.insert(0, f"{judged.value}: {judged.because}")
+    reasons = [f"{new.value}: {new.reason}" for new in (*earned, *advised)]
+    reasons.insert(0, f"{judged.value}: {judged.reason}")
     if report is None:
-        because.insert(0, "no report: as the last progress says")
+        reasons.insert(0, "no report: as the last progress says")
     if not failed:
-        return Composed(record, Kind.COMPLETED, lesson.progress, tuple(because))
+        return Composed(record, Kind.COMPLETED, lesson.progress, tuple(reasons))
     outcome = _judge_failed(facts, rules)
-    because.insert(0, f"{outcome.value}: {outcome.because}")
-    return Composed(record, outcome.value, progress, tuple(because))
+    reasons.insert(0, f"{outcome.value}: {outcome.reason}")
+    return Composed(record, outcome.value, progress, tuple(reasons))
 
 
 def has_failed(reason: str) -> bool:
