@@ -122,6 +122,16 @@ async def test_a_ledger_of_a_newer_host_is_refused_by_name_and_left_alone(
         pass
 
 
+async def test_tables_that_no_migration_made_are_left_alone(make_database: MakeDatabase) -> None:
+    """They are another program's, or of a version that numbered nothing; the error says so."""
+    async with Ledger.open(make_database()) as ledger:
+        await ledger._writer.write(lambda db: db.execute("DROP TABLE schema_version"))
+    hint = "(file not there yet|nothing else has used)"
+    with pytest.raises(LedgerError, match=rf"already exists.*; .*{hint}"):
+        async with Ledger.open(make_database()):
+            pass
+
+
 async def test_a_command_leaves_an_older_ledger_to_the_host(
     make_database: MakeDatabase, extend: Callable[..., None]
 ) -> None:

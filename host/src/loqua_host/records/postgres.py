@@ -48,6 +48,8 @@ HINTS = {
     "25006": "name the primary server: this one is read-only",
     "28": "correct the user and password in LEDGER_URL, or what pg_hba.conf allows",
     "3D": "create that database, or name another one in LEDGER_URL",
+    "42723": "name a schema or database that nothing else has used",
+    "42P07": "name a schema or database that nothing else has used",
     "42501": "let its user create tables there, as the owner of a database may",
     "53100": "free some disk space on the server",
     "53": "give the server more room: its limits are reached",

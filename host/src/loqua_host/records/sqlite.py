@@ -24,6 +24,7 @@ HINTS = {
     "SQLITE_BUSY": "another process writes to it for long; end that one",
     "SQLITE_CANTOPEN": "let the host's user write there, or set ledger.path elsewhere",
     "SQLITE_CORRUPT": "move the file aside and keep it: it may hold records not yet delivered",
+    "SQLITE_ERROR": "set ledger.path to a ledger of this version, or to a file not there yet",
     "SQLITE_FULL": "free some disk space",
     "SQLITE_NOTADB": "set ledger.path to a ledger, or to a file that does not exist yet",
     "SQLITE_READONLY": "let the host's user write there, or set ledger.path elsewhere",
