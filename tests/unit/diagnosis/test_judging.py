@@ -28,8 +28,8 @@ from loqua_host.diagnosis.machine import (
 from loqua_host.diagnosis.present import judge_answers, judge_learners, judge_names
 from loqua_host.diagnosis.reach import judge_certificate, judge_clock
 from loqua_host.errors import ApiError, RefusedError, TokenError, UnreachableError
-from loqua_host.records.compose import compose_record
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.session_record import compose_record
 from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.rooms.learners import Participant
 from loqua_host.settings.secrets import LedgerSecrets

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from loqua_host.contract.learner import LearnerContext, LearningProgress
 from loqua_host.contract.records import LessonReport, Progress
-from loqua_host.records.compose import Composed, compose_record
 from loqua_host.records.ledger import LessonRow
+from loqua_host.records.session_record import Composed, compose_record
 from loqua_host.settings.rules import Bounds, RecordRules
 
 CONFIG = Path(__file__).parents[3] / "config"

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from loqua_host.contract.records import Progress
-from loqua_host.records.compose import compose_record
 from loqua_host.records.ledger import Backlog, Kind, Ledger, LessonRow
+from loqua_host.records.session_record import compose_record
 
 ALesson = Callable[..., LessonRow]
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -302,6 +303,7 @@ async def test_what_was_changed_is_a_dead_letter_and_holds_nothing_else_up(
         for change in (
             "UPDATE outbox SET payload = 'AAAA' WHERE kind = 'completed'",
             "UPDATE lesson SET user_id = 'AAAA' WHERE id = 'lesson2'",
+            "UPDATE lesson SET reasons = 'AAAA' WHERE id = 'lesson1'",
             "DELETE FROM claim",
         ):
             await ledger._writer.write(lambda db, change=change: db.execute(change))
@@ -316,6 +318,7 @@ async def test_what_was_changed_is_a_dead_letter_and_holds_nothing_else_up(
     assert (backlog.dead, backlog.records) == (1, 1)
     with LedgerAdmin.open(SqliteDatabase(tmp_path / "ledger.db"), [OLD]) as admin:
         dead, _ = admin.entries()
-        whole = admin.explain(row.session_id)
+        whole: Any = admin.explain(row.session_id)
     assert "completed: was changed" in str(dead.dead_reason)
-    assert "unreadable" in str(whole)
+    [entry] = [entry for entry in whole["undelivered"] if entry["kind"] == "completed"]
+    assert whole["reasons"] == entry["payload"] == "(unreadable: changed behind the host's back)"

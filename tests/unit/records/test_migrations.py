@@ -10,11 +10,11 @@ from loqua_host.contract.records import Progress
 from loqua_host.errors import LedgerError
 from loqua_host.records import postgres, sqlite
 from loqua_host.records.admin import LedgerAdmin
-from loqua_host.records.compose import compose_record
 from loqua_host.records.database import Database
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.migrations import Migration, load_migrations, read_migrations
 from loqua_host.records.postgres import PostgresDatabase
+from loqua_host.records.session_record import compose_record
 
 MakeDatabase = Callable[[], Database]
 NewLesson = Callable[..., LessonRow]

@@ -22,9 +22,9 @@ from loqua_host.errors import (
 )
 from loqua_host.link.messages import EngineKind, Join, ModeChanged, WrapUp
 from loqua_host.link.server import JobLink, JobRef
-from loqua_host.records.compose import Composed, compose_record
 from loqua_host.records.delivery import Delivery, caller_of
 from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, Ledger, LessonRow
+from loqua_host.records.session_record import Composed, compose_record
 from loqua_host.records.traces import join_trace
 from loqua_host.rooms.learners import Participant, pick_open
 from loqua_host.rooms.rooms import Rooms

@@ -36,9 +36,9 @@ from loqua_host.link.messages import (
     WrapUp,
 )
 from loqua_host.link.server import JobLink
-from loqua_host.records.compose import Composed, has_failed, merge_progress
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger, LessonRow
+from loqua_host.records.session_record import Composed, has_failed, merge_progress
 from loqua_host.rooms.learners import Participant, identified, pick_learner
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import supervised

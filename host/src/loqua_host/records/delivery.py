@@ -177,7 +177,7 @@ class Delivery:
             self._changed.set()
 
     async def _step(self, lesson: str) -> float | None:
-        """Do as `_advance` does; an unforeseen error holds up that lesson alone."""
+        """Advance a lesson; an unforeseen error holds up that lesson alone."""
         awaited = self._awaited.get(lesson)
         try:
             pause = await self._advance(lesson)

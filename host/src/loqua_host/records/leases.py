@@ -62,7 +62,7 @@ class Claims:
 
 
 def renew_lease(db: Connection, host: str) -> bool:
-    """Have the lease last from now; return False if it had run out, or is new."""
+    """Extend the lease from now; return False if it had run out, or is new."""
     if db.execute(QUERIES["renew_lease"], {"host": host, "lease": LEASE}).rowcount:
         return True
     db.execute(QUERIES["begin_lease"], {"host": host, "lease": LEASE})
@@ -75,7 +75,7 @@ def is_shared(db: Connection, host: str) -> bool:
 
 
 def end_lease(db: Connection, host: str) -> None:
-    """Let the others take over at once what this host leaves."""
+    """End the lease, so that others take over at once what this host leaves."""
     db.execute(QUERIES["end_lease"], {"host": host})
 
 
@@ -145,7 +145,7 @@ def claim(
 
 
 def release_claim(db: Connection, host: str, lesson: str) -> None:
-    """Let a lesson's claim go, if it is this host's."""
+    """Release a lesson's claim, if it is this host's."""
     db.execute(QUERIES["release_claim"], {"lesson": lesson, "host": host})
 
 

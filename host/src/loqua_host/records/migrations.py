@@ -64,6 +64,8 @@ def find_pending(migrations: Sequence[Migration], version: int, place: str) -> S
 
 def check_current(migrations: Sequence[Migration], version: int, place: str) -> None:
     """Raise LedgerError unless a database is at this loqua-host's version."""
+    if version == 0:
+        raise LedgerError(f"{place}: holds no ledger; start the host once, which makes it")
     if find_pending(migrations, version, place):
         raise LedgerError(
             f"{place}: has schema version {version}, and this loqua-host needs {len(migrations)};"

@@ -101,7 +101,7 @@ class PostgresDatabase:
         return self._connection.execute(_with_placeholders(query), values)
 
     def erase_deleted(self) -> None:
-        """Have the server free what was deleted; its own log and backups keep it for their time."""
+        """Vacuum what was deleted; the server's log and backups keep it for their time."""
         with self._named():
             if self._connection is not None:
                 self._connection.execute("VACUUM lesson, outbox, claim")

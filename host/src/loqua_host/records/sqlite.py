@@ -150,7 +150,7 @@ class SqliteDatabase:
 
 
 def lock_path(path: Path, taken: str) -> int:
-    """Be the only process that has a path, by a lock on a file beside it.
+    """Lock a path for this process, by a lock on a file beside it.
 
     Closing the ledger itself would drop SQLite's own locks, hence the other file. The kernel drops
     the lock when the process ends or the returned descriptor is closed.
