@@ -63,7 +63,7 @@ STOPPING = "host_stopping"
 """The reason that lessons end for which would have gone on after the drain time."""
 
 FLUSH_SECONDS = 10.0
-"""How long the host waits at its end for the API to take what is owed; the rest stays."""
+"""How long the host waits at its end until the outbox is delivered; the rest stays in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Rotation:
             self._tasks.create_task(forever(self._reseal))
 
     async def _reseal(self) -> None:
-        """Seal anew what all hosts have written once they, too, know what it is sealed with."""
+        """Re-encrypt what all hosts have written, once they know the new key, too."""
         await self._clock.sleep(2 * self._interval)
         await self._ledger.reencrypt()
 
