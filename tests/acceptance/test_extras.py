@@ -27,7 +27,9 @@ async def test_a_command_whose_extra_is_missing_says_what_to_install(command: st
 ROOT = Path(__file__).parents[2]
 USES = """
 from importlib.metadata import entry_points
-import loqua_host.dev.demo, loqua_host.dev.devapi, loqua_speech.app
+import loqua_host.dev.demo, loqua_host.dev.devapi, loqua_host.records.ledger, loqua_speech.app
+from loqua_host.records import migrations
+assert migrations.load_migrations("sqlite") and migrations.load_migrations("postgres")
 print(*sorted(point.name for point in entry_points(group="loqua_host")))
 """
 
@@ -40,7 +42,7 @@ def run(*command: str, cwd: Path) -> str:
 
 
 def test_the_extra_dev_alone_is_enough_for_the_demo(tmp_path: Path) -> None:
-    """From wheels, in an environment of its own: speech, tutors, a config/ and all they import."""
+    """From wheels, in an environment of its own: speech, tutors, config/, SQL and their imports."""
     wheels, python = tmp_path / "wheels", tmp_path / "venv/bin/python"
     run("uv", "build", "--quiet", "--all-packages", "--wheel", "-o", str(wheels), cwd=ROOT)
     run("uv", "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv"), cwd=tmp_path)

@@ -33,11 +33,10 @@ from loqua_host.dev.api import DevApiSettings, Learner, serve
 from loqua_host.dev.postgres import new_schema, run_postgres
 from loqua_host.metrics import Instruments
 from loqua_host.records import leases
-from loqua_host.records.database import Row
+from loqua_host.records.database import Row, database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
-from loqua_host.records.place import database_at
 from loqua_host.tasks import background
 
 HASTE = 100.0
@@ -127,14 +126,14 @@ async def look_after(
     seen: set[str] = set()
     closed = "SELECT id FROM lesson WHERE closed_at IS NOT NULL"
     while True:
-        await ledger.adopt(["conversation"])
+        await ledger.take_over(["conversation"])
         delivery.wake()
         lost = {row.id for row in await ledger.interrupted()}
         for number in lost - seen:
             waiting.put_nowait(number)
         seen |= lost
-        debts = await ledger.debts()
-        if not debts.records + debts.progress and len(await read(ledger, closed)) == lessons:
+        backlog = await ledger.backlog()
+        if not backlog.records + backlog.progress and len(await read(ledger, closed)) == lessons:
             return
         await asyncio.sleep(LEASE / 3)
 
@@ -171,7 +170,7 @@ async def lesson(ledger: Ledger, delivery: Delivery, row: LessonRow) -> None:
     for words in range(before + 1, TICKS + 1):
         await asyncio.sleep(random.uniform(0, 0.3))  # noqa: S311  (no secret)
         row = replace(row, progress=Progress(words_learned=words))
-        await ledger.keep_progress(row, float(words), Progress(words_learned=words), {})
+        await ledger.save_progress(row, float(words), Progress(words_learned=words), {})
         delivery.wake()
     record = SessionRecord(
         session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
@@ -265,7 +264,7 @@ async def _drive_to_the_end(host: Host, kills: int) -> tuple[set[str], int]:
 
 async def _dead(host: Host) -> int:
     async with Ledger.open(database_at(Path(host.place), host.postgres), keys=[KEY]) as ledger:
-        return (await ledger.debts()).dead
+        return (await ledger.backlog()).dead
 
 
 def _count(

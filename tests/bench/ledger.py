@@ -24,7 +24,7 @@ import structlog
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.dev.postgres import run_postgres
 from loqua_host.records.database import Connection, Database
-from loqua_host.records.ledger import Kind, Ledger, LessonRow, OwedRow
+from loqua_host.records.ledger import Kind, Ledger, LessonRow, OutboxRow
 from loqua_host.records.postgres import PostgresDatabase
 from loqua_host.records.sqlite import SqliteDatabase
 
@@ -36,17 +36,21 @@ KEY = "a key for the ledger of this bench"
 
 
 COPIES = """
-INSERT INTO lesson (id, session_id, visit, user_id, user_mark, room, tutor, agent_id, opened_at,
-    closed_at, state, key_id, owner)
-WITH RECURSIVE n(i) AS (SELECT CAST(? AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-SELECT 'f' || i, 'f' || i, 'f', user_id, user_mark, room, tutor, agent_id, 0, 1, state, key_id,
-    owner
+INSERT INTO lesson (id, session_id, visit, room, entry, tutor, agent_id, owner, key_id, user_id,
+    user_blind_index, opened_at, closed_at, state)
+WITH RECURSIVE n(i) AS (
+    SELECT CAST(:first AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < :last
+)
+SELECT 'f' || i, 'f' || i, 'f', room, entry, tutor, agent_id, owner, key_id, user_id,
+    user_blind_index, 0, 1, state
 FROM n, lesson WHERE id = 'x';
-INSERT INTO owed (lesson, kind, key, payload, owner)
-WITH RECURSIVE n(i) AS (SELECT CAST(? AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-SELECT 'f' || i, 'record', 'f' || i, payload, owner FROM n, owed WHERE lesson = 'x'
+INSERT INTO outbox (lesson_id, kind, idempotency_key, payload, owner)
+WITH RECURSIVE n(i) AS (
+    SELECT CAST(:first AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < :last
+)
+SELECT 'f' || i, 'record', 'f' || i, payload, owner FROM n, outbox WHERE lesson_id = 'x'
 """
-"""Copies of a record that is owed and of its lesson, from one number to another."""
+"""Copies of a pending record and of its lesson, from one number to another."""
 
 
 def percentiles(seconds: list[float]) -> tuple[float, float]:
@@ -79,18 +83,18 @@ class BareSqlite:
         self.database = sqlite3.connect(path)
         self.database.execute("PRAGMA journal_mode = WAL")
         self.database.execute("PRAGMA synchronous = FULL")
-        self.database.execute("CREATE TABLE owed (id INTEGER PRIMARY KEY, payload TEXT)")
+        self.database.execute("CREATE TABLE bare (id INTEGER PRIMARY KEY, payload TEXT)")
         self.payload = Progress(words_learned=7).model_dump_json()
 
     def insert(self) -> None:
         """Insert one row, on disk when it returns."""
         with self.database:
-            self.database.execute("INSERT INTO owed (payload) VALUES (?)", (self.payload,))
+            self.database.execute("INSERT INTO bare (payload) VALUES (?)", (self.payload,))
 
     def delete(self) -> None:
         """Delete one row."""
         with self.database:
-            self.database.execute("DELETE FROM owed WHERE id = (SELECT min(id) FROM owed)")
+            self.database.execute("DELETE FROM bare WHERE id = (SELECT min(id) FROM bare)")
 
 
 def timed(work: Callable[[], None]) -> float:
@@ -119,13 +123,13 @@ async def open_all(ledger: Ledger, round_: int) -> list[LessonRow]:
 
 
 async def keep(ledger: Ledger, row: LessonRow) -> float:
-    """Keep progress of a lesson: two statements, sealed three times."""
+    """Keep progress of a lesson: two statements, encrypted three times."""
     begun = time.perf_counter()
-    await ledger.keep_progress(row, 1.0, Progress(words_learned=7), {})
+    await ledger.save_progress(row, 1.0, Progress(words_learned=7), {})
     return time.perf_counter() - begun
 
 
-async def acknowledge(ledger: Ledger, row: OwedRow) -> float:
+async def acknowledge(ledger: Ledger, row: OutboxRow) -> float:
     """Take a row off."""
     begun = time.perf_counter()
     await ledger.mark_delivered(row)
@@ -138,19 +142,19 @@ async def burst(ledger: Ledger, rows: list[LessonRow]) -> float:
 
     async def some() -> None:
         for row in left:
-            await ledger.keep_progress(row, 2.0, Progress(words_learned=8), {})
+            await ledger.save_progress(row, 2.0, Progress(words_learned=8), {})
 
     begun = time.perf_counter()
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))
     return len(rows) / (time.perf_counter() - begun)
 
 
-def _execute(statement: str, numbers: tuple[int, int], db: Connection) -> None:
+def _execute(statement: str, numbers: dict[str, int], db: Connection) -> None:
     db.execute(statement, numbers)
 
 
 async def fill(ledger: Ledger, rows: int) -> None:
-    """Have records of other lessons in the ledger, all owed."""
+    """Have records of other lessons in the ledger, all pending."""
     if not rows:
         return
     [row] = [await ledger.open_lesson(LessonRow("x", "", "x", "u", "r", "t", "a", 0.0), "")]
@@ -160,7 +164,7 @@ async def fill(ledger: Ledger, rows: int) -> None:
     await ledger.close_lesson(row, 1.0, Kind.COMPLETED, None, record)
 
     for begin in range(1, rows + 1, AT_A_TIME):
-        numbers = (begin, min(rows, begin + AT_A_TIME - 1))
+        numbers = {"first": begin, "last": min(rows, begin + AT_A_TIME - 1)}
         for statement in COPIES.split(";"):
             await ledger._writer.write(partial(_execute, statement, numbers))
 
@@ -187,10 +191,10 @@ async def asked(asking: Awaitable[object]) -> float:
     return round((time.perf_counter() - begun) * 1000, 1)
 
 
-async def list_owed(ledger: Ledger) -> None:
-    """List all that is owed, page by page."""
+async def list_pending(ledger: Ledger) -> None:
+    """List all that is pending, page by page."""
     last = ""
-    while page := await ledger.owing(last):
+    while page := await ledger.pending_lessons(last):
         last = [*page][-1]
 
 
@@ -207,18 +211,18 @@ async def compare(kind: str, there: int) -> dict[str, object]:
                 bare_rates.append(ROWS / (time.perf_counter() - begun))
                 ours_in += [await keep(ledger, row) for row in rows]
                 rates.append(await burst(ledger, rows))
-                owed = [await ledger.next_owed(row.id) for row in rows]
+                owed = [await ledger.next_entry(row.id) for row in rows]
                 bare_out += [timed(bare.delete) for _ in rows]
                 ours_out += [await acknowledge(ledger, row) for row in owed if row]
             costs = {
-                "list_what_is_owed_ms": await asked(list_owed(ledger)),
-                "list_a_page_ms": await asked(ledger.owing()),
-                "count_debts_ms": await asked(ledger.debts()),
-                "renew_lease_ms": await asked(ledger.adopt([])),
+                "list_pending_ms": await asked(list_pending(ledger)),
+                "list_a_page_ms": await asked(ledger.pending_lessons()),
+                "count_backlog_ms": await asked(ledger.backlog()),
+                "renew_lease_ms": await asked(ledger.take_over([])),
             }
-            dead = "INSERT INTO host (id, lease_until) VALUES ('dead', 0)"
+            dead = "INSERT INTO host (id, renewed_at, lease_until) VALUES ('dead', 0, 0)"
             await ledger._writer.write(lambda db: db.execute(dead))
-            costs["look_for_what_a_dead_host_left_ms"] = await asked(ledger.adopt([]))
+            costs["look_for_what_a_dead_host_left_ms"] = await asked(ledger.take_over([]))
     figures: dict[str, object] = {"ledger": kind, "rows_there": there, **costs}
     for name, theirs, ours in (("insert", bare_in, ours_in), ("acknowledge", bare_out, ours_out)):
         (bare50, bare99), (our50, our99) = percentiles(theirs), percentiles(ours)

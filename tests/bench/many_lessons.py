@@ -263,7 +263,7 @@ async def run(lessons: int, tell: Callable[[dict[str, Any]], None]) -> float:
             for last in range(STEP, lessons + 1, STEP):
                 begun = time.monotonic()
                 await asyncio.gather(*(_some(host, numbers, last) for _ in range(AT_ONCE)))
-                await host.delivery.idle()
+                await host.delivery.wait_idle()
                 await asyncio.sleep(1)
                 host.rooms.called.clear()
                 told[last] = memory()

@@ -14,7 +14,7 @@ from loqua_host.host_metrics import HostMetrics
 from loqua_host.lessons.metrics import CAUSES, GIVEN_UP
 from loqua_host.ops.health import assess
 from loqua_host.ops.sight import LessonSight, Phase, Sight, WorkerSight
-from loqua_host.records.ledger import Debts
+from loqua_host.records.ledger import Backlog
 
 LABELS = {
     "tutor", "endpoint", "cause", "why", "mode", "outcome", "status", "what", "kind", "hook", "le",
@@ -125,7 +125,7 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: HostMetrics) -
                 "health": EndpointStatus(49.0, 0.1),
             },
             agent_jwt_left=86_400.0,
-            debts=Debts(records=2, oldest=700.0),
+            debts=Backlog(records=2, oldest=700.0),
             ledger_failures=4,
             secret_failures=3,
         ),

@@ -16,7 +16,7 @@
     ├── SecretsError             the place that keeps the secrets gave no answer
     │   └── UnusableSecretError  it gave what cannot be used as that secret
     ├── LedgerError              the ledger cannot be opened, read or written
-    │   └── SealError            something in it is not as the host sealed it
+    │   └── DecryptionError      something in it is not as the host encrypted it
     └── ApiError                 a call to the Loqua API did not succeed
         ├── UnreachableError     degrades: timeout, 429, 5xx, garbage, a proxy's 4xx
         │   └── SuspendedError   not even tried: open breaker, or the API asked to wait
@@ -34,6 +34,7 @@ __all__ = [
     "ApiError",
     "BlockedError",
     "ConfigError",
+    "DecryptionError",
     "HandoffError",
     "HookFailedError",
     "LearnerError",
@@ -43,7 +44,6 @@ __all__ = [
     "Problem",
     "RefusedError",
     "RoomsError",
-    "SealError",
     "SecretsError",
     "SuspendedError",
     "TokenError",
@@ -147,8 +147,8 @@ class LedgerError(LoquaError):
     """The ledger cannot be opened, read or written; the message names file and mend."""
 
 
-class SealError(LedgerError):
-    """Something in the ledger is not as the host sealed it: bits rotted, or somebody wrote it."""
+class DecryptionError(LedgerError):
+    """Something in the ledger is not as the host encrypted it: it rotted, or somebody wrote it."""
 
 
 class ApiError(LoquaError):

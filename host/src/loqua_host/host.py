@@ -38,9 +38,9 @@ from loqua_host.ops.tls import ServedCertificate
 from loqua_host.ops.watch import Watch, Watched
 from loqua_host.ops.web import build_app, serve_ops
 from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
+from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
-from loqua_host.records.place import database_at
 from loqua_host.records.retention import purge_regularly
 from loqua_host.reload import Reload, Running
 from loqua_host.rooms.rooms import Rooms
@@ -63,7 +63,7 @@ STOPPING = "host_stopping"
 """The reason that lessons end for which would have gone on after the drain time."""
 
 FLUSH_SECONDS = 10.0
-"""How long the host waits at its end for the API to take what is owed; the rest stays."""
+"""How long the host waits at its end until the outbox is delivered; the rest stays in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +362,7 @@ async def _reconcile(lifecycle: _Lifecycle, supervisor: Supervisor, reconciler: 
 async def _flush(delivery: Delivery, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await delivery.idle()
+            await delivery.wait_idle()
     except TimeoutError:
         log.warning("host.records_left", mend="they stay in the ledger for the next start")
 
@@ -410,12 +410,12 @@ def _open_ledger(
 ) -> AbstractAsyncContextManager[Ledger]:
     keys = secrets.ledger.open_keys()
     if not keys:
-        log.warning("ledger.unsealed", mend="set LEDGER_KEY, which production asks for")
+        log.warning("ledger.unencrypted", mend="set LEDGER_KEY, which production asks for")
     database = database_at(settings.ledger.path, secrets.ledger.open_url())
     return Ledger.open(
         database,
         keys=keys,
-        unsealed=settings.environment is not Environment.PRODUCTION,
+        plaintext=settings.environment is not Environment.PRODUCTION,
         spool=settings.ledger.spool_directory,
     )
 

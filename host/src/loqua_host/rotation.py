@@ -58,14 +58,14 @@ class Rotation:
         await self._follow_livekit_key()
 
     def _follow_ledger_key(self) -> None:
-        if self._ledger.adopt_keys(self._secrets.ledger.open_keys()):
+        if self._ledger.use_keys(self._secrets.ledger.open_keys()):
             log.info("ledger.key_adopted")
             self._tasks.create_task(forever(self._reseal))
 
     async def _reseal(self) -> None:
-        """Seal anew what all hosts have written once they, too, know what it is sealed with."""
+        """Re-encrypt what all hosts have written, once they know the new key, too."""
         await self._clock.sleep(2 * self._interval)
-        await self._ledger.reseal()
+        await self._ledger.reencrypt()
 
     async def _follow_livekit_key(self) -> None:
         """Have everybody use LiveKit's key, once LiveKit takes it."""

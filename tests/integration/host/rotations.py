@@ -131,7 +131,7 @@ class Rotating:
         """Seal the ledger with another key, and throw the one before away."""
         old = (self.directory / "LEDGER_KEY").read_text()
         put(self.directory, LEDGER_KEY_PREVIOUS=old, LEDGER_KEY=secrets.token_hex(32))
-        await self.host.log.until("ledger.resealed")
+        await self.host.log.until("ledger.reencrypted")
         (self.directory / "LEDGER_KEY_PREVIOUS").unlink()
 
     async def leave(self) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from loqua_host.core.clock import SystemClock
 from loqua_host.errors import RefusedError
 from loqua_host.metrics import Instruments
 from loqua_host.records import delivery as delivering
+from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
-from loqua_host.records.place import database_at
 
 KEY = "ledger-" * 6
 Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
@@ -134,11 +134,11 @@ async def delivery(
     ledger: Ledger, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Delivery]:
     """Give a delivery that looks at the ledger often."""
-    monkeypatch.setattr(delivering, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(delivering, "POLL_INTERVAL", 0.05)
     delivery = Delivery(ledger, api, clock=SystemClock(), metrics=DeliveryMetrics(Instruments()))  # type: ignore[arg-type]  # a fake
     running = asyncio.create_task(delivery.run())
     async with asyncio.timeout(30):
-        await delivery.settled("lesson1")
+        await delivery.wait_delivered("lesson1")
     yield delivery
     running.cancel()
     await asyncio.wait([running])
@@ -151,8 +151,8 @@ async def test_what_was_refused_is_listed_and_sent_again_while_the_host_runs(
     status, listed, _ = await command("list", "--dead")
     assert status == 0
     head, *rows = [line.split("\t") for line in listed.splitlines()]
-    assert head == ["session", "user", "tutor", "what", "attempts", "state"]
-    why = "refused: sessions: an achievement is too long"
+    assert head == ["session", "user", "tutor", "kind", "attempts", "state"]
+    why = "dead: sessions: an achievement is too long"
     assert rows == [
         ["sess_1", "maria", "conversation", "completed", "1", why],
         ["sess_1", "maria", "conversation", "record", "1", why],
@@ -165,21 +165,21 @@ async def test_what_was_refused_is_listed_and_sent_again_while_the_host_runs(
             await asyncio.sleep(0.02)
     assert (api.progress, api.records) == (["sess_1"], ["sess_1"])
     async with asyncio.timeout(30):
-        await delivery.settled("lesson1")
+        await delivery.wait_delivered("lesson1")
 
 
 async def test_a_lesson_is_explained(command: Command, ledger: Ledger) -> None:
     """What is owed of it, what became of that, and why the record says what it says."""
-    assert [*await ledger.owing()] == ["lesson1"]
+    assert [*await ledger.pending_lessons()] == ["lesson1"]
     status, told, _ = await command("explain", "sess_1")
     lesson = json.loads(told)
     assert status == 0
-    assert lesson["because"] == ["first_words: words_learned_total is 3, of 1"]
-    assert [row["what"] for row in lesson["not_delivered"]] == ["completed", "record"]
-    assert lesson["not_delivered"][0]["payload"]["words_learned"] == 3
+    assert lesson["reasons"] == ["first_words: words_learned_total is 3, of 1"]
+    assert [entry["kind"] for entry in lesson["undelivered"]] == ["completed", "record"]
+    assert lesson["undelivered"][0]["payload"]["words_learned"] == 3
     assert datetime.fromisoformat(lesson["opened_at"]).tzinfo is not None
-    row = lesson["not_delivered"][0]
-    assert (row["not_before"], row["refused_at"]) == (None, None)  # and no seconds since 1970
+    row = lesson["undelivered"][0]
+    assert (row["not_before"], row["dead_at"]) == (None, None)  # and no seconds since 1970
     status, _, errors = await command("explain", "nobody")
     assert (status, "holds no such lesson" in errors) == (1, True)
 
@@ -188,11 +188,11 @@ async def test_one_lesson_is_sent_again_and_nothing_without_being_named(
     command: Command, ledger: Ledger
 ) -> None:
     """Also what is merely waiting for its next attempt."""
-    row = await ledger.next_owed("lesson1")
+    row = await ledger.next_entry("lesson1")
     assert row is not None
-    await ledger.postpone(row, 9e9, unsure=False)
+    await ledger.postpone(row, 9e9, maybe_delivered=False)
     assert (await command("resend", "sess_1"))[1].startswith("2 to be sent")
-    again = await ledger.next_owed("lesson1")
+    again = await ledger.next_entry("lesson1")
     assert again is not None
     assert again.not_before == 0.0
     for wrong in ([], ["sess_1", "--dead"]):
@@ -207,17 +207,17 @@ async def test_a_learner_gets_all_and_has_all_deleted(
     _, exported, _ = await command("export", "maria")
     lessons = json.loads(exported)["lessons"]
     assert [lesson["session_id"] for lesson in lessons] == ["sess_1", "sess_2"]
-    assert lessons[0]["not_delivered"][1]["payload"]["session_id"] == "sess_1"
+    assert lessons[0]["undelivered"][1]["payload"]["session_id"] == "sess_1"
     status, told, _ = await command("delete", "maria", "--yes")
     assert status == 0
-    assert told.startswith("deleted 2 lessons, 1 of them running, and 2 rows")
+    assert told.startswith("deleted 2 lessons, 1 of them running, and 2 entries")
     row = LessonRow("lesson2", "sess_2", "sess_2", "maria", "room2", "conversation", "a", 0.0)
-    await ledger.keep_progress(row, 1.0, Progress(words_learned=9), {})
+    await ledger.save_progress(row, 1.0, Progress(words_learned=9), {})
     record = SessionRecord(
         session_id="sess_2", duration_minutes=1, overall_performance=Performance.GOOD
     )
     await ledger.close_lesson(row, 5.0, Kind.FAILED, None, record)
-    assert (await ledger.owing(), await ledger.interrupted()) == ({}, [])
+    assert (await ledger.pending_lessons(), await ledger.interrupted()) == ({}, [])
     assert json.loads((await command("export", "maria"))[1])["lessons"] == []
     assert not any(b"sess_1" in file.read_bytes() for file in files(tmp_path))
 
@@ -227,7 +227,7 @@ async def test_nothing_is_deleted_unless_the_operator_means_it(
 ) -> None:
     """Without a terminal to ask there is no yes."""
     assert (await command("delete", "maria"))[0] == 1
-    assert [*await ledger.owing()] == ["lesson1"]
+    assert [*await ledger.pending_lessons()] == ["lesson1"]
 
 
 async def test_the_ledgers_key_is_in_no_environment_that_jobs_could_read(
@@ -241,7 +241,7 @@ async def test_the_ledgers_key_is_in_no_environment_that_jobs_could_read(
         await process.stdout.readuntil(b"for good?")
     assert not {"AGENT_ID", "LEDGER_KEY"} & psutil.Process(process.pid).environ().keys()
     await process.communicate(b"n\n")
-    assert [*await ledger.owing()] == ["lesson1"]
+    assert [*await ledger.pending_lessons()] == ["lesson1"]
 
 
 async def test_a_wrong_key_and_a_missing_ledger_are_told_with_their_mend(

@@ -88,7 +88,7 @@ async def deliver(
                 ledger, api, clock=SystemClock(), metrics=DeliveryMetrics(Instruments())
             )
             running = asyncio.create_task(delivery.run())
-            await within(delivery.idle())
+            await within(delivery.wait_idle())
             running.cancel()
             await asyncio.wait([running])
     return [dict(log) for log in logs]
@@ -140,7 +140,7 @@ async def test_a_learner_whom_the_api_no_longer_knows_makes_dead_letters(
         ("progress.dead", "error", 404),
         ("record.dead", "error", 404),
     ]
-    assert (await ledger.debts()).dead == 2
+    assert (await ledger.backlog()).dead == 2
 
 
 @pytest.mark.parametrize("status", [400, 404])

@@ -10,10 +10,10 @@ from typing import Any
 
 from loqua_host.contract.records import Progress
 from loqua_host.errors import LedgerError
-from loqua_host.records import reseal
-from loqua_host.records.archive import Archive
+from loqua_host.records import reencryption
+from loqua_host.records.admin import LedgerAdmin
+from loqua_host.records.database import database_at
 from loqua_host.records.ledger import Ledger, LessonRow
-from loqua_host.records.place import database_at
 from loqua_host.tasks import background
 
 LESSONS = 60
@@ -29,13 +29,13 @@ def lesson(number: int) -> LessonRow:
 
 async def rotate(path: Path, url: str | None) -> None:
     """Give a ledger of running lessons another key, slowly, and be killed half-way."""
-    reseal.AT_ONCE = 1
+    reencryption.LESSONS_AT_ONCE = 1
     async with Ledger.open(database_at(path, url), keys=[OLD]) as ledger, background() as tasks:
         rows = [await ledger.open_lesson(lesson(number), "") for number in range(LESSONS)]
-        ledger.adopt_keys([NEW, OLD])
-        tasks.create_task(ledger.reseal())
+        ledger.use_keys([NEW, OLD])
+        tasks.create_task(ledger.reencrypt())
         for words in range(1, TICKS + 1):
-            await ledger.keep_progress(rows[-1], 1.0, Progress(words_learned=words), {})
+            await ledger.save_progress(rows[-1], 1.0, Progress(words_learned=words), {})
             print(words, flush=True)  # noqa: T201  # for the test
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -43,10 +43,10 @@ async def rotate(path: Path, url: str | None) -> None:
 def kept(path: Path, url: str | None, *keys: str) -> dict[str, int]:
     """Give the lessons that can be read with these keys, each with its learner's words."""
     found = {}
-    with Archive.open(database_at(path, url), keys) as archive:
+    with LedgerAdmin.open(database_at(path, url), keys) as admin:
         for number in range(LESSONS):
             with suppress(LedgerError):
-                whole: Any = archive.explain(f"visit{number}")
+                whole: Any = admin.explain(f"visit{number}")
                 found[whole["user_id"]] = (whole["progress"] or {"words_learned": 0})[
                     "words_learned"
                 ]

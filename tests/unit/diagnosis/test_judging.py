@@ -28,8 +28,8 @@ from loqua_host.diagnosis.machine import (
 from loqua_host.diagnosis.present import judge_answers, judge_learners, judge_names
 from loqua_host.diagnosis.reach import judge_certificate, judge_clock
 from loqua_host.errors import ApiError, RefusedError, TokenError, UnreachableError
-from loqua_host.records.compose import compose_record
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.session_record import compose_record
 from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.rooms.learners import Participant
 from loqua_host.settings.secrets import LedgerSecrets
@@ -208,9 +208,9 @@ async def test_the_ledger_is_looked_at_beside_the_host_that_has_it(
         row = await ledger.open_lesson(a_lesson(), "")
         record = compose_record(row, None, 60).record
         await ledger.close_lesson(row, 500.0, Kind.COMPLETED, Progress(), record)
-        owed = await ledger.next_owed(row.id)
+        owed = await ledger.next_entry(row.id)
         assert owed is not None
-        await ledger.mark_dead(owed, "sessions: 400: INVALID_FIELD", 1.0)
+        await ledger.dead_letter(owed, "sessions: 400: INVALID_FIELD", 1.0)
         reason = judge_ledger(path, LedgerSecrets()).reason
     assert reason.startswith("Session data not persisting: 1 rows were refused, as sessions: 400")
     path.write_bytes(b"no ledger at all" * 100)

@@ -36,7 +36,7 @@ from loqua_host.link.messages import (
     Returned,
     WrapUp,
 )
-from loqua_host.records.compose import has_failed
+from loqua_host.records.session_record import has_failed
 from loqua_host.settings.messages import Messages
 
 SOUND = rtc.AudioFrame(bytes(2 * 2400), 24_000, 1, 2400)

@@ -120,7 +120,7 @@ class House:
     async def delivered(self) -> None:
         """Wait until nothing is owed and every lease is back."""
         async with asyncio.timeout(30):
-            await self.delivery.idle()
+            await self.delivery.wait_idle()
         await until(lambda: not any(self.loqua.held.values()))
 
 

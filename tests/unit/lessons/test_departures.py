@@ -62,7 +62,7 @@ async def test_who_was_told_goodbye_because_a_worker_leaves_gets_no_second_lesso
         await link.send(finish())
         assert await hear(link) == Recorded()
     await house.delivered()
-    assert ("PA_1", "conversation") in await house.ledger.settled_in("room")
+    assert ("PA_1", "conversation") in await house.ledger.closed_entries("room")
     assert len(house.loqua.records) == 1
 
 
@@ -79,7 +79,7 @@ async def test_lost_lessons_are_left_to_others_by_a_host_that_stops(house: House
     await until(lambda: not house.lessons.live())
     await house.ledger.claims_in("room")  # what was asked of the ledger before is done
     assert house.board.interrupted("room") == ()
-    assert await house.ledger.adopt({"conversation", "grammar"}) == 2
+    assert await house.ledger.take_over({"conversation", "grammar"}) == 2
     assert house.loqua.records == []
 
 
@@ -98,4 +98,4 @@ async def test_jobs_that_wait_for_their_learner_are_sent_away(house: House, earl
         with contextlib.suppress(LinkError):
             await link.send(Join(identity="maria"))
     await house.delivered()
-    assert await house.ledger.owing() == {}
+    assert await house.ledger.pending_lessons() == {}

@@ -56,7 +56,7 @@ class FakeWorld:
         """Remove a participant."""
         self.removed.append(identity)
 
-    async def settled_in(self, _room: str) -> set[tuple[str, str]]:
+    async def closed_entries(self, _room: str) -> set[tuple[str, str]]:
         """Nothing has ended here."""
         return set()
 

@@ -46,7 +46,7 @@ async def test_a_switch_is_told_and_the_record_says_what_served(house: House) ->
         ("warning", "stt", 1, "fallback"),
     ]
     [recorded] = [one for one in logs if one["event"] == "lesson.recorded"]
-    assert recorded["because"][-2:] == ("engines.stt: [1] served", "engines.tts: [0], [1] served")
+    assert recorded["reasons"][-2:] == ("engines.stt: [1] served", "engines.tts: [0], [1] served")
 
 
 async def test_a_lesson_that_crashed_still_knows_what_served_it(house: House, wall: Any) -> None:

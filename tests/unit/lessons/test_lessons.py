@@ -153,7 +153,7 @@ async def test_a_lesson_without_the_api_releases_nothing_that_is_not_its_own(hou
     async with house.job(JobRef("other", "room", "conversation")):
         pass
     async with asyncio.timeout(30):
-        await house.delivery.idle()
+        await house.delivery.wait_idle()
     assert house.loqua.held == {MARIA: 1}
 
 
@@ -224,7 +224,7 @@ async def test_a_job_that_does_not_join_first_is_refused(house: House) -> None:
             await link.send(finish())
             assert await hear(link) is None
     assert "link.refused" in [log["event"] for log in logs]
-    assert await house.ledger.owing() == {}
+    assert await house.ledger.pending_lessons() == {}
 
 
 async def test_a_second_join_changes_nothing(house: House) -> None:

@@ -35,14 +35,14 @@ async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
     path = tmp_path / "left.db"
     async with Ledger.open(SqliteDatabase(path)) as ledger:
         row = await ledger.open_lesson(a_lesson(1), "")
-        await ledger.keep_progress(row, 30.0, Progress(words_learned=3), {})
+        await ledger.save_progress(row, 30.0, Progress(words_learned=3), {})
     async with Ledger.open(SqliteDatabase(path)) as ledger:
         delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
         running = asyncio.create_task(delivery.run())
         with structlog.testing.capture_logs() as logs:
             await recover(ledger, board, delivery, ["conversation"])
         async with asyncio.timeout(30):
-            await delivery.settled(row.id)
+            await delivery.wait_delivered(row.id)
         running.cancel()
         await asyncio.wait([running])
     [lost] = board.interrupted("room1")

@@ -43,7 +43,7 @@ async def test_a_lesson_whose_host_is_gone_is_left_to_the_next(
         await until(lambda: not house.lessons.live())
         assert house.board.interrupted("room") == ()
     assert await ledger.interrupted() == []
-    assert await ledger.adopt({"conversation"}) == 1
+    assert await ledger.take_over({"conversation"}) == 1
     [left] = await ledger.interrupted()
     assert (left.seconds, left.crashes, left.progress) == (30, 0, Progress(words_learned=3))
 
@@ -121,7 +121,7 @@ async def test_a_start_closes_what_a_dead_host_left_open(
     for number in (1, 2):
         row = await ledger.open_lesson(a_lesson(number), "")
         await ledger.interrupt(row)
-    await ledger.keep_progress(a_lesson(1), 200_000.0, Progress(words_learned=4), {})
+    await ledger.save_progress(a_lesson(1), 200_000.0, Progress(words_learned=4), {})
     async with open_house() as house:
         await recover(ledger, house.board, house.delivery, ["conversation"])
         for one in house.board.interrupted("room1") + house.board.interrupted("room2"):
@@ -268,7 +268,7 @@ async def test_a_host_that_is_started_again_knows_what_the_tutor_left(
     async with open_house() as house:
         await recover(ledger, house.board, house.delivery, ["conversation"])
         await house.give_up()
-        await house.delivery.idle()
+        await house.delivery.wait_idle()
         assert house.loqua.records[0].topics_covered == ("food",)
 
 
@@ -300,4 +300,4 @@ async def test_a_learner_who_returned_as_the_lesson_ended_is_not_called_for_agai
         await link.send(finish())
         while await hear(link) != Recorded():
             pass
-    assert await ledger.settled_in("room") == {("PA_2", "conversation")}
+    assert await ledger.closed_entries("room") == {("PA_2", "conversation")}

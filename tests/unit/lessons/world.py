@@ -41,9 +41,9 @@ from loqua_host.link.messages import (
 from loqua_host.link.server import JobRef
 from loqua_host.metrics import Instruments
 from loqua_host.records.database import Connection
-from loqua_host.records.leases import LEASE, is_renewed, resign
+from loqua_host.records.encryption import KeyRing
+from loqua_host.records.leases import LEASE, end_lease, renew_lease
 from loqua_host.records.ledger import ALREADY_TAUGHT, CRASH_LOOP, Ledger, LessonRow
-from loqua_host.records.seal import Keyring
 from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
@@ -150,10 +150,10 @@ class NotedLessons(Lessons):
         super().__init__(**parts)
         self._world = world
 
-    async def close(self, row: LessonRow, because: str) -> None:
+    async def close(self, row: LessonRow, reason: str) -> None:
         """Close an interrupted lesson, which settles its entry."""
-        self._world.settle(row.room, row.entry, row.tutor, because)
-        await super().close(row, because)
+        self._world.settle(row.room, row.entry, row.tutor, reason)
+        await super().close(row, reason)
 
 
 class Host:
@@ -167,7 +167,7 @@ class Host:
         self.departures: dict[str, Departure] = {}
         self.said: list[Tell] = []
         self.board = Board(world.now, self.departures.get)
-        self.ledger = Ledger(self, Keyring(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
+        self.ledger = Ledger(self, KeyRing(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
         fakes: Any = {"rooms": self, "api": self.loqua, "delivery": self, "tasks": self}
         self.metrics = metrics = LessonMetrics(Instruments())
         self.lessons = NotedLessons(
@@ -206,7 +206,7 @@ class Host:
         with self.world.database.transaction() as connection:
             return work(connection)
 
-    insist = write
+    write_with_retry = write
 
     async def keep(self) -> None:
         """Renew the lease and take over what dead hosts left."""
@@ -228,7 +228,7 @@ class Host:
     def wake(self, lesson: str | None = None) -> None:
         """Deliver what is owed, at once."""
 
-    async def settled(self, lesson: str) -> None:
+    async def wait_delivered(self, lesson: str) -> None:
         """Wait until it is delivered, which it is."""
 
     async def participants(self, room: str) -> list[Participant]:
@@ -341,7 +341,7 @@ class World:
     async def start(self, name: str) -> None:
         """Start a host, as after a crash: with nothing but the ledger."""
         host = Host(self, f"{name}{next(self.numbers)}")
-        await host.write(lambda db: is_renewed(db, host.name))
+        await host.write(lambda db: renew_lease(db, host.name))
         await host.keep()
         self.hosts[name] = host
 
@@ -378,7 +378,7 @@ class World:
             self._leave(job)
             job.tell(None)
         await idle()
-        await host.write(lambda db: resign(db, host.name))
+        await host.write(lambda db: end_lease(db, host.name))
         await self.kill(name, lingering=False)
 
     async def look(self) -> None:
@@ -523,10 +523,10 @@ class World:
         self.settle(job.ref.room, job.learner.sid, job.ref.tutor, "done")
         self._leave(job)
 
-    def settle(self, room: str, entry: str, tutor: str, because: str) -> None:
+    def settle(self, room: str, entry: str, tutor: str, reason: str) -> None:
         """Note that a lesson ended or was refused in an entry."""
         self.over.add((room, entry, tutor))
-        if because == CRASH_LOOP:
+        if reason == CRASH_LOOP:
             self.given_up.add((room, entry, tutor))
 
     async def crash(self, job: Job) -> None:
@@ -557,7 +557,8 @@ class World:
     def _refused(self, room: str, tutor: str) -> list[str]:
         """List the entries that were refused and that this world has not noted yet."""
         found = self.database.execute(
-            "SELECT entry FROM refusal WHERE room = ? AND tutor = ?", (room, tutor)
+            "SELECT entry FROM refusal WHERE room = :room AND tutor = :tutor",
+            {"room": room, "tutor": tutor},
         )
         entries = [row["entry"] for row in found.fetchall()]
         return [one for one in entries if (room, one, tutor) not in self.over]

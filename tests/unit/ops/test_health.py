@@ -8,7 +8,7 @@ from loqua_host.core.breaker import State as BreakerState
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.ops.health import Finding, State, assess
 from loqua_host.ops.sight import LessonSight, Outcome, Phase, Sight, WorkerSight
-from loqua_host.records.ledger import Debts
+from loqua_host.records.ledger import Backlog
 
 NOW = 5_000.0
 UNIX = 1_800_000_000.0
@@ -96,8 +96,8 @@ def test_a_lesson_that_a_fallback_serves_is_a_worry_and_keeps_none_away() -> Non
 def test_a_record_that_is_overdue_is_a_worry() -> None:
     """One that has just come to be owed is not."""
     for age, state in ((200.0, State.OK), (720.0, State.DEGRADED)):
-        debts = Debts(records=3, progress=0, dead=0, oldest=UNIX - age)
-        found = finding(replace(WELL, debts=debts), 4, "owed")
+        backlog = Backlog(records=3, progress=0, dead=0, oldest=UNIX - age)
+        found = finding(replace(WELL, backlog=backlog), 4, "outbox")
         assert found.state is state
         assert ("the oldest for 12 min" in found.reason) == (state is State.DEGRADED)
 
@@ -224,9 +224,9 @@ def test_the_api_s_own_database_is_what_its_health_endpoint_says() -> None:
 
 def test_rows_set_aside_for_good_are_a_worry_until_somebody_looked() -> None:
     """A learner's record is among them, perhaps."""
-    found = finding(replace(WELL, debts=Debts(records=2, dead=1)), 4, "owed")
+    found = finding(replace(WELL, backlog=Backlog(records=2, dead=1)), 4, "outbox")
     assert found.state is State.DEGRADED
-    assert found.reason.startswith("2 records and 0 progress updates are owed; 1 ")
+    assert found.reason.startswith("2 records and 0 progress updates are pending; 1 ")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.errors import LedgerError, LinkError, RoomsError
 from loqua_host.ops.sight import LessonSight, Phase, WorkerSight
 from loqua_host.ops.watch import BEAT_SECONDS, PROBE_TIMEOUT, Watch, Watched
-from loqua_host.records.ledger import Debts, LessonRow
+from loqua_host.records.ledger import Backlog, LessonRow
 
 NOW = 1_800_000_000.0
 
@@ -49,7 +49,7 @@ class Fakes:
     """The host's parts, as far as they are looked at."""
 
     rooms: Callable[[], Any] = set
-    debts: Callable[[], Debts] = Debts
+    backlog: Callable[[], Backlog] = Backlog
     jobs: Callable[[], None] = lambda: None
     waits: tuple[float, ...] = ()
     phase: Phase = Phase.STARTING
@@ -97,8 +97,8 @@ def watch(fakes: Fakes, clock: Clock, tmp_path: Path) -> Watch:
         answer = fakes.rooms()
         return await answer if asyncio.iscoroutine(answer) else answer
 
-    async def debts() -> Debts:
-        return fakes.debts()
+    async def backlog() -> Backlog:
+        return fakes.backlog()
 
     async def jobs() -> None:
         fakes.jobs()
@@ -124,7 +124,7 @@ def watch(fakes: Fakes, clock: Clock, tmp_path: Path) -> Watch:
             endpoints=lambda: {"context": ANSWERED},
         ),
         "jobs": jobs,
-        "ledger": SimpleNamespace(debts=debts, busy_seconds=1.5, failures=3, spooled=2),
+        "ledger": SimpleNamespace(backlog=backlog, busy_seconds=1.5, failures=3, spooled=2),
     }
     return Watch(Watched(local_state=tmp_path, **parts), clock)
 
@@ -168,13 +168,13 @@ async def test_a_tutor_s_workers_are_seen_as_one(watch: Watch, fakes: Fakes) -> 
 
 async def test_rooms_ledger_and_jwt_are_asked(watch: Watch, fakes: Fakes) -> None:
     """Over and over."""
-    fakes.debts = lambda: Debts(records=3)
+    fakes.backlog = lambda: Backlog(records=3)
     await run(watch)
     sight = watch.look()
     assert sight.rooms is not None
     assert sight.ledger is not None
     assert (sight.rooms.failure, sight.ledger.failure) == (None, None)
-    assert (sight.debts, sight.agent_jwt_left) == (Debts(records=3), 86_400.0)
+    assert (sight.backlog, sight.agent_jwt_left) == (Backlog(records=3), 86_400.0)
     assert sight.ledger_busy == 1.5
     assert sight.ledger_failures == 3
 
@@ -183,14 +183,14 @@ async def test_failures_are_told_in_their_own_words_and_what_was_owed_is_remembe
     watch: Watch, fakes: Fakes
 ) -> None:
     """An unreadable ledger owes what it owed."""
-    fakes.debts = lambda: Debts(records=3)
+    fakes.backlog = lambda: Backlog(records=3)
     await run(watch)
 
     def fail(error: Exception) -> Any:
         raise error
 
     fakes.rooms = lambda: fail(RoomsError("LiveKit refuses"))
-    fakes.debts = lambda: fail(LedgerError("the disk is full"))
+    fakes.backlog = lambda: fail(LedgerError("the disk is full"))
     fakes.jobs = lambda: fail(LinkError("no process"))
     await run(watch)
     sight = watch.look()
@@ -199,7 +199,7 @@ async def test_failures_are_told_in_their_own_words_and_what_was_owed_is_remembe
     assert sight.rooms is not None
     assert sight.ledger is not None
     assert (sight.rooms.failure, sight.ledger.failure) == ("LiveKit refuses", "the disk is full")
-    assert sight.debts == Debts(records=3)
+    assert sight.backlog == Backlog(records=3)
 
 
 async def test_what_does_not_answer_is_not_waited_for(

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from loqua_host.contract.learner import LearnerContext, LearningProgress
 from loqua_host.contract.records import LessonReport, Progress
-from loqua_host.records.compose import Composed, compose_record
 from loqua_host.records.ledger import LessonRow
+from loqua_host.records.session_record import Composed, compose_record
 from loqua_host.settings.rules import Bounds, RecordRules
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -52,7 +52,7 @@ def test_a_total_counts_the_lesson_in(before: int, now: int, reached: bool) -> N
     assert made.record.achievements == (("hundred_words",) if reached else ())
     if reached:
         why = f"hundred_words: words_learned_total is {before + now}, of 100"
-        assert why in made.because
+        assert why in made.reasons
 
 
 def test_what_is_unlocked_already_is_not_unlocked_again() -> None:
@@ -78,7 +78,7 @@ def test_an_unknown_score_is_not_a_bad_one() -> None:
     assert composed(by, Progress()).record.next_session_recommendations == ()
     made = composed(by, Progress(pronunciation_score=49.5))
     assert made.record.next_session_recommendations == ("Practise single words",)
-    assert "Practise single words: pronunciation_score is 49.5, below 50" in made.because
+    assert "Practise single words: pronunciation_score is 49.5, below 50" in made.reasons
 
 
 def test_a_resumed_lesson_is_not_counted_twice() -> None:
@@ -107,7 +107,7 @@ def test_grades_are_configs() -> None:
     by = rules(grades={"excellent": 99, "good": 98, "fair": 97})
     made = composed(by, Progress(pronunciation_score=98.5))
     assert made.record.overall_performance == "good"
-    assert made.because == ("good: pronunciation_score is 98.5, of 98",)
+    assert made.reasons == ("good: pronunciation_score is 98.5, of 98",)
 
 
 @pytest.mark.parametrize(

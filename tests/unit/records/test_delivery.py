@@ -19,7 +19,7 @@ from loqua_host.errors import (
     UnreachableError,
 )
 from loqua_host.metrics import Instruments
-from loqua_host.records.delivery import AT_ONCE, PATIENCE, Delivery
+from loqua_host.records.delivery import MAX_SENDS, RETRY_WINDOW, Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
@@ -62,8 +62,8 @@ async def test_final_progress_arrives_before_the_record(
 ) -> None:
     """In the order they came about; then nothing is owed."""
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
-    await within(delivery.idle())
+    await within(delivery.wait_delivered(lesson.id))
+    await within(delivery.wait_idle())
     assert loqua.arrived == [("completed", "visit1"), ("record", "visit1")]
 
 
@@ -74,12 +74,12 @@ async def test_what_a_dead_host_left_is_delivered_by_the_next(
     path = tmp_path / "left.db"
     async with Ledger.open(SqliteDatabase(path)) as ledger:
         lesson = await ledger.open_lesson(a_lesson(), "")
-        await ledger.keep_progress(lesson, 1.0, Progress(), {})
+        await ledger.save_progress(lesson, 1.0, Progress(), {})
     async with Ledger.open(SqliteDatabase(path)) as ledger:
-        await ledger.adopt(["conversation"])
+        await ledger.take_over(["conversation"])
         delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
         running = asyncio.create_task(delivery.run())
-        await within(delivery.idle())
+        await within(delivery.wait_idle())
         running.cancel()
         await asyncio.wait([running])
     assert loqua.arrived == [("in_progress", "visit1")]
@@ -92,7 +92,7 @@ async def test_a_row_is_tried_until_the_api_takes_it_with_growing_pauses(
     down = UnreachableError("progress", "connection refused", sent=False)
     loqua.failing = failing("progress", *[down] * 9)
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     assert loqua.arrived == [("completed", "visit1"), ("record", "visit1")]
     assert wall.slept == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60, 60])
 
@@ -104,7 +104,7 @@ async def test_the_api_is_left_alone_for_as_long_as_it_asks(
     busy = UnreachableError("sessions", "429", status=429, retry_after=100.0, sent=False)
     loqua.failing = failing("sessions", busy)
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     assert sum(wall.slept) == pytest.approx(100)
 
 
@@ -122,11 +122,11 @@ async def test_one_learner_whose_api_call_hangs_delays_nobody_else(
 
     loqua.send_progress = hang
     slow = await taught(1)
-    await within(delivery.settled((await taught(2)).id))
-    await within(delivery.settled((await taught(3)).id))
+    await within(delivery.wait_delivered((await taught(2)).id))
+    await within(delivery.wait_delivered((await taught(3)).id))
     assert {session for _, session in loqua.arrived} == {"visit2", "visit3"}
     gate.set()
-    await within(delivery.settled(slow.id))
+    await within(delivery.wait_delivered(slow.id))
 
 
 async def test_an_answer_that_never_came_is_asked_about_before_sending_again(
@@ -136,7 +136,7 @@ async def test_an_answer_that_never_came_is_asked_about_before_sending_again(
     loqua.failing = failing("sessions", UnreachableError("sessions", "read timeout", sent=True))
     loqua.known.add("visit1")
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     assert loqua.asked == ["visit1"]
     assert loqua.records == []
 
@@ -147,7 +147,7 @@ async def test_a_lost_record_that_the_history_lacks_is_sent_again(
     """Asked again after each attempt whose end is unknown, also when asking fails."""
     loqua.failing = failing("sessions", *[UnreachableError("sessions", "reset", sent=True)] * 2)
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     assert loqua.asked == ["visit1", "visit1"]
     assert [record.session_id for record in loqua.records] == ["visit1"]
 
@@ -159,7 +159,7 @@ async def test_nobody_is_asked_about_a_record_that_was_never_sent(
     """An open breaker or a refused connection leaves no doubt."""
     loqua.failing = failing("sessions", error("sessions", "not tried", sent=False))
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     assert loqua.asked == []
     assert len(loqua.records) == 1
 
@@ -172,7 +172,7 @@ async def test_doubt_stays_when_a_later_attempt_was_not_sent(
     unsent = UnreachableError("sessions", "connection refused", sent=False)
     loqua.failing = failing("sessions", lost, unsent)
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     assert loqua.asked == ["visit1", "visit1"]
 
 
@@ -180,11 +180,11 @@ async def test_doubt_stays_when_a_later_attempt_was_not_sent(
 async def test_refused_progress_does_not_hold_up_the_record(
     loqua: Any, delivery: Delivery, taught: Taught, status: int
 ) -> None:
-    """It is set aside with an error in the log, and the record goes on."""
+    """It is a dead letter with an error in the log, and the record goes on."""
     loqua.failing = failing("progress", RefusedError("progress", "no", status=status))
     with structlog.testing.capture_logs() as logs:
         lesson = await taught()
-        await within(delivery.settled(lesson.id))
+        await within(delivery.wait_delivered(lesson.id))
     assert loqua.arrived == [("record", "visit1")]
     assert [(log["log_level"], log["status"]) for log in logs if "status" in log] == [
         ("error", status)
@@ -199,9 +199,9 @@ async def test_a_record_refused_for_good_is_set_aside_and_the_alarm_raised(
     loqua.failing = failing("sessions", RefusedError("sessions", "no", status=status))
     with structlog.testing.capture_logs() as logs:
         lesson = await taught()
-        await within(delivery.settled(lesson.id))
+        await within(delivery.wait_delivered(lesson.id))
     assert [log["why"] for log in logs if log["event"] == "record.dead"] == ["sessions: no"]
-    text = "SELECT kind, dead_because FROM owed"
+    text = "SELECT kind, dead_reason FROM outbox"
     [dead] = await ledger._writer.write(lambda db: db.execute(text).fetchall())
     assert tuple(dead.values()) == ("record", "sessions: no")
 
@@ -227,10 +227,10 @@ async def test_only_what_says_that_the_learner_is_unknown_counts_as_that(
     """Records of learners who are unknown are forgotten sooner than others."""
     loqua.failing = failing("sessions", refusal)
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
-    text = "SELECT unknown FROM owed"
+    await within(delivery.wait_delivered(lesson.id))
+    text = "SELECT unknown_learner FROM outbox"
     [dead] = await ledger._writer.write(lambda db: db.execute(text).fetchall())
-    assert dead["unknown"] == unknown
+    assert dead["unknown_learner"] == unknown
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ async def test_a_record_waits_for_a_mend_of_the_agents_own_access(
     loqua.failing = failing("sessions", *[refusal] * 5)
     with structlog.testing.capture_logs() as logs:
         lesson = await taught()
-        await within(delivery.settled(lesson.id))
+        await within(delivery.wait_delivered(lesson.id))
     assert len(loqua.records) == 1
     assert sum(log["event"] == "record.refused" for log in logs) == 5
 
@@ -260,24 +260,24 @@ async def test_a_record_that_nobody_makes_acceptable_is_given_up_in_the_end(
     loqua.failing = lambda method, _caller: (
         RefusedError("sessions", "no", status=403) if method == "sessions" else None
     )
-    wall.seconds += PATIENCE - 100
+    wall.seconds += RETRY_WINDOW - 100
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     assert loqua.records == []
 
 
 async def test_a_row_that_this_version_cannot_read_holds_nothing_up(
     delivery: Delivery, taught: Taught, ledger: Ledger, a_lesson: NewLesson
 ) -> None:
-    """It is set aside, and its log line shows no learning data."""
+    """It becomes a dead letter, and its log line shows no learning data."""
     lesson = await ledger.open_lesson(a_lesson(2), "")
-    payload = """INSERT INTO owed (lesson, kind, key, payload, owner)
+    payload = """INSERT INTO outbox (lesson_id, kind, idempotency_key, payload, owner)
         SELECT 'lesson2', 'record', 'k', '{"secret": "word"}', owner FROM lesson
         WHERE id = 'lesson2'"""
     await ledger._writer.write(lambda db: db.execute(payload))
     with structlog.testing.capture_logs() as logs:
-        await within(delivery.settled((await taught()).id))
-        await within(delivery.settled(lesson.id))
+        await within(delivery.wait_delivered((await taught()).id))
+        await within(delivery.wait_delivered(lesson.id))
     [alarm] = [log for log in logs if log["event"] == "record.dead"]
     assert "session_id" in alarm["why"]
     assert "word" not in alarm["why"]
@@ -289,14 +289,14 @@ async def test_progress_made_while_older_progress_is_under_way_is_sent_after_it(
     """The old one's arrival does not cost the new one."""
     loqua.gates["progress"] = asyncio.Event()
     lesson = await ledger.open_lesson(a_lesson(), "")
-    await ledger.keep_progress(lesson, 1.0, Progress(words_learned=1), {})
+    await ledger.save_progress(lesson, 1.0, Progress(words_learned=1), {})
     delivery.wake()
-    while not (row := await ledger.next_owed(lesson.id)) or not row.attempts:  # noqa: ASYNC110  # no event says so
+    while not (row := await ledger.next_entry(lesson.id)) or not row.attempts:  # noqa: ASYNC110  # no event says so
         await asyncio.sleep(0)
-    await ledger.keep_progress(lesson, 2.0, Progress(words_learned=2), {})
+    await ledger.save_progress(lesson, 2.0, Progress(words_learned=2), {})
     delivery.wake()
     loqua.gates["progress"].set()
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     assert [progress.words_learned for progress in loqua.sent["visit1"]] == [1, 2]
     assert len(set(loqua.keys)) == 2
 
@@ -316,7 +316,7 @@ async def test_what_waits_goes_out_in_its_time_though_the_clock_was_set(
     loqua.failing = fail_once
     begun = wall.monotonic()
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     assert 600 <= wall.monotonic() - begun <= 700
 
 
@@ -325,14 +325,14 @@ async def test_what_a_clock_far_ahead_has_dated_is_sent_after_a_minute(
 ) -> None:
     """By the host that goes on with it, or by this one started anew; whatever is set meanwhile."""
     lesson = await ledger.open_lesson(a_lesson(), "")
-    await ledger.keep_progress(lesson, 1.0, Progress(), {})
-    row = await ledger.next_owed(lesson.id)
+    await ledger.save_progress(lesson, 1.0, Progress(), {})
+    row = await ledger.next_entry(lesson.id)
     assert row is not None
-    await ledger.postpone(row, wall.now() + 1800, unsure=False)
+    await ledger.postpone(row, wall.now() + 1800, maybe_delivered=False)
     begun = wall.monotonic()
     delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
     running = asyncio.create_task(delivery.run())
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     running.cancel()
     await asyncio.wait([running])
     assert wall.monotonic() - begun == pytest.approx(60)
@@ -343,8 +343,8 @@ async def test_a_hundred_lessons_at_once_are_each_delivered_once(
 ) -> None:
     """No wake-up is lost however they interleave, and nothing is idle before its time."""
     lessons = await asyncio.gather(*(taught(number) for number in range(100)))
-    await within(asyncio.gather(*(delivery.settled(lesson.id) for lesson in lessons)))
-    await within(delivery.idle())
+    await within(asyncio.gather(*(delivery.wait_delivered(lesson.id) for lesson in lessons)))
+    await within(delivery.wait_idle())
     assert sorted(loqua.arrived) == sorted(
         (kind, lesson.session_id) for lesson in lessons for kind in ("completed", "record")
     )
@@ -367,27 +367,27 @@ async def test_a_long_backlog_does_not_take_every_connection(
 
     loqua.send_progress = counted
     await asyncio.gather(*(taught(number) for number in range(50)))
-    while at_once < AT_ONCE:  # noqa: ASYNC110  # no event says so
+    while at_once < MAX_SENDS:  # noqa: ASYNC110  # no event says so
         await asyncio.sleep(0)
     loqua.gates["progress"].set()
-    await within(delivery.idle())
-    assert most == AT_ONCE
+    await within(delivery.wait_idle())
+    assert most == MAX_SENDS
 
 
 async def test_idle_again_only_once_the_news_is_delivered(
     loqua: Any, delivery: Delivery, taught: Taught
 ) -> None:
     """A host that is about to stop does not leave what just came in."""
-    await within(delivery.idle())
+    await within(delivery.wait_idle())
     for number in range(1, 20):
         await taught(number)
-        await within(delivery.idle())
+        await within(delivery.wait_idle())
         assert len(loqua.records) == number
 
 
 async def test_a_lesson_that_owes_nothing_is_settled_at_once(delivery: Delivery) -> None:
     """Also one that nobody knows."""
-    await within(delivery.settled("unknown"))
+    await within(delivery.wait_delivered("unknown"))
 
 
 async def test_a_fault_of_the_hosts_own_costs_only_the_lesson_it_came_up_in(
@@ -405,8 +405,8 @@ async def test_a_fault_of_the_hosts_own_costs_only_the_lesson_it_came_up_in(
     loqua.send_progress = stumble
     with structlog.testing.capture_logs() as logs:
         stumbled, other = await taught(1), await taught(2)
-        await within(delivery.settled(other.id))
-        await within(delivery.settled(stumbled.id))
+        await within(delivery.wait_delivered(other.id))
+        await within(delivery.wait_delivered(stumbled.id))
     assert sorted(loqua.arrived) == sorted(
         (kind, session) for kind in ("completed", "record") for session in ("visit1", "visit2")
     )
@@ -424,18 +424,18 @@ async def test_lessons_that_wait_leave_their_places_to_others_of_a_long_backlog(
     loqua: Any, ledger: Ledger, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many are refused for now, and over however many pages they are spread."""
-    monkeypatch.setattr("loqua_host.records.delivery.MOST", 2)
+    monkeypatch.setattr("loqua_host.records.delivery.MAX_LESSONS", 2)
     monkeypatch.setattr("loqua_host.records.outbox.PAGE", 3)
     for number in range(10):
         lesson = await ledger.open_lesson(a_lesson(number), "")
-        await ledger.keep_progress(lesson, 1.0, Progress(), {})
+        await ledger.save_progress(lesson, 1.0, Progress(), {})
     down = UnreachableError("progress", "429", retry_after=60.0, sent=False)
     loqua.failing = lambda _, caller: None if caller.room in {"room7", "room9"} else down
     delivery = Delivery(ledger, loqua, clock=SystemClock(), metrics=DeliveryMetrics(Instruments()))
     async with background() as tasks:
         tasks.create_task(delivery.run())
-        await within(delivery.settled("lesson9"))
-        await within(delivery.settled("lesson7"))
+        await within(delivery.wait_delivered("lesson9"))
+        await within(delivery.wait_delivered("lesson7"))
     assert sorted(session for _, session in loqua.arrived) == ["visit7", "visit9"]
 
 
@@ -443,10 +443,10 @@ async def test_a_lesson_that_runs_goes_before_a_long_backlog(
     loqua: Any, wall: Any, ledger: Ledger, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its learner is there; the others left long ago."""
-    monkeypatch.setattr("loqua_host.records.delivery.MOST", 2)
+    monkeypatch.setattr("loqua_host.records.delivery.MAX_LESSONS", 2)
     for number in range(10):
         lesson = await ledger.open_lesson(a_lesson(number), "")
-        await ledger.keep_progress(lesson, 1.0, Progress(), {})
+        await ledger.save_progress(lesson, 1.0, Progress(), {})
     loqua.gates["progress"] = asyncio.Event()
     delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
     async with background() as tasks:
@@ -455,7 +455,7 @@ async def test_a_lesson_that_runs_goes_before_a_long_backlog(
             await asyncio.sleep(0)
         delivery.wake("lesson9")
         loqua.gates["progress"].set()
-        await within(delivery.idle())
+        await within(delivery.wait_idle())
     arrived = [session for _, session in loqua.arrived]
     assert sorted(arrived) == [f"visit{number}" for number in range(10)]
     assert arrived.index("visit9") <= 4
@@ -467,16 +467,16 @@ async def test_a_fault_while_the_ledger_is_read_ends_no_delivery(
     """It begins again, with every lesson that was under way."""
     loqua.gates["progress"] = asyncio.Event()
     delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
-    owing, faults = ledger.owing, [KeyError("what maria said")]
+    owing, faults = ledger.pending_lessons, [KeyError("what maria said")]
 
     async def stumble(after: str) -> Any:
         if delivery._under_way and faults:
             raise faults.pop()
         return await owing(after)
 
-    monkeypatch.setattr(ledger, "owing", stumble)
+    monkeypatch.setattr(ledger, "pending_lessons", stumble)
     lesson = await ledger.open_lesson(a_lesson(1), "")
-    await ledger.keep_progress(lesson, 1.0, Progress(), {})
+    await ledger.save_progress(lesson, 1.0, Progress(), {})
     with structlog.testing.capture_logs() as logs:
         async with supervised() as tasks:
             tasks.create_task(forever(delivery.run))
@@ -484,7 +484,7 @@ async def test_a_fault_while_the_ledger_is_read_ends_no_delivery(
                 delivery.wake()
                 await asyncio.sleep(0)
             loqua.gates["progress"].set()
-            await within(delivery.settled(lesson.id))
+            await within(delivery.wait_delivered(lesson.id))
     assert loqua.arrived == [("in_progress", "visit1")]
     [caught] = [line for line in logs if line["event"] == "error.caught"]
     assert (caught["task"], caught["why"]) == ("Delivery.run", "KeyError")
@@ -505,7 +505,7 @@ async def test_attempts_are_counted_by_what_is_sent_and_what_became_of_it(
 
     loqua.failing = fail
     lesson = await taught()
-    await within(delivery.settled(lesson.id))
+    await within(delivery.wait_delivered(lesson.id))
     attempts = {
         (what, outcome): instruments.registry.get_sample_value(
             "loqua_deliveries_total", {"what": what, "outcome": outcome}

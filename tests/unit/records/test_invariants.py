@@ -241,7 +241,7 @@ class Host:
 
     async def adopt(self, *, runs: bool = True) -> list[LessonRow]:
         """Do what a host does every few seconds, with the tutor or without it."""
-        await self.ledger.adopt(["conversation"] if runs else [])
+        await self.ledger.take_over(["conversation"] if runs else [])
         self.delivery.wake()
         return await self.ledger.interrupted()
 
@@ -362,7 +362,7 @@ class RecordsMachine(RuleBasedStateMachine):
         if job.end is None:
             job.words += words
         told = Progress(words_learned=job.words)
-        self.run(job.host.ledger.keep_progress(job.row, 1.0, told, {}))
+        self.run(job.host.ledger.save_progress(job.row, 1.0, told, {}))
         lesson.kept = job.words
         job.host.delivery.wake()
         self.turn(after)
@@ -557,7 +557,7 @@ class RecordsMachine(RuleBasedStateMachine):
     def _deliver_all(self) -> None:
         for _ in range(500):
             self.turn(30)
-            if not self.run(self.hosts[0].ledger.owing()):
+            if not self.run(self.hosts[0].ledger.pending_lessons()):
                 return
             for call in list(self.api.waiting):
                 self.api.answer(call, "taken")
@@ -583,9 +583,9 @@ class RecordsMachine(RuleBasedStateMachine):
         return ended if lesson.job.end is None else {*ended, lesson.job.words}
 
     def _rows(self) -> list[tuple[str, str, str | None]]:
-        text = "SELECT lesson, kind, dead_because FROM owed"
+        text = "SELECT lesson_id, kind, dead_reason FROM outbox"
         rows = self.hosts[0].database.raw.execute(text).fetchall()
-        return [(row["lesson"], row["kind"], row["dead_because"]) for row in rows]
+        return [(row["lesson_id"], row["kind"], row["dead_reason"]) for row in rows]
 
     def _host(self, which: int) -> Host:
         return self.hosts[which % len(self.hosts)]
@@ -612,7 +612,7 @@ class RecordsMachine(RuleBasedStateMachine):
         job.host.delivery.wake()
 
     async def _go_wild(self, job: Job) -> None:
-        await job.host.ledger.keep_progress(job.row, 1.0, Progress(words_learned=10_000), {})
+        await job.host.ledger.save_progress(job.row, 1.0, Progress(words_learned=10_000), {})
 
     def _note_ends(self) -> None:
         """What a host was told is kept is so; what a dead one began is so if it was committed."""

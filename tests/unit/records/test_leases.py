@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import CoreSettings
 from loqua_host.errors import LearnerError, LedgerError
-from loqua_host.records.archive import Archive
-from loqua_host.records.leases import LEASE, STRANGERS_WAIT
+from loqua_host.records.admin import LedgerAdmin
+from loqua_host.records.leases import LEASE, TAKEOVER_DELAY
 from loqua_host.records.ledger import Claims, Kind, Ledger, LessonRow
 from loqua_host.records.postgres import PostgresDatabase
 
@@ -42,8 +42,8 @@ def record_of(lesson: LessonRow) -> SessionRecord:
 
 async def die(ledger: Ledger, ago: float = 1e9) -> None:
     """Have a host's lease have run out, as if it were dead."""
-    text = "UPDATE host SET lease_until = unix_now() - ? WHERE id = ?"
-    await ledger._writer.write(lambda db: db.execute(text, (ago, ledger._host)))
+    text = "UPDATE host SET lease_until = unix_now() - :ago WHERE id = :host"
+    await ledger._writer.write(lambda db: db.execute(text, {"ago": ago, "host": ledger._host}))
 
 
 async def close(
@@ -59,7 +59,7 @@ async def close(
 async def words_owed(ledger: Ledger, lesson: str) -> list[int | str]:
     """Give what a lesson owes in its order, and have it delivered."""
     owed: list[int | str] = []
-    while row := await ledger.next_owed(lesson):
+    while row := await ledger.next_entry(lesson):
         record = row.kind is Kind.RECORD
         told = Progress() if record else Progress.model_validate_json(row.payload)
         owed.append("record" if record else told.words_learned)
@@ -123,14 +123,14 @@ async def test_a_lesson_that_a_living_host_releases_is_taken_over_with_what_it_o
     """At once by hosts that run its tutor, by others no sooner than after a crash."""
     one, other = hosts
     row = await one.open_lesson(a_lesson(), "")
-    await one.keep_progress(row, 30.0, Progress(words_learned=3), {})
-    assert await other.adopt({"conversation"}) == 0
+    await one.save_progress(row, 30.0, Progress(words_learned=3), {})
+    assert await other.take_over({"conversation"}) == 0
     await one.release(row)
     assert await one.interrupted() == []
-    assert await other.adopt({"grammar"}) == 0
-    assert await other.adopt({"conversation"}) == 1
+    assert await other.take_over({"grammar"}) == 0
+    assert await other.take_over({"conversation"}) == 1
     assert [lost.id for lost in await other.interrupted()] == [row.id]
-    assert await one.next_owed(row.id) is None
+    assert await one.next_entry(row.id) is None
     assert await words_owed(other, row.id) == [3]
 
 
@@ -170,7 +170,7 @@ async def test_crashes_are_counted_over_all_hosts_and_restarts_for_themselves(
     assert (resumed.restarts, resumed.crashes) == (1, 1)
     await one.interrupt(replace(row, crashes=3))
     await die(other)
-    await one.adopt({"conversation"})
+    await one.take_over({"conversation"})
     resumed = await one.open_lesson(a_lesson(id="never"), "")
     assert (resumed.restarts, resumed.crashes) == (2, 1)
 
@@ -181,18 +181,18 @@ async def test_an_interrupted_lesson_goes_on_at_whichever_host_gets_the_job(
     """The host that lost it learns so, and what its dead job still says is not written."""
     one, other = hosts
     row = await one.open_lesson(a_lesson(), "")
-    await one.keep_progress(row, 30.0, Progress(words_learned=3), {})
+    await one.save_progress(row, 30.0, Progress(words_learned=3), {})
     await one.interrupt(row)
     assert [lost.id for lost in await one.interrupted()] == [row.id]
     resumed = await other.open_lesson(a_lesson(id="never", entry="PA_2"), "")
     assert (resumed.id, resumed.restarts, resumed.entry) == (row.id, 1, "PA_2")
     assert resumed.progress == Progress(words_learned=3)
     assert await one.interrupted() == []
-    await one.keep_progress(row, 60.0, Progress(words_learned=1), {})
+    await one.save_progress(row, 60.0, Progress(words_learned=1), {})
     await close(one, row)
     await close(other, resumed, words=5)
-    assert await one.owing() == {}
-    final = await other.next_owed(row.id)
+    assert await one.pending_lessons() == {}
+    final = await other.next_entry(row.id)
     assert final is not None
     assert Progress.model_validate_json(final.payload).words_learned == 5
 
@@ -205,15 +205,15 @@ async def test_what_a_dead_host_left_is_adopted_once(
     lessons = [await one.open_lesson(a_lesson(number), "") for number in range(4)]
     await close(one, lessons[1])
     await close(one, lessons[2])
-    while row := await one.next_owed(lessons[2].id):
+    while row := await one.next_entry(lessons[2].id):
         await one.mark_delivered(row)
-    assert await other.adopt([]) == 0
+    assert await other.take_over([]) == 0
     await die(one)
-    assert await other.adopt([]) == 3
-    assert await other.adopt([]) == 0
+    assert await other.take_over([]) == 3
+    assert await other.take_over([]) == 0
     assert [row.id for row in await other.interrupted()] == ["lesson0", "lesson3"]
-    assert [*await other.owing()] == ["lesson1"]
-    assert await one.next_owed("lesson1") is None
+    assert [*await other.pending_lessons()] == ["lesson1"]
+    assert await one.next_entry("lesson1") is None
 
 
 async def test_an_open_lesson_is_left_to_a_host_that_runs_its_tutor(
@@ -223,15 +223,15 @@ async def test_an_open_lesson_is_left_to_a_host_that_runs_its_tutor(
     one, other = hosts
     await one.open_lesson(a_lesson(1), "")
     ticked = await one.open_lesson(a_lesson(2), "")
-    await one.keep_progress(ticked, 1.0, Progress(), {})
+    await one.save_progress(ticked, 1.0, Progress(), {})
     await close(one, await one.open_lesson(a_lesson(3, tutor="grammar"), ""))
-    await die(one, ago=STRANGERS_WAIT / 2)
-    assert await other.adopt(["grammar"]) == 1
-    assert [*await other.owing()] == ["lesson3"]
-    assert await other.adopt(["grammar", "conversation"]) == 2
-    await die(other, ago=STRANGERS_WAIT * 2)
-    assert await one.adopt([]) == 0, "it renews its lease first"
-    assert await one.adopt([]) == 3
+    await die(one, ago=TAKEOVER_DELAY / 2)
+    assert await other.take_over(["grammar"]) == 1
+    assert [*await other.pending_lessons()] == ["lesson3"]
+    assert await other.take_over(["grammar", "conversation"]) == 2
+    await die(other, ago=TAKEOVER_DELAY * 2)
+    assert await one.take_over([]) == 0, "it renews its lease first"
+    assert await one.take_over([]) == 3
 
 
 async def test_what_the_own_job_of_a_lesson_says_takes_the_place_of_a_closing_that_is_unsent(
@@ -241,14 +241,14 @@ async def test_what_the_own_job_of_a_lesson_says_takes_the_place_of_a_closing_th
     one, other = hosts
     rows = [await one.open_lesson(a_lesson(number), "") for number in range(4)]
     for row in rows[1:]:
-        await one.keep_progress(row, 30.0, Progress(words_learned=3), {})
+        await one.save_progress(row, 30.0, Progress(words_learned=3), {})
     await die(one)
-    await other.adopt([])
+    await other.take_over([])
     for row in rows:
         words = None if row is rows[0] else 3
         await close(other, row, words=words, interrupted=True)
     for row in rows[2:]:
-        final = await other.next_owed(row.id)
+        final = await other.next_entry(row.id)
         assert final is not None
         assert await other.mark_sending(final)
         if row is rows[3]:
@@ -274,15 +274,15 @@ async def test_a_row_that_is_just_being_sent_is_not_replaced(
     for number in range(30):
         row = await one.open_lesson(a_lesson(number), "")
         await die(one)
-        await other.adopt([])
+        await other.take_over([])
         await close(other, row, words=None, interrupted=True)
-        record = await other.next_owed(row.id)
+        record = await other.next_entry(row.id)
         assert record is not None
         sending, _ = await asyncio.gather(other.mark_sending(record), close(one, row, words=5))
-        owed = await other.next_owed(row.id)
+        owed = await other.next_entry(row.id)
         assert owed is not None
         assert (owed.kind is Kind.RECORD) is sending
-        assert (owed.key == record.key) is sending
+        assert (owed.idempotency_key == record.idempotency_key) is sending
 
 
 async def test_a_host_that_lost_its_lease_sends_nothing_and_gets_its_lessons_back(
@@ -293,18 +293,18 @@ async def test_a_host_that_lost_its_lease_sends_nothing_and_gets_its_lessons_bac
     taught = await one.open_lesson(a_lesson(1), "")
     ended = await one.open_lesson(a_lesson(2), "")
     await close(one, ended)
-    row = await one.next_owed(ended.id)
+    row = await one.next_entry(ended.id)
     assert row is not None
     await die(one)
-    assert await other.adopt([]) == 2
+    assert await other.take_over([]) == 2
     assert [lost.id for lost in await other.interrupted()] == [taught.id]
     assert not await one.mark_sending(row)
-    assert await one.adopt([]) == 0
+    assert await one.take_over([]) == 0
     assert await other.interrupted() == []
     await close(other, taught)
-    assert taught.id not in await other.owing(), "one's job teaches it"
+    assert taught.id not in await other.pending_lessons(), "one's job teaches it"
     await close(one, taught)
-    assert (await one.owing(), len(await other.owing())) == ({}, 2), (
+    assert (await one.pending_lessons(), len(await other.pending_lessons())) == ({}, 2), (
         "one host sends a lesson's rows"
     )
 
@@ -316,17 +316,17 @@ async def test_what_an_operator_sends_again_is_sent_although_its_host_is_long_go
     async with Ledger.open(PostgresDatabase(postgres_url)) as gone:
         row = await gone.open_lesson(a_lesson(), "")
         await close(gone, row)
-        while owed := await gone.next_owed(row.id):
-            await gone.mark_dead(owed, "400", 1.0)
+        while owed := await gone.next_entry(row.id):
+            await gone.dead_letter(owed, "400", 1.0)
     async with Ledger.open(PostgresDatabase(postgres_url)) as ledger:
-        assert await ledger.adopt([]) == 0
+        assert await ledger.take_over([]) == 0
         await ledger._writer.write(
             lambda db: db.execute("DELETE FROM host WHERE lease_until < unix_now()")
         )
-        with Archive.open(PostgresDatabase(postgres_url)) as archive:
-            assert archive.resend(None) == 2
-        assert await ledger.adopt([]) == 1
-        assert [*await ledger.owing()] == [row.id]
+        with LedgerAdmin.open(PostgresDatabase(postgres_url)) as admin:
+            assert admin.resend(None) == 2
+        assert await ledger.take_over([]) == 1
+        assert [*await ledger.pending_lessons()] == [row.id]
 
 
 def test_no_call_to_the_api_may_outlast_a_lease() -> None:
@@ -344,9 +344,9 @@ async def test_who_was_cut_off_renews_before_it_adopts(
     await one.open_lesson(a_lesson(), "")
     for host in hosts:
         await die(host)
-    assert await other.adopt([]) == 0
-    assert await one.adopt([]) == 0
-    assert await other.adopt([]) == 0
+    assert await other.take_over([]) == 0
+    assert await one.take_over([]) == 0
+    assert await other.take_over([]) == 0
 
 
 async def test_a_host_that_ends_leaves_at_once_what_it_owes(
@@ -356,7 +356,7 @@ async def test_a_host_that_ends_leaves_at_once_what_it_owes(
     async with Ledger.open(PostgresDatabase(postgres_url)) as staying:
         async with Ledger.open(PostgresDatabase(postgres_url)) as leaving:
             await close(leaving, await leaving.open_lesson(a_lesson(), ""))
-        assert await staying.adopt([]) == 1
+        assert await staying.take_over([]) == 1
 
 
 async def test_a_refusal_holds_at_every_host(hosts: list[Ledger]) -> None:
@@ -364,7 +364,7 @@ async def test_a_refusal_holds_at_every_host(hosts: list[Ledger]) -> None:
     one, other = hosts
     for _ in range(2):
         await one.refuse("room", "PA_1", "grammar")
-    assert await other.settled_in("room") == {("PA_1", "grammar")}
+    assert await other.closed_entries("room") == {("PA_1", "grammar")}
 
 
 async def test_keys_are_rotated_host_by_host(postgres_url: str, a_lesson: NewLesson) -> None:
@@ -374,12 +374,12 @@ async def test_keys_are_rotated_host_by_host(postgres_url: str, a_lesson: NewLes
         first = await old.open_lesson(a_lesson(1), "")
         async with Ledger.open(PostgresDatabase(postgres_url), keys=after) as new:
             second = await old.open_lesson(a_lesson(2), "")
-            await old.keep_progress(first, 30.0, Progress(words_learned=1), {})
+            await old.save_progress(first, 30.0, Progress(words_learned=1), {})
             await close(old, second)
             await die(old)
-            assert await new.adopt([]) == 2
+            assert await new.take_over([]) == 2
             assert [row.progress for row in await new.interrupted()] == [Progress(words_learned=1)]
-            owed = await new.next_owed(second.id)
+            owed = await new.next_entry(second.id)
             assert owed is not None
             assert owed.lesson.user_id == "maria"
 
@@ -397,7 +397,7 @@ async def test_a_server_that_was_away_for_a_moment_costs_no_lesson(
             )
         await ledger.open_lesson(a_lesson(2), "")
         await close(ledger, row)
-        assert [*await ledger.owing()] == [row.id]
+        assert [*await ledger.pending_lessons()] == [row.id]
 
 
 @pytest.mark.parametrize(

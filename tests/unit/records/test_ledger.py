@@ -11,9 +11,9 @@ import pytest
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.errors import LedgerError
-from loqua_host.records import notes
+from loqua_host.records import updates
 from loqua_host.records.database import Database
-from loqua_host.records.ledger import Kind, Ledger, LessonRow, OwedRow
+from loqua_host.records.ledger import Kind, Ledger, LessonRow, OutboxRow
 from loqua_host.records.sqlite import SqliteDatabase
 
 NewDatabase = Callable[[], Database]
@@ -34,10 +34,10 @@ async def open_ids(ledger: Ledger) -> list[str]:
     return [row["id"] for row in rows]
 
 
-async def owed(ledger: Ledger, lesson: LessonRow) -> list[OwedRow]:
+async def owed(ledger: Ledger, lesson: LessonRow) -> list[OutboxRow]:
     """Take all rows of a lesson off, in order."""
     rows = []
-    while row := await ledger.next_owed(lesson.id):
+    while row := await ledger.next_entry(lesson.id):
         rows.append(row)
         await ledger.mark_delivered(row)
     return rows
@@ -49,9 +49,9 @@ async def test_a_lesson_is_found_open_after_a_restart(
     """What a dead host left open is there, with its last progress."""
     async with Ledger.open(make_database()) as ledger:
         lesson = await ledger.open_lesson(a_lesson(), "")
-        await ledger.keep_progress(lesson, 30.0, Progress(words_learned=3), {"scene": 2})
+        await ledger.save_progress(lesson, 30.0, Progress(words_learned=3), {"scene": 2})
     async with Ledger.open(make_database()) as ledger:
-        assert await ledger.adopt(["conversation"]) == 1
+        assert await ledger.take_over(["conversation"]) == 1
         [found] = await ledger.interrupted()
     assert found.seconds == 30.0
     assert found.progress == Progress(words_learned=3)
@@ -92,11 +92,11 @@ async def test_newer_progress_takes_the_place_of_unsent_progress(
     """An hour of outage leaves one row, the newest."""
     lesson = await ledger.open_lesson(a_lesson(), "")
     for words in range(1, 121):
-        await ledger.keep_progress(lesson, 1.0, Progress(words_learned=words), {})
-        row = await ledger.next_owed(lesson.id)
+        await ledger.save_progress(lesson, 1.0, Progress(words_learned=words), {})
+        row = await ledger.next_entry(lesson.id)
         assert row is not None
         await ledger.mark_sending(row)
-        await ledger.postpone(row, 0.0, unsure=True)
+        await ledger.postpone(row, 0.0, maybe_delivered=True)
     [last] = await owed(ledger, lesson)
     assert Progress.model_validate_json(last.payload).words_learned == 120
     assert last.attempts > 1, "the pauses between attempts go on growing"
@@ -107,17 +107,17 @@ async def test_progress_that_was_replaced_in_flight_takes_nothing_with_it(
 ) -> None:
     """The old one's arrival, delay or refusal says nothing about the new one."""
     lesson = await ledger.open_lesson(a_lesson(), "")
-    await ledger.keep_progress(lesson, 1.0, Progress(words_learned=1), {})
-    old = await ledger.next_owed(lesson.id)
+    await ledger.save_progress(lesson, 1.0, Progress(words_learned=1), {})
+    old = await ledger.next_entry(lesson.id)
     assert old is not None
     await ledger.mark_sending(old)
-    await ledger.keep_progress(lesson, 2.0, Progress(words_learned=2), {})
-    await ledger.mark_dead(old, "refused", 1.0)
-    await ledger.postpone(old, 9e9, unsure=True)
+    await ledger.save_progress(lesson, 2.0, Progress(words_learned=2), {})
+    await ledger.dead_letter(old, "refused", 1.0)
+    await ledger.postpone(old, 9e9, maybe_delivered=True)
     await ledger.mark_delivered(old)
     [new] = await owed(ledger, lesson)
     assert Progress.model_validate_json(new.payload).words_learned == 2
-    assert (new.not_before, new.key == old.key) == (0.0, False)
+    assert (new.not_before, new.idempotency_key == old.idempotency_key) == (0.0, False)
 
 
 async def test_a_lesson_closes_once_with_final_progress_before_its_record(
@@ -125,7 +125,7 @@ async def test_a_lesson_closes_once_with_final_progress_before_its_record(
 ) -> None:
     """Unsent ticks give way to the final progress, and a second close changes nothing."""
     lesson = await ledger.open_lesson(a_lesson(), "")
-    await ledger.keep_progress(lesson, 1.0, Progress(words_learned=1), {})
+    await ledger.save_progress(lesson, 1.0, Progress(words_learned=1), {})
     for status in (Kind.COMPLETED, Kind.FAILED):
         await ledger.close_lesson(lesson, 5.0, status, Progress(words_learned=2), record_of(lesson))
     assert [row.kind for row in await owed(ledger, lesson)] == [Kind.COMPLETED, Kind.RECORD]
@@ -138,7 +138,7 @@ async def test_progress_after_a_lessons_end_changes_nothing(
     """Nothing may arrive behind the record."""
     lesson = await ledger.open_lesson(a_lesson(), "")
     await ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
-    await ledger.keep_progress(lesson, 9.0, Progress(words_learned=9), {})
+    await ledger.save_progress(lesson, 9.0, Progress(words_learned=9), {})
     assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
 
 
@@ -157,11 +157,11 @@ async def test_a_row_set_aside_lets_the_rows_behind_it_go_on(
     """Refused progress does not hold the record up, and is no longer owed."""
     lesson = await ledger.open_lesson(a_lesson(), "")
     await ledger.close_lesson(lesson, 5.0, Kind.COMPLETED, Progress(), record_of(lesson))
-    first = await ledger.next_owed(lesson.id)
+    first = await ledger.next_entry(lesson.id)
     assert first is not None
-    await ledger.mark_dead(first, "400", 1.0)
+    await ledger.dead_letter(first, "400", 1.0)
     assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
-    assert await ledger.owing() == {}
+    assert await ledger.pending_lessons() == {}
 
 
 async def test_an_attempt_is_known_to_be_unsure_after_a_crash(
@@ -171,14 +171,18 @@ async def test_an_attempt_is_known_to_be_unsure_after_a_crash(
     async with Ledger.open(make_database()) as ledger:
         lesson = await ledger.open_lesson(a_lesson(), "")
         await ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
-        row = await ledger.next_owed(lesson.id)
+        row = await ledger.next_entry(lesson.id)
         assert row is not None
         await ledger.mark_sending(row)
     async with Ledger.open(make_database()) as ledger:
-        await ledger.adopt(["conversation"])
-        again = await ledger.next_owed(lesson.id)
+        await ledger.take_over(["conversation"])
+        again = await ledger.next_entry(lesson.id)
     assert again is not None
-    assert (again.attempts, again.unsure, again.key) == (1, True, row.key)
+    assert (again.attempts, again.maybe_delivered, again.idempotency_key) == (
+        1,
+        True,
+        row.idempotency_key,
+    )
 
 
 async def test_a_transaction_that_fails_midway_leaves_nothing(
@@ -189,15 +193,15 @@ async def test_a_transaction_that_fails_midway_leaves_nothing(
     record = record_of(lesson)
     other = await ledger.open_lesson(a_lesson(2), "")
     await ledger.close_lesson(other, 5.0, Kind.COMPLETED, None, record)
-    clash = "UPDATE owed SET key = 'spoilt' WHERE kind = 'record'"
+    clash = "UPDATE outbox SET idempotency_key = 'spoilt' WHERE kind = 'record'"
     await ledger._writer.write(lambda db: db.execute(clash))
-    monkeypatch.setattr(notes, "uuid4", cycle(["fine", "spoilt"]).__next__)
+    monkeypatch.setattr(updates, "uuid4", cycle(["fine", "spoilt"]).__next__)
     closing = asyncio.create_task(
         ledger.close_lesson(lesson, 5.0, Kind.COMPLETED, Progress(), record_of(lesson))
     )
     await asyncio.sleep(0.05)
     assert await open_ids(ledger) == [lesson.id]
-    assert await ledger.next_owed(lesson.id) is None
+    assert await ledger.next_entry(lesson.id) is None
     monkeypatch.undo()
     await closing
     assert [row.kind for row in await owed(ledger, lesson)] == [Kind.COMPLETED, Kind.RECORD]
@@ -242,7 +246,7 @@ async def test_a_second_host_cannot_open_the_same_ledger(
             async with Ledger.open(SqliteDatabase(path)):
                 pass
     async with Ledger.open(SqliteDatabase(path)) as ledger:
-        assert await ledger.owing() == {}
+        assert await ledger.pending_lessons() == {}
 
 
 @pytest.mark.parametrize("content", [b"no database " * 999, b"SQLite format 3\0" + b"\xff" * 4096])
@@ -264,23 +268,12 @@ async def test_a_path_that_cannot_be_written_is_refused_by_name(tmp_path: Path) 
             pass
 
 
-async def test_a_ledger_of_a_newer_host_is_left_alone(tmp_path: Path) -> None:
-    """Its rows may mean something else."""
-    path = tmp_path / "ledger.db"
-    with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 99")
-    database.close()
-    with pytest.raises(LedgerError, match="newer loqua-host"):
-        async with Ledger.open(SqliteDatabase(path)):
-            pass
-
-
 async def test_migrations_run_once_however_often_a_ledger_is_opened(tmp_path: Path) -> None:
     """Opening again changes nothing."""
     path = tmp_path / "ledger.db"
     for _ in range(3):
         async with Ledger.open(SqliteDatabase(path)) as ledger:
-            assert await ledger.owing() == {}
+            assert await ledger.pending_lessons() == {}
 
 
 async def test_a_full_disk_delays_what_is_owed_and_refuses_new_lessons(

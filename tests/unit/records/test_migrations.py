@@ -1,68 +1,180 @@
-"""Migrations: a ledger of any earlier version is brought to the newest form with all it holds."""
+"""Migrations: a ledger of the version before is migrated, a newer one is left alone."""
 
-import sqlite3
-import time
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from loqua_host.contract.records import Progress
-from loqua_host.records.archive import Archive
-from loqua_host.records.ledger import Kind, Ledger
-from loqua_host.records.sqlite import MIGRATIONS, SqliteDatabase
+from loqua_host.errors import LedgerError
+from loqua_host.records import postgres, sqlite
+from loqua_host.records.admin import LedgerAdmin
+from loqua_host.records.database import Database
+from loqua_host.records.ledger import Kind, Ledger, LessonRow
+from loqua_host.records.migrations import Migration, load_migrations, read_migrations
+from loqua_host.records.postgres import PostgresDatabase
+from loqua_host.records.session_record import compose_record
+
+MakeDatabase = Callable[[], Database]
+NewLesson = Callable[..., LessonRow]
+COLUMN = "ALTER TABLE lesson ADD COLUMN mood TEXT NOT NULL DEFAULT 'merry; -- still one statement';"
 
 
-def write_old(path: Path, version: int) -> None:
-    """Write a ledger as an earlier version did: an open lesson, and a closed one that owes."""
-    database = sqlite3.connect(path)
-    for script in MIGRATIONS[:version]:
-        database.executescript(script)
-    database.execute(f"PRAGMA user_version = {version}")
-    columns = (
-        "id, session_id, visit, user_id, room, tutor, agent_id, opened_at, progress, closed_at"
-    )
-    database.executemany(
-        f"INSERT INTO lesson ({columns}) VALUES (?, ?, 'v', 'Mariana', 'r', 't', 'a', 1, ?, ?)",  # noqa: S608  # a constant
-        [
-            ("open", "s1", Progress(words_learned=3).model_dump_json(), None),
-            ("closed", "s2", None, 5.0),
-        ],
-    )
-    if version > 2:
-        database.execute("UPDATE lesson SET user_mark = user_id")
-    database.executemany(
-        "INSERT INTO owed (lesson, kind, key, payload, attempts, unsure, dead_because)"
-        " VALUES ('closed', ?, ?, ?, 4, 1, ?)",
-        [
-            ("completed", "k1", Progress().model_dump_json(), "refused long ago"),
-            ("record", "k2", '{"session_id": "s2"}', None),
-        ],
-    )
-    database.commit()
-    database.close()
+@pytest.fixture
+def extend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what adds migrations to those of both databases, as a later loqua-host has them."""
+
+    def add(*scripts: str) -> None:
+        for module in (sqlite, postgres):
+            later = enumerate(scripts, start=len(module.MIGRATIONS) + 1)
+            added = (Migration(version, script) for version, script in later)
+            monkeypatch.setattr(module, "MIGRATIONS", (*module.MIGRATIONS, *added))
+
+    return add
 
 
-@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
-@pytest.mark.parametrize("keys", [[], ["k" * 32]], ids=["plain", "sealed"])
-async def test_a_ledger_of_an_earlier_version_keeps_all_it_holds(
-    tmp_path: Path, version: int, keys: list[str]
+async def fill(ledger: Ledger, a_lesson: NewLesson) -> None:
+    """Leave an open lesson with progress, and a closed one with a dead letter and a record."""
+    running = await ledger.open_lesson(a_lesson(1), "")
+    await ledger.save_progress(running, 1.0, Progress(words_learned=3), {})
+    closed = await ledger.open_lesson(a_lesson(2), "")
+    record = compose_record(closed, None, 60).record
+    await ledger.close_lesson(closed, 5.0, Kind.COMPLETED, Progress(), record)
+    entry = await ledger.next_entry(closed.id)
+    assert entry is not None
+    await ledger.dead_letter(entry, "refused long ago", 10.0)
+
+
+def read(database: Database, text: str) -> list[object]:
+    """Return the first value of each row, as a process beside the host reads it."""
+    database.open_existing()
+    try:
+        with database.transaction() as db:
+            return [next(iter(row.values())) for row in db.execute(text).fetchall()]
+    finally:
+        database.close()
+
+
+def versions(database: Database) -> list[object]:
+    """Return the versions that a database was migrated to."""
+    return read(database, "SELECT version FROM schema_version ORDER BY version")
+
+
+async def test_a_ledger_of_the_version_before_is_migrated_with_all_it_holds(
+    make_database: MakeDatabase, a_lesson: NewLesson, extend: Callable[..., None]
 ) -> None:
-    """Lessons, what is owed with its key and doubt, and what was refused."""
-    path = tmp_path / "ledger.db"
-    write_old(path, version)
-    async with Ledger.open(SqliteDatabase(path), keys=keys) as ledger:
-        assert await ledger.adopt(["conversation"]) == 2
-        [lesson] = await ledger.interrupted()
-        owed = await ledger.next_owed("closed")
-        kept = await ledger.purge(
-            delivered_before=0.0, dead_before=time.time() - 60, unknown_before=0.0
-        )
-    assert (lesson.user_id, lesson.progress) == ("Mariana", Progress(words_learned=3))
-    assert owed is not None
-    assert (owed.kind, owed.key, owed.payload) == (Kind.RECORD, "k2", '{"session_id": "s2"}')
-    assert (owed.attempts, owed.unsure) == (4, True)
-    assert kept.dead == 0, "its time begins with the migration"
-    with Archive.open(SqliteDatabase(path), keys) as archive:
-        assert [letter.dead_because for letter in archive.letters()] == ["refused long ago", None]
-        assert len(archive.export("Mariana")) == 2
-    assert (b"Mariana" in path.read_bytes()) is (keys == [])
+    """By all that is pending, each once, however often the host is started."""
+    async with Ledger.open(make_database(), keys=["k" * 32]) as ledger:
+        await fill(ledger, a_lesson)
+    extend(COLUMN, "UPDATE lesson SET mood = 'calm' WHERE closed_at IS NOT NULL;")
+    for _ in range(2):
+        async with Ledger.open(make_database(), keys=["k" * 32]) as ledger:
+            await ledger.take_over(["conversation"])
+            record = await ledger.next_entry("lesson2")
+    assert record is not None
+    assert record.kind is Kind.RECORD
+    assert versions(make_database()) == [1, 2, 3]
+    moods = read(make_database(), "SELECT mood FROM lesson ORDER BY id")
+    assert moods == ["merry; -- still one statement", "calm"]
+    with LedgerAdmin.open(make_database(), ["k" * 32]) as admin:
+        reasons = [entry.dead_reason for entry in admin.entries()]
+        assert reasons == [None, "refused long ago", None]
+        assert len(admin.export("maria")) == 2
+
+
+async def test_a_migration_that_fails_leaves_the_ledger_as_it_was(
+    make_database: MakeDatabase,
+    a_lesson: NewLesson,
+    extend: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also what the migrations before it in the same start did; the version before runs on."""
+    async with Ledger.open(make_database()) as ledger:
+        await fill(ledger, a_lesson)
+    extend(COLUMN, "CREATE TABLE half (id INTEGER); DELETE FROM no_such_table;")
+    with pytest.raises(LedgerError, match="no_such_table"):
+        async with Ledger.open(make_database()):
+            pass
+    monkeypatch.undo()
+    assert versions(make_database()) == [1]
+    async with Ledger.open(make_database()) as ledger:
+        assert await ledger.take_over(["conversation"]) == 2
+    extend(COLUMN, "CREATE TABLE half (id INTEGER);")
+    async with Ledger.open(make_database()):
+        pass
+    assert versions(make_database()) == [1, 2, 3]
+
+
+async def test_a_ledger_of_a_newer_host_is_refused_by_name_and_left_alone(
+    make_database: MakeDatabase, extend: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a host and by a command beside it: its rows may mean something else."""
+    extend(COLUMN)
+    async with Ledger.open(make_database()):
+        pass
+    monkeypatch.undo()
+    newer = r"(ledger\.path .*|LEDGER_URL): a newer loqua-host wrote it \(schema version 2; this"
+    with pytest.raises(LedgerError, match=newer):
+        async with Ledger.open(make_database()):
+            pass
+    with pytest.raises(LedgerError, match=newer), LedgerAdmin.open(make_database()):
+        pass
+
+
+async def test_tables_that_no_migration_made_are_left_alone(make_database: MakeDatabase) -> None:
+    """They are another program's, or of a version that numbered nothing; the error says so."""
+    async with Ledger.open(make_database()) as ledger:
+        await ledger._writer.write(lambda db: db.execute("DROP TABLE schema_version"))
+    hint = "(file not there yet|nothing else has used)"
+    with pytest.raises(LedgerError, match=rf"already exists.*; .*{hint}"):
+        async with Ledger.open(make_database()):
+            pass
+
+
+async def test_a_command_leaves_an_older_ledger_to_the_host(
+    make_database: MakeDatabase, extend: Callable[..., None]
+) -> None:
+    """Only a host migrates: it knows that no other writes to the ledger meanwhile."""
+    async with Ledger.open(make_database()):
+        pass
+    extend(COLUMN)
+    older = "has schema version 1, and this loqua-host needs 2; start the host once"
+    with pytest.raises(LedgerError, match=older), LedgerAdmin.open(make_database()):
+        pass
+
+
+@pytest.mark.parametrize("level", ["read committed", "serializable"], ids=["usual", "strict"])
+async def test_hosts_that_start_at_once_migrate_once(postgres_url: str, level: str) -> None:
+    """Whatever isolation the server gives by default."""
+    option = f"-c%20default_transaction_isolation%3D{level.replace(' ', '%5C%20')}"
+    databases = [PostgresDatabase(_with_option(postgres_url, option)) for _ in range(8)]
+    await asyncio.gather(*(asyncio.to_thread(database.open) for database in databases))
+    for database in databases:
+        database.close()
+    assert versions(databases[0]) == [1]
+
+
+def _with_option(url: str, option: str) -> str:
+    """Return a URL with one more option for the server, beside the schema's."""
+    assert "options=" in url
+    return url.replace("options=", f"options={option}%20", 1)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_both_databases_have_the_same_migrations(database: str) -> None:
+    """What one has, the other has under the same number."""
+    assert len(load_migrations(database)) == len(sqlite.MIGRATIONS) == len(postgres.MIGRATIONS)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["0002_later.sql"], ["0001_one.sql", "0003_three.sql"], ["0001_one.sql", "0001_two.sql"]],
+    ids=["no first", "a gap", "a number twice"],
+)
+def test_migrations_are_numbered_without_a_gap(tmp_path: Path, names: list[str]) -> None:
+    """The file is named, with the number that it should have."""
+    for name in names:
+        (tmp_path / name).write_text("SELECT 1;")
+    with pytest.raises(ValueError, match=rf"{names[-1]}: expected a migration 000\d_"):
+        read_migrations(tmp_path)

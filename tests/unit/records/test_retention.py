@@ -7,7 +7,7 @@ from typing import Any
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.records.ledger import Kind, Ledger, LessonRow, Purged
-from loqua_host.records.retention import PURGE_EVERY, purge_regularly
+from loqua_host.records.retention import PURGE_INTERVAL, purge_regularly
 
 NewLesson = Callable[..., LessonRow]
 
@@ -25,13 +25,13 @@ async def close(ledger: Ledger, row: LessonRow, at: float) -> LessonRow:
 async def settle(
     ledger: Ledger, row: LessonRow, dead_at: float | None = None, *, unknown: bool = False
 ) -> None:
-    """Have the record of a lesson delivered, or set aside."""
-    owed = await ledger.next_owed(row.id)
+    """Deliver the record of a lesson, or make it a dead letter."""
+    owed = await ledger.next_entry(row.id)
     assert owed is not None
     if dead_at is None:
         await ledger.mark_delivered(owed)
     else:
-        await ledger.mark_dead(owed, "404", dead_at, unknown=unknown)
+        await ledger.dead_letter(owed, "404", dead_at, unknown_learner=unknown)
 
 
 async def left(ledger: Ledger) -> list[str]:
@@ -70,7 +70,7 @@ async def test_what_was_set_aside_is_kept_longer_and_goes_with_its_lesson(
 async def test_what_is_of_a_learner_whom_the_api_does_not_know_goes_in_a_time_of_its_own(
     ledger: Ledger, a_lesson: NewLesson
 ) -> None:
-    """With its lesson; other rows that were set aside stay."""
+    """With its lesson; other dead letters stay."""
     for number in (1, 2):
         row = await close(ledger, a_lesson(number), at=10.0)
         await settle(ledger, row, dead_at=20.0, unknown=number == 1)
@@ -85,10 +85,11 @@ async def test_thousands_go_in_portions(ledger: Ledger, a_lesson: NewLesson) -> 
     await settle(ledger, row)
     await ledger._writer.write(
         lambda db: db.execute(
-            "INSERT INTO lesson (id, session_id, visit, user_id, room, tutor, agent_id, opened_at,"
-            " closed_at) WITH RECURSIVE n(i) AS"
+            "INSERT INTO lesson (id, session_id, visit, room, entry, tutor, agent_id, owner,"
+            " key_id, user_id, user_blind_index, opened_at, closed_at, state)"
+            " WITH RECURSIVE n(i) AS"
             " (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT CAST(i AS TEXT),"
-            " CAST(i AS TEXT), '', '', '', '', '', 0, 1 FROM n"
+            " CAST(i AS TEXT), '', '', '', '', '', '', '', '', '', 0, 1, '{}' FROM n"
         )
     )
     assert await ledger.purge(
@@ -110,7 +111,7 @@ async def test_a_session_id_is_free_again_only_once_its_lesson_is_forgotten(
 async def test_the_host_purges_every_hour(ledger: Ledger, wall: Any, a_lesson: NewLesson) -> None:
     """A lesson that is over goes in the first hour after its time."""
     row = await close(ledger, a_lesson(1), at=wall.now())
-    await ledger.keep_progress(row, 1.0, Progress(), {})
+    await ledger.save_progress(row, 1.0, Progress(), {})
     await settle(ledger, row)
     begun = wall.now()
     day = timedelta(days=1)
@@ -123,4 +124,4 @@ async def test_the_host_purges_every_hour(ledger: Ledger, wall: Any, a_lesson: N
     purging.cancel()
     await asyncio.wait([purging])
     assert wall.now() - begun >= day.total_seconds()
-    assert set(wall.slept) == {PURGE_EVERY}
+    assert set(wall.slept) == {PURGE_INTERVAL}

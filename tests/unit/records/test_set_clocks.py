@@ -9,7 +9,14 @@ import pytest
 from tests.unit.lessons.world import MemoryDatabase
 
 import loqua_host
-from loqua_host.records.leases import LEASE, adopt, claim, claims_in, is_renewed, is_shared
+from loqua_host.records.leases import (
+    LEASE,
+    claim,
+    claims_of_others,
+    is_shared,
+    renew_lease,
+    take_over,
+)
 from loqua_host.records.rows import LessonRow
 
 STEPS = pytest.mark.parametrize("step", [-86_400.0, -3600.0, 3600.0, 86_400.0])
@@ -37,16 +44,17 @@ def db(clock: Clock) -> MemoryDatabase:
     """Give a ledger that two hosts share."""
     database = MemoryDatabase(clock.now)
     for host in ("east", "west"):
-        is_renewed(database, host)
+        renew_lease(database, host)
     return database
 
 
 def opened(db: MemoryDatabase, host: str, lesson: LessonRow) -> None:
     """Have a host's lesson be open."""
     db.execute(
-        "INSERT INTO lesson (id, session_id, visit, user_id, room, tutor, agent_id, opened_at,"
-        " owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (lesson.id, lesson.id, "v", "maria", lesson.room, lesson.tutor, "agent", 0.0, host),
+        "INSERT INTO lesson (id, session_id, visit, room, entry, tutor, agent_id, owner, key_id,"
+        " user_id, user_blind_index, opened_at, state) VALUES (:id, :id, 'v', :room, '', :tutor,"
+        " 'agent', :owner, '', 'maria', 'maria', 0.0, '{}')",
+        {"id": lesson.id, "room": lesson.room, "tutor": lesson.tutor, "owner": host},
     )
 
 
@@ -57,13 +65,13 @@ def test_who_died_is_taken_for_dead_within_a_lease(
     """Not an hour later, and not before the living had the time to renew theirs."""
     opened(db, "west", a_lesson())
     clock.seconds += step
-    assert not is_renewed(db, "east")  # so that it adopts nothing yet
+    assert not renew_lease(db, "east")  # so that it takes over nothing yet
     clock.seconds += LEASE / 3
-    assert is_renewed(db, "east")
+    assert renew_lease(db, "east")
     clock.seconds += LEASE
-    is_renewed(db, "east")
+    renew_lease(db, "east")
     assert not is_shared(db, "east")
-    assert adopt(db, "east", ["conversation"]) == 1
+    assert take_over(db, "east", ["conversation"]) == 1
     clock.seconds -= step + 5 * LEASE / 3  # when its lease was still to last
     assert not is_shared(db, "east")
 
@@ -72,12 +80,12 @@ def test_who_died_is_taken_for_dead_within_a_lease(
 def test_who_lives_keeps_what_is_its_own(
     db: MemoryDatabase, clock: Clock, step: float, a_lesson: Callable[..., LessonRow]
 ) -> None:
-    """As it renews its lease before anybody adopts."""
+    """As it renews its lease before anybody takes over."""
     opened(db, "west", a_lesson())
     clock.seconds += step
     for _ in range(3):
-        adopts = [host for host in ("east", "west") if is_renewed(db, host)]
-        assert all(adopt(db, host, ["conversation"]) == 0 for host in adopts)
+        renewed = [host for host in ("east", "west") if renew_lease(db, host)]
+        assert all(take_over(db, host, ["conversation"]) == 0 for host in renewed)
         clock.seconds += LEASE / 3
     assert is_shared(db, "east")
 
@@ -90,9 +98,9 @@ def test_a_call_that_came_to_nothing_is_over_in_its_time(
     assert claim(db, "west", room="room", tutor="tutor", seconds=10.0, arrived=False)
     clock.seconds += step
     for host in ("east", "west"):
-        is_renewed(db, host)
+        renew_lease(db, host)
     clock.seconds += 10.0
-    assert claims_in(db, "east", "room").called == frozenset()
+    assert claims_of_others(db, "east", "room").called == frozenset()
     assert claim(db, "east", room="room", tutor="tutor", seconds=10.0, arrived=False)
 
 

@@ -13,11 +13,11 @@ import structlog
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.errors import LedgerError
+from loqua_host.records.encryption import KeyRing, LedgerCipher
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
-from loqua_host.records.notes import Tick
-from loqua_host.records.seal import Keyring, Seal
 from loqua_host.records.spool import Spool
 from loqua_host.records.sqlite import SqliteDatabase
+from loqua_host.records.updates import LessonProgress
 from loqua_host.tasks import background
 
 NewLesson = Callable[..., LessonRow]
@@ -66,7 +66,7 @@ async def close(ledger: Ledger, row: LessonRow, words: int) -> None:
 async def sent(ledger: Ledger, row: LessonRow) -> list[tuple[str, int]]:
     """Take off what is owed of a lesson."""
     found = []
-    while owed := await ledger.next_owed(row.id):
+    while owed := await ledger.next_entry(row.id):
         words = 0
         if owed.kind is not Kind.RECORD:
             words = Progress.model_validate_json(owed.payload).words_learned
@@ -85,7 +85,7 @@ async def test_lessons_go_on_without_the_ledger_and_are_written_when_it_is_back(
         with structlog.testing.capture_logs() as logs:
             for words in (1, 2, 3):
                 for row in rows:
-                    await ledger.keep_progress(*tick(row, words))
+                    await ledger.save_progress(*tick(row, words))
             await close(ledger, rows[1], 4)
         assert {log["event"] for log in logs} == {"ledger.failed"}
         assert ledger.spooled == 3
@@ -94,7 +94,7 @@ async def test_lessons_go_on_without_the_ledger_and_are_written_when_it_is_back(
         with pytest.raises(LedgerError):
             await ledger.replay()
         database.gone = False
-        await ledger.keep_progress(*tick(rows[0], 5))
+        await ledger.save_progress(*tick(rows[0], 5))
         assert ledger.spooled == 3, "what is told later waits behind it"
         assert await ledger.replay() == 3
         assert ledger.spooled == 0
@@ -110,15 +110,15 @@ async def test_progress_that_waits_is_told_the_api_also_if_later_turns_bring_non
     async with opened(database, tmp_path) as ledger:
         row = await ledger.open_lesson(a_lesson(1), "")
         database.gone = True
-        await ledger.keep_progress(*tick(row, 2))
-        await ledger.keep_progress(*tick(row, 2), owed=False)
+        await ledger.save_progress(*tick(row, 2))
+        await ledger.save_progress(*tick(row, 2), send=False)
         database.gone = False
         await ledger.replay()
-        owed = await ledger.next_owed(row.id)
+        owed = await ledger.next_entry(row.id)
         assert owed is not None
         await ledger.mark_delivered(owed)
-        await ledger.keep_progress(row, 90.0, None, {"card": 3}, owed=False)
-        assert await ledger.next_owed(row.id) is None
+        await ledger.save_progress(row, 90.0, None, {"card": 3}, send=False)
+        assert await ledger.next_entry(row.id) is None
 
 
 async def test_the_next_process_writes_what_a_killed_one_left_in_its_spool(
@@ -128,7 +128,7 @@ async def test_the_next_process_writes_what_a_killed_one_left_in_its_spool(
     async with opened(database, tmp_path) as ledger:
         row = await ledger.open_lesson(a_lesson(1), "")
         database.gone = True
-        await ledger.keep_progress(*tick(row, 2))
+        await ledger.save_progress(*tick(row, 2))
         await close(ledger, row, 3)
         left = shutil.copytree(tmp_path / "spool", tmp_path / "left")
         modes = {stat.S_IMODE(file.stat().st_mode) for file in left.iterdir()}
@@ -142,7 +142,7 @@ async def test_the_next_process_writes_what_a_killed_one_left_in_its_spool(
     async with opened(database, tmp_path) as ledger:
         assert ledger.spooled == 2
         assert await ledger.replay() == 2
-        await ledger.adopt(["conversation"])
+        await ledger.take_over(["conversation"])
         assert await ledger.interrupted() == []
         assert await sent(ledger, row) == [("completed", 3), ("record", 0)]
 
@@ -155,18 +155,18 @@ async def test_a_new_key_takes_over_what_waits_in_the_spool(
     async with opened(database, tmp_path) as ledger, background() as tasks:
         row = await ledger.open_lesson(a_lesson(1), "")
         database.gone = True
-        await ledger.keep_progress(*tick(row, 2))
-        assert ledger.adopt_keys([new, KEY])
+        await ledger.save_progress(*tick(row, 2))
+        assert ledger.use_keys([new, KEY])
         await close(ledger, row, 3)
-        resealing = tasks.create_task(ledger.reseal())
-        while not all(it == Seal(new).key_id for it in keys_of(tmp_path / "spool")):  # noqa: ASYNC110  # it tells nobody
+        resealing = tasks.create_task(ledger.reencrypt())
+        while not all(it == LedgerCipher(new).key_id for it in keys_of(tmp_path / "spool")):  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0.01)
         assert not resealing.done()
         database.gone = False
         await resealing
     async with Ledger.open(database, keys=[new], spool=tmp_path / "spool") as ledger:
         assert await ledger.replay() == 2
-        await ledger.adopt(["conversation"])
+        await ledger.take_over(["conversation"])
         assert await sent(ledger, row) == [("completed", 3), ("record", 0)]
 
 
@@ -180,39 +180,43 @@ def keys_of(spool: Path) -> list[str]:
 async def test_a_note_that_is_replaced_while_it_is_written_waits_on(tmp_path: Path) -> None:
     """What took its place is not forgotten with it."""
     one, other = (
-        Tick(host="h", lesson="l", restarts=0, seconds=1, progress=Progress(), state={"n": n})
+        LessonProgress(
+            host="h", lesson="l", restarts=0, seconds=1, progress=Progress(), state={"n": n}
+        )
         for n in (1, 2)
     )
-    with Spool.open(tmp_path / "spool", Keyring([KEY])) as spool:
+    with Spool.open(tmp_path / "spool", KeyRing([KEY])) as spool:
         spool.add(one)
-        [under_way] = spool.notes()
+        [under_way] = spool.updates()
         spool.add(other)
         spool.remove(under_way)
-        assert spool.notes() == [other]
-    with Spool.open(tmp_path / "spool", Keyring([KEY])) as spool:
-        assert spool.notes() == [other]
+        assert spool.updates() == [other]
+    with Spool.open(tmp_path / "spool", KeyRing([KEY])) as spool:
+        assert spool.updates() == [other]
 
 
 async def test_a_spool_is_one_hosts_and_what_rots_in_it_costs_nothing_else(tmp_path: Path) -> None:
     """The error names the setting."""
-    note = Tick(host="h", lesson="l", restarts=0, seconds=1, progress=Progress(), state={})
-    with Spool.open(tmp_path / "spool", Keyring([KEY])) as spool:
+    note = LessonProgress(
+        host="h", lesson="l", restarts=0, seconds=1, progress=Progress(), state={}
+    )
+    with Spool.open(tmp_path / "spool", KeyRing([KEY])) as spool:
         spool.add(note)
-        (tmp_path / "spool" / "rotten.end").write_text(f"{Keyring([KEY]).current.key_id}\nAAAA")
+        (tmp_path / "spool" / "rotten.end").write_text(f"{KeyRing([KEY]).current.key_id}\nAAAA")
         (tmp_path / "spool" / "new-half.end").write_text("")
         with (
             pytest.raises(LedgerError, match=r"ledger.spool .*: another host has it"),
-            Spool.open(tmp_path / "spool", Keyring([KEY])),
+            Spool.open(tmp_path / "spool", KeyRing([KEY])),
         ):
             pass
-    opening = Spool.open(tmp_path / "spool", Keyring([KEY]))
+    opening = Spool.open(tmp_path / "spool", KeyRing([KEY]))
     with structlog.testing.capture_logs() as logs, opening as spool:
-        assert spool.notes() == [note]
+        assert spool.updates() == [note]
     assert [log["event"] for log in logs] == ["spool.unreadable"]
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(LedgerError, match=r"set ledger.spool elsewhere"),
-        Spool.open(tmp_path / "file" / "spool", Keyring([KEY])),
+        Spool.open(tmp_path / "file" / "spool", KeyRing([KEY])),
     ):
         pass
 

@@ -8,7 +8,7 @@ import pytest
 
 from loqua_host.errors import LearnerError, LedgerError
 from loqua_host.records.database import Connection, Database
-from loqua_host.records.writer import TOGETHER, Writer
+from loqua_host.records.writer import MAX_BATCH, Writer
 
 MakeDatabase = Callable[[], Database]
 TABLE = "CREATE TABLE kept (number INTEGER PRIMARY KEY)"
@@ -18,7 +18,7 @@ def adding(number: int) -> Callable[[Connection], int]:
     """Give work that adds a row and says which."""
 
     def add(db: Connection) -> int:
-        db.execute("INSERT INTO kept (number) VALUES (?)", (number,))
+        db.execute("INSERT INTO kept (number) VALUES (:number)", {"number": number})
         return number
 
     return add
@@ -34,7 +34,7 @@ async def all_at_once(
 ) -> list[int | BaseException]:
     """Have work wait behind a thread that is busy until all of it does; gives what came of it."""
     gate = threading.Event()
-    busy = asyncio.create_task(writer.aside(gate.wait))
+    busy = asyncio.create_task(writer.run_in_thread(gate.wait))
     await asyncio.sleep(0)
     waiting = asyncio.gather(*map(writer.write, works), return_exceptions=True)
     await asyncio.sleep(0)
@@ -65,7 +65,7 @@ async def test_what_waits_at_the_same_time_shares_a_transaction(
     async with Writer.open(database, 0.01) as writer:
         await writer.write(lambda db: db.execute(TABLE))
         counting = Counting(database)
-        numbers = list(range(TOGETHER + 10))
+        numbers = list(range(MAX_BATCH + 10))
         assert await all_at_once(writer, [adding(number) for number in numbers]) == numbers
         assert counting.transactions == 2
         assert sorted(await writer.write(kept)) == numbers
@@ -101,7 +101,7 @@ async def test_work_is_done_although_nobody_waits_for_it_any_more(
     async with Writer.open(make_database(), 0.01) as writer:
         await writer.write(lambda db: db.execute(TABLE))
         gate = threading.Event()
-        busy = asyncio.create_task(writer.aside(gate.wait))
+        busy = asyncio.create_task(writer.run_in_thread(gate.wait))
         await asyncio.sleep(0)
         gone = asyncio.create_task(writer.write(adding(1)))
         failing = asyncio.create_task(writer.write(fail))

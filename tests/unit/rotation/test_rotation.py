@@ -49,8 +49,8 @@ class Parts:
             raise RoomsError("LiveKit's rooms API refused: unauthenticated")
         self.key = key
 
-    def adopt_keys(self, keys: list[str]) -> bool:
-        """Seal with the first of the ledger's keys."""
+    def use_keys(self, keys: list[str]) -> bool:
+        """Encrypt with the first of the ledger's keys."""
         changed = self.keys[:1] != keys[:1]
         self.keys = keys
         return changed
@@ -67,9 +67,9 @@ class Parts:
         """Note a pause."""
         self.told.append(f"pause of {seconds:g} s")
 
-    async def reseal(self) -> None:
-        """Seal anew what is there."""
-        self.told.append("reseal")
+    async def reencrypt(self) -> None:
+        """Encrypt again what is there."""
+        self.told.append("reencrypt")
 
 
 @dataclass
@@ -152,4 +152,4 @@ async def test_a_new_key_of_the_ledger_seals_at_once_and_the_rest_behind_the_les
         assert await follow(rotation) == ["ledger.key_adopted"]
         assert await follow(rotation) == []
     assert parts.keys == ["another-" * 4, GIVEN["LEDGER_KEY"]]
-    assert parts.told == ["pause of 120 s", "reseal"]
+    assert parts.told == ["pause of 120 s", "reencrypt"]

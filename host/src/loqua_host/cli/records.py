@@ -11,8 +11,8 @@ import typer
 
 from loqua_host.errors import ConfigError, LedgerError
 from loqua_host.process import seal
-from loqua_host.records.archive import Archive, Letter
-from loqua_host.records.place import database_at
+from loqua_host.records.admin import LedgerAdmin, OutboxEntry
+from loqua_host.records.database import database_at
 from loqua_host.settings.load import load
 from loqua_host.settings.secrets import read_ledger_secrets
 
@@ -27,27 +27,27 @@ app = typer.Typer(
 
 SessionId = Annotated[str, typer.Argument(help="The lesson's session id, as the log has it.")]
 UserId = Annotated[str, typer.Argument(help="The learner's user id.")]
-HEADINGS = ("session", "user", "tutor", "what", "attempts", "state")
+HEADINGS = ("session", "user", "tutor", "kind", "attempts", "state")
 
 
 @app.command("list")
-def list_letters(
+def list_entries(
     config: Config = CONFIG,
     *,
     dead: Annotated[bool, typer.Option("--dead", help="Only what was refused for good.")] = False,
 ) -> None:
-    """Print what the API does not have, oldest first, one row a line with tabs between."""
-    with _archive(config) as archive:
-        letters = archive.letters(dead_only=dead)
-    for cells in (HEADINGS, *map(_cells, letters)):
+    """Print what the API does not have, oldest first, one entry a line with tabs between."""
+    with _open_ledger(config) as ledger:
+        entries = ledger.entries(dead_only=dead)
+    for cells in (HEADINGS, *map(_cells, entries)):
         typer.echo("\t".join(cells))
 
 
 @app.command()
 def explain(session_id: SessionId, config: Config = CONFIG) -> None:
     """Print as JSON what the host holds of a lesson, and why its record says what it says."""
-    with _archive(config) as archive:
-        lesson = archive.explain(session_id)
+    with _open_ledger(config) as ledger:
+        lesson = ledger.explain(session_id)
     if lesson is None:
         _fail(f"{session_id}: the ledger holds no such lesson; it may be delivered and forgotten")
     _print(lesson)
@@ -63,16 +63,16 @@ def resend(
     """Send again what the API does not have: of one lesson, or all that it refused."""
     if (session_id is not None) == dead:
         _fail("write a session id, or --dead")
-    with _archive(config) as archive:
-        count = archive.resend(session_id)
+    with _open_ledger(config) as ledger:
+        count = ledger.resend(session_id)
     typer.echo(f"{count} to be sent; a host that runs begins within a minute")
 
 
 @app.command()
 def export(user_id: UserId, config: Config = CONFIG) -> None:
     """Print as JSON all that the host holds of a learner."""
-    with _archive(config) as archive:
-        _print({"user_id": user_id, "lessons": archive.export(user_id)})
+    with _open_ledger(config) as ledger:
+        _print({"user_id": user_id, "lessons": ledger.export(user_id)})
 
 
 @app.command()
@@ -83,38 +83,38 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete all that the host holds of a learner, also what the API does not have yet."""
-    with _archive(config) as archive:
+    with _open_ledger(config) as ledger:
         if not yes:
             typer.confirm(f"Delete all lessons of {user_id}, sent or not, for good?", abort=True)
-        gone = archive.delete(user_id)
+        gone = ledger.delete(user_id)
     typer.echo(
         f"deleted {gone.lessons} lessons, {gone.running} of them running,"
-        f" and {gone.undelivered} rows that the API did not have"
+        f" and {gone.undelivered} entries that the API did not have"
     )
 
 
 @contextmanager
-def _archive(config: Path) -> Iterator[Archive]:
+def _open_ledger(config: Path) -> Iterator[LedgerAdmin]:
     environ = seal(sys.argv[1:])
     try:
         settings = load(config, environ)
         secrets = read_ledger_secrets(config, environ, settings.secrets)
         database = database_at(settings.ledger.path, secrets.open_url())
-        with Archive.open(database, secrets.open_keys()) as archive:
-            yield archive
+        with LedgerAdmin.open(database, secrets.open_keys()) as ledger:
+            yield ledger
     except (ConfigError, LedgerError) as error:
         _fail(str(error))
 
 
-def _cells(letter: Letter) -> tuple[str, ...]:
-    unsure = "owed, may have arrived" if letter.unsure else "owed"
-    state = unsure if letter.dead_because is None else f"refused: {letter.dead_because}"
+def _cells(entry: OutboxEntry) -> tuple[str, ...]:
+    pending = "pending, maybe delivered" if entry.maybe_delivered else "pending"
+    state = pending if entry.dead_reason is None else f"dead: {entry.dead_reason}"
     return (
-        letter.session_id,
-        letter.user_id,
-        letter.tutor,
-        letter.kind,
-        str(letter.attempts),
+        entry.session_id,
+        entry.user_id,
+        entry.tutor,
+        entry.kind,
+        str(entry.attempts),
         state,
     )
 

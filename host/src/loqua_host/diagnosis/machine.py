@@ -12,8 +12,8 @@ import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from loqua_host.errors import LedgerError
-from loqua_host.records.archive import Archive
-from loqua_host.records.place import database_at
+from loqua_host.records.admin import LedgerAdmin
+from loqua_host.records.database import database_at
 from loqua_host.settings.certificates import trusting_context
 from loqua_host.settings.directories import ledger_fault
 from loqua_host.settings.host import OpsSettings
@@ -166,12 +166,12 @@ def judge_ledger(path: Path, secrets: LedgerSecrets) -> Verdict:
             return ok(f"{path} is not there yet; the first start makes it")
     try:
         database = database_at(path, secrets.open_url())
-        with Archive.open(database, secrets.open_keys()) as archive:
-            dead = archive.letters(dead_only=True)
+        with LedgerAdmin.open(database, secrets.open_keys()) as ledger:
+            dead = ledger.entries(dead_only=True)
     except LedgerError as error:
         return failed(str(error), "do as it says: no host starts with it as it is")
     if dead:
-        why = dead[-1].dead_because
+        why = dead[-1].dead_reason
         mend = "see `loqua-host records list --dead`; once it is mended, `records resend --dead`"
         return failed(f"Session data not persisting: {len(dead)} rows were refused, as {why}", mend)
     return ok("it opens, and nothing in it was refused")

@@ -6,7 +6,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from loqua_host.contract.handoff import Utterance
 from loqua_host.link.messages import EngineKind
-from loqua_host.records.compose import Composed
+from loqua_host.records.session_record import Composed
 from loqua_host.records.traces import TRACE
 
 __all__ = [

@@ -22,9 +22,9 @@ from loqua_host.errors import (
 )
 from loqua_host.link.messages import EngineKind, Join, ModeChanged, WrapUp
 from loqua_host.link.server import JobLink, JobRef
-from loqua_host.records.compose import Composed, compose_record
 from loqua_host.records.delivery import Delivery, caller_of
 from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, Ledger, LessonRow
+from loqua_host.records.session_record import Composed, compose_record
 from loqua_host.records.traces import join_trace
 from loqua_host.rooms.learners import Participant, pick_open
 from loqua_host.rooms.rooms import Rooms
@@ -168,7 +168,7 @@ class Lessons:
             LedgerError: If the ledger cannot be reached now.
             RoomsError: If LiveKit does not say who is in the room.
         """
-        settled = self._board.settled(job.room) | await self._ledger.settled_in(job.room)
+        settled = self._board.settled(job.room) | await self._ledger.closed_entries(job.room)
         over = {entry for entry, tutor in settled if tutor == job.tutor}
         if not over:
             return seen
@@ -254,11 +254,11 @@ class Lessons:
             if lesson.row.room == room:
                 self._tasks.create_task(lesson.see(participants))
 
-    async def close(self, row: LessonRow, because: str) -> None:
+    async def close(self, row: LessonRow, reason: str) -> None:
         """Close an interrupted lesson for good, from its last progress or as its tutor left it."""
         left = kept_ending(row.state)
         if left is None:
-            await self._give_up(row, because)
+            await self._give_up(row, reason)
         else:
             self._metrics.observe_record(row, left)
             log_recorded(row, "learner_left", left)
@@ -266,27 +266,27 @@ class Lessons:
         outcome: Literal["taught", "failed"] = "taught" if left else "failed"
         self._board.on_handed_back(row.room, row.tutor, Handback(outcome=outcome))
 
-    async def _give_up(self, row: LessonRow, because: str) -> None:
+    async def _give_up(self, row: LessonRow, reason: str) -> None:
         """Write the record of a lesson whose tutor could not report."""
         rules = self._settings().records
         composed = compose_record(row, None, row.seconds, rules, failed=True)
-        self._metrics.given_up.labels(row.tutor, because).inc()
+        self._metrics.given_up.labels(row.tutor, reason).inc()
         self._metrics.ended.labels(row.tutor, composed.outcome.value).inc()
         log.error(
             "lesson.given_up",
             tutor=row.tutor,
             room=row.room,
-            why=because,
+            why=reason,
             outcome=composed.outcome.value,
             **row.bound,
         )
-        why = (f"interrupted: {because}", *composed.because, *engines_used(row.state))
-        await self._write_record(row, replace(composed, because=why), interrupted=True)
+        reasons = (f"interrupted: {reason}", *composed.reasons, *engines_used(row.state))
+        await self._write_record(row, replace(composed, reasons=reasons), interrupted=True)
 
     async def _write_record(self, row: LessonRow, it: Composed, *, interrupted: bool) -> None:
         now = self._clock.now()
         await self._ledger.close_lesson(
-            row, now, it.outcome, it.progress, it.record, it.because, interrupted=interrupted
+            row, now, it.outcome, it.progress, it.record, it.reasons, interrupted=interrupted
         )
         self._delivery.wake(row.id)
 
@@ -440,5 +440,5 @@ class Lessons:
                 self._tasks.create_task(lesson.link.send(ModeChanged(mode=mode)))
 
     async def _release_when_delivered(self, row: LessonRow) -> None:
-        await self._delivery.settled(row.id)
+        await self._delivery.wait_delivered(row.id)
         self._api.release(caller_of(row))

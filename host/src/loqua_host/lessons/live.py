@@ -36,9 +36,9 @@ from loqua_host.link.messages import (
     WrapUp,
 )
 from loqua_host.link.server import JobLink
-from loqua_host.records.compose import Composed, has_failed, merge_progress
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger, LessonRow
+from loqua_host.records.session_record import Composed, has_failed, merge_progress
 from loqua_host.rooms.learners import Participant, identified, pick_learner
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.tasks import supervised
@@ -226,7 +226,7 @@ class LiveLesson:
             return
         entry = next(one.sid for one in participants if one.identity == identity)
         self.row = replace(self.row, entry=entry)
-        tasks.create_task(self._ledger.follow_learner(self.row.id, entry))
+        tasks.create_task(self._ledger.save_entry(self.row.id, entry))
         log.info("learner.returned", room=self.row.room)
         self.seen_again.set()
         await self.link.send(Returned(learner=learner))
@@ -266,7 +266,7 @@ class LiveLesson:
         seconds = self._bounded(message.seconds)
         state = keep(self.row.state, message.state, message.turns)
         self.row = replace(self.row, progress=progress, seconds=seconds, state=state)
-        await self._ledger.keep_progress(self.row, seconds, progress, state, owed=made is not None)
+        await self._ledger.save_progress(self.row, seconds, progress, state, send=made is not None)
         if made is not None:
             self._delivery.wake(self.row.id)
             log.info("progress.made", seconds=round(seconds, 1), words=made.words_learned)
@@ -287,7 +287,7 @@ class LiveLesson:
         row, seconds, composed = self._end(message)
         state = keep_ending(row.state, composed)
         self.row = replace(row, seconds=seconds, state=state)
-        await self._ledger.keep_progress(self.row, seconds, row.progress, state, owed=False)
+        await self._ledger.save_progress(self.row, seconds, row.progress, state, send=False)
         self.would_be_crash, self.stepped_out = False, True
         await self.link.send(Recorded())
 
@@ -298,8 +298,8 @@ class LiveLesson:
         composed = self._compose(
             row, message.report, seconds, failed=has_failed(message.ending.reason)
         )
-        because = (*composed.because, *engines_used(row.state))
-        return row, seconds, replace(composed, because=because)
+        reasons = (*composed.reasons, *engines_used(row.state))
+        return row, seconds, replace(composed, reasons=reasons)
 
     async def _finish(self, message: Finish) -> None:
         row, seconds, composed = self._end(message)
@@ -309,7 +309,7 @@ class LiveLesson:
             composed.outcome,
             composed.progress,
             composed.record,
-            composed.because,
+            composed.reasons,
         )
         self._delivery.wake(self.row.id)
         self.finished = True
@@ -347,7 +347,7 @@ def log_recorded(row: LessonRow, reason: str, composed: Composed) -> None:
         outcome=composed.outcome.value,
         seconds=round(row.seconds, 1),
         achievements=len(composed.record.achievements),
-        because=composed.because,
+        reasons=composed.reasons,
         **row.bound,
     )
 

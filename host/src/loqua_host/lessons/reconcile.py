@@ -206,7 +206,7 @@ class Close:
     """Write the record of a lesson that will not go on, from its last progress."""
 
     lesson: Interrupted
-    because: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

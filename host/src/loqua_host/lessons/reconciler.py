@@ -74,7 +74,7 @@ class LessonsHere(Protocol):
     async def step_out(self, lesson_id: str, away_since: float) -> None:
         """Have the job of a lesson leave it open, if its learner is away, who left at a time."""
 
-    async def close(self, row: LessonRow, because: str) -> None:
+    async def close(self, row: LessonRow, reason: str) -> None:
         """Write the record of an interrupted lesson that will not go on."""
 
 
@@ -206,9 +206,9 @@ class Reconciler:
             match action:
                 case Call():
                     await self._call(action)
-                case Close(lesson=lesson, because=because):
+                case Close(lesson=lesson, reason=reason):
                     if self._board.drop_interrupted(lesson):
-                        await self._lessons.close(lesson.row, because)
+                        await self._lessons.close(lesson.row, reason)
                         await self._clear_away(lesson)
                 case StepOut(lesson=absent, call=call):
                     # Another host may give the same learner a place.
@@ -303,7 +303,7 @@ class Reconciler:
             # Of a room that is gone LiveKit would say that nobody answers, after three seconds.
             dispatched = await self._rooms.dispatched(name) if participants else []
             self._lessons.see(name, participants)
-            settled = frozenset(await self._ledger.settled_in(name))
+            settled = frozenset(await self._ledger.closed_entries(name))
         except (RoomsError, LedgerError) as error:
             self._metrics.rooms_failures.inc()
             log.warning("reconciler.blind", room=name, why=str(error))

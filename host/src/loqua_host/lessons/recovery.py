@@ -50,7 +50,7 @@ async def recover(
         await ledger.renew()
         return
     before = board.all_interrupted()
-    if taken := await ledger.adopt(tutors):
+    if taken := await ledger.take_over(tutors):
         log.warning("ledger.adopted", lessons=taken)
         delivery.wake()
     board.shared = await ledger.is_shared()

@@ -86,13 +86,13 @@ def _teaching(sight: Sight) -> Iterator[Metric]:
 
 
 def _owing(sight: Sight) -> Iterator[Metric]:
-    debts = sight.debts
-    oldest = 0.0 if debts.oldest is None else max(0.0, sight.unix - debts.oldest)
-    yield _gauge("records_owed", "Records the API does not have yet", debts.records)
+    backlog = sight.backlog
+    oldest = 0.0 if backlog.oldest is None else max(0.0, sight.unix - backlog.oldest)
+    yield _gauge("records_owed", "Records the API does not have yet", backlog.records)
     yield _gauge("record_oldest_seconds", "Age of the oldest of them", oldest)
-    yield _gauge("progress_owed", "Progress updates not delivered yet", debts.progress)
+    yield _gauge("progress_owed", "Progress updates not delivered yet", backlog.progress)
     yield _gauge("notes_spooled", "Notes of lessons that wait for the ledger", sight.spooled)
-    yield _gauge("rows_dead", "Rows that the API refused for good", debts.dead)
+    yield _gauge("rows_dead", "Rows that the API refused for good", backlog.dead)
     if sight.agent_jwt_left is not None:
         left = sight.agent_jwt_left
         yield _gauge("agent_jwt_seconds_left", "Life left in AGENT_JWT_TOKEN", left)

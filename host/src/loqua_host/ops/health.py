@@ -252,22 +252,22 @@ def _agent_jwt(left: float | None, warn_before: float) -> Finding:
 
 def _database(sight: Sight) -> Iterator[Finding]:
     yield _probe("ledger", sight.ledger, sight.now)
-    yield _owed(sight)
+    yield _outbox(sight)
     if "health" in sight.endpoints:
         yield replace(_endpoint("health", sight), name="API's database")
     else:
         yield Finding("API's database", State.OK, "not asked yet; the first lesson does")
 
 
-def _owed(sight: Sight) -> Finding:
-    debts = sight.debts
-    told = f"{debts.records} records and {debts.progress} progress updates are owed"
-    age = 0.0 if debts.oldest is None else sight.unix - debts.oldest
+def _outbox(sight: Sight) -> Finding:
+    backlog = sight.backlog
+    told = f"{backlog.records} records and {backlog.progress} progress updates are pending"
+    age = 0.0 if backlog.oldest is None else sight.unix - backlog.oldest
     if overdue := age > OVERDUE_SECONDS:
         told += f", the oldest for {age / 60:.0f} min"
-    if debts.dead:
-        told += f"; {debts.dead} were refused for good and set aside"
-    return Finding("owed", State.DEGRADED if overdue or debts.dead else State.OK, told)
+    if backlog.dead:
+        told += f"; {backlog.dead} were refused for good"
+    return Finding("outbox", State.DEGRADED if overdue or backlog.dead else State.OK, told)
 
 
 def _probe(name: str, last: Outcome | None, now: float) -> Finding:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from loqua_host.capacity.admission import Room
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.link.messages import EngineKind
-from loqua_host.records.ledger import Debts
+from loqua_host.records.ledger import Backlog
 
 __all__ = ["LessonSight", "Outcome", "Phase", "Sight", "WorkerSight"]
 
@@ -97,7 +97,7 @@ class Sight:
         certificate_left: Seconds that the ops address's certificate is good for, if it has one.
         user_token_left: Seconds that a learner's token lives on, the least of those in use.
         ledger: The ledger; None until it was asked.
-        debts: What is owed to the API.
+        backlog: What the API is still to be sent.
         ledger_busy: Seconds that the ledger's only connection has been in use so far.
         ledger_failures: How often the ledger's database has failed so far.
         spooled: Notes of lessons that wait for the ledger on this machine's disk.
@@ -126,7 +126,7 @@ class Sight:
     certificate_left: float | None = None
     user_token_left: float | None = None
     ledger: Outcome | None = None
-    debts: Debts = field(default_factory=Debts)
+    backlog: Backlog = field(default_factory=Backlog)
     ledger_busy: float = 0.0
     ledger_failures: int = 0
     spooled: int = 0

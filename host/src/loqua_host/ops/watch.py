@@ -18,7 +18,7 @@ from loqua_host.faults import log_fault
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.process import forkserver_runs
-from loqua_host.records.ledger import Debts, Ledger
+from loqua_host.records.ledger import Backlog, Ledger
 from loqua_host.rooms.rooms import Rooms
 
 from .sight import LessonSight, Outcome, Phase, Sight, WorkerSight
@@ -108,7 +108,7 @@ class Watch:
         self._rooms_outcome: Outcome | None = None
         self._ledger_outcome: Outcome | None = None
         self._jobs_outcome: Outcome | None = None
-        self._debts = Debts()
+        self._backlog = Backlog()
         self._jwt_left: float | None = None
 
     async def run(self) -> None:
@@ -144,7 +144,7 @@ class Watch:
             certificate_left=host.certificate_left(),
             user_token_left=host.api.user_token_seconds_left(),
             ledger=self._ledger_outcome,
-            debts=self._debts,
+            backlog=self._backlog,
             ledger_busy=host.ledger.busy_seconds,
             ledger_failures=host.ledger.failures,
             spooled=host.ledger.spooled,
@@ -173,8 +173,8 @@ class Watch:
     async def _probe(self) -> None:
         while True:
             self._rooms_outcome, _ = await self._try(self._host.rooms.names())
-            self._ledger_outcome, debts = await self._try(self._host.ledger.debts())
-            self._debts = debts or self._debts
+            self._ledger_outcome, backlog = await self._try(self._host.ledger.backlog())
+            self._backlog = backlog or self._backlog
             self._jobs_outcome, _ = await self._try(self._host.jobs())
             self._jwt_left = await self._host.api.agent_token_seconds_left()
             await self._clock.sleep(PROBE_SECONDS)

@@ -22,7 +22,7 @@ class Derived(Generic[T]):
     """Something derived, and the reason in one line."""
 
     value: T
-    because: str
+    reason: str
 
 
 def judge_performance(

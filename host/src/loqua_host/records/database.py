@@ -1,57 +1,77 @@
-"""The port to the ledger's database: one connection, one transaction at a time.
-
-Texts are the same for every database: `?` stands for a value, `unix_now()` for the database's own
-clock in unix seconds, and `FOR UPDATE` keeps other hosts from what is chosen, until the end.
-"""
+"""The ledger's database: what it does for the ledger, and which one the settings name."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["Connection", "Cursor", "Database", "Row"]
+from loqua_host.errors import LedgerError
+
+from .queries import NO_VALUES
+from .sqlite import SqliteDatabase
+
+__all__ = ["Connection", "Cursor", "Database", "Row", "database_at"]
 
 Row = Mapping[str, Any]
 """A row, by the names of its columns."""
 
 
 class Cursor(Protocol):
-    """What a statement gave."""
+    """The result of a query."""
 
     @property
     def rowcount(self) -> int:
         """How many rows were changed."""
 
     def fetchone(self) -> Row | None:
-        """Get the next row."""
+        """Return the next row."""
 
     def fetchall(self) -> Sequence[Row]:
-        """Get all rows that are left."""
+        """Return all rows that are left."""
 
 
 class Connection(Protocol):
     """A transaction under way."""
 
-    def execute(self, text: str, values: Sequence[object] = ()) -> Cursor:
-        """Do one statement."""
+    def execute(self, query: str, values: Mapping[str, object] = NO_VALUES) -> Cursor:
+        """Run one query, a text as in queries.py."""
 
 
 class Database(Protocol):
     """A database that holds a ledger; one thread uses it at a time.
 
-    Whatever goes wrong with it raises a LedgerError that names the place and the mend.
+    Whatever goes wrong with it raises a LedgerError that names the setting and what to do.
     """
 
     def open(self) -> None:
-        """Connect as a host, with the ledger made and brought to the newest form if need be."""
+        """Connect as a host; make or migrate the ledger if need be."""
 
-    def join(self) -> None:
-        """Connect beside the hosts, to a ledger that is there and of the newest form."""
+    def open_existing(self) -> None:
+        """Connect beside the hosts, to a ledger that is there and of this version."""
 
     def transaction(self) -> AbstractContextManager[Connection]:
-        """Give a transaction: on disk when the block ends, undone if the block raises."""
+        """Return a transaction: on disk when the block ends, undone if the block raises."""
 
-    def scrub(self) -> None:
-        """Have what was deleted gone from the database's files, too."""
+    def erase_deleted(self) -> None:
+        """Remove what was deleted from the database's files, too."""
 
     def close(self) -> None:
         """Disconnect."""
+
+
+def database_at(path: Path, url: str | None = None) -> Database:
+    """Return the database of a URL, or without one that of a path; it is not opened yet.
+
+    Raises:
+        LedgerError: If the URL's client is not installed.
+    """
+    if not url:
+        return SqliteDatabase(path)
+    try:
+        postgres = import_module("loqua_host.records.postgres")
+    except ImportError as error:
+        hint = "install loqua-host[postgres]"
+        raise LedgerError(f"LEDGER_URL: needs a client ({error}); {hint}") from None
+    database: Database = postgres.PostgresDatabase(url)
+    return database

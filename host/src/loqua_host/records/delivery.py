@@ -1,4 +1,4 @@
-"""Delivery: sends what is owed, in order per lesson, until the API has taken it."""
+"""Delivery: sends the outbox, in order per lesson, until the API has taken it."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ from loqua_host.core.clock import Clock
 from loqua_host.errors import RefusedError, TokenError, UnreachableError
 from loqua_host.tasks import supervised
 
-from .ledger import Kind, Ledger, LessonRow, OwedRow
+from .ledger import Kind, Ledger, LessonRow, OutboxRow
 from .metrics import DeliveryMetrics
 from .traces import in_trace
 
@@ -26,26 +26,26 @@ __all__ = ["Delivery", "caller_of"]
 log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
 
-AT_ONCE = 16
-"""Rows sent at the same time, so that a long backlog leaves the API to those who learn."""
+MAX_SENDS = 16
+"""Entries sent at the same time, so that a long backlog leaves the API to those who learn."""
 
-MOST = 1000
+MAX_LESSONS = 1000
 """Lessons that are followed at the same time; more of them wait in the ledger."""
 
-LOOK_EVERY = 30.0
-"""Seconds after which the ledger is read without being told to."""
+POLL_INTERVAL = 30.0
+"""Seconds after which the ledger is read without a wake-up."""
 
-LONGEST_PAUSE = 60.0
-"""Seconds between two attempts at a row, unless the API asks for more."""
+MAX_PAUSE = 60.0
+"""Seconds between two attempts at an entry, unless the API asks for more."""
 
-LONGEST_WAIT = 3600.0
+MAX_RETRY_AFTER = 3600.0
 """Seconds that the API may ask to wait."""
 
-PATIENCE = 7 * 86400.0
-"""Seconds after a lesson's beginning until a refusal that somebody could mend is final."""
+RETRY_WINDOW = 7 * 86400.0
+"""Seconds after a lesson's beginning until a refusal that somebody could remedy is final."""
 
-MENDABLE = frozenset({401, 403})
-"""Statuses that the agent's JWT or its permissions cause, not the row."""
+REMEDIABLE = frozenset({401, 403})
+"""Statuses that the agent's JWT or its permissions cause, not the entry."""
 
 NOT_FOUND = 404
 
@@ -57,13 +57,13 @@ STATUS: dict[Kind, Literal["in_progress", "completed", "failed"]] = {
 
 
 def caller_of(lesson: LessonRow) -> Caller:
-    """Say on whose behalf the calls of a lesson are made."""
+    """Return on whose behalf the calls of a lesson are made."""
     return Caller(user_id=lesson.user_id, room=lesson.room, agent_id=lesson.agent_id)
 
 
 @contextmanager
-def _of_lesson(row: OwedRow) -> Iterator[None]:
-    """Have what is logged and traced in a block be its lesson's."""
+def _of_lesson(row: OutboxRow) -> Iterator[None]:
+    """Bind what is logged and traced in a block to the entry's lesson."""
     lesson = row.lesson
     with (
         structlog.contextvars.bound_contextvars(**lesson.bound),
@@ -75,7 +75,11 @@ def _of_lesson(row: OwedRow) -> Iterator[None]:
 
 
 class Delivery:
-    """Sends rows of the ledger; lessons go on side by side, the rows of one in order."""
+    """Sends the outbox; lessons go on side by side, the entries of one in order.
+
+    Two hosts never send the same entry: `Outbox.mark_sending` decides whose it is, on disk, before
+    each attempt. Within a host a lesson has at most one task (`_under_way`).
+    """
 
     def __init__(
         self,
@@ -91,89 +95,89 @@ class Delivery:
         self._clock = clock
         self._metrics = metrics
         self._jitter = jitter
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._idle = asyncio.Event()
-        self._places = asyncio.Semaphore(MOST)
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self._fresh: set[str] = set()
+        self._lesson_slots = asyncio.Semaphore(MAX_LESSONS)
+        self._send_slots = asyncio.Semaphore(MAX_SENDS)
+        self._urgent: set[str] = set()
         self._under_way: set[str] = set()
         self._awaited: dict[str, asyncio.Event] = {}
         self._due: dict[str, tuple[float, float]] = {}
 
     def wake(self, lesson: str | None = None) -> None:
-        """Say that the ledger has something new; what a lesson has goes before any backlog."""
+        """Notice that the outbox has changed; a lesson that is named goes before any backlog."""
         if lesson is not None:
-            self._fresh.add(lesson)
+            self._urgent.add(lesson)
         self._idle.clear()
-        self._news.set()
+        self._changed.set()
 
-    async def idle(self) -> None:
-        """Wait until nothing at all is owed."""
+    async def wait_idle(self) -> None:
+        """Wait until nothing at all is pending."""
         await self._idle.wait()
 
-    async def settled(self, lesson: str) -> None:
-        """Wait until nothing of a lesson is owed any more."""
-        settled = self._awaited.setdefault(lesson, asyncio.Event())
-        self._fresh.add(lesson)
-        self._news.set()
-        await settled.wait()
+    async def wait_delivered(self, lesson: str) -> None:
+        """Wait until nothing of a lesson is pending any more."""
+        delivered = self._awaited.setdefault(lesson, asyncio.Event())
+        self._urgent.add(lesson)
+        self._changed.set()
+        await delivered.wait()
 
     async def run(self) -> None:
-        """Deliver until cancelled; what is unsent then stays in the ledger."""
+        """Deliver until cancelled; what is unsent then stays in the outbox."""
         # Nothing is under way, also where this begins anew after a fault.
-        self._under_way, self._places = set(), asyncio.Semaphore(MOST)
+        self._under_way, self._lesson_slots = set(), asyncio.Semaphore(MAX_LESSONS)
         async with supervised() as sending:
             while True:
-                self._news.clear()
-                owed = await self._begin_all(sending)
-                # With news since it was looked for, that may not be all.
-                if not (owed or self._under_way or self._news.is_set()):
+                self._changed.clear()
+                pending = await self._begin_all(sending)
+                # If the outbox has changed since it was read, that may not be all.
+                if not (pending or self._under_way or self._changed.is_set()):
                     self._idle.set()
-                await self._hear_news()
+                await self._wait_for_change()
 
     async def _begin_all(self, sending: asyncio.TaskGroup) -> bool:
-        """Begin to deliver what is owed, page by page; False if nothing is."""
-        await self._begin_fresh(sending)
+        """Begin to deliver what is pending, page by page; return False if nothing is."""
+        await self._begin_urgent(sending)
         last = ""
-        while page := await self._ledger.owing(last):
+        while page := await self._ledger.pending_lessons(last):
             for last, due in page.items():
-                await self._begin_fresh(sending)
-                if self._pause(self._due_at(last, due)) == 0 or not self._places.locked():
+                await self._begin_urgent(sending)
+                if self._pause(self._due_at(last, due)) == 0 or not self._lesson_slots.locked():
                     await self._begin(last, sending)
         return bool(last)
 
-    async def _begin_fresh(self, sending: asyncio.TaskGroup) -> None:
-        for lesson in self._fresh - self._under_way:
-            self._fresh.discard(lesson)
+    async def _begin_urgent(self, sending: asyncio.TaskGroup) -> None:
+        for lesson in self._urgent - self._under_way:
+            self._urgent.discard(lesson)
             await self._begin(lesson, sending)
 
     async def _begin(self, lesson: str, sending: asyncio.TaskGroup) -> None:
         if lesson not in self._under_way:
-            await self._places.acquire()
+            await self._lesson_slots.acquire()
             self._under_way.add(lesson)
             sending.create_task(self._deliver(lesson))
 
-    async def _hear_news(self) -> None:
-        """Wait for news, but look by itself now and then: operators change the ledger, too."""
+    async def _wait_for_change(self) -> None:
+        """Wait for a change, or for a while: operators and other hosts change the outbox, too."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_EVERY):
-                await self._news.wait()
+            async with asyncio.timeout(POLL_INTERVAL):
+                await self._changed.wait()
 
     async def _deliver(self, lesson: str) -> None:
-        """Send what a lesson owes, until that is all, or it has to wait while others want to go."""
+        """Send a lesson's entries, until that is all, or it has to wait while others want to go."""
         while (pause := await self._step(lesson)) is not None:
-            if pause and self._places.locked():
+            if pause and self._lesson_slots.locked():
                 break
             if pause:
                 await self._clock.sleep(pause)
         self._under_way.remove(lesson)
-        self._places.release()
+        self._lesson_slots.release()
         if pause is None:
             self._due.pop(lesson, None)
-            self._news.set()
+            self._changed.set()
 
     async def _step(self, lesson: str) -> float | None:
-        """Do as `_advance` does; what goes wrong unforeseen is that lesson's alone."""
+        """Advance a lesson; an unforeseen error holds up that lesson alone."""
         awaited = self._awaited.get(lesson)
         try:
             pause = await self._advance(lesson)
@@ -182,15 +186,15 @@ class Delivery:
             at = [f"{one.filename}:{one.lineno}" for one in extract_tb(error.__traceback__)]
             self._metrics.faults.inc()
             log.error("delivery.failed", lesson=lesson, why=type(error).__name__, at=at)
-            return LONGEST_PAUSE
+            return MAX_PAUSE
         if pause is None and awaited is not None:
             self._awaited.pop(lesson).set()
         return pause
 
     async def _advance(self, lesson: str) -> float | None:
-        """Attempt the next row if it is due; gives the seconds to wait, None if all is done."""
-        async with self._slots:
-            row = await self._ledger.next_owed(lesson)
+        """Attempt the next entry if it is due; return the seconds to wait, None if all is done."""
+        async with self._send_slots:
+            row = await self._ledger.next_entry(lesson)
             if row is None:
                 return None
             due = self._due_at(lesson, row.not_before)
@@ -202,7 +206,7 @@ class Delivery:
             return 0.0
 
     def _due_at(self, lesson: str, not_before: float) -> float:
-        """Say when a lesson's next row is due, by the clock that never steps.
+        """Return when a lesson's next entry is due, by the clock that never steps.
 
         What another process has postponed, by a clock that may have been wrong, is due within one
         pause: the API may ask for more again.
@@ -210,14 +214,14 @@ class Delivery:
         known, due = self._due.get(lesson, (None, 0.0))
         if known == not_before:
             return due
-        left = min(max(not_before - self._clock.now(), 0.0), LONGEST_PAUSE)
+        left = min(max(not_before - self._clock.now(), 0.0), MAX_PAUSE)
         return self._clock.monotonic() + left
 
     def _pause(self, due: float) -> float:
-        """Give the seconds to wait until then, in short pieces."""
-        return min(max(due - self._clock.monotonic(), 0.0), LONGEST_PAUSE)
+        """Return the seconds to wait until then, in short pieces."""
+        return min(max(due - self._clock.monotonic(), 0.0), MAX_PAUSE)
 
-    async def _attempt(self, row: OwedRow) -> None:
+    async def _attempt(self, row: OutboxRow) -> None:
         told = log.bind(row=row.kind)
         what = "record" if row.kind is Kind.RECORD else "progress"
         try:
@@ -227,20 +231,20 @@ class Delivery:
             why = (
                 f"not of the form this version sends: {[wrong['loc'] for wrong in error.errors()]}"
             )
-            await self._bury(row, why)
+            await self._dead_letter(row, why)
             self._metrics.attempts.labels(what, "dead").inc()
             told.error(f"{what}.dead", why=why)
         except UnreachableError as error:
             pause = max(self._backoff(row), error.retry_after or 0.0)
-            await self._postpone(row, pause, unsure=row.unsure or error.sent)
+            await self._postpone(row, pause, maybe_delivered=row.maybe_delivered or error.sent)
             self._metrics.attempts.labels(what, "postponed").inc()
             told.warning(f"{what}.postponed", why=str(error), seconds=round(pause, 1))
         except RefusedError as error:
             final = self._is_final(row, error)
             if final:
-                await self._bury(row, str(error), unknown=_is_unknown_learner(error))
+                await self._dead_letter(row, str(error), unknown_learner=_is_unknown_learner(error))
             else:
-                await self._postpone(row, LONGEST_PAUSE, unsure=row.unsure)
+                await self._postpone(row, MAX_PAUSE, maybe_delivered=row.maybe_delivered)
             outcome = "dead" if final else "refused"
             self._metrics.attempts.labels(what, outcome).inc()
             told.error(f"{what}.{outcome}", why=str(error), status=error.status)
@@ -251,49 +255,52 @@ class Delivery:
             tell = told.debug if row.kind is Kind.IN_PROGRESS else told.info
             tell(f"{what}.delivered")
 
-    async def _sent(self, row: OwedRow) -> bool:
-        """Send a row, unless the API turns out to have it; it may ignore keys (guide, v1).
+    async def _sent(self, row: OutboxRow) -> bool:
+        """Send an entry, unless the API turns out to have it; it may ignore keys (guide, v1).
 
-        False if the row is no longer to be sent: newer progress or another host took its place.
+        Return False if it is no longer to be sent: newer progress or another host took its place.
         """
         caller = caller_of(row.lesson)
-        unsure = row.kind is Kind.RECORD and row.unsure
-        if unsure and await self._api.session_known(caller, row.lesson.session_id):
+        maybe_delivered = row.kind is Kind.RECORD and row.maybe_delivered
+        if maybe_delivered and await self._api.session_known(caller, row.lesson.session_id):
             return True
         if not await self._ledger.mark_sending(row):
             return False
         await self._send(row, caller)
         return True
 
-    def _send(self, row: OwedRow, caller: Caller) -> Awaitable[None]:
+    def _send(self, row: OutboxRow, caller: Caller) -> Awaitable[None]:
         if row.kind is Kind.RECORD:
             record = SessionRecord.model_validate_json(row.payload)
-            return self._api.create_session(caller, record, key=row.key)
+            return self._api.create_session(caller, record, key=row.idempotency_key)
         return self._api.send_progress(
             caller,
             session_id=row.lesson.session_id,
             status=STATUS[row.kind],
             progress=Progress.model_validate_json(row.payload),
-            key=row.key,
+            key=row.idempotency_key,
         )
 
-    def _is_final(self, row: OwedRow, refusal: RefusedError) -> bool:
-        """Say whether a refusal ends a row; a record outlives for long what can be mended."""
-        mendable = isinstance(refusal, TokenError) or refusal.status in MENDABLE
-        given_up = self._clock.now() - row.lesson.opened_at > PATIENCE
-        return row.kind is not Kind.RECORD or not mendable or given_up
+    def _is_final(self, row: OutboxRow, refusal: RefusedError) -> bool:
+        """Return whether a refusal is final; a record outlives for long what can be remedied."""
+        remediable = isinstance(refusal, TokenError) or refusal.status in REMEDIABLE
+        given_up = self._clock.now() - row.lesson.opened_at > RETRY_WINDOW
+        return row.kind is not Kind.RECORD or not remediable or given_up
 
-    async def _bury(self, row: OwedRow, why: str, *, unknown: bool = False) -> None:
-        await self._ledger.mark_dead(row, why, self._clock.now(), unknown=unknown)
+    async def _dead_letter(
+        self, row: OutboxRow, reason: str, *, unknown_learner: bool = False
+    ) -> None:
+        now = self._clock.now()
+        await self._ledger.dead_letter(row, reason, now, unknown_learner=unknown_learner)
 
-    async def _postpone(self, row: OwedRow, pause: float, *, unsure: bool) -> None:
-        pause = min(pause, LONGEST_WAIT)
+    async def _postpone(self, row: OutboxRow, pause: float, *, maybe_delivered: bool) -> None:
+        pause = min(pause, MAX_RETRY_AFTER)
         until = self._clock.now() + pause
         self._due[row.lesson.id] = until, self._clock.monotonic() + pause
-        await self._ledger.postpone(row, until, unsure=unsure)
+        await self._ledger.postpone(row, until, maybe_delivered=maybe_delivered)
 
-    def _backoff(self, row: OwedRow) -> float:
-        longest = min(LONGEST_PAUSE, 2.0 ** min(row.attempts, 10))
+    def _backoff(self, row: OutboxRow) -> float:
+        longest = min(MAX_PAUSE, 2.0 ** min(row.attempts, 10))
         return longest * (0.5 + self._jitter() / 2)
 
 

@@ -1,59 +1,56 @@
-"""The ledger: lessons and what is owed to the API.
+"""The ledger: lessons, and the outbox of what the API is still to be sent.
 
 One writer thread, and each change one transaction: what a method returned for is on disk. What
-the ledger says of learners is sealed.
+the ledger says of learners is encrypted.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 from uuid import uuid4
 
 import structlog
 from pydantic import JsonValue
 
 from loqua_host.contract.records import Progress, SessionRecord
-from loqua_host.errors import LedgerError, SealError
+from loqua_host.errors import DecryptionError, LedgerError
 
 from . import leases
 from .database import Connection, Database, Row
+from .encryption import KeyRing
 from .leases import Claims
-from .notes import End, Note, Tick, put
 from .opening import ALREADY_TAUGHT, CRASH_LOOP, MAX_CRASHES, open_or_resume
 from .outbox import Outbox
-from .reseal import reseal, reseal_spool
-from .rows import Debts, Kind, LessonRow, OwedRow, Purged, read_lesson
-from .seal import Keyring
+from .queries import QUERIES
+from .reencryption import reencrypt, reencrypt_spool
+from .rows import Backlog, Kind, LessonRow, OutboxRow, Purged, read_lesson
 from .spool import Spool
+from .updates import LessonEnd, LessonProgress, LessonUpdate, apply
 from .writer import Writer
 
 __all__ = [
     "ALREADY_TAUGHT",
     "CRASH_LOOP",
     "MAX_CRASHES",
+    "Backlog",
     "Claims",
-    "Debts",
     "Kind",
     "Ledger",
     "LessonRow",
-    "OwedRow",
+    "OutboxRow",
     "Purged",
 ]
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
 
 class Ledger(Outbox):
-    """Lessons and what is owed. Methods return once their change is on disk.
+    """Lessons and the outbox. Methods return once their change is on disk.
 
-    While the database fails, they wait for it and say so in the log; what lessons tell waits in
-    the spool for them, and those that a learner waits for raise instead. What keeps several hosts
-    apart is in leases.py.
+    While the database fails, they retry and log it; updates of lessons wait in the spool, and what
+    a learner waits for raises instead. What keeps several hosts apart is in leases.py.
     """
 
     @classmethod
@@ -63,50 +60,50 @@ class Ledger(Outbox):
         database: Database,
         *,
         keys: Sequence[str] = (),
-        unsealed: bool = True,
+        plaintext: bool = True,
         spool: Path | None = None,
         retry_every: float = 5.0,
     ) -> AsyncIterator["Ledger"]:
-        """Open the ledger in a database, made and brought to the newest form and key if need be.
+        """Open the ledger in a database; make, migrate and re-encrypt it if need be.
 
         Args:
-            database: Where it is.
-            keys: The key that learners' data is sealed with, then others it may be sealed with;
-                without any, data is kept as it is.
-            unsealed: Whether to believe what is not sealed, as a host without a key leaves it.
-            spool: The directory in which progress and ends of lessons wait for a database that
-                is out of reach; without one, lessons wait for it themselves.
+            database: The database.
+            keys: The key that learners' data is encrypted with, then others it may be encrypted
+                with; without any, data is stored as it is.
+            plaintext: Whether to trust what is not encrypted, as a host without a key leaves it.
+            spool: The directory in which updates of lessons wait for a database that is out of
+                reach; without one, lessons wait for it themselves.
             retry_every: Seconds between attempts while the database fails.
 
         Raises:
             LedgerError: If the database cannot be opened, is no ledger, is another host's alone
-                or is sealed with another key.
+                or is encrypted with another key.
         """
-        keyring, host = Keyring(keys, unsealed=unsealed), uuid4().hex
+        ring, host = KeyRing(keys, plaintext=plaintext), uuid4().hex
         async with Writer.open(database, retry_every) as writer:
-            if lessons := await reseal(writer.write, keyring):
-                log.info("ledger.resealed", lessons=lessons, key_id=keyring.current.key_id)
-            await writer.write(lambda db: leases.is_renewed(db, host))
-            with nullcontext() if spool is None else Spool.open(spool, keyring) as opened:
+            if lessons := await reencrypt(writer.write, ring):
+                log.info("ledger.reencrypted", lessons=lessons, key_id=ring.current.key_id)
+            await writer.write(lambda db: leases.renew_lease(db, host))
+            with nullcontext() if spool is None else Spool.open(spool, ring) as opened:
                 try:
-                    yield cls(writer, keyring, host, opened, retry_every)
+                    yield cls(writer, ring, host, opened, retry_every)
                 finally:
-                    await _leave(writer, host)
+                    await _end_lease(writer, host)
 
     def __init__(
-        self, writer: Writer, keyring: Keyring, host: str, spool: Spool | None, retry_every: float
+        self, writer: Writer, keys: KeyRing, host: str, spool: Spool | None, retry_every: float
     ) -> None:
-        super().__init__(writer, keyring, host)
+        super().__init__(writer, keys, host)
         self._spool = spool
         self._retry_every = retry_every
 
     @property
     def spooled(self) -> int:
-        """How many notes of lessons wait for the database."""
+        """How many updates of lessons wait for the database."""
         return self._spool.waiting if self._spool else 0
 
     async def open_lesson(self, lesson: LessonRow, agent_name: str) -> LessonRow:
-        """Open a lesson for a job that is there, or get the interrupted one to go on with.
+        """Open a lesson for a job that is there, or return the interrupted one to resume.
 
         The first lesson of a visit has the visit's id as its `session_id`; a later one has its
         tutor's agent name added (its name, if it has none), and a number from the second of these
@@ -118,36 +115,36 @@ class Ledger(Outbox):
             LedgerError: If it cannot be written now.
         """
         return await self._writer.write(
-            lambda db: open_or_resume(db, self._keyring, self._host, lesson, agent_name)
+            lambda db: open_or_resume(db, self._keys, self._host, lesson, agent_name)
         )
 
-    async def keep_progress(
+    async def save_progress(
         self,
         lesson: LessonRow,
         seconds: float,
         progress: Progress | None,
         state: dict[str, JsonValue],
         *,
-        owed: bool = True,
+        send: bool = True,
     ) -> None:
-        """Keep how far a lesson has come; what is closed already stays as its record says.
+        """Save how far a lesson has come; a closed lesson stays as its record says.
 
         Args:
             lesson: The lesson.
             seconds: What was taught.
             progress: The last progress, if there was any.
             state: What a restored tutor gets.
-            owed: Whether the progress is new: it is owed in place of an older unsent one.
+            send: Whether the progress is new: it is sent in place of an older unsent one.
         """
-        await self._note(
-            Tick(
+        await self._save(
+            LessonProgress(
                 host=self._host,
                 lesson=lesson.id,
                 restarts=lesson.restarts,
                 seconds=seconds,
                 progress=progress,
                 state=state,
-                owed=owed and progress is not None,
+                send=send and progress is not None,
             )
         )
 
@@ -158,7 +155,7 @@ class Ledger(Outbox):
         status: Kind,
         progress: Progress | None,
         record: SessionRecord,
-        because: Sequence[str] = (),
+        reasons: Sequence[str] = (),
         *,
         interrupted: bool = False,
     ) -> None:
@@ -170,11 +167,11 @@ class Ledger(Outbox):
             status: COMPLETED or FAILED, for the final progress.
             progress: The progress the lesson ended with, if it made any.
             record: The lesson's record.
-            because: Why the record says what the host derived, for people.
+            reasons: Why the record says what the host derived, for people.
             interrupted: Whether it ended without its tutor.
         """
-        await self._note(
-            End(
+        await self._save(
+            LessonEnd(
                 host=self._host,
                 lesson=lesson.id,
                 restarts=lesson.restarts,
@@ -183,57 +180,57 @@ class Ledger(Outbox):
                 status=status,
                 progress=progress,
                 record=record,
-                because=tuple(because),
+                reasons=tuple(reasons),
                 interrupted=interrupted,
             )
         )
 
     async def interrupt(self, lesson: LessonRow) -> None:
-        """Note that a lesson lost its job: it may be restored, by whatever host gets the next.
+        """Note that a lesson lost its job: it may be resumed, by whatever host gets the next.
 
-        How often its tutor has crashed is kept, too.
+        How often its tutor has crashed is saved, too.
         """
+        crashes = {"crashes": lesson.crashes, "lesson": lesson.id, "restarts": lesson.restarts}
 
-        def note(db: Connection) -> None:
-            db.execute(
-                "UPDATE lesson SET crashes = ? WHERE id = ? AND restarts = ?",
-                (lesson.crashes, lesson.id, lesson.restarts),
-            )
-            leases.free(db, self._host, lesson.id)
+        def write(db: Connection) -> None:
+            db.execute(QUERIES["save_crashes"], crashes)
+            leases.release_claim(db, self._host, lesson.id)
 
-        await self._writer.insist(note)
+        await self._writer.write_with_retry(write)
 
     async def release(self, lesson: LessonRow) -> None:
-        """Leave an interrupted lesson, and what it owes, to the next host that looks."""
-        await self._writer.insist(lambda db: leases.release(db, self._host, lesson.id))
+        """Leave an interrupted lesson and its entries to the next host that looks."""
+        await self._writer.write_with_retry(lambda db: leases.release(db, self._host, lesson.id))
 
     async def renew(self) -> bool:
-        """Renew this host's lease; False if it had run out.
+        """Renew this host's lease; return False if it had run out.
 
         Raises:
             LedgerError: If the ledger cannot be reached now.
         """
-        return await self._writer.write(lambda db: leases.is_renewed(db, self._host))
+        return await self._writer.write(lambda db: leases.renew_lease(db, self._host))
 
-    async def adopt(self, tutors: Collection[str]) -> int:
-        """Renew this host's lease and own what dead hosts left; gives how many lessons.
+    async def take_over(self, tutors: Collection[str]) -> int:
+        """Renew this host's lease and own what dead hosts left; return how many lessons.
 
         To be called several times within a lease. An open lesson of a tutor that is not among
         `tutors`, those that run here, is left to other hosts for a minute.
 
+        When the ledger was out of reach, all leases ran out: then this only renews, and hosts that
+        live renew theirs before anybody takes over.
+
         Raises:
             LedgerError: If the ledger cannot be reached now.
         """
-        # When the ledger was out of reach, all leases ran out: those who live renew theirs first.
         if not await self.renew():
             return 0
         taken = 0
-        while some := await self._writer.write(lambda db: leases.adopt(db, self._host, tutors)):
+        while some := await self._writer.write(lambda db: leases.take_over(db, self._host, tutors)):
             taken += some
         return taken
 
     async def is_shared(self) -> bool:
-        """Say whether other hosts live on this ledger.
+        """Return whether other hosts live on this ledger.
 
         Raises:
             LedgerError: If the ledger cannot be reached now.
@@ -241,16 +238,16 @@ class Ledger(Outbox):
         return await self._writer.write(lambda db: leases.is_shared(db, self._host))
 
     async def interrupted(self) -> list[LessonRow]:
-        """List this host's open lessons that no job teaches, oldest first; unreadable are logged.
+        """Return this host's open lessons that no job teaches, oldest first; log unreadable ones.
 
         Raises:
             LedgerError: If the ledger cannot be reached now.
         """
-        rows = await self._writer.write(lambda db: leases.interrupted(db, self._host))
+        rows = await self._writer.write(lambda db: leases.interrupted_lessons(db, self._host))
         return [lesson for row in rows if (lesson := self._read(row)) is not None]
 
     async def claim(self, room: str, tutor: str, seconds: float, *, arrived: bool = False) -> bool:
-        """Claim a tutor of a room for a time; False if the room has one, or one is called.
+        """Claim a tutor of a room for a time; return False if the room has one, or one is called.
 
         Args:
             room: The room.
@@ -268,132 +265,122 @@ class Ledger(Outbox):
         )
 
     async def claims_in(self, room: str) -> Claims:
-        """Get the tutors that other hosts have in a room, or bring there."""
-        return await self._writer.insist(lambda db: leases.claims_in(db, self._host, room))
-
-    async def follow_learner(self, lesson: str, entry: str) -> None:
-        """Keep that the learner of a lesson has entered the room again."""
-        await self._writer.insist(
-            lambda db: db.execute("UPDATE lesson SET entry = ? WHERE id = ?", (entry, lesson))
+        """Return the tutors that other hosts have in a room, or bring there."""
+        return await self._writer.write_with_retry(
+            lambda db: leases.claims_of_others(db, self._host, room)
         )
+
+    async def save_entry(self, lesson: str, entry: str) -> None:
+        """Save that the learner of a lesson has entered the room again."""
+        values = {"lesson": lesson, "entry": entry}
+        await self._writer.write_with_retry(lambda db: db.execute(QUERIES["save_entry"], values))
 
     async def refuse(self, room: str, entry: str, tutor: str) -> None:
-        """Note that a learner was refused, for this entry into the room."""
-        await self._writer.insist(
-            lambda db: db.execute(
-                "INSERT INTO refusal (room, entry, tutor, at) VALUES (?, ?, ?, unix_now())"
-                " ON CONFLICT (room, entry, tutor) DO NOTHING",
-                (room, entry, tutor),
-            )
+        """Save that a learner was refused, for this entry into the room."""
+        values = {"room": room, "entry": entry, "tutor": tutor}
+        await self._writer.write_with_retry(
+            lambda db: db.execute(QUERIES["insert_refusal"], values)
         )
 
-    async def settled_in(self, room: str) -> set[tuple[str, str]]:
-        """Get the entries into a room, each with the tutor, whose lesson was closed or refused.
+    async def closed_entries(self, room: str) -> set[tuple[str, str]]:
+        """Return the entries into a room, each with the tutor, whose lesson was closed or refused.
 
         Raises:
             LedgerError: If the ledger cannot be reached now.
         """
 
         def read(db: Connection) -> set[tuple[str, str]]:
-            rows = db.execute(
-                "SELECT entry, tutor FROM lesson WHERE room = ? AND closed_at IS NOT NULL"
-                " UNION SELECT entry, tutor FROM refusal WHERE room = ?",
-                (room, room),
-            )
-            return {(row["entry"], row["tutor"]) for row in rows.fetchall()}
+            rows = db.execute(QUERIES["closed_entries"], {"room": room}).fetchall()
+            return {(row["entry"], row["tutor"]) for row in rows}
 
         return await self._writer.write(read)
 
     async def purge(
         self, *, delivered_before: float, dead_before: float, unknown_before: float
     ) -> Purged:
-        """Forget rows set aside before a time, and lessons closed before one that owe nothing.
+        """Delete what became a dead letter, or was closed and delivered, before a time.
 
         Times are unix seconds; that of learners whom the API does not know is one of its own.
         Other work gets its turn between a thousand and the next.
         """
-        await self._writer.insist(leases.forget)
-        text = (
-            "DELETE FROM owed WHERE id IN (SELECT id FROM owed WHERE dead_at < ? AND unknown >= ?"
-            " LIMIT 1000 FOR UPDATE SKIP LOCKED)"
-        )
-        dead = await self._delete(text, dead_before, 0)
-        dead += await self._delete(text, unknown_before, 1)
+        await self._writer.write_with_retry(leases.delete_expired)
+        letters = QUERIES["delete_dead_letters"]
+        dead = await self._delete(letters, {"dead_before": dead_before, "unknown_learner": 0})
+        dead += await self._delete(letters, {"dead_before": unknown_before, "unknown_learner": 1})
         lessons = await self._delete(
-            "DELETE FROM lesson WHERE id IN (SELECT id FROM lesson WHERE closed_at < ? AND NOT"
-            " EXISTS (SELECT 1 FROM owed WHERE lesson = lesson.id)"
-            " LIMIT 1000 FOR UPDATE SKIP LOCKED)",
-            delivered_before,
+            QUERIES["delete_delivered_lessons"], {"closed_before": delivered_before}
         )
         return Purged(lessons=lessons, dead=dead)
 
-    async def _delete(self, change: str, *values: float) -> int:
-        gone = 0
-        while some := await self._writer.insist(lambda db: db.execute(change, values).rowcount):
-            gone += some
-        return gone
+    async def _delete(self, query: str, values: Mapping[str, object]) -> int:
+        deleted = 0
+        while some := await self._writer.write_with_retry(
+            lambda db: db.execute(query, values).rowcount
+        ):
+            deleted += some
+        return deleted
 
-    def adopt_keys(self, keys: Sequence[str]) -> bool:
-        """Seal with the first from now on, and read with all; True if it is another than before."""
-        return self._keyring.adopt(keys)
+    def use_keys(self, keys: Sequence[str]) -> bool:
+        """Encrypt with the first from now on, and read with all; return whether it is another."""
+        return self._keys.use(keys)
 
-    async def reseal(self) -> None:
-        """Seal with the newest key all that is there; it waits for what fails, lessons do not."""
+    async def reencrypt(self) -> None:
+        """Encrypt with the newest key all that is there; retry what fails, beside the lessons."""
         if self._spool is not None:
-            await reseal_spool(self._spool, self._retry_every)
-        lessons = await reseal(self._writer.insist, self._keyring)
-        log.info("ledger.resealed", lessons=lessons, key_id=self._keyring.current.key_id)
+            await reencrypt_spool(self._spool, self._retry_every)
+        lessons = await reencrypt(self._writer.write_with_retry, self._keys)
+        log.info("ledger.reencrypted", lessons=lessons, key_id=self._keys.current.key_id)
 
     async def replay(self) -> int:
-        """Write what waits in the spool; gives how many notes.
+        """Write what waits in the spool; return how many updates.
 
         Raises:
             LedgerError: If the ledger cannot be reached yet; what is not written still waits.
         """
         if self._spool is None:
             return 0
-        notes = self._spool.notes()
-        for note in notes:
-            await self._put(note)
-            await self._forget(self._spool, note)
-        return len(notes)
+        updates = self._spool.updates()
+        for update in updates:
+            await self._apply(update)
+            await self._unspool(self._spool, update)
+        return len(updates)
 
-    async def _forget(self, spool: Spool, note: Note) -> None:
+    async def _unspool(self, spool: Spool, update: LessonUpdate) -> None:
         try:
-            await asyncio.to_thread(spool.remove, note)
+            await asyncio.to_thread(spool.remove, update)
         except OSError as error:
             raise LedgerError(f"ledger.spool: {error}; see that directory") from error
 
-    async def _note(self, note: Note) -> None:
-        """Have a note in the ledger, or in the spool behind what waits there already."""
+    async def _save(self, update: LessonUpdate) -> None:
+        """Write an update to the ledger, or to the spool behind what waits there already."""
         while True:
             try:
                 if not self.spooled:
-                    return await self._put(note)
+                    return await self._apply(update)
             except LedgerError as error:
                 log.error("ledger.failed", why=str(error), again_in=self._retry_every)
             try:
                 if self._spool is not None:
-                    return await asyncio.to_thread(self._spool.add, note)
+                    return await asyncio.to_thread(self._spool.add, update)
             except OSError as error:
                 log.error("spool.failed", why=str(error), again_in=self._retry_every)
             await asyncio.sleep(self._retry_every)
 
-    async def _put(self, note: Note) -> None:
-        if not await self._writer.write(partial(put, self._keyring, self._host, note)):
-            log.warning("lesson.went_on", lesson=note.lesson, dropped=note.what)
+    async def _apply(self, update: LessonUpdate) -> None:
+        if not await self._writer.write(partial(apply, self._keys, self._host, update)):
+            log.warning("lesson.update_discarded", lesson=update.lesson, what=update.what)
 
     def _read(self, row: Row) -> LessonRow | None:
         try:
-            return read_lesson(row, self._keyring)
-        except SealError as error:
+            return read_lesson(row, self._keys)
+        except DecryptionError as error:
             ids = {name: row[name] for name in ("agent_id", "session_id", "room")}
             log.error("lesson.unreadable", why=str(error), **ids)
             return None
 
 
-async def _leave(writer: Writer, host: str) -> None:
+async def _end_lease(writer: Writer, host: str) -> None:
     try:
-        await writer.write(lambda db: leases.resign(db, host))
+        await writer.write(lambda db: leases.end_lease(db, host))
     except LedgerError as error:
         log.error("ledger.failed", why=str(error))

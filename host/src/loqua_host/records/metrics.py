@@ -1,4 +1,4 @@
-"""What delivery counts: attempts at what is owed to the API."""
+"""What delivery counts: attempts to send entries of the outbox."""
 
 from loqua_host.metrics import Instruments
 

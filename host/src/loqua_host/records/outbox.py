@@ -1,16 +1,17 @@
-"""What is owed to the API, row by row."""
+"""The outbox: what the API is still to be sent, entry by entry."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import structlog
 
-from loqua_host.errors import SealError
+from loqua_host.errors import DecryptionError
 
 from .database import Connection, Row
-from .leases import is_renewed
-from .rows import Debts, Kind, OwedRow, read_owed
-from .seal import Keyring, Sealing
+from .encryption import Cipher, KeyRing
+from .leases import renew_lease
+from .queries import QUERIES
+from .rows import Backlog, Kind, OutboxRow, read_entry
 from .writer import Writer
 
 __all__ = ["Outbox"]
@@ -18,19 +19,20 @@ __all__ = ["Outbox"]
 log = structlog.get_logger()
 
 PAGE = 5000
-"""Rows that are listed in one transaction, so that other work gets its turn in between."""
+"""Entries that are listed in one transaction, so that other work gets its turn in between."""
 
 
 class Outbox:
-    """What this host owes to the API.
+    """What this host is still to send to the API.
 
-    Methods return once their change is on disk. While the ledger is out of reach they wait for it
-    and say so in the log: what is owed is not given up.
+    Methods return once their change is on disk. While the ledger is out of reach they retry and log
+    it: no entry is given up. Those that change an entry name it by its idempotency key, so that one
+    that was replaced meanwhile stays as it is.
     """
 
-    def __init__(self, writer: Writer, keyring: Keyring, host: str) -> None:
+    def __init__(self, writer: Writer, keys: KeyRing, host: str) -> None:
         self._writer = writer
-        self._keyring = keyring
+        self._keys = keys
         self._host = host
 
     @property
@@ -43,8 +45,8 @@ class Outbox:
         """How often the database failed so far."""
         return self._writer.failures
 
-    async def owing(self, after: str = "") -> dict[str, float]:
-        """List lessons, by id, of which this host is still to send something; a page at a time.
+    async def pending_lessons(self, after: str = "") -> dict[str, float]:
+        """Return lessons, by id, of which this host is still to send something; a page at a time.
 
         Args:
             after: The last lesson of the page before.
@@ -52,125 +54,117 @@ class Outbox:
         Returns:
             When each is due, in unix seconds; nothing once there are no more.
         """
+        values = {"host": self._host, "after": after, "limit": PAGE}
 
         def read(db: Connection) -> dict[str, float]:
-            rows = db.execute(
-                "SELECT lesson, not_before FROM owed"
-                " WHERE dead_because IS NULL AND owner = ? AND lesson > ?"
-                " ORDER BY lesson, id LIMIT ?",
-                (self._host, after, PAGE),
-            ).fetchall()
             page: dict[str, float] = {}
-            for row in rows:
-                page.setdefault(row["lesson"], row["not_before"])  # its rows go in order
+            for row in db.execute(QUERIES["pending_lessons"], values).fetchall():
+                page.setdefault(row["lesson_id"], row["not_before"])  # its entries go in order
             return page
 
-        return await self._writer.insist(read)
+        return await self._writer.write_with_retry(read)
 
-    async def debts(self) -> Debts:
-        """Count what all hosts of the ledger owe; asked in vain, it does not wait.
+    async def backlog(self) -> Backlog:
+        """Count what all hosts of the ledger are still to send; without a retry.
 
         Raises:
             LedgerError: If the ledger cannot be read now.
         """
 
-        def read(db: Connection) -> Debts:
-            row = db.execute(
-                "SELECT count(*) FILTER (WHERE kind = 'record' AND dead_because IS NULL)"
-                " AS records,"
-                " count(*) FILTER (WHERE kind != 'record' AND dead_because IS NULL) AS progress,"
-                " count(dead_because) AS dead,"
-                " min(closed_at) FILTER (WHERE kind = 'record' AND dead_because IS NULL) AS oldest"
-                " FROM owed o JOIN lesson l ON l.id = o.lesson"
-            ).fetchone()
-            return Debts(**row) if row else Debts()
+        def read(db: Connection) -> Backlog:
+            row = db.execute(QUERIES["backlog"]).fetchone()
+            return Backlog(**row) if row else Backlog()
 
         return await self._writer.write(read)
 
-    async def next_owed(self, lesson: str) -> OwedRow | None:
-        """Get the oldest row still to be sent of a lesson; unreadable ones are set aside."""
+    async def next_entry(self, lesson: str) -> OutboxRow | None:
+        """Return the oldest pending entry of a lesson; unreadable ones become dead letters."""
+        values = {"lesson": lesson, "host": self._host}
 
-        def read(db: Connection) -> OwedRow | None:
-            while row := db.execute(
-                "SELECT kind, key, payload, attempts, unsure, not_before, l.*"
-                " FROM owed o JOIN lesson l ON l.id = o.lesson"
-                " WHERE o.lesson = ? AND o.owner = ? AND dead_because IS NULL"
-                " ORDER BY o.id LIMIT 1",
-                (lesson, self._host),
-            ).fetchone():
+        def read(db: Connection) -> OutboxRow | None:
+            while row := db.execute(QUERIES["next_entry"], values).fetchone():
                 try:
-                    return read_owed(row, self._keyring)
-                except SealError as error:
-                    self._set_aside(db, row, str(error))
+                    return read_entry(row, self._keys)
+                except DecryptionError as error:
+                    self._dead_letter_unreadable(db, row, str(error))
             return None
 
-        return await self._writer.insist(read)
+        return await self._writer.write_with_retry(read)
 
-    async def mark_sending(self, row: OwedRow) -> bool:
+    async def mark_sending(self, entry: OutboxRow) -> bool:
         """Note an attempt before it is made, so that a crash in it is known to be ambiguous.
 
-        False if the row is another host's by now, or was replaced: then it is not to be sent.
+        Return False if the entry is another host's by now, or was replaced: then do not send it.
+        The lease is renewed first: it outlasts the call, so no other host sends meanwhile.
         """
+        values = {"idempotency_key": entry.idempotency_key, "host": self._host}
 
         def mark(db: Connection) -> bool:
-            is_renewed(db, self._host)
-            noted = db.execute(
-                "UPDATE owed SET attempts = attempts + 1, unsure = 1 WHERE key = ? AND owner = ?",
-                (row.key, self._host),
-            )
-            return noted.rowcount > 0
+            renew_lease(db, self._host)
+            return db.execute(QUERIES["mark_sending"], values).rowcount > 0
 
-        return await self._writer.insist(mark)
+        return await self._writer.write_with_retry(mark)
 
-    async def mark_delivered(self, row: OwedRow) -> None:
-        """Take a row off: the API has it."""
-        await self._mark(row, "DELETE FROM owed WHERE key = ?")
+    async def mark_delivered(self, entry: OutboxRow) -> None:
+        """Delete an entry: the API has it."""
+        await self._change(entry, QUERIES["delete_entry"], {})
 
-    async def postpone(self, row: OwedRow, until: float, *, unsure: bool) -> None:
-        """Send a row no earlier than `until`, in unix seconds."""
-        change = "UPDATE owed SET not_before = ?, unsure = ? WHERE key = ?"
-        await self._mark(row, change, (until, int(unsure)))
+    async def postpone(self, entry: OutboxRow, until: float, *, maybe_delivered: bool) -> None:
+        """Send an entry no earlier than `until`, in unix seconds."""
+        values = {"not_before": until, "maybe_delivered": int(maybe_delivered)}
+        await self._change(entry, QUERIES["postpone_entry"], values)
 
-    async def mark_dead(
-        self, row: OwedRow, because: str, at: float, *, unknown: bool = False
+    async def dead_letter(
+        self, entry: OutboxRow, reason: str, at: float, *, unknown_learner: bool = False
     ) -> None:
-        """Set a row aside for good; those behind it go on.
+        """Make an entry a dead letter; those behind it go on.
+
+        The reason is encrypted with the lesson's key of this moment, which the lock on the lesson
+        keeps as it is until the transaction ends.
 
         Args:
-            row: The row.
-            because: Its reason.
+            entry: The entry.
+            reason: Why it is not sent any more.
             at: Unix seconds.
-            unknown: Whether the API does not know the learner.
+            unknown_learner: Whether the API does not know the learner.
         """
+        lesson = entry.lesson.id
 
-        def mark(db: Connection) -> None:
-            lesson = row.lesson.id
-            sealing = self._sealing_of(db, lesson)
-            why = sealing and sealing.seal(because, f"{lesson}.{row.kind}.dead_because")
-            db.execute(
-                "UPDATE owed SET dead_because = ?, dead_at = ?, unsure = ?, unknown = ?"
-                " WHERE key = ?",
-                (why, at, int(row.unsure), int(unknown), row.key),
-            )
+        def write(db: Connection) -> None:
+            cipher = self._lock_cipher(db, lesson)
+            values = {
+                "reason": cipher and cipher.encrypt(reason, _reason_field(lesson, entry.kind)),
+                "dead_at": at,
+                "maybe_delivered": int(entry.maybe_delivered),
+                "unknown_learner": int(unknown_learner),
+                "idempotency_key": entry.idempotency_key,
+            }
+            db.execute(QUERIES["dead_letter"], values)
 
-        await self._writer.insist(mark)
+        await self._writer.write_with_retry(write)
 
-    def _sealing_of(self, db: Connection, lesson: str) -> Sealing | None:
-        """Get what a lesson is sealed with, and keep it so until the transaction ends."""
-        row = db.execute("SELECT key_id FROM lesson WHERE id = ? FOR UPDATE", (lesson,)).fetchone()
-        return self._keyring.of(row["key_id"]) if row else None
+    def _lock_cipher(self, db: Connection, lesson: str) -> Cipher | None:
+        """Return a lesson's cipher, the same until the transaction ends; None if it was deleted."""
+        row = db.execute(QUERIES["lock_lesson_key"], {"lesson": lesson}).fetchone()
+        return self._keys.cipher(row["key_id"]) if row else None
 
-    def _set_aside(self, db: Connection, row: Row, why: str) -> None:
+    def _dead_letter_unreadable(self, db: Connection, row: Row, why: str) -> None:
         kind = row["kind"]
-        sealing = self._keyring.of(row["key_id"])
-        db.execute(
-            "UPDATE owed SET dead_because = ?, dead_at = ? WHERE key = ?",
-            (sealing.seal(why, f"{row['id']}.{kind}.dead_because"), time.time(), row["key"]),
-        )
+        cipher = self._keys.cipher(row["key_id"])
+        values = {
+            "reason": cipher.encrypt(why, _reason_field(row["id"], kind)),
+            "dead_at": time.time(),
+            "idempotency_key": row["idempotency_key"],
+        }
+        db.execute(QUERIES["dead_letter_unreadable"], values)
         what = "record" if kind == Kind.RECORD else "progress"
-        told = log.bind(session_id=row["session_id"], agent_id=row["agent_id"], row=kind)
-        told.error(f"{what}.dead", why=why)
+        bound = log.bind(session_id=row["session_id"], agent_id=row["agent_id"], row=kind)
+        bound.error(f"{what}.dead", why=why)
 
-    async def _mark(self, row: OwedRow, change: str, values: Sequence[object] = ()) -> None:
-        """Change a row, unless it was replaced meanwhile: then its key is another."""
-        await self._writer.insist(lambda db: db.execute(change, (*values, row.key)))
+    async def _change(self, entry: OutboxRow, query: str, values: Mapping[str, object]) -> None:
+        named = {**values, "idempotency_key": entry.idempotency_key}
+        await self._writer.write_with_retry(lambda db: db.execute(query, named))
+
+
+def _reason_field(lesson: str, kind: str) -> str:
+    return f"{lesson}.{kind}.dead_reason"

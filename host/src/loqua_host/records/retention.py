@@ -1,4 +1,4 @@
-"""Retention: learners' data is kept no longer than it is of use."""
+"""Retention: learners' data is deleted once it is of no more use."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ __all__ = ["purge_regularly"]
 
 log = structlog.get_logger()
 
-PURGE_EVERY = 3600.0
+PURGE_INTERVAL = 3600.0
 """Seconds between two purges."""
 
 
@@ -24,23 +24,23 @@ async def purge_regularly(
     keep_unknown: timedelta,
     clock: Clock,
 ) -> None:
-    """Forget what has been kept for long enough, until cancelled.
+    """Delete what has been kept for long enough, until cancelled.
 
     Args:
-        ledger: Where it is kept.
-        keep_delivered: How long a closed lesson is kept that owes nothing; while it is, no
+        ledger: The ledger.
+        keep_delivered: How long a closed lesson is kept of which all was delivered; until then no
             other lesson gets its session id.
-        keep_dead: How long a row is kept that the API refused for good.
+        keep_dead: How long a dead letter is kept.
         keep_unknown: How long one is kept that was for a learner whom the API does not know.
-        clock: Says when.
+        clock: The clock.
     """
     while True:
         now = clock.now()
-        gone = await ledger.purge(
+        deleted = await ledger.purge(
             delivered_before=now - keep_delivered.total_seconds(),
             dead_before=now - keep_dead.total_seconds(),
             unknown_before=now - keep_unknown.total_seconds(),
         )
-        if gone.lessons or gone.dead:
-            log.info("ledger.purged", lessons=gone.lessons, dead=gone.dead)
-        await clock.sleep(PURGE_EVERY)
+        if deleted.lessons or deleted.dead:
+            log.info("ledger.purged", lessons=deleted.lessons, dead=deleted.dead)
+        await clock.sleep(PURGE_INTERVAL)

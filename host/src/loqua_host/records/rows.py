@@ -10,13 +10,13 @@ from pydantic import JsonValue
 from loqua_host.contract.records import Progress
 
 from .database import Row
-from .seal import Keyring
+from .encryption import KeyRing
 
-__all__ = ["Debts", "Kind", "LessonRow", "OwedRow", "Purged", "read_lesson", "read_owed"]
+__all__ = ["Backlog", "Kind", "LessonRow", "OutboxRow", "Purged", "read_entry", "read_lesson"]
 
 
 class Kind(StrEnum):
-    """What an owed row is: progress, by its status on the wire, or the record."""
+    """What an entry of the outbox is: progress, by its status on the wire, or the record."""
 
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
@@ -33,8 +33,8 @@ class LessonRow:
         opened_at: Unix seconds.
         seconds: Taught so far, as of the last progress.
         state: The tutor's own notes, as of the last progress.
-        restarts: How often a tutor was brought back to it; a job that taught it before one of
-            these changes nothing of it any more.
+        restarts: How often a tutor was brought back to it; updates from a job that taught it before
+            one of these are discarded.
         crashes: How often its tutor's job has crashed.
         entry: LiveKit's `sid` of the learner's last entry into the room.
     """
@@ -65,35 +65,35 @@ class LessonRow:
 
 
 @dataclass(frozen=True, slots=True)
-class OwedRow:
-    """A row that the API is owed.
+class OutboxRow:
+    """An entry of the outbox, as it is sent.
 
     Attributes:
-        key: The idempotency key, the same for every attempt; another payload has another.
+        idempotency_key: The same for every attempt; another payload has another.
         payload: JSON of what is sent.
         attempts: How often it was sent.
-        unsure: Whether the API may have taken it in one of these.
+        maybe_delivered: Whether the API may have taken it in one of these.
         not_before: Unix seconds before which it is not to be sent.
     """
 
     lesson: LessonRow
     kind: Kind
-    key: str
+    idempotency_key: str
     payload: str
     attempts: int
-    unsure: bool
+    maybe_delivered: bool
     not_before: float
 
 
 @dataclass(frozen=True, slots=True)
-class Debts:
-    """How much is owed to the API.
+class Backlog:
+    """How much the API is still to be sent, by all hosts of the ledger.
 
     Attributes:
-        records: Records still to be sent.
-        progress: Progress updates still to be sent.
-        dead: Rows set aside for good.
-        oldest: When the lesson of the oldest record owed was closed, in unix seconds.
+        records: Records that are pending.
+        progress: Progress updates that are pending.
+        dead: Dead letters.
+        oldest: When the lesson of the oldest pending record was closed, in unix seconds.
     """
 
     records: int = 0
@@ -104,42 +104,52 @@ class Debts:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """How much was forgotten: lessons that owed nothing, and rows set aside."""
+    """How much was deleted: lessons that were delivered, and dead letters."""
 
     lessons: int
     dead: int
 
 
-def read_lesson(row: Row, keyring: Keyring) -> LessonRow:
-    """Read a row of the table `lesson`."""
-    sealing = keyring.of(row["key_id"])
-    kept = row["progress"]
+def read_lesson(row: Row, keys: KeyRing) -> LessonRow:
+    """Return the lesson in a row of the table `lesson`.
+
+    Raises:
+        DecryptionError: If it is not as a host wrote it.
+    """
+    cipher = keys.cipher(row["key_id"])
+    lesson, progress = row["id"], row["progress"]
     return LessonRow(
-        id=row["id"],
+        id=lesson,
         session_id=row["session_id"],
         visit=row["visit"],
-        user_id=sealing.open(row["user_id"], f"{row['id']}.user_id"),
+        user_id=cipher.decrypt(row["user_id"], f"{lesson}.user_id"),
         room=row["room"],
         tutor=row["tutor"],
         agent_id=row["agent_id"],
         opened_at=row["opened_at"],
         entry=row["entry"],
         seconds=row["seconds"],
-        progress=kept and Progress.model_validate_json(sealing.open(kept, f"{row['id']}.progress")),
-        state=json.loads(sealing.open(row["state"], f"{row['id']}.state")),
+        progress=progress
+        and Progress.model_validate_json(cipher.decrypt(progress, f"{lesson}.progress")),
+        state=json.loads(cipher.decrypt(row["state"], f"{lesson}.state")),
         restarts=row["restarts"],
         crashes=row["crashes"],
     )
 
 
-def read_owed(row: Row, keyring: Keyring) -> OwedRow:
-    """Read a row of the table `owed`, joined with its lesson's."""
-    return OwedRow(
-        lesson=read_lesson(row, keyring),
+def read_entry(row: Row, keys: KeyRing) -> OutboxRow:
+    """Return the entry in a row of the table `outbox`, joined with its lesson's.
+
+    Raises:
+        DecryptionError: If it is not as a host wrote it.
+    """
+    payload = keys.cipher(row["key_id"]).decrypt(row["payload"], f"{row['id']}.{row['kind']}")
+    return OutboxRow(
+        lesson=read_lesson(row, keys),
         kind=Kind(row["kind"]),
-        key=row["key"],
-        payload=keyring.of(row["key_id"]).open(row["payload"], f"{row['id']}.{row['kind']}"),
+        idempotency_key=row["idempotency_key"],
+        payload=payload,
         attempts=row["attempts"],
-        unsure=bool(row["unsure"]),
+        maybe_delivered=bool(row["maybe_delivered"]),
         not_before=row["not_before"],
     )

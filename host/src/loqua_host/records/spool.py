@@ -1,4 +1,4 @@
-"""What waits for the ledger while that is out of reach: in memory, and sealed on local disk."""
+"""The spool: updates that wait while the ledger is out of reach, encrypted on local disk."""
 
 import os
 import threading
@@ -9,47 +9,49 @@ from pathlib import Path
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from loqua_host.errors import LedgerError, SealError
+from loqua_host.errors import DecryptionError, LedgerError
 
-from .notes import Note, Tick
-from .seal import Keyring
-from .sqlite import hold
+from .encryption import KeyRing
+from .sqlite import lock_path
+from .updates import LessonProgress, LessonUpdate
 
 __all__ = ["Spool"]
 
 log = structlog.get_logger()
 
-NOTE: TypeAdapter[Note] = TypeAdapter(Note)
+UPDATE: TypeAdapter[LessonUpdate] = TypeAdapter(LessonUpdate)
 
 
 class Spool:
-    """Keeps at most two notes a lesson: its last progress, and its end.
+    """Keeps at most two updates a lesson: its last progress, and its end.
 
-    A note is a file of its own, named by its lesson, so that an order between lessons is neither
-    kept nor needed. What `add` returned for is on disk, and outlives the process.
+    An update is a file of its own, named by its lesson, so that an order between lessons is neither
+    kept nor needed. It is written to another name, flushed and renamed: what `add` returned for
+    outlives the process and the machine's power. The lock on the directory keeps other hosts away,
+    the lock in the process its own threads.
     """
 
-    def __init__(self, directory: Path, keyring: Keyring) -> None:
+    def __init__(self, directory: Path, keys: KeyRing) -> None:
         self._directory = directory
-        self._keyring = keyring
+        self._keys = keys
         self._files = threading.Lock()
-        self._notes: dict[str, Note] = {}
+        self._updates: dict[str, LessonUpdate] = {}
 
     @classmethod
     @contextmanager
-    def open(cls, directory: Path, keyring: Keyring) -> Iterator["Spool"]:
+    def open(cls, directory: Path, keys: KeyRing) -> Iterator["Spool"]:
         """Open the spool at a directory, with what an earlier process left there.
 
         Raises:
             LedgerError: If the directory cannot be used, or is another host's.
         """
-        spool = cls(directory, keyring)
+        spool = cls(directory, keys)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = hold(directory, f"ledger.spool {directory}: another host has it open")
+            lock = lock_path(directory, f"ledger.spool {directory}: another host has it open")
         except OSError as error:
-            mend = "let the host's user write there, or set ledger.spool elsewhere"
-            raise LedgerError(f"ledger.spool {directory}: {error}; {mend}") from error
+            hint = "let the host's user write there, or set ledger.spool elsewhere"
+            raise LedgerError(f"ledger.spool {directory}: {error}; {hint}") from error
         try:
             spool._load()
             yield spool
@@ -58,55 +60,55 @@ class Spool:
 
     @property
     def waiting(self) -> int:
-        """How many notes wait."""
-        return len(self._notes)
+        """How many updates wait."""
+        return len(self._updates)
 
-    def notes(self) -> list[Note]:
-        """List the notes, the end of each lesson last."""
-        return sorted(self._notes.values(), key=lambda note: note.what == "end")
+    def updates(self) -> list[LessonUpdate]:
+        """Return the updates, the end of each lesson last."""
+        return sorted(self._updates.values(), key=lambda update: update.what == "end")
 
-    def add(self, note: Note) -> None:
-        """Keep a note, in place of an older one of the same kind; on disk when this returns.
+    def add(self, update: LessonUpdate) -> None:
+        """Store an update in place of an older one of its kind; it is on disk when this returns.
 
-        What the older one owed the API, the new one owes.
+        If the older one was to be sent to the API, the new one is.
 
         Raises:
             OSError: If the disk does not take it.
         """
-        name = f"{note.lesson}.{note.what}"
+        name = _name(update)
         with self._files:
-            before = self._notes.get(name)
-            if isinstance(note, Tick) and isinstance(before, Tick) and before.owed:
-                note = note.model_copy(update={"owed": True})
-            self._write(name, note)
-            self._notes[name] = note
+            before = self._updates.get(name)
+            if isinstance(update, LessonProgress) and isinstance(before, LessonProgress):
+                update = update.model_copy(update={"send": update.send or before.send})
+            self._write(name, update)
+            self._updates[name] = update
 
-    def reseal(self) -> int:
-        """Seal with the current key what waits; gives how many notes.
+    def reencrypt(self) -> int:
+        """Encrypt what waits with the current key; return how many updates.
 
         Raises:
             OSError: If the disk does not take it; what it did not take is as it was.
         """
         with self._files:
-            for name, note in self._notes.items():
-                self._write(name, note)
-            return len(self._notes)
+            for name, update in self._updates.items():
+                self._write(name, update)
+            return len(self._updates)
 
-    def remove(self, note: Note) -> None:
-        """Forget a note that the ledger has, unless a later one took its place meanwhile.
+    def remove(self, update: LessonUpdate) -> None:
+        """Delete an update that the ledger has, unless a later one took its place meanwhile.
 
         Raises:
-            OSError: If the disk does not let it go.
+            OSError: If the disk does not allow it.
         """
-        name = f"{note.lesson}.{note.what}"
+        name = _name(update)
         with self._files:
-            if self._notes.get(name) is note:
+            if self._updates.get(name) is update:
                 (self._directory / name).unlink(missing_ok=True)
-                del self._notes[name]
+                del self._updates[name]
 
-    def _write(self, name: str, note: Note) -> None:
-        sealing = self._keyring.current
-        text = f"{sealing.key_id}\n{sealing.seal(note.model_dump_json(), name)}"
+    def _write(self, name: str, update: LessonUpdate) -> None:
+        cipher = self._keys.current
+        text = f"{cipher.key_id}\n{cipher.encrypt(update.model_dump_json(), name)}"
         new = self._directory / f"new-{name}"
         descriptor = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -122,11 +124,15 @@ class Spool:
 
     def _load(self) -> None:
         for file in self._directory.iterdir():
-            if file.suffix not in {".tick", ".end"} or file.name.startswith("new-"):
+            if file.suffix not in {".progress", ".end"} or file.name.startswith("new-"):
                 continue
-            key_id, _, sealed = file.read_text().partition("\n")
+            key_id, _, encrypted = file.read_text().partition("\n")
             try:
-                text = self._keyring.of(key_id).open(sealed, file.name)
-                self._notes[file.name] = NOTE.validate_json(text)
-            except (SealError, ValidationError) as error:
+                text = self._keys.cipher(key_id).decrypt(encrypted, file.name)
+                self._updates[file.name] = UPDATE.validate_json(text)
+            except (DecryptionError, ValidationError) as error:
                 log.error("spool.unreadable", file=str(file), why=type(error).__name__)
+
+
+def _name(update: LessonUpdate) -> str:
+    return f"{update.lesson}.{update.what}"

@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -13,105 +13,26 @@ from typing import Any
 
 from loqua_host.errors import LedgerError
 
-__all__ = ["SqliteDatabase", "hold"]
+from .migrations import check_current, find_pending, load_migrations
+from .queries import NO_VALUES, QUERIES
 
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE lesson (
-        id TEXT PRIMARY KEY,
-        session_id TEXT NOT NULL UNIQUE,
-        visit TEXT NOT NULL,
-        user_id TEXT NOT NULL,
-        room TEXT NOT NULL,
-        tutor TEXT NOT NULL,
-        agent_id TEXT NOT NULL,
-        opened_at REAL NOT NULL,
-        seconds REAL NOT NULL DEFAULT 0,
-        progress TEXT,
-        state TEXT NOT NULL DEFAULT '{}',
-        restarts INTEGER NOT NULL DEFAULT 0,
-        closed_at REAL
-    ) STRICT;
-    CREATE INDEX lesson_room ON lesson (room);
-    CREATE INDEX lesson_open ON lesson (closed_at) WHERE closed_at IS NULL;
-    CREATE TABLE owed (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        lesson TEXT NOT NULL REFERENCES lesson (id),
-        kind TEXT NOT NULL,
-        key TEXT NOT NULL UNIQUE,
-        payload TEXT NOT NULL,
-        attempts INTEGER NOT NULL DEFAULT 0,
-        unsure INTEGER NOT NULL DEFAULT 0,
-        not_before REAL NOT NULL DEFAULT 0,
-        dead_because TEXT,
-        UNIQUE (lesson, kind)
-    ) STRICT;
-    CREATE INDEX owed_due ON owed (lesson, id) WHERE dead_because IS NULL;
-    """,
-    "ALTER TABLE lesson ADD COLUMN entry TEXT NOT NULL DEFAULT '';",
-    """
-    ALTER TABLE lesson ADD COLUMN user_mark TEXT NOT NULL DEFAULT '';
-    ALTER TABLE lesson ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
-    ALTER TABLE lesson ADD COLUMN because TEXT;
-    ALTER TABLE owed ADD COLUMN dead_at REAL;
-    UPDATE lesson SET user_mark = user_id;
-    UPDATE owed SET dead_at = CAST(strftime('%s', 'now') AS REAL) WHERE dead_because IS NOT NULL;
-    CREATE INDEX lesson_user ON lesson (user_mark);
-    CREATE INDEX lesson_closed ON lesson (closed_at) WHERE closed_at IS NOT NULL;
-    CREATE INDEX lesson_key ON lesson (key_id);
-    CREATE INDEX owed_dead ON owed (dead_at) WHERE dead_at IS NOT NULL;
-    """,
-    """
-    ALTER TABLE lesson ADD COLUMN owner TEXT NOT NULL DEFAULT '';
-    ALTER TABLE lesson ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;
-    CREATE INDEX lesson_owner ON lesson (owner);
-    CREATE TABLE host (id TEXT PRIMARY KEY, lease_until REAL NOT NULL) STRICT;
-    INSERT INTO host (id, lease_until) VALUES ('', 0);
-    CREATE TABLE claim (
-        room TEXT NOT NULL,
-        tutor TEXT NOT NULL,
-        host TEXT NOT NULL,
-        lesson TEXT REFERENCES lesson (id) ON DELETE CASCADE,
-        until REAL NOT NULL,
-        PRIMARY KEY (room, tutor)
-    ) STRICT;
-    CREATE INDEX claim_lesson ON claim (lesson);
-    CREATE TABLE refusal (
-        room TEXT NOT NULL,
-        entry TEXT NOT NULL,
-        tutor TEXT NOT NULL,
-        at REAL NOT NULL,
-        PRIMARY KEY (room, entry, tutor)
-    ) STRICT;
-    """,
-    """
-    ALTER TABLE owed ADD COLUMN owner TEXT NOT NULL DEFAULT '';
-    UPDATE owed SET owner = (SELECT owner FROM lesson WHERE id = owed.lesson);
-    DROP INDEX owed_due;
-    CREATE INDEX owed_due ON owed (owner, lesson, id) WHERE dead_because IS NULL;
-    """,
-    "ALTER TABLE owed ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0;",
-    "ALTER TABLE lesson ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;",
-)
-"""The forms the ledger has had, oldest first.
+__all__ = ["SqliteDatabase", "lock_path"]
 
-`key_id` names the key that a lesson's `user_id`, `progress`, `state` and `because` and its rows'
-`payload` and `dead_because` are sealed with; `user_mark` is what its user is found by; `unknown`
-rows are dead because the API does not know the learner. Whose a lesson is, and what a claim says:
-see leases.py.
-"""
+MIGRATIONS = load_migrations("sqlite")
 
-MENDS = {
+HINTS = {
     "SQLITE_BUSY": "another process writes to it for long; end that one",
     "SQLITE_CANTOPEN": "let the host's user write there, or set ledger.path elsewhere",
     "SQLITE_CORRUPT": "move the file aside and keep it: it may hold records not yet delivered",
+    "SQLITE_ERROR": "set ledger.path to a ledger of this version, or to a file not there yet",
     "SQLITE_FULL": "free some disk space",
     "SQLITE_NOTADB": "set ledger.path to a ledger, or to a file that does not exist yet",
     "SQLITE_READONLY": "let the host's user write there, or set ledger.path elsewhere",
 }
 """What to do, by the name of SQLite's error (https://sqlite.org/rescode.html)."""
 
-LOCKING = re.compile(" FOR UPDATE( SKIP LOCKED)?")
+ROW_LOCKS = re.compile(r"\s+FOR UPDATE( SKIP LOCKED)?")
+"""SQLite has none and needs none: one writer at a time has the whole database."""
 
 
 class SqliteDatabase:
@@ -123,46 +44,53 @@ class SqliteDatabase:
         self._database: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Connect as the only host; the leases of those before it are over."""
+        """Connect as the only host; end the leases of those before it.
+
+        The lock beside the file keeps other hosts away, so that nobody else migrates it meanwhile.
+        """
         with self._named():
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = hold(self._path, f"ledger.path {self._path}: another host has it open")
+            self._lock = lock_path(self._path, f"{self._place}: another host has it open")
             try:
                 self._path.touch(mode=0o600)
                 self._path.chmod(0o600)
                 self._connect()
                 self._migrate()
-                self.raw.execute("UPDATE host SET lease_until = 0")
+                self.execute(QUERIES["end_all_leases"])
             except BaseException:
                 self.close()
                 raise
 
-    def join(self) -> None:
+    def open_existing(self) -> None:
         """Connect beside the host that has it."""
         with self._named():
             if not self._path.exists():
                 raise LedgerError(f"{self._place}: is not there; run this where the host runs")
             self._connect()
-            version = self._version()
-        if version != len(MIGRATIONS):
-            self.close()
-            mend = "use the loqua-host that runs with it, or start this one once"
-            raise LedgerError(f"{self._place}: has the form of another version; {mend}")
+            try:
+                check_current(MIGRATIONS, self._version(), self._place)
+            except BaseException:
+                self.close()
+                raise
 
     @contextmanager
     def transaction(self) -> Iterator["SqliteDatabase"]:
-        """Give a transaction, which no other process writes beside."""
+        """Return a transaction.
+
+        `BEGIN IMMEDIATE` takes the write lock first, so that what is read in it stays as it is: no
+        other process writes before it ends.
+        """
         with self._named():
             self.raw.execute("BEGIN IMMEDIATE")
             with self.raw:
                 yield self
 
-    def execute(self, text: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        """Do one statement; nobody else chooses from this database meanwhile."""
-        return self.raw.execute(_unlocked(text), tuple(values))
+    def execute(self, query: str, values: Mapping[str, object] = NO_VALUES) -> sqlite3.Cursor:
+        """Run one query; `FOR UPDATE` is left out, as the transaction holds the only write lock."""
+        return self.raw.execute(_without_row_locks(query), dict(values))
 
-    def scrub(self) -> None:
-        """Have the write-ahead log taken over and emptied: it holds what was deleted."""
+    def erase_deleted(self) -> None:
+        """Move the write-ahead log, which holds what was deleted, into the file and empty it."""
         with self._named():
             self.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -192,8 +120,8 @@ class SqliteDatabase:
             yield
         except (OSError, sqlite3.Error) as error:
             name = getattr(error, "sqlite_errorname", "")
-            mend = next((MENDS[one] for one in MENDS if name.startswith(one)), "see that file")
-            raise LedgerError(f"{self._place}: {error}; {mend}") from error
+            hint = next((HINTS[one] for one in HINTS if name.startswith(one)), "see that file")
+            raise LedgerError(f"{self._place}: {error}; {hint}") from error
 
     def _connect(self) -> None:
         database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
@@ -203,29 +131,32 @@ class SqliteDatabase:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             database.execute(f"PRAGMA {pragma}")
         database.execute("PRAGMA secure_delete = ON")
+        database.execute("PRAGMA trusted_schema = ON")  # the view `living_host` asks `unix_now()`
 
     def _version(self) -> int:
-        version: int = self.raw.execute("PRAGMA user_version").fetchone()["user_version"]
+        tables = "SELECT 1 FROM sqlite_schema WHERE name = 'schema_version'"
+        if self.raw.execute(tables).fetchone() is None:
+            return 0
+        version: int = self.execute(QUERIES["schema_version"]).fetchone()["version"]
         return version
 
     def _migrate(self) -> None:
-        version = self._version()
-        if version > len(MIGRATIONS):
-            raise LedgerError(f"{self._place}: a newer loqua-host wrote it; install that one")
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            self.raw.executescript(
-                f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;"
-            )
+        """Apply what is pending, all of it or nothing: SQLite's DDL is transactional."""
+        with self.transaction():
+            for migration in find_pending(MIGRATIONS, self._version(), self._place):
+                for statement in _statements(migration.script):
+                    self.raw.execute(statement)
+                self.execute(QUERIES["insert_schema_version"], {"version": migration.version})
 
 
-def hold(path: Path, taken: str) -> int:
-    """Be the only process that has a path, by a lock on a file beside it.
+def lock_path(path: Path, taken: str) -> int:
+    """Lock a path for this process, by a lock on a file beside it.
 
-    To close the ledger itself would drop SQLite's own locks. The kernel ends it with the process,
-    and closing the descriptor that this gives ends it, too.
+    Closing the ledger itself would drop SQLite's own locks, hence the other file. The kernel drops
+    the lock when the process ends or the returned descriptor is closed.
 
     Args:
-        path: What is held.
+        path: What is locked.
         taken: What the error says if another process has it.
 
     Raises:
@@ -245,12 +176,23 @@ def _by_name(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> dict[str, Any]:
     return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
 
 
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script: `executescript` would commit the transaction first."""
+    statement = ""
+    for part in re.split("(?<=;)", script):
+        statement += part
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    yield statement
+
+
 def _steady_clock() -> Callable[[], float]:
-    """Give a clock in unix seconds that does not step: one host alone has this database."""
+    """Return a clock in unix seconds that does not step: one host alone has this database."""
     ahead = time.time() - time.monotonic()
     return lambda: time.monotonic() + ahead
 
 
 @cache
-def _unlocked(text: str) -> str:
-    return LOCKING.sub("", text)
+def _without_row_locks(query: str) -> str:
+    return ROW_LOCKS.sub("", query)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 from opentelemetry import trace
 
-from loqua_host.errors import LedgerError, SealError
+from loqua_host.errors import DecryptionError, LedgerError
 
 from .database import Connection, Database
 
@@ -24,22 +24,24 @@ log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
 
 
-TOGETHER = 64
-"""Pieces of work at most that share a transaction, and with it the wait for the disk."""
+MAX_BATCH = 64
+"""Work items at most that share a transaction, and with it the wait for the disk."""
 
 
-class _Piece(NamedTuple):
-    """A piece of work, and what came of it."""
+class _WorkItem(NamedTuple):
+    """A piece of work, and its result."""
 
     work: Callable[[Connection], Any]
     done: Future[Any]
 
 
 class Writer:
-    """Does each piece of work whole or not at all, one after the other, in a thread of its own.
+    """Runs each work item whole or not at all, one after the other, in a thread of its own.
 
-    What waits while the thread is busy is then done in one transaction; if that fails, each piece
-    in its own, so that nobody fails for another. Work may be done again after it failed.
+    Items that wait while the thread is busy then share one transaction; if that fails, each is run
+    in its own, so that none fails because of another. That is safe because a failed transaction
+    left nothing, and a work item has no effects but its queries: it may run more than once. A
+    caller gets the result only after the commit.
 
     Attributes:
         busy_seconds: How long the database has been in use.
@@ -50,7 +52,7 @@ class Writer:
         self.database = database
         self._thread = thread
         self._retry_every = retry_every
-        self._waiting: deque[_Piece] = deque()
+        self._waiting: deque[_WorkItem] = deque()
         self.busy_seconds = 0.0
         self.failures = 0
 
@@ -65,55 +67,57 @@ class Writer:
         with ThreadPoolExecutor(1, thread_name_prefix="ledger") as thread:
             writer = cls(database, thread, retry_every)
             try:
-                await writer.aside(database.open)
+                await writer.run_in_thread(database.open)
                 yield writer
             finally:
-                await writer.aside(database.close)
+                await writer.run_in_thread(database.close)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Do the work in a transaction, also if the caller is cancelled meanwhile.
+        """Run the work in a transaction, also if the caller is cancelled meanwhile.
 
         Raises:
-            LedgerError: If it cannot be done now; nothing of it is.
+            LedgerError: If it cannot be done now; then nothing of it is.
         """
-        piece = _Piece(work, Future())
+        item = _WorkItem(work, Future())
         with tracer.start_as_current_span(f"ledger {_method(work)}", record_exception=False):
-            self._waiting.append(piece)
-            self._thread.submit(self._work_off)
-            result: T = await asyncio.shield(asyncio.wrap_future(piece.done))
+            self._waiting.append(item)
+            self._thread.submit(self._run_waiting)
+            result: T = await asyncio.shield(asyncio.wrap_future(item.done))
             return result
 
-    def _work_off(self) -> None:
-        """Do what waits; an earlier call may have done so already."""
-        if some := [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]:
-            self._do(some)
+    def _run_waiting(self) -> None:
+        """Run what waits; an earlier call may have done so already."""
+        if items := [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]:
+            self._run(items)
 
-    def _do(self, pieces: Sequence[_Piece]) -> None:
+    def _run(self, items: Sequence[_WorkItem]) -> None:
         try:
-            with self._counted(), self.database.transaction() as connection:
-                results = [piece.work(connection) for piece in pieces]
+            with self._timed(), self.database.transaction() as connection:
+                results = [item.work(connection) for item in items]
         except BaseException as error:  # noqa: BLE001  # who asked for it gets it, as of any executor
-            if len(pieces) == 1:
-                self.failures += isinstance(error, LedgerError) and not isinstance(error, SealError)
-                pieces[0].done.set_exception(error)
+            if len(items) == 1:
+                self.failures += isinstance(error, LedgerError) and not isinstance(
+                    error, DecryptionError
+                )
+                items[0].done.set_exception(error)
                 return
-            for piece in pieces:
-                self._do([piece])
+            for item in items:
+                self._run([item])
         else:
-            for piece, result in zip(pieces, results, strict=True):
-                piece.done.set_result(result)
+            for item, result in zip(items, results, strict=True):
+                item.done.set_result(result)
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count the time of a block, before anybody learns what came of it."""
+    def _timed(self) -> Iterator[None]:
+        """Add up the time of a block, before anybody gets its result."""
         begun = time.monotonic()
         try:
             yield
         finally:
             self.busy_seconds += time.monotonic() - begun
 
-    async def insist(self, work: Callable[[Connection], T]) -> T:
-        """Do the work in a transaction, as soon as the database lets it be done."""
+    async def write_with_retry(self, work: Callable[[Connection], T]) -> T:
+        """Run the work in a transaction, as soon as the database allows."""
         while True:
             try:
                 return await self.write(work)
@@ -121,13 +125,13 @@ class Writer:
                 log.error("ledger.failed", why=str(error), again_in=self._retry_every)
             await asyncio.sleep(self._retry_every)
 
-    async def aside(self, work: Callable[[], T]) -> T:
-        """Do something else in that thread."""
+    async def run_in_thread(self, work: Callable[[], T]) -> T:
+        """Run something else in that thread."""
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._thread, work))
 
 
 def _method(work: Callable[[Connection], object]) -> str:
-    """Give the name of the method that a function was written in."""
+    """Return the name of the method that a function was written in."""
     work = work.func if isinstance(work, partial) else work
     return work.__qualname__.partition(".<locals>")[0].rpartition(".")[2].strip("_")

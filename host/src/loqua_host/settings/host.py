@@ -49,7 +49,7 @@ class LiveKitSettings(Section):
 
 
 class LedgerSettings(Section):
-    """Where lessons and what is owed to the API are kept."""
+    """Where lessons and the outbox for the API are kept."""
 
     path: Path = Field(
         default=Path("var/ledger.db"),

@@ -147,7 +147,7 @@ class LedgerSecrets:
     """The ledger's secrets, unprintable.
 
     Attributes:
-        keys: What learners' data is sealed with, the key before it behind it; none keeps data
+        keys: What learners' data is encrypted with, the key before it behind it; none keeps data
             as it is, in development.
         url: The Postgres that it is in, with its password; None: it is in a file.
     """

@@ -49,15 +49,15 @@ const figure = (value, name, state = "ok") =>
 const figures = (health, sight) => {
   const findings = health.levels.flatMap((one) => one.findings);
   const state = (name) => findings.find((found) => found.name === name).state;
-  const { debts } = sight;
+  const { backlog } = sight;
   const waiting = sight.waiting.length;
   const alone = waiting ? span(Math.max(...sight.waiting)) : "nobody";
   const jwt = sight.agent_jwt_left;
   return [
     figure(alone, waiting > 1 ? `the longest wait of ${waiting} for a tutor` : "waits for a tutor", state("learners")),
     figure(String(sight.lessons.length), "lessons now"),
-    figure(String(debts.records), debts.oldest === null ? "records owed" : `records owed, oldest ${span(sight.unix - debts.oldest)}`, state("owed")),
-    figure(String(debts.dead), "refused for good", debts.dead ? "degraded" : "ok"),
+    figure(String(backlog.records), backlog.oldest === null ? "records pending" : `records pending, oldest ${span(sight.unix - backlog.oldest)}`, state("outbox")),
+    figure(String(backlog.dead), "refused for good", backlog.dead ? "degraded" : "ok"),
     figure(jwt === null ? "unknown" : span(jwt), "agent JWT lives on", state("AGENT_JWT_TOKEN")),
     figure(percent(sight.memory), "memory in use", state("memory")),
     figure(percent(sight.cpu_load), "CPU load"),

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from loqua_host.contract.records import LessonReport, Performance, Progress, SessionRecord
 from loqua_host.records.achievements import judge_performance
-from loqua_host.records.compose import compose_record, has_failed, merge_progress
 from loqua_host.records.ledger import Kind, LessonRow
+from loqua_host.records.session_record import compose_record, has_failed, merge_progress
 from loqua_host.settings.rules import Bounds, RecordRules
 
 labels = st.lists(st.text(min_size=1, max_size=200).filter(str.strip), max_size=3).map(tuple)
@@ -151,7 +151,7 @@ def test_an_interrupted_lesson_is_completed_by_rule(
     assert compose_record(row, None, seconds, failed=True).outcome is Kind.FAILED
     assert compose_record(row, None, seconds, rules, failed=False).outcome is Kind.COMPLETED
     nothing = compose_record(lesson(None), None, 0, rules, failed=True)
-    assert nothing.because[0] == "failed: it did not reach minutes"
+    assert nothing.reasons[0] == "failed: it did not reach minutes"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.errors import LedgerError
-from loqua_host.records import reseal
-from loqua_host.records.archive import Archive
+from loqua_host.records import reencryption
+from loqua_host.records.admin import LedgerAdmin
+from loqua_host.records.encryption import KeyRing, LedgerCipher
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
-from loqua_host.records.seal import Keyring, Seal
 from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.tasks import background
 
@@ -27,7 +28,7 @@ async def fill(ledger: Ledger, a_lesson: NewLesson, number: int = 1) -> None:
     """Have the ledger hold something of everything."""
     row = await ledger.open_lesson(a_lesson(number, user_id="Mariana"), "")
     progress = Progress(words_learned=7, grammar_points=("subjunctive",))
-    await ledger.keep_progress(row, 1.0, progress, {"said": "manzana"})
+    await ledger.save_progress(row, 1.0, progress, {"said": "manzana"})
     record = SessionRecord(
         session_id=row.session_id,
         duration_minutes=1,
@@ -35,18 +36,18 @@ async def fill(ledger: Ledger, a_lesson: NewLesson, number: int = 1) -> None:
         overall_performance=Performance.GOOD,
     )
     await ledger.close_lesson(row, 5.0, Kind.COMPLETED, progress, record, ["sus palabras"])
-    first = await ledger.next_owed(row.id)
+    first = await ledger.next_entry(row.id)
     assert first is not None
-    await ledger.mark_dead(first, "Mariana is not known", 1.0)
+    await ledger.dead_letter(first, "Mariana is not known", 1.0)
     await ledger.open_lesson(a_lesson(number + 1000, user_id="Mariana"), "")
 
 
 async def keys_of(ledger: Ledger, *lessons: str) -> list[str]:
     """Name the key that each lesson is sealed with."""
-    text = "SELECT key_id FROM lesson WHERE id = ?"
+    text = "SELECT key_id FROM lesson WHERE id = :id"
     return [
         await ledger._writer.write(
-            lambda db, one=one: db.execute(text, (one,)).fetchone()["key_id"]
+            lambda db, one=one: db.execute(text, {"id": one}).fetchone()["key_id"]
         )
         for one in lessons
     ]
@@ -54,9 +55,9 @@ async def keys_of(ledger: Ledger, *lessons: str) -> list[str]:
 
 async def assert_whole(ledger: Ledger, numbers: int = 1, *, running: int = 0) -> None:
     """What was filled in is all there."""
-    await ledger.adopt(["conversation"])
+    await ledger.take_over(["conversation"])
     for number in range(1, numbers + 1):
-        owed = await ledger.next_owed(f"lesson{number}")
+        owed = await ledger.next_entry(f"lesson{number}")
         assert owed is not None
         assert owed.lesson.user_id == "Mariana"
         assert owed.lesson.state == {"said": "manzana"}
@@ -72,39 +73,40 @@ def contents(directory: Path) -> bytes:
     return b"".join(file.read_bytes() for file in directory.iterdir())
 
 
-@given(text=st.text(), place=st.text())
-def test_a_text_comes_back_and_never_looks_the_same_twice(text: str, place: str) -> None:
-    """Two equal progresses cannot be told to be equal; their marks can."""
-    seal = Seal(OLD)
-    first, second = seal.seal(text, place), seal.seal(text, place)
-    assert seal.open(first, place) == seal.open(second, place) == text
+@given(text=st.text(), field=st.text())
+def test_a_text_comes_back_and_never_looks_the_same_twice(text: str, field: str) -> None:
+    """Two equal progresses cannot be seen to be equal; their blind indexes can."""
+    cipher, same, other = LedgerCipher(OLD), LedgerCipher(OLD), LedgerCipher(NEW)
+    first, second = cipher.encrypt(text, field), cipher.encrypt(text, field)
+    assert cipher.decrypt(first, field) == cipher.decrypt(second, field) == text
     assert first != second
-    assert seal.mark(text) == Seal(OLD).mark(text) != Seal(NEW).mark(text)
+    assert cipher.blind_index(text) == same.blind_index(text) != other.blind_index(text)
 
 
 @pytest.mark.parametrize(
     "tampered",
     [
-        lambda seal: (Seal(NEW), seal.seal("text", "a"), "a"),
-        lambda seal: (seal, seal.seal("text", "a"), "b"),
-        lambda seal: (seal, seal.seal("text", "a")[:-4] + "AAAA", "a"),
-        lambda seal: (seal, "text", "a"),
-        lambda seal: (seal, "", "a"),
+        lambda cipher: (LedgerCipher(NEW), cipher.encrypt("text", "a"), "a"),
+        lambda cipher: (cipher, cipher.encrypt("text", "a"), "b"),
+        lambda cipher: (cipher, cipher.encrypt("text", "a")[:-4] + "AAAA", "a"),
+        lambda cipher: (cipher, "text", "a"),
+        lambda cipher: (cipher, "", "a"),
     ],
-    ids=["another key", "another place", "changed", "not sealed", "empty"],
+    ids=["another key", "another field", "changed", "plaintext", "empty"],
 )
 def test_what_was_changed_or_moved_is_not_believed(
-    tampered: Callable[[Seal], tuple[Seal, str, str]],
+    tampered: Callable[[LedgerCipher], tuple[LedgerCipher, str, str]],
 ) -> None:
     """A row cannot be given to another learner behind the host's back."""
-    seal, text, place = tampered(Seal(OLD))
+    cipher, text, field = tampered(LedgerCipher(OLD))
     with pytest.raises(LedgerError, match="was changed"):
-        seal.open(text, place)
+        cipher.decrypt(text, field)
 
 
 def test_no_key_is_told_by_what_prints_of_it() -> None:
     """Neither its repr nor its id."""
-    assert OLD not in repr(Seal(OLD)) + Seal(OLD).key_id + repr(vars(Keyring([OLD])))
+    cipher = LedgerCipher(OLD)
+    assert OLD not in repr(cipher) + cipher.key_id + repr(vars(KeyRing([OLD])))
 
 
 async def test_the_files_say_nothing_of_a_learner(tmp_path: Path, a_lesson: NewLesson) -> None:
@@ -125,12 +127,12 @@ async def test_the_files_say_nothing_of_a_learner(tmp_path: Path, a_lesson: NewL
         assert said not in written
 
 
-@pytest.mark.parametrize("before", [[], [OLD]], ids=["unsealed", "old key"])
+@pytest.mark.parametrize("before", [[], [OLD]], ids=["plaintext", "old key"])
 async def test_a_new_key_takes_over_everything_at_the_first_start(
     tmp_path: Path, a_lesson: NewLesson, before: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Afterwards the old one is of no use, and nothing was lost."""
-    monkeypatch.setattr(reseal, "AT_ONCE", 3)
+    monkeypatch.setattr(reencryption, "LESSONS_AT_ONCE", 3)
     path = tmp_path / "ledger.db"
     async with Ledger.open(SqliteDatabase(path), keys=before) as ledger:
         for number in range(1, 6):
@@ -146,7 +148,7 @@ async def test_a_rotation_that_was_cut_short_goes_on_at_the_next_start(
     tmp_path: Path, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each lesson and its rows have one key at any time."""
-    monkeypatch.setattr(reseal, "AT_ONCE", 1)
+    monkeypatch.setattr(reencryption, "LESSONS_AT_ONCE", 1)
     path = tmp_path / "ledger.db"
     async with Ledger.open(SqliteDatabase(path), keys=[OLD]) as ledger:
         for number in range(1, 4):
@@ -174,40 +176,43 @@ async def test_a_new_key_takes_over_under_running_lessons(
     tmp_path: Path, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """New rows have it at once, old ones are readable all the time and get it batch by batch."""
-    monkeypatch.setattr(reseal, "AT_ONCE", 1)
+    monkeypatch.setattr(reencryption, "LESSONS_AT_ONCE", 1)
     path = tmp_path / "ledger.db"
     async with Ledger.open(SqliteDatabase(path), keys=[OLD]) as ledger:
         for number in range(1, 4):
             await fill(ledger, a_lesson, number)
         running = await ledger.open_lesson(a_lesson(500), "")
-        assert ledger.adopt_keys([NEW, OLD])
-        assert not ledger.adopt_keys([NEW, OLD])
+        assert ledger.use_keys([NEW, OLD])
+        assert not ledger.use_keys([NEW, OLD])
         await fill(ledger, a_lesson, 4)
-        assert await keys_of(ledger, "lesson3", "lesson4") == [Seal(OLD).key_id, Seal(NEW).key_id]
+        assert await keys_of(ledger, "lesson3", "lesson4") == [
+            LedgerCipher(OLD).key_id,
+            LedgerCipher(NEW).key_id,
+        ]
         async with background() as tasks:
-            resealing = tasks.create_task(ledger.reseal())
+            resealing = tasks.create_task(ledger.reencrypt())
             for words in range(1, 5):
                 progress = Progress(words_learned=words)
-                await ledger.keep_progress(running, 1.0, progress, {"said": "manzana"})
+                await ledger.save_progress(running, 1.0, progress, {"said": "manzana"})
             await resealing
         await assert_whole(ledger, 4, running=1)
     async with Ledger.open(SqliteDatabase(path), keys=[NEW]) as ledger:
         await assert_whole(ledger, 4, running=1)
-        owed = await ledger.next_owed(running.id)
+        owed = await ledger.next_entry(running.id)
     assert owed is not None
     assert Progress.model_validate_json(owed.payload).words_learned == 4
 
 
-async def test_a_key_that_follows_another_at_once_reads_what_the_first_one_sealed(
+async def test_a_key_that_follows_another_at_once_reads_what_the_first_one_encrypted(
     tmp_path: Path, a_lesson: NewLesson
 ) -> None:
     """Where secrets are, there is but one previous value."""
     path = tmp_path / "ledger.db"
     async with Ledger.open(SqliteDatabase(path), keys=["first-" * 8]) as ledger:
         await fill(ledger, a_lesson)
-        assert ledger.adopt_keys([OLD, "first-" * 8])
-        assert ledger.adopt_keys([NEW, OLD])
-        await ledger.reseal()
+        assert ledger.use_keys([OLD, "first-" * 8])
+        assert ledger.use_keys([NEW, OLD])
+        await ledger.reencrypt()
     async with Ledger.open(SqliteDatabase(path), keys=[NEW]) as ledger:
         await assert_whole(ledger)
 
@@ -224,26 +229,26 @@ async def test_what_was_changed_does_not_keep_the_rest_from_a_new_key(
         await ledger._writer.write(lambda db: db.execute(rot))
     with structlog.testing.capture_logs() as logs:
         async with Ledger.open(SqliteDatabase(path), keys=[NEW, OLD]) as ledger:
-            assert await keys_of(ledger, "lesson1", "lesson2") == [Seal(NEW).key_id] * 2
+            assert await keys_of(ledger, "lesson1", "lesson2") == [LedgerCipher(NEW).key_id] * 2
     assert [log["why"] for log in logs if log["event"] == "ledger.unreadable"] == [
         "lesson2.user_id: was changed behind the host's back",
         "lesson2.state: was changed behind the host's back",
     ]
-    with Archive.open(SqliteDatabase(path), [NEW]) as archive:
-        [whole] = archive.export("Mariana")[:1]
+    with LedgerAdmin.open(SqliteDatabase(path), [NEW]) as admin:
+        [whole] = admin.export("Mariana")[:1]
     assert "subjunctive" in str(whole)
 
 
-async def test_a_lesson_is_gone_on_with_by_no_other_learner_whatever_its_mark_says(
+async def test_a_lesson_is_gone_on_with_by_no_other_learner_whatever_its_blind_index_says(
     tmp_path: Path, a_lesson: NewLesson
 ) -> None:
-    """Whoever writes to the database can copy a mark, not what is sealed."""
+    """Whoever writes to the database can copy a blind index, not what is encrypted."""
     async with Ledger.open(SqliteDatabase(tmp_path / "ledger.db"), keys=[OLD]) as ledger:
         hers = a_lesson(1, user_id="Mariana")
         await ledger.interrupt(await ledger.open_lesson(hers, ""))
-        await ledger._writer.write(
-            lambda db: db.execute("UPDATE lesson SET user_mark = ?", (Seal(OLD).mark("Otto"),))
-        )
+        text = "UPDATE lesson SET user_blind_index = :otto"
+        values = {"otto": LedgerCipher(OLD).blind_index("Otto")}
+        await ledger._writer.write(lambda db: db.execute(text, values))
         his = replace(hers, id="lesson2", user_id="Otto", visit="another")
         with structlog.testing.capture_logs() as logs:
             opened = await ledger.open_lesson(his, "")
@@ -251,20 +256,20 @@ async def test_a_lesson_is_gone_on_with_by_no_other_learner_whatever_its_mark_sa
     assert [line["event"] for line in logs] == ["lesson.unreadable"]
 
 
-@pytest.mark.parametrize("unsealed", [True, False])
-async def test_what_is_not_sealed_is_believed_outside_production_alone(
-    tmp_path: Path, a_lesson: NewLesson, *, unsealed: bool
+@pytest.mark.parametrize("plaintext", [True, False])
+async def test_plaintext_is_trusted_outside_production_alone(
+    tmp_path: Path, a_lesson: NewLesson, *, plaintext: bool
 ) -> None:
     """There, somebody else than a host wrote it: hosts have a key from their first start on."""
     path = tmp_path / "ledger.db"
     async with Ledger.open(SqliteDatabase(path)) as ledger:
         await fill(ledger, a_lesson)
-    opening = Ledger.open(SqliteDatabase(path), keys=[NEW], unsealed=unsealed)
-    if unsealed:
+    opening = Ledger.open(SqliteDatabase(path), keys=[NEW], plaintext=plaintext)
+    if plaintext:
         async with opening as ledger:
             await assert_whole(ledger)
     else:
-        with pytest.raises(LedgerError, match="something is not sealed"):
+        with pytest.raises(LedgerError, match="something is not encrypted"):
             await opening.__aenter__()
 
 
@@ -283,7 +288,7 @@ async def test_a_ledger_under_a_key_that_is_not_here_is_left_alone(
         await assert_whole(ledger)
 
 
-async def test_what_was_changed_is_set_aside_and_holds_nothing_else_up(
+async def test_what_was_changed_is_a_dead_letter_and_holds_nothing_else_up(
     tmp_path: Path, a_lesson: NewLesson
 ) -> None:
     """A rotten bit costs its own row: an error in the log, and the rows behind it go on."""
@@ -296,22 +301,24 @@ async def test_what_was_changed_is_set_aside_and_holds_nothing_else_up(
         await ledger.open_lesson(a_lesson(2), "")
         await ledger.open_lesson(a_lesson(3), "")
         for change in (
-            "UPDATE owed SET payload = 'AAAA' WHERE kind = 'completed'",
+            "UPDATE outbox SET payload = 'AAAA' WHERE kind = 'completed'",
             "UPDATE lesson SET user_id = 'AAAA' WHERE id = 'lesson2'",
+            "UPDATE lesson SET reasons = 'AAAA' WHERE id = 'lesson1'",
             "DELETE FROM claim",
         ):
             await ledger._writer.write(lambda db, change=change: db.execute(change))
         with structlog.testing.capture_logs() as logs:
-            owed = await ledger.next_owed(row.id)
+            owed = await ledger.next_entry(row.id)
             found = await ledger.interrupted()
-        debts = await ledger.debts()
+        backlog = await ledger.backlog()
     assert owed is not None
     assert owed.kind is Kind.RECORD
     assert [lesson.id for lesson in found] == ["lesson3"]
     assert [log["event"] for log in logs] == ["progress.dead", "lesson.unreadable"]
-    assert (debts.dead, debts.records) == (1, 1)
-    with Archive.open(SqliteDatabase(tmp_path / "ledger.db"), [OLD]) as archive:
-        dead, _ = archive.letters()
-        whole = archive.explain(row.session_id)
-    assert "completed: was changed" in str(dead.dead_because)
-    assert "unreadable" in str(whole)
+    assert (backlog.dead, backlog.records) == (1, 1)
+    with LedgerAdmin.open(SqliteDatabase(tmp_path / "ledger.db"), [OLD]) as admin:
+        dead, _ = admin.entries()
+        whole: Any = admin.explain(row.session_id)
+    assert "completed: was changed" in str(dead.dead_reason)
+    [entry] = [entry for entry in whole["undelivered"] if entry["kind"] == "completed"]
+    assert whole["reasons"] == entry["payload"] == "(unreadable: changed behind the host's back)"

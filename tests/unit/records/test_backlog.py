@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 from loqua_host.contract.records import Progress
-from loqua_host.records.compose import compose_record
-from loqua_host.records.ledger import Debts, Kind, Ledger, LessonRow
+from loqua_host.records.ledger import Backlog, Kind, Ledger, LessonRow
+from loqua_host.records.session_record import compose_record
 
 ALesson = Callable[..., LessonRow]
 
 
 async def test_nothing_is_owed_at_first(ledger: Ledger) -> None:
     """And no record is old."""
-    assert await ledger.debts() == Debts()
+    assert await ledger.backlog() == Backlog()
 
 
 async def test_debts_count_records_progress_and_what_is_set_aside(
@@ -22,17 +22,17 @@ async def test_debts_count_records_progress_and_what_is_set_aside(
         row = await ledger.open_lesson(a_lesson(number), "")
         record = compose_record(row, None, 60).record
         await ledger.close_lesson(row, closed_at, Kind.COMPLETED, Progress(), record)
-    await ledger.keep_progress(await ledger.open_lesson(a_lesson(4), ""), 1, Progress(), {})
+    await ledger.save_progress(await ledger.open_lesson(a_lesson(4), ""), 1, Progress(), {})
     for kind in (Kind.COMPLETED, Kind.RECORD):
-        owed = await ledger.next_owed("lesson3")
+        owed = await ledger.next_entry("lesson3")
         assert owed is not None
         assert owed.kind is kind
-        await ledger.mark_dead(owed, "refused", 1.0)
-    assert await ledger.debts() == Debts(records=2, progress=3, dead=2, oldest=400.0)
+        await ledger.dead_letter(owed, "refused", 1.0)
+    assert await ledger.backlog() == Backlog(records=2, progress=3, dead=2, oldest=400.0)
 
 
 async def test_the_time_in_use_grows_with_use(ledger: Ledger) -> None:
     """It is the ledger's only connection."""
     before = ledger.busy_seconds
-    await ledger.owing()
+    await ledger.pending_lessons()
     assert ledger.busy_seconds > before

@@ -1,4 +1,4 @@
-"""From a lesson and its tutor's report to the record that the API is owed; pure."""
+"""The session record: composed of a lesson and its tutor's report; pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from .rows import Kind, LessonRow
 
 __all__ = ["Composed", "compose_record", "has_failed", "merge_progress"]
 
-LONGEST_MINUTES = 1440.0
+MAX_MINUTES = 1440.0
 
-MOST_LABELS = 100
+MAX_LABELS = 100
 """How many achievements or recommendations a record has at most."""
 
 
@@ -31,7 +31,7 @@ class Composed:
     record: SessionRecord
     outcome: Kind
     progress: Progress | None
-    because: tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 def compose_record(
@@ -56,7 +56,7 @@ def compose_record(
     told = report or LessonReport()
     rules = rules or RecordRules()
     progress = lesson.progress or Progress()
-    minutes = min(round(seconds / 60, 2), LONGEST_MINUTES)
+    minutes = min(round(seconds / 60, 2), MAX_MINUTES)
     facts = facts_of(progress, minutes, context, resumed=lesson.restarts > 0)
     judged = judge_performance(told, progress, rules.grades)
     unlocked = context.progress.achievements_unlocked if context else ()
@@ -73,15 +73,15 @@ def compose_record(
         achievements=_joined(told.achievements, (new.value for new in earned)),
         next_session_recommendations=_joined(told.recommendations, (new.value for new in advised)),
     )
-    because = [f"{new.value}: {new.because}" for new in (*earned, *advised)]
-    because.insert(0, f"{judged.value}: {judged.because}")
+    reasons = [f"{new.value}: {new.reason}" for new in (*earned, *advised)]
+    reasons.insert(0, f"{judged.value}: {judged.reason}")
     if report is None:
-        because.insert(0, "no report: as the last progress says")
+        reasons.insert(0, "no report: as the last progress says")
     if not failed:
-        return Composed(record, Kind.COMPLETED, lesson.progress, tuple(because))
+        return Composed(record, Kind.COMPLETED, lesson.progress, tuple(reasons))
     outcome = _judge_failed(facts, rules)
-    because.insert(0, f"{outcome.value}: {outcome.because}")
-    return Composed(record, outcome.value, progress, tuple(because))
+    reasons.insert(0, f"{outcome.value}: {outcome.reason}")
+    return Composed(record, outcome.value, progress, tuple(reasons))
 
 
 def has_failed(reason: str) -> bool:
@@ -90,7 +90,7 @@ def has_failed(reason: str) -> bool:
 
 
 def _judge_failed(facts: Mapping[str, float], rules: RecordRules) -> Derived[Kind]:
-    """Judge whether a lesson that failed had come far enough to be completed all the same."""
+    """Return whether a lesson that failed came far enough to count as completed all the same."""
     least = rules.completed_when.given()
     missed = [fact for fact, bound in least.items() if facts.get(fact, 0.0) < bound]
     if missed or not least:
@@ -100,11 +100,11 @@ def _judge_failed(facts: Mapping[str, float], rules: RecordRules) -> Derived[Kin
 
 
 def _joined(own: Iterable[str], derived: Iterable[str]) -> tuple[str, ...]:
-    return tuple(islice(dict.fromkeys([*own, *derived]), MOST_LABELS))
+    return tuple(islice(dict.fromkeys([*own, *derived]), MAX_LABELS))
 
 
 def merge_progress(last: Progress | None, new: Progress) -> Progress:
-    """Get the new progress if it counts after the last one.
+    """Return the new progress if it counts after the last one.
 
     Raises:
         ValueError: If a count fell; the message names the field and both values.

@@ -1,0 +1,151 @@
+"""Encryption of what the ledger keeps of learners: AES-256-GCM; the key is not in the ledger.
+
+What is looked up has a blind index beside it, an HMAC of the text: it can be found without the
+ledger saying who it is.
+"""
+
+import hashlib
+import hmac
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from loqua_host.errors import DecryptionError, LedgerError
+
+__all__ = ["Cipher", "KeyRing", "LedgerCipher"]
+
+NONCE_BYTES = 12
+
+
+class Cipher(Protocol):
+    """Encrypts texts, each for one field of the ledger.
+
+    Attributes:
+        key_id: Names the key and says nothing about it.
+    """
+
+    @property
+    def key_id(self) -> str:
+        """The key's name."""
+
+    def encrypt(self, text: str, field: str) -> str:
+        """Return the text as it is stored in that field."""
+
+    def decrypt(self, stored: str, field: str) -> str:
+        """Return the text that was encrypted for that field."""
+
+    def blind_index(self, text: str) -> str:
+        """Return what a text is found by: the same for the same text."""
+
+
+class NullCipher:
+    """Stores texts as they are, for development."""
+
+    key_id = ""
+
+    def encrypt(self, text: str, field: str) -> str:  # noqa: ARG002  # the port's
+        """Return the text."""
+        return text
+
+    def decrypt(self, stored: str, field: str) -> str:  # noqa: ARG002  # the port's
+        """Return the text."""
+        return stored
+
+    def blind_index(self, text: str) -> str:
+        """Return the text."""
+        return text
+
+
+class LedgerCipher:
+    """Encrypts texts under a key; unprintable.
+
+    Args:
+        secret: Any text with 32 bytes of entropy; the keys proper are derived from it.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._cipher = AESGCM(_derive(secret, b"loqua ledger: encryption"))
+        self._index_key = _derive(secret, b"loqua ledger: blind index")
+        self.key_id = _derive(secret, b"loqua ledger: key id").hex()[:16]
+
+    def encrypt(self, text: str, field: str) -> str:
+        """Return the text encrypted for one field, so that it cannot be moved to another unseen."""
+        nonce = os.urandom(NONCE_BYTES)
+        encrypted = self._cipher.encrypt(nonce, text.encode(), field.encode())
+        return b64encode(nonce + encrypted).decode()
+
+    def decrypt(self, stored: str, field: str) -> str:
+        """Return the text that was encrypted for a field.
+
+        Raises:
+            DecryptionError: If it was encrypted under another key or for another field, or changed.
+        """
+        try:
+            raw = b64decode(stored, validate=True)
+            text = self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], field.encode())
+        except (ValueError, InvalidTag):
+            raise DecryptionError(f"{field}: was changed behind the host's back") from None
+        return text.decode()
+
+    def blind_index(self, text: str) -> str:
+        """Return the HMAC that a text is found by."""
+        return hmac.new(self._index_key, text.encode(), hashlib.sha256).hexdigest()
+
+
+class KeyRing:
+    """The keys of a ledger: one to encrypt with, and older ones to read what they encrypted.
+
+    Args:
+        secrets: The newest first; without any, texts are stored as they are.
+        plaintext: Whether to trust texts that a host without a key stored as they were.
+
+    Attributes:
+        current: The cipher to encrypt with; whoever encrypts twice with one key asks for it once.
+    """
+
+    def __init__(self, secrets: Sequence[str] = (), *, plaintext: bool = True) -> None:
+        self.current: Cipher = NullCipher()
+        trusted = plaintext or not secrets
+        self._ciphers: dict[str, Cipher] = {"": self.current} if trusted else {}
+        self.use(secrets)
+
+    def use(self, secrets: Sequence[str]) -> bool:
+        """Encrypt with the first of these from now on; return whether it is another than before.
+
+        All keys that were known stay known: something may still be encrypted with them.
+        """
+        before = self.current.key_id
+        ciphers: list[Cipher] = [LedgerCipher(secret) for secret in secrets]
+        # Each in one step, since other threads read them.
+        self._ciphers = {**{cipher.key_id: cipher for cipher in ciphers}, **self._ciphers}
+        self.current = self._ciphers[ciphers[0].key_id] if ciphers else self.current
+        return self.current.key_id != before
+
+    def cipher(self, key_id: str) -> Cipher:
+        """Return the cipher of a key.
+
+        Raises:
+            LedgerError: If the key is not known.
+        """
+        try:
+            return self._ciphers[key_id]
+        except KeyError:
+            if not key_id:
+                hint = "find out who wrote it; a host outside production would encrypt it"
+                raise LedgerError(f"something is not encrypted; {hint}") from None
+            hint = "set LEDGER_KEY_PREVIOUS to the key it was written with"
+            raise LedgerError(f"encrypted with the unknown key {key_id}; {hint}") from None
+
+    def blind_indexes(self, text: str) -> list[str]:
+        """Return what a text may be found by, one for each key."""
+        return [cipher.blind_index(text) for cipher in self._ciphers.values()]
+
+
+def _derive(secret: str, purpose: bytes) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=purpose).derive(secret.encode())

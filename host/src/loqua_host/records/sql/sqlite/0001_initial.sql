@@ -1,0 +1,95 @@
+-- The ledger in SQLite. Tables, columns and views are the same in Postgres, so that both share their
+-- queries; `unix_now()` is a function that the host gives SQLite (see sqlite.py).
+
+CREATE TABLE schema_version (
+    version INTEGER PRIMARY KEY,
+    applied_at REAL NOT NULL
+) STRICT;
+
+-- A host lives while its lease lasts. A dead host's row stays for an hour: how long ago the lease
+-- ended says who may take over its open lessons.
+CREATE TABLE host (
+    id TEXT PRIMARY KEY,
+    renewed_at REAL NOT NULL,
+    lease_until REAL NOT NULL
+) STRICT;
+
+-- A lease that was renewed in the future was written before the database's clock was set back. It
+-- counts for nothing: otherwise a dead host would live on for as long as the clock was ahead.
+CREATE VIEW living_host AS
+SELECT id FROM host WHERE renewed_at <= unix_now() AND lease_until > unix_now();
+
+-- `owner` is the host that delivers the lesson's outbox and restores its tutor. `user_id`, `progress`,
+-- `state` and `reasons` are encrypted with the key that `key_id` names; `user_blind_index` is an HMAC
+-- by which a learner's lessons are found. Times are unix seconds.
+CREATE TABLE lesson (
+    id TEXT PRIMARY KEY,
+    session_id TEXT NOT NULL UNIQUE,
+    visit TEXT NOT NULL,
+    room TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    tutor TEXT NOT NULL,
+    agent_id TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    user_blind_index TEXT NOT NULL,
+    opened_at REAL NOT NULL,
+    closed_at REAL,
+    seconds REAL NOT NULL DEFAULT 0,
+    progress TEXT,
+    state TEXT NOT NULL,
+    reasons TEXT,
+    restarts INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    interrupted INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX lesson_room ON lesson (room);
+CREATE INDEX lesson_open ON lesson (room, tutor) WHERE closed_at IS NULL;
+CREATE INDEX lesson_closed ON lesson (closed_at) WHERE closed_at IS NOT NULL;
+CREATE INDEX lesson_user ON lesson (user_blind_index);
+CREATE INDEX lesson_key ON lesson (key_id);
+CREATE INDEX lesson_owner ON lesson (owner);
+
+-- What the API is still to be sent, in order of `id` within a lesson. `payload` and `dead_reason` are
+-- encrypted with the lesson's key. A dead letter has a `dead_at` and is not sent any more;
+-- `unknown_learner` says that the API has no such learner. `maybe_delivered` is set before an attempt
+-- and says that the API may have it.
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lesson_id TEXT NOT NULL REFERENCES lesson (id),
+    kind TEXT NOT NULL,
+    idempotency_key TEXT NOT NULL UNIQUE,
+    payload TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    maybe_delivered INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,
+    dead_at REAL,
+    dead_reason TEXT,
+    unknown_learner INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (lesson_id, kind)
+) STRICT;
+CREATE INDEX outbox_pending ON outbox (owner, lesson_id, id) WHERE dead_at IS NULL;
+CREATE INDEX outbox_dead ON outbox (dead_at) WHERE dead_at IS NOT NULL;
+
+-- A room has one tutor of a kind: the primary key says so, whatever hosts do at the same time. A claim
+-- with a lesson lasts while its host lives; one without, for a tutor on its way, until it expires.
+CREATE TABLE claim (
+    room TEXT NOT NULL,
+    tutor TEXT NOT NULL,
+    host TEXT NOT NULL,
+    lesson_id TEXT REFERENCES lesson (id) ON DELETE CASCADE,
+    claimed_at REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    PRIMARY KEY (room, tutor)
+) STRICT;
+CREATE INDEX claim_lesson ON claim (lesson_id);
+
+CREATE TABLE refusal (
+    room TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    tutor TEXT NOT NULL,
+    refused_at REAL NOT NULL,
+    PRIMARY KEY (room, entry, tutor)
+) STRICT;

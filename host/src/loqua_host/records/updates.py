@@ -1,0 +1,140 @@
+"""Updates of a lesson: what the ledger is told of it, in a form that can wait for the database."""
+
+import json
+from typing import Annotated, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from loqua_host.contract.records import Progress, SessionRecord
+
+from .database import Connection, Row
+from .encryption import Cipher, KeyRing
+from .queries import QUERIES
+from .rows import Kind
+
+__all__ = ["LessonEnd", "LessonProgress", "LessonUpdate", "apply"]
+
+
+class _Update(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str
+    lesson: str
+    restarts: int
+
+
+class LessonProgress(_Update):
+    """How far a lesson has come; `send` is whether the API is to have its progress."""
+
+    what: Literal["progress"] = "progress"
+    seconds: float
+    progress: Progress | None
+    state: dict[str, JsonValue]
+    send: bool = True
+
+
+class LessonEnd(_Update):
+    """The end of a lesson: its final progress and its record.
+
+    `entry` is that of its learner, who may have come back a moment before.
+    """
+
+    what: Literal["end"] = "end"
+    entry: str
+    closed_at: float
+    status: Kind
+    progress: Progress | None
+    record: SessionRecord
+    reasons: tuple[str, ...]
+    interrupted: bool
+
+
+LessonUpdate = Annotated[LessonProgress | LessonEnd, Field(discriminator="what")]
+
+
+def apply(keys: KeyRing, host: str, update: LessonUpdate, db: Connection) -> bool:
+    """Write an update; return False, and write nothing, if it is out of date.
+
+    It is if the lesson is closed, was resumed with another job since, or is taught by a job of
+    another living host that did not write the update. A lesson that was closed without its job is
+    closed anew by that job, unless the API may have something of the closing.
+
+    Safe to repeat, also by another host that found the update in its spool: all is written in one
+    transaction under the lesson's row lock, and a second time it changes nothing but the
+    idempotency key of unsent progress. The entries are the lesson owner's, or this host's in the
+    place of a dead one.
+    """
+    values = {
+        "lesson": update.lesson,
+        "restarts": update.restarts,
+        "host": host,
+        "writer": update.host,
+    }
+    lesson = db.execute(QUERIES["lock_lesson"], values).fetchone()
+    if lesson is None or not (lesson["closed_at"] is None or _is_replaceable(db, lesson, update)):
+        return False
+    cipher, owner = keys.cipher(lesson["key_id"]), lesson["owner"]
+    if isinstance(update, LessonProgress):
+        _save(db, cipher, owner, update)
+    else:
+        _close(db, cipher, owner, update)
+    return True
+
+
+def _is_replaceable(db: Connection, lesson: Row, update: LessonUpdate) -> bool:
+    """Return whether a closing without the job is still unsent as a whole; then it stays unsent.
+
+    Whoever begins to send an entry marks it first (`Outbox.mark_sending`), or finds it gone.
+    """
+    if isinstance(update, LessonProgress) or update.interrupted or not lesson["interrupted"]:
+        return False
+    unsent = db.execute(QUERIES["lock_unsent_entries"], {"lesson": lesson["id"]}).fetchall()
+    kinds = {row["kind"] for row in unsent}
+    final = lesson["progress"] is None or kinds & {Kind.COMPLETED, Kind.FAILED}
+    return bool(Kind.RECORD in kinds and final)
+
+
+def _save(db: Connection, cipher: Cipher, owner: str, update: LessonProgress) -> None:
+    lesson, progress = update.lesson, update.progress and update.progress.model_dump_json()
+    values = {
+        "seconds": update.seconds,
+        "progress": progress and cipher.encrypt(progress, f"{lesson}.progress"),
+        "state": cipher.encrypt(json.dumps(update.state), f"{lesson}.state"),
+        "owner": owner,
+        "lesson": lesson,
+    }
+    db.execute(QUERIES["save_progress"], values)
+    if update.send and progress:
+        _put_entry(db, cipher, owner, lesson, Kind.IN_PROGRESS, progress)
+
+
+def _close(db: Connection, cipher: Cipher, owner: str, end: LessonEnd) -> None:
+    """Close a lesson; its final progress and record replace all that was not sent."""
+    lesson = {"lesson": end.lesson}
+    values = {
+        "closed_at": end.closed_at,
+        "reasons": cipher.encrypt(json.dumps(end.reasons), f"{end.lesson}.reasons"),
+        "interrupted": int(end.interrupted),
+        "entry": end.entry,
+        "owner": owner,
+    }
+    db.execute(QUERIES["close_lesson"], lesson | values)
+    db.execute(QUERIES["delete_claim"], lesson)
+    db.execute(QUERIES["delete_entries"], lesson)
+    if end.progress is not None:
+        _put_entry(db, cipher, owner, end.lesson, end.status, end.progress.model_dump_json())
+    _put_entry(db, cipher, owner, end.lesson, Kind.RECORD, end.record.model_dump_json())
+
+
+def _put_entry(
+    db: Connection, cipher: Cipher, owner: str, lesson: str, kind: Kind, payload: str
+) -> None:
+    values = {
+        "lesson": lesson,
+        "kind": kind,
+        "idempotency_key": str(uuid4()),
+        "payload": cipher.encrypt(payload, f"{lesson}.{kind}"),
+        "owner": owner,
+    }
+    db.execute(QUERIES["put_entry"], values)
