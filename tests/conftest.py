@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """Give the URL of a Postgres server that all tests share."""
+    """Yield the URL of a Postgres server that all tests share."""
     try:
         with run_postgres(durable=False) as url:
             yield url

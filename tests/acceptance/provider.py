@@ -42,14 +42,14 @@ class Provider:
         return {"use": f"livekit.plugins.openai:{kind.upper()}", "options": given}
 
     async def speak(self, request: web.Request) -> web.StreamResponse:
-        """Give a sentence as sound, by the speech server."""
+        """Return a sentence as sound, by the speech server."""
         body = await request.json()
         async with aiohttp.ClientSession() as http:
             answer = await http.post(f"{self.speech_url}/v1/audio/speech", json=body)
             return await self._answer(request, "tts", await answer.read(), "audio/pcm")
 
     async def transcribe(self, request: web.Request) -> web.StreamResponse:
-        """Give what was said as text, by the speech server."""
+        """Return what was said as text, by the speech server."""
         body, kind = await request.read(), request.headers["content-type"]
         async with aiohttp.ClientSession() as http:
             url = f"{self.speech_url}/v1/audio/transcriptions"
@@ -57,7 +57,7 @@ class Provider:
             return await self._answer(request, "stt", await answer.read(), "application/json")
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        """Say what it always says, word by word."""
+        """Return what it always says, word by word."""
         chunks = [_chunk({"content": f"{word} "}) for word in self.reply.split()]
         body = b"".join([*chunks, _chunk({}, "stop"), b"data: [DONE]\n\n"])
         return await self._answer(

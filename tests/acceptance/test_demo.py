@@ -58,7 +58,7 @@ def orphans() -> Iterator[list[psutil.Process]]:
 
 
 def files(directory: str) -> list[Path]:
-    """Give what is in a directory, but for the locks that uv leaves there."""
+    """Return what is in a directory, but for the locks that uv leaves there."""
     return [path for path in Path(directory).iterdir() if not path.match("uv-*.lock")]
 
 

@@ -91,11 +91,11 @@ class Sound:
         return [at for at, data in self.pieces if at >= since and _is_audible(data)]
 
     def gap(self, since: float) -> float:
-        """Get the longest silence within what was said since then."""
+        """Return the longest silence within what was said since then."""
         return max((after - before for before, after in pairwise(self.audible(since))), default=0.0)
 
     def pcm(self, since: float) -> bytes:
-        """Give all that was heard since then."""
+        """Return all that was heard since then."""
         return b"".join(data for at, data in self.pieces if at >= since)
 
 
@@ -178,7 +178,7 @@ class Dialogue:
         return ended
 
     def waited(self, ended: float) -> float:
-        """Get the seconds from an order to its answer."""
+        """Return the seconds from an order to its answer."""
         return self.sound.audible(ended)[0] - ended
 
     def is_first_again(self, kind: str) -> bool:

@@ -24,7 +24,7 @@ what a machine that stalls delivers late; healthy runs have none."""
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[tuple[Parts, HostLog]]:
-    """Give local parts and a host."""
+    """Yield local parts and a host."""
     async with local_parts(print) as parts:
         write_config(ROOT / "config", tmp_path / "config", parts.speech_url, tick_every=2)
         async with run_host_process(tmp_path / "config", parts, print) as log:
@@ -49,7 +49,7 @@ async def attend(parts: Parts) -> LessonHeard:
 
 
 def at_once(spoke: tuple[Spoke, ...]) -> float:
-    """Give the longest time for which two tutors were heard at once."""
+    """Return the longest time for which two tutors were heard at once."""
     tutors = [each for each in spoke if each.speaker != LEARNER]
     return max(
         (

@@ -29,7 +29,7 @@ NOISE = 4.0
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[tuple[Parts, HostLog]]:
-    """Give local parts and a host that ticks every two seconds."""
+    """Yield local parts and a host that ticks every two seconds."""
     async with local_parts(print) as parts:
         write_config(ROOT / "config", tmp_path / "config", parts.speech_url, tick_every=2)
         async with run_host_process(tmp_path / "config", parts, print) as log:
@@ -75,7 +75,7 @@ async def records_of(parts: Parts) -> list[dict[str, Any]]:
 
 
 def replies(lesson: LessonHeard) -> list[float]:
-    """Give the seconds after which the tutor replied; for ever where most lines have no reply."""
+    """Return the seconds after which the tutor replied; for ever where most lines have no reply."""
     known = [seconds for seconds in lesson.reply_latencies if seconds is not None]
     return known if len(known) >= len(LINES) - 1 else [math.inf]
 
@@ -105,7 +105,7 @@ async def test_an_outage_during_a_lesson_is_not_heard_and_loses_nothing(
 
 
 def sounds_like(struck: LessonHeard, healthy: LessonHeard) -> bool:
-    """Say whether the tutor of one lesson was silent for no longer than that of another."""
+    """Return whether the tutor of one lesson was silent for no longer than that of another."""
     return (
         struck.longest_gap <= healthy.longest_gap + NOISE
         and median(replies(struck)) <= median(replies(healthy)) + NOISE < math.inf

@@ -41,13 +41,13 @@ TUTOR_YAML = Path("config/tutors/shadowing.yaml")
 
 
 def block(language: str) -> str:
-    """Give the only fenced block of a language."""
+    """Return the only fenced block of a language."""
     (text,) = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     return str(text)
 
 
 def first_cells(text: str, heading: str) -> str:
-    """Give the first column of the table with that heading."""
+    """Return the first column of the table with that heading."""
     lines = text.split(f"| {heading} |", 1)[1].splitlines()[2:]
     return "\n".join(line.split("|")[1] for line in lines[: lines.index("")])
 
@@ -89,7 +89,7 @@ class FakeSession:
 
 
 def open_lesson(settings: BaseModel, session: FakeSession) -> Lesson:
-    """Give a lesson as a job would, but for the voice."""
+    """Return a lesson as a job would, but for the voice."""
     return Lesson(
         id="lesson-1",
         visit="sess_1",
@@ -176,7 +176,7 @@ def test_every_variable_that_the_host_reads_is_shown() -> None:
 
 
 def granted(written: dict[str, Any]) -> set[str]:
-    """Give the variables that an overlay's engines ask for."""
+    """Return the variables that an overlay's engines ask for."""
     return {name for engine in written["engines"].values() for name in engine["secrets"].values()}
 
 

@@ -49,7 +49,7 @@ class Recording:
                 self.began.set()
 
     def longest_gap(self, since: float, until: float) -> float:
-        """Give the longest silence between two times, in seconds."""
+        """Return the longest silence between two times, in seconds."""
         heard = [since, *(at for at in self.heard if since < at < until), until]
         return max(later - earlier for earlier, later in pairwise(heard))
 

@@ -50,7 +50,7 @@ def refusal(command: str, config: Path, **environ: str) -> str:
 
 
 def tutor(worker_type: str, **keys: object) -> dict[str, object]:
-    """Give a tutor's file."""
+    """Return a tutor's file."""
     return {"worker_type": worker_type, "plugin": "grammar", **keys}
 
 

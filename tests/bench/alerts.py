@@ -90,7 +90,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def hurried(rules: dict[str, Any]) -> dict[str, Any]:
-    """Give the rules with their durations shortened."""
+    """Return the rules with their durations shortened."""
 
     def window(found: re.Match[str]) -> str:
         return f"[{max(LEAST, int(found[1]) * UNITS[found[2]] // HASTE)}s]"
@@ -213,7 +213,7 @@ class Stage:
         return told.decode()
 
     def entering(self, *command: str) -> list[str]:
-        """Give a command that sees the disks that the host sees."""
+        """Return a command that sees the disks that the host sees."""
         return ["nsenter", "--mount", "--target", str(self.host.pid), *command]
 
     async def lesson(self, seconds: float, **script: object) -> None:
@@ -421,7 +421,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
 
 
 async def firing(client: httpx.AsyncClient) -> set[str]:
-    """Give the alerts that fire now."""
+    """Return the alerts that fire now."""
     found = await query(client, 'ALERTS{alertstate="firing"}')
     return {one["metric"]["alertname"] for one in found}
 
@@ -451,13 +451,13 @@ async def provoke(stage: Stage, client: httpx.AsyncClient, alert: str) -> bool:
 
 
 def shown(seconds: float | None) -> str:
-    """Give a time as people read it."""
+    """Return a time as people read it."""
     return "never" if seconds is None else f"{seconds:.1f} s"
 
 
 @asynccontextmanager
 async def going_on(stage: Stage) -> AsyncIterator[asyncio.TaskGroup]:
-    """Give a group for what goes on during a block, and is over after it."""
+    """Yield a group for what goes on during a block, and is over after it."""
     stage.over = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         try:
@@ -488,7 +488,7 @@ def say(line: str) -> None:
 
 @asynccontextmanager
 async def staged(directory: Path) -> AsyncIterator[tuple[Stage, httpx.AsyncClient]]:
-    """Give a host that runs, and the Prometheus that watches it."""
+    """Yield a host that runs, and the Prometheus that watches it."""
     plugins = directory / "plugins"
     command = ("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
     subprocess.run((*command, "--target", plugins, THIRD_PARTY), check=True)  # noqa: S603, ASYNC221  # ours, before anything runs
@@ -520,7 +520,7 @@ def forget_container() -> None:
 
 
 def free_port() -> int:
-    """Give a port that nobody listens at."""
+    """Return a port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

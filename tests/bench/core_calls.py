@@ -85,7 +85,7 @@ async def measure(call: Call, figures: Figures) -> None:
 
 @asynccontextmanager
 async def bare(port: int) -> AsyncIterator[Call]:
-    """Give the call as httpx makes it by itself, the answer read and parsed."""
+    """Yield the call as httpx makes it by itself, the answer read and parsed."""
     body = {
         "userId": "user-1",
         "sessionId": "s",
@@ -110,7 +110,7 @@ async def bare(port: int) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def core(port: int) -> AsyncIterator[Call]:
-    """Give the call as the core makes it, with everything that protects it."""
+    """Yield the call as the core makes it, with everything that protects it."""
     settings = CoreSettings.model_validate(
         {
             "api_base_url": f"http://127.0.0.1:{port}",

@@ -34,7 +34,7 @@ RETURNS = 5
 
 
 def at(line: dict[str, Any]) -> float:
-    """Give the moment of a log line."""
+    """Return the moment of a log line."""
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
@@ -68,7 +68,7 @@ async def come_back(house: House, host: HostProcess, agent_name: str) -> float:
 
 
 def medians(visits: list[dict[str, float]]) -> dict[str, float]:
-    """Give the median moment of each event."""
+    """Return the median moment of each event."""
     return {
         event: round(median(one[event] for one in visits if event in one), 3) for event in visits[0]
     }

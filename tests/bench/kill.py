@@ -75,11 +75,11 @@ class HastyClock:
     """A clock that runs too fast, the same in every process."""
 
     def monotonic(self) -> float:
-        """Give seconds of its own."""
+        """Return seconds of its own."""
         return time.monotonic() * HASTE
 
     def now(self) -> float:
-        """Give unix seconds of its own."""
+        """Return unix seconds of its own."""
         return time.time() * HASTE
 
     async def sleep(self, seconds: float) -> None:

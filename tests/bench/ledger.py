@@ -54,7 +54,7 @@ SELECT 'f' || i, 'record', 'f' || i, payload, owner FROM n, outbox WHERE lesson_
 
 
 def percentiles(seconds: list[float]) -> tuple[float, float]:
-    """Give p50 and p99, in milliseconds."""
+    """Return p50 and p99, in milliseconds."""
     cuts = statistics.quantiles(seconds, n=100)
     return round(cuts[49] * 1000, 3), round(cuts[98] * 1000, 3)
 
@@ -98,7 +98,7 @@ class BareSqlite:
 
 
 def timed(work: Callable[[], None]) -> float:
-    """Give how long it took, in seconds."""
+    """Return how long it took, in seconds."""
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
@@ -171,7 +171,7 @@ async def fill(ledger: Ledger, rows: int) -> None:
 
 @contextmanager
 def databases(kind: str) -> Iterator[tuple[BareSqlite | BarePostgres, Database]]:
-    """Give a bare database and one for a ledger."""
+    """Yield a bare database and one for a ledger."""
     if kind == "postgres":
         with run_postgres() as url:
             bare = BarePostgres(url)
@@ -185,7 +185,7 @@ def databases(kind: str) -> Iterator[tuple[BareSqlite | BarePostgres, Database]]
 
 
 async def asked(asking: Awaitable[object]) -> float:
-    """Give how long an answer took, in milliseconds."""
+    """Return how long an answer took, in milliseconds."""
     begun = time.perf_counter()
     await asking
     return round((time.perf_counter() - begun) * 1000, 1)

@@ -193,7 +193,7 @@ async def _teach(link: HostLink, *, crashes: bool) -> None:
 
 @asynccontextmanager
 async def house(directory: Path) -> AsyncIterator[House]:
-    """Give a host, its log written to a file that is thrown away."""
+    """Yield a host, its log written to a file that is thrown away."""
     rooms, board, jobs = Rooms(), Board(time.time), dict[str, JobRef]()
 
     def authorise(token: str, _pid: int) -> JobRef:
@@ -248,7 +248,7 @@ async def house(directory: Path) -> AsyncIterator[House]:
 
 
 def memory() -> dict[str, int]:
-    """Give the bytes that this process has, its share of them, and those that no file has."""
+    """Return the bytes that this process has, its share of them, and those that no file has."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
     kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
     return {name.lower(): kilobytes[name] * 1024 for name in ("Rss", "Pss", "Anonymous")}

@@ -33,7 +33,7 @@ Hosts = Sequence[psutil.Process]
 
 
 def pss(host: psutil.Process) -> int:
-    """Give the bytes that a host's processes have, each shared page in parts."""
+    """Return the bytes that a host's processes have, each shared page in parts."""
     return sum(_pss(it.pid) for it in (host, *host.children(recursive=True)))
 
 
@@ -47,7 +47,7 @@ def _pss(pid: int) -> int:
 
 
 async def settled(hosts: Hosts) -> int:
-    """Give what hosts have together once it no longer changes: their idle jobs are ready."""
+    """Return what hosts have together once it no longer changes: their idle jobs are ready."""
     looks: list[int] = []
     while len(looks) < LOOKS or max(looks[-LOOKS:]) > (1 + SETTLED) * min(looks[-LOOKS:]):
         await asyncio.sleep(PAUSE)
@@ -99,7 +99,7 @@ def _environ(livekit: LiveKitServer) -> dict[str, str]:
 
 
 async def measure(*hosts: Sequence[str]) -> int:
-    """Give the bytes that hosts with these tutors have together."""
+    """Return the bytes that hosts with these tutors have together."""
     async with run_livekit() as livekit, AsyncExitStack() as running:
         entering = (running.enter_async_context(idle_host(livekit, tutors)) for tutors in hosts)
         return await settled([await host for host in entering])

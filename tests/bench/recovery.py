@@ -37,7 +37,7 @@ LESSONS = 5
 
 
 def at(line: dict[str, Any]) -> float:
-    """Give the moment of a log line."""
+    """Return the moment of a log line."""
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 

@@ -316,7 +316,7 @@ async def soaked(random: Random, tally: Tally) -> AsyncIterator[Soak]:
 
 
 def thirds(samples: list[float]) -> tuple[float, float]:
-    """Give the medians of the first and the last third."""
+    """Return the medians of the first and the last third."""
     third = max(1, len(samples) // 3)
     return median(samples[:third]), median(samples[-third:])
 
@@ -342,7 +342,7 @@ def figures(
 
 
 def is_good(found: dict[str, Any], minutes: float) -> bool:
-    """Say whether nobody waited for long, nothing was lost and nothing grew."""
+    """Return whether nobody waited for long, nothing was lost and nothing grew."""
     (before, after), (opened, left) = found["memory_mb"], found["open_files"]
     flat = after <= FLAT * before and left <= opened + SPARE_FILES
     return (

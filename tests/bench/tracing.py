@@ -45,7 +45,7 @@ def call() -> None:
 
 
 def measure() -> float:
-    """Give the microseconds that one takes when nothing else runs."""
+    """Return the microseconds that one takes when nothing else runs."""
     rounds = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()

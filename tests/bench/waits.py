@@ -74,7 +74,7 @@ class Host:
         return waits
 
     def timed(self) -> Waits:
-        """Give what LiveKit timed in replies so far."""
+        """Return what LiveKit timed in replies so far."""
         waits: Waits = defaultdict(list)
         for line in self.log.find("voice.timed"):
             for stage in ("hearing", "turn"):
@@ -88,7 +88,7 @@ SPOKEN: dict[str, bytes] = {}
 
 
 def at(line: dict[str, Any]) -> float:
-    """Give the moment of a log line."""
+    """Return the moment of a log line."""
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
@@ -133,7 +133,7 @@ def merged(all_waits: Iterable[Waits]) -> Waits:
 
 
 def medians(waits: Waits) -> dict[str, float]:
-    """Give the median of each stage."""
+    """Return the median of each stage."""
     return {stage: round(median(seconds), 2) for stage, seconds in waits.items() if seconds}
 
 

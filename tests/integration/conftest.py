@@ -16,12 +16,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def livekit_server() -> AsyncIterator[LiveKitServer]:
-    """Give a LiveKit server that all tests share; rooms of one test are that test's own."""
+    """Yield a LiveKit server that all tests share; rooms of one test are that test's own."""
     async with run_livekit(empty_timeout=5, departure_timeout=5) as server:
         yield server
 
 
 @pytest.fixture
 def unused_tcp_port() -> int:
-    """Give a port that no outgoing connection takes before the test's server does."""
+    """Return a port that no outgoing connection takes before the test's server does."""
     return free_port()

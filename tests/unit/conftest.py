@@ -34,11 +34,11 @@ class WallClock:
         self.slept: list[float] = []
 
     def monotonic(self) -> float:
-        """Give the same as `now`, unless that was set."""
+        """Return the same as `now`, unless that was set."""
         return self.seconds
 
     def now(self) -> float:
-        """Give unix seconds."""
+        """Return unix seconds."""
         return self.seconds + self.step
 
     async def sleep(self, seconds: float) -> None:
@@ -103,7 +103,7 @@ class FakeLoqua:
         self.held[caller] -= 1
 
     async def context(self, caller: Caller) -> Loaded:
-        """Give what it remembers."""
+        """Return what it remembers."""
         await self._enter("context", caller)
         return Loaded(self.remembers, self.mode)
 
@@ -112,7 +112,7 @@ class FakeLoqua:
         return Loaded(LearnerContext(), Mode.MOCK)
 
     async def check_health(self, caller: Caller) -> frozenset[str]:
-        """Give no permissions."""
+        """Return no permissions."""
         await self._enter("health", caller)
         return frozenset()
 
@@ -145,19 +145,19 @@ class FakeLoqua:
 
 @pytest.fixture
 def loqua() -> FakeLoqua:
-    """Give an API that takes everything."""
+    """Return an API that takes everything."""
     return FakeLoqua()
 
 
 @pytest.fixture
 def wall() -> WallClock:
-    """Give the wall clock."""
+    """Return the wall clock."""
     return WallClock()
 
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    """Give a ledger on disk that does not wait for the disk."""
+    """Yield a ledger on disk that does not wait for the disk."""
     database = SqliteDatabase(tmp_path / "ledger.db")
     async with Ledger.open(database, retry_every=0.01) as ledger:
         database.raw.execute("PRAGMA synchronous = OFF")
@@ -174,7 +174,7 @@ def instruments() -> Instruments:
 async def delivery(
     ledger: Ledger, loqua: FakeLoqua, wall: WallClock, instruments: Instruments
 ) -> AsyncIterator[Delivery]:
-    """Give a delivery that runs."""
+    """Yield a delivery that runs."""
     delivery = Delivery(
         ledger,
         loqua,  # type: ignore[arg-type]  # a fake
@@ -190,7 +190,7 @@ async def delivery(
 
 @pytest.fixture
 def a_lesson() -> Callable[..., LessonRow]:
-    """Give a maker of lessons; each argument stands for a field."""
+    """Return a maker of lessons; each argument stands for a field."""
 
     def make(number: int = 1, **fields: object) -> LessonRow:
         visit = f"visit{number}"

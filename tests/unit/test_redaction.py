@@ -27,7 +27,7 @@ library = logging.getLogger("a.library")
 
 @pytest.fixture
 def shown() -> Iterator[Callable[[], str]]:
-    """Give what a library's records look like, with their fields."""
+    """Yield what a library's records look like, with their fields."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
 

@@ -29,5 +29,5 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        """Give the virtual seconds since the loop was made."""
+        """Return the virtual seconds since the loop was made."""
         return self._jumping.seconds

@@ -97,5 +97,5 @@ class Configuration:
         return tuple(withheld_files(settings, self.environ))
 
     def versions(self, settings: HostSettings) -> Versions:
-        """Say which versions of the enabled tutors' plugins are installed now."""
+        """Return which versions of the enabled tutors' plugins are installed now."""
         return {tutor.name: version_of(tutor) for tutor in settings.enabled_tutors}

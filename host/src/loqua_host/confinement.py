@@ -32,12 +32,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def is_possible() -> bool:
-    """Say whether the kernel has Landlock."""
+    """Return whether the kernel has Landlock."""
     return _version() > 0
 
 
 def withheld_in(paths: Iterable[Path]) -> dict[str, str]:
-    """Give the variable that has a process keep from these files and directories."""
+    """Return the variable that has a process keep from these files and directories."""
     told = os.pathsep.join(str(path.absolute()) for path in paths)
     return {WITHHELD: told} if told else {}
 

@@ -67,7 +67,7 @@ class Problem:
     mend: str
 
     def __str__(self) -> str:
-        """Give the problem as one line for people."""
+        """Return the problem as one line for people."""
         return f"{self.where}: {self.what}; {self.mend}"
 
 

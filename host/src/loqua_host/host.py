@@ -394,7 +394,7 @@ def _places(parts: _Parts) -> Places:
 
 
 def _room(parts: _Parts) -> Room:
-    """Say how many more lessons this host takes, by its configuration or by what it can."""
+    """Return how many more lessons this host takes, by its configuration or by what it can."""
     most = parts.running.settings.lessons.max_lessons
     if most == "auto":
         return parts.capacity.room()

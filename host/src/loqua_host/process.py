@@ -46,7 +46,7 @@ KEPT_PREFIXES = ("LC_", "PYTHON", "XDG_", "COVERAGE_")
 
 
 def seal(arguments: Sequence[str]) -> Mapping[str, str]:
-    """Get the environment that the host was started with, from a process that no longer has it.
+    """Return the environment that the host was started with, from a process that no longer has it.
 
     The first call replaces this process by itself, started again with `arguments`; the second
     returns. From then on the process's memory is hidden.
@@ -80,7 +80,7 @@ def _start_again(arguments: Sequence[str]) -> None:
 
 
 def harmless(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the variables that this process keeps, and whoever it starts may have.
+    """Return the variables that this process keeps, and whoever it starts may have.
 
     No client is to log in by what the user's ~/.netrc has for a server. requests, which the clients
     of vaults and of traces use, has a variable of its own for whom to trust.
@@ -96,7 +96,7 @@ def harmless(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_kept(name: str) -> bool:
-    """Say whether a variable counts for the process itself, so that no file can set it."""
+    """Return whether a variable counts for the process itself, so that no file can set it."""
     return name in KEPT or name.startswith(KEPT_PREFIXES) or name.upper() in PROXY_VARIABLES
 
 
@@ -149,7 +149,7 @@ def start_forkserver(preload: Sequence[str], withheld: Iterable[Path] = ()) -> N
 
 
 def forkserver_runs() -> bool:
-    """Say whether the process that jobs are forked from is there."""
+    """Return whether the process that jobs are forked from is there."""
     pid = _forkserver_pid()
     try:
         return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

@@ -87,7 +87,7 @@ def describe(error: BaseException) -> str:
 
 
 def _is_own(record: logging.LogRecord) -> bool:
-    """Say whether the host words a record: by its logger, by structlog, or it is from a job.
+    """Return whether the host words a record: by its logger, by structlog, or it is from a job.
 
     A job has done this to what it sends, and the code is not on the stack here.
     """

@@ -26,7 +26,7 @@ def _end_block() -> Never:
 
 @asynccontextmanager
 async def background() -> AsyncIterator[asyncio.TaskGroup]:
-    """Give a task group whose tasks are cancelled when the block ends.
+    """Yield a task group whose tasks are cancelled when the block ends.
 
     A task that fails ends the block, as in any task group.
     """
@@ -36,7 +36,7 @@ async def background() -> AsyncIterator[asyncio.TaskGroup]:
 
 @asynccontextmanager
 async def supervised() -> AsyncIterator[asyncio.TaskGroup]:
-    """Give a task group whose tasks are cancelled when the block ends, and fail alone.
+    """Yield a task group whose tasks are cancelled when the block ends, and fail alone.
 
     A task that fails is logged as `error.caught`; the block and the other tasks go on.
     """

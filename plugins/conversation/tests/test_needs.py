@@ -18,7 +18,7 @@ CAFE = choose("es", "cafe", LearnerContext())
 
 
 def needs(language: str = "es") -> Needs:
-    """Give what shows needs in a language."""
+    """Return what shows needs in a language."""
     found = load_needs(language)
     assert found is not None
     return found

@@ -9,5 +9,5 @@ import loqua_tutor_grammar
 
 @pytest.fixture
 def plugin() -> ModuleType:
-    """Give the module with its hooks."""
+    """Return the module with its hooks."""
     return loqua_tutor_grammar

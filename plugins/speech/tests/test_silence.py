@@ -13,7 +13,7 @@ SECOND = 1000
 
 
 def sound(*seconds: float) -> bytes:
-    """Give silence and speech in turns, silence first."""
+    """Return silence and speech in turns, silence first."""
     parts = [
         np.full(round(length * SECOND), 9000 * (number % 2), np.int16)
         for number, length in enumerate(seconds)
@@ -22,7 +22,7 @@ def sound(*seconds: float) -> bytes:
 
 
 def pauses(pcm: bytes, rate: int) -> list[float]:
-    """Get the seconds of silence, speech, silence … that the sound has, silence first."""
+    """Return the seconds of silence, speech, silence … that the sound has, silence first."""
     window = rate // 100
     loud = np.abs(np.frombuffer(pcm, np.int16).astype(int))
     spoken = loud[: len(loud) // window * window].reshape(-1, window).max(axis=1) >= 200

@@ -26,7 +26,7 @@ SECRET = "a-shared-secret"
 
 
 def encrypted_jwt(lifetime: float) -> str:
-    """Give a JWT of that many seconds, encrypted as the API does."""
+    """Return a JWT of that many seconds, encrypted as the API does."""
     parts = [{"alg": "HS256"}, {"exp": time.time() + lifetime}]
     coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts]
     padder = PKCS7(128).padder()
@@ -63,7 +63,7 @@ class Backend:
         return web.json_response(answer)
 
     async def context(self, request: web.Request) -> web.Response:
-        """Give a learner's context with all records so far as history."""
+        """Return a learner's context with all records so far as history."""
         self.taken.setdefault("context", []).append(None)
         history = [{"session_id": record["sessionId"]} for record in self.taken.get("sessions", [])]
         user_id = request.match_info["user_id"]
@@ -140,7 +140,7 @@ def _reset(writer: asyncio.StreamWriter) -> bool:
 
 @pytest.fixture
 async def backend() -> Backend:
-    """Give the API's side of the wire."""
+    """Return the API's side of the wire."""
     return Backend()
 
 
@@ -159,7 +159,7 @@ async def backend_port(backend: Backend) -> AsyncIterator[int]:
 
 @pytest.fixture
 async def proxy(backend_port: int) -> FaultProxy:
-    """Give the faults between host and API."""
+    """Return the faults between host and API."""
     return FaultProxy(backend_port)
 
 
@@ -176,7 +176,7 @@ Opener = Callable[..., AbstractAsyncContextManager[LoquaApi]]
 
 @pytest.fixture
 def open_api() -> Opener:
-    """Give the function that opens the core towards a port, with real connections."""
+    """Return the function that opens the core towards a port, with real connections."""
 
     def opened(port: int, **settings: object) -> AbstractAsyncContextManager[LoquaApi]:
         quick = {"attempt_timeout": 10, "connect_timeout": 10, "deadline": 14, "backoff": 0.02}

@@ -44,7 +44,7 @@ class DevApi:
             answer.raise_for_status()
 
     async def arrived(self) -> str:
-        """Give all that arrived, as text."""
+        """Return all that arrived, as text."""
         async with httpx.AsyncClient(base_url=self.url) as http:
             return (await http.get("/dev/records")).text
 
@@ -78,7 +78,7 @@ async def api(devapi: DevApi) -> AsyncIterator[LoquaApi]:
 
 
 async def lesson(api: LoquaApi) -> Mode:
-    """Give a whole lesson, and the mode it ended in."""
+    """Return a whole lesson, and the mode it ended in."""
     await api.lease(CALLER)
     await api.context(CALLER)
     await api.check_health(CALLER)

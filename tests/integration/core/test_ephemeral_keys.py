@@ -22,7 +22,7 @@ CALLER = Caller("user_ana", "room-1", "loqua-tutor")
 
 
 def new_settings(*, takes_keys: bool) -> DevApiSettings:
-    """Give an API that takes agents' keys, or does not know of them."""
+    """Return an API that takes agents' keys, or does not know of them."""
     return DevApiSettings(
         shared_secret=SecretStr(secrets.token_hex(16)),
         livekit_url="ws://127.0.0.1:7880",

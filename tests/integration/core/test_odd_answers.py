@@ -35,7 +35,7 @@ class OddBackend(Backend):
     pauses: tuple[tuple[str, str], ...] = ()
 
     async def context(self, request: web.Request) -> web.Response:
-        """Give a learner's context."""
+        """Return a learner's context."""
         self.taken.setdefault("context", []).append(time.monotonic())
         if request.match_info["user_id"] != "leo":
             return await super().context(request)
@@ -56,7 +56,7 @@ class OddBackend(Backend):
 
 @pytest.fixture
 async def odd() -> OddBackend:
-    """Give the API's side of the wire."""
+    """Return the API's side of the wire."""
     return OddBackend()
 
 

@@ -66,7 +66,7 @@ async def proxy() -> AsyncIterator[CountingProxy]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Give what makes this process's environment that of a host started with some variables."""
+    """Return what makes this process's environment that of a host started with some variables."""
 
     def become(**given: str) -> None:
         for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
@@ -78,7 +78,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def settings(api: str, livekit: str = "ws://livekit.invalid") -> HostSettings:
-    """Give a host's settings."""
+    """Return a host's settings."""
     quick = {"attempt_timeout": 3, "deadline": 4, "retries": 0}
     return HostSettings.model_validate(
         {

@@ -27,7 +27,7 @@ TWO_LINES = Script((Line("hola", "es"), Line("adiós", "es", pause=0.1)))
 
 
 def tone(seconds: float, pitch: float) -> bytes:
-    """Give a sine as PCM, which to everybody here is speech."""
+    """Return a sine as PCM, which to everybody here is speech."""
     time = np.arange(int(RATE * seconds)) / RATE
     return (8000 * np.sin(2 * np.pi * pitch * time)).astype("<i2").tobytes()
 
@@ -39,7 +39,7 @@ async def speak(line: Line) -> bytes:
 
 
 def token(server: LiveKitServer, room: str, identity: str, *, agent: bool = False) -> str:
-    """Give a token for a room, as a learner's or an agent's."""
+    """Return a token for a room, as a learner's or an agent's."""
     grants = api.VideoGrants(room_join=True, room=room, agent=agent, can_update_own_metadata=True)
     made = api.AccessToken(server.api_key, server.api_secret).with_identity(identity)
     return made.with_kind("agent" if agent else "standard").with_grants(grants).to_jwt()
@@ -162,7 +162,7 @@ def learner(
     limit: float = 30.0,
     on_heard: Callable[[Heard], None] = lambda _: None,
 ) -> SyntheticLearner:
-    """Give a learner with quick manners."""
+    """Return a learner with quick manners."""
     return SyntheticLearner(
         server.url,
         token(server, room, "ana"),
@@ -177,7 +177,7 @@ def learner(
 
 @pytest.fixture
 def room() -> str:
-    """Give a room name of the test's own."""
+    """Return a room name of the test's own."""
     return f"lesson-{uuid4().hex}"
 
 
@@ -206,7 +206,7 @@ async def done(tasks: set[asyncio.Task[None]]) -> None:
 
 
 def texts(heard: LessonHeard) -> list[tuple[str, str]]:
-    """Give the transcript without times."""
+    """Return the transcript without times."""
     return [(each.speaker, each.text) for each in heard.transcript]
 
 
@@ -240,7 +240,7 @@ async def test_latencies_are_those_of_the_sound_itself(livekit_server: LiveKitSe
 
 
 def is_exact(heard: LessonHeard) -> bool:
-    """Say whether what was heard is as long and as late as it was."""
+    """Return whether what was heard is as long and as late as it was."""
     (latency,) = heard.reply_latencies
     lengths = [spoke.end - spoke.start for spoke in heard.spoke]
     return (

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 
 def servers() -> list[psutil.Process]:
-    """Give the LiveKit servers that this process started."""
+    """Return the LiveKit servers that this process started."""
     return [it for it in psutil.Process().children(recursive=True) if _is_server(it)]
 
 

@@ -83,7 +83,7 @@ class Log:
         self._news = asyncio.Event()
 
     def find(self, event: str, **fields: object) -> list[dict[str, Any]]:
-        """Give the lines of an event that have these fields."""
+        """Return the lines of an event that have these fields."""
         wanted = {"event": event, **fields}
         return [line for line in self.lines if wanted.items() <= _plain(line).items()]
 
@@ -101,7 +101,7 @@ class Log:
         return found[count - 1]
 
     def tail(self) -> str:
-        """Give the last lines, for a failure's message."""
+        """Return the last lines, for a failure's message."""
         return "\n".join(self.raw[-40:])
 
 
@@ -241,7 +241,7 @@ class House:
     directory: Path
 
     def environ(self) -> dict[str, str]:
-        """Give the guide's variables, secrets among them."""
+        """Return the guide's variables, secrets among them."""
         return {
             "AGENT_ID": "loqua-test",
             "AGENT_JWT_TOKEN": self.api.settings.mint_agent_jwt("loqua-test"),
@@ -338,7 +338,7 @@ class House:
             yield Visitor(room, user_id, session_id, changed)
 
     def token(self, room: str, attributes: dict[str, str], **grants: Any) -> str:
-        """Give a learner's token as somebody else than the API would issue it."""
+        """Return a learner's token as somebody else than the API would issue it."""
         made = AccessToken(self.livekit.api_key, self.livekit.api_secret)
         made = made.with_identity(f"learner-{uuid4().hex[:8]}").with_attributes(attributes)
         return made.with_grants(VideoGrants(room_join=True, room=room, **grants)).to_jwt()
@@ -370,24 +370,24 @@ class House:
 
     @asynccontextmanager
     async def rooms(self) -> AsyncIterator[LiveKitAPI]:
-        """Give LiveKit's own API."""
+        """Yield LiveKit's own API."""
         livekit = self.livekit
         async with LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
             yield rooms
 
 
 def at(line: Mapping[str, Any]) -> float:
-    """Give the moment of a log line."""
+    """Return the moment of a log line."""
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
 def new_room() -> str:
-    """Give a room that no other test has."""
+    """Return a room that no other test has."""
     return f"room-{uuid4().hex[:12]}"
 
 
 def explicit(agent_name: str) -> dict[str, dict[str, object]]:
-    """Give the tutors of a host that has the specialist alone, under this name."""
+    """Return the tutors of a host that has the specialist alone, under this name."""
     return {
         "probe-specialist": {
             "worker_type": "explicit",
@@ -453,7 +453,7 @@ async def _end(process: Process) -> None:
 
 @pytest.fixture(scope="session")
 def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the directory into which the third party's tutor has been built and installed."""
+    """Return the directory into which the third party's tutor has been built and installed."""
     source = tmp_path_factory.mktemp("third-party") / "source"
     shutil.copytree(THIRD_PARTY, source)
     target = source.parent / "installed"
@@ -464,14 +464,14 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def dev_api(livekit_server: LiveKitServer) -> AsyncIterator[Api]:
-    """Give a dev API whose secrets the test session knows."""
+    """Yield a dev API whose secrets the test session knows."""
     async with dev_api_for(livekit_server) as served:
         yield served
 
 
 @asynccontextmanager
 async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[Api]:
-    """Give a dev API of its own for the length of a block."""
+    """Yield a dev API of its own for the length of a block."""
     settings = DevApiSettings.model_validate(
         {
             "shared_secret": f"shared-{uuid4().hex}"[:32],
@@ -500,13 +500,13 @@ async def house(
     third_party: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> House:
-    """Give LiveKit, the dev API and the tutor; hosts are for the tests to start."""
+    """Return LiveKit, the dev API and the tutor; hosts are for the tests to start."""
     return House(livekit_server, dev_api, third_party, tmp_path_factory.mktemp("house"))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def host(house: House) -> AsyncIterator[HostProcess]:
-    """Give the host that most tests share: an automatic tutor and a specialist."""
+    """Yield the host that most tests share: an automatic tutor and a specialist."""
     tutors = {
         "probe": {"worker_type": "automatic", "max_concurrent_jobs": 20},
         **explicit("probe-specialist"),

@@ -45,7 +45,7 @@ class Gate:
 
 @asynccontextmanager
 async def open_gate(url: str) -> AsyncIterator[Gate]:
-    """Give a gate to the LiveKit server at `url` for the length of a block."""
+    """Yield a gate to the LiveKit server at `url` for the length of a block."""
     gate, behind = Gate(), urlsplit(url)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

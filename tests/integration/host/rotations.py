@@ -175,7 +175,7 @@ def put(directory: Path, **values: str) -> None:
 async def rotating(
     livekit: LiveKitServer, plugins: Path, directory: Path, lessons: int, token_seconds: int
 ) -> AsyncIterator[Rotating]:
-    """Give a host with so many running lessons, whose secrets are in files.
+    """Yield a host with so many running lessons, whose secrets are in files.
 
     Learners' tokens live so many seconds, and are exchanged anew at half of that.
     """
@@ -214,6 +214,6 @@ def mount(directory: Path, house: House) -> Path:
 
 
 def addresses(house: House) -> dict[str, str]:
-    """Give what a host has in its environment whose secrets are in files."""
+    """Return what a host has in its environment whose secrets are in files."""
     environ = house.environ()
     return {name: environ[name] for name in ("AGENT_ID", "API_BASE_URL", "LIVEKIT_URL")}

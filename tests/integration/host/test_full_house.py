@@ -45,7 +45,7 @@ class Stay:
 async def crowded(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HostProcess]:
-    """Give a host with two places that waits long for who left."""
+    """Yield a host with two places that waits long for who left."""
     lessons = {"max_lessons": PLACES, "reconnect_timeout": RECONNECT_TIMEOUT}
     directory = tmp_path_factory.mktemp("crowded")
     async with house.host(directory, explicit(AGENT), lessons=lessons) as host:

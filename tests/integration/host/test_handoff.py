@@ -24,7 +24,7 @@ SPECIALIST = "probe-specialist"
 
 
 def floors(tutors: list[rtc.RemoteParticipant]) -> dict[str, str | None]:
-    """Give who has the floor, by tutor, as the room is told, perhaps after the tutor came."""
+    """Return who has the floor, by tutor, as the room is told, perhaps after the tutor came."""
     told = (one.attributes for one in tutors)
     return {it.get("loqua.tutor", "not told"): it.get("loqua.floor") for it in told}
 
@@ -125,7 +125,7 @@ async def test_a_specialist_that_nobody_hosts_is_a_clear_error(
 
 @asynccontextmanager
 async def own_house(house: House) -> AsyncIterator[House]:
-    """Give a house whose rooms the shared host does not serve."""
+    """Yield a house whose rooms the shared host does not serve."""
     async with run_livekit() as livekit, dev_api_for(livekit) as api:
         yield replace(house, livekit=livekit, api=api)
 

@@ -22,7 +22,7 @@ HURRY = 10.0
 async def limited(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HostProcess]:
-    """Give a host whose lessons end after a few seconds of silence."""
+    """Yield a host whose lessons end after a few seconds of silence."""
     directory = tmp_path_factory.mktemp("limited")
     async with house.host(
         directory, explicit(AGENT), lessons={"silence_prompt_after": 4, "silence_timeout": 3}

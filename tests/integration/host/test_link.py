@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def honest(house: House, host: HostProcess) -> AsyncIterator[Visitor]:
-    """Give a learner with an honest tutor, whose record must come out right at the end."""
+    """Yield a learner with an honest tutor, whose record must come out right at the end."""
     room = new_room()
     host.script(room, report={"topics_covered": ["honesty"]})
     async with house.visit(room) as learner:
@@ -28,7 +28,7 @@ async def honest(house: House, host: HostProcess) -> AsyncIterator[Visitor]:
 async def attacked(
     house: House, host: HostProcess, honest: Visitor, attack: str
 ) -> AsyncIterator[Visitor]:
-    """Give the learner of a tutor that attacks.
+    """Yield the learner of a tutor that attacks.
 
     The honest lesson goes on meanwhile, and the attacker's own has its record.
     """

@@ -34,17 +34,17 @@ LEARNER = "user_kept_for_tests"
 
 
 def access(house: House) -> LiveKitAccess:
-    """Give the way to the house's LiveKit."""
+    """Return the way to the house's LiveKit."""
     return LiveKitAccess(house.livekit.url, key(house.livekit.api_key, house.livekit.api_secret))
 
 
 def key(name: str, secret: str) -> LiveKitKey:
-    """Give what opens a LiveKit server."""
+    """Return what opens a LiveKit server."""
     return LiveKitKey(Sealed(name), Sealed(secret))
 
 
 def failures(findings: list[Finding]) -> dict[str, str]:
-    """Give what failed, by name."""
+    """Return what failed, by name."""
     return {one.name: one.verdict.reason for one in findings if one.verdict.state is State.FAILED}
 
 

@@ -23,14 +23,14 @@ AGENT = "losing"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def gate(house: House) -> AsyncIterator[Gate]:
-    """Give a way to LiveKit that workers can be cut off from."""
+    """Yield a way to LiveKit that workers can be cut off from."""
     async with open_gate(house.livekit.url) as gate:
         yield gate
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def losing(house: House, gate: Gate, tmp_path: Path) -> AsyncIterator[HostProcess]:
-    """Give a host with a place for one lesson, whose first job process is warm."""
+    """Yield a host with a place for one lesson, whose first job process is warm."""
     environ, lessons = {"LIVEKIT_URL": gate.url}, {"max_lessons": 1}
     hosting = house.host(tmp_path, explicit(AGENT), environ=environ, lessons=lessons)
     async with hosting as host:
@@ -38,7 +38,7 @@ async def losing(house: House, gate: Gate, tmp_path: Path) -> AsyncIterator[Host
 
 
 def warm_process(host: HostProcess) -> psutil.Process:
-    """Give the one job process of a host that has just become ready."""
+    """Return the one job process of a host that has just become ready."""
     [process] = psutil.Process(forkserver(host)).children()
     return process
 

@@ -64,7 +64,7 @@ class Gateway:
 
 @asynccontextmanager
 async def open_gateway(gateway: Gateway) -> AsyncIterator[Gateway]:
-    """Give a gateway for the length of a block."""
+    """Yield a gateway for the length of a block."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", gateway.handle)
     runner = web.AppRunner(app, access_log=None)

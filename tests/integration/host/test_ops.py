@@ -38,14 +38,14 @@ QUIET = {
 
 @asynccontextmanager
 async def asking(host: HostProcess) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of the host's ops address."""
+    """Yield a client of the host's ops address."""
     line = await host.log.until("ops.serving")
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{line['port']}") as client:
         yield client
 
 
 async def figures(client: httpx.AsyncClient) -> dict[str, float]:
-    """Give the samples of the host's own figures, each summed over its labels."""
+    """Return the samples of the host's own figures, each summed over its labels."""
     sums: dict[str, float] = {}
     answer = (await client.get("/metrics")).raise_for_status()
     for family in text_string_to_metric_families(answer.text):
@@ -231,7 +231,7 @@ async def prometheus(
 
 
 async def _address(log: asyncio.StreamReader) -> str:
-    """Get the address that Prometheus listens at, from its log."""
+    """Return the address that Prometheus listens at, from its log."""
     async for line in log:
         if found := re.search(rb'msg="Listening on" address=(\S+)', line):
             return found[1].decode()
@@ -246,7 +246,7 @@ async def _ready(client: httpx.AsyncClient, address: str) -> None:
 
 
 async def query(client: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:
-    """Give what Prometheus answers to a query; an error in it fails the test."""
+    """Return what Prometheus answers to a query; an error in it fails the test."""
     asked = expression.replace("$__rate_interval", "30s")
     answer = (await client.get("/query", params={"query": asked})).json()
     assert answer["status"] == "success", answer
@@ -297,7 +297,7 @@ async def fill(client: httpx.AsyncClient, panels: list[dict[str, Any]]) -> None:
 
 
 async def is_filled(client: httpx.AsyncClient, panel: dict[str, Any]) -> bool:
-    """Say whether any of a panel's queries has an answer."""
+    """Return whether any of a panel's queries has an answer."""
     return any([await query(client, target["expr"]) for target in panel["targets"]])
 
 
@@ -342,5 +342,5 @@ async def test_alerts_fire_on_their_causes(house: House, tmp_path: Path) -> None
 
 
 def firing(alert: str) -> str:
-    """Give the query for an alert that fires."""
+    """Return the query for an alert that fires."""
     return f'ALERTS{{alertname="{alert}", alertstate="firing"}}'

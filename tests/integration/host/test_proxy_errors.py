@@ -21,7 +21,7 @@ PAGES = [
 async def watched(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HostProcess]:
-    """Give a host that asks the API every second whether its lessons may go on."""
+    """Yield a host that asks the API every second whether its lessons may go on."""
     directory = tmp_path_factory.mktemp("watched")
     async with house.host(
         directory, explicit(AGENT), lessons={"health_every": 1, "reconnect_timeout": 1}

@@ -28,7 +28,7 @@ LEARNERS = 6
 async def small(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HostProcess]:
-    """Give a host with places for two lessons."""
+    """Yield a host with places for two lessons."""
     directory = tmp_path_factory.mktemp("small")
     async with house.host(
         directory, explicit(AGENT), lessons={"max_lessons": 2, "reconnect_timeout": 8}

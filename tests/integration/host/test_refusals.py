@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def honest(house: House, host: HostProcess) -> AsyncIterator[Visitor]:
-    """Give a learner whose lesson goes on beside all refusals."""
+    """Yield a learner whose lesson goes on beside all refusals."""
     async with house.visit() as learner:
         await host.log.until("probe.ready", room=learner.name)
         yield learner

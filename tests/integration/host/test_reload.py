@@ -24,7 +24,7 @@ LESSONS = {"tutor_drain_timeout": 10}
 
 
 def tutor(agent_name: str, **changes: object) -> dict[str, object]:
-    """Give a specialist's file."""
+    """Return a specialist's file."""
     return {"worker_type": "explicit", "agent_name": agent_name, **changes}
 
 
@@ -38,7 +38,7 @@ def write(host: HostProcess, **moves: object) -> None:
 async def host(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HostProcess]:
-    """Give a host of two tutors of which one is not enabled."""
+    """Yield a host of two tutors of which one is not enabled."""
     tutors = {"probe-specialist": tutor(STAYS), "probe": tutor(MOVES, enabled=False)}
     directory = tmp_path_factory.mktemp("reload")
     async with house.host(directory, tutors, lessons=LESSONS) as process:
@@ -47,7 +47,7 @@ async def host(
 
 @asynccontextmanager
 async def asking(host: HostProcess) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of the host's ops address."""
+    """Yield a client of the host's ops address."""
     line = await host.log.until("ops.serving")
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{line['port']}") as client:
         yield client

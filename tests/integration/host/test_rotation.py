@@ -25,7 +25,7 @@ TOKEN_SECONDS = 6
 
 
 def new_settings(house: House, token_seconds: int = TOKEN_SECONDS) -> DevApiSettings:
-    """Give an API of this LiveKit server with secrets of its own."""
+    """Return an API of this LiveKit server with secrets of its own."""
     return DevApiSettings.model_validate(
         {
             "shared_secret": uuid4().hex,

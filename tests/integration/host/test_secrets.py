@@ -132,7 +132,7 @@ def assert_no_secret(house: House, text: bytes, room: str) -> None:
 
 
 def tokens(text: bytes) -> list[dict[str, Any]]:
-    """Give the claims of everything in a text that is a JWT."""
+    """Return the claims of everything in a text that is a JWT."""
     return [claims for encoded in set(JWT.findall(text)) if (claims := _claims(encoded))]
 
 
@@ -145,7 +145,7 @@ def _claims(encoded: bytes) -> dict[str, Any] | None:
 
 
 async def shown(host: HostProcess) -> bytes:
-    """Give all that the ops address shows."""
+    """Return all that the ops address shows."""
     port = (await host.log.until("ops.serving"))["port"]
     headers = {"Authorization": f"Bearer {MARKED['OPS_TOKEN']}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
@@ -155,7 +155,7 @@ async def shown(host: HostProcess) -> bytes:
 
 
 def written(host: HostProcess) -> bytes:
-    """Give all that a host has written: ledger, log; and file names."""
+    """Return all that a host has written: ledger, log; and file names."""
     return b"\n".join([*_files(host.directory), *(line.encode() for line in host.log.raw)])
 
 

@@ -20,7 +20,7 @@ async def write(visitor: Visitor, text: str) -> None:
 
 
 def strangers(house: House, room: str) -> dict[str, str]:
-    """Give the tokens of those in a room whom no tutor is to hear."""
+    """Return the tokens of those in a room whom no tutor is to hear."""
     made = AccessToken(house.livekit.api_key, house.livekit.api_secret).with_identity("an-agent")
     made = made.with_kind("agent").with_attributes({"user_id": "user_agent"})
     return {
@@ -31,7 +31,7 @@ def strangers(house: House, room: str) -> dict[str, str]:
 
 
 def heard(host: HostProcess, room: str) -> list[tuple[str, str | None]]:
-    """Give what the tutor of a room has heard, and from whom."""
+    """Return what the tutor of a room has heard, and from whom."""
     lines = host.log.find("probe.heard", room=room, typed=True)
     return [(line["text"], line["learner"]) for line in lines]
 

@@ -17,7 +17,7 @@ AGENT = "sharing"
 
 @pytest.fixture
 def ledger_url() -> Iterator[str]:
-    """Give the URL of a ledger's Postgres."""
+    """Yield the URL of a ledger's Postgres."""
     try:
         with run_postgres(durable=False) as url:
             yield url
@@ -26,7 +26,7 @@ def ledger_url() -> Iterator[str]:
 
 
 async def teaches(hosts: list[HostProcess], event: str, user_id: str) -> HostProcess:
-    """Give the host that has told this event of a learner."""
+    """Return the host that has told this event of a learner."""
     async with asyncio.timeout(2 * PATIENCE):
         while True:
             for host in hosts:

@@ -74,11 +74,11 @@ class Collector:
         return found[0]
 
     def named(self, name: str) -> list[Span]:
-        """Give the spans of that name."""
+        """Return the spans of that name."""
         return [one for one in self.spans.values() if one.name == name]
 
     def tree(self) -> list[str]:
-        """Give all spans, each below its parent and after its elder siblings."""
+        """Return all spans, each below its parent and after its elder siblings."""
         roots = [one for one in self.spans.values() if one.parent_span_id not in self.spans]
         begun = min(one.start_time_unix_nano for one in self.spans.values())
         return [line for root in roots for line in self._lines(root, 0, begun)]
@@ -112,7 +112,7 @@ async def collector() -> AsyncIterator[Collector]:
 
 
 def attributes(span: Span) -> dict[str, object]:
-    """Give a span's attributes."""
+    """Return a span's attributes."""
     values = ((one.key, one.value) for one in span.attributes)
     return {key: getattr(value, value.WhichOneof("value") or "") for key, value in values}
 

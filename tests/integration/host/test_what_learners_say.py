@@ -144,7 +144,7 @@ def verbose(config: Path) -> Path:
 
 
 def ledger(directory: Path) -> dict[str, str]:
-    """Give what is in the ledger's files, with what SQLite has not merged yet."""
+    """Return what is in the ledger's files, with what SQLite has not merged yet."""
     files = [file for file in directory.rglob("ledger*") if file.is_file()]
     assert {"ledger.db", "ledger.db-wal"} <= {file.name for file in files}
     return {file.name: file.read_bytes().decode("latin-1") for file in files}

@@ -9,7 +9,7 @@ from loqua_host.dev.postgres import new_schema
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def ledger_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """Give the URL of an empty database, or none for a ledger in a file."""
+    """Yield the URL of an empty database, or none for a ledger in a file."""
     if request.param == "sqlite":
         yield None
         return

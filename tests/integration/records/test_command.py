@@ -52,7 +52,7 @@ class Api:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Give the configuration of a host with a ledger of its own."""
+    """Return the configuration of a host with a ledger of its own."""
     directory = tmp_path / "config"
     (directory / "tutors").mkdir(parents=True)
     (directory / "host.yaml").write_text(f"ledger: {{path: {tmp_path / 'ledger.db'}}}", "utf-8")
@@ -62,7 +62,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(config: Path, ledger_url: str | None) -> Start:
-    """Give what starts the command."""
+    """Return what starts the command."""
     environ = {
         "AGENT_ID": "loqua-host-1",
         "API_BASE_URL": "http://127.0.0.1:9000",
@@ -85,7 +85,7 @@ def start(config: Path, ledger_url: str | None) -> Start:
 
 @pytest.fixture
 def command(start: Start) -> Command:
-    """Give what runs the command: its status, output and errors."""
+    """Return what runs the command: its status, output and errors."""
 
     async def run(*arguments: str, **changed: str) -> tuple[int, str, str]:
         process = await start(*arguments, **changed)
@@ -98,13 +98,13 @@ def command(start: Start) -> Command:
 
 @pytest.fixture
 def api() -> Api:
-    """Give the API."""
+    """Return the API."""
     return Api()
 
 
 @pytest.fixture
 async def ledger(tmp_path: Path, ledger_url: str | None) -> AsyncIterator[Ledger]:
-    """Give the ledger of a host that runs, with one lesson closed and one that goes on."""
+    """Yield the ledger of a host that runs, with one lesson closed and one that goes on."""
     database = database_at(tmp_path / "ledger.db", ledger_url)
     async with Ledger.open(database, keys=[KEY]) as ledger:
         rows = []
@@ -133,7 +133,7 @@ async def ledger(tmp_path: Path, ledger_url: str | None) -> AsyncIterator[Ledger
 async def delivery(
     ledger: Ledger, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Delivery]:
-    """Give a delivery that looks at the ledger often."""
+    """Yield a delivery that looks at the ledger often."""
     monkeypatch.setattr(delivering, "POLL_INTERVAL", 0.05)
     delivery = Delivery(ledger, api, clock=SystemClock(), metrics=DeliveryMetrics(Instruments()))  # type: ignore[arg-type]  # a fake
     running = asyncio.create_task(delivery.run())

@@ -26,7 +26,7 @@ SHARED_SECRET = "a shared secret"
 
 @pytest.fixture
 def settings() -> DevApiSettings:
-    """Give an API whose learners' tokens live for an hour."""
+    """Return an API whose learners' tokens live for an hour."""
     return DevApiSettings(
         shared_secret=SecretStr(SHARED_SECRET),
         livekit_url="ws://127.0.0.1:7880",
@@ -39,13 +39,13 @@ def settings() -> DevApiSettings:
 
 @pytest.fixture
 def app(settings: DevApiSettings) -> FastAPI:
-    """Give the API."""
+    """Return the API."""
     return create_app(settings)
 
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    """Give a ledger as a host finds it that has just started: nobody holds a token."""
+    """Yield a ledger as a host finds it that has just started: nobody holds a token."""
     async with Ledger.open(SqliteDatabase(tmp_path / "ledger.db"), keys=["k" * 32]) as ledger:
         row = LessonRow(
             id="lesson",
@@ -106,7 +106,7 @@ class Line(httpx.ASGITransport):
 
 
 def sessions(app: FastAPI) -> list[object]:
-    """Give the records that arrived."""
+    """Return the records that arrived."""
     return [one for one in app.state.api.store.arrivals() if one.kind == "sessions"]
 
 

@@ -22,7 +22,7 @@ OLD, NEW = "old-" * 8, "new-" * 8
 
 
 def lesson(number: int) -> LessonRow:
-    """Give a lesson that nobody has taught yet."""
+    """Return a lesson that nobody has taught yet."""
     place = {"room": f"room{number}", "visit": f"visit{number}", "user_id": f"user{number}"}
     return LessonRow(id=str(number), session_id="", tutor="t", agent_id="a", opened_at=0.0, **place)
 
@@ -41,7 +41,7 @@ async def rotate(path: Path, url: str | None) -> None:
 
 
 def kept(path: Path, url: str | None, *keys: str) -> dict[str, int]:
-    """Give the lessons that can be read with these keys, each with its learner's words."""
+    """Return the lessons that can be read with these keys, each with its learner's words."""
     found = {}
     with LedgerAdmin.open(database_at(path, url), keys) as admin:
         for number in range(LESSONS):

@@ -149,7 +149,7 @@ class KeyVault:
     secrets: dict[str, list[str]] = field(default_factory=dict)
 
     async def get(self, request: web.Request) -> web.Response:
-        """Give a version of a secret, the newest one unless it is named."""
+        """Return a version of a secret, the newest one unless it is named."""
         versions = self._versions(request)
         number = int(request.match_info.get("version") or len(versions))
         return web.json_response(self._version(request, number) | {"value": versions[number - 1]})
@@ -195,7 +195,7 @@ class StaticCredential:
     """Somebody whom Azure has given a token."""
 
     def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        """Give the token."""
+        """Return the token."""
         return AccessToken("a-token", int(time.time()) + 3600)
 
 
@@ -270,7 +270,7 @@ def bao(unused_tcp_port: int) -> Iterator[Bao]:
 
 @pytest.fixture(params=["files", "aws", "azure", "vault"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Give each place in turn."""
+    """Yield each place in turn."""
     if request.param == "vault":
         yield request.getfixturevalue("bao")
         return

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 def values(secret: Secret | None) -> list[str] | None:
-    """Give a secret's values, newest first."""
+    """Return a secret's values, newest first."""
     return secret and [value.get_secret_value() for value in secret.values()]
 
 
@@ -52,7 +52,7 @@ class Later(SystemClock):
     at: float = 0
 
     def monotonic(self) -> float:
-        """Give what the test has set."""
+        """Return what the test has set."""
         return self.at
 
 

@@ -28,7 +28,7 @@ ROTATIONS = 2
 
 
 def new_settings() -> DevApiSettings:
-    """Give an API with secrets of its own."""
+    """Return an API with secrets of its own."""
     return DevApiSettings(
         shared_secret=SecretStr(secrets.token_hex(16)),
         livekit_url="ws://127.0.0.1:7880",

@@ -29,7 +29,7 @@ SPOKEN = Sound(rate=16_000, samples=b"\1\0" * 160)
 
 
 def tell(user_id: str = "maria") -> Tell:
-    """Give what a learner is to be told."""
+    """Return what a learner is to be told."""
     learner = Present(user_id, user_id, f"PA_{user_id}", 0.0, 0.0)
     return Tell(f"room-{user_id}", learner, waiting=True, tutor="tutor", aloud=True)
 
@@ -80,7 +80,7 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    """Give an announcer whose tutor has a voice."""
+    """Yield an announcer whose tutor has a voice."""
     async with supervised() as tasks:
         yield World(tasks)
 

@@ -32,7 +32,7 @@ class Child:
         return ours, self
 
     async def heard(self) -> bytes:
-        """Give what the host says next, nothing at the end."""
+        """Return what the host says next, nothing at the end."""
         while self.socket.fileno() == -1 or not self.started:  # noqa: ASYNC110  # as an onlooker would
             await asyncio.sleep(0.01)
         async with asyncio.timeout(30):
@@ -53,12 +53,12 @@ class Child:
 
 
 def announcement(number: int) -> Announcement:
-    """Give an announcement."""
+    """Return an announcement."""
     return Announcement(id=number, url="ws://livekit", token="t", text="", sound=SPOKEN)
 
 
 async def failure_of(playing: "asyncio.Task[None]") -> str | None:
-    """Give why an announcement failed, if it did."""
+    """Return why an announcement failed, if it did."""
     try:
         await playing
     except AnnouncementError as error:

@@ -39,7 +39,7 @@ class Machine:
     _at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     def usage(self) -> Usage:
-        """Say what is in use."""
+        """Return what is in use."""
         now = asyncio.get_running_loop().time()
         self.worked += self.busy * (now - self._at)
         self._at = now
@@ -54,13 +54,13 @@ class Machine:
 
 @pytest.fixture
 async def machine() -> Machine:
-    """Give a calm machine."""
+    """Return a calm machine."""
     return Machine()
 
 
 @pytest.fixture
 async def capacity(machine: Machine) -> AsyncIterator[Capacity]:
-    """Give what measures it, and has done so for a while."""
+    """Yield what measures it, and has done so for a while."""
     made = Capacity(machine.usage, lambda: machine.jobs, lambda: machine.late, LoopClock())
     running = asyncio.create_task(made.run())
     await asyncio.sleep(20)

@@ -15,7 +15,7 @@ Group = Callable[..., Path]
 
 @pytest.fixture
 def group(tmp_path: Path) -> Group:
-    """Give a way to make control groups below a root that looks like the kernel's."""
+    """Return a way to make control groups below a root that looks like the kernel's."""
     root = tmp_path / "cgroup"
     root.mkdir()
     (root / "cgroup.controllers").write_text("cpu memory\n")
@@ -32,7 +32,7 @@ def group(tmp_path: Path) -> Group:
 
 
 def machine(tmp_path: Path, own: str) -> Machine:
-    """Give the machine of a process in a group."""
+    """Return the machine of a process in a group."""
     (tmp_path / "proc/self/cgroup").write_text(f"4:memory:/old\n0::{own}\n")
     return Machine(tmp_path / "proc", tmp_path / "cgroup")
 

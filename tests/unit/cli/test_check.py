@@ -224,7 +224,7 @@ NOBODY = 65534
 
 
 def unusable_to(user: int, path: Path) -> str | None:
-    """Say why a user who is not root cannot use a ledger's path."""
+    """Return why a user who is not root cannot use a ledger's path."""
     code = (
         "import os; from pathlib import Path\n"
         "from loqua_host.settings.directories import ledger_fault\n"

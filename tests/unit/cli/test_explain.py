@@ -49,7 +49,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def explained(config: Path) -> dict[str, tuple[str, str]]:
-    """Give value and origin by key."""
+    """Return value and origin by key."""
     lines = explain(config, ENVIRON, load(config, ENVIRON))
     return {
         key: (value, origin.replace(f"{config}/", "")) for key, value, origin in list(lines)[1:]

@@ -196,7 +196,7 @@ def test_a_declaration_may_name_its_settings_twice() -> None:
 
 
 def a_lesson() -> Lesson:
-    """Give a lesson."""
+    """Return a lesson."""
     return Lesson(
         id="l1",
         visit="v1",

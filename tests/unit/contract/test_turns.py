@@ -30,7 +30,7 @@ class Speech:
 
 
 def message(text: str, *, typed: bool = False, learner: Learner | None = None) -> ChatMessage:
-    """Give what LiveKit hands to an agent, as the host marks it."""
+    """Return what LiveKit hands to an agent, as the host marks it."""
     marks = {TYPED: True if typed else None, LEARNER: learner}
     extra = {mark: value for mark, value in marks.items() if value}
     return ChatMessage(role="user", content=[text], extra=extra)

@@ -40,11 +40,11 @@ class VirtualClock:
         self.skew = skew
 
     def monotonic(self) -> float:
-        """Give the loop's time."""
+        """Return the loop's time."""
         return asyncio.get_running_loop().time()
 
     def now(self) -> float:
-        """Give the wall time this machine believes in."""
+        """Return the wall time this machine believes in."""
         return EPOCH + self.monotonic() + self.skew
 
     async def sleep(self, seconds: float) -> None:
@@ -61,7 +61,7 @@ def encrypt(text: str, secret: str, iv: bytes = b"0123456789abcdef") -> str:
 
 
 def jwt(**claims: object) -> str:
-    """Give a JWT with these claims; its signature is nobody's."""
+    """Return a JWT with these claims; its signature is nobody's."""
     parts = [{"alg": "HS256", "typ": "JWT"}, claims]
     coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts]
     return b".".join([*coded, b"signature"]).decode()
@@ -110,7 +110,7 @@ class Loqua:
     )
 
     def seen(self, endpoint: str) -> list[Call]:
-        """Give the calls that reached one endpoint."""
+        """Return the calls that reached one endpoint."""
         return [call for call in self.calls if call.endpoint == endpoint]
 
     def fail(self, endpoint: str, *faults: Fault) -> None:
@@ -118,7 +118,7 @@ class Loqua:
         self.faults[endpoint].extend(faults)
 
     def now(self) -> float:
-        """Give the API's own wall time."""
+        """Return the API's own wall time."""
         return EPOCH + self.clock.monotonic()
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -175,7 +175,7 @@ def _users(request: httpx.Request, body: Any) -> set[str]:
 
 
 def error(status: int, code: str, message: str) -> httpx.Response:
-    """Give an error answer in the guide's shape."""
+    """Return an error answer in the guide's shape."""
     return httpx.Response(status, json={"error": {"code": code, "message": message}})
 
 
@@ -216,26 +216,26 @@ class World:
 
 @pytest.fixture
 def world(logs: list[dict[str, Any]]) -> World:
-    """Give an API that works and a host that has not opened yet."""
+    """Return an API that works and a host that has not opened yet."""
     return World(logs=logs)
 
 
 @pytest.fixture
 def loqua(world: World) -> Loqua:
-    """Give the API of this world."""
+    """Return the API of this world."""
     return world.loqua
 
 
 @pytest.fixture
 async def api(world: World) -> AsyncIterator[LoquaApi]:
-    """Give the core, open towards that API."""
+    """Yield the core, open towards that API."""
     async with world.open() as api:
         yield api
 
 
 @pytest.fixture
 def caller() -> Caller:
-    """Give the usual learner."""
+    """Return the usual learner."""
     return Caller("user-1", "room-1", "loqua-spanish-tutor")
 
 

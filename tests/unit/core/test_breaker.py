@@ -24,11 +24,11 @@ class Hands:
         self.time = 1.0
 
     def monotonic(self) -> float:
-        """Give where the hands are."""
+        """Return where the hands are."""
         return self.time
 
     def now(self) -> float:
-        """Give the same."""
+        """Return the same."""
         return self.time
 
     async def sleep(self, seconds: float) -> None:
@@ -62,13 +62,13 @@ def failing(
 
 @pytest.fixture
 def hands() -> Hands:
-    """Give a clock."""
+    """Return a clock."""
     return Hands()
 
 
 @pytest.fixture
 def breaker(hands: Hands, instruments: Instruments) -> Breaker:
-    """Give a closed breaker that opens for 10 s after three failures."""
+    """Return a closed breaker that opens for 10 s after three failures."""
     settings = BreakerSettings(failures=3, open_seconds=10)
     return Breaker("context", settings, hands, ApiMetrics(instruments))
 
@@ -100,7 +100,7 @@ def test_one_learner_alone_opens_no_breaker(breaker: Breaker, hands: Hands) -> N
 
 
 def pause_of(breaker: Breaker, learner: str) -> float:
-    """Get the seconds for which a learner is suspended."""
+    """Return the seconds for which a learner is suspended."""
     try:
         attempt(breaker, RefusedError("context", "no"), learner)
     except SuspendedError as suspended:

@@ -30,7 +30,7 @@ class Hands:
     time = 1000.0
 
     def monotonic(self) -> float:
-        """Give where the hands are."""
+        """Return where the hands are."""
         return self.time
 
     now = monotonic
@@ -42,13 +42,13 @@ class Hands:
 
 @pytest.fixture
 def hands() -> Hands:
-    """Give a clock."""
+    """Return a clock."""
     return Hands()
 
 
 @pytest.fixture
 def cache(hands: Hands) -> ContextCache[tuple[str, str]]:
-    """Give an empty cache with the guide's lives, for three learners."""
+    """Return an empty cache with the guide's lives, for three learners."""
     return ContextCache(CacheLives(learners=3), hands)
 
 

@@ -42,7 +42,7 @@ FAULTS: list[Callable[[], Any]] = [
 
 
 def now() -> float:
-    """Give the virtual second."""
+    """Return the virtual second."""
     return asyncio.get_running_loop().time()
 
 
@@ -55,7 +55,7 @@ async def progress(api: LoquaApi, caller: Caller) -> None:
 
 @pytest.fixture
 async def leased(api: LoquaApi, caller: Caller) -> LoquaApi:
-    """Give the core with the caller's token held."""
+    """Return the core with the caller's token held."""
     await api.lease(caller)
     return api
 

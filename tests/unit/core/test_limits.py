@@ -20,7 +20,7 @@ LONG_AGO = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
 def limits(**settings: object) -> Limits:
-    """Give limits on virtual time."""
+    """Return limits on virtual time."""
     return Limits(
         CoreSettings.model_validate({"api_base_url": "http://loqua.test", **settings}),
         VirtualClock(),

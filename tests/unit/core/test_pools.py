@@ -34,7 +34,7 @@ async def call(pools: Pools, end: asyncio.Event) -> httpx.AsyncClient:
 
 @pytest.fixture
 def made() -> Made:
-    """Give what makes clients."""
+    """Return what makes clients."""
     return Made()
 
 

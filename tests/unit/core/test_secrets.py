@@ -20,7 +20,7 @@ ENVIRON = {
 
 
 def revealed(secret: Secret) -> list[str]:
-    """Give a secret's values."""
+    """Return a secret's values."""
     return [value.get_secret_value() for value in secret.values()]
 
 

@@ -46,7 +46,7 @@ async def all_calls(api: LoquaApi, caller: Caller) -> None:
 
 @pytest.fixture
 async def api(world: World) -> AsyncIterator[LoquaApi]:
-    """Give the core behind a gateway that names each who comes to it."""
+    """Yield the core behind a gateway that names each who comes to it."""
     world.loqua.headers |= GATEWAY
     async with world.open() as api:
         yield api

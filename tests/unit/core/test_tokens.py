@@ -26,7 +26,7 @@ json_values = st.recursive(
 
 
 def answer(token: str, **changes: object) -> UserTokenAnswer:
-    """Give the API's answer with this encrypted token."""
+    """Return the API's answer with this encrypted token."""
     fields = {
         "encrypted_token": token,
         "user_id": "user-1",
@@ -39,12 +39,12 @@ def answer(token: str, **changes: object) -> UserTokenAnswer:
 
 
 def coded(value: object) -> str:
-    """Give a part of a JWT."""
+    """Return a part of a JWT."""
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 def cause_of(failing: pytest.ExceptionInfo[TokenError]) -> str:
-    """Give the cause that an error names, once it is sure that it shows nothing else."""
+    """Return the cause that an error names, once it is sure that it shows nothing else."""
     assert failing.value.__cause__ is None
     assert failing.value.__context__ is None or failing.value.__suppress_context__
     assert SECRET.get_secret_value() not in str(failing.value)

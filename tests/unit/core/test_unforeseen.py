@@ -66,7 +66,7 @@ class Body(httpx.AsyncByteStream):
         self.on_close = on_close
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give a part, then the error."""
+        """Yield a part, then the error."""
         yield b"{"
         if not self.on_close:
             raise self.error
@@ -136,7 +136,7 @@ class Port:
     error: Exception | None = None
 
     async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:  # noqa: ARG002  # the port's
-        """Give the value, or raise."""
+        """Return the value, or raise."""
         if self.error is not None:
             raise self.error
         return self.values[name]
@@ -154,7 +154,7 @@ def opened(world: World, transport: httpx.AsyncBaseTransport, port: Port | None 
 
 
 def calls_of(api: LoquaApi) -> list[Callable[[], Any]]:
-    """Give every method that calls the API."""
+    """Return every method that calls the API."""
     return [
         lambda: api.lease(CALLER),
         lambda: api.context(CALLER),

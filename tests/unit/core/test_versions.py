@@ -12,7 +12,7 @@ from loqua_host.core.versions import Versions
 
 @pytest.fixture
 def versions() -> Versions:
-    """Give a client that speaks a second version too."""
+    """Return a client that speaks a second version too."""
     return Versions(("v2", "v1"))
 
 

@@ -68,12 +68,12 @@ CONTEXT = {
 
 
 def answer(document: Any) -> Answer:
-    """Give an answer with this JSON."""
+    """Return an answer with this JSON."""
     return Answer({"date": "today"}, json.dumps(document).encode())
 
 
 def sent(request: wire.Request[Any]) -> Any:
-    """Give what a request's body says."""
+    """Return what a request's body says."""
     assert request.body is not None
     return json.loads(request.body)
 

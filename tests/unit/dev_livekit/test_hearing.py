@@ -8,7 +8,7 @@ from loqua_host.dev.hearing import LEARNER, Heard, Hearing, LessonHeard, Spoke
 
 
 def hearing(*sounds: tuple[str, float, float]) -> Hearing:
-    """Give ears that settle after 1 s, wait for 10 s, and heard these sounds."""
+    """Return ears that settle after 1 s, wait for 10 s, and heard these sounds."""
     ears = Hearing(on_heard=lambda _: None, settle=1.0, patience=10.0)
     for sound in sounds:
         ears.sound(*sound)
@@ -16,7 +16,7 @@ def hearing(*sounds: tuple[str, float, float]) -> Hearing:
 
 
 def lesson(*sounds: tuple[str, float, float]) -> LessonHeard:
-    """Give a lesson in which these sounds were heard."""
+    """Return a lesson in which these sounds were heard."""
     return hearing(*sounds).summary("learner")
 
 

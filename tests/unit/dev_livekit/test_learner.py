@@ -26,7 +26,7 @@ def test_a_silent_line_extends_over_all_of_its_length() -> None:
 
 
 async def speech_server(status: int) -> tuple[web.AppRunner, str, list[dict[str, str]]]:
-    """Give a running speech server, its base URL, and what it will have been asked."""
+    """Return a running speech server, its base URL, and what it will have been asked."""
     asked: list[dict[str, str]] = []
 
     async def speech(request: web.Request) -> web.Response:

@@ -18,7 +18,7 @@ echo built >> {log}
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """Give a directory to be the PATH."""
+    """Return a directory to be the PATH."""
     path = tmp_path / "bin"
     path.mkdir()
     return path
@@ -26,7 +26,7 @@ def programs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environ(tmp_path: Path, programs: Path) -> dict[str, str]:
-    """Give an environment with an empty cache and no program but the test's."""
+    """Return an environment with an empty cache and no program but the test's."""
     return {"PATH": str(programs), "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
 

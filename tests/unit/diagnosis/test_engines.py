@@ -28,7 +28,7 @@ async def speech() -> AsyncIterator[str]:
 
 
 def settings(**engines: object) -> HostSettings:
-    """Give a host's settings with one tutor and these engines."""
+    """Return a host's settings with one tutor and these engines."""
     tutor = {"name": "t", "plugin": "t", "worker_type": "automatic", "max_concurrent_jobs": 1}
     return HostSettings.model_validate(
         {

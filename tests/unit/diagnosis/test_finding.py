@@ -15,7 +15,7 @@ from loqua_host.diagnosis.finding import (
 
 
 def check(name: str, verdict: Verdict, *, gate: bool = False) -> Check:
-    """Give a check that is through at once."""
+    """Return a check that is through at once."""
 
     async def ask() -> Verdict:
         return verdict

@@ -16,7 +16,7 @@ SCRIPT = """
 
 
 def told(tmp_path: Path, **environ: str) -> str:
-    """Give what a check says."""
+    """Return what a check says."""
     script = tmp_path / "check.py"
     script.write_text(textwrap.dedent(SCRIPT))
     command = [sys.executable, str(script)]

@@ -62,12 +62,12 @@ def test_clocks_may_differ_by_half_a_minute(theirs: float | None, ours: float, s
 
 
 def unreachable(status: int | None) -> UnreachableError:
-    """Give the error of an API that gives no usable answer."""
+    """Return the error of an API that gives no usable answer."""
     return UnreachableError("user-token", "why", status=status)
 
 
 def refused(status: int) -> RefusedError:
-    """Give the error of an API that says no."""
+    """Return the error of an API that says no."""
     return RefusedError("user-token", "why", status=status)
 
 
@@ -135,7 +135,7 @@ def test_sound_is_to_go_by_udp(ways: list[Way], state: State) -> None:
 
 
 def participant(kind: str = "standard", **attributes: str) -> Participant:
-    """Give somebody in a room; in names of attributes, _ stands for a dot."""
+    """Return somebody in a room; in names of attributes, _ stands for a dot."""
     named = {key.replace("__", "."): value for key, value in attributes.items()}
     return Participant("who", kind, "", named, writes_own_attributes=False, joined_at=0.0)
 

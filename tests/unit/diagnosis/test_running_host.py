@@ -22,7 +22,7 @@ TOKEN = SecretStr("a-token-of-the-ops-address")
 
 @pytest.fixture
 def metrics() -> HostMetrics:
-    """Give the host's figures."""
+    """Return the host's figures."""
     return HostMetrics()
 
 

@@ -113,7 +113,7 @@ class FakeRoom(EventEmitter[str]):
         self.emit("participant_connected", person)
 
     def sids(self, *identities: str) -> tuple[str, ...]:
-        """Give LiveKit's ids of the entries of participants."""
+        """Return LiveKit's ids of the entries of participants."""
         return tuple(self.remote_participants[one].sid for one in identities)
 
     def leave(self, identity: str) -> None:
@@ -169,7 +169,7 @@ class FakeMicrophone(AudioInput):
         self.frames: asyncio.Queue[rtc.AudioFrame] = asyncio.Queue()
 
     async def __anext__(self) -> rtc.AudioFrame:
-        """Give the next frame."""
+        """Return the next frame."""
         return await self.frames.get()
 
 
@@ -339,7 +339,7 @@ class FakeLink:
             self.incoming.put_nowait(Recorded())
 
     async def receive(self) -> Any:
-        """Give what the host sent; None once it is gone."""
+        """Return what the host sent; None once it is gone."""
         return await self.incoming.get()
 
     def lose(self) -> None:
@@ -367,7 +367,7 @@ class FakeHooks:
         return default
 
     async def create_agent(self, lesson: Lesson) -> Any:
-        """Give something like an agent."""
+        """Return something like an agent."""
         return await self._call("create_agent", "agent", lesson)
 
     async def on_user_ready(self, lesson: Lesson) -> None:
@@ -435,12 +435,12 @@ class Job:
 
     @property
     def finish(self) -> Finish:
-        """Give the one farewell that the host got."""
+        """Return the one farewell that the host got."""
         [finish] = [message for message in self.link.sent if isinstance(message, Finish)]
         return finish
 
 
 @pytest.fixture
 async def job() -> Job:
-    """Give a job whose learner is there."""
+    """Return a job whose learner is there."""
     return Job()

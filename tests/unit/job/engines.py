@@ -210,7 +210,7 @@ def _final(text: str) -> stt.SpeechEvent:
 
 
 def frame(level: int = 1, seconds: float = 0.1) -> rtc.AudioFrame:
-    """Give a piece of sound."""
+    """Return a piece of sound."""
     samples = int(seconds * RATE)
     return rtc.AudioFrame(level.to_bytes(2, "little") * samples, RATE, 1, samples)
 

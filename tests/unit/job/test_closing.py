@@ -30,7 +30,7 @@ class Clinging(Agent):
 
 @pytest.fixture
 async def session() -> AsyncIterator[LessonSession]:
-    """Give a session without engines."""
+    """Yield a session without engines."""
     session = LessonSession()
     yield session
     await session.aclose()

@@ -16,7 +16,7 @@ SAID = (Utterance(speaker="tutor", text="¿Qué tal?"), Utterance(speaker="learn
 
 
 def texts(context: ChatContext) -> list[tuple[str, str | None]]:
-    """Give who said what in a context."""
+    """Return who said what in a context."""
     return [(message.role, message.text_content) for message in context.messages()]
 
 

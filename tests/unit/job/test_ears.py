@@ -51,7 +51,7 @@ class FakeStream:
 
 @pytest.fixture
 def speak(job: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
-    """Give what has somebody in the room send sound."""
+    """Return what has somebody in the room send sound."""
     monkeypatch.setattr(module.rtc, "AudioStream", FakeStream)
 
     def speak(identity: str, loudness: int) -> None:
@@ -68,7 +68,7 @@ def speak(job: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], Non
 
 
 async def loudness(ears: Ears) -> int:
-    """Give how loud it is once all that was said before is over."""
+    """Return how loud it is once all that was said before is over."""
     for _ in range(40):
         frame = await anext(ears)
     return int(frame.data[0])

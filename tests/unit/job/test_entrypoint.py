@@ -58,13 +58,13 @@ class FakeContext:
 
 @pytest.fixture
 def ctx(job: Any) -> FakeContext:
-    """Give the context of a job whose learner is in the room."""
+    """Return the context of a job whose learner is in the room."""
     return FakeContext(job.room)
 
 
 @pytest.fixture
 def enter(job: Any, ctx: FakeContext, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Give what enters the job with an answer of the host's."""
+    """Return what enters the job with an answer of the host's."""
     tokens: list[str] = []
     job.tokens = tokens
 
@@ -87,7 +87,7 @@ def enter(job: Any, ctx: FakeContext, monkeypatch: pytest.MonkeyPatch) -> Callab
 
 @pytest.fixture
 def welcome(job: Any) -> Welcome:
-    """Give a welcome."""
+    """Return a welcome."""
     return Welcome(
         lesson="lesson",
         session_id="sess_1",

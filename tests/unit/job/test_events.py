@@ -20,7 +20,7 @@ SIP, EGRESS = 3, 2
 
 @pytest.fixture
 async def heard(job: Any) -> list[events.Event]:
-    """Give what the tutor hears of."""
+    """Return what the tutor hears of."""
     all_of_it: list[events.Event] = []
 
     async def hear(event: events.Event) -> None:

@@ -41,18 +41,18 @@ class Seat:
         self.served: list[int] = []
 
     def failover(self, count: int = 2) -> Failover:
-        """Give a failover of so many engines."""
+        """Return a failover of so many engines."""
         return Failover("tts", range(count), self.clock, self.served.append)
 
 
 @pytest.fixture
 async def seat() -> Seat:
-    """Give one."""
+    """Return one."""
     return Seat()
 
 
 def now() -> float:
-    """Give the virtual seconds."""
+    """Return the virtual seconds."""
     return asyncio.get_running_loop().time()
 
 

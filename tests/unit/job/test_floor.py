@@ -12,13 +12,13 @@ AGENT, STANDARD, SIP = 4, 0, 3
 
 @pytest.fixture
 def changes() -> list[bool]:
-    """Give what the floor has told of its changes."""
+    """Return what the floor has told of its changes."""
     return []
 
 
 @pytest.fixture
 def floor(job: Any, changes: list[bool]) -> Floor:
-    """Give a floor that follows the job's room."""
+    """Return a floor that follows the job's room."""
     floor = Floor(job.room, changes.append)
     floor.watch()
     return floor

@@ -114,7 +114,7 @@ class Greeted:
 
 @pytest.fixture
 async def greeted() -> Greeted:
-    """Give a watched session."""
+    """Return a watched session."""
     return Greeted()
 
 

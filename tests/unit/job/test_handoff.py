@@ -18,7 +18,7 @@ TAUGHT = Handback(outcome="taught")
 
 @pytest.fixture
 async def running(job: Any) -> Any:
-    """Give a lesson of the automatic tutor that has begun."""
+    """Yield a lesson of the automatic tutor that has begun."""
     task = job.start()
     await asyncio.sleep(1)
     yield task
@@ -42,12 +42,12 @@ def host_says(job: Any, answer: Any) -> None:
 
 
 def asked(job: Any) -> list[CallSpecialist]:
-    """Give what the host was asked."""
+    """Return what the host was asked."""
     return [it for it in job.link.sent if isinstance(it, CallSpecialist)]
 
 
 def said(text: str, role: str = "user") -> Any:
-    """Give a message of the conversation."""
+    """Return a message of the conversation."""
     return ChatMessage(role=role, content=[text])  # type: ignore[arg-type]  # one of the roles
 
 

@@ -69,7 +69,7 @@ class Microphone(AudioInput):
         self._on.set()
 
     async def __anext__(self) -> rtc.AudioFrame:
-        """Give the next piece of it."""
+        """Return the next piece of it."""
         await asyncio.sleep(0.02)
         await self._on.wait()
         self.heard.set()

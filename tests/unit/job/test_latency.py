@@ -13,18 +13,18 @@ Emission = tuple[str, object]
 
 
 def item(**metrics: float) -> Emission:
-    """Give something said, with what LiveKit measured."""
+    """Return something said, with what LiveKit measured."""
     said = ChatMessage(role="assistant", content=["Hola."], metrics=metrics)  # type: ignore[arg-type]  # a TypedDict
     return "conversation_item_added", SimpleNamespace(item=said)
 
 
 def learner(old: str, new: str, at: float) -> Emission:
-    """Give a change of the learner's state."""
+    """Return a change of the learner's state."""
     return "user_state_changed", SimpleNamespace(old_state=old, new_state=new, created_at=at)
 
 
 def tutor(new: str, at: float) -> Emission:
-    """Give a change of the tutor's state."""
+    """Return a change of the tutor's state."""
     return "agent_state_changed", SimpleNamespace(new_state=new, created_at=at)
 
 

@@ -12,7 +12,7 @@ from loqua_host.job.learner import wait_for_learner
 
 
 def context(room: FakeRoom) -> Any:
-    """Give a job's context in a room, which waits as LiveKit's does."""
+    """Return a job's context in a room, which waits as LiveKit's does."""
 
     async def wait_for_participant(kind: list[int]) -> Any:
         while not (here := [p for p in room.remote_participants.values() if p.kind in kind]):

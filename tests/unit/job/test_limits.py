@@ -48,7 +48,7 @@ def limits_of(
 
 
 def steps(limits: Limits, *seen: tuple[float, float]) -> list[Step | None]:
-    """Give what is due at each of these seconds of silence and of teaching."""
+    """Return what is due at each of these seconds of silence and of teaching."""
     return [limits.step(silent, taught) for silent, taught in seen]
 
 
@@ -146,7 +146,7 @@ def speaks(job: Any, old: str, new: str) -> None:
 
 
 async def hear_all(job: Any) -> list[events.Event]:
-    """Give what the tutor will have heard of."""
+    """Return what the tutor will have heard of."""
     heard: list[events.Event] = []
 
     async def hear(event: events.Event) -> None:

@@ -11,7 +11,7 @@ ANA = Learner(user_id="user_2", identity="ana", display_name="Ana")
 
 
 def said(*lines: tuple[Learner | None, str]) -> ChatContext:
-    """Give a conversation; what is nobody's is the tutor's."""
+    """Return a conversation; what is nobody's is the tutor's."""
     context = ChatContext.empty()
     context.add_message(role="system", content="Teach.")
     for learner, text in lines:
@@ -22,7 +22,7 @@ def said(*lines: tuple[Learner | None, str]) -> ChatContext:
 
 
 def read(context: ChatContext, *present: Learner) -> list[str | None]:
-    """Give what a model reads, without its instructions."""
+    """Return what a model reads, without its instructions."""
     return [it.text_content for it in with_names(context, present).messages()][1:]
 
 

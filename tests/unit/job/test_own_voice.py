@@ -62,7 +62,7 @@ class Tutor(Agent):
 
 
 def final(text: str) -> SpeechEvent:
-    """Give what a recogniser has heard."""
+    """Return what a recogniser has heard."""
     words = [SpeechData(language="es", text=text)]  # type: ignore[arg-type]  # a str does
     return SpeechEvent(type=SpeechEventType.FINAL_TRANSCRIPT, alternatives=words)
 
@@ -87,7 +87,7 @@ class Lesson:
         return [it async for it in await _made(self.agent.tts_node(pieces(), NO_SETTINGS))]
 
     async def hears(self) -> list[str | SpeechEvent]:
-        """Give what the session gets of what is heard."""
+        """Return what the session gets of what is heard."""
         return [it async for it in await _made(self.agent.stt_node(_nothing(), NO_SETTINGS))]
 
 

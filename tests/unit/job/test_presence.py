@@ -23,7 +23,7 @@ def graceful(job: Any) -> Any:
 
 
 def back(identity: str) -> Returned:
-    """Give the host's word that a participant is the learner."""
+    """Return the host's word that a participant is the learner."""
     return Returned(learner=Learner(user_id="maria", identity=identity))
 
 

@@ -30,7 +30,7 @@ class Recogniser:
 
 @pytest.fixture
 def recogniser() -> Recogniser:
-    """Give a recogniser that has heard nothing yet."""
+    """Return a recogniser that has heard nothing yet."""
     return Recogniser()
 
 

@@ -125,7 +125,7 @@ class Room:
 
 @pytest.fixture
 async def start() -> AsyncIterator[Callable[..., Any]]:
-    """Give what starts a session with an agent."""
+    """Yield what starts a session with an agent."""
     rooms: list[Room] = []
 
     async def start(agent: Agent, *, everyone: bool = True) -> Room:

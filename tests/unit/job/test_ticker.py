@@ -41,7 +41,7 @@ class Ticking:
 
 @pytest.fixture
 def ticking(job: Any) -> Any:
-    """Give what ticks for so many virtual seconds; then it has ended by itself or is ended."""
+    """Return what ticks for so many virtual seconds; then it has ended by itself or is ended."""
 
     async def run(seconds: float) -> bool:
         job.clock.run()

@@ -16,7 +16,7 @@ OPENAI = {"options": {"base_url": "http://127.0.0.1:9/v1", "api_key": "-"}}
 
 
 def context_of(client: httpx2.AsyncClient) -> ssl.SSLContext:
-    """Give what a client would open TLS connections with."""
+    """Return what a client would open TLS connections with."""
     context = client._transport._pool._ssl_context  # type: ignore[attr-defined]
     assert isinstance(context, ssl.SSLContext)
     return context

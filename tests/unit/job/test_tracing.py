@@ -16,13 +16,13 @@ from loqua_host.link.spans import MAX_SPANS, JobSpan
 
 @pytest.fixture
 def spans() -> SpanBuffer:
-    """Give a buffer that nothing has ended in."""
+    """Return a buffer that nothing has ended in."""
     return SpanBuffer()
 
 
 @pytest.fixture
 def tracer(spans: SpanBuffer) -> Tracer:
-    """Give what begins spans that end there."""
+    """Return what begins spans that end there."""
     provider = TracerProvider(shutdown_on_exit=False, span_limits=LIMITS)
     telemetry.set_tracer_provider(provider, allow_pii=False)
     provider.add_span_processor(spans)
@@ -30,7 +30,7 @@ def tracer(spans: SpanBuffer) -> Tracer:
 
 
 def told(spans: SpanBuffer) -> list[JobSpan]:
-    """Give all that is to be told now."""
+    """Return all that is to be told now."""
     return [span for message in spans.drain() for span in message.spans]
 
 

@@ -44,7 +44,7 @@ class FakeOutput:
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Give what is written into the room."""
+    """Return what is written into the room."""
     FakeOutput.written = []
     monkeypatch.setattr(module, "TranscriptionOutput", FakeOutput)
     return FakeOutput.written

@@ -96,7 +96,7 @@ class Clock:
     skipped = 0.0
 
     def __call__(self) -> float:
-        """Say what time it is."""
+        """Return what time it is."""
         return asyncio.get_running_loop().time() + self.skipped
 
 
@@ -153,7 +153,7 @@ class Watched:
 
 @pytest.fixture
 async def watched() -> AsyncIterator[Watched]:
-    """Give a watched session."""
+    """Yield a watched session."""
     watched = Watched()
     yield watched
     watched.looking.cancel()

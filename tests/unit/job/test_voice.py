@@ -25,7 +25,7 @@ class Voice:
 
     @contextlib.asynccontextmanager
     async def synthesize(self, text: str) -> AsyncIterator[AsyncIterator[Any]]:
-        """Give the text as its own sound."""
+        """Yield the text as its own sound."""
 
         async def pieces() -> AsyncIterator[Any]:
             yield SimpleNamespace(frame=text)

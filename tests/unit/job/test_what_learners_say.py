@@ -60,7 +60,7 @@ class Sent:
         """Take no more."""
 
     def text(self) -> str:
-        """Give all of it as text."""
+        """Return all of it as text."""
         logging.getLogger().handlers[0].close()
         logging.getLogger().handlers[0].thread.join()  # type: ignore[attr-defined]  # LiveKit's
         spans = [message.model_dump_json() for message in self.spans.drain()]
@@ -142,7 +142,7 @@ class Tutor(Agent):
 
 
 def quoting(kind: type[Exception]) -> Callable[[str], object]:
-    """Give a tool that raises what it is given."""
+    """Return a tool that raises what it is given."""
 
     def fail(words: str) -> object:
         raise kind(f"no such words: {words}")

@@ -33,7 +33,7 @@ def pytest_asyncio_loop_factories(
 def open_house(
     ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any, instruments: Instruments
 ) -> Opened:
-    """Give what opens a house for the length of a block."""
+    """Return what opens a house for the length of a block."""
     metrics = LessonMetrics(instruments)
 
     @asynccontextmanager
@@ -71,6 +71,6 @@ def open_house(
 
 @pytest.fixture
 async def house(open_house: Opened) -> AsyncIterator[House]:
-    """Give a house that is open."""
+    """Yield a house that is open."""
     async with open_house() as house:
         yield house

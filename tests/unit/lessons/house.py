@@ -61,7 +61,7 @@ SPANISH = LearnerContext(preferences=Preferences(language_learning="spanish"))
 
 
 def learner(user_id: str = "maria", identity: str = "", **changes: Any) -> Participant:
-    """Give a learner as LiveKit reports one."""
+    """Return a learner as LiveKit reports one."""
     fields: dict[str, Any] = {
         "identity": identity or user_id,
         "kind": "standard",
@@ -143,18 +143,18 @@ async def join(link: HostLink, identity: str = "maria") -> Any:
 
 
 async def hear(link: HostLink) -> Any:
-    """Get the host's next message in time."""
+    """Return the host's next message in time."""
     async with asyncio.timeout(30):
         return await link.receive()
 
 
 def made(seconds: float = 30, **progress: Any) -> Checkpoint:
-    """Give a tick."""
+    """Return a tick."""
     return Checkpoint(seconds=seconds, progress=Progress(**progress), state={"scene": 1})
 
 
 def finish(report: LessonReport | None = None, seconds: float = 60) -> Finish:
-    """Give the end of a lesson."""
+    """Return the end of a lesson."""
     return Finish(ending=Ending(reason="learner_left", seconds=seconds), report=report)
 
 

@@ -16,19 +16,19 @@ class Clock:
     now = 0.0
 
     def __call__(self) -> float:
-        """Give its time."""
+        """Return its time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give a clock."""
+    """Return a clock."""
     return Clock()
 
 
 @pytest.fixture
 async def board(clock: Clock) -> Board:
-    """Give a board."""
+    """Return a board."""
     return Board(clock)
 
 

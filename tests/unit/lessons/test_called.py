@@ -18,7 +18,7 @@ CALL = CallSpecialist(agent_name="grammar-expert", wish=Wish(focus="articles"))
 
 
 async def hear_handback(link: HostLink) -> Handback:
-    """Get what became of a call, past whatever else the host says."""
+    """Return what became of a call, past whatever else the host says."""
     answer = await hear(link)
     assert isinstance(answer, HandedBack)
     return answer.handback

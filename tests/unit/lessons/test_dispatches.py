@@ -97,7 +97,7 @@ class House:
 
 @pytest.fixture
 async def house(wall: Any) -> House:
-    """Give a house in which the learner has been for a while."""
+    """Return a house in which the learner has been for a while."""
     world, board = FakeWorld(), Board(wall.now)
     reconciler = Reconciler(
         rooms=world,  # type: ignore[arg-type]  # a fake

@@ -19,7 +19,7 @@ def serves(index: int, kind: EngineKind = "tts") -> EngineServes:
 
 
 def live(house: House) -> LiveLesson:
-    """Get the one lesson that runs."""
+    """Return the one lesson that runs."""
     [lesson] = house.lessons._live
     return lesson
 

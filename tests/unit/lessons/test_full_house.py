@@ -31,18 +31,18 @@ RUNNING = frozenset({"tutor"})
 
 
 def row(user_id: str, tutor: str = "tutor") -> LessonRow:
-    """Give a lesson."""
+    """Return a lesson."""
     return LessonRow(f"l-{user_id}-{tutor}", "s", "s", user_id, user_id, tutor, "agent", NOW - 60)
 
 
 def waiting(user_id: str = "ana", *, seen_at: float = NOW - 10, **changes: object) -> Sight:
-    """Give a room with a learner who has no tutor."""
+    """Return a room with a learner who has no tutor."""
     here = Present(user_id, user_id, f"PA_{user_id}", seen_at, seen_at)
     return replace(Sight(user_id, (here,), wanted=RUNNING), **changes)  # type: ignore[arg-type]
 
 
 def left(user_id: str = "maria", *, since: float = NOW - 5, tutor: str = "tutor") -> Sight:
-    """Give a room whose lesson runs though its learner has left."""
+    """Return a room whose lesson runs though its learner has left."""
     return Sight(user_id, taught=frozenset({tutor}), absent=(Absent(row(user_id, tutor), since),))
 
 

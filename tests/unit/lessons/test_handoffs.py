@@ -64,7 +64,7 @@ class House:
 
 @pytest.fixture
 async def house(wall: Any) -> House:
-    """Give handoffs."""
+    """Return handoffs."""
     return House(wall.now)
 
 

@@ -38,7 +38,7 @@ class World:
     foreseen: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def dispatched(self, _room: str) -> list[Dispatch]:
-        """Say which agents are called to a room."""
+        """Return which agents are called to a room."""
         self.asked += 1
         if self.failing:
             raise RoomsError("no answer")
@@ -47,7 +47,7 @@ class World:
 
 @pytest.fixture
 async def world(instruments: Instruments) -> AsyncIterator[World]:
-    """Give a host with two tutors."""
+    """Yield a host with two tutors."""
     world = World()
     tutors = [running_tutor("conversation", "", "a", 5), running_tutor("grammar", "expert", "a", 5)]
     async with background() as tasks:
@@ -64,7 +64,7 @@ async def world(instruments: Instruments) -> AsyncIterator[World]:
 
 
 async def heed(world: World, *hints: Hint) -> list[tuple[str, str, str]]:
-    """Give what comes of hints."""
+    """Return what comes of hints."""
     for hint in hints:
         world.hints.heed(hint)
     for _ in range(5):

@@ -17,7 +17,7 @@ LOOP = VirtualLoop
 
 @pytest.fixture
 async def world() -> World:
-    """Give a room with a learner, to whom the tutor of a host is on its way."""
+    """Return a room with a learner, to whom the tutor of a host is on its way."""
     world = World()
     await world.start("east")
     world.enter("one", "maria")
@@ -27,12 +27,12 @@ async def world() -> World:
 
 @pytest.fixture
 def host(world: World) -> Host:
-    """Give the host."""
+    """Return the host."""
     return world.hosts["east"]
 
 
 def accepted(world: World) -> Job:
-    """Give the one job that there is."""
+    """Return the one job that there is."""
     [job] = world.jobs.values()
     return job
 

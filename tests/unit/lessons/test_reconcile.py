@@ -36,19 +36,19 @@ MEASURED = Places(0, {"tutor": 10, "grammar": 10}, measured=True)
 
 
 def present(user_id: str = "maria", **changes: object) -> Present:
-    """Give a learner who has been here for a minute."""
+    """Return a learner who has been here for a minute."""
     one = Present(user_id, user_id, f"PA_{user_id}", NOW - 60, NOW - 60)
     return replace(one, **changes)  # type: ignore[arg-type]  # the caller's own
 
 
 def lost(user_id: str = "maria", *, since: float = NOW, **changes: object) -> Interrupted:
-    """Give a lesson that has lost its job."""
+    """Return a lesson that has lost its job."""
     row = LessonRow(f"l-{user_id}", "s", "s", user_id, "room", "tutor", "agent", NOW - 60)
     return Interrupted(replace(row, **changes), "agent-1", since)  # type: ignore[arg-type]
 
 
 def sight(room: str = "room", **changes: object) -> Sight:
-    """Give a room with a learner and a dispatch that brought nobody."""
+    """Return a room with a learner and a dispatch that brought nobody."""
     one = Sight(room, learners=(present(),), wanted=frozenset({"tutor"}))
     return replace(one, **changes)  # type: ignore[arg-type]  # the caller's own
 
@@ -59,7 +59,7 @@ def todo(*sights: Sight, places: Places = FREE, now: float = NOW) -> list[Action
 
 
 def called(actions: Sequence[Action]) -> list[tuple[str, str, str]]:
-    """Give who is called where and for whom."""
+    """Return who is called where and for whom."""
     return [(one.room, one.tutor, one.learner.user_id) for one in actions if isinstance(one, Call)]
 
 

@@ -22,7 +22,7 @@ LOST = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", 0.0)
 
 @pytest.fixture
 async def world() -> World:
-    """Give a room with a learner whom LiveKit's own dispatch brought nobody, and a host."""
+    """Return a room with a learner whom LiveKit's own dispatch brought nobody, and a host."""
     world = World()
     await world.start("east")
     world.enter("one", "maria")
@@ -32,12 +32,12 @@ async def world() -> World:
 
 @pytest.fixture
 def host(world: World) -> Host:
-    """Give the host."""
+    """Return the host."""
     return world.hosts["east"]
 
 
 def called(world: World) -> list[tuple[str, str]]:
-    """Give who was called where."""
+    """Return who was called where."""
     return [(room, one.agent_name) for room, one in world.offers]
 
 

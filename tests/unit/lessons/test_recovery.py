@@ -24,7 +24,7 @@ NewLesson = Callable[..., LessonRow]
 
 @pytest.fixture
 def board(wall: Any) -> Board:
-    """Give a host's board."""
+    """Return a host's board."""
     return Board(wall.now)
 
 

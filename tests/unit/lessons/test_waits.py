@@ -17,7 +17,7 @@ LOST = Interrupted(
 
 
 def since(sight: Sight, places: Places = PLACES) -> list[float]:
-    """Give since when learners of the room wait, in seconds before now."""
+    """Return since when learners of the room wait, in seconds before now."""
     return [NOW - call.since for call in waits(sight, places, NOW)]
 
 

@@ -326,11 +326,11 @@ class World:
         self.step += seconds
 
     def monotonic(self) -> float:
-        """Give seconds that never step."""
+        """Return seconds that never step."""
         return self._clock()
 
     def now(self) -> float:
-        """Give unix seconds."""
+        """Return unix seconds."""
         return DAWN + self._clock()
 
     @property

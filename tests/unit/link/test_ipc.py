@@ -70,7 +70,7 @@ class Heard(logging.Handler):
 
 @pytest.fixture
 def heard() -> Iterator[Heard]:
-    """Give the records that reach the host's root logger."""
+    """Yield the records that reach the host's root logger."""
     handler, root = Heard(), logging.getLogger()
     root.addHandler(handler)
     yield handler
@@ -79,7 +79,7 @@ def heard() -> Iterator[Heard]:
 
 @pytest.fixture
 def job() -> Iterator[socket.socket]:
-    """Give a job's end of LiveKit's log channel; the host's end is LiveKit's own listener."""
+    """Yield a job's end of LiveKit's log channel; the host's end is LiveKit's own listener."""
     distrust_jobs()
     ours, theirs = socket.socketpair()
     listener = log_queue.LogQueueListener(duplex_unix._Duplex.open(ours), lambda _record: None)
@@ -90,12 +90,12 @@ def job() -> Iterator[socket.socket]:
 
 
 def frame(data: bytes) -> bytes:
-    """Give data as LiveKit frames it."""
+    """Return data as LiveKit frames it."""
     return struct.pack("!I", len(data)) + data
 
 
 def sent(msg: str = "word.learned", **fields: Any) -> bytes:
-    """Give a record as a job sends it."""
+    """Return a record as a job sends it."""
     record = logging.makeLogRecord(
         {"name": "loqua_host.tutor", "levelno": logging.WARNING, "msg": msg, **fields}
     )
@@ -275,7 +275,7 @@ def test_whatever_fields_a_job_adds_make_one_line(fields: dict[str, Any]) -> Non
 
 
 async def received(data: bytes) -> channel.Message:
-    """Give what the host takes from a job's other channel."""
+    """Return what the host takes from a job's other channel."""
     ours, theirs = socket.socketpair()
     duplex = await duplex_unix._AsyncDuplex.open(ours)
     try:

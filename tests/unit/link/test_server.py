@@ -92,13 +92,13 @@ class Heard:
 
 @pytest.fixture
 def heard() -> Heard:
-    """Give what attends links."""
+    """Return what attends links."""
     return Heard()
 
 
 @pytest.fixture
 async def path(tmp_path: Path, heard: Heard) -> AsyncIterator[Path]:
-    """Give the socket of a server."""
+    """Yield the socket of a server."""
     path = tmp_path / "host.sock"
     async with serve_at(path, authorise=authorise, attend=heard.attend):
         yield path
@@ -119,7 +119,7 @@ async def raw(path: Path, job: str) -> AsyncIterator[aiohttp.ClientWebSocketResp
 
 
 async def refusal(ws: aiohttp.ClientWebSocketResponse) -> str:
-    """Get why the host refused the last message."""
+    """Return why the host refused the last message."""
     return ProgressRefused.model_validate_json(await ws.receive_str(timeout=30)).why
 
 

@@ -28,7 +28,7 @@ WELL = Sight(
 
 
 def finding(sight: Sight, level: int, name: str) -> Finding:
-    """Give the finding of that name, and see that its level is no better than it."""
+    """Return the finding of that name, and see that its level is no better than it."""
     judged = assess(sight).levels[level - 1]
     [found] = [one for one in judged.findings if one.name == name]
     assert list(State).index(judged.state) >= list(State).index(found.state)

@@ -32,19 +32,19 @@ class Clock:
         self.seconds = 0.0
 
     def __call__(self) -> float:
-        """Give its time."""
+        """Return its time."""
         return self.seconds
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give the clock by which repeats are counted."""
+    """Return the clock by which repeats are counted."""
     return Clock()
 
 
 @pytest.fixture
 def log_to(clock: Clock) -> Iterator[Callable[[str], Lines]]:
-    """Give what configures logging, and with it what reads the lines so far."""
+    """Yield what configures logging, and with it what reads the lines so far."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
 

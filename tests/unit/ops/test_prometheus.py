@@ -30,7 +30,7 @@ ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "
 
 
 def exposed() -> Iterator[str]:
-    """Give the names of all series that a host may have."""
+    """Yield the names of all series that a host may have."""
     metrics = HostMetrics()
     sight = Sight(now=0.0, agent_jwt_left=1.0, user_token_left=1.0, certificate_left=1.0)
     metrics.watch(lambda: sight, assess)
@@ -43,7 +43,7 @@ NAMES = set(exposed())
 
 
 def named_in(text: str) -> set[str]:
-    """Give the figures of the host that a text names."""
+    """Return the figures of the host that a text names."""
     return set(re.findall(r"\bloqua_\w+", text))
 
 

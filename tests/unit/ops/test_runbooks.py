@@ -31,7 +31,7 @@ OTHERS = {"host.yaml", "json.tool", "ledger.db"}
 
 
 def commands(text: str) -> list[str]:
-    """Give the lines of a text's shell blocks, without comments."""
+    """Return the lines of a text's shell blocks, without comments."""
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
 

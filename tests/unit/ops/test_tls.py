@@ -90,7 +90,7 @@ async def test_a_certificate_that_went_costs_no_lessons(tmp_path: Path) -> None:
 
 
 def shown(context: ssl.SSLContext) -> bytes:
-    """Give the certificate that a client is shown, without a network."""
+    """Return the certificate that a client is shown, without a network."""
     asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
     asked, answered = (ssl.MemoryBIO(), ssl.MemoryBIO())

@@ -29,11 +29,11 @@ class Clock:
         self.late = 0.0
 
     def now(self) -> float:
-        """Give unix seconds."""
+        """Return unix seconds."""
         return self.seconds
 
     def monotonic(self) -> float:
-        """Give the same."""
+        """Return the same."""
         return self.seconds
 
     async def sleep(self, seconds: float) -> None:
@@ -68,7 +68,7 @@ HOSTED = SimpleNamespace(name="grammar", agent_name="grammar-specialist", max_jo
 def worker(
     *, online: bool = True, busy: int = 1, is_new: bool = False, leaving: bool = False
 ) -> SimpleNamespace:
-    """Give a worker of the grammar tutor."""
+    """Return a worker of the grammar tutor."""
     left = asyncio.Event()
     if leaving:
         left.set()
@@ -79,19 +79,19 @@ def worker(
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give the clock."""
+    """Return the clock."""
     return Clock()
 
 
 @pytest.fixture
 def fakes() -> Fakes:
-    """Give parts of which all is well."""
+    """Return parts of which all is well."""
     return Fakes()
 
 
 @pytest.fixture
 def watch(fakes: Fakes, clock: Clock, tmp_path: Path) -> Watch:
-    """Give a watch of these parts."""
+    """Return a watch of these parts."""
 
     async def names() -> Any:
         answer = fakes.rooms()

@@ -22,13 +22,13 @@ Client = TestClient  # type: ignore[type-arg]  # generic in aiohttp's own reques
 
 @pytest.fixture
 def heard() -> list[Hint]:
-    """Give what was passed on."""
+    """Return what was passed on."""
     return []
 
 
 @pytest.fixture
 async def livekit(heard: list[Hint]) -> AsyncIterator[Client]:
-    """Give a client of an ops address that asks everybody else for a token."""
+    """Yield a client of an ops address that asks everybody else for a token."""
     sight, errors = Sight(now=1000.0), RecentErrors(lambda: 1000.0)
     tokens = [SecretStr("ops-token")]
     app = build_app(lambda: sight, assess, CollectorRegistry(), errors, lambda: tokens)

@@ -42,7 +42,7 @@ def ask(withheld: list[Path], work: Path, *paths: Path) -> dict[str, str]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Give a directory with secrets, mounted as Kubernetes does it, and with what is no secret."""
+    """Return a directory with secrets, mounted as Kubernetes does it, and a file that is none."""
     for folder in ("secrets/..2026", "tls", "work/deeper"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "secrets/..2026/KEY").write_text("secret")

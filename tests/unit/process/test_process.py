@@ -42,7 +42,7 @@ print(json.dumps({{
 
 @pytest.fixture
 def sealed(tmp_path: Path) -> dict[str, Any]:
-    """Give what a process finds around itself after it was sealed, and what it was given."""
+    """Return what a process finds around itself after it was sealed, and what it was given."""
     probe = tmp_path / "probe.py"
     probe.write_text(PROBE)
     probe.chmod(probe.stat().st_mode | stat.S_IXUSR)

@@ -13,7 +13,7 @@ from loqua_host.sockets import SocketHandle, listen_unnamed
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the directory for temporary files, with a name too long for a socket's path."""
+    """Return the directory for temporary files, with a name too long for a socket's path."""
     directory = tmp_path / ("x" * 200)
     directory.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(directory))
@@ -21,7 +21,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def reaches(handle: SocketHandle, listener: socket.socket) -> bool:
-    """Say whether a client of the handle is the listener's."""
+    """Return whether a client of the handle is the listener's."""
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(handle.path)
         client.sendall(b"?")

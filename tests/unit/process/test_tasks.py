@@ -94,7 +94,7 @@ async def test_a_cancelled_block_is_cancelled() -> None:
 
 
 def failing(times: int, then: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Give what fails so often, then waits for ever."""
+    """Return what fails so often, then waits for ever."""
     left = iter(range(times))
 
     async def step() -> None:

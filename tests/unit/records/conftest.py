@@ -14,14 +14,14 @@ from loqua_host.records.sqlite import SqliteDatabase
 
 @pytest.fixture
 def postgres_url(postgres: str) -> Iterator[str]:
-    """Give the URL of an empty database."""
+    """Yield the URL of an empty database."""
     with new_schema(postgres) as url:
         yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Database]:
-    """Give a maker of connections to one database, empty at first."""
+    """Return a maker of connections to one database, empty at first."""
     if request.param == "sqlite":
         return lambda: SqliteDatabase(tmp_path / "ledger.db")
     url = request.getfixturevalue("postgres_url")
@@ -30,6 +30,6 @@ def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[]
 
 @pytest.fixture
 async def ledger(make_database: Callable[[], Database]) -> AsyncIterator[Ledger]:
-    """Give a ledger in each database."""
+    """Yield a ledger in each database."""
     async with Ledger.open(make_database(), retry_every=0.01) as ledger:
         yield ledger

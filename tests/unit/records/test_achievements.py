@@ -18,7 +18,7 @@ CONFIG = Path(__file__).parents[3] / "config"
 
 
 def rules(**written: object) -> RecordRules:
-    """Give rules as config has them."""
+    """Return rules as config has them."""
     return RecordRules.model_validate(written)
 
 

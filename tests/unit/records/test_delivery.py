@@ -31,7 +31,7 @@ Taught = Callable[..., Awaitable[LessonRow]]
 
 @pytest.fixture
 def taught(ledger: Ledger, delivery: Delivery, a_lesson: NewLesson) -> Taught:
-    """Give what opens a lesson, has it make progress and closes it, all at once."""
+    """Return what opens a lesson, has it make progress and closes it, all at once."""
 
     async def teach(number: int = 1, **fields: object) -> LessonRow:
         lesson = await ledger.open_lesson(a_lesson(number, **fields), "")

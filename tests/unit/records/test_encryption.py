@@ -69,7 +69,7 @@ async def assert_whole(ledger: Ledger, numbers: int = 1, *, running: int = 0) ->
 
 
 def contents(directory: Path) -> bytes:
-    """Give what is in all files there."""
+    """Return what is in all files there."""
     return b"".join(file.read_bytes() for file in directory.iterdir())
 
 

@@ -73,7 +73,7 @@ class Inline(Executor):
     """Does what it is given at once, where it is given."""
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Give what is already done."""
+        """Return what is already done."""
         done: Future[Any] = Future()
         try:
             done.set_result(work(*args, **kwargs))
@@ -163,7 +163,7 @@ class Calls:
         self.waiting: list[Call] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Give a method of the API that notes which calls are this host's."""
+        """Return a method of the API that notes which calls are this host's."""
         return partial(getattr(self.api, name), self.waiting)
 
 
@@ -176,11 +176,11 @@ class ModelClock:
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
 
     def monotonic(self) -> float:
-        """Give the time that has passed."""
+        """Return the time that has passed."""
         return self.passed
 
     def now(self) -> float:
-        """Give what the wall shows."""
+        """Return what the wall shows."""
         return self.passed + self.offset
 
     async def sleep(self, seconds: float) -> None:
@@ -578,7 +578,7 @@ class RecordsMachine(RuleBasedStateMachine):
                 assert (told or [-1])[-1] in self._ends(lesson), lesson
 
     def _ends(self, lesson: Taught) -> set[int]:
-        """Give the words that it may have ended with: its job's, or those it was given up with."""
+        """Return the words that it may have ended with: its job's, or those it was closed with."""
         ended = set() if lesson.given_up is None else {lesson.given_up}
         return ended if lesson.job.end is None else {*ended, lesson.job.words}
 

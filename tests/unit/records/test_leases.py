@@ -23,7 +23,7 @@ Opened = Callable[[], "asyncio.Future[Ledger]"]
 
 @pytest.fixture
 async def hosts(postgres_url: str) -> AsyncIterator[list[Ledger]]:
-    """Give the ledger as two hosts have it."""
+    """Yield the ledger as two hosts have it."""
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
@@ -34,7 +34,7 @@ async def hosts(postgres_url: str) -> AsyncIterator[list[Ledger]]:
 
 
 def record_of(lesson: LessonRow) -> SessionRecord:
-    """Give a record of this lesson."""
+    """Return a record of this lesson."""
     return SessionRecord(
         session_id=lesson.session_id, duration_minutes=1, overall_performance=Performance.GOOD
     )
@@ -57,7 +57,7 @@ async def close(
 
 
 async def words_owed(ledger: Ledger, lesson: str) -> list[int | str]:
-    """Give what a lesson owes in its order, and have it delivered."""
+    """Return what a lesson owes in its order, and have it delivered."""
     owed: list[int | str] = []
     while row := await ledger.next_entry(lesson):
         record = row.kind is Kind.RECORD

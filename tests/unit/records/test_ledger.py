@@ -21,7 +21,7 @@ NewLesson = Callable[..., LessonRow]
 
 
 def record_of(lesson: LessonRow) -> SessionRecord:
-    """Give a record of this lesson."""
+    """Return a record of this lesson."""
     return SessionRecord(
         session_id=lesson.session_id, duration_minutes=1, overall_performance=Performance.GOOD
     )

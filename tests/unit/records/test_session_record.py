@@ -34,7 +34,7 @@ reports = st.builds(
 
 
 def lesson(progress: Progress | None) -> LessonRow:
-    """Give a lesson that ended with this progress."""
+    """Return a lesson that ended with this progress."""
     return LessonRow("id", "visit", "visit", "maria", "room", "tutor", "agent", 0.0, 0.0, progress)
 
 

@@ -29,19 +29,19 @@ class Clock:
     seconds: float = 1_800_000_000.0
 
     def now(self) -> float:
-        """Give unix seconds."""
+        """Return unix seconds."""
         return self.seconds
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give the clock."""
+    """Return the clock."""
     return Clock()
 
 
 @pytest.fixture
 def db(clock: Clock) -> MemoryDatabase:
-    """Give a ledger that two hosts share."""
+    """Return a ledger that two hosts share."""
     database = MemoryDatabase(clock.now)
     for host in ("east", "west"):
         renew_lease(database, host)

@@ -31,7 +31,7 @@ class Unreliable(SqliteDatabase):
 
     @contextmanager
     def transaction(self) -> Iterator[SqliteDatabase]:
-        """Give a transaction, or fail."""
+        """Yield a transaction, or fail."""
         if self.gone:
             raise LedgerError("LEDGER_URL: connection refused; see that the server runs")
         with super().transaction() as database:
@@ -40,7 +40,7 @@ class Unreliable(SqliteDatabase):
 
 @pytest.fixture
 def database(tmp_path: Path) -> Unreliable:
-    """Give a database that is in reach."""
+    """Return a database that is in reach."""
     return Unreliable(tmp_path / "ledger.db")
 
 
@@ -50,7 +50,7 @@ def opened(database: Unreliable, tmp_path: Path) -> AbstractAsyncContextManager[
 
 
 def tick(row: LessonRow, words: int) -> tuple[LessonRow, float, Progress, dict[str, Any]]:
-    """Give what a job tells."""
+    """Return what a job tells."""
     return row, 30.0 * words, Progress(words_learned=words), {"said": "manzana"}
 
 

@@ -15,7 +15,7 @@ TABLE = "CREATE TABLE kept (number INTEGER PRIMARY KEY)"
 
 
 def adding(number: int) -> Callable[[Connection], int]:
-    """Give work that adds a row and says which."""
+    """Return work that adds a row and says which."""
 
     def add(db: Connection) -> int:
         db.execute("INSERT INTO kept (number) VALUES (:number)", {"number": number})

@@ -36,7 +36,7 @@ def caller_of(
     speech: Callable[[], Any] = lambda: None,
     **hooks: Callable[..., Any],
 ) -> HookCaller:
-    """Give a caller of a plugin that has these hooks, which notes what they take."""
+    """Return a caller of a plugin that has these hooks, which notes what they take."""
     noted: Timings = [] if timings is None else timings
 
     def timed(hook: str, seconds: float, /, *, failed: bool) -> None:

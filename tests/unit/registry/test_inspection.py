@@ -78,7 +78,7 @@ GIVEN = {"HOME": "/nonexistent", "AGENT_JWT_TOKEN": "secret", "OPENAI_API_KEY": 
 
 
 def tutor(name: str, **written: object) -> TutorSettings:
-    """Give the settings of an explicit tutor with a plugin of that name."""
+    """Return the settings of an explicit tutor with a plugin of that name."""
     given = {"plugin": name, "worker_type": "explicit", "agent_name": name, "secrets": ["A_KEY"]}
     return TutorSettings.model_validate({"name": name} | given | written)
 
@@ -109,7 +109,7 @@ def inspections(site: Path, install: Install) -> dict[str, Inspection]:
 
 
 def problems_of(inspection: Inspection) -> list[str]:
-    """Give the problems as lines, and see that nothing is declared beside a failed import."""
+    """Return the problems as lines, and see that nothing is declared beside a failed import."""
     return [str(problem) for problem in inspection.problems]
 
 
@@ -176,7 +176,7 @@ def test_nothing_a_plugin_started_outlives_its_inspection(
 
 
 def gone(pid: int) -> bool:
-    """Say whether a process has ended."""
+    """Return whether a process has ended."""
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
@@ -320,7 +320,7 @@ async def test_an_import_that_hangs_is_given_up(site: Path, install: Install) ->
 
 
 def command(process: psutil.Process) -> list[str]:
-    """Give the command of a process; one that is gone has none."""
+    """Return the command of a process; one that is gone has none."""
     try:
         return process.cmdline()
     except psutil.NoSuchProcess:

@@ -132,7 +132,7 @@ class Host:
 
 @pytest.fixture
 async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """Give a host that runs a conversation and a grammar tutor."""
+    """Return a host that runs a conversation and a grammar tutor."""
     config = tmp_path / "config"
     (config / "tutors").mkdir(parents=True)
     host = Host(config)
@@ -302,7 +302,7 @@ async def test_a_secret_that_is_granted_later_is_there(host: Host) -> None:
 
 @pytest.fixture
 async def followed(host: Host) -> AsyncIterator[Host]:
-    """Give a host that follows its configuration."""
+    """Yield a host that follows its configuration."""
     async with background() as tasks:
         tasks.create_task(host.reload.run())
         yield host

@@ -14,7 +14,7 @@ from loqua_host.rooms.learners import Participant, identified, pick_learner
 
 
 def participant(identity: str = "maria", **changes: Any) -> Participant:
-    """Give a learner as LiveKit reports one."""
+    """Return a learner as LiveKit reports one."""
     fields: dict[str, Any] = {
         "identity": identity,
         "kind": "standard",
@@ -27,7 +27,7 @@ def participant(identity: str = "maria", **changes: Any) -> Participant:
 
 
 def refused(*participants: Participant, identity: str | None = None) -> str:
-    """Get the cause for which nobody can be taught."""
+    """Return the cause for which nobody can be taught."""
     with pytest.raises(LearnerError) as caught:
         pick_learner(participants, identity)
     assert str(caught.value)

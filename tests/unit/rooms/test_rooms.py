@@ -25,7 +25,7 @@ KEY = LiveKitKey(Sealed("key"), Sealed(SECRET))
 
 @pytest.fixture
 async def ask() -> AsyncIterator[Ask]:
-    """Give what lists a room's participants at a server that answers like this."""
+    """Yield what lists a room's participants at a server that answers like this."""
     servers: list[TestServer] = []
 
     async def participants(answer: Answer) -> list[Participant]:

@@ -56,11 +56,11 @@ class Parts:
         return changed
 
     def monotonic(self) -> float:
-        """Give no time."""
+        """Return no time."""
         return 0.0
 
     def now(self) -> float:
-        """Give no time."""
+        """Return no time."""
         return 0.0
 
     async def sleep(self, seconds: float) -> None:
@@ -85,7 +85,7 @@ class Workers:
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
-    """Give a host's parts, with secrets in files."""
+    """Return a host's parts, with secrets in files."""
     secrets, config = tmp_path / "secrets", tmp_path / "config"
     secrets.mkdir()
     for name, value in GIVEN.items():

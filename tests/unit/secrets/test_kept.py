@@ -30,7 +30,7 @@ class Place:
         self.answer.set()
 
     def fetch(self, variable: str) -> Secret | None:
-        """Give what the test has put here."""
+        """Return what the test has put here."""
         self.fetched.append(variable)
         found = self.secrets.get(variable)
         self.asked.set()
@@ -57,7 +57,7 @@ class Pauses(SystemClock):
 
 
 def secret(*values: str) -> Secret:
-    """Give a secret of these values, newest first."""
+    """Return a secret of these values, newest first."""
     return Secret(*(Sealed(value) for value in values))
 
 
@@ -70,7 +70,7 @@ def kept(place: Place, clock: SystemClock | None = None) -> KeptSecrets:
 
 
 async def values(secrets: KeptSecrets, name: SecretName = SHARED, *, fresh: bool) -> list[str]:
-    """Give a secret's values."""
+    """Return a secret's values."""
     read = await secrets.read(name, fresh=fresh)
     return [value.get_secret_value() for value in read.values()]
 

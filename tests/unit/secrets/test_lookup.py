@@ -34,7 +34,7 @@ class Place:
     place: str = "the vault"
 
     def fetch(self, _variable: str) -> Secret | None:
-        """Give it."""
+        """Return it."""
         if self.error is not None:
             raise self.error
         return Secret(Sealed(self.current), Sealed(self.previous) if self.previous else None)

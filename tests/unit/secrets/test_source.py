@@ -13,12 +13,12 @@ from loqua_host.errors import ConfigError, SecretsError
 
 
 def settings(place: str, **section: Any) -> SecretsSettings:
-    """Give the section `secrets:`."""
+    """Return the section `secrets:`."""
     return SecretsSettings.model_validate({"from": place, **({place: section} if section else {})})
 
 
 def values(secret: Secret | None) -> list[str] | None:
-    """Give a secret's values, newest first."""
+    """Return a secret's values, newest first."""
     return secret and [value.get_secret_value() for value in secret.values()]
 
 

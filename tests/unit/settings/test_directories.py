@@ -17,7 +17,7 @@ Find = Callable[..., list[Problem]]
 
 @pytest.fixture
 def find(config: Path, environ: dict[str, str], write: Write) -> Find:
-    """Give what finds the problems of a ledger's path and others."""
+    """Return what finds the problems of a ledger's path and others."""
 
     def problems(path: Path | str, spool: Path | None = None, **given: str) -> list[Problem]:
         text = (

@@ -18,7 +18,7 @@ PROXY = "http://proxy:3128"
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Give what makes this process's environment that of a host started with some variables."""
+    """Return what makes this process's environment that of a host started with some variables."""
 
     def become(**given: str) -> None:
         for name in [name for name in os.environ if name.lower().endswith("_proxy")]:

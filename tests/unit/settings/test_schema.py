@@ -18,7 +18,7 @@ FILES = {
 
 
 def mistakes(schema: str, data: Any) -> list[str]:
-    """Give what an editor would underline."""
+    """Return what an editor would underline."""
     validator = jsonschema_rs.validator_for(json.loads(schemas()[schema]))
     return [error.message for error in validator.iter_errors(data)]
 

@@ -46,13 +46,13 @@ def test_a_secret_that_is_missing_is_named_with_the_setting_that_names_it(config
 
 
 async def shared(secrets: HostSecrets) -> list[str]:
-    """Give the shared secret and the one before, if there is one."""
+    """Return the shared secret and the one before, if there is one."""
     read = await secrets.kept.read(SecretName.SHARED_SECRET)
     return [value.get_secret_value() for value in read.values()]
 
 
 async def agent_jwt(secrets: HostSecrets) -> str:
-    """Give the agent's JWT."""
+    """Return the agent's JWT."""
     return (await secrets.kept.read(SecretName.AGENT_JWT_TOKEN)).current.get_secret_value()
 
 

@@ -43,7 +43,7 @@ class FakeWorker:
 
     @property
     def online(self) -> bool:
-        """Say whether LiveKit has it now."""
+        """Return whether LiveKit has it now."""
         return self.registered.is_set() and not self.reconnects
 
     async def run(self) -> None:

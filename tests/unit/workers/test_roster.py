@@ -11,7 +11,7 @@ from loqua_host.workers.roster import Roster
 
 
 def roster_of(*workers: FakeWorker) -> Roster:
-    """Give a roster with these workers."""
+    """Return a roster with these workers."""
     roster: Any = Roster()
     for worker in workers:
         roster.add(worker)
@@ -19,7 +19,7 @@ def roster_of(*workers: FakeWorker) -> Roster:
 
 
 def registered(name: str, *jobs: str, max_jobs: int = 3) -> FakeWorker:
-    """Give a worker that LiveKit has, with these jobs."""
+    """Return a worker that LiveKit has, with these jobs."""
     worker = FakeWorker(name, jobs=frozenset(jobs), max_jobs=max_jobs)
     worker.registered.set()
     return worker

@@ -19,7 +19,7 @@ from loqua_host.workers.worker import STUCK
 
 @pytest.fixture
 def virtual() -> Iterator[VirtualLoop]:
-    """Give a loop in which a minute passes in no time."""
+    """Yield a loop in which a minute passes in no time."""
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     yield loop
@@ -29,7 +29,7 @@ def virtual() -> Iterator[VirtualLoop]:
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], Any]:
-    """Give what makes LiveKit's own pool, whose processes get ready when they are told to."""
+    """Return what makes LiveKit's own pool, whose processes get ready when they are told to."""
 
     def make(gets_ready: Callable[[], bool]) -> Any:
         async def start(pool: Any) -> None:

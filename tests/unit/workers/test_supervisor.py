@@ -49,7 +49,7 @@ class Staff:
 
 @pytest.fixture
 async def staff(instruments: Instruments) -> AsyncIterator[Staff]:
-    """Give the staff of a host."""
+    """Yield the staff of a host."""
     async with background() as tasks:
         staff = Staff(None, Roster())
         metrics = WorkerMetrics(instruments)

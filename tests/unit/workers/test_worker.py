@@ -30,7 +30,7 @@ SECRET = "a-secret-of-32-characters-or-more"
 
 
 def running(job_id: str, token: str) -> Any:
-    """Give a job as LiveKit keeps it."""
+    """Return a job as LiveKit keeps it."""
     job = SimpleNamespace(id=job_id, room=SimpleNamespace(name=f"room-{job_id}"))
     return SimpleNamespace(job=job, token=token)
 
@@ -140,7 +140,7 @@ class Host:
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
-    """Give a host whose worker stands on a fake of LiveKit's."""
+    """Return a host whose worker stands on a fake of LiveKit's."""
     monkeypatch.setattr(FakeServer, "made", [], raising=False)
     monkeypatch.setattr(module, "AgentServer", FakeServer)
     monkeypatch.delenv("LIVEKIT_API_SECRET", raising=False)
@@ -149,7 +149,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 
 @pytest.fixture
 async def server(host: Host) -> FakeServer:
-    """Give the fake server of a worker that is registered."""
+    """Return the fake server of a worker that is registered."""
     host.running = asyncio.create_task(host.worker.run())
     await host.worker.registered.wait()
     return FakeServer.made[0]

@@ -76,7 +76,7 @@ class Room:
 
 
 def room_for_more(load: Load, cost: Cost) -> Room:
-    """Say how many lessons may begin now; a host without any takes one, whatever else runs."""
+    """Return how many lessons may begin now; a host without any takes one, whatever else runs."""
     if load.late > LATE_SECONDS and load.busy > load.processors * BUSY:
         room = Room(0, "late")
     else:

@@ -75,7 +75,7 @@ class Capacity:
             self._look()
 
     def room(self) -> Room:
-        """Say how many lessons may begin now, which is never less than none."""
+        """Return how many lessons may begin now, which is never less than none."""
         ages = self._ages(self._clock.monotonic())
         now = self._looks[-1].usage
         load = Load(

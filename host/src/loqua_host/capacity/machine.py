@@ -50,7 +50,7 @@ class Machine:
         self._groups = tuple(_groups(proc, cgroups))
 
     def usage(self) -> Usage:
-        """Say what is in use now."""
+        """Return what is in use now."""
         processors, worked = self._processors()
         memory, used = self._memory()
         return Usage(processors, worked, memory, used)
@@ -74,7 +74,7 @@ class Machine:
 
 
 def _groups(proc: Path, cgroups: Path) -> Iterator[Path]:
-    """Give the control groups around this process, its own first."""
+    """Yield the control groups around this process, its own first."""
     try:
         lines = (proc / "self/cgroup").read_text().splitlines()
     except OSError:

@@ -88,7 +88,7 @@ def _rows(
 
 
 def table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """Give the lines of a table with aligned columns."""
+    """Yield the lines of a table with aligned columns."""
     lines = list(rows)
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     for line in lines:

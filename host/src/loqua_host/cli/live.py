@@ -59,7 +59,7 @@ def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, ...]]:
 
 
 def _shown(reason: str) -> str:
-    """Give what others' servers may have worded as one line without tokens."""
+    """Return what others' servers may have worded as one line without tokens."""
     return hide_tokens(printable(reason))
 
 

@@ -57,7 +57,7 @@ async def on_user_ready(lesson: Lesson) -> None:
 
 @hookspec
 async def on_progress_tick(lesson: Lesson, tick: Tick) -> Progress | None:
-    """Say how far the learner has come since the lesson began; None says nothing new.
+    """Return how far the learner has come since the lesson began; None says nothing new.
 
     Called every 30 s while the lesson runs; 5 s. A failure is logged and counted and the
     lesson goes on; after three in a row its ticks stop.

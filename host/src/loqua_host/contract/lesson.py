@@ -110,7 +110,7 @@ class Lesson(Generic[Settings_co]):
         self._handlers.append((kind, handler))
 
     def handlers(self, event: Event) -> tuple[_Handler, ...]:
-        """Get the handlers that hear of an event, which the host calls."""
+        """Return the handlers that hear of an event, which the host calls."""
         return tuple(handler for kind, handler in self._handlers if isinstance(event, kind))
 
     def get_agent(self, kind: type[_Agent]) -> _Agent:

@@ -87,5 +87,5 @@ def _goes_on(turn: Turn[_Notes], later: Turn[_Notes]) -> bool:
 
 
 def _is_unheard(reply: "SpeechHandle") -> bool:
-    """Say whether the learner spoke before anything of a reply could be heard."""
+    """Return whether the learner spoke before anything of a reply could be heard."""
     return reply.interrupted and not reply.chat_items

@@ -90,7 +90,7 @@ class LoquaApi:
         transport: httpx.AsyncBaseTransport | None = None,
         metrics: ApiMetrics | None = None,
     ) -> AsyncIterator[Self]:
-        """Give the API for the length of a block; at its end every token is forgotten.
+        """Yield the API for the length of a block; at its end every token is forgotten.
 
         Args:
             settings: The section `api:` of config/host.yaml.
@@ -162,7 +162,7 @@ class LoquaApi:
             self._modes.end(caller)
 
     async def context(self, caller: Caller) -> Loaded:
-        """Give the learner's context: fetched, shared, cached, or empty, with its mode.
+        """Return the learner's context: fetched, shared, cached, or empty, with its mode.
 
         Never raises UnreachableError.
         """
@@ -180,7 +180,7 @@ class LoquaApi:
         return self._loaded("api", Loaded(context, Mode.FULL))
 
     def remembered(self, caller: Caller) -> Loaded:
-        """Give what is known of the learner without asking the API: cached, or nothing."""
+        """Return what is known of the learner without asking the API: cached, or nothing."""
         context = self._cache.remnant(_key(caller))
         return Loaded(context or LearnerContext(), self._without_api(caller))
 
@@ -218,7 +218,7 @@ class LoquaApi:
         return any(past.session_id == session_id for past in context.session_history)
 
     async def check_health(self, caller: Caller) -> frozenset[str]:
-        """Give the agent's permissions.
+        """Return the agent's permissions.
 
         Raises:
             RefusedError: One that `api.required_permissions` names is missing.
@@ -235,7 +235,7 @@ class LoquaApi:
         return permissions
 
     def mode(self, caller: Caller) -> Mode:
-        """Give how much of the API stands behind the caller now."""
+        """Return how much of the API stands behind the caller now."""
         return self._modes.of(caller)
 
     def subscribe(self, listener: Listener) -> None:
@@ -247,11 +247,11 @@ class LoquaApi:
         return self._calls.endpoints()
 
     async def agent_token_seconds_left(self) -> float | None:
-        """Give the seconds until AGENT_JWT_TOKEN expires; None when it does not say."""
+        """Return the seconds until AGENT_JWT_TOKEN expires; None when it does not say."""
         return await self._credentials.seconds_left()
 
     def user_token_seconds_left(self) -> float | None:
-        """Give the seconds until the first of the user tokens held expires; None without any."""
+        """Return the seconds until the first of the user tokens held expires; None without any."""
         return self._tokens.seconds_left()
 
     async def _create_session(self, caller: Caller, record: SessionRecord, key: str) -> None:
@@ -308,7 +308,7 @@ class LoquaApi:
 
 
 def _lacks_token(refusal: RefusedError) -> bool:
-    """Say whether it was for want of a learner's JWT that counts, not for what it may not do."""
+    """Return whether it was for want of a learner's JWT that counts, not for what it may not do."""
     return refusal.endpoint == "user-token" or refusal.status == UNAUTHORIZED
 
 

@@ -38,14 +38,14 @@ class ContextCache(Generic[K]):
             self._entries.popitem(last=False)
 
     def fresh(self, key: K) -> LearnerContext | None:
-        """Give the context if it need not be fetched again."""
+        """Return the context if it need not be fetched again."""
         entry = self._entries.get(key)
         if entry is None or entry.outdated or self._age(entry) >= self._lives.context:
             return None
         return entry.context
 
     def remnant(self, key: K) -> LearnerContext | None:
-        """Give what may still serve when no new context can be had.
+        """Return what may still serve when no new context can be had.
 
         History and progress age sooner than preferences; None when nothing is left.
         """

@@ -45,10 +45,10 @@ class Bearer(Protocol):
     """Whose JWT a call is made with."""
 
     async def jwt(self) -> Sealed:
-        """Give the JWT to use now."""
+        """Return the JWT to use now."""
 
     async def replacement(self, refused: SecretStr) -> Sealed | None:
-        """Give another JWT after the API refused that one with 401, or None."""
+        """Return another JWT after the API refused that one with 401, or None."""
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class Calls:
         }
 
     async def send(self, request: Request[T], bearer: Bearer) -> T:
-        """Give the value that the API answers with; a 401 leads to one other JWT and one repeat.
+        """Return the value that the API answers with; a 401 leads to one other JWT and one repeat.
 
         The deadline holds for all of it, exchanges of tokens included.
 
@@ -313,7 +313,7 @@ def _read(request: Request[T], status: int, answer: Answer) -> T:
 
 
 def _unforeseen(endpoint: str, error: Exception, *, sent: bool) -> UnreachableError:
-    """Get what an error of a transport means: its text may quote the headers and so the JWT."""
+    """Return what an error of a transport means: its text may quote the headers and so the JWT."""
     name = type(error).__name__
     if isinstance(error, _NOT_CONNECTED):
         return UnreachableError(

@@ -28,11 +28,11 @@ class Client:
     async def user_token(
         self, caller: Caller, bearer: Bearer, public_key: str | None
     ) -> tuple[UserTokenAnswer, str | None]:
-        """Give the user's encrypted token and the answer's Date header."""
+        """Return the user's encrypted token and the answer's Date header."""
         return await self._calls.send(wire.user_token(caller, self._key(), public_key), bearer)
 
     async def context(self, caller: Caller, bearer: Bearer) -> LearnerContext:
-        """Give what the API remembers of the learner."""
+        """Return what the API remembers of the learner."""
         return await self._calls.send(wire.context(caller), bearer)
 
     async def progress(
@@ -55,7 +55,7 @@ class Client:
         await self._calls.send(request, bearer)
 
     async def health(self, caller: Caller, bearer: Bearer) -> frozenset[str]:
-        """Give the agent's permissions."""
+        """Return the agent's permissions."""
         return await self._calls.send(wire.health(caller, self._key()), bearer)
 
     def _key(self) -> str:

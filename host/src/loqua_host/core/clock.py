@@ -11,10 +11,10 @@ class Clock(Protocol):
     """Where the core reads the time and where it waits."""
 
     def monotonic(self) -> float:
-        """Give seconds on a scale that never steps; only differences mean anything."""
+        """Return seconds on a scale that never steps; only differences mean anything."""
 
     def now(self) -> float:
-        """Give seconds since 1970 in UTC, as this machine believes them to be."""
+        """Return seconds since 1970 in UTC, as this machine believes them to be."""
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds."""
@@ -24,11 +24,11 @@ class SystemClock:
     """The machine's own clock."""
 
     def monotonic(self) -> float:
-        """Give the scale of `time.monotonic`."""
+        """Return the scale of `time.monotonic`."""
         return time.monotonic()
 
     def now(self) -> float:
-        """Give the scale of `time.time`."""
+        """Return the scale of `time.time`."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:

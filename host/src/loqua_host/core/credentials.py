@@ -29,20 +29,20 @@ class Credentials:
         self._warn_before = warn_before
 
     async def jwt(self) -> Sealed:
-        """Give the agent's JWT."""
+        """Return the agent's JWT."""
         return (await self._read(SecretName.AGENT_JWT_TOKEN)).current
 
     async def replacement(self, refused: SecretStr) -> Sealed | None:
-        """Give another JWT than the one the API refused, if a rotation left one."""
+        """Return another JWT than the one the API refused, if a rotation left one."""
         secret = await self._read(SecretName.AGENT_JWT_TOKEN, fresh=True)
         return next((value for value in secret.values() if value != refused), None)
 
     async def shared_secrets(self, *, fresh: bool = False) -> tuple[Sealed, ...]:
-        """Give the secrets that user tokens may be encrypted with, newest first."""
+        """Return the secrets that user tokens may be encrypted with, newest first."""
         return (await self._read(SecretName.SHARED_SECRET, fresh=fresh)).values()
 
     async def seconds_left(self) -> float | None:
-        """Give the seconds until the agent's JWT expires; None when it does not say."""
+        """Return the seconds until the agent's JWT expires; None when it does not say."""
         try:
             return read_claims(await self.jwt()).exp - self._clock.now()
         except LoquaError:

@@ -34,7 +34,7 @@ class EphemeralKey:
         return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
     def open(self, sealed: str, caller: Caller) -> Sealed:
-        """Give the token that was sealed to this key for this caller.
+        """Return the token that was sealed to this key for this caller.
 
         Raises:
             ValueError: It was sealed to another key, for another caller, or changed since.
@@ -47,5 +47,5 @@ class EphemeralKey:
 
 
 def purpose(caller: Caller) -> bytes:
-    """Give HPKE's info, which binds a sealed token to whom it was asked for."""
+    """Return HPKE's info, which binds a sealed token to whom it was asked for."""
     return f"loqua user token\0{caller.agent_id}\0{caller.room}\0{caller.user_id}".encode()

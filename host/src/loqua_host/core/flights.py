@@ -29,7 +29,7 @@ class Flights(Generic[K, V]):
         self._tasks: dict[K, asyncio.Task[V]] = {}
 
     async def join(self, key: K, fetch: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """Give the result of the fetch under way for that key, or of a new one."""
+        """Return the result of the fetch under way for that key, or of a new one."""
         task = self._tasks.get(key)
         if task is None:
             task = self._tasks[key] = asyncio.create_task(fetch())

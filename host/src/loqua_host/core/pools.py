@@ -40,7 +40,7 @@ class Pools:
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Give a client for one call."""
+        """Yield a client for one call."""
         pool = self._current
         pool.calls += 1
         try:

@@ -75,7 +75,7 @@ def http_date(value: str) -> float | None:
 
 
 def _classic(headers: Mapping[str, str]) -> Iterator[Policy]:
-    """Give the quotas that have a field of their own for what is left and for the reset."""
+    """Yield the quotas that have a field of their own for what is left and for the reset."""
     quotas: dict[tuple[str, str], dict[str, str]] = {}
     for name, value in headers.items():
         if field := _FIELD.fullmatch(name):
@@ -93,7 +93,7 @@ def _classic(headers: Mapping[str, str]) -> Iterator[Policy]:
 
 
 def _structured(field: str) -> Iterator[Policy]:
-    """Give the quotas of one `RateLimit`: `"daily";r=0;t=30`, or `remaining=0, reset=30`."""
+    """Yield the quotas of one `RateLimit`: `"daily";r=0;t=30`, or `remaining=0, reset=30`."""
     field = _QUOTED.sub("policy", field.lower())
     for policy in [field] if "remaining" in field else field.split(","):
         said = dict(re.findall(r"([a-z]+)\s*=\s*([^;,\s]+)", policy, re.ASCII))
@@ -101,7 +101,7 @@ def _structured(field: str) -> Iterator[Policy]:
 
 
 def _is_used_up(left: str | None, status: int) -> bool:
-    """Say whether nothing is left; after a 429 nothing is, unless the answer says otherwise."""
+    """Return whether nothing is left; after a 429 nothing is, unless the answer says otherwise."""
     number = None if left is None else _number(left.split(";")[0])
     if number is None:
         return status == TOO_MANY

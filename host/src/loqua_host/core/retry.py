@@ -19,5 +19,5 @@ def may_repeat(error: UnreachableError, *, attempt: int, retries: int, repeatabl
 
 
 def pause(attempt: int, *, first: float, random: Random) -> float:
-    """Give the seconds to wait after an attempt (from 1): exponential, with full jitter."""
+    """Return the seconds to wait after an attempt (from 1): exponential, with full jitter."""
     return random.uniform(0, min(first * 2 ** (attempt - 1), LONGEST))

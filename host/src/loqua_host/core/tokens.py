@@ -76,7 +76,7 @@ _MENDS = {
 
 
 def token_error(cause: TokenCause) -> TokenError:
-    """Give the error for a cause, with what the operator is to mend."""
+    """Return the error for a cause, with what the operator is to mend."""
     return TokenError(cause, f"{cause}: {_MENDS[cause]}")
 
 
@@ -89,7 +89,7 @@ class Claims(BaseModel):
 
 
 def decrypt_any(encrypted: str, secrets: Iterable[SecretStr]) -> Sealed:
-    """Give the JWT that the first fitting secret decrypts; during a rotation there are two.
+    """Return the JWT that the first fitting secret decrypts; during a rotation there are two.
 
     Raises:
         TokenError: None fits, or the token is malformed.
@@ -105,7 +105,7 @@ def decrypt_any(encrypted: str, secrets: Iterable[SecretStr]) -> Sealed:
 
 
 def decrypt(encrypted: str, secret: SecretStr) -> Sealed:
-    """Give the JWT within an encrypted token.
+    """Return the JWT within an encrypted token.
 
     Raises:
         TokenError: Malformed, not hexadecimal, encrypted with another secret, or not a JWT.
@@ -141,7 +141,7 @@ def _key(secret: SecretStr) -> bytes:
 
 
 def read_claims(jwt: SecretStr) -> Claims:
-    """Give the claims of a JWT, its signature unchecked.
+    """Return the claims of a JWT, its signature unchecked.
 
     Raises:
         TokenError: Header or payload is not a JSON object, or `exp` is missing or no date.
@@ -183,7 +183,7 @@ def accept(
     server_now: float,
     key: EphemeralKey | None = None,
 ) -> tuple[Sealed, float]:
-    """Give the user's JWT from an answer, and for how many seconds it is good.
+    """Return the user's JWT from an answer, and for how many seconds it is good.
 
     `server_now` is the API's own time, so that no clock of ours shortens a token's life; `key`
     is what was offered to seal the token to.

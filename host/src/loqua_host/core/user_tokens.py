@@ -46,7 +46,7 @@ class UserToken:
 
 
 def refresh_at(now: float, lifetime: float, before: float) -> float:
-    """Give when to renew: `before` seconds ahead of expiry, at half-life of a shorter life."""
+    """Return when to renew: `before` seconds ahead of expiry, at half-life of a shorter life."""
     return now + max(lifetime - before, lifetime / 2)
 
 
@@ -113,16 +113,16 @@ class UserTokens:
         return self._held(caller) is not None
 
     def seconds_left(self) -> float | None:
-        """Give the seconds until the first token held expires, less than 0 for one that has."""
+        """Return the seconds until the first token held expires, less than 0 for one that has."""
         held = [lease.token.expires_at for lease in self._leases.values() if lease.token]
         return min(held) - self._clock.monotonic() if held else None
 
     async def current(self, caller: Caller) -> UserToken:
-        """Give the token held if it is usable, else a new one."""
+        """Return the token held if it is usable, else a new one."""
         return self._held(caller) or await self._renew(caller)
 
     async def after_refusal(self, caller: Caller, refused: SecretStr) -> UserToken:
-        """Give another token than the refused one: the newer one held, else a new one."""
+        """Return another token than the refused one: the newer one held, else a new one."""
         held = self._held(caller)
         if held is not None and held.jwt != refused:
             return held
@@ -231,9 +231,9 @@ class UserBearer:
     caller: Caller
 
     async def jwt(self) -> Sealed:
-        """Give the learner's JWT."""
+        """Return the learner's JWT."""
         return (await self.tokens.current(self.caller)).jwt
 
     async def replacement(self, refused: SecretStr) -> Sealed | None:
-        """Give the learner's JWT of a new exchange."""
+        """Return the learner's JWT of a new exchange."""
         return (await self.tokens.after_refusal(self.caller, refused)).jwt

@@ -32,7 +32,7 @@ class Versions:
 
     @property
     def accept(self) -> str:
-        """Give the value of the `Accept-Version` header."""
+        """Return the value of the `Accept-Version` header."""
         return ", ".join(self._spoken)
 
     def heed(self, version: str, headers: Mapping[str, str]) -> None:
@@ -56,7 +56,7 @@ class Versions:
 
 
 def _day(header: str) -> str | None:
-    """Give the day that a header names: `@seconds` (RFC 9745), an HTTP date, or else its words."""
+    """Return the day a header names: `@seconds` (RFC 9745), an HTTP date, or else its words."""
     seconds = re.fullmatch(r"@(\d{1,11})", header, re.ASCII)
     moment = float(seconds[1]) if seconds else http_date(header)
     if moment is None or not 0 <= moment < YEAR_10000:

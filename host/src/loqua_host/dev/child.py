@@ -16,7 +16,7 @@ if os.getppid() == int(sys.argv[1]):
 
 
 def dying_with_parent(*command: str) -> list[str]:
-    """Give a command that runs `command` and gets SIGKILL when this process is gone (Linux).
+    """Return a command that runs `command` and gets SIGKILL when this process is gone (Linux).
 
     To be started from a thread that lives as long as the process, such as the main thread:
     to the kernel, the parent is the thread.

@@ -121,7 +121,7 @@ class Hearing:
         self.on_heard(heard)
 
     def still_to_wait(self, since: float, now: float, *, busy: bool, active: float) -> float:
-        """Give the seconds that the learner still waits if nothing else happens.
+        """Return the seconds that the learner still waits if nothing else happens.
 
         Args:
             since: When the learner began to wait for a tutor to speak.
@@ -136,7 +136,7 @@ class Hearing:
         return max(latest, active, since) + self.patience - now
 
     def summary(self, ended_by: EndedBy) -> LessonHeard:
-        """Give the lesson as it was heard until now."""
+        """Return the lesson as it was heard until now."""
         spoke = sorted(self.spoke, key=lambda each: each.start)
         return LessonHeard(tuple(self.transcript), tuple(spoke), ended_by)
 

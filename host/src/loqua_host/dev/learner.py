@@ -48,7 +48,7 @@ Speak = Callable[[Line], Awaitable[bytes]]
 
 
 async def synthesise(base_url: str, text: str, voice: str, *, model: str = "pico") -> bytes:
-    """Give `text` as PCM (16-bit little-endian mono, 24 kHz) from a speech server.
+    """Return `text` as PCM (16-bit little-endian mono, 24 kHz) from a speech server.
 
     Args:
         base_url: As OpenAI's clients take it, such as `http://127.0.0.1:8123/v1`.
@@ -285,7 +285,7 @@ def _level(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> float:
 
 
 def audible_extent(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> tuple[float, float]:
-    """Give where the first and last sound are, in seconds; all of it when all is silence."""
+    """Return where the first and last sound are, in seconds; all of it when all is silence."""
     starts = range(0, len(samples), FRAME)
     loud = [at for at in starts if _level(samples[at : at + FRAME]) >= AUDIBLE]
     if not loud:

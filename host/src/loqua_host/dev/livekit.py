@@ -51,7 +51,7 @@ async def run_livekit(
     say: Say = print,
     environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[LiveKitServer]:
-    """Give a LiveKit server that answers; it is gone when the block ends.
+    """Yield a LiveKit server that answers; it is gone when the block ends.
 
     With `LIVEKIT_URL` set, the server it names is given and nothing is started; `webhook`,
     `log` and the timeouts then have no effect.
@@ -126,7 +126,7 @@ async def _start(
 def _config(
     server: LiveKitServer, room: Mapping[str, int], webhook: str | None
 ) -> dict[str, object]:
-    """Give the server's config; keys: github.com/livekit/livekit config-sample.yaml."""
+    """Return the server's config; keys: github.com/livekit/livekit config-sample.yaml."""
     return {
         "port": urlsplit(server.url).port,
         "bind_addresses": ["127.0.0.1"],
@@ -146,7 +146,7 @@ def _config(
 
 
 def _environment(server: LiveKitServer, config: dict[str, object]) -> dict[str, str]:
-    """Give the server's whole environment, which unlike arguments others cannot read."""
+    """Return the server's whole environment, which unlike arguments others cannot read."""
     return {
         "LIVEKIT_CONFIG": json.dumps(config),  # JSON is YAML
         "LIVEKIT_KEYS": json.dumps({server.api_key: server.api_secret, **server.spare_keys}),

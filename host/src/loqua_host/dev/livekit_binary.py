@@ -33,13 +33,13 @@ class LiveKitUnavailableError(LoquaError):
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path:
-    """Give the directory that keeps what was built: `$XDG_CACHE_HOME/loqua-host`."""
+    """Return the directory that keeps what was built: `$XDG_CACHE_HOME/loqua-host`."""
     base = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "loqua-host"
 
 
 async def livekit_binary(say: Say, environ: Mapping[str, str] = os.environ) -> Path:
-    """Give the path of a LiveKit server, building and caching one when there is none.
+    """Return the path of a LiveKit server, building and caching one when there is none.
 
     Raises:
         LiveKitUnavailableError: There is none and none can be built.
@@ -90,7 +90,7 @@ async def _build(target: Path, say: Say, environ: Mapping[str, str]) -> None:
 
 
 async def _go(work: Path, say: Say, environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Give a Go that is new enough, and the environment to run it in."""
+    """Return a Go that is new enough, and the environment to run it in."""
     installed = shutil.which("go", path=environ.get("PATH"))
     if installed and await _new_enough(installed, environ):
         return installed, dict(environ)

@@ -157,7 +157,7 @@ async def _stop(process: Process) -> None:
 
 @asynccontextmanager
 async def _speech(say: Say) -> AsyncIterator[str]:
-    """Give the address of a speech server."""
+    """Yield the address of a speech server."""
     say("loading the speech models")
     command = (sys.executable, "-m", "loqua_speech", "--port", "0")
     with TemporaryFile() as log:

@@ -24,7 +24,7 @@ class PostgresUnavailableError(Exception):
 
 @contextmanager
 def run_postgres(*, durable: bool = True) -> Iterator[str]:
-    """Give the URL of a server that listens at a socket only and is gone when the block ends.
+    """Yield the URL of a server that listens at a socket only and is gone when the block ends.
 
     It runs as `nobody` where this process is root's, as Postgres refuses that.
 
@@ -59,7 +59,7 @@ def run_postgres(*, durable: bool = True) -> Iterator[str]:
 
 @contextmanager
 def new_schema(url: str) -> Iterator[str]:
-    """Give a URL of the same server under which there is nothing yet, and nothing afterwards."""
+    """Yield a URL of the same server under which there is nothing yet, and nothing afterwards."""
     name = f"s{uuid4().hex}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {name}")
@@ -82,7 +82,7 @@ def _binary(name: str) -> str:
 
 
 def _as_servant() -> list[str]:
-    """Give what a command is run with to end with this process, and not as root."""
+    """Return what a command is run with to end with this process, and not as root."""
     servant = ["setpriv", "--pdeathsig", "INT"]
     if os.geteuid() == 0:
         servant += ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]

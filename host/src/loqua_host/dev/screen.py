@@ -24,7 +24,7 @@ _fill = partial(
 
 
 def fitted(line: str, width: int) -> str:
-    """Give a line as it is shown on a terminal of so many columns."""
+    """Return a line as it is shown on a terminal of so many columns."""
     logged = _LOGGED.fullmatch(line)
     if logged is None:
         return _fill(line, width)

@@ -65,12 +65,12 @@ def ok(reason: str) -> Verdict:
 
 
 def failed(reason: str, mend: str) -> Verdict:
-    """Say what is wrong and what mends it."""
+    """Return what is wrong and what mends it."""
     return Verdict(State.FAILED, reason, mend)
 
 
 def untried(reason: str) -> Verdict:
-    """Say why it was not tried."""
+    """Return why it was not tried."""
     return Verdict(State.UNTRIED, reason)
 
 
@@ -94,7 +94,7 @@ async def in_order(checks: Iterable[Check], after: str | None = None) -> list[Fi
 
 
 def broken(findings: Sequence[Finding]) -> str | None:
-    """Give the name of the first finding that is not ok."""
+    """Return the name of the first finding that is not ok."""
     return next((one.name for one in findings if one.verdict.state is not State.OK), None)
 
 

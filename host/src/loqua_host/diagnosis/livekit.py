@@ -80,7 +80,7 @@ async def examine_livekit(access: LiveKitAccess) -> list[Finding]:
 
 @asynccontextmanager
 async def open_livekit(access: LiveKitAccess) -> AsyncIterator[api.LiveKitAPI]:
-    """Give LiveKit's API, for as long as a block lasts."""
+    """Yield LiveKit's API, for as long as a block lasts."""
     async with aiohttp.ClientSession(proxy=proxy_for(access.url)) as session:
         yield api.LiveKitAPI(access.url, *_opened(access.key), session=session)
 
@@ -124,7 +124,7 @@ class _Visit:
         self._job: JobAssignment
 
     def checks(self) -> list[Check]:
-        """Give what to try, in order."""
+        """Return what to try, in order."""
 
         def check(name: str, ask: Callable[[], Awaitable[Verdict]], hangs: str) -> Check:
             return Check(name, ask, hangs, gate=True, limit=MEDIA_SECONDS)
@@ -261,7 +261,7 @@ def judge_media(ways: Sequence[Way]) -> Verdict:
 
 
 def _ways(stats: Sequence[Any]) -> list[Way]:
-    """Give the ways in use, from the statistics of a connection (W3C's webrtc-stats)."""
+    """Return the ways in use, from the statistics of a connection (W3C's webrtc-stats)."""
     candidates = {
         one.local_candidate.rtc.id: one.local_candidate.candidate
         for one in stats

@@ -61,7 +61,7 @@ class Health(BaseModel):
     levels: tuple[_Level, ...]
 
     def parts(self) -> Iterator[_Part]:
-        """Give all that it looked at."""
+        """Yield all that it looked at."""
         for level in self.levels:
             yield from level.findings
 
@@ -79,7 +79,7 @@ class RunningHost:
     tokens: Sequence[SecretStr] = ()
 
     async def health(self) -> Health | None:
-        """Give its health; None if none runs. Of whatever else answers there, nothing is known."""
+        """Return its health; None if no host runs, or something else answers there."""
         answer = await self._ask("/health")
         try:
             return None if answer is None else Health.model_validate_json(answer)
@@ -87,7 +87,7 @@ class RunningHost:
             return Health(levels=())
 
     async def is_alive(self) -> bool:
-        """Say whether one runs; it is asked as probes ask, without a token."""
+        """Return whether one runs; it is asked as probes ask, without a token."""
         return await self._ask("/health/live") == b"alive\n"
 
     async def webhooks(self) -> float | None:
@@ -122,7 +122,7 @@ def judge_webhooks(before: float | None, after: float | None) -> Verdict:
 
 
 def examine_workers(health: Health | None, tutors: Sequence[str]) -> list[Finding]:
-    """Say whether the host that runs can start jobs, and has registered each tutor at LiveKit."""
+    """Return whether the running host can start jobs and has registered each tutor at LiveKit."""
     names = [JOBS, *(f"worker {tutor}" for tutor in tutors)]
     if health is None:
         return [Finding(name, untried(NO_HOST)) for name in names]
@@ -185,5 +185,5 @@ def judge_disk(free: float) -> Verdict:
 
 
 def _existing(path: Path) -> Path:
-    """Give the innermost directory around a path that is there."""
+    """Return the innermost directory around a path that is there."""
     return next(one for one in path.absolute().parents if one.exists())

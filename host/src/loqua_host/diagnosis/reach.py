@@ -29,7 +29,7 @@ FIREWALL = "see whether a firewall drops it, here or there"
 
 
 def reach(what: str, url: str, variable: str) -> list[Check]:
-    """Give the checks whether the address in a variable can be reached."""
+    """Return the checks whether the address in a variable can be reached."""
     if proxy := proxy_for(url):
         return _reach_proxy(what, proxy)
     place = urlsplit(url)
@@ -46,7 +46,7 @@ def reach(what: str, url: str, variable: str) -> list[Check]:
 
 
 def _reach_proxy(what: str, proxy: str) -> list[Check]:
-    """Give the checks whether a proxy can be reached; what is behind it, it alone can tell."""
+    """Return the checks whether a proxy can be reached; what is behind it, it alone can tell."""
     place = urlsplit(proxy)
     variable = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
     return [

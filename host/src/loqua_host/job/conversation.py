@@ -18,7 +18,7 @@ ROLES = {"user": "learner", "assistant": "tutor"}
 
 
 def last_sentences(session: "AgentSession[None]", count: int) -> tuple[Utterance, ...]:
-    """Get the last things said, oldest first, each cut where it is too long."""
+    """Return the last things said, oldest first, each cut where it is too long."""
     said = (
         Utterance.model_validate(
             {"speaker": ROLES[message.role], "text": _text(message), "learner": _user_id(message)}

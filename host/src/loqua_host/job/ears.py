@@ -55,7 +55,7 @@ class Ears(AudioInput):
         return voice.sid if voice and voice.sid in self._heard else None
 
     async def __anext__(self) -> rtc.AudioFrame:
-        """Get the next frame; none while somebody else has the floor."""
+        """Return the next frame; none while somebody else has the floor."""
         while True:
             frame = await self._mixer.__anext__()
             if self._attached:

@@ -180,7 +180,7 @@ def _place(ctx: JobContext, settings: JobSettings) -> dict[str, str]:
 
 
 def _bound(welcome: Welcome) -> dict[str, str]:
-    """Give what each record of this process says from now on, whichever task or library logs it."""
+    """Return the fields of every log record of this process, whichever task or library logs it."""
     return {
         "agent_id": welcome.agent_id,
         "session_id": welcome.session_id,

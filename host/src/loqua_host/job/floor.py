@@ -14,7 +14,7 @@ FLOOR = "loqua.floor"
 
 
 def is_specialist(participant: rtc.Participant) -> bool:
-    """Say whether a participant is an agent that was dispatched by name.
+    """Return whether a participant is an agent that was dispatched by name.
 
     Kind and this attribute are set by LiveKit's server, so no learner can pretend.
     """

@@ -117,7 +117,7 @@ class Limits:
         return min(self._length - taught, self._deadline.seconds_left)
 
     def step(self, silent: float, taught: float) -> Step | None:
-        """Get what is due, or None; what was said once is not due again."""
+        """Return what is due, or None; what was said once is not due again."""
         left = self.seconds_left(taught)
         if self._is_overdue(taught) or (left <= 0 and silent >= PAUSE_SECONDS):
             return Step.OVER

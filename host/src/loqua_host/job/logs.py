@@ -49,7 +49,7 @@ def send_logs_to_host() -> None:
 
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:
-    """Say whether a record of the native library's tells of anything; its text is an argument."""
+    """Return whether a record of the native library says anything; its text is an argument."""
     said = record.args[-1] if isinstance(record.args, tuple) and record.args else record.msg
     return not str(said).startswith(HARMLESS)
 

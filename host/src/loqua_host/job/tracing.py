@@ -72,7 +72,7 @@ class SpanBuffer(SpanProcessor):
             self._ended.append(span)
 
     def drain(self) -> Iterator[Spans]:
-        """Give what has ended since, in messages to the host."""
+        """Yield what has ended since, in messages to the host."""
         while self._ended:
             many = min(len(self._ended), MAX_SPANS)
             yield Spans(spans=tuple(_told(self._ended.popleft(), self._job) for _ in range(many)))

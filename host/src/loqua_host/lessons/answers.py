@@ -14,7 +14,7 @@ __all__ = ["language_of", "welcome"]
 
 
 def language_of(prepared: Prepared, own: str) -> str:
-    """Get the language that a learner is taught, or the tutor's own where none is known."""
+    """Return the language that a learner is taught, or the tutor's own where none is known."""
     return language_code(prepared.context.preferences.language_learning, own)
 
 
@@ -24,7 +24,7 @@ def welcome(
     tutor: RunningTutor,
     engines: dict[EngineKind, int],
 ) -> Welcome:
-    """Get the welcome to a lesson, as it begins or goes on; with the tutor's own secrets."""
+    """Return the welcome to a lesson, as it begins or goes on; with the tutor's own secrets."""
     language = language_of(prepared, tutor.language)
     return Welcome(
         lesson=row.id,

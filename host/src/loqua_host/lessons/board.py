@@ -110,7 +110,7 @@ class Board:
                 del self._asked[room, tutor]
 
     def asked(self, room: str) -> Mapping[str, Asked]:
-        """Get the specialists who were asked into a room, by tutor, until they are done."""
+        """Return the specialists who were asked into a room, by tutor, until they are done."""
         return {
             tutor: asked
             for (where, tutor), asked in self._asked.items()
@@ -131,7 +131,7 @@ class Board:
         self.changed.set()
 
     def refused(self, room: str) -> frozenset[str]:
-        """Get the tutors whom LiveKit sends no more, as their job was refused and nobody else's.
+        """Return the tutors whom LiveKit sends no more, as their job was refused and nobody else's.
 
         Another host may have taken the job.
         """
@@ -164,7 +164,7 @@ class Board:
         return True
 
     def lost_agents(self, room: str) -> dict[str, str]:
-        """Get the identities of dead agents that never taught and may still be seen, by tutor."""
+        """Return by tutor the identities of dead agents that never taught and may still be seen."""
         return {tutor: lost.agent for (where, tutor), lost in self._lost.items() if where == room}
 
     def on_taught(self, job: JobRef) -> None:
@@ -253,23 +253,23 @@ class Board:
         return self._interrupted.pop(lesson.row.id, None) is not None
 
     def interrupted(self, room: str) -> tuple[Interrupted, ...]:
-        """Get the interrupted lessons of a room."""
+        """Return the interrupted lessons of a room."""
         return tuple(one for one in self._interrupted.values() if one.row.room == room)
 
     def all_interrupted(self) -> dict[str, Interrupted]:
-        """Get all interrupted lessons, by id."""
+        """Return all interrupted lessons, by id."""
         return dict(self._interrupted)
 
     def interrupted_rooms(self) -> set[str]:
-        """Get the rooms that have interrupted lessons."""
+        """Return the rooms that have interrupted lessons."""
         return {one.row.room for one in self._interrupted.values()}
 
     def taught(self, room: str) -> frozenset[str]:
-        """Get the tutors that teach in a room."""
+        """Return the tutors that teach in a room."""
         return frozenset(tutor for where, tutor in self._taught.values() if where == room)
 
     def called(self, room: str) -> frozenset[str]:
-        """Get the tutors that are on their way to a room."""
+        """Return the tutors that are on their way to a room."""
         return frozenset(
             tutor
             for (where, tutor), call in self._called.items()
@@ -277,7 +277,7 @@ class Board:
         )
 
     def meant(self, job: JobRef) -> str | None:
-        """Get the identity of the learner that this host called the job for."""
+        """Return the identity of the learner that this host called the job for."""
         _, identity = self._meant.get(job.job_id, (job.room, None))
         return identity
 
@@ -305,7 +305,7 @@ class Board:
         return {where for where, call in calls if not call.job and self._lasts(call)}
 
     def settled(self, room: str) -> frozenset[tuple[str, str]]:
-        """Get the entries into a room, with the tutor, whose lesson ended or was refused."""
+        """Return the entries into a room, with the tutor, whose lesson ended or was refused."""
         return frozenset((entry, tutor) for where, entry, tutor in self._settled if where == room)
 
     def forget_rooms(self, known: set[str]) -> None:

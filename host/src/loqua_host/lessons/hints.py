@@ -102,7 +102,7 @@ class Hints:
             self._foresee(room, tutor, learner.identity)
 
     def _served(self, room: str, entry: str) -> frozenset[str]:
-        """Get the tutors that are in a room or come already, or owe this entry nothing."""
+        """Return the tutors that are in a room or come already, or owe this entry nothing."""
         settled = frozenset(tutor for who, tutor in self._board.settled(room) if who == entry)
         return self._board.taught(room) | self._board.called(room) | settled
 

@@ -79,15 +79,15 @@ def _used(kept: Mapping[str, JsonValue]) -> dict[EngineKind, tuple[int, ...]]:
 
 
 def kept_state(kept: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Get the tutor's notes."""
+    """Return the tutor's notes."""
     return {name: value for name, value in kept.items() if name not in OWN}
 
 
 def kept_turns(kept: Mapping[str, JsonValue]) -> tuple[Utterance, ...]:
-    """Get the last turns; a lesson that an earlier version kept has none."""
+    """Return the last turns; a lesson that an earlier version kept has none."""
     return _TURNS.validate_python(kept.get(TURNS, ()), strict=False)
 
 
 def kept_ending(kept: Mapping[str, JsonValue]) -> Composed | None:
-    """Get how a lesson ends whose learner left and did not return, if it was left so."""
+    """Return how a lesson ends whose learner left and did not return, if it was left so."""
     return _ENDING.validate_python(kept[ENDING], strict=False) if ENDING in kept else None

@@ -320,7 +320,7 @@ class LiveLesson:
         log_recorded(row, message.ending.reason_shown, composed)
 
     def _final(self, report: LessonReport | None) -> Progress | None:
-        """Get the progress the lesson ends with; a report that falls behind does not count."""
+        """Return the progress the lesson ends with; a report that falls behind does not count."""
         if report is None or report.progress is None:
             return self.row.progress
         try:
@@ -353,7 +353,7 @@ def log_recorded(row: LessonRow, reason: str, composed: Composed) -> None:
 
 
 def _handback(message: Finish, progress: Progress | None) -> Handback:
-    """Get how a lesson went; reasons that end so are the host's own (loqua_host.job.runner)."""
+    """Return how a lesson went; reasons that end so are the host's own (loqua_host.job.runner)."""
     if has_failed(message.ending.reason):
         return Handback(outcome="failed")
     report = message.report or LessonReport()

@@ -64,7 +64,7 @@ class Preparations:
         return span
 
     async def claim(self, job: JobRef, identity: str) -> Prepared:
-        """Get the lesson for the learner that the job sees, prepared ahead if it was the one.
+        """Return the lesson for the learner that the job sees, prepared ahead if it was the one.
 
         Raises:
             LearnerError, RefusedError, RoomsError: If there is no lesson to give.
@@ -123,5 +123,5 @@ async def _end_with(early: asyncio.Task[Prepared]) -> None:
 
 
 def _prepared(early: asyncio.Task[Prepared]) -> Prepared | None:
-    """Get what came of it; what failed may be about somebody else, or shows again at the claim."""
+    """Return the result; a failure may concern somebody else, or shows again at the claim."""
     return None if early.cancelled() or early.exception() else early.result()

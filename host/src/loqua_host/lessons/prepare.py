@@ -60,7 +60,7 @@ class Prepared:
 
 
 def new_lesson(prepared: Prepared, tutor: str, now: float) -> LessonRow:
-    """Get the lesson that a tutor begins with a learner, in unix seconds."""
+    """Return the lesson that a tutor begins with a learner, in unix seconds."""
     return LessonRow(
         id=uuid4().hex,
         session_id=prepared.visit,

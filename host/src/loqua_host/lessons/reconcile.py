@@ -298,7 +298,7 @@ def _given_away(
 
 
 def waits(sight: Sight, places: Places, now: float) -> tuple[Call, ...]:
-    """Say for whom in a room a tutor is missing, be it on its way or not."""
+    """Return for whom in a room a tutor is missing, be it on its way or not."""
     return tuple(_owed(replace(sight, called=frozenset(), asked={}), set(), places, now))
 
 
@@ -321,7 +321,7 @@ def _closures(
 
 
 def _owed(sight: Sight, given_up: set[str], places: Places, now: float) -> Iterator[Call]:
-    """Give what the room's learners are owed: at most one call for each tutor."""
+    """Yield what the room's learners are owed: at most one call for each tutor."""
     lost = {one.row.tutor: one for one in reversed(sight.interrupted)}
     owed = sight.wanted | lost.keys() | sight.asked.keys()
     for tutor in sorted(owed - sight.taught - sight.called):
@@ -332,7 +332,7 @@ def _owed(sight: Sight, given_up: set[str], places: Places, now: float) -> Itera
 
 
 def _call(sight: Sight, tutor: str, lesson: Interrupted | None, now: float) -> Iterator[Call]:
-    """Give the call for a tutor, if somebody is here whom it is for."""
+    """Yield the call for a tutor, if somebody is here whom it is for."""
     ask = sight.asked.get(tutor)
     if lesson is not None:
         for one in _learners(sight, lesson.row.user_id)[:1]:
@@ -347,7 +347,7 @@ def _call(sight: Sight, tutor: str, lesson: Interrupted | None, now: float) -> I
 
 
 def _turn(call: Call) -> tuple[bool, float, float]:
-    """Give what calls are sorted by; LiveKit's clock decides between those seen at once."""
+    """Return what calls are sorted by; LiveKit's clock decides between those seen at once."""
     return call.lesson is None, call.since, call.learner.joined_at
 
 
@@ -361,7 +361,7 @@ def _learners(sight: Sight, user_id: str) -> list[Present]:
 
 
 def _waits(sight: Sight, learner: Present, tutor: str, now: float) -> bool:
-    """Say whether nothing is settled between the two in any entry that the learner is here by."""
+    """Return whether no entry by which the learner is here is settled with this tutor."""
     return now >= _owed_since(sight, learner, tutor) and not any(
         (one.entry, tutor) in sight.settled
         for one in sight.learners

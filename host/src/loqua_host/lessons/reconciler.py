@@ -121,7 +121,7 @@ class Reconciler:
         self._waits: dict[str, tuple[Call, ...]] = {}
 
     def waiting(self) -> tuple[float, ...]:
-        """Say for how many seconds each learner has been waiting who is owed a tutor."""
+        """Return for how many seconds each learner has been waiting who is owed a tutor."""
         now = self._monotonic()
         calls = (call for room in self._waits.values() for call in room)
         return tuple(
@@ -250,7 +250,7 @@ class Reconciler:
             raise
 
     def _is_due(self, call: Call) -> bool:
-        """Say whether the tutor is still there, and asked for if it was, since that was decided."""
+        """Return whether the tutor is still there and, if it was asked for, still asked for."""
         asked = call.asked and call.lesson is None
         return call.tutor in self._tutors and (
             not asked or call.tutor in self._board.asked(call.room)
@@ -282,7 +282,7 @@ class Reconciler:
             await self._rooms.remove(lesson.row.room, lesson.agent)
 
     def _metadata(self, call: Call, before: Iterable[Dispatch]) -> str:
-        """Get what the job is told: what was told before, or what this learner's tutor says."""
+        """Return what the job is told: what was told before, or what this learner's tutor says."""
         asked = self._board.asked(call.room).get(call.tutor)
         if asked is not None and call.lesson is None:
             return pack(asked.handover, asked.ask.user_id)

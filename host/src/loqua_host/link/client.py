@@ -40,7 +40,7 @@ class HostLink:
             raise LinkError("the host is gone") from error
 
     async def receive(self) -> ToJob | None:
-        """Get the host's next message; None once the host is gone."""
+        """Return the host's next message; None once the host is gone."""
         frame = await self._socket.receive()
         return TO_JOB.validate_json(frame.data) if frame.type is aiohttp.WSMsgType.TEXT else None
 

@@ -20,17 +20,17 @@ class _Packed(BaseModel):
 
 
 def pack(handover: Handover, user_id: str) -> str:
-    """Get the metadata that hands this learner over."""
+    """Return the metadata that hands this learner over."""
     return _Packed(user_id=user_id, handover=handover).model_dump_json()
 
 
 def is_handover(metadata: str) -> bool:
-    """Say whether a dispatch hands somebody over; others have metadata of their own, or none."""
+    """Return whether a dispatch hands somebody over; others have metadata of their own, or none."""
     return _unpack(metadata) is not None
 
 
 def find_handover(metadata: str, user_id: str) -> Handover | None:
-    """Get what a job's metadata hands over of this learner; of another, nothing."""
+    """Return what a job's metadata hands over of this learner; of another, nothing."""
     packed = _unpack(metadata)
     return packed.handover if packed is not None and packed.user_id == user_id else None
 

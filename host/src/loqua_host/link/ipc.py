@@ -86,7 +86,7 @@ class _Record(BaseModel):
 
 
 def write_record(record: logging.LogRecord) -> bytes:
-    """Give a record as JSON; one too long for a frame loses its fields and its end."""
+    """Return a record as JSON; one too long for a frame loses its fields and its end."""
     text = str(record.msg)
     told = {"name": record.name, "levelno": record.levelno, "msg": text}
     fields = {name: value for name, value in vars(record).items() if name not in STANDARD}
@@ -102,7 +102,7 @@ def _as_json(fields: dict[str, object]) -> bytes:
 
 
 def read_record(data: bytes) -> logging.LogRecord:
-    """Give the record that a job logged; what cannot be read becomes a record that says so."""
+    """Return the record that a job logged; what cannot be read becomes a record that says so."""
     try:
         sent = _Record.model_validate_json(data)
     except ValidationError:
@@ -147,7 +147,7 @@ async def _receive_slowly(duplex: JobChannel) -> bytes:
 
 
 def _known_logger(name: str) -> str:
-    """Give the closest logger that this process has: a new one would stay for ever."""
+    """Return the closest logger that this process has: a new one would stay for ever."""
     while name and name not in logging.Logger.manager.loggerDict:
         name = name.rpartition(".")[0]
     return name

@@ -460,7 +460,7 @@ TO_JOB: TypeAdapter[ToJob] = TypeAdapter(ToJob)
 
 
 def reasons_of(error: ValidationError) -> str:
-    """Say which fields of a message are wrong and why, without their values."""
+    """Return which fields of a message are wrong and why, without their values."""
     return "; ".join(
         f"{_place(item['loc']) or 'message'}: {item['msg']}"
         for item in error.errors(include_url=False, include_context=False, include_input=False)
@@ -475,7 +475,7 @@ def _place(path: tuple[int | str, ...]) -> str:
 
 @cache
 def _fields() -> frozenset[str]:
-    """Give the names of all fields and types that messages have, at any depth."""
+    """Return the names of all fields and types that messages have, at any depth."""
     definitions = FROM_JOB.json_schema()["$defs"].values()
     fields = (field for one in definitions for field in one.get("properties", {}).items())
     return frozenset(

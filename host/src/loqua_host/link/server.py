@@ -106,7 +106,7 @@ class JobLink:
             self._log.info("link.lost")
 
     async def receive(self) -> FromJob | None:
-        """Get the next well-formed message; None once the job is gone.
+        """Return the next well-formed message; None once the job is gone.
 
         A malformed message is refused with a log line that names the field, and the
         connection goes on until there were too many. A job whose event loop stands still
@@ -161,7 +161,7 @@ class JobLink:
 
 
 def _peer_pid(request: web.Request) -> int:
-    """Get the pid that connected, from the kernel (SO_PEERCRED, unix(7))."""
+    """Return the pid that connected, from the kernel (SO_PEERCRED, unix(7))."""
     peer = request.get_extra_info("socket")
     pid, _, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return int(pid)
@@ -169,7 +169,7 @@ def _peer_pid(request: web.Request) -> int:
 
 @contextmanager
 def _killing(pid: int) -> Iterator[Callable[[], None]]:
-    """Give what kills this process, and no other that may have its number later."""
+    """Yield what kills this process, and no other that may have its number later."""
     process = os.pidfd_open(pid)
     try:
         yield lambda: _kill(process)

@@ -18,7 +18,7 @@ CHALLENGE = {hdrs.WWW_AUTHENTICATE: 'Basic realm="loqua-host", charset="UTF-8"'}
 
 
 def guard(tokens: Callable[[], Sequence[SecretStr]], unless: frozenset[str]) -> Middleware:
-    """Give what lets only requests with one of the tokens pass, or all while there is none.
+    """Return what lets only requests with one of the tokens pass, or all while there is none.
 
     The token comes as a bearer token, or as the password of whatever user, so that a browser
     can ask for it too.

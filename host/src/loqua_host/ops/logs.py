@@ -96,7 +96,7 @@ def configure_logs(
 
 
 def hide_tokens(text: str) -> str:
-    """Give a text without what looks like a token."""
+    """Return a text without what looks like a token."""
     return TOKEN.sub("[token]", text)
 
 

@@ -51,7 +51,7 @@ class Repeats(Generic[T]):
         self._windows: OrderedDict[Hashable, _Window[T]] = OrderedDict()
 
     def take(self, key: Hashable, said: T) -> Iterator[tuple[T, int]]:
-        """Give what is to be told now that something is said: it, unless it is one too many."""
+        """Yield what is to be told now that something is said: it, unless it is one too many."""
         yield from self.due()
         window = self._windows.get(key)
         if window is None:
@@ -64,7 +64,7 @@ class Repeats(Generic[T]):
             window.last, window.repeated = said, window.repeated + 1
 
     def due(self) -> Iterator[tuple[T, int]]:
-        """Give the last of each that was repeated, and how often, once a minute."""
+        """Yield the last of each that was repeated, and how often, once a minute."""
         now = self._monotonic()
         while self._windows:
             key, window = next(iter(self._windows.items()))
@@ -94,7 +94,7 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
 
 
 def _key(record: logging.LogRecord) -> int:
-    """Give what is the same for what happens again: all but measurements and counts."""
+    """Return what is the same for what happens again: all but measurements and counts."""
     fields = _fields(record)
     meant = "session_id" in fields or "user_id" in fields or record.levelno > logging.WARNING
     ignored = VARYING if meant else VARYING | PLACES

@@ -118,7 +118,7 @@ class Watch:
             tasks.create_task(self._probe())
 
     def look(self) -> Sight:
-        """Say what is seen now."""
+        """Return what is seen now."""
         host, phase = self._host, self._host.phase()
         return Sight(
             now=self._clock.monotonic(),

@@ -50,7 +50,7 @@ def build_app(
     recent_errors: RecentErrors,
     tokens: Callable[[], Sequence[SecretStr]],
 ) -> web.Application:
-    """Give the application: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/`.
+    """Return the application: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/`.
 
     Args:
         look: Sees the host.

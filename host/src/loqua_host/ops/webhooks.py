@@ -18,7 +18,7 @@ WEBHOOK = "/livekit/webhook"
 
 
 def hear_livekit(keys: Callable[[], Sequence[LiveKitKey]], heed: Callable[[Hint], None]) -> Handler:
-    """Give what passes on each hint that LiveKit signed, and answers 401 to all else.
+    """Return what passes on each hint that LiveKit signed, and answers 401 to all else.
 
     Args:
         keys: The keys that LiveKit may sign with at the moment.

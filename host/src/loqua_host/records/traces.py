@@ -33,7 +33,7 @@ def in_trace(state: Mapping[str, JsonValue]) -> Context:
 
 
 def join_trace(row: LessonRow, before: LessonRow) -> LessonRow:
-    """Say in the current span which lesson its job teaches, and link the job that did before.
+    """Return in the current span which lesson its job teaches, and link the job that did before.
 
     Args:
         row: The lesson, which is returned as one that remembers the trace.

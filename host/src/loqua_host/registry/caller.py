@@ -94,7 +94,7 @@ class HookCaller:
         return self._loaded.source
 
     async def create_agent(self, lesson: Lesson) -> Agent:
-        """Get the agent that speaks with the learner."""
+        """Return the agent that speaks with the learner."""
         agent = await self._call("create_agent", Agent, lesson=lesson)
         if agent is None:
             raise self._failure("create_agent", "returned None, not a LiveKit Agent")
@@ -109,11 +109,11 @@ class HookCaller:
         await self._call("on_user_ready", object, lesson=lesson)
 
     async def on_progress_tick(self, lesson: Lesson, tick: Tick) -> Progress | None:
-        """Get the learner's progress since the lesson began."""
+        """Return the learner's progress since the lesson began."""
         return await self._call("on_progress_tick", Progress, lesson=lesson, tick=tick)
 
     async def on_session_end(self, lesson: Lesson, ending: Ending) -> LessonReport | None:
-        """Get the tutor's report of the lesson."""
+        """Return the tutor's report of the lesson."""
         return await self._call("on_session_end", LessonReport, lesson=lesson, ending=ending)
 
     async def tell(self, handler: Callable[[Event], Awaitable[None]], event: Event) -> None:

@@ -150,7 +150,7 @@ async def inspect_tutors(
 
 
 def version_of(tutor: TutorSettings) -> str | None:
-    """Give the version of the distribution that a tutor's plugin comes with, if any has it."""
+    """Return the version of the distribution that a tutor's plugin comes with, if any has it."""
     points = entry_points(group=PROJECT, name=tutor.plugin) if tutor.plugin else ()
     return next((point.dist.version for point in points if point.dist), None)
 

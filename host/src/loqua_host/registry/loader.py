@@ -55,7 +55,7 @@ class LoadedTutor:
     packages: frozenset[str] = frozenset()
 
     def read_settings(self, written: Mapping[str, Any]) -> BaseModel:
-        """Give the tutor's settings as an instance of its model.
+        """Return the tutor's settings as an instance of its model.
 
         A key that the model does not know is a mistake, unless the model allows any.
 
@@ -95,7 +95,7 @@ def load(*, plugin: str | None = None, agent: str | None = None) -> LoadedTutor:
 
 
 def import_string(spec: str) -> Any:
-    """Give what `module:attribute` names.
+    """Return what `module:attribute` names.
 
     Raises:
         ImportError: If there is no such module.

@@ -68,7 +68,7 @@ def _faults(owner: type, name: str, base: Callable[..., Any]) -> Iterator[str]:
 
 
 def _not_taken(own: list[inspect.Parameter], expected: list[inspect.Parameter]) -> Iterator[str]:
-    """Say which arguments of LiveKit's an override does not take, by position or by name."""
+    """Yield which arguments of LiveKit's an override does not take, by position or by name."""
     kinds = {parameter.kind for parameter in own}
     named = {parameter.name for parameter in own if parameter.kind in _NAMED}
     positional = [parameter.name for parameter in own if parameter.kind in _POSITIONAL]
@@ -85,7 +85,7 @@ def _not_taken(own: list[inspect.Parameter], expected: list[inspect.Parameter]) 
 
 
 def _not_passed(own: list[inspect.Parameter], expected: list[inspect.Parameter]) -> Iterator[str]:
-    """Say which arguments an override cannot do without and LiveKit does not pass.
+    """Yield which arguments an override cannot do without and LiveKit does not pass.
 
     One that stands in the place of another is named as that already.
     """

@@ -38,7 +38,7 @@ class Participant:
 
 
 def pick_learner(participants: Sequence[Participant], identity: str | None = None) -> Learner:
-    """Get the learner among the participants: the one of that identity, else the first in.
+    """Return the learner among the participants: the one of that identity, else the first in.
 
     Agents, egress, ingress and observers are never learners; SIP callers are if they have a
     `user_id`.
@@ -64,7 +64,7 @@ def pick_open(participants: Sequence[Participant], over: Collection[str]) -> lis
 
 
 def identified(participants: Iterable[Participant]) -> list[Learner]:
-    """Get all who could be taught, first come first."""
+    """Return all who could be taught, first come first."""
     learners = []
     for participant in sorted(participants, key=lambda p: p.joined_at):
         with suppress(LearnerError):
@@ -78,7 +78,7 @@ def _can_learn(participant: Participant) -> bool:
 
 
 def verify_learner(participant: Participant) -> Learner:
-    """Get the learner that a participant is.
+    """Return the learner that a participant is.
 
     Raises:
         LearnerError: With the cause and the mend, as `pick_learner` does.

@@ -104,7 +104,7 @@ class Rooms:
         return []
 
     async def names(self) -> set[str]:
-        """Get the names of all rooms; LiveKit counts who is in them some seconds late."""
+        """Return the names of all rooms; LiveKit counts who is in them some seconds late."""
         with _asking():
             answer = await self._livekit.room.list_rooms(api.ListRoomsRequest())
             return {room.name for room in answer.rooms}
@@ -176,7 +176,7 @@ def _asking() -> Iterator[None]:
 
 
 def participant_of(info: ParticipantInfo) -> Participant:
-    """Give a participant as LiveKit reports it."""
+    """Return a participant as LiveKit reports it."""
     return Participant(
         identity=info.identity,
         kind=_kind(info.kind),

@@ -47,7 +47,7 @@ class Hint:
 
 
 def signed_digest(token: str, keys: Sequence[LiveKitKey]) -> bytes:
-    """Get the SHA-256 of the body that LiveKit signed, before any of it is read.
+    """Return the SHA-256 of the body that LiveKit signed, before any of it is read.
 
     Raises:
         WebhookError: None of the keys signed this, it has expired or never does, or it is not

@@ -24,7 +24,7 @@ RENEW = "have a renewed certificate and its key in the files that ops.tls names"
 
 
 def serving_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Give what serves with the certificate.
+    """Return what serves with the certificate.
 
     Raises:
         OSError: If a file cannot be read or is no PEM, or the two do not belong together.
@@ -62,7 +62,7 @@ def expired(ops: OpsSettings, where: Callable[[Place], str]) -> Iterator[Problem
 
 
 def trusting_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Give what believes only who serves with this very certificate, by whatever name.
+    """Return what believes only who serves with this very certificate, by whatever name.
 
     Raises:
         OSError: If the certificate cannot be read.

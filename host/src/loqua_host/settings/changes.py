@@ -13,7 +13,7 @@ LIVE = frozenset({"agent_id", "engines", "lessons", "messages", "records", "tuto
 
 
 def adopt(running: HostSettings, written: HostSettings) -> tuple[HostSettings, tuple[str, ...]]:
-    """Get what a host may run by from now on, and the keys that have to wait for its restart."""
+    """Return what a host may run by from now on, and the keys that have to wait for its restart."""
     fixed = {name: getattr(running, name) for name in type(running).model_fields.keys() - LIVE}
     settings = written.model_copy(update=fixed)
     return settings, changed_keys(settings, written)

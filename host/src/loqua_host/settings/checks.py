@@ -197,7 +197,7 @@ def _namesakes(
 
 
 def _is_open(text: str) -> bool:
-    """Say whether a text is an address that is reached without encryption, over a network."""
+    """Return whether a text is an address that is reached without encryption, over a network."""
     try:
         parts = urlsplit(text.strip())
         return (

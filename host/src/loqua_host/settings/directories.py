@@ -48,7 +48,7 @@ def directory_problems(
 
 
 def ledger_fault(path: Path) -> str | None:
-    """Say why a ledger can be neither opened nor made at a path, without doing either."""
+    """Return why a ledger can be neither opened nor made at a path, without doing either."""
     return _fault_of_file(path) or _fault_of_database(path) or _fault_of_directory(path.parent)
 
 
@@ -72,7 +72,7 @@ def _temporary_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _fault_of_file(path: Path) -> str | None:
-    """Say what is wrong with a file that is to be opened or made."""
+    """Return what is wrong with a file that is to be opened or made."""
     if len(os.fsencode(path)) > _LONGEST_PATH or len(os.fsencode(path.name)) > _LONGEST_NAME:
         return "its path is too long"
     try:
@@ -89,7 +89,7 @@ def _fault_of_file(path: Path) -> str | None:
 
 
 def _fault_of_database(path: Path) -> str | None:
-    """Say what is wrong with a file that can be read, if there is one."""
+    """Return what is wrong with a file that can be read, if there is one."""
     try:
         with path.open("rb") as file:
             begins = file.read(len(_SQLITE))
@@ -99,7 +99,7 @@ def _fault_of_database(path: Path) -> str | None:
 
 
 def _fault_of_directory(path: Path) -> str | None:
-    """Say what is wrong with a directory that is to be written to, made first if need be."""
+    """Return what is wrong with a directory that is to be written to, made first if need be."""
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
         return "its path is too long"
     try:

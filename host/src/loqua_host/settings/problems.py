@@ -86,7 +86,7 @@ def unwritable_keys(
 
 
 def takes(model: type[BaseModel], place: Place) -> bool:
-    """Say whether a place leads to a setting of the model, to a section, or into a mapping."""
+    """Return whether a place leads to a setting of the model, to a section, or into a mapping."""
     field = _fields(model).get(str(place[0])) if place else None
     if field is None or not place[1:]:
         return field is not None
@@ -110,7 +110,7 @@ def spelled(place: Place) -> str:
 
 
 def printable(text: str, limit: int = 300) -> str:
-    """Give the text as one line without control characters, cut at `limit`."""
+    """Return the text as one line without control characters, cut at `limit`."""
     flat = " ".join(text.split())
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in flat)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
@@ -138,7 +138,7 @@ def _problem(
 
 
 def _wanted(field: FieldInfo) -> str:
-    """Say what to write for a field: its keys, its words, or what its author says of it."""
+    """Return what to write for a field: its keys, its words, or what its author says of it."""
     section, words = _model_of(field.annotation), _words(field.annotation)
     told = field.description or ""
     keys = _section(section) if section else ""

@@ -108,7 +108,7 @@ class Wanted:
 
     @classmethod
     def by(cls, settings: HostSettings | None) -> "Wanted":
-        """Say what settings want; without any, what every host does."""
+        """Return what settings want; without any, what every host does."""
         if settings is None:
             return cls()
         return cls(
@@ -128,7 +128,7 @@ class Granted(Mapping[str, str]):
         self._names = sorted(names)
 
     def __getitem__(self, name: str) -> str:
-        """Give one."""
+        """Return one."""
         if name not in self._names:
             raise KeyError(name)
         return self._kept.seen(name).current.get_secret_value()
@@ -156,11 +156,11 @@ class LedgerSecrets:
     url: Sealed | None = None
 
     def open_keys(self) -> list[str]:
-        """Give the keys in the open."""
+        """Return the keys in the open."""
         return [key.get_secret_value() for key in self.keys]
 
     def open_url(self) -> str | None:
-        """Give the URL in the open."""
+        """Return the URL in the open."""
         return None if self.url is None else self.url.get_secret_value()
 
 
@@ -187,27 +187,27 @@ class HostSecrets:
         return LedgerSecrets(self.kept.values("LEDGER_KEY"), self.ledger_url)
 
     def livekit(self) -> LiveKitKey:
-        """Give LiveKit's key as it was last seen."""
+        """Return LiveKit's key as it was last seen."""
         key, secret = map(self.kept.seen, _LIVEKIT)
         return LiveKitKey(key.current, secret.current)
 
     def livekit_keys(self) -> tuple[LiveKitKey, ...]:
-        """Give every key that LiveKit may be signing with, while one is being rotated too."""
+        """Return every key that LiveKit may be signing with, while one is being rotated too."""
         pairs = product(*(self.kept.seen(name).values() for name in _LIVEKIT))
         return tuple(LiveKitKey(*pair) for pair in pairs)
 
     def ops_tokens(self) -> tuple[Sealed, ...]:
-        """Give the tokens that open the ops address; none where it asks for none."""
+        """Return the tokens that open the ops address; none where it asks for none."""
         return self.kept.values("OPS_TOKEN")
 
     def including(self, later: "HostSecrets") -> "HostSecrets":
-        """Give these secrets with what a later reading grants beside them."""
+        """Return these secrets with what a later reading grants beside them."""
         for name in sorted(later.granted - self.granted):
             self.kept.keep(name, later.kept.seen(name))
         return replace(self, granted=self.granted | later.granted)
 
     def grant(self, names: Iterable[str]) -> Granted:
-        """Give the named secrets, for a tutor's jobs.
+        """Return the named secrets, for a tutor's jobs.
 
         Raises:
             KeyError: If config grants no such secret to anybody.
@@ -311,7 +311,7 @@ def read_ledger_secrets(
 
 
 def misplaced_secret(place: Place) -> str | None:
-    """Say what to do about a key that nobody knows and that is called like a secret."""
+    """Return what to do about a key that nobody knows and that is called like a secret."""
     names = (str(place[-1]).upper(), "_".join(map(str, place)).upper())
     secret = next((name for name in names if name in HOST_SECRETS), None)
     return f"remove it, and set {secret} where the secrets are" if secret else None

@@ -159,7 +159,7 @@ class Sources:
                     yield place, value, source
 
     def has_value(self, place: Place) -> bool:
-        """Say whether a value is written at a place, rather than a section or nothing."""
+        """Return whether a value is written at a place, rather than a section or nothing."""
         holder = self._holder(place)
         return holder is not None and not isinstance(_follow(holder.data, place)[1], dict)
 

@@ -109,7 +109,7 @@ class TutorSettings(LayeredSettings):
         return frozenset(name for _, name in self.secret_places)
 
     def engines_over(self, shared: Engines) -> Engines:
-        """Give its engines: its own where its file names one, else the shared ones."""
+        """Return its engines: its own where its file names one, else the shared ones."""
         own = {name: getattr(self.engines, name) for name in self.engines.model_fields_set}
         return shared.model_copy(update=own)
 

@@ -120,7 +120,7 @@ def _kind(found: Variables, name: str, prefixes: Mapping[str, str]) -> tuple[Nam
 
 
 def _is_foreign(name: str, given: Mapping[str, str]) -> bool:
-    """Say whether a variable is not ours to read: another's, or that with the environment's name.
+    """Return whether a variable is not read here: another's, or the one that names the environment.
 
     A pod has `LOQUA_OPS_SERVICE_HOST`, `LOQUA_OPS_PORT` and others if its namespace has a service
     `loqua-ops` (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).

@@ -40,7 +40,7 @@ class Roster:
         return [(job, worker.tutor.name) for worker in self._workers for job in worker.jobs]
 
     def serving(self, tutor: str) -> tuple[TutorWorker, ...]:
-        """Give the workers that take jobs for a tutor."""
+        """Return the workers that take jobs for a tutor."""
         return tuple(
             one for one in self._workers if one.tutor.name == tutor and not one.leaving.is_set()
         )
@@ -68,7 +68,7 @@ class Roster:
         return next((one.departure for one in self._workers if job_id in one.jobs), None)
 
     def authorise(self, token: str, pid: int) -> JobRef:
-        """Get the job that was assigned this token and runs in this process.
+        """Return the job that was assigned this token and runs in this process.
 
         Raises:
             LinkError: If no running job of this host has both.

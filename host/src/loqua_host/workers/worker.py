@@ -170,7 +170,7 @@ class TutorWorker:
             await self._server.aclose()
 
     def find_job(self, token: str, pid: int) -> JobRef | None:
-        """Get the running job that was assigned this room token, if this process runs it."""
+        """Return the running job that was assigned this room token, if this process runs it."""
         given = token.encode(errors="surrogateescape")
         for info in self._running_jobs():
             mine = hmac.compare_digest(info.token.encode(), given)

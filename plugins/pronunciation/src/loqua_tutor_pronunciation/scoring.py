@@ -21,7 +21,7 @@ class ScoredWord:
 
 
 def score(expected: str, heard: str) -> tuple[ScoredWord, ...]:
-    """Say of each word of `expected` whether it was recognised in `heard`.
+    """Return of each word of `expected` whether it was recognised in `heard`.
 
     The texts are aligned by the fewest words to replace, add or leave out; case, accents and
     punctuation don't count.

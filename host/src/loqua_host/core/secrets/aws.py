@@ -45,7 +45,7 @@ class AwsSecrets:
             raise SecretsError(f"{self.place}: {error}") from None
 
     def fetch(self, variable: str) -> Secret | None:
-        """Give the secret named by prefix and variable.
+        """Return the secret named by prefix and variable.
 
         Raises:
             SecretsError: AWS is out of reach, or refuses.

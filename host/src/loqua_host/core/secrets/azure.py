@@ -47,7 +47,7 @@ class AzureSecrets:
         )
 
     def fetch(self, variable: str) -> Secret | None:
-        """Give the secret named by prefix and variable, with hyphens for its underscores.
+        """Return the secret named by prefix and variable, with hyphens for its underscores.
 
         Raises:
             SecretsError: Azure is out of reach, or refuses.

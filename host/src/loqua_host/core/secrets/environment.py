@@ -23,12 +23,12 @@ class EnvironmentSecrets:
         self._values = {variable: Sealed(value) for variable, value in values.items() if value}
 
     def fetch(self, variable: str) -> Secret | None:
-        """Give the variable's value and that of its `_PREVIOUS`."""
+        """Return the variable's value and that of its `_PREVIOUS`."""
         current = self._values.get(variable)
         return Secret(current, self._values.get(f"{variable}_PREVIOUS")) if current else None
 
     async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:  # noqa: ARG002  # the port's; a copy never changes
-        """Give the secret that has the name's own variable.
+        """Return the secret that has the name's own variable.
 
         Raises:
             ConfigError: The variable is unset or empty.

@@ -19,7 +19,7 @@ class FileSecrets:
         self._directory = directory
 
     def fetch(self, variable: str) -> Secret | None:
-        """Give what the variable's file holds, and its `_PREVIOUS`.
+        """Return what the variable's file holds, and its `_PREVIOUS`.
 
         Raises:
             SecretsError: The directory or the file cannot be read.

@@ -63,13 +63,13 @@ class KeptSecrets:
         self._locks = {name: asyncio.Lock() for name in secrets}
 
     async def read(self, name: str, *, fresh: bool = False) -> Secret:
-        """Give the secret as it was last seen; when `fresh`, after a look-up that begins now."""
+        """Return the secret as it was last seen; when `fresh`, after a look-up that begins now."""
         if fresh:
             await self._look_up(name)
         return self.seen(name)
 
     def seen(self, name: str) -> Secret:
-        """Give the secret as it was last seen.
+        """Return the secret as it was last seen.
 
         Raises:
             KeyError: No such secret is kept.
@@ -77,7 +77,7 @@ class KeptSecrets:
         return self._kept[name].secret
 
     def values(self, name: str) -> tuple[Sealed, ...]:
-        """Give the values of a secret as last seen, newest first; none where none is kept."""
+        """Return the values of a secret as last seen, newest first; none where none is kept."""
         kept = self._kept.get(name)
         return kept.secret.values() if kept else ()
 

@@ -32,7 +32,7 @@ class Secret:
     previous: Sealed | None = None
 
     def values(self) -> tuple[Sealed, ...]:
-        """Give the values to try, newest first."""
+        """Return the values to try, newest first."""
         return (self.current,) if self.previous is None else (self.current, self.previous)
 
 
@@ -40,7 +40,7 @@ class SecretsPort(Protocol):
     """Whatever keeps secrets for the core. It is asked at every use and answers at once."""
 
     async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:
-        """Give the secret of that name.
+        """Return the secret of that name.
 
         Args:
             name: Which one.

@@ -28,7 +28,7 @@ VAULT_LOGINS = {
 
 
 def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSource:
-    """Give the place that the settings name.
+    """Return the place that the settings name.
 
     Raises:
         ConfigError: The client for that place is not installed, or cannot be made.

@@ -50,7 +50,7 @@ class VaultSecrets:
         )
 
     def fetch(self, variable: str) -> Secret | None:
-        """Give the secret at prefix and variable.
+        """Return the secret at prefix and variable.
 
         Raises:
             SecretsError: The vault is out of reach, or refuses.
@@ -113,5 +113,5 @@ class VaultSecrets:
 
 
 def _plain(error: Exception) -> str:
-    """Give the reason without the request, which names paths and not values but is long."""
+    """Return the reason without the request, which names paths and not values but is long."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

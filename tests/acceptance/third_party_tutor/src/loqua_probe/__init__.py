@@ -60,7 +60,7 @@ class Probe:
 
     @hookimpl
     async def create_agent(self, lesson: Lesson[ProbeSettings]) -> Agent:
-        """Give an agent that says nothing, having looked for secrets if that is its script."""
+        """Return an agent that says nothing, having looked for secrets if that is its script."""
         script = self._script(lesson)
         lesson.log.info("probe.create_agent", room=lesson.room, mode=lesson.mode.value)
         if script.loot:

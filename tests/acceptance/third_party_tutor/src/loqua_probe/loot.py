@@ -38,7 +38,7 @@ def collect(lesson: Lesson, directory: Path, loot: Loot) -> None:
 
 
 def _family(host: int) -> Iterator[int]:
-    """Give this process and its ancestors up to the host."""
+    """Yield this process and its ancestors up to the host."""
     pid = os.getpid()
     while pid > 1:
         yield pid
@@ -93,7 +93,7 @@ def _memory(pid: int) -> Iterator[tuple[str, bytes]]:
 
 
 def _written(memory: FileIO, start: int, end: int) -> Iterator[bytes]:
-    """Give the blocks that are not all zeros; what cannot be read is a device's."""
+    """Yield the blocks that are not all zeros; what cannot be read is a device's."""
     for at in range(start, end, BLOCK):
         try:
             memory.seek(at)
@@ -105,7 +105,7 @@ def _written(memory: FileIO, start: int, end: int) -> Iterator[bytes]:
 
 
 def _reachable(lesson: Lesson) -> Iterator[bytes]:
-    """Give the text of everything that references lead to from the lesson, modules included."""
+    """Yield the text of everything that references lead to from the lesson, modules included."""
     seen: set[int] = set()
     waiting: list[Any] = [lesson]
     while waiting:

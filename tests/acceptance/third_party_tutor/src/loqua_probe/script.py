@@ -78,7 +78,7 @@ class Script(BaseModel):
         return cls.model_validate_json(file.read_bytes()) if file.exists() else cls()
 
     def progress_at(self, tick: int) -> Progress | None:
-        """Get what to report at a tick: as written, then nothing new; unwritten, a word more."""
+        """Return what to report at a tick: as written, then nothing new; unwritten, a word more."""
         if not self.progress:
             return Progress(words_learned=tick, phrases_practiced=2 * tick)
         return self.progress[tick - 1] if tick <= len(self.progress) else None
