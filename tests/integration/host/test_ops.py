@@ -281,7 +281,7 @@ async def test_panels_are_filled_and_alerts_silent_until_there_is_cause(
             await fill(client, panels)
             firing = await query(client, 'ALERTS{alertstate="firing"}')
             # On a stalled machine a tutor may in truth take ten seconds to come.
-            assert {alert["metric"]["alertname"] for alert in firing} <= {"LearnerAlone"}
+            assert {alert["metric"]["alertname"] for alert in firing} <= {"LearnerWaiting"}
             host.process.kill()
             await until(client, 'ALERTS{alertname="HostDown", alertstate="pending"}')
 
@@ -335,10 +335,10 @@ async def test_alerts_fire_on_their_causes(house: House, tmp_path: Path) -> None
             async with house.visit(room, agent_name=name):
                 await host.log.until("lesson.given_up", why="crash_loop")
             await until(client, firing("TutorCrashLoop"))
-            await until(client, firing("RecordsSetAside"))
+            await until(client, firing("DeadLetters"))
             async with house.visit(agent_name=name) as taught, house.visit(agent_name=name):
                 await host.log.until("lesson.opened", room=taught.name)
-                await until(client, firing("LearnerAlone"))
+                await until(client, firing("LearnerWaiting"))
 
 
 def firing(alert: str) -> str:

@@ -44,7 +44,7 @@ class SightCollector(Collector):
 
 
 def _resources(sight: Sight) -> Iterator[Metric]:
-    yield _gauge("loop_lag_seconds", "Longest delay of the event loop lately", sight.lag)
+    yield _gauge("event_loop_lag_seconds", "Longest delay of the event loop lately", sight.lag)
     yield _gauge("memory_used_ratio", "Share of the memory in use", sight.memory)
     starts = sight.forkserver and not (sight.jobs and sight.jobs.failure)
     yield _gauge("forkserver_up", "Whether jobs can be started", starts)
@@ -68,9 +68,9 @@ def _teaching(sight: Sight) -> Iterator[Metric]:
     busy = (((one.tutor,), one.busy) for one in workers)
     yield _family("worker_jobs", "Jobs that run", ("tutor",), busy)
     places = (((one.tutor,), one.places) for one in workers)
-    yield _family("worker_places", "Jobs that may run", ("tutor",), places)
+    yield _family("worker_max_jobs", "Jobs that may run", ("tutor",), places)
     told = "Lessons that the host takes now on top of those that run"
-    yield _gauge("places_free", told, max(0, sight.room.lessons))
+    yield _gauge("lessons_free", told, max(0, sight.room.lessons))
     lessons = Counter({(one.tutor, "full"): 0 for one in workers})
     lessons.update((one.tutor, one.mode) for one in sight.lessons)
     yield _family("lessons_live", "Lessons that run", ("tutor", "mode"), lessons.items())
@@ -81,18 +81,18 @@ def _teaching(sight: Sight) -> Iterator[Metric]:
     )
     told = "Lessons by the engine of a list that serves them"
     yield _family("engine_lessons", told, ("tutor", "kind", "index"), served.items())
-    yield _gauge("learners_alone", "Learners without the tutor they are owed", len(sight.waiting))
-    yield _gauge("learner_alone_seconds", "The longest of their waits", sight.alone)
+    yield _gauge("learners_waiting", "Learners without the tutor they are owed", len(sight.waiting))
+    yield _gauge("learner_longest_wait_seconds", "The longest of their waits", sight.alone)
 
 
 def _owing(sight: Sight) -> Iterator[Metric]:
     backlog = sight.backlog
     oldest = 0.0 if backlog.oldest is None else max(0.0, sight.unix - backlog.oldest)
-    yield _gauge("records_owed", "Records the API does not have yet", backlog.records)
+    yield _gauge("outbox_pending", "Records the API does not have yet", backlog.records)
     yield _gauge("record_oldest_seconds", "Age of the oldest of them", oldest)
-    yield _gauge("progress_owed", "Progress updates not delivered yet", backlog.progress)
-    yield _gauge("notes_spooled", "Notes of lessons that wait for the ledger", sight.spooled)
-    yield _gauge("rows_dead", "Rows that the API refused for good", backlog.dead)
+    yield _gauge("progress_pending", "Progress updates not delivered yet", backlog.progress)
+    yield _gauge("spool_entries", "Notes of lessons that wait for the ledger", sight.spooled)
+    yield _gauge("outbox_dead_letters", "Rows that the API refused for good", backlog.dead)
     if sight.agent_jwt_left is not None:
         left = sight.agent_jwt_left
         yield _gauge("agent_jwt_seconds_left", "Life left in AGENT_JWT_TOKEN", left)
