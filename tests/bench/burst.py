@@ -93,7 +93,7 @@ class Visit:
 
 
 @dataclass(slots=True)
-class Ears:
+class MixedAudioInput:
     """When the tutor was heard."""
 
     voice: Voice
@@ -163,7 +163,7 @@ async def talk(parts: Parts, user_id: str, sounds: Sequence[bytes], turns: int) 
     """Come, be greeted, talk for some turns and leave."""
     visit, came = Visit(user_id), now()
     async with entered(parts, user_id, f"room_{user_id}") as voice:
-        ears = Ears(voice, visit, came)
+        ears = MixedAudioInput(voice, visit, came)
         async with ears.listening():
             async with asyncio.timeout(STAY):
                 visit.first_sound = await ears.sound_after(came) - came
@@ -175,7 +175,7 @@ async def talk(parts: Parts, user_id: str, sounds: Sequence[bytes], turns: int) 
     return visit
 
 
-async def reply(ears: Ears, sound: bytes) -> float | None:
+async def reply(ears: MixedAudioInput, sound: bytes) -> float | None:
     """Say a line and return for how long there was nothing to hear after it."""
     samples = np.frombuffer(sound, "<i2")
     await ears.voice.say(sound)

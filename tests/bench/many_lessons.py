@@ -3,7 +3,7 @@
 Run `uv run python -m tests.bench.many_lessons [lessons]`, 10,000 unless told otherwise; prints a
 line for each thousand, and fails if in the second half the process grew by more than 200 bytes a
 lesson; fewer lessons are not judged, as caches still fill. The host's own parts are real: lessons,
-reconciler, board, link, core, ledger (SQLite, sealed), delivery, log, figures. LiveKit, the API and
+reconciler, link, core, ledger (SQLite, encrypted), delivery, log, metrics. LiveKit, the API and
 the jobs are not: each lesson is another learner's in another room, and says on the link what a job
 would. Some crash, some are refused, some go on after a crash. Nothing instruments the process.
 """
@@ -32,9 +32,9 @@ from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.errors import LinkError
 from loqua_host.host_metrics import HostMetrics
-from loqua_host.lessons.board import Board
+from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
-from loqua_host.lessons.reconcile import Places
+from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.tutors import TUTOR
 from loqua_host.link.client import HostLink, open_link
@@ -194,7 +194,7 @@ async def _teach(link: HostLink, *, crashes: bool) -> None:
 @asynccontextmanager
 async def house(directory: Path) -> AsyncIterator[House]:
     """Yield a host, its log written to a file that is thrown away."""
-    rooms, board, jobs = Rooms(), Board(time.time), dict[str, JobRef]()
+    rooms, dispatch_state, jobs = Rooms(), DispatchState(time.time), dict[str, JobRef]()
 
     def authorise(token: str, _pid: int) -> JobRef:
         if token not in jobs:
@@ -223,7 +223,7 @@ async def house(directory: Path) -> AsyncIterator[House]:
             delivery=delivery,
             tutors=TUTORS,
             settings=lambda: SETTINGS,
-            board=board,
+            dispatch_state=dispatch_state,
             tasks=tasks,
             clock=SystemClock(),
             metrics=metrics.lessons,
@@ -231,9 +231,9 @@ async def house(directory: Path) -> AsyncIterator[House]:
         reconciler = Reconciler(
             rooms=rooms,  # type: ignore[arg-type]  # in LiveKit's place
             ledger=ledger,
-            board=board,
+            dispatch_state=dispatch_state,
             tutors=TUTORS,
-            places=lambda: Places(AT_ONCE, {"conversation": AT_ONCE}),
+            places=lambda: Capacity(AT_ONCE, {"conversation": AT_ONCE}),
             lessons=lessons,
             say=lambda _: None,
             reconnect_timeout=lambda: 1.0,

@@ -13,7 +13,7 @@ from loqua_host.faults import INTERNAL_ERRORS, log_fault
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.lessons.metrics import CAUSES, GIVEN_UP
 from loqua_host.ops.health import assess
-from loqua_host.ops.sight import LessonSight, Phase, Sight, WorkerSight
+from loqua_host.ops.status import HostStatus, LessonStatus, Phase, WorkerStatus
 from loqua_host.records.ledger import Backlog
 
 LABELS = {
@@ -67,7 +67,9 @@ def test_metrics_of_one_host_are_not_those_of_another(metrics: HostMetrics) -> N
 def test_no_label_is_a_learner_s_or_a_lesson_s(metrics: HostMetrics) -> None:
     """However many come, the series stay as many."""
     metrics.instruments.add_tutors(["grammar"])
-    metrics.watch(lambda: Sight(now=1.0, lessons=(LessonSight("a", "b", "full", 1.0, 0),)), assess)
+    metrics.watch(
+        lambda: HostStatus(now=1.0, lessons=(LessonStatus("a", "b", "full", 1.0, 0),)), assess
+    )
     shown = {
         label
         for family in metrics.registry.collect()
@@ -110,14 +112,14 @@ def test_what_series_are_told_apart_by_is_known(pattern: str, known: tuple[str, 
 def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: HostMetrics) -> None:
     """Nothing is kept from one to the next."""
     sights = [
-        Sight(
+        HostStatus(
             now=50.0,
             unix=1000.0,
             phase=Phase.SERVING,
-            workers=(WorkerSight("grammar", "", online=True, busy=1, places=2),),
+            workers=(WorkerStatus("grammar", "", online=True, busy=1, places=2),),
             lessons=(
-                LessonSight("a", "grammar", "cache", 900.0, 0, {"tts": 1, "stt": 0}),
-                LessonSight("b", "grammar", "cache", 900.0, 0, {"tts": 0}),
+                LessonStatus("a", "grammar", "cache", 900.0, 0, {"tts": 1, "stt": 0}),
+                LessonStatus("b", "grammar", "cache", 900.0, 0, {"tts": 0}),
             ),
             waiting=(15.0, 5.0),
             endpoints={
@@ -129,7 +131,7 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: HostMetrics) -
             ledger_failures=4,
             secret_failures=3,
         ),
-        Sight(now=1001.0, stale_config="a: wrong", refused_key="unauthenticated"),
+        HostStatus(now=1001.0, stale_config="a: wrong", refused_key="unauthenticated"),
     ]
     metrics.watch(lambda: sights[0], assess)
     assert value(metrics, "config_current") == value(metrics, "livekit_key_current") == 1

@@ -13,27 +13,27 @@ import structlog
 
 from loqua_host.announcements.announcer import Announcer, Player, Sounds, Voice
 from loqua_host.announcements.synthesis import synthesise
-from loqua_host.capacity.admission import Room
-from loqua_host.capacity.capacity import Capacity
+from loqua_host.capacity.admission import Headroom
+from loqua_host.capacity.capacity import CapacityMonitor
 from loqua_host.capacity.machine import Machine
 from loqua_host.configuration import Configuration, Configured
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.host_metrics import HostMetrics
-from loqua_host.lessons.board import Board
-from loqua_host.lessons.hints import Hints
+from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
-from loqua_host.lessons.reconcile import Places
+from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import keep_lease, recover
 from loqua_host.lessons.tutors import RunningTutor
+from loqua_host.lessons.webhook_events import WebhookEvents
 from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import serve_link
 from loqua_host.livekit_internals import patch_workers
 from loqua_host.ops.health import assess
 from loqua_host.ops.recent_errors import RecentErrors
-from loqua_host.ops.sight import Phase
+from loqua_host.ops.status import Phase
 from loqua_host.ops.tls import ServedCertificate
 from loqua_host.ops.watch import Watch, Watched
 from loqua_host.ops.web import build_app, serve_ops
@@ -50,7 +50,7 @@ from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import engine_secrets
 from loqua_host.sockets import listen_unnamed
 from loqua_host.tasks import forever, supervised
-from loqua_host.workers.roster import Roster
+from loqua_host.workers.registry import WorkerRegistry
 from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.tutors import running_tutors
 from loqua_host.workers.worker import LiveKitAccess, TutorWorker
@@ -93,11 +93,11 @@ class _Parts:
     rooms: Rooms
     ledger: Ledger
     delivery: Delivery
-    board: Board
-    roster: Roster
+    dispatch_state: DispatchState
+    registry: WorkerRegistry
     lessons: Lessons
     machine: Machine
-    capacity: Capacity
+    capacity: CapacityMonitor
     tasks: asyncio.TaskGroup
 
 
@@ -126,17 +126,19 @@ async def run_host(
     patch_workers()
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
-        await recover(parts.ledger, parts.board, parts.delivery, parts.roster.tutors)
+        await recover(parts.ledger, parts.dispatch_state, parts.delivery, parts.registry.tutors)
         with listen_unnamed() as (listener, link):
             announcer = _open_announcer(parts)
             reconciler = _open_reconciler(parts, announcer)
             hints = _open_hints(parts)
             async with (
-                serve_link(listener, authorise=parts.roster.authorise, attend=parts.lessons.attend),
+                serve_link(
+                    listener, authorise=parts.registry.authorise, attend=parts.lessons.attend
+                ),
                 supervised() as tasks,
             ):
                 supervisor = Supervisor(
-                    parts.roster, parts.lessons, tasks, random.random, parts.metrics.workers
+                    parts.registry, parts.lessons, tasks, random.random, parts.metrics.workers
                 )
                 rotation = Rotation(
                     secrets,
@@ -154,7 +156,7 @@ async def run_host(
                     parts.running,
                     supervisor,
                     running_tutors=partial(running_tutors, link=link, traced=traced),
-                    engage=partial(_engage, parts, announcer),
+                    build_worker=partial(_build_worker, parts, announcer),
                     expect=parts.metrics.instruments.add_tutors,
                     due=signals.reload,
                 )
@@ -163,7 +165,7 @@ async def run_host(
                     parts, reconciler, rotation, reload, certificate, JobProbe(link)
                 )
                 async with _operate(parts, hints, watch, certificate, recent_errors):
-                    await reload.staff()
+                    await reload.start_all()
                     await _serve(parts, supervisor, reconciler, reload, signals)
         await _flush(parts.delivery, 0 if signals.hurry.is_set() else FLUSH_SECONDS)
 
@@ -181,9 +183,11 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         delivery = Delivery(ledger, api, clock=SystemClock(), metrics=metrics.delivery)
         tasks.create_task(forever(delivery.run))
         tasks.create_task(forever(partial(_purge, settings, ledger)))
-        roster = Roster()
-        board = Board(time.monotonic, roster.departure_of)
-        leasing = partial(keep_lease, ledger, board, delivery, roster.tutors, SystemClock())
+        registry = WorkerRegistry()
+        dispatch_state = DispatchState(time.monotonic, registry.departure_of)
+        leasing = partial(
+            keep_lease, ledger, dispatch_state, delivery, registry.tutors, SystemClock()
+        )
         tasks.create_task(forever(leasing))
         running = Running(settings, secrets)
         lessons = Lessons(
@@ -191,15 +195,17 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
             api=api,
             ledger=ledger,
             delivery=delivery,
-            tutors=roster.tutors,
+            tutors=registry.tutors,
             settings=lambda: running.settings,
-            board=board,
+            dispatch_state=dispatch_state,
             tasks=tasks,
             clock=SystemClock(),
             metrics=metrics.lessons,
         )
         machine = Machine()
-        capacity = Capacity(machine.usage, lambda: dict(roster.jobs()), lessons.late, SystemClock())
+        capacity = CapacityMonitor(
+            machine.usage, lambda: dict(registry.jobs()), lessons.late, SystemClock()
+        )
         tasks.create_task(forever(capacity.run))
         yield _Parts(
             _Lifecycle(),
@@ -209,8 +215,8 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
             rooms,
             ledger,
             delivery,
-            board,
-            roster,
+            dispatch_state,
+            registry,
             lessons,
             machine,
             capacity,
@@ -232,7 +238,7 @@ def _open_announcer(parts: _Parts) -> Announcer:
 def _voice_of(parts: _Parts, name: str) -> Voice | None:
     """Return what a tutor says to who waits, if it runs here."""
     tutor = parts.running.tutors.get(name)
-    return _voice(tutor) if tutor and name in parts.roster.tutors else None
+    return _voice(tutor) if tutor and name in parts.registry.tutors else None
 
 
 def _voice(tutor: RunningTutor) -> Voice:
@@ -245,8 +251,8 @@ def _open_reconciler(parts: _Parts, announcer: Announcer) -> Reconciler:
     return Reconciler(
         rooms=parts.rooms,
         ledger=parts.ledger,
-        board=parts.board,
-        tutors=parts.roster.tutors,
+        dispatch_state=parts.dispatch_state,
+        tutors=parts.registry.tutors,
         places=partial(_places, parts),
         lessons=parts.lessons,
         say=announcer.say,
@@ -256,12 +262,12 @@ def _open_reconciler(parts: _Parts, announcer: Announcer) -> Reconciler:
     )
 
 
-def _open_hints(parts: _Parts) -> Hints:
-    return Hints(
+def _open_hints(parts: _Parts) -> WebhookEvents:
+    return WebhookEvents(
         rooms=parts.rooms,
-        board=parts.board,
-        tutors=parts.roster.tutors,
-        foresee=parts.lessons.foresee,
+        dispatch_state=parts.dispatch_state,
+        tutors=parts.registry.tutors,
+        prefetch=parts.lessons.prefetch,
         places=partial(_places, parts),
         tasks=parts.tasks,
         metrics=parts.metrics.lessons,
@@ -286,9 +292,9 @@ def _open_watch(  # those whose state is health
         refused_key=lambda: rotation.refused_key,
         certificate_left=certificate.seconds_left if certificate else lambda: None,
         secret_failures=lambda: parts.running.secrets.kept.failures,
-        workers=lambda: parts.roster.workers,
+        workers=lambda: parts.registry.workers,
         lessons=parts.lessons,
-        room=partial(_room, parts),
+        headroom=partial(_headroom, parts),
         usage=parts.machine.usage,
         waiting=reconciler.waiting,
         rooms=parts.rooms,
@@ -334,7 +340,7 @@ async def _hurry(supervisor: Supervisor, hurry: asyncio.Event) -> None:
 @asynccontextmanager
 async def _operate(
     parts: _Parts,
-    hints: Hints,
+    hints: WebhookEvents,
     watch: Watch,
     certificate: ServedCertificate | None,
     recent_errors: RecentErrors,
@@ -345,7 +351,7 @@ async def _operate(
     metrics = parts.metrics
     metrics.watch(watch.look, judge)
     app = build_app(watch.look, judge, metrics.registry, recent_errors, secrets.ops_tokens)
-    app.router.add_post(WEBHOOK, hear_livekit(secrets.livekit_keys, hints.heed))
+    app.router.add_post(WEBHOOK, hear_livekit(secrets.livekit_keys, hints.handle))
     async with serve_ops(settings.ops, app, certificate), supervised() as tasks:
         tasks.create_task(forever(watch.run))
         yield
@@ -367,7 +373,7 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
         log.warning("host.records_left", mend="they stay in the ledger for the next start")
 
 
-def _engage(parts: _Parts, announcer: Announcer, tutor: RunningTutor) -> TutorWorker:
+def _build_worker(parts: _Parts, announcer: Announcer, tutor: RunningTutor) -> TutorWorker:
     running = parts.running
     announcer.prepare(_voice(tutor))
     return TutorWorker(
@@ -375,30 +381,32 @@ def _engage(parts: _Parts, announcer: Announcer, tutor: RunningTutor) -> TutorWo
         LiveKitAccess(running.settings.livekit.url, parts.rooms.key),
         is_full=partial(_is_full, parts, tutor.name),
         on_accept=parts.lessons.begin,
-        on_full=partial(parts.board.on_full, tutor=tutor.name),
+        on_full=partial(parts.dispatch_state.on_full, tutor=tutor.name),
         on_end=parts.lessons.end,
         metrics=parts.metrics.workers,
     )
 
 
 def _is_full(parts: _Parts, tutor: str, room: str) -> bool:
-    board = parts.board
-    places = _places(parts).less(board.ahead_of(room, tutor))
-    return not places.has(tutor, goes_on=board.goes_on(room, tutor))
+    dispatch_state = parts.dispatch_state
+    places = _places(parts).less(dispatch_state.ahead_of(room, tutor))
+    return not places.has(tutor, goes_on=dispatch_state.goes_on(room, tutor))
 
 
-def _places(parts: _Parts) -> Places:
-    ending = tuple(tutor for job, tutor in parts.roster.jobs() if parts.board.is_over(job))
+def _places(parts: _Parts) -> Capacity:
+    ending = tuple(
+        tutor for job, tutor in parts.registry.jobs() if parts.dispatch_state.is_over(job)
+    )
     measured = parts.running.settings.lessons.max_lessons == "auto"
-    return Places(_room(parts).lessons, parts.roster.places(), ending, measured=measured)
+    return Capacity(_headroom(parts).lessons, parts.registry.places(), ending, measured=measured)
 
 
-def _room(parts: _Parts) -> Room:
+def _headroom(parts: _Parts) -> Headroom:
     """Return how many more lessons this host takes, by its configuration or by what it can."""
     most = parts.running.settings.lessons.max_lessons
     if most == "auto":
-        return parts.capacity.room()
-    return Room(most - parts.roster.busy, "max_lessons")
+        return parts.capacity.headroom()
+    return Headroom(most - parts.registry.busy, "max_lessons")
 
 
 def _open_rooms(settings: HostSettings, secrets: HostSecrets) -> AbstractAsyncContextManager[Rooms]:

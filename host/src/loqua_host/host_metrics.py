@@ -10,7 +10,7 @@ from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.metrics import Instruments
 from loqua_host.ops.gauges import SightCollector
 from loqua_host.ops.health import Health
-from loqua_host.ops.sight import Sight
+from loqua_host.ops.status import HostStatus
 from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.workers.metrics import WorkerMetrics
 
@@ -37,6 +37,6 @@ class HostMetrics:
         """What is exposed."""
         return self.instruments.registry
 
-    def watch(self, look: Callable[[], Sight], judge: Callable[[Sight], Health]) -> None:
+    def watch(self, look: Callable[[], HostStatus], judge: Callable[[HostStatus], Health]) -> None:
         """Expose what is seen at the moment of each scrape, too."""
         self.registry.register(SightCollector(look, judge))

@@ -44,7 +44,7 @@ class Reload:
         running: What the host runs by.
         supervisor: Who hires, replaces and retires workers.
         running_tutors: Returns the tutors to run.
-        engage: Makes the worker of a tutor.
+        build_worker: Makes the worker of a tutor.
         expect: Hears of tutors that are new, before they work.
         due: Set by whoever wants config/ to be looked at.
 
@@ -59,7 +59,7 @@ class Reload:
         running: Running,
         supervisor: Supervisor,
         running_tutors: Callable[[HostSettings, HostSecrets, Versions], dict[str, RunningTutor]],
-        engage: Callable[[RunningTutor], TutorWorker],
+        build_worker: Callable[[RunningTutor], TutorWorker],
         expect: Callable[[Iterable[str]], None],
         due: asyncio.Event,
     ) -> None:
@@ -67,7 +67,7 @@ class Reload:
         self._running = running
         self._supervisor = supervisor
         self._running_tutors = running_tutors
-        self._engage = engage
+        self._build_worker = build_worker
         self._expect = expect
         self._due = due
         self._versions = first.versions
@@ -77,7 +77,7 @@ class Reload:
             self._last = None
             self.stale_config = str(first.problems[-1][1])
 
-    async def staff(self) -> None:
+    async def start_all(self) -> None:
         """Hire the workers that the host starts with."""
         running = self._running
         await self._take(running.settings, running.secrets, self._versions)
@@ -154,11 +154,11 @@ class Reload:
         self._expect(changes.enabled)
         drain = settings.lessons.tutor_drain_timeout
         for name in changes.disabled:
-            self._supervisor.retire(name, "tutor_disabled", drain)
+            self._supervisor.drain(name, "tutor_disabled", drain)
         for name in changes.enabled:
-            self._supervisor.hire(self._engage(tutors[name]))
+            self._supervisor.start(self._build_worker(tutors[name]))
         async with asyncio.TaskGroup() as tasks:
             for name in changes.changed:
-                worker = self._engage(tutors[name])
+                worker = self._build_worker(tutors[name])
                 tasks.create_task(self._supervisor.replace(worker, "tutor_changed", drain))
         return changes

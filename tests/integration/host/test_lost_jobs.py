@@ -14,7 +14,7 @@ from tests.integration.host.conftest import PATIENCE, HostProcess, House, at, ex
 from tests.integration.host.gate import Gate, open_gate
 from tests.integration.host.test_jobs import forkserver
 
-from loqua_host.lessons.board import JOIN_SECONDS
+from loqua_host.lessons.dispatch_state import JOIN_SECONDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 

@@ -18,7 +18,7 @@ from loqua_host.announcements.announcer import (
 from loqua_host.announcements.messages import Announcement, Sound, Wanted
 from loqua_host.announcements.tone import after_tone
 from loqua_host.errors import AnnouncementError
-from loqua_host.lessons.reconcile import Present, Tell
+from loqua_host.lessons.reconcile import NotifyWaiting, Present
 from loqua_host.settings.engines import Engine, Engines
 from loqua_host.tasks import supervised
 
@@ -28,10 +28,10 @@ VOICE = Voice("es", HUMS, {"KEY": "secret"}, SENTENCE)
 SPOKEN = Sound(rate=16_000, samples=b"\1\0" * 160)
 
 
-def tell(user_id: str = "maria") -> Tell:
+def tell(user_id: str = "maria") -> NotifyWaiting:
     """Return what a learner is to be told."""
     learner = Present(user_id, user_id, f"PA_{user_id}", 0.0, 0.0)
-    return Tell(f"room-{user_id}", learner, waiting=True, tutor="tutor", aloud=True)
+    return NotifyWaiting(f"room-{user_id}", learner, waiting=True, tutor="tutor", aloud=True)
 
 
 class World:
@@ -69,7 +69,7 @@ class World:
         """Play an announcement."""
         self.played.append(announcement)
 
-    async def told(self, *tells: Tell) -> list[Announcement]:
+    async def told(self, *tells: NotifyWaiting) -> list[Announcement]:
         """Have learners told, and give what was played."""
         self.played.clear()
         for one in tells:

@@ -1,4 +1,4 @@
-"""Capacity is measured in virtual time."""
+"""CapacityMonitor is measured in virtual time."""
 
 import asyncio
 from collections.abc import Callable

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from loqua_host.capacity.admission import Cost, Load, Room, room_for_more
+from loqua_host.capacity.admission import Cost, Headroom, Load, compute_headroom
 
 GB = 10**9
 COST = Cost(processors=0.25, memory=GB / 5)
@@ -16,24 +16,30 @@ CALM = Load(
 @pytest.mark.parametrize(
     ("load", "room"),
     [
-        pytest.param(CALM, Room(4, "starts"), id="few begin at once, however much is idle"),
-        pytest.param(replace(CALM, starting=3, unseen=2.5), Room(1, "starts"), id="others begin"),
-        pytest.param(replace(CALM, busy=2.5), Room(2, "processors"), id="two more fit"),
-        pytest.param(replace(CALM, busy=2.5, unseen=1), Room(1, "processors"), id="one is to come"),
-        pytest.param(replace(CALM, busy=2.8), Room(0, "processors"), id="they would wait"),
-        pytest.param(replace(CALM, memory_used=6.9 * GB), Room(1, "memory"), id="little memory"),
-        pytest.param(replace(CALM, memory_used=7.9 * GB), Room(0, "memory"), id="no memory"),
-        pytest.param(replace(CALM, busy=2.2, late=0.3), Room(0, "late"), id="lessons are late"),
-        pytest.param(replace(CALM, late=9.0), Room(4, "starts"), id="late by their own fault"),
+        pytest.param(CALM, Headroom(4, "starts"), id="few begin at once, however much is idle"),
+        pytest.param(
+            replace(CALM, starting=3, unseen=2.5), Headroom(1, "starts"), id="others begin"
+        ),
+        pytest.param(replace(CALM, busy=2.5), Headroom(2, "processors"), id="two more fit"),
+        pytest.param(
+            replace(CALM, busy=2.5, unseen=1), Headroom(1, "processors"), id="one is to come"
+        ),
+        pytest.param(replace(CALM, busy=2.8), Headroom(0, "processors"), id="they would wait"),
+        pytest.param(
+            replace(CALM, memory_used=6.9 * GB), Headroom(1, "memory"), id="little memory"
+        ),
+        pytest.param(replace(CALM, memory_used=7.9 * GB), Headroom(0, "memory"), id="no memory"),
+        pytest.param(replace(CALM, busy=2.2, late=0.3), Headroom(0, "late"), id="lessons are late"),
+        pytest.param(replace(CALM, late=9.0), Headroom(4, "starts"), id="late by their own fault"),
     ],
 )
-def test_room_is_what_there_is_the_least_of(load: Load, room: Room) -> None:
+def test_room_is_what_there_is_the_least_of(load: Load, room: Headroom) -> None:
     """And none once those who are there would feel it."""
-    assert room_for_more(load, COST) == room
+    assert compute_headroom(load, COST) == room
 
 
 @pytest.mark.parametrize("load", [replace(CALM, busy=4), replace(CALM, memory_used=8 * GB)])
 def test_a_host_without_lessons_takes_one_whatever_else_runs(load: Load) -> None:
     """Nobody is sent away for ever by a busy neighbour; a second one is."""
-    assert room_for_more(replace(load, jobs=0), COST).lessons == 1
-    assert room_for_more(replace(load, jobs=1), COST).lessons == 0
+    assert compute_headroom(replace(load, jobs=0), COST).lessons == 1
+    assert compute_headroom(replace(load, jobs=1), COST).lessons == 0

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from loqua_host.capacity.admission import Room
-from loqua_host.capacity.capacity import FIRST, LEAST, Capacity
+from loqua_host.capacity.admission import Headroom
+from loqua_host.capacity.capacity import FIRST, LEAST, CapacityMonitor
 from loqua_host.capacity.machine import Usage
 
 GB = 10**9
@@ -59,92 +59,98 @@ async def machine() -> Machine:
 
 
 @pytest.fixture
-async def capacity(machine: Machine) -> AsyncIterator[Capacity]:
+async def capacity(machine: Machine) -> AsyncIterator[CapacityMonitor]:
     """Yield what measures it, and has done so for a while."""
-    made = Capacity(machine.usage, lambda: machine.jobs, lambda: machine.late, LoopClock())
+    made = CapacityMonitor(machine.usage, lambda: machine.jobs, lambda: machine.late, LoopClock())
     running = asyncio.create_task(made.run())
     await asyncio.sleep(20)
     yield made
     running.cancel()
 
 
-async def test_few_lessons_begin_at_the_same_time(machine: Machine, capacity: Capacity) -> None:
+async def test_few_lessons_begin_at_the_same_time(
+    machine: Machine, capacity: CapacityMonitor
+) -> None:
     """As many as there are processors, within two seconds."""
     for number in range(4):
-        assert capacity.room() == Room(4 - number, "starts")
+        assert capacity.headroom() == Headroom(4 - number, "starts")
         machine.jobs.append(f"job {number}")
-    assert capacity.room() == Room(0, "starts")
+    assert capacity.headroom() == Headroom(0, "starts")
     await asyncio.sleep(2.5)
-    assert capacity.room().lessons > 0
+    assert capacity.headroom().lessons > 0
 
 
 async def test_a_lesson_that_begins_counts_before_it_is_felt(
-    machine: Machine, capacity: Capacity
+    machine: Machine, capacity: CapacityMonitor
 ) -> None:
     """At what one costs, and less as it shows."""
     machine.busy = 3.0 - 2.5 * FIRST.processors
     await asyncio.sleep(20)
-    assert capacity.room() == Room(2, "processors")
+    assert capacity.headroom() == Headroom(2, "processors")
     machine.jobs.append("one")
-    assert capacity.room() == Room(1, "processors")
+    assert capacity.headroom() == Headroom(1, "processors")
     machine.busy += FIRST.processors
     for _ in range(30):
         await asyncio.sleep(1)
-        assert capacity.room() == Room(1, "processors")
+        assert capacity.headroom() == Headroom(1, "processors")
 
 
-async def test_a_moment_s_calm_is_no_room(machine: Machine, capacity: Capacity) -> None:
+async def test_a_moment_s_calm_is_no_room(machine: Machine, capacity: CapacityMonitor) -> None:
     """Learners take turns; what is in use on the average counts."""
     machine.jobs.append("one")
     machine.busy = 4.0
     await asyncio.sleep(20)
     machine.busy = 0.1
     await asyncio.sleep(2)
-    assert capacity.room() == Room(0, "processors")
+    assert capacity.headroom() == Headroom(0, "processors")
     await asyncio.sleep(8)
-    assert capacity.room().lessons > 0
+    assert capacity.headroom().lessons > 0
 
 
-async def test_lessons_that_are_late_keep_others_out(machine: Machine, capacity: Capacity) -> None:
+async def test_lessons_that_are_late_keep_others_out(
+    machine: Machine, capacity: CapacityMonitor
+) -> None:
     """Not one of them alone, whose own tutor may be slow."""
     await machine.teach(3, 0.6)
     machine.late = [2.0, 0.0, 0.0]
-    assert capacity.room().lessons > 0
+    assert capacity.headroom().lessons > 0
     machine.late = [2.0, 0.4, 0.0]
-    assert capacity.room() == Room(0, "late")
+    assert capacity.headroom() == Headroom(0, "late")
 
 
 @pytest.mark.parametrize(
     ("processors", "memory", "room"),
     [
-        pytest.param(0.2, 0.1 * GB, Room(4, "starts"), id="cheap"),
-        pytest.param(0.7, 0.1 * GB, Room(1, "processors"), id="dear"),
-        pytest.param(0.2, 1.5 * GB, Room(1, "memory"), id="large"),
+        pytest.param(0.2, 0.1 * GB, Headroom(4, "starts"), id="cheap"),
+        pytest.param(0.7, 0.1 * GB, Headroom(1, "processors"), id="dear"),
+        pytest.param(0.2, 1.5 * GB, Headroom(1, "memory"), id="large"),
     ],
 )
 async def test_what_a_lesson_costs_is_measured(
-    machine: Machine, capacity: Capacity, processors: float, memory: float, room: Room
+    machine: Machine, capacity: CapacityMonitor, processors: float, memory: float, room: Headroom
 ) -> None:
     """It is what the machine uses more than without any."""
     await machine.teach(2, processors, memory)
-    assert capacity.room() == room
+    assert capacity.headroom() == room
 
 
 async def test_lessons_where_nobody_speaks_are_no_measure(
-    machine: Machine, capacity: Capacity
+    machine: Machine, capacity: CapacityMonitor
 ) -> None:
     """Else a machine would be full of learners who all begin to speak."""
     await machine.teach(10, 0.0, 0.0)
     machine.jobs.clear()
     machine.busy = 3.0 - 3.5 * LEAST.processors
     await asyncio.sleep(20)
-    assert capacity.room() == Room(3, "processors")
+    assert capacity.headroom() == Headroom(3, "processors")
 
 
-async def test_a_neighbour_of_the_host_is_no_lesson(machine: Machine, capacity: Capacity) -> None:
+async def test_a_neighbour_of_the_host_is_no_lesson(
+    machine: Machine, capacity: CapacityMonitor
+) -> None:
     """What it uses is in use, and makes lessons no dearer."""
     machine.busy = 2.0
     await asyncio.sleep(20)
     machine.jobs, machine.busy = ["one"], 2.2
     await asyncio.sleep(300)
-    assert capacity.room() == Room(3, "processors")
+    assert capacity.headroom() == Headroom(3, "processors")

@@ -22,7 +22,7 @@ from loqua_host import (
     Word,
 )
 from loqua_host.contract import hookspecs
-from loqua_host.contract.handoff import Wish
+from loqua_host.contract.handoff import HandoffRequest
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.link.messages import CallSpecialist
 from loqua_host.settings.hooks import HookLimits
@@ -164,7 +164,7 @@ def test_a_specialist_of_any_name_that_is_taken_can_be_called() -> None:
     """The declaration and the call know one form of a name."""
     name = "-".join(["specialist"] * 5 + ["longer123"])
     assert Tutor(name="grammar", agent_name=name).agent_name == name
-    assert CallSpecialist(agent_name=name, wish=Wish()).agent_name == name
+    assert CallSpecialist(agent_name=name, wish=HandoffRequest()).agent_name == name
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_no_text_whatever_breaks_the_reading_of_a_date(text: str) -> None:
 async def test_one_answer_holds_every_lesson() -> None:
     """All calls wait until the pause is over, and not longer."""
     shared = limits()
-    assert shared.heed("context", 429, {"retry-after": "3"}) == 3
+    assert shared.handle("context", 429, {"retry-after": "3"}) == 3
     starts: list[float] = []
 
     async def call() -> None:
@@ -222,7 +222,7 @@ async def test_a_429_without_a_word_holds_the_calls_of_its_endpoint_only() -> No
             at = asyncio.get_running_loop().time()
             if status:
                 await asyncio.sleep(0.1)
-                shared.heed(endpoint, status, {})
+                shared.handle(endpoint, status, {})
             return at
 
     await asyncio.gather(*(call("context", 429) for _ in range(20)))  # twenty make one pause
@@ -242,7 +242,7 @@ async def test_a_429_without_a_word_holds_the_calls_of_its_endpoint_only() -> No
 async def test_a_pause_beyond_the_deadline_fails_the_call_at_once() -> None:
     """Nobody waits for what cannot come in time; the error says how long it is."""
     shared = limits()
-    shared.heed("context", 429, {"retry-after": "30"})
+    shared.handle("context", 429, {"retry-after": "30"})
     with pytest.raises(SuspendedError) as suspended:
         async with shared.slot("context", deadline=30):
             pytest.fail("a call got out")
@@ -255,14 +255,14 @@ async def test_a_pause_beyond_the_deadline_fails_the_call_at_once() -> None:
 async def test_a_pause_is_never_longer_than_the_operator_allows() -> None:
     """`api.max_hold` caps what a mad header could do."""
     shared = limits(max_hold=60)
-    assert shared.heed("context", 429, {"retry-after": "999999999"}) == 60
+    assert shared.handle("context", 429, {"retry-after": "999999999"}) == 60
 
 
 async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     """The latest end stands."""
     shared = limits()
-    shared.heed("context", 429, {"retry-after": "5"})
-    shared.heed("context", 429, {"retry-after": "1"})
+    shared.handle("context", 429, {"retry-after": "5"})
+    shared.handle("context", 429, {"retry-after": "1"})
     async with shared.slot("context", deadline=10):
         assert asyncio.get_running_loop().time() == 5
 
@@ -277,7 +277,7 @@ async def test_those_who_waited_for_a_slot_heed_a_pause_asked_meanwhile() -> Non
             starts.append(asyncio.get_running_loop().time())
             await asyncio.sleep(seconds)
             if retry_after:
-                shared.heed("context", 429, {"retry-after": retry_after})
+                shared.handle("context", 429, {"retry-after": retry_after})
 
     await asyncio.gather(call(1, "4"), call(0, None))
     assert starts == [0, 5]

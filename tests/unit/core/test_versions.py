@@ -34,16 +34,16 @@ def test_the_best_that_both_speak_is_used(
     versions: Versions, offered: str | None, spoken: str
 ) -> None:
     """The API's offer decides; without one it stays v1."""
-    versions.heed("v1", {} if offered is None else {"api-supported-versions": offered})
+    versions.handle("v1", {} if offered is None else {"api-supported-versions": offered})
     assert versions.current == spoken
 
 
 def test_an_offer_taken_back_is_followed(versions: Versions) -> None:
     """A rollback of the API brings the client back to v1; silence changes nothing."""
-    versions.heed("v1", {"api-supported-versions": "v1, v2"})
-    versions.heed("v2", {})
+    versions.handle("v1", {"api-supported-versions": "v1, v2"})
+    versions.handle("v2", {})
     assert versions.current == "v2"
-    versions.heed("v2", {"api-supported-versions": "v1"})
+    versions.handle("v2", {"api-supported-versions": "v1"})
     assert versions.current == "v1"
 
 
@@ -61,8 +61,8 @@ def test_the_end_of_a_version_is_one_warning(versions: Versions, logs: list[Any]
     """A thousand answers are one line, with the date; another version's end is another."""
     notice = {"deprecation": "@1688169599", "sunset": "Sat, 31 Dec 2027 23:59:59 GMT"}
     for _ in range(1000):
-        versions.heed("v1", notice)
-    versions.heed("v2", {})
+        versions.handle("v1", notice)
+    versions.handle("v2", {})
     (line,) = logs
     assert line == {
         "event": "api.deprecated",
@@ -71,14 +71,14 @@ def test_the_end_of_a_version_is_one_warning(versions: Versions, logs: list[Any]
         "deprecation": "2023-06-30",
         "sunset": "2027-12-31",
     }
-    versions.heed("v2", notice)
+    versions.handle("v2", notice)
     assert len(logs) == 2
 
 
 @pytest.mark.parametrize("name", ["deprecation", "sunset"])
 def test_either_header_alone_is_enough(versions: Versions, logs: list[Any], name: str) -> None:
     """The field that did not come is None."""
-    versions.heed("v1", {name: "true"})
+    versions.handle("v1", {name: "true"})
     (line,) = logs
     assert line[name] == "true"
     assert [line["deprecation"], line["sunset"]].count(None) == 1
@@ -90,5 +90,5 @@ def test_either_header_alone_is_enough(versions: Versions, logs: list[Any], name
 def test_no_header_whatever_breaks_the_warning(header: str) -> None:
     """Fuzzed: the day it names, or its words."""
     with capture_logs() as logs:
-        Versions().heed("v1", {"sunset": header, "deprecation": "true"})
+        Versions().handle("v1", {"sunset": header, "deprecation": "true"})
     assert logs[0]["deprecation"] == "true"

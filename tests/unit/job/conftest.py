@@ -23,8 +23,8 @@ from loqua_host.contract.tutor import NoSettings
 from loqua_host.errors import LinkError
 from loqua_host.job.clock import Stopwatch
 from loqua_host.job.lesson_job import LessonJob
-from loqua_host.job.notes import Notes
 from loqua_host.job.runner import Runner
+from loqua_host.job.telemetry import Telemetry
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, SteppedOut, Welcome
 from loqua_host.registry.author import Author
@@ -414,7 +414,7 @@ class Job:
         self.clock = Stopwatch(asyncio.get_running_loop().time)
         self.spans = SpanBuffer()
         clock = asyncio.get_running_loop().time
-        self.notes = Notes(self.link, self.spans, clock)  # type: ignore[arg-type]  # a fake
+        self.notes = Telemetry(self.link, self.spans, clock)  # type: ignore[arg-type]  # a fake
 
     def configure_tutor(self, **written: Any) -> None:
         """Have the tutor's file say something else."""

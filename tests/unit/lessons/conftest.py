@@ -9,8 +9,8 @@ import pytest
 from tests.unit.lessons.house import SPANISH, WRITTEN, FakeRooms, House, Opened, authorise, learner
 from tests.unit.tutors import running_tutor
 
-from loqua_host.lessons.board import Board
 from loqua_host.lessons.departure import Departure
+from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.link.server import serve_link
@@ -48,7 +48,7 @@ def open_house(
             "grammar": running_tutor("grammar", "grammar-expert", "loqua-grammar", 5),
         }
         departures: dict[str, Departure] = {}
-        board = Board(wall.monotonic, departures.get)
+        dispatch_state = DispatchState(wall.monotonic, departures.get)
         async with background() as tasks:
             lessons = Lessons(
                 rooms=rooms,  # type: ignore[arg-type]  # a fake
@@ -57,14 +57,16 @@ def open_house(
                 delivery=delivery,
                 tutors=tutors,
                 settings=lambda: settings,
-                board=board,
+                dispatch_state=dispatch_state,
                 tasks=tasks,
                 clock=wall,
                 metrics=metrics,
             )
             with listen_unnamed() as (listener, link):
                 async with serve_link(listener, authorise=authorise, attend=lessons.attend):
-                    yield House(lessons, rooms, loqua, ledger, delivery, board, link, departures)
+                    yield House(
+                        lessons, rooms, loqua, ledger, delivery, dispatch_state, link, departures
+                    )
 
     return opened
 

@@ -9,8 +9,8 @@ from loqua_host.contract.learner import LearnerContext, Preferences
 from loqua_host.contract.records import Ending, LessonReport, Progress
 from loqua_host.core import Caller
 from loqua_host.errors import ApiError, LinkError, RoomsError
-from loqua_host.lessons.board import Board
 from loqua_host.lessons.departure import Departure
+from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import Checkpoint, Finish, Join
@@ -96,7 +96,7 @@ class House:
     loqua: Any
     ledger: Ledger
     delivery: Delivery
-    board: Board
+    dispatch_state: DispatchState
     link: SocketHandle
     departures: dict[str, Departure]
 
@@ -108,9 +108,9 @@ class House:
 
     async def give_up(self) -> None:
         """Close what is interrupted, as the reconciler does when nobody comes back."""
-        await until(lambda: self.board.interrupted("room"))
-        for lesson in self.board.interrupted("room"):
-            self.board.drop_interrupted(lesson)
+        await until(lambda: self.dispatch_state.interrupted("room"))
+        for lesson in self.dispatch_state.interrupted("room"):
+            self.dispatch_state.drop_interrupted(lesson)
             await self.lessons.close(lesson.row, "learner_left")
 
     def job(self, job: JobRef = JOB) -> "Any":

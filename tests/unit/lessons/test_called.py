@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.unit.lessons.house import House, finish, hear, join, made, until
 
-from loqua_host.contract.handoff import Handback, Wish
+from loqua_host.contract.handoff import Handback, HandoffRequest
 from loqua_host.contract.records import Ending, LessonReport, Progress
 from loqua_host.errors import RefusedError
 from loqua_host.link.client import HostLink
@@ -14,7 +14,7 @@ from loqua_host.link.server import JobRef
 GRAMMAR = JobRef("job2", "room", "grammar")
 
 
-CALL = CallSpecialist(agent_name="grammar-expert", wish=Wish(focus="articles"))
+CALL = CallSpecialist(agent_name="grammar-expert", wish=HandoffRequest(focus="articles"))
 
 
 async def hear_handback(link: HostLink) -> Handback:
@@ -29,7 +29,7 @@ async def test_a_caller_hears_what_the_specialist_reported(house: House, wall: A
     async with house.job() as caller, house.job(GRAMMAR) as specialist:
         await join(caller)
         await caller.send(CALL)
-        await until(lambda: house.board.asked("room"))
+        await until(lambda: house.dispatch_state.asked("room"))
         welcome = await join(specialist)
         wall.seconds += 60
         await specialist.send(made(30, words_learned=3))
@@ -51,11 +51,11 @@ async def test_a_caller_hears_that_the_specialist_crashed_for_good(house: House)
     async with house.job() as caller:
         await join(caller)
         await caller.send(CALL)
-        await until(lambda: house.board.asked("room"))
+        await until(lambda: house.dispatch_state.asked("room"))
         async with house.job(GRAMMAR) as specialist:
             await join(specialist)
-        await until(lambda: house.board.interrupted("room"))
-        assert house.board.asked("room")
+        await until(lambda: house.dispatch_state.interrupted("room"))
+        assert house.dispatch_state.asked("room")
         await house.give_up()
         assert await hear_handback(caller) == Handback(outcome="failed")
 
@@ -65,7 +65,7 @@ async def test_a_caller_hears_that_the_specialist_could_not_teach(house: House) 
     async with house.job() as caller, house.job(GRAMMAR) as specialist:
         await join(caller)
         await caller.send(CALL)
-        await until(lambda: house.board.asked("room"))
+        await until(lambda: house.dispatch_state.asked("room"))
         await join(specialist)
         ending = Ending(reason="create_agent_failed", seconds=0)
         await specialist.send(Finish(ending=ending, report=None))
@@ -77,7 +77,7 @@ async def test_a_caller_hears_that_the_specialist_was_refused(house: House) -> N
     async with house.job() as caller, house.job(GRAMMAR) as specialist:
         await join(caller)
         await caller.send(CALL)
-        await until(lambda: house.board.asked("room"))
+        await until(lambda: house.dispatch_state.asked("room"))
         house.loqua.failing = lambda method, _: (
             RefusedError("user-token", "no") if method == "lease" else None
         )
@@ -91,10 +91,10 @@ async def test_a_caller_that_ends_leaves_its_specialist_teaching(house: House) -
         async with house.job() as caller:
             await join(caller)
             await caller.send(CALL)
-            await until(lambda: house.board.asked("room"))
+            await until(lambda: house.dispatch_state.asked("room"))
             await join(specialist)
             await caller.send(finish())
-            await until(lambda: not house.board.asked("room"))
+            await until(lambda: not house.dispatch_state.asked("room"))
         await specialist.send(finish())
         assert await hear(specialist) == Recorded()
     await house.delivered()

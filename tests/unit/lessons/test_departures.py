@@ -44,7 +44,7 @@ async def test_a_lesson_without_time_for_a_goodbye_is_cut_off_and_gone_on_with(
         await house.leave(JOB, within=3, reason="tutor_changed")
         await house.lessons.cut_off([JOB.job_id])
         assert await hear(link) is None
-    await until(lambda: house.board.interrupted("room"))
+    await until(lambda: house.dispatch_state.interrupted("room"))
     async with house.job(JobRef("job2", "room", "conversation")) as link:
         again = await join(link)
     assert (again.resumed, again.lesson) == (True, first.lesson)
@@ -73,12 +73,12 @@ async def test_lost_lessons_are_left_to_others_by_a_host_that_stops(house: House
         await join(later)
         async with house.job() as link:
             await join(link)
-        await until(lambda: house.board.interrupted("room"))
+        await until(lambda: house.dispatch_state.interrupted("room"))
         house.lessons.withdraw()
-        assert house.board.interrupted("room") == ()
+        assert house.dispatch_state.interrupted("room") == ()
     await until(lambda: not house.lessons.live())
     await house.ledger.claims_in("room")  # what was asked of the ledger before is done
-    assert house.board.interrupted("room") == ()
+    assert house.dispatch_state.interrupted("room") == ()
     assert await house.ledger.take_over({"conversation", "grammar"}) == 2
     assert house.loqua.records == []
 

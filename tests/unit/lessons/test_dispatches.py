@@ -7,9 +7,9 @@ import pytest
 from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Handover
-from loqua_host.lessons.board import Board
+from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.lessons.reconcile import Places
+from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.link.handover import find_handover, pack
 from loqua_host.metrics import Instruments
@@ -91,20 +91,20 @@ class House:
     """A reconciler with all that is around it."""
 
     world: FakeWorld
-    board: Board
+    dispatch_state: DispatchState
     reconciler: Reconciler
 
 
 @pytest.fixture
 async def house(wall: Any) -> House:
     """Return a house in which the learner has been for a while."""
-    world, board = FakeWorld(), Board(wall.now)
+    world, dispatch_state = FakeWorld(), DispatchState(wall.now)
     reconciler = Reconciler(
         rooms=world,  # type: ignore[arg-type]  # a fake
         ledger=world,  # type: ignore[arg-type]  # a fake
-        board=board,
+        dispatch_state=dispatch_state,
         tutors={"grammar": running_tutor("grammar", NAME, "agent", 5)},
-        places=lambda: Places(5, {"grammar": 5}),
+        places=lambda: Capacity(5, {"grammar": 5}),
         lessons=FakeLessons(),
         say=lambda _: None,
         reconnect_timeout=lambda: 30.0,
@@ -113,12 +113,12 @@ async def house(wall: Any) -> House:
     )
     await reconciler.look()
     wall.seconds += 60
-    return House(world, board, reconciler)
+    return House(world, dispatch_state, reconciler)
 
 
 async def test_an_asked_specialists_job_is_handed_what_it_should_know(house: House) -> None:
     """Of the learner it was asked for."""
-    with house.board.asking("room", "grammar", "maria", HANDOVER):
+    with house.dispatch_state.asking("room", "grammar", "maria", HANDOVER):
         await house.reconciler.look()
     [sent] = house.world.sent
     assert sent.agent_name == NAME
@@ -144,7 +144,7 @@ async def test_a_restored_specialist_is_handed_over_to_again(house: House) -> No
     """Whatever died meanwhile: LiveKit has kept it."""
     packed = pack(HANDOVER, "maria")
     house.world.dispatches = [Dispatch(NAME, packed)]
-    house.board.on_interrupted(LOST, "agent-1")
+    house.dispatch_state.on_interrupted(LOST, "agent-1")
     await house.reconciler.look()
     assert house.world.sent == [Dispatch(NAME, packed)]
     assert house.world.removed == ["agent-1"]
@@ -153,6 +153,6 @@ async def test_a_restored_specialist_is_handed_over_to_again(house: House) -> No
 async def test_a_dead_tutor_that_is_given_up_leaves_the_room_at_once(house: House) -> None:
     """Its caller waits for it to be gone, and LiveKit would keep it for 20 s."""
     gone = replace(LOST, tutor="spelling")
-    house.board.on_interrupted(gone, "agent-1")
+    house.dispatch_state.on_interrupted(gone, "agent-1")
     await house.reconciler.look()
     assert house.world.removed == ["agent-1"]

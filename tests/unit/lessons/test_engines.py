@@ -8,7 +8,7 @@ from tests.unit.lessons.house import House, finish, hear, join, made, until
 
 from loqua_host.lessons.engines import first_engines
 from loqua_host.lessons.kept import engines_used, keep, kept_state, use_engine
-from loqua_host.lessons.live import LiveLesson
+from loqua_host.lessons.live_lesson import LiveLesson
 from loqua_host.link.messages import EngineKind, EngineServes, Late, Recorded
 from loqua_host.link.server import JobRef
 
@@ -57,7 +57,7 @@ async def test_a_lesson_that_crashed_still_knows_what_served_it(house: House, wa
         wall.seconds += 60
         await link.send(made(45, words_learned=3))
         await until(lambda: live(house).row.progress)
-    await until(lambda: house.board.interrupted("room"))
+    await until(lambda: house.dispatch_state.interrupted("room"))
     async with house.job(JobRef("job2", "room", "conversation")) as link:
         welcome = await join(link)
         assert (welcome.resumed, welcome.state) == (True, {"scene": 1})

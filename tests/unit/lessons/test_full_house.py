@@ -14,19 +14,19 @@ from loqua_host.lessons.reconcile import (
     Action,
     Ask,
     Call,
+    Capacity,
     Interrupted,
-    Places,
+    NotifyWaiting,
     Present,
-    Sight,
+    RoomSnapshot,
     StepOut,
-    Tell,
     decide,
 )
 from loqua_host.records.ledger import LessonRow
 
 NOW = 1_800_000_000.0
 RECONNECT_TIMEOUT = 20.0
-FULL = Places(0, {"tutor": 0, "grammar": 1})
+FULL = Capacity(0, {"tutor": 0, "grammar": 1})
 RUNNING = frozenset({"tutor"})
 
 
@@ -35,22 +35,24 @@ def row(user_id: str, tutor: str = "tutor") -> LessonRow:
     return LessonRow(f"l-{user_id}-{tutor}", "s", "s", user_id, user_id, tutor, "agent", NOW - 60)
 
 
-def waiting(user_id: str = "ana", *, seen_at: float = NOW - 10, **changes: object) -> Sight:
+def waiting(user_id: str = "ana", *, seen_at: float = NOW - 10, **changes: object) -> RoomSnapshot:
     """Return a room with a learner who has no tutor."""
     here = Present(user_id, user_id, f"PA_{user_id}", seen_at, seen_at)
-    return replace(Sight(user_id, (here,), wanted=RUNNING), **changes)  # type: ignore[arg-type]
+    return replace(RoomSnapshot(user_id, (here,), wanted=RUNNING), **changes)  # type: ignore[arg-type]
 
 
-def left(user_id: str = "maria", *, since: float = NOW - 5, tutor: str = "tutor") -> Sight:
+def left(user_id: str = "maria", *, since: float = NOW - 5, tutor: str = "tutor") -> RoomSnapshot:
     """Return a room whose lesson runs though its learner has left."""
-    return Sight(user_id, taught=frozenset({tutor}), absent=(Absent(row(user_id, tutor), since),))
+    return RoomSnapshot(
+        user_id, taught=frozenset({tutor}), absent=(Absent(row(user_id, tutor), since),)
+    )
 
 
 def todo(
-    *sights: Sight, places: Places = FULL, now: float = NOW, others: float = 0.0
+    *snapshots: RoomSnapshot, places: Capacity = FULL, now: float = NOW, others: float = 0.0
 ) -> Sequence[Action]:
     """Decide."""
-    return decide(sights, places, now, RECONNECT_TIMEOUT, others)
+    return decide(snapshots, places, now, RECONNECT_TIMEOUT, others)
 
 
 def stepping_out(actions: Sequence[Action]) -> list[tuple[str, str]]:
@@ -66,13 +68,13 @@ def test_the_place_of_a_learner_who_left_goes_to_one_who_waits() -> None:
     """Who hears meanwhile that a tutor comes."""
     actions = todo(left(), waiting())
     assert stepping_out(actions) == [("maria", "ana")]
-    assert [one for one in actions if isinstance(one, Tell)]
+    assert [one for one in actions if isinstance(one, NotifyWaiting)]
 
 
 def test_nobody_steps_out_while_nobody_waits_or_there_are_places() -> None:
     """The lesson waits for its learner as long as it may."""
     assert todo(left()) == []
-    assert stepping_out(todo(left(), waiting(), places=Places(1, {"tutor": 1}))) == []
+    assert stepping_out(todo(left(), waiting(), places=Capacity(1, {"tutor": 1}))) == []
 
 
 def test_a_learner_who_reloads_the_page_keeps_the_place() -> None:
@@ -95,7 +97,7 @@ def test_who_can_have_a_place_that_is_free_in_a_moment_takes_no_absent_learners(
     ending: tuple[str, ...],
 ) -> None:
     """A job whose lesson is over, stepped out of or ended, has still to end."""
-    places = Places(0, {"tutor": 0 if "tutor" in ending else 1, "grammar": 0}, ending)
+    places = Capacity(0, {"tutor": 0 if "tutor" in ending else 1, "grammar": 0}, ending)
     assert stepping_out(todo(left(), waiting(), places=places)) == []
     assert stepping_out(todo(left(), waiting(), waiting("li"), places=places)) == [("maria", "li")]
 
@@ -103,17 +105,19 @@ def test_who_can_have_a_place_that_is_free_in_a_moment_takes_no_absent_learners(
 def test_a_place_of_another_tutor_helps_if_only_the_host_is_full() -> None:
     """Not where the tutor itself has as many lessons as it may."""
     grammar = left(tutor="grammar")
-    assert stepping_out(todo(grammar, waiting(), places=Places(0, {"tutor": 1, "grammar": 0})))
-    assert not stepping_out(todo(grammar, waiting(), places=Places(5, {"tutor": 0, "grammar": 0})))
-    assert stepping_out(todo(left(), waiting(), places=Places(5, {"tutor": 0, "grammar": 0})))
+    assert stepping_out(todo(grammar, waiting(), places=Capacity(0, {"tutor": 1, "grammar": 0})))
+    assert not stepping_out(
+        todo(grammar, waiting(), places=Capacity(5, {"tutor": 0, "grammar": 0}))
+    )
+    assert stepping_out(todo(left(), waiting(), places=Capacity(5, {"tutor": 0, "grammar": 0})))
 
 
 def test_nobody_steps_out_where_that_makes_no_place() -> None:
     """The limit was lowered, or the tutor takes no jobs any more."""
-    assert not stepping_out(todo(left(), waiting(), places=Places(-1, {"tutor": 1})))
-    both = todo(left(), left("eva"), waiting(), places=Places(-1, {"tutor": 1}))
+    assert not stepping_out(todo(left(), waiting(), places=Capacity(-1, {"tutor": 1})))
+    both = todo(left(), left("eva"), waiting(), places=Capacity(-1, {"tutor": 1}))
     assert stepping_out(both) == []
-    assert not stepping_out(todo(left(), waiting(), places=Places(0, {"grammar": 1})))
+    assert not stepping_out(todo(left(), waiting(), places=Capacity(0, {"grammar": 1})))
 
 
 def test_a_specialist_who_is_asked_for_takes_no_absent_learners_place() -> None:
@@ -133,8 +137,8 @@ def test_who_comes_back_is_next_in_line() -> None:
     """Before those who have been waiting for longer; their lesson goes on."""
     back = Present("maria", "maria", "PA_again", NOW, NOW)
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
-    again = Sight("maria", (back,), wanted=RUNNING, interrupted=(lost,))
-    one_free = Places(1, {"tutor": 1})
+    again = RoomSnapshot("maria", (back,), wanted=RUNNING, interrupted=(lost,))
+    one_free = Capacity(1, {"tutor": 1})
     [call] = [one for one in todo(waiting(), again, places=one_free) if isinstance(one, Call)]
     assert (call.learner, call.lesson) == (back, lost)
 
@@ -143,7 +147,7 @@ def test_who_comes_back_to_a_full_house_waits_for_the_next_absent_learners_place
     """As the first in line."""
     back = Present("maria", "maria", "PA_again", NOW, NOW)
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
-    again = Sight("maria", (back,), wanted=RUNNING, interrupted=(lost,))
+    again = RoomSnapshot("maria", (back,), wanted=RUNNING, interrupted=(lost,))
     assert stepping_out(todo(waiting(), again, left("eva"))) == [("eva", "maria")]
 
 
@@ -153,8 +157,8 @@ def test_other_learners_in_the_room_get_neither_the_lesson_nor_its_tutor() -> No
     room = replace(left(), learners=here, wanted=RUNNING)
     assert stepping_out(todo(room, waiting("li"))) == [("maria", "li")]
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
-    after = Sight("maria", here, wanted=RUNNING, interrupted=(lost,))
-    actions = todo(after, places=Places(1, {"tutor": 1}))
+    after = RoomSnapshot("maria", here, wanted=RUNNING, interrupted=(lost,))
+    actions = todo(after, places=Capacity(1, {"tutor": 1}))
     assert not [one for one in actions if isinstance(one, Call)]
 
 
@@ -163,15 +167,15 @@ def test_a_learner_whom_livekit_sends_no_tutor_any_more_is_told_at_once() -> Non
     new = waiting(seen_at=NOW)
     assert todo(new) == []
     [tell] = todo(replace(new, refused=RUNNING))
-    assert isinstance(tell, Tell)
+    assert isinstance(tell, NotifyWaiting)
     assert todo(replace(new, refused=RUNNING), others=5.0) == []
 
 
 def test_who_is_taught_by_another_tutor_is_not_spoken_to() -> None:
     """The attribute tells them."""
     taught = waiting(wanted=frozenset({"tutor", "grammar"}), taught=frozenset({"grammar"}))
-    assert [one.aloud for one in todo(taught) if isinstance(one, Tell)] == [False]
-    assert [one.aloud for one in todo(waiting()) if isinstance(one, Tell)] == [True]
+    assert [one.aloud for one in todo(taught) if isinstance(one, NotifyWaiting)] == [False]
+    assert [one.aloud for one in todo(waiting()) if isinstance(one, NotifyWaiting)] == [True]
 
 
 tutors = st.sampled_from(["tutor", "grammar"])
@@ -182,14 +186,14 @@ ages = st.sampled_from([0.0, RELOAD_SECONDS, 9.0])
     st.lists(st.tuples(tutors, ages), max_size=5),
     st.lists(tutors, max_size=5),
     st.builds(
-        Places,
+        Capacity,
         st.integers(-1, 2),
         st.fixed_dictionaries({"tutor": st.integers(0, 2), "grammar": st.integers(0, 2)}),
         st.lists(tutors, max_size=2).map(tuple),
     ),
 )
 def test_whatever_is_seen_each_who_steps_out_makes_a_place_for_one_who_waits(
-    absent: list[tuple[str, float]], wanting: list[str], places: Places
+    absent: list[tuple[str, float]], wanting: list[str], places: Capacity
 ) -> None:
     """Nobody steps out twice or for nobody, and nobody for whom there is a place."""
     rooms = [

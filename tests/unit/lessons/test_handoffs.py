@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from tests.unit.tutors import running_tutor
 
-from loqua_host.contract.handoff import Handback, Utterance, Wish
+from loqua_host.contract.handoff import Handback, HandoffRequest, Utterance
 from loqua_host.contract.records import LessonReport
 from loqua_host.errors import RoomsError
 from loqua_host.lessons import handoffs as module
-from loqua_host.lessons.board import Board
+from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.handoffs import Handoffs
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
@@ -22,7 +22,7 @@ from loqua_host.records.ledger import LessonRow
 ROW = LessonRow("l1", "v1", "v1", "maria", "room", "conversation", "agent", 0.0)
 CALL = CallSpecialist(
     agent_name="grammar-expert",
-    wish=Wish(focus="articles", words=("agua",)),
+    wish=HandoffRequest(focus="articles", words=("agua",)),
     sentences=(Utterance(speaker="learner", text="El agua."),),
 )
 JOB = JobRef("job", "room", "grammar")
@@ -51,14 +51,14 @@ class House:
     """Handoffs with all that is around them."""
 
     def __init__(self, now: Any) -> None:
-        self.board, self.rooms = Board(now), FakeRooms()
+        self.dispatch_state, self.rooms = DispatchState(now), FakeRooms()
         self.metrics = LessonMetrics(Instruments())
-        self.handoffs = Handoffs(self.board, self.rooms, TUTORS, self.metrics)  # type: ignore[arg-type]  # a fake
+        self.handoffs = Handoffs(self.dispatch_state, self.rooms, TUTORS, self.metrics)  # type: ignore[arg-type]  # a fake
 
     async def begin(self) -> "asyncio.Task[HandedBack | HandoffRefused]":
-        """Ask for the grammar specialist, until it is on the board."""
+        """Ask for the grammar specialist, until it has been asked for."""
         asking = asyncio.create_task(self.handoffs.hand_off(ROW, CALL))
-        await self.board.changed.wait()
+        await self.dispatch_state.changed.wait()
         return asking
 
 
@@ -71,7 +71,7 @@ async def house(wall: Any) -> House:
 async def test_a_specialist_is_asked_for_until_it_has_taught(house: House) -> None:
     """With what it is to know; its caller is told what it reported."""
     asking = await house.begin()
-    [(tutor, asked)] = house.board.asked("room").items()
+    [(tutor, asked)] = house.dispatch_state.asked("room").items()
     assert (tutor, asked.ask.user_id) == ("grammar", "maria")
     assert asked.handover.model_dump() == {
         "tutor": "conversation",
@@ -79,11 +79,11 @@ async def test_a_specialist_is_asked_for_until_it_has_taught(house: House) -> No
         "words": ("agua",),
         "sentences": ({"speaker": "learner", "text": "El agua.", "learner": ""},),
     }
-    house.board.on_taught(JOB)
+    house.dispatch_state.on_taught(JOB)
     taught = Handback(outcome="taught", report=LessonReport(topics_covered=("articles",)))
-    house.board.on_handed_back("room", "grammar", taught)
+    house.dispatch_state.on_handed_back("room", "grammar", taught)
     assert await asking == HandedBack(handback=taught)
-    assert house.board.asked("room") == {}
+    assert house.dispatch_state.asked("room") == {}
     assert house.rooms.withdrawn == []
     assert house.metrics.handoffs.labels("grammar", "taught")._value.get() == 1
 
@@ -94,11 +94,11 @@ async def test_a_specialist_that_does_not_come_in_time_is_called_off(
     """Lest it come when its caller has gone on."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
     asking = await house.begin()
-    house.board.on_called("room", "grammar", "maria")
+    house.dispatch_state.on_called("room", "grammar", "maria")
     assert await asking == HandedBack(handback=Handback(outcome="absent"))
     assert house.rooms.withdrawn == [("room", "grammar-expert")]
-    assert house.board.asked("room") == {}
-    assert house.board.called("room") == frozenset()
+    assert house.dispatch_state.asked("room") == {}
+    assert house.dispatch_state.called("room") == frozenset()
 
 
 async def test_rooms_out_of_reach_keep_no_caller_waiting(
@@ -114,7 +114,7 @@ async def test_rooms_out_of_reach_keep_no_caller_waiting(
 async def test_a_refused_specialist_has_failed(house: House) -> None:
     """Its lesson never began."""
     asking = await house.begin()
-    house.board.on_handed_back("room", "grammar", Handback(outcome="failed"))
+    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="failed"))
     assert await asking == HandedBack(handback=Handback(outcome="failed"))
 
 
@@ -123,9 +123,9 @@ async def test_a_caller_that_is_gone_asks_for_nobody(house: House) -> None:
     asking = await house.begin()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    assert house.board.asked("room") == {}
-    house.board.on_taught(JOB)
-    house.board.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    assert house.dispatch_state.asked("room") == {}
+    house.dispatch_state.on_taught(JOB)
+    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
 
 
 async def test_an_unknown_name_is_refused_with_those_there_are(house: House) -> None:
@@ -138,7 +138,7 @@ async def test_an_unknown_name_is_refused_with_those_there_are(house: House) -> 
 
 async def test_a_host_that_stops_calls_nobody(house: House) -> None:
     """The tutor hears so at once, and goes on itself."""
-    house.board.leaving = True
+    house.dispatch_state.leaving = True
     answer = await house.handoffs.hand_off(ROW, CALL)
     assert isinstance(answer, HandoffRefused)
     assert "stop" in answer.why
@@ -154,9 +154,9 @@ async def test_nobody_is_asked_for_twice(house: House) -> None:
     """One that is there or on its way is not called again."""
     asking = await house.begin()
     assert isinstance(await house.handoffs.hand_off(ROW, CALL), HandoffRefused)
-    house.board.on_taught(JOB)
+    house.dispatch_state.on_taught(JOB)
     assert isinstance(await house.handoffs.hand_off(ROW, CALL), HandoffRefused)
-    house.board.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
     await asking
 
 
@@ -168,11 +168,11 @@ async def test_a_specialist_on_another_host_is_known_by_its_coming_and_going(
 ) -> None:
     """All this host hears of it is who is in the room, and what has ended there."""
     asking = await house.begin()
-    house.board.on_called("room", "grammar", "maria")
-    house.board.on_seen("room", frozenset({"conversation"}), frozenset())
+    house.dispatch_state.on_called("room", "grammar", "maria")
+    house.dispatch_state.on_seen("room", frozenset({"conversation"}), frozenset())
     assert not asking.done()
-    house.board.on_seen("room", frozenset({"conversation", "grammar"}), frozenset())
-    house.board.on_seen("room", frozenset({"conversation"}), ended)
+    house.dispatch_state.on_seen("room", frozenset({"conversation", "grammar"}), frozenset())
+    house.dispatch_state.on_seen("room", frozenset({"conversation"}), ended)
     answer = await asking
     assert isinstance(answer, HandedBack)
     assert answer.handback.outcome == outcome
@@ -183,10 +183,10 @@ async def test_a_specialist_on_this_host_has_not_come_before_its_lesson_begins(
 ) -> None:
     """Its job is in the room by then."""
     await house.begin()
-    house.board.on_called("room", "grammar", "maria")
-    house.board.on_accepted(JOB)
-    house.board.on_seen("room", frozenset({"grammar"}), frozenset())
-    [asked] = house.board.asked("room").values()
+    house.dispatch_state.on_called("room", "grammar", "maria")
+    house.dispatch_state.on_accepted(JOB)
+    house.dispatch_state.on_seen("room", frozenset({"grammar"}), frozenset())
+    [asked] = house.dispatch_state.asked("room").values()
     assert not asked.came.is_set()
 
 
@@ -195,29 +195,29 @@ async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(
 ) -> None:
     """Between a crash and the restart nobody is in the room."""
     asking = await house.begin()
-    house.board.on_taught(JOB)
-    lost = house.board.on_interrupted(replace(ROW, tutor="grammar"), None)
-    house.board.on_over(JOB)
-    house.board.on_seen("room", frozenset(), frozenset())
-    assert house.board.asked("room")
-    house.board.drop_interrupted(lost)
-    house.board.on_called("room", "grammar", "maria")
-    house.board.on_seen("room", frozenset(), frozenset())
-    assert house.board.asked("room")
-    house.board.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    house.dispatch_state.on_taught(JOB)
+    lost = house.dispatch_state.on_interrupted(replace(ROW, tutor="grammar"), None)
+    house.dispatch_state.on_over(JOB)
+    house.dispatch_state.on_seen("room", frozenset(), frozenset())
+    assert house.dispatch_state.asked("room")
+    house.dispatch_state.drop_interrupted(lost)
+    house.dispatch_state.on_called("room", "grammar", "maria")
+    house.dispatch_state.on_seen("room", frozenset(), frozenset())
+    assert house.dispatch_state.asked("room")
+    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
     await asking
 
 
 async def test_a_tutor_may_ask_again_the_moment_it_is_over(house: House) -> None:
     """Before the first call has been told of its end."""
     first = await house.begin()
-    house.board.on_taught(JOB)
-    house.board.on_over(JOB)
+    house.dispatch_state.on_taught(JOB)
+    house.dispatch_state.on_over(JOB)
     for _ in range(5):
         await asyncio.sleep(0)
     second = asyncio.create_task(house.handoffs.hand_off(ROW, CALL))
-    house.board.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
     assert await first == HandedBack(handback=Handback(outcome="taught"))
-    assert [*house.board.asked("room")] == ["grammar"]
-    house.board.on_handed_back("room", "grammar", Handback(outcome="failed"))
+    assert [*house.dispatch_state.asked("room")] == ["grammar"]
+    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="failed"))
     assert await second == HandedBack(handback=Handback(outcome="failed"))

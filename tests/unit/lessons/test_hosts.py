@@ -180,7 +180,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         """A host is told to stop; told so again, it is gone at once."""
         host = self.world.hosts.get(name)
         if host is not None:
-            self.run(self.world.end(name) if host.board.leaving else self.world.stop(name))
+            self.run(self.world.end(name) if host.dispatch_state.leaving else self.world.stop(name))
 
     @rule(seconds=st.sampled_from([0.0, 1.0, POLL_SECONDS, 5.0, 40.0]))
     def looks(self, seconds: float) -> None:
@@ -229,7 +229,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         world.losing = False
         world.refusing.clear()
         world.tutors |= TUTORS
-        for name in [name for name, host in world.hosts.items() if host.board.leaving]:
+        for name in [name for name, host in world.hosts.items() if host.dispatch_state.leaving]:
             await world.end(name)
         if not world.hosts:
             await world.start("east")
@@ -250,7 +250,11 @@ class RoomsAndLearners(RuleBasedStateMachine):
         return [
             *self._alone(),
             *(() if taught == world.open() else [("open", taught, world.open())]),
-            *(room for host in world.hosts.values() for room in host.board.interrupted_rooms()),
+            *(
+                room
+                for host in world.hosts.values()
+                for room in host.dispatch_state.interrupted_rooms()
+            ),
             *(job.ref for job in world.teaching if job.waits and not self._specialist(job)),
             *(one.identity for one in told if one.attributes.get(WAITING)),
         ]

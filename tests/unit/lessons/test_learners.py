@@ -128,13 +128,13 @@ async def test_a_learner_who_becomes_another_loses_the_lesson(house: House, told
             await link.send(finish())
             assert await hear(link) == Recorded()
     assert [log["event"] for log in logs].count("security.user_id_changed") == 1
-    assert ("PA_1", "conversation") in house.board.settled("room")
+    assert ("PA_1", "conversation") in house.dispatch_state.settled("room")
 
 
 async def test_a_job_that_was_called_for_a_learner_teaches_that_one(house: House) -> None:
     """Whoever it happens to see first."""
     house.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
-    house.board.on_called("room", "conversation", "maria")
+    house.dispatch_state.on_called("room", "conversation", "maria")
     house.lessons.begin(JOB)
     async with house.job() as link:
         assert (await join(link, "ana")).learner.user_id == "maria"

@@ -33,7 +33,7 @@ from loqua_host.link.server import JobRef
 
 
 async def test_a_lesson_goes_from_welcome_to_record(house: House, wall: Any) -> None:
-    """Prepared ahead, welcomed, followed, recorded, delivered, released."""
+    """PreparedLesson ahead, welcomed, followed, recorded, delivered, released."""
     house.lessons.begin(JOB)
     async with house.job() as link:
         welcome = await join(link)
@@ -95,7 +95,7 @@ async def test_a_lesson_that_is_given_up_fails_alike_for_the_api_and_for_metrics
     with structlog.testing.capture_logs() as logs:
         async with house.job() as link:
             await join(link)
-        await until(lambda: house.board.interrupted("room"))
+        await until(lambda: house.dispatch_state.interrupted("room"))
         await house.give_up()
         await house.delivered()
     assert house.loqua.arrived == [("failed", "sess_1"), ("record", "sess_1")]
@@ -258,5 +258,5 @@ async def test_the_language_of_a_learner_without_a_place_is_known(house: House) 
     assert await house.lessons.language_for("room", "conversation", "maria") == "es"
     assert await house.lessons.language_for("room", "conversation", "nobody") == "it"
     await house.delivered()
-    assert house.board.settled("room") == frozenset()
+    assert house.dispatch_state.settled("room") == frozenset()
     assert house.lessons.live() == []

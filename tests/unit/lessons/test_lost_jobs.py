@@ -7,7 +7,7 @@ import structlog
 from tests.unit.lessons.world import Host, Job, World, idle
 from tests.unit.virtual_time import VirtualLoop
 
-from loqua_host.lessons.board import JOIN_SECONDS
+from loqua_host.lessons.dispatch_state import JOIN_SECONDS
 from loqua_host.lessons.reconcile import DISPATCH_GRACE
 from loqua_host.lessons.reconciler import POLL_SECONDS
 from loqua_host.link.server import JobRef
@@ -50,11 +50,11 @@ async def test_a_learner_whose_job_dies_before_it_joins_gets_another_at_once(
     """Not when it ought to have joined: its process is the host's own (livekit/livekit#4374)."""
     await look_for(host, DISPATCH_GRACE + POLL_SECONDS)
     assert world.offers == []
-    host.board.changed.clear()
+    host.dispatch_state.changed.clear()
     with structlog.testing.capture_logs() as logs:
         await world.crash(accepted(world))
     assert [line["event"] for line in logs if line["event"] == "job.lost"]
-    assert host.board.changed.is_set()
+    assert host.dispatch_state.changed.is_set()
     await host.reconciler.look()
     await world.deliver("east")
     await world.join(accepted(world))
@@ -102,7 +102,7 @@ async def test_a_job_that_had_its_lesson_is_no_loss(world: World, host: Host) ->
     with structlog.testing.capture_logs() as logs:
         host.lessons.end(job.ref)
     assert logs == []
-    assert host.board.taught("one") == {"tutor"}
+    assert host.dispatch_state.taught("one") == {"tutor"}
 
 
 async def test_of_two_jobs_for_one_room_the_end_of_the_first_calls_no_third(
@@ -114,6 +114,6 @@ async def test_of_two_jobs_for_one_room_the_end_of_the_first_calls_no_third(
     host.lessons.begin(second)
     host.lessons.end(first)
     await idle()
-    assert host.board.called("one") == {"tutor"}
+    assert host.dispatch_state.called("one") == {"tutor"}
     host.lessons.end(second)
-    assert host.board.called("one") == frozenset()
+    assert host.dispatch_state.called("one") == frozenset()

@@ -72,7 +72,7 @@ async def test_a_lesson_is_timed_from_its_lost_tutor_to_the_next(
     """Both count as what they are."""
     async with house.job() as link:
         await join(link)
-    await until(lambda: house.board.interrupted("room"))
+    await until(lambda: house.dispatch_state.interrupted("room"))
     assert counted("lessons_interrupted_total") == 1
     wall.seconds += 4
     async with house.job(AGAIN) as link:
@@ -95,7 +95,7 @@ async def test_a_learner_who_stayed_away_is_no_lost_tutor(
         ending = Ending(reason="learner_left", seconds=0)
         await link.send(SteppedOut(ending=ending, report=None))
         assert await hear(link) == Recorded()
-    await until(lambda: house.board.interrupted("room"))
+    await until(lambda: house.dispatch_state.interrupted("room"))
     wall.seconds += 60
     async with house.job(AGAIN) as link:
         await join(link)

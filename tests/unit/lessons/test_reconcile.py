@@ -15,23 +15,23 @@ from loqua_host.lessons.reconcile import (
     Action,
     Ask,
     Call,
+    Capacity,
     Close,
     Interrupted,
-    Places,
+    NotifyWaiting,
     Present,
-    Sight,
-    Tell,
+    RoomSnapshot,
     decide,
 )
 from loqua_host.records.ledger import MAX_CRASHES, LessonRow
 
 NOW = 1_800_000_000.0
 RECONNECT_TIMEOUT = 30.0
-FREE = Places(10, {"tutor": 10, "grammar": 10})
-FULL = Places(10, {"tutor": 0, "grammar": 10})
+FREE = Capacity(10, {"tutor": 10, "grammar": 10})
+FULL = Capacity(10, {"tutor": 0, "grammar": 10})
 
 
-MEASURED = Places(0, {"tutor": 10, "grammar": 10}, measured=True)
+MEASURED = Capacity(0, {"tutor": 10, "grammar": 10}, measured=True)
 """A machine that carries no more."""
 
 
@@ -47,15 +47,15 @@ def lost(user_id: str = "maria", *, since: float = NOW, **changes: object) -> In
     return Interrupted(replace(row, **changes), "agent-1", since)  # type: ignore[arg-type]
 
 
-def sight(room: str = "room", **changes: object) -> Sight:
+def snapshot(room: str = "room", **changes: object) -> RoomSnapshot:
     """Return a room with a learner and a dispatch that brought nobody."""
-    one = Sight(room, learners=(present(),), wanted=frozenset({"tutor"}))
+    one = RoomSnapshot(room, learners=(present(),), wanted=frozenset({"tutor"}))
     return replace(one, **changes)  # type: ignore[arg-type]  # the caller's own
 
 
-def todo(*sights: Sight, places: Places = FREE, now: float = NOW) -> list[Action]:
+def todo(*snapshots: RoomSnapshot, places: Capacity = FREE, now: float = NOW) -> list[Action]:
     """Decide."""
-    return decide(sights, places, now, RECONNECT_TIMEOUT)
+    return decide(snapshots, places, now, RECONNECT_TIMEOUT)
 
 
 def called(actions: Sequence[Action]) -> list[tuple[str, str, str]]:
@@ -65,12 +65,12 @@ def called(actions: Sequence[Action]) -> list[tuple[str, str, str]]:
 
 def test_a_learner_whose_dispatch_brought_nobody_gets_a_tutor() -> None:
     """After a full house, or when LiveKit lost it."""
-    assert called(todo(sight())) == [("room", "tutor", "maria")]
+    assert called(todo(snapshot())) == [("room", "tutor", "maria")]
 
 
 def test_livekit_has_a_while_to_bring_the_tutor_itself() -> None:
     """Two dispatches would bring two tutors."""
-    new = sight(learners=(present(seen_at=NOW),))
+    new = snapshot(learners=(present(seen_at=NOW),))
     assert todo(new) == []
     assert called(todo(new, now=NOW + DISPATCH_GRACE)) == [("room", "tutor", "maria")]
 
@@ -78,34 +78,34 @@ def test_livekit_has_a_while_to_bring_the_tutor_itself() -> None:
 @pytest.mark.parametrize("where", ["taught", "called"])
 def test_a_tutor_that_is_here_or_on_its_way_is_not_called(where: str) -> None:
     """Only one of a kind."""
-    assert todo(sight(**{where: frozenset({"tutor"})})) == []
+    assert todo(snapshot(**{where: frozenset({"tutor"})})) == []
 
 
 def test_a_specialist_is_called_into_a_room_whose_tutor_teaches() -> None:
     """They are of two kinds."""
-    both = sight(wanted=frozenset({"tutor", "grammar"}), taught=frozenset({"tutor"}))
+    both = snapshot(wanted=frozenset({"tutor", "grammar"}), taught=frozenset({"tutor"}))
     assert called(todo(both)) == [("room", "grammar", "maria")]
 
 
 def test_nobody_is_called_again_in_the_entry_it_was_settled_in() -> None:
     """Ended or refused; entering again is another entry."""
     settled = frozenset({("PA_maria", "tutor")})
-    assert todo(sight(settled=settled)) == []
+    assert todo(snapshot(settled=settled)) == []
     again = present(entry="PA_again")
-    assert called(todo(sight(learners=(again,), settled=settled)))
+    assert called(todo(snapshot(learners=(again,), settled=settled)))
 
 
 def test_what_is_settled_counts_for_all_devices_that_a_learner_is_here_by() -> None:
     """The second tab of one whose lesson has ended waits for nobody."""
     tabs = (present(), present(identity="tab", entry="PA_tab"))
-    assert todo(sight(learners=tabs, settled=frozenset({("PA_maria", "tutor")}))) == []
+    assert todo(snapshot(learners=tabs, settled=frozenset({("PA_maria", "tutor")}))) == []
 
 
 def test_the_next_learner_in_the_room_is_owed_the_tutor_whose_lesson_ended() -> None:
     """And not the one who had it."""
     both = (present(), present("ana"))
     settled = frozenset({("PA_maria", "tutor")})
-    assert called(todo(sight(learners=both, settled=settled))) == [("room", "tutor", "ana")]
+    assert called(todo(snapshot(learners=both, settled=settled))) == [("room", "tutor", "ana")]
 
 
 ASKED = {"grammar": Ask("maria", NOW)}
@@ -115,15 +115,15 @@ def test_a_specialist_who_is_asked_for_is_called_at_once() -> None:
     """No grace, and whatever was settled: the learner's tutor wants it now."""
     new = (present(seen_at=NOW),)
     settled = frozenset({("PA_maria", "grammar")})
-    room = sight(learners=new, wanted=frozenset(), asked=ASKED, settled=settled)
+    room = snapshot(learners=new, wanted=frozenset(), asked=ASKED, settled=settled)
     assert called(todo(room)) == [("room", "grammar", "maria")]
 
 
 def test_a_specialist_comes_to_the_learner_it_was_asked_for() -> None:
     """Who need not be the first in the room; nobody else will do."""
-    both = sight(learners=(present("ana"), present()), wanted=frozenset(), asked=ASKED)
+    both = snapshot(learners=(present("ana"), present()), wanted=frozenset(), asked=ASKED)
     assert called(todo(both)) == [("room", "grammar", "maria")]
-    other = sight(learners=(present("ana"),), wanted=frozenset(), asked=ASKED)
+    other = snapshot(learners=(present("ana"),), wanted=frozenset(), asked=ASKED)
     assert todo(other) == []
 
 
@@ -131,25 +131,25 @@ def test_a_specialist_comes_to_the_learner_it_was_asked_for() -> None:
 def test_an_asked_specialist_that_is_here_or_on_its_way_is_not_called(where: str) -> None:
     """Only one of a kind."""
     here = {where: frozenset({"grammar"})}
-    assert todo(sight(wanted=frozenset(), asked=ASKED, **here)) == []
+    assert todo(snapshot(wanted=frozenset(), asked=ASKED, **here)) == []
 
 
 def test_who_waits_for_a_tutor_does_not_wait_for_one_asked_for_by_somebody_who_left() -> None:
     """The ask is for nobody any more."""
     asked = {"tutor": Ask("ana", NOW)}
-    assert called(todo(sight(asked=asked))) == [("room", "tutor", "maria")]
+    assert called(todo(snapshot(asked=asked))) == [("room", "tutor", "maria")]
 
 
 def test_a_full_house_sends_no_specialist_and_tells_no_learner_to_wait() -> None:
     """The learner has a tutor, who knows what to do."""
-    full = Places(10, {"tutor": 10, "grammar": 0})
-    assert todo(sight(wanted=frozenset(), asked=ASKED), places=full) == []
+    full = Capacity(10, {"tutor": 10, "grammar": 0})
+    assert todo(snapshot(wanted=frozenset(), asked=ASKED), places=full) == []
 
 
 def test_a_full_house_sends_for_a_specialist_to_others() -> None:
     """They do not hear of it but by the dispatch."""
-    room = sight(wanted=frozenset(), asked=ASKED)
-    full = Places(0, {"tutor": 0, "grammar": 0})
+    room = snapshot(wanted=frozenset(), asked=ASKED)
+    full = Capacity(0, {"tutor": 0, "grammar": 0})
     assert called(decide([room], full, NOW, RECONNECT_TIMEOUT, others=5.0)) == [
         ("room", "grammar", "maria")
     ]
@@ -158,37 +158,37 @@ def test_a_full_house_sends_for_a_specialist_to_others() -> None:
 def test_an_asked_specialist_that_crashed_comes_back_to_its_lesson() -> None:
     """It is called for the lesson, not for a new one."""
     crashed = lost(tutor="grammar")
-    [call] = todo(sight(wanted=frozenset(), asked=ASKED, interrupted=(crashed,)))
+    [call] = todo(snapshot(wanted=frozenset(), asked=ASKED, interrupted=(crashed,)))
     assert isinstance(call, Call)
     assert call.lesson == crashed
 
 
 def test_a_lost_lesson_comes_back_without_delay() -> None:
     """Its learner hears silence; the dead tutor is named for removal."""
-    [call] = todo(sight(learners=(present(seen_at=NOW),), interrupted=(lost(),)))
+    [call] = todo(snapshot(learners=(present(seen_at=NOW),), interrupted=(lost(),)))
     assert isinstance(call, Call)
     assert call.lesson == lost()
 
 
 def test_a_lost_lesson_waits_for_its_learner_for_the_grace_and_is_closed_then() -> None:
     """With its record from the last progress."""
-    empty = sight(learners=(), interrupted=(lost(),))
+    empty = snapshot(learners=(), interrupted=(lost(),))
     assert todo(empty, now=NOW + RECONNECT_TIMEOUT) == []
     assert todo(empty, now=NOW + RECONNECT_TIMEOUT + 1) == [Close(lost(), "learner_left")]
 
 
 def test_a_lost_lesson_waits_for_its_learner_from_when_there_is_a_room_to_enter() -> None:
     """LiveKit may have been away for longer than the grace."""
-    back = sight(learners=(), interrupted=(lost(since=NOW - 90),), since=NOW)
+    back = snapshot(learners=(), interrupted=(lost(since=NOW - 90),), since=NOW)
     assert todo(back, now=NOW + RECONNECT_TIMEOUT) == []
     assert len(todo(back, now=NOW + RECONNECT_TIMEOUT + 1)) == 1
 
 
 def test_a_lost_lesson_is_not_closed_while_its_learner_waits_for_a_place() -> None:
     """However long that takes."""
-    full = sight(interrupted=(lost(),))
+    full = snapshot(interrupted=(lost(),))
     assert todo(full, places=FULL, now=NOW + 3600) == [
-        Tell("room", present(), waiting=True, tutor="tutor", aloud=True)
+        NotifyWaiting("room", present(), waiting=True, tutor="tutor", aloud=True)
     ]
 
 
@@ -196,48 +196,48 @@ def test_a_lesson_that_crashes_again_and_again_is_closed() -> None:
     """At once if its learner is gone, else once there was time to come and apologise."""
     looping = lost(crashes=MAX_CRASHES)
     close = Close(looping, "crash_loop")
-    assert called(todo(sight(interrupted=(looping,)))) == [("room", "tutor", "maria")]
-    assert todo(sight(interrupted=(looping,)), now=NOW + FAREWELL_SECONDS + 1) == [close]
-    assert todo(sight(learners=(), interrupted=(looping,))) == [close]
+    assert called(todo(snapshot(interrupted=(looping,)))) == [("room", "tutor", "maria")]
+    assert todo(snapshot(interrupted=(looping,)), now=NOW + FAREWELL_SECONDS + 1) == [close]
+    assert todo(snapshot(learners=(), interrupted=(looping,))) == [close]
 
 
 def test_a_lesson_whose_tutor_runs_here_no_more_is_closed() -> None:
     """Nobody would take its job."""
     gone = lost(tutor="retired")
-    assert todo(sight(wanted=frozenset({"retired"}), interrupted=(gone,))) == [
+    assert todo(snapshot(wanted=frozenset({"retired"}), interrupted=(gone,))) == [
         Close(gone, "tutor_disabled")
     ]
 
 
 def test_nobody_but_its_learner_is_brought_the_tutor_of_a_lost_lesson() -> None:
     """Until the grace is over."""
-    other = sight(learners=(present("ana"),), interrupted=(lost(),))
+    other = snapshot(learners=(present("ana"),), interrupted=(lost(),))
     assert todo(other) == []
     assert todo(other, now=NOW + RECONNECT_TIMEOUT + 1) == [Close(lost(), "learner_left")]
     assert called(todo(replace(other, interrupted=()))) == [("room", "tutor", "ana")]
 
 
 def test_lost_lessons_come_first_and_then_who_came_first() -> None:
-    """Places are given in that order."""
+    """Capacity is given in that order."""
     rooms = [
-        sight("late", learners=(present("late", joined_at=NOW - 10),)),
-        sight("early", learners=(present("early", joined_at=NOW - 20),)),
-        sight("lost", learners=(present(joined_at=NOW - 5),), interrupted=(lost(),)),
+        snapshot("late", learners=(present("late", joined_at=NOW - 10),)),
+        snapshot("early", learners=(present("early", joined_at=NOW - 20),)),
+        snapshot("lost", learners=(present(joined_at=NOW - 5),), interrupted=(lost(),)),
     ]
-    two = Places(2, {"tutor": 5})
+    two = Capacity(2, {"tutor": 5})
     assert [room for room, _, _ in called(todo(*rooms, places=two))] == ["lost", "early"]
 
 
 def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
     """In between nothing is said."""
     waits, told = present(), present(told=True)
-    assert todo(sight(), places=FULL) == [
-        Tell("room", waits, waiting=True, tutor="tutor", aloud=True)
+    assert todo(snapshot(), places=FULL) == [
+        NotifyWaiting("room", waits, waiting=True, tutor="tutor", aloud=True)
     ]
-    assert todo(sight(learners=(told,)), places=FULL) == []
-    assert todo(sight(learners=(told,), called=frozenset({"tutor"}))) == []
-    served = sight(learners=(told,), taught=frozenset({"tutor"}))
-    assert todo(served) == [Tell("room", told, waiting=False)]
+    assert todo(snapshot(learners=(told,)), places=FULL) == []
+    assert todo(snapshot(learners=(told,), called=frozenset({"tutor"}))) == []
+    served = snapshot(learners=(told,), taught=frozenset({"tutor"}))
+    assert todo(served) == [NotifyWaiting("room", told, waiting=False)]
 
 
 @pytest.mark.parametrize("interrupted", [(), (lost(since=NOW - 57),)])
@@ -245,17 +245,17 @@ def test_who_may_find_a_place_at_another_host_is_told_later(
     interrupted: tuple[Interrupted, ...],
 ) -> None:
     """When none has called a tutor meanwhile: a tutor who came would talk into the sentence."""
-    full = [sight(interrupted=interrupted)]
+    full = [snapshot(interrupted=interrupted)]
     assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=57.1) == []
-    tell = Tell("room", present(), waiting=True, tutor="tutor", aloud=True)
+    tell = NotifyWaiting("room", present(), waiting=True, tutor="tutor", aloud=True)
     assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=57.0) == [tell]
 
 
 def test_a_place_that_was_given_away_is_given_to_nobody_else() -> None:
     """In the host as for the tutor."""
-    assert not Places(1, {"tutor": 5}).less(["grammar"]).has("tutor")
-    assert not Places(5, {"tutor": 1}).less(["tutor"]).has("tutor")
-    assert Places(5, {"tutor": 1}).less(["grammar"]).has("tutor")
+    assert not Capacity(1, {"tutor": 5}).less(["grammar"]).has("tutor")
+    assert not Capacity(5, {"tutor": 1}).less(["tutor"]).has("tutor")
+    assert Capacity(5, {"tutor": 1}).less(["grammar"]).has("tutor")
 
 
 names = st.sampled_from(["tutor", "grammar", "stranger"])
@@ -263,7 +263,7 @@ users = st.sampled_from(["maria", "ana", "li"])
 
 
 @st.composite
-def sights(draw: st.DrawFn) -> list[Sight]:
+def snapshots(draw: st.DrawFn) -> list[RoomSnapshot]:
     """Draw rooms in any state."""
     numbers = count()
 
@@ -272,7 +272,7 @@ def sights(draw: st.DrawFn) -> list[Sight]:
         since = NOW - draw(st.sampled_from([0.0, 2.0, 5.0, 500.0]))
         return Present(user_id, entry, entry, since, since, told=draw(st.booleans()))
 
-    def one(room: str) -> Sight:
+    def one(room: str) -> RoomSnapshot:
         here = tuple(learner(user_id) for user_id in draw(st.lists(users, max_size=3)))
         entries = st.sampled_from([*(one.entry for one in here), "PA_gone"])
         gone = [
@@ -286,7 +286,7 @@ def sights(draw: st.DrawFn) -> list[Sight]:
             )
             for user_id in draw(st.lists(users, unique=True, max_size=2))
         ]
-        return Sight(
+        return RoomSnapshot(
             room,
             here,
             wanted=frozenset(draw(st.sets(names))),
@@ -301,14 +301,16 @@ def sights(draw: st.DrawFn) -> list[Sight]:
 
 
 places = st.builds(
-    Places,
+    Capacity,
     st.integers(-1, 4),
     st.fixed_dictionaries({"tutor": st.integers(0, 3)}, optional={"grammar": st.integers(0, 3)}),
 )
 
 
-@given(sights(), places)
-def test_whatever_is_seen_nobody_gets_what_is_not_owed(seen: list[Sight], free: Places) -> None:
+@given(snapshots(), places)
+def test_whatever_is_seen_nobody_gets_what_is_not_owed(
+    seen: list[RoomSnapshot], free: Capacity
+) -> None:
     """Nor two of a kind, nor a place that is not there."""
     actions = decide(seen, free, NOW, RECONNECT_TIMEOUT)
     rooms = {one.room: one for one in seen}
@@ -331,11 +333,13 @@ def test_whatever_is_seen_nobody_gets_what_is_not_owed(seen: list[Sight], free: 
             assert call.lesson.row.crashes < MAX_CRASHES or not late
 
 
-@given(sights())
-def test_whatever_is_seen_nobody_is_left_alone_while_there_are_places(seen: list[Sight]) -> None:
+@given(snapshots())
+def test_whatever_is_seen_nobody_is_left_alone_while_there_are_places(
+    seen: list[RoomSnapshot],
+) -> None:
     """Each who is owed a tutor has it, has it coming or stands behind another in the room."""
     actions = decide(
-        seen, Places(99, {"tutor": 99, "grammar": 99}), NOW + RECONNECT_TIMEOUT, RECONNECT_TIMEOUT
+        seen, Capacity(99, {"tutor": 99, "grammar": 99}), NOW + RECONNECT_TIMEOUT, RECONNECT_TIMEOUT
     )
     served = {(call.room, call.tutor) for call in actions if isinstance(call, Call)}
     for room in seen:
@@ -348,9 +352,9 @@ def test_whatever_is_seen_nobody_is_left_alone_while_there_are_places(seen: list
             assert (room.room, "tutor") in served or "tutor" in room.taught | room.called
 
 
-@given(sights(), places)
+@given(snapshots(), places)
 def test_deciding_again_on_what_was_done_does_nothing_twice(
-    seen: list[Sight], free: Places
+    seen: list[RoomSnapshot], free: Capacity
 ) -> None:
     """Calls are on their way, closed lessons gone, learners told."""
     done = decide(seen, free, NOW, RECONNECT_TIMEOUT)
@@ -363,7 +367,7 @@ def test_deciding_again_on_what_was_done_does_nothing_twice(
     assert not [one for one in again if isinstance(one, Call) and (one.room, one.tutor) in repeated]
 
 
-def _after(room: Sight, done: list[Action]) -> Sight:
+def _after(room: RoomSnapshot, done: list[Action]) -> RoomSnapshot:
     calls = {one.tutor for one in done if isinstance(one, Call) and one.room == room.room}
     closed = {one.lesson.row.id for one in done if isinstance(one, Close)}
     return replace(
@@ -375,21 +379,21 @@ def _after(room: Sight, done: list[Action]) -> Sight:
 
 def test_a_lesson_that_goes_on_needs_no_room_on_the_machine() -> None:
     """Who had a place keeps it through a crash, and a called specialist; newcomers wait."""
-    crashed = sight("crashed", interrupted=(lost(),))
-    asking = sight("asking", taught=frozenset({"tutor"}), asked={"grammar": Ask("maria", NOW)})
-    new = sight("new")
+    crashed = snapshot("crashed", interrupted=(lost(),))
+    asking = snapshot("asking", taught=frozenset({"tutor"}), asked={"grammar": Ask("maria", NOW)})
+    new = snapshot("new")
     calls = called(todo(crashed, asking, new, places=MEASURED))
     assert calls == [("crashed", "tutor", "maria"), ("asking", "grammar", "maria")]
 
 
 def test_who_gave_a_place_away_waits_for_another() -> None:
     """The machine carries whoever has it instead."""
-    back = sight(interrupted=(replace(lost(), stepped_out=True),))
+    back = snapshot(interrupted=(replace(lost(), stepped_out=True),))
     assert called(todo(back, places=MEASURED)) == []
     assert called(todo(back, places=replace(MEASURED, host=1)))
 
 
 def test_a_number_of_lessons_binds_those_that_go_on_too() -> None:
     """It is the operator's word, and a crash has given its place back."""
-    crashed = sight(interrupted=(lost(),))
+    crashed = snapshot(interrupted=(lost(),))
     assert called(todo(crashed, places=replace(MEASURED, measured=False))) == []

@@ -11,8 +11,8 @@ from tests.unit.lessons.world import RECONNECT_TIMEOUT, Host, World
 from loqua_host.contract.handoff import Handover
 from loqua_host.contract.records import Performance, SessionRecord
 from loqua_host.errors import RoomsError
-from loqua_host.lessons.board import Asked
-from loqua_host.lessons.reconcile import DISPATCH_GRACE, Ask, Places
+from loqua_host.lessons.dispatch_state import Asked
+from loqua_host.lessons.reconcile import DISPATCH_GRACE, Ask, Capacity
 from loqua_host.lessons.reconciler import STALE_SECONDS, WAITING
 from loqua_host.records.ledger import Claims, Kind, LessonRow
 from loqua_host.rooms.rooms import Dispatch
@@ -54,32 +54,32 @@ async def test_a_tutor_that_was_disabled_since_the_decision_is_not_called(
     world: World, host: Host
 ) -> None:
     """The reconciler asks LiveKit meanwhile, and goes on afterwards."""
-    host.board.on_interrupted(LOST, None)
+    host.dispatch_state.on_interrupted(LOST, None)
     before = host.places()
     host.reconciler._places = lambda: before  # as it was when it decided
     world.tutors.clear()
     await host.reconciler.look()
-    assert (called(world), host.board.called("one")) == ([], frozenset())
+    assert (called(world), host.dispatch_state.called("one")) == ([], frozenset())
 
 
 async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(
     world: World, host: Host
 ) -> None:
     """Once."""
-    host.reconciler._places = lambda: Places(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen[world.people["one"]["maria"].sid] = 0.0
     for _ in range(3):
         await host.reconciler.look()
     assert [(tell.room, tell.tutor) for tell in host.said] == [("one", "tutor")]
     assert world.people["one"]["maria"].attributes[WAITING] == "true"
-    assert host.board.called("one") == frozenset()
+    assert host.dispatch_state.called("one") == frozenset()
 
 
 async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
     world: World, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy one answers for a while as if nothing had been set; after that, it is lost."""
-    host.reconciler._places = lambda: Places(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen[world.people["one"]["maria"].sid] = 0.0
 
     async def late(*_: str) -> None:
@@ -101,7 +101,7 @@ async def test_a_specialist_who_has_taught_on_another_host_is_not_called_again(
     grammar = replace(LOST, id="g", tutor="grammar", entry=world.people["one"]["maria"].sid)
     await world.start("west")
     other = world.hosts["west"].ledger
-    with host.board.asking("one", "grammar", "maria", Handover(tutor="tutor")) as asked:
+    with host.dispatch_state.asking("one", "grammar", "maria", Handover(tutor="tutor")) as asked:
         row = await other.open_lesson(grammar, "grammar-expert")
         await host.reconciler.look()
         assert asked.came.is_set()
@@ -122,22 +122,22 @@ async def test_a_specialist_who_is_no_longer_asked_for_is_not_called(
     act = host.reconciler._act
 
     async def late(action: Any) -> None:
-        host.board._asked.clear()
+        host.dispatch_state._asked.clear()
         await act(action)
 
     monkeypatch.setattr(host.reconciler, "_act", late)
-    host.board._asked["one", "grammar"] = Asked(Ask("maria", 0.0), Handover(tutor="tutor"))
+    host.dispatch_state._asked["one", "grammar"] = Asked(Ask("maria", 0.0), Handover(tutor="tutor"))
     await host.reconciler.look()
-    assert (called(world), host.board.called("one")) == ([], frozenset())
+    assert (called(world), host.dispatch_state.called("one")) == ([], frozenset())
 
 
 async def test_an_ordinary_handoff_is_no_warning(world: World, host: Host) -> None:
     """A tutor that was lost is one; a specialist that another has asked for is not."""
-    host.board.on_interrupted(LOST, None)
+    host.dispatch_state.on_interrupted(LOST, None)
     with structlog.testing.capture_logs() as logs:
         await host.reconciler.look()
         handover = Handover(tutor="tutor")
-        with host.board.asking("one", "grammar", "maria", handover):
+        with host.dispatch_state.asking("one", "grammar", "maria", handover):
             await host.reconciler.look()
     levels = {log["event"]: log["log_level"] for log in logs}
     assert levels["lesson.restoring"] == "warning"
@@ -152,7 +152,7 @@ async def test_a_host_that_stops_looks_on_and_calls_nobody(
     """Its lessons hear who comes; who waits is another host's to serve, and to count."""
     await host.reconciler.look()
     host.lessons.withdraw()
-    host.board.on_interrupted(LOST, None)
+    host.dispatch_state.on_interrupted(LOST, None)
     world.enter("four", "luis")
     before = called(world)
     seen: list[str] = []
@@ -168,11 +168,11 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
     world: World, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its learner could not come back; when LiveKit answers, the grace begins."""
-    for clock in (host.board, host.reconciler):
+    for clock in (host.dispatch_state, host.reconciler):
         monkeypatch.setattr(clock, "_monotonic", wall.monotonic)
     row = await host.ledger.open_lesson(LOST, "")
-    host.board.on_interrupted(row, None)
-    [lost] = host.board.interrupted("one")
+    host.dispatch_state.on_interrupted(row, None)
+    [lost] = host.dispatch_state.interrupted("one")
     await world.go("one", "maria")
     with monkeypatch.context() as away:
         for asked in ("names", "participants", "dispatched"):
@@ -184,10 +184,10 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
     await host.reconciler.look()
     wall.seconds += RECONNECT_TIMEOUT
     await host.reconciler.look()
-    assert host.board.interrupted("one") == (lost,)
+    assert host.dispatch_state.interrupted("one") == (lost,)
     wall.seconds += 1
     await host.reconciler.look()
-    assert host.board.interrupted("one") == ()
+    assert host.dispatch_state.interrupted("one") == ()
     assert world.open() == []
 
 
@@ -198,16 +198,16 @@ async def test_a_lesson_whose_room_is_gone_is_given_up(
 
     After three seconds each (livekit/livekit#4488).
     """
-    for clock in (host.board, host.reconciler):
+    for clock in (host.dispatch_state, host.reconciler):
         monkeypatch.setattr(clock, "_monotonic", wall.monotonic)
     row = await host.ledger.open_lesson(LOST, "")
-    host.board.on_interrupted(row, None)
+    host.dispatch_state.on_interrupted(row, None)
     await world.go("one", "maria")
     monkeypatch.setattr(host, "dispatched", _refuse)
     await host.reconciler.look()
     wall.seconds += RECONNECT_TIMEOUT + 1
     await host.reconciler.look()
-    assert host.board.interrupted("one") == ()
+    assert host.dispatch_state.interrupted("one") == ()
     assert world.open() == []
 
 
@@ -223,7 +223,7 @@ async def test_a_call_into_a_room_that_is_gone_meanwhile_keeps_no_other_waiting(
     world.offers.clear()
     for number, room in enumerate(("one", "two")):
         row = replace(LOST, id=room, room=room, user_id=("maria", "ana")[number])
-        host.board.on_interrupted(row, None)
+        host.dispatch_state.on_interrupted(row, None)
     withdraw, answers = host.withdraw, asyncio.Event()
 
     async def blocking(room: str, agent_name: str) -> list[Dispatch]:
@@ -247,7 +247,7 @@ async def test_who_finds_a_place_at_another_host_is_not_told_to_wait(
     """Hosts look one after the other; the first has none."""
     await world.start("west")
     await host.keep()
-    host.reconciler._places = lambda: Places(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     for one in world.hosts.values():
         one.reconciler._seen[world.people["one"]["maria"].sid] = world.now() - DISPATCH_GRACE
     await world.look()
@@ -269,9 +269,9 @@ async def test_whom_another_host_teaches_or_calls_for_is_not_called_for(
         await other.claim("one", "tutor", 10.0)
     if how == "outrun":  # It looked before the other called.
         monkeypatch.setattr(host.ledger, "claims_in", _nothing)
-    host.board.on_interrupted(LOST, None)
+    host.dispatch_state.on_interrupted(LOST, None)
     await host.reconciler.look()
-    assert (called(world), host.board.called("one")) == ([], frozenset())
+    assert (called(world), host.dispatch_state.called("one")) == ([], frozenset())
     world.database.execute("DELETE FROM claim")
     await host.reconciler.look()
     assert called(world) == [("one", "")]
@@ -320,7 +320,7 @@ async def test_nobody_steps_out_for_a_learner_whom_another_host_calls_a_tutor_fo
     monkeypatch.setattr(host.lessons, "running", lambda room: [LOST] if room == "two" else [])
     monkeypatch.setattr(host.lessons, "step_out", step_out)
     monkeypatch.setattr(host.ledger, "claims_in", _nothing)  # it looked before the other called
-    host.reconciler._places = lambda: Places(0, {"tutor": 0, "grammar": 1})
+    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 1})
     world.enter("two", "ana")
     await host.reconciler.look()
     await world.pass_time(DISPATCH_GRACE)

@@ -1,4 +1,4 @@
-"""Recovery: what a host left behind comes on the board of one that lives, and leaves it in time."""
+"""Recovery: a living host takes over what a dead one left, and gives up what another took."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import structlog
 
 from loqua_host.contract.records import Progress
 from loqua_host.errors import LedgerError
-from loqua_host.lessons.board import Board
+from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.recovery import keep_lease, recover
 from loqua_host.metrics import Instruments
 from loqua_host.records.delivery import Delivery
@@ -23,13 +23,13 @@ NewLesson = Callable[..., LessonRow]
 
 
 @pytest.fixture
-def board(wall: Any) -> Board:
-    """Return a host's board."""
-    return Board(wall.now)
+def dispatch_state(wall: Any) -> DispatchState:
+    """Return a host's dispatch_state."""
+    return DispatchState(wall.now)
 
 
 async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
-    tmp_path: Path, board: Board, loqua: Any, wall: Any, a_lesson: NewLesson
+    tmp_path: Path, dispatch_state: DispatchState, loqua: Any, wall: Any, a_lesson: NewLesson
 ) -> None:
     """With the last progress; those that it closed do not."""
     path = tmp_path / "left.db"
@@ -40,12 +40,12 @@ async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
         delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
         running = asyncio.create_task(delivery.run())
         with structlog.testing.capture_logs() as logs:
-            await recover(ledger, board, delivery, ["conversation"])
+            await recover(ledger, dispatch_state, delivery, ["conversation"])
         async with asyncio.timeout(30):
             await delivery.wait_delivered(row.id)
         running.cancel()
         await asyncio.wait([running])
-    [lost] = board.interrupted("room1")
+    [lost] = dispatch_state.interrupted("room1")
     assert (lost.row.progress, lost.agent) == (Progress(words_learned=3), None)
     assert loqua.arrived == [("in_progress", "visit1")]
     found = [log["event"] for log in logs]
@@ -53,36 +53,36 @@ async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
 
 
 async def test_what_went_on_elsewhere_leaves_the_board(
-    ledger: Ledger, board: Board, delivery: Delivery, a_lesson: NewLesson
+    ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery, a_lesson: NewLesson
 ) -> None:
     """What this host saw interrupted stays, with the agent that it saw dying."""
     gone, lost = [await ledger.open_lesson(a_lesson(number), "") for number in (1, 2)]
     for row in (gone, lost):
-        board.on_interrupted(row, f"agent-{row.id}")
+        dispatch_state.on_interrupted(row, f"agent-{row.id}")
         await ledger.interrupt(row)
     await ledger.open_lesson(a_lesson(1), "")
-    await recover(ledger, board, delivery, ["conversation"])
-    assert board.interrupted("room1") == ()
-    [still] = board.interrupted("room2")
+    await recover(ledger, dispatch_state, delivery, ["conversation"])
+    assert dispatch_state.interrupted("room1") == ()
+    [still] = dispatch_state.interrupted("room2")
     assert still.agent == "agent-lesson2"
 
 
 async def test_a_host_that_stops_takes_over_nothing_any_more(
-    ledger: Ledger, board: Board, delivery: Delivery, a_lesson: NewLesson
+    ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery, a_lesson: NewLesson
 ) -> None:
     """Not even what it has released itself: others do that, or the next start."""
     row = await ledger.open_lesson(a_lesson(1), "")
     await ledger.release(row)
-    board.leaving = True
-    await recover(ledger, board, delivery, ["conversation"])
-    assert board.all_interrupted() == {}
-    board.leaving = False
-    await recover(ledger, board, delivery, ["conversation"])
-    assert [one.row.id for one in board.interrupted("room1")] == [row.id]
+    dispatch_state.leaving = True
+    await recover(ledger, dispatch_state, delivery, ["conversation"])
+    assert dispatch_state.all_interrupted() == {}
+    dispatch_state.leaving = False
+    await recover(ledger, dispatch_state, delivery, ["conversation"])
+    assert [one.row.id for one in dispatch_state.interrupted("room1")] == [row.id]
 
 
 async def test_a_lease_is_renewed_well_before_it_ends_and_however_often_that_fails(
-    board: Board, wall: Any
+    dispatch_state: DispatchState, wall: Any
 ) -> None:
     """The ledger's outage ends no host."""
     renewed = asyncio.Event()
@@ -104,7 +104,7 @@ async def test_a_lease_is_renewed_well_before_it_ends_and_however_often_that_fai
             return []
 
     with structlog.testing.capture_logs() as logs:
-        keeping = asyncio.create_task(keep_lease(Failing(), board, None, [], wall))  # type: ignore[arg-type]  # fakes
+        keeping = asyncio.create_task(keep_lease(Failing(), dispatch_state, None, [], wall))  # type: ignore[arg-type]  # fakes
         async with asyncio.timeout(30):
             await renewed.wait()
         keeping.cancel()

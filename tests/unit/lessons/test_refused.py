@@ -157,7 +157,9 @@ async def test_a_refusal_says_whom_it_is_about(
     """Agent, room and job, and the learner as soon as that is known."""
     house.loqua.failing = always(failing, RefusedError(failing, "no", status=404))
     if failing == "open":
-        monkeypatch.setattr(house.board, "taught", lambda _room: frozenset({"conversation"}))
+        monkeypatch.setattr(
+            house.dispatch_state, "taught", lambda _room: frozenset({"conversation"})
+        )
     if failing == "identify":
         house.rooms.inside["room"] = [learner(attributes={"user_id": "../x", "sessionId": "s"})]
     if early:
@@ -178,10 +180,10 @@ async def test_a_refused_learner_is_settled_for_this_entry(house: House) -> None
     async with house.job() as first, house.job(JobRef("job2", "room", "conversation")) as second:
         await join(first)
         await join(second)
-        assert house.board.settled("room") == frozenset()
+        assert house.dispatch_state.settled("room") == frozenset()
         await first.send(finish())
         await hear(first)
     house.loqua.failing = always("lease", RefusedError("user-token", "no", status=403))
     async with house.job(JobRef("job3", "room", "conversation")) as third:
         await join(third)
-    assert house.board.settled("room") == {("PA_1", "conversation")}
+    assert house.dispatch_state.settled("room") == {("PA_1", "conversation")}

@@ -41,7 +41,7 @@ async def test_a_lesson_whose_host_is_gone_is_left_to_the_next(
         await house.lessons.cut_off([JOB.job_id])
         await connected.__aexit__(None, None, None)
         await until(lambda: not house.lessons.live())
-        assert house.board.interrupted("room") == ()
+        assert house.dispatch_state.interrupted("room") == ()
     assert await ledger.interrupted() == []
     assert await ledger.take_over({"conversation"}) == 1
     [left] = await ledger.interrupted()
@@ -57,7 +57,7 @@ async def test_a_tutor_that_comes_back_goes_on_where_the_lesson_was(
         wall.seconds += 60
         await link.send(made(45, words_learned=3))
         await until(lambda: house.loqua.arrived)
-    await until(lambda: house.board.interrupted("room"))
+    await until(lambda: house.dispatch_state.interrupted("room"))
     async with house.job(JobRef("job2", "room", "conversation")) as link:
         again = await join(link)
         await link.send(finish(LessonReport(progress=Progress(words_learned=5)), seconds=50))
@@ -82,7 +82,7 @@ async def test_a_checkpoint_without_progress_is_kept_and_the_api_hears_nothing_o
             assert welcome.state == ({"card": number - 1} if number > 1 else {})
             await link.send(Checkpoint(seconds=0, state={"card": number}, turns=SAID))
             await link.send(Checkpoint(seconds=0, turns=SAID[:1]))
-        await until(lambda: house.board.interrupted("room"))
+        await until(lambda: house.dispatch_state.interrupted("room"))
     async with house.job(jobs[2]) as link:
         again = await join(link)
         assert (again.state, again.turns, again.progress) == ({"card": 2}, SAID[:1], None)
@@ -102,7 +102,7 @@ async def test_a_resumed_lesson_lasts_as_long_as_its_parts_together(
         wall.seconds += 60
         await link.send(made(60))
         await until(lambda: "sess_1" in house.loqua.sent)
-    await until(lambda: house.board.interrupted("room"))
+    await until(lambda: house.dispatch_state.interrupted("room"))
     wall.step = step
     wall.seconds += 20
     async with house.job(JobRef("job2", "room", "conversation")) as link:
@@ -123,8 +123,10 @@ async def test_a_start_closes_what_a_dead_host_left_open(
         await ledger.interrupt(row)
     await ledger.save_progress(a_lesson(1), 200_000.0, Progress(words_learned=4), {})
     async with open_house() as house:
-        await recover(ledger, house.board, house.delivery, ["conversation"])
-        for one in house.board.interrupted("room1") + house.board.interrupted("room2"):
+        await recover(ledger, house.dispatch_state, house.delivery, ["conversation"])
+        for one in house.dispatch_state.interrupted("room1") + house.dispatch_state.interrupted(
+            "room2"
+        ):
             await house.lessons.close(one.row, "learner_left")
         await house.delivered()
     assert {record.session_id: record.duration_minutes for record in loqua.records} == {
@@ -140,7 +142,7 @@ async def test_a_restored_tutor_knows_what_was_said_last(house: House) -> None:
         assert (await join(link)).turns == ()
         await link.send(made(words_learned=1).model_copy(update={"turns": SAID}))
         await until(lambda: house.delivery and house.loqua.sent)
-    await until(lambda: house.board.interrupted("room"))
+    await until(lambda: house.dispatch_state.interrupted("room"))
     async with house.job(JobRef("job2", "room", "conversation")) as link:
         welcome = await join(link)
         assert (welcome.turns, welcome.state) == (SAID, {"scene": 1})
@@ -153,7 +155,7 @@ async def test_a_learner_whose_tutor_crashes_again_and_again_hears_an_apology(
     for number in range(MAX_CRASHES):
         async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
             assert isinstance(await join(link), Welcome)
-        await until(lambda: house.board.interrupted("room"))
+        await until(lambda: house.dispatch_state.interrupted("room"))
     async with house.job(JobRef("last", "room", "conversation")) as link:
         refused = await join(link)
     assert (refused.cause, refused.language) == ("crash_loop", "es")
@@ -168,11 +170,11 @@ async def test_a_lesson_outlives_a_livekit_that_is_started_again_and_again(house
         async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
             assert isinstance(await join(link), Welcome)
             await link.send(ConnectionLost())
-        await until(lambda: house.board.interrupted("room"))
+        await until(lambda: house.dispatch_state.interrupted("room"))
     for number in range(MAX_CRASHES):
         async with house.job(JobRef(f"crash{number}", "room", "conversation")) as link:
             assert isinstance(await join(link), Welcome)
-        await until(lambda: house.board.interrupted("room"))
+        await until(lambda: house.dispatch_state.interrupted("room"))
     async with house.job(JobRef("last", "room", "conversation")) as link:
         assert (await join(link)).cause == "crash_loop"
 
@@ -186,7 +188,7 @@ async def test_a_dispatch_that_is_served_late_or_twice_begins_nothing_after_a_cr
     for number in range(MAX_CRASHES):
         async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
             assert isinstance(await join(link), Welcome)
-        await until(lambda: house.board.interrupted("room"))
+        await until(lambda: house.dispatch_state.interrupted("room"))
     if not by_the_last_call:
         await house.give_up()
     for name in ("one", "other"):
@@ -220,7 +222,7 @@ async def step_out(house: House, wall: Any) -> None:
         await link.send(AWAY)
         assert await hear(link) == Recorded()
         assert house.lessons.running("room") == []
-    await until(lambda: house.board.interrupted("room"))
+    await until(lambda: house.dispatch_state.interrupted("room"))
 
 
 async def test_a_lesson_that_was_stepped_out_of_goes_on_when_its_learner_returns(
@@ -229,7 +231,7 @@ async def test_a_lesson_that_was_stepped_out_of_goes_on_when_its_learner_returns
     """Where it was; as one lesson with one record, and as after no crash."""
     with structlog.testing.capture_logs() as logs:
         await step_out(house, wall)
-    [lost] = house.board.interrupted("room")
+    [lost] = house.dispatch_state.interrupted("room")
     assert (lost.row.crashes, lost.since) == (0, wall.monotonic() - 8)
     assert [line["event"] for line in logs if line["log_level"] in ("error", "warning")] == []
     async with house.job(JobRef("job2", "room", "conversation")) as link:
@@ -266,7 +268,7 @@ async def test_a_host_that_is_started_again_knows_what_the_tutor_left(
     async with open_house() as house:
         await step_out(house, wall)
     async with open_house() as house:
-        await recover(ledger, house.board, house.delivery, ["conversation"])
+        await recover(ledger, house.dispatch_state, house.delivery, ["conversation"])
         await house.give_up()
         await house.delivery.wait_idle()
         assert house.loqua.records[0].topics_covered == ("food",)

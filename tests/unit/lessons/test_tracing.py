@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from tests.unit.lessons.house import JOB, House, Opened, always, finish, hear, join, made, until
 
 from loqua_host.errors import ConfigError, RefusedError
-from loqua_host.lessons import preparations, prepare, tracing
+from loqua_host.lessons import prefetcher, prepared_lesson, tracing
 from loqua_host.lessons.recovery import recover
 from loqua_host.lessons.tracing import LESSON, open_traces
 from loqua_host.link.messages import Recorded, Spans
@@ -55,7 +55,7 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> list[TracerProvider]:
 
     def choose(provider: TracerProvider) -> None:
         chosen.append(provider)
-        for module in (tracing, prepare, writer, delivery):
+        for module in (tracing, prepared_lesson, writer, delivery):
             monkeypatch.setattr(module, "tracer", provider.get_tracer("test"))
         monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
 
@@ -144,7 +144,7 @@ async def test_a_resumed_lesson_has_a_trace_of_its_own_that_links_to_the_one_bef
         house.lessons.begin(job)
         async with house.job(job) as link:
             await join(link)
-        await until(lambda: house.board.interrupted("room"))
+        await until(lambda: house.dispatch_state.interrupted("room"))
     await teach(house, job=jobs[2])
     await until(lambda: len(exported.named(LESSON)) == 3)
     first, second, third = exported.named(LESSON)
@@ -166,7 +166,7 @@ async def test_a_lesson_that_another_host_resumes_links_to_its_trace_as_well(
     for job in jobs:
         async with open_house() as house:
             house.loqua.arrived.clear()
-            await recover(ledger, house.board, house.delivery, ["conversation"])
+            await recover(ledger, house.dispatch_state, house.delivery, ["conversation"])
             house.lessons.begin(job)
             async with house.job(job) as link:
                 await join(link)
@@ -186,7 +186,7 @@ async def test_a_tutor_is_not_told_of_its_lessons_trace(house: House, exported: 
         assert (await join(link)).state == {}
         await link.send(made())
         await until(lambda: house.loqua.arrived)
-    await until(lambda: house.board.interrupted("room"))
+    await until(lambda: house.dispatch_state.interrupted("room"))
     async with house.job(JobRef("job2", "room", "conversation")) as link:
         assert (await join(link)).state == {"scene": 1}
     assert exported.spans is not None
@@ -196,8 +196,8 @@ async def test_a_lesson_that_is_foreseen_begins_its_trace_then(
     house: House, exported: Exported
 ) -> None:
     """The job that comes goes on with it."""
-    house.lessons.foresee("room", "conversation", "maria")
-    house.lessons.foresee("room", "conversation", "maria")
+    house.lessons.prefetch("room", "conversation", "maria")
+    house.lessons.prefetch("room", "conversation", "maria")
     await until(lambda: house.loqua.leased)
     assert exported.one("learner verification").parent
     await teach(house)
@@ -211,8 +211,8 @@ async def test_the_trace_of_a_lesson_foreseen_in_vain_ends(
     house: House, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was done for it is told all the same."""
-    monkeypatch.setattr(preparations, "FORESIGHT_SECONDS", 0.01)
-    house.lessons.foresee("room", "conversation", "maria")
+    monkeypatch.setattr(prefetcher, "FORESIGHT_SECONDS", 0.01)
+    house.lessons.prefetch("room", "conversation", "maria")
     await until(lambda: exported.named(LESSON))
 
 

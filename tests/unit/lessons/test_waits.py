@@ -4,21 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from loqua_host.lessons.reconcile import Interrupted, Places, Present, Sight, waits
+from loqua_host.lessons.reconcile import Capacity, Interrupted, Present, RoomSnapshot, waits
 from loqua_host.records.ledger import LessonRow
 
 NOW = 1_800_000_000.0
-PLACES = Places(10, {"tutor": 10})
+PLACES = Capacity(10, {"tutor": 10})
 MARIA = Present("maria", "maria", "PA_1", NOW - 60, NOW - 60)
-ROOM = Sight("room", learners=(MARIA,), wanted=frozenset({"tutor"}))
+ROOM = RoomSnapshot("room", learners=(MARIA,), wanted=frozenset({"tutor"}))
 LOST = Interrupted(
     LessonRow("l1", "v1", "v1", "maria", "room", "tutor", "agent", NOW - 300), None, NOW - 8
 )
 
 
-def since(sight: Sight, places: Places = PLACES) -> list[float]:
+def since(snapshot: RoomSnapshot, places: Capacity = PLACES) -> list[float]:
     """Return since when learners of the room wait, in seconds before now."""
-    return [NOW - call.since for call in waits(sight, places, NOW)]
+    return [NOW - call.since for call in waits(snapshot, places, NOW)]
 
 
 @pytest.mark.parametrize("called", [frozenset[str](), frozenset({"tutor"})])
@@ -31,7 +31,7 @@ def test_a_learner_waits_since_they_came_whether_a_tutor_was_called_or_not(
 
 def test_a_learner_waits_in_a_full_house_too() -> None:
     """That is when it takes longest."""
-    assert since(ROOM, Places(0, {"tutor": 0})) == [60]
+    assert since(ROOM, Capacity(0, {"tutor": 0})) == [60]
 
 
 def test_a_learner_whose_tutor_was_lost_waits_since_then() -> None:

@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 from tests.unit.conftest import DAWN, FakeLoqua
 from tests.unit.tutors import running_tutor
 
-from loqua_host.contract.handoff import Wish
+from loqua_host.contract.handoff import HandoffRequest
 from loqua_host.contract.records import Ending
 from loqua_host.errors import RefusedError
-from loqua_host.lessons.board import Board
 from loqua_host.lessons.departure import Departure
+from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.lessons.reconcile import Places, Tell
+from loqua_host.lessons.reconcile import Capacity, NotifyWaiting
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import recover
 from loqua_host.lessons.tutors import TUTOR, RunningTutor
@@ -165,8 +165,8 @@ class Host:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.loqua = FakeLoqua(failing=self._failing)
         self.departures: dict[str, Departure] = {}
-        self.said: list[Tell] = []
-        self.board = Board(world.now, self.departures.get)
+        self.said: list[NotifyWaiting] = []
+        self.dispatch_state = DispatchState(world.now, self.departures.get)
         self.ledger = Ledger(self, KeyRing(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
         fakes: Any = {"rooms": self, "api": self.loqua, "delivery": self, "tasks": self}
         self.metrics = metrics = LessonMetrics(Instruments())
@@ -176,14 +176,14 @@ class Host:
             ledger=self.ledger,
             tutors=world.tutors,
             settings=lambda: SETTINGS,
-            board=self.board,
+            dispatch_state=self.dispatch_state,
             clock=world,
             metrics=metrics,
         )
         self.reconciler = Reconciler(
             rooms=fakes["rooms"],
             ledger=self.ledger,
-            board=self.board,
+            dispatch_state=self.dispatch_state,
             tutors=world.tutors,
             places=self.places,
             lessons=self.lessons,
@@ -210,15 +210,15 @@ class Host:
 
     async def keep(self) -> None:
         """Renew the lease and take over what dead hosts left."""
-        await recover(self.ledger, self.board, self, self.world.tutors)  # type: ignore[arg-type]  # a fake
+        await recover(self.ledger, self.dispatch_state, self, self.world.tutors)  # type: ignore[arg-type]  # a fake
 
-    def places(self) -> Places:
+    def places(self) -> Capacity:
         """Count what is free."""
-        if self.board.leaving:
-            return Places(0, {})
+        if self.dispatch_state.leaving:
+            return Capacity(0, {})
         busy = [job.ref.tutor for job in self.jobs]
         free = {one.name: one.max_jobs - busy.count(one.name) for one in self.world.tutors.values()}
-        return Places(HOST_PLACES - len(busy), free)
+        return Capacity(HOST_PLACES - len(busy), free)
 
     @property
     def jobs(self) -> list[Job]:
@@ -257,11 +257,15 @@ class Host:
         """Dispatch for the host, which owes it to somebody or was asked."""
         await self._live()
         tutor = NAMES[dispatch.agent_name]
-        called = self.board._called[room, tutor].identity
+        called = self.dispatch_state._called[room, tutor].identity
         one = self.world.people.get(room, {}).get(called or "")
-        lost = {row.row.user_id for row in self.board.interrupted(room) if row.row.tutor == tutor}
+        lost = {
+            row.row.user_id
+            for row in self.dispatch_state.interrupted(room)
+            if row.row.tutor == tutor
+        }
         if one is not None and one.attributes["user_id"] not in lost:
-            asked = tutor in self.board.asked(room)
+            asked = tutor in self.dispatch_state.asked(room)
             assert asked == is_handover(dispatch.metadata), "handed over without being asked"
             assert asked or (room, one.sid, tutor) not in self.world.over, "called after the end"
         self.world.send(room, dispatch)
@@ -511,7 +515,7 @@ class World:
     async def ask(self, job: Job) -> None:
         """Have a tutor call the specialist."""
         job.calls += 1
-        job.tell(CallSpecialist(agent_name="grammar-expert", wish=Wish(focus="articles")))
+        job.tell(CallSpecialist(agent_name="grammar-expert", wish=HandoffRequest(focus="articles")))
         await idle()
 
     async def finish(self, job: Job) -> None:

@@ -7,18 +7,18 @@ import pytest
 from loqua_host.core.breaker import State as BreakerState
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.ops.health import Finding, State, assess
-from loqua_host.ops.sight import LessonSight, Outcome, Phase, Sight, WorkerSight
+from loqua_host.ops.status import HostStatus, LessonStatus, Outcome, Phase, WorkerStatus
 from loqua_host.records.ledger import Backlog
 
 NOW = 5_000.0
 UNIX = 1_800_000_000.0
 FINE = Outcome(at=NOW - 3, seconds=0.02)
 ANSWERED = EndpointStatus(at=NOW - 3, seconds=0.02)
-WELL = Sight(
+WELL = HostStatus(
     now=NOW,
     unix=UNIX,
     phase=Phase.SERVING,
-    workers=(WorkerSight("grammar", "grammar-specialist", online=True, busy=1, places=2),),
+    workers=(WorkerStatus("grammar", "grammar-specialist", online=True, busy=1, places=2),),
     rooms=FINE,
     endpoints={"user-token": ANSWERED, "health": ANSWERED},
     agent_jwt_left=30 * 86_400,
@@ -27,9 +27,9 @@ WELL = Sight(
 )
 
 
-def finding(sight: Sight, level: int, name: str) -> Finding:
+def finding(status: HostStatus, level: int, name: str) -> Finding:
     """Return the finding of that name, and see that its level is no better than it."""
-    judged = assess(sight).levels[level - 1]
+    judged = assess(status).levels[level - 1]
     [found] = [one for one in judged.findings if one.name == name]
     assert list(State).index(judged.state) >= list(State).index(found.state)
     return found
@@ -80,8 +80,8 @@ def test_a_learner_who_waits_too_long_is_told_and_keeps_none_away(
 def test_a_lesson_that_a_fallback_serves_is_a_worry_and_keeps_none_away() -> None:
     """Which engine of which list, for how many lessons."""
     lessons = (
-        LessonSight("a", "grammar", "full", 0.0, 0, {"tts": 1, "stt": 0}),
-        LessonSight("b", "grammar", "full", 0.0, 0, {"tts": 1, "llm": 2}),
+        LessonStatus("a", "grammar", "full", 0.0, 0, {"tts": 1, "stt": 0}),
+        LessonStatus("b", "grammar", "full", 0.0, 0, {"tts": 1, "llm": 2}),
     )
     seen = replace(WELL, lessons=lessons)
     found = finding(seen, 1, "engines")
@@ -141,8 +141,8 @@ def test_memory_and_disk_that_run_out_are_found(
 def test_a_worker_that_livekit_does_not_have_makes_the_host_not_ready() -> None:
     """Its learners would wait for nobody; the reason names the settings."""
     offline = replace(WELL.workers[0], online=False)
-    sight = replace(WELL, workers=(*WELL.workers, offline))
-    health = assess(sight)
+    status = replace(WELL, workers=(*WELL.workers, offline))
+    health = assess(status)
     assert (health.levels[1].state, health.ready) == (State.FAILED, False)
     reason = health.levels[1].findings[1].reason
     assert "livekit.url" in reason
@@ -160,9 +160,9 @@ def test_workers_that_come_and_go_leave_the_host_ready() -> None:
 
 def test_a_key_that_livekit_refuses_leaves_the_host_ready_with_the_one_before() -> None:
     """For as long as LiveKit takes that."""
-    sight = replace(WELL, refused_key="unauthenticated; add the new key")
-    found = finding(sight, 2, "LIVEKIT_API_KEY")
-    assert (found.state, assess(sight).ready) == (State.DEGRADED, True)
+    status = replace(WELL, refused_key="unauthenticated; add the new key")
+    found = finding(status, 2, "LIVEKIT_API_KEY")
+    assert (found.state, assess(status).ready) == (State.DEGRADED, True)
     assert found.reason.endswith("the one before is used: unauthenticated; add the new key")
 
 
@@ -194,9 +194,9 @@ def test_an_endpoint_is_judged_by_its_last_outcome_and_its_breaker(
     status: EndpointStatus, state: State
 ) -> None:
     """Slow from the guide's 2 s on; failed once it is left alone."""
-    sight = replace(WELL, endpoints={"context": status})
-    assert finding(sight, 3, "context").state is state
-    assert assess(sight).ready, "lessons degrade, and go on"
+    status = replace(WELL, endpoints={"context": status})
+    assert finding(status, 3, "context").state is state
+    assert assess(status).ready, "lessons degrade, and go on"
 
 
 @pytest.mark.parametrize(
@@ -215,8 +215,8 @@ def test_an_agent_jwt_that_expires_is_told_ahead(left: float | None, state: Stat
 
 def test_the_api_s_own_database_is_what_its_health_endpoint_says() -> None:
     """The host has no other way to know."""
-    sight = replace(WELL, endpoints={"health": EndpointStatus(NOW, 0.1, "503: database is down")})
-    found = finding(sight, 4, "API's database")
+    status = replace(WELL, endpoints={"health": EndpointStatus(NOW, 0.1, "503: database is down")})
+    found = finding(status, 4, "API's database")
     assert (found.state, "database is down" in found.reason) == (State.DEGRADED, True)
     unasked = finding(replace(WELL, endpoints={}), 4, "API's database")
     assert (unasked.state, "not asked yet" in unasked.reason) == (State.OK, True)
@@ -237,8 +237,8 @@ def test_an_ops_certificate_that_expires_is_told_ahead_and_ends_no_lessons(
     left: float, state: State
 ) -> None:
     """Two weeks ahead; a host that nobody can look into still teaches."""
-    sight = replace(WELL, certificate_left=left)
-    found = finding(sight, 1, "ops certificate")
+    status = replace(WELL, certificate_left=left)
+    found = finding(status, 1, "ops certificate")
     assert found.state is state
     assert ("has expired" in found.reason) == (left < 0)
-    assert assess(sight).ready
+    assert assess(status).ready

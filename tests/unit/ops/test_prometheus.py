@@ -13,7 +13,7 @@ import yaml
 
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.ops.health import assess
-from loqua_host.ops.sight import Sight
+from loqua_host.ops.status import HostStatus
 
 CONFIG = Path(__file__).parents[3] / "config"
 PROMETHEUS = CONFIG / "prometheus"
@@ -32,8 +32,8 @@ ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "
 def exposed() -> Iterator[str]:
     """Yield the names of all series that a host may have."""
     metrics = HostMetrics()
-    sight = Sight(now=0.0, agent_jwt_left=1.0, user_token_left=1.0, certificate_left=1.0)
-    metrics.watch(lambda: sight, assess)
+    status = HostStatus(now=0.0, agent_jwt_left=1.0, user_token_left=1.0, certificate_left=1.0)
+    metrics.watch(lambda: status, assess)
     for family in metrics.registry.collect():
         for ending in ENDINGS.get(family.type, ()):
             yield family.name + ending

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from loqua_host.capacity.admission import Room
+from loqua_host.capacity.admission import Headroom
 from loqua_host.capacity.machine import Usage
 from loqua_host.contract.records import Mode
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.errors import LedgerError, LinkError, RoomsError
-from loqua_host.ops.sight import LessonSight, Phase, WorkerSight
+from loqua_host.ops.status import LessonStatus, Phase, WorkerStatus
 from loqua_host.ops.watch import BEAT_SECONDS, PROBE_TIMEOUT, Watch, Watched
 from loqua_host.records.ledger import Backlog, LessonRow
 
@@ -115,7 +115,7 @@ def watch(fakes: Fakes, clock: Clock, tmp_path: Path) -> Watch:
         "workers": lambda: fakes.workers,
         "lessons": SimpleNamespace(live=lambda: fakes.lessons),
         "waiting": lambda: fakes.waits,
-        "room": lambda: Room(3, "processors"),
+        "headroom": lambda: Headroom(3, "processors"),
         "usage": lambda: Usage(2.0, 0.0, 1000, 250),
         "rooms": SimpleNamespace(names=names),
         "api": SimpleNamespace(
@@ -140,17 +140,19 @@ async def run(watch: Watch) -> None:
 
 async def test_what_was_never_asked_is_not_made_up(watch: Watch) -> None:
     """Before the first probe."""
-    sight = watch.look()
-    assert (sight.rooms, sight.ledger, sight.agent_jwt_left) == (None, None, None)
+    status = watch.look()
+    assert (status.rooms, status.ledger, status.agent_jwt_left) == (None, None, None)
 
 
 async def test_workers_and_lessons_are_seen_without_the_learner(watch: Watch, fakes: Fakes) -> None:
     """A lesson is known by a part of the host's own id."""
     fakes.lessons = [(ROW, Mode.CACHE, {"tts": 1})]
-    sight = watch.look()
-    assert sight.workers == (WorkerSight("grammar", "grammar-specialist", True, 1, 2),)
-    assert sight.lessons == (LessonSight("01234567", "grammar", "cache", NOW - 60, 1, {"tts": 1}),)
-    assert "maria" not in repr(sight)
+    status = watch.look()
+    assert status.workers == (WorkerStatus("grammar", "grammar-specialist", True, 1, 2),)
+    assert status.lessons == (
+        LessonStatus("01234567", "grammar", "cache", NOW - 60, 1, {"tts": 1}),
+    )
+    assert "maria" not in repr(status)
 
 
 async def test_a_tutor_s_workers_are_seen_as_one(watch: Watch, fakes: Fakes) -> None:
@@ -170,13 +172,13 @@ async def test_rooms_ledger_and_jwt_are_asked(watch: Watch, fakes: Fakes) -> Non
     """Over and over."""
     fakes.backlog = lambda: Backlog(records=3)
     await run(watch)
-    sight = watch.look()
-    assert sight.rooms is not None
-    assert sight.ledger is not None
-    assert (sight.rooms.failure, sight.ledger.failure) == (None, None)
-    assert (sight.backlog, sight.agent_jwt_left) == (Backlog(records=3), 86_400.0)
-    assert sight.ledger_busy == 1.5
-    assert sight.ledger_failures == 3
+    status = watch.look()
+    assert status.rooms is not None
+    assert status.ledger is not None
+    assert (status.rooms.failure, status.ledger.failure) == (None, None)
+    assert (status.backlog, status.agent_jwt_left) == (Backlog(records=3), 86_400.0)
+    assert status.ledger_busy == 1.5
+    assert status.ledger_failures == 3
 
 
 async def test_failures_are_told_in_their_own_words_and_what_was_owed_is_remembered(
@@ -193,13 +195,13 @@ async def test_failures_are_told_in_their_own_words_and_what_was_owed_is_remembe
     fakes.backlog = lambda: fail(LedgerError("the disk is full"))
     fakes.jobs = lambda: fail(LinkError("no process"))
     await run(watch)
-    sight = watch.look()
-    assert sight.jobs is not None
-    assert sight.jobs.failure == "no process"
-    assert sight.rooms is not None
-    assert sight.ledger is not None
-    assert (sight.rooms.failure, sight.ledger.failure) == ("LiveKit refuses", "the disk is full")
-    assert sight.backlog == Backlog(records=3)
+    status = watch.look()
+    assert status.jobs is not None
+    assert status.jobs.failure == "no process"
+    assert status.rooms is not None
+    assert status.ledger is not None
+    assert (status.rooms.failure, status.ledger.failure) == ("LiveKit refuses", "the disk is full")
+    assert status.backlog == Backlog(records=3)
 
 
 async def test_what_does_not_answer_is_not_waited_for(
@@ -242,17 +244,17 @@ async def test_nobody_waits_for_a_host_that_is_not_serving(watch: Watch, fakes: 
 
 def test_the_machine_s_memory_and_the_room_for_lessons_are_seen(watch: Watch) -> None:
     """As they are now."""
-    assert (watch.look().memory, watch.look().room) == (0.25, Room(3, "processors"))
+    assert (watch.look().memory, watch.look().headroom) == (0.25, Headroom(3, "processors"))
 
 
 def test_those_who_know_are_asked_for_their_state_at_each_look(watch: Watch, fakes: Fakes) -> None:
     """Nothing is remembered of what they said before."""
-    sight = watch.look()
-    assert (sight.stale_config, sight.refused_key, sight.certificate_left) == (None, None, None)
-    assert (sight.endpoints, sight.secret_failures) == ({"context": ANSWERED}, 7)
+    status = watch.look()
+    assert (status.stale_config, status.refused_key, status.certificate_left) == (None, None, None)
+    assert (status.endpoints, status.secret_failures) == ({"context": ANSWERED}, 7)
     fakes.stale_config, fakes.refused_key, fakes.certificate_left = "a: wrong", "no such key", 90.0
-    sight = watch.look()
-    said = (sight.stale_config, sight.refused_key, sight.certificate_left)
+    status = watch.look()
+    said = (status.stale_config, status.refused_key, status.certificate_left)
     assert said == ("a: wrong", "no such key", 90.0)
 
 

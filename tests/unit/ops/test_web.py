@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.ops.health import assess
 from loqua_host.ops.recent_errors import RecentErrors
-from loqua_host.ops.sight import LessonSight, Outcome, Phase, Sight
+from loqua_host.ops.status import HostStatus, LessonStatus, Outcome, Phase
 from loqua_host.ops.web import build_app, serve_ops
 from loqua_host.settings.host import OpsSettings
 
@@ -25,7 +25,7 @@ WELL = Outcome(1000.0, 0.01)
 class Ops:
     """A served ops address and what it sees."""
 
-    sight: Sight
+    status: HostStatus
     errors: RecentErrors
     client: Client
 
@@ -34,22 +34,22 @@ class Ops:
 async def ops() -> AsyncIterator[Ops]:
     """Serve what a host that does well shows."""
     errors, metrics = RecentErrors(lambda: 1000.0), HostMetrics()
-    sight = Sight(now=1000.0, phase=Phase.SERVING, rooms=WELL, ledger=WELL, jobs=WELL)
+    status = HostStatus(now=1000.0, phase=Phase.SERVING, rooms=WELL, ledger=WELL, jobs=WELL)
     served: Ops
 
-    def look() -> Sight:
-        return served.sight
+    def look() -> HostStatus:
+        return served.status
 
     app = build_app(look, assess, metrics.registry, errors, tuple)
     async with TestClient(TestServer(app)) as client:
-        served = Ops(sight, errors, client)
+        served = Ops(status, errors, client)
         metrics.watch(look, assess)
         yield served
 
 
 async def test_live_is_answered_as_long_as_anything_is(ops: Ops) -> None:
     """Whatever else is wrong."""
-    ops.sight = Sight(now=1000.0, lag=100.0)
+    ops.status = HostStatus(now=1000.0, lag=100.0)
     assert (await ops.client.get("/health/live")).status == 200
 
 
@@ -58,7 +58,7 @@ async def test_live_is_answered_as_long_as_anything_is(ops: Ops) -> None:
 )
 async def test_ready_is_true_while_the_host_serves(ops: Ops, phase: Phase, status: int) -> None:
     """And false from the moment that it drains."""
-    ops.sight = replace(ops.sight, phase=phase)
+    ops.status = replace(ops.status, phase=phase)
     assert (await ops.client.get("/health/ready")).status == status
 
 
@@ -82,7 +82,7 @@ async def test_health_gives_each_level_with_its_findings(ops: Ops) -> None:
 
 async def test_a_failed_health_is_a_503_with_the_same_body(ops: Ops) -> None:
     """For those who read the status alone."""
-    ops.sight = replace(ops.sight, rooms=Outcome(1000.0, 5.0, "gone"))
+    ops.status = replace(ops.status, rooms=Outcome(1000.0, 5.0, "gone"))
     answer = await ops.client.get("/health")
     assert answer.status == 503
     assert (await answer.json())["levels"][1]["state"] == "failed"
@@ -97,11 +97,11 @@ async def test_metrics_are_in_prometheus_s_format(ops: Ops) -> None:
 
 async def test_the_status_has_lessons_and_recent_errors_newest_first(ops: Ops) -> None:
     """All that the page shows."""
-    ops.sight = replace(ops.sight, lessons=(LessonSight("1f3a", "grammar", "full", 900.0, 1),))
+    ops.status = replace(ops.status, lessons=(LessonStatus("1f3a", "grammar", "full", 900.0, 1),))
     for why in ("first", "second"):
         ops.errors(None, "error", {"event": "worker.failed", "why": why})
     status = await (await ops.client.get("/status")).json()
-    assert status["sight"]["lessons"] == [
+    assert status["status"]["lessons"] == [
         {
             "short_id": "1f3a",
             "tutor": "grammar",
@@ -157,7 +157,7 @@ async def test_a_port_that_is_taken_costs_no_lessons(ops: Ops) -> None:
 async def guarded(ops: Ops) -> AsyncIterator[Client]:
     """Serve the same to those who have one of two tokens."""
     tokens = [SecretStr("new-token-ñ"), SecretStr("old-token")]
-    app = build_app(lambda: ops.sight, assess, CollectorRegistry(), ops.errors, lambda: tokens)
+    app = build_app(lambda: ops.status, assess, CollectorRegistry(), ops.errors, lambda: tokens)
     async with TestClient(TestServer(app)) as client:
         yield client
 

@@ -12,26 +12,26 @@ from tests.unit.rooms.signing import KEY, body, sign
 
 from loqua_host.ops.health import assess
 from loqua_host.ops.recent_errors import RecentErrors
-from loqua_host.ops.sight import Sight
+from loqua_host.ops.status import HostStatus
 from loqua_host.ops.web import build_app
 from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
-from loqua_host.rooms.webhooks import Hint
+from loqua_host.rooms.webhooks import WebhookEvent
 
 Client = TestClient  # type: ignore[type-arg]  # generic in aiohttp's own request type
 
 
 @pytest.fixture
-def heard() -> list[Hint]:
+def heard() -> list[WebhookEvent]:
     """Return what was passed on."""
     return []
 
 
 @pytest.fixture
-async def livekit(heard: list[Hint]) -> AsyncIterator[Client]:
+async def livekit(heard: list[WebhookEvent]) -> AsyncIterator[Client]:
     """Yield a client of an ops address that asks everybody else for a token."""
-    sight, errors = Sight(now=1000.0), RecentErrors(lambda: 1000.0)
+    status, errors = HostStatus(now=1000.0), RecentErrors(lambda: 1000.0)
     tokens = [SecretStr("ops-token")]
-    app = build_app(lambda: sight, assess, CollectorRegistry(), errors, lambda: tokens)
+    app = build_app(lambda: status, assess, CollectorRegistry(), errors, lambda: tokens)
     app.router.add_post(WEBHOOK, hear_livekit(lambda: [KEY], heard.append))
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -44,7 +44,7 @@ async def send(livekit: Client, text: bytes, token: str) -> int:
 
 
 async def test_a_signed_webhook_is_heard_without_the_ops_token(
-    livekit: Client, heard: list[Hint]
+    livekit: Client, heard: list[WebhookEvent]
 ) -> None:
     """LiveKit has no such token; its signature says more."""
     assert await send(livekit, body(), sign(body())) == 200
@@ -64,7 +64,7 @@ async def test_a_signed_webhook_is_heard_without_the_ops_token(
     ids=["absent", "the ops token", "body changed", "expired", "a learner's own", "no webhook"],
 )
 async def test_anything_else_is_refused_and_nothing_happens(
-    livekit: Client, heard: list[Hint], text: bytes, token: str
+    livekit: Client, heard: list[WebhookEvent], text: bytes, token: str
 ) -> None:
     """The answer does not say why; the log does, which is limited as a whole."""
     with capture_logs() as logs:
@@ -74,7 +74,9 @@ async def test_anything_else_is_refused_and_nothing_happens(
     assert len({line["why"] for line in logs}) == 1  # so that the log can count them
 
 
-async def test_a_body_beyond_all_measure_is_not_kept(livekit: Client, heard: list[Hint]) -> None:
+async def test_a_body_beyond_all_measure_is_not_kept(
+    livekit: Client, heard: list[WebhookEvent]
+) -> None:
     """Not even LiveKit's."""
     text = body(name="x" * 2**20)
     assert await send(livekit, text, sign(text)) == 413

@@ -66,11 +66,11 @@ class Host:
             self.running,
             self,  # type: ignore[arg-type]  # a fake
             running_tutors=partial(running_tutors, link=self.config, traced=False),
-            engage=lambda tutor: tutor,  # type: ignore[arg-type, return-value]  # a fake
+            build_worker=lambda tutor: tutor,  # type: ignore[arg-type, return-value]  # a fake
             expect=self.expect,
             due=self.due,
         )
-        await self.reload.staff()
+        await self.reload.start_all()
 
     def write(self, tutor: str, **keys: object) -> Path:
         """Write a tutor's file."""
@@ -90,17 +90,17 @@ class Host:
             await self.reload.look()
         return [log for log in logs if log["event"].startswith("config.")]
 
-    def hire(self, tutor: RunningTutor) -> None:
+    def start(self, tutor: RunningTutor) -> None:
         """Note that a worker begins."""
-        self.done.append(("hire", tutor.name))
+        self.done.append(("start", tutor.name))
 
     async def replace(self, tutor: RunningTutor, reason: str, seconds: float) -> None:
         """Note that a worker takes over."""
         self.done.append(("replace", tutor.name, reason, seconds))
 
-    def retire(self, tutor: str, reason: str, seconds: float) -> None:
+    def drain(self, tutor: str, reason: str, seconds: float) -> None:
         """Note that a worker leaves."""
-        self.done.append(("retire", tutor, reason, seconds))
+        self.done.append(("drain", tutor, reason, seconds))
 
     def expect(self, tutors: Iterable[str]) -> None:
         """Note who is new."""
@@ -147,7 +147,7 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 async def test_the_first_workers_are_hired_as_all_others(host: Host) -> None:
     """And their figures begin at 0."""
-    assert host.done == [("hire", "conversation"), ("hire", "grammar")]
+    assert host.done == [("start", "conversation"), ("start", "grammar")]
     assert host.expected == ["conversation", "grammar"]
 
 
@@ -174,11 +174,11 @@ async def test_a_tutor_is_disabled_alone_and_enabled_again(host: Host, how: str)
     if how == "no file":
         file.unlink()
     [told] = await host.look()
-    assert host.done == [("retire", "grammar", "tutor_disabled", 60)]
+    assert host.done == [("drain", "grammar", "tutor_disabled", 60)]
     assert told["disabled"] == "grammar"
     host.write("grammar", **GRAMMAR)
     [told] = await host.look()
-    assert host.done == [("hire", "grammar")]
+    assert host.done == [("start", "grammar")]
     assert host.expected == ["grammar"]
     assert told["enabled"] == "grammar"
 
@@ -215,7 +215,7 @@ async def test_what_waits_for_a_restart_is_told_and_left_as_it_is(host: Host) ->
     assert (reloaded["event"], waiting["event"]) == ("config.reloaded", "config.needs_restart")
     assert waiting["why"] == "read at the start alone: api.retries, ops.port"
     assert host.reload.stale_config == waiting["why"]
-    assert host.done == [("retire", "grammar", "tutor_disabled", 60)]
+    assert host.done == [("drain", "grammar", "tutor_disabled", 60)]
     assert host.running.settings.ops.port == port
 
 
@@ -264,12 +264,12 @@ async def test_a_tutor_that_was_refused_at_the_start_is_hired_once_it_is_mended(
     host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "mend the plugin")
     host.done.clear()
     await host.open()
-    assert host.done == [("hire", "conversation")]
+    assert host.done == [("start", "conversation")]
     assert "mend the plugin" in host.reload.stale_config
     host.broken.clear()
     [told] = await host.look()
     assert host.reload.stale_config is None
-    assert (told["enabled"], host.done) == ("grammar", [("hire", "grammar")])
+    assert (told["enabled"], host.done) == ("grammar", [("start", "grammar")])
 
 
 async def test_a_configuration_that_is_put_back_is_said_to_run(host: Host) -> None:
@@ -323,7 +323,7 @@ async def test_a_change_is_seen_by_itself(followed: Host) -> None:
     file = followed.write("grammar", **GRAMMAR, max_concurrent_jobs=8)
     file.with_suffix(".new").write_text(yaml.safe_dump(GRAMMAR | {"enabled": False}))
     file.with_suffix(".new").rename(file)
-    await until_done(followed, "retire", "grammar")
+    await until_done(followed, "drain", "grammar")
 
 
 async def test_whoever_asks_is_heard(followed: Host) -> None:
@@ -354,7 +354,7 @@ async def test_a_config_map_that_is_swapped_is_seen(tmp_path: Path, host: Host) 
         await until_done(host, "replace", "grammar")
         (mount / "..data_tmp").symlink_to("..1")
         (mount / "..data_tmp").rename(mount / "..data")
-        await until_done(host, "retire", "grammar")
+        await until_done(host, "drain", "grammar")
 
 
 async def test_a_directory_that_cannot_be_watched_is_told(host: Host, tmp_path: Path) -> None:

@@ -15,15 +15,15 @@ from tests.unit.rooms.signing import KEY, body, sign
 
 from loqua_host.core.secrets import Sealed
 from loqua_host.errors import WebhookError
-from loqua_host.rooms.webhooks import Hint, read_hint, signed_digest
+from loqua_host.rooms.webhooks import WebhookEvent, read_webhook_event, signed_digest
 from loqua_host.settings.secrets import LiveKitKey
 
 OTHER = LiveKitKey(Sealed("other"), Sealed("another-secret-of-32-characters-or-more"))
 
 
-def read(text: bytes, token: str, *keys: LiveKitKey) -> Hint:
+def read(text: bytes, token: str, *keys: LiveKitKey) -> WebhookEvent:
     """Read a webhook as the host does."""
-    return read_hint(text, signed_digest(token, keys or (KEY,)))
+    return read_webhook_event(text, signed_digest(token, keys or (KEY,)))
 
 
 def test_a_signed_webhook_tells_who_came_where() -> None:
@@ -38,7 +38,7 @@ def test_a_signed_webhook_tells_who_came_where() -> None:
 def test_a_webhook_may_be_about_no_participant() -> None:
     """Such as one about a room."""
     text = b'{"event": "room_finished", "room": {"name": "room"}}'
-    assert read(text, sign(text)) == Hint("room_finished", "room", None)
+    assert read(text, sign(text)) == WebhookEvent("room_finished", "room", None)
 
 
 def test_both_keys_are_good_while_one_is_being_rotated() -> None:
@@ -139,4 +139,4 @@ def test_no_bytes_whatever_raise_anything_else(data: bytes) -> None:
     """Signed or not."""
     for token in (data.decode(errors="replace"), sign(data)):
         with contextlib.suppress(WebhookError):
-            assert isinstance(read(data, token), Hint)
+            assert isinstance(read(data, token), WebhookEvent)

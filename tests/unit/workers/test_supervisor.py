@@ -12,16 +12,16 @@ from tests.unit.workers.conftest import FakeWorker
 from loqua_host.metrics import Instruments
 from loqua_host.tasks import background
 from loqua_host.workers.metrics import WorkerMetrics
-from loqua_host.workers.roster import Roster
+from loqua_host.workers.registry import WorkerRegistry
 from loqua_host.workers.supervisor import Supervisor
 
 
 @dataclass
 class Staff:
-    """A supervisor whose pauses take no time, its roster, and what became of lessons."""
+    """A supervisor whose pauses take no time, its registry, and what became of lessons."""
 
     supervisor: Any
-    roster: Any
+    registry: Any
     announced: list[set[str]] = field(default_factory=list)
     ended: list[set[str]] = field(default_factory=list)
 
@@ -33,44 +33,46 @@ class Staff:
         """Note which lessons are cut off."""
         self.ended.append(set(jobs))
 
-    async def hire(self, *workers: FakeWorker) -> None:
+    async def start(self, *workers: FakeWorker) -> None:
         """Hire workers and have them registered."""
         for worker in workers:
-            self.supervisor.hire(worker)
+            self.supervisor.start(worker)
         async with asyncio.timeout(30):
             await self.supervisor.registered()
 
     async def gone(self, worker: FakeWorker) -> None:
-        """Wait until a worker is off the roster."""
+        """Wait until a worker is off the registry."""
         async with asyncio.timeout(30):
-            while worker in self.roster.workers:  # noqa: ASYNC110  # as an onlooker would
+            while worker in self.registry.workers:  # noqa: ASYNC110  # as an onlooker would
                 await asyncio.sleep(0)
 
 
 @pytest.fixture
-async def staff(instruments: Instruments) -> AsyncIterator[Staff]:
-    """Yield the staff of a host."""
+async def start_all(instruments: Instruments) -> AsyncIterator[Staff]:
+    """Yield the start_all of a host."""
     async with background() as tasks:
-        staff = Staff(None, Roster())
+        start_all = Staff(None, WorkerRegistry())
         metrics = WorkerMetrics(instruments)
-        staff.supervisor = Supervisor(staff.roster, staff, tasks, lambda: -0.5, metrics)
-        yield staff
+        start_all.supervisor = Supervisor(
+            start_all.registry, start_all, tasks, lambda: -0.5, metrics
+        )
+        yield start_all
 
 
 async def test_a_failing_worker_is_run_again_and_leaves_the_others_alone(
-    staff: Staff, instruments: Instruments
+    start_all: Staff, instruments: Instruments
 ) -> None:
     """Each failure is logged with the tutor's name, and counted."""
     bad, good = FakeWorker("bad", failures=3), FakeWorker("good")
     with structlog.testing.capture_logs() as logs:
-        await staff.hire(bad, good)
+        await start_all.start(bad, good)
     assert (bad.runs, good.runs) == (4, 1)
     assert [(log["event"], log["tutor"]) for log in logs] == [("worker.failed", "bad")] * 3
     read = instruments.registry.get_sample_value
     assert read("loqua_worker_failures_total", {"tutor": "bad"}) == 3
 
 
-async def test_a_worker_that_ends_by_itself_is_a_failing_one(staff: Staff) -> None:
+async def test_a_worker_that_ends_by_itself_is_a_failing_one(start_all: Staff) -> None:
     """Run again without a pause, it could end thousands of times a second."""
 
     class Quitter(FakeWorker):
@@ -81,124 +83,124 @@ async def test_a_worker_that_ends_by_itself_is_a_failing_one(staff: Staff) -> No
 
     quitter = Quitter("quitter")
     with structlog.testing.capture_logs() as logs:
-        await staff.hire(quitter)
+        await start_all.start(quitter)
     assert [(log["event"], log["why"]) for log in logs] == [
         ("worker.failed", "it ended by itself")
     ] * 3
 
 
-async def test_pauses_grow_up_to_a_bound(staff: Staff) -> None:
+async def test_pauses_grow_up_to_a_bound(start_all: Staff) -> None:
     """A LiveKit server that is away is not knocked at without end."""
     pauses: list[float] = []
 
     async def rest(_worker: FakeWorker, seconds: float) -> None:
         pauses.append(seconds)
 
-    staff.supervisor._jitter = lambda: 0.5
-    staff.supervisor._rest = rest  # time passes at once
+    start_all.supervisor._jitter = lambda: 0.5
+    start_all.supervisor._rest = rest  # time passes at once
     with structlog.testing.capture_logs() as logs:
-        await staff.hire(FakeWorker("bad", failures=8))
+        await start_all.start(FakeWorker("bad", failures=8))
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
     assert len(logs) == 8
 
 
-async def test_stopping_does_not_wait_for_a_pause(staff: Staff) -> None:
+async def test_stopping_does_not_wait_for_a_pause(start_all: Staff) -> None:
     """A worker that rests is not run again."""
     worker = FakeWorker("bad", failures=99)
-    staff.supervisor._jitter = lambda: 99.0
-    staff.supervisor.hire(worker)
+    start_all.supervisor._jitter = lambda: 99.0
+    start_all.supervisor.start(worker)
     while not worker.runs:  # noqa: ASYNC110  # as an onlooker would
         await asyncio.sleep(0)
     async with asyncio.timeout(30):
-        await staff.supervisor.stop("host_stopping", 30)
+        await start_all.supervisor.stop("host_stopping", 30)
     assert worker.runs == 1
 
 
-async def test_all_workers_stop_side_by_side_within_one_time(staff: Staff) -> None:
+async def test_all_workers_stop_side_by_side_within_one_time(start_all: Staff) -> None:
     """Each has until the same moment, and their lessons hear of it."""
     workers = FakeWorker("one", jobs=frozenset({"a"})), FakeWorker("two", jobs=frozenset({"b"}))
-    await staff.hire(*workers)
+    await start_all.start(*workers)
     async with asyncio.timeout(30):
-        await staff.supervisor.stop("host_stopping", 30)
+        await start_all.supervisor.stop("host_stopping", 30)
     [one], [two] = (worker.departures for worker in workers)
     assert one is two
     assert (one.reason, 29 < one.seconds_left <= 30) == ("host_stopping", True)
-    assert staff.announced == [{"a"}, {"b"}]
-    assert staff.ended == []
-    assert staff.roster.workers == ()
+    assert start_all.announced == [{"a"}, {"b"}]
+    assert start_all.ended == []
+    assert start_all.registry.workers == ()
 
 
-async def test_a_worker_retires_alone(staff: Staff) -> None:
+async def test_a_worker_retires_alone(start_all: Staff) -> None:
     """It takes no jobs any more, its lessons hear of it, and it goes when they are over."""
     old, other = FakeWorker("old", jobs=frozenset({"a"})), FakeWorker("other")
     old.may_stop.clear()
-    await staff.hire(old, other)
-    staff.supervisor.retire("old", "tutor_disabled", 30)
+    await start_all.start(old, other)
+    start_all.supervisor.drain("old", "tutor_disabled", 30)
     assert old.leaving.is_set()
     await old.draining.wait()
-    assert staff.announced == [{"a"}]
-    assert staff.roster.workers == (old, other)
+    assert start_all.announced == [{"a"}]
+    assert start_all.registry.workers == (old, other)
     old.may_stop.set()
-    await staff.gone(old)
+    await start_all.gone(old)
     assert old.runs == other.runs == 1
     assert not other.leaving.is_set()
 
 
 async def test_a_worker_that_left_before_it_was_registered_is_not_waited_for(
-    staff: Staff,
+    start_all: Staff,
 ) -> None:
     """The host is ready without it."""
     never, other = FakeWorker("never"), FakeWorker("other")
     never.may_register.clear()
-    hiring = asyncio.create_task(staff.hire(never, other))
+    hiring = asyncio.create_task(start_all.start(never, other))
     while not other.registered.is_set():  # noqa: ASYNC110  # as an onlooker would
         await asyncio.sleep(0)
-    staff.supervisor.retire("never", "tutor_disabled", 30)
+    start_all.supervisor.drain("never", "tutor_disabled", 30)
     async with asyncio.timeout(30):
         await hiring
 
 
-async def test_a_successor_takes_over_without_waiting_for_the_last_lesson(staff: Staff) -> None:
+async def test_a_successor_takes_over_without_waiting_for_the_last_lesson(start_all: Staff) -> None:
     """The one before takes jobs until the successor is registered, and none from then on."""
     old, new = FakeWorker("tutor"), FakeWorker("tutor")
     old.may_stop.clear()
     new.may_register.clear()
-    await staff.hire(old)
-    replacing = asyncio.create_task(staff.supervisor.replace(new, "tutor_changed", 30))
+    await start_all.start(old)
+    replacing = asyncio.create_task(start_all.supervisor.replace(new, "tutor_changed", 30))
     while not new.runs:  # noqa: ASYNC110  # as an onlooker would
         await asyncio.sleep(0)
     assert not old.leaving.is_set()
     new.may_register.set()
     async with asyncio.timeout(30):
         await replacing
-    assert staff.roster.serving("tutor") == (new,)
-    assert staff.roster.workers == (old, new)
+    assert start_all.registry.serving("tutor") == (new,)
+    assert start_all.registry.workers == (old, new)
     old.may_stop.set()
-    await staff.gone(old)
+    await start_all.gone(old)
 
 
 async def test_a_successor_that_livekit_does_not_take_is_not_waited_for_without_end(
-    staff: Staff, monkeypatch: pytest.MonkeyPatch
+    start_all: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes on knocking."""
     monkeypatch.setattr("loqua_host.workers.supervisor.REGISTER_SECONDS", 0.01)
     old, new = FakeWorker("tutor"), FakeWorker("tutor")
     new.may_register.clear()
-    await staff.hire(old)
+    await start_all.start(old)
     async with asyncio.timeout(30):
-        await staff.supervisor.replace(new, "tutor_changed", 30)
-    await staff.gone(old)
-    assert staff.roster.workers == (new,)
+        await start_all.supervisor.replace(new, "tutor_changed", 30)
+    await start_all.gone(old)
+    assert start_all.registry.workers == (new,)
 
 
-async def test_stopping_waits_for_a_worker_that_is_leaving_already(staff: Staff) -> None:
+async def test_stopping_waits_for_a_worker_that_is_leaving_already(start_all: Staff) -> None:
     """Its lessons have no longer than the others, and hear of that."""
     old = FakeWorker("old", jobs=frozenset({"a"}))
     old.may_stop.clear()
-    await staff.hire(old)
-    staff.supervisor.retire("old", "tutor_disabled", 30)
-    stopping = asyncio.create_task(staff.supervisor.stop("host_stopping", 5))
-    while len(staff.announced) < 2:  # noqa: ASYNC110  # as an onlooker would
+    await start_all.start(old)
+    start_all.supervisor.drain("old", "tutor_disabled", 30)
+    stopping = asyncio.create_task(start_all.supervisor.stop("host_stopping", 5))
+    while len(start_all.announced) < 2:  # noqa: ASYNC110  # as an onlooker would
         await asyncio.sleep(0)
     assert not stopping.done()
     old.may_stop.set()
@@ -207,21 +209,21 @@ async def test_stopping_waits_for_a_worker_that_is_leaving_already(staff: Staff)
     assert [one.reason for one in old.departures] == ["tutor_disabled", "host_stopping"]
 
 
-async def test_lessons_that_are_not_over_in_time_are_cut_off(staff: Staff) -> None:
+async def test_lessons_that_are_not_over_in_time_are_cut_off(start_all: Staff) -> None:
     """Before their worker leaves LiveKit, so that they are not taken for crashed."""
     slow, other = FakeWorker("slow", jobs=frozenset({"a"})), FakeWorker("other")
     slow.may_stop.clear()
-    await staff.hire(slow, other)
+    await start_all.start(slow, other)
     with structlog.testing.capture_logs() as logs:
         async with asyncio.timeout(30):
-            await staff.supervisor.stop("host_stopping", 0)
-    assert staff.ended == [{"a"}]
+            await start_all.supervisor.stop("host_stopping", 0)
+    assert start_all.ended == [{"a"}]
     assert slow.closed
     assert [log["tutor"] for log in logs if log["event"] == "worker.drain_cut_off"] == ["slow"]
-    assert staff.roster.workers == ()
+    assert start_all.registry.workers == ()
 
 
-async def test_a_worker_that_fails_to_stop_is_gone_all_the_same(staff: Staff) -> None:
+async def test_a_worker_that_fails_to_stop_is_gone_all_the_same(start_all: Staff) -> None:
     """What LiveKit raises in one worker ends no other."""
     bad, good = FakeWorker("bad"), FakeWorker("good")
 
@@ -229,10 +231,10 @@ async def test_a_worker_that_fails_to_stop_is_gone_all_the_same(staff: Staff) ->
         raise RuntimeError("the channel is closed")
 
     bad.close = fail  # type: ignore[method-assign]  # a fake
-    await staff.hire(bad, good)
+    await start_all.start(bad, good)
     with structlog.testing.capture_logs() as logs:
-        staff.supervisor.retire("bad", "tutor_disabled", 30)
-        await staff.gone(bad)
+        start_all.supervisor.drain("bad", "tutor_disabled", 30)
+        await start_all.gone(bad)
     failed = [log for log in logs if log["event"] == "worker.failed"]
     assert [(log["tutor"], log["why"]) for log in failed] == [("bad", "the channel is closed")]
-    assert staff.roster.workers == (good,)
+    assert start_all.registry.workers == (good,)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from loqua_host.errors import AnnouncementError
-from loqua_host.lessons.reconcile import Tell
+from loqua_host.lessons.reconcile import NotifyWaiting
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.engines import Engines
 from loqua_host.settings.messages import Message, message_in
@@ -226,11 +226,11 @@ class Announcer:
         if wanted := voice.wanted(voice.language):
             self._tasks.create_task(self._sounds.get(wanted))
 
-    def say(self, tell: Tell) -> None:
+    def say(self, tell: NotifyWaiting) -> None:
         """Begin to tell a learner."""
         self._tasks.create_task(self._say(tell))
 
-    async def _say(self, tell: Tell) -> None:
+    async def _say(self, tell: NotifyWaiting) -> None:
         began = asyncio.get_running_loop().time()
         text, sound = await self._words(tell)
         announcement = Announcement(
@@ -249,7 +249,7 @@ class Announcer:
             seconds = round(asyncio.get_running_loop().time() - began, 2)
             told.info("learner.told_aloud", spoken=sound is not None, seconds=seconds)
 
-    async def _words(self, tell: Tell) -> tuple[str, Sound | None]:
+    async def _words(self, tell: NotifyWaiting) -> tuple[str, Sound | None]:
         """Return what is said, as text and as sound, as far as they can be had in time."""
         voice = self._voice_of(tell.tutor)
         if voice is None or voice.message is None:

@@ -1,4 +1,4 @@
-"""Whether there is room for one more lesson: a pure decision on what is measured.
+"""Whether there is headroom for one more lesson: a pure decision on what is measured.
 
 Two things bound it. What a lesson costs says how many more fit into what is idle; what the lessons
 feel that run says when to stop, whatever the sums say. A lesson that begins costs more than one
@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["Cost", "Load", "Room", "Why", "room_for_more"]
+__all__ = ["Cost", "Headroom", "Load", "compute_headroom"]
 
 PROCESSORS_USED: Final = 0.75
 """Of the processors, on the average: turns meet, and then what wants one waits for it."""
@@ -25,7 +25,7 @@ BUSY: Final = 0.5
 
 ROUNDING: Final = 1e-9
 
-Why = Literal["max_lessons", "processors", "memory", "starts", "late"]
+Bound = Literal["max_lessons", "processors", "memory", "starts", "late"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +62,35 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Headroom:
     """How many more lessons may begin now, and by what they are bounded.
 
     Attributes:
         lessons: How many; less than none where fewer may run than do.
-        why: `max_lessons` where the configuration says how many; `starts` where others just begin;
+        bound: `max_lessons` where the configuration bounds them; `starts` where others just begin;
             `late` where those that run are behind their learners.
     """
 
     lessons: int
-    why: Why
+    bound: Bound
 
 
-def room_for_more(load: Load, cost: Cost) -> Room:
+def compute_headroom(load: Load, cost: Cost) -> Headroom:
     """Return how many lessons may begin now; a host without any takes one, whatever else runs."""
     if load.late > LATE_SECONDS and load.busy > load.processors * BUSY:
-        room = Room(0, "late")
+        headroom = Headroom(0, "late")
     else:
-        room = min(_rooms(load, cost), key=lambda one: one.lessons)
-    return Room(max(room.lessons, 0 if load.jobs else 1), room.why)
+        headroom = min(_headrooms(load, cost), key=lambda one: one.lessons)
+    return Headroom(max(headroom.lessons, 0 if load.jobs else 1), headroom.bound)
 
 
-def _rooms(load: Load, cost: Cost) -> tuple[Room, ...]:
+def _headrooms(load: Load, cost: Cost) -> tuple[Headroom, ...]:
     idle = load.processors * PROCESSORS_USED - load.busy
     free = load.memory * MEMORY_USED - load.memory_used
     return (
-        Room(_fit(idle, cost.processors, load.unseen), "processors"),
-        Room(_fit(free, cost.memory, load.unseen), "memory"),
-        Room(math.ceil(load.processors) - load.starting, "starts"),
+        Headroom(_fit(idle, cost.processors, load.unseen), "processors"),
+        Headroom(_fit(free, cost.memory, load.unseen), "memory"),
+        Headroom(math.ceil(load.processors) - load.starting, "starts"),
     )
 
 

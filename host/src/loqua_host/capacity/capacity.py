@@ -8,10 +8,10 @@ from typing import Final
 
 from loqua_host.core.clock import Clock
 
-from .admission import Cost, Load, Room, room_for_more
+from .admission import Cost, Headroom, Load, compute_headroom
 from .machine import Usage
 
-__all__ = ["FIRST", "LEAST", "Capacity"]
+__all__ = ["FIRST", "LEAST", "CapacityMonitor"]
 
 LOOK_SECONDS: Final = 1.0
 
@@ -38,7 +38,7 @@ class _Look:
     jobs: int
 
 
-class Capacity:
+class CapacityMonitor:
     """Says how many more lessons this machine carries.
 
     What a lesson costs is what the machine uses more than without any, divided by the lessons. So
@@ -74,7 +74,7 @@ class Capacity:
             await self._clock.sleep(LOOK_SECONDS)
             self._look()
 
-    def room(self) -> Room:
+    def headroom(self) -> Headroom:
         """Return how many lessons may begin now, which is never less than none."""
         ages = self._ages(self._clock.monotonic())
         now = self._looks[-1].usage
@@ -88,7 +88,7 @@ class Capacity:
             starting=sum(age < STARTING_SECONDS for age in ages),
             late=median(self._late() or [0.0]),
         )
-        return room_for_more(load, self._lesson)
+        return compute_headroom(load, self._lesson)
 
     @property
     def _busy(self) -> float:

@@ -8,7 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from .records import Label, LessonReport
 
-__all__ = ["LONGEST_UTTERANCE", "Handback", "Handover", "SpecialistCall", "Utterance", "Wish"]
+__all__ = [
+    "LONGEST_UTTERANCE",
+    "Handback",
+    "HandoffRequest",
+    "Handover",
+    "SpecialistCall",
+    "Utterance",
+]
 
 LONGEST_UTTERANCE = 300
 """Characters of something said; the rest is cut."""
@@ -35,7 +42,7 @@ class Utterance(BaseModel):
     learner: Text = ""
 
 
-class Wish(BaseModel):
+class HandoffRequest(BaseModel):
     """What a specialist is called for.
 
     Attributes:
@@ -49,7 +56,7 @@ class Wish(BaseModel):
     words: Annotated[tuple[Label, ...], Field(max_length=20)] = ()
 
 
-class Handover(Wish):
+class Handover(HandoffRequest):
     """What a called specialist should know.
 
     Attributes:
@@ -82,5 +89,5 @@ class SpecialistCall:
     """A tutor's call for a specialist, and where the answer goes."""
 
     agent_name: str
-    wish: Wish
+    wish: HandoffRequest
     answer: "asyncio.Future[Handback]"

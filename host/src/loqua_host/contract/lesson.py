@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from loqua_host.errors import HandoffError
 from loqua_host.events import Event
 
-from .handoff import Handback, Handover, SpecialistCall, Utterance, Wish
+from .handoff import Handback, HandoffRequest, Handover, SpecialistCall, Utterance
 from .learner import Learner, LearnerContext
 from .records import Mode, Progress
 from .tutor import Settings_co
@@ -176,7 +176,7 @@ class Lesson(Generic[Settings_co]):
         if self._call is not None and not self._call.answer.done():
             raise HandoffError("a specialist is called already: await that call first")
         answer: asyncio.Future[Handback] = asyncio.get_running_loop().create_future()
-        wish = Wish(focus=focus, words=tuple(words))
+        wish = HandoffRequest(focus=focus, words=tuple(words))
         self._call = SpecialistCall(agent_name, wish, answer)
         self._calls.put_nowait(self._call)
         return await asyncio.shield(answer)

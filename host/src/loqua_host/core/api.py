@@ -204,7 +204,7 @@ class LoquaApi:
         self._cache.outdate(_key(caller))
 
     async def session_known(self, caller: Caller, session_id: str) -> bool:
-        """Tell whether the learner's history, asked for just now, has that session.
+        """Return whether the learner's history, asked for just now, has that session.
 
         Where it cannot be asked for, but keys are honoured, False does no harm.
         """

@@ -250,7 +250,7 @@ class Calls:
         passage = Passage()
         try:
             status, answer = await self._transport.send(request, jwt, passage)
-            wait = self._limits.heed(request.endpoint, status, answer.headers)
+            wait = self._limits.handle(request.endpoint, status, answer.headers)
             return status, self._value(request, jwt, journey, status, answer, wait)
         except ApiError:
             raise

@@ -61,7 +61,7 @@ class Limits:
             await self._outwait_hold(endpoint, deadline)
             yield
 
-    def heed(self, endpoint: str, status: int, headers: Mapping[str, str]) -> float | None:
+    def handle(self, endpoint: str, status: int, headers: Mapping[str, str]) -> float | None:
         """Hold calls for as long as an answer asks; return those seconds, None if it asks not."""
         asked = wait_asked(status, headers, self._clock.now())
         rest = self._rest(endpoint, status)

@@ -11,7 +11,7 @@ LONGEST = 8.0
 
 
 def may_repeat(error: UnreachableError, *, attempt: int, retries: int, repeatable: bool) -> bool:
-    """Tell whether a failed attempt (from 1) may be followed by another.
+    """Return whether a failed attempt (from 1) may be followed by another.
 
     What the API may have taken is repeated only when repeating it does no harm.
     """

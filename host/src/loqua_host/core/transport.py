@@ -86,7 +86,7 @@ class Transport:
             passage.sent = True
             async with aclosing(await http.send(outgoing, stream=True)) as response:
                 answer = Answer(_fields(response), await _body(request.endpoint, response))
-        self._versions.heed(version, answer.headers)
+        self._versions.handle(version, answer.headers)
         return response.status_code, answer
 
     def _headers(self, request: Request[Any], jwt: SecretStr) -> dict[str, str]:

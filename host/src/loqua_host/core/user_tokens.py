@@ -105,11 +105,11 @@ class UserTokens:
                 lease.keeper.cancel()
 
     def leased(self, caller: Caller) -> bool:
-        """Tell whether anyone holds a lease for the caller."""
+        """Return whether anyone holds a lease for the caller."""
         return caller in self._leases
 
     def usable(self, caller: Caller) -> bool:
-        """Tell whether an unexpired token is held."""
+        """Return whether an unexpired token is held."""
         return self._held(caller) is not None
 
     def seconds_left(self) -> float | None:

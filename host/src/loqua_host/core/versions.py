@@ -35,7 +35,7 @@ class Versions:
         """Return the value of the `Accept-Version` header."""
         return ", ".join(self._spoken)
 
-    def heed(self, version: str, headers: Mapping[str, str]) -> None:
+    def handle(self, version: str, headers: Mapping[str, str]) -> None:
         """Take in what an answer to a call of that version says about versions."""
         offered = set(re.findall(r"v\d+", headers.get(OFFERED, "")))
         if offered:

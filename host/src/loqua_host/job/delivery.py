@@ -8,7 +8,7 @@ from loqua_host.errors import LinkError
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import Finish, Recorded, SteppedOut
 
-from .notes import Notes
+from .telemetry import Telemetry
 
 __all__ = ["deliver"]
 
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 RECORDED_SECONDS = 10.0
 
 
-async def deliver(link: HostLink, notes: Notes, last: Finish | SteppedOut) -> None:
+async def deliver(link: HostLink, notes: Telemetry, last: Finish | SteppedOut) -> None:
     """Send the last message of a lesson, and wait until the host has it in the ledger."""
     try:
         await notes.flush()

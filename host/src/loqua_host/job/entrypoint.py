@@ -26,8 +26,8 @@ from .engines import EngineWatch
 from .learner import wait_for_learner
 from .lesson_job import LessonJob
 from .logs import send_logs_to_host
-from .notes import Notes
 from .runner import Runner
+from .telemetry import Telemetry
 from .tracing import SpanBuffer
 from .voice import build_session, say_out
 from .watchdog import BLOCKED_SECONDS, Watchdog
@@ -95,7 +95,7 @@ class JobEntrypoint:
                 if self.settings.traced and not welcome.traced:
                     spans.forget()
                 ctx.log_context_fields |= _bound(welcome)
-                notes = Notes(link, spans, time.monotonic)
+                notes = Telemetry(link, spans, time.monotonic)
                 engines = EngineWatch(
                     lambda kind, index: notes.tell(EngineServes(kind=kind, index=index)),
                     welcome.engines,

@@ -10,7 +10,7 @@ from loqua_host.registry.caller import HookCaller
 from loqua_host.settings.jobs import JobSettings
 
 from .clock import Stopwatch
-from .notes import Notes
+from .telemetry import Telemetry
 
 __all__ = ["LessonJob"]
 
@@ -37,4 +37,4 @@ class LessonJob:
     settings: JobSettings
     clock: Stopwatch
     last_try: bool
-    notes: Notes
+    notes: Telemetry

@@ -8,7 +8,7 @@ from loqua_host.contract.learner import Learner
 from loqua_host.contract.lesson import Lesson
 from loqua_host.link.messages import Others
 
-from .ears import Ears
+from .audio_input import MixedAudioInput
 from .speakers import Speakers
 
 __all__ = ["Listeners"]
@@ -25,7 +25,7 @@ class Listeners:
     """
 
     def __init__(
-        self, room: rtc.Room, lesson: Lesson, ears: Ears | None, speakers: Speakers
+        self, room: rtc.Room, lesson: Lesson, ears: MixedAudioInput | None, speakers: Speakers
     ) -> None:
         self._room = room
         self._lesson = lesson

@@ -39,12 +39,12 @@ from loqua_host.livekit_internals import forget_session
 from loqua_host.settings.messages import message_in
 
 from .audio_gate import AudioGate
+from .audio_input import MixedAudioInput
 from .chat import Chat
 from .checkpoints import Checkpoints
 from .connection import Connection
 from .conversation import answer_typed, recall, well_formed
 from .delivery import deliver
-from .ears import Ears
 from .events import EventRelay
 from .failures import Failures, FailureWatch
 from .floor import Floor, until_free
@@ -160,7 +160,9 @@ class Runner:
         """Make what hears the learner, or all of them, and knows whose words are whose."""
         room, lesson = self._ctx.room, self._lesson
         self._microphone = Microphone(room, lesson)
-        ears = self._ears = Ears(room) if self._settings.tutor.audio_input == "all" else None
+        ears = self._ears = (
+            MixedAudioInput(room) if self._settings.tutor.audio_input == "all" else None
+        )
         self._speakers = Speakers(lesson, ears.levels if ears else None)
         self._transcripts = Transcripts(room, lesson, ears.track_of) if ears else None
         self._listeners = Listeners(room, lesson, ears, self._speakers)

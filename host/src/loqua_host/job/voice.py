@@ -17,7 +17,7 @@ from loqua_host.livekit_internals import sharing_certificates
 from loqua_host.settings.engines import Engines
 from loqua_host.tasks import within
 
-from .ears import Ears
+from .audio_input import MixedAudioInput
 from .engines import EngineWatch, build_engines
 
 __all__ = [
@@ -192,7 +192,7 @@ async def hear_out(session: "AgentSession[None]") -> None:
                 await speech.wait_for_playout()
 
 
-async def close_voice(session: "AgentSession[None]", ears: Ears | None) -> bool:
+async def close_voice(session: "AgentSession[None]", ears: MixedAudioInput | None) -> bool:
     """Close all; False where something does not let go, which is left to itself."""
     # The record matters more than a voice that does not let go, or an agent that fails in it.
     try:
@@ -202,7 +202,7 @@ async def close_voice(session: "AgentSession[None]", ears: Ears | None) -> bool:
         return False
 
 
-async def _close(session: "AgentSession[None]", ears: Ears | None) -> None:
+async def _close(session: "AgentSession[None]", ears: MixedAudioInput | None) -> None:
     await session.aclose()
     if ears is not None:
         await ears.aclose()

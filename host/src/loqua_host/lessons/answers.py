@@ -7,20 +7,20 @@ from loqua_host.records.ledger import MAX_CRASHES, LessonRow
 
 from .kept import kept_state, kept_turns
 from .language import language_code
-from .prepare import Prepared
+from .prepared_lesson import PreparedLesson
 from .tutors import RunningTutor
 
 __all__ = ["language_of", "welcome"]
 
 
-def language_of(prepared: Prepared, own: str) -> str:
+def language_of(prepared: PreparedLesson, own: str) -> str:
     """Return the language that a learner is taught, or the tutor's own where none is known."""
     return language_code(prepared.context.preferences.language_learning, own)
 
 
 def welcome(
     row: LessonRow,
-    prepared: Prepared,
+    prepared: PreparedLesson,
     tutor: RunningTutor,
     engines: dict[EngineKind, int],
 ) -> Welcome:

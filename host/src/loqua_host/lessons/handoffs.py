@@ -11,7 +11,7 @@ from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
 from loqua_host.records.ledger import LessonRow
 from loqua_host.rooms.rooms import Rooms
 
-from .board import Asked, Board
+from .dispatch_state import Asked, DispatchState
 from .metrics import LessonMetrics
 from .tutors import RunningTutor
 
@@ -28,12 +28,12 @@ class Handoffs:
 
     def __init__(
         self,
-        board: Board,
+        dispatch_state: DispatchState,
         rooms: Rooms,
         tutors: Mapping[str, RunningTutor],
         metrics: LessonMetrics,
     ) -> None:
-        self._board = board
+        self._dispatch_state = dispatch_state
         self._rooms = rooms
         self._tutors = tutors
         self._metrics = metrics
@@ -48,7 +48,7 @@ class Handoffs:
         handover = Handover(tutor=row.tutor, sentences=call.sentences, **call.wish.model_dump())
         told = log.bind(tutor=specialist.name, by=row.tutor, room=row.room)
         told.info("handoff.asked")
-        with self._board.asking(row.room, specialist.name, row.user_id, handover) as asked:
+        with self._dispatch_state.asking(row.room, specialist.name, row.user_id, handover) as asked:
             handback = await _outcome(asked, told)
         if handback.outcome == "absent":
             await self._call_off(row.room, specialist)
@@ -65,15 +65,18 @@ class Handoffs:
             known = ", ".join(sorted(specialists)) or "none"
             # What was asked for is not quoted: a model may have taken it from what was said.
             raise HandoffError(f"no tutor here has that agent_name; there are: {known}")
-        if self._board.leaving:
+        if self._dispatch_state.leaving:
             raise HandoffError("this host is about to stop, and calls nobody any more")
-        if specialist.name in self._board.taught(row.room) | self._board.asked(row.room).keys():
+        if (
+            specialist.name
+            in self._dispatch_state.taught(row.room) | self._dispatch_state.asked(row.room).keys()
+        ):
             raise HandoffError(f"{agent_name} is in the room already, or on its way")
         return specialist
 
     async def _call_off(self, room: str, specialist: RunningTutor) -> None:
         """Take back a call, lest the specialist come when nobody counts on it any more."""
-        self._board.on_not_called(room, specialist.name)
+        self._dispatch_state.on_not_called(room, specialist.name)
         try:
             await self._rooms.withdraw(room, specialist.agent_name)
         except RoomsError as error:

@@ -32,18 +32,18 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.tasks import forever, supervised
 
 from .answers import language_of, welcome
-from .board import JOIN_SECONDS, Board
+from .api_watch import check_health, knock
 from .causes import ALREADY_TAUGHT
+from .dispatch_state import JOIN_SECONDS, DispatchState
 from .engines import first_engines
 from .handoffs import Handoffs
 from .kept import engines_used, kept_ending
-from .live import LiveLesson, log_recorded
+from .live_lesson import LiveLesson, log_recorded
 from .metrics import LessonMetrics
-from .preparations import Preparations
-from .prepare import Prepared, new_lesson, prepare
+from .prefetcher import Prefetcher
+from .prepared_lesson import PreparedLesson, new_lesson, prepare
 from .reconcile import Interrupted
 from .refusals import Refusals
-from .standing import check_health, knock
 from .tutors import RunningTutor
 
 __all__ = ["Lessons"]
@@ -70,7 +70,7 @@ class Lessons:
         delivery: Delivery,
         tutors: Mapping[str, RunningTutor],
         settings: Callable[[], HostSettings],
-        board: Board,
+        dispatch_state: DispatchState,
         tasks: asyncio.TaskGroup,
         clock: Clock,
         metrics: LessonMetrics,
@@ -81,34 +81,34 @@ class Lessons:
         self._delivery = delivery
         self._tutors = tutors
         self._settings = settings
-        self._board = board
+        self._dispatch_state = dispatch_state
         self._tasks = tasks
         self._clock = clock
         self._metrics = metrics
         self._accepted: dict[str, float] = {}
         self._traces: dict[str, trace.Span] = {}
-        self._handoffs = Handoffs(board, rooms, tutors, metrics)
+        self._handoffs = Handoffs(dispatch_state, rooms, tutors, metrics)
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
         api.subscribe(self._on_mode)
-        self._preparations = Preparations(self._prepare, api, tasks)
+        self._preparations = Prefetcher(self._prepare, api, tasks)
         self._refusals = Refusals(
             rooms=rooms,
             ledger=ledger,
-            board=board,
+            dispatch_state=dispatch_state,
             tutors=tutors,
             tasks=tasks,
             metrics=metrics,
         )
 
-    def foresee(self, room: str, tutor: str, identity: str) -> None:
+    def prefetch(self, room: str, tutor: str, identity: str) -> None:
         """Hear that a tutor seems to be on its way to a learner: the lesson is prepared."""
-        self._preparations.foresee(room, tutor, identity)
+        self._preparations.prefetch(room, tutor, identity)
 
     def begin(self, job: JobRef) -> None:
         """Hear that a job was accepted: its lesson is prepared while it connects."""
         self._accepted[job.job_id] = self._clock.monotonic()
-        self._board.on_accepted(job)
+        self._dispatch_state.on_accepted(job)
         self._traces[job.job_id] = span = self._preparations.begin(job)
         with trace.use_span(span):
             self._tasks.create_task(self._claim(job))
@@ -120,8 +120,8 @@ class Lessons:
         """
         self._accepted.pop(job.job_id, None)
         self._traces.pop(job.job_id, trace.INVALID_SPAN).end()
-        self._board.changed.set()
-        if self._board.on_ended(job):
+        self._dispatch_state.changed.set()
+        if self._dispatch_state.on_ended(job):
             self._preparations.drop(job.job_id)
             log.warning("job.lost", tutor=job.tutor, room=job.room, job_id=job.job_id)
 
@@ -134,7 +134,7 @@ class Lessons:
     async def _attend(self, link: JobLink) -> None:
         self._bind(link.job)
         join = await self._await_join(link)
-        if departure := self._board.departure_of(link.job.job_id):
+        if departure := self._dispatch_state.departure_of(link.job.job_id):
             await self._dismiss(link, departure.reason)
             return
         if not isinstance(join, Join):
@@ -148,7 +148,9 @@ class Lessons:
         """Teach the learner whom a job is for that sees this one, or turn them away."""
         language = own = self._tutors[link.job.tutor].language
         try:
-            identity = self._board.meant(link.job) or await self._choose(link.job, identity)
+            identity = self._dispatch_state.meant(link.job) or await self._choose(
+                link.job, identity
+            )
             prepared = await self._preparations.claim(link.job, identity)
             structlog.contextvars.bind_contextvars(**prepared.ids)
             language = language_of(prepared, own)
@@ -168,7 +170,9 @@ class Lessons:
             LedgerError: If the ledger cannot be reached now.
             RoomsError: If LiveKit does not say who is in the room.
         """
-        settled = self._board.settled(job.room) | await self._ledger.closed_entries(job.room)
+        settled = self._dispatch_state.settled(job.room) | await self._ledger.closed_entries(
+            job.room
+        )
         over = {entry for entry, tutor in settled if tutor == job.tutor}
         if not over:
             return seen
@@ -192,7 +196,9 @@ class Lessons:
         """Wait until a job sees its learner, or has to go."""
         self._waiting.add(link)
         try:
-            return None if self._board.departure_of(link.job.job_id) else await link.receive()
+            return (
+                None if self._dispatch_state.departure_of(link.job.job_id) else await link.receive()
+            )
         finally:
             self._waiting.discard(link)
 
@@ -207,7 +213,7 @@ class Lessons:
         return [one.row for one in here if not (one.finished or one.stepped_out)]
 
     async def step_out(self, lesson_id: str, away_since: float) -> None:
-        """Have the job of a lesson leave it open, whose learner left at a time (board's clock)."""
+        """Tell the job of a lesson whose learner left at `away_since` to leave it open."""
         for lesson in self._live:
             if lesson.row.id == lesson_id:
                 await lesson.step_out(away_since)
@@ -232,7 +238,8 @@ class Lessons:
         told += [
             self._dismiss(link, departure.reason)
             for link in self._waiting
-            if link.job.job_id in jobs and (departure := self._board.departure_of(link.job.job_id))
+            if link.job.job_id in jobs
+            and (departure := self._dispatch_state.departure_of(link.job.job_id))
         ]
         await asyncio.gather(*told, return_exceptions=True)
 
@@ -243,9 +250,9 @@ class Lessons:
 
     def withdraw(self) -> None:
         """Leave what is interrupted now, or will be, to other hosts: this one stops."""
-        self._board.leaving = True
-        for lesson in self._board.all_interrupted().values():
-            if self._board.drop_interrupted(lesson):
+        self._dispatch_state.leaving = True
+        for lesson in self._dispatch_state.all_interrupted().values():
+            if self._dispatch_state.drop_interrupted(lesson):
                 self._tasks.create_task(self._ledger.release(lesson.row))
 
     def see(self, room: str, participants: Sequence[Participant]) -> None:
@@ -264,7 +271,7 @@ class Lessons:
             log_recorded(row, "learner_left", left)
             await self._write_record(row, left, interrupted=False)
         outcome: Literal["taught", "failed"] = "taught" if left else "failed"
-        self._board.on_handed_back(row.room, row.tutor, Handback(outcome=outcome))
+        self._dispatch_state.on_handed_back(row.room, row.tutor, Handback(outcome=outcome))
 
     async def _give_up(self, row: LessonRow, reason: str) -> None:
         """Write the record of a lesson whose tutor could not report."""
@@ -292,7 +299,7 @@ class Lessons:
 
     async def _announce(self, lesson: LiveLesson) -> None:
         """Tell a lesson when it has to be over, if its worker leaves and there is time for it."""
-        departure = self._board.departure_of(lesson.link.job.job_id)
+        departure = self._dispatch_state.departure_of(lesson.link.job.job_id)
         if departure is not None and departure.leaves_time:
             message = WrapUp(reason=departure.reason, seconds=departure.seconds_left)
             await lesson.link.send(message)
@@ -310,10 +317,10 @@ class Lessons:
         known = {"agent_id": tutor and tutor.agent_id, "room": job.room, "job_id": job.job_id}
         structlog.contextvars.bind_contextvars(**{key: it for key, it in known.items() if it})
 
-    async def _prepare(self, job: JobRef, identity: str | None) -> Prepared:
+    async def _prepare(self, job: JobRef, identity: str | None) -> PreparedLesson:
         self._bind(job)
         agent_id = self._tutors[job.tutor].agent_id
-        meant = identity or self._board.meant(job)
+        meant = identity or self._dispatch_state.meant(job)
         return await prepare(
             self._rooms,
             self._api,
@@ -323,12 +330,12 @@ class Lessons:
             identity=meant,
         )
 
-    async def _open(self, link: JobLink, prepared: Prepared) -> LiveLesson:
+    async def _open(self, link: JobLink, prepared: PreparedLesson) -> LiveLesson:
         try:
             self._take_room(link.job)
             row, lost = await self._open_or_resume(link.job, prepared)
         except BaseException:
-            self._board.on_over(link.job)
+            self._dispatch_state.on_over(link.job)
             self._preparations.give_back(prepared)
             raise
         structlog.contextvars.bind_contextvars(**row.bound)
@@ -352,30 +359,30 @@ class Lessons:
         live.informed = prepared.mode is Mode.FULL
         accepted = self._accepted.pop(link.job.job_id, None)
         live.before_ready = None if accepted is None else self._clock.monotonic() - accepted
-        live.before_restored = self._board.outage(lost)
+        live.before_restored = self._dispatch_state.outage(lost)
         return live
 
     def _take_room(self, job: JobRef) -> None:
         """Let no room have two tutors of a kind; CreateDispatch does not mind (#944)."""
-        if job.tutor in self._board.taught(job.room):
+        if job.tutor in self._dispatch_state.taught(job.room):
             raise LearnerError(ALREADY_TAUGHT, "the room has this tutor already")
-        self._board.on_taught(job)
+        self._dispatch_state.on_taught(job)
 
     async def _open_or_resume(
-        self, job: JobRef, prepared: Prepared
+        self, job: JobRef, prepared: PreparedLesson
     ) -> tuple[LessonRow, Interrupted | None]:
         """Return the job's lesson, and as it was when this host lost its tutor, if it has."""
         agent_name = self._tutors[job.tutor].agent_name
         row = await self._ledger.open_lesson(
             new_lesson(prepared, job.tutor, self._clock.now()), agent_name
         )
-        lost = self._board.on_resumed(row)
+        lost = self._dispatch_state.on_resumed(row)
         if row.crashes >= MAX_CRASHES:
             await self.close(row, CRASH_LOOP)
             raise LearnerError(CRASH_LOOP, "the tutor has crashed again and again in this lesson")
         return row, lost
 
-    async def _teach(self, lesson: LiveLesson, prepared: Prepared) -> None:
+    async def _teach(self, lesson: LiveLesson, prepared: PreparedLesson) -> None:
         try:
             async with self._kept_current(lesson):
                 tutor = self._tutors[lesson.row.tutor]
@@ -395,9 +402,9 @@ class Lessons:
         job, row = lesson.link.job, lesson.row
         if lesson.finished:
             # The reconciler may have asked the ledger just before the lesson was closed there.
-            self._board.on_settled(job, row.entry)
-            self._board.on_handed_back(row.room, row.tutor, lesson.handback)
-        self._board.on_over(job)
+            self._dispatch_state.on_settled(job, row.entry)
+            self._dispatch_state.on_handed_back(row.room, row.tutor, lesson.handback)
+        self._dispatch_state.on_over(job)
         if lesson.finished:
             return
         row = replace(row, crashes=row.crashes + lesson.would_be_crash)
@@ -408,11 +415,11 @@ class Lessons:
             crashed = lesson.would_be_crash
             self._metrics.interrupted.labels(row.tutor).inc()
             log.error("lesson.interrupted", tutor=row.tutor, seconds=seconds, crashed=crashed)
-        if not self._board.leaving:
+        if not self._dispatch_state.leaving:
             since = lesson.away_since if lesson.stepped_out else None
-            self._board.on_interrupted(row, job.agent, since)
+            self._dispatch_state.on_interrupted(row, job.agent, since)
         await self._ledger.interrupt(row)
-        if self._board.leaving:
+        if self._dispatch_state.leaving:
             await self._ledger.release(row)
 
     @asynccontextmanager

@@ -21,13 +21,13 @@ __all__ = [
     "Action",
     "Ask",
     "Call",
+    "Capacity",
     "Close",
     "Interrupted",
-    "Places",
+    "NotifyWaiting",
     "Present",
-    "Sight",
+    "RoomSnapshot",
     "StepOut",
-    "Tell",
     "decide",
     "waits",
 ]
@@ -100,7 +100,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class RoomSnapshot:
     """What is seen of one room.
 
     Attributes:
@@ -131,8 +131,8 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Places free for lessons: in the host as a whole, and for each tutor that runs here.
+class Capacity:
+    """Capacity free for lessons: in the host as a whole, and for each tutor that runs here.
 
     Attributes:
         ending: The tutors of jobs whose lesson is over and whose place is free in a moment.
@@ -156,15 +156,15 @@ class Places:
         carried = self.host > 0 or (self.measured and goes_on)
         return carried and self.tutors.get(tutor, 0) > 0
 
-    def less(self, taken: Iterable[str]) -> "Places":
+    def less(self, taken: Iterable[str]) -> "Capacity":
         """Return what is left when these tutors have taken a place each."""
         return self._changed(taken, -1)
 
-    def more(self, given: Iterable[str]) -> "Places":
+    def more(self, given: Iterable[str]) -> "Capacity":
         """Return what there is when these tutors have given back a place each."""
         return self._changed(given, 1)
 
-    def _changed(self, tutors: Iterable[str], by: int) -> "Places":
+    def _changed(self, tutors: Iterable[str], by: int) -> "Capacity":
         left = dict(self.tutors)
         host = self.host
         for tutor in tutors:
@@ -222,7 +222,7 @@ class StepOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class NotifyWaiting:
     """Tell a learner that a tutor will come as soon as there is a place, or has come.
 
     Attributes:
@@ -237,12 +237,12 @@ class Tell:
     aloud: bool = False
 
 
-Action = Call | Close | StepOut | Tell
+Action = Call | Close | StepOut | NotifyWaiting
 
 
 def decide(
-    sights: Sequence[Sight],
-    places: Places,
+    snapshots: Sequence[RoomSnapshot],
+    places: Capacity,
     now: float,
     reconnect_timeout: float,
     others: float = 0.0,
@@ -250,17 +250,19 @@ def decide(
     """Return what is to be done now, lost lessons first, then first come, first served.
 
     Args:
-        sights: The rooms.
+        snapshots: The rooms.
         places: What is free now.
         now: Monotonic seconds.
         reconnect_timeout: Seconds that an interrupted lesson waits for a learner who is gone.
         others: Seconds that other hosts have to take who finds no place here; 0 without any.
     """
     closures = [
-        close for sight in sights for close in _closures(sight, places, now, reconnect_timeout)
+        close
+        for snapshot in snapshots
+        for close in _closures(snapshot, places, now, reconnect_timeout)
     ]
     given_up = {close.lesson.row.id for close in closures}
-    owed = [call for sight in sights for call in _owed(sight, given_up, places, now)]
+    owed = [call for snapshot in snapshots for call in _owed(snapshot, given_up, places, now)]
     calls: list[Action] = []
     waiting: list[Call] = []
     for call in sorted(owed, key=_turn):
@@ -271,19 +273,19 @@ def decide(
             calls.append(call)  # This host alone knows of it, and LiveKit asks them all.
         elif not call.asked and now - call.owed_since >= others:
             waiting.append(call)
-    tells = [tell for sight in sights for tell in _tells(sight, owed, waiting)]
-    return [*closures, *calls, *_given_away(sights, waiting, places, now), *tells]
+    tells = [tell for snapshot in snapshots for tell in _tells(snapshot, owed, waiting)]
+    return [*closures, *calls, *_given_away(snapshots, waiting, places, now), *tells]
 
 
 def _given_away(
-    sights: Sequence[Sight], waiting: Iterable[Call], places: Places, now: float
+    snapshots: Sequence[RoomSnapshot], waiting: Iterable[Call], places: Capacity, now: float
 ) -> Iterator[StepOut]:
     """Return which absent learners' places go to those who wait: the longest absent first.
 
     No more than it takes: who can have a place that is free in a moment needs no other.
     """
     coming = places.more(places.ending)
-    absent = [one for it in sights for one in it.absent if now - one.since >= RELOAD_SECONDS]
+    absent = [one for it in snapshots for one in it.absent if now - one.since >= RELOAD_SECONDS]
     absent.sort(key=lambda one: one.since)
     for call in waiting:
         if not coming.has(call.tutor):
@@ -297,16 +299,16 @@ def _given_away(
         coming = coming.less([call.tutor])
 
 
-def waits(sight: Sight, places: Places, now: float) -> tuple[Call, ...]:
+def waits(snapshot: RoomSnapshot, places: Capacity, now: float) -> tuple[Call, ...]:
     """Return for whom in a room a tutor is missing, be it on its way or not."""
-    return tuple(_owed(replace(sight, called=frozenset(), asked={}), set(), places, now))
+    return tuple(_owed(replace(snapshot, called=frozenset(), asked={}), set(), places, now))
 
 
 def _closures(
-    sight: Sight, places: Places, now: float, reconnect_timeout: float
+    snapshot: RoomSnapshot, places: Capacity, now: float, reconnect_timeout: float
 ) -> Iterator[Close]:
-    present = {learner.user_id for learner in sight.learners}
-    for lesson in sight.interrupted:
+    present = {learner.user_id for learner in snapshot.learners}
+    for lesson in snapshot.interrupted:
         if lesson.row.tutor not in places.tutors:
             yield Close(lesson, "tutor_disabled")
         elif lesson.row.crashes >= MAX_CRASHES and (
@@ -315,35 +317,39 @@ def _closures(
             yield Close(lesson, CRASH_LOOP)
         elif (
             lesson.row.user_id not in present
-            and now - max(lesson.since, sight.since) > reconnect_timeout
+            and now - max(lesson.since, snapshot.since) > reconnect_timeout
         ):
             yield Close(lesson, "learner_left")
 
 
-def _owed(sight: Sight, given_up: set[str], places: Places, now: float) -> Iterator[Call]:
+def _owed(
+    snapshot: RoomSnapshot, given_up: set[str], places: Capacity, now: float
+) -> Iterator[Call]:
     """Yield what the room's learners are owed: at most one call for each tutor."""
-    lost = {one.row.tutor: one for one in reversed(sight.interrupted)}
-    owed = sight.wanted | lost.keys() | sight.asked.keys()
-    for tutor in sorted(owed - sight.taught - sight.called):
+    lost = {one.row.tutor: one for one in reversed(snapshot.interrupted)}
+    owed = snapshot.wanted | lost.keys() | snapshot.asked.keys()
+    for tutor in sorted(owed - snapshot.taught - snapshot.called):
         lesson = lost.get(tutor)
         # A lesson that is being closed settles its entry: that is for the next look to see.
         if tutor in places.tutors and (lesson is None or lesson.row.id not in given_up):
-            yield from _call(sight, tutor, lesson, now)
+            yield from _call(snapshot, tutor, lesson, now)
 
 
-def _call(sight: Sight, tutor: str, lesson: Interrupted | None, now: float) -> Iterator[Call]:
+def _call(
+    snapshot: RoomSnapshot, tutor: str, lesson: Interrupted | None, now: float
+) -> Iterator[Call]:
     """Yield the call for a tutor, if somebody is here whom it is for."""
-    ask = sight.asked.get(tutor)
+    ask = snapshot.asked.get(tutor)
     if lesson is not None:
-        for one in _learners(sight, lesson.row.user_id)[:1]:
+        for one in _learners(snapshot, lesson.row.user_id)[:1]:
             asked, since = ask is not None, lesson.since
-            yield Call(sight.room, tutor, one, since, since, lesson, asked=asked)
-    elif ask is not None and (here := _learners(sight, ask.user_id)):
-        yield Call(sight.room, tutor, here[0], ask.since, ask.since, asked=True)
-    elif tutor in sight.wanted:
-        waiting = [one for one in sight.learners if _waits(sight, one, tutor, now)]
+            yield Call(snapshot.room, tutor, one, since, since, lesson, asked=asked)
+    elif ask is not None and (here := _learners(snapshot, ask.user_id)):
+        yield Call(snapshot.room, tutor, here[0], ask.since, ask.since, asked=True)
+    elif tutor in snapshot.wanted:
+        waiting = [one for one in snapshot.learners if _waits(snapshot, one, tutor, now)]
         for one in waiting[:1]:
-            yield Call(sight.room, tutor, one, one.seen_at, _owed_since(sight, one, tutor))
+            yield Call(snapshot.room, tutor, one, one.seen_at, _owed_since(snapshot, one, tutor))
 
 
 def _turn(call: Call) -> tuple[bool, float, float]:
@@ -351,32 +357,34 @@ def _turn(call: Call) -> tuple[bool, float, float]:
     return call.lesson is None, call.since, call.learner.joined_at
 
 
-def _owed_since(sight: Sight, learner: Present, tutor: str) -> float:
+def _owed_since(snapshot: RoomSnapshot, learner: Present, tutor: str) -> float:
     """Return when LiveKit's time is over, which it is where its dispatch was refused."""
-    return learner.seen_at + (0.0 if tutor in sight.refused else DISPATCH_GRACE)
+    return learner.seen_at + (0.0 if tutor in snapshot.refused else DISPATCH_GRACE)
 
 
-def _learners(sight: Sight, user_id: str) -> list[Present]:
-    return [one for one in sight.learners if one.user_id == user_id]
+def _learners(snapshot: RoomSnapshot, user_id: str) -> list[Present]:
+    return [one for one in snapshot.learners if one.user_id == user_id]
 
 
-def _waits(sight: Sight, learner: Present, tutor: str, now: float) -> bool:
+def _waits(snapshot: RoomSnapshot, learner: Present, tutor: str, now: float) -> bool:
     """Return whether no entry by which the learner is here is settled with this tutor."""
-    return now >= _owed_since(sight, learner, tutor) and not any(
-        (one.entry, tutor) in sight.settled
-        for one in sight.learners
+    return now >= _owed_since(snapshot, learner, tutor) and not any(
+        (one.entry, tutor) in snapshot.settled
+        for one in snapshot.learners
         if one.user_id == learner.user_id
     )
 
 
-def _tells(sight: Sight, owed: Sequence[Call], waiting: Sequence[Call]) -> Iterator[Tell]:
+def _tells(
+    snapshot: RoomSnapshot, owed: Sequence[Call], waiting: Sequence[Call]
+) -> Iterator[NotifyWaiting]:
     """Say it once to those without a place; take it back once nothing is on its way or owed."""
-    coming = bool(sight.called) or any(call.room == sight.room for call in owed)
-    missing = {call.learner.entry: call.tutor for call in waiting if call.room == sight.room}
-    for learner in sight.learners:
+    coming = bool(snapshot.called) or any(call.room == snapshot.room for call in owed)
+    missing = {call.learner.entry: call.tutor for call in waiting if call.room == snapshot.room}
+    for learner in snapshot.learners:
         if tutor := missing.get(learner.entry):
             if not learner.told:
-                aloud = not sight.taught
-                yield Tell(sight.room, learner, waiting=True, tutor=tutor, aloud=aloud)
+                aloud = not snapshot.taught
+                yield NotifyWaiting(snapshot.room, learner, waiting=True, tutor=tutor, aloud=aloud)
         elif learner.told and not coming:
-            yield Tell(sight.room, learner, waiting=False)
+            yield NotifyWaiting(snapshot.room, learner, waiting=False)

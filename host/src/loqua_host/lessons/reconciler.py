@@ -15,19 +15,19 @@ from loqua_host.records.ledger import Claims, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Dispatch, Rooms
 
-from .board import CALL_SECONDS, Board
+from .dispatch_state import CALL_SECONDS, DispatchState
 from .metrics import LessonMetrics
 from .reconcile import (
     Absent,
     Action,
     Call,
+    Capacity,
     Close,
     Interrupted,
-    Places,
+    NotifyWaiting,
     Present,
-    Sight,
+    RoomSnapshot,
     StepOut,
-    Tell,
     decide,
     waits,
 )
@@ -95,18 +95,18 @@ class Reconciler:
         *,
         rooms: Rooms,
         ledger: Ledger,
-        board: Board,
+        dispatch_state: DispatchState,
         tutors: Mapping[str, RunningTutor],
-        places: Callable[[], Places],
+        places: Callable[[], Capacity],
         lessons: LessonsHere,
-        say: Callable[[Tell], None],
+        say: Callable[[NotifyWaiting], None],
         reconnect_timeout: Callable[[], float],
         monotonic: Callable[[], float],
         metrics: LessonMetrics,
     ) -> None:
         self._rooms = rooms
         self._ledger = ledger
-        self._board = board
+        self._dispatch_state = dispatch_state
         self._tutors = tutors
         self._places = places
         self._lessons = lessons
@@ -125,30 +125,32 @@ class Reconciler:
         now = self._monotonic()
         calls = (call for room in self._waits.values() for call in room)
         return tuple(
-            now - one.since for one in calls if one.tutor not in self._board.taught(one.room)
+            now - one.since
+            for one in calls
+            if one.tutor not in self._dispatch_state.taught(one.room)
         )
 
     async def run(self) -> None:
-        """Reconcile whenever the board changes and every few seconds, until cancelled."""
+        """Reconcile whenever the dispatch state changes and every few seconds, until cancelled."""
         while True:
-            self._board.changed.clear()
+            self._dispatch_state.changed.clear()
             await self.look()
             await self._pause()
 
     async def look(self) -> None:
         """Look once, first where a lesson was lost: its learner hears silence."""
         try:
-            if lost := self._board.interrupted_rooms():
+            if lost := self._dispatch_state.interrupted_rooms():
                 await self._reconcile(lost)
             known = await self._rooms.names()
             self._sighted = min(self._sighted, self._monotonic())
-            sights = await self._reconcile(known | self._board.interrupted_rooms())
-            entries = {learner.entry for sight in sights for learner in sight.learners}
+            snapshots = await self._reconcile(known | self._dispatch_state.interrupted_rooms())
+            entries = {learner.entry for snapshot in snapshots for learner in snapshot.learners}
             self._seen = {entry: at for entry, at in self._seen.items() if entry in entries}
             self._told = {entry: it for entry, it in self._told.items() if entry in entries}
-            away = {one.row.id for sight in sights for one in sight.absent}
+            away = {one.row.id for snapshot in snapshots for one in snapshot.absent}
             self._away = {lesson: at for lesson, at in self._away.items() if lesson in away}
-            self._board.forget_rooms(known)
+            self._dispatch_state.forget_rooms(known)
             self._waits = {name: calls for name, calls in self._waits.items() if name in known}
         except RoomsError as error:
             self._sighted = math.inf
@@ -158,40 +160,46 @@ class Reconciler:
     async def _pause(self) -> None:
         try:
             async with asyncio.timeout(POLL_SECONDS):
-                await self._board.changed.wait()
+                await self._dispatch_state.changed.wait()
         except TimeoutError:
             return
 
-    async def _reconcile(self, names: Iterable[str]) -> list[Sight]:
+    async def _reconcile(self, names: Iterable[str]) -> list[RoomSnapshot]:
         """Do what is owed in these rooms; returns what was seen there."""
         rooms = await asyncio.gather(*(self._room(name) for name in sorted(names)))
-        # From here to the calls' note on the board nothing is awaited: what is decided on is so.
-        sights = [sight for room in rooms if room is not None and (sight := self._sight(room))]
-        if self._board.leaving:
+        # Nothing is awaited until the calls are noted: what is decided on has not changed.
+        snapshots = [
+            snapshot for room in rooms if room is not None and (snapshot := self._sight(room))
+        ]
+        if self._dispatch_state.leaving:
             self._waits.clear()
-            self._board.waiting = frozenset()
+            self._dispatch_state.waiting = frozenset()
             return []
-        places = self._places().less(self._board.awaited())
-        self._waits |= {sight.room: waits(sight, places, self._monotonic()) for sight in sights}
-        others = OTHERS_SECONDS if self._board.shared else 0.0
+        places = self._places().less(self._dispatch_state.awaited())
+        self._waits |= {
+            snapshot.room: waits(snapshot, places, self._monotonic()) for snapshot in snapshots
+        }
+        others = OTHERS_SECONDS if self._dispatch_state.shared else 0.0
         actions = decide(
-            sights, places, self._monotonic(), self._reconnect_timeout(), others=others
+            snapshots, places, self._monotonic(), self._reconnect_timeout(), others=others
         )
         for action in actions:
             if isinstance(action, Call):
-                self._board.on_called(action.room, action.tutor, action.learner.identity)
+                self._dispatch_state.on_called(action.room, action.tutor, action.learner.identity)
         self._note_waiting()
         # Whoever has to wait hears so at once, however long a call takes.
-        tells = [action for action in actions if isinstance(action, Tell)]
-        by_room = _by_room(action for action in actions if not isinstance(action, Tell))
+        tells = [action for action in actions if isinstance(action, NotifyWaiting)]
+        by_room = _by_room(action for action in actions if not isinstance(action, NotifyWaiting))
         await asyncio.gather(*map(self._act, tells), *map(self._act_in_turn, by_room))
-        return sights
+        return snapshots
 
     def _note_waiting(self) -> None:
-        """Note on the board for whom nobody comes yet; nobody else is let past them."""
+        """Note for whom no tutor comes yet; no later learner is served before them."""
         missing = {(one.room, one.tutor) for some in self._waits.values() for one in some}
-        called = self._board.called
-        self._board.waiting = frozenset(one for one in missing if one[1] not in called(one[0]))
+        called = self._dispatch_state.called
+        self._dispatch_state.waiting = frozenset(
+            one for one in missing if one[1] not in called(one[0])
+        )
 
     async def _act_in_turn(self, actions: Iterable[Action]) -> None:
         """Do what there is to do in a room.
@@ -207,14 +215,14 @@ class Reconciler:
                 case Call():
                     await self._call(action)
                 case Close(lesson=lesson, reason=reason):
-                    if self._board.drop_interrupted(lesson):
+                    if self._dispatch_state.drop_interrupted(lesson):
                         await self._lessons.close(lesson.row, reason)
                         await self._clear_away(lesson)
                 case StepOut(lesson=absent, call=call):
                     # Another host may give the same learner a place.
                     if await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):
                         await self._lessons.step_out(absent.row.id, absent.since)
-                case Tell():
+                case NotifyWaiting():
                     await self._tell_learner(action)
         except (RoomsError, LedgerError) as error:
             what = type(action).__name__.lower()
@@ -225,12 +233,12 @@ class Reconciler:
     async def _call(self, call: Call) -> None:
         """Dispatch a tutor, having cleared away the dead one and the calls that brought nobody."""
         if not self._is_due(call):
-            self._board.on_not_called(call.room, call.tutor)
+            self._dispatch_state.on_not_called(call.room, call.tutor)
             return
         agent_name = self._tutors[call.tutor].agent_name
         try:
             if not await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):
-                self._board.on_not_called(call.room, call.tutor)
+                self._dispatch_state.on_not_called(call.room, call.tutor)
                 return
             event = "tutor.called" if call.lesson is None else "lesson.restoring"
             if call.lesson is None:
@@ -240,23 +248,23 @@ class Reconciler:
             tell(event, tutor=call.tutor, **self._ids(call))
             if call.lesson is not None:
                 await self._clear_away(call.lesson)
-            if lost := self._board.lost_agents(call.room).get(call.tutor):
+            if lost := self._dispatch_state.lost_agents(call.room).get(call.tutor):
                 await self._rooms.remove(call.room, lost)
             before = await self._rooms.withdraw(call.room, agent_name)
             metadata = self._metadata(call, before)
             await self._rooms.dispatch(call.room, Dispatch(agent_name, metadata))
         except (RoomsError, LedgerError):
-            self._board.on_not_called(call.room, call.tutor)
+            self._dispatch_state.on_not_called(call.room, call.tutor)
             raise
 
     def _is_due(self, call: Call) -> bool:
         """Return whether the tutor is still there and, if it was asked for, still asked for."""
         asked = call.asked and call.lesson is None
         return call.tutor in self._tutors and (
-            not asked or call.tutor in self._board.asked(call.room)
+            not asked or call.tutor in self._dispatch_state.asked(call.room)
         )
 
-    async def _tell_learner(self, tell: Tell) -> None:
+    async def _tell_learner(self, tell: NotifyWaiting) -> None:
         """Show a learner that they wait, or do no more, and have it said, too."""
         log.info("learner.told", waiting=tell.waiting, **self._ids(tell))
         self._told[tell.learner.entry] = (tell.waiting, self._monotonic())
@@ -283,7 +291,7 @@ class Reconciler:
 
     def _metadata(self, call: Call, before: Iterable[Dispatch]) -> str:
         """Return what the job is told: what was told before, or what this learner's tutor says."""
-        asked = self._board.asked(call.room).get(call.tutor)
+        asked = self._dispatch_state.asked(call.room).get(call.tutor)
         if asked is not None and call.lesson is None:
             return pack(asked.handover, asked.ask.user_id)
         told = (one.metadata for one in before)
@@ -311,7 +319,7 @@ class Reconciler:
         elsewhere = await self._ledger.claims_in(name)
         return _Room(name, tuple(participants), tuple(dispatched), settled, elsewhere)
 
-    def _sight(self, room: _Room) -> Sight | None:
+    def _sight(self, room: _Room) -> RoomSnapshot | None:
         """See a room; one that cannot be seen is no other's affair."""
         try:
             return self._see(room)
@@ -319,22 +327,26 @@ class Reconciler:
             log_fault("Reconciler.see", error, room=room.name)
             return None
 
-    def _see(self, room: _Room) -> Sight:
-        interrupted = self._board.interrupted(room.name)
+    def _see(self, room: _Room) -> RoomSnapshot:
+        interrupted = self._dispatch_state.interrupted(room.name)
         dead = {lesson.agent for lesson in interrupted}
-        dead |= {*self._board.lost_agents(room.name).values()}
+        dead |= {*self._dispatch_state.lost_agents(room.name).values()}
         here = {
             one.attributes.get(TUTOR, "")
             for one in room.participants
             if one.kind == "agent" and one.identity not in dead
         }
         names = {tutor.agent_name: tutor.name for tutor in self._tutors.values()}
-        taught = self._board.taught(room.name) | room.elsewhere.taught | (here & set(self._tutors))
-        settled = room.settled | self._board.settled(room.name)
+        taught = (
+            self._dispatch_state.taught(room.name)
+            | room.elsewhere.taught
+            | (here & set(self._tutors))
+        )
+        settled = room.settled | self._dispatch_state.settled(room.name)
         # Before those who are asked for: one who has taught on another host is not, any more.
-        self._board.on_seen(room.name, taught, frozenset(tutor for _, tutor in settled))
+        self._dispatch_state.on_seen(room.name, taught, frozenset(tutor for _, tutor in settled))
         learners = tuple(self._learners(room.participants))
-        return Sight(
+        return RoomSnapshot(
             room=room.name,
             learners=learners,
             # A specialist that was asked for is wanted until it has ended, not for good.
@@ -346,10 +358,10 @@ class Reconciler:
             taught=taught,
             interrupted=interrupted,
             absent=tuple(self._absent(room.name, {one.user_id for one in learners})),
-            refused=self._board.refused(room.name),
-            called=self._board.called(room.name) | room.elsewhere.called,
+            refused=self._dispatch_state.refused(room.name),
+            called=self._dispatch_state.called(room.name) | room.elsewhere.called,
             settled=settled,
-            asked={tutor: it.ask for tutor, it in self._board.asked(room.name).items()},
+            asked={tutor: it.ask for tutor, it in self._dispatch_state.asked(room.name).items()},
             since=self._sighted,
         )
 

@@ -10,7 +10,7 @@ from loqua_host.records.delivery import Delivery
 from loqua_host.records.leases import LEASE
 from loqua_host.records.ledger import Ledger
 
-from .board import Board
+from .dispatch_state import DispatchState
 
 __all__ = ["keep_lease", "recover"]
 
@@ -18,27 +18,31 @@ log = structlog.get_logger()
 
 
 async def keep_lease(
-    ledger: Ledger, board: Board, delivery: Delivery, tutors: Collection[str], clock: Clock
+    ledger: Ledger,
+    dispatch_state: DispatchState,
+    delivery: Delivery,
+    tutors: Collection[str],
+    clock: Clock,
 ) -> None:
     """Renew the lease and recover what is left by others, until cancelled."""
     while True:
         await clock.sleep(LEASE / 3)
         try:
-            await recover(ledger, board, delivery, tutors)
+            await recover(ledger, dispatch_state, delivery, tutors)
         except LedgerError as error:
             log.error("ledger.lease_not_renewed", why=str(error))
 
 
 async def recover(
-    ledger: Ledger, board: Board, delivery: Delivery, tutors: Collection[str]
+    ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery, tutors: Collection[str]
 ) -> None:
     """Write what waited for the ledger, and take over what dead hosts left.
 
-    Their lessons come on the board to be restored, those of `tutors`, which run here, at once;
-    their rows are delivered.
+    Their lessons are noted as interrupted, to be restored: those of `tutors`, which run here, at
+    once. Their rows are delivered.
 
-    What another host has gone on with leaves the board, which learns whether there are others. A
-    host that stops takes over nothing any more.
+    Lessons that another host goes on with are forgotten here, and whether there are other hosts is
+    noted. A host that stops takes nothing over.
 
     Raises:
         LedgerError: If the ledger cannot be reached now.
@@ -46,18 +50,18 @@ async def recover(
     if replayed := await ledger.replay():
         log.info("ledger.replayed", notes=replayed)
         delivery.wake()
-    if board.leaving:
+    if dispatch_state.leaving:
         await ledger.renew()
         return
-    before = board.all_interrupted()
+    before = dispatch_state.all_interrupted()
     if taken := await ledger.take_over(tutors):
         log.warning("ledger.adopted", lessons=taken)
         delivery.wake()
-    board.shared = await ledger.is_shared()
+    dispatch_state.shared = await ledger.is_shared()
     lost = {row.id: row for row in await ledger.interrupted()}
     for one in before.keys() - lost.keys():
-        board.drop_interrupted(before[one])
-    for one in lost.keys() - before.keys() - board.all_interrupted().keys():
+        dispatch_state.drop_interrupted(before[one])
+    for one in lost.keys() - before.keys() - dispatch_state.all_interrupted().keys():
         row = lost[one]
         log.warning("lesson.found_open", room=row.room, **row.bound)
-        board.on_interrupted(row, None)
+        dispatch_state.on_interrupted(row, None)

@@ -12,8 +12,8 @@ from loqua_host.link.server import JobLink, JobRef
 from loqua_host.records.ledger import Ledger
 from loqua_host.rooms.rooms import Rooms
 
-from .board import Board
 from .causes import ALREADY_TAUGHT, cause_of
+from .dispatch_state import DispatchState
 from .metrics import LessonMetrics
 from .tutors import RunningTutor
 
@@ -30,14 +30,14 @@ class Refusals:
         *,
         rooms: Rooms,
         ledger: Ledger,
-        board: Board,
+        dispatch_state: DispatchState,
         tutors: Mapping[str, RunningTutor],
         tasks: asyncio.TaskGroup,
         metrics: LessonMetrics,
     ) -> None:
         self._rooms = rooms
         self._ledger = ledger
-        self._board = board
+        self._dispatch_state = dispatch_state
         self._tutors = tutors
         self._tasks = tasks
         self._metrics = metrics
@@ -59,13 +59,13 @@ class Refusals:
     async def _settle(self, job: JobRef, identity: str, cause: str) -> None:
         """Settle the entry into the room, unless the learner has this tutor already."""
         if cause == ALREADY_TAUGHT:
-            self._board.on_settled(job, None)
+            self._dispatch_state.on_settled(job, None)
             return
         entry = await self._entry(job.room, identity)
-        self._board.on_settled(job, entry)
+        self._dispatch_state.on_settled(job, entry)
         if entry is not None:
             self._tasks.create_task(self._ledger.refuse(job.room, entry, job.tutor))
-        self._board.on_handed_back(job.room, job.tutor, Handback(outcome="failed"))
+        self._dispatch_state.on_handed_back(job.room, job.tutor, Handback(outcome="failed"))
 
     async def _entry(self, room: str, identity: str) -> str | None:
         try:

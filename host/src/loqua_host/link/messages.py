@@ -28,7 +28,7 @@ from pydantic import (
     ValidationError,
 )
 
-from loqua_host.contract.handoff import Handback, Utterance, Wish
+from loqua_host.contract.handoff import Handback, HandoffRequest, Utterance
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
 from loqua_host.contract.tutor import Name
@@ -213,7 +213,7 @@ class CallSpecialist(BaseModel):
 
     type: Literal["call_specialist"] = "call_specialist"
     agent_name: Name
-    wish: Wish
+    wish: HandoffRequest
     sentences: Annotated[tuple[Utterance, ...], Field(max_length=10)] = ()
 
 

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from loqua_host.core.breaker import State as BreakerState
 
 from .health import Health, State
-from .sight import Sight
+from .status import HostStatus
 
 __all__ = ["SightCollector"]
 
@@ -17,52 +17,54 @@ __all__ = ["SightCollector"]
 class SightCollector(Collector):
     """Turns what is seen into gauges at each scrape."""
 
-    def __init__(self, look: Callable[[], Sight], judge: Callable[[Sight], Health]) -> None:
+    def __init__(
+        self, look: Callable[[], HostStatus], judge: Callable[[HostStatus], Health]
+    ) -> None:
         self._look = look
         self._judge = judge
 
     def collect(self) -> Iterator[Metric]:
         """Look, and give what is seen."""
-        sight = self._look()
-        health = self._judge(sight)
+        status = self._look()
+        health = self._judge(status)
         order = list(State)
         yield _gauge("ready", "Whether new lessons should come here", health.ready)
         told = "Whether what config/ says is what runs"
-        yield _gauge("config_current", told, sight.stale_config is None)
+        yield _gauge("config_current", told, status.stale_config is None)
         told = "Whether LiveKit's key is used as secrets have it"
-        yield _gauge("livekit_key_current", told, sight.refused_key is None)
+        yield _gauge("livekit_key_current", told, status.refused_key is None)
         levels = (((level.name,), order.index(level.state)) for level in health.levels)
         yield _family("health", "0 ok, 1 degraded, 2 failed", ("level",), levels)
-        yield from _resources(sight)
-        yield from _teaching(sight)
-        yield from _owing(sight)
+        yield from _resources(status)
+        yield from _teaching(status)
+        yield from _owing(status)
         states = (
             ((name,), one.breaker is not BreakerState.CLOSED)
-            for name, one in sight.endpoints.items()
+            for name, one in status.endpoints.items()
         )
         yield _family("breaker_open", "0 while calls go out", ("endpoint",), states)
 
 
-def _resources(sight: Sight) -> Iterator[Metric]:
-    yield _gauge("event_loop_lag_seconds", "Longest delay of the event loop lately", sight.lag)
-    yield _gauge("memory_used_ratio", "Share of the memory in use", sight.memory)
-    starts = sight.forkserver and not (sight.jobs and sight.jobs.failure)
+def _resources(status: HostStatus) -> Iterator[Metric]:
+    yield _gauge("event_loop_lag_seconds", "Longest delay of the event loop lately", status.lag)
+    yield _gauge("memory_used_ratio", "Share of the memory in use", status.memory)
+    starts = status.forkserver and not (status.jobs and status.jobs.failure)
     yield _gauge("forkserver_up", "Whether jobs can be started", starts)
-    yield _gauge("cpu_load_ratio", "Runnable processes per CPU, last minute", sight.cpu_load)
-    yield _gauge("disk_free_ratio", "Free share of the ledger's disk", sight.disk_free)
-    if sight.certificate_left is not None:
+    yield _gauge("cpu_load_ratio", "Runnable processes per CPU, last minute", status.cpu_load)
+    yield _gauge("disk_free_ratio", "Free share of the ledger's disk", status.disk_free)
+    if status.certificate_left is not None:
         told = "Life left in the ops address's certificate"
-        yield _gauge("ops_certificate_seconds_left", told, sight.certificate_left)
+        yield _gauge("ops_certificate_seconds_left", told, status.certificate_left)
     told = "Time the ledger's connection was in use"
-    yield CounterMetricFamily("loqua_ledger_busy_seconds", told, value=sight.ledger_busy)
+    yield CounterMetricFamily("loqua_ledger_busy_seconds", told, value=status.ledger_busy)
     told = "Work that the ledger's database did not do"
-    yield CounterMetricFamily("loqua_ledger_failures", told, value=sight.ledger_failures)
+    yield CounterMetricFamily("loqua_ledger_failures", told, value=status.ledger_failures)
     told = "Look-ups of secrets that failed"
-    yield CounterMetricFamily("loqua_secret_failures", told, value=sight.secret_failures)
+    yield CounterMetricFamily("loqua_secret_failures", told, value=status.secret_failures)
 
 
-def _teaching(sight: Sight) -> Iterator[Metric]:
-    workers = sight.workers
+def _teaching(status: HostStatus) -> Iterator[Metric]:
+    workers = status.workers
     online = (((one.tutor,), one.online) for one in workers)
     yield _family("worker_online", "Whether LiveKit has the worker", ("tutor",), online)
     busy = (((one.tutor,), one.busy) for one in workers)
@@ -70,34 +72,36 @@ def _teaching(sight: Sight) -> Iterator[Metric]:
     places = (((one.tutor,), one.places) for one in workers)
     yield _family("worker_max_jobs", "Jobs that may run", ("tutor",), places)
     told = "Lessons that the host takes now on top of those that run"
-    yield _gauge("lessons_free", told, max(0, sight.room.lessons))
+    yield _gauge("lessons_free", told, max(0, status.headroom.lessons))
     lessons = Counter({(one.tutor, "full"): 0 for one in workers})
-    lessons.update((one.tutor, one.mode) for one in sight.lessons)
+    lessons.update((one.tutor, one.mode) for one in status.lessons)
     yield _family("lessons_live", "Lessons that run", ("tutor", "mode"), lessons.items())
     served = Counter(
         (one.tutor, kind, str(index))
-        for one in sight.lessons
+        for one in status.lessons
         for kind, index in one.engines.items()
     )
     told = "Lessons by the engine of a list that serves them"
     yield _family("engine_lessons", told, ("tutor", "kind", "index"), served.items())
-    yield _gauge("learners_waiting", "Learners without the tutor they are owed", len(sight.waiting))
-    yield _gauge("learner_longest_wait_seconds", "The longest of their waits", sight.alone)
+    yield _gauge(
+        "learners_waiting", "Learners without the tutor they are owed", len(status.waiting)
+    )
+    yield _gauge("learner_longest_wait_seconds", "The longest of their waits", status.alone)
 
 
-def _owing(sight: Sight) -> Iterator[Metric]:
-    backlog = sight.backlog
-    oldest = 0.0 if backlog.oldest is None else max(0.0, sight.unix - backlog.oldest)
+def _owing(status: HostStatus) -> Iterator[Metric]:
+    backlog = status.backlog
+    oldest = 0.0 if backlog.oldest is None else max(0.0, status.unix - backlog.oldest)
     yield _gauge("outbox_pending", "Records the API does not have yet", backlog.records)
     yield _gauge("record_oldest_seconds", "Age of the oldest of them", oldest)
     yield _gauge("progress_pending", "Progress updates not delivered yet", backlog.progress)
-    yield _gauge("spool_entries", "Notes of lessons that wait for the ledger", sight.spooled)
+    yield _gauge("spool_entries", "Notes of lessons that wait for the ledger", status.spooled)
     yield _gauge("outbox_dead_letters", "Rows that the API refused for good", backlog.dead)
-    if sight.agent_jwt_left is not None:
-        left = sight.agent_jwt_left
+    if status.agent_jwt_left is not None:
+        left = status.agent_jwt_left
         yield _gauge("agent_jwt_seconds_left", "Life left in AGENT_JWT_TOKEN", left)
-    if sight.user_token_left is not None:
-        left = sight.user_token_left
+    if status.user_token_left is not None:
+        left = status.user_token_left
         yield _gauge("user_token_seconds_left", "Least life left in a learner's token", left)
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from loqua_host.capacity.admission import Why
+from loqua_host.capacity.admission import Bound
 from loqua_host.core.breaker import State as BreakerState
 
-from .sight import Outcome, Phase, Sight, WorkerSight
+from .status import HostStatus, Outcome, Phase, WorkerStatus
 
 __all__ = ["Finding", "Health", "Level", "State", "assess"]
 
@@ -50,7 +50,7 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        reason: Why it is in this state, in words.
+        reason: Bound it is in this state, in words.
         latency: Seconds that it took to answer, where it was asked something.
         age: Seconds since it was last looked at, where that is not now.
     """
@@ -102,7 +102,7 @@ class _Bounds:
         return State.DEGRADED if value >= self.degraded else State.OK
 
 
-BOUNDS: dict[Why, str] = {
+BOUNDS: dict[Bound, str] = {
     "max_lessons": "lessons.max_lessons",
     "processors": "what is idle of the processors",
     "memory": "what is free of the memory",
@@ -116,40 +116,40 @@ MEMORY = _Bounds(0.85, 0.95)
 DISK_USED = _Bounds(0.90, 0.98)
 
 
-def assess(sight: Sight, jwt_warn_before: float = 7 * DAY) -> Health:
+def assess(status: HostStatus, jwt_warn_before: float = 7 * DAY) -> Health:
     """Judge what is seen.
 
     Args:
-        sight: What is seen.
+        status: What is seen.
         jwt_warn_before: Seconds before its expiry from which AGENT_JWT_TOKEN is a worry.
     """
     levels = (
-        Level("host", tuple(_host(sight))),
-        Level("livekit", tuple(_livekit(sight))),
-        Level("api", tuple(_api(sight, jwt_warn_before))),
-        Level("database", tuple(_database(sight))),
+        Level("host", tuple(_host(status))),
+        Level("livekit", tuple(_livekit(status))),
+        Level("api", tuple(_api(status, jwt_warn_before))),
+        Level("database", tuple(_database(status))),
     )
     working = all(level.state is not State.FAILED for level in levels[:2])
-    return Health(levels, ready=sight.phase is Phase.SERVING and working)
+    return Health(levels, ready=status.phase is Phase.SERVING and working)
 
 
-def _host(sight: Sight) -> Iterator[Finding]:
-    yield Finding("phase", State.OK, f"the host is {sight.phase}")
-    yield _config(sight.stale_config)
-    busy = sum(worker.busy for worker in sight.workers)
-    room = f"room for {max(0, sight.room.lessons)} more, by {BOUNDS[sight.room.why]}"
-    yield Finding("lessons", State.OK, f"{busy} jobs, {len(sight.lessons)} lessons, {room}")
-    yield _waiting(sight)
-    yield _engines(sight)
-    yield _forkserver(sight)
-    yield _probe("job processes", sight.jobs, sight.now)
+def _host(status: HostStatus) -> Iterator[Finding]:
+    yield Finding("phase", State.OK, f"the host is {status.phase}")
+    yield _config(status.stale_config)
+    busy = sum(worker.busy for worker in status.workers)
+    room = f"room for {max(0, status.headroom.lessons)} more, by {BOUNDS[status.headroom.bound]}"
+    yield Finding("lessons", State.OK, f"{busy} jobs, {len(status.lessons)} lessons, {room}")
+    yield _waiting(status)
+    yield _engines(status)
+    yield _forkserver(status)
+    yield _probe("job processes", status.jobs, status.now)
     lag = "the longest delay of the event loop lately"
-    yield Finding("loop", LAG.judge(sight.lag), lag, latency=sight.lag)
-    yield Finding("memory", MEMORY.judge(sight.memory), f"{sight.memory:.0%} of memory is used")
-    disk = f"{sight.disk_free:.0%} of the ledger's disk is free"
-    yield Finding("disk", DISK_USED.judge(1 - sight.disk_free), disk)
-    if sight.certificate_left is not None:
-        yield _certificate(sight.certificate_left / DAY)
+    yield Finding("loop", LAG.judge(status.lag), lag, latency=status.lag)
+    yield Finding("memory", MEMORY.judge(status.memory), f"{status.memory:.0%} of memory is used")
+    disk = f"{status.disk_free:.0%} of the ledger's disk is free"
+    yield Finding("disk", DISK_USED.judge(1 - status.disk_free), disk)
+    if status.certificate_left is not None:
+        yield _certificate(status.certificate_left / DAY)
 
 
 def _certificate(days: float) -> Finding:
@@ -167,19 +167,21 @@ def _config(stale: str | None) -> Finding:
     return Finding("config", State.DEGRADED, f"config/ says something else than what runs: {stale}")
 
 
-def _waiting(sight: Sight) -> Finding:
-    if not sight.waiting:
+def _waiting(status: HostStatus) -> Finding:
+    if not status.waiting:
         return Finding("learners", State.OK, "nobody waits for a tutor")
-    state = State.DEGRADED if sight.alone > ALONE_SECONDS else State.OK
-    count = "1 learner waits" if len(sight.waiting) == 1 else f"{len(sight.waiting)} learners wait"
-    return Finding("learners", state, f"{count} for a tutor, the longest for {sight.alone:.0f} s")
+    state = State.DEGRADED if status.alone > ALONE_SECONDS else State.OK
+    count = (
+        "1 learner waits" if len(status.waiting) == 1 else f"{len(status.waiting)} learners wait"
+    )
+    return Finding("learners", state, f"{count} for a tutor, the longest for {status.alone:.0f} s")
 
 
-def _engines(sight: Sight) -> Finding:
+def _engines(status: HostStatus) -> Finding:
     """Judge whether fallbacks serve: lessons go on, with other voices or worse recognition."""
     served = Counter(
         f"{one.tutor}: engines.{kind}[{index}]"
-        for one in sight.lessons
+        for one in status.lessons
         for kind, index in one.engines.items()
         if index
     )
@@ -193,21 +195,21 @@ def _lessons(count: int) -> str:
     return "1 lesson" if count == 1 else f"{count} lessons"
 
 
-def _forkserver(sight: Sight) -> Finding:
-    if sight.forkserver:
+def _forkserver(status: HostStatus) -> Finding:
+    if status.forkserver:
         return Finding("forkserver", State.OK, "jobs can be started")
     return Finding("forkserver", State.FAILED, "is gone, so no job starts: the host is to end")
 
 
-def _livekit(sight: Sight) -> Iterator[Finding]:
-    yield from (_worker(worker) for worker in sight.workers)
-    yield _probe("rooms API", sight.rooms, sight.now)
-    if sight.refused_key is not None:
-        why = f"LiveKit did not take the new one, so the one before is used: {sight.refused_key}"
+def _livekit(status: HostStatus) -> Iterator[Finding]:
+    yield from (_worker(worker) for worker in status.workers)
+    yield _probe("rooms API", status.rooms, status.now)
+    if status.refused_key is not None:
+        why = f"LiveKit did not take the new one, so the one before is used: {status.refused_key}"
         yield Finding("LIVEKIT_API_KEY", State.DEGRADED, why)
 
 
-def _worker(worker: WorkerSight) -> Finding:
+def _worker(worker: WorkerStatus) -> Finding:
     name = f"worker {worker.tutor}"
     if worker.leaving:
         return Finding(name, State.OK, f"takes no jobs any more, {worker.busy} still run")
@@ -220,15 +222,15 @@ def _worker(worker: WorkerSight) -> Finding:
     return Finding(name, State.FAILED, "not registered: see livekit.url and LIVEKIT_API_KEY")
 
 
-def _api(sight: Sight, jwt_warn_before: float) -> Iterator[Finding]:
-    yield _agent_jwt(sight.agent_jwt_left, jwt_warn_before)
-    for endpoint in sorted(sight.endpoints):
-        yield _endpoint(endpoint, sight)
+def _api(status: HostStatus, jwt_warn_before: float) -> Iterator[Finding]:
+    yield _agent_jwt(status.agent_jwt_left, jwt_warn_before)
+    for endpoint in sorted(status.endpoints):
+        yield _endpoint(endpoint, status)
 
 
-def _endpoint(endpoint: str, sight: Sight) -> Finding:
-    last = sight.endpoints[endpoint]
-    age = sight.now - last.at
+def _endpoint(endpoint: str, status: HostStatus) -> Finding:
+    last = status.endpoints[endpoint]
+    age = status.now - last.at
     told = _ago(age)
     if last.breaker is BreakerState.OPEN:
         why = f"left alone for a while: {last.failure or 'it failed repeatedly'}"
@@ -250,19 +252,19 @@ def _agent_jwt(left: float | None, warn_before: float) -> Finding:
     return Finding("AGENT_JWT_TOKEN", state, f"lives {left / DAY:.1f} days more")
 
 
-def _database(sight: Sight) -> Iterator[Finding]:
-    yield _probe("ledger", sight.ledger, sight.now)
-    yield _outbox(sight)
-    if "health" in sight.endpoints:
-        yield replace(_endpoint("health", sight), name="API's database")
+def _database(status: HostStatus) -> Iterator[Finding]:
+    yield _probe("ledger", status.ledger, status.now)
+    yield _outbox(status)
+    if "health" in status.endpoints:
+        yield replace(_endpoint("health", status), name="API's database")
     else:
         yield Finding("API's database", State.OK, "not asked yet; the first lesson does")
 
 
-def _outbox(sight: Sight) -> Finding:
-    backlog = sight.backlog
+def _outbox(status: HostStatus) -> Finding:
+    backlog = status.backlog
     told = f"{backlog.records} records and {backlog.progress} progress updates are pending"
-    age = 0.0 if backlog.oldest is None else sight.unix - backlog.oldest
+    age = 0.0 if backlog.oldest is None else status.unix - backlog.oldest
     if overdue := age > OVERDUE_SECONDS:
         told += f", the oldest for {age / 60:.0f} min"
     if backlog.dead:

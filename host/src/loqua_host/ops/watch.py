@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from loqua_host.capacity.admission import Room
+from loqua_host.capacity.admission import Headroom
 from loqua_host.capacity.machine import Usage
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import Clock
@@ -21,7 +21,7 @@ from loqua_host.process import forkserver_runs
 from loqua_host.records.ledger import Backlog, Ledger
 from loqua_host.rooms.rooms import Rooms
 
-from .sight import LessonSight, Outcome, Phase, Sight, WorkerSight
+from .status import HostStatus, LessonStatus, Outcome, Phase, WorkerStatus
 
 __all__ = ["Watch", "Watched"]
 
@@ -73,7 +73,7 @@ class Watched:
         certificate_left: Returns for how many seconds the ops address's certificate is good.
         secret_failures: Returns how often a secret could not be looked up so far.
         workers: Returns the workers there are, the latest of a tutor last.
-        room: Returns how many more lessons this host takes.
+        headroom: Returns how many more lessons this host takes.
         usage: Returns what of the machine is in use.
         waiting: Returns for how many seconds each learner has been waiting who is owed a tutor.
         jobs: Tries whether a job could start now and reach the host; LinkError if not.
@@ -87,7 +87,7 @@ class Watched:
     secret_failures: Callable[[], int]
     workers: Callable[[], Sequence[Worker]]
     lessons: Lessons
-    room: Callable[[], Room]
+    headroom: Callable[[], Headroom]
     usage: Callable[[], Usage]
     waiting: Callable[[], tuple[float, ...]]
     rooms: Rooms
@@ -98,7 +98,7 @@ class Watched:
 
 
 class Watch:
-    """Gives a `Sight` of the host whenever somebody wants one."""
+    """Gives a `HostStatus` of the host whenever somebody wants one."""
 
     def __init__(self, host: Watched, clock: Clock) -> None:
         self._host = host
@@ -117,10 +117,10 @@ class Watch:
             tasks.create_task(self._beat())
             tasks.create_task(self._probe())
 
-    def look(self) -> Sight:
+    def look(self) -> HostStatus:
         """Return what is seen now."""
         host, phase = self._host, self._host.phase()
-        return Sight(
+        return HostStatus(
             now=self._clock.monotonic(),
             unix=self._clock.now(),
             since=self._since,
@@ -129,7 +129,7 @@ class Watch:
             refused_key=host.refused_key(),
             lag=max(self._beats),
             memory=host.usage().memory_share,
-            room=host.room(),
+            headroom=host.headroom(),
             cpu_load=os.getloadavg()[0] / (os.cpu_count() or 1),
             forkserver=forkserver_runs(),
             jobs=self._jobs_outcome,
@@ -151,16 +151,16 @@ class Watch:
             secret_failures=host.secret_failures(),
         )
 
-    def _see_workers(self) -> tuple[WorkerSight, ...]:
+    def _see_workers(self) -> tuple[WorkerStatus, ...]:
         """See a tutor's workers as one; there are several while one takes over."""
         by_tutor: dict[str, list[Worker]] = {}
         for worker in self._host.workers():
             by_tutor.setdefault(worker.tutor.name, []).append(worker)
         return tuple(_see(workers) for workers in by_tutor.values())
 
-    def _live(self) -> tuple[LessonSight, ...]:
+    def _live(self) -> tuple[LessonStatus, ...]:
         return tuple(
-            LessonSight(row.id[:8], row.tutor, mode, row.opened_at, row.restarts, engines)
+            LessonStatus(row.id[:8], row.tutor, mode, row.opened_at, row.restarts, engines)
             for row, mode, engines in self._host.lessons.live()
         )
 
@@ -196,10 +196,10 @@ class Watch:
         return Outcome(ended, ended - begun, failure), answer
 
 
-def _see(workers: Sequence[Worker]) -> WorkerSight:
+def _see(workers: Sequence[Worker]) -> WorkerStatus:
     serving = [worker for worker in workers if not worker.leaving.is_set()]
     tutor = workers[-1].tutor
-    return WorkerSight(
+    return WorkerStatus(
         tutor=tutor.name,
         agent_name=tutor.agent_name,
         online=any(worker.online for worker in serving or workers),

@@ -22,7 +22,7 @@ from loqua_host.tasks import forever, supervised
 from .access import PROBES, guard
 from .health import Health, State
 from .recent_errors import RecentErrors
-from .sight import Sight
+from .status import HostStatus
 from .tls import ServedCertificate
 from .webhooks import WEBHOOK
 
@@ -44,8 +44,8 @@ PAGE = {"/": "text/html", "/ops.css": "text/css", "/ops.js": "text/javascript"}
 
 
 def build_app(
-    look: Callable[[], Sight],
-    judge: Callable[[Sight], Health],
+    look: Callable[[], HostStatus],
+    judge: Callable[[HostStatus], Health],
     registry: CollectorRegistry,
     recent_errors: RecentErrors,
     tokens: Callable[[], Sequence[SecretStr]],
@@ -77,9 +77,13 @@ def build_app(
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def status(_request: web.Request) -> web.Response:
-        sight = look()
+        status = look()
         errors = list(map(asdict, recent_errors.newest_first()))
-        shown = {"health": _health(judge(sight)), "sight": asdict(sight), "recent_errors": errors}
+        shown = {
+            "health": _health(judge(status)),
+            "status": asdict(status),
+            "recent_errors": errors,
+        }
         return web.json_response(shown)
 
     app = web.Application(middlewares=[guard(tokens, unless=PROBES | {WEBHOOK})])

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from loqua_host.errors import WebhookError
-from loqua_host.rooms.webhooks import Hint, read_hint, signed_digest
+from loqua_host.rooms.webhooks import WebhookEvent, read_webhook_event, signed_digest
 from loqua_host.settings.secrets import LiveKitKey
 
 __all__ = ["WEBHOOK", "hear_livekit"]
@@ -17,19 +17,21 @@ log = structlog.get_logger()
 WEBHOOK = "/livekit/webhook"
 
 
-def hear_livekit(keys: Callable[[], Sequence[LiveKitKey]], heed: Callable[[Hint], None]) -> Handler:
+def hear_livekit(
+    keys: Callable[[], Sequence[LiveKitKey]], handle: Callable[[WebhookEvent], None]
+) -> Handler:
     """Return what passes on each hint that LiveKit signed, and answers 401 to all else.
 
     Args:
         keys: The keys that LiveKit may sign with at the moment.
-        heed: Gets the hints; must be quick.
+        handle: Gets the hints; must be quick.
     """
 
     async def hear(request: web.Request) -> web.Response:
         try:
             # The signature first: nobody else's body is worth reading.
             digest = signed_digest(request.headers.get(hdrs.AUTHORIZATION, ""), keys())
-            heed(read_hint(await request.read(), digest))
+            handle(read_webhook_event(await request.read(), digest))
         except WebhookError as error:
             mend = "webhook.api_key in LiveKit's config must name the host's LIVEKIT_API_KEY"
             log.warning("webhook.refused", why=str(error), mend=mend)

@@ -14,7 +14,7 @@ from typing import Any
 
 import jwt
 from google.protobuf.json_format import Parse, ParseError
-from livekit.protocol.webhook import WebhookEvent
+from livekit.protocol import webhook
 
 from loqua_host.errors import WebhookError
 from loqua_host.settings.secrets import LiveKitKey
@@ -22,7 +22,7 @@ from loqua_host.settings.secrets import LiveKitKey
 from .learners import Participant
 from .rooms import participant_of
 
-__all__ = ["Hint", "read_hint", "signed_digest"]
+__all__ = ["WebhookEvent", "read_webhook_event", "signed_digest"]
 
 LEEWAY = 60.0
 """Seconds that LiveKit's clock may differ from the host's; its own verifiers allow as much."""
@@ -32,7 +32,7 @@ REQUIRED = ["exp", "iss", "sha256"]
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
+class WebhookEvent:
     """Something that LiveKit says has happened.
 
     Attributes:
@@ -74,7 +74,7 @@ def _claims(token: str, key: LiveKitKey) -> dict[str, Any]:
     return claims
 
 
-def read_hint(body: bytes, digest: bytes) -> Hint:
+def read_webhook_event(body: bytes, digest: bytes) -> WebhookEvent:
     """Read the body that LiveKit signed.
 
     Raises:
@@ -83,8 +83,8 @@ def read_hint(body: bytes, digest: bytes) -> Hint:
     if not hmac.compare_digest(sha256(body).digest(), digest):
         raise WebhookError("LiveKit signed another body")
     try:
-        event = Parse(body, WebhookEvent(), ignore_unknown_fields=True)
+        event = Parse(body, webhook.WebhookEvent(), ignore_unknown_fields=True)
     except (ParseError, UnicodeDecodeError) as error:
         raise WebhookError("LiveKit signed what is no webhook of its own") from error
     who = participant_of(event.participant) if event.HasField("participant") else None
-    return Hint(event.event, event.room.name, who)
+    return WebhookEvent(event.event, event.room.name, who)

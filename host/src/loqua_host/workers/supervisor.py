@@ -11,7 +11,7 @@ from loqua_host.lessons.departure import Departure
 from loqua_host.settings.secrets import LiveKitKey
 
 from .metrics import WorkerMetrics
-from .roster import Roster
+from .registry import WorkerRegistry
 from .worker import TutorWorker
 
 __all__ = ["Supervisor"]
@@ -39,7 +39,7 @@ class Supervisor:
     """Keeps workers running until they leave.
 
     Args:
-        roster: Where it enters them.
+        registry: Where it enters them.
         lessons: Who hear that their worker leaves.
         tasks: Owns the running workers.
         jitter: A random number from 0 to 1, so that hosts do not come back in step.
@@ -47,48 +47,48 @@ class Supervisor:
 
     def __init__(
         self,
-        roster: Roster,
+        registry: WorkerRegistry,
         lessons: Lessons,
         tasks: asyncio.TaskGroup,
         jitter: Callable[[], float],
         metrics: WorkerMetrics,
     ) -> None:
-        self._roster = roster
+        self._registry = registry
         self._lessons = lessons
         self._tasks = tasks
         self._jitter = jitter
         self._metrics = metrics
         self._departures: set[asyncio.Task[None]] = set()
 
-    def hire(self, worker: TutorWorker) -> None:
+    def start(self, worker: TutorWorker) -> None:
         """Run a worker from now on; one that fails is run again after a pause."""
-        self._roster.add(worker)
+        self._registry.add(worker)
         self._tasks.create_task(self._keep(worker))
 
     def adopt(self, key: LiveKitKey) -> None:
         """Have all workers register with another key from the next time on."""
-        for worker in self._roster.workers:
+        for worker in self._registry.workers:
             worker.adopt(key)
 
     async def registered(self) -> None:
         """Wait until every worker is registered at LiveKit, or leaves."""
-        for worker in self._roster.workers:
+        for worker in self._registry.workers:
             await _first(worker.registered, worker.leaving)
 
     async def replace(self, worker: TutorWorker, reason: str, seconds: float) -> None:
         """Have a worker take over for its tutor; comes back when it takes the jobs.
 
-        The one before takes no more from then on, and leaves as `retire` says.
+        The one before takes no more from then on, and leaves as `drain` says.
         """
-        before = self._roster.serving(worker.tutor.name)
-        self.hire(worker)
+        before = self._registry.serving(worker.tutor.name)
+        self.start(worker)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REGISTER_SECONDS):
                 await worker.registered.wait()
         for one in before:
             self._dismiss(one, Departure.within(seconds, reason))
 
-    def retire(self, tutor: str, reason: str, seconds: float) -> None:
+    def drain(self, tutor: str, reason: str, seconds: float) -> None:
         """Have a tutor take no new jobs; its worker closes when the running ones have ended.
 
         Args:
@@ -96,7 +96,7 @@ class Supervisor:
             reason: Why its lessons end that have not ended by themselves in time.
             seconds: How long they may go on.
         """
-        for worker in self._roster.serving(tutor):
+        for worker in self._registry.serving(tutor):
             self._dismiss(worker, Departure.within(seconds, reason))
 
     async def stop(self, reason: str, seconds: float) -> None:
@@ -106,7 +106,7 @@ class Supervisor:
         it shortens that of the first call.
         """
         departure = Departure.within(seconds, reason)
-        for worker in self._roster.workers:
+        for worker in self._registry.workers:
             self._dismiss(worker, departure)
         while self._departures:
             await asyncio.wait(self._departures)
@@ -137,7 +137,7 @@ class Supervisor:
             self._metrics.failures.labels(worker.tutor.name).inc()
             log.error("worker.failed", tutor=worker.tutor.name, why=str(error))
         finally:
-            self._roster.remove(worker)
+            self._registry.remove(worker)
         log.info("worker.left", tutor=worker.tutor.name)
 
     async def _keep(self, worker: TutorWorker) -> None:

@@ -9,8 +9,8 @@ import pytest
 from livekit import rtc
 
 from loqua_host.contract.learner import Learner
-from loqua_host.job import ears as module
-from loqua_host.job.ears import FRAME_MS, SAMPLE_RATE, Ears
+from loqua_host.job import audio_input as module
+from loqua_host.job.audio_input import FRAME_MS, SAMPLE_RATE, MixedAudioInput
 from loqua_host.link.messages import Others
 
 SAMPLES = SAMPLE_RATE * FRAME_MS // 1000
@@ -67,7 +67,7 @@ def speak(job: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], Non
     return speak
 
 
-async def loudness(ears: Ears) -> int:
+async def loudness(ears: MixedAudioInput) -> int:
     """Return how loud it is once all that was said before is over."""
     for _ in range(40):
         frame = await anext(ears)
@@ -76,7 +76,7 @@ async def loudness(ears: Ears) -> int:
 
 async def test_only_those_who_are_to_be_heard_are_heard_together(job: Any, speak: Any) -> None:
     """Not before they are known, and not after."""
-    ears = Ears(job.room)
+    ears = MixedAudioInput(job.room)
     for identity, volume in (("maria", 1), ("ana", 10), ("eve", 100)):
         speak(identity, volume)
     ears.hear(["maria"])
@@ -150,7 +150,7 @@ async def test_text_that_overtakes_its_learner_is_answered(job: Any) -> None:
 
 async def test_it_is_known_who_of_them_was_loud_and_by_which_track(job: Any, speak: Any) -> None:
     """Who is not to be heard is not measured; of two tracks it is the microphone's."""
-    ears = Ears(job.room, clock=asyncio.get_running_loop().time)
+    ears = MixedAudioInput(job.room, clock=asyncio.get_running_loop().time)
     began = asyncio.get_running_loop().time()
     for identity, volume in (("maria", 500), ("ana", 5_000), ("eve", 20_000), ("ana", 1)):
         speak(identity, volume)
@@ -168,7 +168,7 @@ async def test_it_is_known_who_of_them_was_loud_and_by_which_track(job: Any, spe
 
 async def test_who_has_no_floor_hears_nothing(job: Any, speak: Any) -> None:
     """What was said meanwhile is lost."""
-    ears = Ears(job.room)
+    ears = MixedAudioInput(job.room)
     speak("maria", 1)
     ears.hear(["maria"])
     ears.on_detached()

@@ -13,7 +13,7 @@ from loqua_host.records.ledger import LessonRow
 from .departure import Departure
 from .reconcile import Ask, Interrupted
 
-__all__ = ["Asked", "Board"]
+__all__ = ["Asked", "DispatchState"]
 
 CALL_SECONDS = 10.0
 """Seconds after which a call that nobody accepted is taken to be lost."""
@@ -62,7 +62,7 @@ class Asked:
     )
 
 
-class Board:
+class DispatchState:
     """Who is taught, called, interrupted or refused, by room and tutor.
 
     Args:
@@ -249,7 +249,7 @@ class Board:
         return self._monotonic() - lost.since
 
     def drop_interrupted(self, lesson: Interrupted) -> bool:
-        """Take an interrupted lesson off the board; False if somebody has taken it before."""
+        """Remove an interrupted lesson; return False if it was removed before."""
         return self._interrupted.pop(lesson.row.id, None) is not None
 
     def interrupted(self, room: str) -> tuple[Interrupted, ...]:

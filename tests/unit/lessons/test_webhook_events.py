@@ -1,4 +1,4 @@
-"""Hints: used where they help, and never more than the host has places for."""
+"""Webhooks: used where they help, and never more than the host has places for."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,20 +8,20 @@ import pytest
 from tests.unit.tutors import running_tutor
 
 from loqua_host.errors import RoomsError
-from loqua_host.lessons import hints as module
-from loqua_host.lessons.board import Board
-from loqua_host.lessons.hints import Hints
+from loqua_host.lessons import webhook_events as module
+from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.lessons.reconcile import Places
+from loqua_host.lessons.reconcile import Capacity
+from loqua_host.lessons.webhook_events import WebhookEvents
 from loqua_host.link.server import JobRef
 from loqua_host.metrics import Instruments
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
-from loqua_host.rooms.webhooks import Hint
+from loqua_host.rooms.webhooks import WebhookEvent
 from loqua_host.tasks import background
 
 MARIA = Participant("maria", "standard", "María", {"user_id": "u1"}, False, 1.0, "PA_1")
-JOINED = Hint("participant_joined", "room", MARIA)
+JOINED = WebhookEvent("participant_joined", "room", MARIA)
 COMING = ("room", "conversation", "maria")
 
 
@@ -29,12 +29,12 @@ COMING = ("room", "conversation", "maria")
 class World:
     """What hints are about, and what came of them."""
 
-    hints: Hints = field(init=False)
-    board: Board = field(default_factory=lambda: Board(lambda: 1000.0))
+    hints: WebhookEvents = field(init=False)
+    dispatch_state: DispatchState = field(default_factory=lambda: DispatchState(lambda: 1000.0))
     called: list[Dispatch] = field(default_factory=lambda: [Dispatch("")])
     failing: bool = False
     asked: int = 0
-    places: Places = field(default_factory=lambda: Places(5, {"conversation": 5, "grammar": 1}))
+    places: Capacity = field(default_factory=lambda: Capacity(5, {"conversation": 5, "grammar": 1}))
     foreseen: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def dispatched(self, _room: str) -> list[Dispatch]:
@@ -51,11 +51,11 @@ async def world(instruments: Instruments) -> AsyncIterator[World]:
     world = World()
     tutors = [running_tutor("conversation", "", "a", 5), running_tutor("grammar", "expert", "a", 5)]
     async with background() as tasks:
-        world.hints = Hints(
+        world.hints = WebhookEvents(
             rooms=world,  # type: ignore[arg-type]  # a fake
-            board=world.board,
+            dispatch_state=world.dispatch_state,
             tutors={tutor.name: tutor for tutor in tutors},
-            foresee=lambda *coming: world.foreseen.append(coming),
+            prefetch=lambda *coming: world.foreseen.append(coming),
             places=lambda: world.places,
             tasks=tasks,
             metrics=LessonMetrics(instruments),
@@ -63,10 +63,10 @@ async def world(instruments: Instruments) -> AsyncIterator[World]:
         yield world
 
 
-async def heed(world: World, *hints: Hint) -> list[tuple[str, str, str]]:
+async def handle(world: World, *hints: WebhookEvent) -> list[tuple[str, str, str]]:
     """Return what comes of hints."""
     for hint in hints:
-        world.hints.heed(hint)
+        world.hints.handle(hint)
     for _ in range(5):
         await asyncio.sleep(0)
     return world.foreseen
@@ -74,31 +74,31 @@ async def heed(world: World, *hints: Hint) -> list[tuple[str, str, str]]:
 
 async def test_a_learner_who_comes_is_prepared_for(world: World, instruments: Instruments) -> None:
     """With the tutor that is called to the room."""
-    assert await heed(world, JOINED) == [COMING]
+    assert await handle(world, JOINED) == [COMING]
     assert instruments.registry.get_sample_value("loqua_webhooks_total") == 1
 
 
 async def test_a_specialist_who_is_called_is_foreseen_too(world: World) -> None:
     """An agent that runs elsewhere is not."""
     world.called = [Dispatch("expert"), Dispatch("somebody-elses")]
-    assert await heed(world, JOINED) == [("room", "grammar", "maria")]
+    assert await handle(world, JOINED) == [("room", "grammar", "maria")]
 
 
 async def test_a_hint_that_comes_twice_counts_once(world: World) -> None:
     """Also when other rooms' come in between."""
     other = replace(JOINED, room="other")
-    await heed(world, JOINED, other, JOINED)
-    assert await heed(world, other, JOINED) == [COMING, ("other", *COMING[1:])]
+    await handle(world, JOINED, other, JOINED)
+    assert await handle(world, other, JOINED) == [COMING, ("other", *COMING[1:])]
     assert world.asked == 2
 
 
 async def test_a_flood_begins_no_more_than_there_are_places(world: World) -> None:
     """Nor does it ask LiveKit more often, or wake the reconciler more than once at a time."""
     flood = [replace(JOINED, room=f"room-{number}") for number in range(1000)]
-    assert len(await heed(world, *flood)) == 5
+    assert len(await handle(world, *flood)) == 5
     assert world.asked == 5
-    world.places = Places(0, world.places.tutors)
-    assert len(await heed(world, *flood)) == 5
+    world.places = Capacity(0, world.places.tutors)
+    assert len(await handle(world, *flood)) == 5
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ async def test_whoever_cannot_be_taught_is_not_prepared_for(
     world: World, who: Participant | None
 ) -> None:
     """Agents come, too."""
-    assert await heed(world, replace(JOINED, participant=who)) == []
+    assert await handle(world, replace(JOINED, participant=who)) == []
     assert world.asked == 0
 
 
@@ -124,24 +124,24 @@ async def test_a_late_hint_changes_nothing(world: World, state: str) -> None:
     job = JobRef("job", "room", "conversation")
     match state:
         case "accepted":
-            world.board.on_accepted(job)
+            world.dispatch_state.on_accepted(job)
         case "taught":
-            world.board.on_taught(job)
+            world.dispatch_state.on_taught(job)
         case "settled":
-            world.board.on_settled(job, "PA_1")
-    assert await heed(world, JOINED) == []
+            world.dispatch_state.on_settled(job, "PA_1")
+    assert await handle(world, JOINED) == []
 
 
 async def test_a_tutor_without_a_place_is_not_foreseen(world: World) -> None:
     """It is full or leaving, as all are when the host stops; others have places still."""
-    world.places = Places(5, {"grammar": 1})
-    assert await heed(world, JOINED) == []
+    world.places = Capacity(5, {"grammar": 1})
+    assert await handle(world, JOINED) == []
 
 
 async def test_a_livekit_that_does_not_answer_costs_the_hint(world: World) -> None:
     """The lesson is prepared when its job comes."""
     world.failing = True
-    assert await heed(world, JOINED) == []
+    assert await handle(world, JOINED) == []
 
 
 class Counting(asyncio.Event):
@@ -162,10 +162,10 @@ async def test_the_reconciler_wakes_once_for_many_hints(
     """And again for later ones."""
     monkeypatch.setattr(module, "WAKE_SECONDS", 0.05)
     woken = Counting()
-    world.board.changed = woken
+    world.dispatch_state.changed = woken
     for _ in range(2):
         woken.clear()
-        await heed(world, *[Hint(event, "room", None)] * 100)
+        await handle(world, *[WebhookEvent(event, "room", None)] * 100)
         async with asyncio.timeout(30):
             await woken.wait()
     assert woken.times < 20
@@ -178,8 +178,8 @@ async def test_the_reconciler_looks_again_when_livekit_has_had_its_time(
     monkeypatch.setattr(module, "WAKE_SECONDS", 0.01)
     monkeypatch.setattr(module, "DISPATCH_GRACE", 0.05)
     woken = asyncio.Queue[None]()  # on a machine that stalls both may come before either is seen
-    monkeypatch.setattr(world.board.changed, "set", lambda: woken.put_nowait(None))
-    await heed(world, JOINED)
+    monkeypatch.setattr(world.dispatch_state.changed, "set", lambda: woken.put_nowait(None))
+    await handle(world, JOINED)
     async with asyncio.timeout(30):
         await woken.get()
         await woken.get()
@@ -187,5 +187,5 @@ async def test_the_reconciler_looks_again_when_livekit_has_had_its_time(
 
 async def test_other_events_do_not_matter(world: World) -> None:
     """There are many."""
-    assert await heed(world, replace(JOINED, event="track_published")) == []
+    assert await handle(world, replace(JOINED, event="track_published")) == []
     assert not world.hints._waking

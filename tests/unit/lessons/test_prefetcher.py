@@ -52,7 +52,7 @@ async def test_a_preparation_dropped_midway_leases_nothing(house: House) -> None
 async def test_a_foreseen_lesson_is_prepared_once_for_the_job_that_comes(house: House) -> None:
     """However often it was foreseen; the job goes on with it."""
     for _ in range(3):
-        house.lessons.foresee("room", "conversation", "maria")
+        house.lessons.prefetch("room", "conversation", "maria")
     await until(lambda: house.loqua.held.get(MARIA))
     house.lessons.begin(JOB)
     async with house.job() as link:
@@ -67,8 +67,8 @@ async def test_a_lesson_foreseen_in_vain_is_given_back(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No job comes for it."""
-    monkeypatch.setattr("loqua_host.lessons.preparations.FORESIGHT_SECONDS", 0.05)
-    house.lessons.foresee("room", "conversation", "maria")
+    monkeypatch.setattr("loqua_host.lessons.prefetcher.FORESIGHT_SECONDS", 0.05)
+    house.lessons.prefetch("room", "conversation", "maria")
     await until(lambda: house.loqua.leased)
     await until(lambda: not house.loqua.held[MARIA])
 
@@ -76,7 +76,7 @@ async def test_a_lesson_foreseen_in_vain_is_given_back(
 async def test_a_foresight_that_failed_is_made_good_by_the_job(house: House) -> None:
     """LiveKit told of the learner before it listed them."""
     inside = house.rooms.inside.pop("room")
-    house.lessons.foresee("room", "conversation", "maria")
+    house.lessons.prefetch("room", "conversation", "maria")
     await asyncio.sleep(0)
     house.rooms.inside["room"] = inside
     house.lessons.begin(JOB)

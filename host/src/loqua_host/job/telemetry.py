@@ -14,13 +14,13 @@ from loqua_host.link.messages import LONGEST_HOOK, LONGEST_LESSON, Hook, HookTim
 
 from .tracing import SpanBuffer
 
-__all__ = ["Notes"]
+__all__ = ["Telemetry"]
 
 EVERY: Final = 1.0
 """Seconds between two tellings."""
 
 
-class Notes:
+class Telemetry:
     """Gathers measurements and spans from a lesson's welcome on, and sends them now and then.
 
     Args:

@@ -13,7 +13,7 @@ from loqua_host.link.messages import WrapUp
 from loqua_host.records.delivery import caller_of
 
 from .causes import cause_of
-from .live import LiveLesson
+from .live_lesson import LiveLesson
 from .metrics import LessonMetrics
 
 __all__ = ["check_health", "knock"]

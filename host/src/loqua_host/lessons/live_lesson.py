@@ -77,7 +77,7 @@ class LiveLesson:
         seen_again: Set when the learner has come back, or the tutor's connection.
         would_be_crash: Whether a job that is gone now has crashed; not if it has lost LiveKit, has
             stepped out, or was cut off.
-        away_since: When the learner left, by the board's clock, whose place is needed.
+        away_since: When the learner left, by the host's monotonic clock, whose place is needed.
         stepped_out: Whether its job has left it open until the learner returns.
         finished: Whether its job has finished it and its record is in the ledger.
         handback: What a tutor that called for this one is told.

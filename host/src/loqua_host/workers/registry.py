@@ -10,10 +10,10 @@ from loqua_host.link.server import JobRef
 
 from .worker import TutorWorker
 
-__all__ = ["Roster"]
+__all__ = ["WorkerRegistry"]
 
 
-class Roster:
+class WorkerRegistry:
     """Who works here; a tutor has several workers while one takes over from another.
 
     Attributes:

@@ -9,15 +9,15 @@ from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.handover import is_handover
 from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Rooms
-from loqua_host.rooms.webhooks import Hint
+from loqua_host.rooms.webhooks import WebhookEvent
 
-from .board import Board
+from .dispatch_state import DispatchState
 from .metrics import LessonMetrics
-from .preparations import FORESIGHT_SECONDS
-from .reconcile import DISPATCH_GRACE, Places
+from .prefetcher import FORESIGHT_SECONDS
+from .reconcile import DISPATCH_GRACE, Capacity
 from .tutors import RunningTutor
 
-__all__ = ["Hints"]
+__all__ = ["WebhookEvents"]
 
 log = structlog.get_logger()
 
@@ -25,17 +25,17 @@ WAKING = frozenset({"participant_joined", "participant_left", "room_finished"})
 """After these, somebody may be owed something."""
 
 WAKE_SECONDS = 0.25
-"""Hints within this time wake the reconciler once, however many they are."""
+"""Webhooks within this time wake the reconciler once, however many they are."""
 
 
-class Hints:
+class WebhookEvents:
     """Has the reconciler look, and lessons prepared whose job is still on its way.
 
     However many hints there are, one preparation begins for a room in ten seconds, and never
     more at a time than there are places.
 
     Args:
-        foresee: Begins to prepare in a room, for a tutor and the learner of an identity.
+        prefetch: Begins to prepare in a room, for a tutor and the learner of an identity.
         places: Says how many jobs would be taken now.
         tasks: Owns the work.
     """
@@ -44,24 +44,24 @@ class Hints:
         self,
         *,
         rooms: Rooms,
-        board: Board,
+        dispatch_state: DispatchState,
         tutors: Mapping[str, RunningTutor],
-        foresee: Callable[[str, str, str], None],
-        places: Callable[[], Places],
+        prefetch: Callable[[str, str, str], None],
+        places: Callable[[], Capacity],
         tasks: asyncio.TaskGroup,
         metrics: LessonMetrics,
     ) -> None:
         self._rooms = rooms
-        self._board = board
+        self._dispatch_state = dispatch_state
         self._tutors = tutors
-        self._foresee = foresee
+        self._foresee = prefetch
         self._places = places
         self._tasks = tasks
         self._metrics = metrics
         self._hinted: set[str] = set()
         self._waking = False
 
-    def heed(self, hint: Hint) -> None:
+    def handle(self, hint: WebhookEvent) -> None:
         """Do what a hint is good for."""
         self._metrics.webhooks.inc()
         log.debug("webhook.heard", what=hint.event)
@@ -79,7 +79,7 @@ class Hints:
         loop = asyncio.get_running_loop()
         loop.call_later(FORESIGHT_SECONDS, self._hinted.discard, room)
         # Whom LiveKit has brought no tutor by then is owed one: it brings none to who returns.
-        loop.call_later(DISPATCH_GRACE + 2 * WAKE_SECONDS, self._board.changed.set)
+        loop.call_later(DISPATCH_GRACE + 2 * WAKE_SECONDS, self._dispatch_state.changed.set)
         self._tasks.create_task(self._look_ahead(room, learner))
 
     async def _look_ahead(self, room: str, learner: Participant) -> None:
@@ -103,8 +103,10 @@ class Hints:
 
     def _served(self, room: str, entry: str) -> frozenset[str]:
         """Return the tutors that are in a room or come already, or owe this entry nothing."""
-        settled = frozenset(tutor for who, tutor in self._board.settled(room) if who == entry)
-        return self._board.taught(room) | self._board.called(room) | settled
+        settled = frozenset(
+            tutor for who, tutor in self._dispatch_state.settled(room) if who == entry
+        )
+        return self._dispatch_state.taught(room) | self._dispatch_state.called(room) | settled
 
     def _wake_soon(self) -> None:
         if not self._waking:
@@ -113,7 +115,7 @@ class Hints:
 
     def _wake(self) -> None:
         self._waking = False
-        self._board.changed.set()
+        self._dispatch_state.changed.set()
 
 
 def _can_learn(participant: Participant) -> bool:

@@ -9,10 +9,10 @@ from opentelemetry import trace
 from loqua_host.core import LoquaApi
 from loqua_host.link.server import JobRef
 
-from .prepare import Prepared
+from .prepared_lesson import PreparedLesson
 from .tracing import start_trace
 
-__all__ = ["Preparations"]
+__all__ = ["Prefetcher"]
 
 FORESIGHT_SECONDS = 10.0
 """How long a preparation without a job waits for one; LiveKit brings it in a fifth of a second."""
@@ -20,10 +20,10 @@ FORESIGHT_SECONDS = 10.0
 UNCLAIMED_SECONDS = 90.0
 """How long a preparation waits to be claimed; a job waits 60 s for its learner at most."""
 
-Prepare = Callable[[JobRef, str | None], Coroutine[Any, Any, Prepared]]
+Prepare = Callable[[JobRef, str | None], Coroutine[Any, Any, PreparedLesson]]
 
 
-class Preparations:
+class Prefetcher:
     """Prepares a lesson when its job is accepted or foreseen, so that no learner waits for the API.
 
     Args:
@@ -36,10 +36,10 @@ class Preparations:
         self._prepare = prepare
         self._api = api
         self._tasks = tasks
-        self._early: dict[str, asyncio.Task[Prepared]] = {}
-        self._foreseen: dict[tuple[str, str], tuple[asyncio.Task[Prepared], trace.Span]] = {}
+        self._early: dict[str, asyncio.Task[PreparedLesson]] = {}
+        self._foreseen: dict[tuple[str, str], tuple[asyncio.Task[PreparedLesson], trace.Span]] = {}
 
-    def foresee(self, room: str, tutor: str, identity: str) -> None:
+    def prefetch(self, room: str, tutor: str, identity: str) -> None:
         """Begin to prepare for a job that seems to be coming; doing so twice is doing it once."""
         where = (room, tutor)
         if where not in self._foreseen:
@@ -63,7 +63,7 @@ class Preparations:
         asyncio.get_running_loop().call_later(UNCLAIMED_SECONDS, self.drop, job.job_id)
         return span
 
-    async def claim(self, job: JobRef, identity: str) -> Prepared:
+    async def claim(self, job: JobRef, identity: str) -> PreparedLesson:
         """Return the lesson for the learner that the job sees, prepared ahead if it was the one.
 
         Raises:
@@ -82,17 +82,19 @@ class Preparations:
         if early is not None:
             self._discard(early)
 
-    def give_back(self, prepared: Prepared | None) -> None:
+    def give_back(self, prepared: PreparedLesson | None) -> None:
         """Release what a lesson that will not be taught has leased."""
         if prepared is not None and prepared.leased:
             self._api.release(prepared.caller)
 
-    def _start(self, preparing: Coroutine[Any, Any, Prepared]) -> asyncio.Task[Prepared]:
+    def _start(
+        self, preparing: Coroutine[Any, Any, PreparedLesson]
+    ) -> asyncio.Task[PreparedLesson]:
         early = asyncio.create_task(preparing)
         self._tasks.create_task(_end_with(early))
         return early
 
-    async def _go_on(self, job: JobRef, foreseen: asyncio.Task[Prepared]) -> Prepared:
+    async def _go_on(self, job: JobRef, foreseen: asyncio.Task[PreparedLesson]) -> PreparedLesson:
         return await self._outcome(foreseen) or await self._prepare(job, None)
 
     def _forget(self, where: tuple[str, str]) -> None:
@@ -101,7 +103,7 @@ class Preparations:
             self._discard(preparing)
             span.end()
 
-    async def _outcome(self, early: asyncio.Task[Prepared]) -> Prepared | None:
+    async def _outcome(self, early: asyncio.Task[PreparedLesson]) -> PreparedLesson | None:
         try:
             await asyncio.wait({early})
         except asyncio.CancelledError:
@@ -109,12 +111,12 @@ class Preparations:
             raise
         return _prepared(early)
 
-    def _discard(self, early: asyncio.Task[Prepared]) -> None:
+    def _discard(self, early: asyncio.Task[PreparedLesson]) -> None:
         early.cancel()
         early.add_done_callback(lambda task: self.give_back(_prepared(task)))
 
 
-async def _end_with(early: asyncio.Task[Prepared]) -> None:
+async def _end_with(early: asyncio.Task[PreparedLesson]) -> None:
     """Have a preparation end with the host; what is its own to fail fails nobody else."""
     try:
         await asyncio.wait({early})
@@ -122,6 +124,6 @@ async def _end_with(early: asyncio.Task[Prepared]) -> None:
         early.cancel()
 
 
-def _prepared(early: asyncio.Task[Prepared]) -> Prepared | None:
+def _prepared(early: asyncio.Task[PreparedLesson]) -> PreparedLesson | None:
     """Return the result; a failure may concern somebody else, or shows again at the claim."""
     return None if early.cancelled() or early.exception() else early.result()

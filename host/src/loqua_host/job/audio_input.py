@@ -11,7 +11,7 @@ from livekit.agents.voice.io import AudioInput
 from .levels import Levels
 from .microphone import microphone_of
 
-__all__ = ["Ears"]
+__all__ = ["MixedAudioInput"]
 
 SAMPLE_RATE = 24_000
 FRAME_MS = 50
@@ -20,7 +20,7 @@ EVERY = 4
 """Of the samples of a frame, one in so many is enough to tell how loud it is."""
 
 
-class Ears(AudioInput):
+class MixedAudioInput(AudioInput):
     """The sound of those participants whom it is told to hear, and of nobody else.
 
     Args:

@@ -19,7 +19,7 @@ from loqua_host.rooms.rooms import Rooms
 
 from .metrics import LessonMetrics
 
-__all__ = ["Prepared", "new_lesson", "prepare"]
+__all__ = ["PreparedLesson", "new_lesson", "prepare"]
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
@@ -31,7 +31,7 @@ _SESSION_ID: TypeAdapter[str] = TypeAdapter(SessionId)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedLesson:
     """A lesson that can start: the context is loaded as far as the API was in reach.
 
     Attributes:
@@ -59,7 +59,7 @@ class Prepared:
         return self.context if self.mode in (Mode.FULL, Mode.CACHE) else None
 
 
-def new_lesson(prepared: Prepared, tutor: str, now: float) -> LessonRow:
+def new_lesson(prepared: PreparedLesson, tutor: str, now: float) -> LessonRow:
     """Return the lesson that a tutor begins with a learner, in unix seconds."""
     return LessonRow(
         id=uuid4().hex,
@@ -116,7 +116,7 @@ async def prepare(
     room: str,
     agent_id: str,
     identity: str | None,
-) -> Prepared:
+) -> PreparedLesson:
     """Prepare a lesson for the learner of that identity, or for the first in the room.
 
     Who the learner is is bound in the log lines of this task.
@@ -140,7 +140,7 @@ async def prepare(
         metrics.without_api.inc()
         log.warning("lesson.without_api", why=str(error))
         known = api.remembered(caller)
-        return Prepared(
+        return PreparedLesson(
             learner, caller, known.context, known.mode, leased=False, entry=entry, visit=visit
         )
     try:
@@ -148,7 +148,7 @@ async def prepare(
     except BaseException:
         api.release(caller)
         raise
-    return Prepared(
+    return PreparedLesson(
         learner, caller, loaded.context, loaded.mode, leased=True, entry=entry, visit=visit
     )
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from loqua_host.capacity.admission import Room
+from loqua_host.capacity.admission import Headroom
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.link.messages import EngineKind
 from loqua_host.records.ledger import Backlog
 
-__all__ = ["LessonSight", "Outcome", "Phase", "Sight", "WorkerSight"]
+__all__ = ["HostStatus", "LessonStatus", "Outcome", "Phase", "WorkerStatus"]
 
 
 class Phase(StrEnum):
@@ -36,7 +36,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSight:
+class WorkerStatus:
     """A tutor's worker: whether LiveKit knows it, and how many of its places are taken.
 
     Attributes:
@@ -56,7 +56,7 @@ class WorkerSight:
 
 
 @dataclass(frozen=True, slots=True)
-class LessonSight:
+class LessonStatus:
     """A running lesson, without its learner.
 
     Attributes:
@@ -74,7 +74,7 @@ class LessonSight:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class HostStatus:
     """All of it.
 
     Attributes:
@@ -85,7 +85,7 @@ class Sight:
         refused_key: Why the host does not use LiveKit's key as secrets have it, if it does not.
         lag: The longest that the event loop kept a task waiting lately, in seconds.
         memory: How much of the memory is used, from 0 to 1; of the container's, if it has a bound.
-        room: How many more lessons the host takes now.
+        headroom: How many more lessons the host takes now.
         cpu_load: Processes that want a CPU, per CPU, over the last minute.
         forkserver: Whether the process is there that jobs are forked from.
         jobs: Whether a job could start and reach the host; None until it was tried.
@@ -112,13 +112,13 @@ class Sight:
     refused_key: str | None = None
     lag: float = 0.0
     memory: float = 0.0
-    room: Room = field(default_factory=lambda: Room(0, "max_lessons"))
+    headroom: Headroom = field(default_factory=lambda: Headroom(0, "max_lessons"))
     cpu_load: float = 0.0
     forkserver: bool = True
     jobs: Outcome | None = None
     disk_free: float = 1.0
-    workers: tuple[WorkerSight, ...] = ()
-    lessons: tuple[LessonSight, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
+    lessons: tuple[LessonStatus, ...] = ()
     waiting: tuple[float, ...] = ()
     rooms: Outcome | None = None
     endpoints: Mapping[str, EndpointStatus] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The roster: whose jobs run here and what places are free, while workers come and go."""
+"""The registry: whose jobs run here and what places are free, while workers come and go."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ from tests.unit.workers.conftest import FakeWorker
 
 from loqua_host.errors import LinkError
 from loqua_host.link.server import JobRef
-from loqua_host.workers.roster import Roster
+from loqua_host.workers.registry import WorkerRegistry
 
 
-def roster_of(*workers: FakeWorker) -> Roster:
-    """Return a roster with these workers."""
-    roster: Any = Roster()
+def roster_of(*workers: FakeWorker) -> WorkerRegistry:
+    """Return a registry with these workers."""
+    registry: Any = WorkerRegistry()
     for worker in workers:
-        roster.add(worker)
-    return roster  # type: ignore[no-any-return]  # of fakes
+        registry.add(worker)
+    return registry  # type: ignore[no-any-return]  # of fakes
 
 
 def registered(name: str, *jobs: str, max_jobs: int = 3) -> FakeWorker:
@@ -27,9 +27,11 @@ def registered(name: str, *jobs: str, max_jobs: int = 3) -> FakeWorker:
 
 def test_places_are_counted_by_tutor() -> None:
     """None where LiveKit does not have the worker; the tutor runs here all the same."""
-    roster = roster_of(registered("one", "a"), registered("two", "b", "c", "d"), FakeWorker("new"))
-    assert roster.places() == {"one": 2, "two": 0, "new": 0}
-    assert roster.busy == 4
+    registry = roster_of(
+        registered("one", "a"), registered("two", "b", "c", "d"), FakeWorker("new")
+    )
+    assert registry.places() == {"one": 2, "two": 0, "new": 0}
+    assert registry.busy == 4
 
 
 def test_a_worker_that_reconnects_has_no_places() -> None:
@@ -42,11 +44,11 @@ def test_a_worker_that_reconnects_has_no_places() -> None:
 def test_jobs_of_a_worker_that_leaves_take_places_of_its_successor() -> None:
     """The limit of a tutor is hard."""
     old, new = registered("one", "a", "b"), registered("one", "c", max_jobs=4)
-    roster = roster_of(old, new)
+    registry = roster_of(old, new)
     old.leaving.set()
-    assert roster.places() == {"one": 1}
-    assert roster.busy == 3
-    assert roster.serving("one") == (new,)
+    assert registry.places() == {"one": 1}
+    assert registry.busy == 3
+    assert registry.serving("one") == (new,)
 
 
 def test_a_successor_that_is_not_registered_yet_costs_no_place() -> None:
@@ -57,20 +59,20 @@ def test_a_successor_that_is_not_registered_yet_costs_no_place() -> None:
 def test_a_tutor_without_a_worker_that_takes_jobs_has_no_places_and_is_still_known() -> None:
     """Its last jobs may still ask for what it is; with the worker it goes."""
     old = registered("one", "a")
-    roster = roster_of(old)
-    seen = roster.tutors
+    registry = roster_of(old)
+    seen = registry.tutors
     old.leaving.set()
-    assert (roster.places(), dict(seen)) == ({}, {"one": old.tutor})
-    roster.remove(old)  # type: ignore[arg-type]  # a fake
+    assert (registry.places(), dict(seen)) == ({}, {"one": old.tutor})
+    registry.remove(old)  # type: ignore[arg-type]  # a fake
     assert dict(seen) == {}
 
 
 def test_a_tutor_that_was_enabled_again_outlives_its_old_worker() -> None:
     """It is as the latest says."""
     old, new = registered("one"), registered("one", max_jobs=1)
-    roster = roster_of(old, new)
-    roster.remove(old)  # type: ignore[arg-type]  # a fake
-    assert dict(roster.tutors) == {"one": new.tutor}
+    registry = roster_of(old, new)
+    registry.remove(old)  # type: ignore[arg-type]  # a fake
+    assert dict(registry.tutors) == {"one": new.tutor}
 
 
 def test_a_job_is_found_whichever_worker_it_is_of() -> None:
@@ -78,11 +80,11 @@ def test_a_job_is_found_whichever_worker_it_is_of() -> None:
     job = JobRef("job", "room", "two")
     leaving = FakeWorker("two", found={("token", 7): job})
     leaving.leaving.set()
-    roster = roster_of(FakeWorker("one"), leaving)
-    assert roster.authorise("token", 7) == job
+    registry = roster_of(FakeWorker("one"), leaving)
+    assert registry.authorise("token", 7) == job
     for token, pid in (("token", 8), ("other", 7)):
         with pytest.raises(LinkError, match="no running job"):
-            roster.authorise(token, pid)
+            registry.authorise(token, pid)
 
 
 def test_a_tutor_whose_job_processes_do_not_get_ready_has_no_place() -> None:
