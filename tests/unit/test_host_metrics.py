@@ -127,7 +127,7 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: HostMetrics) -
                 "health": EndpointStatus(49.0, 0.1),
             },
             agent_jwt_left=86_400.0,
-            debts=Backlog(records=2, oldest=700.0),
+            backlog=Backlog(records=2, oldest=700.0),
             ledger_failures=4,
             secret_failures=3,
         ),
