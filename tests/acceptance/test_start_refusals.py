@@ -1,4 +1,4 @@
-"""A configuration with mistakes: the start is refused, all reasons at once, each with its mend."""
+"""A configuration with mistakes: the start is refused, all reasons at once, each with its hint."""
 
 import os
 import signal
@@ -56,7 +56,7 @@ def tutor(worker_type: str, **keys: object) -> dict[str, object]:
 
 @COMMANDS
 def test_all_mistakes_of_a_configuration_are_named_at_once(command: str, tmp_path: Path) -> None:
-    """File, key and mend of each, the environment's among them."""
+    """File, key and hint of each, the environment's among them."""
     files: dict[str, object] = {
         "host.yaml": {"lesons": {}, "lessons": {"learner_timeout": 5}},
         "tutors/one.yaml": tutor("automatic"),

@@ -64,11 +64,11 @@ class Problem:
 
     where: str
     what: str
-    mend: str
+    hint: str
 
     def __str__(self) -> str:
         """Return the problem as one line for people."""
-        return f"{self.where}: {self.what}; {self.mend}"
+        return f"{self.where}: {self.what}; {self.hint}"
 
 
 class ConfigError(LoquaError):
@@ -133,18 +133,18 @@ class UnusableSecretError(SecretsError):
     Attributes:
         variable: Its name.
         what: What is wrong with it.
-        mend: What to write instead.
+        hint: What to write instead.
     """
 
-    def __init__(self, variable: str, what: str, mend: str) -> None:
+    def __init__(self, variable: str, what: str, hint: str) -> None:
         self.variable = variable
         self.what = what
-        self.mend = mend
-        super().__init__(f"{variable} {what}; {mend}")
+        self.hint = hint
+        super().__init__(f"{variable} {what}; {hint}")
 
 
 class LedgerError(LoquaError):
-    """The ledger cannot be opened, read or written; the message names file and mend."""
+    """The ledger cannot be opened, read or written; the message names file and hint."""
 
 
 class DecryptionError(LedgerError):

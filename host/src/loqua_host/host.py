@@ -370,7 +370,7 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await delivery.wait_idle()
     except TimeoutError:
-        log.warning("host.records_left", mend="they stay in the ledger for the next start")
+        log.warning("host.records_left", hint="they stay in the ledger for the next start")
 
 
 def _build_worker(parts: _Parts, announcer: Announcer, tutor: RunningTutor) -> TutorWorker:
@@ -418,7 +418,7 @@ def _open_ledger(
 ) -> AbstractAsyncContextManager[Ledger]:
     keys = secrets.ledger.open_keys()
     if not keys:
-        log.warning("ledger.unencrypted", mend="set LEDGER_KEY, which production asks for")
+        log.warning("ledger.unencrypted", hint="set LEDGER_KEY, which production asks for")
     database = database_at(settings.ledger.path, secrets.ledger.open_url())
     return Ledger.open(
         database,

@@ -73,7 +73,7 @@ class Reload:
         self._versions = first.versions
         self.stale_config: str | None = None
         self._last: tuple[HostSettings, Versions] | None = (first.written, first.versions)
-        if first.problems:  # They may be mended in a plugin, of which config/ says nothing.
+        if first.problems:  # They may be repaired in a plugin, of which config/ says nothing.
             self._last = None
             self.stale_config = str(first.problems[-1][1])
 
@@ -110,8 +110,8 @@ class Reload:
             async for _ in awatch(self._configuration.path, step=SETTLED_MS):
                 self._due.set()
         except (OSError, RuntimeError) as error:
-            mend = "send SIGHUP after a change, or raise fs.inotify.max_user_watches"
-            log.warning("config.not_watched", why=str(error), mend=mend)
+            hint = "send SIGHUP after a change, or raise fs.inotify.max_user_watches"
+            log.warning("config.not_watched", why=str(error), hint=hint)
 
     async def _read(self) -> Configured | None:
         """Read and inspect; None if it is what was read last.
@@ -141,7 +141,7 @@ class Reload:
         log.info("config.reloaded", **told)
         if waiting:
             self.stale_config = why = f"read at the start alone: {', '.join(waiting)}"
-            log.warning("config.needs_restart", why=why, mend="restart the host")
+            log.warning("config.needs_restart", why=why, hint="restart the host")
 
     async def _take(
         self, settings: HostSettings, secrets: HostSecrets, versions: Versions

@@ -78,8 +78,8 @@ class Rotation:
         try:
             await self._rooms.adopt(key)
         except RoomsError as error:
-            mend = "add the new key to LiveKit's keys: and have both of its parts where secrets are"
-            log.warning("livekit.key_refused", why=str(error), mend=mend)
+            hint = "add the new key to LiveKit's keys: and have both of its parts where secrets are"
+            log.warning("livekit.key_refused", why=str(error), hint=hint)
             self.refused_key = str(error)
             return
         self.refused_key = None

@@ -98,7 +98,7 @@ def _temporary_directory() -> Iterator[str]:
         made = tempfile.TemporaryDirectory(prefix="loqua-")
     except OSError as error:
         what = f"no directory for temporary files can be used: {error.strerror}"
-        mend = "name a directory that the host's user can write to"
-        raise ConfigError([Problem("TMPDIR", what, mend)]) from None
+        hint = "name a directory that the host's user can write to"
+        raise ConfigError([Problem("TMPDIR", what, hint)]) from None
     with made as directory:
         yield directory

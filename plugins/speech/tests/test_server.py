@@ -146,7 +146,7 @@ def test_the_server_ends_with_its_parent() -> None:
 
 
 def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
-    """One line on standard error says what to mend."""
+    """One line on standard error says what to fix."""
     environ = {**os.environ, "SPEECH_WHISPER_MODEL": str(tmp_path)}
     outcome = subprocess.run(_COMMAND, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 our own program
 

@@ -156,7 +156,7 @@ async def test_a_proxy_that_is_not_there_is_named_by_the_check(
     environment(HTTPS_PROXY="http://127.0.0.1:9")
     [finding] = await in_order(reach("API", "https://api.invalid", "API_BASE_URL"))
     assert finding.name == "API: proxy"
-    assert "HTTPS_PROXY" in finding.verdict.mend
+    assert "HTTPS_PROXY" in finding.verdict.hint
 
 
 async def test_plugins_of_a_job_follow_the_variables_too(

@@ -45,7 +45,7 @@ async def test_a_certificate_of_an_unknown_authority_is_named(tls_port: int) -> 
     """With the variable that names another authority."""
     found = await connection(f"https://127.0.0.1:{tls_port}")
     assert "is refused: self" in found.verdict.reason
-    assert "SSL_CERT_FILE" in found.verdict.mend
+    assert "SSL_CERT_FILE" in found.verdict.hint
 
 
 async def test_a_certificate_that_expires_soon_is_named(
@@ -61,4 +61,4 @@ async def test_an_address_that_speaks_no_tls_is_named(plain_port: int) -> None:
     """As when the scheme or the port is wrong."""
     found = await connection(f"wss://127.0.0.1:{plain_port}")
     assert f"127.0.0.1:{plain_port} speaks no TLS" in found.verdict.reason
-    assert "check API_BASE_URL" in found.verdict.mend
+    assert "check API_BASE_URL" in found.verdict.hint

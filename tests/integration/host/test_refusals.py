@@ -1,4 +1,4 @@
-"""Learners that cannot be taught: one log line that names cause and mend, and nothing else."""
+"""Learners that cannot be taught: one log line that names cause and hint, and nothing else."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,11 +26,11 @@ async def honest(house: House, host: HostProcess) -> AsyncIterator[Visitor]:
     await house.api.until("sessions", learner.user_id)
 
 
-async def refused_once(host: HostProcess, room: str, cause: str, *mend: str) -> None:
-    """Check that a room's lesson was refused in one line, with cause and mend."""
+async def refused_once(host: HostProcess, room: str, cause: str, *hint: str) -> None:
+    """Check that a room's lesson was refused in one line, with cause and hint."""
     line = await host.log.until("lesson.refused", room=room)
     assert line["cause"] == cause
-    assert [words for words in mend if words not in line["why"]] == []
+    assert [words for words in hint if words not in line["why"]] == []
     errors = [it for it in host.log.lines if it.get("room") == room and it["level"] == "error"]
     assert errors == [line]
     assert not host.log.find("lesson.opened", room=room)
@@ -43,7 +43,7 @@ async def goes_on(host: HostProcess, honest: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "cause", "mend"),
+    ("attributes", "cause", "hint"),
     [
         ({}, "no_user_id", "/rooms/join"),
         ({"user_id": ""}, "no_user_id", "/rooms/join"),
@@ -60,12 +60,12 @@ async def test_a_learner_without_a_sound_user_id_is_turned_away(
     honest: Visitor,
     attributes: dict[str, str],
     cause: str,
-    mend: str,
+    hint: str,
 ) -> None:
     """The tutor leaves politely."""
     room = new_room()
     async with house.enter(house.token(room, attributes), "", "") as visitor:
-        await refused_once(host, room, cause, mend)
+        await refused_once(host, room, cause, hint)
         await visitor.alone()
     await goes_on(host, honest)
 
@@ -90,8 +90,8 @@ async def test_a_token_that_cannot_be_read_ends_the_lesson_with_the_guides_debug
         house.api.misbehaving({"kind": "wrong_ciphertext"}),
         house.visit() as visitor,
     ):
-        mend = ("decryption failed", "SHARED_SECRET")
-        await refused_once(host, visitor.name, "wrong_shared_secret", *mend)
+        hint = ("decryption failed", "SHARED_SECRET")
+        await refused_once(host, visitor.name, "wrong_shared_secret", *hint)
         await visitor.alone()
     await goes_on(host, honest)
 
@@ -99,7 +99,7 @@ async def test_a_token_that_cannot_be_read_ends_the_lesson_with_the_guides_debug
 async def test_an_agent_that_the_api_does_not_take_is_a_named_error(
     house: House, host: HostProcess, honest: Visitor
 ) -> None:
-    """A 401 to the exchange: it is AGENT_JWT_TOKEN that has to be mended."""
+    """A 401 to the exchange: it is AGENT_JWT_TOKEN that has to be repaired."""
     fault = {"kind": "error", "status": 401, "code": "X", "endpoint": "user-token"}
     async with house.api.misbehaving(fault), house.visit() as visitor:
         await refused_once(
@@ -117,8 +117,8 @@ async def test_a_wrong_shared_secret_refuses_lessons_and_no_more(
     async with house.host(tmp_path, explicit("wrong-secret"), environ=wrong) as host:
         for _ in range(2):
             async with house.visit(agent_name="wrong-secret") as visitor:
-                mend = ("decryption failed", "SHARED_SECRET")
-                await refused_once(host, visitor.name, "wrong_shared_secret", *mend)
+                hint = ("decryption failed", "SHARED_SECRET")
+                await refused_once(host, visitor.name, "wrong_shared_secret", *hint)
                 await visitor.alone()
     assert await host.ended() == 0
     assert "eyJ" not in "\n".join(host.log.raw)

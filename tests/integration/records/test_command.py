@@ -29,7 +29,7 @@ Command = Callable[..., Awaitable[tuple[int, str, str]]]
 
 @dataclass
 class Api:
-    """An API that refuses everything until it is mended."""
+    """An API that refuses everything until it is repaired."""
 
     broken: bool = True
     records: list[str] = field(default_factory=list)
@@ -147,7 +147,7 @@ async def delivery(
 async def test_what_was_refused_is_listed_and_sent_again_while_the_host_runs(
     api: Api, delivery: Delivery, command: Command
 ) -> None:
-    """The operator sees why, mends the API, and the running host notices."""
+    """The operator sees why, hints the API, and the running host notices."""
     status, listed, _ = await command("list", "--dead")
     assert status == 0
     head, *rows = [line.split("\t") for line in listed.splitlines()]

@@ -75,8 +75,8 @@ def test_every_mistake_is_printed_once_with_its_mend(
         "tutors/grammar.yaml: plugin",
         "SHARED_SECRET",
     ]
-    mends = [line for line in printed.err.splitlines() if line.startswith("  → ")]
-    assert len(mends) == len(places)
+    hints = [line for line in printed.err.splitlines() if line.startswith("  → ")]
+    assert len(hints) == len(places)
     assert " ".join(printed.out.splitlines()[1].split()) == "grammar latin - explicit - 2 -"
 
 
@@ -110,7 +110,7 @@ def test_check_finds_of_this_machine_what_a_start_would_find(
     assert problem.where.endswith(spoilt)
     assert check(config, environ) == 1
     told = capsys.readouterr().err
-    assert f"{problem.where}\n  {problem.what}\n  → {problem.mend}\n" in told
+    assert f"{problem.where}\n  {problem.what}\n  → {problem.hint}\n" in told
 
 
 def test_staging_is_warned_and_starts(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

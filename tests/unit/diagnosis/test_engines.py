@@ -67,7 +67,7 @@ async def test_each_engine_of_a_list_is_tried(speech: str) -> None:
     findings = await examine_engines(settings(stt=[first, gone]), lambda _names: {})
     states = {one.name: one.verdict.state for one in findings}
     assert states == {"engine stt[0]": State.OK, "engine stt[1]": State.FAILED}
-    assert "write another engines.stt[1].options.base_url" in findings[1].verdict.mend
+    assert "write another engines.stt[1].options.base_url" in findings[1].verdict.hint
 
 
 async def test_an_engine_that_is_not_there_fails_by_its_kind() -> None:
@@ -75,4 +75,4 @@ async def test_an_engine_that_is_not_there_fails_by_its_kind() -> None:
     gone = {"use": "x.y:STT", "options": {"base_url": "http://127.0.0.1:1/v1"}}
     (finding,) = await examine_engines(settings(stt=gone), lambda _names: {})
     assert finding.verdict.state is State.FAILED
-    assert "write another engines.stt.options.base_url" in finding.verdict.mend
+    assert "write another engines.stt.options.base_url" in finding.verdict.hint

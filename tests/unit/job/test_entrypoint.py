@@ -163,19 +163,19 @@ async def closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "mend"), [(never, "lessons.learner_timeout"), (closed, "room")]
+    ("waiting", "hint"), [(never, "lessons.learner_timeout"), (closed, "room")]
 )
 async def test_without_a_learner_the_job_ends_with_its_cause(
-    ctx: FakeContext, enter: Any, job: Any, waiting: Any, mend: str
+    ctx: FakeContext, enter: Any, job: Any, waiting: Any, hint: str
 ) -> None:
-    """It names the cause and the mend, and the host is not asked."""
+    """It names the cause and the hint, and the host is not asked."""
     ctx.waiting = waiting
     with structlog.testing.capture_logs() as logs:
         await enter(None)
     connected, line = logs
     assert connected["event"] == "room.connected"
     assert (line["event"], line["cause"], line["room"]) == ("lesson.refused", "no_learner", "room")
-    assert mend in line["why"]
+    assert hint in line["why"]
     assert job.link.sent == []
     assert ctx.over == ["lesson over"]
 

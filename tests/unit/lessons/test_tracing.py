@@ -381,7 +381,7 @@ def test_a_collector_s_secret_is_in_the_environment_for_no_longer_than_it_is_rea
 def test_a_variable_that_opentelemetry_refuses_stops_the_start(name: str, value: str) -> None:
     """In its own words."""
     with (
-        pytest.raises(ConfigError, match=r"OTEL_\*: .* must be .*; mend or unset it"),
+        pytest.raises(ConfigError, match=r"OTEL_\*: .* must be .*; correct or unset it"),
         open_traces(ENDPOINT | {name: value}),
     ):
         pytest.fail("it was opened")

@@ -150,7 +150,7 @@ async def test_a_port_that_is_taken_costs_no_lessons(ops: Ops) -> None:
         async with serve_ops(OpsSettings(port=taken), ops.client.app):
             pass
     assert [(line["event"], line["log_level"]) for line in logs] == [("ops.unavailable", "error")]
-    assert "ops.port" in logs[0]["mend"]
+    assert "ops.port" in logs[0]["hint"]
 
 
 @pytest.fixture

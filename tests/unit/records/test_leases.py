@@ -401,15 +401,15 @@ async def test_a_server_that_was_away_for_a_moment_costs_no_lesson(
 
 
 @pytest.mark.parametrize(
-    ("url", "mend"),
+    ("url", "hint"),
     [
         ("postgresql://loqua:secret word@/nowhere", "write postgresql://user:password@host"),
         ("postgresql://loqua:secret@127.0.0.1:1/loqua", "see that the server runs"),
     ],
 )
-async def test_a_postgres_out_of_reach_is_refused_with_its_mend(url: str, mend: str) -> None:
+async def test_a_postgres_out_of_reach_is_refused_with_its_mend(url: str, hint: str) -> None:
     """Without the password."""
-    with pytest.raises(LedgerError, match=mend) as refused:
+    with pytest.raises(LedgerError, match=hint) as refused:
         async with Ledger.open(PostgresDatabase(url)):
             pass
     assert "secret" not in str(refused.value)

@@ -251,7 +251,7 @@ async def test_a_second_host_cannot_open_the_same_ledger(
 
 @pytest.mark.parametrize("content", [b"no database " * 999, b"SQLite format 3\0" + b"\xff" * 4096])
 async def test_a_file_that_is_no_ledger_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
-    """The error names the setting, the file and the mend."""
+    """The error names the setting, the file and the hint."""
     path = tmp_path / "ledger.db"
     path.write_bytes(content)
     with pytest.raises(LedgerError, match=rf"ledger.path {path}: .*ledger"):

@@ -246,12 +246,12 @@ async def test_a_bad_file_changes_nothing_and_says_why(
 async def test_a_plugin_that_is_not_sound_refuses_the_change_as_a_bad_file_does(
     host: Host,
 ) -> None:
-    """Until it is mended, which need not change config/."""
-    host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "mend the plugin")
+    """Until it is repaired, which need not change config/."""
+    host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "hint the plugin")
     host.write("grammar", **GRAMMAR, max_concurrent_jobs=7)
     [told] = await host.look()
     assert (told["event"], host.done) == ("config.refused", [])
-    assert "mend the plugin" in told["why"]
+    assert "hint the plugin" in told["why"]
     host.broken.clear()
     [told] = await host.look()
     assert told["changed"] == "grammar"
@@ -261,11 +261,11 @@ async def test_a_tutor_that_was_refused_at_the_start_is_hired_once_it_is_mended(
     host: Host,
 ) -> None:
     """config/ says what it said."""
-    host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "mend the plugin")
+    host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "hint the plugin")
     host.done.clear()
     await host.open()
     assert host.done == [("start", "conversation")]
-    assert "mend the plugin" in host.reload.stale_config
+    assert "hint the plugin" in host.reload.stale_config
     host.broken.clear()
     [told] = await host.look()
     assert host.reload.stale_config is None
@@ -363,4 +363,4 @@ async def test_a_directory_that_cannot_be_watched_is_told(host: Host, tmp_path: 
     with structlog.testing.capture_logs() as logs:
         await host.reload._watch()
     [told] = [log for log in logs if log["event"] == "config.not_watched"]
-    assert "SIGHUP" in told["mend"]
+    assert "SIGHUP" in told["hint"]

@@ -89,7 +89,7 @@ def test_a_learner_who_could_have_written_its_attributes_is_refused() -> None:
 def test_a_learner_without_user_id_is_refused_in_the_guides_words(
     attributes: dict[str, str],
 ) -> None:
-    """As its troubleshooting list has it, with the mend."""
+    """As its troubleshooting list has it, with the hint."""
     with pytest.raises(
         LearnerError, match=r"User ID not found in participant metadata.*rooms/join"
     ):

@@ -136,7 +136,7 @@ def test_a_shared_secret_may_have_any_letters() -> None:
 
 
 def test_a_value_before_that_cannot_be_used_is_left_out() -> None:
-    """The mistake of last time stays in a vault's history, and must not refuse what mended it."""
+    """The mistake of last time stays in a vault's history, and must not refuse what repaired it."""
     assert found(Place(JWT, previous="changeme")) == [JWT]
     assert found(Place(JWT, previous=f"{BOM}a.b.c\n")) == [JWT, "a.b.c"]
 

@@ -155,7 +155,7 @@ def test_an_unknown_key_names_the_one_that_was_meant(write: Write, mistakes: Mis
 def test_a_wrong_value_is_told_with_file_key_and_what_to_write(
     write: Write, mistakes: Mistakes, text: str, mistake: str
 ) -> None:
-    """The mend is the setting's own description."""
+    """The hint is the setting's own description."""
     write("host.yaml", text)
     [told] = mistakes()
     assert told.startswith(f"host.yaml: {mistake}")
@@ -407,7 +407,7 @@ def test_settings_cannot_be_changed(config: Path, environ: dict[str, str]) -> No
 
 
 def test_every_setting_says_what_to_write() -> None:
-    """Each leaf of the settings has a description, which is the mend of its mistakes."""
+    """Each leaf of the settings has a description, which is the hint of its mistakes."""
     silent = [place for place, description in _leaves(HostSettings, "") if not description]
     assert silent == []
 

@@ -51,16 +51,16 @@ class Settings(BaseModel):
     empty: Empty = Empty()
 
 
-def mends(model: type[BaseModel], written: object) -> list[str]:
+def hints(model: type[BaseModel], written: object) -> list[str]:
     """Return what to do about each thing that is wrong, by its place."""
     with pytest.raises(ValidationError) as caught:
         model.model_validate(written)
     found = model_problems(caught.value, model, lambda place: ".".join(map(str, place)))
-    return [f"{problem.where}: {problem.mend}" for problem in found]
+    return [f"{problem.where}: {problem.hint}" for problem in found]
 
 
 @pytest.mark.parametrize(
-    ("written", "mend"),
+    ("written", "hint"),
     [
         ({"level": "c3"}, "level: write one of a1, a2"),
         ({"pace": "quick"}, "pace: write one of slow, fast"),
@@ -80,17 +80,17 @@ def mends(model: type[BaseModel], written: object) -> list[str]:
     ],
 )
 def test_an_author_who_describes_nothing_is_told_what_can_be_typed(
-    written: object, mend: str
+    written: object, hint: str
 ) -> None:
     """By the model itself: its words, its kinds, its keys at that place, and no others."""
-    assert mends(Settings, written) == [mend]
+    assert hints(Settings, written) == [hint]
 
 
 HOST = {"agent_id": "a", "livekit": {"url": "ws://l"}, "api": {"api_base_url": "http://a"}}
 
 
 @pytest.mark.parametrize(
-    ("written", "mend"),
+    ("written", "hint"),
     [
         ({"lessons": 3}, "lessons: write a section with drain_timeout:, failing_ticks:, health_"),
         ({"api": {"breaker": 1}}, "api.breaker: write a section with failures:, open_seconds:"),
@@ -110,12 +110,12 @@ HOST = {"agent_id": "a", "livekit": {"url": "ws://l"}, "api": {"api_base_url": "
         ),
     ],
 )
-def test_an_operator_is_told_what_can_be_typed(written: dict[str, object], mend: str) -> None:
+def test_an_operator_is_told_what_can_be_typed(written: dict[str, object], hint: str) -> None:
     """A typo in a section is compared with the keys of that section."""
     merged = HOST | written
     if "api" in written:
         merged["api"] = {"api_base_url": "http://a", **written["api"]}  # type: ignore[dict-item]  # a mapping
-    assert any(told.startswith(mend) for told in mends(HostSettings, merged)), mends(
+    assert any(told.startswith(hint) for told in hints(HostSettings, merged)), hints(
         HostSettings, merged
     )
 
@@ -124,11 +124,11 @@ def test_no_mend_is_a_riddle() -> None:
     """Whatever section or word is wrong; a description that has all words tells more than they."""
     everything_wrong = {name: object() for name in HostSettings.model_fields}
     everything_wrong |= {"environment": "production", "tutors": ()}
-    told = mends(HostSettings, everything_wrong) + mends(
+    told = hints(HostSettings, everything_wrong) + hints(
         TutorSettings, {name: object() for name in TutorSettings.model_fields} | {"name": "x"}
     )
-    for mend in told:
-        assert "none" not in mend.split(": write", 1)[1].split()[:3]
+    for hint in told:
+        assert "none" not in hint.split(": write", 1)[1].split()[:3]
     assert (
         "worker_type: write automatic to join every new room, explicit to be called by agent_name"
         in told

@@ -302,14 +302,14 @@ def test_a_secret_that_cannot_be_used_refuses_the_start_beside_all_else(
         read_secrets(config, given)
     wrong = {problem.where: problem for problem in refused.value.problems}
     assert set(wrong) == {variable, "LIVEKIT_API_KEY"}
-    assert wrong[variable].mend.startswith("write ")
+    assert wrong[variable].hint.startswith("write ")
     assert bad not in str(refused.value)
 
 
 def test_a_mounted_secret_that_cannot_be_used_is_refused_with_its_directory(
     config: Path, tmp_path: Path
 ) -> None:
-    """Whoever mends it must know where it is."""
+    """Whoever hints it must know where it is."""
     mounted = tmp_path / "mounted"
     mounted.mkdir()
     for name, value in {**GIVEN, "AGENT_JWT_TOKEN": "changeme"}.items():

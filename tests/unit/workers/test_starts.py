@@ -92,13 +92,13 @@ def test_one_that_gets_ready_has_all_before_it_forgotten(
 
     async def main() -> Any:
         outcomes = iter([False, False, True])
-        mended = pool(lambda: next(outcomes))
-        await run_for(mended, 60)
-        return mended
+        repaired = pool(lambda: next(outcomes))
+        await run_for(repaired, 60)
+        return repaired
 
     with structlog.testing.capture_logs():
-        mended = virtual.run_until_complete(main())
-    assert (len(mended.starts), failures_of(mended)) == (3, 0)
+        repaired = virtual.run_until_complete(main())
+    assert (len(repaired.starts), failures_of(repaired)) == (3, 0)
 
 
 def test_a_job_does_not_wait_for_ever_for_a_process_that_does_not_get_ready(

@@ -96,7 +96,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Print what would run, and every mistake with its mend."""
+    """Print what would run, and every mistake with its hint."""
     from .check import check as check_config  # noqa: PLC0415  # only `run` must start lean
 
     # Sealed, since the plugins it looks at could read the secrets of a parent that is not.

@@ -46,7 +46,7 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
         problems |= dict.fromkeys(inspection.problems)
     for found, kind in ((advice, "warning: "), (problems, "")):
         for problem in found:
-            typer.echo(f"\n{kind}{problem.where}\n  {problem.what}\n  → {problem.mend}", err=True)
+            typer.echo(f"\n{kind}{problem.where}\n  {problem.what}\n  → {problem.hint}", err=True)
     return 1 if problems else 0
 
 

@@ -1,4 +1,4 @@
-"""`loqua-host check --live`: what a lesson needs, tried, each failure with its mend."""
+"""`loqua-host check --live`: what a lesson needs, tried, each failure with its hint."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
         settings = load(config, environ)
         secrets = read_secrets(config, environ, Wanted.by(settings))
     except ConfigError:
-        typer.echo("\nnot tried live: mend the configuration first", err=True)
+        typer.echo("\nnot tried live: fix the configuration first", err=True)
         return 1
     verdict = ok(f"all are there, from {settings.secrets.place}")
     _be_quiet()
@@ -46,7 +46,7 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
     wrong = [finding for finding in findings if finding.verdict.state is State.FAILED]
     for finding in wrong:
         reason = _shown(finding.verdict.reason)
-        typer.echo(f"\n{finding.name}\n  {reason}\n  → {finding.verdict.mend}", err=True)
+        typer.echo(f"\n{finding.name}\n  {reason}\n  → {finding.verdict.hint}", err=True)
     return 1 if wrong else 0
 
 

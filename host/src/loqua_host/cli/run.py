@@ -87,7 +87,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     _hear(signals)
     _say_what_jobs_can_read(configuration.withheld(settings))
     for problem in configuration.advice(secrets):
-        log.warning("config.insecure", where=problem.where, why=problem.what, mend=problem.mend)
+        log.warning("config.insecure", where=problem.where, why=problem.what, hint=problem.hint)
     configured = await configuration.inspect(settings, secrets)
     for tutor, problem in configured.problems:
         log.error("tutor.refused", tutor=tutor, why=str(problem))
@@ -127,7 +127,7 @@ async def _watch_forkserver(signals: "Signals") -> None:
     """
     with suppress(OSError):  # of one that had ended before
         await forkserver_ended()
-    log.error("forkserver.died", mend="the host ends with status 1, to be started again")
+    log.error("forkserver.died", hint="the host ends with status 1, to be started again")
     signals.stop.set()
     signals.hurry.set()
 
@@ -135,4 +135,4 @@ async def _watch_forkserver(signals: "Signals") -> None:
 def _say_what_jobs_can_read(withheld: Sequence[Path]) -> None:
     if withheld and not is_possible():
         why = "this kernel has no Landlock to keep jobs from files with the host's secrets"
-        log.warning("jobs.not_confined", why=why, mend="use Linux 5.13 or later, or a vault")
+        log.warning("jobs.not_confined", why=why, hint="use Linux 5.13 or later, or a vault")

@@ -322,8 +322,8 @@ async def _require(secrets: SecretsPort, name: SecretName) -> None:
     except ConfigError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever keeps secrets is not ours
-        what, mend = f"cannot be read ({type(error).__name__})", "see secrets: in config/host.yaml"
-        raise ConfigError([Problem(name.value, what, mend)]) from None
+        what, hint = f"cannot be read ({type(error).__name__})", "see secrets: in config/host.yaml"
+        raise ConfigError([Problem(name.value, what, hint)]) from None
 
 
 @asynccontextmanager

@@ -76,7 +76,7 @@ _MENDS = {
 
 
 def token_error(cause: TokenCause) -> TokenError:
-    """Return the error for a cause, with what the operator is to mend."""
+    """Return the error for a cause, with what the operator has to fix."""
     return TokenError(cause, f"{cause}: {_MENDS[cause]}")
 
 

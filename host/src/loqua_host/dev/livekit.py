@@ -183,7 +183,7 @@ def _failure(output: IO[bytes]) -> LiveKitUnavailableError:
     taken = "address already in use" in said
     return (_PortTakenError if taken else LiveKitUnavailableError)(
         f"livekit-server did not start; it said:\n{said[-2000:]}\n"
-        "Mend that, or set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET to those of "
+        "Hint that, or set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET to those of "
         "a running server"
     )
 

@@ -140,7 +140,7 @@ async def _run(command: list[str], environment: dict[str, str]) -> str:
         raise
     if process.returncode:
         raise LiveKitUnavailableError(
-            f"`{' '.join(command)}` failed, so there is no LiveKit server; mend that, or put "
+            f"`{' '.join(command)}` failed, so there is no LiveKit server; fix that, or put "
             f"livekit-server {VERSION} on PATH, or set LIVEKIT_URL, LIVEKIT_API_KEY and "
             f"LIVEKIT_API_SECRET to those of a running server. It said:\n"
             f"{output.decode(errors='replace')[-2000:]}"

@@ -217,8 +217,8 @@ def judge_limits(answer: Answer) -> Verdict:
     wait = wait_asked(status or 200, answer.headers, answer.at)
     if status == TOO_MANY or wait:
         asked = f"asks to wait {wait:.0f} s" if wait else "refuses calls for a while"
-        mend = "lower api.rate_limit in config/host.yaml, or have the Loqua admin raise the limit"
-        return failed(f"API rate limiting errors: the API {asked}", mend)
+        hint = "lower api.rate_limit in config/host.yaml, or have the Loqua admin raise the limit"
+        return failed(f"API rate limiting errors: the API {asked}", hint)
     names = ("ratelimit-remaining", "x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit")
     left = next(filter(None, map(answer.headers.get, names)), None)
     return ok(f"{left[:40]} calls are left" if left else "the API tells of no limit")
@@ -231,10 +231,10 @@ def judge_authentication(answer: Answer) -> Verdict:
     if error is None or isinstance(error, TokenError) or unknown_learner:
         return ok("the agent's JWT and id are accepted")
     if error.status in UNAUTHORISED:
-        mend = (
+        hint = (
             "have the Loqua admin issue an AGENT_JWT_TOKEN to this AGENT_ID, with its permissions"
         )
-        return failed(f"Agent authentication failed: {error}", mend)
+        return failed(f"Agent authentication failed: {error}", hint)
     return untried(f"the API refused the call first: {error}; {NO_LEARNER}")
 
 
@@ -245,12 +245,12 @@ def judge_decryption(answer: Answer, user_id: str, *, sealed: bool) -> Verdict:
         how = "sealed to a fresh key" if sealed else "opened with the shared secret"
         return ok(f"the learner's token is {how}")
     if isinstance(error, TokenError):
-        mend = (
+        hint = (
             "make SHARED_SECRET the API's"
             if error.cause in OF_SECRET
             else "report it to the API team"
         )
-        return failed(f"Token decryption failed: {error}", mend)
+        return failed(f"Token decryption failed: {error}", hint)
     if user_id == NOBODY:
         return untried(NO_LEARNER)
     return failed(f"no token for {user_id}: {error}", "name a learner whom the API knows")
@@ -263,13 +263,13 @@ def _jwt_check(settings: HostSettings, secrets: SecretsPort) -> Check:
     async def ask() -> Verdict:
         warn_before = settings.api.agent_token_warn_before
         jwt = (await secrets.read(SecretName.AGENT_JWT_TOKEN)).current
-        mend = "have the Loqua admin issue another AGENT_JWT_TOKEN"
+        hint = "have the Loqua admin issue another AGENT_JWT_TOKEN"
         try:
             left = read_claims(jwt).exp - time.time()
         except TokenError as error:
             if error.cause == "no_expiry":
                 return ok("has the form of a JWT; does not say when it expires")
-            return failed("AGENT_JWT_TOKEN is no JWT of the form header.payload.signature", mend)
+            return failed("AGENT_JWT_TOKEN is no JWT of the form header.payload.signature", hint)
         return judge_life(left, warn_before)
 
     return Check("agent JWT", ask, hangs="see the place that `secrets:` names")
@@ -277,11 +277,11 @@ def _jwt_check(settings: HostSettings, secrets: SecretsPort) -> Check:
 
 def judge_life(left: float, warn_before: float) -> Verdict:
     """Judge the seconds left to the agent's JWT."""
-    mend = "have the Loqua admin issue another AGENT_JWT_TOKEN"
+    hint = "have the Loqua admin issue another AGENT_JWT_TOKEN"
     if left <= 0:
-        return failed(f"AGENT_JWT_TOKEN expired {-left / DAY:.1f} days ago", mend)
+        return failed(f"AGENT_JWT_TOKEN expired {-left / DAY:.1f} days ago", hint)
     if left < warn_before:
-        return failed(f"AGENT_JWT_TOKEN expires in {left / DAY:.1f} days", mend)
+        return failed(f"AGENT_JWT_TOKEN expires in {left / DAY:.1f} days", hint)
     return ok(f"has the form of a JWT and {left / DAY:.0f} days left")
 
 
@@ -290,8 +290,8 @@ def _refused(error: ApiError) -> Verdict:
 
 
 def _not_persisting(why: str) -> Verdict:
-    mend = "compare with the API's specification; an API that takes other fields is another version"
-    return failed(f"Session data not persisting: {why}", mend)
+    hint = "compare with the API's specification; an API that takes other fields is another version"
+    return failed(f"Session data not persisting: {why}", hint)
 
 
 def _record(session_id: str) -> SessionRecord:

@@ -37,7 +37,7 @@ async def examine_engines(
 def _check(
     place: str, engine: Engine, grant: Callable[[Iterable[str]], Mapping[str, str]]
 ) -> Check:
-    mend = f"start that service, or write another {place}.options.base_url in config/"
+    hint = f"start that service, or write another {place}.options.base_url in config/"
 
     async def ask() -> Verdict:
         url = engine.options.get("base_url") or (
@@ -55,10 +55,10 @@ def _check(
                 )
         except httpx.HTTPError as error:
             # Its text may quote the headers, and with them the key.
-            return failed(f"{url} gave no answer: {type(error).__name__}", mend)
+            return failed(f"{url} gave no answer: {type(error).__name__}", hint)
         return judge_models(url, answer.status_code)
 
-    return Check(f"engine {place.removeprefix('engines.')}", ask, hangs=mend)
+    return Check(f"engine {place.removeprefix('engines.')}", ask, hangs=hint)
 
 
 def judge_models(url: str, status: int) -> Verdict:

@@ -25,12 +25,12 @@ class Verdict:
 
     Attributes:
         reason: What was found, or why nothing was tried, in words without a secret.
-        mend: What the operator is to do about a failure.
+        hint: What the operator is to do about a failure.
     """
 
     state: State
     reason: str
-    mend: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Check:
 
     Attributes:
         ask: Tries it.
-        hangs: The mend when that takes longer than `limit` seconds.
+        hangs: The hint when that takes longer than `limit` seconds.
         gate: Whether those after it make no sense unless it is ok.
     """
 
@@ -64,9 +64,9 @@ def ok(reason: str) -> Verdict:
     return Verdict(State.OK, reason)
 
 
-def failed(reason: str, mend: str) -> Verdict:
-    """Return what is wrong and what mends it."""
-    return Verdict(State.FAILED, reason, mend)
+def failed(reason: str, hint: str) -> Verdict:
+    """Return what is wrong and what fixes it."""
+    return Verdict(State.FAILED, reason, hint)
 
 
 def untried(reason: str) -> Verdict:

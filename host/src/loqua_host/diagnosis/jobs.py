@@ -13,12 +13,12 @@ __all__ = ["examine_jobs"]
 START_SECONDS = 60.0
 """The first process waits until all that jobs share is imported."""
 
-MEND = "see TMPDIR, and the limits of processes and memory (ulimit -u, pids.max)"
+HINT = "see TMPDIR, and the limits of processes and memory (ulimit -u, pids.max)"
 
 
 async def examine_jobs() -> list[Finding]:
     """Try what no lesson can do without."""
-    return await in_order([Check("job process", _try, hangs=MEND, limit=START_SECONDS)])
+    return await in_order([Check("job process", _try, hangs=HINT, limit=START_SECONDS)])
 
 
 async def _try() -> Verdict:
@@ -28,7 +28,7 @@ async def _try() -> Verdict:
             async with serve_link(listener, authorise=_refuse, attend=_ignore):
                 await JobProbe(handle).run()
     except (ConfigError, LinkError, OSError) as error:
-        return failed(str(error), MEND)
+        return failed(str(error), HINT)
     return ok("a process for a job starts, and reaches the host")
 
 

@@ -255,8 +255,8 @@ def judge_media(ways: Sequence[Way]) -> Verdict:
     protocols = {way.protocol for way in ways}
     shown = ", ".join(sorted(f"{way.protocol} {way.kind.lower()}" for way in ways))
     if protocols != {"udp"}:
-        mend = f"{PORTS}; it must not have rtc.force_tcp"
-        return failed(f"sound goes by {shown}: UDP does not reach LiveKit", mend)
+        hint = f"{PORTS}; it must not have rtc.force_tcp"
+        return failed(f"sound goes by {shown}: UDP does not reach LiveKit", hint)
     return ok(f"sound goes by {shown}")
 
 

@@ -159,9 +159,9 @@ async def examine_disk(ledger: Path, secrets: LedgerSecrets) -> list[Finding]:
 def judge_ledger(path: Path, secrets: LedgerSecrets) -> Verdict:
     """Judge whether the ledger can be opened, and whether the API refused what is in it."""
     if secrets.url is None:
-        mend = "let the host's user read and write there, or set ledger.path"
+        hint = "let the host's user read and write there, or set ledger.path"
         if why := ledger_fault(path.absolute()):
-            return failed(f"{path} cannot be used: {why}", mend)
+            return failed(f"{path} cannot be used: {why}", hint)
         if not path.exists():
             return ok(f"{path} is not there yet; the first start makes it")
     try:
@@ -172,8 +172,8 @@ def judge_ledger(path: Path, secrets: LedgerSecrets) -> Verdict:
         return failed(str(error), "do as it says: no host starts with it as it is")
     if dead:
         why = dead[-1].dead_reason
-        mend = "see `loqua-host records list --dead`; once it is mended, `records resend --dead`"
-        return failed(f"Session data not persisting: {len(dead)} rows were refused, as {why}", mend)
+        hint = "see `loqua-host records list --dead`; once it is repaired, `records resend --dead`"
+        return failed(f"Session data not persisting: {len(dead)} rows were refused, as {why}", hint)
     return ok("it opens, and nothing in it was refused")
 
 

@@ -35,11 +35,11 @@ def _port_problem(ops: OpsSettings, where: Where) -> Problem | None:
         _bind(ops.address, ops.port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            mend = "write another port, or end what listens there"
-            return Problem(where(("ops", "port")), f"{ops.port} is in use by another", mend)
+            hint = "write another port, or end what listens there"
+            return Problem(where(("ops", "port")), f"{ops.port} is in use by another", hint)
         what = f"{ops.address} port {ops.port} cannot be listened at: {error.strerror}"
-        mend = "write an address of this machine, such as 127.0.0.1, and a port above 1023"
-        return Problem(where(("ops", "address")), what, mend)
+        hint = "write an address of this machine, such as 127.0.0.1, and a port above 1023"
+        return Problem(where(("ops", "address")), what, hint)
     return None
 
 

@@ -64,8 +64,8 @@ async def _resolve(place: SplitResult, variable: str) -> Verdict:
     try:
         found = await loop.getaddrinfo(place.hostname, _port(place), type=socket.SOCK_STREAM)
     except OSError as error:
-        mend = f"check {variable}, then this machine's name servers"
-        return failed(f"{place.hostname} has no address: {error.strerror}", mend)
+        hint = f"check {variable}, then this machine's name servers"
+        return failed(f"{place.hostname} has no address: {error.strerror}", hint)
     addresses = dict.fromkeys(str(address[0]) for *_, address in found)
     return ok(f"{place.hostname} is {', '.join(addresses)}")
 
@@ -77,13 +77,13 @@ async def _connect(place: SplitResult, variable: str) -> Verdict:
     try:
         _, writer = await asyncio.open_connection(place.hostname, _port(place), ssl=context)
     except ssl.SSLCertVerificationError as error:
-        mend = "have the certificate mended there, or let SSL_CERT_FILE name its authority"
-        return failed(f"the certificate of {where} is refused: {error.verify_message}", mend)
+        hint = "have the certificate repaired there, or let SSL_CERT_FILE name its authority"
+        return failed(f"the certificate of {where} is refused: {error.verify_message}", hint)
     except ssl.SSLError as error:
         return failed(f"{where} speaks no TLS: {error.reason}", f"check {variable}'s scheme, port")
     except OSError as error:
-        mend = f"check {variable}; {FIREWALL}"
-        return failed(f"{where} takes no connection: {error.strerror or error}", mend)
+        hint = f"check {variable}; {FIREWALL}"
+        return failed(f"{where} takes no connection: {error.strerror or error}", hint)
     try:
         certificate = writer.get_extra_info("peercert") if encrypted else None
         return judge_certificate(where, certificate, time.time())
@@ -114,8 +114,8 @@ def judge_clock(theirs: float | None, ours: float) -> Verdict:
     ahead = ours - theirs
     if abs(ahead) > SKEW_SECONDS:
         which = "ahead of" if ahead > 0 else "behind"
-        mend = "have chrony or systemd-timesyncd keep this machine's clock, and see to theirs"
-        return failed(f"this machine's clock is {abs(ahead):.0f} s {which} theirs", mend)
+        hint = "have chrony or systemd-timesyncd keep this machine's clock, and see to theirs"
+        return failed(f"this machine's clock is {abs(ahead):.0f} s {which} theirs", hint)
     return ok(f"differs by {abs(ahead):.0f} s")
 
 

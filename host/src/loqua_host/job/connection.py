@@ -1,4 +1,4 @@
-"""The tutor's own connection to the room: LiveKit mends it, or it is lost."""
+"""The tutor's own connection to the room: LiveKit repairs it, or it is lost."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Connection:
 
     Args:
         room: The room.
-        on_change: Hears that it is broken (False) or mended (True).
+        on_change: Hears that it is broken (False) or repaired (True).
         on_end: Hears that somebody has ended it.
         on_loss: Hears that it is lost for good.
     """

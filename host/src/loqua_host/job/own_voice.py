@@ -115,7 +115,7 @@ class OwnVoice:
             self._session.options.interruption["min_words"] = 1
             log.warning(
                 "lesson.echo",
-                mend="the page: capture the microphone with echoCancellation, or use headphones",
+                hint="the page: capture the microphone with echoCancellation, or use headphones",
             )
 
     def _on_tutor(self, event: AgentStateChangedEvent) -> None:

@@ -359,7 +359,7 @@ class Runner:
             self._strangers.put_nowait(participant.identity)
 
     def _on_connection(self, whole: bool) -> None:
-        """Have presence and token checked again once the connection is mended."""
+        """Have presence and token checked again once the connection is repaired."""
         log.warning("lesson.reconnected" if whole else "lesson.reconnecting")
         if whole:
             self._presence.look()

@@ -99,6 +99,6 @@ class Watchdog:
             "job.hung",
             hook=stack[0].f_code.co_qualname,
             seconds=round(time.monotonic() - self._beat_at, 1),
-            mend=HINT,
+            hint=HINT,
             exception="".join(["Stack (most recent call last):\n", *shown.format()]),
         )

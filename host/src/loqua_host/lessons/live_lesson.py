@@ -256,7 +256,7 @@ class LiveLesson:
                 "security.user_id_changed",
                 tutor=self.row.tutor,
                 room=self.row.room,
-                mend="find out who sets attributes of participants besides the API",
+                hint="find out who sets attributes of participants besides the API",
             )
             await self.link.send(WrapUp(reason=USER_CHANGED))
 

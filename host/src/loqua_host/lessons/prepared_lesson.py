@@ -81,7 +81,7 @@ def _visit(learner: Learner) -> str:
     if not given:
         return f"visit_{uuid4().hex}"
     if why := _fault(given):
-        log.warning("attribute.refused", attribute="sessionId", why=why, mend=_OWN_VISIT)
+        log.warning("attribute.refused", attribute="sessionId", why=why, hint=_OWN_VISIT)
         return f"visit_{uuid4().hex}"
     return given
 

@@ -64,7 +64,7 @@ def open_traces(environ: Mapping[str, str]) -> Iterator[bool]:
         with lend(environ, "OTEL_"):
             provider = _HostTracerProvider(BatchSpanProcessor(_Redacting(OTLPSpanExporter())))
     except ValueError as error:
-        raise ConfigError([Problem("OTEL_*", str(error), "mend or unset it")]) from None
+        raise ConfigError([Problem("OTEL_*", str(error), "correct or unset it")]) from None
     trace.set_tracer_provider(provider)
     try:
         yield True

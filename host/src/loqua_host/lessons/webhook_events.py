@@ -61,16 +61,16 @@ class WebhookEvents:
         self._hinted: set[str] = set()
         self._waking = False
 
-    def handle(self, hint: WebhookEvent) -> None:
-        """Do what a hint is good for."""
+    def handle(self, event: WebhookEvent) -> None:
+        """Prefetch what the event announces, and wake the reconciler."""
         self._metrics.webhooks.inc()
-        log.debug("webhook.heard", what=hint.event)
-        if hint.event not in WAKING:
+        log.debug("webhook.heard", what=event.event)
+        if event.event not in WAKING:
             return
         self._wake_soon()
-        who = hint.participant
-        if hint.event == "participant_joined" and who is not None and _can_learn(who):
-            self._expect(hint.room, who)
+        who = event.participant
+        if event.event == "participant_joined" and who is not None and _can_learn(who):
+            self._expect(event.room, who)
 
     def _expect(self, room: str, learner: Participant) -> None:
         if room in self._hinted or len(self._hinted) >= self._places().host:
@@ -87,7 +87,7 @@ class WebhookEvents:
         try:
             called = await self._rooms.dispatched(room)
         except RoomsError as error:
-            log.warning("hint.unused", room=room, why=str(error))
+            log.warning("webhook.unused", room=room, why=str(error))
             return
         names = {one.agent_name for one in called if not is_handover(one.metadata)}
         places = self._places()

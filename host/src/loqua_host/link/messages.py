@@ -7,7 +7,7 @@ runs, the job sends `Checkpoint`, in passing `VoiceTimed`, `HookTimed`,
 `CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
 When its learner has left and somebody comes, it sends `Join` again; if that is the learner, the
 host says `Returned`. So it does when its learner seems to have become another, or its own
-connection to the room was mended. While the learner is away, the host may say `StepOut`: another
+connection to the room was repaired. While the learner is away, the host may say `StepOut`: another
 learner needs the place. The job answers `SteppedOut` and leaves, if it sees the learner away, too.
 The end of the link without `Finish` is a crash, unless the job has said `SteppedOut` or
 `ConnectionLost`. As long as its event loop turns, a job says `Alive`.

@@ -49,14 +49,14 @@ class JobProbe:
         try:
             status = await asyncio.shield(self._trial)
         except (OSError, EOFError) as error:
-            raise LinkError(f"no process for a job can be started: {error}; {MEND}") from None
+            raise LinkError(f"no process for a job can be started: {error}; {HINT}") from None
         if status == UNANSWERED:
             raise LinkError("a process for a job does not reach the host; see the host's log")
         if status != 0:
-            raise LinkError(f"a process for a job ended at once, with status {status}; {MEND}")
+            raise LinkError(f"a process for a job ended at once, with status {status}; {HINT}")
 
 
-MEND = "free memory and processes (ulimit -u, pids.max), or start the host again"
+HINT = "free memory and processes (ulimit -u, pids.max), or start the host again"
 
 
 def _try(host: SocketHandle) -> int | None:

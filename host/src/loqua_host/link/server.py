@@ -115,7 +115,7 @@ class JobLink:
         while self._malformed < MAX_MALFORMED:
             frame = await self._next_frame()
             if frame is None:
-                self._log.error("job.hung", mend="see the hook and line in job.hung before")
+                self._log.error("job.hung", hint="see the hook and line in job.hung before")
                 self._kill()
                 await self.close()
                 return None

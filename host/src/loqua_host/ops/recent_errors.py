@@ -66,7 +66,7 @@ class RecentErrors:
 
 def _why(line: Mapping[str, object]) -> str:
     # A refusal quotes the API, which may name a learner whom the line does not.
-    reasons = (_without_learner(line, name) for name in ("cause", "why", "mend"))
+    reasons = (_without_learner(line, name) for name in ("cause", "why", "hint"))
     where = _text(line, "endpoint") or _text(line, "tutor")
     return ": ".join(filter(None, (where, next(filter(None, reasons), ""))))[:LONGEST_REASON]
 

@@ -61,8 +61,8 @@ class ServedCertificate:
                 self.load()
                 load_certificate(context, self._tls)
             except OSError as error:
-                mend = "have a certificate and its key in the files that ops.tls names"
-                log.warning("ops.certificate_kept", why=str(error), mend=mend)
+                hint = "have a certificate and its key in the files that ops.tls names"
+                log.warning("ops.certificate_kept", why=str(error), hint=hint)
             else:
                 served = found
                 self.on_served()

@@ -139,8 +139,8 @@ async def _listen(
         context = certificate.load() if certificate else None
         await web.TCPSite(runner, address, port, ssl_context=context).start()
     except OSError as error:
-        mend = "set ops.address and ops.port to what is free, or ops.port to null"
-        log.error("ops.unavailable", why=str(error), mend=mend)
+        hint = "set ops.address and ops.port to what is free, or ops.port to null"
+        log.error("ops.unavailable", why=str(error), hint=hint)
         return
     host, got, *_ = runner.addresses[0]
     if certificate is None or context is None:
@@ -150,7 +150,7 @@ async def _listen(
     until = certificate.expires_at
     log.info("ops.serving", address=host, port=got, tls=True, certificate_expires_at=until)
     if (left := certificate.seconds_left()) is not None and left <= 0:
-        log.error("ops.certificate_expired", mend=RENEW)
+        log.error("ops.certificate_expired", hint=RENEW)
     tasks.create_task(forever(partial(certificate.follow_renewals, context)))
 
 

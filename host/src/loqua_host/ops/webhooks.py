@@ -33,8 +33,8 @@ def hear_livekit(
             digest = signed_digest(request.headers.get(hdrs.AUTHORIZATION, ""), keys())
             handle(read_webhook_event(await request.read(), digest))
         except WebhookError as error:
-            mend = "webhook.api_key in LiveKit's config must name the host's LIVEKIT_API_KEY"
-            log.warning("webhook.refused", why=str(error), mend=mend)
+            hint = "webhook.api_key in LiveKit's config must name the host's LIVEKIT_API_KEY"
+            log.warning("webhook.refused", why=str(error), hint=hint)
             return web.Response(status=401)
         return web.Response()
 

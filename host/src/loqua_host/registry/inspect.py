@@ -20,7 +20,7 @@ from loqua_host.errors import Problem
 from loqua_host.settings.engines import Engine
 from loqua_host.settings.problems import Place, model_problems, spelled
 
-from .inspection import MEND, Answer, Question, TutorDeclaration
+from .inspection import HINT, Answer, Question, TutorDeclaration
 from .loader import BrokenTutorError, LoadedTutor, import_string, load
 from .reaper import run_and_reap
 
@@ -50,7 +50,7 @@ class Examination:
         frames = traceback.extract_tb(trace)
         place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         what = f"its import raised {kind.__name__}: {error}{place}"
-        self._problems.append(Problem(self._looking_at, what, MEND))
+        self._problems.append(Problem(self._looking_at, what, HINT))
         return self._answer(None)
 
     def _declaration(self) -> TutorDeclaration | None:
@@ -59,7 +59,7 @@ class Examination:
             loaded = load(plugin=tutor.plugin, agent=tutor.agent)
         except BrokenTutorError as error:
             file = self._question.file
-            self._problems += [Problem(file, fault, MEND) for fault in error.faults]
+            self._problems += [Problem(file, fault, HINT) for fault in error.faults]
             return None
         self._problems += _settings_problems(self._question, loaded)
         declared = loaded.tutor
@@ -95,8 +95,8 @@ def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
     try:
         target = import_string(engine.use)
     except (ImportError, AttributeError) as error:
-        mend = "install its distribution, or write the import string of an engine that is there"
-        yield Problem(f"{spot}.use", f"{engine.use} cannot be imported: {error}", mend)
+        hint = "install its distribution, or write the import string of an engine that is there"
+        yield Problem(f"{spot}.use", f"{engine.use} cannot be imported: {error}", hint)
         return
     if spot.endswith("]") and isinstance(target, type) and issubclass(target, RealtimeModel):
         what = f"{engine.use} hears and speaks for itself, which no other engine can replace"

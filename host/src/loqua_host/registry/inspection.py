@@ -31,7 +31,7 @@ from loqua_host.settings.sources import ConfigSources, VariablesSource, read_sou
 from loqua_host.settings.tutors import TutorSettings, engine_places
 
 __all__ = [
-    "MEND",
+    "HINT",
     "Answer",
     "Inspection",
     "Question",
@@ -49,7 +49,7 @@ END_SECONDS: Final = 5.0
 AT_A_TIME: Final = 2
 """Children at the same time: importing is CPU work, and the host may have little."""
 
-MEND: Final = "mend the plugin, or write enabled: false"
+HINT: Final = "hint the plugin, or write enabled: false"
 
 _MAX_ANSWER: Final = 1_000_000
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
@@ -189,8 +189,8 @@ async def _ask(question: Question, environ: Mapping[str, str], limit: float) -> 
             answered.seek(0)
             return _read_answer(question, answered.read(_MAX_ANSWER), status, limit)
     except OSError as error:
-        what, mend = f"cannot be looked at: {error.strerror}", "free processes, memory or disk"
-        return Answer(tutor=None, problems=(Problem(question.file, what, mend),))
+        what, hint = f"cannot be looked at: {error.strerror}", "free processes, memory or disk"
+        return Answer(tutor=None, problems=(Problem(question.file, what, hint),))
 
 
 async def _run_child(
@@ -238,7 +238,7 @@ def _read_answer(question: Question, answered: bytes, status: int | None, limit:
             return Answer.model_validate_json(answered)
         except ValidationError:
             what = f"its import ended the process ({_ending(status)})"
-    return Answer(tutor=None, problems=(Problem(question.file, what, MEND),))
+    return Answer(tutor=None, problems=(Problem(question.file, what, HINT),))
 
 
 def _ending(status: int) -> str:
@@ -249,7 +249,7 @@ def _ending(status: int) -> str:
 
 def _judge(sources: ConfigSources, tutor: TutorSettings, answer: Answer) -> Inspection:
     problems = [
-        Problem(printable(found.where), printable(found.what), printable(found.mend))
+        Problem(printable(found.where), printable(found.what), printable(found.hint))
         for found in answer.problems
     ]
     if answer.tutor:

@@ -44,7 +44,7 @@ def pick_learner(participants: Sequence[Participant], identity: str | None = Non
     `user_id`.
 
     Raises:
-        LearnerError: With the cause and the mend: `no_learner`, `no_user_id`,
+        LearnerError: With the cause and the hint: `no_learner`, `no_user_id`,
             `bad_user_id` or `self_written_attributes`.
     """
     candidates = [
@@ -81,7 +81,7 @@ def verify_learner(participant: Participant) -> Learner:
     """Return the learner that a participant is.
 
     Raises:
-        LearnerError: With the cause and the mend, as `pick_learner` does.
+        LearnerError: With the cause and the hint, as `pick_learner` does.
     """
     if not _can_learn(participant):
         kind = "observer" if participant.observes else participant.kind

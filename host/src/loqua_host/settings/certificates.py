@@ -108,8 +108,8 @@ def _tls_problems(tls: TlsSettings, where: Callable[[Place], str]) -> Iterator[P
             try:
                 file.read_bytes()
             except OSError as error:
-                what, mend = (
+                what, hint = (
                     f"cannot be read: {error.strerror}",
                     "write a file that the host may read",
                 )
-                yield Problem(where(("ops", "tls", name)), what, mend)
+                yield Problem(where(("ops", "tls", name)), what, hint)

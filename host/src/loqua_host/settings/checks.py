@@ -67,12 +67,12 @@ def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Probl
 def _dotenv_problems(dotenv: Path, environment: str) -> Iterator[Problem]:
     """Find what `.env` must not be or say."""
     if environment != Environment.DEVELOPMENT and dotenv.exists():
-        mend = "remove the file and set its variables in the environment"
-        yield Problem(str(dotenv), "is for development only", mend)
+        hint = "remove the file and set its variables in the environment"
+        yield Problem(str(dotenv), "is for development only", hint)
         return
     variables = read_dotenv(dotenv)
     if variables is None:
-        yield Problem(str(dotenv), "cannot be read as UTF-8 text", "mend or remove the file")
+        yield Problem(str(dotenv), "cannot be read as UTF-8 text", "correct or remove the file")
     for name in variables or {}:
         if name == ENVIRONMENT or is_kept(name):
             what = "counts in the environment that the host is started with alone"
@@ -93,8 +93,8 @@ def variable_problems(sources: ConfigSources) -> Iterator[Problem]:
         near = [known[words]] if words in known else []
         near += [known[it] for it in known if it.endswith(f"_{words}")]
         near += [known[it] for it in get_close_matches(words, known, 1, _ALIKE)]
-        mend = f"did you mean {near[0]}?" if near else "unset it; `check --explain` lists settings"
-        yield Problem(printable(variable.shown), "sets nothing", mend)
+        hint = f"did you mean {near[0]}?" if near else "unset it; `check --explain` lists settings"
+        yield Problem(printable(variable.shown), "sets nothing", hint)
 
 
 def _variables_by_words(tutors: Iterable[str]) -> dict[str, str]:
@@ -125,8 +125,8 @@ def tutor_problems(
     for tutor in enabled:
         yield from _dispatch_problems(tutor, where)
         if tutor.plugin and tutor.agent:
-            mend = "write plugin or agent, not both"
-            yield Problem(where(tutor.name, "plugin"), "names a plugin beside an agent", mend)
+            hint = "write plugin or agent, not both"
+            yield Problem(where(tutor.name, "plugin"), "names a plugin beside an agent", hint)
         yield from plugin_problems(tutor, installed, where)
     automatic = [tutor.name for tutor in enabled if tutor.worker_type == "automatic"]
     if len(automatic) > 1:
@@ -147,8 +147,8 @@ def plugin_problems(
     if tutor.agent is None and offered == 0:
         near = get_close_matches(tutor.plugin or "", installed, 1) or sorted(installed)
         other = f", or write one that is installed: {', '.join(near)}" if near else ""
-        mend = f"install its distribution{other}, or write enabled: false"
-        yield Problem(spot, f"the plugin {tutor.plugin!r} is not installed", mend)
+        hint = f"install its distribution{other}, or write enabled: false"
+        yield Problem(spot, f"the plugin {tutor.plugin!r} is not installed", hint)
     if tutor.agent is None and offered > 1:
         what = f"{offered} distributions offer a plugin {tutor.plugin!r}"
         yield Problem(spot, what, "uninstall all but one of them")
@@ -176,11 +176,11 @@ def address_problems(
 def _dispatch_problems(tutor: TutorSettings, where: Callable[[str, str], str]) -> Iterator[Problem]:
     spot = where(tutor.name, "agent_name")
     if tutor.worker_type == "automatic" and tutor.agent_name:
-        mend = "write agent_name: null, or worker_type: explicit"
-        yield Problem(spot, "an automatic tutor has no agent name", mend)
+        hint = "write agent_name: null, or worker_type: explicit"
+        yield Problem(spot, "an automatic tutor has no agent name", hint)
     if tutor.worker_type == "explicit" and not tutor.agent_name:
-        mend = f"write agent_name, such as {tutor.name}-specialist, or worker_type: automatic"
-        yield Problem(spot, "an explicit tutor needs a name to be called by", mend)
+        hint = f"write agent_name, such as {tutor.name}-specialist, or worker_type: automatic"
+        yield Problem(spot, "an explicit tutor needs a name to be called by", hint)
 
 
 def _namesakes(
@@ -192,8 +192,8 @@ def _namesakes(
     for agent_name, names in holders.items():
         if agent_name and len(names) > 1:
             what = f"{' and '.join(names)} have the same agent_name {agent_name!r}"
-            mend = "give each its own agent_name, or disable one"
-            yield Problem(where(names[1], "agent_name"), what, mend)
+            hint = "give each its own agent_name, or disable one"
+            yield Problem(where(names[1], "agent_name"), what, hint)
 
 
 def _is_open(text: str) -> bool:

@@ -53,22 +53,22 @@ def ledger_fault(path: Path) -> str | None:
 
 
 def _refused(where: str, path: Path, why: str) -> Problem:
-    mend = "let the host's user write there, or name a place where it can"
-    return Problem(where, f"{printable(str(path))} cannot be used: {why}", mend)
+    hint = "let the host's user write there, or name a place where it can"
+    return Problem(where, f"{printable(str(path))} cannot be used: {why}", hint)
 
 
 def _temporary_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
-    mend = "name a directory that the host's user can write to"
+    hint = "name a directory that the host's user can write to"
     if given := environ.get("TMPDIR"):
         path = Path(given).absolute()
         why = _fault_of_directory(path) if path.is_dir() else "it is no directory"
         if why:
-            yield Problem("TMPDIR", f"{printable(given)} cannot be used: {why}", mend)
+            yield Problem("TMPDIR", f"{printable(given)} cannot be used: {why}", hint)
         return
     try:
         tempfile.gettempdir()
     except OSError:
-        yield Problem("TMPDIR", "no directory for temporary files can be used", mend)
+        yield Problem("TMPDIR", "no directory for temporary files can be used", hint)
 
 
 def _fault_of_file(path: Path) -> str | None:

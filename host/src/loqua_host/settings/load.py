@@ -52,7 +52,7 @@ def load(config: Path, environ: Mapping[str, str]) -> HostSettings:
     """Read the settings of the host from config/ and the environment; no secret is read.
 
     Raises:
-        ConfigError: With every problem there is, each with its place and mend.
+        ConfigError: With every problem there is, each with its place and hint.
     """
     drafted = draft(config, environ)
     if drafted.settings is None or drafted.problems:
@@ -70,8 +70,8 @@ def draft(config: Path, environ: Mapping[str, str]) -> Draft:
     problems += [*mistakes, *sources.broken_tutors, *misfits]
     problems += _dispatch_problems(sources, tutors)
     if not (sources.broken_tutors or misfits or any(tutor.enabled for tutor in tutors)):
-        mend = "write one with enabled: true"
-        problems.append(Problem(str(config / "tutors"), "has no enabled tutor", mend))
+        hint = "write one with enabled: true"
+        problems.append(Problem(str(config / "tutors"), "has no enabled tutor", hint))
     advice = [*network_advice(environ)]
     if environment is Environment.PRODUCTION:
         problems += _open_addresses(sources)

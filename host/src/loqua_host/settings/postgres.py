@@ -24,8 +24,8 @@ def postgres_problems(url: str, *, in_production: bool) -> Iterator[Problem]:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in {"postgresql", "postgres"}:
-        mend = "write postgresql://user:password@host/database, with %-escapes where needed"
-        yield Problem("LEDGER_URL", "is no URL of a Postgres", mend)
+        hint = "write postgresql://user:password@host/database, with %-escapes where needed"
+        yield Problem("LEDGER_URL", "is no URL of a Postgres", hint)
         return
     if find_spec("psycopg") is None:
         yield Problem("LEDGER_URL", "needs psycopg", "install loqua-host[postgres]")
@@ -33,8 +33,8 @@ def postgres_problems(url: str, *, in_production: bool) -> Iterator[Problem]:
     local = all(name.startswith("/") or is_loopback(name) for name in named)
     if in_production and not local and given.get("sslmode") != [_VERIFIED]:
         what = "is not encrypted, or not to a verified server, on its way through a network"
-        mend = f"add ?sslmode={_VERIFIED}, with sslrootcert where its certificate needs one"
-        yield Problem("LEDGER_URL", what, mend)
+        hint = f"add ?sslmode={_VERIFIED}, with sslrootcert where its certificate needs one"
+        yield Problem("LEDGER_URL", what, hint)
 
 
 def _without_port(host: str) -> str:

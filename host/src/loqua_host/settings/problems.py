@@ -1,4 +1,4 @@
-"""A model's complaints about what was written, in the words of whoever must mend it."""
+"""A model's complaints about what was written, in the words of whoever must fix it."""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -334,23 +334,23 @@ def _look_up(
         except UnusableSecretError as error:
             problems.append(_unusable(error, source))
         except SecretsError as error:
-            where, mend = f"secrets: from: {settings.place}", "mend it there, or say another place"
-            raise ConfigError([Problem(where, str(error), mend)]) from None
+            where, hint = f"secrets: from: {settings.place}", "hint it there, or say another place"
+            raise ConfigError([Problem(where, str(error), hint)]) from None
     return found, problems
 
 
 def _unusable(error: UnusableSecretError, source: SecretsSource) -> Problem:
     given = isinstance(source, EnvironmentSecrets)
     what = error.what if given else f"{error.what}, as it is in {source.place}"
-    return Problem(error.variable, what, error.mend)
+    return Problem(error.variable, what, error.hint)
 
 
 def _missing(name: str, source: SecretsSource, user: str | None = None) -> Problem:
     """Say that a secret is not there, and which setting names it."""
     named = f", and {user} names it" if user else ""
     if isinstance(source, EnvironmentSecrets):
-        mend = "set this environment variable to the secret's value"
-        return Problem(name, f"is not set{named}", mend)
+        hint = "set this environment variable to the secret's value"
+        return Problem(name, f"is not set{named}", hint)
     return Problem(name, f"is not in {source.place}{named}", "put the secret there under this name")
 
 
@@ -363,5 +363,5 @@ def _user(config: Path, environ: Mapping[str, str], place: SecretPlace) -> str:
 def _short(found: Mapping[str, Secret], names: Iterable[str]) -> Iterator[Problem]:
     for name in names:
         if name in found and len(_open(found[name]).encode()) < _LONG:
-            mend = f"use a secret of {_LONG} bytes or more"
-            yield Problem(name, "is too short for production", mend)
+            hint = f"use a secret of {_LONG} bytes or more"
+            yield Problem(name, "is too short for production", hint)

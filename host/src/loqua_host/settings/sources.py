@@ -266,8 +266,8 @@ def _tutor_files(files: list[Path]) -> tuple[dict[str, FileSource], list[Problem
     for file in files:
         data, faults = read_yaml(file)
         if not _TUTOR_FILE.fullmatch(file.name):
-            mend = "rename it to lower-case words joined by hyphens, such as my-tutor.yaml"
-            faults = [Problem(printable(str(file)), "is no file of a tutor", mend)]
+            hint = "rename it to lower-case words joined by hyphens, such as my-tutor.yaml"
+            faults = [Problem(printable(str(file)), "is no file of a tutor", hint)]
         problems += faults
         if not faults:
             sources[file.stem] = FileSource(TutorSettings, file, data)

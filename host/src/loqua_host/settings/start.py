@@ -33,12 +33,12 @@ def start_problems(config: Path, settings: HostSettings) -> Iterator[Problem]:
         return
     if environment is Environment.PRODUCTION and os.geteuid() == 0:
         # Jobs of root would be root's too, and nothing is hidden from root.
-        mend = "run it as a user of its own, as the Dockerfile does"
-        yield Problem("loqua-host run", "would run as root", mend)
+        hint = "run it as a user of its own, as the Dockerfile does"
+        yield Problem("loqua-host run", "would run as root", hint)
     overlay = config / "environments" / f"{environment}.yaml"
     if not overlay.exists():
-        mend = "write it, with what differs from host.yaml: engines, logs; it may be empty"
-        yield Problem(str(overlay), "is not there", mend)
+        hint = "write it, with what differs from host.yaml: engines, logs; it may be empty"
+        yield Problem(str(overlay), "is not there", hint)
     yield from _engine_problems(config, overlay, settings)
 
 

@@ -43,5 +43,5 @@ def tracing_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
     chosen = next((name for name in _PROTOCOLS if environ.get(name)), None)
     if wants_traces(environ) and chosen and environ[chosen].lower() != "http/protobuf":
         what = "names a protocol that this host does not speak"
-        mend = "unset it, or write http/protobuf and the collector's port for it: 4318, not 4317"
-        yield Problem(chosen, what, mend)
+        hint = "unset it, or write http/protobuf and the collector's port for it: 4318, not 4317"
+        yield Problem(chosen, what, hint)

@@ -68,18 +68,18 @@ def read_yaml(path: Path) -> tuple[dict[str, JsonValue], list[Problem]]:
     try:
         data = _parse(path.read_text("utf-8"))
     except OSError as error:
-        what, mend = f"cannot be read: {error.strerror}", "create the file or let it be read"
+        what, hint = f"cannot be read: {error.strerror}", "create the file or let it be read"
     except UnicodeDecodeError:
-        what, mend = "is not UTF-8 text", "save it as UTF-8"
+        what, hint = "is not UTF-8 text", "save it as UTF-8"
     except RecursionError:
-        what, mend = "is nested too deeply", "write fewer levels"
+        what, hint = "is nested too deeply", "write fewer levels"
     except yaml.YAMLError as error:
         return {}, [_yaml_problem(path, error)]
     else:
         if isinstance(data, dict):
             return data, []
-        what, mend = "is not a mapping", "write `key: value` lines"
-    return {}, [Problem(str(path), what, mend)]
+        what, hint = "is not a mapping", "write `key: value` lines"
+    return {}, [Problem(str(path), what, hint)]
 
 
 def _parse(text: str) -> JsonValue:

@@ -1,4 +1,4 @@
-"""Everything this package refuses, in words for whoever has to mend it.
+"""Everything this package refuses, in words for whoever has to fix it.
 
 SpeechError
 ├── WeightsError            the recognition model is missing or not the one it claims to be

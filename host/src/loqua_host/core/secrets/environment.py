@@ -35,6 +35,6 @@ class EnvironmentSecrets:
         """
         secret = self.fetch(name)
         if secret is None:
-            mend = f"set the environment variable {name} to the value the Loqua admin gave you"
-            raise ConfigError([Problem(name.value, "is not set", mend)])
+            hint = f"set the environment variable {name} to the value the Loqua admin gave you"
+            raise ConfigError([Problem(name.value, "is not set", hint)])
         return secret

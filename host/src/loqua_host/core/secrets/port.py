@@ -55,7 +55,7 @@ class SecretsSource(Protocol):
     """Where secrets are looked up, by the variable each would have in the environment."""
 
     place: str
-    """Where that is, for logs and for whoever must mend it."""
+    """Where that is, for logs and for whoever must fix it."""
 
     def fetch(self, variable: str) -> Secret | None:
         """Look a secret up, waiting as long as it takes; None where there is none.

@@ -43,17 +43,17 @@ def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> Secret
         with lend(environ, *LENT):
             return _connect(settings, environ)
     except ModuleNotFoundError as error:
-        mend = f"install loqua-host[{settings.place}]"
-        raise ConfigError([Problem(where, f"needs {error.name}", mend)]) from None
+        hint = f"install loqua-host[{settings.place}]"
+        raise ConfigError([Problem(where, f"needs {error.name}", hint)]) from None
     except SecretsError as error:
-        mend = f"mend the section {settings.place}: or the client's variables"
-        raise ConfigError([Problem(where, str(error), mend)]) from None
+        hint = f"hint the section {settings.place}: or the client's variables"
+        raise ConfigError([Problem(where, str(error), hint)]) from None
     except ConfigError:
         raise
     except Exception as error:  # noqa: BLE001  # clients of vaults raise what they like
         what = f"no client can be made of it ({type(error).__name__})"
-        mend = f"mend the section {settings.place}: or the client's variables"
-        raise ConfigError([Problem(where, what, mend)]) from None
+        hint = f"hint the section {settings.place}: or the client's variables"
+        raise ConfigError([Problem(where, what, hint)]) from None
 
 
 def _connect(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSource:
@@ -70,8 +70,8 @@ def _connect(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSo
 
     vault = cast("VaultPlace", settings.vault)  # as the settings' own validation has it
     needed = VAULT_LOGINS[vault.login]
-    mend = f"set this environment variable, which login: {vault.login} takes"
-    problems = [Problem(it, "is not set", mend) for it in needed if not environ.get(it)]
+    hint = f"set this environment variable, which login: {vault.login} takes"
+    problems = [Problem(it, "is not set", hint) for it in needed if not environ.get(it)]
     if problems:
         raise ConfigError(problems)
     return VaultSecrets(vault, [SecretStr(environ[it]) for it in needed], SystemClock())

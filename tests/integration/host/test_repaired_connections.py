@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 async def test_a_tutor_whose_connection_breaks_goes_on_once_it_is_mended(
     house: House, host: HostProcess
 ) -> None:
-    """LiveKit mends it; the host sees that the learner is still the same.
+    """LiveKit repairs it; the host sees that the learner is still the same.
 
     The tutor hears and is no ghost that is silent from then on (livekit/agents#4028).
     """
