@@ -84,7 +84,7 @@ class Configuration:
         return (*draft(self.path, self.environ).advice, *secrets.advice)
 
     async def inspect(self, settings: HostSettings, secrets: HostSecrets) -> Configured:
-        """Look at the enabled tutors' plugins, each in a child without secrets."""
+        """Inspect the enabled tutors' plugins, each in a child process without secrets."""
         tutors = settings.enabled_tutors
         withheld = self.withheld(settings)
         found = await inspect_tutors(

@@ -43,7 +43,7 @@ def withheld_in(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def confine(paths: Iterable[Path]) -> None:
-    """Have this thread, and all it starts, never read these; without Landlock, do nothing.
+    """Deny this thread, and all it starts, reading these paths; do nothing without Landlock.
 
     Raises:
         OSError: If the kernel has Landlock and refuses.

@@ -358,7 +358,7 @@ async def _operate(
 
 
 async def _reconcile(lifecycle: _Lifecycle, supervisor: Supervisor, reconciler: Reconciler) -> None:
-    """Begin once the workers are registered: a call that nobody can take is lost."""
+    """Reconcile once the workers are registered: a dispatch without a worker is lost."""
     await supervisor.registered()
     lifecycle.phase = Phase.SERVING
     log.info("host.ready")

@@ -288,7 +288,7 @@ def is_connecting(server: AgentServer) -> bool:
 
 
 def use_key(server: AgentServer, key: str, secret: str) -> None:
-    """Have a worker that runs use another key from its next registration on."""
+    """Make a running worker register with another key from its next registration."""
     server._api_key = key
     server._api_secret = secret
 
@@ -358,7 +358,7 @@ def read_from_jobs(
     receive: Callable[[JobChannel], Awaitable[bytes]],
     message: Callable[[bytes, channel.MessagesDict], channel.Message],
 ) -> None:
-    """Have this process read what jobs send by functions of its own.
+    """Replace the functions by which this process reads what jobs send.
 
     Args:
         record: In place of unpickling a log record.
@@ -373,7 +373,7 @@ def read_from_jobs(
 
 
 def write_to_host(record: Callable[[LogRecord], bytes]) -> None:
-    """Have this job process write its log records by a function of its own, not as pickles."""
+    """Replace the function by which this job process sends log records: no pickles."""
     _replace(log_queue, "pickle", SimpleNamespace(dumps=record))
 
 
@@ -386,12 +386,12 @@ def job_info(ctx: JobContext) -> RunningJobInfo:
 
 
 def forget_session(ctx: JobContext) -> None:
-    """Have LiveKit not close a session at a job's end that does not close."""
+    """Remove a session that does not close from those LiveKit closes at the job's end."""
     ctx._primary_agent_session = None
 
 
 def accept_sources(room_io: RoomIO, sources: Collection[int]) -> Any:
-    """Have a session listen to tracks of these sources, too; return its audio input, if any."""
+    """Make a session accept tracks of these sources too; return its audio input, if any."""
     heard: Any = room_io.audio_input
     if heard is not None:
         heard._accepted_sources.update(sources)
@@ -403,7 +403,7 @@ TranscriptionOutput = _ParticipantTranscriptionOutput
 
 
 def stop_transcribing(session: "AgentSession[Any]") -> None:
-    """Have a session write no learner's transcript into the room; the tutor's it writes on."""
+    """Stop a session from publishing the learner's transcript; the tutor's goes on."""
     session.off("user_input_transcribed", session.room_io._on_user_input_transcribed)
 
 
@@ -411,7 +411,7 @@ def stop_transcribing(session: "AgentSession[Any]") -> None:
 
 
 def follow_proxy_variables() -> None:
-    """Have the HTTP session that LiveKit's plugins share choose its proxy by the environment."""
+    """Make the HTTP session that LiveKit's plugins share honour the proxy variables."""
     made_by = SimpleNamespace(ClientSession=_open_session, TCPConnector=aiohttp.TCPConnector)
     _replace(http_context, "aiohttp", made_by)
 
@@ -437,7 +437,7 @@ def read_certificates() -> None:
 
 @contextmanager
 def sharing_certificates() -> Iterator[None]:
-    """Have the HTTP clients that are made within the block share one TLS context.
+    """Share one TLS context among the HTTP clients created within the block.
 
     Only those: what a tutor makes for itself it may change as it likes.
     """
@@ -452,7 +452,7 @@ def sharing_certificates() -> Iterator[None]:
 
 
 def silence_native_log() -> None:
-    """Have the native library log nothing; to be called before the process first uses it."""
+    """Silence the native library's log; call this before the process first uses it."""
     load = _ffi_client.get_ffi_lib
     _replace(_ffi_client, "get_ffi_lib", lambda: _Library(load()))
 

@@ -60,7 +60,7 @@ def seal(arguments: Sequence[str]) -> Mapping[str, str]:
 
 
 def hide_memory() -> None:
-    """Have this process leave no core, and no process of the same user read its memory.
+    """Disable core dumps, and access to this process's memory by the same user.
 
     Raises:
         LoquaError: The kernel does not know how (prctl(2), PR_SET_DUMPABLE).

@@ -50,7 +50,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def bypass_native(url: str) -> None:
-    """Have LiveKit's native client reach an address without a proxy, if NO_PROXY says so.
+    """Make LiveKit's native client bypass the proxy for an address that NO_PROXY names.
 
     Its websocket knows HTTP_PROXY and HTTPS_PROXY but not NO_PROXY (livekit 1.1.21). It reads the
     environment of the process; what Python has read of that stays.

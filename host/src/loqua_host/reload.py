@@ -83,7 +83,7 @@ class Reload:
         await self._take(running.settings, running.secrets, self._versions)
 
     async def run(self) -> None:
-        """Look at config/ whenever it changes or somebody asks, until cancelled."""
+        """Reload config/ whenever it changes or a reload is requested, until cancelled."""
         async with supervised() as tasks:
             tasks.create_task(forever(self._watch))
             self._due.set()  # It may have changed since it was read at the start.

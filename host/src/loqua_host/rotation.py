@@ -68,7 +68,7 @@ class Rotation:
         await self._ledger.reencrypt()
 
     async def _follow_livekit_key(self) -> None:
-        """Have everybody use LiveKit's key, once LiveKit takes it."""
+        """Give every client the new LiveKit key once LiveKit accepts it."""
         key = self._secrets.livekit()
         if key == self._rooms.key:
             if self.refused_key is not None:

@@ -382,7 +382,7 @@ class FakeHooks:
         return progress
 
     async def tell(self, handler: Callable[..., Any], event: Any) -> None:
-        """Let a handler hear of an event."""
+        """Call a handler with an event."""
         await handler(event)
 
     async def on_session_end(self, lesson: Lesson, ending: Ending) -> LessonReport | None:

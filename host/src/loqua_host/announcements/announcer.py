@@ -98,7 +98,7 @@ class Player:
         return writer
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Hear what the process answers, until it is gone."""
+        """Read the process's answers, until it ends."""
         try:
             while line := await reader.readline():
                 began = Began.model_validate_json(line)
@@ -121,7 +121,7 @@ class Player:
         self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._hang_up)
 
     def _hang_up(self) -> None:
-        """Let the process end, having played what has begun."""
+        """Let the process finish what it plays, and end."""
         if self._writer is not None and not self._waiting:
             self._writer.close()
             self._writer = None
@@ -222,12 +222,12 @@ class Announcer:
         self._numbers = count()
 
     def prepare(self, voice: Voice) -> None:
-        """Begin to have a sentence spoken in the tutor's own language, before anybody waits."""
+        """Start to synthesise the sentence in the tutor's own language ahead of need."""
         if wanted := voice.wanted(voice.language):
             self._tasks.create_task(self._sounds.get(wanted))
 
     def say(self, tell: NotifyWaiting) -> None:
-        """Begin to tell a learner."""
+        """Start to notify a learner."""
         self._tasks.create_task(self._say(tell))
 
     async def _say(self, tell: NotifyWaiting) -> None:

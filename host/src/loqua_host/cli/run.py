@@ -107,7 +107,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
 
 
 def _hear(signals: "Signals") -> None:
-    """Have a first signal end the host, a second one at once, and SIGHUP have config/ read."""
+    """Handle signals: the first stops the host, a second at once; SIGHUP reloads config/."""
     loop, told = asyncio.get_running_loop(), count()
 
     def stop() -> None:

@@ -97,7 +97,7 @@ class Lesson(Generic[Settings_co]):
         return logger
 
     def on(self, kind: type[_Kind], handler: Callable[[_Kind], Awaitable[None]]) -> None:
-        """Have an `async def` called with each event of a kind from `loqua_host.events`.
+        """Call an `async def` with each event of a kind from `loqua_host.events`.
 
         Events come in their order, one at a time, with 5 s for each; a failure is logged and
         the lesson goes on. `events.Event` stands for all of them.
@@ -206,5 +206,5 @@ def current_lesson() -> Lesson:
 
 
 def teach(lesson: Lesson | None) -> None:
-    """Have `current_lesson` return this lesson; for who runs it."""
+    """Make `current_lesson` return this lesson; for the runner."""
     _Job.lesson = lesson

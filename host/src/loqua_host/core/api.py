@@ -129,7 +129,7 @@ class LoquaApi:
                 )
 
     async def lease(self, caller: Caller) -> None:
-        """Get the caller's user token, or share the one held, until `release`.
+        """Acquire the caller's user token, or share the one held, until `release`.
 
         When it raises, nothing is held and nothing is to be released.
         """
@@ -156,7 +156,7 @@ class LoquaApi:
                 return
 
     def release(self, caller: Caller) -> None:
-        """Give back one lease; with the last one the token is forgotten."""
+        """Release one lease; the last one forgets the token."""
         self._tokens.release(caller)
         if not self._tokens.leased(caller):
             self._modes.end(caller)
@@ -239,7 +239,7 @@ class LoquaApi:
         return self._modes.of(caller)
 
     def subscribe(self, listener: Listener) -> None:
-        """Have `listener(caller, mode)` called at every change."""
+        """Call `listener(caller, mode)` at every change."""
         self._modes.subscribe(listener)
 
     def endpoints(self) -> Mapping[str, EndpointStatus]:

@@ -61,7 +61,7 @@ class ContextCache(Generic[K]):
         return None
 
     def outdate(self, key: K) -> None:
-        """Have the context fetched again before it is next used, as it has changed."""
+        """Mark the context as stale: it is fetched again before its next use."""
         if key in self._entries:
             self._entries[key].outdated = True
 

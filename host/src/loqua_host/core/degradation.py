@@ -39,7 +39,7 @@ class Modes:
         self._listeners: list[Listener] = []
 
     def subscribe(self, listener: Listener) -> None:
-        """Have a listener called at each change."""
+        """Call a listener at each change."""
         self._listeners.append(listener)
 
     def of(self, caller: Caller) -> Mode:

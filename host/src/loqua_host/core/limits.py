@@ -71,7 +71,7 @@ class Limits:
         return rest if asked is None else max(asked, rest or 0.0)
 
     def _rest(self, endpoint: str, status: int) -> float | None:
-        """Let an endpoint rest after a 429, and return how long; any other answer ends that."""
+        """Pause an endpoint after a 429 and return for how long; any other answer ends it."""
         if status != TOO_MANY:
             self._rests.pop(endpoint, None)
             return None

@@ -31,7 +31,7 @@ class Passage:
     sent: bool = False
 
     async def follow(self, event: str, _details: object) -> None:
-        """Hear from the transport what it does (httpcore's extension `trace`)."""
+        """Observe the transport's events (httpcore's extension `trace`)."""
         _, step, phase = event.rsplit(".", 2)
         if phase == "started" and step in _CONNECTING:
             self.sent = False

@@ -94,7 +94,7 @@ class UserTokens:
             lease.keeper = asyncio.create_task(forever(partial(self._keep, caller)))
 
     def release(self, caller: Caller) -> None:
-        """Give one lease back; with the last one the token is forgotten."""
+        """Release one lease; the last one forgets the token."""
         lease = self._leases.get(caller)
         if lease is None:
             return

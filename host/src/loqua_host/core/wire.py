@@ -214,7 +214,7 @@ def context(caller: Caller) -> Request[LearnerContext]:
 def progress(
     caller: Caller, session_id: str, status: Status, value: Progress, key: str
 ) -> Request[None]:
-    """Tell the learner's progress: cumulative, so that repeating it changes nothing."""
+    """Send the learner's progress: cumulative, so that repeating it changes nothing."""
     data = {"status": status, "progress": value.model_dump(warnings=False)}
     fields = {"user_id": caller.user_id, "session_id": session_id, "data": data}
     body = _body("progress", _ProgressBody, fields)

@@ -105,7 +105,7 @@ async def run_demo(config: Path, *, once: bool, say: Say) -> int:
 async def _prepare(
     config: Path, written: Path, parts: Parts, say: Say
 ) -> tuple[dict[str, str], list[ScriptedLesson]]:
-    """Leave out what cannot run; return the host's environment and the lessons that remain."""
+    """Drop tutors that cannot run; return the host's environment and the other lessons."""
     environ = _kept() | parts.environ
     given = read_environ(config, {**os.environ, "LOQUA_ENVIRONMENT": Environment.DEVELOPMENT})
     tutors = await choose_tutors(written, environ, given)
@@ -162,7 +162,7 @@ def _stderr(process: Process) -> asyncio.StreamReader:
 async def _teach_all(
     scripted: Sequence[ScriptedLesson], parts: Parts, log: HostLog, say: Say
 ) -> dict[str, Any]:
-    """Let the learners have their lessons, side by side, and give what the API received."""
+    """Run the learners' lessons side by side; return what the API received."""
     expected = sum(len(lesson.records) for lesson in scripted)
     async with (
         httpx.AsyncClient(base_url=parts.api_url, timeout=None) as client,  # noqa: S113  # a stream

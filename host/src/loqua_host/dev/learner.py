@@ -295,7 +295,7 @@ def audible_extent(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> tuple
 
 @asynccontextmanager
 async def joined(url: str, token: str) -> AsyncIterator[rtc.Room]:
-    """Be in a room for the length of a block.
+    """Join a room for the length of a block.
 
     Raises:
         rtc.ConnectError: LiveKit does not let the learner in.

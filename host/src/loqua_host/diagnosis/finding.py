@@ -60,7 +60,7 @@ class Check:
 
 
 def ok(reason: str) -> Verdict:
-    """Say that all is well."""
+    """Return the finding that all is well."""
     return Verdict(State.OK, reason)
 
 

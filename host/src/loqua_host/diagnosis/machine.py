@@ -143,7 +143,7 @@ def _judge_part(part: _Part | None) -> Verdict:
 
 
 async def examine_disk(ledger: Path, secrets: LedgerSecrets) -> list[Finding]:
-    """Look at the ledger and the disk it is on; a host may have it open meanwhile."""
+    """Check the ledger and its disk; a host may have it open."""
 
     async def opened() -> Verdict:
         return await asyncio.to_thread(judge_ledger, ledger, secrets)

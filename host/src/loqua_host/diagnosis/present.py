@@ -37,7 +37,7 @@ Present = Mapping[str, Sequence[Participant]]
 async def examine_present(
     access: LiveKitAccess, agent_names: Sequence[str], *, call: bool, after: str | None = None
 ) -> list[Finding]:
-    """Look into the rooms, and find who else answers to the tutors' agent names.
+    """List the rooms, and find other workers with the tutors' agent names.
 
     Args:
         access: Where LiveKit is.

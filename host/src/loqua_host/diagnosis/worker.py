@@ -28,7 +28,7 @@ class WorkerError(Exception):
 async def register(
     url: str, key: str, secret: str, agent_name: str
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    """Be a worker of that agent name for the length of a block.
+    """Register a worker of that agent name for the length of a block.
 
     Raises:
         WorkerError: LiveKit does not take it.

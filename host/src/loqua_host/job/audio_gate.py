@@ -43,14 +43,14 @@ class AudioGate:
         self.started = False
 
     def start(self, *, on: bool) -> None:
-        """Begin with a session that has just started."""
+        """Attach to a session that has just started."""
         self.started = True
         if not on:
             switch(self._session, on=False)
         self.set_clock()
 
     def open(self) -> None:
-        """Let audio in and out again, if nothing else keeps it out."""
+        """Enable audio again, unless something else disables it."""
         # Another may come by the learner's identity: nobody is heard before the host has looked.
         switch(self._session, on=self._is_open())
         self.set_clock()

@@ -45,7 +45,7 @@ class MixedAudioInput(AudioInput):
         room.on("track_unsubscribed", self._look)
 
     def hear(self, identities: Iterable[str]) -> None:
-        """Hear these participants from now on, as soon as they send sound."""
+        """Mix the audio of these participants from now on."""
         self._identities = frozenset(identities)
         self._look()
 
@@ -70,7 +70,7 @@ class MixedAudioInput(AudioInput):
         self._attached = False
 
     async def aclose(self) -> None:
-        """Hear nobody any more."""
+        """Stop listening."""
         self._room.off("track_subscribed", self._look)
         self._room.off("track_unsubscribed", self._look)
         self.hear(())

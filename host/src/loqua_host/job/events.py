@@ -52,7 +52,7 @@ class EventRelay:
             self._room.off(event, handler)
 
     def put(self, event: events.Event) -> None:
-        """Have the handlers hear of an event as soon as it is its turn."""
+        """Queue an event for the handlers."""
         try:
             self._waiting.put_nowait(event)
             self._losing = False

@@ -71,7 +71,7 @@ class Failover:
         return tuple(self.may_retry(engine) for engine in range(len(self._indices)))
 
     def note_answer(self, engine: int) -> None:
-        """Have it known that an engine serves."""
+        """Note that an engine serves."""
         if engine != self.serving:
             self.serving = engine
             self._serves(self._indices[engine])

@@ -254,7 +254,7 @@ class FallbackSTT(stt.FallbackAdapter):
         language: NotGivenOr[str] = NOT_GIVEN,
         conn_options: APIConnectOptions = stt_fallback.DEFAULT_FALLBACK_API_CONNECT_OPTIONS,
     ) -> "stt.RecognizeStream":
-        """Hear a stream of sound."""
+        """Return a recognition stream."""
         return _Hearing(self, language, conn_options)
 
     def distrust(self) -> None:
@@ -299,7 +299,7 @@ class _Hearing(stt.RecognizeStream):
         return next((one for one in left if self._failover.may_retry(one)), left[0])
 
     async def _hear_by(self, engine: int) -> bool:
-        """Hear until the input is over, which is True, or another engine is to go on."""
+        """Recognise until the input ends (True) or another engine has to take over."""
         try:
             async with self._stream_of(engine) as self._current:
                 async for event in self._current:
@@ -359,6 +359,6 @@ class _Hearing(stt.RecognizeStream):
 
 
 def _begin(statuses: Sequence[Any], failover: Failover) -> None:
-    """Have LiveKit pass over engines that fail in other lessons, until one is probed."""
+    """Mark engines that fail in other lessons as unavailable, until a probe succeeds."""
     for status, well in zip(statuses, failover.well, strict=True):
         status.available = well

@@ -102,7 +102,7 @@ class Floor:
         self._switch(held=False)
 
     def take(self) -> None:
-        """Have the floor from now on, as a specialist that did not have it before."""
+        """Take the floor, as a specialist."""
         self._free.set()
         self._changed.set()
 

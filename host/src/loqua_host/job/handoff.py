@@ -43,7 +43,7 @@ class Handoffs:
         self._answers = asyncio.Queue[HandedBack | HandoffRefused]()
 
     def on_answer(self, answer: HandedBack | HandoffRefused) -> None:
-        """Hear from the host."""
+        """Handle the host's answer."""
         self._answers.put_nowait(answer)
 
     async def run(self) -> None:

@@ -27,7 +27,7 @@ MEASURED: Final[Mapping[str, Stage]] = {
 
 @contextmanager
 def measured(session: "AgentSession[None]", tell: Callable[[VoiceTimed], None]) -> Iterator[None]:
-    """Tell what replies and their stages take, for the length of a block."""
+    """Report the latency of replies and their stages for the length of a block."""
     listener = _Listener(tell)
     session.on("user_state_changed", listener.on_user)
     session.on("agent_state_changed", listener.on_agent)

@@ -78,7 +78,7 @@ class Deadline:
         return self._due - self._clock()
 
     def set(self, seconds: float, reason: str) -> None:
-        """Have the lesson over within so many seconds; the earliest of several counts."""
+        """Set the deadline to so many seconds from now; the earliest one counts."""
         reserve = min(RESERVE_SECONDS, max(seconds / 4, GOODBYE_SECONDS), seconds / 2)
         due = self._clock() + seconds - reserve
         if due < self._due:
@@ -184,7 +184,7 @@ class Silence:
         self._set()
 
     def end(self) -> None:
-        """Begin anew: the learner has said something."""
+        """Restart the count: the learner has said something."""
         self._watch = Stopwatch(self._clock)
         self._set()
 

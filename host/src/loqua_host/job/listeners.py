@@ -42,7 +42,7 @@ class Listeners:
         self._room.off("participant_connected", self.update)
 
     def update(self, *_: object) -> None:
-        """Hear those who are to be heard now."""
+        """Update whose audio is mixed."""
         if self._ears is not None:
             heard = self.learners()
             self._ears.hear(heard)

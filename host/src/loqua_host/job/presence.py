@@ -57,7 +57,7 @@ class Presence:
         self.look()
 
     def look(self) -> None:
-        """See whether the learner has left unnoticed."""
+        """Check whether the learner has left unnoticed."""
         if self.here and self._identity not in self._room.remote_participants:
             self._lose()
 

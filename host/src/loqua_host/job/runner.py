@@ -229,11 +229,11 @@ class Runner:
             one.unwatch()
 
     async def create_agent(self) -> None:
-        """Have the tutor create its agent."""
+        """Call the tutor's `create_agent`."""
         self._lesson.agent = await self._hooks.create_agent(self._lesson)
 
     async def on_user_ready(self) -> None:
-        """Have the tutor greet."""
+        """Call the tutor's `on_user_ready`."""
         await self._hooks.on_user_ready(self._lesson)
         self._greeting.end()
 
@@ -242,7 +242,7 @@ class Runner:
         await asyncio.sleep(self._settings.lesson.tick_every)
 
     async def on_progress_tick(self, number: int) -> Progress | None:
-        """Have the tutor report progress."""
+        """Call the tutor's `on_progress_tick`."""
         now = Tick(number=number, seconds=self._clock.seconds)
         return await self._hooks.on_progress_tick(self._lesson, now)
 
@@ -354,12 +354,12 @@ class Runner:
                 await self._link.send(Join(identity=stranger))
 
     def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
-        """Have the host see for itself whether the learner has become another."""
+        """Ask the host to verify whether the learner has become another."""
         if "user_id" in changed and participant.identity == self._lesson.learner.identity:
             self._strangers.put_nowait(participant.identity)
 
     def _on_connection(self, whole: bool) -> None:
-        """Have presence and token checked again once the connection is repaired."""
+        """Check presence and token again once the connection is repaired."""
         log.warning("lesson.reconnected" if whole else "lesson.reconnecting")
         if whole:
             self._presence.look()
@@ -370,7 +370,7 @@ class Runner:
         self.end(Reason.ROOM_CLOSED if self._presence.here else Reason.LEARNER_LEFT)
 
     def _on_absence(self) -> None:
-        """Have the learner gone, if that can be known: without a connection nobody is here."""
+        """Handle the learner's absence, unless it is our connection that is lost."""
         self.end(Reason.LEARNER_LEFT if self._connection.whole else Reason.CONNECTION_LOST)
 
     def _on_presence(self, here: bool) -> None:
@@ -384,7 +384,7 @@ class Runner:
         self._gate.fall_silent()
 
     def _rebind(self, learner: Learner) -> None:
-        """Go on with a learner who has come back, and listen to the identity they have now."""
+        """Resume with a learner who is back, and listen to their present identity."""
         if self._gate.started and learner.identity != self._lesson.learner.identity:
             self._session.room_io.set_participant(learner.identity)
         self._lesson.learner = learner
@@ -432,12 +432,12 @@ class Runner:
         await self._ctx.room.disconnect()
 
     async def hear_out(self) -> None:
-        """Let a learner who is there hear what is being said."""
+        """Wait until a present learner has heard what is being said."""
         if self._lesson.learner.identity in self._ctx.room.remote_participants:
             await hear_out(self._session)
 
     async def take_last_words(self) -> None:
-        """Have the agent take what the learner has said until now."""
+        """Commit what the learner has said so far as a turn."""
         await take_last_words(self._session)
 
     async def close_session(self) -> None:
@@ -451,7 +451,7 @@ class Runner:
         return Ending(reason=well_formed(reason), seconds=self._clock.seconds)
 
     async def on_session_end(self, ending: Ending) -> LessonReport | None:
-        """Have the tutor report the lesson; a report that breaks its contract is none."""
+        """Call the tutor's `on_session_end`; a report that breaks the contract is dropped."""
         report = await self._hooks.on_session_end(self._lesson, ending)
         try:
             return report and LessonReport.model_validate(report)
@@ -467,7 +467,7 @@ class Runner:
         await deliver(self._link, self._notes, last(ending=ending, report=report))
 
     async def report_connection_lost(self) -> None:
-        """Tell the host that the lesson is left to another job."""
+        """Notify the host that the lesson is left to another job."""
         log.error("lesson.connection_lost")
         with contextlib.suppress(LinkError):
             await self._link.send(ConnectionLost())

@@ -104,7 +104,7 @@ class Steps(Protocol):
         """Run `teaching`, and all that goes on beside it, until somebody ends the lesson."""
 
     async def create_agent(self) -> None:
-        """Have the tutor create its agent."""
+        """Call the tutor's `create_agent`."""
 
     async def start_session(self) -> None:
         """Start the voice session, with a silent agent if there is no other; once."""
@@ -113,13 +113,13 @@ class Steps(Protocol):
         """Wait until no other tutor speaks."""
 
     async def on_user_ready(self) -> None:
-        """Have the tutor greet."""
+        """Call the tutor's `on_user_ready`."""
 
     async def until_tick(self) -> None:
         """Wait for the time of the next progress tick."""
 
     async def on_progress_tick(self, number: int) -> Progress | None:
-        """Have the tutor report progress."""
+        """Call the tutor's `on_progress_tick`."""
 
     async def send_checkpoint(self, progress: Progress | None = None) -> None:
         """Send the host what another job would go on from."""
@@ -140,10 +140,10 @@ class Steps(Protocol):
         """Cut off what is being said."""
 
     async def hear_out(self) -> None:
-        """Let a learner who is there hear what is being said."""
+        """Wait until a present learner has heard what is being said."""
 
     async def take_last_words(self) -> None:
-        """Have the agent take what the learner has said until now."""
+        """Commit what the learner has said so far as a turn."""
 
     async def close_session(self) -> None:
         """Close the voice session."""
@@ -152,7 +152,7 @@ class Steps(Protocol):
         """Return how the lesson ended, for the tutor and the record."""
 
     async def on_session_end(self, ending: Ending) -> LessonReport | None:
-        """Have the tutor report the lesson."""
+        """Call the tutor's `on_session_end`."""
 
     async def deliver(
         self, ending: Ending, report: LessonReport | None, *, resumable: bool
@@ -160,7 +160,7 @@ class Steps(Protocol):
         """Send the host what the record is made from, and wait until it is in the ledger."""
 
     async def report_connection_lost(self) -> None:
-        """Tell the host that the lesson is left to another job."""
+        """Notify the host that the lesson is left to another job."""
 
 
 async def run_lesson(steps: Steps, *, failing_ticks: int) -> None:
@@ -186,7 +186,7 @@ async def run_lesson(steps: Steps, *, failing_ticks: int) -> None:
 
 
 async def teach(steps: Steps, *, failing_ticks: int) -> None:
-    """Begin to teach, then ask for progress regularly; end the lesson if it cannot begin."""
+    """Start to teach, then tick regularly; end the lesson if it cannot start."""
     try:
         await steps.create_agent()
         await steps.start_session()

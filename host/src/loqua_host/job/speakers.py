@@ -50,11 +50,11 @@ class Speakers:
         self._lesson.session.off("conversation_item_added", self._on_item)
 
     def hear(self, learners: Iterable[Learner]) -> None:
-        """Know these learners, whom the tutor hears from now on; what others said stays theirs."""
+        """Set the learners the tutor hears from now on; earlier speech keeps its speaker."""
         self._learners |= {one.identity: one for one in learners}
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
-        """Know what was said past `Agent`'s callback."""
+        """Note a turn that bypassed `Agent`'s callback."""
         item = event.item
         if isinstance(item, ChatMessage) and item.transcript_confidence is not None:
             self._mark(item)
@@ -75,7 +75,7 @@ class Speakers:
         return self._learners.get(identity, own) if identity else own
 
     def meet(self, agent: Agent) -> None:
-        """Have an agent's turns marked and, if it hears several, its transcripts and its model."""
+        """Mark the speaker of an agent's turns and, with several, of its transcripts."""
         replace(agent, "on_user_turn_completed", self._marking(agent.on_user_turn_completed))
         if self._segments is None:
             return

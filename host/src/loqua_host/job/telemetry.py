@@ -35,11 +35,11 @@ class Telemetry:
         self._untold: deque[BaseModel] = deque()
 
     def tell(self, message: BaseModel) -> None:
-        """Have a message sent with the next ones."""
+        """Queue a message."""
         self._untold.append(message)
 
     def time_hook(self, hook: Hook, seconds: float, *, failed: bool) -> None:
-        """Tell what a call of a hook took that has just ended."""
+        """Report the duration of a hook call."""
         after = max(0.0, self._monotonic() - self._begun - seconds)
         self.tell(
             HookTimed(

@@ -46,7 +46,7 @@ class SpanBuffer(SpanProcessor):
         self._wanted = True
 
     def gather(self) -> None:
-        """Have all spans of this process come here, without what learners and tutors say."""
+        """Collect all spans of this process, without what learners and tutors say."""
         provider = TracerProvider(
             ALWAYS_ON, Resource.get_empty(), shutdown_on_exit=False, span_limits=LIMITS
         )

@@ -95,7 +95,7 @@ class Vitals:
         self._follow(None)
 
     def meet(self, agent: Agent) -> None:
-        """Know by what an agent hears, what a recogniser gives it, and when it is to speak."""
+        """Observe an agent: what it hears, what is recognised, when it is to speak."""
         self._come_between()
         own = agent.vad
         self._follow(self._session.vad if isinstance(own, NotGiven) else own)
@@ -118,7 +118,7 @@ class Vitals:
         self._detector = detector
 
     async def run(self) -> None:
-        """Look every second, until a part is stuck."""
+        """Check every second, until a part is stuck."""
         while True:
             if stuck := self.look():
                 self._give_up(stuck)
@@ -155,7 +155,7 @@ class Vitals:
         return now - max(self._output.played_at, self._spoke_at) > STUCK_SECONDS
 
     def _note_late(self, loop: float) -> None:
-        """Tell of an event loop that is late by so much, or of sound that waits to be looked at."""
+        """Report how late the event loop, or the analysis of sound, is."""
         late = max(0.0, loop)
         if self._input is not None:
             late = max(late, self._input.seconds - self._looked_at - DETECTOR_SECONDS)

@@ -142,7 +142,7 @@ async def _frames(voice: tts.TTS[Any], text: str) -> AsyncIterator[rtc.AudioFram
 
 
 def switch(session: "AgentSession[None]", *, on: bool) -> None:
-    """Let audio and text in and out of a session, as far as it has them, or keep them out."""
+    """Enable or disable a session's audio and text, as far as it has them."""
     if session.input.audio is not None:
         session.input.set_audio_enabled(on)
     if session.output.audio is not None:
@@ -185,7 +185,7 @@ async def _take(session: "AgentSession[None]", words: "asyncio.Future[str]") -> 
 
 
 async def hear_out(session: "AgentSession[None]") -> None:
-    """Let a listener hear out what is being said."""
+    """Wait until what is being said is over."""
     if (speech := session.current_speech) is not None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEARD_OUT_SECONDS):

@@ -84,7 +84,7 @@ class Watchdog:
             raise BlockedError(f"kept the event loop for {self._limit:g} s; {HINT}")
 
     def _look(self, main: int, over: threading.Event) -> None:
-        """Tell of code that no signal has reached, in a thread of its own."""
+        """Report blocking code that no signal has reached, from a thread of its own."""
         while not over.wait(BEAT_SECONDS):
             if time.monotonic() - self._beat_at > self._limit + AGAIN_SECONDS:
                 self._tell(sys._current_frames().get(main))  # noqa: SLF001  # as faulthandler does

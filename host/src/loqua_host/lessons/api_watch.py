@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 async def check_health(lesson: LiveLesson, api: LoquaApi, every: Callable[[], float]) -> None:
-    """Have a lesson end politely once the API refuses it, until cancelled.
+    """End a lesson politely once the API refuses it; poll until cancelled.
 
     Args:
         lesson: The lesson.

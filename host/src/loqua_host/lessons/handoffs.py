@@ -39,7 +39,7 @@ class Handoffs:
         self._metrics = metrics
 
     async def hand_off(self, row: LessonRow, call: CallSpecialist) -> HandedBack | HandoffRefused:
-        """Have the specialist called to the lesson's learner; gives the answer to its job."""
+        """Dispatch a specialist to the lesson's learner; return the answer for its job."""
         try:
             specialist = self._find(row, call.agent_name)
         except HandoffError as error:

@@ -102,11 +102,11 @@ class Lessons:
         )
 
     def prefetch(self, room: str, tutor: str, identity: str) -> None:
-        """Hear that a tutor seems to be on its way to a learner: the lesson is prepared."""
+        """Prefetch the lesson of a tutor that seems to be on its way to a learner."""
         self._preparations.prefetch(room, tutor, identity)
 
     def begin(self, job: JobRef) -> None:
-        """Hear that a job was accepted: its lesson is prepared while it connects."""
+        """Handle an accepted job: its lesson is prefetched while it connects."""
         self._accepted[job.job_id] = self._clock.monotonic()
         self._dispatch_state.on_accepted(job)
         self._traces[job.job_id] = span = self._preparations.begin(job)
@@ -114,7 +114,7 @@ class Lessons:
             self._tasks.create_task(self._claim(job))
 
     def end(self, job: JobRef) -> None:
-        """Hear that an accepted job has ended, which may have freed a place.
+        """Handle the end of an accepted job, which may free capacity.
 
         If it never joined, its learner needs another.
         """
@@ -230,7 +230,7 @@ class Lessons:
         return [one.late for one in self._live]
 
     async def announce_departure(self, jobs: Collection[str]) -> None:
-        """Tell the lessons of these jobs when they have to be over.
+        """Notify the lessons of these jobs of their deadline.
 
         Until then they go on. Jobs that still wait for their learner are sent away.
         """
@@ -244,19 +244,19 @@ class Lessons:
         await asyncio.gather(*told, return_exceptions=True)
 
     async def cut_off(self, jobs: Collection[str]) -> None:
-        """Have these jobs leave their rooms now; their lessons stay open, to be gone on with."""
+        """Make these jobs leave their rooms now; their lessons stay open for another job."""
         cut_off = [lesson for lesson in self._live if lesson.link.job.job_id in jobs]
         await asyncio.gather(*(lesson.cut_off() for lesson in cut_off))
 
     def withdraw(self) -> None:
-        """Leave what is interrupted now, or will be, to other hosts: this one stops."""
+        """Leave interrupted lessons, present and future, to other hosts: this one stops."""
         self._dispatch_state.leaving = True
         for lesson in self._dispatch_state.all_interrupted().values():
             if self._dispatch_state.drop_interrupted(lesson):
                 self._tasks.create_task(self._ledger.release(lesson.row))
 
     def see(self, room: str, participants: Sequence[Participant]) -> None:
-        """Hear who is in a room now."""
+        """Handle the current participants of a room."""
         for lesson in self._live:
             if lesson.row.room == room:
                 self._tasks.create_task(lesson.see(participants))
@@ -298,21 +298,21 @@ class Lessons:
         self._delivery.wake(row.id)
 
     async def _announce(self, lesson: LiveLesson) -> None:
-        """Tell a lesson when it has to be over, if its worker leaves and there is time for it."""
+        """Notify a lesson of its deadline, if its worker leaves and time remains."""
         departure = self._dispatch_state.departure_of(lesson.link.job.job_id)
         if departure is not None and departure.leaves_time:
             message = WrapUp(reason=departure.reason, seconds=departure.seconds_left)
             await lesson.link.send(message)
 
     async def _claim(self, job: JobRef) -> None:
-        """Have other hosts know that a tutor comes, so that they do not call another one."""
+        """Claim the room in the ledger, so that no other host dispatches another tutor."""
         try:
             await self._ledger.claim(job.room, job.tutor, JOIN_SECONDS, arrived=True)
         except LedgerError as error:
             log.warning("ledger.failed", why=str(error))
 
     def _bind(self, job: JobRef) -> None:
-        """Have what this task logs from now on say which job it is about, and of which agent."""
+        """Bind job and agent to what this task logs."""
         tutor = self._tutors.get(job.tutor)
         known = {"agent_id": tutor and tutor.agent_id, "room": job.room, "job_id": job.job_id}
         structlog.contextvars.bind_contextvars(**{key: it for key, it in known.items() if it})
@@ -363,7 +363,7 @@ class Lessons:
         return live
 
     def _take_room(self, job: JobRef) -> None:
-        """Let no room have two tutors of a kind; CreateDispatch does not mind (#944)."""
+        """Refuse a second tutor of a kind in a room; CreateDispatch does not (#944)."""
         if job.tutor in self._dispatch_state.taught(job.room):
             raise LearnerError(ALREADY_TAUGHT, "the room has this tutor already")
         self._dispatch_state.on_taught(job)
@@ -398,7 +398,7 @@ class Lessons:
                 self._tasks.create_task(self._release_when_delivered(lesson.row))
 
     async def _leave(self, lesson: LiveLesson) -> None:
-        """Let a lesson go whose link has ended; unfinished, it is up for restoring."""
+        """Release a lesson whose link has ended; an unfinished one is to be restored."""
         job, row = lesson.link.job, lesson.row
         if lesson.finished:
             # The reconciler may have asked the ledger just before the lesson was closed there.

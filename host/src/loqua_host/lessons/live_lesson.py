@@ -193,12 +193,12 @@ class LiveLesson:
             tell("engine.switched", tutor=self.row.tutor, kind=kind, index=index, to=to)
 
     async def cut_off(self) -> None:
-        """Have the job leave at once, which is no crash of its."""
+        """Make the job leave at once; this does not count as a crash."""
         self.would_be_crash = False
         await self.link.close()
 
     async def step_out(self, away_since: float) -> None:
-        """Have the job leave the lesson open, if it sees the learner away, too."""
+        """Make the job leave the lesson open, if it also sees the learner away."""
         self.away_since = away_since
         await self.link.send(StepOut())
 
@@ -211,7 +211,7 @@ class LiveLesson:
         await self.link.send(await self._handoffs.hand_off(self.row, call))
 
     async def _see_return(self, identity: str, tasks: asyncio.TaskGroup) -> None:
-        """Tell the job that its learner is back, if the participant of this identity is that.
+        """Notify the job that its learner is back, if this identity is the learner's.
 
         The ledger hears of it in a task of its own: the lesson does not wait for it.
         """
@@ -232,7 +232,7 @@ class LiveLesson:
         await self.link.send(Returned(learner=learner))
 
     async def see(self, participants: Sequence[Participant]) -> None:
-        """Hear who is in the room: tell the job of others, and keep the lesson its learner's."""
+        """Handle the participants: notify the job of others, and keep the learner's lesson."""
         mine = [one for one in participants if one.sid and one.sid == self.row.entry]
         if any(one.attributes.get("user_id") != self.row.user_id for one in mine):
             await self._expel()

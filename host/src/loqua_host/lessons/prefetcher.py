@@ -40,7 +40,7 @@ class Prefetcher:
         self._foreseen: dict[tuple[str, str], tuple[asyncio.Task[PreparedLesson], trace.Span]] = {}
 
     def prefetch(self, room: str, tutor: str, identity: str) -> None:
-        """Begin to prepare for a job that seems to be coming; doing so twice is doing it once."""
+        """Start to prefetch for a job that seems to be coming; idempotent."""
         where = (room, tutor)
         if where not in self._foreseen:
             span = start_trace(room, tutor)
@@ -117,7 +117,7 @@ class Prefetcher:
 
 
 async def _end_with(early: asyncio.Task[PreparedLesson]) -> None:
-    """Have a preparation end with the host; what is its own to fail fails nobody else."""
+    """Cancel a prefetch with the host; its own failure affects nothing else."""
     try:
         await asyncio.wait({early})
     finally:

@@ -378,7 +378,7 @@ def _waits(snapshot: RoomSnapshot, learner: Present, tutor: str, now: float) -> 
 def _tells(
     snapshot: RoomSnapshot, owed: Sequence[Call], waiting: Sequence[Call]
 ) -> Iterator[NotifyWaiting]:
-    """Say it once to those without a place; take it back once nothing is on its way or owed."""
+    """Notify learners without a place once; clear it when nothing is pending for them."""
     coming = bool(snapshot.called) or any(call.room == snapshot.room for call in owed)
     missing = {call.learner.entry: call.tutor for call in waiting if call.room == snapshot.room}
     for learner in snapshot.learners:

@@ -66,7 +66,7 @@ class LessonsHere(Protocol):
     """The lessons of this host, as far as rooms are concerned."""
 
     def see(self, room: str, participants: Sequence[Participant]) -> None:
-        """Hear who is in a room, whenever that has been asked."""
+        """Handle the participants of a room, whenever they were listed."""
 
     def running(self, room: str) -> Sequence[LessonRow]:
         """List the lessons that run in a room."""
@@ -138,7 +138,7 @@ class Reconciler:
             await self._pause()
 
     async def look(self) -> None:
-        """Look once, first where a lesson was lost: its learner hears silence."""
+        """Reconcile all rooms once, first those with interrupted lessons."""
         try:
             if lost := self._dispatch_state.interrupted_rooms():
                 await self._reconcile(lost)
@@ -165,7 +165,7 @@ class Reconciler:
             return
 
     async def _reconcile(self, names: Iterable[str]) -> list[RoomSnapshot]:
-        """Do what is owed in these rooms; returns what was seen there."""
+        """Reconcile these rooms; return their snapshots."""
         rooms = await asyncio.gather(*(self._room(name) for name in sorted(names)))
         # Nothing is awaited until the calls are noted: what is decided on has not changed.
         snapshots = [
@@ -202,7 +202,7 @@ class Reconciler:
         )
 
     async def _act_in_turn(self, actions: Iterable[Action]) -> None:
-        """Do what there is to do in a room.
+        """Perform the actions for one room in order.
 
         In one that is gone LiveKit lets every call wait for seconds (livekit/livekit#4488).
         """
@@ -320,7 +320,7 @@ class Reconciler:
         return _Room(name, tuple(participants), tuple(dispatched), settled, elsewhere)
 
     def _sight(self, room: _Room) -> RoomSnapshot | None:
-        """See a room; one that cannot be seen is no other's affair."""
+        """Return the snapshot of a room, None if it fails: other rooms go on."""
         try:
             return self._see(room)
         except Exception as error:  # noqa: BLE001  # likewise

@@ -83,7 +83,7 @@ class WebhookEvents:
         self._tasks.create_task(self._look_ahead(room, learner))
 
     async def _look_ahead(self, room: str, learner: Participant) -> None:
-        """Begin to prepare for the tutors that are called to the room and are not here yet."""
+        """Start to prefetch for tutors dispatched to the room that are not there yet."""
         try:
             called = await self._rooms.dispatched(room)
         except RoomsError as error:

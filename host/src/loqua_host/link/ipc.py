@@ -62,12 +62,12 @@ _FROM_JOB = (
 
 
 def log_as_json() -> None:
-    """Have this job process send its log records as JSON."""
+    """Send this job process's log records as JSON."""
     write_to_host(write_record)
 
 
 def distrust_jobs() -> None:
-    """Have this process take from jobs only records and messages that are sound and short."""
+    """Accept from jobs only records and messages that are valid and short."""
     read_from_jobs(
         record=_read_slowly,
         length=_read_length,

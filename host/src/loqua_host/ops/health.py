@@ -96,7 +96,7 @@ class _Bounds:
     failed: float
 
     def judge(self, value: float) -> State:
-        """Judge a value."""
+        """Return the finding on a value."""
         if value >= self.failed:
             return State.FAILED
         return State.DEGRADED if value >= self.degraded else State.OK
@@ -117,7 +117,7 @@ DISK_USED = _Bounds(0.90, 0.98)
 
 
 def assess(status: HostStatus, jwt_warn_before: float = 7 * DAY) -> Health:
-    """Judge what is seen.
+    """Return the findings on a status.
 
     Args:
         status: What is seen.

@@ -47,7 +47,7 @@ class ServedCertificate:
         self.expires_at = expires_at(self._tls)
 
     async def follow_renewals(self, context: ssl.SSLContext) -> None:
-        """Have a context serve with a renewed certificate, until cancelled.
+        """Reload a renewed certificate into a context, until cancelled.
 
         Of files that do not belong together, or cannot be read, it takes nothing.
         """

@@ -152,7 +152,7 @@ class Watch:
         )
 
     def _see_workers(self) -> tuple[WorkerStatus, ...]:
-        """See a tutor's workers as one; there are several while one takes over."""
+        """Return the status of a tutor's workers as one; several exist during a takeover."""
         by_tutor: dict[str, list[Worker]] = {}
         for worker in self._host.workers():
             by_tutor.setdefault(worker.tutor.name, []).append(worker)

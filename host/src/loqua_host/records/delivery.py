@@ -136,7 +136,7 @@ class Delivery:
                 await self._wait_for_change()
 
     async def _begin_all(self, sending: asyncio.TaskGroup) -> bool:
-        """Begin to deliver what is pending, page by page; return False if nothing is."""
+        """Start to deliver what is pending, page by page; return False if nothing is."""
         await self._begin_urgent(sending)
         last = ""
         while page := await self._ledger.pending_lessons(last):

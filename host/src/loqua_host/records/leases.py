@@ -80,7 +80,7 @@ def end_lease(db: Connection, host: str) -> None:
 
 
 def release(db: Connection, host: str, lesson: str) -> None:
-    """Leave an open lesson and its entries to the others, as if this host had just died.
+    """Release an open lesson and its entries to other hosts, as if this host had died.
 
     They go to an heir: a host whose lease ends as it begins, so that the takeover delay counts from
     now. What is another host's by now stays so.

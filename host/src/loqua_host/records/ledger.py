@@ -199,7 +199,7 @@ class Ledger(Outbox):
         await self._writer.write_with_retry(write)
 
     async def release(self, lesson: LessonRow) -> None:
-        """Leave an interrupted lesson and its entries to the next host that looks."""
+        """Release an interrupted lesson and its entries to the next host that recovers."""
         await self._writer.write_with_retry(lambda db: leases.release(db, self._host, lesson.id))
 
     async def renew(self) -> bool:

@@ -105,7 +105,7 @@ class HookCaller:
         return agent
 
     async def on_user_ready(self, lesson: Lesson) -> None:
-        """Let the tutor greet; what it returns does not matter."""
+        """Call `on_user_ready`; its return value is ignored."""
         await self._call("on_user_ready", object, lesson=lesson)
 
     async def on_progress_tick(self, lesson: Lesson, tick: Tick) -> Progress | None:
@@ -117,7 +117,7 @@ class HookCaller:
         return await self._call("on_session_end", LessonReport, lesson=lesson, ending=ending)
 
     async def tell(self, handler: Callable[[Event], Awaitable[None]], event: Event) -> None:
-        """Let a handler hear of an event."""
+        """Call a handler with an event."""
         name = f"on({type(event).__name__})"
         returned = await self._within_limit(name, _hand(handler, event), EVENT_SECONDS)
         if isinstance(returned, _Raised):

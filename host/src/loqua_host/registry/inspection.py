@@ -180,7 +180,7 @@ def _variables(sources: ConfigSources, tutor: str) -> dict[str, str]:
 
 
 async def _ask(question: Question, environ: Mapping[str, str], limit: float) -> Answer:
-    """Have a child look; it is gone, with all it started, when this returns."""
+    """Inspect in a child process, which is gone with all it started on return."""
     try:
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answered:
             asked.write(question.model_dump_json().encode())
@@ -217,7 +217,7 @@ async def _run_child(
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Have a child end all that it started; one that takes too long is killed with its group."""
+    """Make a child end what it started; kill its process group after a time limit."""
     try:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()

@@ -36,7 +36,7 @@ def serving_context(tls: TlsSettings) -> ssl.SSLContext:
 
 
 def load_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
-    """Have a context serve with what the files hold now.
+    """Load the files' present contents into a context.
 
     Raises:
         OSError: As above; then the context may have but a half of it.
@@ -55,7 +55,7 @@ def expires_at(tls: TlsSettings) -> float | None:
 
 
 def expired(ops: OpsSettings, where: Callable[[Place], str]) -> Iterator[Problem]:
-    """Say that the certificate has expired, if it has: a host would run, and nobody believe it."""
+    """Yield the problem of an expired certificate: clients would refuse it."""
     until = expires_at(ops.tls) if ops.tls else None
     if until is not None and until <= time.time():
         yield Problem(where(("ops", "tls", "certificate")), "has expired", RENEW)

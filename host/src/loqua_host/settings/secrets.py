@@ -346,7 +346,7 @@ def _unusable(error: UnusableSecretError, source: SecretsSource) -> Problem:
 
 
 def _missing(name: str, source: SecretsSource, user: str | None = None) -> Problem:
-    """Say that a secret is not there, and which setting names it."""
+    """Return the problem of a missing secret, with the setting that names it."""
     named = f", and {user} names it" if user else ""
     if isinstance(source, EnvironmentSecrets):
         hint = "set this environment variable to the secret's value"

@@ -51,7 +51,7 @@ class WorkerRegistry:
         self._tutors[worker.tutor.name] = worker.tutor
 
     def remove(self, worker: TutorWorker) -> None:
-        """Let a worker go; its tutor goes with the last one."""
+        """Remove a worker; its tutor goes with the last one."""
         self._workers.remove(worker)
         if all(one.tutor.name != worker.tutor.name for one in self._workers):
             del self._tutors[worker.tutor.name]

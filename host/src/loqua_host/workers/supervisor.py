@@ -29,10 +29,10 @@ class Lessons(Protocol):
     """The lessons of jobs, by the jobs' ids."""
 
     async def announce_departure(self, jobs: Collection[str]) -> None:
-        """Have these lessons end in time, now that their worker leaves."""
+        """Notify these lessons of the deadline, now that their worker leaves."""
 
     async def cut_off(self, jobs: Collection[str]) -> None:
-        """Have these lessons end now, unfinished."""
+        """Interrupt these lessons now."""
 
 
 class Supervisor:
@@ -66,7 +66,7 @@ class Supervisor:
         self._tasks.create_task(self._keep(worker))
 
     def adopt(self, key: LiveKitKey) -> None:
-        """Have all workers register with another key from the next time on."""
+        """Make all workers register with another key from the next time."""
         for worker in self._registry.workers:
             worker.adopt(key)
 
@@ -76,7 +76,7 @@ class Supervisor:
             await _first(worker.registered, worker.leaving)
 
     async def replace(self, worker: TutorWorker, reason: str, seconds: float) -> None:
-        """Have a worker take over for its tutor; comes back when it takes the jobs.
+        """Replace a tutor's worker; return when the new one takes its jobs.
 
         The one before takes no more from then on, and leaves as `drain` says.
         """
@@ -89,7 +89,7 @@ class Supervisor:
             self._dismiss(one, Departure.within(seconds, reason))
 
     def drain(self, tutor: str, reason: str, seconds: float) -> None:
-        """Have a tutor take no new jobs; its worker closes when the running ones have ended.
+        """Drain a tutor: no new jobs; its worker closes when the running ones have ended.
 
         Args:
             tutor: The tutor's name.
@@ -100,7 +100,7 @@ class Supervisor:
             self._dismiss(worker, Departure.within(seconds, reason))
 
     async def stop(self, reason: str, seconds: float) -> None:
-        """Have all workers leave side by side, and wait until the last has left.
+        """Stop all workers concurrently, and wait for the last.
 
         Those that leave already have no longer than the others. Called once more with less time,
         it shortens that of the first call.

@@ -46,7 +46,7 @@ class Endpoints:
     """What the server answers; one method an endpoint."""
 
     def __init__(self, recogniser: Recogniser) -> None:
-        """Hear with this recogniser."""
+        """Serve with this recogniser."""
         self._recogniser = recogniser
 
     async def transcribe(

@@ -101,7 +101,7 @@ def _leave(number: int, frame: object) -> NoReturn:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel send SIGTERM when the thread that started this process ends (Linux)."""
+    """Make the kernel send SIGTERM when the parent's thread ends (Linux)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the kernel was asked
         raise SystemExit(0)

@@ -25,7 +25,7 @@ class _Kept:
 
 
 async def _nothing() -> None:
-    """Have nobody follow."""
+    """Notify nobody."""
 
 
 class KeptSecrets:
