@@ -242,7 +242,7 @@ async def house(directory: Path) -> AsyncIterator[House]:
         )
         tasks.create_task(reconciler.run())
         link = directory / "link" / "s"
-        serving = serve_link(link, authorise=authorise, attend=lessons.attend)
+        serving = serve_link(link, authorise=authorise, serve=lessons.serve)
         await stack.enter_async_context(serving)
         yield House(lessons, rooms, delivery, metrics, link, jobs)
 

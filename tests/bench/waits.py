@@ -56,7 +56,7 @@ class Host:
             answer = await client.post("/api/v1/rooms/join", json=body)
         joining = answer.raise_for_status().json()
         began = time()
-        heard = await self._learner(joining["url"], joining["token"]).attend()
+        heard = await self._learner(joining["url"], joining["token"]).serve()
         return self._waits(heard, room, began)
 
     def _learner(self, url: str, token: str) -> SyntheticLearner:

@@ -9,9 +9,9 @@ from loqua_host.registry.inspection import Inspection, inspect_tutors, version_o
 from loqua_host.settings.directories import directory_problems
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.load import draft
+from loqua_host.settings.protected_paths import protected_files
 from loqua_host.settings.secrets import HostSecrets, Wanted, read_secrets
 from loqua_host.settings.sources import read_sources
-from loqua_host.settings.withheld import withheld_files
 
 __all__ = ["Configuration", "Configured", "Versions", "machine_problems"]
 
@@ -86,15 +86,15 @@ class Configuration:
     async def inspect(self, settings: HostSettings, secrets: HostSecrets) -> Configured:
         """Inspect the enabled tutors' plugins, each in a child process without secrets."""
         tutors = settings.enabled_tutors
-        withheld = self.withheld(settings)
+        protected = self.protected(settings)
         found = await inspect_tutors(
-            self.path, self.environ, tutors, settings.engines, withheld=withheld
+            self.path, self.environ, tutors, settings.engines, protected=protected
         )
         return Configured(settings, secrets, found)
 
-    def withheld(self, settings: HostSettings) -> tuple[Path, ...]:
+    def protected(self, settings: HostSettings) -> tuple[Path, ...]:
         """List the files that no process with a tutor's code may read."""
-        return tuple(withheld_files(settings, self.environ))
+        return tuple(protected_files(settings, self.environ))
 
     def versions(self, settings: HostSettings) -> Versions:
         """Return which versions of the enabled tutors' plugins are installed now."""

@@ -71,7 +71,7 @@ class Signals:
     """What a host is told from outside: to stop, at once if need be; to look at config/ again."""
 
     stop: asyncio.Event
-    hurry: asyncio.Event
+    force_stop: asyncio.Event
     reload: asyncio.Event
 
 
@@ -132,9 +132,7 @@ async def run_host(
             reconciler = _open_reconciler(parts, announcer)
             hints = _open_hints(parts)
             async with (
-                serve_link(
-                    listener, authorise=parts.registry.authorise, attend=parts.lessons.attend
-                ),
+                serve_link(listener, authorise=parts.registry.authorise, serve=parts.lessons.serve),
                 supervised() as tasks,
             ):
                 supervisor = Supervisor(
@@ -167,7 +165,7 @@ async def run_host(
                 async with _operate(parts, hints, watch, certificate, recent_errors):
                     await reload.start_all()
                     await _serve(parts, supervisor, reconciler, reload, signals)
-        await _flush(parts.delivery, 0 if signals.hurry.is_set() else FLUSH_SECONDS)
+        await _flush(parts.delivery, 0 if signals.force_stop.is_set() else FLUSH_SECONDS)
 
 
 @asynccontextmanager
@@ -326,13 +324,13 @@ async def _serve(
         parts.lifecycle.phase = Phase.DRAINING
         log.info("host.draining", seconds=drain)
         parts.lessons.withdraw()
-        tasks.create_task(_hurry(supervisor, signals.hurry))
+        tasks.create_task(_force_stop(supervisor, signals.force_stop))
         await supervisor.stop(STOPPING, drain)
 
 
-async def _hurry(supervisor: Supervisor, hurry: asyncio.Event) -> None:
+async def _force_stop(supervisor: Supervisor, force_stop: asyncio.Event) -> None:
     """Cut lessons off once that is asked for: the next start goes on with them."""
-    await hurry.wait()
+    await force_stop.wait()
     log.warning("host.hurried")
     await supervisor.stop(STOPPING, 0)
 

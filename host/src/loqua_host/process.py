@@ -20,20 +20,20 @@ from typing import Any
 
 import psutil
 
-from loqua_host.confinement import withheld_in
 from loqua_host.errors import LoquaError
 from loqua_host.proxies import PROXY_VARIABLES, proxy_variables
+from loqua_host.sandbox import protected_in
 from loqua_host.sockets import open_handle, short_directory
 
 __all__ = [
     "forkserver_ended",
     "forkserver_runs",
-    "harmless",
     "hide_memory",
     "is_kept",
-    "lend",
+    "safe_environ",
     "seal",
     "start_forkserver",
+    "temporary_environ",
 ]
 
 SEALED = "LOQUA_SEALED_ENVIRONMENT"
@@ -74,12 +74,12 @@ def _start_again(arguments: Sequence[str]) -> None:
     memory = os.memfd_create("loqua-environment", 0)
     os.write(memory, json.dumps(dict(os.environ)).encode())
     os.lseek(memory, 0, os.SEEK_SET)
-    clean = {**harmless(os.environ), SEALED: str(memory)}
+    clean = {**safe_environ(os.environ), SEALED: str(memory)}
     command = [sys.executable, "-m", "loqua_host", *arguments]
     os.execve(sys.executable, command, clean)  # noqa: S606  # no shell is wanted
 
 
-def harmless(environ: Mapping[str, str]) -> dict[str, str]:
+def safe_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that this process keeps, and whoever it starts may have.
 
     No client is to log in by what the user's ~/.netrc has for a server. requests, which the clients
@@ -101,7 +101,7 @@ def is_kept(name: str) -> bool:
 
 
 @contextmanager
-def lend(environ: Mapping[str, str], *prefixes: str) -> Iterator[None]:
+def temporary_environ(environ: Mapping[str, str], *prefixes: str) -> Iterator[None]:
     """Have what begins with a prefix back in this process's environment for the length of a block.
 
     For clients that look for their own variables there when they are made.
@@ -117,10 +117,10 @@ def lend(environ: Mapping[str, str], *prefixes: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def start_forkserver(preload: Sequence[str], withheld: Iterable[Path] = ()) -> None:
+def start_forkserver(preload: Sequence[str], protected: Iterable[Path] = ()) -> None:
     """Start the process that all jobs are forked from, while this one holds nothing yet.
 
-    Neither it nor they can read what is withheld.
+    Neither it nor they can read what is protected.
 
     Its socket is reached by a descriptor, so that no path to it can vanish.
 
@@ -130,14 +130,14 @@ def start_forkserver(preload: Sequence[str], withheld: Iterable[Path] = ()) -> N
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload(
         [
-            "loqua_host.confinement",
+            "loqua_host.sandbox",
             "loqua_host.detached",
             *preload,
             "livekit.agents.ipc._preload",
             "livekit.agents.ipc._preload_freeze",
         ]
     )
-    with lend(withheld_in(withheld), ""), short_directory() as directory:
+    with temporary_environ(protected_in(protected), ""), short_directory() as directory:
         current = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001  # where it looks for a directory
         current["tempdir"] = directory
         try:

@@ -53,7 +53,7 @@ def cache(hands: Hands) -> ContextCache[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("age", "fresh", "remnant"),
+    ("age", "fresh", "stale"),
     [
         (0, WHOLE, WHOLE),
         (299.9, WHOLE, WHOLE),
@@ -70,31 +70,31 @@ def test_its_parts_age_as_the_guide_says(
     hands: Hands,
     age: float,
     fresh: LearnerContext | None,
-    remnant: LearnerContext | None,
+    stale: LearnerContext | None,
 ) -> None:
     """Refetched after 5 minutes; history serves to 10 minutes, preferences to an hour."""
     cache.keep(KEY, WHOLE)
     hands.time += age
     assert cache.fresh(KEY) == fresh
-    assert cache.remnant(KEY) == remnant
+    assert cache.stale(KEY) == stale
 
 
 def test_nothing_is_known_of_strangers(cache: ContextCache[tuple[str, str]]) -> None:
     """Another agent's learner is a stranger too."""
     cache.keep(KEY, WHOLE)
     assert cache.fresh(("user-1", "agent-2")) is None
-    assert cache.remnant(("user-2", "agent-1")) is None
+    assert cache.stale(("user-2", "agent-1")) is None
 
 
 def test_what_has_changed_is_fetched_again_but_serves_an_outage(
     cache: ContextCache[tuple[str, str]],
 ) -> None:
     """After a record was created the old history is better than none."""
-    cache.outdate(KEY)
+    cache.mark_stale(KEY)
     cache.keep(KEY, WHOLE)
-    cache.outdate(KEY)
+    cache.mark_stale(KEY)
     assert cache.fresh(KEY) is None
-    assert cache.remnant(KEY) == WHOLE
+    assert cache.stale(KEY) == WHOLE
     cache.keep(KEY, WHOLE)
     assert cache.fresh(KEY) == WHOLE
 
@@ -104,7 +104,7 @@ def test_what_is_dropped_is_gone(cache: ContextCache[tuple[str, str]]) -> None:
     cache.drop(KEY)
     cache.keep(KEY, WHOLE)
     cache.drop(KEY)
-    assert cache.remnant(KEY) is None
+    assert cache.stale(KEY) is None
 
 
 def test_the_oldest_fetch_makes_room(cache: ContextCache[tuple[str, str]]) -> None:
@@ -128,7 +128,9 @@ def test_lives_out_of_order_are_refused(lives: dict[str, float]) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["keep", "wait", "outdate", "drop"]), st.sampled_from("abcde")),
+        st.tuples(
+            st.sampled_from(["keep", "wait", "mark_stale", "drop"]), st.sampled_from("abcde")
+        ),
         max_size=40,
     )
 )
@@ -143,12 +145,12 @@ def test_it_never_serves_what_is_too_old_or_holds_too_much(steps: list[tuple[str
         elif step == "keep":
             cache.keep(user, WHOLE)
             kept_at[user] = hands.time
-        elif step == "outdate":
-            cache.outdate(user)
+        elif step == "mark_stale":
+            cache.mark_stale(user)
         else:
             cache.drop(user)
             kept_at.pop(user, None)
-        served = [user for user in "abcde" if cache.remnant(user) is not None]
+        served = [user for user in "abcde" if cache.stale(user) is not None]
         assert len(served) <= 3
         assert all(hands.time - kept_at[user] < 3600 for user in served)
         assert all(cache.fresh(user) is None or user in served for user in "abcde")

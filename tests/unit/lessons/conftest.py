@@ -63,7 +63,7 @@ def open_house(
                 metrics=metrics,
             )
             with listen_unnamed() as (listener, link):
-                async with serve_link(listener, authorise=authorise, attend=lessons.attend):
+                async with serve_link(listener, authorise=authorise, serve=lessons.serve):
                     yield House(
                         lessons, rooms, loqua, ledger, delivery, dispatch_state, link, departures
                     )

@@ -498,7 +498,7 @@ class World:
             return
         job.joined = True
         seen = min(learners, key=lambda one: one.joined_at).identity
-        job.host.create_task(job.host.lessons.attend(job.link))  # type: ignore[arg-type]  # a fake
+        job.host.create_task(job.host.lessons.serve(job.link))  # type: ignore[arg-type]  # a fake
         job.tell(Join(identity=seen))
         await idle()
         match job.link.told[0]:

@@ -30,7 +30,7 @@ SCRIPT = """
         found = {}
         with listen_unnamed() as (listener, handle):
             probe = JobProbe(handle)
-            async with serve_link(listener, authorise=None, attend=None):
+            async with serve_link(listener, authorise=None, serve=None):
                 shutil.rmtree(os.environ["TMPDIR"])
                 found["serves"] = await told(probe)
                 pid = forkserver._forkserver._forkserver_pid

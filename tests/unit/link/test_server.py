@@ -73,7 +73,7 @@ class Heard:
         self.messages: dict[str, list[object]] = {}
         self.ended: dict[str, asyncio.Event] = {}
 
-    async def attend(self, link: JobLink) -> None:
+    async def serve(self, link: JobLink) -> None:
         """Take all messages of a link."""
         heard = self.messages[link.job.job_id] = []
         ended = self.ended.setdefault(link.job.job_id, asyncio.Event())
@@ -100,7 +100,7 @@ def heard() -> Heard:
 async def path(tmp_path: Path, heard: Heard) -> AsyncIterator[Path]:
     """Yield the socket of a server."""
     path = tmp_path / "host.sock"
-    async with serve_at(path, authorise=authorise, attend=heard.attend):
+    async with serve_at(path, authorise=authorise, serve=heard.serve):
         yield path
 
 
@@ -158,7 +158,7 @@ async def test_the_process_behind_the_socket_is_told_by_the_kernel(tmp_path: Pat
 
     path = tmp_path / "s"
     async with (
-        serve_at(path, authorise=note, attend=Heard().attend),
+        serve_at(path, authorise=note, serve=Heard().serve),
         open_link(str(path), "token-1"),
     ):
         pass
@@ -338,7 +338,7 @@ async def test_a_job_that_never_reads_does_not_hold_the_host_up(
         sent.set()
 
     path = tmp_path / "s"
-    async with serve_at(path, authorise=authorise, attend=talk):
+    async with serve_at(path, authorise=authorise, serve=talk):
         with structlog.testing.capture_logs() as logs, socket.socket(socket.AF_UNIX) as deaf:
             deaf.setblocking(False)  # the socket's own way
             deaf.connect(str(path))
@@ -364,7 +364,7 @@ async def test_a_message_to_a_job_that_is_gone_is_no_error(tmp_path: Path) -> No
             await link.send(ModeChanged(mode=Mode.FULL))
         done.set()
 
-    async with serve_at(tmp_path / "s", authorise=authorise, attend=talk):
+    async with serve_at(tmp_path / "s", authorise=authorise, serve=talk):
         async with open_link(str(tmp_path / "s"), "token-1"):
             pass
         async with asyncio.timeout(30):
@@ -377,14 +377,14 @@ async def test_a_lesson_that_fails_in_the_host_frees_its_link_and_harms_no_other
     """The job sees the host gone; another's link goes on; the error's words stay unsaid."""
     heard = Heard()
 
-    async def attend(link: JobLink) -> None:
+    async def serve(link: JobLink) -> None:
         if link.job.job_id == "bad":
             raise RuntimeError("a mistake in the host")
-        await heard.attend(link)
+        await heard.serve(link)
 
     path = tmp_path / "s"
     with structlog.testing.capture_logs() as logs:
-        async with serve_at(path, authorise=authorise, attend=attend), raw(path, "good") as good:
+        async with serve_at(path, authorise=authorise, serve=serve), raw(path, "good") as good:
             for _ in range(2):
                 async with open_link(str(path), "token-bad") as bad:
                     assert await bad.receive() is None
@@ -396,11 +396,11 @@ async def test_a_lesson_that_fails_in_the_host_frees_its_link_and_harms_no_other
 
 
 async def test_lessons_are_closed_before_the_servers_end_is_over(tmp_path: Path) -> None:
-    """Every attend hears that its job is gone, and has the time to write its record."""
+    """Every serve hears that its job is gone, and has the time to write its record."""
     closed: list[str] = []
     joined = asyncio.Event()
 
-    async def attend(link: JobLink) -> None:
+    async def serve(link: JobLink) -> None:
         assert await link.receive() == Join(identity="maria")
         joined.set()
         assert await link.receive() is None
@@ -410,7 +410,7 @@ async def test_lessons_are_closed_before_the_servers_end_is_over(tmp_path: Path)
     path = tmp_path / "s"
     async with (
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
-        serve_at(path, authorise=authorise, attend=attend),
+        serve_at(path, authorise=authorise, serve=serve),
     ):
         ws = await session.ws_connect(
             "http://host/link", headers={"Authorization": "Bearer token-1"}
@@ -430,7 +430,7 @@ async def test_a_host_that_is_not_there_is_a_link_error(tmp_path: Path) -> None:
 async def test_a_job_whose_host_is_gone_cannot_send(tmp_path: Path) -> None:
     """It hears None, then LinkError."""
     path = tmp_path / "s"
-    server = serve_at(path, authorise=authorise, attend=Heard().attend)
+    server = serve_at(path, authorise=authorise, serve=Heard().serve)
     await server.__aenter__()
     async with open_link(str(path), "token-1") as link:
         await link.send(Join(identity="maria"))

@@ -34,7 +34,7 @@ def test_the_end_of_the_forkserver_is_seen_at_once_and_not_before() -> None:
 WITHHELD = """
     import json, multiprocessing, sys
     from pathlib import Path
-    from loqua_host.confinement import is_possible
+    from loqua_host.sandbox import is_possible
     from loqua_host.process import start_forkserver
 
     def read(file, sending):

@@ -222,7 +222,7 @@ time.sleep(1000)
 def test_a_plugin_sees_no_secret_in_its_environment(
     inspections: dict[str, Inspection],
 ) -> None:
-    """A few harmless variables are passed on, and no others."""
+    """A few safe_environ variables are passed on, and no others."""
     [problem] = problems_of(inspections["curious"])
     seen = set(problem.partition("RuntimeError: ")[2].partition(" at ")[0].split())
     assert seen - {"LC_CTYPE"} == {"HOME", "NETRC", "PATH", "PYTHONPATH"}

@@ -113,10 +113,10 @@ class Host:
         tutors: Iterable[TutorSettings],
         _engines: object,
         *,
-        withheld: object,
+        protected: object,
     ) -> tuple[Inspection, ...]:
         """Find wrong what is said to be."""
-        assert withheld == ()
+        assert protected == ()
         self.inspected += 1
         return tuple(
             Inspection(

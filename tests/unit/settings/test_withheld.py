@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from loqua_host.settings.load import load
-from loqua_host.settings.withheld import withheld_files
+from loqua_host.settings.protected_paths import protected_files
 
 VAULT = {"url": "https://vault.example", "login": "kubernetes", "role": "loqua"}
 
@@ -41,4 +41,4 @@ def test_what_leads_to_secrets_is_withheld(
     """Mounted secrets, and what logs the host in where its secrets are."""
     (config / "host.yaml").write_text(yaml.safe_dump(settings))
     loaded = load(config, environ)
-    assert list(withheld_files(loaded, environ | variables)) == [Path(file) for file in files]
+    assert list(protected_files(loaded, environ | variables)) == [Path(file) for file in files]

@@ -13,11 +13,11 @@ from loqua_host.registry.inspection import Inspection, inspect_tutors
 from loqua_host.settings.certificates import expired
 from loqua_host.settings.engines import Engines
 from loqua_host.settings.load import Draft, draft
+from loqua_host.settings.protected_paths import protected_files
 from loqua_host.settings.secrets import Wanted, read_secrets
 from loqua_host.settings.sources import read_sources
 from loqua_host.settings.start import start_problems
 from loqua_host.settings.tutors import TutorSettings
-from loqua_host.settings.withheld import withheld_files
 
 from .explain import explain
 
@@ -35,8 +35,10 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
     drafted = draft(config, environ)
     enabled = [tutor for tutor in drafted.tutors if tutor.enabled]
     engines = drafted.settings.engines if drafted.settings else Engines()
-    withheld = withheld_files(drafted.settings, environ) if drafted.settings else ()
-    inspections = asyncio.run(inspect_tutors(config, environ, enabled, engines, withheld=withheld))
+    protected = protected_files(drafted.settings, environ) if drafted.settings else ()
+    inspections = asyncio.run(
+        inspect_tutors(config, environ, enabled, engines, protected=protected)
+    )
     typer.echo("\n".join(table(_rows(drafted, enabled, inspections))))
     if explained and drafted.settings:
         lines = explain(config, environ, drafted.settings)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Never
 import structlog
 
 from loqua_host.configuration import Configuration
-from loqua_host.confinement import is_possible
 from loqua_host.errors import ConfigError, LedgerError
 from loqua_host.process import forkserver_ended, seal, start_forkserver
 from loqua_host.redaction import report_uncaught
+from loqua_host.sandbox import is_possible
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.start import refuse_start
@@ -44,7 +44,7 @@ def run(config: Path) -> int:
     try:
         settings, secrets = configuration.read()
         refuse_start(config, settings)
-        start_forkserver(_preload(settings), configuration.withheld(settings))
+        start_forkserver(_preload(settings), configuration.protected(settings))
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201  # logs are not configured yet
         return 1
@@ -85,7 +85,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     report_uncaught()
     signals = Signals(asyncio.Event(), asyncio.Event(), asyncio.Event())
     _hear(signals)
-    _say_what_jobs_can_read(configuration.withheld(settings))
+    _say_what_jobs_can_read(configuration.protected(settings))
     for problem in configuration.advice(secrets):
         log.warning("config.insecure", where=problem.where, why=problem.what, hint=problem.hint)
     configured = await configuration.inspect(settings, secrets)
@@ -113,7 +113,7 @@ def _hear(signals: "Signals") -> None:
     def stop() -> None:
         signals.stop.set()
         if next(told):
-            signals.hurry.set()
+            signals.force_stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
@@ -129,10 +129,10 @@ async def _watch_forkserver(signals: "Signals") -> None:
         await forkserver_ended()
     log.error("forkserver.died", hint="the host ends with status 1, to be started again")
     signals.stop.set()
-    signals.hurry.set()
+    signals.force_stop.set()
 
 
-def _say_what_jobs_can_read(withheld: Sequence[Path]) -> None:
-    if withheld and not is_possible():
+def _say_what_jobs_can_read(protected: Sequence[Path]) -> None:
+    if protected and not is_possible():
         why = "this kernel has no Landlock to keep jobs from files with the host's secrets"
         log.warning("jobs.not_confined", why=why, hint="use Linux 5.13 or later, or a vault")

@@ -4,7 +4,7 @@
 
     api            the one object the host holds: lease, context, progress, records, health
     ├── user_tokens    exchange, share, refresh ahead, forget     ── tokens (pure), ephemeral
-    ├── cache          one fetch of a context, three lives        ── flights (single flight)
+    ├── cache          one fetch of a context, three lives        ── single_flight
     ├── degradation    full → cache → basic → mock, and who is told
     └── client         one method per endpoint; a 401 means one other JWT, one repeat
         ├── wire       what goes out is checked, what comes in is doubted

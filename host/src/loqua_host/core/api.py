@@ -29,11 +29,11 @@ from .clock import Clock, SystemClock
 from .credentials import Credentials
 from .degradation import Listener, Modes, fallback
 from .endpoints import EndpointStatus
-from .flights import Flights, stop
 from .metrics import ApiMetrics
 from .pools import Pools
 from .secrets import SecretName, SecretsPort
 from .settings import CoreSettings
+from .single_flight import SingleFlight, stop
 from .user_tokens import UserBearer, UserTokens
 from .verdict import UNAUTHORIZED
 from .wire import Status
@@ -60,7 +60,7 @@ class LoquaApi:
         client: Client,
         credentials: Credentials,
         tokens: UserTokens,
-        fetches: Flights[Key, LearnerContext],
+        fetches: SingleFlight[Key, LearnerContext],
         *,
         clock: Clock,
         random: Random,
@@ -114,7 +114,7 @@ class LoquaApi:
             calls = Calls(pools, settings, clock, random, metrics)
             client = Client(calls, random, honours_keys=settings.honours_idempotency_keys)
             tokens = UserTokens(client, credentials, clock, random, metrics, settings)
-            fetches = Flights[Key, LearnerContext]()
+            fetches = SingleFlight[Key, LearnerContext]()
             async with aclosing(tokens), aclosing(fetches):
                 yield cls(
                     settings,
@@ -181,7 +181,7 @@ class LoquaApi:
 
     def remembered(self, caller: Caller) -> Loaded:
         """Return what is known of the learner without asking the API: cached, or nothing."""
-        context = self._cache.remnant(_key(caller))
+        context = self._cache.stale(_key(caller))
         return Loaded(context or LearnerContext(), self._without_api(caller))
 
     async def send_progress(
@@ -201,7 +201,7 @@ class LoquaApi:
         """
         with self._noticed(caller):
             await self._create_session(caller, record, key)
-        self._cache.outdate(_key(caller))
+        self._cache.mark_stale(_key(caller))
 
     async def session_known(self, caller: Caller, session_id: str) -> bool:
         """Return whether the learner's history, asked for just now, has that session.
@@ -280,10 +280,10 @@ class LoquaApi:
         return context
 
     def _degraded(self, caller: Caller) -> Loaded:
-        remnant = self._cache.remnant(_key(caller))
-        loaded = Loaded(remnant or LearnerContext(), self._modes.lost(caller))
-        self._modes.given(caller, Mode.BASIC if remnant is None else Mode.CACHE)
-        return self._loaded("nowhere" if remnant is None else "remnant", loaded)
+        stale = self._cache.stale(_key(caller))
+        loaded = Loaded(stale or LearnerContext(), self._modes.lost(caller))
+        self._modes.given(caller, Mode.BASIC if stale is None else Mode.CACHE)
+        return self._loaded("nowhere" if stale is None else "stale", loaded)
 
     def _loaded(self, source: str, loaded: Loaded) -> Loaded:
         self._metrics.context_loads.labels(source).inc()
@@ -303,7 +303,7 @@ class LoquaApi:
         self._modes.reached(caller)
 
     def _without_api(self, caller: Caller) -> Mode:
-        cached = self._cache.remnant(_key(caller)) is not None
+        cached = self._cache.stale(_key(caller)) is not None
         return fallback(cached=cached, token=self._tokens.usable(caller))
 
 

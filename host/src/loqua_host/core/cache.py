@@ -44,7 +44,7 @@ class ContextCache(Generic[K]):
             return None
         return entry.context
 
-    def remnant(self, key: K) -> LearnerContext | None:
+    def stale(self, key: K) -> LearnerContext | None:
         """Return what may still serve when no new context can be had.
 
         History and progress age sooner than preferences; None when nothing is left.
@@ -60,7 +60,7 @@ class ContextCache(Generic[K]):
         del self._entries[key]
         return None
 
-    def outdate(self, key: K) -> None:
+    def mark_stale(self, key: K) -> None:
         """Mark the context as stale: it is fetched again before its next use."""
         if key in self._entries:
             self._entries[key].outdated = True

@@ -20,7 +20,7 @@ ANSWERS: Final = {
 }
 """Outcomes of an attempt at the API, with the statuses they usually have."""
 
-SOURCES: Final = ("api", "cache", "remnant", "nowhere")
+SOURCES: Final = ("api", "cache", "stale", "nowhere")
 
 
 class ApiMetrics:

@@ -20,11 +20,11 @@ from .client import Client
 from .clock import Clock
 from .credentials import Credentials
 from .ephemeral import EphemeralKey
-from .flights import Flights, stop
 from .metrics import ApiMetrics
 from .rate_headers import server_time
 from .secrets import Sealed
 from .settings import CoreSettings
+from .single_flight import SingleFlight, stop
 from .wire import UserTokenAnswer
 
 __all__ = ["UserBearer", "UserToken", "UserTokens", "refresh_at"]
@@ -80,7 +80,7 @@ class UserTokens:
         self._refresh_before = settings.refresh_before
         self._ephemeral_keys = settings.ephemeral_keys
         self._leases: dict[Caller, _Lease] = {}
-        self._exchanges: Flights[Caller, UserToken] = Flights()
+        self._exchanges: SingleFlight[Caller, UserToken] = SingleFlight()
 
     async def lease(self, caller: Caller) -> None:
         """Hold the caller's token until a `release` for each `lease`."""

@@ -25,7 +25,7 @@ async def _try() -> Verdict:
     try:
         start_forkserver([])
         with listen_unnamed() as (listener, handle):
-            async with serve_link(listener, authorise=_refuse, attend=_ignore):
+            async with serve_link(listener, authorise=_refuse, serve=_ignore):
                 await JobProbe(handle).run()
     except (ConfigError, LinkError, OSError) as error:
         return failed(str(error), HINT)

@@ -16,7 +16,7 @@ from .causes import cause_of
 from .live_lesson import LiveLesson
 from .metrics import LessonMetrics
 
-__all__ = ["check_health", "knock"]
+__all__ = ["acquire_token_when_reachable", "check_health"]
 
 log = structlog.get_logger()
 
@@ -45,7 +45,9 @@ async def check_health(lesson: LiveLesson, api: LoquaApi, every: Callable[[], fl
             return
 
 
-async def knock(lesson: LiveLesson, api: LoquaApi, metrics: LessonMetrics) -> None:
+async def acquire_token_when_reachable(
+    lesson: LiveLesson, api: LoquaApi, metrics: LessonMetrics
+) -> None:
     """Lease the token of a lesson that began without the API, once that answers, and inform it."""
     try:
         await api.lease_patiently(caller_of(lesson.row))

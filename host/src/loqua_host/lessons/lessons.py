@@ -32,7 +32,7 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.tasks import forever, supervised
 
 from .answers import language_of, welcome
-from .api_watch import check_health, knock
+from .api_watch import acquire_token_when_reachable, check_health
 from .causes import ALREADY_TAUGHT
 from .dispatch_state import JOIN_SECONDS, DispatchState
 from .engines import first_engines
@@ -125,13 +125,13 @@ class Lessons:
             self._preparations.drop(job.job_id)
             log.warning("job.lost", tutor=job.tutor, room=job.room, job_id=job.job_id)
 
-    async def attend(self, link: JobLink) -> None:
+    async def serve(self, link: JobLink) -> None:
         """Serve one link: welcome or refuse the job, follow its lesson, close it."""
         span = self._traces.pop(link.job.job_id, trace.INVALID_SPAN)
         with trace.use_span(span, end_on_exit=True, record_exception=False):
-            await self._attend(link)
+            await self._serve_link(link)
 
-    async def _attend(self, link: JobLink) -> None:
+    async def _serve_link(self, link: JobLink) -> None:
         self._bind(link.job)
         join = await self._await_join(link)
         if departure := self._dispatch_state.departure_of(link.job.job_id):
@@ -432,7 +432,11 @@ class Lessons:
                     forever(partial(check_health, lesson, self._api, self._health_every))
                 )
                 if not lesson.leased:
-                    watching.create_task(forever(partial(knock, lesson, self._api, self._metrics)))
+                    watching.create_task(
+                        forever(
+                            partial(acquire_token_when_reachable, lesson, self._api, self._metrics)
+                        )
+                    )
                 yield
         finally:
             self._live.discard(lesson)

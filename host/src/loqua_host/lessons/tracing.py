@@ -28,7 +28,7 @@ from opentelemetry.trace import SpanContext, Status, StatusCode
 
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.link.spans import JobSpan, without_speech
-from loqua_host.process import lend
+from loqua_host.process import temporary_environ
 from loqua_host.settings.tracing import wants_traces
 
 __all__ = ["LESSON", "open_traces", "start_trace", "take_spans"]
@@ -61,7 +61,7 @@ def open_traces(environ: Mapping[str, str]) -> Iterator[bool]:
         yield False
         return
     try:
-        with lend(environ, "OTEL_"):
+        with temporary_environ(environ, "OTEL_"):
             provider = _HostTracerProvider(BatchSpanProcessor(_Redacting(OTLPSpanExporter())))
     except ValueError as error:
         raise ConfigError([Problem("OTEL_*", str(error), "correct or unset it")]) from None

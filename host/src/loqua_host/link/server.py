@@ -182,10 +182,10 @@ def _kill(process: int) -> None:
         signal.pidfd_send_signal(process, signal.SIGKILL)
 
 
-async def _attend(attend: Callable[[JobLink], Awaitable[None]], link: JobLink) -> None:
+async def _serve_link(serve: Callable[[JobLink], Awaitable[None]], link: JobLink) -> None:
     """Serve one link; what goes wrong unforeseen is that lesson's, and its words stay unsaid."""
     try:
-        await attend(link)
+        await serve(link)
     except Exception as error:  # noqa: BLE001  # aiohttp would log it with its message
         log_fault("link", error, job_id=link.job.job_id, tutor=link.job.tutor)
 
@@ -195,16 +195,16 @@ async def serve_link(
     listener: socket.socket,
     *,
     authorise: Authorise,
-    attend: Callable[[JobLink], Awaitable[None]],
+    serve: Callable[[JobLink], Awaitable[None]],
 ) -> AsyncIterator[None]:
     """Take links at a Unix socket for the length of a block.
 
     Args:
         listener: The socket, which listens.
         authorise: Says which job a token belongs to; LinkError refuses the connection.
-        attend: Serves one link from `Join` to its end.
+        serve: Serves one link from `Join` to its end.
 
-    At its end every link is closed, and each `attend` has a while to close its lesson.
+    At its end every link is closed, and each `serve` has a while to close its lesson.
     """
     links: dict[str, JobLink] = {}
 
@@ -224,7 +224,7 @@ async def serve_link(
             links[job.job_id] = JobLink(job, ws, kill)
             try:
                 await ws.prepare(request)
-                await _attend(attend, links[job.job_id])
+                await _serve_link(serve, links[job.job_id])
                 await ws.close()
             finally:
                 del links[job.job_id]

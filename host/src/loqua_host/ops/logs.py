@@ -17,7 +17,7 @@ from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from loqua_host.redaction import Redaction, format_exception
 
-from .repeats import LimitedHandler
+from .log_throttle import LimitedHandler
 
 __all__ = ["configure_logs", "hide_tokens"]
 

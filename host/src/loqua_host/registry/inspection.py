@@ -18,11 +18,11 @@ from typing import IO, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from loqua_host.confinement import withheld_in
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.contract.tutor import Name, SecretName
 from loqua_host.errors import Problem
-from loqua_host.process import harmless
+from loqua_host.process import safe_environ
+from loqua_host.sandbox import protected_in
 from loqua_host.settings.checks import plugin_problems
 from loqua_host.settings.engines import Engine, Engines
 from loqua_host.settings.load import installed_plugins
@@ -117,7 +117,7 @@ async def inspect_tutors(
     tutors: Sequence[TutorSettings],
     engines: Engines,
     *,
-    withheld: Iterable[Path] = (),
+    protected: Iterable[Path] = (),
     limit: float = TIME_LIMIT,
 ) -> tuple[Inspection, ...]:
     """Inspect each tutor in a child process of its own.
@@ -127,12 +127,12 @@ async def inspect_tutors(
         environ: The host's environment; children get the variables that jobs get.
         tutors: The tutors to inspect.
         engines: The engines of the host, for tutors that have none of their own.
-        withheld: Files that no child may read.
+        protected: Files that no child may read.
         limit: Seconds for each child.
     """
     gate = asyncio.Semaphore(AT_A_TIME)
     installed = installed_plugins()
-    variables = harmless(environ) | withheld_in(withheld)
+    variables = safe_environ(environ) | protected_in(protected)
     sources = read_sources(config, environ)
 
     async def look(tutor: TutorSettings) -> Inspection:

@@ -10,9 +10,9 @@ from typing import Final
 from loqua_host.core.clock import SystemClock
 from loqua_host.core.secrets import (
     EnvironmentSecrets,
-    KeptSecrets,
     Sealed,
     Secret,
+    SecretCache,
     SecretName,
     SecretsSettings,
     SecretsSource,
@@ -123,7 +123,7 @@ class Wanted:
 class Granted(Mapping[str, str]):
     """Secrets that config grants to a tutor and its engines, each in the open as last seen."""
 
-    def __init__(self, kept: KeptSecrets, names: Iterable[str]) -> None:
+    def __init__(self, kept: SecretCache, names: Iterable[str]) -> None:
         self._kept = kept
         self._names = sorted(names)
 
@@ -176,7 +176,7 @@ class HostSecrets:
         advice: What of them production would refuse, where this is staging.
     """
 
-    kept: KeptSecrets
+    kept: SecretCache
     ledger_url: Sealed | None = None
     granted: frozenset[str] = frozenset()
     advice: tuple[Problem, ...] = ()
@@ -284,7 +284,7 @@ def _keep(
     core: Mapping[SecretName, str],
     found: Mapping[str, Secret],
     wanted: Wanted,
-) -> KeptSecrets:
+) -> SecretCache:
     optional = [name for name in ("LEDGER_KEY", "OPS_TOKEN") if name in found]
     others = (*_LIVEKIT, *optional, *sorted(wanted.granted))
     variables = {str(name): variable for name, variable in core.items()}
@@ -292,7 +292,7 @@ def _keep(
     secrets = {name: found[variable] for name, variable in variables.items()}
     # The environment that was handed over never changes.
     interval = math.inf if isinstance(source, EnvironmentSecrets) else wanted.place.interval
-    return KeptSecrets(source, variables, secrets, SystemClock(), interval)
+    return SecretCache(source, variables, secrets, SystemClock(), interval)
 
 
 def read_ledger_secrets(

@@ -10,7 +10,6 @@
 """
 
 from .environment import EnvironmentSecrets
-from .kept import KeptSecrets
 from .lookup import JWT, look_up
 from .port import (
     Sealed,
@@ -19,6 +18,7 @@ from .port import (
     SecretsPort,
     SecretsSource,
 )
+from .secret_cache import SecretCache
 from .settings import Address, SecretsSettings
 from .source import LENT, open_source
 
@@ -27,9 +27,9 @@ __all__ = [
     "LENT",
     "Address",
     "EnvironmentSecrets",
-    "KeptSecrets",
     "Sealed",
     "Secret",
+    "SecretCache",
     "SecretName",
     "SecretsPort",
     "SecretsSettings",

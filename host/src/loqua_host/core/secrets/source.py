@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from loqua_host.core.clock import SystemClock
 from loqua_host.errors import ConfigError, Problem, SecretsError
-from loqua_host.process import lend
+from loqua_host.process import temporary_environ
 
 from .environment import EnvironmentSecrets
 from .files import FileSecrets
@@ -40,7 +40,7 @@ def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> Secret
             return FileSecrets(settings.files.directory)
     where = f"secrets: from: {settings.place}"
     try:
-        with lend(environ, *LENT):
+        with temporary_environ(environ, *LENT):
             return _connect(settings, environ)
     except ModuleNotFoundError as error:
         hint = f"install loqua-host[{settings.place}]"

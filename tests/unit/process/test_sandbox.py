@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from loqua_host.confinement import is_possible, withheld_in
+from loqua_host.sandbox import is_possible, protected_in
 
 READ = """
     import json, os, sys
     from pathlib import Path
-    import loqua_host.confinement
+    import loqua_host.sandbox
 
     def result(path):
         try:
@@ -30,10 +30,10 @@ READ = """
 """
 
 
-def ask(withheld: list[Path], work: Path, *paths: Path) -> dict[str, str]:
-    """Have a process that these are withheld from read some files, and make and move one."""
+def ask(protected: list[Path], work: Path, *paths: Path) -> dict[str, str]:
+    """Have a process that these are protected from read some files, and make and move one."""
     command = [sys.executable, "-c", textwrap.dedent(READ), str(work), *map(str, paths)]
-    environ = {"PATH": os.environ["PATH"], **withheld_in(withheld)}
+    environ = {"PATH": os.environ["PATH"], **protected_in(protected)}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603  # our own
     assert done.returncode == 0, done.stderr
     found: dict[str, str] = json.loads(done.stdout)
@@ -61,8 +61,8 @@ def test_what_is_withheld_cannot_be_read_by_whatever_way(place: Path) -> None:
         place / name for name in ("secrets/KEY", "secrets/..2026/KEY", "link/KEY", "tls/tls.key")
     ]
     free = [place / "tls/tls.crt", place / "open"]
-    withheld = [place / "link", place / "tls/tls.key", place / "secrets/..data", place / "nowhere"]
-    found = ask(withheld, place / "work", *secret, *free)
+    protected = [place / "link", place / "tls/tls.key", place / "secrets/..data", place / "nowhere"]
+    found = ask(protected, place / "work", *secret, *free)
     kept = "denied" if is_possible() else "secret"
     assert [found[str(path)] for path in secret] == [kept] * 4
     assert [found[str(path)] for path in free] == ["open"] * 2

@@ -8,13 +8,13 @@ from loqua_host.core.secrets import LENT
 
 from .host import HostSettings
 
-__all__ = ["withheld_files"]
+__all__ = ["protected_files"]
 
 _NAMES_A_FILE: Final = "_FILE"
 """The end of variables such as AWS_WEB_IDENTITY_TOKEN_FILE, by which clients of vaults log in."""
 
 
-def withheld_files(settings: HostSettings, environ: Mapping[str, str]) -> Iterator[Path]:
+def protected_files(settings: HostSettings, environ: Mapping[str, str]) -> Iterator[Path]:
     """List them: mounted secrets, what logs the host in to a vault, its certificate's key."""
     secrets = settings.secrets
     if secrets.place == "files":

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from loqua_host.core.flights import Flights
+from loqua_host.core.single_flight import SingleFlight
 
 
 async def test_a_hundred_callers_share_one_fetch() -> None:
@@ -18,7 +18,7 @@ async def test_a_hundred_callers_share_one_fetch() -> None:
         await asyncio.sleep(1)
         return "context"
 
-    async with aclosing(Flights[str, str]()) as flights:
+    async with aclosing(SingleFlight[str, str]()) as flights:
         results = await asyncio.gather(*(flights.join("a", fetch) for _ in range(100)))
         assert results == ["context"] * 100
         assert fetches == 1
@@ -34,7 +34,7 @@ async def test_it_survives_a_cancelled_leader() -> None:
         await asyncio.sleep(1)
         return "context"
 
-    async with aclosing(Flights[str, str]()) as flights:
+    async with aclosing(SingleFlight[str, str]()) as flights:
         leader = asyncio.create_task(flights.join("a", fetch))
         await asyncio.sleep(0)
         follower = asyncio.create_task(flights.join("a", fetch))
@@ -54,7 +54,7 @@ async def test_all_share_its_failure_and_the_next_tries_again() -> None:
         await asyncio.sleep(1)
         raise LookupError
 
-    async with aclosing(Flights[str, str]()) as flights:
+    async with aclosing(SingleFlight[str, str]()) as flights:
         for round_ in (1, 2):
             calls = (flights.join("a", fetch) for _ in range(3))
             results = await asyncio.gather(*calls, return_exceptions=True)
@@ -71,7 +71,7 @@ async def test_a_failure_that_nobody_waits_for_is_quiet() -> None:
         await asyncio.sleep(1)
         raise LookupError
 
-    async with aclosing(Flights[str, str]()) as flights:
+    async with aclosing(SingleFlight[str, str]()) as flights:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(flights.join("a", fetch), 0.5)
         await asyncio.sleep(1)
@@ -90,7 +90,7 @@ async def test_the_end_of_the_block_ends_what_is_under_way() -> None:
             ended = True
         return "late"
 
-    async with aclosing(Flights[str, str]()) as flights:
+    async with aclosing(SingleFlight[str, str]()) as flights:
         caller = asyncio.create_task(flights.join("a", fetch))
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from loqua_host.core.clock import SystemClock
-from loqua_host.core.secrets import KeptSecrets, Sealed, Secret, SecretName
+from loqua_host.core.secrets import Sealed, Secret, SecretCache, SecretName
 from loqua_host.errors import SecretsError
 
 JWT, SHARED = SecretName.AGENT_JWT_TOKEN, SecretName.SHARED_SECRET
@@ -61,15 +61,15 @@ def secret(*values: str) -> Secret:
     return Secret(*(Sealed(value) for value in values))
 
 
-def kept(place: Place, clock: SystemClock | None = None) -> KeptSecrets:
+def kept(place: Place, clock: SystemClock | None = None) -> SecretCache:
     """Keep what is in a place."""
     variables = {JWT: "AGENT_JWT_TOKEN", SHARED: "PROD_AGENT_SECRET"}
     first = {JWT: secret("a.first.jwt"), SHARED: secret("one")}
     place.secrets |= {variables[name]: first[name] for name in first}
-    return KeptSecrets(place, variables, first, clock or SystemClock(), 60)
+    return SecretCache(place, variables, first, clock or SystemClock(), 60)
 
 
-async def values(secrets: KeptSecrets, name: SecretName = SHARED, *, fresh: bool) -> list[str]:
+async def values(secrets: SecretCache, name: SecretName = SHARED, *, fresh: bool) -> list[str]:
     """Return a secret's values."""
     read = await secrets.read(name, fresh=fresh)
     return [value.get_secret_value() for value in read.values()]

@@ -1,7 +1,7 @@
 """Keeps files of the host from the processes that run tutors' code, though these are its user's.
 
 Landlock (landlock(7)) has a process give up rights for itself and for all that come from it. It
-is told what stays allowed: to read everything but what is withheld, and what is made later in one
+is told what stays allowed: to read everything but what is protected, and what is made later in one
 of the directories that lead there. This module takes effect where it is imported with something to
 withhold in the environment, as in the process that jobs are forked from.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["confine", "is_possible", "withheld_in"]
+__all__ = ["confine", "is_possible", "protected_in"]
 
 WITHHELD = "LOQUA_WITHHELD"
 
@@ -36,7 +36,7 @@ def is_possible() -> bool:
     return _version() > 0
 
 
-def withheld_in(paths: Iterable[Path]) -> dict[str, str]:
+def protected_in(paths: Iterable[Path]) -> dict[str, str]:
     """Return the variable that has a process keep from these files and directories."""
     told = os.pathsep.join(str(path.absolute()) for path in paths)
     return {WITHHELD: told} if told else {}
@@ -65,14 +65,14 @@ def confine(paths: Iterable[Path]) -> None:
 
 def _others(paths: Iterable[Path]) -> Iterator[Path]:
     """List what is beside the way to any of these."""
-    withheld = {path.resolve() for path in paths}
-    leading = {parent for path in withheld for parent in path.parents}
+    protected = {path.resolve() for path in paths}
+    leading = {parent for path in protected for parent in path.parents}
     for directory in leading:
-        if withheld.isdisjoint((directory, *directory.parents)):
-            # A link leads to what is allowed or withheld by itself.
+        if protected.isdisjoint((directory, *directory.parents)):
+            # A link leads to what is allowed or protected by itself.
             with suppress(OSError):
                 beside = [one for one in directory.iterdir() if not one.is_symlink()]
-                yield from (one for one in beside if one not in withheld | leading)
+                yield from (one for one in beside if one not in protected | leading)
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:

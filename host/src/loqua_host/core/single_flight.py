@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Flights", "stop"]
+__all__ = ["SingleFlight", "stop"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -19,7 +19,7 @@ async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
         await asyncio.wait(ending)
 
 
-class Flights(Generic[K, V]):
+class SingleFlight(Generic[K, V]):
     """Fetches under way, by key. A fetch outlives the caller who began it, until `aclose`.
 
     No task group, because a fetch that fails concerns those who wait for it and nobody else.

@@ -12,7 +12,7 @@ from loqua_host.errors import SecretsError
 from .lookup import look_up
 from .port import Sealed, Secret, SecretsSource
 
-__all__ = ["KeptSecrets"]
+__all__ = ["SecretCache"]
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ async def _nothing() -> None:
     """Notify nobody."""
 
 
-class KeptSecrets:
+class SecretCache:
     """Keeps secrets and looks them up again; each look-up is told, and no value ever is.
 
     When a secret has changed, its old value stays as the previous one: the API may still use
