@@ -109,8 +109,8 @@ async def measure(house: House, host: HostProcess) -> dict[str, Any]:
         "rounds": [round(later - served[0], 1) for later in served[::PLACES]],
         "shown": _spread([one.shown for one in waited]),
         "heard": _spread([one.heard for one in waited]),
-        "announced": _spread([line["seconds"] for line in host.log.find("learner.told_aloud")]),
-        "spoken": len(host.log.find("learner.told_aloud", spoken=True)),
+        "announced": _spread([line["seconds"] for line in host.log.find("learner.notified_aloud")]),
+        "spoken": len(host.log.find("learner.notified_aloud", spoken=True)),
         "records": sum(records),
         "once": set(records) == set(opened) == {1},
     }

@@ -63,8 +63,8 @@ async def test_a_full_house_moves_on_when_learners_leave(
     waited = [stay for stay in stays if stay.began > began[PLACES - 1]]
     assert len(waited) == LEARNERS - PLACES
     for stay in waited:
-        [told] = crowded.log.find("learner.told", waiting=True, user_id=stay.user_id)
-        [aloud] = crowded.log.find("learner.told_aloud", user_id=stay.user_id)
+        [told] = crowded.log.find("learner.notified", waiting=True, user_id=stay.user_id)
+        [aloud] = crowded.log.find("learner.notified_aloud", user_id=stay.user_id)
         assert aloud["seconds"] < TOLD_SECONDS
         assert len(stay.shown) == len(stay.heard) == 1, (told, stay)
     for stay in stays:
@@ -89,11 +89,11 @@ async def test_who_comes_back_to_a_full_house_is_next_in_line(
             await crowded.log.until("lesson.stepped_out", user_id=first.user_id)
             await crowded.log.until("lesson.opened", user_id=second.user_id)
             async with house.visit(new_room(), agent_name=AGENT) as third:
-                await crowded.log.until("learner.told", user_id=third.user_id)
+                await crowded.log.until("learner.notified", user_id=third.user_id)
                 attributes = {"user_id": first.user_id, "sessionId": first.session_id}
                 token = house.token(room, attributes)
                 async with house.enter(token, first.user_id, first.session_id) as again:
-                    await crowded.log.until("learner.told", user_id=first.user_id)
+                    await crowded.log.until("learner.notified", user_id=first.user_id)
                     await second.leave()
                     await crowded.log.until("lesson.resumed", user_id=first.user_id)
                     await again.met()

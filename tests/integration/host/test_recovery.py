@@ -49,7 +49,7 @@ async def test_more_learners_than_places_are_all_served_in_turn_and_none_twice(
             learners.append(await stack.enter_async_context(visit))
         for learner in learners:
             await house.api.until("sessions", learner.user_id)
-        assert small.log.find("learner.told", waiting=True)
+        assert small.log.find("learner.notified", waiting=True)
         for learner in learners:
             assert len(small.log.find("lesson.opened", user_id=learner.user_id)) == 1
             async with asyncio.timeout(PATIENCE):

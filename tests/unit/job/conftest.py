@@ -414,7 +414,7 @@ class Job:
         self.clock = Stopwatch(asyncio.get_running_loop().time)
         self.spans = SpanBuffer()
         clock = asyncio.get_running_loop().time
-        self.notes = Telemetry(self.link, self.spans, clock)  # type: ignore[arg-type]  # a fake
+        self.telemetry = Telemetry(self.link, self.spans, clock)  # type: ignore[arg-type]  # a fake
 
     def configure_tutor(self, **written: Any) -> None:
         """Have the tutor's file say something else."""
@@ -430,7 +430,7 @@ class Job:
         """Begin the lesson."""
         ctx: Any = SimpleNamespace(room=self.room)
         parts: Any = (self.link, self.lesson, self.hooks, self.settings, self.clock)
-        job = LessonJob(ctx, *parts, self.welcome.last_try, self.notes)
+        job = LessonJob(ctx, *parts, self.welcome.last_try, self.telemetry)
         return asyncio.create_task(Runner(job).run())
 
     @property

@@ -13,9 +13,9 @@ SPOKE = VoiceTimed(stages={"reply": 1.0})
 
 async def test_notes_go_together_every_second_and_in_order(job: Any) -> None:
     """Whoever measures waits for nobody."""
-    sending = asyncio.create_task(job.notes.send())
-    job.notes.tell(SPOKE)
-    job.notes.time_hook("create_agent", 0.5, failed=False)
+    sending = asyncio.create_task(job.telemetry.send())
+    job.telemetry.queue(SPOKE)
+    job.telemetry.time_hook("create_agent", 0.5, failed=False)
     await asyncio.sleep(0.5)
     assert job.link.sent == []
     await asyncio.sleep(1)
@@ -27,8 +27,8 @@ async def test_notes_go_together_every_second_and_in_order(job: Any) -> None:
 async def test_a_hook_is_told_with_when_it_began(job: Any) -> None:
     """That of the tutor's first one with its learner tells how long they waited."""
     await asyncio.sleep(3)
-    job.notes.time_hook("on_user_ready", 2.0, failed=False)
-    await job.notes.flush()
+    job.telemetry.time_hook("on_user_ready", 2.0, failed=False)
+    await job.telemetry.flush()
     [told] = job.link.sent
     assert (told.after, told.seconds) == (pytest.approx(1.0), 2.0)
 
@@ -38,9 +38,9 @@ async def test_spans_go_after_the_rest_and_once(job: Any) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(job.spans)
     provider.get_tracer("test").start_span("turn").end()
-    job.notes.tell(SPOKE)
-    await job.notes.flush()
-    await job.notes.flush()
+    job.telemetry.queue(SPOKE)
+    await job.telemetry.flush()
+    await job.telemetry.flush()
     voice, spans = job.link.sent
     assert voice == SPOKE
     assert isinstance(spans, Spans)
@@ -49,8 +49,8 @@ async def test_spans_go_after_the_rest_and_once(job: Any) -> None:
 
 async def test_a_hook_that_never_ended_is_told_as_long_as_may_be(job: Any) -> None:
     """A machine that slept is no reason to refuse the message."""
-    job.notes.time_hook("on_session_end", 1e6, failed=True)
-    await job.notes.flush()
+    job.telemetry.time_hook("on_session_end", 1e6, failed=True)
+    await job.telemetry.flush()
     ended = HookTimed(hook="on_session_end", after=0, seconds=600, failed=True)
     assert job.link.sent == [ended]
 
@@ -58,8 +58,8 @@ async def test_a_hook_that_never_ended_is_told_as_long_as_may_be(job: Any) -> No
 async def test_a_host_that_is_gone_is_for_others_to_notice(job: Any) -> None:
     """The lesson does not end over a measurement."""
     job.link.lose()
-    job.notes.tell(SPOKE)
-    await job.notes.flush()
+    job.telemetry.queue(SPOKE)
+    await job.telemetry.flush()
     assert job.link.sent == []
 
 
@@ -67,7 +67,7 @@ async def test_the_host_has_all_notes_before_the_lesson_s_end(job: Any) -> None:
     """It reads no further."""
     running = job.start()
     await asyncio.sleep(1)
-    job.notes.tell(SPOKE)
+    job.telemetry.queue(SPOKE)
     job.lesson.end("done")
     await running
     assert job.link.sent.index(SPOKE) < job.link.sent.index(job.finish)

@@ -230,14 +230,14 @@ def test_lost_lessons_come_first_and_then_who_came_first() -> None:
 
 def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
     """In between nothing is said."""
-    waits, told = present(), present(told=True)
+    waits, notified = present(), present(notified=True)
     assert todo(snapshot(), places=FULL) == [
         NotifyWaiting("room", waits, waiting=True, tutor="tutor", aloud=True)
     ]
-    assert todo(snapshot(learners=(told,)), places=FULL) == []
-    assert todo(snapshot(learners=(told,), called=frozenset({"tutor"}))) == []
-    served = snapshot(learners=(told,), taught=frozenset({"tutor"}))
-    assert todo(served) == [NotifyWaiting("room", told, waiting=False)]
+    assert todo(snapshot(learners=(notified,)), places=FULL) == []
+    assert todo(snapshot(learners=(notified,), called=frozenset({"tutor"}))) == []
+    served = snapshot(learners=(notified,), taught=frozenset({"tutor"}))
+    assert todo(served) == [NotifyWaiting("room", notified, waiting=False)]
 
 
 @pytest.mark.parametrize("interrupted", [(), (lost(since=NOW - 57),)])
@@ -270,7 +270,7 @@ def snapshots(draw: st.DrawFn) -> list[RoomSnapshot]:
     def learner(user_id: str) -> Present:
         entry = f"PA_{next(numbers)}"
         since = NOW - draw(st.sampled_from([0.0, 2.0, 5.0, 500.0]))
-        return Present(user_id, entry, entry, since, since, told=draw(st.booleans()))
+        return Present(user_id, entry, entry, since, since, notified=draw(st.booleans()))
 
     def one(room: str) -> RoomSnapshot:
         here = tuple(learner(user_id) for user_id in draw(st.lists(users, max_size=3)))

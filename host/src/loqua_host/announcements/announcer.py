@@ -226,35 +226,35 @@ class Announcer:
         if wanted := voice.wanted(voice.language):
             self._tasks.create_task(self._sounds.get(wanted))
 
-    def say(self, tell: NotifyWaiting) -> None:
+    def say(self, notice: NotifyWaiting) -> None:
         """Start to notify a learner."""
-        self._tasks.create_task(self._say(tell))
+        self._tasks.create_task(self._say(notice))
 
-    async def _say(self, tell: NotifyWaiting) -> None:
+    async def _say(self, notice: NotifyWaiting) -> None:
         began = asyncio.get_running_loop().time()
-        text, sound = await self._words(tell)
+        text, sound = await self._words(notice)
         announcement = Announcement(
             id=next(self._numbers),
             url=self._rooms.url,
-            token=self._rooms.announcing_token(tell.room),
+            token=self._rooms.announcing_token(notice.room),
             text=text,
             sound=after_tone(sound),
         )
-        told = log.bind(room=tell.room, tutor=tell.tutor, user_id=tell.learner.user_id)
+        room_log = log.bind(room=notice.room, tutor=notice.tutor, user_id=notice.learner.user_id)
         try:
             await self._player.play(announcement)
         except AnnouncementError as error:
-            told.warning("learner.not_told_aloud", why=str(error))
+            room_log.warning("learner.not_notified_aloud", why=str(error))
         else:
             seconds = round(asyncio.get_running_loop().time() - began, 2)
-            told.info("learner.told_aloud", spoken=sound is not None, seconds=seconds)
+            room_log.info("learner.notified_aloud", spoken=sound is not None, seconds=seconds)
 
-    async def _words(self, tell: NotifyWaiting) -> tuple[str, Sound | None]:
+    async def _words(self, notice: NotifyWaiting) -> tuple[str, Sound | None]:
         """Return what is said, as text and as sound, as far as they can be had in time."""
-        voice = self._voice_of(tell.tutor)
+        voice = self._voice_of(notice.tutor)
         if voice is None or voice.message is None:
             return "", None
-        finding = self._language_of(tell.room, tell.tutor, tell.learner.identity)
+        finding = self._language_of(notice.room, notice.tutor, notice.learner.identity)
         language = await self._in_time(finding) or voice.language
         wanted = voice.wanted(language)
         sound = await self._in_time(self._sounds.get(wanted)) if wanted else None

@@ -46,7 +46,7 @@ class Connection:
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def whole(self) -> bool:
+    def connected(self) -> bool:
         """Whether it stands."""
         return self._timer is None
 
@@ -65,7 +65,7 @@ class Connection:
             self._timer.cancel()
 
     def _on_broken(self) -> None:
-        if self.whole:
+        if self.connected:
             self._timer = asyncio.get_running_loop().call_later(MENDING_SECONDS, self._on_loss)
             self._on_change(False)
 

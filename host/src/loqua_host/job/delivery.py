@@ -17,10 +17,10 @@ log = structlog.get_logger()
 RECORDED_SECONDS = 10.0
 
 
-async def deliver(link: HostLink, notes: Telemetry, last: Finish | SteppedOut) -> None:
+async def deliver(link: HostLink, telemetry: Telemetry, last: Finish | SteppedOut) -> None:
     """Send the last message of a lesson, and wait until the host has it in the ledger."""
     try:
-        await notes.flush()
+        await telemetry.flush()
         await link.send(last)
         async with asyncio.timeout(RECORDED_SECONDS):
             await _recorded(link)

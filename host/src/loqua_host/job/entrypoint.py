@@ -95,9 +95,9 @@ class JobEntrypoint:
                 if self.settings.traced and not welcome.traced:
                     spans.forget()
                 ctx.log_context_fields |= _bound(welcome)
-                notes = Telemetry(link, spans, time.monotonic)
+                telemetry = Telemetry(link, spans, time.monotonic)
                 engines = EngineWatch(
-                    lambda kind, index: notes.tell(EngineServes(kind=kind, index=index)),
+                    lambda kind, index: telemetry.queue(EngineServes(kind=kind, index=index)),
                     welcome.engines,
                 )
                 lesson = self._open(welcome, tutor, ctx.job.metadata, engines)
@@ -106,11 +106,11 @@ class JobEntrypoint:
                 hooks = HookCaller(
                     tutor,
                     self.settings.lesson.limits,
-                    timed=notes.time_hook,
+                    timed=telemetry.time_hook,
                     speech=lambda: lesson.session.current_speech,
                 )
                 job = LessonJob(
-                    ctx, link, lesson, hooks, self.settings, clock, welcome.last_try, notes
+                    ctx, link, lesson, hooks, self.settings, clock, welcome.last_try, telemetry
                 )
                 limit = min(BLOCKED_SECONDS, self.settings.lesson.limits.create_agent)
                 with Watchdog(hooks.author, limit).guarding():

@@ -27,7 +27,7 @@ class LessonJob:
         settings: What the job was started with.
         clock: Counts the time taught.
         last_try: Whether no other job goes on with the lesson after this one.
-        notes: Tells the host in passing.
+        telemetry: Tells the host in passing.
     """
 
     ctx: JobContext
@@ -37,4 +37,4 @@ class LessonJob:
     settings: JobSettings
     clock: Stopwatch
     last_try: bool
-    notes: Telemetry
+    telemetry: Telemetry

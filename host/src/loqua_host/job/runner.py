@@ -95,7 +95,7 @@ class Runner:
         self._settings = job.settings
         self._clock = job.clock
         self._last_try = job.last_try
-        self._notes = job.notes
+        self._telemetry = job.telemetry
         self._session = job.lesson.session
         self.reason: str | None = None
         self._giving_up = asyncio.Event()
@@ -108,17 +108,17 @@ class Runner:
             self._clock,
             self._silence,
             is_open=lambda: self._presence.here and self._floor.held,
-            is_connected=lambda: self._connection.whole,
+            is_connected=lambda: self._connection.connected,
         )
 
     def _follow_session(self) -> None:
         """Make what follows the voice session."""
-        now, notes = asyncio.get_running_loop().time, self._notes
+        now, telemetry = asyncio.get_running_loop().time, self._telemetry
         self._failures = Failures(
             self._session,
             self._hooks.source,
             self._settings.lesson.failing_ticks,
-            count=lambda: notes.tell(CallbackFailed()),
+            count=lambda: telemetry.queue(CallbackFailed()),
             apologise=self._apologise,
             give_up=self._giving_up.set,
         )
@@ -129,7 +129,7 @@ class Runner:
             self._session,
             now,
             self._on_stuck,
-            lambda seconds: notes.tell(Late(seconds=min(seconds, LONGEST_LATE))),
+            lambda seconds: telemetry.queue(Late(seconds=min(seconds, LONGEST_LATE))),
         )
         self._greeting = Greeting(self._session)
         self._own_voice = OwnVoice(self._session)
@@ -194,7 +194,7 @@ class Runner:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(one) for one in (teaching, *self._companions())]
             self._watch()
-            with measured(self._session, self._notes.tell):
+            with measured(self._session, self._telemetry.queue):
                 self.reason = str(await self._lesson.ended())  # whatever the tutor gives
             for task in running:
                 task.cancel()
@@ -203,7 +203,7 @@ class Runner:
         """Yield what goes on beside teaching."""
         lesson, settings, put = self._lesson, self._settings, self._events.put
         yield self._follow_host()
-        yield self._notes.send()
+        yield self._telemetry.send()
         yield self._ask_host()
         yield self._events.run()
         yield keep_limits(lesson, settings, self._silence, self._clock, self._deadline, put)
@@ -358,10 +358,10 @@ class Runner:
         if "user_id" in changed and participant.identity == self._lesson.learner.identity:
             self._strangers.put_nowait(participant.identity)
 
-    def _on_connection(self, whole: bool) -> None:
+    def _on_connection(self, connected: bool) -> None:
         """Check presence and token again once the connection is repaired."""
-        log.warning("lesson.reconnected" if whole else "lesson.reconnecting")
-        if whole:
+        log.warning("lesson.reconnected" if connected else "lesson.reconnecting")
+        if connected:
             self._presence.look()
             self._strangers.put_nowait(self._lesson.learner.identity)
         self._gate.set_clock()
@@ -371,7 +371,7 @@ class Runner:
 
     def _on_absence(self) -> None:
         """Handle the learner's absence, unless it is our connection that is lost."""
-        self.end(Reason.LEARNER_LEFT if self._connection.whole else Reason.CONNECTION_LOST)
+        self.end(Reason.LEARNER_LEFT if self._connection.connected else Reason.CONNECTION_LOST)
 
     def _on_presence(self, here: bool) -> None:
         """Fall silent while nobody listens, and speak again to who has come back."""
@@ -464,7 +464,7 @@ class Runner:
     ) -> None:
         """Send the host what the record is made from, and wait until it is in the ledger."""
         last = SteppedOut if resumable else Finish
-        await deliver(self._link, self._notes, last(ending=ending, report=report))
+        await deliver(self._link, self._telemetry, last(ending=ending, report=report))
 
     async def report_connection_lost(self) -> None:
         """Notify the host that the lesson is left to another job."""

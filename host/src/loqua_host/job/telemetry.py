@@ -34,14 +34,14 @@ class Telemetry:
         self._begun = monotonic()
         self._untold: deque[BaseModel] = deque()
 
-    def tell(self, message: BaseModel) -> None:
+    def queue(self, message: BaseModel) -> None:
         """Queue a message."""
         self._untold.append(message)
 
     def time_hook(self, hook: Hook, seconds: float, *, failed: bool) -> None:
         """Report the duration of a hook call."""
         after = max(0.0, self._monotonic() - self._begun - seconds)
-        self.tell(
+        self.queue(
             HookTimed(
                 hook=hook,
                 after=min(after, LONGEST_LESSON),

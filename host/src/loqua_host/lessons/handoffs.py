@@ -46,14 +46,14 @@ class Handoffs:
             log.warning("handoff.refused", tutor=row.tutor, why=str(error))
             return HandoffRefused(why=str(error))
         handover = Handover(tutor=row.tutor, sentences=call.sentences, **call.wish.model_dump())
-        told = log.bind(tutor=specialist.name, by=row.tutor, room=row.room)
-        told.info("handoff.asked")
+        lesson_log = log.bind(tutor=specialist.name, by=row.tutor, room=row.room)
+        lesson_log.info("handoff.asked")
         with self._dispatch_state.asking(row.room, specialist.name, row.user_id, handover) as asked:
-            handback = await _outcome(asked, told)
+            handback = await _outcome(asked, lesson_log)
         if handback.outcome == "absent":
             await self._call_off(row.room, specialist)
         self._metrics.handoffs.labels(specialist.name, handback.outcome).inc()
-        told.info("handoff.over", outcome=handback.outcome)
+        lesson_log.info("handoff.over", outcome=handback.outcome)
         return HandedBack(handback=handback)
 
     def _find(self, row: LessonRow, agent_name: str) -> RunningTutor:
@@ -83,7 +83,7 @@ class Handoffs:
             log.warning("handoff.not_called_off", tutor=specialist.name, why=str(error))
 
 
-async def _outcome(asked: Asked, told: structlog.stdlib.BoundLogger) -> Handback:
+async def _outcome(asked: Asked, lesson_log: structlog.stdlib.BoundLogger) -> Handback:
     began = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(COME_SECONDS):
@@ -92,5 +92,5 @@ async def _outcome(asked: Asked, told: structlog.stdlib.BoundLogger) -> Handback
         return Handback(outcome="absent")
     if not asked.over.done():
         took = asyncio.get_running_loop().time() - began
-        told.info("handoff.came", seconds=round(took, 2))
+        lesson_log.info("handoff.came", seconds=round(took, 2))
     return await asked.over

@@ -6,7 +6,7 @@ nor was refused since they came in. Self-hosted LiveKit never dispatches again b
 after a crash and not after a full house (livekit/agents #1472).
 
 Entries are LiveKit's `sid` of a participant, new with each entering: what was settled in an
-entry is told from what is owed in the next without comparing the clocks of two machines.
+entry is notified from what is owed in the next without comparing the clocks of two machines.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,9 +48,9 @@ class Present:
 
     Attributes:
         entry: LiveKit's `sid` of the participant.
-        joined_at: Unix seconds, by LiveKit's clock; only told from one another.
+        joined_at: Unix seconds, by LiveKit's clock; only notified from one another.
         seen_at: When this host saw the entry first, by its monotonic clock.
-        told: Whether the learner has been told to wait.
+        notified: Whether the learner has been notified to wait.
     """
 
     user_id: str
@@ -58,7 +58,7 @@ class Present:
     entry: str
     joined_at: float
     seen_at: float
-    told: bool = False
+    notified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +273,8 @@ def decide(
             calls.append(call)  # This host alone knows of it, and LiveKit asks them all.
         elif not call.asked and now - call.owed_since >= others:
             waiting.append(call)
-    tells = [tell for snapshot in snapshots for tell in _tells(snapshot, owed, waiting)]
-    return [*closures, *calls, *_given_away(snapshots, waiting, places, now), *tells]
+    notices = [notice for snapshot in snapshots for notice in _notices(snapshot, owed, waiting)]
+    return [*closures, *calls, *_given_away(snapshots, waiting, places, now), *notices]
 
 
 def _given_away(
@@ -375,7 +375,7 @@ def _waits(snapshot: RoomSnapshot, learner: Present, tutor: str, now: float) -> 
     )
 
 
-def _tells(
+def _notices(
     snapshot: RoomSnapshot, owed: Sequence[Call], waiting: Sequence[Call]
 ) -> Iterator[NotifyWaiting]:
     """Notify learners without a place once; clear it when nothing is pending for them."""
@@ -383,8 +383,8 @@ def _tells(
     missing = {call.learner.entry: call.tutor for call in waiting if call.room == snapshot.room}
     for learner in snapshot.learners:
         if tutor := missing.get(learner.entry):
-            if not learner.told:
+            if not learner.notified:
                 aloud = not snapshot.taught
                 yield NotifyWaiting(snapshot.room, learner, waiting=True, tutor=tutor, aloud=aloud)
-        elif learner.told and not coming:
+        elif learner.notified and not coming:
             yield NotifyWaiting(snapshot.room, learner, waiting=False)

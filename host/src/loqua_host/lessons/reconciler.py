@@ -117,7 +117,7 @@ class Reconciler:
         self._sighted = math.inf
         self._seen: dict[str, float] = {}
         self._away: dict[str, float] = {}
-        self._told: dict[str, tuple[bool, float]] = {}
+        self._notified: dict[str, tuple[bool, float]] = {}
         self._waits: dict[str, tuple[Call, ...]] = {}
 
     def waiting(self) -> tuple[float, ...]:
@@ -147,7 +147,7 @@ class Reconciler:
             snapshots = await self._reconcile(known | self._dispatch_state.interrupted_rooms())
             entries = {learner.entry for snapshot in snapshots for learner in snapshot.learners}
             self._seen = {entry: at for entry, at in self._seen.items() if entry in entries}
-            self._told = {entry: it for entry, it in self._told.items() if entry in entries}
+            self._notified = {entry: it for entry, it in self._notified.items() if entry in entries}
             away = {one.row.id for snapshot in snapshots for one in snapshot.absent}
             self._away = {lesson: at for lesson, at in self._away.items() if lesson in away}
             self._dispatch_state.forget_rooms(known)
@@ -188,9 +188,9 @@ class Reconciler:
                 self._dispatch_state.on_called(action.room, action.tutor, action.learner.identity)
         self._note_waiting()
         # Whoever has to wait hears so at once, however long a call takes.
-        tells = [action for action in actions if isinstance(action, NotifyWaiting)]
+        notices = [action for action in actions if isinstance(action, NotifyWaiting)]
         by_room = _by_room(action for action in actions if not isinstance(action, NotifyWaiting))
-        await asyncio.gather(*map(self._act, tells), *map(self._act_in_turn, by_room))
+        await asyncio.gather(*map(self._act, notices), *map(self._act_in_turn, by_room))
         return snapshots
 
     def _note_waiting(self) -> None:
@@ -223,7 +223,7 @@ class Reconciler:
                     if await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):
                         await self._lessons.step_out(absent.row.id, absent.since)
                 case NotifyWaiting():
-                    await self._tell_learner(action)
+                    await self._notify_learner(action)
         except (RoomsError, LedgerError) as error:
             what = type(action).__name__.lower()
             log.warning("reconciler.failed", what=what, why=str(error), **self._ids(action))
@@ -264,14 +264,14 @@ class Reconciler:
             not asked or call.tutor in self._dispatch_state.asked(call.room)
         )
 
-    async def _tell_learner(self, tell: NotifyWaiting) -> None:
+    async def _notify_learner(self, notice: NotifyWaiting) -> None:
         """Show a learner that they wait, or do no more, and have it said, too."""
-        log.info("learner.told", waiting=tell.waiting, **self._ids(tell))
-        self._told[tell.learner.entry] = (tell.waiting, self._monotonic())
-        shown = "true" if tell.waiting else ""
-        await self._rooms.mark(tell.room, tell.learner.identity, WAITING, shown)
-        if tell.aloud:
-            self._say(tell)
+        log.info("learner.notified", waiting=notice.waiting, **self._ids(notice))
+        self._notified[notice.learner.entry] = (notice.waiting, self._monotonic())
+        shown = "true" if notice.waiting else ""
+        await self._rooms.mark(notice.room, notice.learner.identity, WAITING, shown)
+        if notice.aloud:
+            self._say(notice)
 
     def _ids(self, action: Action) -> dict[str, str]:
         """Return what log lines say of whom an action is about."""
@@ -385,14 +385,14 @@ class Reconciler:
                 entry=one.sid,
                 joined_at=one.joined_at,
                 seen_at=self._seen.setdefault(one.sid, self._monotonic()),
-                told=self._is_told(one),
+                notified=self._is_notified(one),
             )
 
-    def _is_told(self, learner: Participant) -> bool:
+    def _is_notified(self, learner: Participant) -> bool:
         """Return whether a learner is shown that they wait, as LiveKit says it or is about to."""
-        told, at = self._told.get(learner.sid, (False, -math.inf))
+        notified, at = self._notified.get(learner.sid, (False, -math.inf))
         if self._monotonic() - at < STALE_SECONDS:
-            return told
+            return notified
         return learner.attributes.get(WAITING) == "true"
 
 
