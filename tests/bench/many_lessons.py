@@ -55,6 +55,7 @@ from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
+from loqua_host.sockets import SocketHandle, listen_unnamed
 from loqua_host.tasks import background
 
 LESSONS = 10_000
@@ -150,7 +151,7 @@ class House:
     rooms: Rooms
     delivery: Delivery
     metrics: HostMetrics
-    link: Path
+    link: SocketHandle
     jobs: dict[str, JobRef] = field(default_factory=dict)
     numbers: Any = field(default_factory=count)
 
@@ -169,7 +170,7 @@ class House:
         self.jobs[job.job_id] = job
         self.lessons.begin(job)
         self.rooms.enter(room, f"agent-{job.job_id}", "agent", **{TUTOR: job.tutor})
-        async with open_link(str(self.link), job.job_id) as link:
+        async with open_link(self.link.path, job.job_id) as link:
             await link.send(Join(identity=user))
             if not isinstance(await link.receive(), Refused):
                 await _teach(link, crashes=crashes)
@@ -241,8 +242,8 @@ async def house(directory: Path) -> AsyncIterator[House]:
             metrics=metrics.lessons,
         )
         tasks.create_task(reconciler.run())
-        link = directory / "link" / "s"
-        serving = serve_link(link, authorise=authorise, serve=lessons.serve)
+        listener, link = stack.enter_context(listen_unnamed())
+        serving = serve_link(listener, authorise=authorise, serve=lessons.serve)
         await stack.enter_async_context(serving)
         yield House(lessons, rooms, delivery, metrics, link, jobs)
 
@@ -271,7 +272,7 @@ async def run(lessons: int, tell: Callable[[dict[str, Any]], None]) -> float:
                 rate = round(STEP / (time.monotonic() - begun))
                 series = generate_latest(host.metrics.registry).count(b"\n")
                 tell({"lessons": last, **shown, "a_second": rate, "series": series})
-    half = max(last for last in told if last <= lessons // 2)
+    half = max((last for last in told if last <= lessons // 2), default=STEP)
     return (told[lessons]["anonymous"] - told[half]["anonymous"]) / (lessons - half)
 
 

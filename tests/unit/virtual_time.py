@@ -3,6 +3,9 @@
 import asyncio
 import selectors
 
+EPOCH = 1_800_000_000.0
+"""The wall time, in unix seconds, when a loop is made."""
+
 
 class JumpingSelector(selectors.SelectSelector):
     """Finds that the next timer is due whenever nothing else happens."""
@@ -31,3 +34,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual seconds since the loop was made."""
         return self._jumping.seconds
+
+
+class VirtualClock:
+    """A clock on virtual time; `skew` sets this machine's wall clock wrong."""
+
+    def __init__(self, skew: float = 0.0) -> None:
+        self.skew = skew
+
+    def monotonic(self) -> float:
+        """Return the loop's time."""
+        return asyncio.get_running_loop().time()
+
+    def now(self) -> float:
+        """Return the wall time this machine believes in."""
+        return EPOCH + self.monotonic() + self.skew
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in virtual time."""
+        await asyncio.sleep(seconds)

@@ -3,14 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-import pytest
 from tests.unit.virtual_time import VirtualLoop
 
 
-def pytest_asyncio_loop_factories(
-    item: pytest.Item,
-) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have all tests of this folder run on virtual time but those with real sockets."""
-    if item.path.stem == "test_player":
-        return {"real": asyncio.new_event_loop}
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run all tests of this folder on virtual time."""
     return {"virtual": VirtualLoop}

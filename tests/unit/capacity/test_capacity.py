@@ -5,26 +5,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
+from tests.unit.virtual_time import VirtualClock
 
 from loqua_host.capacity.admission import Headroom
 from loqua_host.capacity.capacity import FIRST, LEAST, CapacityMonitor
 from loqua_host.capacity.machine import Usage
 
 GB = 10**9
-
-
-class LoopClock:
-    """The loop's own clock, which is virtual here."""
-
-    def now(self) -> float:
-        """Return it."""
-        return asyncio.get_running_loop().time()
-
-    monotonic = now
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep by it."""
-        await asyncio.sleep(seconds)
 
 
 @dataclass
@@ -61,7 +48,9 @@ async def machine() -> Machine:
 @pytest.fixture
 async def capacity(machine: Machine) -> AsyncIterator[CapacityMonitor]:
     """Yield what measures it, and has done so for a while."""
-    made = CapacityMonitor(machine.usage, lambda: machine.jobs, lambda: machine.late, LoopClock())
+    made = CapacityMonitor(
+        machine.usage, lambda: machine.jobs, lambda: machine.late, VirtualClock()
+    )
     running = asyncio.create_task(made.run())
     await asyncio.sleep(20)
     yield made

@@ -18,38 +18,16 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
-from tests.unit.virtual_time import VirtualLoop
+from tests.unit.virtual_time import EPOCH, VirtualClock, VirtualLoop
 
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.metrics import ApiMetrics
 from loqua_host.metrics import Instruments
 
-EPOCH = 1_800_000_000.0
-"""The wall clock at virtual second 0."""
-
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Have all tests of this folder run on virtual time."""
     return {"virtual": VirtualLoop}
-
-
-class VirtualClock:
-    """The core's clock on virtual time; `skew` sets this machine's wall clock wrong."""
-
-    def __init__(self, skew: float = 0.0) -> None:
-        self.skew = skew
-
-    def monotonic(self) -> float:
-        """Return the loop's time."""
-        return asyncio.get_running_loop().time()
-
-    def now(self) -> float:
-        """Return the wall time this machine believes in."""
-        return EPOCH + self.monotonic() + self.skew
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait in virtual time."""
-        await asyncio.sleep(seconds)
 
 
 def encrypt(text: str, secret: str, iv: bytes = b"0123456789abcdef") -> str:
