@@ -17,7 +17,7 @@ from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
 
-DAWN = 1_800_000_000.0
+START_TIME = 1_800_000_000.0
 """The wall clock when a test begins."""
 
 
@@ -29,7 +29,7 @@ class WallClock:
     """
 
     def __init__(self) -> None:
-        self.seconds = DAWN
+        self.seconds = START_TIME
         self.step = 0.0
         self.slept: list[float] = []
 
@@ -202,7 +202,7 @@ def a_lesson() -> Callable[..., LessonRow]:
             "room": f"room{number}",
             "tutor": "conversation",
             "agent_id": "loqua-tutor",
-            "opened_at": DAWN,
+            "opened_at": START_TIME,
         }
         return LessonRow(**{**row, **fields})  # type: ignore[arg-type]  # the caller's own
 

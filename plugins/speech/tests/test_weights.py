@@ -53,7 +53,7 @@ def test_a_model_of_the_users_own_is_named_as_its_directory(tmp_path: Path) -> N
     assert directory_weights(directory).name == "faster-whisper-small"
 
 
-def test_a_directory_without_a_model_is_refused_with_the_setting_to_mend(tmp_path: Path) -> None:
+def test_a_directory_without_a_model_is_refused_with_the_setting_to_change(tmp_path: Path) -> None:
     """The message names the directory and the setting."""
     with pytest.raises(WeightsError, match="SPEECH_WHISPER_MODEL"):
         directory_weights(tmp_path)

@@ -244,7 +244,7 @@ async def test_the_ledgers_key_is_in_no_environment_that_jobs_could_read(
     assert [*await ledger.pending_lessons()] == ["lesson1"]
 
 
-async def test_a_wrong_key_and_a_missing_ledger_are_told_with_their_mend(
+async def test_a_wrong_key_and_a_missing_ledger_are_told_with_their_hint(
     command: Command, ledger: Ledger, tmp_path: Path, ledger_url: str | None
 ) -> None:
     """Nothing is created, nothing is shown."""

@@ -59,7 +59,7 @@ def test_a_sound_configuration_shows_what_would_run(
     assert printed.err == ""
 
 
-def test_every_mistake_is_printed_once_with_its_mend(
+def test_every_mistake_is_printed_once_with_its_hint(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Host file, tutor, plugin and secrets, whatever else is wrong."""

@@ -17,14 +17,14 @@ from loqua_host.errors import RefusedError, SuspendedError, UnreachableError
 from loqua_host.metrics import Instruments
 
 
-class Hands:
-    """A clock whose hands a test moves."""
+class ManualClock:
+    """A clock whose clock a test moves."""
 
     def __init__(self) -> None:
         self.time = 1.0
 
     def monotonic(self) -> float:
-        """Return where the hands are."""
+        """Return where the clock are."""
         return self.time
 
     def now(self) -> float:
@@ -32,7 +32,7 @@ class Hands:
         return self.time
 
     async def sleep(self, seconds: float) -> None:
-        """Move the hands."""
+        """Move the clock."""
         self.time += seconds
 
 
@@ -61,25 +61,25 @@ def failing(
 
 
 @pytest.fixture
-def hands() -> Hands:
+def clock() -> ManualClock:
     """Return a clock."""
-    return Hands()
+    return ManualClock()
 
 
 @pytest.fixture
-def breaker(hands: Hands, instruments: Instruments) -> Breaker:
+def breaker(clock: ManualClock, instruments: Instruments) -> Breaker:
     """Return a closed breaker that opens for 10 s after three failures."""
     settings = BreakerSettings(failures=3, open_seconds=10)
-    return Breaker("context", settings, hands, ApiMetrics(instruments))
+    return Breaker("context", settings, clock, ApiMetrics(instruments))
 
 
-def test_failures_in_a_row_open_it_for_a_while(breaker: Breaker, hands: Hands) -> None:
+def test_failures_in_a_row_open_it_for_a_while(breaker: Breaker, clock: ManualClock) -> None:
     """After the third nobody who failed gets out until ten seconds have passed."""
     failing(breaker, DOWN, 2)
     assert breaker.state is State.CLOSED
     failing(breaker, DOWN, learner="leo")
     assert breaker.state is State.OPEN
-    hands.time += 4
+    clock.time += 4
     with pytest.raises(SuspendedError) as suspended:
         attempt(breaker, learner="leo")
     assert suspended.value.retry_after == 6
@@ -87,14 +87,14 @@ def test_failures_in_a_row_open_it_for_a_while(breaker: Breaker, hands: Hands) -
     assert suspended.value.endpoint == "context"
 
 
-def test_one_learner_alone_opens_no_breaker(breaker: Breaker, hands: Hands) -> None:
+def test_one_learner_alone_opens_no_breaker(breaker: Breaker, clock: ManualClock) -> None:
     """However long it fails for leo, the others get out; leo rests longer and longer."""
     pauses = []
     for _ in range(12):
         failing(breaker, DOWN, learner="leo")
         attempt(breaker, learner="mia")
         pauses.append(pause_of(breaker, "leo"))
-        hands.time += pauses[-1]
+        clock.time += pauses[-1]
         assert breaker.state is State.CLOSED
     assert pauses == [0, 0, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300]
 
@@ -111,7 +111,7 @@ def pause_of(breaker: Breaker, learner: str) -> float:
 
 
 def test_a_learner_who_is_alone_in_an_outage_waits_no_longer_each_time(
-    breaker: Breaker, hands: Hands
+    breaker: Breaker, clock: ManualClock
 ) -> None:
     """Nobody else was served: it may well be the API, which may come back at any moment."""
     failing(breaker, DOWN, 3, learner="leo")
@@ -119,20 +119,20 @@ def test_a_learner_who_is_alone_in_an_outage_waits_no_longer_each_time(
         with pytest.raises(SuspendedError) as suspended:
             attempt(breaker, learner="leo")
         assert suspended.value.retry_after == 10
-        hands.time += 10
+        clock.time += 10
         failing(breaker, DOWN, learner="leo")
-    hands.time += 10
+    clock.time += 10
     attempt(breaker, learner="leo")
     failing(breaker, DOWN, 2, learner="leo")
     attempt(breaker, learner="leo")
 
 
 def test_what_another_call_of_the_learner_tries_out_is_waited_for_no_longer_than_it_takes(
-    breaker: Breaker, hands: Hands
+    breaker: Breaker, clock: ManualClock
 ) -> None:
     """The other lesson of a learner is served as soon as the first one has been."""
     failing(breaker, DOWN, 3, learner="leo")
-    hands.time += 10
+    clock.time += 10
     with breaker.attempt("leo"):
         with pytest.raises(SuspendedError) as suspended, breaker.attempt("leo"):
             pass
@@ -140,10 +140,12 @@ def test_what_another_call_of_the_learner_tries_out_is_waited_for_no_longer_than
     attempt(breaker, learner="leo")
 
 
-def test_a_trial_that_was_cancelled_lets_the_next_call_try(breaker: Breaker, hands: Hands) -> None:
+def test_a_trial_that_was_cancelled_lets_the_next_call_try(
+    breaker: Breaker, clock: ManualClock
+) -> None:
     """It says nothing of the endpoint."""
     failing(breaker, DOWN, 3, learner="leo")
-    hands.time += 10
+    clock.time += 10
     with pytest.raises(asyncio.CancelledError), breaker.attempt("leo"):
         raise asyncio.CancelledError
     attempt(breaker, learner="leo")
@@ -151,11 +153,11 @@ def test_a_trial_that_was_cancelled_lets_the_next_call_try(breaker: Breaker, han
 
 @pytest.mark.parametrize(("poisoned", "others_first"), [(2, False), (3, False), (10, True)])
 def test_bad_data_of_several_learners_never_holds_up_another(
-    breaker: Breaker, hands: Hands, poisoned: int, others_first: bool
+    breaker: Breaker, clock: ManualClock, poisoned: int, others_first: bool
 ) -> None:
     """Even where they alone call for a while and open the breaker: who has not failed gets out."""
     for second in range(200):
-        hands.time += 1
+        clock.time += 1
         for learner in range(poisoned):
             with contextlib.suppress(UnreachableError):
                 attempt(breaker, DOWN, f"poisoned-{learner}")
@@ -166,26 +168,28 @@ def test_bad_data_of_several_learners_never_holds_up_another(
 
 
 def test_a_learner_known_to_fail_is_not_the_probe_that_keeps_it_open(
-    breaker: Breaker, hands: Hands
+    breaker: Breaker, clock: ManualClock
 ) -> None:
     """After an outage leo's bad data fails every probe of his; mia's closes the breaker."""
     failing(breaker, DOWN, 2, learner="leo")
     failing(breaker, DOWN, learner="ana")
     assert breaker.state is State.OPEN
     for _ in range(5):
-        hands.time += 10
+        clock.time += 10
         failing(breaker, DOWN, learner="leo")
         assert breaker.state is State.OPEN
     attempt(breaker, learner="mia")
     assert breaker.state is State.CLOSED
 
 
-def test_in_an_outage_one_newcomer_in_ten_seconds_tries_it(breaker: Breaker, hands: Hands) -> None:
+def test_in_an_outage_one_newcomer_in_ten_seconds_tries_it(
+    breaker: Breaker, clock: ManualClock
+) -> None:
     """The others fail at once."""
     failing(breaker, DOWN, 3)
     out = 0
     for _ in range(100):
-        hands.time += 0.5
+        clock.time += 0.5
         try:
             attempt(breaker, DOWN)
         except SuspendedError:
@@ -195,10 +199,10 @@ def test_in_an_outage_one_newcomer_in_ten_seconds_tries_it(breaker: Breaker, han
     assert out == 5
 
 
-def test_failures_long_ago_do_not_count(breaker: Breaker, hands: Hands) -> None:
+def test_failures_long_ago_do_not_count(breaker: Breaker, clock: ManualClock) -> None:
     """A learner who comes again after a while begins anew."""
     failing(breaker, DOWN, 2, learner="leo")
-    hands.time += 700
+    clock.time += 700
     failing(breaker, DOWN, 2, learner="leo")
     attempt(breaker, learner="leo")
 
@@ -224,10 +228,12 @@ def test_a_success_between_failures_starts_the_count_anew(breaker: Breaker) -> N
 
 
 @pytest.mark.parametrize("later", [10, 10.5, 3600])
-def test_a_probe_that_succeeds_closes_it(breaker: Breaker, hands: Hands, later: float) -> None:
+def test_a_probe_that_succeeds_closes_it(
+    breaker: Breaker, clock: ManualClock, later: float
+) -> None:
     """From then on everybody gets out, and it takes three failures to open again."""
     failing(breaker, DOWN, 3)
-    hands.time += later
+    clock.time += later
     attempt(breaker)
     assert breaker.state is State.CLOSED
     failing(breaker, DOWN, 2)
@@ -236,15 +242,17 @@ def test_a_probe_that_succeeds_closes_it(breaker: Breaker, hands: Hands, later: 
     assert breaker.state is State.OPEN
 
 
-def test_a_probe_that_fails_opens_it_for_as_long_again(breaker: Breaker, hands: Hands) -> None:
+def test_a_probe_that_fails_opens_it_for_as_long_again(
+    breaker: Breaker, clock: ManualClock
+) -> None:
     """One failure is enough when half-open."""
     failing(breaker, DOWN, 3)
-    hands.time += 10
+    clock.time += 10
     failing(breaker, DOWN)
     assert breaker.state is State.OPEN
-    hands.time += 9.9
+    clock.time += 9.9
     failing(breaker, SuspendedError("context", "open"))
-    hands.time += 0.1
+    clock.time += 0.1
     attempt(breaker)
     assert breaker.state is State.CLOSED
 
@@ -261,7 +269,7 @@ def test_a_probe_that_fails_opens_it_for_as_long_again(breaker: Breaker, hands: 
     ],
 )
 def test_cancellation_refusals_and_asking_for_patience_are_neutral(
-    breaker: Breaker, hands: Hands, neutral: BaseException
+    breaker: Breaker, clock: ManualClock, neutral: BaseException
 ) -> None:
     """They neither open nor close it, neither add to nor clear the count, nor use up the probe."""
     failing(breaker, neutral, 10)
@@ -269,7 +277,7 @@ def test_cancellation_refusals_and_asking_for_patience_are_neutral(
     failing(breaker, neutral)
     assert breaker.state is State.CLOSED
     failing(breaker, DOWN)
-    hands.time += 10
+    clock.time += 10
     failing(breaker, neutral)
     assert breaker.state is State.HALF_OPEN
     attempt(breaker)
@@ -283,10 +291,10 @@ def test_no_answer_and_no_usable_answer_are_failures(breaker: Breaker, status: i
     assert breaker.state is State.OPEN
 
 
-async def test_of_fifty_at_half_open_one_gets_out(breaker: Breaker, hands: Hands) -> None:
+async def test_of_fifty_at_half_open_one_gets_out(breaker: Breaker, clock: ManualClock) -> None:
     """Exactly one probe; the others fail at once, and all get out once it has succeeded."""
     failing(breaker, DOWN, 3)
-    hands.time += 12
+    clock.time += 12
     answered = asyncio.Event()
     out = 0
 
@@ -307,7 +315,7 @@ async def test_of_fifty_at_half_open_one_gets_out(breaker: Breaker, hands: Hands
     assert breaker.state is State.CLOSED
 
 
-async def test_a_call_from_before_has_no_say_after(breaker: Breaker, hands: Hands) -> None:
+async def test_a_call_from_before_has_no_say_after(breaker: Breaker, clock: ManualClock) -> None:
     """A slow call that began when closed neither closes nor opens what opened meanwhile."""
     slow_good, slow_bad = breaker.attempt("leo"), breaker.attempt("ana")
     slow_good.__enter__()
@@ -315,7 +323,7 @@ async def test_a_call_from_before_has_no_say_after(breaker: Breaker, hands: Hand
     failing(breaker, DOWN, 3)
     slow_good.__exit__(None, None, None)
     assert breaker.state is State.OPEN
-    hands.time += 10
+    clock.time += 10
     probe = breaker.attempt("mia")
     probe.__enter__()
     assert slow_bad.__exit__(type(DOWN), DOWN, None) is False
@@ -327,12 +335,12 @@ async def test_a_call_from_before_has_no_say_after(breaker: Breaker, hands: Hand
 
 
 def test_each_change_is_reported(
-    breaker: Breaker, hands: Hands, instruments: Instruments, logs: list[dict[str, object]]
+    breaker: Breaker, clock: ManualClock, instruments: Instruments, logs: list[dict[str, object]]
 ) -> None:
     """Opened (a warning, and counted), half-opened, closed: once each, with the endpoint."""
     attempt(breaker)
     failing(breaker, DOWN, 3)
-    hands.time += 10
+    clock.time += 10
     attempt(breaker)
     attempt(breaker)
     assert [line["log_level"] for line in logs] == ["warning", "info", "info"]
@@ -351,9 +359,9 @@ class BreakerRules(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hands = Hands()
+        self.clock = ManualClock()
         settings, metrics = BreakerSettings(failures=3, open_seconds=10), ApiMetrics(Instruments())
-        self.breaker = Breaker("context", settings, self.hands, metrics)
+        self.breaker = Breaker("context", settings, self.clock, metrics)
         self.out: list[tuple[Callable[..., object], str, State]] = []
         self.newcomers: set[str] = set()
         self.failed: set[str] = set()
@@ -362,7 +370,7 @@ class BreakerRules(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.5, 5.0, 9.999, 10.0, 300.0]))
     def time_passes(self, seconds: float) -> None:
         """Let seconds go by."""
-        self.hands.time += seconds
+        self.clock.time += seconds
 
     @rule(learner=st.sampled_from(["leo", "ana", "bob", None]))
     def a_call_begins(self, learner: str | None) -> None:
@@ -375,7 +383,7 @@ class BreakerRules(RuleBasedStateMachine):
         try:
             guard.__enter__()
         except SuspendedError:
-            held = probes or self.hands.time < self.newcomer_failed_at + 10
+            held = probes or self.clock.time < self.newcomer_failed_at + 10
             assert learner or (was is not State.CLOSED and held)
             return
         assert was is State.CLOSED or not probes
@@ -395,7 +403,7 @@ class BreakerRules(RuleBasedStateMachine):
         if end is DOWN:
             self.failed.add(learner)
             if learner in self.newcomers and state is State.HALF_OPEN:
-                self.newcomer_failed_at = self.hands.time
+                self.newcomer_failed_at = self.clock.time
         if self.breaker.state is State.OPEN and was is State.CLOSED:
             assert end is DOWN
             assert len(self.failed) > 1

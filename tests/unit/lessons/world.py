@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.unit.conftest import DAWN, FakeLoqua
+from tests.unit.conftest import START_TIME, FakeLoqua
 from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import HandoffRequest
@@ -335,7 +335,7 @@ class World:
 
     def now(self) -> float:
         """Return unix seconds."""
-        return DAWN + self._clock()
+        return START_TIME + self._clock()
 
     @property
     def teaching(self) -> list[Job]:

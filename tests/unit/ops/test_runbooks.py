@@ -39,10 +39,10 @@ def commands(text: str) -> list[str]:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_runbook_says_what_it_means_how_to_see_more_and_what_to_do(name: str) -> None:
     """In this order, and with something to type."""
-    meaning, look, hint = re.split(r"\n## (?:Look at|Hint)\n", PAGES[name])
+    meaning, look, fix = re.split(r"\n## (?:Look at|Fix)\n", PAGES[name])
     assert len(meaning.splitlines()) > 2
     assert commands(look)
-    assert "\n* " in hint
+    assert "\n* " in fix
 
 
 @pytest.mark.parametrize("name", PAGES)

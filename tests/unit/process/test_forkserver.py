@@ -58,7 +58,7 @@ WITHHELD = """
 """
 
 
-def test_what_is_withheld_is_read_by_the_host_and_by_no_job(tmp_path: Path) -> None:
+def test_what_is_protected_is_read_by_the_host_and_by_no_job(tmp_path: Path) -> None:
     """Where the kernel can keep it from them."""
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets/KEY").write_text("secret")

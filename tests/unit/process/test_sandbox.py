@@ -55,7 +55,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_is_withheld_cannot_be_read_by_whatever_way(place: Path) -> None:
+def test_what_is_protected_cannot_be_read_by_whatever_way(place: Path) -> None:
     """And everything else is as it was: beside it, elsewhere, made, moved."""
     secret = [
         place / name for name in ("secrets/KEY", "secrets/..2026/KEY", "link/KEY", "tls/tls.key")

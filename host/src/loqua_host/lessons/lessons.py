@@ -91,7 +91,7 @@ class Lessons:
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
         api.subscribe(self._on_mode)
-        self._preparations = Prefetcher(self._prepare, api, tasks)
+        self._prefetcher = Prefetcher(self._prepare, api, tasks)
         self._refusals = Refusals(
             rooms=rooms,
             ledger=ledger,
@@ -103,13 +103,13 @@ class Lessons:
 
     def prefetch(self, room: str, tutor: str, identity: str) -> None:
         """Prefetch the lesson of a tutor that seems to be on its way to a learner."""
-        self._preparations.prefetch(room, tutor, identity)
+        self._prefetcher.prefetch(room, tutor, identity)
 
     def begin(self, job: JobRef) -> None:
         """Handle an accepted job: its lesson is prefetched while it connects."""
         self._accepted[job.job_id] = self._clock.monotonic()
         self._dispatch_state.on_accepted(job)
-        self._traces[job.job_id] = span = self._preparations.begin(job)
+        self._traces[job.job_id] = span = self._prefetcher.begin(job)
         with trace.use_span(span):
             self._tasks.create_task(self._claim(job))
 
@@ -122,7 +122,7 @@ class Lessons:
         self._traces.pop(job.job_id, trace.INVALID_SPAN).end()
         self._dispatch_state.changed.set()
         if self._dispatch_state.on_ended(job):
-            self._preparations.drop(job.job_id)
+            self._prefetcher.drop(job.job_id)
             log.warning("job.lost", tutor=job.tutor, room=job.room, job_id=job.job_id)
 
     async def serve(self, link: JobLink) -> None:
@@ -140,7 +140,7 @@ class Lessons:
         if not isinstance(join, Join):
             if join is not None:
                 log.warning("link.refused", why="the job did not join")
-            self._preparations.drop(link.job.job_id)
+            self._prefetcher.drop(link.job.job_id)
             return
         await self._serve(link, join.identity)
 
@@ -151,7 +151,7 @@ class Lessons:
             identity = self._dispatch_state.meant(link.job) or await self._choose(
                 link.job, identity
             )
-            prepared = await self._preparations.claim(link.job, identity)
+            prepared = await self._prefetcher.claim(link.job, identity)
             structlog.contextvars.bind_contextvars(**prepared.ids)
             language = language_of(prepared, own)
             lesson = await self._open(link, prepared)
@@ -188,7 +188,7 @@ class Lessons:
         own = self._tutors[tutor].language
         with suppress(LearnerError, RefusedError, RoomsError):
             prepared = await self._prepare(JobRef("", room, tutor), identity)
-            self._preparations.give_back(prepared)
+            self._prefetcher.give_back(prepared)
             return language_of(prepared, own)
         return own
 
@@ -204,7 +204,7 @@ class Lessons:
 
     async def _dismiss(self, link: JobLink, reason: str) -> None:
         """Send a job away that has no lesson yet."""
-        self._preparations.drop(link.job.job_id)
+        self._prefetcher.drop(link.job.job_id)
         await self._refusals.dismiss(link, reason)
 
     def running(self, room: str) -> list[LessonRow]:
@@ -336,7 +336,7 @@ class Lessons:
             row, lost = await self._open_or_resume(link.job, prepared)
         except BaseException:
             self._dispatch_state.on_over(link.job)
-            self._preparations.give_back(prepared)
+            self._prefetcher.give_back(prepared)
             raise
         structlog.contextvars.bind_contextvars(**row.bound)
         row = join_trace(row, lost.row if lost else row)

@@ -31,7 +31,7 @@ VAULT = {"url": "https://vault.example", "login": "kubernetes", "role": "loqua"}
         ),
     ],
 )
-def test_what_leads_to_secrets_is_withheld(
+def test_what_leads_to_secrets_is_protected(
     config: Path,
     environ: dict[str, str],
     settings: dict[str, Any],
