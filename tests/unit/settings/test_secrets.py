@@ -309,7 +309,7 @@ def test_a_secret_that_cannot_be_used_refuses_the_start_beside_all_else(
 def test_a_mounted_secret_that_cannot_be_used_is_refused_with_its_directory(
     config: Path, tmp_path: Path
 ) -> None:
-    """Whoever hints it must know where it is."""
+    """Whoever corrects it must know where it is."""
     mounted = tmp_path / "mounted"
     mounted.mkdir()
     for name, value in {**GIVEN, "AGENT_JWT_TOKEN": "changeme"}.items():

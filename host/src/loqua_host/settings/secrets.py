@@ -334,7 +334,7 @@ def _look_up(
         except UnusableSecretError as error:
             problems.append(_unusable(error, source))
         except SecretsError as error:
-            where, hint = f"secrets: from: {settings.place}", "hint it there, or say another place"
+            where, hint = f"secrets: from: {settings.place}", "correct it, or name another source"
             raise ConfigError([Problem(where, str(error), hint)]) from None
     return found, problems
 
