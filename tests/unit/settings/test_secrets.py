@@ -123,14 +123,14 @@ def test_the_ledgers_key_may_be_missing_in_development_only(config: Path) -> Non
         ("postgres://loqua:pw@localhost:5433/loqua", None),
         ("postgresql://loqua:pw@[::1]/loqua", None),
         ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=verify-full", None),
-        ("postgresql://loqua:pw@db.loqua.app/loqua", "not encrypted"),
-        ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=require", "not encrypted"),
-        ("postgresql://loqua:pw@localhost,db.loqua.app:5432/loqua", "not encrypted"),
-        ("postgresql:///loqua?host=10.0.0.1", "not encrypted"),
-        ("postgresql://localhost/loqua?hostaddr=10.0.0.1", "not encrypted"),
-        ("mysql://loqua:pw@localhost/loqua", "no URL of a Postgres"),
-        ("postgresql://loqua:p[w@localhost/loqua", "no URL of a Postgres"),
-        ("db.loqua.app", "no URL of a Postgres"),
+        ("postgresql://loqua:pw@db.loqua.app/loqua", "verified server"),
+        ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=require", "verified server"),
+        ("postgresql://loqua:pw@localhost,db.loqua.app:5432/loqua", "verified server"),
+        ("postgresql:///loqua?host=10.0.0.1", "verified server"),
+        ("postgresql://localhost/loqua?hostaddr=10.0.0.1", "verified server"),
+        ("mysql://loqua:pw@localhost/loqua", "not a Postgres URL"),
+        ("postgresql://loqua:p[w@localhost/loqua", "not a Postgres URL"),
+        ("db.loqua.app", "not a Postgres URL"),
     ],
 )
 def test_the_ledgers_postgres_is_reached_in_no_open_network(
@@ -144,7 +144,7 @@ def test_the_ledgers_postgres_is_reached_in_no_open_network(
     with pytest.raises(ConfigError, match=f"LEDGER_URL: is {problem}") as refused:
         read_secrets(config, environ)
     assert "pw" not in str(refused.value)
-    if problem == "not encrypted":
+    if problem == "verified server":
         read_secrets(config, environ | {"LOQUA_ENVIRONMENT": "development"})
 
 

@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line, `loqua-host`."""
 
 import asyncio
 import os
