@@ -1,4 +1,4 @@
-"""Keeps this host's lease, and has it go on with what dead hosts left."""
+"""Renewal of this host's lease, and takeover of what dead hosts left."""
 
 from collections.abc import Collection
 
@@ -24,7 +24,7 @@ async def keep_lease(
     tutors: Collection[str],
     clock: Clock,
 ) -> None:
-    """Renew the lease and recover what is left by others, until cancelled."""
+    """Renew the lease and take over what dead hosts left, until cancelled."""
     while True:
         await clock.sleep(LEASE / 3)
         try:
@@ -36,16 +36,16 @@ async def keep_lease(
 async def recover(
     ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery, tutors: Collection[str]
 ) -> None:
-    """Write what waited for the ledger, and take over what dead hosts left.
+    """Write the spool to the ledger, and take over what dead hosts left.
 
-    Their lessons are noted as interrupted, to be restored: those of `tutors`, which run here, at
-    once. Their rows are delivered.
+    Their open lessons are noted as interrupted, to be restored; those of other tutors than
+    `tutors`, which run here, only after a minute. Their outbox entries are delivered.
 
-    Lessons that another host goes on with are forgotten here, and whether there are other hosts is
-    noted. A host that stops takes nothing over.
+    This also forgets lessons that another host has resumed, and notes whether there are other
+    hosts. A host that stops takes nothing over.
 
     Raises:
-        LedgerError: If the ledger cannot be reached now.
+        LedgerError: If the ledger is unreachable.
     """
     if replayed := await ledger.replay():
         log.info("ledger.replayed", notes=replayed)
