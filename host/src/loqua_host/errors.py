@@ -1,30 +1,29 @@
-"""Every error the host raises on purpose, as one tree.
+"""All exceptions that the host raises deliberately, as one tree.
 
 ::
 
     LoquaError
-    ├── ConfigError              the start is refused; all problems in one message
-    ├── TutorError               a plugin breaks the contract
-    │   ├── HookFailedError      a hook raised, took too long or returned something else
-    │   └── BlockedError         its code keeps the event loop; raised in that code
+    ├── ConfigError              the configuration is invalid; all problems in one message
+    ├── TutorError               a plugin violates the contract
+    │   ├── HookFailedError      a hook raised, timed out or returned a wrong type
+    │   └── BlockedError         raised in a tutor's code that blocks the event loop
     ├── HandoffError             a specialist cannot be called
-    ├── LinkError                a job spoke out of turn over the link
-    ├── LearnerError             who is in the room cannot be taught (see `cause`)
-    ├── AnnouncementError        a waiting learner cannot be told so aloud
-    ├── RoomsError               LiveKit's rooms API gave no answer
-    ├── WebhookError             what came as a webhook is not LiveKit's
-    ├── SecretsError             the place that keeps the secrets gave no answer
-    │   └── UnusableSecretError  it gave what cannot be used as that secret
+    ├── LinkError                a job sent an invalid message over the link
+    ├── LearnerError             the learner cannot be taught (see `cause`)
+    ├── AnnouncementError        the announcement for a waiting learner cannot be played
+    ├── RoomsError               LiveKit's rooms API does not respond
+    ├── WebhookError             a webhook is invalid or not signed by LiveKit
+    ├── SecretsError             the source of the secrets does not respond
+    │   └── UnusableSecretError  a secret has an unusable value
     ├── LedgerError              the ledger cannot be opened, read or written
-    │   └── DecryptionError      something in it is not as the host encrypted it
-    └── ApiError                 a call to the Loqua API did not succeed
-        ├── UnreachableError     degrades: timeout, 429, 5xx, garbage, a proxy's 4xx
-        │   └── SuspendedError   not even tried: open breaker, or the API asked to wait
+    │   └── DecryptionError      data in the ledger cannot be decrypted
+    └── ApiError                 a call to the Loqua API failed
+        ├── UnreachableError     degrades: timeout, 429, 5xx, invalid response, a proxy's 4xx
+        │   └── SuspendedError   not attempted: open breaker, or the API requested a pause
         └── RefusedError         never degrades: the API's own 400, 401 twice, 403, 404
             └── TokenError       the exchanged user token cannot be used
 
-Unreachable degrades, refused does not: a lesson goes on without the API, but never
-against its word.
+If the API is unreachable, a lesson continues without it. If the API refuses, it does not.
 """
 
 from dataclasses import dataclass
@@ -55,24 +54,24 @@ __all__ = [
 
 
 class LoquaError(Exception):
-    """The root of all errors that the host raises on purpose."""
+    """The base class of all exceptions that the host raises deliberately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in the configuration: where it is and what to write instead."""
+    """A mistake in the configuration: where it is, what it is, and how to correct it."""
 
     where: str
     what: str
     hint: str
 
     def __str__(self) -> str:
-        """Return the problem as one line for people."""
+        """Return the problem as one line."""
         return f"{self.where}: {self.what}; {self.hint}"
 
 
 class ConfigError(LoquaError):
-    """The host will not start; carries every problem found, not only the first."""
+    """The configuration is invalid; contains all problems."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
@@ -80,11 +79,11 @@ class ConfigError(LoquaError):
 
 
 class TutorError(LoquaError):
-    """A tutor plugin breaks the contract; the message names plugin and hook."""
+    """A tutor's plugin violates the contract; the message names plugin and hook."""
 
 
 class HookFailedError(TutorError):
-    """A hook raised, took too long or returned something else than its contract says."""
+    """A hook raised, timed out or returned a wrong type."""
 
     def __init__(self, hook: str, message: str) -> None:
         self.hook = hook
@@ -92,15 +91,15 @@ class HookFailedError(TutorError):
 
 
 class BlockedError(TutorError):
-    """A tutor's code keeps the event loop from turning; raised in that code, to free the loop."""
+    """Raised in a tutor's code that blocks the event loop, to interrupt it."""
 
 
 class HandoffError(LoquaError):
-    """A specialist cannot be called; the message says what to write or wait for instead."""
+    """A specialist cannot be called; the message says what to do instead."""
 
 
 class LinkError(LoquaError):
-    """A job sent what the link does not take; its connection is closed."""
+    """A job sent an invalid message; its connection is closed."""
 
 
 class LearnerError(LoquaError):
@@ -112,23 +111,23 @@ class LearnerError(LoquaError):
 
 
 class AnnouncementError(LoquaError):
-    """A learner who waits for a place cannot be told so aloud."""
+    """The announcement for a waiting learner cannot be played."""
 
 
 class RoomsError(LoquaError):
-    """LiveKit's rooms API gave no answer; see livekit.url and the LIVEKIT_API_* variables."""
+    """LiveKit's rooms API does not respond; see LIVEKIT_URL and the LIVEKIT_API_* variables."""
 
 
 class WebhookError(LoquaError):
-    """What came as a webhook does not have LiveKit's signature, or is none."""
+    """A webhook is invalid, or does not have LiveKit's signature."""
 
 
 class SecretsError(LoquaError):
-    """The place that keeps the secrets gave no answer; see `secrets:` in config/host.yaml."""
+    """The source of the secrets does not respond; see `secrets:` in config/host.yaml."""
 
 
 class UnusableSecretError(SecretsError):
-    """A secret is there and cannot be used; never says its value.
+    """A secret has an unusable value, which the message never shows.
 
     Attributes:
         variable: Its name.
@@ -148,16 +147,16 @@ class LedgerError(LoquaError):
 
 
 class DecryptionError(LedgerError):
-    """Something in the ledger is not as the host encrypted it: it rotted, or somebody wrote it."""
+    """Data in the ledger cannot be decrypted: it is corrupt, or has been tampered with."""
 
 
 class ApiError(LoquaError):
-    """A call to the Loqua API did not succeed.
+    """A call to the Loqua API failed.
 
     Attributes:
         endpoint: The endpoint's short name, such as `user-token`.
         message: What happened, without the endpoint.
-        status: The HTTP status, or None when no answer came.
+        status: The HTTP status, or None without a response.
     """
 
     retryable = False
@@ -170,11 +169,11 @@ class ApiError(LoquaError):
 
 
 class UnreachableError(ApiError):
-    """The API gave no usable answer in time; the lesson degrades and goes on.
+    """The API gave no usable response in time; the lesson degrades and continues.
 
     Attributes:
-        retry_after: Seconds the API asked to wait, when it did.
-        sent: Whether the API may have taken the request although it did not say so.
+        retry_after: Seconds that the API asked to wait, if it did.
+        sent: Whether the API may have processed the request.
     """
 
     retryable = True
@@ -194,16 +193,16 @@ class UnreachableError(ApiError):
 
 
 class SuspendedError(UnreachableError):
-    """The call was not tried: the breaker is open, or the API asked for a longer pause."""
+    """The call was not attempted: the breaker is open, or the API asked for a longer pause."""
 
     retryable = False
 
 
 class RefusedError(ApiError):
-    """The API understood and said no; repeating the request changes nothing.
+    """The API refused the request; a retry would not help.
 
     Attributes:
-        code: The API's own name for it, such as `USER_NOT_FOUND`; empty where it gave none.
+        code: The API's error code, such as `USER_NOT_FOUND`; empty if there is none.
     """
 
     def __init__(
@@ -214,9 +213,9 @@ class RefusedError(ApiError):
 
 
 class TokenError(RefusedError):
-    """The exchanged user token cannot be used; `cause` names which of the guide's causes.
+    """The exchanged user token cannot be used; `cause` is one of the guide's causes.
 
-    The message never holds ciphertext, key or token.
+    The message never contains ciphertext, key or token.
     """
 
     def __init__(self, cause: str, message: str) -> None:

@@ -1,6 +1,6 @@
-"""What follows from a lesson, its report and its learner's context, by rules; pure.
+"""Rules that derive performance, achievements and recommendations of a lesson; pure.
 
-Everything that is derived says why, for the log and for who asks.
+Each derived value has its reason, for the log and for `loqua-host records explain`.
 """
 
 import math
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Derived(Generic[T]):
-    """Something derived, and the reason in one line."""
+    """A derived value and its reason, in one line."""
 
     value: T
     reason: str
@@ -28,9 +28,9 @@ class Derived(Generic[T]):
 def judge_performance(
     report: LessonReport, progress: Progress, grades: Grades | None = None
 ) -> Derived[Performance]:
-    """Judge the lesson: by the tutor's own word, else by score, else by having practised.
+    """Return the performance: the tutor's, else by score, else by whether anything was practised.
 
-    Where nothing was practised the grade is the middle one: it blames no learner.
+    If nothing was practised, it is the middle grade.
     """
     if report.performance is not None:
         return Derived(report.performance, "the tutor said so")
@@ -67,14 +67,14 @@ def _graded(score: float, grades: Grades) -> Derived[Performance]:
 def facts_of(
     progress: Progress, minutes: float, context: LearnerContext | None, *, resumed: bool
 ) -> dict[str, float]:
-    """Gather what rules may ask for; what is not known is left out.
+    """Return the known values for rules.
 
     Args:
-        progress: What the lesson ended with.
-        minutes: The time taught.
-        context: The learner's context at the lesson's beginning, if the API gave one.
-        resumed: Whether that was after a part of the lesson, which the context may have counted:
-            then the totals go without the lesson, rather late than wrong.
+        progress: The final progress.
+        minutes: The minutes taught.
+        context: The learner's context at the start of the lesson, if the API returned one.
+        resumed: Whether that was after a part of the lesson. The context may then include that
+            part, so the totals do not add the lesson again.
     """
     facts: dict[str, float] = {
         "minutes": minutes,
@@ -106,7 +106,7 @@ def _totals(
 
 
 def unlock(rules: Iterable[AchievementRule], facts: Mapping[str, float]) -> Iterator[Derived[str]]:
-    """Yield the achievements whose bounds are all reached, in the order of the rules."""
+    """Yield the achievements for which all minimum values are reached, in order."""
     for rule in rules:
         bounds = rule.when.given()
         if all(facts.get(fact, -math.inf) >= bound for fact, bound in bounds.items()):
@@ -116,7 +116,7 @@ def unlock(rules: Iterable[AchievementRule], facts: Mapping[str, float]) -> Iter
 def recommend(
     rules: Iterable[RecommendationRule], facts: Mapping[str, float]
 ) -> Iterator[Derived[str]]:
-    """Yield the recommendations whose bounds are all missed, in the order of the rules."""
+    """Yield the recommendations for which all values are below their bounds, in order."""
     for rule in rules:
         bounds = rule.below.given()
         if all(facts.get(fact, math.inf) < bound for fact, bound in bounds.items()):

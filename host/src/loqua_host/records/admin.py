@@ -1,6 +1,6 @@
-"""The ledger as operators see it, from a process of their own, also while the host runs.
+"""The operator's access to the ledger from a separate process, also while the host runs.
 
-Each change is one transaction. The host looks for what it has to send again every half minute.
+Each change is one transaction. The host polls the outbox every 30 s.
 """
 
 import json
@@ -26,11 +26,11 @@ UNREADABLE = "(unreadable: changed behind the host's back)"
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """What the API does not have.
+    """An undelivered entry.
 
     Attributes:
-        dead_reason: Why it is a dead letter; None while it is to be sent.
-        maybe_delivered: Whether the API may have taken it all the same.
+        dead_reason: Why it is a dead letter; None while it is pending.
+        maybe_delivered: Whether the API may have accepted it.
     """
 
     session_id: str
@@ -44,7 +44,7 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What was deleted of a learner: lessons, some of them running, and undelivered entries."""
+    """The numbers of a learner's deleted lessons, running lessons and undelivered entries."""
 
     lessons: int
     running: int
@@ -52,9 +52,9 @@ class Deleted:
 
 
 class LedgerAdmin:
-    """Reads and repairs what a ledger holds.
+    """Read and repair a ledger.
 
-    Every method raises LedgerError where the ledger cannot be read, or its key is not here.
+    Every method raises LedgerError if the ledger cannot be read, or its key is unknown.
     """
 
     def __init__(self, database: Database, keys: KeyRing) -> None:
@@ -64,7 +64,7 @@ class LedgerAdmin:
     @classmethod
     @contextmanager
     def open(cls, database: Database, keys: Sequence[str] = ()) -> Iterator[Self]:
-        """Open the ledger in a database, where it is already; `keys` are as for the host."""
+        """Open an existing ledger; `keys` are the same as for the host."""
         database.open_existing()
         try:
             yield cls(database, KeyRing(keys))
@@ -72,23 +72,23 @@ class LedgerAdmin:
             database.close()
 
     def entries(self, *, dead_only: bool = False) -> list[OutboxEntry]:
-        """Return what the API does not have, oldest first."""
+        """Return the undelivered entries, oldest first."""
         with self._database.transaction() as db:
             rows = db.execute(QUERIES["entries"]).fetchall()
         return [self._entry(row) for row in rows if row["dead_at"] or not dead_only]
 
     def explain(self, session_id: str) -> dict[str, JsonValue] | None:
-        """Return all that the ledger holds of a lesson, or None if it holds no such lesson."""
+        """Return all data of a lesson, or None if it is not in the ledger."""
         with self._database.transaction() as db:
             values = {"session_id": session_id}
             row = db.execute(QUERIES["lesson_by_session_id"], values).fetchone()
             return None if row is None else self._whole(db, row)
 
     def resend(self, session_id: str | None) -> int:
-        """Send entries again that the API does not have; return how many.
+        """Make undelivered entries pending again; return how many.
 
         Args:
-            session_id: Whose entries; None: all dead letters.
+            session_id: The lesson, or None for all dead letters.
         """
         with self._database.transaction() as db:
             if session_id is None:
@@ -96,15 +96,14 @@ class LedgerAdmin:
             return db.execute(QUERIES["resend_entries"], {"session_id": session_id}).rowcount
 
     def export(self, user_id: str) -> list[JsonValue]:
-        """Return all that the ledger holds of a learner, lesson by lesson."""
+        """Return all data of a learner, by lesson."""
         with self._database.transaction() as db:
             return [self._whole(db, row) for row in self._lock_lessons_of(db, user_id)]
 
     def delete(self, user_id: str) -> Deleted:
-        """Delete all that the ledger holds of a learner, for good.
+        """Delete all data of a learner permanently.
 
-        What the API does not have yet, it will not get. A lesson that runs leaves nothing: its
-        updates find no lesson any more.
+        Undelivered entries are deleted too. Later updates of a running lesson are discarded.
         """
         undelivered = 0
         with self._database.transaction() as db:
@@ -121,7 +120,7 @@ class LedgerAdmin:
         )
 
     def _lock_lessons_of(self, db: Connection, user_id: str) -> list[Row]:
-        """Return a learner's lessons, which nobody changes before the transaction ends."""
+        """Return a learner's lessons, locked until the transaction ends."""
         rows: list[Row] = []
         for blind_index in self._keys.blind_indexes(user_id):
             values = {"user_blind_index": blind_index}
@@ -182,7 +181,7 @@ class LedgerAdmin:
         return self._decrypt(row["dead_reason"], key_id, field)
 
     def _decrypt(self, text: str | None, key_id: str, field: str) -> str | None:
-        """Return a text; one that was changed does not keep the others from being seen."""
+        """Return the plaintext, or a placeholder if it cannot be decrypted."""
         if text is None:
             return None
         cipher = self._keys.cipher(key_id)
@@ -201,7 +200,7 @@ def _parsed(text: str | None) -> JsonValue:
 
 
 def _moment(seconds: float | None) -> str | None:
-    """Return Unix seconds as a time in UTC; None for those that stand for no time."""
+    """Return Unix seconds as a time in UTC, or None for 0."""
     if not seconds:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""The ledger's database: what it does for the ledger, and which one the settings name."""
+"""The interface of the ledger's database, and the choice of its implementation."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -32,36 +32,36 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    """A transaction under way."""
+    """An open transaction."""
 
     def execute(self, query: str, values: Mapping[str, object] = NO_VALUES) -> Cursor:
         """Run one query, a text as in queries.py."""
 
 
 class Database(Protocol):
-    """A database that holds a ledger; one thread uses it at a time.
+    """A database with a ledger; one thread uses it at a time.
 
-    Whatever goes wrong with it raises a LedgerError that names the setting and what to do.
+    Every failure raises a LedgerError that names the setting and what to do.
     """
 
     def open(self) -> None:
-        """Connect as a host; make or migrate the ledger if need be."""
+        """Connect as a host; create or migrate the ledger if needed."""
 
     def open_existing(self) -> None:
-        """Connect beside the hosts, to a ledger that is there and of this version."""
+        """Connect beside the hosts, to an existing ledger of this version."""
 
     def transaction(self) -> AbstractContextManager[Connection]:
-        """Return a transaction: on disk when the block ends, undone if the block raises."""
+        """Return a transaction, committed when the block ends and rolled back if it raises."""
 
     def erase_deleted(self) -> None:
-        """Remove what was deleted from the database's files, too."""
+        """Erase deleted data from the database's files."""
 
     def close(self) -> None:
         """Disconnect."""
 
 
 def database_at(path: Path, url: str | None = None) -> Database:
-    """Return the database of a URL, or without one that of a path; it is not opened yet.
+    """Return the unopened Postgres database of a URL, or else the SQLite file at a path.
 
     Raises:
         LedgerError: If the URL's client is not installed.

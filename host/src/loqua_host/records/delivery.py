@@ -1,4 +1,4 @@
-"""Delivery: sends the outbox, in order per lesson, until the API has taken it."""
+"""Delivery of the outbox to the API, in order per lesson, with retries."""
 
 import asyncio
 import random
@@ -27,25 +27,25 @@ log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
 
 MAX_SENDS = 16
-"""Entries sent at the same time, so that a long backlog leaves the API to those who learn."""
+"""Maximum of concurrent sends, so that a long backlog does not slow running lessons down."""
 
 MAX_LESSONS = 1000
-"""Lessons that are followed at the same time; more of them wait in the ledger."""
+"""Maximum of lessons delivered concurrently; others wait in the ledger."""
 
 POLL_INTERVAL = 30.0
-"""Seconds after which the ledger is read without a wake-up."""
+"""Seconds between polls of the ledger."""
 
 MAX_PAUSE = 60.0
-"""Seconds between two attempts at an entry, unless the API asks for more."""
+"""Maximum seconds between two attempts for an entry, unless the API asks for more."""
 
 MAX_RETRY_AFTER = 3600.0
-"""Seconds that the API may ask to wait."""
+"""Maximum seconds that the API may ask to wait."""
 
 RETRY_WINDOW = 7 * 86400.0
-"""Seconds after a lesson's beginning until a refusal that somebody could remedy is final."""
+"""Seconds after the start of a lesson before a refusal that an operator could fix is final."""
 
 REMEDIABLE = frozenset({401, 403})
-"""Statuses that the agent's JWT or its permissions cause, not the entry."""
+"""Statuses caused by the agent's JWT or permissions, not by the entry."""
 
 NOT_FOUND = 404
 
@@ -57,13 +57,13 @@ STATUS: dict[Kind, Literal["in_progress", "completed", "failed"]] = {
 
 
 def caller_of(lesson: LessonRow) -> Caller:
-    """Return on whose behalf the calls of a lesson are made."""
+    """Return the caller of a lesson's API calls."""
     return Caller(user_id=lesson.user_id, room=lesson.room, agent_id=lesson.agent_id)
 
 
 @contextmanager
 def _of_lesson(row: OutboxRow) -> Iterator[None]:
-    """Bind what is logged and traced in a block to the entry's lesson."""
+    """Bind log lines and spans of a block to the entry's lesson."""
     lesson = row.lesson
     with (
         structlog.contextvars.bound_contextvars(**lesson.bound),
@@ -75,10 +75,10 @@ def _of_lesson(row: OutboxRow) -> Iterator[None]:
 
 
 class Delivery:
-    """Sends the outbox; lessons go on side by side, the entries of one in order.
+    """Send the outbox: lessons concurrently, the entries of one lesson in order.
 
-    Two hosts never send the same entry: `Outbox.mark_sending` decides whose it is, on disk, before
-    each attempt. Within a host a lesson has at most one task (`_under_way`).
+    Two hosts never send the same entry: `Outbox.mark_sending` commits the owner before each
+    attempt. Within a host, a lesson has at most one task (`_under_way`).
     """
 
     def __init__(
@@ -105,38 +105,38 @@ class Delivery:
         self._due: dict[str, tuple[float, float]] = {}
 
     def wake(self, lesson: str | None = None) -> None:
-        """Notice that the outbox has changed; a lesson that is named goes before any backlog."""
+        """Wake the delivery, as the outbox has changed. A named lesson precedes the backlog."""
         if lesson is not None:
             self._urgent.add(lesson)
         self._idle.clear()
         self._changed.set()
 
     async def wait_idle(self) -> None:
-        """Wait until nothing at all is pending."""
+        """Wait until nothing is pending."""
         await self._idle.wait()
 
     async def wait_delivered(self, lesson: str) -> None:
-        """Wait until nothing of a lesson is pending any more."""
+        """Wait until nothing of a lesson is pending."""
         delivered = self._awaited.setdefault(lesson, asyncio.Event())
         self._urgent.add(lesson)
         self._changed.set()
         await delivered.wait()
 
     async def run(self) -> None:
-        """Deliver until cancelled; what is unsent then stays in the outbox."""
-        # Nothing is under way, also where this begins anew after a fault.
+        """Deliver until cancelled. Undelivered entries stay in the outbox."""
+        # Also after an unexpected error, when this restarts, nothing is under way.
         self._under_way, self._lesson_slots = set(), asyncio.Semaphore(MAX_LESSONS)
         async with supervised() as sending:
             while True:
                 self._changed.clear()
                 pending = await self._begin_all(sending)
-                # If the outbox has changed since it was read, that may not be all.
+                # If the outbox has changed since it was read, there may be more.
                 if not (pending or self._under_way or self._changed.is_set()):
                     self._idle.set()
                 await self._wait_for_change()
 
     async def _begin_all(self, sending: asyncio.TaskGroup) -> bool:
-        """Start to deliver what is pending, page by page; return False if nothing is."""
+        """Start to deliver pending entries, page by page; return whether there were any."""
         await self._begin_urgent(sending)
         last = ""
         while page := await self._ledger.pending_lessons(last):
@@ -158,13 +158,13 @@ class Delivery:
             sending.create_task(self._deliver(lesson))
 
     async def _wait_for_change(self) -> None:
-        """Wait for a change, or for a while: operators and other hosts change the outbox, too."""
+        """Wait for a change, or until the next poll for changes by operators and other hosts."""
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_INTERVAL):
                 await self._changed.wait()
 
     async def _deliver(self, lesson: str) -> None:
-        """Send a lesson's entries, until that is all, or it has to wait while others want to go."""
+        """Send a lesson's entries, until all are sent, or it must pause while others wait."""
         while (pause := await self._step(lesson)) is not None:
             if pause and self._lesson_slots.locked():
                 break
@@ -177,12 +177,12 @@ class Delivery:
             self._changed.set()
 
     async def _step(self, lesson: str) -> float | None:
-        """Advance a lesson; an unforeseen error holds up that lesson alone."""
+        """Advance a lesson. An unexpected error delays this lesson only."""
         awaited = self._awaited.get(lesson)
         try:
             pause = await self._advance(lesson)
         except Exception as error:  # noqa: BLE001  # one row's fault must not end everyone's lessons
-            # No message: it may quote what was sent.
+            # Its message is not logged, because it may quote the payload.
             at = [f"{one.filename}:{one.lineno}" for one in extract_tb(error.__traceback__)]
             self._metrics.faults.inc()
             log.error("delivery.failed", lesson=lesson, why=type(error).__name__, at=at)
@@ -206,10 +206,10 @@ class Delivery:
             return 0.0
 
     def _due_at(self, lesson: str, not_before: float) -> float:
-        """Return when a lesson's next entry is due, by the clock that never steps.
+        """Return when a lesson's next entry is due, by the monotonic clock.
 
-        What another process has postponed, by a clock that may have been wrong, is due within one
-        pause: the API may ask for more again.
+        An entry that another process has postponed, by a wall clock that may be wrong, is due
+        within `MAX_PAUSE`; the API may then ask for more again.
         """
         known, due = self._due.get(lesson, (None, 0.0))
         if known == not_before:
@@ -218,7 +218,7 @@ class Delivery:
         return self._clock.monotonic() + left
 
     def _pause(self, due: float) -> float:
-        """Return the seconds to wait until then, in short pieces."""
+        """Return the seconds to wait until then, at most `MAX_PAUSE`."""
         return min(max(due - self._clock.monotonic(), 0.0), MAX_PAUSE)
 
     async def _attempt(self, row: OutboxRow) -> None:
@@ -251,14 +251,16 @@ class Delivery:
         else:
             await self._ledger.mark_delivered(row)
             self._metrics.attempts.labels(what, "delivered").inc()
-            # A tick's is in `progress.made` and `api.called` already.
+            # Ticks are already logged as `progress.made` and `api.called`.
             tell = told.debug if row.kind is Kind.IN_PROGRESS else told.info
             tell(f"{what}.delivered")
 
     async def _sent(self, row: OutboxRow) -> bool:
-        """Send an entry, unless the API turns out to have it; it may ignore keys (guide, v1).
+        """Send an entry, unless the API already has it (v1 may ignore idempotency keys).
 
-        Return False if it is no longer to be sent: newer progress or another host took its place.
+        Returns:
+            False if it must not be sent, because newer progress replaced it or another host owns
+            it.
         """
         caller = caller_of(row.lesson)
         maybe_delivered = row.kind is Kind.RECORD and row.maybe_delivered
@@ -282,7 +284,7 @@ class Delivery:
         )
 
     def _is_final(self, row: OutboxRow, refusal: RefusedError) -> bool:
-        """Return whether a refusal is final; a record outlives for long what can be remedied."""
+        """Return whether a refusal is final. A record waits long for what can be fixed."""
         remediable = isinstance(refusal, TokenError) or refusal.status in REMEDIABLE
         given_up = self._clock.now() - row.lesson.opened_at > RETRY_WINDOW
         return row.kind is not Kind.RECORD or not remediable or given_up
@@ -305,6 +307,6 @@ class Delivery:
 
 
 def _is_unknown_learner(refusal: RefusedError) -> bool:
-    """Return whether the API said that it has no such learner, not that it lacks something else."""
+    """Return whether the API refused because it does not know the learner."""
     about_learner = refusal.endpoint == "user-token" or "USER" in refusal.code.upper()
     return refusal.status == NOT_FOUND and about_learner

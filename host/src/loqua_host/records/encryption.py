@@ -1,7 +1,6 @@
-"""Encryption of what the ledger keeps of learners: AES-256-GCM; the key is not in the ledger.
+"""Encryption of learners' data in the ledger with AES-256-GCM. The key is not in the ledger.
 
-What is looked up has a blind index beside it, an HMAC of the text: it can be found without the
-ledger saying who it is.
+Values that must be searchable have a blind index, an HMAC of the text.
 """
 
 import hashlib
@@ -27,12 +26,12 @@ class Cipher(Protocol):
     """Encrypts texts, each for one field of the ledger.
 
     Attributes:
-        key_id: Names the key and says nothing about it.
+        key_id: The id of the key, which reveals nothing about it.
     """
 
     @property
     def key_id(self) -> str:
-        """The key's name."""
+        """The id of the key."""
 
     def encrypt(self, text: str, field: str) -> str:
         """Return the text as it is stored in that field."""
@@ -41,11 +40,11 @@ class Cipher(Protocol):
         """Return the text that was encrypted for that field."""
 
     def blind_index(self, text: str) -> str:
-        """Return what a text is found by: the same for the same text."""
+        """Return the blind index of a text: equal for equal texts."""
 
 
 class NullCipher:
-    """Stores texts as they are, for development."""
+    """Store texts unencrypted, for development."""
 
     key_id = ""
 
@@ -63,10 +62,10 @@ class NullCipher:
 
 
 class LedgerCipher:
-    """Encrypts texts under a key; unprintable.
+    """Encrypt texts with a key; it cannot be printed.
 
     Args:
-        secret: Any text with 32 bytes of entropy; the keys proper are derived from it.
+        secret: Any text with 32 bytes of entropy, from which the keys are derived.
     """
 
     def __init__(self, secret: str) -> None:
@@ -75,7 +74,7 @@ class LedgerCipher:
         self.key_id = _derive(secret, b"loqua ledger: key id").hex()[:16]
 
     def encrypt(self, text: str, field: str) -> str:
-        """Return the text encrypted for one field, so that it cannot be moved to another unseen."""
+        """Return the text encrypted and bound to one field (as associated data)."""
         nonce = os.urandom(NONCE_BYTES)
         encrypted = self._cipher.encrypt(nonce, text.encode(), field.encode())
         return b64encode(nonce + encrypted).decode()
@@ -94,19 +93,19 @@ class LedgerCipher:
         return text.decode()
 
     def blind_index(self, text: str) -> str:
-        """Return the HMAC that a text is found by."""
+        """Return the HMAC of a text."""
         return hmac.new(self._index_key, text.encode(), hashlib.sha256).hexdigest()
 
 
 class KeyRing:
-    """The keys of a ledger: one to encrypt with, and older ones to read what they encrypted.
+    """The keys of a ledger: the current one, and older ones for existing data.
 
     Args:
-        secrets: The newest first; without any, texts are stored as they are.
-        plaintext: Whether to trust texts that a host without a key stored as they were.
+        secrets: The newest first; without any, texts are stored unencrypted.
+        plaintext: Whether to trust texts that a host without a key has stored.
 
     Attributes:
-        current: The cipher to encrypt with; whoever encrypts twice with one key asks for it once.
+        current: The cipher to encrypt with. Read it once to encrypt several texts with one key.
     """
 
     def __init__(self, secrets: Sequence[str] = (), *, plaintext: bool = True) -> None:
@@ -116,13 +115,13 @@ class KeyRing:
         self.use(secrets)
 
     def use(self, secrets: Sequence[str]) -> bool:
-        """Encrypt with the first of these from now on; return whether it is another than before.
+        """Encrypt with the first of these from now on; return whether it has changed.
 
-        All keys that were known stay known: something may still be encrypted with them.
+        Previous keys stay known, because existing data may be encrypted with them.
         """
         before = self.current.key_id
         ciphers: list[Cipher] = [LedgerCipher(secret) for secret in secrets]
-        # Each in one step, since other threads read them.
+        # Each is one atomic assignment, because other threads read them.
         self._ciphers = {**{cipher.key_id: cipher for cipher in ciphers}, **self._ciphers}
         self.current = self._ciphers[ciphers[0].key_id] if ciphers else self.current
         return self.current.key_id != before
@@ -143,7 +142,7 @@ class KeyRing:
             raise LedgerError(f"encrypted with the unknown key {key_id}; {hint}") from None
 
     def blind_indexes(self, text: str) -> list[str]:
-        """Return what a text may be found by, one for each key."""
+        """Return the blind indexes of a text, one for each key."""
         return [cipher.blind_index(text) for cipher in self._ciphers.values()]
 
 

@@ -1,23 +1,23 @@
-"""Which host does what, so that a learner has one tutor of a kind and a record arrives once.
+"""Coordination of hosts, so that a learner has one job per tutor and a record arrives once.
 
-Three facts in the ledger, and no clock but the database's own:
+It uses three facts in the ledger, and only the database's clock:
 
-* A host has a **lease**, which it renews; a host whose lease ran out counts as dead.
-* A lesson has an **owner**: the host that delivers its outbox and restores its tutor. Others take
-  over what a dead host owned and had not finished; an open lesson is left for a while to the hosts
+* A host has a **lease** and renews it. A host whose lease has expired counts as dead.
+* A lesson has an **owner**, the host that delivers its outbox and restores its tutor. Other hosts
+  take over the unfinished lessons of a dead host. An open lesson is left for a while to the hosts
   that run its tutor.
-* A **claim** on (room, tutor) is unique: a room has one tutor of a kind, and so have its learners.
-  A claim names the lesson that a job teaches, for as long as the host of that job lives; or, for
-  seconds, the host that calls the tutor or has taken its job, while nobody knows for which learner.
+* A **claim** on (room, tutor) is unique, so a room has one job per tutor. A claim names the lesson
+  that a job teaches and lasts while the host of that job lives. Before the lesson is known, it
+  names the host that dispatches the tutor or has accepted its job, and expires within seconds.
 
-The database's clock may be set. A lease or claim of the future was written before the clock was set
-back and counts for nothing. Living hosts renew their leases before anybody takes over.
+The database's clock may be set. A lease or claim from the future was written before the clock was
+set back, and is ignored. Living hosts renew their leases before any takeover.
 
-An open lesson without a living host's claim was interrupted. Each resumption counts its `restarts`:
-updates from a job that taught it before are discarded.
+An open lesson without a living host's claim is interrupted. Each resumption increments its
+`restarts`; updates from earlier jobs are discarded.
 
-These functions run in a transaction that the caller ends; sql/queries/leases.sql says why each is
-safe beside other hosts.
+These functions run in the caller's transaction. sql/queries/leases.sql explains why each query is
+safe with concurrent hosts.
 """
 
 import json
@@ -44,25 +44,25 @@ __all__ = [
 ]
 
 LEASE = 15.0
-"""Seconds; longer than a call to the API may take, so that it has ended before others call."""
+"""Seconds; longer than an API call, which thus ends before another host takes over."""
 
 TAKEOVER_DELAY = 60.0
 """Seconds for which a dead host's open lesson is left to the hosts that run its tutor."""
 
 TAKEN_AT_ONCE = 500
-"""Lessons that are taken over in one transaction, so that several hosts get a share."""
+"""Maximum of lessons taken over in one transaction, so that several hosts share them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Tutors that other hosts have in a room: in a lesson, or on their way."""
+    """Tutors that other hosts have in a room: in a lesson, or dispatched."""
 
     taught: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
 
 
 def renew_lease(db: Connection, host: str) -> bool:
-    """Extend the lease from now; return False if it had run out, or is new."""
+    """Extend the lease from now; return False if it had expired, or is new."""
     if db.execute(QUERIES["renew_lease"], {"host": host, "lease": LEASE}).rowcount:
         return True
     db.execute(QUERIES["begin_lease"], {"host": host, "lease": LEASE})
@@ -70,20 +70,20 @@ def renew_lease(db: Connection, host: str) -> bool:
 
 
 def is_shared(db: Connection, host: str) -> bool:
-    """Return whether other hosts live."""
+    """Return whether there are other living hosts."""
     return db.execute(QUERIES["other_living_host"], {"host": host}).fetchone() is not None
 
 
 def end_lease(db: Connection, host: str) -> None:
-    """End the lease, so that others take over at once what this host leaves."""
+    """End the lease, so that others take over this host's lessons at once."""
     db.execute(QUERIES["end_lease"], {"host": host})
 
 
 def release(db: Connection, host: str, lesson: str) -> None:
     """Release an open lesson and its entries to other hosts, as if this host had died.
 
-    They go to an heir: a host whose lease ends as it begins, so that the takeover delay counts from
-    now. What is another host's by now stays so.
+    The new owner is a made-up host whose lease has just ended, so that the takeover delay starts
+    now. A lesson that another host already owns stays with it.
     """
     release_claim(db, host, lesson)
     heir = f"{host}-released"
@@ -94,14 +94,14 @@ def release(db: Connection, host: str, lesson: str) -> None:
 
 
 def take_over(db: Connection, host: str, tutors: Collection[str]) -> int:
-    """Own unfinished lessons of dead hosts; return how many, `TAKEN_AT_ONCE` at most.
+    """Take over unfinished lessons of dead hosts; return how many, at most `TAKEN_AT_ONCE`.
 
-    A lesson's entries always go with it, so that one host alone sends them.
+    A lesson's entries move with it, so that only one host sends them.
 
     Args:
         db: The transaction.
         host: The host, which has renewed its lease.
-        tutors: Those that it runs.
+        tutors: The tutors that it runs.
     """
     db.execute(QUERIES["delete_leases_of_the_future"])
     values = {
@@ -124,15 +124,15 @@ def interrupted_lessons(db: Connection, host: str) -> Sequence[Row]:
 def claim(
     db: Connection, host: str, *, room: str, tutor: str, seconds: float, arrived: bool
 ) -> bool:
-    """Claim a tutor of a room; return False if the room has one, or another host calls one.
+    """Claim a tutor of a room; return False if the room has one, or another host dispatches one.
 
     Args:
-        db: The transaction, at whose end others see the claim.
+        db: The transaction. Others see the claim when it ends.
         host: The host.
         room: The room.
         tutor: The tutor's name.
         seconds: How long the claim lasts without a lesson.
-        arrived: Whether there is a job for it, which counts for more than one on its way.
+        arrived: Whether there is already a job, which overrides a claim for a dispatch.
     """
     values = {
         "room": room,
@@ -150,14 +150,14 @@ def release_claim(db: Connection, host: str, lesson: str) -> None:
 
 
 def delete_expired(db: Connection) -> None:
-    """Delete dead hosts, claims that came to nothing and refusals of learners who left long ago."""
+    """Delete dead hosts, expired claims and old refusals."""
     db.execute(QUERIES["delete_dead_hosts"])
     db.execute(QUERIES["delete_expired_claims"])
     db.execute(QUERIES["delete_old_refusals"])
 
 
 def claims_of_others(db: Connection, host: str, room: str) -> Claims:
-    """Return what other living hosts have in a room, or bring there."""
+    """Return the tutors that other living hosts have in a room, or dispatch there."""
     rows = db.execute(QUERIES["claims_of_others"], {"room": room, "host": host}).fetchall()
     return Claims(
         taught=frozenset(row["tutor"] for row in rows if row["lesson_id"] is not None),

@@ -1,7 +1,7 @@
-"""The ledger: lessons, and the outbox of what the API is still to be sent.
+"""The ledger: lessons, and the outbox of undelivered records and progress.
 
-One writer thread, and each change one transaction: what a method returned for is on disk. What
-the ledger says of learners is encrypted.
+One thread writes, and each change is one transaction, committed when its method returns. Learners'
+data is encrypted.
 """
 
 import asyncio
@@ -47,10 +47,10 @@ log = structlog.get_logger()
 
 
 class Ledger(Outbox):
-    """Lessons and the outbox. Methods return once their change is on disk.
+    """Lessons and the outbox. Methods return when their change is committed.
 
-    While the database fails, they retry and log it; updates of lessons wait in the spool, and what
-    a learner waits for raises instead. What keeps several hosts apart is in leases.py.
+    While the database fails, they log and retry; updates of lessons wait in the spool. Methods that
+    a learner waits for raise instead. leases.py coordinates several hosts.
     """
 
     @classmethod
@@ -64,20 +64,20 @@ class Ledger(Outbox):
         spool: Path | None = None,
         retry_every: float = 5.0,
     ) -> AsyncIterator["Ledger"]:
-        """Open the ledger in a database; make, migrate and re-encrypt it if need be.
+        """Open the ledger in a database; create, migrate and re-encrypt it if needed.
 
         Args:
             database: The database.
-            keys: The key that learners' data is encrypted with, then others it may be encrypted
-                with; without any, data is stored as it is.
-            plaintext: Whether to trust what is not encrypted, as a host without a key leaves it.
-            spool: The directory in which updates of lessons wait for a database that is out of
-                reach; without one, lessons wait for it themselves.
+            keys: The key for learners' data, then previous keys of existing data; without any,
+                data is not encrypted.
+            plaintext: Whether to trust unencrypted data, which a host without a key writes.
+            spool: The directory for updates of lessons while the database is unreachable; without
+                one, lessons wait for the database.
             retry_every: Seconds between attempts while the database fails.
 
         Raises:
-            LedgerError: If the database cannot be opened, is no ledger, is another host's alone
-                or is encrypted with another key.
+            LedgerError: If the database cannot be opened, is not a ledger, belongs to another
+                host, or is encrypted with another key.
         """
         ring, host = KeyRing(keys, plaintext=plaintext), uuid4().hex
         async with Writer.open(database, retry_every) as writer:
@@ -103,16 +103,15 @@ class Ledger(Outbox):
         return self._spool.waiting if self._spool else 0
 
     async def open_lesson(self, lesson: LessonRow, agent_name: str) -> LessonRow:
-        """Open a lesson for a job that is there, or return the interrupted one to resume.
+        """Open a lesson for a job that has joined, or return the interrupted one to resume.
 
-        The first lesson of a visit has the visit's id as its `session_id`; a later one has its
-        tutor's agent name added (its name, if it has none), and a number from the second of these
-        on: one that no other lesson has.
+        The first lesson of a visit has the visit's id as its `session_id`. Later ones append the
+        tutor's agent name (or its name), and from the second of these on a number, to be unique.
 
         Raises:
-            LearnerError: If the room has this tutor already, at whatever host, or the tutor was
-                given up since the learner came in.
-            LedgerError: If it cannot be written now.
+            LearnerError: If the room already has this tutor, on any host, or the tutor was given
+                up since the learner entered.
+            LedgerError: If the ledger is unreachable.
         """
         return await self._writer.write(
             lambda db: open_or_resume(db, self._keys, self._host, lesson, agent_name)
@@ -127,14 +126,14 @@ class Ledger(Outbox):
         *,
         send: bool = True,
     ) -> None:
-        """Save how far a lesson has come; a closed lesson stays as its record says.
+        """Save the progress of an open lesson; a closed one does not change.
 
         Args:
             lesson: The lesson.
-            seconds: What was taught.
-            progress: The last progress, if there was any.
-            state: What a restored tutor gets.
-            send: Whether the progress is new: it is sent in place of an older unsent one.
+            seconds: The seconds taught.
+            progress: The last progress, if there is any.
+            state: The saved state for a restored tutor.
+            send: Whether the progress is new and must be sent, replacing an older unsent one.
         """
         await self._save(
             LessonProgress(
@@ -167,7 +166,7 @@ class Ledger(Outbox):
             status: COMPLETED or FAILED, for the final progress.
             progress: The progress the lesson ended with, if it made any.
             record: The lesson's record.
-            reasons: Why the record says what the host derived, for people.
+            reasons: The reasons for values that the host derived.
             interrupted: Whether it ended without its tutor.
         """
         await self._save(
@@ -186,10 +185,7 @@ class Ledger(Outbox):
         )
 
     async def interrupt(self, lesson: LessonRow) -> None:
-        """Note that a lesson lost its job: it may be resumed, by whatever host gets the next.
-
-        How often its tutor has crashed is saved, too.
-        """
+        """Save that a lesson lost its job, with its crashes, so that any host may resume it."""
         crashes = {"crashes": lesson.crashes, "lesson": lesson.id, "restarts": lesson.restarts}
 
         def write(db: Connection) -> None:
@@ -199,28 +195,28 @@ class Ledger(Outbox):
         await self._writer.write_with_retry(write)
 
     async def release(self, lesson: LessonRow) -> None:
-        """Release an interrupted lesson and its entries to the next host that recovers."""
+        """Release an interrupted lesson and its entries to other hosts."""
         await self._writer.write_with_retry(lambda db: leases.release(db, self._host, lesson.id))
 
     async def renew(self) -> bool:
-        """Renew this host's lease; return False if it had run out.
+        """Renew this host's lease; return False if it had expired.
 
         Raises:
-            LedgerError: If the ledger cannot be reached now.
+            LedgerError: If the ledger is unreachable.
         """
         return await self._writer.write(lambda db: leases.renew_lease(db, self._host))
 
     async def take_over(self, tutors: Collection[str]) -> int:
-        """Renew this host's lease and own what dead hosts left; return how many lessons.
+        """Renew this host's lease and take over dead hosts' lessons; return how many.
 
-        To be called several times within a lease. An open lesson of a tutor that is not among
-        `tutors`, those that run here, is left to other hosts for a minute.
+        Call this several times within a lease. Open lessons of other tutors than `tutors`, which
+        run here, are left to other hosts for a minute.
 
-        When the ledger was out of reach, all leases ran out: then this only renews, and hosts that
-        live renew theirs before anybody takes over.
+        After an outage of the ledger, all leases have expired: then this only renews the lease, so
+        that living hosts can renew theirs before any takeover.
 
         Raises:
-            LedgerError: If the ledger cannot be reached now.
+            LedgerError: If the ledger is unreachable.
         """
         if not await self.renew():
             return 0
@@ -230,10 +226,10 @@ class Ledger(Outbox):
         return taken
 
     async def is_shared(self) -> bool:
-        """Return whether other hosts live on this ledger.
+        """Return whether other living hosts share this ledger.
 
         Raises:
-            LedgerError: If the ledger cannot be reached now.
+            LedgerError: If the ledger is unreachable.
         """
         return await self._writer.write(lambda db: leases.is_shared(db, self._host))
 
@@ -241,22 +237,22 @@ class Ledger(Outbox):
         """Return this host's open lessons that no job teaches, oldest first; log unreadable ones.
 
         Raises:
-            LedgerError: If the ledger cannot be reached now.
+            LedgerError: If the ledger is unreachable.
         """
         rows = await self._writer.write(lambda db: leases.interrupted_lessons(db, self._host))
         return [lesson for row in rows if (lesson := self._read(row)) is not None]
 
     async def claim(self, room: str, tutor: str, seconds: float, *, arrived: bool = False) -> bool:
-        """Claim a tutor of a room for a time; return False if the room has one, or one is called.
+        """Claim a tutor of a room; return False if the room has one, or one is dispatched.
 
         Args:
             room: The room.
             tutor: The tutor's name.
-            seconds: How long other hosts call none.
-            arrived: Whether there is a job for it already.
+            seconds: How long other hosts do not dispatch this tutor.
+            arrived: Whether there is already a job.
 
         Raises:
-            LedgerError: If it cannot be written now.
+            LedgerError: If the ledger is unreachable.
         """
         return await self._writer.write(
             lambda db: leases.claim(
@@ -265,7 +261,7 @@ class Ledger(Outbox):
         )
 
     async def claims_in(self, room: str) -> Claims:
-        """Return the tutors that other hosts have in a room, or bring there."""
+        """Return the tutors that other hosts have in a room, or dispatch there."""
         return await self._writer.write_with_retry(
             lambda db: leases.claims_of_others(db, self._host, room)
         )
@@ -283,10 +279,10 @@ class Ledger(Outbox):
         )
 
     async def closed_entries(self, room: str) -> set[tuple[str, str]]:
-        """Return the entries into a room, each with the tutor, whose lesson was closed or refused.
+        """Return entry and tutor of each lesson in a room that was closed or refused.
 
         Raises:
-            LedgerError: If the ledger cannot be reached now.
+            LedgerError: If the ledger is unreachable.
         """
 
         def read(db: Connection) -> set[tuple[str, str]]:
@@ -298,10 +294,10 @@ class Ledger(Outbox):
     async def purge(
         self, *, delivered_before: float, dead_before: float, unknown_before: float
     ) -> Purged:
-        """Delete what became a dead letter, or was closed and delivered, before a time.
+        """Delete lessons delivered, and dead letters written, before these times.
 
-        Times are unix seconds; that of learners whom the API does not know is one of its own.
-        Other work gets its turn between a thousand and the next.
+        Times are in Unix seconds. Dead letters of learners unknown to the API have their own time.
+        Each transaction deletes a limited number, so that other work runs in between.
         """
         await self._writer.write_with_retry(leases.delete_expired)
         letters = QUERIES["delete_dead_letters"]
@@ -321,21 +317,21 @@ class Ledger(Outbox):
         return deleted
 
     def use_keys(self, keys: Sequence[str]) -> bool:
-        """Encrypt with the first from now on, and read with all; return whether it is another."""
+        """Encrypt with the first key from now on; return whether it has changed."""
         return self._keys.use(keys)
 
     async def reencrypt(self) -> None:
-        """Encrypt with the newest key all that is there; retry what fails, beside the lessons."""
+        """Re-encrypt everything with the current key, in the background, with retries."""
         if self._spool is not None:
             await reencrypt_spool(self._spool, self._retry_every)
         lessons = await reencrypt(self._writer.write_with_retry, self._keys)
         log.info("ledger.reencrypted", lessons=lessons, key_id=self._keys.current.key_id)
 
     async def replay(self) -> int:
-        """Write what waits in the spool; return how many updates.
+        """Write the spool to the ledger; return how many updates.
 
         Raises:
-            LedgerError: If the ledger cannot be reached yet; what is not written still waits.
+            LedgerError: If the ledger is unreachable; unwritten updates stay in the spool.
         """
         if self._spool is None:
             return 0
@@ -352,7 +348,7 @@ class Ledger(Outbox):
             raise LedgerError(f"ledger.spool: {error}; see that directory") from error
 
     async def _save(self, update: LessonUpdate) -> None:
-        """Write an update to the ledger, or to the spool behind what waits there already."""
+        """Write an update to the ledger, or to the spool if that has older updates."""
         while True:
             try:
                 if not self.spooled:

@@ -1,4 +1,4 @@
-"""What delivery counts: attempts to send entries of the outbox."""
+"""Metrics of delivery."""
 
 from loqua_host.metrics import Instruments
 
@@ -15,5 +15,5 @@ class DeliveryMetrics:
         for what in ("record", "progress"):
             for outcome in ("delivered", "postponed", "dead"):
                 self.attempts.labels(what, outcome)
-        self.attempts.labels("record", "refused")  # refused progress is dead
+        self.attempts.labels("record", "refused")  # refused progress is a dead letter at once
         self.faults = instruments.counter("delivery_faults", "Deliveries that a bug stopped")

@@ -1,8 +1,8 @@
 """The ledger's schema: numbered migrations, and which of them a database still needs.
 
-`sql/sqlite` and `sql/postgres` hold the same numbers. All that a database lacks is applied in one
-transaction when a host starts: it is then at the newest version, or as it was. A migration that has
-been released is never changed; what comes later is a file with the next number.
+`sql/sqlite` and `sql/postgres` have the same numbers. A host applies all missing migrations in one
+transaction when it starts: the database then has the newest version, or is unchanged. Never change
+a released migration; add a file with the next number.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ __all__ = ["Migration", "check_current", "find_pending", "load_migrations"]
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What brings the schema from the version before to this one."""
+    """The change of the schema from the previous version to this one."""
 
     version: int
     script: str

@@ -1,4 +1,4 @@
-"""Opening a lesson: the claim, then the interrupted lesson to resume, or a new one."""
+"""Opening of lessons: claim the room, then resume an interrupted lesson or insert a new one."""
 
 import json
 from collections.abc import Iterator
@@ -24,14 +24,13 @@ ALREADY_TAUGHT = "already_taught"
 CRASH_LOOP = "crash_loop"
 
 MAX_CRASHES = 4
-"""Crashes in one lesson; a tutor that has crashed so often would do so again.
+"""Crashes in one lesson after which it is given up.
 
-Only the end of its job is the tutor's crash. That LiveKit or the host was started again is not, and
-a lesson outlives it however often.
+Only the end of its job's process counts as a crash. Restarts of LiveKit or the host do not.
 """
 
 MAX_AGENT_NAME = 60
-"""Characters of an agent's name in a session's id, which has 600 at most."""
+"""Maximum characters of an agent's name in a session id, which has at most 600."""
 
 
 def open_or_resume(
@@ -39,11 +38,11 @@ def open_or_resume(
 ) -> LessonRow:
     """Open a lesson for a job of this host; see `Ledger.open_lesson`.
 
-    The claim comes first: whoever else opens a lesson with this tutor in this room waits there for
-    the end of this transaction, and then sees its lesson.
+    The claim comes first: another transaction for this tutor and room waits there until this one
+    ends, and then sees its lesson.
 
     Raises:
-        LearnerError: If the room has this tutor already, or the tutor was given up in this entry.
+        LearnerError: If the room already has this tutor, or the tutor was given up in this entry.
     """
     renew_lease(db, host)
     if not claim(db, host, room=lesson.room, tutor=lesson.tutor, seconds=0.0, arrived=True):
@@ -79,7 +78,7 @@ def _find_open(db: Connection, keys: KeyRing, lesson: LessonRow) -> LessonRow | 
 
 
 def _is_crash_loop(db: Connection, lesson: LessonRow) -> bool:
-    """Return whether a lesson of this entry ended in one; a call may come late or twice."""
+    """Return whether a lesson of this entry was given up; a dispatch may arrive late or twice."""
     values = {
         "room": lesson.room,
         "tutor": lesson.tutor,

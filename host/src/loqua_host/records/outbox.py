@@ -1,4 +1,4 @@
-"""The outbox: what the API is still to be sent, entry by entry."""
+"""The outbox: undelivered records and progress."""
 
 import time
 from collections.abc import Mapping
@@ -19,15 +19,15 @@ __all__ = ["Outbox"]
 log = structlog.get_logger()
 
 PAGE = 5000
-"""Entries that are listed in one transaction, so that other work gets its turn in between."""
+"""Maximum of entries listed in one transaction, so that other work runs in between."""
 
 
 class Outbox:
-    """What this host is still to send to the API.
+    """The undelivered entries that this host owns.
 
-    Methods return once their change is on disk. While the ledger is out of reach they retry and log
-    it: no entry is given up. Those that change an entry name it by its idempotency key, so that one
-    that was replaced meanwhile stays as it is.
+    Methods return when their change is committed. While the ledger is unreachable, they log and
+    retry. They identify an entry by its idempotency key, so that an entry that has been replaced
+    meanwhile does not change.
     """
 
     def __init__(self, writer: Writer, keys: KeyRing, host: str) -> None:
@@ -37,38 +37,38 @@ class Outbox:
 
     @property
     def busy_seconds(self) -> float:
-        """How long the only connection has been in use."""
+        """How long the only connection has been busy."""
         return self._writer.busy_seconds
 
     @property
     def failures(self) -> int:
-        """How often the database failed so far."""
+        """How often the database has failed."""
         return self._writer.failures
 
     async def pending_lessons(self, after: str = "") -> dict[str, float]:
-        """Return lessons, by id, of which this host is still to send something; a page at a time.
+        """Return a page of this host's lessons with pending entries.
 
         Args:
-            after: The last lesson of the page before.
+            after: The last lesson of the previous page.
 
         Returns:
-            When each is due, in unix seconds; nothing once there are no more.
+            When each lesson is due, in Unix seconds, by id; empty after the last page.
         """
         values = {"host": self._host, "after": after, "limit": PAGE}
 
         def read(db: Connection) -> dict[str, float]:
             page: dict[str, float] = {}
             for row in db.execute(QUERIES["pending_lessons"], values).fetchall():
-                page.setdefault(row["lesson_id"], row["not_before"])  # its entries go in order
+                page.setdefault(row["lesson_id"], row["not_before"])  # the first entry decides
             return page
 
         return await self._writer.write_with_retry(read)
 
     async def backlog(self) -> Backlog:
-        """Count what all hosts of the ledger are still to send; without a retry.
+        """Return the backlog of all hosts that share the ledger, without a retry.
 
         Raises:
-            LedgerError: If the ledger cannot be read now.
+            LedgerError: If the ledger is unreachable.
         """
 
         def read(db: Connection) -> Backlog:
@@ -92,10 +92,12 @@ class Outbox:
         return await self._writer.write_with_retry(read)
 
     async def mark_sending(self, entry: OutboxRow) -> bool:
-        """Note an attempt before it is made, so that a crash in it is known to be ambiguous.
+        """Save an attempt before it is made, so that after a crash it counts as maybe delivered.
 
-        Return False if the entry is another host's by now, or was replaced: then do not send it.
-        The lease is renewed first: it outlasts the call, so no other host sends meanwhile.
+        This renews the lease first. The lease outlasts the call, so no other host sends meanwhile.
+
+        Returns:
+            False if another host owns the entry, or it was replaced. Do not send it then.
         """
         values = {"idempotency_key": entry.idempotency_key, "host": self._host}
 
@@ -106,26 +108,26 @@ class Outbox:
         return await self._writer.write_with_retry(mark)
 
     async def mark_delivered(self, entry: OutboxRow) -> None:
-        """Delete an entry: the API has it."""
+        """Delete an entry that the API has accepted."""
         await self._change(entry, QUERIES["delete_entry"], {})
 
     async def postpone(self, entry: OutboxRow, until: float, *, maybe_delivered: bool) -> None:
-        """Send an entry no earlier than `until`, in unix seconds."""
+        """Postpone an entry until a time in Unix seconds."""
         values = {"not_before": until, "maybe_delivered": int(maybe_delivered)}
         await self._change(entry, QUERIES["postpone_entry"], values)
 
     async def dead_letter(
         self, entry: OutboxRow, reason: str, at: float, *, unknown_learner: bool = False
     ) -> None:
-        """Make an entry a dead letter; those behind it go on.
+        """Make an entry a dead letter; later entries of the lesson continue.
 
-        The reason is encrypted with the lesson's key of this moment, which the lock on the lesson
-        keeps as it is until the transaction ends.
+        The reason is encrypted with the lesson's current key. The lock on the lesson prevents a
+        concurrent re-encryption.
 
         Args:
             entry: The entry.
-            reason: Why it is not sent any more.
-            at: Unix seconds.
+            reason: Why it is not sent again.
+            at: The time in Unix seconds.
             unknown_learner: Whether the API does not know the learner.
         """
         lesson = entry.lesson.id
@@ -144,7 +146,7 @@ class Outbox:
         await self._writer.write_with_retry(write)
 
     def _lock_cipher(self, db: Connection, lesson: str) -> Cipher | None:
-        """Return a lesson's cipher, the same until the transaction ends; None if it was deleted."""
+        """Lock a lesson and return its cipher; None if the lesson was deleted."""
         row = db.execute(QUERIES["lock_lesson_key"], {"lesson": lesson}).fetchone()
         return self._keys.cipher(row["key_id"]) if row else None
 

@@ -1,4 +1,4 @@
-"""The ledger in Postgres, which several hosts share; failing by name."""
+"""The ledger in Postgres, shared by several hosts."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ __all__ = ["PostgresDatabase"]
 MIGRATIONS = load_migrations("postgres")
 
 MIGRATION_LOCK = 0x6C6F717561
-"""The number of the advisory lock under which one host at a time migrates."""
+"""The key of the advisory lock that serialises migrations."""
 
 DEFAULTS: dict[str, Any] = {
     "application_name": "loqua-host",
@@ -30,18 +30,18 @@ DEFAULTS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-"""What the URL may say otherwise: a server that is gone is noticed within ten seconds."""
+"""Defaults that the URL may override. They detect a dead server within ten seconds."""
 
 PLACE = "LEDGER_URL"
 
 PLACEHOLDER = re.compile(r"(?<!:):([a-z_]+)")
-"""Not the second colon of a cast, `::`."""
+"""A named placeholder, but not the second colon of a cast (`::`)."""
 
 SESSION = (
     "SET statement_timeout = '15s'; SET lock_timeout = '5s'; SET synchronous_commit = on;"
     " SET default_transaction_isolation = 'read committed'"
 )
-"""The queries are safe at that level; at a stricter one they would fail and not wait."""
+"""The queries are safe at this level. At a stricter one, they would fail instead of waiting."""
 
 HINTS = {
     "08": "see that the server runs and can be reached",
@@ -55,16 +55,16 @@ HINTS = {
     "53": "give the server more room: its limits are reached",
     "57P": "start the server again",
 }
-"""What to do, by the beginning of the SQLSTATE."""
+"""Hints, by the prefix of the SQLSTATE."""
 
 UNREACHABLE = "see that the server runs and that LEDGER_URL names it, with its user and password"
 
 
 class PostgresDatabase:
-    """The database that a URL names. Connects again by itself after the connection broke.
+    """The database of a URL. It reconnects by itself.
 
     Args:
-        url: Such as `postgresql://user:password@host/database?sslmode=verify-full`.
+        url: A URL such as `postgresql://user:password@host/database?sslmode=verify-full`.
     """
 
     def __init__(self, url: str) -> None:
@@ -87,7 +87,7 @@ class PostgresDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator["PostgresDatabase"]:
-        """Return a transaction, at READ COMMITTED: see the queries for why that is enough."""
+        """Return a transaction at READ COMMITTED; the queries explain why that is sufficient."""
         with self._named(), ExitStack() as begun:
             self._begin(begun)
             yield self
@@ -101,7 +101,7 @@ class PostgresDatabase:
         return self._connection.execute(_with_placeholders(query), values)
 
     def erase_deleted(self) -> None:
-        """Vacuum what was deleted; the server's log and backups keep it for their time."""
+        """Vacuum the tables. The server's WAL and backups may still contain deleted data."""
         with self._named():
             if self._connection is not None:
                 self._connection.execute("VACUUM lesson, outbox, claim")
@@ -115,7 +115,7 @@ class PostgresDatabase:
     def _begin(self, begun: ExitStack) -> None:
         connection = self._connection
         if connection is not None and not connection.closed:
-            with suppress(psycopg.OperationalError):  # the server has gone away and may be back
+            with suppress(psycopg.OperationalError):  # the connection may have been lost
                 begun.enter_context(connection.transaction())
                 return
         begun.enter_context(self._connect().transaction())
@@ -124,7 +124,7 @@ class PostgresDatabase:
         self.close()
         try:
             wanted = {**DEFAULTS, **conninfo_to_dict(self._url)}
-        except psycopg.ProgrammingError:  # its message may have the password
+        except psycopg.ProgrammingError:  # its message may contain the password
             hint = "write postgresql://user:password@host/database, with %-escapes where needed"
             raise LedgerError(f"{PLACE}: is no address of a Postgres; {hint}") from None
         connection = psycopg.connect(**wanted, autocommit=True, row_factory=dict_row)
@@ -133,10 +133,10 @@ class PostgresDatabase:
         return connection
 
     def _migrate(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
-        """Apply what is pending, all of it or nothing: Postgres' DDL is transactional.
+        """Apply the pending migrations atomically: Postgres' DDL is transactional.
 
-        Hosts may start at the same time. The advisory lock has them migrate one after the other;
-        whoever comes second reads the version after the lock and finds nothing left to do.
+        Hosts may start at the same time. The advisory lock serialises them; the second one reads
+        the version under the lock and has nothing to do.
         """
         with connection.transaction():
             connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")

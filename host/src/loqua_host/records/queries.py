@@ -1,8 +1,8 @@
 """The ledger's SQL, read from `sql/queries/*.sql` once at import.
 
-A query begins with `-- name: …`; the comment below the name says why it is safe. The same text
-serves SQLite and Postgres: `:value` stands for a value, `unix_now()` for the database's own clock
-in unix seconds, and `FOR UPDATE` is left out where one writer at a time has the database.
+A query begins with `-- name: …`; the comment below the name explains why it is safe. SQLite and
+Postgres share the same text: `:value` is a parameter, `unix_now()` is the database's clock in Unix
+seconds, and `FOR UPDATE` is removed for SQLite, which has one writer at a time.
 """
 
 import re
@@ -21,7 +21,7 @@ def load_queries(directory: Traversable) -> Mapping[str, str]:
     """Return the queries of a directory's `.sql` files by name, without their comments.
 
     Raises:
-        ValueError: If a name is there twice, or a name or a query is missing; it names the file.
+        ValueError: If a name is duplicate, or a name or a query is missing; it names the file.
     """
     queries: dict[str, str] = {}
     for file in sorted(directory.iterdir(), key=lambda file: file.name):

@@ -1,4 +1,4 @@
-"""Re-encryption of a ledger with its newest key, so that the one before can be thrown away."""
+"""Re-encryption of a ledger with its current key, so that the previous one can be removed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ __all__ = ["reencrypt", "reencrypt_spool"]
 log = structlog.get_logger()
 
 LESSONS_AT_ONCE = 100
-"""Lessons in one transaction: updates of running lessons wait for no more than these."""
+"""Maximum of lessons in one transaction, for which updates of running lessons wait."""
 
 LESSON_FIELDS = ("user_id", "progress", "state", "reasons")
 
@@ -25,14 +25,14 @@ Transact = Callable[[Callable[[Connection], int]], Awaitable[int]]
 
 
 async def reencrypt(transact: Transact, keys: KeyRing) -> int:
-    """Encrypt with the current key all that has another; return how many lessons that were.
+    """Re-encrypt all data that has another key; return the number of lessons.
 
     Args:
-        transact: Runs a piece of work in a transaction; others get their turn in between.
+        transact: Runs work in a transaction; other work runs in between.
         keys: The keys.
 
     Raises:
-        LedgerError: If something is encrypted with an unknown key, or `transact` says so.
+        LedgerError: If data is encrypted with an unknown key, or `transact` raises it.
     """
     done = 0
     while some := await transact(lambda db: _reencrypt_some(db, keys)):
@@ -41,7 +41,7 @@ async def reencrypt(transact: Transact, keys: KeyRing) -> int:
 
 
 async def reencrypt_spool(spool: Spool, retry_every: float) -> None:
-    """Encrypt with the current key what waits in the spool, as soon as its disk allows."""
+    """Re-encrypt the spool with the current key, with retries."""
     while True:
         try:
             await asyncio.to_thread(spool.reencrypt)
@@ -53,9 +53,9 @@ async def reencrypt_spool(spool: Spool, retry_every: float) -> None:
 
 
 def _reencrypt_some(db: Connection, keys: KeyRing) -> int:
-    """Re-encrypt lessons and their entries in one transaction: both always have one key.
+    """Re-encrypt lessons with their entries in one transaction, so that both have one key.
 
-    The lock on a lesson keeps away who writes under its old key (`lock_lesson`, `lock_lesson_key`).
+    The lock on a lesson excludes writers with its old key (`lock_lesson`, `lock_lesson_key`).
     """
     new = keys.current
     values = {"key_id": new.key_id, "limit": LESSONS_AT_ONCE}
@@ -91,7 +91,7 @@ def _encrypt_again(text: str, field: str, old: Cipher, new: Cipher) -> str:
     try:
         return new.encrypt(old.decrypt(text, field), field)
     except DecryptionError as error:
-        # Nobody can read it, so that it may stay as it is; the others have to go on.
+        # Undecryptable data stays as it is, so that the rest can be re-encrypted.
         log.error("ledger.unreadable", why=str(error))
         return text
 

@@ -1,4 +1,4 @@
-"""Retention: learners' data is deleted once it is of no more use."""
+"""Retention: deletion of learners' data that is no longer needed."""
 
 from datetime import timedelta
 
@@ -24,14 +24,14 @@ async def purge_regularly(
     keep_unknown: timedelta,
     clock: Clock,
 ) -> None:
-    """Delete what has been kept for long enough, until cancelled.
+    """Delete expired data periodically, until cancelled.
 
     Args:
         ledger: The ledger.
-        keep_delivered: How long a closed lesson is kept of which all was delivered; until then no
-            other lesson gets its session id.
-        keep_dead: How long a dead letter is kept.
-        keep_unknown: How long one is kept that was for a learner whom the API does not know.
+        keep_delivered: How long to keep a fully delivered lesson. Until then, no other lesson gets
+            its session id.
+        keep_dead: How long to keep a dead letter.
+        keep_unknown: How long to keep a dead letter of a learner unknown to the API.
         clock: The clock.
     """
     while True:

@@ -1,4 +1,4 @@
-"""What the ledger holds, row by row."""
+"""The rows of the ledger as frozen values."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ __all__ = ["Backlog", "Kind", "LessonRow", "OutboxRow", "Purged", "read_entry", 
 
 
 class Kind(StrEnum):
-    """What an entry of the outbox is: progress, by its status on the wire, or the record."""
+    """The kind of an outbox entry: progress, by its status in the API, or the record."""
 
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
@@ -26,16 +26,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LessonRow:
-    """A lesson as the ledger has it.
+    """A lesson in the ledger.
 
     Attributes:
-        session_id: The id the API knows the lesson by, unique in the ledger.
-        opened_at: Unix seconds.
-        seconds: Taught so far, as of the last progress.
-        state: The tutor's own notes, as of the last progress.
-        restarts: How often a tutor was brought back to it; updates from a job that taught it before
-            one of these are discarded.
-        crashes: How often its tutor's job has crashed.
+        session_id: The lesson's id for the API, unique in the ledger.
+        opened_at: The time in Unix seconds.
+        seconds: The seconds taught, at the last progress.
+        state: The saved state, at the last progress.
+        restarts: How often it was resumed; updates from earlier jobs are discarded.
+        crashes: How often its job has crashed.
         entry: LiveKit's `sid` of the learner's last entry into the room.
     """
 
@@ -56,7 +55,7 @@ class LessonRow:
 
     @property
     def bound(self) -> dict[str, str]:
-        """What each log line and span says of the lesson it is about."""
+        """The ids for log lines and spans about the lesson."""
         return {
             "agent_id": self.agent_id,
             "session_id": self.session_id,
@@ -66,14 +65,14 @@ class LessonRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """An entry of the outbox, as it is sent.
+    """An entry of the outbox.
 
     Attributes:
-        idempotency_key: The same for every attempt; another payload has another.
-        payload: JSON of what is sent.
-        attempts: How often it was sent.
-        maybe_delivered: Whether the API may have taken it in one of these.
-        not_before: Unix seconds before which it is not to be sent.
+        idempotency_key: The same for every attempt; another payload has another one.
+        payload: The JSON to send.
+        attempts: The number of attempts.
+        maybe_delivered: Whether the API may have accepted one of them.
+        not_before: The time in Unix seconds before which it must not be sent.
     """
 
     lesson: LessonRow
@@ -87,13 +86,13 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How much the API is still to be sent, by all hosts of the ledger.
+    """The numbers of undelivered entries of all hosts that share the ledger.
 
     Attributes:
         records: Records that are pending.
         progress: Progress updates that are pending.
         dead: Dead letters.
-        oldest: When the lesson of the oldest pending record was closed, in unix seconds.
+        oldest: When the lesson of the oldest pending record was closed, in Unix seconds.
     """
 
     records: int = 0
@@ -104,7 +103,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """How much was deleted: lessons that were delivered, and dead letters."""
+    """The numbers of deleted lessons and dead letters."""
 
     lessons: int
     dead: int
@@ -114,7 +113,7 @@ def read_lesson(row: Row, keys: KeyRing) -> LessonRow:
     """Return the lesson in a row of the table `lesson`.
 
     Raises:
-        DecryptionError: If it is not as a host wrote it.
+        DecryptionError: If it cannot be decrypted.
     """
     cipher = keys.cipher(row["key_id"])
     lesson, progress = row["id"], row["progress"]
@@ -141,7 +140,7 @@ def read_entry(row: Row, keys: KeyRing) -> OutboxRow:
     """Return the entry in a row of the table `outbox`, joined with its lesson's.
 
     Raises:
-        DecryptionError: If it is not as a host wrote it.
+        DecryptionError: If it cannot be decrypted.
     """
     payload = keys.cipher(row["key_id"]).decrypt(row["payload"], f"{row['id']}.{row['kind']}")
     return OutboxRow(

@@ -1,4 +1,4 @@
-"""The session record: composed of a lesson and its tutor's report; pure."""
+"""Composition of the session record from a lesson and its tutor's report; pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,16 +16,17 @@ __all__ = ["Composed", "compose_record", "has_failed", "merge_progress"]
 MAX_MINUTES = 1440.0
 
 MAX_LABELS = 100
-"""How many achievements or recommendations a record has at most."""
+"""Maximum of achievements, and of recommendations, in a record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A record, how its lesson ended, and a line for each thing that the host derived.
+    """A record, its lesson's outcome, and the reasons for derived values.
 
     Attributes:
         outcome: COMPLETED or FAILED, the same for the API, metrics and logs.
-        progress: The final progress; a lesson that failed has some, for it alone tells the API.
+        progress: The final progress. A failed lesson always has one, because only progress tells
+            the API about the failure.
     """
 
     record: SessionRecord
@@ -43,15 +44,15 @@ def compose_record(
     *,
     failed: bool = False,
 ) -> Composed:
-    """Compose the record; without a report it says what the last progress says.
+    """Compose the record from the report, or without one from the last progress.
 
     Args:
-        lesson: The lesson, with the progress it ended with.
-        report: What the tutor reported at the end, if it did.
-        seconds: The time taught; the record counts a day of it at most.
-        rules: By which the host adds to what the tutor reported.
-        context: The learner's context, if the API gave one; achievements in it are not new.
-        failed: Whether it lost its tutor, or its tutor could not go on.
+        lesson: The lesson, with its final progress.
+        report: The tutor's report, if there is one.
+        seconds: The seconds taught; the record contains at most a day.
+        rules: The rules for what the host adds.
+        context: The learner's context, if the API returned one; its achievements are not new.
+        failed: Whether the lesson lost its tutor, or failed otherwise.
     """
     told = report or LessonReport()
     rules = rules or RecordRules()
@@ -90,7 +91,7 @@ def has_failed(reason: str) -> bool:
 
 
 def _judge_failed(facts: Mapping[str, float], rules: RecordRules) -> Derived[Kind]:
-    """Return whether a lesson that failed came far enough to count as completed all the same."""
+    """Return whether a failed lesson has reached enough to count as completed, and why."""
     least = rules.completed_when.given()
     missed = [fact for fact, bound in least.items() if facts.get(fact, 0.0) < bound]
     if missed or not least:
@@ -104,10 +105,10 @@ def _joined(own: Iterable[str], derived: Iterable[str]) -> tuple[str, ...]:
 
 
 def merge_progress(last: Progress | None, new: Progress) -> Progress:
-    """Return the new progress if it counts after the last one.
+    """Return the new progress if it is valid after the last one.
 
     Raises:
-        ValueError: If a count fell; the message names the field and both values.
+        ValueError: If a count has decreased; the message names the field and both values.
     """
     if last is None:
         return new

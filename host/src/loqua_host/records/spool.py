@@ -1,4 +1,4 @@
-"""The spool: updates that wait while the ledger is out of reach, encrypted on local disk."""
+"""The spool: encrypted updates on the local disk while the ledger is unreachable."""
 
 import os
 import threading
@@ -23,12 +23,12 @@ UPDATE: TypeAdapter[LessonUpdate] = TypeAdapter(LessonUpdate)
 
 
 class Spool:
-    """Keeps at most two updates a lesson: its last progress, and its end.
+    """Store at most two updates per lesson: its last progress, and its end.
 
-    An update is a file of its own, named by its lesson, so that an order between lessons is neither
-    kept nor needed. It is written to another name, flushed and renamed: what `add` returned for
-    outlives the process and the machine's power. The lock on the directory keeps other hosts away,
-    the lock in the process its own threads.
+    Each update is a file named after its lesson; lessons need no order. A file is written under
+    another name, flushed and renamed, so that it survives a crash and a power failure once `add`
+    has returned. The lock on the directory excludes other hosts, the lock in the process other
+    threads.
     """
 
     def __init__(self, directory: Path, keys: KeyRing) -> None:
@@ -40,10 +40,10 @@ class Spool:
     @classmethod
     @contextmanager
     def open(cls, directory: Path, keys: KeyRing) -> Iterator["Spool"]:
-        """Open the spool at a directory, with what an earlier process left there.
+        """Open the spool in a directory, with the updates of earlier processes.
 
         Raises:
-            LedgerError: If the directory cannot be used, or is another host's.
+            LedgerError: If the directory cannot be used, or another host uses it.
         """
         spool = cls(directory, keys)
         try:
@@ -60,7 +60,7 @@ class Spool:
 
     @property
     def waiting(self) -> int:
-        """How many updates wait."""
+        """The number of updates."""
         return len(self._updates)
 
     def updates(self) -> list[LessonUpdate]:
@@ -68,12 +68,12 @@ class Spool:
         return sorted(self._updates.values(), key=lambda update: update.what == "end")
 
     def add(self, update: LessonUpdate) -> None:
-        """Store an update in place of an older one of its kind; it is on disk when this returns.
+        """Store an update, replacing an older one of its kind. It is on disk when this returns.
 
-        If the older one was to be sent to the API, the new one is.
+        If the older one had to be sent to the API, the new one has to be sent too.
 
         Raises:
-            OSError: If the disk does not take it.
+            OSError: If the disk fails.
         """
         name = _name(update)
         with self._files:
@@ -84,10 +84,10 @@ class Spool:
             self._updates[name] = update
 
     def reencrypt(self) -> int:
-        """Encrypt what waits with the current key; return how many updates.
+        """Re-encrypt the updates with the current key; return how many.
 
         Raises:
-            OSError: If the disk does not take it; what it did not take is as it was.
+            OSError: If the disk fails; updates that were not written are unchanged.
         """
         with self._files:
             for name, update in self._updates.items():
@@ -95,10 +95,10 @@ class Spool:
             return len(self._updates)
 
     def remove(self, update: LessonUpdate) -> None:
-        """Delete an update that the ledger has, unless a later one took its place meanwhile.
+        """Delete an update that is in the ledger, unless a later one has replaced it.
 
         Raises:
-            OSError: If the disk does not allow it.
+            OSError: If the disk fails.
         """
         name = _name(update)
         with self._files:

@@ -1,4 +1,4 @@
-"""The ledger in a file: one host's at a time, failing by name."""
+"""The ledger in a SQLite file, used by one host at a time."""
 
 import fcntl
 import os
@@ -29,14 +29,14 @@ HINTS = {
     "SQLITE_NOTADB": "set ledger.path to a ledger, or to a file that does not exist yet",
     "SQLITE_READONLY": "let the host's user write there, or set ledger.path elsewhere",
 }
-"""What to do, by the name of SQLite's error (https://sqlite.org/rescode.html)."""
+"""Hints, by the name of SQLite's error (https://sqlite.org/rescode.html)."""
 
 ROW_LOCKS = re.compile(r"\s+FOR UPDATE( SKIP LOCKED)?")
-"""SQLite has none and needs none: one writer at a time has the whole database."""
+"""SQLite has no row locks and needs none, because one writer at a time locks the database."""
 
 
 class SqliteDatabase:
-    """The file that `ledger.path` names, with WAL and `synchronous=FULL`; one host's alone."""
+    """The file that `ledger.path` names, with WAL and `synchronous=FULL`, for one host."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -44,9 +44,9 @@ class SqliteDatabase:
         self._database: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Connect as the only host; end the leases of those before it.
+        """Connect as the only host; end the leases of earlier ones.
 
-        The lock beside the file keeps other hosts away, so that nobody else migrates it meanwhile.
+        The lock beside the file excludes other hosts, also during migrations.
         """
         with self._named():
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ class SqliteDatabase:
                 raise
 
     def open_existing(self) -> None:
-        """Connect beside the host that has it."""
+        """Connect beside the host that uses the file."""
         with self._named():
             if not self._path.exists():
                 raise LedgerError(f"{self._place}: is not there; run this where the host runs")
@@ -77,8 +77,8 @@ class SqliteDatabase:
     def transaction(self) -> Iterator["SqliteDatabase"]:
         """Return a transaction.
 
-        `BEGIN IMMEDIATE` takes the write lock first, so that what is read in it stays as it is: no
-        other process writes before it ends.
+        `BEGIN IMMEDIATE` takes the write lock first, so that no other process changes what it reads
+        before it ends.
         """
         with self._named():
             self.raw.execute("BEGIN IMMEDIATE")
@@ -86,16 +86,16 @@ class SqliteDatabase:
                 yield self
 
     def execute(self, query: str, values: Mapping[str, object] = NO_VALUES) -> sqlite3.Cursor:
-        """Run one query; `FOR UPDATE` is left out, as the transaction holds the only write lock."""
+        """Run one query, without `FOR UPDATE`: the transaction holds the only write lock."""
         return self.raw.execute(_without_row_locks(query), dict(values))
 
     def erase_deleted(self) -> None:
-        """Move the write-ahead log, which holds what was deleted, into the file and empty it."""
+        """Checkpoint and truncate the write-ahead log, which contains deleted data."""
         with self._named():
             self.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Close the file and let the next host have it."""
+        """Close the file and release its lock."""
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -131,7 +131,7 @@ class SqliteDatabase:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             database.execute(f"PRAGMA {pragma}")
         database.execute("PRAGMA secure_delete = ON")
-        database.execute("PRAGMA trusted_schema = ON")  # the view `living_host` asks `unix_now()`
+        database.execute("PRAGMA trusted_schema = ON")  # the view `living_host` uses `unix_now()`
 
     def _version(self) -> int:
         tables = "SELECT 1 FROM sqlite_schema WHERE name = 'schema_version'"
@@ -141,7 +141,7 @@ class SqliteDatabase:
         return version
 
     def _migrate(self) -> None:
-        """Apply what is pending, all of it or nothing: SQLite's DDL is transactional."""
+        """Apply the pending migrations atomically: SQLite's DDL is transactional."""
         with self.transaction():
             for migration in find_pending(MIGRATIONS, self._version(), self._place):
                 for statement in _statements(migration.script):
@@ -156,12 +156,12 @@ def lock_path(path: Path, taken: str) -> int:
     the lock when the process ends or the returned descriptor is closed.
 
     Args:
-        path: What is locked.
-        taken: What the error says if another process has it.
+        path: The path to lock.
+        taken: The error message if another process holds the lock.
 
     Raises:
-        LedgerError: If another process has it.
-        OSError: If there cannot be such a file.
+        LedgerError: If another process holds the lock.
+        OSError: If the file cannot be created.
     """
     lock = os.open(path.with_name(f"{path.name}-host"), os.O_CREAT | os.O_RDWR, 0o600)
     try:
@@ -188,7 +188,7 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _steady_clock() -> Callable[[], float]:
-    """Return a clock in unix seconds that does not step: one host alone has this database."""
+    """Return a clock in Unix seconds that never steps; only one host uses this database."""
     ahead = time.time() - time.monotonic()
     return lambda: time.monotonic() + ahead
 

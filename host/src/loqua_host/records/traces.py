@@ -1,4 +1,4 @@
-"""How a lesson remembers the trace of the job that teaches it, for what is done for it later."""
+"""The trace of a lesson's job, saved in the lesson's state for its later deliveries."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,13 +14,13 @@ from .rows import LessonRow
 __all__ = ["TRACE", "current_trace", "in_trace", "join_trace"]
 
 TRACE: Final = "loqua.trace"
-"""Where a lesson's state has the W3C `traceparent` of its job's span."""
+"""The key in a lesson's state with the W3C `traceparent` of its job's span."""
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
 def current_trace() -> dict[str, JsonValue]:
-    """Return what a lesson's state keeps of the current span; nothing where none is recorded."""
+    """Return the current span for a lesson's state; empty if it is not recorded."""
     carrier: dict[str, str] = {}
     if trace.get_current_span().is_recording():
         _PROPAGATOR.inject(carrier)
@@ -28,16 +28,16 @@ def current_trace() -> dict[str, JsonValue]:
 
 
 def in_trace(state: Mapping[str, JsonValue]) -> Context:
-    """Return the context in which spans belong to the trace that a lesson's state keeps."""
+    """Return the context of the trace in a lesson's state."""
     return _PROPAGATOR.extract({"traceparent": str(state.get(TRACE, ""))})
 
 
 def join_trace(row: LessonRow, before: LessonRow) -> LessonRow:
-    """Return in the current span which lesson its job teaches, and link the job that did before.
+    """Set the lesson's ids on the current span, and link it to the previous job's span.
 
     Args:
-        row: The lesson, which is returned as one that remembers the trace.
-        before: The lesson as it was last known, itself if it is new.
+        row: The lesson, which is returned with the current trace in its state.
+        before: The lesson as last known; the same one if it is new.
     """
     span, own = trace.get_current_span(), current_trace()
     span.set_attributes(row.bound)

@@ -1,4 +1,4 @@
-"""Updates of a lesson: what the ledger is told of it, in a form that can wait for the database."""
+"""Updates of a lesson, in a form that can be written to the ledger or to the spool."""
 
 import json
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ class _Update(BaseModel):
 
 
 class LessonProgress(_Update):
-    """How far a lesson has come; `send` is whether the API is to have its progress."""
+    """The progress of a lesson; `send` is whether to send it to the API."""
 
     what: Literal["progress"] = "progress"
     seconds: float
@@ -37,7 +37,7 @@ class LessonProgress(_Update):
 class LessonEnd(_Update):
     """The end of a lesson: its final progress and its record.
 
-    `entry` is that of its learner, who may have come back a moment before.
+    `entry` is the learner's current one, which may have changed a moment before.
     """
 
     what: Literal["end"] = "end"
@@ -54,16 +54,16 @@ LessonUpdate = Annotated[LessonProgress | LessonEnd, Field(discriminator="what")
 
 
 def apply(keys: KeyRing, host: str, update: LessonUpdate, db: Connection) -> bool:
-    """Write an update; return False, and write nothing, if it is out of date.
+    """Write an update; return False, and write nothing, if it is outdated.
 
-    It is if the lesson is closed, was resumed with another job since, or is taught by a job of
-    another living host that did not write the update. A lesson that was closed without its job is
-    closed anew by that job, unless the API may have something of the closing.
+    An update is outdated if the lesson is closed, has been resumed by another job, or is taught by
+    a job of another living host. If a lesson was closed without its job, the job's own end replaces
+    that, unless the API may already have some of it.
 
-    Safe to repeat, also by another host that found the update in its spool: all is written in one
-    transaction under the lesson's row lock, and a second time it changes nothing but the
-    idempotency key of unsent progress. The entries are the lesson owner's, or this host's in the
-    place of a dead one.
+    This is safe to repeat, also by another host that finds the update in its spool: everything is
+    one transaction under the lesson's row lock, and a repetition changes nothing but the
+    idempotency key of unsent progress. The entries belong to the lesson's owner, or to this host if
+    the owner is dead.
     """
     values = {
         "lesson": update.lesson,
@@ -83,9 +83,10 @@ def apply(keys: KeyRing, host: str, update: LessonUpdate, db: Connection) -> boo
 
 
 def _is_replaceable(db: Connection, lesson: Row, update: LessonUpdate) -> bool:
-    """Return whether a closing without the job is still unsent as a whole; then it stays unsent.
+    """Return whether the lesson was closed without its job and nothing of that has been sent.
 
-    Whoever begins to send an entry marks it first (`Outbox.mark_sending`), or finds it gone.
+    If so, nothing is sent before this transaction ends: a sender first marks the entry
+    (`Outbox.mark_sending`), and then finds that it has been replaced.
     """
     if isinstance(update, LessonProgress) or update.interrupted or not lesson["interrupted"]:
         return False
@@ -110,7 +111,7 @@ def _save(db: Connection, cipher: Cipher, owner: str, update: LessonProgress) ->
 
 
 def _close(db: Connection, cipher: Cipher, owner: str, end: LessonEnd) -> None:
-    """Close a lesson; its final progress and record replace all that was not sent."""
+    """Close a lesson. Its final progress and record replace all unsent entries."""
     lesson = {"lesson": end.lesson}
     values = {
         "closed_at": end.closed_at,

@@ -1,4 +1,4 @@
-"""The one thread that uses the ledger's database."""
+"""The only thread that uses the ledger's database."""
 
 import asyncio
 import time
@@ -25,27 +25,27 @@ tracer = trace.get_tracer("loqua_host")
 
 
 MAX_BATCH = 64
-"""Work items at most that share a transaction, and with it the wait for the disk."""
+"""Maximum of work items that share a transaction, and so one wait for the disk."""
 
 
 class _WorkItem(NamedTuple):
-    """A piece of work, and its result."""
+    """A function to run in a transaction, and the future of its result."""
 
     work: Callable[[Connection], Any]
     done: Future[Any]
 
 
 class Writer:
-    """Runs each work item whole or not at all, one after the other, in a thread of its own.
+    """Run work items atomically, one after another, in a separate thread.
 
-    Items that wait while the thread is busy then share one transaction; if that fails, each is run
-    in its own, so that none fails because of another. That is safe because a failed transaction
-    left nothing, and a work item has no effects but its queries: it may run more than once. A
-    caller gets the result only after the commit.
+    Items that wait while the thread is busy share the next transaction. If that fails, each item
+    runs in its own transaction, so that none fails because of another. This is safe because a
+    failed transaction is rolled back and a work item has no effects other than its queries; it may
+    run more than once. A caller gets the result only after the commit.
 
     Attributes:
-        busy_seconds: How long the database has been in use.
-        failures: How often work could not be done because of the database.
+        busy_seconds: How long the database has been busy.
+        failures: How often the database has failed.
     """
 
     def __init__(self, database: Database, thread: Executor, retry_every: float) -> None:
@@ -59,7 +59,7 @@ class Writer:
     @classmethod
     @asynccontextmanager
     async def open(cls, database: Database, retry_every: float) -> AsyncIterator["Writer"]:
-        """Open the database, and close it with the block.
+        """Open the database, and close it at the end of the block.
 
         Raises:
             LedgerError: If it cannot be opened.
@@ -73,10 +73,10 @@ class Writer:
                 await writer.run_in_thread(database.close)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run the work in a transaction, also if the caller is cancelled meanwhile.
+        """Run work in a transaction, even if the caller is cancelled meanwhile.
 
         Raises:
-            LedgerError: If it cannot be done now; then nothing of it is.
+            LedgerError: If the database fails; the transaction is then rolled back.
         """
         item = _WorkItem(work, Future())
         with tracer.start_as_current_span(f"ledger {_method(work)}", record_exception=False):
@@ -86,7 +86,7 @@ class Writer:
             return result
 
     def _run_waiting(self) -> None:
-        """Run what waits; an earlier call may have done so already."""
+        """Run the waiting work items, if an earlier call has not done so."""
         if items := [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]:
             self._run(items)
 
@@ -94,7 +94,7 @@ class Writer:
         try:
             with self._timed(), self.database.transaction() as connection:
                 results = [item.work(connection) for item in items]
-        except BaseException as error:  # noqa: BLE001  # who asked for it gets it, as of any executor
+        except BaseException as error:  # noqa: BLE001  # the caller gets it, as from any executor
             if len(items) == 1:
                 self.failures += isinstance(error, LedgerError) and not isinstance(
                     error, DecryptionError
@@ -109,7 +109,7 @@ class Writer:
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        """Add up the time of a block, before anybody gets its result."""
+        """Add the duration of a block to `busy_seconds`, before its results are set."""
         begun = time.monotonic()
         try:
             yield
@@ -117,7 +117,7 @@ class Writer:
             self.busy_seconds += time.monotonic() - begun
 
     async def write_with_retry(self, work: Callable[[Connection], T]) -> T:
-        """Run the work in a transaction, as soon as the database allows."""
+        """Run work in a transaction, with retries until the database works."""
         while True:
             try:
                 return await self.write(work)
@@ -126,12 +126,12 @@ class Writer:
             await asyncio.sleep(self._retry_every)
 
     async def run_in_thread(self, work: Callable[[], T]) -> T:
-        """Run something else in that thread."""
+        """Run other work in the same thread."""
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._thread, work))
 
 
 def _method(work: Callable[[Connection], object]) -> str:
-    """Return the name of the method that a function was written in."""
+    """Return the name of the method that defines a function."""
     work = work.func if isinstance(work, partial) else work
     return work.__qualname__.partition(".<locals>")[0].rpartition(".")[2].strip("_")

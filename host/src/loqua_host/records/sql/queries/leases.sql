@@ -1,11 +1,11 @@
--- Leases, ownership and claims: see leases.py for what they mean together.
+-- Leases, ownership and claims; leases.py explains them.
 --
 -- Postgres runs these at READ COMMITTED: a statement that waited for another transaction's row lock
 -- checks that row's conditions again on what the other one wrote. SQLite has one writer at a time.
 
 -- name: renew_lease
--- Changes one row that only this host writes. A lease that ran out is not renewed here, so that the
--- host learns that others may have taken over what it owned.
+-- Changes one row that only this host writes. An expired lease is not renewed here, so that the
+-- host notices that others may have taken over its lessons.
 UPDATE host SET renewed_at = unix_now(), lease_until = unix_now() + :lease
 WHERE id = :host AND id IN (SELECT id FROM living_host);
 
@@ -17,7 +17,7 @@ ON CONFLICT (id) DO UPDATE SET renewed_at = excluded.renewed_at, lease_until = e
 UPDATE host SET lease_until = unix_now() WHERE id = :host;
 
 -- name: end_all_leases
--- For SQLite only, whose file is locked by one host: whoever wrote the others is gone.
+-- For SQLite only, whose file is locked by one host: the owners of other leases are gone.
 UPDATE host SET lease_until = 0;
 
 -- name: other_living_host
@@ -30,7 +30,7 @@ UPDATE lesson SET owner = :heir WHERE id = :lesson AND owner = :host;
 UPDATE outbox SET owner = :heir WHERE lesson_id = :lesson AND owner = :host;
 
 -- name: delete_leases_of_the_future
--- They were written before the clock was set back. Whoever lives has renewed its own since: a host
+-- They were written before the clock was set back. Living hosts have renewed theirs since: a host
 -- takes over only after it has renewed its lease, and all renew several times within one lease.
 DELETE FROM host WHERE renewed_at > unix_now();
 
@@ -98,7 +98,7 @@ END;
 UPDATE claim SET lesson_id = :lesson WHERE room = :room AND tutor = :tutor;
 
 -- name: release_claim
--- Another host that teaches the lesson by now keeps its claim.
+-- If another host has resumed the lesson, it keeps its claim.
 DELETE FROM claim WHERE lesson_id = :lesson AND host = :host;
 
 -- name: delete_claim

@@ -1,7 +1,7 @@
--- Lessons: how they are opened, kept up to date, closed and forgotten.
+-- Lessons: opening, updates, closing, deletion.
 
 -- name: open_lessons
--- After `claim_tutor`, in its transaction: whoever else opens a lesson with this tutor waits there.
+-- After `claim_tutor`, in its transaction, where others that open a lesson with this tutor wait.
 SELECT * FROM lesson
 WHERE room = :room AND tutor = :tutor AND closed_at IS NULL
 ORDER BY opened_at;
@@ -12,11 +12,11 @@ WHERE room = :room AND tutor = :tutor AND entry = :entry AND entry != ''
     AND closed_at IS NOT NULL AND interrupted = 1 AND crashes >= :max_crashes;
 
 -- name: resume_lesson
--- One more restart shuts out the job that taught it before: its updates name the number before.
+-- Incrementing `restarts` excludes the previous job, whose updates name the previous number.
 UPDATE lesson SET restarts = restarts + 1, entry = :entry, owner = :host WHERE id = :lesson;
 
 -- name: insert_lesson
--- Session ids are unique, also between hosts: one that is taken inserts nothing, and the next is tried.
+-- Session ids are unique across hosts: if one is taken, this inserts nothing, and the next is tried.
 INSERT INTO lesson (
     id, session_id, visit, room, entry, tutor, agent_id, owner,
     key_id, user_id, user_blind_index, opened_at, state
@@ -59,7 +59,7 @@ UPDATE lesson SET
 WHERE id = :lesson;
 
 -- name: save_crashes
--- A job that taught the lesson before the last restart does not count.
+-- Ignores a job from before the last restart.
 UPDATE lesson SET crashes = :crashes WHERE id = :lesson AND restarts = :restarts;
 
 -- name: save_entry
@@ -78,14 +78,14 @@ SELECT entry, tutor FROM refusal WHERE room = :room;
 SELECT * FROM lesson WHERE session_id = :session_id;
 
 -- name: lock_lessons_of_learner
--- Locked until the transaction ends: who deletes them sees all that is deleted.
+-- Locked until the transaction ends, so that a deletion sees everything it deletes.
 SELECT * FROM lesson WHERE user_blind_index = :user_blind_index FOR UPDATE;
 
 -- name: delete_lesson
 DELETE FROM lesson WHERE id = :lesson;
 
 -- name: lock_lesson_key
--- The lock keeps re-encryption away: what is encrypted with this key is written under it.
+-- The lock excludes re-encryption between reading the key and writing with it.
 SELECT key_id FROM lesson WHERE id = :lesson FOR UPDATE;
 
 -- name: lock_lessons_of_other_keys
@@ -104,8 +104,8 @@ UPDATE lesson SET
 WHERE id = :lesson;
 
 -- name: delete_delivered_lessons
--- A lesson that has entries is not deleted: the foreign key would refuse it if one came in between.
--- Locked rows are left to the next time, so that no running lesson waits for this.
+-- A lesson with entries is not deleted; if one is added concurrently, the foreign key refuses it.
+-- Skips locked rows, so that no running lesson waits for this.
 DELETE FROM lesson WHERE id IN (
     SELECT id FROM lesson
     WHERE closed_at < :closed_before

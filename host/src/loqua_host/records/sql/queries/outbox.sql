@@ -1,11 +1,11 @@
--- The outbox: what the API is still to be sent.
+-- The outbox: undelivered progress and records.
 --
--- An entry that is replaced gets another idempotency key. Whoever was about to change the old one
--- names it by its key and so changes nothing.
+-- A replaced entry gets another idempotency key. Queries that change an entry name its key, so they
+-- change nothing if it has been replaced.
 
 -- name: put_entry
--- A lesson has one entry of a kind: newer progress replaces what was not sent, also a dead letter.
--- `maybe_delivered`, `attempts` and `not_before` stay, so that a failing API is still waited for.
+-- A lesson has one entry of a kind: newer progress replaces an unsent one or a dead letter.
+-- `maybe_delivered`, `attempts` and `not_before` stay, so that the backoff continues.
 INSERT INTO outbox (lesson_id, kind, idempotency_key, payload, owner)
 VALUES (:lesson, :kind, :idempotency_key, :payload, :owner)
 ON CONFLICT (lesson_id, kind) DO UPDATE SET
@@ -16,8 +16,8 @@ ON CONFLICT (lesson_id, kind) DO UPDATE SET
     dead_at = NULL;
 
 -- name: lock_unsent_entries
--- Whoever sends an entry marks it first (`mark_sending`), which waits for this lock. So what is unsent
--- here stays unsent until the transaction ends, and may be replaced.
+-- A sender first marks the entry (`mark_sending`), which waits for this lock. So entries that are
+-- unsent here stay unsent until the transaction ends, and may be replaced.
 SELECT kind FROM outbox WHERE lesson_id = :lesson AND maybe_delivered = 0 FOR UPDATE;
 
 -- name: pending_lessons
@@ -43,8 +43,8 @@ LIMIT 1;
 
 -- name: mark_sending
 -- Committed before the entry is sent: a crash in between leaves it as maybe delivered, and the next
--- attempt asks the API first. It changes no row if another host owns the entry by now or newer
--- progress replaced it, and then nothing is sent.
+-- attempt asks the API first. It changes no row, and nothing is sent, if another host owns the entry
+-- or newer progress has replaced it.
 UPDATE outbox SET attempts = attempts + 1, maybe_delivered = 1
 WHERE idempotency_key = :idempotency_key AND owner = :host;
 
@@ -91,7 +91,7 @@ WHERE lesson_id = (SELECT id FROM lesson WHERE session_id = :session_id);
 UPDATE outbox SET payload = :payload, dead_reason = :dead_reason WHERE id = :entry;
 
 -- name: delete_dead_letters
--- Those of unknown learners alone, or all. Locked rows are left to the next time.
+-- Those of unknown learners only, or all. Skips locked rows.
 DELETE FROM outbox WHERE id IN (
     SELECT id FROM outbox
     WHERE dead_at < :dead_before AND unknown_learner >= :unknown_learner

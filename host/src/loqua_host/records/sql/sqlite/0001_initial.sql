@@ -51,8 +51,8 @@ CREATE INDEX lesson_user ON lesson (user_blind_index);
 CREATE INDEX lesson_key ON lesson (key_id);
 CREATE INDEX lesson_owner ON lesson (owner);
 
--- What the API is still to be sent, in order of `id` within a lesson. `payload` and `dead_reason` are
--- encrypted with the lesson's key. A dead letter has a `dead_at` and is not sent any more;
+-- Undelivered progress and records, in order of `id` within a lesson. `payload` and `dead_reason` are
+-- encrypted with the lesson's key. A dead letter has a `dead_at` and is not sent again;
 -- `unknown_learner` says that the API has no such learner. `maybe_delivered` is set before an attempt
 -- and says that the API may have it.
 CREATE TABLE outbox (
