@@ -1,4 +1,4 @@
-"""When a tutor hears and is heard: while its learner is here and no other tutor has the floor."""
+"""The gate of a session's audio: open while the learner is present and the tutor has the floor."""
 
 import contextlib
 from collections.abc import Callable
@@ -14,7 +14,7 @@ __all__ = ["AudioGate"]
 
 
 class AudioGate:
-    """Lets audio and text in and out of a session while it is open, and counts the time taught.
+    """Enable audio and text of a session while it is open, and count the time taught.
 
     Args:
         session: The voice session.
@@ -51,24 +51,24 @@ class AudioGate:
 
     def open(self) -> None:
         """Enable audio again, unless something else disables it."""
-        # Another may come by the learner's identity: nobody is heard before the host has looked.
+        # Another person may join with the learner's identity, so the host must verify it first.
         switch(self._session, on=self._is_open())
         self.set_clock()
 
     def close(self) -> None:
-        """Fall silent, and end the learner's turn where it is."""
+        """Stop speaking, and end the learner's turn."""
         self.fall_silent()
         switch(self._session, on=self._is_open())
         commit_turn(self._session)
         self.set_clock()
 
     def fall_silent(self) -> None:
-        """Cut off what is being said."""
+        """Interrupt the current speech."""
         with contextlib.suppress(RuntimeError):  # a session that has not started yet
             self._session.interrupt(force=True)
 
     def set_clock(self) -> None:
-        """Count the time in which the learner is here and this tutor has the floor."""
+        """Run the clock while the learner is present and this tutor has the floor."""
         taught = self.started and self._is_connected() and self._is_open()
         (self._clock.run if taught else self._clock.pause)()
         self._silence.listen(taught)

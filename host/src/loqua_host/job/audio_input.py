@@ -1,4 +1,4 @@
-"""What a tutor hears that listens to everyone: all identified learners in the room, mixed."""
+"""Audio input for `audio_input: all`: the mixed audio of all identified learners in the room."""
 
 import asyncio
 import time
@@ -17,18 +17,18 @@ SAMPLE_RATE = 24_000
 FRAME_MS = 50
 
 EVERY = 4
-"""Of the samples of a frame, one in so many is enough to tell how loud it is."""
+"""Every how many samples of a frame are used to measure its level."""
 
 
 class MixedAudioInput(AudioInput):
-    """The sound of those participants whom it is told to hear, and of nobody else.
+    """The mixed audio of selected participants.
 
     Args:
         room: The room.
-        clock: The time of day in seconds, by which LiveKit dates what is said.
+        clock: The wall clock in seconds, which LiveKit uses for speech timestamps.
 
     Attributes:
-        levels: How loud each of them is.
+        levels: The level of each participant.
     """
 
     def __init__(self, room: rtc.Room, clock: Callable[[], float] = time.time) -> None:
@@ -50,27 +50,27 @@ class MixedAudioInput(AudioInput):
         self._look()
 
     def track_of(self, identity: str) -> str | None:
-        """Return the id of the track that a participant is heard by."""
+        """Return the id of a participant's mixed track."""
         voice = microphone_of(self._room.remote_participants.get(identity))
         return voice.sid if voice and voice.sid in self._heard else None
 
     async def __anext__(self) -> rtc.AudioFrame:
-        """Return the next frame; none while somebody else has the floor."""
+        """Return the next frame; wait while another tutor has the floor."""
         while True:
             frame = await self._mixer.__anext__()
             if self._attached:
                 return frame
 
     def on_attached(self) -> None:
-        """Listen."""
+        """Start to receive audio."""
         self._attached = True
 
     def on_detached(self) -> None:
-        """Listen no longer: what is said meanwhile is lost."""
+        """Stop receiving audio; what is said meanwhile is lost."""
         self._attached = False
 
     async def aclose(self) -> None:
-        """Stop listening."""
+        """Close the input."""
         self._room.off("track_subscribed", self._look)
         self._room.off("track_unsubscribed", self._look)
         self.hear(())
@@ -120,5 +120,5 @@ class _Sound(AsyncIterator[rtc.AudioFrame]):
         return frame
 
     async def aclose(self) -> None:
-        """Take no more of them."""
+        """Close the stream."""
         await self._stream.aclose()

@@ -1,4 +1,4 @@
-"""What learners type into the room's chat."""
+"""Chat messages of learners."""
 
 import asyncio
 import logging
@@ -14,16 +14,16 @@ __all__ = ["LONGEST_TYPED", "Chat"]
 log = logging.getLogger(__name__)
 
 LONGEST_TYPED = 2000
-"""Characters of a typed message; the rest is cut."""
+"""Maximum characters of a chat message; longer ones are cut."""
 
 
 class Chat:
-    """Reads what those learners type whom the tutor hears; LiveKit's own reader takes one alone.
+    """Read chat messages of all learners that the tutor hears; LiveKit's reader supports only one.
 
     Args:
         room: The room.
-        heard: Returns the learners who are heard now, by identity.
-        answer: Answers what a learner typed.
+        heard: Returns the learners that the tutor hears now, by identity.
+        answer: Answers a chat message.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Chat:
         self._reading: set[asyncio.Task[None]] = set()
 
     def watch(self) -> None:
-        """Read from now on."""
+        """Start to read."""
         self._room.register_text_stream_handler(TOPIC_CHAT, self._on_text)
 
     def unwatch(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._room.unregister_text_stream_handler(TOPIC_CHAT)
         for task in self._reading:
             task.cancel()
@@ -50,7 +50,7 @@ class Chat:
     def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
         learner = self._heard().get(identity)
         if learner is None:
-            reader.close()  # or all that a stranger sends would be kept
+            reader.close()  # otherwise all that a stranger sends would be buffered
             return
         task = asyncio.create_task(self._read(reader, learner))
         self._reading.add(task)
@@ -60,13 +60,13 @@ class Chat:
         try:
             await self._answer(learner, await _first(reader, LONGEST_TYPED))
         except rtc.StreamError:
-            pass  # whoever wrote it has left in the middle
+            pass  # the sender has left in the middle
         except Exception:  # the tutor's own code is called here
             log.exception("what a learner typed was not answered")
 
 
 async def _first(reader: rtc.TextStreamReader, characters: int) -> str:
-    """Return so many characters of a text, and leave the rest."""
+    """Return the first characters of a text stream."""
     text = ""
     try:
         async for piece in reader:

@@ -1,4 +1,4 @@
-"""What a lesson is gone on from after a crash: sent to the host after each turn and each tick."""
+"""Checkpoints to resume a lesson from, sent to the host after each turn and each tick."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Checkpoints:
-    """Sends the time taught, the tutor's state, the last turns, and progress if there is some.
+    """Send the time taught, the tutor's state, the last turns, and progress if there is any.
 
     Args:
         lesson: The lesson.
@@ -40,7 +40,7 @@ class Checkpoints:
         self._refused = ""
 
     def watch(self) -> None:
-        """Follow the conversation from now on."""
+        """Start to follow the conversation."""
         self._lesson.session.on("conversation_item_added", self._on_item)
 
     def unwatch(self) -> None:
@@ -48,15 +48,15 @@ class Checkpoints:
         self._lesson.session.off("conversation_item_added", self._on_item)
 
     async def run(self) -> None:
-        """Send one whenever the learner or the tutor has said something, until cancelled."""
+        """Send a checkpoint after each utterance of learner or tutor, until cancelled."""
         while True:
             await self._due.wait()
             await self.send()
 
     async def send(self, progress: Progress | None = None) -> None:
-        """Send one now; a host that is gone is for the link's reader to notice.
+        """Send a checkpoint now. If the host is gone, the link's reader handles it.
 
-        What does not fit its contract is logged and left out: the host keeps what it had.
+        An invalid state is logged and omitted; the host keeps the previous one.
         """
         self._due.clear()
         with contextlib.suppress(LinkError):
@@ -76,7 +76,7 @@ class Checkpoints:
             return Checkpoint(seconds=seconds, state=state, turns=turns)
 
     def _refuse_state(self, problem: str) -> None:
-        """Log it, once for as long as it is the same."""
+        """Log the problem of an invalid state, once while it is the same."""
         if problem != self._refused:
             self._refused = problem
             hint = "keep text, finite numbers, True, False, None, lists and dicts in lesson.state"
@@ -88,7 +88,7 @@ class Checkpoints:
 
 
 def _state_problem(state: object) -> str | None:
-    """Return why a state cannot be kept, without keys or values, which may be a learner's words."""
+    """Return why a state is invalid, without keys or values, which may be a learner's words."""
     try:
         check_state(state)
     except ValidationError as error:

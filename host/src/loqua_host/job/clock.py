@@ -1,4 +1,4 @@
-"""The time taught: a stopwatch that stands still while the tutor has no learner or floor."""
+"""A stopwatch for the time taught."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ __all__ = ["Stopwatch"]
 
 
 class Stopwatch:
-    """Counts seconds while it runs, from `seconds` on; made standing still."""
+    """Count seconds while it runs, from an initial value; it starts paused."""
 
     def __init__(self, clock: Callable[[], float], seconds: float = 0.0) -> None:
         self._clock = clock
@@ -19,10 +19,10 @@ class Stopwatch:
         return self._counted + (0.0 if self._since is None else self._clock() - self._since)
 
     def run(self) -> None:
-        """Go on counting."""
+        """Run."""
         if self._since is None:
             self._since = self._clock()
 
     def pause(self) -> None:
-        """Stand still."""
+        """Pause."""
         self._counted, self._since = self.seconds, None

@@ -1,4 +1,4 @@
-"""The tutor's own connection to the room: LiveKit repairs it, or it is lost."""
+"""The tutor's own connection to the room, which LiveKit may reconnect or lose."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,8 @@ from livekit import rtc
 __all__ = ["Connection"]
 
 MENDING_SECONDS = 15.0
-"""How long LiveKit may try: the learner hears silence meanwhile, and another job comes sooner."""
+"""Seconds for LiveKit to reconnect. The learner hears nothing meanwhile; after that, another job
+is faster."""
 
 ENDINGS = frozenset(
     {
@@ -18,17 +19,17 @@ ENDINGS = frozenset(
         rtc.DisconnectReason.ROOM_DELETED,
     }
 )
-"""Why somebody ends it; anything else went wrong, also that another took the tutor's identity."""
+"""Disconnect reasons that are deliberate. Others, such as a duplicate identity, are failures."""
 
 
 class Connection:
-    """Follows the connection.
+    """Follow the connection.
 
     Args:
         room: The room.
-        on_change: Hears that it is broken (False) or repaired (True).
-        on_end: Hears that somebody has ended it.
-        on_loss: Hears that it is lost for good.
+        on_change: Called when it breaks (False) and when it is back (True).
+        on_end: Called when it is closed deliberately.
+        on_loss: Called when it is lost.
     """
 
     def __init__(
@@ -47,17 +48,17 @@ class Connection:
 
     @property
     def connected(self) -> bool:
-        """Whether it stands."""
+        """Whether the room is connected."""
         return self._timer is None
 
     def watch(self) -> None:
-        """Follow it from now on."""
+        """Start to follow it."""
         self._room.on("reconnecting", self._on_broken)
         self._room.on("reconnected", self._on_mended)
         self._room.on("disconnected", self._on_disconnected)
 
     def unwatch(self) -> None:
-        """Follow it no longer."""
+        """Stop following it."""
         self._room.off("reconnecting", self._on_broken)
         self._room.off("reconnected", self._on_mended)
         self._room.off("disconnected", self._on_disconnected)

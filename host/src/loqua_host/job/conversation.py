@@ -1,4 +1,4 @@
-"""What was said in a lesson: told on, given back to a restored tutor; and what was typed."""
+"""The conversation of a lesson: its last utterances, their restoration, and chat messages."""
 
 import contextlib
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ ROLES = {"user": "learner", "assistant": "tutor"}
 
 
 def last_sentences(session: "AgentSession[None]", count: int) -> tuple[Utterance, ...]:
-    """Return the last things said, oldest first, each cut where it is too long."""
+    """Return the last utterances, oldest first, each cut if it is too long."""
     said = (
         Utterance.model_validate(
             {"speaker": ROLES[message.role], "text": _text(message), "learner": _user_id(message)}
@@ -30,9 +30,9 @@ def last_sentences(session: "AgentSession[None]", count: int) -> tuple[Utterance
 
 
 async def recall(session: "AgentSession[None]", agent: Agent, turns: Iterable[Utterance]) -> None:
-    """Put what was said before into a session and its agent, neither of which has begun.
+    """Restore earlier turns in a session and its agent, before either has started.
 
-    An agent that brings a conversation of its own keeps that.
+    An agent with a chat context of its own keeps it.
     """
     _add(session.history, turns)
     context = agent.chat_ctx.copy()
@@ -51,7 +51,7 @@ async def answer_typed(session: "AgentSession[None]", learner: Learner, text: st
     message = ChatMessage(role="user", content=[text], extra=marks)
     context = agent.chat_ctx.copy()
     try:
-        # As LiveKit does (voice/agent_activity.py): what is deaf to voice is deaf to text.
+        # As LiveKit does (voice/agent_activity.py): an agent with audio disabled ignores text too.
         await agent.on_user_turn_completed(context, new_message=message)
     except StopResponse:
         return
@@ -78,5 +78,5 @@ def _text(message: ChatMessage) -> str:
 
 
 def well_formed(text: str) -> str:
-    """Return a text without halves of characters, which language models give and UTF-8 has not."""
+    """Return a text without lone surrogates, which language models produce and UTF-8 forbids."""
     return text.encode(errors="replace").decode()

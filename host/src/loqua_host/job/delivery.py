@@ -1,4 +1,4 @@
-"""What a job sends at the end of its lesson, until the host has it."""
+"""Delivery of a lesson's last message to the host."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ RECORDED_SECONDS = 10.0
 
 
 async def deliver(link: HostLink, telemetry: Telemetry, last: Finish | SteppedOut) -> None:
-    """Send the last message of a lesson, and wait until the host has it in the ledger."""
+    """Send the last message of a lesson, and wait until the host has saved it in the ledger."""
     try:
         await telemetry.flush()
         await link.send(last)

@@ -1,4 +1,4 @@
-"""The engines of a lesson, built as config names them."""
+"""Construction of a lesson's engines from the configuration."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -23,11 +23,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class EngineWatch:
-    """Told of the engines of a lesson that are in lists.
+    """The observer of a lesson's engines that are in lists.
 
     Attributes:
-        serves: Takes kind and index of the engine that serves, whenever that changes.
-        first: The index of the engine to begin with, by kind, where it is not the first.
+        serves: Called with kind and index of the serving engine whenever it changes.
+        first: The index of the engine to start with, by kind, if it is not the first.
     """
 
     serves: Callable[[EngineKind, int], None] = lambda _kind, _index: None
@@ -43,22 +43,22 @@ def build_engines(
     vad: VAD,
     watch: EngineWatch,
 ) -> Any:
-    """Build what hears, thinks or speaks in a lesson.
+    """Build the speech recognition, language model or speech synthesis of a lesson.
 
     Args:
-        kind: Which of them.
-        engines: What config names; of a list, those after the first are fallbacks.
-        language: ISO 639-1; fills `{language}` in the engines' arguments.
-        secrets: Values for the engines' secret arguments, by the secrets' names.
-        vad: For engines that hear utterance by utterance.
-        watch: Told which engine of a list serves.
+        kind: The kind of engine.
+        engines: The configured engines; those after the first are fallbacks.
+        language: The ISO 639-1 code that replaces `{language}` in the engines' arguments.
+        secrets: Values of the engines' secret arguments, by the secrets' names.
+        vad: Voice activity detection, for engines that do not stream.
+        watch: The observer of engines in lists.
 
     Returns:
-        The engine, one that stands for a list, or NOT_GIVEN where the tutor's agent brings one.
+        The engine, a fallback adapter for a list, or NOT_GIVEN if the tutor's agent brings one.
     """
     named = engines.of(kind)
     if not named:
-        return NOT_GIVEN  # None would switch it off
+        return NOT_GIVEN  # None would disable it
     if not named[1:]:
         return build_engine(named[0], language, secrets)
     built = dict(_sound(kind, named, language, secrets))
@@ -83,7 +83,7 @@ def build_engine(engine: Engine, language: str, secrets: Mapping[str, str]) -> A
     """Build one engine.
 
     Raises:
-        KeyError: A secret was not granted; its name is no secret.
+        KeyError: If a secret was not granted; the message has its name, which is not secret.
     """
     given = _filled(engine.options, language)
     secret = {name: secrets[variable] for name, variable in engine.secrets.items()}
@@ -96,7 +96,7 @@ def _sound(
     """Yield the engines that can be built, by their index.
 
     Raises:
-        Exception: None can; whatever the last one raises.
+        Exception: If none can be built: that of the last one.
     """
     sound = False
     for index, engine in enumerate(named):
@@ -112,7 +112,7 @@ def _sound(
 
 
 def _filled(value: Any, language: str) -> Any:
-    """Return an argument with `{language}` filled in, however deep in lists and mappings."""
+    """Return an argument with `{language}` replaced, at any depth of lists and mappings."""
     if isinstance(value, str):
         return value.replace("{language}", language)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Where LiveKit enters a job process: load the tutor once, then teach one lesson."""
+"""The entry point of a job process: load the tutor once, then teach one lesson."""
 
 import asyncio
 import time
@@ -37,12 +37,12 @@ __all__ = ["JobEntrypoint", "JobSetup"]
 log = structlog.get_logger()
 
 WELCOME_SECONDS = 30.0
-"""How long a job waits for the host's answer; the API's deadlines are shorter."""
+"""Seconds that a job waits for the host's answer; the deadlines of API calls are shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobSetup:
-    """Prepares an idle job process: logs flow to the host, the tutor is loaded."""
+    """Prepare an idle job process: send logs to the host and load the tutor."""
 
     settings: JobSettings
 
@@ -60,7 +60,7 @@ class JobSetup:
 
 @dataclass(frozen=True, slots=True)
 class JobEntrypoint:
-    """Teaches one lesson in one room."""
+    """Teach one lesson in one room."""
 
     settings: JobSettings
 
@@ -72,7 +72,7 @@ class JobEntrypoint:
         info = job_info(ctx)
         bypass_native(info.url)
         try:
-            # Cancelled midway, LiveKit's client ends the process 15 s later (python-sdks #784).
+            # If cancelled midway, LiveKit's client ends the process 15 s later (python-sdks #784).
             await uncancelled(ctx.connect(auto_subscribe=subscribe))
             log.info("room.connected", room=ctx.job.room.name)
             async with open_link(self.settings.link.path, info.token) as link:
@@ -82,7 +82,7 @@ class JobEntrypoint:
         except LinkError as error:
             log.error("lesson.refused", cause="no_link", why=str(error), room=ctx.job.room.name)
         except asyncio.CancelledError:
-            # LiveKit cancels a job whose host died: leave no ghost tutor in the room.
+            # LiveKit cancels a job whose host has died: leave the room, or its tutor stays there.
             await ctx.room.disconnect()
             raise
         finally:
@@ -121,7 +121,7 @@ class JobEntrypoint:
                 raise LinkError("the host gave no answer")
 
     async def _ask(self, ctx: JobContext, link: HostLink) -> object:
-        """Join once the learner is here; a host that stops refuses before that."""
+        """Join when the learner is present, unless the host refuses before."""
         answer = asyncio.create_task(link.receive())
         learner = asyncio.create_task(wait_for_learner(ctx, self.settings.lesson.learner_timeout))
         try:
@@ -164,7 +164,7 @@ class JobEntrypoint:
         )
 
     async def _apologise(self, ctx: JobContext, refused: Refused) -> None:
-        """Tell the learner that there will be no lesson, if there is a voice to do it."""
+        """Tell the learner that there is no lesson, if a voice is available."""
         if not self.settings.engines.tts or not refused.language:
             return
         message = message_in(refused.language, self.settings.messages.lesson_unavailable)
@@ -175,12 +175,12 @@ class JobEntrypoint:
 
 
 def _place(ctx: JobContext, settings: JobSettings) -> dict[str, str]:
-    """Return what each record of this process says from the beginning."""
+    """Return the initial fields of every log record of this process."""
     return {"agent_id": settings.agent_id, "room": ctx.job.room.name, "job_id": ctx.job.id}
 
 
 def _bound(welcome: Welcome) -> dict[str, str]:
-    """Return the fields of every log record of this process, whichever task or library logs it."""
+    """Return the fields of every log record once the lesson is known, also of libraries."""
     return {
         "agent_id": welcome.agent_id,
         "session_id": welcome.session_id,

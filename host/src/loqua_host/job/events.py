@@ -1,4 +1,4 @@
-"""Brings what happens in the room to the tutor's handlers."""
+"""Relay of room events to the tutor's handlers."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ __all__ = ["EventRelay"]
 log = structlog.get_logger()
 
 MOST_WAITING = 100
-"""Events that wait for a slow handler; those after them are lost, for nobody may flood a tutor."""
+"""Maximum of queued events; later ones are dropped, so that nobody can flood a tutor."""
 
 
 class EventRelay:
-    """Tells a lesson's handlers what happens, in its order, one at a time."""
+    """Call a lesson's handlers with events, in order, one at a time."""
 
     def __init__(self, room: rtc.Room, lesson: Lesson, hooks: HookCaller) -> None:
         self._room = room
@@ -42,12 +42,12 @@ class EventRelay:
         }
 
     def watch(self) -> None:
-        """Follow the room from now on."""
+        """Start to follow the room."""
         for event, handler in self._heard.items():
             self._room.on(event, handler)
 
     def unwatch(self) -> None:
-        """Follow it no longer."""
+        """Stop following the room."""
         for event, handler in self._heard.items():
             self._room.off(event, handler)
 
@@ -62,7 +62,7 @@ class EventRelay:
             self._losing = True
 
     async def run(self) -> None:
-        """Call the handlers until cancelled; one that fails is logged, and that is all."""
+        """Call the handlers until cancelled. Failures are logged."""
         while True:
             event = await self._waiting.get()
             for handler in self._lesson.handlers(event):
@@ -96,6 +96,6 @@ def _kind(who: rtc.Participant) -> str:
 
 
 def _word(names: Any, number: int, prefix: str) -> str:
-    """Name one of LiveKit's numbers; a newer server may have some that are not known here."""
+    """Return the name of one of LiveKit's enum values, also if it is unknown here."""
     known = {value: name for name, value in names.items()}
     return str(known.get(number, f"kind_{number}")).removeprefix(prefix).lower()

@@ -1,7 +1,7 @@
-"""When an engine of a list has failed, and when it is tried again; LiveKit's adapters ask here.
+"""Failover between engines of a list: when one has failed, and when it is tried again.
 
-LiveKit leaves time limits to each engine's plugin (livekit/plugins/openai waits 30 s for an
-answer), and tries an engine that failed again with each sentence.
+LiveKit's fallback adapters leave time limits to each engine's plugin (livekit/plugins/openai waits
+30 s for a response), and try a failed engine again with each sentence.
 """
 
 import asyncio
@@ -21,24 +21,24 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 ANSWER_SECONDS: Final = 5.0
-"""Until an engine that another could replace must have answered: a transcript, the first word, the
-first sound. The last of a list gets the time that its plugin gives it."""
+"""Seconds for an engine's transcript, first word or first audio, if there is a fallback. The last
+engine of a list has its plugin's own limit."""
 
 RETRY_SECONDS: Final = 10.0
-"""Until an engine that failed is tried again, twice that after each further failure."""
+"""Seconds before a failed engine is tried again; doubles after each further failure."""
 
 LONGEST_RETRY_SECONDS: Final = 60.0
 
 
 class Failover:
-    """Which engine of a list serves, and when those that failed may be tried again.
+    """The state of a list's engines: which one serves, and when failed ones may be retried.
 
     Args:
-        kind: What the engines are for, for the log.
-        indices: The index of each engine in config; those that could not be built are left out.
-        clock: Seconds that only go forward.
-        serves: Called with the index of the engine that serves, whenever it is another.
-        first: The index of the engine to begin with: those before it fail in other lessons.
+        kind: The kind of the engines, for the log.
+        indices: The configured index of each engine, without those that could not be built.
+        clock: A monotonic clock in seconds.
+        serves: Called with the index of the serving engine whenever it changes.
+        first: The index of the engine to start with; those before it fail in other lessons.
 
     Attributes:
         serving: The position of the engine that served last.
@@ -62,12 +62,12 @@ class Failover:
         self._retry_at = [clock() + RETRY_SECONDS if index < first else 0.0 for index in indices]
 
     def may_retry(self, engine: int) -> bool:
-        """Return whether an engine has been left alone for long enough."""
+        """Return whether an engine may be tried again."""
         return self._clock() >= self._retry_at[engine]
 
     @property
     def well(self) -> tuple[bool, ...]:
-        """Whether each engine may be asked."""
+        """Whether each engine is available."""
         return tuple(self.may_retry(engine) for engine in range(len(self._indices)))
 
     def note_answer(self, engine: int) -> None:
@@ -77,13 +77,13 @@ class Failover:
             self._serves(self._indices[engine])
 
     def note_success(self, engine: int) -> None:
-        """Trust an engine again that has served to the end."""
+        """Reset the failures of an engine that has served to the end."""
         self._wait[engine] = RETRY_SECONDS
 
     def note_failure(self, engine: int, error: Exception, *, probe: bool = False) -> None:
-        """Leave an engine alone for a while, longer each time until it has served again.
+        """Suspend an engine after a failure, longer each time until it has served again.
 
-        The error's text is not logged: it may quote a request and its key.
+        The error's text is not logged, because it may quote a request and its key.
         """
         self._retry_at[engine] = self._clock() + self._wait[engine]
         self._wait[engine] = min(2 * self._wait[engine], LONGEST_RETRY_SECONDS)
@@ -98,16 +98,16 @@ class Failover:
     async def attempt(
         self, engine: int, answer: AsyncGenerator[T, None], *, pause: float, probe: bool = False
     ) -> AsyncGenerator[T, None]:
-        """Yield what an engine answers, as long as it does so in time.
+        """Yield the chunks of an engine's response, within the time limits.
 
         Args:
             engine: Its position in the list.
-            answer: What it answers, piece by piece.
-            pause: Seconds between two pieces, at most.
-            probe: Whether nobody waits for this answer: it shows whether the engine works again.
+            answer: The chunks of the response.
+            pause: The maximum seconds between two chunks.
+            probe: Whether this is a probe, for whose response nobody waits.
 
         Raises:
-            APIError: It gave no answer, none in time, or failed as it says.
+            APIError: If there was no response, it was too late, or the engine failed.
         """
         pieces = 0
         bounded = engine + 1 < len(self._indices)
@@ -142,5 +142,5 @@ async def _in_time(answer: AsyncIterator[T], pause: float) -> AsyncGenerator[T, 
 
 
 def position(engines: Sequence[Any], engine: object) -> int:
-    """Return where an engine is in a list, by identity."""
+    """Return the position of an engine in a list, by identity."""
     return next(index for index, one in enumerate(engines) if one is engine)

@@ -1,8 +1,8 @@
-"""Failures of the tutor's own code outside its hooks: seen, counted, and answered to the learner.
+"""Failures of the tutor's code outside its hooks: detection, counting, apology to the learner.
 
-An agent's callbacks, function tools, handlers of the session's events and tasks are called by
-LiveKit or asyncio, which catch what they raise and log it. So their log is where they are seen,
-whichever callback a release of LiveKit adds.
+LiveKit or asyncio call an agent's callbacks, function tools, session event handlers and tasks,
+catch their exceptions and log them. The host therefore detects failures in the log, which also
+covers callbacks that a later release of LiveKit adds.
 """
 
 import asyncio
@@ -34,27 +34,27 @@ log = structlog.get_logger()
 CATCHERS: Final = tuple(
     str(Path(one).parent) + os.sep for one in (agents.__path__[0], asyncio.__file__, __file__)
 )
-"""Where the code is that calls the tutor's and catches what it raises; it logs as whom it likes."""
+"""The packages that call the tutor's code and log its exceptions, under any logger."""
 
 UNCLAIMED_SECONDS: Final = 1.0
-"""A task that failed so long ago, and that nobody asked for its outcome since."""
+"""Seconds after which the exception of a failed task counts as never retrieved."""
 
 MOST_REMEMBERED: Final = 32
-"""Errors that are known when they are logged again on their way up."""
+"""Maximum of remembered errors, which may be logged again by callers."""
 
 LOOK_SECONDS: Final = 1.5
-"""How often is looked whether a failure left the learner in silence."""
+"""Seconds between checks whether a failure has left the learner in silence."""
 
 DEAFENING: Final = frozenset({"stt_node"})
-"""Callbacks after whose failure LiveKit hears nothing more (voice/audio_recognition.py)."""
+"""Callbacks whose failure stops LiveKit's speech recognition (voice/audio_recognition.py)."""
 
 
 class FailureWatch(logging.Filter):
-    """Finds errors from the tutor's code among what is caught by others, and reports each once.
+    """Detect errors from the tutor's code in log records and tasks, and report each once.
 
     Args:
-        author: Knows the tutor's code.
-        report: Takes each failure, on the event loop.
+        author: Recognises the tutor's code.
+        report: Called with each failure, on the event loop.
     """
 
     def __init__(self, author: Author, report: Callable[[Failure], None]) -> None:
@@ -66,7 +66,7 @@ class FailureWatch(logging.Filter):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch for the length of a block; what is found is kept from the log, being told there."""
+        """Watch for the duration of a block. Reported records are removed from the log."""
         handlers = list(logging.getLogger().handlers)
         before = self._loop.get_task_factory()
         self._loop.set_task_factory(self._create_task)
@@ -80,7 +80,7 @@ class FailureWatch(logging.Filter):
             self._loop.set_task_factory(before)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Hold a record back if it tells of a failure of the tutor's."""
+        """Drop a record of a failure in the tutor's code, after reporting it."""
         error = record.exc_info[1] if record.exc_info else None
         caught = record.levelno >= logging.WARNING and record.pathname.startswith(CATCHERS)
         return error is None or not caught or not self._take(error)
@@ -114,7 +114,7 @@ class FailureWatch(logging.Filter):
             self._loop.call_later(UNCLAIMED_SECONDS, self._look, task)
 
     def _look(self, task: "asyncio.Task[Any]") -> None:
-        """Report a task that failed unnoticed; one that is kept would itself never say so."""
+        """Report a failed task whose exception nobody has retrieved."""
         error = task._exception if _is_unclaimed(task) else None  # noqa: SLF001  # `exception()` would claim it
         if error is not None and self._take(error):
             task.exception()
@@ -125,16 +125,16 @@ def _is_unclaimed(task: "asyncio.Task[Any]") -> bool:
 
 
 class Failures:
-    """Answers failures of the tutor's code: an apology in place of silence, in the end goodbye.
+    """Respond to failures of the tutor's code: apologise, and in the end give the lesson up.
 
-    Turns of the learner with a failure count, whatever fails in them, and one in which the tutor
-    said something and nothing failed begins the count anew.
+    A learner's turn with any failure counts as failed. A turn without a failure, in which the tutor
+    spoke, resets the count.
 
     Args:
         session: The voice session.
         plugin: The plugin, for the log.
-        most: Failed turns in a row after which the lesson is given up.
-        count: Hears of each failure.
+        most: Consecutive failed turns after which the lesson is given up.
+        count: Called for each failure.
         apologise: Says that something went wrong, so that the learner may try again.
         give_up: Ends the lesson politely.
     """
@@ -160,13 +160,13 @@ class Failures:
         self._looking: asyncio.TimerHandle | None = None
 
     def watch(self) -> None:
-        """Follow the session from now on."""
+        """Start to follow the session."""
         self._session.on("user_state_changed", self._on_learner)
         self._session.on("agent_state_changed", self._on_tutor)
         self._session.on("conversation_item_added", self._on_item)
 
     def unwatch(self) -> None:
-        """Follow it no longer, and answer no more; failures are counted still."""
+        """Stop following it and apologising. Failures are still counted."""
         self._session.off("user_state_changed", self._on_learner)
         self._session.off("agent_state_changed", self._on_tutor)
         self._session.off("conversation_item_added", self._on_item)
@@ -174,12 +174,12 @@ class Failures:
         self._most = 0
 
     def begin_turn(self) -> None:
-        """Take what follows for the answer to something new that the learner says."""
+        """Start a new turn of the learner."""
         self._failed = False
         self._stop_looking()
 
     def on_failure(self, failure: Failure) -> None:
-        """Log and count a failure, and see that the learner is not left in silence by it."""
+        """Log and count a failure, and apologise if the learner would hear nothing."""
         log.error(
             "agent.failed",
             plugin=self._plugin,
@@ -208,7 +208,7 @@ class Failures:
             self._looking = None
 
     def _look(self) -> None:
-        """Apologise unless the tutor speaks all the same; one that thinks is waited for."""
+        """Apologise, unless the tutor speaks. Wait while it thinks."""
         self._looking = None
         if self._session.agent_state == "thinking":
             self._look_later()

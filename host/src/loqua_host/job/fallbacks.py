@@ -1,7 +1,7 @@
-"""Engines that replace each other in a lesson: LiveKit's fallback adapters, and what they lack.
+"""LiveKit's fallback adapters, extended.
 
-LiveKit's own lose what a learner was saying or a tutor was going to say when an engine fails, wait
-for as long as each plugin likes, and never return to a recogniser that streams.
+LiveKit's own adapters lose the learner's or the tutor's current utterance when an engine fails,
+wait as long as each plugin does, and never return to a streaming recognition engine.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ from .failover import ANSWER_SECONDS, Failover, position
 __all__ = ["FallbackLLM", "FallbackSTT", "FallbackTTS"]
 
 SOUND_PAUSE: Final = 2.0
-"""Seconds between two pieces of a sentence's sound; engines make it faster than it is played."""
+"""Maximum seconds between two chunks of a sentence's audio, which arrives faster than real time."""
 
 LETTER_SECONDS: Final = 0.01
-"""What a letter of a sentence sounds at least; people speak 15 in a second."""
+"""Minimum seconds of audio per letter of a sentence; people speak about 15 letters per second."""
 
 REHEARD_SECONDS: Final = 15.0
-"""What the next recogniser hears again of what one that failed was hearing, at most."""
+"""Maximum seconds of audio that the next recognition engine receives again after a failure."""
 
 BROKEN_OFF: Final = "… "
-"""Between what a model had said when it failed and what the next one says."""
+"""The text between an interrupted reply and that of the next model."""
 
 
 class FallbackTTS(tts.FallbackAdapter):
@@ -57,7 +57,7 @@ class FallbackTTS(tts.FallbackAdapter):
         *,
         conn_options: APIConnectOptions = tts_fallback.DEFAULT_FALLBACK_API_CONNECT_OPTIONS,
     ) -> "tts_fallback.FallbackChunkedStream":
-        """Say one sentence."""
+        """Synthesize one sentence."""
         return _Sentence(tts=self, input_text=text, conn_options=conn_options)
 
 
@@ -71,7 +71,7 @@ class _Sentence(tts_fallback.FallbackChunkedStream):
             self._be_silent(output_emitter)
 
     def _be_silent(self, emitter: AudioEmitter) -> None:
-        """Say an emoji: that an engine makes no sound of it is no fault."""
+        """Emit silence for a text that has no sound, such as an emoji."""
         rate, channels = self._tts.sample_rate, self._tts.num_channels
         emitter.initialize(
             request_id="", sample_rate=rate, num_channels=channels, mime_type="audio/pcm"
@@ -96,10 +96,10 @@ class _Sentence(tts_fallback.FallbackChunkedStream):
 async def _whole(
     sound: AsyncGenerator[SynthesizedAudio, None], text: str
 ) -> AsyncGenerator[SynthesizedAudio, None]:
-    """Yield the sound of a sentence.
+    """Yield the audio of a sentence.
 
     Raises:
-        APIConnectionError: It is too short: a proxy's page taken for sound, or the beginning.
+        APIConnectionError: If it is too short: an error page of a proxy, or incomplete.
     """
     seconds = 0.0
     async with aclosing(sound):
@@ -115,7 +115,7 @@ def _letters(text: str) -> int:
 
 
 class _Restarting:
-    """Takes a sentence's sound; LiveKit gives a sentence up of which there is some already."""
+    """An emitter that reports no audio, because LiveKit does not retry a sentence with some."""
 
     def __init__(self, emitter: AudioEmitter) -> None:
         self._emitter = emitter
@@ -124,12 +124,12 @@ class _Restarting:
         return getattr(self._emitter, name)
 
     def pushed_duration(self) -> float:
-        """Return nothing."""
+        """Return 0."""
         return 0.0
 
 
 class FallbackLLM(llm.FallbackAdapter):
-    """Thinks; the next model answers anew where one broke off, unless that had called tools."""
+    """Generate replies; the next model replies again after an interruption, unless tools ran."""
 
     def __init__(self, engines: "Sequence[llm.LLM[Any]]", failover: Failover) -> None:
         super().__init__(list(engines), attempt_timeout=ANSWER_SECONDS, retry_on_chunk_sent=True)
@@ -146,7 +146,7 @@ class FallbackLLM(llm.FallbackAdapter):
         tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,
         extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
     ) -> llm.LLMStream:
-        """Answer a conversation."""
+        """Generate a reply."""
         return _Reply(
             llm=self,
             chat_ctx=chat_ctx,
@@ -180,13 +180,13 @@ class _Reply(llm_fallback.FallbackLLMStream):
             async for chunk in self._anew(answer):
                 yield chunk
         except Exception:  # whatever it is, as LiveKit's
-            if not self._called:  # else the tools are called, which must not happen twice
+            if not self._called:  # else tools would be called twice
                 raise
 
     async def _anew(
         self, answer: AsyncGenerator["llm.ChatChunk", None]
     ) -> AsyncGenerator["llm.ChatChunk", None]:
-        """Yield an answer, set apart from one that was broken off before it."""
+        """Yield a reply, after a separator if an earlier one was interrupted."""
         broken_off = self._said
         async for chunk in answer:
             delta = chunk.delta
@@ -205,10 +205,9 @@ class _Reply(llm_fallback.FallbackLLMStream):
 
 
 class FallbackSTT(stt.FallbackAdapter):
-    """Hears; what an engine that fails was hearing the next one hears.
+    """Recognise speech; the next engine receives the same audio after a failure.
 
-    Where the first engine takes utterances one by one, the adapter does, and hands an utterance
-    to the next engine. Where it streams, so does the adapter.
+    The adapter streams if the first engine does, and otherwise works by utterance.
     """
 
     def __init__(self, engines: "Sequence[stt.STT[Any]]", failover: Failover, vad: VAD) -> None:
@@ -258,14 +257,14 @@ class FallbackSTT(stt.FallbackAdapter):
         return _Hearing(self, language, conn_options)
 
     def distrust(self) -> None:
-        """Take the engine that hears for one that fails: there is no word of what is said."""
+        """Mark the current engine as failed, because it returns no words."""
         engine = self.failover.serving or 0
         self.failover.note_failure(engine, APIConnectionError("no words"))
         self._status[engine].available = False
 
 
 class _Hearing(stt.RecognizeStream):
-    """Hears by the first engine that is well, and by a better one after the next transcript."""
+    """A stream on the first available engine, which moves to a better one after a transcript."""
 
     def __init__(
         self, adapter: FallbackSTT, language: NotGivenOr[str], conn_options: APIConnectOptions
@@ -288,10 +287,10 @@ class _Hearing(stt.RecognizeStream):
             await aio.cancel_and_wait(forwarding)
 
     def _pick(self, failed: Collection[int] = ()) -> int:
-        """Return the first engine that is well, or else the first that has not failed just now.
+        """Return the first available engine, or else the first that has not just failed.
 
         Raises:
-            APIConnectionError: All have.
+            APIConnectionError: If all have.
         """
         left = [one for one in range(len(self._engines)) if one not in failed]
         if not left:
@@ -299,7 +298,7 @@ class _Hearing(stt.RecognizeStream):
         return next((one for one in left if self._failover.may_retry(one)), left[0])
 
     async def _hear_by(self, engine: int) -> bool:
-        """Recognise until the input ends (True) or another engine has to take over."""
+        """Recognise until the input ends (True) or another engine must take over (False)."""
         try:
             async with self._stream_of(engine) as self._current:
                 async for event in self._current:
@@ -315,7 +314,7 @@ class _Hearing(stt.RecognizeStream):
         return self._input_ch.closed
 
     def _stream_of(self, engine: int) -> stt.RecognizeStream:
-        """Open an engine's stream, and have it hear what nobody has heard yet."""
+        """Open an engine's stream, and send it the audio that has no transcript yet."""
         once = dataclasses.replace(self._conn_options, max_retry=0, timeout=ANSWER_SECONDS)
         stream = self._engines[engine].stream(language=self._language, conn_options=once)
         reheard = sum(frame.duration for frame in self._unheard)
@@ -328,7 +327,7 @@ class _Hearing(stt.RecognizeStream):
         return stream
 
     def _passes_on(self, engine: int) -> bool:
-        """Note that all was heard; return whether a better engine may be tried now."""
+        """Note that all audio has a transcript; return whether a better engine may be tried now."""
         self._unheard.clear()
         self._failed.clear()
         self._failover.note_success(engine)

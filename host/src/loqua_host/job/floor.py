@@ -1,4 +1,4 @@
-"""Who has the floor: the automatic tutor steps aside while a specialist is in the room."""
+"""The floor: the automatic tutor is silent while a specialist is in the room."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from livekit.rtc.room import EventTypes
 __all__ = ["FLOOR", "Floor", "is_specialist", "until_free"]
 
 FLOOR = "loqua.floor"
-"""The attribute by which a room is told whether a tutor has the floor: `true` or `false`."""
+"""The participant attribute that shows whether a tutor has the floor: `true` or `false`."""
 
 
 def is_specialist(participant: rtc.Participant) -> bool:
     """Return whether a participant is an agent that was dispatched by name.
 
-    Kind and this attribute are set by LiveKit's server, so no learner can pretend.
+    LiveKit's server sets the kind and this attribute, so learners cannot forge them.
     """
     return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT and bool(
         participant.attributes.get(ATTRIBUTE_AGENT_NAME)
@@ -48,16 +48,15 @@ def _holds(participant: rtc.Participant) -> bool:
 
 
 class Floor:
-    """Says who has the floor: this tutor, or specialists until the last has left.
+    """The state of the floor: this tutor has it, or specialists until the last has left.
 
-    While it is lent, to a specialist that was called, it goes by `give` and comes back by
-    `take_back` alone: the specialist may come while this tutor still announces it, and its
-    process may die and another bring it back.
+    During a call to a specialist (`lend`), only `give` and `take_back` change it: the specialist
+    may join while this tutor still announces it, and may be restored after a crash.
 
     Args:
         room: The room.
-        on_change: Hears that this tutor has lost the floor (False) or has it (True).
-        held: Whether it has the floor at first.
+        on_change: Called when this tutor loses the floor (False) or gets it (True).
+        held: Whether it has the floor initially.
     """
 
     def __init__(
@@ -83,22 +82,22 @@ class Floor:
         return self._free.is_set()
 
     def watch(self) -> None:
-        """Follow the room from now on."""
+        """Start to follow the room."""
         for event, look in self._looks.items():
             self._room.on(event, look)
         self._look()
 
     def unwatch(self) -> None:
-        """Follow the room no longer."""
+        """Stop following the room."""
         for event, look in self._looks.items():
             self._room.off(event, look)
 
     def lend(self) -> None:
-        """Keep the floor until `give`, whoever comes, and leave it until `take_back`."""
+        """Keep the floor until `give`, whoever joins, and be without it until `take_back`."""
         self._lent = True
 
     def give(self) -> None:
-        """Step aside."""
+        """Give the floor to the specialist."""
         self._switch(held=False)
 
     def take(self) -> None:
@@ -107,7 +106,7 @@ class Floor:
         self._changed.set()
 
     def take_back(self) -> None:
-        """Lend the floor no longer: it comes back when no specialist is in the room."""
+        """End the call: this tutor gets the floor when no specialist is in the room."""
         self._lent = False
         self._look()
 

@@ -1,7 +1,7 @@
-"""A tutor's first words, said again where the learner was speaking and did not hear them.
+"""Repetition of a greeting that the learner interrupted and did not hear.
 
-What a learner says over a sentence interrupts it, even one whose first sound has not left. Whoever
-speaks as the tutor comes in would hear nothing from it until they have been answered.
+A learner who speaks interrupts the current sentence, even before its first audio is played. A
+learner who speaks while the tutor joins would otherwise not hear the greeting.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from .nodes import replace
 __all__ = ["Greeting"]
 
 HEARD_SECONDS: Final = 1.0
-"""Whoever speaks after so much of a sentence knows that somebody is there."""
+"""Seconds of a sentence after which it counts as heard."""
 
 TIMES: Final = 3
-"""How often a sentence is said again; each time a turn of the learner's came between."""
+"""How often a sentence is repeated; a turn of the learner comes before each repetition."""
 
 
 @dataclass(slots=True, eq=False)
 class _Said:
-    """A sentence of the greeting, how to say it once more, and how often it was."""
+    """A sentence of the greeting, how to repeat it, and how often it has been repeated."""
 
     handle: SpeechHandle
     again: Callable[[], SpeechHandle]
@@ -37,10 +37,10 @@ class _Said:
 
 
 class Greeting:
-    """Says again, in order, what the tutor said before `end` and the learner did not hear.
+    """Repeat, in order, what the tutor said before `end` and the learner did not hear.
 
-    It is said when the learner's turn is over, and before the tutor answers it. Whoever awaits it
-    goes on as after any interruption.
+    It is said after the learner's turn and before the tutor's answer. Code that awaits the original
+    speech continues as after any interruption.
 
     Args:
         session: The voice session.
@@ -58,24 +58,24 @@ class Greeting:
         self._spoke_at = 0.0
 
     def watch(self) -> None:
-        """Follow what is said from now on."""
+        """Start to follow the tutor's speech."""
         replace(self._session, "say", self._follow_say)
         replace(self._session, "generate_reply", self._follow_reply)
         replace(self._session, "interrupt", self._follow_interrupt)
         self._session.on("user_state_changed", self._on_learner)
 
     def unwatch(self) -> None:
-        """Say nothing again from now on."""
+        """Stop repeating."""
         self._session.off("user_state_changed", self._on_learner)
         self.end()
         self._forget()
 
     def end(self) -> None:
-        """Take nothing said from now on for a part of the greeting."""
+        """End the greeting: later speech is not part of it."""
         self._open = False
 
     def meet(self, agent: Agent) -> None:
-        """Speak before an agent takes a turn."""
+        """Wrap an agent's `on_user_turn_completed`, to repeat the greeting before its answer."""
         take = agent.on_user_turn_completed
 
         async def greet_first(turn_ctx: ChatContext, new_message: ChatMessage) -> None:
@@ -94,7 +94,7 @@ class Greeting:
         return reply() if options.get("user_input") else self._follow(reply)
 
     def _follow_interrupt(self, **options: Any) -> Any:
-        """Let be what code interrupts."""
+        """Do not repeat what code interrupts."""
         self._forget()
         return self._interrupt(**options)
 
@@ -137,7 +137,7 @@ class Greeting:
             self._forget()
 
     def _owe(self, said: _Said) -> None:
-        """Keep a sentence to be said again, unless a model did what must not be done twice."""
+        """Queue a sentence for repetition, unless a model would call tools twice."""
         acted = any(isinstance(item, FunctionCall) for item in said.handle.chat_items)
         if said.times < TIMES and not acted:
             self._owed.append(said)

@@ -1,4 +1,4 @@
-"""A tutor's calls for specialists: announced, told to the host, answered to the tutor."""
+"""A tutor's calls to specialists: announce them, request them from the host, return the result."""
 
 import asyncio
 
@@ -22,16 +22,16 @@ __all__ = ["Handoffs"]
 log = structlog.get_logger()
 
 SENTENCES = 6
-"""Sentences of the conversation that a specialist is told."""
+"""Number of sentences of the conversation that a specialist receives."""
 
 
 class Handoffs:
-    """Takes a lesson's calls for specialists, one at a time.
+    """Handle a lesson's calls to specialists, one at a time.
 
     Args:
         lesson: The lesson.
-        link: The link to the host, which has the specialist called.
-        floor: What the tutor steps aside by.
+        link: The link to the host, which dispatches the specialist.
+        floor: The floor.
         announcement: What the learner hears before the specialist, by language.
     """
 
@@ -56,10 +56,10 @@ class Handoffs:
                 call.answer.set_exception(error)
             except ValidationError as error:
                 call.answer.set_exception(HandoffError(reasons_of(error)))
-            except LinkError:  # for the link's reader to notice
+            except LinkError:  # the link's reader handles it
                 call.answer.cancel()
             finally:
-                # A lesson that ends meanwhile has no use for an answer.
+                # If the lesson ends meanwhile, nobody needs the result.
                 call.answer.cancel()
 
     async def _hand_over(self, call: SpecialistCall) -> Handback:
@@ -83,7 +83,7 @@ class Handoffs:
         return answer.handback
 
     async def _make_way(self) -> None:
-        """Announce the specialist who has come, and leave it the floor that it waits for."""
+        """Announce the specialist that has joined, and give it the floor."""
         await self._floor.wanted()
         await say_out(self._lesson.session, self._announcement)
         self._floor.give()

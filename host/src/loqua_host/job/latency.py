@@ -1,4 +1,4 @@
-"""How long a learner waits for a reply, as LiveKit's session sees it."""
+"""Voice latency, as LiveKit's session measures it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,12 +22,12 @@ MEASURED: Final[Mapping[str, Stage]] = {
     "llm_node_ttft": "thinking",
     "tts_node_ttfb": "speaking",
 }
-"""LiveKit's names (livekit-agents 1.8.9, llm/chat_context.py, MetricsReport) and ours."""
+"""LiveKit's metrics (livekit-agents 1.8.9, llm/chat_context.py, MetricsReport) by stage."""
 
 
 @contextmanager
 def measured(session: "AgentSession[None]", tell: Callable[[VoiceTimed], None]) -> Iterator[None]:
-    """Report the latency of replies and their stages for the length of a block."""
+    """Report the latency of replies and their stages for the duration of a block."""
     listener = _Listener(tell)
     session.on("user_state_changed", listener.on_user)
     session.on("agent_state_changed", listener.on_agent)

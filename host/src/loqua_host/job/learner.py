@@ -1,4 +1,4 @@
-"""The learner, as the job sees it come into the room."""
+"""The learner's arrival, as the job sees it."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ LEARNERS = [
 
 
 def may_learn(participant: rtc.RemoteParticipant) -> bool:
-    """Return whether the host may take a participant for a learner: nobody who only looks on."""
+    """Return whether a participant may be a learner, and not an agent or an observer."""
     rights = participant.permissions
     observes = rights.can_subscribe and not (rights.can_publish or rights.can_publish_data)
     return participant.kind in LEARNERS and not observes
@@ -26,7 +26,7 @@ async def wait_for_learner(ctx: JobContext, seconds: float) -> rtc.RemotePartici
     """Wait until a learner is in the room; `remote_participants` may still be empty then.
 
     Raises:
-        LearnerError: If none came in time.
+        LearnerError: If none joins in time.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -43,7 +43,7 @@ async def wait_for_learner(ctx: JobContext, seconds: float) -> rtc.RemotePartici
 
 
 async def _wait_for_another(room: rtc.Room) -> rtc.RemoteParticipant:
-    """Wait until somebody who may learn is in a room with an observer."""
+    """Wait for a learner in a room in which an observer joined first."""
     entered: asyncio.Future[rtc.RemoteParticipant] = asyncio.get_running_loop().create_future()
 
     def look(participant: rtc.RemoteParticipant) -> None:

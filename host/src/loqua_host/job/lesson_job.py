@@ -1,4 +1,4 @@
-"""A lesson with all that its job has for it."""
+"""`LessonJob`, a lesson with its collaborators in the job."""
 
 from dataclasses import dataclass
 
@@ -17,17 +17,17 @@ __all__ = ["LessonJob"]
 
 @dataclass(frozen=True, slots=True)
 class LessonJob:
-    """A lesson with all that its job has for it.
+    """A lesson with its collaborators in the job.
 
     Attributes:
-        ctx: LiveKit's view of the job.
+        ctx: LiveKit's job context.
         link: The link to the host.
         lesson: The lesson.
         hooks: Calls the tutor's hooks.
-        settings: What the job was started with.
+        settings: The settings of the job.
         clock: Counts the time taught.
-        last_try: Whether no other job goes on with the lesson after this one.
-        telemetry: Tells the host in passing.
+        last_try: Whether this is the last job that tries the lesson.
+        telemetry: Sends metrics and similar messages to the host.
     """
 
     ctx: JobContext

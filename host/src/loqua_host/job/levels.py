@@ -1,26 +1,26 @@
-"""How loud each participant is, frame by frame, and who was the loudest in a span of time."""
+"""Audio levels of participants, and who was the loudest in a span of time."""
 
 from collections import defaultdict, deque
 
 __all__ = ["KEPT_SECONDS", "QUIET", "Levels"]
 
 KEPT_SECONDS = 120.0
-"""How long a level is kept; a longer turn is judged by its last part."""
+"""Seconds that a level is kept; of a longer turn, only the last part counts."""
 
 QUIET = 1_000.0
-"""Mean square of 16-bit samples (-60 dBFS) that no background is taken to be below."""
+"""The minimum background level, as a mean square of 16-bit samples (-60 dBFS)."""
 
 RISE = 1.02
-"""What a background may grow by from one frame to the next; it falls at once."""
+"""The factor by which a background level may rise from frame to frame; it falls at once."""
 
 SPEECH = 4.0
-"""How many times its background speech is at least (6 dB)."""
+"""The minimum ratio of speech to background energy (6 dB)."""
 
 
 class Levels:
-    """Keeps the energy of each participant's speech, which is what stands out of their background.
+    """Store the energy of each participant's speech above their background level.
 
-    A fan or a street that is always there counts for nothing, however loud.
+    Constant noise, such as a fan or a street, is ignored.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Levels:
         self._speech: deque[tuple[float, str, float]] = deque()
 
     def add(self, identity: str, energy: float, at: float) -> None:
-        """Add a participant's frame: the mean square of its samples, and when it came."""
+        """Add a participant's frame: the mean square of its samples, and its time."""
         background = max(QUIET, min(energy, self._backgrounds.get(identity, QUIET) * RISE))
         self._backgrounds[identity] = background
         if energy >= background * SPEECH:
@@ -37,7 +37,7 @@ class Levels:
             self._speech.popleft()
 
     def loudest(self, since: float, until: float) -> str | None:
-        """Return the identity with the most energy of speech in a span, None if nobody spoke."""
+        """Return the identity with the most speech energy in a span, or None if nobody spoke."""
         heard = defaultdict[str, float](float)
         for at, identity, energy in self._speech:
             if since <= at <= until:
