@@ -211,9 +211,9 @@ async def compare(kind: str, there: int) -> dict[str, object]:
                 bare_rates.append(ROWS / (time.perf_counter() - begun))
                 ours_in += [await keep(ledger, row) for row in rows]
                 rates.append(await burst(ledger, rows))
-                owed = [await ledger.next_entry(row.id) for row in rows]
+                entries = [await ledger.next_entry(row.id) for row in rows]
                 bare_out += [timed(bare.delete) for _ in rows]
-                ours_out += [await acknowledge(ledger, row) for row in owed if row]
+                ours_out += [await acknowledge(ledger, row) for row in entries if row]
             costs = {
                 "list_pending_ms": await asked(list_pending(ledger)),
                 "list_a_page_ms": await asked(ledger.pending_lessons()),

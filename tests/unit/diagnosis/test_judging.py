@@ -208,9 +208,9 @@ async def test_the_ledger_is_looked_at_beside_the_host_that_has_it(
         row = await ledger.open_lesson(a_lesson(), "")
         record = compose_record(row, None, 60).record
         await ledger.close_lesson(row, 500.0, Kind.COMPLETED, Progress(), record)
-        owed = await ledger.next_entry(row.id)
-        assert owed is not None
-        await ledger.dead_letter(owed, "sessions: 400: INVALID_FIELD", 1.0)
+        entry = await ledger.next_entry(row.id)
+        assert entry is not None
+        await ledger.dead_letter(entry, "sessions: 400: INVALID_FIELD", 1.0)
         reason = judge_ledger(path, LedgerSecrets()).reason
     assert reason.startswith("Session data not persisting: 1 rows were refused, as sessions: 400")
     path.write_bytes(b"no ledger at all" * 100)

@@ -6,7 +6,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.unit.lessons.house import SPANISH, WRITTEN, FakeRooms, House, Opened, authorise, learner
+from tests.unit.lessons.host_under_test import (
+    SPANISH,
+    WRITTEN,
+    FakeRooms,
+    HostUnderTest,
+    Opened,
+    authorise,
+    learner,
+)
 from tests.unit.tutors import running_tutor
 
 from loqua_host.lessons.departure import Departure
@@ -37,7 +45,7 @@ def open_house(
     metrics = LessonMetrics(instruments)
 
     @asynccontextmanager
-    async def opened(**sections: Any) -> AsyncIterator[House]:
+    async def opened(**sections: Any) -> AsyncIterator[HostUnderTest]:
         settings = HostSettings.model_validate(WRITTEN | sections)
         loqua.remembers = SPANISH
         rooms = FakeRooms({"room": [learner()]})
@@ -64,7 +72,7 @@ def open_house(
             )
             with listen_unnamed() as (listener, link):
                 async with serve_link(listener, authorise=authorise, serve=lessons.serve):
-                    yield House(
+                    yield HostUnderTest(
                         lessons, rooms, loqua, ledger, delivery, dispatch_state, link, departures
                     )
 
@@ -72,7 +80,7 @@ def open_house(
 
 
 @pytest.fixture
-async def house(open_house: Opened) -> AsyncIterator[House]:
+async def host(open_house: Opened) -> AsyncIterator[HostUnderTest]:
     """Yield a house that is open."""
-    async with open_house() as house:
-        yield house
+    async with open_house() as host:
+        yield host

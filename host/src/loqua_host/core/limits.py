@@ -55,10 +55,10 @@ class Limits:
         Raises:
             SuspendedError: The API asked for a pause that outlasts the deadline.
         """
-        await self._outwait_hold(endpoint, deadline)
-        await self._outwait_turn(endpoint, deadline)
+        await self._wait_for_hold(endpoint, deadline)
+        await self._wait_for_turn(endpoint, deadline)
         async with self._bulkhead:
-            await self._outwait_hold(endpoint, deadline)
+            await self._wait_for_hold(endpoint, deadline)
             yield
 
     def handle(self, endpoint: str, status: int, headers: Mapping[str, str]) -> float | None:
@@ -86,13 +86,13 @@ class Limits:
         rest = self._rests.get(endpoint)
         return self._held_until if rest is None else max(self._held_until, rest.until)
 
-    async def _outwait_hold(self, endpoint: str, deadline: float) -> None:
+    async def _wait_for_hold(self, endpoint: str, deadline: float) -> None:
         while (wait := self._until(endpoint) - self._clock.monotonic()) > 0:
             if self._until(endpoint) >= deadline:
                 raise _suspended(endpoint, "the API asked for a pause", wait)
             await self._clock.sleep(wait)
 
-    async def _outwait_turn(self, endpoint: str, deadline: float) -> None:
+    async def _wait_for_turn(self, endpoint: str, deadline: float) -> None:
         now = self._clock.monotonic()
         turn = max(self._next_turn, now - 1) + self._interval
         if turn >= deadline:

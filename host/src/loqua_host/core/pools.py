@@ -39,7 +39,7 @@ class Pools:
         self._current = _Pool(make())
 
     @asynccontextmanager
-    async def lend(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
         """Yield a client for one call."""
         pool = self._current
         pool.calls += 1

@@ -74,7 +74,7 @@ class Transport:
         version = self._versions.current
         async with (
             asyncio.timeout(self._timeout),
-            self._pools.lend() as http,
+            self._pools.client() as http,
         ):
             outgoing = http.build_request(
                 request.method,

@@ -304,7 +304,7 @@ class DispatchState:
         calls = self._called.items()
         return {where for where, call in calls if not call.job and self._lasts(call)}
 
-    def settled(self, room: str) -> frozenset[tuple[str, str]]:
+    def closed_entries(self, room: str) -> frozenset[tuple[str, str]]:
         """Return the entries into a room, with the tutor, whose lesson ended or was refused."""
         return frozenset((entry, tutor) for where, entry, tutor in self._settled if where == room)
 

@@ -170,10 +170,10 @@ class Lessons:
             LedgerError: If the ledger cannot be reached now.
             RoomsError: If LiveKit does not say who is in the room.
         """
-        settled = self._dispatch_state.settled(job.room) | await self._ledger.closed_entries(
+        closed_entries = self._dispatch_state.closed_entries(
             job.room
-        )
-        over = {entry for entry, tutor in settled if tutor == job.tutor}
+        ) | await self._ledger.closed_entries(job.room)
+        over = {entry for entry, tutor in closed_entries if tutor == job.tutor}
         if not over:
             return seen
         open_for = pick_open(await self._rooms.participants(job.room), over)

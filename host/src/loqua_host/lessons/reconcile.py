@@ -112,7 +112,7 @@ class RoomSnapshot:
         called: Tutors that were called or accepted just now and have not come yet.
         refused: Tutors whose dispatch by LiveKit this host refused for want of a place, where
             no other host could take it: LiveKit sends no other.
-        settled: Entries, with the tutor, whose lesson ended or was refused.
+        closed_entries: Entries, with the tutor, whose lesson ended or was refused.
         asked: Specialists whom the learner's tutor asked for: now, whatever was settled.
         since: Since when LiveKit has answered, in monotonic seconds: nobody could enter before.
     """
@@ -125,7 +125,7 @@ class RoomSnapshot:
     absent: tuple[Absent, ...] = ()
     called: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
-    settled: frozenset[tuple[str, str]] = frozenset()
+    closed_entries: frozenset[tuple[str, str]] = frozenset()
     asked: Mapping[str, Ask] = field(default_factory=dict)
     since: float = 0.0
 
@@ -262,10 +262,12 @@ def decide(
         for close in _closures(snapshot, places, now, reconnect_timeout)
     ]
     given_up = {close.lesson.row.id for close in closures}
-    owed = [call for snapshot in snapshots for call in _owed(snapshot, given_up, places, now)]
+    unserved = [
+        call for snapshot in snapshots for call in _unserved(snapshot, given_up, places, now)
+    ]
     calls: list[Action] = []
     waiting: list[Call] = []
-    for call in sorted(owed, key=_turn):
+    for call in sorted(unserved, key=_turn):
         if places.has(call.tutor, goes_on=call.goes_on):
             calls.append(call)
             places = places.less([call.tutor])
@@ -273,7 +275,7 @@ def decide(
             calls.append(call)  # This host alone knows of it, and LiveKit asks them all.
         elif not call.asked and now - call.owed_since >= others:
             waiting.append(call)
-    notices = [notice for snapshot in snapshots for notice in _notices(snapshot, owed, waiting)]
+    notices = [notice for snapshot in snapshots for notice in _notices(snapshot, unserved, waiting)]
     return [*closures, *calls, *_given_away(snapshots, waiting, places, now), *notices]
 
 
@@ -301,7 +303,7 @@ def _given_away(
 
 def waits(snapshot: RoomSnapshot, places: Capacity, now: float) -> tuple[Call, ...]:
     """Return for whom in a room a tutor is missing, be it on its way or not."""
-    return tuple(_owed(replace(snapshot, called=frozenset(), asked={}), set(), places, now))
+    return tuple(_unserved(replace(snapshot, called=frozenset(), asked={}), set(), places, now))
 
 
 def _closures(
@@ -322,13 +324,13 @@ def _closures(
             yield Close(lesson, "learner_left")
 
 
-def _owed(
+def _unserved(
     snapshot: RoomSnapshot, given_up: set[str], places: Capacity, now: float
 ) -> Iterator[Call]:
     """Yield what the room's learners are owed: at most one call for each tutor."""
     lost = {one.row.tutor: one for one in reversed(snapshot.interrupted)}
-    owed = snapshot.wanted | lost.keys() | snapshot.asked.keys()
-    for tutor in sorted(owed - snapshot.taught - snapshot.called):
+    unserved = snapshot.wanted | lost.keys() | snapshot.asked.keys()
+    for tutor in sorted(unserved - snapshot.taught - snapshot.called):
         lesson = lost.get(tutor)
         # A lesson that is being closed settles its entry: that is for the next look to see.
         if tutor in places.tutors and (lesson is None or lesson.row.id not in given_up):
@@ -349,7 +351,9 @@ def _call(
     elif tutor in snapshot.wanted:
         waiting = [one for one in snapshot.learners if _waits(snapshot, one, tutor, now)]
         for one in waiting[:1]:
-            yield Call(snapshot.room, tutor, one, one.seen_at, _owed_since(snapshot, one, tutor))
+            yield Call(
+                snapshot.room, tutor, one, one.seen_at, _unserved_since(snapshot, one, tutor)
+            )
 
 
 def _turn(call: Call) -> tuple[bool, float, float]:
@@ -357,7 +361,7 @@ def _turn(call: Call) -> tuple[bool, float, float]:
     return call.lesson is None, call.since, call.learner.joined_at
 
 
-def _owed_since(snapshot: RoomSnapshot, learner: Present, tutor: str) -> float:
+def _unserved_since(snapshot: RoomSnapshot, learner: Present, tutor: str) -> float:
     """Return when LiveKit's time is over, which it is where its dispatch was refused."""
     return learner.seen_at + (0.0 if tutor in snapshot.refused else DISPATCH_GRACE)
 
@@ -368,18 +372,18 @@ def _learners(snapshot: RoomSnapshot, user_id: str) -> list[Present]:
 
 def _waits(snapshot: RoomSnapshot, learner: Present, tutor: str, now: float) -> bool:
     """Return whether no entry by which the learner is here is settled with this tutor."""
-    return now >= _owed_since(snapshot, learner, tutor) and not any(
-        (one.entry, tutor) in snapshot.settled
+    return now >= _unserved_since(snapshot, learner, tutor) and not any(
+        (one.entry, tutor) in snapshot.closed_entries
         for one in snapshot.learners
         if one.user_id == learner.user_id
     )
 
 
 def _notices(
-    snapshot: RoomSnapshot, owed: Sequence[Call], waiting: Sequence[Call]
+    snapshot: RoomSnapshot, unserved: Sequence[Call], waiting: Sequence[Call]
 ) -> Iterator[NotifyWaiting]:
     """Notify learners without a place once; clear it when nothing is pending for them."""
-    coming = bool(snapshot.called) or any(call.room == snapshot.room for call in owed)
+    coming = bool(snapshot.called) or any(call.room == snapshot.room for call in unserved)
     missing = {call.learner.entry: call.tutor for call in waiting if call.room == snapshot.room}
     for learner in snapshot.learners:
         if tutor := missing.get(learner.entry):

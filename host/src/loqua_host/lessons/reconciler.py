@@ -58,7 +58,7 @@ class _Room:
     name: str
     participants: tuple[Participant, ...]
     dispatched: tuple[Dispatch, ...]
-    settled: frozenset[tuple[str, str]]
+    closed_entries: frozenset[tuple[str, str]]
     elsewhere: Claims
 
 
@@ -311,13 +311,13 @@ class Reconciler:
             # Of a room that is gone LiveKit would say that nobody answers, after three seconds.
             dispatched = await self._rooms.dispatched(name) if participants else []
             self._lessons.see(name, participants)
-            settled = frozenset(await self._ledger.closed_entries(name))
+            closed_entries = frozenset(await self._ledger.closed_entries(name))
         except (RoomsError, LedgerError) as error:
             self._metrics.rooms_failures.inc()
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
         elsewhere = await self._ledger.claims_in(name)
-        return _Room(name, tuple(participants), tuple(dispatched), settled, elsewhere)
+        return _Room(name, tuple(participants), tuple(dispatched), closed_entries, elsewhere)
 
     def _sight(self, room: _Room) -> RoomSnapshot | None:
         """Return the snapshot of a room, None if it fails: other rooms go on."""
@@ -342,9 +342,11 @@ class Reconciler:
             | room.elsewhere.taught
             | (here & set(self._tutors))
         )
-        settled = room.settled | self._dispatch_state.settled(room.name)
+        closed_entries = room.closed_entries | self._dispatch_state.closed_entries(room.name)
         # Before those who are asked for: one who has taught on another host is not, any more.
-        self._dispatch_state.on_seen(room.name, taught, frozenset(tutor for _, tutor in settled))
+        self._dispatch_state.on_seen(
+            room.name, taught, frozenset(tutor for _, tutor in closed_entries)
+        )
         learners = tuple(self._learners(room.participants))
         return RoomSnapshot(
             room=room.name,
@@ -360,7 +362,7 @@ class Reconciler:
             absent=tuple(self._absent(room.name, {one.user_id for one in learners})),
             refused=self._dispatch_state.refused(room.name),
             called=self._dispatch_state.called(room.name) | room.elsewhere.called,
-            settled=settled,
+            closed_entries=closed_entries,
             asked={tutor: it.ask for tutor, it in self._dispatch_state.asked(room.name).items()},
             since=self._sighted,
         )

@@ -103,10 +103,12 @@ class WebhookEvents:
 
     def _served(self, room: str, entry: str) -> frozenset[str]:
         """Return the tutors that are in a room or come already, or owe this entry nothing."""
-        settled = frozenset(
-            tutor for who, tutor in self._dispatch_state.settled(room) if who == entry
+        closed_entries = frozenset(
+            tutor for who, tutor in self._dispatch_state.closed_entries(room) if who == entry
         )
-        return self._dispatch_state.taught(room) | self._dispatch_state.called(room) | settled
+        return (
+            self._dispatch_state.taught(room) | self._dispatch_state.called(room) | closed_entries
+        )
 
     def _wake_soon(self) -> None:
         if not self._waking:

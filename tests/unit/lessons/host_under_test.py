@@ -27,7 +27,7 @@ __all__ = [
     "STOPPING",
     "WRITTEN",
     "FakeRooms",
-    "House",
+    "HostUnderTest",
     "Opened",
     "always",
     "authorise",
@@ -88,7 +88,7 @@ class FakeRooms:
 
 
 @dataclass
-class House:
+class HostUnderTest:
     """A host's lessons with all that is around them."""
 
     lessons: Lessons
