@@ -23,7 +23,7 @@ import structlog
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.dev.postgres import run_postgres
-from loqua_host.records.database import Connection, Database
+from loqua_host.records.database import Database, DatabaseConnection
 from loqua_host.records.ledger import Kind, Ledger, LessonRow, OutboxRow
 from loqua_host.records.postgres import PostgresDatabase
 from loqua_host.records.sqlite import SqliteDatabase
@@ -149,7 +149,7 @@ async def burst(ledger: Ledger, rows: list[LessonRow]) -> float:
     return len(rows) / (time.perf_counter() - begun)
 
 
-def _execute(statement: str, numbers: dict[str, int], db: Connection) -> None:
+def _execute(statement: str, numbers: dict[str, int], db: DatabaseConnection) -> None:
     db.execute(statement, numbers)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import loqua_host
-from loqua_host.core.breaker import State as BreakerState
+from loqua_host.core.breaker import BreakerState
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.core.metrics import ENDPOINTS, SOURCES
 from loqua_host.faults import INTERNAL_ERRORS, log_fault

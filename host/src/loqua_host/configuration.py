@@ -10,7 +10,7 @@ from loqua_host.settings.directories import directory_problems
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.load import draft
 from loqua_host.settings.protected_paths import protected_files
-from loqua_host.settings.secrets import HostSecrets, Wanted, read_secrets
+from loqua_host.settings.secrets import HostSecrets, WantedSecrets, read_secrets
 from loqua_host.settings.sources import read_sources
 
 __all__ = ["Configuration", "Configured", "Versions", "machine_problems"]
@@ -70,7 +70,7 @@ class Configuration:
         """
         drafted = draft(self.path, self.environ)
         try:
-            secrets = read_secrets(self.path, self.environ, Wanted.by(drafted.settings))
+            secrets = read_secrets(self.path, self.environ, WantedSecrets.by(drafted.settings))
         except ConfigError as error:
             raise ConfigError([*drafted.problems, *error.problems]) from None
         if drafted.settings is None or drafted.problems:

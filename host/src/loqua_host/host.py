@@ -37,7 +37,7 @@ from loqua_host.ops.status import Phase
 from loqua_host.ops.tls import ServedCertificate
 from loqua_host.ops.watch import Watch, Watched
 from loqua_host.ops.web import build_app, serve_ops
-from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
+from loqua_host.ops.webhooks import WEBHOOK, receive_webhook
 from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
@@ -349,7 +349,7 @@ async def _operate(
     metrics = parts.metrics
     metrics.watch(watch.look, judge)
     app = build_app(watch.look, judge, metrics.registry, recent_errors, secrets.ops_tokens)
-    app.router.add_post(WEBHOOK, hear_livekit(secrets.livekit_keys, hints.handle))
+    app.router.add_post(WEBHOOK, receive_webhook(secrets.livekit_keys, hints.handle))
     async with serve_ops(settings.ops, app, certificate), supervised() as tasks:
         tasks.create_task(forever(watch.run))
         yield

@@ -13,7 +13,7 @@ from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.link.handover import find_handover, pack
 from loqua_host.metrics import Instruments
-from loqua_host.records.ledger import Claims, LessonRow
+from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 
@@ -60,9 +60,9 @@ class FakeWorld:
         """Nothing has ended here."""
         return set()
 
-    async def claims_in(self, _room: str) -> Claims:
+    async def claims_in(self, _room: str) -> LeaseClaims:
         """No other host is here."""
-        return Claims()
+        return LeaseClaims()
 
     async def claim(self, *_: object) -> bool:
         """Let this host call."""

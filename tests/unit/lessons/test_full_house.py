@@ -18,8 +18,8 @@ from loqua_host.lessons.reconcile import (
     Interrupted,
     NotifyWaiting,
     Present,
+    RequestStepOut,
     RoomSnapshot,
-    StepOut,
     decide,
 )
 from loqua_host.records.ledger import LessonRow
@@ -60,7 +60,7 @@ def stepping_out(actions: Sequence[Action]) -> list[tuple[str, str]]:
     return [
         (one.lesson.row.user_id, one.call.learner.user_id)
         for one in actions
-        if isinstance(one, StepOut)
+        if isinstance(one, RequestStepOut)
     ]
 
 
@@ -204,7 +204,7 @@ def test_whatever_is_seen_each_who_steps_out_makes_a_place_for_one_who_waits(
         waiting(f"user{number}", wanted=frozenset({tutor})) for number, tutor in enumerate(wanting)
     ]
     actions = todo(*rooms, places=places)
-    steps = [one for one in actions if isinstance(one, StepOut)]
+    steps = [one for one in actions if isinstance(one, RequestStepOut)]
     called = [one for one in actions if isinstance(one, Call)]
     assert len({one.lesson.row.id for one in steps}) == len(steps)
     assert len({one.call.room for one in steps} | {one.room for one in called}) == len(

@@ -14,7 +14,7 @@ from loqua_host.errors import RoomsError
 from loqua_host.lessons.dispatch_state import Asked
 from loqua_host.lessons.reconcile import DISPATCH_GRACE, Ask, Capacity
 from loqua_host.lessons.reconciler import STALE_SECONDS, WAITING
-from loqua_host.records.ledger import Claims, Kind, LessonRow
+from loqua_host.records.ledger import Kind, LeaseClaims, LessonRow
 from loqua_host.rooms.rooms import Dispatch
 
 LOST = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", 0.0)
@@ -277,8 +277,8 @@ async def test_whom_another_host_teaches_or_calls_for_is_not_called_for(
     assert called(world) == [("one", "")]
 
 
-async def _nothing(_room: str) -> Claims:
-    return Claims()
+async def _nothing(_room: str) -> LeaseClaims:
+    return LeaseClaims()
 
 
 @pytest.mark.parametrize("step", ["_ask", "_see", "_call"])

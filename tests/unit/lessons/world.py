@@ -40,7 +40,7 @@ from loqua_host.link.messages import (
 )
 from loqua_host.link.server import JobRef
 from loqua_host.metrics import Instruments
-from loqua_host.records.database import Connection
+from loqua_host.records.database import DatabaseConnection
 from loqua_host.records.encryption import KeyRing
 from loqua_host.records.leases import LEASE, end_lease, renew_lease
 from loqua_host.records.ledger import ALREADY_TAUGHT, CRASH_LOOP, Ledger, LessonRow
@@ -200,7 +200,7 @@ class Host:
         task.add_done_callback(self.tasks.discard)
         return task
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
         """Do a piece of work in the ledger."""
         await self._live()
         with self.world.database.transaction() as connection:

@@ -13,7 +13,7 @@ from loqua_host.errors import RoomsError
 from loqua_host.records.ledger import Ledger
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.rotation import Rotation
-from loqua_host.settings.secrets import HostSecrets, LiveKitKey, Wanted, read_secrets
+from loqua_host.settings.secrets import HostSecrets, LiveKitKey, WantedSecrets, read_secrets
 from loqua_host.tasks import background
 from loqua_host.workers.supervisor import Supervisor
 
@@ -91,7 +91,7 @@ def parts(tmp_path: Path) -> Parts:
     for name, value in GIVEN.items():
         (secrets / name).write_text(value)
     place = SecretsSettings.model_validate({"from": "files", "files": {"directory": secrets}})
-    read = read_secrets(config, {}, Wanted(place))
+    read = read_secrets(config, {}, WantedSecrets(place))
     return Parts(read, secrets, read.livekit(), keys=read.ledger.open_keys())
 
 

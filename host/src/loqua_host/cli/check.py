@@ -14,7 +14,7 @@ from loqua_host.settings.certificates import expired
 from loqua_host.settings.engines import Engines
 from loqua_host.settings.load import Draft, draft
 from loqua_host.settings.protected_paths import protected_files
-from loqua_host.settings.secrets import Wanted, read_secrets
+from loqua_host.settings.secrets import WantedSecrets, read_secrets
 from loqua_host.settings.sources import read_sources
 from loqua_host.settings.start import start_problems
 from loqua_host.settings.tutors import TutorSettings
@@ -63,7 +63,7 @@ def _find_all(
         problems |= dict.fromkeys(start_problems(config, drafted.settings))
         problems |= dict.fromkeys(asyncio.run(port_problems(drafted.settings.ops, where)))
     try:
-        secrets = read_secrets(config, environ, Wanted.by(drafted.settings))
+        secrets = read_secrets(config, environ, WantedSecrets.by(drafted.settings))
     except ConfigError as error:
         return problems | dict.fromkeys(error.problems), advice
     if drafted.settings:

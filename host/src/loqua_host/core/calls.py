@@ -18,12 +18,12 @@ from . import retry, verdict
 from .breaker import Breaker
 from .clock import Clock
 from .endpoints import EndpointStatus
-from .limits import Limits
+from .limits import RateLimits
 from .metrics import ApiMetrics
 from .pools import Pools
 from .secrets import Sealed
 from .settings import CoreSettings
-from .transport import Passage, Transport
+from .transport import RequestTrace, Transport
 from .verdict import UNAUTHORIZED, Prematurity
 from .versions import Versions
 from .wire import Answer, Request
@@ -92,7 +92,7 @@ class Calls:
         self._clock = clock
         self._random = random
         self._metrics = metrics
-        self._limits = Limits(settings, clock)
+        self._limits = RateLimits(settings, clock)
         self._breakers: dict[str, Breaker] = {}
         self._endpoints: dict[str, EndpointStatus] = {}
 
@@ -245,7 +245,7 @@ class Calls:
         self, request: Request[T], jwt: SecretStr, state: _CallState
     ) -> tuple[int, T]:
         """Make one round trip; whatever goes wrong in it is an ApiError."""
-        passage = Passage()
+        passage = RequestTrace()
         try:
             status, answer = await self._transport.send(request, jwt, passage)
             wait = self._limits.handle(request.endpoint, status, answer.headers)

@@ -11,7 +11,7 @@ from .clock import Clock
 from .rate_headers import wait_asked
 from .settings import CoreSettings
 
-__all__ = ["Limits"]
+__all__ = ["RateLimits"]
 
 FIRST_PAUSE = 1.0
 """Seconds that an endpoint rests after a 429; twice as many after each that follows."""
@@ -29,7 +29,7 @@ class _Rest:
     refusals: int = 0
 
 
-class Limits:
+class RateLimits:
     """Admits calls: as many at a time as the pool has connections, and so many a second.
 
     After a quiet second a second's worth may go at once; then they go one by one.

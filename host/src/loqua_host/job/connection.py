@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from livekit import rtc
 
-__all__ = ["Connection"]
+__all__ = ["RoomConnection"]
 
 MENDING_SECONDS = 15.0
 """How long LiveKit may try: the learner hears silence meanwhile, and another job comes sooner."""
@@ -21,7 +21,7 @@ ENDINGS = frozenset(
 """Why somebody ends it; anything else went wrong, also that another took the tutor's identity."""
 
 
-class Connection:
+class RoomConnection:
     """Follows the connection.
 
     Args:

@@ -17,7 +17,7 @@ from .conversation import last_sentences
 from .floor import Floor
 from .voice import say_out
 
-__all__ = ["Handoffs"]
+__all__ = ["HandoffClient"]
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ SENTENCES = 6
 """Sentences of the conversation that a specialist is told."""
 
 
-class Handoffs:
+class HandoffClient:
     """Takes a lesson's calls for specialists, one at a time.
 
     Args:

@@ -24,7 +24,7 @@ from .clock import Stopwatch
 from .sequence import Reason
 from .voice import say_out
 
-__all__ = ["Deadline", "Limits", "Silence", "Step", "keep_limits"]
+__all__ = ["Deadline", "Silence", "Step", "TimeLimits", "keep_limits"]
 
 log = structlog.get_logger()
 
@@ -85,7 +85,7 @@ class Deadline:
             self._due, self.reason, self.overtime = due, reason, reserve / 3
 
 
-class Limits:
+class TimeLimits:
     """Says what is due, by the seconds of silence and those taught, and a deadline of the host's.
 
     Args:
@@ -226,7 +226,7 @@ async def keep_limits(
     """
     minutes = lesson.context.preferences.session_length_preference
     allowed = settings.lesson
-    limits = Limits(
+    limits = TimeLimits(
         allowed.silence_prompt_after,
         allowed.silence_timeout,
         allowed.max_duration,

@@ -42,14 +42,14 @@ from .audio_gate import AudioGate
 from .audio_input import MixedAudioInput
 from .chat import Chat
 from .checkpoints import Checkpoints
-from .connection import Connection
+from .connection import RoomConnection
 from .conversation import answer_typed, recall, well_formed
 from .delivery import deliver
 from .events import EventRelay
 from .failures import Failures, FailureWatch
 from .floor import Floor, until_free
 from .greeting import Greeting
-from .handoff import Handoffs
+from .handoff import HandoffClient
 from .latency import measured
 from .lesson_job import LessonJob
 from .limits import Deadline, Silence, keep_limits
@@ -139,7 +139,7 @@ class Runner:
         room, lesson, settings = self._ctx.room, self._lesson, self._settings
         self._floor = Floor(room, self._on_floor, held=settings.tutor.is_automatic)
         announcement = settings.messages.specialist_joins
-        self._handoffs = Handoffs(lesson, self._link, self._floor, announcement)
+        self._handoffs = HandoffClient(lesson, self._link, self._floor, announcement)
         self._events = EventRelay(room, lesson, self._hooks)
         self._presence = Presence(
             room,
@@ -149,7 +149,7 @@ class Runner:
             ask=self._strangers.put_nowait,
             give_up=self._on_absence,
         )
-        self._connection = Connection(
+        self._connection = RoomConnection(
             room,
             on_change=self._on_connection,
             on_end=self._on_room_closed,

@@ -26,8 +26,8 @@ __all__ = [
     "Interrupted",
     "NotifyWaiting",
     "Present",
+    "RequestStepOut",
     "RoomSnapshot",
-    "StepOut",
     "decide",
     "waits",
 ]
@@ -210,7 +210,7 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
-class StepOut:
+class RequestStepOut:
     """Have the job of an absent learner's lesson leave it open and go, for another learner.
 
     Attributes:
@@ -237,7 +237,7 @@ class NotifyWaiting:
     aloud: bool = False
 
 
-Action = Call | Close | StepOut | NotifyWaiting
+Action = Call | Close | RequestStepOut | NotifyWaiting
 
 
 def decide(
@@ -281,7 +281,7 @@ def decide(
 
 def _given_away(
     snapshots: Sequence[RoomSnapshot], waiting: Iterable[Call], places: Capacity, now: float
-) -> Iterator[StepOut]:
+) -> Iterator[RequestStepOut]:
     """Return which absent learners' places go to those who wait: the longest absent first.
 
     No more than it takes: who can have a place that is free in a moment needs no other.
@@ -295,7 +295,7 @@ def _given_away(
             lesson = next(helping, None)
             if lesson is None:
                 continue
-            yield StepOut(lesson, call)
+            yield RequestStepOut(lesson, call)
             absent.remove(lesson)
             coming = coming.more([lesson.row.tutor])
         coming = coming.less([call.tutor])

@@ -11,7 +11,7 @@ import structlog
 from loqua_host.errors import LearnerError, LedgerError, RoomsError
 from loqua_host.faults import log_fault
 from loqua_host.link.handover import is_handover, pack
-from loqua_host.records.ledger import Claims, Ledger, LessonRow
+from loqua_host.records.ledger import LeaseClaims, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Dispatch, Rooms
 
@@ -26,8 +26,8 @@ from .reconcile import (
     Interrupted,
     NotifyWaiting,
     Present,
+    RequestStepOut,
     RoomSnapshot,
-    StepOut,
     decide,
     waits,
 )
@@ -59,7 +59,7 @@ class _Room:
     participants: tuple[Participant, ...]
     dispatched: tuple[Dispatch, ...]
     closed_entries: frozenset[tuple[str, str]]
-    elsewhere: Claims
+    elsewhere: LeaseClaims
 
 
 class LessonsHere(Protocol):
@@ -218,7 +218,7 @@ class Reconciler:
                     if self._dispatch_state.drop_interrupted(lesson):
                         await self._lessons.close(lesson.row, reason)
                         await self._clear_away(lesson)
-                case StepOut(lesson=absent, call=call):
+                case RequestStepOut(lesson=absent, call=call):
                     # Another host may give the same learner a place.
                     if await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):
                         await self._lessons.step_out(absent.row.id, absent.since)
@@ -275,7 +275,7 @@ class Reconciler:
 
     def _ids(self, action: Action) -> dict[str, str]:
         """Return what log lines say of whom an action is about."""
-        if isinstance(action, Close | StepOut):
+        if isinstance(action, Close | RequestStepOut):
             return {**action.lesson.row.bound, "room": action.lesson.row.room}
         ids = {"user_id": action.learner.user_id, "room": action.room}
         if tutor := self._tutors.get(action.tutor):
@@ -402,6 +402,6 @@ def _by_room(actions: Iterable[Action]) -> Iterable[list[Action]]:
     """Divide actions by their rooms, and keep their order."""
     rooms: dict[str, list[Action]] = {}
     for action in actions:
-        room = action.lesson.row.room if isinstance(action, Close | StepOut) else action.room
+        room = action.lesson.row.room if isinstance(action, Close | RequestStepOut) else action.room
         rooms.setdefault(room, []).append(action)
     return rooms.values()

@@ -1,7 +1,7 @@
 """The child that imports one tutor and says what it found.
 
-Run as `python -m loqua_host.registry.inspect <fd>`, with a `Question` on standard input;
-writes an `Answer` to the file descriptor, as plugins may print what they like.
+Run as `python -m loqua_host.registry.inspect <fd>`, with a `InspectionQuestion` on standard input;
+writes an `InspectionAnswer` to the file descriptor, as plugins may print what they like.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from loqua_host.errors import Problem
 from loqua_host.settings.engines import Engine
 from loqua_host.settings.problems import Place, model_problems, spelled
 
-from .inspection import HINT, Answer, Question, TutorDeclaration
+from .inspection import HINT, InspectionAnswer, InspectionQuestion, TutorDeclaration
 from .loader import BrokenTutorError, LoadedTutor, import_string, load
 from .reaper import run_and_reap
 
@@ -30,12 +30,12 @@ __all__ = ["Examination", "main"]
 class Examination:
     """Looks at one tutor and its engines; what they raise is an answer too."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: InspectionQuestion) -> None:
         self._question = question
         self._looking_at = question.file
         self._problems: list[Problem] = []
 
-    def examine(self) -> Answer:
+    def examine(self) -> InspectionAnswer:
         """Import everything the question names, and find what is wrong with it."""
         for spot, engine in self._question.engines.items():
             self._looking_at = spot
@@ -45,7 +45,7 @@ class Examination:
 
     def crashed(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> Answer:
+    ) -> InspectionAnswer:
         """Answer with what the foreign code raised, and where."""
         frames = traceback.extract_tb(trace)
         place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
@@ -70,11 +70,11 @@ class Examination:
             video=declared.video,
         )
 
-    def _answer(self, declaration: TutorDeclaration | None) -> Answer:
-        return Answer(tutor=declaration, problems=tuple(self._problems))
+    def _answer(self, declaration: TutorDeclaration | None) -> InspectionAnswer:
+        return InspectionAnswer(tutor=declaration, problems=tuple(self._problems))
 
 
-def _settings_problems(question: Question, loaded: LoadedTutor) -> list[Problem]:
+def _settings_problems(question: InspectionQuestion, loaded: LoadedTutor) -> list[Problem]:
     try:
         loaded.read_settings(question.tutor.settings)
     except ValidationError as error:
@@ -86,7 +86,7 @@ def _settings_problems(question: Question, loaded: LoadedTutor) -> list[Problem]
     return []
 
 
-def _where(question: Question, place: Place) -> str:
+def _where(question: InspectionQuestion, place: Place) -> str:
     found = (question.variables.get(spelled(place[:depth])) for depth in range(len(place), 1, -1))
     return next(filter(None, found), f"{question.file}: {spelled(place)}")
 
@@ -119,7 +119,7 @@ def main() -> None:
 def _inspect() -> Never:
     answers_to = int(sys.argv[1])
     os.set_inheritable(answers_to, False)
-    examination = Examination(Question.model_validate_json(sys.stdin.buffer.read()))
+    examination = Examination(InspectionQuestion.model_validate_json(sys.stdin.buffer.read()))
 
     def answer_crash(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
@@ -130,7 +130,7 @@ def _inspect() -> Never:
     _finish(answers_to, examination.examine())
 
 
-def _finish(answers_to: int, answer: Answer) -> Never:
+def _finish(answers_to: int, answer: InspectionAnswer) -> Never:
     with os.fdopen(answers_to, "wb") as file:
         file.write(answer.model_dump_json().encode(errors="replace"))
     os._exit(0)

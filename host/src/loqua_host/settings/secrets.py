@@ -35,7 +35,7 @@ __all__ = [
     "HostSecrets",
     "LedgerSecrets",
     "LiveKitKey",
-    "Wanted",
+    "WantedSecrets",
     "misplaced_secret",
     "read_ledger_secrets",
     "read_secrets",
@@ -89,7 +89,7 @@ class LiveKitKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedSecrets:
     """Which secrets a configuration wants, and from where.
 
     Attributes:
@@ -107,7 +107,7 @@ class Wanted:
     named: Mapping[str, SecretPlace] = field(default_factory=dict)
 
     @classmethod
-    def by(cls, settings: HostSettings | None) -> "Wanted":
+    def by(cls, settings: HostSettings | None) -> "WantedSecrets":
         """Return what settings want; without any, what every host does."""
         if settings is None:
             return cls()
@@ -217,11 +217,11 @@ class HostSecrets:
         return Granted(self.kept, names)
 
 
-EVERY_HOST: Final = Wanted()
+EVERY_HOST: Final = WantedSecrets()
 
 
 def read_secrets(
-    config: Path, environ: Mapping[str, str], wanted: Wanted = EVERY_HOST
+    config: Path, environ: Mapping[str, str], wanted: WantedSecrets = EVERY_HOST
 ) -> HostSecrets:
     """Read the host's secrets, and those that config grants to engines and tutors.
 
@@ -283,7 +283,7 @@ def _keep(
     source: SecretsSource,
     core: Mapping[SecretName, str],
     found: Mapping[str, Secret],
-    wanted: Wanted,
+    wanted: WantedSecrets,
 ) -> SecretCache:
     optional = [name for name in ("LEDGER_KEY", "OPS_TOKEN") if name in found]
     others = (*_LIVEKIT, *optional, *sorted(wanted.granted))
