@@ -30,6 +30,7 @@ from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.records import Ending, LessonReport, Progress, Word
 from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.clock import SystemClock
+from loqua_host.core.runtime import Runtime
 from loqua_host.errors import LinkError
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.lessons.dispatch_state import DispatchState
@@ -210,7 +211,9 @@ async def house(directory: Path) -> AsyncIterator[House]:
         settings = CoreSettings(api_base_url="http://api", rate_limit=100_000)
         secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent-jwt", "SHARED_SECRET": SECRET})
         transport = httpx.MockTransport(answer)
-        opening = LoquaApi.open(settings, secrets, transport=transport, metrics=metrics.api)
+        opening = LoquaApi.open(
+            settings, secrets, transport=transport, runtime=Runtime(metrics=metrics.api)
+        )
         api = await stack.enter_async_context(opening)
         database = SqliteDatabase(directory / "ledger.db")
         ledger = await stack.enter_async_context(Ledger.open(database, keys=[SECRET * 2]))

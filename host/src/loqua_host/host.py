@@ -19,6 +19,7 @@ from loqua_host.capacity.machine import Machine
 from loqua_host.configuration import Configuration, Configured
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
+from loqua_host.core.runtime import Runtime
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
@@ -173,7 +174,7 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
     """Open what lessons stand on, and begin what goes on behind them."""
     metrics = HostMetrics()
     async with (
-        LoquaApi.open(settings.api, secrets.kept, metrics=metrics.api) as api,
+        LoquaApi.open(settings.api, secrets.kept, runtime=Runtime(metrics=metrics.api)) as api,
         _open_rooms(settings, secrets) as rooms,
         _open_ledger(settings, secrets) as ledger,
         supervised() as tasks,

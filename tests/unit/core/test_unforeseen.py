@@ -21,6 +21,7 @@ from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import Caller, CoreSettings, LoquaApi
+from loqua_host.core.runtime import Runtime
 from loqua_host.core.secrets import Sealed, Secret, SecretName
 from loqua_host.errors import ApiError, ConfigError, SecretsError, UnreachableError
 
@@ -147,8 +148,7 @@ def opened(world: World, transport: httpx.AsyncBaseTransport, port: Port | None 
     return LoquaApi.open(
         CoreSettings(api_base_url="http://loqua.test"),
         port or Port(),
-        clock=world.clock,
-        random=Random(1),  # noqa: S311  # jitter that repeats
+        runtime=Runtime(world.clock, Random(1)),  # noqa: S311  # jitter that repeats
         transport=transport,
     )
 
@@ -329,5 +329,5 @@ async def test_a_client_that_broke_is_not_used_again(world: World) -> None:
     """One that was closed, say, would fail every call from then on."""
     async with opened(world, Breaking(world.loqua)) as api:
         await api.lease(CALLER)
-        await api._client._calls._transport._pools._current.http.aclose()  # nobody else does
+        await api._calls._transport._pools._current.http.aclose()  # nobody else does
         await api.check_health(CALLER)

@@ -3,13 +3,12 @@
 ::
 
     api            the one object the host holds: lease, context, progress, records, health
-    ├── user_tokens    exchange, share, refresh ahead, forget     ── tokens (pure), ephemeral
-    ├── cache          one fetch of a context, three lives        ── single_flight
-    ├── degradation    full → cache → basic → mock, and who is told
-    └── client         one method per endpoint; a 401 means one other JWT, one repeat
-        ├── wire       what goes out is checked, what comes in is doubted
-        └── calls      one call: deadline, then retry → breaker → limits → transport (httpx)
-            └── verdict    whether an error answer is the API's word (pure)
+    ├── user_tokens    exchange, share, refresh, forget       ── tokens (pure), ephemeral
+    ├── cache          learner contexts: fresh, then stale    ── single_flight
+    ├── degradation    full → cache → basic → mock, and its listeners
+    ├── wire           requests and responses, validated
+    └── calls          deadline → reauth → retries → breaker → limits → transport (httpx)
+        └── verdict    whether an error response comes from the API (pure)
 """
 
 from .api import LoquaApi

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from random import Random
 from typing import Protocol, TypeVar
 
 import httpx
@@ -16,11 +15,10 @@ from loqua_host.faults import log_fault
 
 from . import retry, verdict
 from .breaker import Breaker
-from .clock import Clock
 from .endpoints import EndpointStatus
 from .limits import RateLimits
-from .metrics import ApiMetrics
 from .pools import Pools
+from .runtime import Runtime
 from .secrets import Sealed
 from .settings import CoreSettings
 from .transport import RequestTrace, Transport
@@ -83,16 +81,14 @@ class Calls:
         self,
         pools: Pools,
         settings: CoreSettings,
-        clock: Clock,
-        random: Random,
-        metrics: ApiMetrics,
+        runtime: Runtime,
     ) -> None:
         self._transport = Transport(pools, Versions(), settings.attempt_timeout)
         self._settings = settings
-        self._clock = clock
-        self._random = random
-        self._metrics = metrics
-        self._limits = RateLimits(settings, clock)
+        self._clock = runtime.clock
+        self._random = runtime.random
+        self._metrics = runtime.metrics
+        self._limits = RateLimits(settings, runtime.clock)
         self._breakers: dict[str, Breaker] = {}
         self._endpoints: dict[str, EndpointStatus] = {}
 
