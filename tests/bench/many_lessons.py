@@ -37,6 +37,7 @@ from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
+from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import TUTOR
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
@@ -75,6 +76,7 @@ SETTINGS = HostSettings.model_validate(
         "api": {"api_base_url": "http://api"},
         "environment": "development",
         "tutors": (),
+        "lessons": {"reconnect_timeout": 1},
     }
 )
 TURNS = tuple(Utterance(speaker="learner", text=f"sentence {number}") for number in range(10))
@@ -220,30 +222,21 @@ async def house(directory: Path) -> AsyncIterator[House]:
         tasks = await stack.enter_async_context(background())
         delivery = Delivery(ledger, api, clock=SystemClock(), metrics=metrics.delivery)
         tasks.create_task(delivery.run())
-        lessons = Lessons(
+        services = Services(
             rooms=rooms,  # type: ignore[arg-type]  # in LiveKit's place
             api=api,
             ledger=ledger,
             delivery=delivery,
+            dispatch_state=dispatch_state,
             tutors=TUTORS,
             settings=lambda: SETTINGS,
-            dispatch_state=dispatch_state,
             tasks=tasks,
             clock=SystemClock(),
             metrics=metrics.lessons,
         )
-        reconciler = Reconciler(
-            rooms=rooms,  # type: ignore[arg-type]  # in LiveKit's place
-            ledger=ledger,
-            dispatch_state=dispatch_state,
-            tutors=TUTORS,
-            places=lambda: Capacity(AT_ONCE, {"conversation": AT_ONCE}),
-            lessons=lessons,
-            say=lambda _: None,
-            reconnect_timeout=lambda: 1.0,
-            monotonic=time.monotonic,
-            metrics=metrics.lessons,
-        )
+        lessons = Lessons(services)
+        capacity = Capacity(AT_ONCE, {"conversation": AT_ONCE})
+        reconciler = Reconciler(services, lambda: capacity, lessons, lambda _: None)
         tasks.create_task(reconciler.run())
         listener, link = stack.enter_context(listen_unnamed())
         serving = serve_link(listener, authorise=authorise, serve=lessons.serve)

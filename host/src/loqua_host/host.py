@@ -26,6 +26,7 @@ from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import keep_lease, recover
+from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.lessons.webhook_events import WebhookEvents
 from loqua_host.link.ipc import distrust_jobs
@@ -90,16 +91,11 @@ class _Parts:
     lifecycle: _Lifecycle
     metrics: HostMetrics
     running: Running
-    api: LoquaApi
-    rooms: Rooms
-    ledger: Ledger
-    delivery: Delivery
-    dispatch_state: DispatchState
+    services: Services
     registry: WorkerRegistry
     lessons: Lessons
     machine: Machine
     capacity: CapacityMonitor
-    tasks: asyncio.TaskGroup
 
 
 async def run_host(
@@ -127,11 +123,15 @@ async def run_host(
     patch_workers()
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
-        await recover(parts.ledger, parts.dispatch_state, parts.delivery, parts.registry.tutors)
+        await recover(parts.services)
         with listen_unnamed() as (listener, link):
             announcer = _open_announcer(parts)
-            reconciler = _open_reconciler(parts, announcer)
-            hints = _open_hints(parts)
+            reconciler = Reconciler(
+                parts.services, partial(_places, parts), parts.lessons, announcer.say
+            )
+            webhooks = WebhookEvents(
+                parts.services, parts.lessons.prefetch, partial(_places, parts)
+            )
             async with (
                 serve_link(listener, authorise=parts.registry.authorise, serve=parts.lessons.serve),
                 supervised() as tasks,
@@ -141,9 +141,9 @@ async def run_host(
                 )
                 rotation = Rotation(
                     secrets,
-                    parts.rooms,
+                    parts.services.rooms,
                     supervisor,
-                    parts.ledger,
+                    parts.services.ledger,
                     tasks,
                     SystemClock(),
                     settings.secrets.interval,
@@ -163,10 +163,10 @@ async def run_host(
                 watch = _open_watch(
                     parts, reconciler, rotation, reload, certificate, JobProbe(link)
                 )
-                async with _operate(parts, hints, watch, certificate, recent_errors):
+                async with _operate(parts, webhooks, watch, certificate, recent_errors):
                     await reload.start_all()
                     await _serve(parts, supervisor, reconciler, reload, signals)
-        await _flush(parts.delivery, 0 if signals.force_stop.is_set() else FLUSH_SECONDS)
+        await _flush(parts.services.delivery, 0 if signals.force_stop.is_set() else FLUSH_SECONDS)
 
 
 @asynccontextmanager
@@ -184,23 +184,21 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         tasks.create_task(forever(partial(_purge, settings, ledger)))
         registry = WorkerRegistry()
         dispatch_state = DispatchState(time.monotonic, registry.departure_of)
-        leasing = partial(
-            keep_lease, ledger, dispatch_state, delivery, registry.tutors, SystemClock()
-        )
-        tasks.create_task(forever(leasing))
         running = Running(settings, secrets)
-        lessons = Lessons(
+        services = Services(
             rooms=rooms,
             api=api,
             ledger=ledger,
             delivery=delivery,
+            dispatch_state=dispatch_state,
             tutors=registry.tutors,
             settings=lambda: running.settings,
-            dispatch_state=dispatch_state,
             tasks=tasks,
             clock=SystemClock(),
             metrics=metrics.lessons,
         )
+        tasks.create_task(forever(partial(keep_lease, services)))
+        lessons = Lessons(services)
         machine = Machine()
         capacity = CapacityMonitor(
             machine.usage, lambda: dict(registry.jobs()), lessons.late, SystemClock()
@@ -210,27 +208,22 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
             _Lifecycle(),
             metrics,
             running,
-            api,
-            rooms,
-            ledger,
-            delivery,
-            dispatch_state,
+            services,
             registry,
             lessons,
             machine,
             capacity,
-            tasks,
         )
 
 
 def _open_announcer(parts: _Parts) -> Announcer:
     return Announcer(
-        rooms=parts.rooms,
+        rooms=parts.services.rooms,
         voice_of=partial(_voice_of, parts),
         language_of=parts.lessons.language_for,
-        sounds=Sounds(synthesise, parts.tasks),
-        player=Player(parts.tasks),
-        tasks=parts.tasks,
+        sounds=Sounds(synthesise, parts.services.tasks),
+        player=Player(parts.services.tasks),
+        tasks=parts.services.tasks,
     )
 
 
@@ -244,33 +237,6 @@ def _voice(tutor: RunningTutor) -> Voice:
     engines = tutor.job.engines
     secrets = {name: tutor.secrets[name] for name in engine_secrets(engines) & tutor.secrets.keys()}
     return Voice(tutor.language, engines, secrets, tutor.job.messages.tutors_busy)
-
-
-def _open_reconciler(parts: _Parts, announcer: Announcer) -> Reconciler:
-    return Reconciler(
-        rooms=parts.rooms,
-        ledger=parts.ledger,
-        dispatch_state=parts.dispatch_state,
-        tutors=parts.registry.tutors,
-        places=partial(_places, parts),
-        lessons=parts.lessons,
-        say=announcer.say,
-        reconnect_timeout=lambda: parts.running.settings.lessons.reconnect_timeout,
-        monotonic=time.monotonic,
-        metrics=parts.metrics.lessons,
-    )
-
-
-def _open_hints(parts: _Parts) -> WebhookEvents:
-    return WebhookEvents(
-        rooms=parts.rooms,
-        dispatch_state=parts.dispatch_state,
-        tutors=parts.registry.tutors,
-        prefetch=parts.lessons.prefetch,
-        places=partial(_places, parts),
-        tasks=parts.tasks,
-        metrics=parts.metrics.lessons,
-    )
 
 
 def _certificate(settings: HostSettings) -> ServedCertificate | None:
@@ -296,9 +262,9 @@ def _open_watch(  # those whose state is health
         headroom=partial(_headroom, parts),
         usage=parts.machine.usage,
         waiting=reconciler.waiting,
-        rooms=parts.rooms,
-        api=parts.api,
-        ledger=parts.ledger,
+        rooms=parts.services.rooms,
+        api=parts.services.api,
+        ledger=parts.services.ledger,
         jobs=jobs.run,
         local_state=parts.running.settings.ledger.spool_directory,
     )
@@ -339,7 +305,7 @@ async def _force_stop(supervisor: Supervisor, force_stop: asyncio.Event) -> None
 @asynccontextmanager
 async def _operate(
     parts: _Parts,
-    hints: WebhookEvents,
+    webhooks: WebhookEvents,
     watch: Watch,
     certificate: ServedCertificate | None,
     recent_errors: RecentErrors,
@@ -350,7 +316,7 @@ async def _operate(
     metrics = parts.metrics
     metrics.watch(watch.look, judge)
     app = build_app(watch.look, judge, metrics.registry, recent_errors, secrets.ops_tokens)
-    app.router.add_post(WEBHOOK, receive_webhook(secrets.livekit_keys, hints.handle))
+    app.router.add_post(WEBHOOK, receive_webhook(secrets.livekit_keys, webhooks.handle))
     async with serve_ops(settings.ops, app, certificate), supervised() as tasks:
         tasks.create_task(forever(watch.run))
         yield
@@ -377,24 +343,24 @@ def _build_worker(parts: _Parts, announcer: Announcer, tutor: RunningTutor) -> T
     announcer.prepare(_voice(tutor))
     return TutorWorker(
         tutor,
-        LiveKitAccess(running.settings.livekit.url, parts.rooms.key),
+        LiveKitAccess(running.settings.livekit.url, parts.services.rooms.key),
         is_full=partial(_is_full, parts, tutor.name),
         on_accept=parts.lessons.begin,
-        on_full=partial(parts.dispatch_state.on_full, tutor=tutor.name),
+        on_full=partial(parts.services.dispatch_state.on_full, tutor=tutor.name),
         on_end=parts.lessons.end,
         metrics=parts.metrics.workers,
     )
 
 
 def _is_full(parts: _Parts, tutor: str, room: str) -> bool:
-    dispatch_state = parts.dispatch_state
+    dispatch_state = parts.services.dispatch_state
     places = _places(parts).less(dispatch_state.ahead_of(room, tutor))
     return not places.has(tutor, goes_on=dispatch_state.goes_on(room, tutor))
 
 
 def _places(parts: _Parts) -> Capacity:
     ending = tuple(
-        tutor for job, tutor in parts.registry.jobs() if parts.dispatch_state.is_over(job)
+        tutor for job, tutor in parts.registry.jobs() if parts.services.dispatch_state.is_over(job)
     )
     measured = parts.running.settings.lessons.max_lessons == "auto"
     return Capacity(_headroom(parts).lessons, parts.registry.places(), ending, measured=measured)

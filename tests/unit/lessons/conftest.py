@@ -21,6 +21,7 @@ from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
+from loqua_host.lessons.services import Services
 from loqua_host.link.server import serve_link
 from loqua_host.metrics import Instruments
 from loqua_host.records.delivery import Delivery
@@ -58,22 +59,23 @@ def open_house(
         departures: dict[str, Departure] = {}
         dispatch_state = DispatchState(wall.monotonic, departures.get)
         async with background() as tasks:
-            lessons = Lessons(
+            services = Services(
                 rooms=rooms,  # type: ignore[arg-type]  # a fake
                 api=loqua,
                 ledger=ledger,
                 delivery=delivery,
+                dispatch_state=dispatch_state,
                 tutors=tutors,
                 settings=lambda: settings,
-                dispatch_state=dispatch_state,
                 tasks=tasks,
                 clock=wall,
                 metrics=metrics,
             )
+            lessons = Lessons(services)
             with listen_unnamed() as (listener, link):
                 async with serve_link(listener, authorise=authorise, serve=lessons.serve):
                     yield HostUnderTest(
-                        lessons, rooms, loqua, ledger, delivery, dispatch_state, link, departures
+                        lessons, services, rooms, loqua, dispatch_state, link, departures
                     )
 
     return opened

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from loqua_host.contract.learner import LearnerContext, Preferences
@@ -12,11 +12,10 @@ from loqua_host.errors import ApiError, LinkError, RoomsError
 from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.services import Services
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import Checkpoint, Finish, Join
 from loqua_host.link.server import JobRef
-from loqua_host.records.delivery import Delivery
-from loqua_host.records.ledger import Ledger
 from loqua_host.rooms.learners import Participant
 from loqua_host.sockets import SocketHandle
 
@@ -36,6 +35,7 @@ __all__ = [
     "join",
     "learner",
     "made",
+    "make_services",
     "until",
 ]
 
@@ -58,6 +58,11 @@ WRITTEN: dict[str, Any] = {
 
 
 SPANISH = LearnerContext(preferences=Preferences(language_learning="spanish"))
+
+
+def make_services(**parts: Any) -> Services:
+    """Return services of which a test gives those it uses."""
+    return Services(**{field.name: None for field in fields(Services)} | parts)
 
 
 def learner(user_id: str = "maria", identity: str = "", **changes: Any) -> Participant:
@@ -92,10 +97,9 @@ class HostUnderTest:
     """A host's lessons with all that is around them."""
 
     lessons: Lessons
+    services: Services
     rooms: FakeRooms
     loqua: Any
-    ledger: Ledger
-    delivery: Delivery
     dispatch_state: DispatchState
     link: SocketHandle
     departures: dict[str, Departure]
@@ -120,7 +124,7 @@ class HostUnderTest:
     async def delivered(self) -> None:
         """Wait until nothing is owed and every lease is back."""
         async with asyncio.timeout(30):
-            await self.delivery.wait_idle()
+            await self.services.delivery.wait_idle()
         await until(lambda: not any(self.loqua.held.values()))
 
 

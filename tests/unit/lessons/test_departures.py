@@ -71,7 +71,7 @@ async def test_who_was_told_goodbye_because_a_worker_leaves_gets_no_second_lesso
         await link.send(finish())
         assert await hear(link) == Recorded()
     await host.delivered()
-    assert ("PA_1", "conversation") in await host.ledger.closed_entries("room")
+    assert ("PA_1", "conversation") in await host.services.ledger.closed_entries("room")
     assert len(host.loqua.records) == 1
 
 
@@ -86,9 +86,9 @@ async def test_lost_lessons_are_left_to_others_by_a_host_that_stops(host: HostUn
         host.lessons.withdraw()
         assert host.dispatch_state.interrupted("room") == ()
     await until(lambda: not host.lessons.live())
-    await host.ledger.claims_in("room")  # what was asked of the ledger before is done
+    await host.services.ledger.claims_in("room")  # what was asked of the ledger before is done
     assert host.dispatch_state.interrupted("room") == ()
-    assert await host.ledger.take_over({"conversation", "grammar"}) == 2
+    assert await host.services.ledger.take_over({"conversation", "grammar"}) == 2
     assert host.loqua.records == []
 
 
@@ -109,4 +109,4 @@ async def test_jobs_that_wait_for_their_learner_are_sent_away(
         with contextlib.suppress(LinkError):
             await link.send(Join(identity="maria"))
     await host.delivered()
-    assert await host.ledger.pending_lessons() == {}
+    assert await host.services.ledger.pending_lessons() == {}

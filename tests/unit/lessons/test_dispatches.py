@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from tests.unit.lessons.host_under_test import WRITTEN, make_services
 from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Handover
@@ -16,6 +17,7 @@ from loqua_host.metrics import Instruments
 from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
+from loqua_host.settings.host import HostSettings
 
 NAME = "grammar-expert"
 HANDOVER = Handover(tutor="conversation", focus="articles")
@@ -99,17 +101,17 @@ class HostUnderTest:
 async def host(wall: Any) -> HostUnderTest:
     """Return a house in which the learner has been for a while."""
     world, dispatch_state = FakeWorld(), DispatchState(wall.now)
-    reconciler = Reconciler(
-        rooms=world,  # type: ignore[arg-type]  # a fake
-        ledger=world,  # type: ignore[arg-type]  # a fake
+    services = make_services(
+        rooms=world,
+        ledger=world,
         dispatch_state=dispatch_state,
         tutors={"grammar": running_tutor("grammar", NAME, "agent", 5)},
-        places=lambda: Capacity(5, {"grammar": 5}),
-        lessons=FakeLessons(),
-        say=lambda _: None,
-        reconnect_timeout=lambda: 30.0,
-        monotonic=wall.monotonic,
+        settings=lambda: HostSettings.model_validate(WRITTEN),
+        clock=wall,
         metrics=LessonMetrics(Instruments()),
+    )
+    reconciler = Reconciler(
+        services, lambda: Capacity(5, {"grammar": 5}), FakeLessons(), lambda _: None
     )
     await reconciler.look()
     wall.seconds += 60

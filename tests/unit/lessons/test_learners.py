@@ -65,7 +65,7 @@ async def test_a_learner_who_returns_is_known_by_another_identity_too(host: Host
         assert returned.learner.identity == "m2"
         await link.send(finish())
         assert await hear(link) == Recorded()
-    assert await host.ledger.closed_entries("room") == {("PA_2", "conversation")}
+    assert await host.services.ledger.closed_entries("room") == {("PA_2", "conversation")}
 
 
 async def test_a_learner_who_returns_does_not_wait_for_the_ledger(
@@ -73,7 +73,7 @@ async def test_a_learner_who_returns_does_not_wait_for_the_ledger(
 ) -> None:
     """Nor does what the job says afterwards."""
     out_of_reach = asyncio.Event()
-    monkeypatch.setattr(host.ledger, "save_entry", lambda *_: out_of_reach.wait())
+    monkeypatch.setattr(host.services.ledger, "save_entry", lambda *_: out_of_reach.wait())
     async with host.job() as link:
         await join(link)
         host.rooms.inside["room"] = [learner("maria", "m2", sid="PA_2")]

@@ -157,7 +157,7 @@ async def test_a_lesson_without_the_api_releases_nothing_that_is_not_its_own(
     async with host.job(JobRef("other", "room", "conversation")):
         pass
     async with asyncio.timeout(30):
-        await host.delivery.wait_idle()
+        await host.services.delivery.wait_idle()
     assert host.loqua.held == {MARIA: 1}
 
 
@@ -228,7 +228,7 @@ async def test_a_job_that_does_not_join_first_is_refused(host: HostUnderTest) ->
             await link.send(finish())
             assert await hear(link) is None
     assert "link.refused" in [log["event"] for log in logs]
-    assert await host.ledger.pending_lessons() == {}
+    assert await host.services.ledger.pending_lessons() == {}
 
 
 async def test_a_second_join_changes_nothing(host: HostUnderTest) -> None:

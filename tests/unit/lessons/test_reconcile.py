@@ -345,10 +345,10 @@ def test_whatever_is_seen_nobody_is_left_alone_while_there_are_places(
     )
     served = {(call.room, call.tutor) for call in actions if isinstance(call, Call)}
     for room in seen:
-        settled_users = {
+        closed_users = {
             one.user_id for one in room.learners if (one.entry, "tutor") in room.closed_entries
         }
-        waiting = [one for one in room.learners if one.user_id not in settled_users]
+        waiting = [one for one in room.learners if one.user_id not in closed_users]
         kept = any(one.row.tutor == "tutor" for one in room.interrupted)
         if waiting and "tutor" in room.wanted and not kept:
             assert (room.room, "tutor") in served or "tutor" in room.taught | room.called

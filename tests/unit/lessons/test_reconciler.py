@@ -249,7 +249,7 @@ async def test_who_finds_a_place_at_another_host_is_not_told_to_wait(
     await host.keep()
     host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     for one in world.hosts.values():
-        one.reconciler._seen[world.people["one"]["maria"].sid] = world.now() - DISPATCH_GRACE
+        one.reconciler._seen[world.people["one"]["maria"].sid] = world.monotonic() - DISPATCH_GRACE
     await world.look()
     await host.reconciler.look()
     assert called(world) == [("one", "")]

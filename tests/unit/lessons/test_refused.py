@@ -123,7 +123,7 @@ async def test_a_ledger_that_cannot_be_written_refuses_the_lesson_and_holds_no_l
     async def full(*_: object) -> None:
         raise LedgerError("ledger.path ledger.db: disk full; free some disk space")
 
-    monkeypatch.setattr(host.ledger, "open_lesson", full)
+    monkeypatch.setattr(host.services.ledger, "open_lesson", full)
     async with host.job() as link:
         assert (await join(link)).cause == "ledger_unusable"
     await host.delivered()

@@ -133,7 +133,7 @@ async def test_a_start_closes_what_a_dead_host_left_open(
         await ledger.interrupt(row)
     await ledger.save_progress(a_lesson(1), 200_000.0, Progress(words_learned=4), {})
     async with open_house() as host:
-        await recover(ledger, host.dispatch_state, host.delivery, ["conversation"])
+        await recover(host.services)
         for one in host.dispatch_state.interrupted("room1") + host.dispatch_state.interrupted(
             "room2"
         ):
@@ -151,7 +151,7 @@ async def test_a_restored_tutor_knows_what_was_said_last(host: HostUnderTest) ->
     async with host.job() as link:
         assert (await join(link)).turns == ()
         await link.send(made(words_learned=1).model_copy(update={"turns": SAID}))
-        await until(lambda: host.delivery and host.loqua.sent)
+        await until(lambda: host.services.delivery and host.loqua.sent)
     await until(lambda: host.dispatch_state.interrupted("room"))
     async with host.job(JobRef("job2", "room", "conversation")) as link:
         welcome = await join(link)
@@ -171,7 +171,7 @@ async def test_a_learner_whose_tutor_crashes_again_and_again_hears_an_apology(
     assert (refused.cause, refused.language) == ("crash_loop", "es")
     await host.delivered()
     assert len(host.loqua.records) == 1
-    assert await host.ledger.interrupted() == []
+    assert await host.services.ledger.interrupted() == []
 
 
 async def test_a_lesson_outlives_a_livekit_that_is_started_again_and_again(
@@ -274,15 +274,15 @@ async def test_a_learner_who_does_not_return_has_the_record_that_the_tutor_left(
 
 
 async def test_a_host_that_is_started_again_knows_what_the_tutor_left(
-    open_house: Opened, ledger: Ledger, wall: Any
+    open_house: Opened, wall: Any
 ) -> None:
     """It was in the ledger before the job went."""
     async with open_house() as host:
         await step_out(host, wall)
     async with open_house() as host:
-        await recover(ledger, host.dispatch_state, host.delivery, ["conversation"])
+        await recover(host.services)
         await host.give_up()
-        await host.delivery.wait_idle()
+        await host.services.delivery.wait_idle()
         assert host.loqua.records[0].topics_covered == ("food",)
 
 

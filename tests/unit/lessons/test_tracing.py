@@ -31,7 +31,6 @@ from loqua_host.link.messages import Recorded, Spans
 from loqua_host.link.server import JobRef
 from loqua_host.link.spans import JobSpan, JobSpanEvent
 from loqua_host.records import delivery, writer
-from loqua_host.records.ledger import Ledger
 from loqua_host.redaction import Redaction
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtYXJpYSJ9.c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0"
@@ -169,14 +168,14 @@ async def test_a_resumed_lesson_has_a_trace_of_its_own_that_links_to_the_one_bef
 
 
 async def test_a_lesson_that_another_host_resumes_links_to_its_trace_as_well(
-    open_house: Opened, ledger: Ledger, exported: Exported, wall: Any
+    open_house: Opened, exported: Exported, wall: Any
 ) -> None:
     """The ledger has it from the lesson's opening on, and from the last checkpoint of each job."""
     jobs = [JobRef(f"job{number}", "room", "conversation") for number in range(3)]
     for job in jobs:
         async with open_house() as host:
             host.loqua.arrived.clear()
-            await recover(ledger, host.dispatch_state, host.delivery, ["conversation"])
+            await recover(host.services)
             host.lessons.begin(job)
             async with host.job(job) as link:
                 await join(link)

@@ -45,7 +45,7 @@ def test_a_learner_whose_tutor_was_lost_waits_since_then() -> None:
         {"taught": frozenset({"tutor"})},
         {"learners": ()},
         {"learners": (), "interrupted": (LOST,)},
-        {"settled": frozenset({("PA_1", "tutor")})},
+        {"closed_entries": frozenset({("PA_1", "tutor")})},
         {"wanted": frozenset()},
         {"learners": (replace(MARIA, seen_at=NOW),)},
     ],

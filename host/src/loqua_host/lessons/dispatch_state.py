@@ -176,7 +176,7 @@ class DispatchState:
             asked.came.set()
         self.changed.set()
 
-    def on_settled(self, job: JobRef, entry: str | None) -> None:
+    def on_closed(self, job: JobRef, entry: str | None) -> None:
         """Note that a learner's lesson ended or was refused, for this entry into the room."""
         if entry:
             self._settled.add((job.room, entry, job.tutor))

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,12 +11,11 @@ import structlog
 from loqua_host.errors import LearnerError, LedgerError, RoomsError
 from loqua_host.faults import log_fault
 from loqua_host.link.handover import is_handover, pack
-from loqua_host.records.ledger import LeaseClaims, Ledger, LessonRow
+from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant, verify_learner
-from loqua_host.rooms.rooms import Dispatch, Rooms
+from loqua_host.rooms.rooms import Dispatch
 
-from .dispatch_state import CALL_SECONDS, DispatchState
-from .metrics import LessonMetrics
+from .dispatch_state import CALL_SECONDS
 from .reconcile import (
     Absent,
     Action,
@@ -31,7 +30,8 @@ from .reconcile import (
     decide,
     waits,
 )
-from .tutors import TUTOR, RunningTutor
+from .services import Services
+from .tutors import TUTOR
 
 __all__ = ["WAITING", "Reconciler"]
 
@@ -82,38 +82,29 @@ class Reconciler:
     """Looks at rooms, decides what learners are owed, and does it.
 
     Args:
-        tutors: The tutors of this host by name, as they are at any time.
-        places: Says how many jobs would be taken now.
+        services: Its collaborators.
+        places: Returns how many jobs would be taken now.
         lessons: The lessons of this host.
-        say: Begins to say aloud that a learner has to wait.
-        reconnect_timeout: Seconds that an interrupted lesson waits for a learner who is gone.
-        monotonic: A clock that never steps, in seconds.
+        say: Starts the announcement that a learner has to wait.
     """
 
-    def __init__(  # noqa: PLR0913  # its collaborators
+    def __init__(
         self,
-        *,
-        rooms: Rooms,
-        ledger: Ledger,
-        dispatch_state: DispatchState,
-        tutors: Mapping[str, RunningTutor],
+        services: Services,
         places: Callable[[], Capacity],
         lessons: LessonsHere,
         say: Callable[[NotifyWaiting], None],
-        reconnect_timeout: Callable[[], float],
-        monotonic: Callable[[], float],
-        metrics: LessonMetrics,
     ) -> None:
-        self._rooms = rooms
-        self._ledger = ledger
-        self._dispatch_state = dispatch_state
-        self._tutors = tutors
+        self._rooms = services.rooms
+        self._ledger = services.ledger
+        self._dispatch_state = services.dispatch_state
+        self._tutors = services.tutors
+        self._settings = services.settings
+        self._monotonic = services.clock.monotonic
+        self._metrics = services.metrics
         self._places = places
         self._lessons = lessons
         self._say = say
-        self._reconnect_timeout = reconnect_timeout
-        self._monotonic = monotonic
-        self._metrics = metrics
         self._sighted = math.inf
         self._seen: dict[str, float] = {}
         self._away: dict[str, float] = {}
@@ -180,9 +171,8 @@ class Reconciler:
             snapshot.room: waits(snapshot, places, self._monotonic()) for snapshot in snapshots
         }
         others = OTHERS_SECONDS if self._dispatch_state.shared else 0.0
-        actions = decide(
-            snapshots, places, self._monotonic(), self._reconnect_timeout(), others=others
-        )
+        timeout = self._settings().lessons.reconnect_timeout
+        actions = decide(snapshots, places, self._monotonic(), timeout, others=others)
         for action in actions:
             if isinstance(action, Call):
                 self._dispatch_state.on_called(action.room, action.tutor, action.learner.identity)

@@ -1,21 +1,18 @@
 """What LiveKit tells of its rooms, used to be earlier; nothing depends on it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 
 from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.handover import is_handover
 from loqua_host.rooms.learners import Participant, verify_learner
-from loqua_host.rooms.rooms import Rooms
 from loqua_host.rooms.webhooks import WebhookEvent
 
-from .dispatch_state import DispatchState
-from .metrics import LessonMetrics
 from .prefetcher import FORESIGHT_SECONDS
 from .reconcile import DISPATCH_GRACE, Capacity
-from .tutors import RunningTutor
+from .services import Services
 
 __all__ = ["WebhookEvents"]
 
@@ -35,29 +32,24 @@ class WebhookEvents:
     more at a time than there are places.
 
     Args:
+        services: Its collaborators.
         prefetch: Begins to prepare in a room, for a tutor and the learner of an identity.
         places: Says how many jobs would be taken now.
-        tasks: Owns the work.
     """
 
     def __init__(
         self,
-        *,
-        rooms: Rooms,
-        dispatch_state: DispatchState,
-        tutors: Mapping[str, RunningTutor],
+        services: Services,
         prefetch: Callable[[str, str, str], None],
         places: Callable[[], Capacity],
-        tasks: asyncio.TaskGroup,
-        metrics: LessonMetrics,
     ) -> None:
-        self._rooms = rooms
-        self._dispatch_state = dispatch_state
-        self._tutors = tutors
-        self._foresee = prefetch
+        self._rooms = services.rooms
+        self._dispatch_state = services.dispatch_state
+        self._tutors = services.tutors
+        self._tasks = services.tasks
+        self._metrics = services.metrics
+        self._prefetch = prefetch
         self._places = places
-        self._tasks = tasks
-        self._metrics = metrics
         self._hinted: set[str] = set()
         self._waking = False
 
@@ -99,7 +91,7 @@ class WebhookEvents:
         for tutor in wanted - self._served(room, learner.sid):
             user_id, agent_id = learner.attributes["user_id"], self._tutors[tutor].agent_id
             log.info("learner.foreseen", room=room, tutor=tutor, user_id=user_id, agent_id=agent_id)
-            self._foresee(room, tutor, learner.identity)
+            self._prefetch(room, tutor, learner.identity)
 
     def _served(self, room: str, entry: str) -> frozenset[str]:
         """Return the tutors that are in a room or come already, or owe this entry nothing."""
