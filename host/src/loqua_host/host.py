@@ -16,7 +16,7 @@ from loqua_host.announcements.synthesis import synthesise
 from loqua_host.capacity.admission import Headroom
 from loqua_host.capacity.capacity import CapacityMonitor
 from loqua_host.capacity.machine import Machine
-from loqua_host.configuration import Configuration, Configured
+from loqua_host.configuration import Configuration, Configured, Versions
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.core.runtime import Runtime
@@ -50,12 +50,12 @@ from loqua_host.rotation import Rotation
 from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import engine_secrets
-from loqua_host.sockets import listen_unnamed
+from loqua_host.sockets import SocketHandle, listen_unnamed
 from loqua_host.tasks import forever, supervised
 from loqua_host.workers.registry import WorkerRegistry
 from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.tutors import running_tutors
-from loqua_host.workers.worker import LiveKitAccess, TutorWorker
+from loqua_host.workers.worker import JobCallbacks, LiveKitAccess, TutorWorker
 
 __all__ = ["Signals", "run_host"]
 
@@ -139,25 +139,14 @@ async def run_host(
                 supervisor = Supervisor(
                     parts.registry, parts.lessons, tasks, random.random, parts.metrics.workers
                 )
-                rotation = Rotation(
-                    secrets,
-                    parts.services.rooms,
-                    supervisor,
-                    parts.services.ledger,
-                    tasks,
-                    SystemClock(),
-                    settings.secrets.interval,
-                )
+                rotation = Rotation(secrets, parts.services, supervisor)
                 tasks.create_task(forever(partial(secrets.kept.watch, rotation.follow)))
                 reload = Reload(
                     configuration,
                     configured,
                     parts.running,
                     supervisor,
-                    running_tutors=partial(running_tutors, link=link, traced=traced),
-                    build_worker=partial(_build_worker, parts, announcer),
-                    expect=parts.metrics.instruments.add_tutors,
-                    due=signals.reload,
+                    _Workers(parts, announcer, link, traced),
                 )
                 certificate = _certificate(settings)
                 watch = _open_watch(
@@ -219,18 +208,25 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
 def _open_announcer(parts: _Parts) -> Announcer:
     return Announcer(
         rooms=parts.services.rooms,
-        voice_of=partial(_voice_of, parts),
-        language_of=parts.lessons.language_for,
+        voices=_Voices(parts),
         sounds=Sounds(synthesise, parts.services.tasks),
         player=Player(parts.services.tasks),
         tasks=parts.services.tasks,
     )
 
 
-def _voice_of(parts: _Parts, name: str) -> Voice | None:
-    """Return what a tutor says to who waits, if it runs here."""
-    tutor = parts.running.tutors.get(name)
-    return _voice(tutor) if tutor and name in parts.registry.tutors else None
+@dataclass(frozen=True, slots=True)
+class _Voices:
+    """Finds the voice of a tutor that a learner waits for."""
+
+    parts: _Parts
+
+    def voice_of(self, tutor: str) -> Voice | None:
+        found = self.parts.running.tutors.get(tutor)
+        return _voice(found) if found and tutor in self.parts.registry.tutors else None
+
+    async def language_for(self, room: str, tutor: str, identity: str) -> str:
+        return await self.parts.lessons.language_for(room, tutor, identity)
 
 
 def _voice(tutor: RunningTutor) -> Voice:
@@ -285,7 +281,7 @@ async def _serve(
     async with supervised() as tasks:
         tasks.create_task(_reconcile(parts.lifecycle, supervisor, reconciler))
         async with supervised() as following:
-            following.create_task(forever(reload.run))
+            following.create_task(forever(partial(reload.run, signals.reload)))
             await signals.stop.wait()
         drain = parts.running.settings.lessons.drain_timeout
         parts.lifecycle.phase = Phase.DRAINING
@@ -338,18 +334,35 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
         log.warning("host.records_left", hint="they stay in the ledger for the next start")
 
 
-def _build_worker(parts: _Parts, announcer: Announcer, tutor: RunningTutor) -> TutorWorker:
-    running = parts.running
-    announcer.prepare(_voice(tutor))
-    return TutorWorker(
-        tutor,
-        LiveKitAccess(running.settings.livekit.url, parts.services.rooms.key),
-        is_full=partial(_is_full, parts, tutor.name),
-        on_accept=parts.lessons.begin,
-        on_full=partial(parts.services.dispatch_state.on_full, tutor=tutor.name),
-        on_end=parts.lessons.end,
-        metrics=parts.metrics.workers,
-    )
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """Makes the tutors to run and their workers."""
+
+    parts: _Parts
+    announcer: Announcer
+    link: SocketHandle
+    traced: bool
+
+    def running_tutors(
+        self, settings: HostSettings, secrets: HostSecrets, versions: Versions
+    ) -> dict[str, RunningTutor]:
+        return running_tutors(settings, secrets, versions, link=self.link, traced=self.traced)
+
+    def build_worker(self, tutor: RunningTutor) -> TutorWorker:
+        parts = self.parts
+        parts.metrics.instruments.add_tutors([tutor.name])
+        self.announcer.prepare(_voice(tutor))
+        return TutorWorker(
+            tutor,
+            LiveKitAccess(parts.running.settings.livekit.url, parts.services.rooms.key),
+            JobCallbacks(
+                is_full=partial(_is_full, parts, tutor.name),
+                on_accept=parts.lessons.begin,
+                on_full=partial(parts.services.dispatch_state.on_full, tutor=tutor.name),
+                on_end=parts.lessons.end,
+            ),
+            parts.metrics.workers,
+        )
 
 
 def _is_full(parts: _Parts, tutor: str, room: str) -> bool:

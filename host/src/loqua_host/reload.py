@@ -1,8 +1,9 @@
 """config/ as it changes under a running host: read whole, and refused or applied whole."""
 
 import asyncio
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Protocol
 
 import structlog
 from watchfiles import awatch
@@ -35,6 +36,18 @@ class Running:
     tutors: dict[str, RunningTutor] = field(default_factory=dict)
 
 
+class WorkerFactory(Protocol):
+    """Makes what runs for a configuration."""
+
+    def running_tutors(
+        self, settings: HostSettings, secrets: HostSecrets, versions: Versions
+    ) -> dict[str, RunningTutor]:
+        """Return the tutors to run, by name."""
+
+    def build_worker(self, tutor: RunningTutor) -> TutorWorker:
+        """Return a worker for a tutor, not started yet."""
+
+
 class Reload:
     """Staffs the host as config/ says, at its start and whenever that changes.
 
@@ -43,10 +56,7 @@ class Reload:
         first: What it said at the start.
         running: What the host runs by.
         supervisor: Who hires, replaces and retires workers.
-        running_tutors: Returns the tutors to run.
-        build_worker: Makes the worker of a tutor.
-        expect: Hears of tutors that are new, before they work.
-        due: Set by whoever wants config/ to be looked at.
+        factory: Makes the tutors to run and their workers.
 
     Attributes:
         stale_config: Why the host does not run what config/ says; None if it does.
@@ -58,18 +68,12 @@ class Reload:
         first: Configured,
         running: Running,
         supervisor: Supervisor,
-        running_tutors: Callable[[HostSettings, HostSecrets, Versions], dict[str, RunningTutor]],
-        build_worker: Callable[[RunningTutor], TutorWorker],
-        expect: Callable[[Iterable[str]], None],
-        due: asyncio.Event,
+        factory: WorkerFactory,
     ) -> None:
         self._configuration = configuration
         self._running = running
         self._supervisor = supervisor
-        self._running_tutors = running_tutors
-        self._build_worker = build_worker
-        self._expect = expect
-        self._due = due
+        self._factory = factory
         self._versions = first.versions
         self.stale_config: str | None = None
         self._last: tuple[HostSettings, Versions] | None = (first.written, first.versions)
@@ -78,18 +82,18 @@ class Reload:
             self.stale_config = str(first.problems[-1][1])
 
     async def start_all(self) -> None:
-        """Hire the workers that the host starts with."""
+        """Start the workers that the host begins with."""
         running = self._running
         await self._take(running.settings, running.secrets, self._versions)
 
-    async def run(self) -> None:
-        """Reload config/ whenever it changes or a reload is requested, until cancelled."""
+    async def run(self, due: asyncio.Event) -> None:
+        """Reload config/ whenever it changes or `due` is set, until cancelled."""
         async with supervised() as tasks:
-            tasks.create_task(forever(self._watch))
-            self._due.set()  # It may have changed since it was read at the start.
+            tasks.create_task(forever(partial(self._watch, due)))
+            due.set()  # It may have changed since it was read at the start.
             while True:
-                await self._due.wait()
-                self._due.clear()
+                await due.wait()
+                due.clear()
                 await self.look()
 
     async def look(self) -> None:
@@ -105,10 +109,10 @@ class Reload:
         if read is not None:
             await self._apply(read)
 
-    async def _watch(self) -> None:
+    async def _watch(self, due: asyncio.Event) -> None:
         try:
             async for _ in awatch(self._configuration.path, step=SETTLED_MS):
-                self._due.set()
+                due.set()
         except (OSError, RuntimeError) as error:
             hint = "send SIGHUP after a change, or raise fs.inotify.max_user_watches"
             log.warning("config.not_watched", why=str(error), hint=hint)
@@ -148,17 +152,16 @@ class Reload:
     ) -> Changes:
         """Run by other settings from now on; gives what that changed among the tutors."""
         running = self._running
-        tutors = self._running_tutors(settings, secrets, versions)
+        tutors = self._factory.running_tutors(settings, secrets, versions)
         changes = compare(running.tutors, tutors)
         running.settings, running.secrets, running.tutors = settings, secrets, tutors
-        self._expect(changes.enabled)
         drain = settings.lessons.tutor_drain_timeout
         for name in changes.disabled:
             self._supervisor.drain(name, "tutor_disabled", drain)
         for name in changes.enabled:
-            self._supervisor.start(self._build_worker(tutors[name]))
+            self._supervisor.start(self._factory.build_worker(tutors[name]))
         async with asyncio.TaskGroup() as tasks:
             for name in changes.changed:
-                worker = self._build_worker(tutors[name])
+                worker = self._factory.build_worker(tutors[name])
                 tasks.create_task(self._supervisor.replace(worker, "tutor_changed", drain))
         return changes

@@ -1,13 +1,9 @@
 """What the host does when it has seen that a secret was rotated, beside using the new one."""
 
-import asyncio
-
 import structlog
 
-from loqua_host.core.clock import Clock
 from loqua_host.errors import RoomsError
-from loqua_host.records.ledger import Ledger
-from loqua_host.rooms.rooms import Rooms
+from loqua_host.lessons.services import Services
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.tasks import forever
 from loqua_host.workers.supervisor import Supervisor
@@ -22,12 +18,8 @@ class Rotation:
 
     Args:
         secrets: The secrets as they were last seen.
-        rooms: Uses LiveKit's key.
-        supervisor: Has workers use it.
-        ledger: Seals with the ledger's key.
-        tasks: Runs what goes on behind lessons.
-        clock: Says when other hosts have looked, too.
-        interval: Seconds between two look-ups, in every host of the ledger.
+        services: The rooms, which use LiveKit's key, and the ledger, which has a key of its own.
+        supervisor: The workers, which use LiveKit's key.
 
     Attributes:
         refused_key: Why LiveKit's key is not used as secrets have it; None if it is.
@@ -36,20 +28,16 @@ class Rotation:
     def __init__(
         self,
         secrets: HostSecrets,
-        rooms: Rooms,
+        services: Services,
         supervisor: Supervisor,
-        ledger: Ledger,
-        tasks: asyncio.TaskGroup,
-        clock: Clock,
-        interval: float,
     ) -> None:
         self._secrets = secrets
-        self._rooms = rooms
+        self._rooms = services.rooms
         self._supervisor = supervisor
-        self._ledger = ledger
-        self._tasks = tasks
-        self._clock = clock
-        self._interval = interval
+        self._ledger = services.ledger
+        self._tasks = services.tasks
+        self._clock = services.clock
+        self._settings = services.settings
         self.refused_key: str | None = None
 
     async def follow(self) -> None:
@@ -60,11 +48,11 @@ class Rotation:
     def _follow_ledger_key(self) -> None:
         if self._ledger.use_keys(self._secrets.ledger.open_keys()):
             log.info("ledger.key_adopted")
-            self._tasks.create_task(forever(self._reseal))
+            self._tasks.create_task(forever(self._reencrypt))
 
-    async def _reseal(self) -> None:
+    async def _reencrypt(self) -> None:
         """Re-encrypt what all hosts have written, once they know the new key, too."""
-        await self._clock.sleep(2 * self._interval)
+        await self._clock.sleep(2 * self._settings().secrets.interval)
         await self._ledger.reencrypt()
 
     async def _follow_livekit_key(self) -> None:

@@ -47,14 +47,18 @@ class World:
         rooms = SimpleNamespace(url="ws://livekit", announcing_token=lambda room: f"for {room}")
         self.announcer = Announcer(
             rooms=rooms,  # type: ignore[arg-type]  # a fake
-            voice_of=lambda _: self.voice,
-            language_of=self._look_up,
+            voices=self,
             sounds=Sounds(self._speak, tasks),
             player=self,  # type: ignore[arg-type]  # a fake
             tasks=tasks,
         )
 
-    async def _look_up(self, *_: str) -> str:
+    def voice_of(self, _tutor: str) -> Voice | None:
+        """Return the tutor's voice."""
+        return self.voice
+
+    async def language_for(self, *_: str) -> str:
+        """Look the language up, which takes a while."""
         await asyncio.sleep(self.looking_up)
         return self.language
 

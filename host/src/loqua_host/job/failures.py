@@ -27,7 +27,7 @@ from livekit.agents.llm import ChatMessage
 
 from loqua_host.registry.author import Author, Failure
 
-__all__ = ["FailureWatch", "Failures"]
+__all__ = ["FailureWatch", "Failures", "log_failure"]
 
 log = structlog.get_logger()
 
@@ -124,6 +124,18 @@ def _is_unclaimed(task: "asyncio.Task[Any]") -> bool:
     return bool(task._log_traceback)  # noqa: SLF001  # there is no public way
 
 
+def log_failure(plugin: str, failure: Failure) -> None:
+    """Log what failed in a plugin's code, and where."""
+    log.error(
+        "agent.failed",
+        plugin=plugin,
+        callback=failure.callback,
+        at=failure.at,
+        why=f"raised {type(failure.error).__name__}",
+        exc_info=failure.error,
+    )
+
+
 class Failures:
     """Answers failures of the tutor's code: an apology in place of silence, in the end goodbye.
 
@@ -132,9 +144,8 @@ class Failures:
 
     Args:
         session: The voice session.
-        plugin: The plugin, for the log.
         most: Failed turns in a row after which the lesson is given up.
-        count: Hears of each failure.
+        report: Logs and counts a failure; see `log_failure`.
         apologise: Says that something went wrong, so that the learner may try again.
         give_up: Ends the lesson politely.
     """
@@ -142,17 +153,15 @@ class Failures:
     def __init__(
         self,
         session: "AgentSession[Any]",
-        plugin: str,
         most: int,
         *,
-        count: Callable[[], None],
+        report: Callable[[Failure], None],
         apologise: Callable[[], None],
         give_up: Callable[[], None],
     ) -> None:
         self._session = session
-        self._plugin = plugin
         self._most = most
-        self._count = count
+        self._report = report
         self._apologise = apologise
         self._give_up = give_up
         self._turns_failed = 0
@@ -179,16 +188,8 @@ class Failures:
         self._stop_looking()
 
     def on_failure(self, failure: Failure) -> None:
-        """Log and count a failure, and see that the learner is not left in silence by it."""
-        log.error(
-            "agent.failed",
-            plugin=self._plugin,
-            callback=failure.callback,
-            at=failure.at,
-            why=f"raised {type(failure.error).__name__}",
-            exc_info=failure.error,
-        )
-        self._count()
+        """Report a failure and, unless the tutor speaks anyway, apologise to the learner."""
+        self._report(failure)
         if self._failed or not self._most:
             return
         self._failed, self._spoke = True, False

@@ -2,12 +2,23 @@
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum, auto
 
 from livekit import rtc
 
 from .learner import may_learn
 
-__all__ = ["Presence"]
+__all__ = ["Attendance", "Presence"]
+
+
+class Attendance(Enum):
+    """Where the learner of a lesson is."""
+
+    HERE = auto()
+    AWAY = auto()
+    """Out of the room, and may return."""
+    GONE = auto()
+    """Out of the room for longer than the reconnect timeout."""
 
 
 class Presence:
@@ -17,9 +28,8 @@ class Presence:
         room: The room.
         identity: The learner's.
         reconnect_timeout: Seconds that a learner who left may take to return.
-        on_change: Hears that the learner has left (False) or returned (True).
+        on_change: Called when the learner leaves, returns, or is gone for good.
         ask: Asks the host whether the participant of an identity is the learner.
-        give_up: Called when that time is over.
     """
 
     def __init__(
@@ -28,16 +38,14 @@ class Presence:
         identity: str,
         reconnect_timeout: float,
         *,
-        on_change: Callable[[bool], None],
+        on_change: Callable[[Attendance], None],
         ask: Callable[[str], None],
-        give_up: Callable[[], None],
     ) -> None:
         self._room = room
         self._identity = identity
         self._reconnect_timeout = reconnect_timeout
         self._on_change = on_change
         self._ask = ask
-        self._give_up = give_up
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -74,7 +82,7 @@ class Presence:
             self._timer.cancel()
             self._timer = None
             self._identity = identity
-            self._on_change(True)
+            self._on_change(Attendance.HERE)
 
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._identity and self.here:
@@ -85,7 +93,8 @@ class Presence:
             self._ask(participant.identity)
 
     def _lose(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._reconnect_timeout, self._give_up)
-        self._on_change(False)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._reconnect_timeout, self._on_change, Attendance.GONE)
+        self._on_change(Attendance.AWAY)
         for participant in self._room.remote_participants.values():
             self._on_entered(participant)

@@ -36,6 +36,7 @@ from loqua_host.link.messages import (
     reasons_of,
 )
 from loqua_host.livekit_internals import forget_session
+from loqua_host.registry.author import Failure
 from loqua_host.settings.messages import message_in
 
 from .audio_gate import AudioGate
@@ -46,7 +47,7 @@ from .connection import RoomConnection
 from .conversation import answer_typed, recall, well_formed
 from .delivery import deliver
 from .events import EventRelay
-from .failures import Failures, FailureWatch
+from .failures import Failures, FailureWatch, log_failure
 from .floor import Floor, until_free
 from .greeting import Greeting
 from .handoff import HandoffClient
@@ -57,7 +58,7 @@ from .listeners import Listeners
 from .microphone import Microphone
 from .nodes import Agents
 from .own_voice import OwnVoice
-from .presence import Presence
+from .presence import Attendance, Presence
 from .sequence import Reason, run_lesson
 from .speakers import Speakers
 from .transcripts import Transcripts
@@ -116,9 +117,8 @@ class Runner:
         now, telemetry = asyncio.get_running_loop().time, self._telemetry
         self._failures = Failures(
             self._session,
-            self._hooks.source,
             self._settings.lesson.failing_ticks,
-            count=lambda: telemetry.queue(CallbackFailed()),
+            report=self._report_failure,
             apologise=self._apologise,
             give_up=self._giving_up.set,
         )
@@ -147,7 +147,6 @@ class Runner:
             settings.lesson.reconnect_timeout,
             on_change=self._on_presence,
             ask=self._strangers.put_nowait,
-            give_up=self._on_absence,
         )
         self._connection = RoomConnection(
             room,
@@ -249,6 +248,10 @@ class Runner:
     async def send_checkpoint(self, progress: Progress | None = None) -> None:
         """Send the host what another job would go on from."""
         await self._checkpoints.send(progress)
+
+    def _report_failure(self, failure: Failure) -> None:
+        log_failure(self._hooks.source, failure)
+        self._telemetry.queue(CallbackFailed())
 
     def _apologise(self) -> None:
         """Ask the learner to say it again, if they could hear that and the tutor goes on."""
@@ -369,12 +372,13 @@ class Runner:
     def _on_room_closed(self) -> None:
         self.end(Reason.ROOM_CLOSED if self._presence.here else Reason.LEARNER_LEFT)
 
-    def _on_absence(self) -> None:
-        """Handle the learner's absence, unless it is our connection that is lost."""
-        self.end(Reason.LEARNER_LEFT if self._connection.connected else Reason.CONNECTION_LOST)
-
-    def _on_presence(self, here: bool) -> None:
+    def _on_presence(self, attendance: Attendance) -> None:
         """Fall silent while nobody listens, and speak again to who has come back."""
+        if attendance is Attendance.GONE:
+            connected = self._connection.connected
+            self.end(Reason.LEARNER_LEFT if connected else Reason.CONNECTION_LOST)
+            return
+        here = attendance is Attendance.HERE
         log.info("lesson.learner_back" if here else "lesson.learner_away")
         self._events.put(LearnerReturned() if here else LearnerLeft())
         self._change_gate(opens=here)
