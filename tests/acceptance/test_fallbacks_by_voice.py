@@ -17,7 +17,7 @@ from tests.acceptance.voices import Voice, entered, host_of
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, synthesise
 from loqua_host.dev.parts import Parts
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400, func_only=True)]
 

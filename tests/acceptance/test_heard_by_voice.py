@@ -11,7 +11,7 @@ from tests.acceptance.voices import arrived, entered, host_of
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import SAMPLE_RATE, synthesise
 from loqua_host.dev.parts import Parts
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
 

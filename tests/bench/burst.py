@@ -26,7 +26,7 @@ from tests.acceptance.voices import Voice, arrived, entered, host_of
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, audible_extent, synthesise
 from loqua_host.dev.parts import Parts
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 LEARNERS = 10
 LINES = (

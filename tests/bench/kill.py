@@ -31,13 +31,13 @@ from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.dev.api import DevApiSettings, RegisteredLearner, serve
 from loqua_host.dev.postgres import new_schema, run_postgres
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records import leases
 from loqua_host.records.database import Row, database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 HASTE = 100.0
 HOSTS = 3

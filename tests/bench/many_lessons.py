@@ -33,9 +33,9 @@ from loqua_host.core.clock import SystemClock
 from loqua_host.core.runtime import Runtime
 from loqua_host.errors import LinkError
 from loqua_host.host_metrics import HostMetrics
+from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
-from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import TUTOR
@@ -57,8 +57,8 @@ from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
-from loqua_host.sockets import SocketHandle, listen_unnamed
-from loqua_host.tasks import background
+from loqua_host.system.sockets import SocketHandle, listen_unnamed
+from loqua_host.system.tasks import background
 
 LESSONS = 10_000
 AT_ONCE = 20

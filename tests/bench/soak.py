@@ -44,7 +44,7 @@ from tests.integration.host.conftest import (
 from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise
 from loqua_host.dev.parts import write_config
 from loqua_host.dev.scripts import CONVERSATION
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 CONFIG = Path(__file__).parents[2] / "config"
 AGENT = "soaked"

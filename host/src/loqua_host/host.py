@@ -16,14 +16,16 @@ from loqua_host.announcements.synthesis import synthesise
 from loqua_host.capacity.admission import Headroom
 from loqua_host.capacity.capacity import CapacityMonitor
 from loqua_host.capacity.machine import Machine
-from loqua_host.configuration import Configuration, Configured, Versions
+from loqua_host.configuration.configuration import Configuration, Configured, Versions
+from loqua_host.configuration.reload import Reload, Running
+from loqua_host.configuration.rotation import Rotation
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.core.runtime import Runtime
 from loqua_host.host_metrics import HostMetrics
+from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
-from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import keep_lease, recover
 from loqua_host.lessons.services import Services
@@ -44,14 +46,12 @@ from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
 from loqua_host.records.retention import purge_regularly
-from loqua_host.reload import Reload, Running
 from loqua_host.rooms.rooms import Rooms
-from loqua_host.rotation import Rotation
 from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import engine_secrets
-from loqua_host.sockets import SocketHandle, listen_unnamed
-from loqua_host.tasks import forever, supervised
+from loqua_host.system.sockets import SocketHandle, listen_unnamed
+from loqua_host.system.tasks import forever, supervised
 from loqua_host.workers.registry import WorkerRegistry
 from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.tutors import running_tutors

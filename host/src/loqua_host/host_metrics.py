@@ -5,9 +5,9 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from loqua_host.core.metrics import ApiMetrics
-from loqua_host.faults import INTERNAL_ERRORS
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.metrics import Instruments
+from loqua_host.observability.faults import INTERNAL_ERRORS
+from loqua_host.observability.metrics import Instruments
 from loqua_host.ops.gauges import StatusCollector
 from loqua_host.ops.health import Health
 from loqua_host.ops.status import HostStatus

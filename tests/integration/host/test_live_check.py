@@ -23,7 +23,7 @@ from loqua_host.diagnosis.livekit import examine_livekit, meet
 from loqua_host.diagnosis.worker import register, take_job
 from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import LiveKitKey, read_secrets
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 from loqua_host.workers.worker import LiveKitAccess
 
 from .conftest import KEPT, House, explicit, new_room, write_config

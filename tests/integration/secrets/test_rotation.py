@@ -16,7 +16,7 @@ from loqua_host.core.secrets import SecretCache, SecretName
 from loqua_host.dev.api import DevApiSettings
 from loqua_host.dev.api.app import create_app
 from loqua_host.errors import ApiError
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 pytestmark = pytest.mark.integration
 

@@ -18,9 +18,9 @@ from loqua_host.announcements.announcer import (
 from loqua_host.announcements.messages import Announcement, Sound, Wanted
 from loqua_host.announcements.tone import after_tone
 from loqua_host.errors import AnnouncementError
-from loqua_host.lessons.reconcile import NotifyWaiting, Present
+from loqua_host.lessons.decisions import NotifyWaiting, Present
 from loqua_host.settings.engines import Engine, Engines
-from loqua_host.tasks import supervised
+from loqua_host.system.tasks import supervised
 
 SENTENCE = {"en": "One moment.", "es": "Un momento."}
 HUMS = Engines(tts=Engine(use="engine:TTS", secrets={"api_key": "KEY"}))

@@ -13,7 +13,7 @@ import yaml
 from tests.certificates import issue
 
 from loqua_host.cli.check import check
-from loqua_host.configuration import Configuration
+from loqua_host.configuration.configuration import Configuration
 from loqua_host.errors import ConfigError
 from loqua_host.settings.load import draft
 from loqua_host.settings.start import refuse_start

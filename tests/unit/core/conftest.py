@@ -23,7 +23,7 @@ from tests.unit.virtual_time import EPOCH, VirtualClock, VirtualLoop
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.metrics import ApiMetrics
 from loqua_host.core.runtime import Runtime
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

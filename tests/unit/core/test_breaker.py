@@ -14,7 +14,7 @@ from loqua_host.core.breaker import Breaker, BreakerState
 from loqua_host.core.metrics import ApiMetrics
 from loqua_host.core.settings import BreakerSettings
 from loqua_host.errors import RefusedError, SuspendedError, UnreachableError
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 
 
 class ManualClock:

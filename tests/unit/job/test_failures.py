@@ -24,11 +24,11 @@ from livekit.agents.llm import ToolError
 from livekit.agents.voice.audio_recognition import _EndOfTurnInfo, _EndOfTurnMetrics
 
 from loqua_host.contract.learner import Learner
-from loqua_host.job import failures as module
-from loqua_host.job.chat import Chat
-from loqua_host.job.conversation import answer_typed
-from loqua_host.job.failures import Failures, FailureWatch
-from loqua_host.job.voice import LessonSession
+from loqua_host.job.lesson import failures as module
+from loqua_host.job.lesson.conversation import answer_typed
+from loqua_host.job.lesson.failures import Failures, FailureWatch
+from loqua_host.job.room.chat import Chat
+from loqua_host.job.voice.session import LessonSession
 from loqua_host.registry.author import Author, Failure
 
 AT_ONCE = APIConnectOptions(max_retry=0)

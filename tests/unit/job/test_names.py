@@ -4,7 +4,7 @@ from livekit.agents.llm import ChatContext
 
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.turns import LEARNER
-from loqua_host.job.names import LONGEST_NAME, with_names
+from loqua_host.job.voice.names import LONGEST_NAME, with_names
 
 MARIA = Learner(user_id="user_1", identity="maria", display_name="Maria")
 ANA = Learner(user_id="user_2", identity="ana", display_name="Ana")

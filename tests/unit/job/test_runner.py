@@ -19,9 +19,9 @@ from loqua_host.contract.learner import Learner, LearnerContext, Preferences
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
 from loqua_host.contract.turns import TYPED
 from loqua_host.errors import HookFailedError
-from loqua_host.job.chat import LONGEST_TYPED
-from loqua_host.job.vitals import DEAF_SECONDS
-from loqua_host.job.voice import PENDING_SECONDS
+from loqua_host.job.room.chat import LONGEST_TYPED
+from loqua_host.job.voice.session import PENDING_SECONDS
+from loqua_host.job.voice.vitals import DEAF_SECONDS
 from loqua_host.link.messages import (
     CallbackFailed,
     Checkpoint,

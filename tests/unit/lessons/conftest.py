@@ -23,12 +23,12 @@ from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.lessons.services import Services
 from loqua_host.link.server import serve_link
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
 from loqua_host.settings.host import HostSettings
-from loqua_host.sockets import listen_unnamed
-from loqua_host.tasks import background
+from loqua_host.system.sockets import listen_unnamed
+from loqua_host.system.tasks import background
 
 
 def pytest_asyncio_loop_factories(

@@ -17,7 +17,7 @@ from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import Checkpoint, Finish, Join
 from loqua_host.link.server import JobRef
 from loqua_host.rooms.learners import Participant
-from loqua_host.sockets import SocketHandle
+from loqua_host.system.sockets import SocketHandle
 
 __all__ = [
     "JOB",

@@ -8,12 +8,12 @@ from tests.unit.lessons.host_under_test import WRITTEN, make_services
 from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Handover
+from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
-from loqua_host.link.handover import find_handover, pack
-from loqua_host.metrics import Instruments
+from loqua_host.link.dispatch_metadata import find_handover, pack
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch

@@ -7,8 +7,8 @@ import structlog
 from tests.unit.lessons.host_under_test import HostUnderTest, finish, hear, join, made, until
 
 from loqua_host.lessons.engines import first_engines
-from loqua_host.lessons.kept import engines_used, keep, kept_state, use_engine
 from loqua_host.lessons.live_lesson import LiveLesson
+from loqua_host.lessons.stored_state import engines_used, keep, kept_state, use_engine
 from loqua_host.link.messages import EngineKind, EngineServes, Late, Recorded
 from loqua_host.link.server import JobRef
 

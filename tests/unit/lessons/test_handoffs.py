@@ -16,7 +16,7 @@ from loqua_host.lessons.handoffs import Handoffs
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
 from loqua_host.link.server import JobRef
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.ledger import LessonRow
 
 ROW = LessonRow("l1", "v1", "v1", "maria", "room", "conversation", "agent", 0.0)

@@ -21,7 +21,7 @@ from loqua_host.link.messages import (
     WrapUp,
 )
 from loqua_host.link.server import JobRef
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 
 Counted = Callable[..., float]
 AGAIN = JobRef("job2", "room", "conversation")

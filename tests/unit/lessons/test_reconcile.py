@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host.lessons.reconcile import (
+from loqua_host.lessons.decisions import (
     DISPATCH_GRACE,
     FAREWELL_SECONDS,
     Action,

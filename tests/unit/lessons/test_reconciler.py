@@ -11,8 +11,8 @@ from tests.unit.lessons.world import RECONNECT_TIMEOUT, Host, World
 from loqua_host.contract.handoff import Handover
 from loqua_host.contract.records import Performance, SessionRecord
 from loqua_host.errors import RoomsError
+from loqua_host.lessons.decisions import DISPATCH_GRACE, Ask, Capacity
 from loqua_host.lessons.dispatch_state import Asked
-from loqua_host.lessons.reconcile import DISPATCH_GRACE, Ask, Capacity
 from loqua_host.lessons.reconciler import STALE_SECONDS, WAITING
 from loqua_host.records.ledger import Kind, LeaseClaims, LessonRow
 from loqua_host.rooms.rooms import Dispatch

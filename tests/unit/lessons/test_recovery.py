@@ -14,7 +14,7 @@ from loqua_host.errors import LedgerError
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.recovery import keep_lease, recover
 from loqua_host.lessons.services import Services
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.leases import LEASE
 from loqua_host.records.ledger import Ledger, LessonRow

@@ -30,8 +30,8 @@ from loqua_host.lessons.tracing import LESSON, open_traces
 from loqua_host.link.messages import Recorded, Spans
 from loqua_host.link.server import JobRef
 from loqua_host.link.spans import JobSpan, JobSpanEvent
+from loqua_host.observability.redaction import Redaction
 from loqua_host.records import delivery, writer
-from loqua_host.redaction import Redaction
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtYXJpYSJ9.c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0"
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}

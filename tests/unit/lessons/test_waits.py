@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from loqua_host.lessons.reconcile import Capacity, Interrupted, Present, RoomSnapshot, waits
+from loqua_host.lessons.decisions import Capacity, Interrupted, Present, RoomSnapshot, waits
 from loqua_host.records.ledger import LessonRow
 
 NOW = 1_800_000_000.0

@@ -10,16 +10,16 @@ from tests.unit.tutors import running_tutor
 
 from loqua_host.errors import RoomsError
 from loqua_host.lessons import webhook_events as module
+from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.webhook_events import WebhookEvents
 from loqua_host.link.server import JobRef
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.rooms.webhooks import WebhookEvent
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 MARIA = Participant("maria", "standard", "María", {"user_id": "u1"}, False, 1.0, "PA_1")
 JOINED = WebhookEvent("participant_joined", "room", MARIA)

@@ -17,16 +17,16 @@ from tests.unit.tutors import running_tutor
 from loqua_host.contract.handoff import HandoffRequest
 from loqua_host.contract.records import Ending
 from loqua_host.errors import RefusedError
+from loqua_host.lessons.decisions import Capacity, NotifyWaiting
 from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.lessons.reconcile import Capacity, NotifyWaiting
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import recover
 from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import TUTOR, RunningTutor
-from loqua_host.link.handover import is_handover
+from loqua_host.link.dispatch_metadata import is_handover
 from loqua_host.link.messages import (
     CallSpecialist,
     Finish,
@@ -40,7 +40,7 @@ from loqua_host.link.messages import (
     Welcome,
 )
 from loqua_host.link.server import JobRef
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.database import DatabaseConnection
 from loqua_host.records.encryption import KeyRing
 from loqua_host.records.leases import LEASE, end_lease, renew_lease

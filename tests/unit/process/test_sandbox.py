@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loqua_host.sandbox import is_possible, protected_in
+from loqua_host.system.sandbox import is_possible, protected_in
 
 READ = """
     import json, os, sys

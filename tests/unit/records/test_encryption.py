@@ -18,7 +18,7 @@ from loqua_host.records.admin import LedgerAdmin
 from loqua_host.records.encryption import KeyRing, LedgerCipher
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.sqlite import SqliteDatabase
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 NewLesson = Callable[..., LessonRow]
 OLD, NEW = "old-" * 8, "new-" * 8

@@ -18,7 +18,7 @@ from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.spool import Spool
 from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.records.updates import LessonProgress
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 NewLesson = Callable[..., LessonRow]
 KEY = "k" * 32

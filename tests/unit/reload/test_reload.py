@@ -10,14 +10,14 @@ import pytest
 import structlog
 import yaml
 
-from loqua_host import configuration as module
-from loqua_host.configuration import Configuration
+from loqua_host.configuration import configuration as module
+from loqua_host.configuration.configuration import Configuration
+from loqua_host.configuration.reload import Reload, Running
 from loqua_host.errors import Problem
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.registry.inspection import Inspection
-from loqua_host.reload import Reload, Running
 from loqua_host.settings.tutors import TutorSettings
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 from loqua_host.workers.tutors import running_tutors
 
 ENVIRON = {

@@ -9,13 +9,13 @@ import pytest
 from structlog.testing import capture_logs
 from tests.unit.lessons.host_under_test import WRITTEN, make_services
 
+from loqua_host.configuration.rotation import Rotation
 from loqua_host.core.secrets import SecretsSettings
 from loqua_host.errors import RoomsError
 from loqua_host.lessons.services import Services
-from loqua_host.rotation import Rotation
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets, LiveKitKey, WantedSecrets, read_secrets
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 from loqua_host.workers.supervisor import Supervisor
 
 GIVEN = {

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from loqua_host.addresses import WEB, WEBSOCKET, normalise
 from loqua_host.errors import ConfigError
 from loqua_host.settings.load import load
+from loqua_host.system.addresses import WEB, WEBSOCKET, normalise
 
 Mistakes = Callable[..., list[str]]
 Write = Callable[[str, str], Path]

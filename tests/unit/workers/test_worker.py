@@ -20,7 +20,7 @@ from loqua_host.core.secrets import Sealed
 from loqua_host.lessons.departure import Departure
 from loqua_host.link.server import JobRef
 from loqua_host.livekit_internals import patch_workers
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers import worker as module
 from loqua_host.workers.metrics import WorkerMetrics

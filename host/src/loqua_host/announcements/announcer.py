@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from loqua_host.errors import AnnouncementError
-from loqua_host.lessons.reconcile import NotifyWaiting
+from loqua_host.lessons.decisions import NotifyWaiting
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.engines import Engines
 from loqua_host.settings.messages import Message, message_in

@@ -16,8 +16,8 @@ import typer
 
 from loqua_host.dev.screen import fitted
 from loqua_host.errors import LoquaError
-from loqua_host.process import seal
 from loqua_host.settings.templates import TEMPLATES, write_templates
+from loqua_host.system.process import seal
 
 from . import records
 from . import run as running

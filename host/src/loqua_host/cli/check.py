@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from loqua_host.configuration import machine_problems
+from loqua_host.configuration.configuration import machine_problems
 from loqua_host.diagnosis.ports import port_problems
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors

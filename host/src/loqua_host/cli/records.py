@@ -10,11 +10,11 @@ from typing import Annotated, Never
 import typer
 
 from loqua_host.errors import ConfigError, LedgerError
-from loqua_host.process import seal
 from loqua_host.records.admin import LedgerAdmin, OutboxEntry
 from loqua_host.records.database import database_at
 from loqua_host.settings.load import load
 from loqua_host.settings.secrets import read_ledger_secrets
+from loqua_host.system.process import seal
 
 from .config import CONFIG, Config
 

@@ -15,8 +15,8 @@ import structlog
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Progress, SessionRecord
 from loqua_host.errors import ConfigError, Problem, RefusedError, UnreachableError
-from loqua_host.proxies import proxy_for
-from loqua_host.tasks import forever
+from loqua_host.system.proxies import proxy_for
+from loqua_host.system.tasks import forever
 
 from . import retry, wire
 from .cache import ContextCache

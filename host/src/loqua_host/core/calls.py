@@ -11,7 +11,7 @@ from opentelemetry import trace
 from pydantic import SecretStr
 
 from loqua_host.errors import ApiError, RefusedError, UnreachableError
-from loqua_host.faults import log_fault
+from loqua_host.observability.faults import log_fault
 
 from . import retry, verdict
 from .breaker import Breaker

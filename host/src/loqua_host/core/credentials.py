@@ -4,7 +4,7 @@ import structlog
 from pydantic import SecretStr
 
 from loqua_host.errors import LoquaError, UnreachableError
-from loqua_host.faults import log_fault
+from loqua_host.observability.faults import log_fault
 
 from .clock import Clock
 from .secrets import Sealed, Secret, SecretName, SecretsPort

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from loqua_host.errors import ApiError
-from loqua_host.faults import log_fault
+from loqua_host.observability.faults import log_fault
 
 __all__ = ["Pools"]
 

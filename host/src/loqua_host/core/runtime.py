@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 
 from .clock import Clock, SystemClock
 from .metrics import ApiMetrics

@@ -10,8 +10,8 @@ from opentelemetry import trace
 from pydantic import SecretStr
 
 from loqua_host.errors import ApiError, RefusedError, TokenError, UnreachableError
-from loqua_host.faults import log_fault
-from loqua_host.tasks import forever
+from loqua_host.observability.faults import log_fault
+from loqua_host.system.tasks import forever
 
 from . import retry, tokens, wire
 from .caller import Caller

@@ -24,7 +24,7 @@ from loqua_host.errors import LoquaError
 from loqua_host.settings.host import Environment
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.variables import read_environ
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 from .hearing import Heard, LessonHeard
 from .learner import Line, Script, SyntheticLearner, synthesise

@@ -15,7 +15,7 @@ from livekit.agents.types import (
     TOPIC_TRANSCRIPTION,
 )
 
-from loqua_host.tasks import uncancelled
+from loqua_host.system.tasks import uncancelled
 
 from .hearing import LEARNER, EndedBy, Heard, Hearing, LessonHeard
 

@@ -15,8 +15,8 @@ from loqua_host.core.rate_headers import http_date, wait_asked
 from loqua_host.core.secrets import SecretName
 from loqua_host.core.tokens import read_claims
 from loqua_host.errors import ApiError, RefusedError, TokenError
-from loqua_host.proxies import proxy_for
 from loqua_host.settings.host import HostSettings
+from loqua_host.system.proxies import proxy_for
 
 from .finding import Check, Finding, Verdict, broken, failed, in_order, ok, untried
 from .reach import judge_clock, reach

@@ -19,10 +19,10 @@ from livekit.protocol.agent import JobAssignment
 
 from loqua_host.core.rate_headers import http_date
 from loqua_host.errors import RoomsError
-from loqua_host.proxies import bypass_native, proxy_for
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.secrets import LiveKitKey
-from loqua_host.tasks import background, uncancelled
+from loqua_host.system.proxies import bypass_native, proxy_for
+from loqua_host.system.tasks import background, uncancelled
 from loqua_host.workers.worker import LiveKitAccess
 
 from .finding import Check, CheckState, Finding, Verdict, failed, in_order, ok

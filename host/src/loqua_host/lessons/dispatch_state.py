@@ -10,8 +10,8 @@ from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
 
+from .decisions import Ask, Interrupted
 from .departure import Departure
-from .reconcile import Ask, Interrupted
 
 __all__ = ["Asked", "DispatchState"]
 

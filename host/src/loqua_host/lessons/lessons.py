@@ -26,21 +26,21 @@ from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, LessonRow
 from loqua_host.records.session_record import Composed, compose_record
 from loqua_host.records.traces import join_trace
 from loqua_host.rooms.learners import Participant, pick_open
-from loqua_host.tasks import forever, supervised
+from loqua_host.system.tasks import forever, supervised
 
-from .answers import language_of, welcome
 from .api_watch import acquire_token_when_reachable, check_health
 from .causes import ALREADY_TAUGHT
+from .decisions import Interrupted
 from .dispatch_state import JOIN_SECONDS
 from .engines import first_engines
 from .handoffs import Handoffs
-from .kept import engines_used, kept_ending
 from .live_lesson import LiveLesson, log_recorded
 from .prefetcher import Prefetcher
 from .prepared_lesson import PreparedLesson, new_lesson, prepare
-from .reconcile import Interrupted
 from .refusals import Refusals
 from .services import Services
+from .stored_state import engines_used, kept_ending
+from .welcome import language_of, welcome
 
 __all__ = ["Lessons"]
 

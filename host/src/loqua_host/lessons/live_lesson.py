@@ -37,13 +37,13 @@ from loqua_host.link.server import JobLink
 from loqua_host.records.ledger import LessonRow
 from loqua_host.records.session_record import Composed, compose_record, has_failed, merge_progress
 from loqua_host.rooms.learners import Participant, identified, pick_learner
-from loqua_host.tasks import supervised
+from loqua_host.system.tasks import supervised
 
 from .handoffs import Handoffs
-from .kept import engines_used, keep, keep_ending, use_engine
 from .metrics import CALLBACK
 from .prepared_lesson import PreparedLesson
 from .services import Services
+from .stored_state import engines_used, keep, keep_ending, use_engine
 from .tracing import take_spans
 
 __all__ = ["LiveLesson", "log_recorded"]
@@ -342,7 +342,7 @@ def log_recorded(row: LessonRow, reason: str, composed: Composed) -> None:
 
 
 def _handback(message: Finish, progress: Progress | None) -> Handback:
-    """Return how a lesson went; reasons that end so are the host's own (loqua_host.job.runner)."""
+    """Return how a lesson went, for the tutor that called for it."""
     if has_failed(message.ending.reason):
         return Handback(outcome="failed")
     report = message.report or LessonReport()

@@ -9,14 +9,13 @@ from typing import Protocol
 import structlog
 
 from loqua_host.errors import LearnerError, LedgerError, RoomsError
-from loqua_host.faults import log_fault
-from loqua_host.link.handover import is_handover, pack
+from loqua_host.link.dispatch_metadata import is_handover, pack
+from loqua_host.observability.faults import log_fault
 from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Dispatch
 
-from .dispatch_state import CALL_SECONDS
-from .reconcile import (
+from .decisions import (
     Absent,
     Action,
     Call,
@@ -30,6 +29,7 @@ from .reconcile import (
     decide,
     waits,
 )
+from .dispatch_state import CALL_SECONDS
 from .services import Services
 from .tutors import TUTOR
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import structlog
 
 from loqua_host.errors import LearnerError, RoomsError
-from loqua_host.link.handover import is_handover
+from loqua_host.link.dispatch_metadata import is_handover
 from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.webhooks import WebhookEvent
 
+from .decisions import DISPATCH_GRACE, Capacity
 from .prefetcher import FORESIGHT_SECONDS
-from .reconcile import DISPATCH_GRACE, Capacity
 from .services import Services
 
 __all__ = ["WebhookEvents"]

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from loqua_host.settings.certificates import RENEW
 from loqua_host.settings.host import OpsSettings
-from loqua_host.tasks import forever, supervised
+from loqua_host.system.tasks import forever, supervised
 
 from .access import PROBES, guard
 from .health import Health, HealthState

@@ -21,14 +21,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.contract.tutor import Name, SecretName
 from loqua_host.errors import Problem
-from loqua_host.process import safe_environ
-from loqua_host.sandbox import protected_in
 from loqua_host.settings.checks import plugin_problems
 from loqua_host.settings.engines import Engine, Engines
 from loqua_host.settings.load import installed_plugins
 from loqua_host.settings.problems import printable, spelled
 from loqua_host.settings.sources import ConfigSources, VariablesSource, read_sources, tutor_file
 from loqua_host.settings.tutors import TutorSettings, engine_places
+from loqua_host.system.process import safe_environ
+from loqua_host.system.sandbox import protected_in
 
 __all__ = [
     "HINT",
@@ -198,7 +198,7 @@ async def _ask(
 async def _run_child(
     asked: IO[bytes], answered: IO[bytes], environ: Mapping[str, str], limit: float
 ) -> int | None:
-    arguments = ("-P", "-m", "loqua_host.registry.inspect", str(answered.fileno()))
+    arguments = ("-P", "-m", "loqua_host.registry.inspect_child", str(answered.fileno()))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,

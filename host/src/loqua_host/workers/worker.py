@@ -24,8 +24,8 @@ from loqua_host.livekit_internals import (
     pid_of,
     use_key,
 )
-from loqua_host.proxies import proxy_for
 from loqua_host.settings.secrets import LiveKitKey
+from loqua_host.system.proxies import proxy_for
 
 from .metrics import WorkerMetrics
 

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from loqua_host.addresses import WEB, normalise
+from loqua_host.system.addresses import WEB, normalise
 
 __all__ = [
     "Address",

@@ -5,7 +5,7 @@ import structlog
 from loqua_host.errors import RoomsError
 from loqua_host.lessons.services import Services
 from loqua_host.settings.secrets import HostSecrets
-from loqua_host.tasks import forever
+from loqua_host.system.tasks import forever
 from loqua_host.workers.supervisor import Supervisor
 
 __all__ = ["Rotation"]

@@ -8,14 +8,14 @@ from pydantic import ValidationError
 from loqua_host.contract.handoff import Handback, SpecialistCall
 from loqua_host.contract.lesson import Lesson
 from loqua_host.errors import HandoffError, LinkError
+from loqua_host.job.lesson.conversation import last_sentences
+from loqua_host.job.voice.session import say_out
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused, reasons_of
 from loqua_host.settings.messages import Message, message_in
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
-from .conversation import last_sentences
 from .floor import Floor
-from .voice import say_out
 
 __all__ = ["HandoffClient"]
 

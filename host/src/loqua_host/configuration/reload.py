@@ -8,16 +8,17 @@ from typing import Protocol
 import structlog
 from watchfiles import awatch
 
-from loqua_host.configuration import Configuration, Configured, Versions
 from loqua_host.errors import ConfigError
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.settings.changes import adopt, changed_keys
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
-from loqua_host.tasks import forever, supervised
+from loqua_host.system.tasks import forever, supervised
 from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.tutors import Changes, compare
 from loqua_host.workers.worker import TutorWorker
+
+from .configuration import Configuration, Configured, Versions
 
 __all__ = ["Reload", "Running"]
 

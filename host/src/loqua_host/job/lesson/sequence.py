@@ -22,7 +22,7 @@ import structlog
 
 from loqua_host.contract.records import Ending, LessonReport, Progress
 from loqua_host.errors import HookFailedError
-from loqua_host.tasks import uncancelled
+from loqua_host.system.tasks import uncancelled
 
 __all__ = [
     "REASONS",

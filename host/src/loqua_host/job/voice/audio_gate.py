@@ -6,9 +6,10 @@ from typing import Any
 
 from livekit.agents import AgentSession
 
-from .clock import Stopwatch
-from .limits import Silence
-from .voice import commit_turn, switch
+from loqua_host.job.lesson.limits import Silence
+from loqua_host.job.lesson.stopwatch import Stopwatch
+
+from .session import commit_turn, switch
 
 __all__ = ["AudioGate"]
 

@@ -6,10 +6,9 @@ from livekit import rtc
 
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.lesson import Lesson
+from loqua_host.job.voice.audio_input import MixedAudioInput
+from loqua_host.job.voice.speakers import Speakers
 from loqua_host.link.messages import Others
-
-from .audio_input import MixedAudioInput
-from .speakers import Speakers
 
 __all__ = ["Listeners"]
 

@@ -9,10 +9,28 @@ from livekit import rtc
 from livekit.agents import Agent, CloseEvent, room_io
 from pydantic import ValidationError
 
+from loqua_host.contract.events import LearnerLeft, LearnerReturned
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import LinkError
-from loqua_host.events import LearnerLeft, LearnerReturned
+from loqua_host.job.room.chat import Chat
+from loqua_host.job.room.connection import RoomConnection
+from loqua_host.job.room.events import EventRelay
+from loqua_host.job.room.floor import Floor, until_free
+from loqua_host.job.room.handoffs import HandoffClient
+from loqua_host.job.room.listeners import Listeners
+from loqua_host.job.room.presence import Attendance, Presence
+from loqua_host.job.voice.audio_gate import AudioGate
+from loqua_host.job.voice.audio_input import MixedAudioInput
+from loqua_host.job.voice.greeting import Greeting
+from loqua_host.job.voice.latency import measured
+from loqua_host.job.voice.microphone import Microphone
+from loqua_host.job.voice.nodes import Agents
+from loqua_host.job.voice.own_voice import OwnVoice
+from loqua_host.job.voice.session import apologise, close_voice, hear_out, say_out, take_last_words
+from loqua_host.job.voice.speakers import Speakers
+from loqua_host.job.voice.transcripts import Transcripts
+from loqua_host.job.voice.vitals import Part, Vitals
 from loqua_host.link.messages import (
     LONGEST_LATE,
     CallbackFailed,
@@ -39,37 +57,13 @@ from loqua_host.livekit_internals import forget_session
 from loqua_host.registry.author import Failure
 from loqua_host.settings.messages import message_in
 
-from .audio_gate import AudioGate
-from .audio_input import MixedAudioInput
-from .chat import Chat
 from .checkpoints import Checkpoints
-from .connection import RoomConnection
 from .conversation import answer_typed, recall, well_formed
 from .delivery import deliver
-from .events import EventRelay
 from .failures import Failures, FailureWatch, log_failure
-from .floor import Floor, until_free
-from .greeting import Greeting
-from .handoff import HandoffClient
-from .latency import measured
 from .lesson_job import LessonJob
 from .limits import Deadline, Silence, keep_limits
-from .listeners import Listeners
-from .microphone import Microphone
-from .nodes import Agents
-from .own_voice import OwnVoice
-from .presence import Attendance, Presence
 from .sequence import Reason, run_lesson
-from .speakers import Speakers
-from .transcripts import Transcripts
-from .vitals import Part, Vitals
-from .voice import (
-    apologise,
-    close_voice,
-    hear_out,
-    say_out,
-    take_last_words,
-)
 
 __all__ = ["Runner"]
 

@@ -12,13 +12,13 @@ from livekit.agents.llm import RealtimeModel
 from livekit.agents.types import NotGivenOr
 from livekit.rtc.event_emitter import EventEmitter
 
+from loqua_host.job.engines.build import EngineWatch, build_engines
 from loqua_host.link.messages import ENGINE_KINDS
 from loqua_host.livekit_internals import sharing_certificates
 from loqua_host.settings.engines import Engines
-from loqua_host.tasks import within
+from loqua_host.system.tasks import within
 
 from .audio_input import MixedAudioInput
-from .engines import EngineWatch, build_engines
 
 __all__ = [
     "LessonSession",

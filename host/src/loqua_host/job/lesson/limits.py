@@ -15,14 +15,14 @@ from livekit.agents import (
 )
 from livekit.agents.llm import ChatMessage
 
+from loqua_host.contract.events import Event, LearnerSilent, TimeRunningOut
 from loqua_host.contract.lesson import Lesson
-from loqua_host.events import Event, LearnerSilent, TimeRunningOut
+from loqua_host.job.voice.session import say_out
 from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.messages import message_in
 
-from .clock import Stopwatch
 from .sequence import Reason
-from .voice import say_out
+from .stopwatch import Stopwatch
 
 __all__ = ["Deadline", "Silence", "Step", "TimeLimits", "keep_limits"]
 

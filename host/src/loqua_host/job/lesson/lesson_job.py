@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from livekit.agents import JobContext
 
 from loqua_host.contract.lesson import Lesson
+from loqua_host.job.telemetry import Telemetry
 from loqua_host.link.client import HostLink
 from loqua_host.registry.caller import HookCaller
 from loqua_host.settings.jobs import JobSettings
 
-from .clock import Stopwatch
-from .telemetry import Telemetry
+from .stopwatch import Stopwatch
 
 __all__ = ["LessonJob"]
 

@@ -15,8 +15,8 @@ from loqua_host.errors import LinkError
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import MAX_TURNS, Checkpoint, check_state, reasons_of
 
-from .clock import Stopwatch
 from .conversation import last_sentences
+from .stopwatch import Stopwatch
 
 __all__ = ["Checkpoints"]
 

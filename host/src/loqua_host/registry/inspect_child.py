@@ -1,7 +1,7 @@
 """The child that imports one tutor and says what it found.
 
-Run as `python -m loqua_host.registry.inspect <fd>`, with a `InspectionQuestion` on standard input;
-writes an `InspectionAnswer` to the file descriptor, as plugins may print what they like.
+Run as `python -m loqua_host.registry.inspect_child <fd>`, with an `InspectionQuestion` on standard
+input. It writes an `InspectionAnswer` to the file descriptor, because plugins may print anything.
 """
 
 import inspect

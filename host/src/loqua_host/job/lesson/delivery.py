@@ -5,10 +5,9 @@ import asyncio
 import structlog
 
 from loqua_host.errors import LinkError
+from loqua_host.job.telemetry import Telemetry
 from loqua_host.link.client import HostLink
 from loqua_host.link.messages import Finish, Recorded, SteppedOut
-
-from .telemetry import Telemetry
 
 __all__ = ["deliver"]
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import structlog
 
-from .errors import LoquaError
+from loqua_host.errors import LoquaError
 
 __all__ = ["OWN", "Redaction", "describe", "format_exception", "report_uncaught"]
 

@@ -21,9 +21,10 @@ from typing import Any
 import psutil
 
 from loqua_host.errors import LoquaError
-from loqua_host.proxies import PROXY_VARIABLES, proxy_variables
-from loqua_host.sandbox import protected_in
-from loqua_host.sockets import open_handle, short_directory
+
+from .proxies import PROXY_VARIABLES, proxy_variables
+from .sandbox import protected_in
+from .sockets import open_handle, short_directory
 
 __all__ = [
     "forkserver_ended",
@@ -130,8 +131,8 @@ def start_forkserver(preload: Sequence[str], protected: Iterable[Path] = ()) -> 
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload(
         [
-            "loqua_host.sandbox",
-            "loqua_host.detached",
+            "loqua_host.system.sandbox",
+            "loqua_host.system.detached",
             *preload,
             "livekit.agents.ipc._preload",
             "livekit.agents.ipc._preload_freeze",

@@ -20,7 +20,8 @@ from livekit.agents.utils.aio.itertools import tee
 from livekit.agents.vad import VAD
 from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
 
-from .fallbacks import FallbackSTT
+from loqua_host.job.engines.fallbacks import FallbackSTT
+
 from .nodes import replace, through
 
 __all__ = ["DEAF_SECONDS", "MUTE_SECONDS", "Part", "Vitals"]

@@ -5,9 +5,9 @@ from opentelemetry import trace
 from loqua_host.link.messages import EngineKind, Welcome
 from loqua_host.records.ledger import MAX_CRASHES, LessonRow
 
-from .kept import kept_state, kept_turns
 from .language import language_code
 from .prepared_lesson import PreparedLesson
+from .stored_state import kept_state, kept_turns
 from .tutors import RunningTutor
 
 __all__ = ["language_of", "welcome"]

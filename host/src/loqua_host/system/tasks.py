@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Any, Never, TypeVar
 
-from .faults import log_fault
+from loqua_host.observability.faults import log_fault
 
 __all__ = ["background", "forever", "supervised", "uncancelled", "within"]
 
