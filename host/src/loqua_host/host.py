@@ -16,7 +16,7 @@ from loqua_host.announcements.synthesis import synthesise
 from loqua_host.capacity.admission import Headroom
 from loqua_host.capacity.capacity import CapacityMonitor
 from loqua_host.capacity.machine import Machine
-from loqua_host.configuration.configuration import Configuration, Configured, Versions
+from loqua_host.configuration.configuration import Configuration, Configured, PluginVersions
 from loqua_host.configuration.reload import Reload, Running
 from loqua_host.configuration.rotation import Rotation
 from loqua_host.core import LoquaApi
@@ -344,7 +344,7 @@ class _Workers:
     traced: bool
 
     def running_tutors(
-        self, settings: HostSettings, secrets: HostSecrets, versions: Versions
+        self, settings: HostSettings, secrets: HostSecrets, versions: PluginVersions
     ) -> dict[str, RunningTutor]:
         return running_tutors(settings, secrets, versions, link=self.link, traced=self.traced)
 

@@ -18,7 +18,7 @@ from loqua_host.announcements.announcer import (
 from loqua_host.announcements.messages import Announcement, Sound, Wanted
 from loqua_host.announcements.tone import after_tone
 from loqua_host.errors import AnnouncementError
-from loqua_host.lessons.decisions import NotifyWaiting, Present
+from loqua_host.lessons.decisions import NotifyWaiting, PresentLearner
 from loqua_host.settings.engines import Engine, Engines
 from loqua_host.system.tasks import supervised
 
@@ -30,7 +30,7 @@ SPOKEN = Sound(rate=16_000, samples=b"\1\0" * 160)
 
 def tell(user_id: str = "maria") -> NotifyWaiting:
     """Return what a learner is to be told."""
-    learner = Present(user_id, user_id, f"PA_{user_id}", 0.0, 0.0)
+    learner = PresentLearner(user_id, user_id, f"PA_{user_id}", 0.0, 0.0)
     return NotifyWaiting(f"room-{user_id}", learner, waiting=True, tutor="tutor", aloud=True)
 
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from loqua_host.lessons.decisions import (
     DISPATCH_GRACE,
     RELOAD_SECONDS,
-    Absent,
+    AbsentLearner,
     Action,
     Ask,
     Call,
     Capacity,
     Interrupted,
     NotifyWaiting,
-    Present,
+    PresentLearner,
     RequestStepOut,
     RoomSnapshot,
     decide,
@@ -37,14 +37,14 @@ def row(user_id: str, tutor: str = "tutor") -> LessonRow:
 
 def waiting(user_id: str = "ana", *, seen_at: float = NOW - 10, **changes: object) -> RoomSnapshot:
     """Return a room with a learner who has no tutor."""
-    here = Present(user_id, user_id, f"PA_{user_id}", seen_at, seen_at)
+    here = PresentLearner(user_id, user_id, f"PA_{user_id}", seen_at, seen_at)
     return replace(RoomSnapshot(user_id, (here,), wanted=RUNNING), **changes)  # type: ignore[arg-type]
 
 
 def left(user_id: str = "maria", *, since: float = NOW - 5, tutor: str = "tutor") -> RoomSnapshot:
     """Return a room whose lesson runs though its learner has left."""
     return RoomSnapshot(
-        user_id, taught=frozenset({tutor}), absent=(Absent(row(user_id, tutor), since),)
+        user_id, taught=frozenset({tutor}), absent=(AbsentLearner(row(user_id, tutor), since),)
     )
 
 
@@ -135,7 +135,7 @@ def test_whom_another_host_may_serve_takes_no_place_before_it_had_the_time() -> 
 
 def test_who_comes_back_is_next_in_line() -> None:
     """Before those who have been waiting for longer; their lesson goes on."""
-    back = Present("maria", "maria", "PA_again", NOW, NOW)
+    back = PresentLearner("maria", "maria", "PA_again", NOW, NOW)
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
     again = RoomSnapshot("maria", (back,), wanted=RUNNING, interrupted=(lost,))
     one_free = Capacity(1, {"tutor": 1})
@@ -145,7 +145,7 @@ def test_who_comes_back_is_next_in_line() -> None:
 
 def test_who_comes_back_to_a_full_house_waits_for_the_next_absent_learners_place() -> None:
     """As the first in line."""
-    back = Present("maria", "maria", "PA_again", NOW, NOW)
+    back = PresentLearner("maria", "maria", "PA_again", NOW, NOW)
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
     again = RoomSnapshot("maria", (back,), wanted=RUNNING, interrupted=(lost,))
     assert stepping_out(todo(waiting(), again, left("eva"))) == [("eva", "maria")]

@@ -19,7 +19,7 @@ from loqua_host.lessons.decisions import (
     Close,
     Interrupted,
     NotifyWaiting,
-    Present,
+    PresentLearner,
     RoomSnapshot,
     decide,
 )
@@ -35,9 +35,9 @@ MEASURED = Capacity(0, {"tutor": 10, "grammar": 10}, measured=True)
 """A machine that carries no more."""
 
 
-def present(user_id: str = "maria", **changes: object) -> Present:
+def present(user_id: str = "maria", **changes: object) -> PresentLearner:
     """Return a learner who has been here for a minute."""
-    one = Present(user_id, user_id, f"PA_{user_id}", NOW - 60, NOW - 60)
+    one = PresentLearner(user_id, user_id, f"PA_{user_id}", NOW - 60, NOW - 60)
     return replace(one, **changes)  # type: ignore[arg-type]  # the caller's own
 
 
@@ -269,10 +269,10 @@ def snapshots(draw: st.DrawFn) -> list[RoomSnapshot]:
     """Draw rooms in any state."""
     numbers = count()
 
-    def learner(user_id: str) -> Present:
+    def learner(user_id: str) -> PresentLearner:
         entry = f"PA_{next(numbers)}"
         since = NOW - draw(st.sampled_from([0.0, 2.0, 5.0, 500.0]))
-        return Present(user_id, entry, entry, since, since, notified=draw(st.booleans()))
+        return PresentLearner(user_id, entry, entry, since, since, notified=draw(st.booleans()))
 
     def one(room: str) -> RoomSnapshot:
         here = tuple(learner(user_id) for user_id in draw(st.lists(users, max_size=3)))

@@ -55,8 +55,8 @@ async def test_a_session_id_of_any_form_reaches_the_api_unchanged(
         await host.delivered()
         assert host.loqua.records[-1].session_id == expected
         assert expected in host.loqua.sent
-        wire.session(MARIA, host.loqua.records[-1], "key", repeatable=False)
-        wire.progress(MARIA, expected, "completed", Progress(), "key")
+        wire.session_request(MARIA, host.loqua.records[-1], "key", repeatable=False)
+        wire.progress_request(MARIA, expected, "completed", Progress(), "key")
 
 
 @pytest.mark.parametrize(

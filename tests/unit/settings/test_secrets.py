@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loqua_host.core.secrets import Sealed, SecretName, SecretsSettings
+from loqua_host.core.secrets import CoreSecret, Sealed, SecretsSettings
 from loqua_host.errors import ConfigError
 from loqua_host.settings.host import OpsSettings
 from loqua_host.settings.secrets import HostSecrets, LiveKitKey, WantedSecrets, read_secrets
@@ -47,13 +47,13 @@ def test_a_secret_that_is_missing_is_named_with_the_setting_that_names_it(config
 
 async def shared(secrets: HostSecrets) -> list[str]:
     """Return the shared secret and the one before, if there is one."""
-    read = await secrets.kept.read(SecretName.SHARED_SECRET)
+    read = await secrets.kept.read(CoreSecret.SHARED_SECRET)
     return [value.get_secret_value() for value in read.values()]
 
 
 async def agent_jwt(secrets: HostSecrets) -> str:
     """Return the agent's JWT."""
-    return (await secrets.kept.read(SecretName.AGENT_JWT_TOKEN)).current.get_secret_value()
+    return (await secrets.kept.read(CoreSecret.AGENT_JWT_TOKEN)).current.get_secret_value()
 
 
 async def test_all_secrets_of_the_guide_are_read(config: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_place_out_of_reach_refuses_the_start(config: Path, tmp_path: Path) ->
 def test_a_secret_that_the_core_does_not_want_may_be_missing(config: Path) -> None:
     """Where the API seals every token to a key of its own there is no shared one."""
     environ = {name: value for name, value in GIVEN.items() if name != "SHARED_SECRET"}
-    read_secrets(config, environ, WantedSecrets(core=(SecretName.AGENT_JWT_TOKEN,)))
+    read_secrets(config, environ, WantedSecrets(core=(CoreSecret.AGENT_JWT_TOKEN,)))
     with pytest.raises(ConfigError, match="SHARED_SECRET: is not set"):
         read_secrets(config, environ)
 

@@ -79,7 +79,7 @@ def run(config: Config = CONFIG) -> None:
 
 
 @app.command()
-def check(
+def check_config(
     config: Config = CONFIG,
     *,
     explain: Annotated[
@@ -97,7 +97,7 @@ def check(
     ] = None,
 ) -> None:
     """Print what would run, and every mistake with its hint."""
-    from .check import check as check_config  # noqa: PLC0415  # only `run` must start lean
+    from .check import check_config  # noqa: PLC0415  # only `run` must start lean
 
     # Sealed, since the plugins it looks at could read the secrets of a parent that is not.
     environ = seal(sys.argv[1:])

@@ -19,14 +19,14 @@ from loqua_host.settings.sources import read_sources
 from loqua_host.settings.start import start_problems
 from loqua_host.settings.tutors import TutorSettings
 
-from .explain import explain
+from .explain import explain_config
 
-__all__ = ["check", "table"]
+__all__ = ["check_config", "table"]
 
 _HEADINGS = ("tutor", "plugin", "version", "dispatch", "agent name", "max jobs", "agent id")
 
 
-def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) -> int:
+def check_config(config: Path, environ: Mapping[str, str], *, explained: bool = False) -> int:
     """Print what the configuration would run and each of its mistakes; give the exit status.
 
     Explained, each setting is printed with where it came from. The status is 0 when
@@ -41,7 +41,7 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
     )
     typer.echo("\n".join(table(_rows(drafted, enabled, inspections))))
     if explained and drafted.settings:
-        lines = explain(config, environ, drafted.settings)
+        lines = explain_config(config, environ, drafted.settings)
         typer.echo("\n" + "\n".join(table(lines)))
     problems, advice = _find_all(config, environ, drafted)
     for inspection in inspections:

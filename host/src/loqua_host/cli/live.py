@@ -13,7 +13,7 @@ from loqua_host.diagnosis.diagnose import diagnose
 from loqua_host.diagnosis.finding import CheckState, Finding, ok
 from loqua_host.errors import ConfigError
 from loqua_host.ops.logs import hide_tokens
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 from loqua_host.settings.problems import printable
 from loqua_host.settings.secrets import WantedSecrets, read_secrets
 
@@ -31,7 +31,7 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
     """
     begun = time.monotonic()
     try:
-        settings = load(config, environ)
+        settings = load_settings(config, environ)
         secrets = read_secrets(config, environ, WantedSecrets.by(settings))
     except ConfigError:
         typer.echo("\nnot tried live: fix the configuration first", err=True)

@@ -13,9 +13,9 @@ from loqua_host.settings.protected_paths import protected_files
 from loqua_host.settings.secrets import HostSecrets, WantedSecrets, read_secrets
 from loqua_host.settings.sources import read_sources
 
-__all__ = ["Configuration", "Configured", "Versions", "machine_problems"]
+__all__ = ["Configuration", "Configured", "PluginVersions", "machine_problems"]
 
-Versions = Mapping[str, str | None]
+PluginVersions = Mapping[str, str | None]
 """The version of the distribution that each tutor's plugin comes with, by the tutor's name."""
 
 
@@ -50,7 +50,7 @@ class Configured:
         return self.written.model_copy(update={"tutors": tutors})
 
     @property
-    def versions(self) -> Versions:
+    def versions(self) -> PluginVersions:
         """The versions of the plugins that were looked at."""
         return {one.name: one.version for one in self.inspections}
 
@@ -96,6 +96,6 @@ class Configuration:
         """List the files that no process with a tutor's code may read."""
         return tuple(protected_files(settings, self.environ))
 
-    def versions(self, settings: HostSettings) -> Versions:
+    def versions(self, settings: HostSettings) -> PluginVersions:
         """Return which versions of the enabled tutors' plugins are installed now."""
         return {tutor.name: version_of(tutor) for tutor in settings.enabled_tutors}

@@ -18,7 +18,7 @@ from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.tutors import Changes, compare
 from loqua_host.workers.worker import TutorWorker
 
-from .configuration import Configuration, Configured, Versions
+from .configuration import Configuration, Configured, PluginVersions
 
 __all__ = ["Reload", "Running"]
 
@@ -41,7 +41,7 @@ class WorkerFactory(Protocol):
     """Makes what runs for a configuration."""
 
     def running_tutors(
-        self, settings: HostSettings, secrets: HostSecrets, versions: Versions
+        self, settings: HostSettings, secrets: HostSecrets, versions: PluginVersions
     ) -> dict[str, RunningTutor]:
         """Return the tutors to run, by name."""
 
@@ -77,7 +77,7 @@ class Reload:
         self._factory = factory
         self._versions = first.versions
         self.stale_config: str | None = None
-        self._last: tuple[HostSettings, Versions] | None = (first.written, first.versions)
+        self._last: tuple[HostSettings, PluginVersions] | None = (first.written, first.versions)
         if first.problems:  # They may be repaired in a plugin, of which config/ says nothing.
             self._last = None
             self.stale_config = str(first.problems[-1][1])
@@ -149,7 +149,7 @@ class Reload:
             log.warning("config.needs_restart", why=why, hint="restart the host")
 
     async def _take(
-        self, settings: HostSettings, secrets: HostSecrets, versions: Versions
+        self, settings: HostSettings, secrets: HostSecrets, versions: PluginVersions
     ) -> Changes:
         """Run by other settings from now on; gives what that changed among the tutors."""
         running = self._running

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from livekit.agents.llm import ChatMessage
     from livekit.agents.voice import SpeechHandle
 
-__all__ = ["LEARNER", "TYPED", "Turn", "Turns", "learner_of"]
+__all__ = ["LEARNER_KEY", "TYPED_KEY", "Turn", "Turns", "learner_of"]
 
-TYPED = "loqua.typed"
+TYPED_KEY = "loqua.typed"
 """What the host marks a message with, in its `extra`, that the learner typed."""
 
-LEARNER = "loqua.learner"
+LEARNER_KEY = "loqua.learner"
 """What the host marks each message of a learner's with, in its `extra`: the `Learner`."""
 
 _Notes = TypeVar("_Notes")
@@ -58,7 +58,9 @@ class Turns(Generic[_Notes]):
 
     def hear(self, message: "ChatMessage", notes: _Notes) -> Turn[_Notes]:
         """Take what was said last, with the tutor's present notes, and get the turn it is of."""
-        turn = Turn(message.text_content or "", notes, TYPED in message.extra, learner_of(message))
+        turn = Turn(
+            message.text_content or "", notes, TYPED_KEY in message.extra, learner_of(message)
+        )
         paused = self._reply is not None and _is_unheard(self._reply)
         if paused and self._turn is not None and _goes_on(self._turn, turn):
             turn = replace(self._turn, text=f"{self._turn.text} {turn.text}")
@@ -75,7 +77,7 @@ class Turns(Generic[_Notes]):
 
 def learner_of(message: "ChatMessage") -> Learner | None:
     """Return who said or typed a message, None if the host has not marked it."""
-    mark = message.extra.get(LEARNER)
+    mark = message.extra.get(LEARNER_KEY)
     return mark if isinstance(mark, Learner) else None
 
 

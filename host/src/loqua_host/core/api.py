@@ -27,7 +27,7 @@ from .degradation import Listener, Modes, fallback
 from .endpoints import EndpointStatus
 from .pools import Pools
 from .runtime import Runtime
-from .secrets import SecretName, SecretsPort
+from .secrets import CoreSecret, SecretsPort
 from .settings import CoreSettings
 from .single_flight import SingleFlight, stop
 from .user_tokens import UserBearer, UserTokens
@@ -163,7 +163,7 @@ class LoquaApi:
     ) -> None:
         """Update the learner's progress. Repeats are harmless: progress is cumulative."""
         with self._noticed(caller):
-            request = wire.progress(caller, session_id, status, progress, key)
+            request = wire.progress_request(caller, session_id, status, progress, key)
             await self._calls.send(request, self._learner(caller))
 
     async def create_session(self, caller: Caller, record: SessionRecord, *, key: str) -> None:
@@ -197,7 +197,7 @@ class LoquaApi:
             RefusedError: One that `api.required_permissions` names is missing.
         """
         with self._noticed(caller):
-            request = wire.health(caller, self._runtime.idempotency_key())
+            request = wire.health_request(caller, self._runtime.idempotency_key())
             permissions = await self._calls.send(request, self._learner(caller))
         missing = sorted(self._settings.required_permissions - permissions)
         if missing:
@@ -232,7 +232,7 @@ class LoquaApi:
         access = self._settings.access.sessions
         bearer: Bearer = self._credentials if access == "service" else self._learner(caller)
         repeatable = self._settings.honours_idempotency_keys
-        request = wire.session(caller, record, key, repeatable=repeatable)
+        request = wire.session_request(caller, record, key, repeatable=repeatable)
         try:
             await self._calls.send(request, bearer)
         except RefusedError as refusal:
@@ -248,7 +248,7 @@ class LoquaApi:
 
     async def _fetch(self, caller: Caller) -> LearnerContext:
         try:
-            context = await self._calls.send(wire.context(caller), self._learner(caller))
+            context = await self._calls.send(wire.context_request(caller), self._learner(caller))
         except RefusedError:
             self._cache.drop(_key(caller))
             raise
@@ -292,7 +292,7 @@ def _key(caller: Caller) -> Key:
     return caller.user_id, caller.agent_id
 
 
-async def _require(secrets: SecretsPort, name: SecretName) -> None:
+async def _require(secrets: SecretsPort, name: CoreSecret) -> None:
     try:
         await secrets.read(name)
     except ConfigError:

@@ -151,7 +151,7 @@ class UserTokens:
     async def _exchanged(self, caller: Caller) -> UserToken:
         key = None if self._ephemeral_keys == "off" else EphemeralKey()
         offered = key.public if key else None
-        request = wire.user_token(caller, self._runtime.idempotency_key(), offered)
+        request = wire.user_token_request(caller, self._runtime.idempotency_key(), offered)
         answer, date = await self._calls.send(request, self._credentials)
         local_now = self._clock.now()
         server_now = server_time(date, local_now)

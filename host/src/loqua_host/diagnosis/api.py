@@ -12,7 +12,7 @@ from typing_extensions import override
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord, Word
 from loqua_host.core import Caller, LoquaApi, SecretsPort
 from loqua_host.core.rate_headers import http_date, wait_asked
-from loqua_host.core.secrets import SecretName
+from loqua_host.core.secrets import CoreSecret
 from loqua_host.core.tokens import read_claims
 from loqua_host.errors import ApiError, RefusedError, TokenError
 from loqua_host.settings.host import HostSettings
@@ -269,7 +269,7 @@ OF_SECRET: Final = frozenset({"wrong_shared_secret", "not_a_jwt"})
 def _jwt_check(settings: HostSettings, secrets: SecretsPort) -> Check:
     async def ask() -> Verdict:
         warn_before = settings.api.agent_token_warn_before
-        jwt = (await secrets.read(SecretName.AGENT_JWT_TOKEN)).current
+        jwt = (await secrets.read(CoreSecret.AGENT_JWT_TOKEN)).current
         hint = "have the Loqua admin issue another AGENT_JWT_TOKEN"
         try:
             left = read_claims(jwt).exp - time.time()

@@ -20,7 +20,7 @@ from loqua_host.link.dispatch_metadata import find_handover
 from loqua_host.link.messages import EngineServes, Join, Refused, Welcome
 from loqua_host.livekit_internals import follow_proxy_variables, job_info
 from loqua_host.registry.caller import HookCaller
-from loqua_host.registry.loader import LoadedTutor, load
+from loqua_host.registry.loader import LoadedTutor, load_plugin
 from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.messages import message_in
 from loqua_host.system.process import hide_memory
@@ -55,7 +55,7 @@ class JobSetup:
         if self.settings.traced:
             spans.gather()
         tutor = self.settings.tutor
-        proc.userdata["tutor"] = load(plugin=tutor.plugin, agent=tutor.agent)
+        proc.userdata["tutor"] = load_plugin(plugin=tutor.plugin, agent=tutor.agent)
 
 
 @dataclass(frozen=True, slots=True)

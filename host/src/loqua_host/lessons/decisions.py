@@ -17,7 +17,7 @@ from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, LessonRow
 __all__ = [
     "FAREWELL_SECONDS",
     "RELOAD_SECONDS",
-    "Absent",
+    "AbsentLearner",
     "Action",
     "Ask",
     "Call",
@@ -25,7 +25,7 @@ __all__ = [
     "Close",
     "Interrupted",
     "NotifyWaiting",
-    "Present",
+    "PresentLearner",
     "RequestStepOut",
     "RoomSnapshot",
     "decide",
@@ -43,7 +43,7 @@ FAREWELL_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class PresentLearner:
     """An identified learner in a room.
 
     Attributes:
@@ -79,7 +79,7 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
+class AbsentLearner:
     """A lesson that runs on this host while its learner is not in the room.
 
     Attributes:
@@ -118,11 +118,11 @@ class RoomSnapshot:
     """
 
     room: str
-    learners: tuple[Present, ...] = ()
+    learners: tuple[PresentLearner, ...] = ()
     wanted: frozenset[str] = frozenset()
     taught: frozenset[str] = frozenset()
     interrupted: tuple[Interrupted, ...] = ()
-    absent: tuple[Absent, ...] = ()
+    absent: tuple[AbsentLearner, ...] = ()
     called: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
     closed_entries: frozenset[tuple[str, str]] = frozenset()
@@ -189,7 +189,7 @@ class Call:
 
     room: str
     tutor: str
-    learner: Present
+    learner: PresentLearner
     since: float
     owed_since: float
     lesson: Interrupted | None = None
@@ -217,7 +217,7 @@ class RequestStepOut:
         call: What its place is for.
     """
 
-    lesson: Absent
+    lesson: AbsentLearner
     call: Call
 
 
@@ -231,7 +231,7 @@ class NotifyWaiting:
     """
 
     room: str
-    learner: Present
+    learner: PresentLearner
     waiting: bool
     tutor: str = ""
     aloud: bool = False
@@ -361,16 +361,16 @@ def _turn(call: Call) -> tuple[bool, float, float]:
     return call.lesson is None, call.since, call.learner.joined_at
 
 
-def _unserved_since(snapshot: RoomSnapshot, learner: Present, tutor: str) -> float:
+def _unserved_since(snapshot: RoomSnapshot, learner: PresentLearner, tutor: str) -> float:
     """Return when LiveKit's time is over, which it is where its dispatch was refused."""
     return learner.seen_at + (0.0 if tutor in snapshot.refused else DISPATCH_GRACE)
 
 
-def _learners(snapshot: RoomSnapshot, user_id: str) -> list[Present]:
+def _learners(snapshot: RoomSnapshot, user_id: str) -> list[PresentLearner]:
     return [one for one in snapshot.learners if one.user_id == user_id]
 
 
-def _waits(snapshot: RoomSnapshot, learner: Present, tutor: str, now: float) -> bool:
+def _waits(snapshot: RoomSnapshot, learner: PresentLearner, tutor: str, now: float) -> bool:
     """Return whether no entry by which the learner is here is settled with this tutor."""
     return now >= _unserved_since(snapshot, learner, tutor) and not any(
         (one.entry, tutor) in snapshot.closed_entries

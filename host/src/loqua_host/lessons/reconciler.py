@@ -16,14 +16,14 @@ from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.rooms import Dispatch
 
 from .decisions import (
-    Absent,
+    AbsentLearner,
     Action,
     Call,
     Capacity,
     Close,
     Interrupted,
     NotifyWaiting,
-    Present,
+    PresentLearner,
     RequestStepOut,
     RoomSnapshot,
     decide,
@@ -357,21 +357,21 @@ class Reconciler:
             since=self._sighted,
         )
 
-    def _absent(self, room: str, present: set[str]) -> Iterable[Absent]:
+    def _absent(self, room: str, present: set[str]) -> Iterable[AbsentLearner]:
         """Return this host's lessons in a room without their learner, and since when they are."""
         for row in self._lessons.running(room):
             if row.user_id in present:
                 self._away.pop(row.id, None)
             else:
-                yield Absent(row, self._away.setdefault(row.id, self._monotonic()))
+                yield AbsentLearner(row, self._away.setdefault(row.id, self._monotonic()))
 
-    def _learners(self, participants: Iterable[Participant]) -> Iterable[Present]:
+    def _learners(self, participants: Iterable[Participant]) -> Iterable[PresentLearner]:
         for one in sorted(participants, key=lambda p: p.joined_at):
             try:
                 learner = verify_learner(one)
             except LearnerError:
                 continue
-            yield Present(
+            yield PresentLearner(
                 user_id=learner.user_id,
                 identity=one.identity,
                 entry=one.sid,

@@ -21,7 +21,7 @@ from loqua_host.settings.engines import Engine
 from loqua_host.settings.problems import Place, model_problems, spelled
 
 from .inspection import HINT, InspectionAnswer, InspectionQuestion, TutorDeclaration
-from .loader import BrokenTutorError, LoadedTutor, import_string, load
+from .loader import BrokenTutorError, LoadedTutor, import_string, load_plugin
 from .reaper import run_and_reap
 
 __all__ = ["Examination", "main"]
@@ -56,7 +56,7 @@ class Examination:
     def _declaration(self) -> TutorDeclaration | None:
         try:
             tutor = self._question.tutor
-            loaded = load(plugin=tutor.plugin, agent=tutor.agent)
+            loaded = load_plugin(plugin=tutor.plugin, agent=tutor.agent)
         except BrokenTutorError as error:
             file = self._question.file
             self._problems += [Problem(file, fault, HINT) for fault in error.faults]

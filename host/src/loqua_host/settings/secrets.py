@@ -9,11 +9,11 @@ from typing import Final
 
 from loqua_host.core.clock import SystemClock
 from loqua_host.core.secrets import (
+    CoreSecret,
     EnvironmentSecrets,
     Sealed,
     Secret,
     SecretCache,
-    SecretName,
     SecretsSettings,
     SecretsSource,
     look_up,
@@ -49,7 +49,7 @@ AGENT_SECRETS: Final = {
 _LIVEKIT: Final = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 _LEDGER: Final = ("LEDGER_KEY", "LEDGER_URL")
 _ROTATED: Final = (
-    *SecretName,
+    *CoreSecret,
     *AGENT_SECRETS.values(),
     *_LIVEKIT,
     "LEDGER_KEY",
@@ -101,7 +101,7 @@ class WantedSecrets:
     """
 
     place: SecretsSettings = FROM_ENVIRONMENT
-    core: tuple[SecretName, ...] = tuple(SecretName)
+    core: tuple[CoreSecret, ...] = tuple(CoreSecret)
     granted: frozenset[str] = frozenset()
     ops_token: bool = False
     named: Mapping[str, SecretPlace] = field(default_factory=dict)
@@ -235,11 +235,11 @@ def read_secrets(
     environment = choose_environment(environ)
     source = open_source(wanted.place, read_environ(config, environ))
     own = AGENT_SECRETS[environment]
-    sought = (own, *SecretName, *_LIVEKIT, *_LEDGER, "OPS_TOKEN", *sorted(wanted.granted))
+    sought = (own, *CoreSecret, *_LIVEKIT, *_LEDGER, "OPS_TOKEN", *sorted(wanted.granted))
     found, unusable = _look_up(source, sought, wanted.place)
     there = {*found, *(problem.where for problem in unusable)}
     shared = own if own in there else "SHARED_SECRET"
-    variables = {name: shared if name is SecretName.SHARED_SECRET else name for name in wanted.core}
+    variables = {name: shared if name is CoreSecret.SHARED_SECRET else name for name in wanted.core}
     needed = [*variables.values(), *_LIVEKIT, *sorted(wanted.granted)]
     lacking = [name for name in dict.fromkeys(needed) if name not in there]
     users = {
@@ -281,7 +281,7 @@ def _open(secret: Secret) -> str:
 
 def _keep(
     source: SecretsSource,
-    core: Mapping[SecretName, str],
+    core: Mapping[CoreSecret, str],
     found: Mapping[str, Secret],
     wanted: WantedSecrets,
 ) -> SecretCache:

@@ -10,7 +10,7 @@ from livekit.agents.llm import ChatContext, ChatMessage
 
 from loqua_host.contract.handoff import LONGEST_UTTERANCE, Utterance
 from loqua_host.contract.learner import Learner
-from loqua_host.contract.turns import LEARNER, TYPED, learner_of
+from loqua_host.contract.turns import LEARNER_KEY, TYPED_KEY, learner_of
 
 __all__ = ["answer_typed", "last_sentences", "recall", "well_formed"]
 
@@ -47,7 +47,7 @@ async def answer_typed(session: "AgentSession[None]", learner: Learner, text: st
     LiveKit's own way goes to the language model at once, past `on_user_turn_completed`.
     """
     agent = session.current_agent
-    marks = {TYPED: True, LEARNER: learner}
+    marks = {TYPED_KEY: True, LEARNER_KEY: learner}
     message = ChatMessage(role="user", content=[text], extra=marks)
     context = agent.chat_ctx.copy()
     try:
@@ -65,7 +65,7 @@ def _add(context: ChatContext, turns: Iterable[Utterance]) -> None:
         role: Literal["user", "assistant"] = "user" if turn.speaker == "learner" else "assistant"
         message = context.add_message(role=role, content=turn.text)
         if turn.learner:
-            message.extra[LEARNER] = Learner(user_id=turn.learner, identity="")
+            message.extra[LEARNER_KEY] = Learner(user_id=turn.learner, identity="")
 
 
 def _user_id(message: ChatMessage) -> str:

@@ -31,7 +31,7 @@ __all__ = [
     "Steps",
     "after_lesson",
     "run_lesson",
-    "teach",
+    "run_until_ended",
     "tick",
 ]
 
@@ -172,7 +172,7 @@ async def run_lesson(steps: Steps, *, failing_ticks: int) -> None:
     """
     unforeseen = Reason.JOB_FAILED
     try:
-        await steps.until_ended(teach(steps, failing_ticks=failing_ticks))
+        await steps.until_ended(run_until_ended(steps, failing_ticks=failing_ticks))
     except asyncio.CancelledError:
         # LiveKit cancels a job whose host died, and one that it takes to have left the room
         # (livekit/livekit#4887): no ghost stays until all below is over.
@@ -185,7 +185,7 @@ async def run_lesson(steps: Steps, *, failing_ticks: int) -> None:
         await uncancelled(_finish(steps, reason))
 
 
-async def teach(steps: Steps, *, failing_ticks: int) -> None:
+async def run_until_ended(steps: Steps, *, failing_ticks: int) -> None:
     """Start to teach, then tick regularly; end the lesson if it cannot start."""
     try:
         await steps.create_agent()

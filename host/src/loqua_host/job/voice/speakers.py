@@ -11,7 +11,7 @@ from livekit.agents.stt import SpeechEvent
 
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.lesson import Lesson
-from loqua_host.contract.turns import LEARNER
+from loqua_host.contract.turns import LEARNER_KEY
 
 from .levels import Levels
 from .names import with_names
@@ -60,8 +60,8 @@ class Speakers:
             self._mark(item)
 
     def _mark(self, message: ChatMessage) -> None:
-        if LEARNER not in message.extra:
-            message.extra[LEARNER] = self._learner_of(message)
+        if LEARNER_KEY not in message.extra:
+            message.extra[LEARNER_KEY] = self._learner_of(message)
 
     def _learner_of(self, message: ChatMessage) -> Learner:
         """Return who spoke in a turn; LiveKit dates it, though not always."""
