@@ -3,7 +3,7 @@
 Nothing else of the package is public.
 """
 
-from .contract import events
+from . import events
 from .contract.handoff import Handback, Handover, Utterance
 from .contract.hookspecs import hookimpl
 from .contract.learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences

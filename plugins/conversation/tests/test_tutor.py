@@ -9,8 +9,7 @@ import pytest
 from livekit.agents import AgentSession, llm
 from pydantic import ValidationError
 
-from loqua_host import Handback, HandoffError, Learner, Lesson, Tutor
-from loqua_host.contract import events
+from loqua_host import Handback, HandoffError, Learner, Lesson, Tutor, events
 from loqua_tutor_conversation import (
     ConversationSettings,
     create_agent,

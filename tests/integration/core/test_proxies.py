@@ -180,7 +180,7 @@ async def test_plugins_of_a_job_follow_the_variables_too(
 NATIVE = """
     import asyncio, json, sys
     from livekit import rtc
-    from loqua_host.proxies import bypass_native
+    from loqua_host.system.proxies import bypass_native
 
     async def main():
         url = sys.argv[1]

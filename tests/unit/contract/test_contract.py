@@ -98,16 +98,13 @@ def test_the_contract_is_what_tutor_authors_import() -> None:
 
 
 def test_events_can_be_imported_from_where_they_are_said_to_be() -> None:
-    """As `from loqua_host.contract.events import LearnerLeft`, too."""
-    assert import_module("loqua_host.contract.events") is loqua_host.contract.events
+    """As `from loqua_host.events import LearnerLeft`, too."""
+    assert import_module("loqua_host.events") is loqua_host.events
 
 
 def test_events_keep_their_names_and_what_they_tell() -> None:
     """A tutor's handlers go on working; a new event is a decision."""
-    told = {
-        name: fields(getattr(loqua_host.contract.events, name))
-        for name in loqua_host.contract.events.__all__
-    }
+    told = {name: fields(getattr(loqua_host.events, name)) for name in loqua_host.events.__all__}
     assert {name: tuple(it.name for it in its) for name, its in told.items()} == EVENTS
 
 

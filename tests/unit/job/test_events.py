@@ -9,7 +9,7 @@ import pytest
 import structlog
 from livekit import rtc
 
-from loqua_host.contract import events
+from loqua_host import events
 from loqua_host.contract.learner import Learner
 from loqua_host.errors import HookFailedError
 from loqua_host.job.room.events import MOST_WAITING

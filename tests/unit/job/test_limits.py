@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.agents.llm import ChatMessage
 
-from loqua_host.contract import events
+from loqua_host import events
 from loqua_host.contract.handoff import Handover
 from loqua_host.contract.learner import LearnerContext, Preferences
 from loqua_host.job.lesson.limits import (

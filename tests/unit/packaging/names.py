@@ -41,9 +41,9 @@ def _exported(module: ast.Module) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             exported = ast.literal_eval(node.value)
     for node in module.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if node.name in exported:
-                yield node.name, _first_sentence(ast.get_docstring(node) or "")
+        defines = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if defines and node.name in exported:
+            yield node.name, _first_sentence(ast.get_docstring(node) or "")
 
 
 def _first_sentence(docstring: str) -> str:

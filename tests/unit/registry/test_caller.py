@@ -12,9 +12,9 @@ from livekit.agents import Agent
 
 from loqua_host import Ending, LessonReport, Progress, Tick, Tutor, hookimpl
 from loqua_host.contract import hookspecs
-from loqua_host.contract.events import LearnerLeft
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.errors import HookFailedError, TutorError
+from loqua_host.events import LearnerLeft
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.loader import LoadedTutor
 from loqua_host.settings.hooks import HookLimits

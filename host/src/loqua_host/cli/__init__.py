@@ -79,7 +79,7 @@ def run(config: Config = CONFIG) -> None:
 
 
 @app.command()
-def check_config(
+def check(
     config: Config = CONFIG,
     *,
     explain: Annotated[

@@ -10,8 +10,8 @@ import structlog
 from pydantic import JsonValue
 
 from loqua_host.errors import HandoffError
+from loqua_host.events import Event
 
-from .events import Event
 from .handoff import Handback, HandoffRequest, Handover, SpecialistCall, Utterance
 from .learner import Learner, LearnerContext
 from .records import Mode, Progress
@@ -97,7 +97,7 @@ class Lesson(Generic[Settings_co]):
         return logger
 
     def on(self, kind: type[_Kind], handler: Callable[[_Kind], Awaitable[None]]) -> None:
-        """Call an `async def` with each event of a kind from `loqua_host.contract.events`.
+        """Call an `async def` with each event of a kind from `loqua_host.events`.
 
         Events come in their order, one at a time, with 5 s for each; a failure is logged and
         the lesson goes on. `events.Event` stands for all of them.

@@ -10,10 +10,10 @@ import structlog
 from livekit.agents import Agent
 from opentelemetry import trace
 
-from loqua_host.contract.events import Event
 from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import HookFailedError
+from loqua_host.events import Event
 from loqua_host.link.messages import Hook
 from loqua_host.observability.redaction import describe
 from loqua_host.settings.hooks import HookLimits

@@ -24,7 +24,7 @@ from .inspection import HINT, InspectionAnswer, InspectionQuestion, TutorDeclara
 from .loader import BrokenTutorError, LoadedTutor, import_string, load_plugin
 from .reaper import run_and_reap
 
-__all__ = ["Examination", "main"]
+__all__ = ["Examination"]
 
 
 class Examination:

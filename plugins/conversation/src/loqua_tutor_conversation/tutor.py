@@ -5,8 +5,7 @@ from collections.abc import Mapping
 
 from livekit.agents import NOT_GIVEN, Agent, StopResponse, llm
 
-from loqua_host import Handback, HandoffError, Lesson, Turns
-from loqua_host.contract import events
+from loqua_host import Handback, HandoffError, Lesson, Turns, events
 
 from .mind import ScriptedMind
 from .needs import Need, load_needs, need_asked, need_shown

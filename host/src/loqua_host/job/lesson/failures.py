@@ -25,6 +25,7 @@ from livekit.agents import (
 )
 from livekit.agents.llm import ChatMessage
 
+from loqua_host import job
 from loqua_host.registry.author import Author, Failure
 
 __all__ = ["FailureWatch", "Failures", "log_failure"]
@@ -32,7 +33,7 @@ __all__ = ["FailureWatch", "Failures", "log_failure"]
 log = structlog.get_logger()
 
 CATCHERS: Final = tuple(
-    str(Path(one).parent) + os.sep for one in (agents.__path__[0], asyncio.__file__, __file__)
+    str(Path(one).parent) + os.sep for one in (agents.__path__[0], asyncio.__file__, job.__file__)
 )
 """Where the code is that calls the tutor's and catches what it raises; it logs as whom it likes."""
 

@@ -15,8 +15,8 @@ from livekit.agents import (
 )
 from livekit.agents.llm import ChatMessage
 
-from loqua_host.contract.events import Event, LearnerSilent, TimeRunningOut
 from loqua_host.contract.lesson import Lesson
+from loqua_host.events import Event, LearnerSilent, TimeRunningOut
 from loqua_host.job.voice.session import say_out
 from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.messages import message_in

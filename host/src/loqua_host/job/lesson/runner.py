@@ -9,10 +9,10 @@ from livekit import rtc
 from livekit.agents import Agent, CloseEvent, room_io
 from pydantic import ValidationError
 
-from loqua_host.contract.events import LearnerLeft, LearnerReturned
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import LinkError
+from loqua_host.events import LearnerLeft, LearnerReturned
 from loqua_host.job.room.chat import Chat
 from loqua_host.job.room.connection import RoomConnection
 from loqua_host.job.room.events import EventRelay

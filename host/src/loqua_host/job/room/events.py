@@ -9,7 +9,7 @@ import structlog
 from livekit import rtc
 from livekit.rtc.room import EventTypes
 
-from loqua_host.contract import events
+from loqua_host import events
 from loqua_host.contract.lesson import Lesson
 from loqua_host.errors import HookFailedError
 from loqua_host.registry.caller import HookCaller

@@ -14,7 +14,7 @@ from livekit.rtc import SimulateScenarioKind
 from pydantic import BaseModel, ConfigDict
 
 from loqua_host import Ending, HandoffError, Lesson, LessonReport, Progress, Turns, Tutor, hookimpl
-from loqua_host.contract.events import TimeRunningOut
+from loqua_host.events import TimeRunningOut
 
 from .hostile import attack
 from .loot import collect
