@@ -181,7 +181,7 @@ def test_what_a_model_refuses_is_hidden() -> None:
 
 
 def test_the_host_s_own_words_and_the_system_s_are_shown() -> None:
-    """They name what to hint."""
+    """They name what to fix."""
     with pytest.raises(OSError, match="quokka") as caught:
         open(f"/nowhere/{SAID}")  # noqa: SIM115, PTH123
     assert describe(caught.value) == "FileNotFoundError: No such file or directory"

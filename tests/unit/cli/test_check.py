@@ -148,7 +148,7 @@ def test_production_without_its_file_and_engines_does_not_pass(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     told = mistakes(config, PRODUCTION, capsys)
     assert "loqua-host run\n  would run as root" in told
-    assert "environments/production.yaml\n  is not there" in told
+    assert "environments/production.yaml\n  does not exist" in told
     assert "tutors/grammar.yaml: engines.stt\n  names no engine" in told
     assert "tutors/grammar.yaml: engines.tts\n  names no engine" in told
     settings = draft(config, PRODUCTION).settings
@@ -211,8 +211,8 @@ def test_a_ledger_that_cannot_be_used_is_told(
     """A directory, another file, a way that leads through a file."""
     (tmp_path / "notes.txt").write_text("not a database")
     for path, why in (
-        (tmp_path, "cannot be used: it is no file"),
-        (tmp_path / "notes.txt", "cannot be used: it is no database of SQLite"),
+        (tmp_path, "cannot be used: it is not a file"),
+        (tmp_path / "notes.txt", "cannot be used: it is not a SQLite database"),
         (tmp_path / "notes.txt" / "l.db", "cannot be used: Not a directory"),
     ):
         (config / "host.yaml").write_text(f"ops: {{port: null}}\nledger: {{path: {path}}}\n")
@@ -245,6 +245,6 @@ def test_a_ledger_that_is_another_users_is_told() -> None:
         ledger = directory / "l.db"
         assert "cannot be written to" in (unusable_to(NOBODY, ledger) or "")
         ledger.touch(mode=0o644)
-        assert unusable_to(NOBODY, ledger) == "it is another user's"
+        assert unusable_to(NOBODY, ledger) == "it belongs to another user"
         directory.chmod(0o700)
         assert unusable_to(NOBODY, ledger) == "Permission denied"

@@ -42,7 +42,7 @@ def test_what_it_writes_is_sound(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_it_says_what_to_type_next(tmp_path: Path) -> None:
     """For the directory that it wrote."""
     _, printed = init(tmp_path / "my config")
-    assert printed.endswith(f"then: loqua-host check --config '{tmp_path}/my config'\n")
+    assert printed.endswith(f"then run: loqua-host check --config '{tmp_path}/my config'\n")
 
 
 @pytest.mark.parametrize("command", ["run", "check", "demo", "records list"])

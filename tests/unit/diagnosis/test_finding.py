@@ -25,7 +25,7 @@ def check(name: str, verdict: Verdict, *, gate: bool = False) -> Check:
 
 async def test_past_a_gate_that_is_not_ok_nothing_is_tried() -> None:
     """Whether it failed or could not be tried; other failures stop nothing."""
-    bad = failed("it is wrong", "hint it")
+    bad = failed("it is wrong", "fix it")
     findings = await in_order(
         [
             check("first", bad),

@@ -154,14 +154,12 @@ DISTURBANCES: dict[str, Callable[[], Told]] = {
     "nothing goes wrong": Told,
     "`create_agent` fails": lambda: Told("create_agent"),
     "`on_user_ready` fails": lambda: Told("on_user_ready"),
-    "`on_progress_tick` fails three times in a row, and no more ticks follow": lambda: Told(
-        "on_progress_tick"
-    ),
+    "`on_progress_tick` fails three times in a row; ticks stop": lambda: Told("on_progress_tick"),
     "`on_session_end` fails": lambda: Told("on_session_end", ("on_user_ready", "goal_reached")),
     "an engine fails": lambda: Told(ended_after=("on_user_ready", Reason.VOICE_LOST)),
     "LiveKit is lost": lambda: Told(ended_after=("on_user_ready", Reason.CONNECTION_LOST)),
     "the host is lost": lambda: Told(ended_after=("on_user_ready", Reason.HOST_LOST)),
-    "the learner is away and another waits": lambda: Told(
+    "the learner is away and another one waits": lambda: Told(
         ended_after=("on_user_ready", Reason.PLACE_NEEDED)
     ),
 }

@@ -142,10 +142,10 @@ def test_an_unknown_key_names_the_one_that_was_meant(write: Write, mistakes: Mis
         ("lessons: 3", "lessons: should be a valid dictionary"),
         ("api: {retries: 9}", "api.retries: should be less than or equal to 3"),
         ("engines: {stt: {use: no-import-string}}", "engines.stt.use: string should match"),
-        ("engines: {stt: {options: {}}}", "engines.stt.use: is missing; write what to call"),
+        ("engines: {stt: {options: {}}}", "engines.stt.use: is missing; write the engine"),
         (
             "engines: {tts: [{use: a:B}, {options: {}}]}",
-            "engines.tts[1].use: is missing; write what",
+            "engines.tts[1].use: is missing; write the engine",
         ),
         ("engines: {tts: [{use: a:B}, {usee: a:B, use: a:C}]}", "engines.tts[1].usee: is not a"),
         ("engines: {llm: [a:B]}", "engines.llm[0]: should be a valid dictionary"),
@@ -170,8 +170,10 @@ def test_an_unknown_environment_is_refused_and_counts_as_the_strictest(
 ) -> None:
     """A typing mistake does not open what production closes."""
     unknown, plain = mistakes(LOQUA_ENVIRONMENT="prod", LIVEKIT_URL="ws://livekit.example")
-    assert unknown.endswith("names no environment; write one of development, staging, production")
-    assert plain.startswith("LIVEKIT_URL: is not encrypted on its way through a network")
+    assert unknown.endswith(
+        "is not a known environment; write one of development, staging, production"
+    )
+    assert plain.startswith("LIVEKIT_URL: is not encrypted")
 
 
 @pytest.mark.parametrize("name", ["LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE"])
@@ -219,17 +221,17 @@ def test_one_plugin_may_run_under_two_names(write: Write, mistakes: Mistakes) ->
     ("text", "mistake"),
     [
         ("worker_type: automatic\nagent_name: x", "agent_name: an automatic tutor has no agent"),
-        ("worker_type: explicit", "agent_name: an explicit tutor needs a name to be called by"),
+        ("worker_type: explicit", "agent_name: an explicit tutor needs an agent name"),
         ("agent_name: x", "worker_type: is missing; write automatic to join every new room"),
         ("worker_type: both", "worker_type: should be 'automatic' or 'explicit'; write"),
         ("worker_type: explicit\nagent_name: A b", "agent_name: string should match"),
         (
             "worker_type: automatic\nplugin: a\nagent: b:C",
-            "plugin: names a plugin beside an agent; write plugin or agent, not both",
+            "plugin: is set beside agent; write plugin or agent, not both",
         ),
         (
             "worker_type: automatic\nsecrets: [SHARED_SECRET]",
-            "secrets: SHARED_SECRET is a secret of the host; name a secret of the tutor's own",
+            "secrets: SHARED_SECRET is a secret of the host; name one of the tutor's own secrets",
         ),
         (
             "{worker_type: automatic, engines: {llm: {use: a:B, secrets: {k: DEV_AGENT_SECRET}}}}",
@@ -275,7 +277,7 @@ def test_a_file_that_is_no_tutors_is_not_passed_over(
     """A tutor that silently does not run is a mistake found late."""
     write(f"tutors/{name}", "worker_type: automatic")
     [mistake] = mistakes()
-    assert mistake.startswith(f"tutors/{name}: is no file of a tutor; rename it")
+    assert mistake.startswith(f"tutors/{name}: is not a tutor's file; rename it")
 
 
 @pytest.mark.parametrize(
@@ -337,7 +339,7 @@ def test_a_certificate_that_cannot_be_served_is_told_by_its_key(
         (tmp_path / folder).mkdir()
     one, other = issue(tmp_path / "one"), issue(tmp_path / "other")
     sealed = issue(tmp_path / "sealed", password=b"a password")
-    apart = "host.yaml: ops.tls: names no certificate and key that belong together; write"
+    apart = "host.yaml: ops.tls: names no matching certificate and key; write"
     for tls, told in (
         ({**one, "key": "/nowhere.key"}, "host.yaml: ops.tls.key: cannot be read: No such file"),
         ({"certificate": one["certificate"]}, "host.yaml: ops.tls.key: is missing; write the PEM"),

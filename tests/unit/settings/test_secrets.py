@@ -123,14 +123,14 @@ def test_the_ledgers_key_may_be_missing_in_development_only(config: Path) -> Non
         ("postgres://loqua:pw@localhost:5433/loqua", None),
         ("postgresql://loqua:pw@[::1]/loqua", None),
         ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=verify-full", None),
-        ("postgresql://loqua:pw@db.loqua.app/loqua", "not encrypted"),
-        ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=require", "not encrypted"),
-        ("postgresql://loqua:pw@localhost,db.loqua.app:5432/loqua", "not encrypted"),
-        ("postgresql:///loqua?host=10.0.0.1", "not encrypted"),
-        ("postgresql://localhost/loqua?hostaddr=10.0.0.1", "not encrypted"),
-        ("mysql://loqua:pw@localhost/loqua", "no URL of a Postgres"),
-        ("postgresql://loqua:p[w@localhost/loqua", "no URL of a Postgres"),
-        ("db.loqua.app", "no URL of a Postgres"),
+        ("postgresql://loqua:pw@db.loqua.app/loqua", "does not use TLS"),
+        ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=require", "does not use TLS"),
+        ("postgresql://loqua:pw@localhost,db.loqua.app:5432/loqua", "does not use TLS"),
+        ("postgresql:///loqua?host=10.0.0.1", "does not use TLS"),
+        ("postgresql://localhost/loqua?hostaddr=10.0.0.1", "does not use TLS"),
+        ("mysql://loqua:pw@localhost/loqua", "is not a Postgres URL"),
+        ("postgresql://loqua:p[w@localhost/loqua", "is not a Postgres URL"),
+        ("db.loqua.app", "is not a Postgres URL"),
     ],
 )
 def test_the_ledgers_postgres_is_reached_in_no_open_network(
@@ -141,10 +141,10 @@ def test_the_ledgers_postgres_is_reached_in_no_open_network(
     if problem is None:
         assert read_secrets(config, environ).ledger.open_url() == url
         return
-    with pytest.raises(ConfigError, match=f"LEDGER_URL: is {problem}") as refused:
+    with pytest.raises(ConfigError, match=f"LEDGER_URL: {problem}") as refused:
         read_secrets(config, environ)
     assert "pw" not in str(refused.value)
-    if problem == "not encrypted":
+    if problem == "does not use TLS":
         read_secrets(config, environ | {"LOQUA_ENVIRONMENT": "development"})
 
 
@@ -309,7 +309,7 @@ def test_a_secret_that_cannot_be_used_refuses_the_start_beside_all_else(
 def test_a_mounted_secret_that_cannot_be_used_is_refused_with_its_directory(
     config: Path, tmp_path: Path
 ) -> None:
-    """Whoever hints it must know where it is."""
+    """Whoever corrects it must know where it is."""
     mounted = tmp_path / "mounted"
     mounted.mkdir()
     for name, value in {**GIVEN, "AGENT_JWT_TOKEN": "changeme"}.items():

@@ -140,7 +140,7 @@ def test_a_variable_that_sets_nothing_is_a_mistake(
 ) -> None:
     """Whatever is misspelt in it; what it holds is not shown, for it may be a secret."""
     [told] = mistakes(**{name: "hunter2"})
-    assert told.startswith(f"{name}: sets nothing; {mistake}")
+    assert told.startswith(f"{name}: matches no setting; {mistake}")
     assert "hunter2" not in told
 
 
@@ -151,8 +151,10 @@ def test_a_misspelt_variable_in_dotenv_is_a_mistake_of_that_file(
     dotenv = config.parent / ".env"
     dotenv.write_text("LOQUA_LESONS__TICK_EVERY=3\nLOQUA_LESSONS__RECONNECT_TIMEOUT=soon\n")
     own, misspelt, wrong = mistakes(LOQUA_LESONS__TICK_EVERY="3")
-    assert own.startswith("LOQUA_LESONS__TICK_EVERY: sets nothing")
-    assert misspelt.startswith(f"{dotenv}: LOQUA_LESONS__TICK_EVERY: sets nothing; did you mean")
+    assert own.startswith("LOQUA_LESONS__TICK_EVERY: matches no setting")
+    assert misspelt.startswith(
+        f"{dotenv}: LOQUA_LESONS__TICK_EVERY: matches no setting; did you mean"
+    )
     assert wrong.startswith(f"{dotenv}: LOQUA_LESSONS__RECONNECT_TIMEOUT: should be a valid number")
 
 
@@ -177,7 +179,7 @@ def test_variables_that_are_no_settings_are_left_alone(
 def test_without_such_a_service_a_port_is_a_misspelt_setting(mistakes: Mistakes) -> None:
     """One underscore does for none of two."""
     [told] = mistakes(LOQUA_OPS_PORT="9000")
-    assert told == "LOQUA_OPS_PORT: sets nothing; did you mean LOQUA_OPS__PORT?"
+    assert told == "LOQUA_OPS_PORT: matches no setting; did you mean LOQUA_OPS__PORT?"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_without_such_a_service_a_port_is_a_misspelt_setting(mistakes: Mistakes)
         (
             "LOQUA_LESSONS__MAX_LESSONS",
             "many",
-            "LOQUA_LESSONS__MAX_LESSONS: should be auto or an integer from 1 to 10000; write less",
+            "LOQUA_LESSONS__MAX_LESSONS: should be auto or an integer from 1 to 10000; write the",
         ),
         (
             "LOQUA_LESSONS__RECONNECT_TIMEOUT",
@@ -199,25 +201,25 @@ def test_without_such_a_service_a_port_is_a_misspelt_setting(mistakes: Mistakes)
         (
             "LOQUA_LESSONS",
             '{"tick_every": 20',
-            "LOQUA_LESSONS: is no JSON; write as JSON a section with ",
+            "LOQUA_LESSONS: is not JSON; write as JSON a section with ",
         ),
         (
             "LOQUA_LESSONS",
             '{"reconnect_timeout": 1, "reconnect_timeout": 2}',
-            "LOQUA_LESSONS: is no JSON; write as JSON a section with ",
+            "LOQUA_LESSONS: is not JSON; write as JSON a section with ",
         ),
         (
             "LOQUA_LESSONS",
             '{"reconnect_timeout": NaN}',
-            "LOQUA_LESSONS: is no JSON; write as JSON a section with ",
+            "LOQUA_LESSONS: is not JSON; write as JSON a section with ",
         ),
-        ("LOQUA_LESSONS", "[" * 9999, "LOQUA_LESSONS: is no JSON; write as JSON a section with "),
+        ("LOQUA_LESSONS", "[" * 9999, "LOQUA_LESSONS: is not JSON; write as JSON a section with "),
         ("LOQUA_LESSONS", '{"tick_evry": 2}', "LOQUA_LESSONS: tick_evry: is not a known key; wri"),
-        ("LOQUA_ENGINES__STT", "{}", "LOQUA_ENGINES__STT: use: is missing; write what to call"),
+        ("LOQUA_ENGINES__STT", "{}", "LOQUA_ENGINES__STT: use: is missing; write the engine"),
         (
             "LOQUA_ENGINES__STT__OPTIONS__X",
             "1",
-            "LOQUA_ENGINES__STT__USE: is missing; write what to",
+            "LOQUA_ENGINES__STT__USE: is missing; write the engine",
         ),
         ("LOQUA_API__DEADLINE", "3", "LOQUA_API__DEADLINE: write times so that connect_timeout"),
         ("LOQUA_AGENT_ID", "a b", "LOQUA_AGENT_ID: string should match"),
@@ -325,7 +327,7 @@ def test_an_open_address_that_a_variable_replaces_is_no_mistake(
     )
     assert mistakes(**given, LOQUA_ENGINES__TTS="null") == []
     [own] = mistakes(**given, LOQUA_ENGINES__TTS__OPTIONS__URL="http://u")
-    assert own.startswith("LOQUA_ENGINES__TTS__OPTIONS__URL: is not encrypted on its way")
+    assert own.startswith("LOQUA_ENGINES__TTS__OPTIONS__URL: is not encrypted")
 
 
 _names = st.lists(

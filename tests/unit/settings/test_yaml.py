@@ -40,9 +40,9 @@ def test_scalars_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: object)
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        ("a: 1\nb: 2\na: 3", "line 3: the key 'a' is there twice"),
-        ("a: {b: 1, b: 2}", "line 1: the key 'b' is there twice"),
-        ("a: &x 1\nb: *x", "line 1: anchors and aliases are not read"),
+        ("a: 1\nb: 2\na: 3", "line 3: the key 'a' is duplicate"),
+        ("a: {b: 1, b: 2}", "line 1: the key 'b' is duplicate"),
+        ("a: &x 1\nb: *x", "line 1: anchors and aliases are not allowed"),
         ("a: !!python/object:os.system x", "line 1: the tag"),
         ("1: a", "line 1: a key is not text"),
         ("? [a]\n: b", "line 1: a key is not text"),

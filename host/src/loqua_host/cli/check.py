@@ -27,10 +27,15 @@ _HEADINGS = ("tutor", "plugin", "version", "dispatch", "agent name", "max jobs",
 
 
 def check_config(config: Path, environ: Mapping[str, str], *, explained: bool = False) -> int:
-    """Print what the configuration would run and each of its mistakes; give the exit status.
+    """Print what the configuration would run and each of its mistakes.
 
-    Explained, each setting is printed with where it came from. The status is 0 when
-    `loqua-host run` would start and be believed, else 1.
+    Args:
+        config: The configuration directory.
+        environ: The environment variables.
+        explained: Whether to print each setting and its source.
+
+    Returns:
+        The exit status: 0 if `loqua-host run` would start, else 1.
     """
     drafted = draft(config, environ)
     enabled = [tutor for tutor in drafted.tutors if tutor.enabled]
@@ -55,7 +60,7 @@ def check_config(config: Path, environ: Mapping[str, str], *, explained: bool = 
 def _find_all(
     config: Path, environ: Mapping[str, str], drafted: Draft
 ) -> tuple[dict[Problem, None], dict[Problem, None]]:
-    """Find what refuses the start, and what should be seen to."""
+    """Return the problems that prevent the start, and those that do not."""
     problems, advice = dict.fromkeys(drafted.problems), dict.fromkeys(drafted.advice)
     if drafted.settings:
         where = read_sources(config, environ).host.where

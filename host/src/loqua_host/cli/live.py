@@ -1,4 +1,4 @@
-"""`loqua-host check --live`: what a lesson needs, tried, each failure with its hint."""
+"""`loqua-host check --live`: try every service that a lesson needs."""
 
 import asyncio
 import logging
@@ -25,18 +25,19 @@ HEADINGS = ("check", "state", "took", "found")
 
 
 def check_live(config: Path, environ: Mapping[str, str], learner: str | None) -> int:
-    """Print what was tried and what came of it; give the exit status.
+    """Print what was tried and its result.
 
-    The status is 0 when nothing failed; what could not be tried does not count.
+    Returns:
+        The exit status: 0 if nothing failed. What could not be tried does not count.
     """
     begun = time.monotonic()
     try:
         settings = load_settings(config, environ)
         secrets = read_secrets(config, environ, WantedSecrets.by(settings))
     except ConfigError:
-        typer.echo("\nnot tried live: fix the configuration first", err=True)
+        typer.echo("\nskipped --live: fix the configuration first", err=True)
         return 1
-    verdict = ok(f"all are there, from {settings.secrets.place}")
+    verdict = ok(f"all found, from {settings.secrets.place}")
     _be_quiet()
     findings = [
         Finding("secrets", verdict, time.monotonic() - begun),
@@ -59,11 +60,11 @@ def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, ...]]:
 
 
 def _shown(reason: str) -> str:
-    """Return what others' servers may have worded as one line without tokens."""
+    """Return a text that a server may have written, as one line without tokens."""
     return hide_tokens(printable(reason))
 
 
 def _be_quiet() -> None:
-    """Log nothing: what is worth knowing is in the findings, and hardly anything else is."""
+    """Log nothing, because the findings contain what matters."""
     logging.disable(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

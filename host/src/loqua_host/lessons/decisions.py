@@ -1,12 +1,12 @@
-"""What learners are owed: pure decisions on what is seen of the rooms.
+"""Pure decisions of the reconciler, from snapshots of the rooms to actions.
 
-The rule: a learner who is owed a tutor has one, and only one of a kind. Owed are learners who
-are present and identified, whose tutor runs here, and whose last lesson with it neither ended
-nor was refused since they came in. Self-hosted LiveKit never dispatches again by itself, not
-after a crash and not after a full house (livekit/agents #1472).
+The invariant: every learner who needs a tutor has exactly one job of it. A learner needs a tutor
+who is present and identified, whose tutor runs here, and whose lesson with it has neither ended nor
+been refused since they entered. Self-hosted LiveKit never dispatches again by itself, neither after
+a crash nor after a refusal for lack of capacity (livekit/agents #1472).
 
-Entries are LiveKit's `sid` of a participant, new with each entering: what was settled in an
-entry is notified from what is owed in the next without comparing the clocks of two machines.
+An entry is LiveKit's `sid` of a participant, which changes each time somebody enters. It
+distinguishes a finished lesson from a new one without comparing clocks of two machines.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,13 +33,13 @@ __all__ = [
 ]
 
 DISPATCH_GRACE = 3.0
-"""Seconds that LiveKit itself has to bring a tutor to a learner who has just come in."""
+"""Seconds for LiveKit's own dispatch after a learner has entered."""
 
 RELOAD_SECONDS = 2.0
-"""Seconds that a place is kept for a learner who reloads the page, whoever waits for one."""
+"""Seconds that capacity is kept for a learner who left, for example to reload the page."""
 
 FAREWELL_SECONDS = 20.0
-"""Seconds for the tutor's voice to come once more, and apologise, without the tutor."""
+"""Seconds that a lesson is kept so that a last job can apologise to its learner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class PresentLearner:
 
     Attributes:
         entry: LiveKit's `sid` of the participant.
-        joined_at: Unix seconds, by LiveKit's clock; only notified from one another.
-        seen_at: When this host saw the entry first, by its monotonic clock.
+        joined_at: Unix seconds by LiveKit's clock; only compared with each other.
+        seen_at: When this host first saw the entry, by its monotonic clock.
         notified: Whether the learner has been notified to wait.
     """
 
@@ -66,10 +66,10 @@ class Interrupted:
     """A lesson that lost its job and was not closed.
 
     Attributes:
-        row: The lesson, with its last progress and how often it was restored already.
-        agent: The identity of the dead tutor in the room, if this host knows it.
-        since: By this host's monotonic clock.
-        stepped_out: Whether its job left it on purpose, with its learner away.
+        row: The lesson, with its last progress and its restarts.
+        agent: The identity of the lost tutor in the room, if known.
+        since: When it was interrupted, by this host's monotonic clock.
+        stepped_out: Whether its job left it open on purpose, because its learner was away.
     """
 
     row: LessonRow
@@ -93,7 +93,7 @@ class AbsentLearner:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A tutor's wish for a specialist: for which learner, and since when (monotonic seconds)."""
+    """A tutor's call to a specialist: for which learner, and since when (monotonic seconds)."""
 
     user_id: str
     since: float
@@ -101,20 +101,20 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class RoomSnapshot:
-    """What is seen of one room.
+    """A snapshot of one room.
 
     Attributes:
-        learners: Identified learners, first come first.
+        learners: Identified learners, by time of entry.
         wanted: Tutors of this host that the room's dispatches name.
         taught: Tutors of this host with a running lesson or an agent in the room.
-        interrupted: Lessons of the room that lost their job.
+        interrupted: Lessons in the room that lost their job.
         absent: Lessons of this host in the room whose learner is not there.
-        called: Tutors that were called or accepted just now and have not come yet.
-        refused: Tutors whose dispatch by LiveKit this host refused for want of a place, where
-            no other host could take it: LiveKit sends no other.
-        closed_entries: Entries, with the tutor, whose lesson ended or was refused.
-        asked: Specialists whom the learner's tutor asked for: now, whatever was settled.
-        since: Since when LiveKit has answered, in monotonic seconds: nobody could enter before.
+        called: Tutors that were dispatched or accepted recently and have not joined yet.
+        refused: Tutors whose job this host refused for lack of capacity, if there is no other
+            host. LiveKit does not dispatch them again.
+        closed_entries: Entries, each with the tutor, whose lesson has ended or was refused.
+        asked: Specialists that the learner's tutor has called, whatever is closed_entries.
+        since: Since when LiveKit has responded, in monotonic seconds; nobody could enter before.
     """
 
     room: str
@@ -132,12 +132,12 @@ class RoomSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Capacity free for lessons: in the host as a whole, and for each tutor that runs here.
+    """Free capacity for lessons: of the host, and of each tutor that runs here.
 
     Attributes:
-        ending: The tutors of jobs whose lesson is over and whose place is free in a moment.
-        measured: Whether those of the host are what the machine carries. Then lessons that go on
-            need none: who is here already stays, whatever the machine does.
+        ending: The tutors of jobs whose lesson is over and whose capacity is free in a moment.
+        measured: Whether the host's capacity is measured (`auto`). Then it does not limit lessons
+            that continue.
     """
 
     host: int
@@ -150,18 +150,18 @@ class Capacity:
 
         Args:
             tutor: Its name.
-            goes_on: Whether the learner has had a place already: the lesson was interrupted, or
-                another tutor asked for this one.
+            goes_on: Whether the learner already had capacity: the lesson was interrupted, or
+                another tutor called this one.
         """
         carried = self.host > 0 or (self.measured and goes_on)
         return carried and self.tutors.get(tutor, 0) > 0
 
     def less(self, taken: Iterable[str]) -> "Capacity":
-        """Return what is left when these tutors have taken a place each."""
+        """Return the capacity left after one more job of each of these tutors."""
         return self._changed(taken, -1)
 
     def more(self, given: Iterable[str]) -> "Capacity":
-        """Return what there is when these tutors have given back a place each."""
+        """Return the capacity after one job of each of these tutors has ended."""
         return self._changed(given, 1)
 
     def _changed(self, tutors: Iterable[str], by: int) -> "Capacity":
@@ -176,15 +176,15 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Bring a tutor to a learner: back to the lesson it lost, or to one that waits for it.
+    """Dispatch a tutor for a learner, to resume an interrupted lesson or to start one.
 
-    To a lesson that has crashed too often it comes to be refused, which the learner hears.
+    The job of a lesson that has crashed too often is refused, and apologises to the learner.
 
     Attributes:
-        since: When the lesson was interrupted, or this host saw the learner, or the tutor was
-            asked for, by its monotonic clock; the first goes first.
-        owed_since: When LiveKit's own time to bring the tutor was over.
-        asked: Whether the learner has a tutor, who asked for this one and knows how to wait.
+        since: When the lesson was interrupted, this host saw the learner, or the tutor was
+            called, by its monotonic clock. The earliest is served first.
+        owed_since: When the time for LiveKit's own dispatch was over.
+        asked: Whether another tutor, which is with the learner, called this one.
     """
 
     room: str
@@ -197,13 +197,13 @@ class Call:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the learner has a place already."""
+        """Whether the learner already has capacity."""
         return self.asked or (self.lesson is not None and not self.lesson.stepped_out)
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Write the record of a lesson that will not go on, from its last progress."""
+    """Close a lesson that will not be resumed, with its last progress."""
 
     lesson: Interrupted
     reason: str
@@ -211,10 +211,10 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class RequestStepOut:
-    """Have the job of an absent learner's lesson leave it open and go, for another learner.
+    """Make the job of an absent learner's lesson end, to free capacity for another learner.
 
     Attributes:
-        call: What its place is for.
+        call: The dispatch that needs the capacity.
     """
 
     lesson: AbsentLearner
@@ -223,11 +223,11 @@ class RequestStepOut:
 
 @dataclass(frozen=True, slots=True)
 class NotifyWaiting:
-    """Tell a learner that a tutor will come as soon as there is a place, or has come.
+    """Notify a learner that they wait for capacity, or no longer do.
 
     Attributes:
-        tutor: The one who will come.
-        aloud: Whether it is said, too; not while another tutor teaches in the room.
+        tutor: The tutor that they wait for.
+        aloud: Whether to play the announcement too; not while another tutor teaches in the room.
     """
 
     room: str
@@ -247,14 +247,15 @@ def decide(
     reconnect_timeout: float,
     others: float = 0.0,
 ) -> list[Action]:
-    """Return what is to be done now, lost lessons first, then first come, first served.
+    """Return the actions to take now: interrupted lessons first, then first come, first served.
 
     Args:
         snapshots: The rooms.
-        places: What is free now.
+        places: The free capacity.
         now: Monotonic seconds.
-        reconnect_timeout: Seconds that an interrupted lesson waits for a learner who is gone.
-        others: Seconds that other hosts have to take who finds no place here; 0 without any.
+        reconnect_timeout: Seconds that an interrupted lesson waits for a learner who left.
+        others: Seconds that other hosts have to serve a learner without capacity here; 0 without
+            other hosts.
     """
     closures = [
         close
@@ -282,9 +283,9 @@ def decide(
 def _given_away(
     snapshots: Sequence[RoomSnapshot], waiting: Iterable[Call], places: Capacity, now: float
 ) -> Iterator[RequestStepOut]:
-    """Return which absent learners' places go to those who wait: the longest absent first.
+    """Return which absent learners' jobs must end for those who wait, the longest absent first.
 
-    No more than it takes: who can have a place that is free in a moment needs no other.
+    Only as many as needed: capacity that is free in a moment counts.
     """
     coming = places.more(places.ending)
     absent = [one for it in snapshots for one in it.absent if now - one.since >= RELOAD_SECONDS]
@@ -302,7 +303,7 @@ def _given_away(
 
 
 def waits(snapshot: RoomSnapshot, places: Capacity, now: float) -> tuple[Call, ...]:
-    """Return for whom in a room a tutor is missing, be it on its way or not."""
+    """Return the dispatches that learners in a room wait for, whether already made or not."""
     return tuple(_unserved(replace(snapshot, called=frozenset(), asked={}), set(), places, now))
 
 
@@ -327,12 +328,12 @@ def _closures(
 def _unserved(
     snapshot: RoomSnapshot, given_up: set[str], places: Capacity, now: float
 ) -> Iterator[Call]:
-    """Yield what the room's learners are owed: at most one call for each tutor."""
+    """Yield the dispatches that a room needs, at most one for each tutor."""
     lost = {one.row.tutor: one for one in reversed(snapshot.interrupted)}
     unserved = snapshot.wanted | lost.keys() | snapshot.asked.keys()
     for tutor in sorted(unserved - snapshot.taught - snapshot.called):
         lesson = lost.get(tutor)
-        # A lesson that is being closed settles its entry: that is for the next look to see.
+        # Closing a lesson settles its entry, which the next reconciliation sees.
         if tutor in places.tutors and (lesson is None or lesson.row.id not in given_up):
             yield from _call(snapshot, tutor, lesson, now)
 
@@ -340,7 +341,7 @@ def _unserved(
 def _call(
     snapshot: RoomSnapshot, tutor: str, lesson: Interrupted | None, now: float
 ) -> Iterator[Call]:
-    """Yield the call for a tutor, if somebody is here whom it is for."""
+    """Yield the dispatch of a tutor, if a learner in the room needs it."""
     ask = snapshot.asked.get(tutor)
     if lesson is not None:
         for one in _learners(snapshot, lesson.row.user_id)[:1]:
@@ -357,12 +358,12 @@ def _call(
 
 
 def _turn(call: Call) -> tuple[bool, float, float]:
-    """Return what calls are sorted by; LiveKit's clock decides between those seen at once."""
+    """Return the sort key of dispatches. LiveKit's clock orders those seen at the same time."""
     return call.lesson is None, call.since, call.learner.joined_at
 
 
 def _unserved_since(snapshot: RoomSnapshot, learner: PresentLearner, tutor: str) -> float:
-    """Return when LiveKit's time is over, which it is where its dispatch was refused."""
+    """Return when LiveKit's time to dispatch is over: at once if its job was refused."""
     return learner.seen_at + (0.0 if tutor in snapshot.refused else DISPATCH_GRACE)
 
 
@@ -371,7 +372,7 @@ def _learners(snapshot: RoomSnapshot, user_id: str) -> list[PresentLearner]:
 
 
 def _waits(snapshot: RoomSnapshot, learner: PresentLearner, tutor: str, now: float) -> bool:
-    """Return whether no entry by which the learner is here is settled with this tutor."""
+    """Return whether none of the learner's entries is settled with this tutor."""
     return now >= _unserved_since(snapshot, learner, tutor) and not any(
         (one.entry, tutor) in snapshot.closed_entries
         for one in snapshot.learners
@@ -382,7 +383,7 @@ def _waits(snapshot: RoomSnapshot, learner: PresentLearner, tutor: str, now: flo
 def _notices(
     snapshot: RoomSnapshot, unserved: Sequence[Call], waiting: Sequence[Call]
 ) -> Iterator[NotifyWaiting]:
-    """Notify learners without a place once; clear it when nothing is pending for them."""
+    """Notify learners without capacity once, and clear the notice when it no longer applies."""
     coming = bool(snapshot.called) or any(call.room == snapshot.room for call in unserved)
     missing = {call.learner.entry: call.tutor for call in waiting if call.room == snapshot.room}
     for learner in snapshot.learners:

@@ -1,4 +1,4 @@
-"""Lessons in the host: open, follow, close; one link, one lesson, one coroutine."""
+"""The lifecycle of lessons in the host: one coroutine per link and lesson."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -76,11 +76,11 @@ class Lessons:
         self._api.subscribe(self._on_mode)
 
     def prefetch(self, room: str, tutor: str, identity: str) -> None:
-        """Prefetch the lesson of a tutor that seems to be on its way to a learner."""
+        """Prefetch a lesson whose job is expected soon."""
         self._prefetcher.prefetch(room, tutor, identity)
 
     def begin(self, job: JobRef) -> None:
-        """Handle an accepted job: its lesson is prefetched while it connects."""
+        """Handle an accepted job: prefetch its lesson while the job connects."""
         self._accepted[job.job_id] = self._clock.monotonic()
         self._dispatch_state.on_accepted(job)
         self._traces[job.job_id] = span = self._prefetcher.begin(job)
@@ -90,7 +90,7 @@ class Lessons:
     def end(self, job: JobRef) -> None:
         """Handle the end of an accepted job, which may free capacity.
 
-        If it never joined, its learner needs another.
+        If it never joined, its learner needs another job.
         """
         self._accepted.pop(job.job_id, None)
         self._traces.pop(job.job_id, trace.INVALID_SPAN).end()
@@ -119,7 +119,12 @@ class Lessons:
         await self._serve(link, join.identity)
 
     async def _serve(self, link: JobLink, identity: str) -> None:
-        """Teach the learner whom a job is for that sees this one, or turn them away."""
+        """Open the lesson of a job that has joined, and follow it; or refuse it.
+
+        Args:
+            link: The job's link.
+            identity: The learner that the job sees, who may not be the one it was dispatched for.
+        """
         language = own = self._tutors[link.job.tutor].language
         try:
             identity = self._dispatch_state.meant(link.job) or await self._choose(
@@ -135,14 +140,14 @@ class Lessons:
         await self._teach(lesson, prepared)
 
     async def _choose(self, job: JobRef, seen: str) -> str:
-        """Return whom a job is for that this host has not called: whom it sees, as a rule.
+        """Return the learner of a job that this host did not dispatch: usually the one it sees.
 
-        Where that learner's lesson is over and another's is not, another host has called it for
-        the other one.
+        If that learner's lesson is over and another's is not, another host has dispatched the job
+        for the other learner.
 
         Raises:
-            LedgerError: If the ledger cannot be reached now.
-            RoomsError: If LiveKit does not say who is in the room.
+            LedgerError: If the ledger is unreachable.
+            RoomsError: If LiveKit does not list the participants.
         """
         closed_entries = self._dispatch_state.closed_entries(
             job.room
@@ -154,10 +159,10 @@ class Lessons:
         return seen if seen in open_for or not open_for else open_for[0]
 
     async def language_for(self, room: str, tutor: str, identity: str) -> str:
-        """Return the language that a waiting learner is to be taught, the tutor's own if unknown.
+        """Return a waiting learner's language, or the tutor's own if unknown.
 
         Raises:
-            KeyError: If the tutor runs here no more.
+            KeyError: If the tutor no longer runs here.
         """
         own = self._tutors[tutor].language
         with suppress(LearnerError, RefusedError, RoomsError):
@@ -167,7 +172,7 @@ class Lessons:
         return own
 
     async def _await_join(self, link: JobLink) -> object:
-        """Wait until a job sees its learner, or has to go."""
+        """Wait until a job has seen its learner, or must leave."""
         self._waiting.add(link)
         try:
             return (
@@ -177,36 +182,36 @@ class Lessons:
             self._waiting.discard(link)
 
     async def _dismiss(self, link: JobLink, reason: str) -> None:
-        """Send a job away that has no lesson yet."""
+        """Dismiss a job that has no lesson yet."""
         self._prefetcher.drop(link.job.job_id)
         await self._refusals.dismiss(link, reason)
 
     def running(self, room: str) -> list[LessonRow]:
-        """List the lessons of this host that run in a room and are not about to end."""
+        """List this host's lessons in a room that are not about to end."""
         here = (one for one in self._live if one.row.room == room)
         return [one.row for one in here if not (one.finished or one.stepped_out)]
 
     async def step_out(self, lesson_id: str, away_since: float) -> None:
-        """Tell the job of a lesson whose learner left at `away_since` to leave it open."""
+        """Tell the job of a lesson to leave it open, as its learner left at `away_since`."""
         for lesson in self._live:
             if lesson.row.id == lesson_id:
                 await lesson.step_out(away_since)
                 return
 
     def live(self) -> list[tuple[LessonRow, Mode, Mapping[EngineKind, int]]]:
-        """List the running lessons, each with how much of the API and which engines serve it."""
+        """List the running lessons, each with its mode and serving engines."""
         return [
             (one.row, self._api.mode(caller_of(one.row)), dict(one.engines)) for one in self._live
         ]
 
     def late(self) -> list[float]:
-        """List by how many seconds each running lesson is behind its learner."""
+        """List the response delay of each running lesson, in seconds."""
         return [one.late for one in self._live]
 
     async def announce_departure(self, jobs: Collection[str]) -> None:
-        """Notify the lessons of these jobs of their deadline.
+        """Notify the lessons of these jobs of their deadline, until which they continue.
 
-        Until then they go on. Jobs that still wait for their learner are sent away.
+        Jobs that still wait for their learner are dismissed.
         """
         told = [self._announce(lesson) for lesson in self._live if lesson.link.job.job_id in jobs]
         told += [
@@ -218,12 +223,12 @@ class Lessons:
         await asyncio.gather(*told, return_exceptions=True)
 
     async def cut_off(self, jobs: Collection[str]) -> None:
-        """Make these jobs leave their rooms now; their lessons stay open for another job."""
+        """Make these jobs leave their rooms now. Their lessons stay open for other jobs."""
         cut_off = [lesson for lesson in self._live if lesson.link.job.job_id in jobs]
         await asyncio.gather(*(lesson.cut_off() for lesson in cut_off))
 
     def withdraw(self) -> None:
-        """Leave interrupted lessons, present and future, to other hosts: this one stops."""
+        """Leave current and future interrupted lessons to other hosts, because this one stops."""
         self._dispatch_state.leaving = True
         for lesson in self._dispatch_state.all_interrupted().values():
             if self._dispatch_state.drop_interrupted(lesson):
@@ -236,7 +241,7 @@ class Lessons:
                 self._tasks.create_task(lesson.see(participants))
 
     async def close(self, row: LessonRow, reason: str) -> None:
-        """Close an interrupted lesson for good, from its last progress or as its tutor left it."""
+        """Close an interrupted lesson with its last progress, or the record its tutor left."""
         left = kept_ending(row.state)
         if left is None:
             await self._give_up(row, reason)
@@ -248,7 +253,7 @@ class Lessons:
         self._dispatch_state.on_handed_back(row.room, row.tutor, Handback(outcome=outcome))
 
     async def _give_up(self, row: LessonRow, reason: str) -> None:
-        """Write the record of a lesson whose tutor could not report."""
+        """Write the record of a lesson without a report from its tutor."""
         rules = self._settings().records
         composed = compose_record(row, None, row.seconds, rules, failed=True)
         self._metrics.given_up.labels(row.tutor, reason).inc()
@@ -272,7 +277,7 @@ class Lessons:
         self._delivery.wake(row.id)
 
     async def _announce(self, lesson: LiveLesson) -> None:
-        """Notify a lesson of its deadline, if its worker leaves and time remains."""
+        """Notify a lesson of its deadline, if its worker drains and time remains."""
         departure = self._dispatch_state.departure_of(lesson.link.job.job_id)
         if departure is not None and departure.leaves_time:
             message = WrapUp(reason=departure.reason, seconds=departure.seconds_left)
@@ -286,7 +291,7 @@ class Lessons:
             log.warning("ledger.failed", why=str(error))
 
     def _bind(self, job: JobRef) -> None:
-        """Bind job and agent to what this task logs."""
+        """Bind job and agent to the log lines of this task."""
         tutor = self._tutors.get(job.tutor)
         known = {"agent_id": tutor and tutor.agent_id, "room": job.room, "job_id": job.job_id}
         structlog.contextvars.bind_contextvars(**{key: it for key, it in known.items() if it})
@@ -325,7 +330,7 @@ class Lessons:
         return live
 
     def _take_room(self, job: JobRef) -> None:
-        """Refuse a second tutor of a kind in a room; CreateDispatch does not (#944)."""
+        """Refuse a second job of the same tutor in a room; LiveKit does not (#944)."""
         if job.tutor in self._dispatch_state.taught(job.room):
             raise LearnerError(ALREADY_TAUGHT, "the room has this tutor already")
         self._dispatch_state.on_taught(job)
@@ -333,7 +338,7 @@ class Lessons:
     async def _open_or_resume(
         self, job: JobRef, prepared: PreparedLesson
     ) -> tuple[LessonRow, Interrupted | None]:
-        """Return the job's lesson, and as it was when this host lost its tutor, if it has."""
+        """Return the job's lesson, and the interrupted lesson that it resumes, if known."""
         agent_name = self._tutors[job.tutor].agent_name
         row = await self._ledger.open_lesson(
             new_lesson(prepared, job.tutor, self._clock.now()), agent_name
@@ -360,10 +365,10 @@ class Lessons:
                 self._tasks.create_task(self._release_when_delivered(lesson.row))
 
     async def _leave(self, lesson: LiveLesson) -> None:
-        """Release a lesson whose link has ended; an unfinished one is to be restored."""
+        """Clean up after a link has ended. An unfinished lesson will be restored."""
         job, row = lesson.link.job, lesson.row
         if lesson.finished:
-            # The reconciler may have asked the ledger just before the lesson was closed there.
+            # The reconciler may have read the ledger just before the lesson was closed there.
             self._dispatch_state.on_closed(job, row.entry)
             self._dispatch_state.on_handed_back(row.room, row.tutor, lesson.handback)
         self._dispatch_state.on_over(job)
@@ -386,7 +391,7 @@ class Lessons:
 
     @asynccontextmanager
     async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:
-        """Keep a lesson known, healthy and, if it began without the API, knocking there."""
+        """Register the lesson, poll its permissions and, in mock mode, retry the token exchange."""
         self._live.add(lesson)
         try:
             async with supervised() as watching:

@@ -1,4 +1,4 @@
-"""Keeps this host's lease, and has it go on with what dead hosts left."""
+"""Renewal of this host's lease, and takeover of what dead hosts left."""
 
 import structlog
 
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 async def keep_lease(services: Services) -> None:
-    """Renew the lease and recover what is left by others, until cancelled."""
+    """Renew the lease and take over what dead hosts left, until cancelled."""
     while True:
         await services.clock.sleep(LEASE / 3)
         try:
@@ -23,16 +23,16 @@ async def keep_lease(services: Services) -> None:
 
 
 async def recover(services: Services) -> None:
-    """Write what waited for the ledger, and take over what dead hosts left.
+    """Write the spool to the ledger, and take over what dead hosts left.
 
-    Their lessons are noted as interrupted and restored, those of tutors that run here at once;
-    their rows are delivered.
+    Their open lessons are noted as interrupted, to be restored; those of tutors that do not run
+    here only after a minute. Their outbox entries are delivered.
 
-    Lessons that another host goes on with are forgotten here, and whether there are other hosts is
-    noted. A host that stops takes nothing over.
+    This also forgets lessons that another host has resumed, and notes whether there are other
+    hosts. A host that stops takes nothing over.
 
     Raises:
-        LedgerError: If the ledger cannot be reached now.
+        LedgerError: If the ledger is unreachable.
     """
     ledger, delivery, dispatch_state = services.ledger, services.delivery, services.dispatch_state
     if replayed := await ledger.replay():

@@ -1,4 +1,4 @@
-"""Jobs whose learner gets no lesson: turned away, with a message for the learner to hear."""
+"""Refusals of lessons, with a message for the learner."""
 
 import structlog
 
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class Refusals:
-    """Turns jobs away, and notes for which entry into the room that is settled."""
+    """Refuse jobs, and note the learner's entry so that no other job is dispatched for it."""
 
     def __init__(self, services: Services) -> None:
         self._rooms = services.rooms
@@ -29,7 +29,7 @@ class Refusals:
     async def refuse(
         self, link: JobLink, identity: str, refusal: LoquaError, language: str
     ) -> None:
-        """Apologise to a learner, who is refused until they enter again."""
+        """Refuse a job with an apology. The learner gets no tutor until they enter again."""
         cause = cause_of(refusal)
         await self._close_entry(link.job, identity, cause)
         self._metrics.refused.labels(cause).inc()
@@ -37,11 +37,11 @@ class Refusals:
         await self._answer(link, cause, None if cause == ALREADY_TAUGHT else language)
 
     async def dismiss(self, link: JobLink, reason: str) -> None:
-        """Send a job away that has no lesson yet, without a word; settles nothing."""
+        """Dismiss a job that has no lesson yet, silently and without refusing the learner."""
         await link.send(Refused(cause=reason))
 
     async def _close_entry(self, job: JobRef, identity: str, cause: str) -> None:
-        """Settle the entry into the room, unless the learner has this tutor already."""
+        """Note the refused entry, unless the learner already has this tutor."""
         if cause == ALREADY_TAUGHT:
             self._dispatch_state.on_closed(job, None)
             return

@@ -1,4 +1,4 @@
-"""What a lesson keeps for the tutor that may go on with it, and for its record: one state."""
+"""The saved state of a lesson, for the job that may resume it and for its record."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,13 +20,13 @@ __all__ = [
 ]
 
 TURNS = "loqua.turns"
-"""Where the last turns are kept beside the tutor's own notes."""
+"""The key of the last turns, beside the tutor's own state."""
 
 ENGINES = "loqua.engines"
-"""Where the engines are kept that served, by kind."""
+"""The key of the engines that have served, by kind."""
 
 ENDING = "loqua.ending"
-"""Where the record of a lesson is kept whose learner left and may return."""
+"""The key of the record of a lesson whose learner left and may return."""
 
 OWN = frozenset({TURNS, ENGINES, ENDING, TRACE})
 
@@ -40,11 +40,11 @@ def keep(
     state: Mapping[str, JsonValue] | None,
     turns: Sequence[Utterance],
 ) -> dict[str, JsonValue]:
-    """Return what is kept of a lesson that goes on.
+    """Return the saved state of a running lesson.
 
     Args:
-        kept: What was kept before.
-        state: The tutor's notes; None keeps those of before.
+        kept: The previous saved state.
+        state: The tutor's own state; None keeps the previous one.
         turns: The last turns.
     """
     notes = kept_state(kept if state is None else state)
@@ -53,12 +53,12 @@ def keep(
 
 
 def keep_ending(kept: Mapping[str, JsonValue], ending: Composed) -> dict[str, JsonValue]:
-    """Return what is kept, with how the lesson ends if its learner, who left, does not return."""
+    """Return the saved state with the record to use if the learner does not return."""
     return {**kept, ENDING: _ENDING.dump_python(ending, mode="json")}
 
 
 def use_engine(kept: Mapping[str, JsonValue], kind: EngineKind, index: int) -> dict[str, JsonValue]:
-    """Return what is kept, with an engine among those that served."""
+    """Return the saved state with an engine added to those that have served."""
     used = _used(kept)
     used[kind] = tuple(sorted({*used.get(kind, ()), index}))
     return {**kept, ENGINES: _ENGINES.dump_python(used, mode="json")}
@@ -79,15 +79,15 @@ def _used(kept: Mapping[str, JsonValue]) -> dict[EngineKind, tuple[int, ...]]:
 
 
 def kept_state(kept: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the tutor's notes."""
+    """Return the tutor's own state."""
     return {name: value for name, value in kept.items() if name not in OWN}
 
 
 def kept_turns(kept: Mapping[str, JsonValue]) -> tuple[Utterance, ...]:
-    """Return the last turns; a lesson that an earlier version kept has none."""
+    """Return the last turns, if there are any."""
     return _TURNS.validate_python(kept.get(TURNS, ()), strict=False)
 
 
 def kept_ending(kept: Mapping[str, JsonValue]) -> Composed | None:
-    """Return how a lesson ends whose learner left and did not return, if it was left so."""
+    """Return the record to use if the learner does not return, if there is one."""
     return _ENDING.validate_python(kept[ENDING], strict=False) if ENDING in kept else None

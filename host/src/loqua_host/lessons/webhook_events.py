@@ -1,4 +1,4 @@
-"""What LiveKit tells of its rooms, used to be earlier; nothing depends on it."""
+"""LiveKit's webhooks, used to prefetch lessons and reconcile earlier; they are optional."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,22 +19,22 @@ __all__ = ["WebhookEvents"]
 log = structlog.get_logger()
 
 WAKING = frozenset({"participant_joined", "participant_left", "room_finished"})
-"""After these, somebody may be owed something."""
+"""The events that wake the reconciler."""
 
 WAKE_SECONDS = 0.25
-"""Webhooks within this time wake the reconciler once, however many they are."""
+"""Seconds within which all webhooks wake the reconciler once."""
 
 
 class WebhookEvents:
-    """Has the reconciler look, and lessons prepared whose job is still on its way.
+    """Wake the reconciler, and prefetch lessons of expected jobs.
 
-    However many hints there are, one preparation begins for a room in ten seconds, and never
-    more at a time than there are places.
+    A room is prefetched at most once in ten seconds, and no more rooms at a time than there is
+    capacity for.
 
     Args:
         services: Its collaborators.
-        prefetch: Begins to prepare in a room, for a tutor and the learner of an identity.
-        places: Says how many jobs would be taken now.
+        prefetch: Starts to prefetch a lesson, for a room, a tutor and a learner's identity.
+        places: Returns the free capacity.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class WebhookEvents:
         self._waking = False
 
     def handle(self, event: WebhookEvent) -> None:
-        """Prefetch what the event announces, and wake the reconciler."""
+        """Prefetch the lessons that the event announces, and wake the reconciler."""
         self._metrics.webhooks.inc()
         log.debug("webhook.heard", what=event.event)
         if event.event not in WAKING:
@@ -70,12 +70,12 @@ class WebhookEvents:
         self._hinted.add(room)
         loop = asyncio.get_running_loop()
         loop.call_later(FORESIGHT_SECONDS, self._hinted.discard, room)
-        # Whom LiveKit has brought no tutor by then is owed one: it brings none to who returns.
+        # LiveKit dispatches no tutor to a learner who returns, so the reconciler must.
         loop.call_later(DISPATCH_GRACE + 2 * WAKE_SECONDS, self._dispatch_state.changed.set)
         self._tasks.create_task(self._look_ahead(room, learner))
 
     async def _look_ahead(self, room: str, learner: Participant) -> None:
-        """Start to prefetch for tutors dispatched to the room that are not there yet."""
+        """Start to prefetch for dispatched tutors that have not joined the room yet."""
         try:
             called = await self._rooms.dispatched(room)
         except RoomsError as error:
@@ -94,7 +94,7 @@ class WebhookEvents:
             self._prefetch(room, tutor, learner.identity)
 
     def _served(self, room: str, entry: str) -> frozenset[str]:
-        """Return the tutors that are in a room or come already, or owe this entry nothing."""
+        """Return the tutors that have joined or been dispatched, or whose lesson is over."""
         closed_entries = frozenset(
             tutor for who, tutor in self._dispatch_state.closed_entries(room) if who == entry
         )

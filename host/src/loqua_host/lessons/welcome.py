@@ -1,4 +1,4 @@
-"""What the host tells a job of the lesson that it is to give."""
+"""The host's answer to a job that joins."""
 
 from opentelemetry import trace
 
@@ -14,7 +14,7 @@ __all__ = ["language_of", "welcome"]
 
 
 def language_of(prepared: PreparedLesson, own: str) -> str:
-    """Return the language that a learner is taught, or the tutor's own where none is known."""
+    """Return the language that a learner is taught, or the tutor's own if unknown."""
     return language_code(prepared.context.preferences.language_learning, own)
 
 
@@ -24,7 +24,7 @@ def welcome(
     tutor: RunningTutor,
     engines: dict[EngineKind, int],
 ) -> Welcome:
-    """Return the welcome to a lesson, as it begins or goes on; with the tutor's own secrets."""
+    """Return the welcome to a new or resumed lesson, with the tutor's own secrets."""
     language = language_of(prepared, tutor.language)
     return Welcome(
         lesson=row.id,

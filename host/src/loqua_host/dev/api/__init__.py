@@ -1,4 +1,4 @@
-"""A Loqua API for development: the guide's endpoints, learners with histories, faults on demand."""
+"""A Loqua API for development: the guide's endpoints, learners with history, injected faults."""
 
 from .app import create_app
 from .faults import AnyFault

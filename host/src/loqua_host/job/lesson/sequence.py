@@ -62,19 +62,19 @@ class Reason(StrEnum):
 
 REASONS: Final = {
     Reason.LEARNER_LEFT: "the learner did not return in time",
-    Reason.LEARNER_SILENT: "the learner was asked and said nothing",
-    Reason.TIME_IS_UP: "the lesson was as long as it may be",
-    Reason.ROOM_CLOSED: "somebody closed the room or removed the tutor",
+    Reason.LEARNER_SILENT: "the learner did not answer the silence prompt",
+    Reason.TIME_IS_UP: "the lesson reached its maximum duration",
+    Reason.ROOM_CLOSED: "the room was closed or the tutor removed",
     Reason.VOICE_CLOSED: "the tutor closed its session",
-    Reason.VOICE_LOST: "an engine failed or the voice hung",
-    Reason.VOICE_FAILED: "the same in the last job that tries the lesson",
-    Reason.AGENT_FAILED: "the agent's callbacks failed turn after turn",
+    Reason.VOICE_LOST: "an engine failed or the voice session hung",
+    Reason.VOICE_FAILED: "the same, in the last job that tries the lesson",
+    Reason.AGENT_FAILED: "the agent's callbacks failed in several turns in a row",
     Reason.CREATE_AGENT_FAILED: "`create_agent` failed",
     Reason.ON_USER_READY_FAILED: "`on_user_ready` failed",
-    Reason.JOB_FAILED: "the job failed for a reason that nobody foresaw",
+    Reason.JOB_FAILED: "an unexpected error in the job",
     Reason.CONNECTION_LOST: "the job lost LiveKit or was cancelled",
-    Reason.HOST_LOST: "the job lost its host",
-    Reason.PLACE_NEEDED: "the learner is away and another waits",
+    Reason.HOST_LOST: "the job lost its connection to the host",
+    Reason.PLACE_NEEDED: "the learner is away and another one waits",
 }
 """What each of them means."""
 
@@ -82,9 +82,9 @@ REASONS: Final = {
 class AfterLesson(StrEnum):
     """What becomes of a lesson that a job ends."""
 
-    RECORD = "record"
-    RECORD_OR_RESUME = "record, or the next job if the learner returns"
-    RESUME = "the next job goes on with it"
+    RECORD = "recorded"
+    RECORD_OR_RESUME = "recorded, or resumed by the next job if the learner returns"
+    RESUME = "resumed by the next job"
 
 
 def after_lesson(reason: str) -> AfterLesson:
