@@ -1,4 +1,4 @@
-"""In CI nothing is skipped; and nowhere does an example fail for being slow."""
+"""How the tests are marked and spread over processes, and that CI skips none of them."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
 
@@ -25,32 +26,76 @@ if "CI" not in os.environ:
 if sys.version_info < (3, 12):
     vars(traceback)["_extract_caret_anchors_from_line_segment"] = lambda _: None
 
-# On real servers, in real time.
-REAL = frozenset({"plugins/speech", "tests/acceptance", "tests/integration"})
+# Several processes import what one of them has compiled, also where Python is told not to keep it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+WORKERS = ("acceptance", "acceptance", "integration", "integration", "integration", "unit")
+"""What each worker process runs first: those that run real servers wait most of the time."""
+
+NICE = 5
+"""By how much unit tests yield to those that a stall of a second could fail."""
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
+def _kind(nodeid: str) -> str:
+    """Return which tests a test belongs to, by its directory."""
+    top, _, rest = nodeid.partition("/")
+    kind = rest.partition("/")[0]
+    return kind if top == "tests" else "unit"
+
+
 class ByKind(LoadScopeScheduling):
-    """Where tests run side by side: those that share servers in one process, file by file else.
+    """Gives each worker a file of its own kind, or of the next kind when there is none left.
 
     xdist's own groups need an attribute that pytest no longer has (xdist 3.8.0, pytest 9.2.0).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        kind = _kind(nodeid)
-        return kind if kind in REAL else nodeid.partition("::")[0]
+        # Acceptance tests share nothing, and some take minutes.
+        return nodeid if _kind(nodeid) == "acceptance" else nodeid.partition("::")[0]
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        wanted = _worker_kind(node.gateway.id)
+        scope = next((it for it in self.workqueue if _kind(it) == wanted), None)
+        if scope is not None:
+            self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
 
     def mark_test_pending(self, item: str) -> None:
         """Try a test again whose process crashed, if it has a second try: it is in line already."""
 
 
-def _kind(nodeid: str) -> str:
-    return "/".join(nodeid.split("/")[:2])
+def _worker_kind(worker: str) -> str:
+    return WORKERS[int(worker.removeprefix("gw")) % len(WORKERS)]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByKind:
-    """Distribute tests by what they share."""
+    """Distribute tests by kind."""
     return ByKind(config, log)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run what is named in this process, and all tests in several."""
+    if config.args_source is config.ArgsSource.ARGS:
+        return 0
+    only_units = "not integration" in config.option.markexpr  # they never wait
+    return len(os.sched_getaffinity(0)) if only_units else len(WORKERS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have a worker of unit tests leave the cores to others."""
+    workerinput = getattr(config, "workerinput", None)
+    if workerinput and _worker_kind(workerinput["workerid"]) == "unit":
+        os.nice(NICE)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark integration and acceptance tests by their directory."""
+    kind = _kind(item.nodeid)
+    if kind in ("integration", "acceptance"):
+        item.add_marker(kind)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,7 +105,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     if "CI" in os.environ:
         for item in items:
-            if _kind(item.nodeid) in REAL:
+            if {"integration", "acceptance"} & {mark.name for mark in item.iter_markers()}:
                 item.add_marker(pytest.mark.flaky(reruns=1))
 
 
