@@ -1,6 +1,7 @@
 """How the tests are marked and spread over processes, and that CI skips none of them."""
 
 import os
+import subprocess
 import sys
 import traceback
 from collections.abc import Generator, Iterator
@@ -49,15 +50,24 @@ def _kind(nodeid: str) -> str:
 class ByKind(LoadScopeScheduling):
     """Gives each worker a file of its own kind, or of the next kind when there is none left.
 
-    xdist's own groups need an attribute that pytest no longer has (xdist 3.8.0, pytest 9.2.0).
+    As long as LiveKit's server is being built, all run unit tests. xdist's own groups need an
+    attribute that pytest no longer has (xdist 3.8.0, pytest 9.2.0).
     """
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        """Start the build, which takes no time where there is a server."""
+        super().__init__(config, log)
+        command = (sys.executable, "-m", "loqua_host.dev.livekit_binary")
+        if not _only_units(config):
+            self._build = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # ours
 
     def _split_scope(self, nodeid: str) -> str:
         # Acceptance tests share nothing, and some take minutes.
         return nodeid if _kind(nodeid) == "acceptance" else nodeid.partition("::")[0]
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        wanted = _worker_kind(node.gateway.id)
+        built = _only_units(self.config) or self._build.poll() is not None
+        wanted = _worker_kind(node.gateway.id) if built else "unit"
         scope = next((it for it in self.workqueue if _kind(it) == wanted), None)
         if scope is not None:
             self.workqueue.move_to_end(scope, last=False)
@@ -80,8 +90,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Run what is named in this process, and all tests in several."""
     if config.args_source is config.ArgsSource.ARGS:
         return 0
-    only_units = "not integration" in config.option.markexpr  # they never wait
-    return len(os.sched_getaffinity(0)) if only_units else len(WORKERS)
+    return len(os.sched_getaffinity(0)) if _only_units(config) else len(WORKERS)
+
+
+def _only_units(config: pytest.Config) -> bool:
+    """Return whether no test that waits for something is wanted."""
+    return "not integration" in config.option.markexpr
 
 
 def pytest_configure(config: pytest.Config) -> None:
