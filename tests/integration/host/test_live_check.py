@@ -68,7 +68,7 @@ async def test_beside_a_host_that_runs_all_is_well_and_no_tutor_is_called(
     }
     (await house.api.client.put(f"/dev/learners/{LEARNER}", json={})).raise_for_status()
     async with house.host(tmp_path, tutors) as host:
-        port = (await host.log.until("ops.serving"))["port"]
+        port = host.ops_port
         file = tmp_path / "config/host.yaml"
         written = yaml.safe_load(file.read_text())
         file.write_text(yaml.safe_dump(written | {"ops": {"port": port}}))
