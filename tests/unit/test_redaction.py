@@ -17,7 +17,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from loqua_host.errors import LedgerError
-from loqua_host.redaction import Redaction, describe, format_exception, report_uncaught
+from loqua_host.observability.redaction import (
+    Redaction,
+    describe,
+    format_exception,
+    report_uncaught,
+)
 
 SAID = "zebra quokka 4711"
 """What a learner says, and nobody may read."""

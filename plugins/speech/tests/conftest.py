@@ -15,6 +15,12 @@ from loqua_speech.weights import packaged_weights
 Say = Callable[[str, str], bytes]
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what loads the model, in this process or in a server, as an integration test."""
+    if isinstance(item, pytest.Function) and {"whisper", "base_url"} & {*item.fixturenames}:
+        item.add_marker("integration")
+
+
 @pytest.fixture(scope="session")
 def whisper() -> Whisper:
     """The packaged model."""

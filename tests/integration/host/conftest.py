@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -42,7 +43,7 @@ from loqua_host.dev.api import DevApiSettings, serve
 from loqua_host.dev.child import dying_with_parent
 from loqua_host.dev.learner import joined
 from loqua_host.dev.livekit import LiveKitServer
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 THIRD_PARTY = Path(__file__).parents[2] / "acceptance" / "third_party_tutor"
 PATIENCE = 40.0
@@ -58,24 +59,44 @@ FRESH = httpx.Limits(max_keepalive_connections=0)
 """Connections for one request each: a kept one may be closed just when it is used again."""
 
 KEPT = ("HOME", "LANG", "PATH", "TMPDIR")
+ENDED = {"event": "ended"}
+
+
+CHATTER = re.compile(r'"event": ?"(api\.called|probe\.tick|progress\.made)"')
+"""Lines that come all the time, whatever else happens."""
 
 
 @dataclass(slots=True)
 class Log:
-    """A host's log lines as they come, as mappings."""
+    """A host's log lines as they come, as mappings.
 
-    lines: list[dict[str, Any]] = field(default_factory=list)
+    A test sees those that were written since it began: what a test before it, or its own first try,
+    has waited for is not taken for what it waits for itself.
+
+    Attributes:
+        every: All lines, from the start of the host.
+        raw: The same as they were written.
+        since: The number of the first one that a test sees.
+    """
+
+    every: list[dict[str, Any]] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
+    since: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines that a test sees."""
+        return self.every[self.since :]
 
     async def read(self, stream: asyncio.StreamReader) -> None:
         """Read until the host ends."""
         async for line in stream:
             self.raw.append(line.decode(errors="replace").rstrip())
             if line.startswith(b"{"):
-                self.lines.append(json.loads(line))
+                self.every.append(json.loads(line))
             self._wake()
-        self.lines.append({"event": "ended"})
+        self.every.append(ENDED)
         self._wake()
 
     def _wake(self) -> None:
@@ -94,15 +115,15 @@ class Log:
         try:
             async with asyncio.timeout(patience):
                 while len(found := self.find(event, **fields)) < count:
-                    assert self.lines[-1:] != [{"event": "ended"}], self.tail()
+                    assert self.every[-1:] != [ENDED], self.tail()
                     await self._news.wait()
         except TimeoutError:
             raise AssertionError(f"no {event} {fields} in the log:\n{self.tail()}") from None
         return found[count - 1]
 
     def tail(self) -> str:
-        """Return the last lines, for a failure's message."""
-        return "\n".join(self.raw[-40:])
+        """Return the last lines but for chatter, for a failure's message."""
+        return "\n".join([line for line in self.raw if not CHATTER.search(line)][-60:])
 
 
 def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,6 +142,11 @@ class HostProcess:
     def pid(self) -> int:
         """The host's process id."""
         return self.process.pid
+
+    @property
+    def ops_port(self) -> int:
+        """The port of its ops address."""
+        return next(line["port"] for line in self.log.every if line["event"] == "ops.serving")
 
     @property
     def scripts(self) -> Path:
@@ -239,6 +265,7 @@ class House:
     api: Api
     plugins: Path
     directory: Path
+    logs: list[Log] = field(default_factory=list)
 
     def environ(self) -> dict[str, str]:
         """Return the guide's variables, secrets among them."""
@@ -301,12 +328,14 @@ class House:
         log = Log()
         async with background() as tasks:
             tasks.create_task(log.read(process.stderr))
+            self.logs.append(log)
             try:
                 await log.until("host.ready", patience=START_PATIENCE)
                 yield HostProcess(process, log, directory)
             finally:
                 await _end(process)
                 await log.until("ended")  # the last lines may still be in the pipe
+                self.logs.remove(log)
                 (directory / "log").write_text("\n".join(log.raw))
 
     @asynccontextmanager
@@ -502,6 +531,14 @@ async def house(
 ) -> House:
     """Return LiveKit, the dev API and the tutor; hosts are for the tests to start."""
     return House(livekit_server, dev_api, third_party, tmp_path_factory.mktemp("house"))
+
+
+@pytest.fixture(autouse=True)
+def own_lines(request: pytest.FixtureRequest) -> None:
+    """Have a test see no line of the hosts it shares that is older than itself."""
+    if "house" in request.fixturenames:
+        for log in request.getfixturevalue("house").logs:
+            log.since = len(log.every)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

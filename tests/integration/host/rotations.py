@@ -115,7 +115,7 @@ class Rotating:
 
     async def ops_token(self) -> None:
         """Open the ops address with another token; the one before is good until the next."""
-        port = (await self.host.log.until("ops.serving"))["port"]
+        port = self.host.ops_port
         old = (self.directory / "OPS_TOKEN").read_text()
         put(self.directory, OPS_TOKEN=uuid4().hex)
         await self.host.log.until("secret.read", secret="OPS_TOKEN", changed=True)

@@ -43,7 +43,7 @@ async def test_a_hostile_job_gets_nowhere(house: House, tmp_path: Path) -> None:
     lessons = {"limits": {"on_user_ready": 30}}
     hosting = house.host(tmp_path, explicit("hostile"), wrapper=AS_ANY_USER, lessons=lessons)
     async with hosting as host, house.visit(agent_name="hostile") as honest:
-        port = (await host.log.until("ops.serving"))["port"]
+        port = host.ops_port
         (host.scripts / "webhook").write_text(f"http://127.0.0.1:{port}/livekit/webhook")
         await host.log.until("progress.made", user_id=honest.user_id)
         room = new_room()

@@ -36,7 +36,7 @@ async def test_a_host_whose_directories_are_gone_teaches_on_and_says_when_it_can
 ) -> None:
     """It is ready as long as jobs would start."""
     async with house.host(tmp_path, explicit("cleaned"), environ=places) as host:
-        port = (await host.log.until("ops.serving"))["port"]
+        port = host.ops_port
         for place in places.values():
             shutil.rmtree(place)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:

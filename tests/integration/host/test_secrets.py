@@ -23,7 +23,7 @@ from tests.integration.host.conftest import (
 from tests.integration.host.rotations import addresses, mount
 from tests.integration.host.test_tracing import collector
 
-from loqua_host.sandbox import is_possible
+from loqua_host.system.sandbox import is_possible
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -146,7 +146,7 @@ def _claims(encoded: bytes) -> dict[str, Any] | None:
 
 async def shown(host: HostProcess) -> bytes:
     """Return all that the ops address shows."""
-    port = (await host.log.until("ops.serving"))["port"]
+    port = host.ops_port
     headers = {"Authorization": f"Bearer {MARKED['OPS_TOKEN']}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
         answers = [await client.get(path) for path in OPS]

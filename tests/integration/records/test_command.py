@@ -15,7 +15,7 @@ from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import Caller
 from loqua_host.core.clock import SystemClock
 from loqua_host.errors import RefusedError
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records import delivery as delivering
 from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery

@@ -9,7 +9,14 @@ import pytest
 
 from loqua_host.contract.records import Ending, LessonReport, Progress
 from loqua_host.errors import HookFailedError
-from loqua_host.job.sequence import REASONS, AfterLesson, Reason, Steps, after_lesson, run_lesson
+from loqua_host.job.lesson.sequence import (
+    REASONS,
+    AfterLesson,
+    Reason,
+    Steps,
+    after_lesson,
+    run_lesson,
+)
 
 MANUAL = (Path(__file__).parents[3] / "host/README.md").read_text("utf-8")
 

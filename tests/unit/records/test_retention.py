@@ -26,12 +26,12 @@ async def settle(
     ledger: Ledger, row: LessonRow, dead_at: float | None = None, *, unknown: bool = False
 ) -> None:
     """Deliver the record of a lesson, or make it a dead letter."""
-    owed = await ledger.next_entry(row.id)
-    assert owed is not None
+    entry = await ledger.next_entry(row.id)
+    assert entry is not None
     if dead_at is None:
-        await ledger.mark_delivered(owed)
+        await ledger.mark_delivered(entry)
     else:
-        await ledger.dead_letter(owed, "404", dead_at, unknown_learner=unknown)
+        await ledger.dead_letter(entry, "404", dead_at, unknown_learner=unknown)
 
 
 async def left(ledger: Ledger) -> list[str]:

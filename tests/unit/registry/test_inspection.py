@@ -316,7 +316,9 @@ async def test_an_import_that_hangs_is_given_up(site: Path, install: Install) ->
     [problem] = problems_of(found)
     assert "its import did not come back within 0.5 s" in problem
     children = psutil.Process().children(recursive=True)
-    assert [child for child in children if "loqua_host.registry.inspect" in command(child)] == []
+    assert [
+        child for child in children if "loqua_host.registry.inspect_child" in command(child)
+    ] == []
 
 
 def command(process: psutil.Process) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from loqua_host.errors import Problem
 from loqua_host.settings.directories import directory_problems
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 
 Write = Callable[[str, str], Path]
 Find = Callable[..., list[Problem]]
@@ -26,7 +26,7 @@ def find(config: Path, environ: dict[str, str], write: Write) -> Find:
             else (f"ledger: {{path: {str(path)!r}, spool: {str(spool)!r}}}")
         )
         write("host.yaml", text)
-        settings = load(config, environ)
+        settings = load_settings(config, environ)
         name = lambda place: ".".join(map(str, place))  # noqa: E731  # as Sources.where
         return list(directory_problems(settings, given, name, in_file=True))
 

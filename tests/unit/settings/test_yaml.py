@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loqua_host.errors import ConfigError
 from loqua_host.settings.host import HostSettings
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 from loqua_host.settings.yaml import read_yaml
 
 
@@ -108,7 +108,7 @@ def test_any_text_gives_settings_or_says_what_is_wrong(
         file.write_bytes(text.encode("utf-8", "surrogatepass"))
         problems, loaded = [], None
         try:
-            loaded = load(config, environ)
+            loaded = load_settings(config, environ)
         except ConfigError as error:
             problems = error.problems
         assert problems or isinstance(loaded, HostSettings)

@@ -16,8 +16,8 @@ import typer
 
 from loqua_host.dev.screen import fitted
 from loqua_host.errors import LoquaError
-from loqua_host.process import seal
 from loqua_host.settings.templates import TEMPLATES, write_templates
+from loqua_host.system.process import seal
 
 from . import records
 from . import run as running
@@ -98,7 +98,7 @@ def check(
     ] = None,
 ) -> None:
     """Print what would run, and every mistake with its remedy."""
-    from .check import check as check_config  # noqa: PLC0415  # only `run` must start lean
+    from .check import check_config  # noqa: PLC0415  # only `run` must start lean
 
     # Sealed, since the plugins it looks at could read the secrets of a parent that is not.
     environ = seal(sys.argv[1:])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from loqua_host.configuration import machine_problems
+from loqua_host.configuration.configuration import machine_problems
 from loqua_host.diagnosis.ports import port_problems
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors
@@ -14,19 +14,19 @@ from loqua_host.settings.certificates import expired
 from loqua_host.settings.engines import Engines
 from loqua_host.settings.load import Draft, draft
 from loqua_host.settings.protected_paths import protected_files
-from loqua_host.settings.secrets import Wanted, read_secrets
+from loqua_host.settings.secrets import WantedSecrets, read_secrets
 from loqua_host.settings.sources import read_sources
 from loqua_host.settings.start import start_problems
 from loqua_host.settings.tutors import TutorSettings
 
-from .explain import explain
+from .explain import explain_config
 
-__all__ = ["check", "table"]
+__all__ = ["check_config", "table"]
 
 _HEADINGS = ("tutor", "plugin", "version", "dispatch", "agent name", "max jobs", "agent id")
 
 
-def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) -> int:
+def check_config(config: Path, environ: Mapping[str, str], *, explained: bool = False) -> int:
     """Print what the configuration would run and each of its mistakes.
 
     Args:
@@ -46,7 +46,7 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
     )
     typer.echo("\n".join(table(_rows(drafted, enabled, inspections))))
     if explained and drafted.settings:
-        lines = explain(config, environ, drafted.settings)
+        lines = explain_config(config, environ, drafted.settings)
         typer.echo("\n" + "\n".join(table(lines)))
     problems, advice = _find_all(config, environ, drafted)
     for inspection in inspections:
@@ -68,7 +68,7 @@ def _find_all(
         problems |= dict.fromkeys(start_problems(config, drafted.settings))
         problems |= dict.fromkeys(asyncio.run(port_problems(drafted.settings.ops, where)))
     try:
-        secrets = read_secrets(config, environ, Wanted.by(drafted.settings))
+        secrets = read_secrets(config, environ, WantedSecrets.by(drafted.settings))
     except ConfigError as error:
         return problems | dict.fromkeys(error.problems), advice
     if drafted.settings:

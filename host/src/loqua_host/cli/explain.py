@@ -15,7 +15,7 @@ from loqua_host.settings.sources import ConfigSources, read_sources
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.variables import ENVIRONMENT, read_environ
 
-__all__ = ["explain"]
+__all__ = ["explain_config"]
 
 HEADINGS = ("key", "value", "from")
 
@@ -34,7 +34,9 @@ Line = tuple[str, str, str]
 ENGINES_DEEP = len(("engines", "stt"))
 
 
-def explain(config: Path, environ: Mapping[str, str], settings: HostSettings) -> Iterator[Line]:
+def explain_config(
+    config: Path, environ: Mapping[str, str], settings: HostSettings
+) -> Iterator[Line]:
     """Yield key, value and source of each setting. Values that look secret are masked.
 
     Args:

@@ -10,12 +10,12 @@ import structlog
 import typer
 
 from loqua_host.diagnosis.diagnose import diagnose
-from loqua_host.diagnosis.finding import Finding, State, ok
+from loqua_host.diagnosis.finding import CheckState, Finding, ok
 from loqua_host.errors import ConfigError
 from loqua_host.ops.logs import hide_tokens
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 from loqua_host.settings.problems import printable
-from loqua_host.settings.secrets import Wanted, read_secrets
+from loqua_host.settings.secrets import WantedSecrets, read_secrets
 
 from .check import table
 
@@ -32,8 +32,8 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
     """
     begun = time.monotonic()
     try:
-        settings = load(config, environ)
-        secrets = read_secrets(config, environ, Wanted.by(settings))
+        settings = load_settings(config, environ)
+        secrets = read_secrets(config, environ, WantedSecrets.by(settings))
     except ConfigError:
         typer.echo("\nskipped --live: fix the configuration first", err=True)
         return 1
@@ -44,7 +44,7 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
         *asyncio.run(diagnose(settings, secrets, learner)),
     ]
     typer.echo("\n" + "\n".join(table(_rows(findings))))
-    wrong = [finding for finding in findings if finding.verdict.state is State.FAILED]
+    wrong = [finding for finding in findings if finding.verdict.state is CheckState.FAILED]
     for finding in wrong:
         reason = _shown(finding.verdict.reason)
         typer.echo(f"\n{finding.name}\n  {reason}\n  → {finding.verdict.hint}", err=True)
@@ -55,7 +55,7 @@ def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, ...]]:
     yield HEADINGS
     for finding in findings:
         verdict = finding.verdict
-        took = "-" if verdict.state is State.UNTRIED else f"{finding.seconds:.2f} s"
+        took = "-" if verdict.state is CheckState.UNTRIED else f"{finding.seconds:.2f} s"
         yield finding.name, verdict.state, took, _shown(verdict.reason)
 
 

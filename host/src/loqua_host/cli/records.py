@@ -10,11 +10,11 @@ from typing import Annotated, Never
 import typer
 
 from loqua_host.errors import ConfigError, LedgerError
-from loqua_host.process import seal
 from loqua_host.records.admin import LedgerAdmin, OutboxEntry
 from loqua_host.records.database import database_at
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 from loqua_host.settings.secrets import read_ledger_secrets
+from loqua_host.system.process import seal
 
 from .config import CONFIG, Config
 
@@ -103,7 +103,7 @@ def delete(
 def _open_ledger(config: Path) -> Iterator[LedgerAdmin]:
     environ = seal(sys.argv[1:])
     try:
-        settings = load(config, environ)
+        settings = load_settings(config, environ)
         secrets = read_ledger_secrets(config, environ, settings.secrets)
         database = database_at(settings.ledger.path, secrets.open_url())
         with LedgerAdmin.open(database, secrets.open_keys()) as ledger:

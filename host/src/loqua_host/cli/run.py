@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
-from loqua_host.configuration import Configuration
+from loqua_host.configuration.configuration import Configuration
 from loqua_host.errors import ConfigError, LedgerError
-from loqua_host.process import forkserver_ended, seal, start_forkserver
-from loqua_host.redaction import report_uncaught
-from loqua_host.sandbox import is_possible
+from loqua_host.observability.redaction import report_uncaught
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.start import refuse_start
 from loqua_host.settings.variables import read_environ
-from loqua_host.tasks import background
+from loqua_host.system.process import forkserver_ended, seal, start_forkserver
+from loqua_host.system.sandbox import is_possible
+from loqua_host.system.tasks import background
 
 if TYPE_CHECKING:  # It imports LiveKit, which is for `_serve` to do.
     from loqua_host.host import Signals

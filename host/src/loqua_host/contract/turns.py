@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from livekit.agents.llm import ChatMessage
     from livekit.agents.voice import SpeechHandle
 
-__all__ = ["LEARNER", "TYPED", "Turn", "Turns", "learner_of"]
+__all__ = ["LEARNER_KEY", "TYPED_KEY", "Turn", "Turns", "learner_of"]
 
-TYPED = "loqua.typed"
+TYPED_KEY = "loqua.typed"
 """The key in a message's `extra` that marks a chat message."""
 
-LEARNER = "loqua.learner"
+LEARNER_KEY = "loqua.learner"
 """The key in a message's `extra` with the `Learner` who said or typed it."""
 
 _Notes = TypeVar("_Notes")
@@ -58,7 +58,9 @@ class Turns(Generic[_Notes]):
 
     def hear(self, message: "ChatMessage", notes: _Notes) -> Turn[_Notes]:
         """Add the last message, with the tutor's current notes, and return its turn."""
-        turn = Turn(message.text_content or "", notes, TYPED in message.extra, learner_of(message))
+        turn = Turn(
+            message.text_content or "", notes, TYPED_KEY in message.extra, learner_of(message)
+        )
         paused = self._reply is not None and _is_unheard(self._reply)
         if paused and self._turn is not None and _goes_on(self._turn, turn):
             turn = replace(self._turn, text=f"{self._turn.text} {turn.text}")
@@ -75,7 +77,7 @@ class Turns(Generic[_Notes]):
 
 def learner_of(message: "ChatMessage") -> Learner | None:
     """Return who said or typed a message, or None if the host has not marked it."""
-    mark = message.extra.get(LEARNER)
+    mark = message.extra.get(LEARNER_KEY)
     return mark if isinstance(mark, Learner) else None
 
 

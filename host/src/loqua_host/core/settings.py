@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .secrets import Address, SecretName
+from .secrets import Address, CoreSecret
 
 __all__ = ["Access", "BreakerSettings", "CacheLives", "CoreSettings"]
 
@@ -124,11 +124,11 @@ class CoreSettings(BaseModel):
     )
 
     @property
-    def secret_names(self) -> tuple[SecretName, ...]:
+    def secret_names(self) -> tuple[CoreSecret, ...]:
         """The secrets that this needs. With required ephemeral keys, there is no shared secret."""
         if self.ephemeral_keys == "required":
-            return (SecretName.AGENT_JWT_TOKEN,)
-        return tuple(SecretName)
+            return (CoreSecret.AGENT_JWT_TOKEN,)
+        return tuple(CoreSecret)
 
     @model_validator(mode="after")
     def _attempts_fit(self) -> Self:

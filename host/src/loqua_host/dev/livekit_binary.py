@@ -1,4 +1,7 @@
-"""Where the LiveKit server's program comes from: PATH, the cache, or a build with Go."""
+"""Where the LiveKit server's program comes from: PATH, the cache, or a build with Go.
+
+Run as a module, it builds the program if there is none, ahead of those who need it.
+"""
 
 import asyncio
 import fcntl
@@ -146,3 +149,7 @@ async def _run(command: list[str], environment: dict[str, str]) -> str:
             f"{output.decode(errors='replace')[-2000:]}"
         )
     return output.decode(errors="replace").strip()
+
+
+if __name__ == "__main__":
+    asyncio.run(livekit_binary(print))

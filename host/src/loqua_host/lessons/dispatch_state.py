@@ -10,8 +10,8 @@ from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
 
+from .decisions import Ask, Interrupted
 from .departure import Departure
-from .reconcile import Ask, Interrupted
 
 __all__ = ["Asked", "DispatchState"]
 
@@ -176,7 +176,7 @@ class DispatchState:
             asked.came.set()
         self.changed.set()
 
-    def on_settled(self, job: JobRef, entry: str | None) -> None:
+    def on_closed(self, job: JobRef, entry: str | None) -> None:
         """Note that a learner's lesson ended or was refused, for this entry into the room."""
         if entry:
             self._settled.add((job.room, entry, job.tutor))
@@ -306,7 +306,7 @@ class DispatchState:
         calls = self._called.items()
         return {where for where, call in calls if not call.job and self._lasts(call)}
 
-    def settled(self, room: str) -> frozenset[tuple[str, str]]:
+    def closed_entries(self, room: str) -> frozenset[tuple[str, str]]:
         """Return entry and tutor of each lesson in a room that ended or was refused."""
         return frozenset((entry, tutor) for where, entry, tutor in self._settled if where == room)
 

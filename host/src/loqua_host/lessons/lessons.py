@@ -1,7 +1,7 @@
 """The lifecycle of lessons in the host: one coroutine per link and lesson."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -12,8 +12,7 @@ from opentelemetry import trace
 
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Mode
-from loqua_host.core import Caller, LoquaApi
-from loqua_host.core.clock import Clock
+from loqua_host.core import Caller
 from loqua_host.errors import (
     LearnerError,
     LedgerError,
@@ -22,29 +21,26 @@ from loqua_host.errors import (
 )
 from loqua_host.link.messages import EngineKind, Join, ModeChanged, WrapUp
 from loqua_host.link.server import JobLink, JobRef
-from loqua_host.records.delivery import Delivery, caller_of
-from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, Ledger, LessonRow
+from loqua_host.records.delivery import caller_of
+from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, LessonRow
 from loqua_host.records.session_record import Composed, compose_record
 from loqua_host.records.traces import join_trace
 from loqua_host.rooms.learners import Participant, pick_open
-from loqua_host.rooms.rooms import Rooms
-from loqua_host.settings.host import HostSettings
-from loqua_host.tasks import forever, supervised
+from loqua_host.system.tasks import forever, supervised
 
-from .answers import language_of, welcome
 from .api_watch import acquire_token_when_reachable, check_health
 from .causes import ALREADY_TAUGHT
-from .dispatch_state import JOIN_SECONDS, DispatchState
+from .decisions import Interrupted
+from .dispatch_state import JOIN_SECONDS
 from .engines import first_engines
 from .handoffs import Handoffs
-from .kept import engines_used, kept_ending
 from .live_lesson import LiveLesson, log_recorded
-from .metrics import LessonMetrics
 from .prefetcher import Prefetcher
 from .prepared_lesson import PreparedLesson, new_lesson, prepare
-from .reconcile import Interrupted
 from .refusals import Refusals
-from .tutors import RunningTutor
+from .services import Services
+from .stored_state import engines_used, kept_ending
+from .welcome import language_of, welcome
 
 __all__ = ["Lessons"]
 
@@ -55,51 +51,29 @@ class Lessons:
     """All lessons of this host, from the accepted job to the record in the ledger.
 
     Args:
-        tutors: The current tutors of this host, by name.
-        settings: Returns the current settings.
-        tasks: Owns tasks that outlive a link: prefetches, and leases until delivery.
-        clock: Timestamps saved data, and measures the time taught.
+        services: Its collaborators.
     """
 
-    def __init__(  # noqa: PLR0913  # its collaborators
-        self,
-        *,
-        rooms: Rooms,
-        api: LoquaApi,
-        ledger: Ledger,
-        delivery: Delivery,
-        tutors: Mapping[str, RunningTutor],
-        settings: Callable[[], HostSettings],
-        dispatch_state: DispatchState,
-        tasks: asyncio.TaskGroup,
-        clock: Clock,
-        metrics: LessonMetrics,
-    ) -> None:
-        self._rooms = rooms
-        self._api = api
-        self._ledger = ledger
-        self._delivery = delivery
-        self._tutors = tutors
-        self._settings = settings
-        self._dispatch_state = dispatch_state
-        self._tasks = tasks
-        self._clock = clock
-        self._metrics = metrics
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._rooms = services.rooms
+        self._api = services.api
+        self._ledger = services.ledger
+        self._delivery = services.delivery
+        self._tutors = services.tutors
+        self._settings = services.settings
+        self._dispatch_state = services.dispatch_state
+        self._tasks = services.tasks
+        self._clock = services.clock
+        self._metrics = services.metrics
         self._accepted: dict[str, float] = {}
         self._traces: dict[str, trace.Span] = {}
-        self._handoffs = Handoffs(dispatch_state, rooms, tutors, metrics)
+        self._handoffs = Handoffs(self._dispatch_state, self._rooms, self._tutors, self._metrics)
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
-        api.subscribe(self._on_mode)
-        self._prefetcher = Prefetcher(self._prepare, api, tasks)
-        self._refusals = Refusals(
-            rooms=rooms,
-            ledger=ledger,
-            dispatch_state=dispatch_state,
-            tutors=tutors,
-            tasks=tasks,
-            metrics=metrics,
-        )
+        self._prefetcher = Prefetcher(self._prepare, self._api, self._tasks)
+        self._refusals = Refusals(services)
+        self._api.subscribe(self._on_mode)
 
     def prefetch(self, room: str, tutor: str, identity: str) -> None:
         """Prefetch a lesson whose job is expected soon."""
@@ -175,10 +149,10 @@ class Lessons:
             LedgerError: If the ledger is unreachable.
             RoomsError: If LiveKit does not list the participants.
         """
-        settled = self._dispatch_state.settled(job.room) | await self._ledger.closed_entries(
+        closed_entries = self._dispatch_state.closed_entries(
             job.room
-        )
-        over = {entry for entry, tutor in settled if tutor == job.tutor}
+        ) | await self._ledger.closed_entries(job.room)
+        over = {entry for entry, tutor in closed_entries if tutor == job.tutor}
         if not over:
             return seen
         open_for = pick_open(await self._rooms.participants(job.room), over)
@@ -349,19 +323,7 @@ class Lessons:
         counter.labels(row.tutor).inc()
         opened = "lesson.resumed" if row.restarts else "lesson.opened"
         log.info(opened, tutor=row.tutor, room=row.room, mode=prepared.mode)
-        live = LiveLesson(
-            row,
-            link,
-            self._ledger,
-            self._delivery,
-            self._rooms,
-            self._clock,
-            partial(compose_record, rules=self._settings().records, context=prepared.known),
-            self._handoffs,
-            self._metrics,
-            leased=prepared.leased,
-        )
-        live.informed = prepared.mode is Mode.FULL
+        live = LiveLesson(row, link, self._services, prepared, self._handoffs)
         accepted = self._accepted.pop(link.job.job_id, None)
         live.before_ready = None if accepted is None else self._clock.monotonic() - accepted
         live.before_restored = self._dispatch_state.outage(lost)
@@ -407,7 +369,7 @@ class Lessons:
         job, row = lesson.link.job, lesson.row
         if lesson.finished:
             # The reconciler may have read the ledger just before the lesson was closed there.
-            self._dispatch_state.on_settled(job, row.entry)
+            self._dispatch_state.on_closed(job, row.entry)
             self._dispatch_state.on_handed_back(row.room, row.tutor, lesson.handback)
         self._dispatch_state.on_over(job)
         if lesson.finished:

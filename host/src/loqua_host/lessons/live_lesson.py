@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import structlog
 
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.learner import LearnerContext
-from loqua_host.contract.records import LessonReport, Progress
-from loqua_host.core.clock import Clock
+from loqua_host.contract.records import LessonReport, Mode, Progress
 from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
     CallbackFailed,
@@ -36,16 +34,16 @@ from loqua_host.link.messages import (
     WrapUp,
 )
 from loqua_host.link.server import JobLink
-from loqua_host.records.delivery import Delivery
-from loqua_host.records.ledger import Ledger, LessonRow
-from loqua_host.records.session_record import Composed, has_failed, merge_progress
+from loqua_host.records.ledger import LessonRow
+from loqua_host.records.session_record import Composed, compose_record, has_failed, merge_progress
 from loqua_host.rooms.learners import Participant, identified, pick_learner
-from loqua_host.rooms.rooms import Rooms
-from loqua_host.tasks import supervised
+from loqua_host.system.tasks import supervised
 
 from .handoffs import Handoffs
-from .kept import engines_used, keep, keep_ending, use_engine
-from .metrics import CALLBACK, LessonMetrics
+from .metrics import CALLBACK
+from .prepared_lesson import PreparedLesson
+from .services import Services
+from .stored_state import engines_used, keep, keep_ending, use_engine
 from .tracing import take_spans
 
 __all__ = ["LiveLesson", "log_recorded"]
@@ -56,15 +54,6 @@ MOST_OTHERS = 50
 """Maximum of other learners that a tutor is told about."""
 
 USER_CHANGED = "user_id_changed"
-
-
-class Compose(Protocol):
-    """Compose the record of a lesson from its report and the seconds taught."""
-
-    def __call__(
-        self, lesson: LessonRow, report: LessonReport | None, seconds: float, *, failed: bool
-    ) -> Composed:
-        """Return the record and the outcome."""
 
 
 class LiveLesson:
@@ -88,32 +77,27 @@ class LiveLesson:
             once its tutor is ready.
     """
 
-    def __init__(  # noqa: PLR0913  # its collaborators
+    def __init__(
         self,
         row: LessonRow,
         link: JobLink,
-        ledger: Ledger,
-        delivery: Delivery,
-        rooms: Rooms,
-        clock: Clock,
-        compose: Compose,
+        services: Services,
+        prepared: PreparedLesson,
         handoffs: Handoffs,
-        metrics: LessonMetrics,
-        *,
-        leased: bool,
     ) -> None:
         self.row = row
         self.link = link
-        self.leased = leased
-        self.informed = True
-        self._ledger = ledger
-        self._delivery = delivery
-        self._rooms = rooms
-        self._clock = clock
-        self._before, self._since = row.seconds, clock.monotonic()
-        self._compose = compose
+        self.leased = prepared.leased
+        self.informed = prepared.mode is Mode.FULL
+        self._ledger = services.ledger
+        self._delivery = services.delivery
+        self._rooms = services.rooms
+        self._clock = services.clock
+        self._before, self._since = row.seconds, services.clock.monotonic()
+        self._rules = services.settings().records
+        self._known = prepared.known
         self._handoffs = handoffs
-        self._metrics = metrics
+        self._metrics = services.metrics
         self.seen_again = asyncio.Event()
         self.would_be_crash = True
         self.away_since: float | None = None
@@ -296,8 +280,13 @@ class LiveLesson:
         """Return the lesson with its last progress, its seconds and its record."""
         seconds = self._bounded(message.ending.seconds)
         row = replace(self.row, progress=self._final(message.report))
-        composed = self._compose(
-            row, message.report, seconds, failed=has_failed(message.ending.reason)
+        composed = compose_record(
+            row,
+            message.report,
+            seconds,
+            self._rules,
+            self._known,
+            failed=has_failed(message.ending.reason),
         )
         reasons = (*composed.reasons, *engines_used(row.state))
         return row, seconds, replace(composed, reasons=reasons)

@@ -6,7 +6,7 @@ from loqua_host.contract.handoff import Handback
 from loqua_host.core.metrics import API_BUCKETS, ENDPOINTS
 from loqua_host.core.tokens import TokenCause
 from loqua_host.link.messages import ENGINE_KINDS, Hook, HookTimed, Stage, VoiceTimed
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.ledger import LessonRow
 from loqua_host.records.session_record import Composed
 

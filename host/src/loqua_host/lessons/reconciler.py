@@ -2,36 +2,36 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from loqua_host.errors import LearnerError, LedgerError, RoomsError
-from loqua_host.faults import log_fault
-from loqua_host.link.handover import is_handover, pack
-from loqua_host.records.ledger import Claims, Ledger, LessonRow
+from loqua_host.link.dispatch_metadata import is_handover, pack
+from loqua_host.observability.faults import log_fault
+from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant, verify_learner
-from loqua_host.rooms.rooms import Dispatch, Rooms
+from loqua_host.rooms.rooms import Dispatch
 
-from .dispatch_state import CALL_SECONDS, DispatchState
-from .metrics import LessonMetrics
-from .reconcile import (
-    Absent,
+from .decisions import (
+    AbsentLearner,
     Action,
     Call,
     Capacity,
     Close,
     Interrupted,
     NotifyWaiting,
-    Present,
+    PresentLearner,
+    RequestStepOut,
     RoomSnapshot,
-    StepOut,
     decide,
     waits,
 )
-from .tutors import TUTOR, RunningTutor
+from .dispatch_state import CALL_SECONDS
+from .services import Services
+from .tutors import TUTOR
 
 __all__ = ["WAITING", "Reconciler"]
 
@@ -58,8 +58,8 @@ class _Room:
     name: str
     participants: tuple[Participant, ...]
     dispatched: tuple[Dispatch, ...]
-    settled: frozenset[tuple[str, str]]
-    elsewhere: Claims
+    closed_entries: frozenset[tuple[str, str]]
+    elsewhere: LeaseClaims
 
 
 class LessonsHere(Protocol):
@@ -82,38 +82,29 @@ class Reconciler:
     """Take snapshots of the rooms, decide on actions, and perform them.
 
     Args:
-        tutors: The current tutors of this host, by name.
+        services: Its collaborators.
         places: Returns the free capacity.
         lessons: The lessons of this host.
         say: Starts the announcement for a waiting learner.
-        reconnect_timeout: Returns the seconds that an interrupted lesson waits for its learner.
-        monotonic: A monotonic clock, in seconds.
     """
 
-    def __init__(  # noqa: PLR0913  # its collaborators
+    def __init__(
         self,
-        *,
-        rooms: Rooms,
-        ledger: Ledger,
-        dispatch_state: DispatchState,
-        tutors: Mapping[str, RunningTutor],
+        services: Services,
         places: Callable[[], Capacity],
         lessons: LessonsHere,
         say: Callable[[NotifyWaiting], None],
-        reconnect_timeout: Callable[[], float],
-        monotonic: Callable[[], float],
-        metrics: LessonMetrics,
     ) -> None:
-        self._rooms = rooms
-        self._ledger = ledger
-        self._dispatch_state = dispatch_state
-        self._tutors = tutors
+        self._rooms = services.rooms
+        self._ledger = services.ledger
+        self._dispatch_state = services.dispatch_state
+        self._tutors = services.tutors
+        self._settings = services.settings
+        self._monotonic = services.clock.monotonic
+        self._metrics = services.metrics
         self._places = places
         self._lessons = lessons
         self._say = say
-        self._reconnect_timeout = reconnect_timeout
-        self._monotonic = monotonic
-        self._metrics = metrics
         self._sighted = math.inf
         self._seen: dict[str, float] = {}
         self._away: dict[str, float] = {}
@@ -180,9 +171,8 @@ class Reconciler:
             snapshot.room: waits(snapshot, places, self._monotonic()) for snapshot in snapshots
         }
         others = OTHERS_SECONDS if self._dispatch_state.shared else 0.0
-        actions = decide(
-            snapshots, places, self._monotonic(), self._reconnect_timeout(), others=others
-        )
+        timeout = self._settings().lessons.reconnect_timeout
+        actions = decide(snapshots, places, self._monotonic(), timeout, others=others)
         for action in actions:
             if isinstance(action, Call):
                 self._dispatch_state.on_called(action.room, action.tutor, action.learner.identity)
@@ -218,7 +208,7 @@ class Reconciler:
                     if self._dispatch_state.drop_interrupted(lesson):
                         await self._lessons.close(lesson.row, reason)
                         await self._clear_away(lesson)
-                case StepOut(lesson=absent, call=call):
+                case RequestStepOut(lesson=absent, call=call):
                     # Another host may serve the same learner.
                     if await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):
                         await self._lessons.step_out(absent.row.id, absent.since)
@@ -275,7 +265,7 @@ class Reconciler:
 
     def _ids(self, action: Action) -> dict[str, str]:
         """Return the ids of an action's learner for log lines."""
-        if isinstance(action, Close | StepOut):
+        if isinstance(action, Close | RequestStepOut):
             return {**action.lesson.row.bound, "room": action.lesson.row.room}
         ids = {"user_id": action.learner.user_id, "room": action.room}
         if tutor := self._tutors.get(action.tutor):
@@ -311,13 +301,13 @@ class Reconciler:
             # Of a room that is gone LiveKit would say that nobody answers, after three seconds.
             dispatched = await self._rooms.dispatched(name) if participants else []
             self._lessons.see(name, participants)
-            settled = frozenset(await self._ledger.closed_entries(name))
+            closed_entries = frozenset(await self._ledger.closed_entries(name))
         except (RoomsError, LedgerError) as error:
             self._metrics.rooms_failures.inc()
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
         elsewhere = await self._ledger.claims_in(name)
-        return _Room(name, tuple(participants), tuple(dispatched), settled, elsewhere)
+        return _Room(name, tuple(participants), tuple(dispatched), closed_entries, elsewhere)
 
     def _sight(self, room: _Room) -> RoomSnapshot | None:
         """Return the snapshot of a room, or None if it fails, so that other rooms continue."""
@@ -342,9 +332,11 @@ class Reconciler:
             | room.elsewhere.taught
             | (here & set(self._tutors))
         )
-        settled = room.settled | self._dispatch_state.settled(room.name)
+        closed_entries = room.closed_entries | self._dispatch_state.closed_entries(room.name)
         # Before those who are asked for: one who has taught on another host is not, any more.
-        self._dispatch_state.on_seen(room.name, taught, frozenset(tutor for _, tutor in settled))
+        self._dispatch_state.on_seen(
+            room.name, taught, frozenset(tutor for _, tutor in closed_entries)
+        )
         learners = tuple(self._learners(room.participants))
         return RoomSnapshot(
             room=room.name,
@@ -360,26 +352,26 @@ class Reconciler:
             absent=tuple(self._absent(room.name, {one.user_id for one in learners})),
             refused=self._dispatch_state.refused(room.name),
             called=self._dispatch_state.called(room.name) | room.elsewhere.called,
-            settled=settled,
+            closed_entries=closed_entries,
             asked={tutor: it.ask for tutor, it in self._dispatch_state.asked(room.name).items()},
             since=self._sighted,
         )
 
-    def _absent(self, room: str, present: set[str]) -> Iterable[Absent]:
+    def _absent(self, room: str, present: set[str]) -> Iterable[AbsentLearner]:
         """Return this host's lessons in a room without their learner, and since when."""
         for row in self._lessons.running(room):
             if row.user_id in present:
                 self._away.pop(row.id, None)
             else:
-                yield Absent(row, self._away.setdefault(row.id, self._monotonic()))
+                yield AbsentLearner(row, self._away.setdefault(row.id, self._monotonic()))
 
-    def _learners(self, participants: Iterable[Participant]) -> Iterable[Present]:
+    def _learners(self, participants: Iterable[Participant]) -> Iterable[PresentLearner]:
         for one in sorted(participants, key=lambda p: p.joined_at):
             try:
                 learner = verify_learner(one)
             except LearnerError:
                 continue
-            yield Present(
+            yield PresentLearner(
                 user_id=learner.user_id,
                 identity=one.identity,
                 entry=one.sid,
@@ -400,6 +392,6 @@ def _by_room(actions: Iterable[Action]) -> Iterable[list[Action]]:
     """Group actions by room, in their order."""
     rooms: dict[str, list[Action]] = {}
     for action in actions:
-        room = action.lesson.row.room if isinstance(action, Close | StepOut) else action.room
+        room = action.lesson.row.room if isinstance(action, Close | RequestStepOut) else action.room
         rooms.setdefault(room, []).append(action)
     return rooms.values()

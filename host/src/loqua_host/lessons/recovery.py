@@ -1,45 +1,32 @@
 """Renewal of this host's lease, and takeover of what dead hosts left."""
 
-from collections.abc import Collection
-
 import structlog
 
-from loqua_host.core.clock import Clock
 from loqua_host.errors import LedgerError
-from loqua_host.records.delivery import Delivery
 from loqua_host.records.leases import LEASE
-from loqua_host.records.ledger import Ledger
 
-from .dispatch_state import DispatchState
+from .services import Services
 
 __all__ = ["keep_lease", "recover"]
 
 log = structlog.get_logger()
 
 
-async def keep_lease(
-    ledger: Ledger,
-    dispatch_state: DispatchState,
-    delivery: Delivery,
-    tutors: Collection[str],
-    clock: Clock,
-) -> None:
+async def keep_lease(services: Services) -> None:
     """Renew the lease and take over what dead hosts left, until cancelled."""
     while True:
-        await clock.sleep(LEASE / 3)
+        await services.clock.sleep(LEASE / 3)
         try:
-            await recover(ledger, dispatch_state, delivery, tutors)
+            await recover(services)
         except LedgerError as error:
             log.error("ledger.lease_not_renewed", why=str(error))
 
 
-async def recover(
-    ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery, tutors: Collection[str]
-) -> None:
+async def recover(services: Services) -> None:
     """Write the spool to the ledger, and take over what dead hosts left.
 
-    Their open lessons are noted as interrupted, to be restored; those of other tutors than
-    `tutors`, which run here, only after a minute. Their outbox entries are delivered.
+    Their open lessons are noted as interrupted, to be restored; those of tutors that do not run
+    here only after a minute. Their outbox entries are delivered.
 
     This also forgets lessons that another host has resumed, and notes whether there are other
     hosts. A host that stops takes nothing over.
@@ -47,6 +34,7 @@ async def recover(
     Raises:
         LedgerError: If the ledger is unreachable.
     """
+    ledger, delivery, dispatch_state = services.ledger, services.delivery, services.dispatch_state
     if replayed := await ledger.replay():
         log.info("ledger.replayed", notes=replayed)
         delivery.wake()
@@ -54,7 +42,7 @@ async def recover(
         await ledger.renew()
         return
     before = dispatch_state.all_interrupted()
-    if taken := await ledger.take_over(tutors):
+    if taken := await ledger.take_over(services.tutors):
         log.warning("ledger.adopted", lessons=taken)
         delivery.wake()
     dispatch_state.shared = await ledger.is_shared()

@@ -1,21 +1,18 @@
 """LiveKit's webhooks, used to prefetch lessons and reconcile earlier; they are optional."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 
 from loqua_host.errors import LearnerError, RoomsError
-from loqua_host.link.handover import is_handover
+from loqua_host.link.dispatch_metadata import is_handover
 from loqua_host.rooms.learners import Participant, verify_learner
-from loqua_host.rooms.rooms import Rooms
 from loqua_host.rooms.webhooks import WebhookEvent
 
-from .dispatch_state import DispatchState
-from .metrics import LessonMetrics
+from .decisions import DISPATCH_GRACE, Capacity
 from .prefetcher import FORESIGHT_SECONDS
-from .reconcile import DISPATCH_GRACE, Capacity
-from .tutors import RunningTutor
+from .services import Services
 
 __all__ = ["WebhookEvents"]
 
@@ -35,29 +32,24 @@ class WebhookEvents:
     capacity for.
 
     Args:
+        services: Its collaborators.
         prefetch: Starts to prefetch a lesson, for a room, a tutor and a learner's identity.
         places: Returns the free capacity.
-        tasks: Owns the tasks.
     """
 
     def __init__(
         self,
-        *,
-        rooms: Rooms,
-        dispatch_state: DispatchState,
-        tutors: Mapping[str, RunningTutor],
+        services: Services,
         prefetch: Callable[[str, str, str], None],
         places: Callable[[], Capacity],
-        tasks: asyncio.TaskGroup,
-        metrics: LessonMetrics,
     ) -> None:
-        self._rooms = rooms
-        self._dispatch_state = dispatch_state
-        self._tutors = tutors
-        self._foresee = prefetch
+        self._rooms = services.rooms
+        self._dispatch_state = services.dispatch_state
+        self._tutors = services.tutors
+        self._tasks = services.tasks
+        self._metrics = services.metrics
+        self._prefetch = prefetch
         self._places = places
-        self._tasks = tasks
-        self._metrics = metrics
         self._hinted: set[str] = set()
         self._waking = False
 
@@ -99,14 +91,16 @@ class WebhookEvents:
         for tutor in wanted - self._served(room, learner.sid):
             user_id, agent_id = learner.attributes["user_id"], self._tutors[tutor].agent_id
             log.info("learner.foreseen", room=room, tutor=tutor, user_id=user_id, agent_id=agent_id)
-            self._foresee(room, tutor, learner.identity)
+            self._prefetch(room, tutor, learner.identity)
 
     def _served(self, room: str, entry: str) -> frozenset[str]:
         """Return the tutors that have joined or been dispatched, or whose lesson is over."""
-        settled = frozenset(
-            tutor for who, tutor in self._dispatch_state.settled(room) if who == entry
+        closed_entries = frozenset(
+            tutor for who, tutor in self._dispatch_state.closed_entries(room) if who == entry
         )
-        return self._dispatch_state.taught(room) | self._dispatch_state.called(room) | settled
+        return (
+            self._dispatch_state.taught(room) | self._dispatch_state.called(room) | closed_entries
+        )
 
     def _wake_soon(self) -> None:
         if not self._waking:

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from loqua_host.errors import DecryptionError
 
-from .database import Connection, Database, Row
+from .database import Database, DatabaseConnection, Row
 from .encryption import KeyRing
 from .queries import QUERIES
 from .rows import Kind, read_lesson
@@ -119,7 +119,7 @@ class LedgerAdmin:
             undelivered=undelivered,
         )
 
-    def _lock_lessons_of(self, db: Connection, user_id: str) -> list[Row]:
+    def _lock_lessons_of(self, db: DatabaseConnection, user_id: str) -> list[Row]:
         """Return a learner's lessons, locked until the transaction ends."""
         rows: list[Row] = []
         for blind_index in self._keys.blind_indexes(user_id):
@@ -139,7 +139,7 @@ class LedgerAdmin:
             dead_reason=self._dead_reason(row, row["key_id"]),
         )
 
-    def _whole(self, db: Connection, row: Row) -> dict[str, JsonValue]:
+    def _whole(self, db: DatabaseConnection, row: Row) -> dict[str, JsonValue]:
         lesson = read_lesson(row, self._keys)
         progress = lesson.progress
         reasons = self._decrypt(row["reasons"], row["key_id"], f"{lesson.id}.reasons")
@@ -181,7 +181,7 @@ class LedgerAdmin:
         return self._decrypt(row["dead_reason"], key_id, field)
 
     def _decrypt(self, text: str | None, key_id: str, field: str) -> str | None:
-        """Return the plaintext, or a placeholder if it cannot be decrypted."""
+        """Return the plaintext, or None with a log line if it cannot be decrypted."""
         if text is None:
             return None
         cipher = self._keys.cipher(key_id)

@@ -18,9 +18,9 @@ from loqua_host.contract.records import Progress, SessionRecord
 from loqua_host.errors import DecryptionError, LedgerError
 
 from . import leases
-from .database import Connection, Database, Row
+from .database import Database, DatabaseConnection, Row
 from .encryption import KeyRing
-from .leases import Claims
+from .leases import LeaseClaims
 from .opening import ALREADY_TAUGHT, CRASH_LOOP, MAX_CRASHES, open_or_resume
 from .outbox import Outbox
 from .queries import QUERIES
@@ -35,8 +35,8 @@ __all__ = [
     "CRASH_LOOP",
     "MAX_CRASHES",
     "Backlog",
-    "Claims",
     "Kind",
+    "LeaseClaims",
     "Ledger",
     "LessonRow",
     "OutboxRow",
@@ -188,7 +188,7 @@ class Ledger(Outbox):
         """Save that a lesson lost its job, with its crashes, so that any host may resume it."""
         crashes = {"crashes": lesson.crashes, "lesson": lesson.id, "restarts": lesson.restarts}
 
-        def write(db: Connection) -> None:
+        def write(db: DatabaseConnection) -> None:
             db.execute(QUERIES["save_crashes"], crashes)
             leases.release_claim(db, self._host, lesson.id)
 
@@ -202,7 +202,7 @@ class Ledger(Outbox):
         """Renew this host's lease; return False if it had expired.
 
         Raises:
-            LedgerError: If the ledger is unreachable.
+            LedgerError: If the ledger cannot be reached now.
         """
         return await self._writer.write(lambda db: leases.renew_lease(db, self._host))
 
@@ -216,7 +216,7 @@ class Ledger(Outbox):
         that living hosts can renew theirs before any takeover.
 
         Raises:
-            LedgerError: If the ledger is unreachable.
+            LedgerError: If the ledger cannot be reached now.
         """
         if not await self.renew():
             return 0
@@ -229,7 +229,7 @@ class Ledger(Outbox):
         """Return whether other living hosts share this ledger.
 
         Raises:
-            LedgerError: If the ledger is unreachable.
+            LedgerError: If the ledger cannot be reached now.
         """
         return await self._writer.write(lambda db: leases.is_shared(db, self._host))
 
@@ -237,7 +237,7 @@ class Ledger(Outbox):
         """Return this host's open lessons that no job teaches, oldest first; log unreadable ones.
 
         Raises:
-            LedgerError: If the ledger is unreachable.
+            LedgerError: If the ledger cannot be reached now.
         """
         rows = await self._writer.write(lambda db: leases.interrupted_lessons(db, self._host))
         return [lesson for row in rows if (lesson := self._read(row)) is not None]
@@ -252,7 +252,7 @@ class Ledger(Outbox):
             arrived: Whether there is already a job.
 
         Raises:
-            LedgerError: If the ledger is unreachable.
+            LedgerError: If it cannot be written now.
         """
         return await self._writer.write(
             lambda db: leases.claim(
@@ -260,7 +260,7 @@ class Ledger(Outbox):
             )
         )
 
-    async def claims_in(self, room: str) -> Claims:
+    async def claims_in(self, room: str) -> LeaseClaims:
         """Return the tutors that other hosts have in a room, or dispatch there."""
         return await self._writer.write_with_retry(
             lambda db: leases.claims_of_others(db, self._host, room)
@@ -282,10 +282,10 @@ class Ledger(Outbox):
         """Return entry and tutor of each lesson in a room that was closed or refused.
 
         Raises:
-            LedgerError: If the ledger is unreachable.
+            LedgerError: If the ledger cannot be reached now.
         """
 
-        def read(db: Connection) -> set[tuple[str, str]]:
+        def read(db: DatabaseConnection) -> set[tuple[str, str]]:
             rows = db.execute(QUERIES["closed_entries"], {"room": room}).fetchall()
             return {(row["entry"], row["tutor"]) for row in rows}
 

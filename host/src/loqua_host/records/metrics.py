@@ -1,6 +1,6 @@
 """Metrics of delivery."""
 
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 
 __all__ = ["DeliveryMetrics"]
 

@@ -14,7 +14,7 @@ from opentelemetry import trace
 
 from loqua_host.errors import DecryptionError, LedgerError
 
-from .database import Connection, Database
+from .database import Database, DatabaseConnection
 
 __all__ = ["Writer"]
 
@@ -31,7 +31,7 @@ MAX_BATCH = 64
 class _WorkItem(NamedTuple):
     """A function to run in a transaction, and the future of its result."""
 
-    work: Callable[[Connection], Any]
+    work: Callable[[DatabaseConnection], Any]
     done: Future[Any]
 
 
@@ -72,7 +72,7 @@ class Writer:
             finally:
                 await writer.run_in_thread(database.close)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
         """Run work in a transaction, even if the caller is cancelled meanwhile.
 
         Raises:
@@ -86,7 +86,7 @@ class Writer:
             return result
 
     def _run_waiting(self) -> None:
-        """Run the waiting work items, if an earlier call has not done so."""
+        """Run what waits; an earlier call may have done so already."""
         if items := [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]:
             self._run(items)
 
@@ -94,7 +94,7 @@ class Writer:
         try:
             with self._timed(), self.database.transaction() as connection:
                 results = [item.work(connection) for item in items]
-        except BaseException as error:  # noqa: BLE001  # the caller gets it, as from any executor
+        except BaseException as error:  # noqa: BLE001  # who asked for it gets it, as of any executor
             if len(items) == 1:
                 self.failures += isinstance(error, LedgerError) and not isinstance(
                     error, DecryptionError
@@ -116,7 +116,7 @@ class Writer:
         finally:
             self.busy_seconds += time.monotonic() - begun
 
-    async def write_with_retry(self, work: Callable[[Connection], T]) -> T:
+    async def write_with_retry(self, work: Callable[[DatabaseConnection], T]) -> T:
         """Run work in a transaction, with retries until the database works."""
         while True:
             try:
@@ -131,7 +131,7 @@ class Writer:
         return await asyncio.shield(loop.run_in_executor(self._thread, work))
 
 
-def _method(work: Callable[[Connection], object]) -> str:
+def _method(work: Callable[[DatabaseConnection], object]) -> str:
     """Return the name of the method that defines a function."""
     work = work.func if isinstance(work, partial) else work
     return work.__qualname__.partition(".<locals>")[0].rpartition(".")[2].strip("_")

@@ -21,20 +21,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.contract.tutor import Name, SecretName
 from loqua_host.errors import Problem
-from loqua_host.process import safe_environ
-from loqua_host.sandbox import protected_in
 from loqua_host.settings.checks import plugin_problems
 from loqua_host.settings.engines import Engine, Engines
 from loqua_host.settings.load import installed_plugins
 from loqua_host.settings.problems import printable, spelled
 from loqua_host.settings.sources import ConfigSources, VariablesSource, read_sources, tutor_file
 from loqua_host.settings.tutors import TutorSettings, engine_places
+from loqua_host.system.process import safe_environ
+from loqua_host.system.sandbox import protected_in
 
 __all__ = [
     "HINT",
-    "Answer",
     "Inspection",
-    "Question",
+    "InspectionAnswer",
+    "InspectionQuestion",
     "TutorDeclaration",
     "inspect_tutors",
     "version_of",
@@ -66,7 +66,7 @@ class TutorDeclaration(BaseModel):
     video: bool
 
 
-class Question(BaseModel):
+class InspectionQuestion(BaseModel):
     """What a child is to look at, and where that is written.
 
     Attributes:
@@ -83,7 +83,7 @@ class Question(BaseModel):
     variables: dict[str, str]
 
 
-class Answer(BaseModel):
+class InspectionAnswer(BaseModel):
     """What a child found."""
 
     model_config = _FROZEN
@@ -155,13 +155,13 @@ def version_of(tutor: TutorSettings) -> str | None:
     return next((point.dist.version for point in points if point.dist), None)
 
 
-def _question(sources: ConfigSources, tutor: TutorSettings, shared: Engines) -> Question:
+def _question(sources: ConfigSources, tutor: TutorSettings, shared: Engines) -> InspectionQuestion:
     used = {}
     for keys, engine in engine_places(tutor.engines_over(shared)):
         own = keys[1] in tutor.engines.model_fields_set
         spot = sources.where_tutor(tutor.name, *keys) if own else sources.host.where(keys)
         used[spot] = engine
-    return Question(
+    return InspectionQuestion(
         file=str(tutor_file(sources.config, tutor.name)),
         tutor=tutor,
         engines=used,
@@ -179,7 +179,9 @@ def _variables(sources: ConfigSources, tutor: str) -> dict[str, str]:
     }
 
 
-async def _ask(question: Question, environ: Mapping[str, str], limit: float) -> Answer:
+async def _ask(
+    question: InspectionQuestion, environ: Mapping[str, str], limit: float
+) -> InspectionAnswer:
     """Inspect in a child process, which is gone with all it started on return."""
     try:
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answered:
@@ -190,13 +192,13 @@ async def _ask(question: Question, environ: Mapping[str, str], limit: float) -> 
             return _read_answer(question, answered.read(_MAX_ANSWER), status, limit)
     except OSError as error:
         what, hint = f"cannot be looked at: {error.strerror}", "free processes, memory or disk"
-        return Answer(tutor=None, problems=(Problem(question.file, what, hint),))
+        return InspectionAnswer(tutor=None, problems=(Problem(question.file, what, hint),))
 
 
 async def _run_child(
     asked: IO[bytes], answered: IO[bytes], environ: Mapping[str, str], limit: float
 ) -> int | None:
-    arguments = ("-P", "-m", "loqua_host.registry.inspect", str(answered.fileno()))
+    arguments = ("-P", "-m", "loqua_host.registry.inspect_child", str(answered.fileno()))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,
@@ -230,15 +232,17 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _read_answer(question: Question, answered: bytes, status: int | None, limit: float) -> Answer:
+def _read_answer(
+    question: InspectionQuestion, answered: bytes, status: int | None, limit: float
+) -> InspectionAnswer:
     if status is None:
         what = f"its import did not come back within {limit:g} s"
     else:
         try:
-            return Answer.model_validate_json(answered)
+            return InspectionAnswer.model_validate_json(answered)
         except ValidationError:
             what = f"its import ended the process ({_ending(status)})"
-    return Answer(tutor=None, problems=(Problem(question.file, what, HINT),))
+    return InspectionAnswer(tutor=None, problems=(Problem(question.file, what, HINT),))
 
 
 def _ending(status: int) -> str:
@@ -247,7 +251,7 @@ def _ending(status: int) -> str:
     return signal.strsignal(-status) or f"signal {-status}"
 
 
-def _judge(sources: ConfigSources, tutor: TutorSettings, answer: Answer) -> Inspection:
+def _judge(sources: ConfigSources, tutor: TutorSettings, answer: InspectionAnswer) -> Inspection:
     problems = [
         Problem(printable(found.where), printable(found.what), printable(found.hint))
         for found in answer.problems

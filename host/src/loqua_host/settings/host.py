@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from loqua_host.addresses import WEBSOCKET, normalise
 from loqua_host.core.secrets import SecretsSettings
 from loqua_host.core.settings import CoreSettings
+from loqua_host.system.addresses import WEBSOCKET, normalise
 
 from .engines import Engines
 from .layered import LayeredSettings

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from loqua_host.sockets import SocketHandle
+from loqua_host.system.sockets import SocketHandle
 
 from .engines import Engines
 from .lessons import LessonLimits

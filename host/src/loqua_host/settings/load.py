@@ -28,7 +28,7 @@ from .sources import ConfigSources, FileSource, Sources, read_sources
 from .tutors import TutorSettings, engine_secret_places
 from .variables import choose_environment
 
-__all__ = ["Draft", "draft", "installed_plugins", "load"]
+__all__ = ["Draft", "draft", "installed_plugins", "load_settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Draft:
     advice: tuple[Problem, ...] = ()
 
 
-def load(config: Path, environ: Mapping[str, str]) -> HostSettings:
+def load_settings(config: Path, environ: Mapping[str, str]) -> HostSettings:
     """Read the settings of the host from config/ and the environment, without secrets.
 
     Raises:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from loqua_host.addresses import normalise
 from loqua_host.errors import Problem
-from loqua_host.proxies import PROXY_VARIABLES
+from loqua_host.system.addresses import normalise
+from loqua_host.system.proxies import PROXY_VARIABLES
 
 __all__ = ["network_advice", "network_problems"]
 

@@ -9,11 +9,11 @@ from typing import Final
 
 from loqua_host.core.clock import SystemClock
 from loqua_host.core.secrets import (
+    CoreSecret,
     EnvironmentSecrets,
     Sealed,
     Secret,
     SecretCache,
-    SecretName,
     SecretsSettings,
     SecretsSource,
     look_up,
@@ -35,7 +35,7 @@ __all__ = [
     "HostSecrets",
     "LedgerSecrets",
     "LiveKitKey",
-    "Wanted",
+    "WantedSecrets",
     "misplaced_secret",
     "read_ledger_secrets",
     "read_secrets",
@@ -49,7 +49,7 @@ AGENT_SECRETS: Final = {
 _LIVEKIT: Final = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 _LEDGER: Final = ("LEDGER_KEY", "LEDGER_URL")
 _ROTATED: Final = (
-    *SecretName,
+    *CoreSecret,
     *AGENT_SECRETS.values(),
     *_LIVEKIT,
     "LEDGER_KEY",
@@ -89,7 +89,7 @@ class LiveKitKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedSecrets:
     """The secrets that a configuration needs, and their source.
 
     Attributes:
@@ -101,13 +101,13 @@ class Wanted:
     """
 
     place: SecretsSettings = FROM_ENVIRONMENT
-    core: tuple[SecretName, ...] = tuple(SecretName)
+    core: tuple[CoreSecret, ...] = tuple(CoreSecret)
     granted: frozenset[str] = frozenset()
     ops_token: bool = False
     named: Mapping[str, SecretPlace] = field(default_factory=dict)
 
     @classmethod
-    def by(cls, settings: HostSettings | None) -> "Wanted":
+    def by(cls, settings: HostSettings | None) -> "WantedSecrets":
         """Return what these settings need; without settings, what every host needs."""
         if settings is None:
             return cls()
@@ -217,11 +217,11 @@ class HostSecrets:
         return Granted(self.kept, names)
 
 
-EVERY_HOST: Final = Wanted()
+EVERY_HOST: Final = WantedSecrets()
 
 
 def read_secrets(
-    config: Path, environ: Mapping[str, str], wanted: Wanted = EVERY_HOST
+    config: Path, environ: Mapping[str, str], wanted: WantedSecrets = EVERY_HOST
 ) -> HostSecrets:
     """Read the host's secrets, and those granted to engines and tutors.
 
@@ -235,11 +235,11 @@ def read_secrets(
     environment = choose_environment(environ)
     source = open_source(wanted.place, read_environ(config, environ))
     own = AGENT_SECRETS[environment]
-    sought = (own, *SecretName, *_LIVEKIT, *_LEDGER, "OPS_TOKEN", *sorted(wanted.granted))
+    sought = (own, *CoreSecret, *_LIVEKIT, *_LEDGER, "OPS_TOKEN", *sorted(wanted.granted))
     found, unusable = _look_up(source, sought, wanted.place)
     there = {*found, *(problem.where for problem in unusable)}
     shared = own if own in there else "SHARED_SECRET"
-    variables = {name: shared if name is SecretName.SHARED_SECRET else name for name in wanted.core}
+    variables = {name: shared if name is CoreSecret.SHARED_SECRET else name for name in wanted.core}
     needed = [*variables.values(), *_LIVEKIT, *sorted(wanted.granted)]
     lacking = [name for name in dict.fromkeys(needed) if name not in there]
     users = {
@@ -281,9 +281,9 @@ def _open(secret: Secret) -> str:
 
 def _keep(
     source: SecretsSource,
-    core: Mapping[SecretName, str],
+    core: Mapping[CoreSecret, str],
     found: Mapping[str, Secret],
-    wanted: Wanted,
+    wanted: WantedSecrets,
 ) -> SecretCache:
     optional = [name for name in ("LEDGER_KEY", "OPS_TOKEN") if name in found]
     others = (*_LIVEKIT, *optional, *sorted(wanted.granted))

@@ -6,8 +6,8 @@ OpenTelemetry validates everything else when the host starts (loqua_host.lessons
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from loqua_host.addresses import WEB, normalise
 from loqua_host.errors import Problem
+from loqua_host.system.addresses import WEB, normalise
 
 __all__ = ["COLLECTORS", "COLLECTOR_HEADERS", "tracing_problems", "wants_traces"]
 

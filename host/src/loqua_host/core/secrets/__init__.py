@@ -12,9 +12,9 @@
 from .environment import EnvironmentSecrets
 from .lookup import JWT, look_up
 from .port import (
+    CoreSecret,
     Sealed,
     Secret,
-    SecretName,
     SecretsPort,
     SecretsSource,
 )
@@ -26,11 +26,11 @@ __all__ = [
     "JWT",
     "LENT",
     "Address",
+    "CoreSecret",
     "EnvironmentSecrets",
     "Sealed",
     "Secret",
     "SecretCache",
-    "SecretName",
     "SecretsPort",
     "SecretsSettings",
     "SecretsSource",

@@ -13,9 +13,16 @@ from pydantic import (
     model_validator,
 )
 
-from loqua_host.addresses import WEB, normalise
+from loqua_host.system.addresses import WEB, normalise
 
-__all__ = ["Address", "AwsPlace", "AzurePlace", "FilesPlace", "SecretsSettings", "VaultPlace"]
+__all__ = [
+    "Address",
+    "AwsSettings",
+    "AzureSettings",
+    "FilesSettings",
+    "SecretsSettings",
+    "VaultSettings",
+]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +37,7 @@ Address = Annotated[HttpUrl, BeforeValidator(_normalise)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_.-]*$", max_length=128)]
 
 
-class FilesPlace(BaseModel):
+class FilesSettings(BaseModel):
     """Secrets in mounted files."""
 
     model_config = _FROZEN
@@ -40,7 +47,7 @@ class FilesPlace(BaseModel):
     )
 
 
-class AwsPlace(BaseModel):
+class AwsSettings(BaseModel):
     """AWS Secrets Manager."""
 
     model_config = _FROZEN
@@ -54,7 +61,7 @@ class AwsPlace(BaseModel):
     )
 
 
-class AzurePlace(BaseModel):
+class AzureSettings(BaseModel):
     """Azure Key Vault."""
 
     model_config = _FROZEN
@@ -65,7 +72,7 @@ class AzurePlace(BaseModel):
     )
 
 
-class VaultPlace(BaseModel):
+class VaultSettings(BaseModel):
     """HashiCorp Vault or OpenBao."""
 
     model_config = _FROZEN
@@ -114,10 +121,14 @@ class SecretsSettings(BaseModel):
         le=3600,
         description="seconds between checks for rotated secrets, 1 to 3600",
     )
-    files: FilesPlace = Field(default=FilesPlace(), description="the mounted secrets")
-    aws: AwsPlace = Field(default=AwsPlace(), description="AWS Secrets Manager")
-    azure: AzurePlace | None = Field(default=None, description="the section azure: with its url:")
-    vault: VaultPlace | None = Field(default=None, description="the section vault: with its url:")
+    files: FilesSettings = Field(default=FilesSettings(), description="the mounted secrets")
+    aws: AwsSettings = Field(default=AwsSettings(), description="AWS Secrets Manager")
+    azure: AzureSettings | None = Field(
+        default=None, description="the section azure: with its url:"
+    )
+    vault: VaultSettings | None = Field(
+        default=None, description="the section vault: with its url:"
+    )
 
     @model_validator(mode="after")
     def _is_told_where(self) -> Self:

@@ -2,8 +2,8 @@
 
 from .app import create_app
 from .faults import AnyFault
-from .learners import INVENTED, Learner
+from .learners import INVENTED, RegisteredLearner
 from .server import serve
 from .settings import DevApiSettings
 
-__all__ = ["INVENTED", "AnyFault", "DevApiSettings", "Learner", "create_app", "serve"]
+__all__ = ["INVENTED", "AnyFault", "DevApiSettings", "RegisteredLearner", "create_app", "serve"]

@@ -1,0 +1,152 @@
+"""How the tests are marked and spread over processes, and that CI skips none of them."""
+
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+import hypothesis
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
+
+from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
+
+# Hypothesis has a profile of its own for CI, which is patient, too, and derandomised.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+if "CI" not in os.environ:
+    hypothesis.settings.load_profile("patient")
+
+# A report parses the source. Where the collector has a traceback written meanwhile, which parses
+# for its carets, both fail before Python 3.12 (gh-106905), and with the report all workers.
+if sys.version_info < (3, 12):
+    vars(traceback)["_extract_caret_anchors_from_line_segment"] = lambda _: None
+
+# Several processes import what one of them has compiled, also where Python is told not to keep it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+WORKERS = ("acceptance", "acceptance", "integration", "integration", "integration", "unit")
+"""What each worker process runs first: those that run real servers wait most of the time."""
+
+NICE = 5
+"""By how much unit tests yield to those that a stall of a second could fail."""
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def _kind(nodeid: str) -> str:
+    """Return which tests a test belongs to, by its directory."""
+    top, _, rest = nodeid.partition("/")
+    kind = rest.partition("/")[0]
+    return kind if top == "tests" else "unit"
+
+
+class ByKind(LoadScopeScheduling):
+    """Gives each worker a file of its own kind, or of the next kind when there is none left.
+
+    As long as LiveKit's server is being built, all run unit tests. xdist's own groups need an
+    attribute that pytest no longer has (xdist 3.8.0, pytest 9.2.0).
+    """
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        """Start the build, which takes no time where there is a server."""
+        super().__init__(config, log)
+        command = (sys.executable, "-m", "loqua_host.dev.livekit_binary")
+        if not _only_units(config):
+            self._build = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # ours
+
+    def _split_scope(self, nodeid: str) -> str:
+        # Acceptance tests share nothing, and some take minutes.
+        return nodeid if _kind(nodeid) == "acceptance" else nodeid.partition("::")[0]
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        built = _only_units(self.config) or self._build.poll() is not None
+        wanted = _worker_kind(node.gateway.id) if built else "unit"
+        scope = next((it for it in self.workqueue if _kind(it) == wanted), None)
+        if scope is not None:
+            self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
+
+    def mark_test_pending(self, item: str) -> None:
+        """Try a test again whose process crashed, if it has a second try: it is in line already."""
+
+
+def _worker_kind(worker: str) -> str:
+    return WORKERS[int(worker.removeprefix("gw")) % len(WORKERS)]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByKind:
+    """Distribute tests by kind."""
+    return ByKind(config, log)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run what is named in this process, and all tests in several."""
+    if config.args_source is config.ArgsSource.ARGS:
+        return 0
+    return len(os.sched_getaffinity(0)) if _only_units(config) else len(WORKERS)
+
+
+def _only_units(config: pytest.Config) -> bool:
+    """Return whether no test that waits for something is wanted."""
+    return "not integration" in config.option.markexpr
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have a worker of unit tests leave the cores to others."""
+    workerinput = getattr(config, "workerinput", None)
+    if workerinput and _worker_kind(workerinput["workerid"]) == "unit":
+        os.nice(NICE)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark integration and acceptance tests by their directory."""
+    kind = _kind(item.nodeid)
+    if kind in ("integration", "acceptance"):
+        item.add_marker(kind)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Try once more in CI what runs on real servers in real time, and print what failed at first.
+
+    One stall of a shared machine in many minutes of sound is no defect; two in one test are.
+    """
+    if "CI" in os.environ:
+        for item in items:
+            if {"integration", "acceptance"} & {mark.name for mark in item.iter_markers()}:
+                item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Yield the URL of a Postgres server that all tests share."""
+    try:
+        with run_postgres(durable=False) as url:
+            yield url
+    except PostgresUnavailableError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge what a test skipped."""
+    return _judge((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Judge what a whole module skipped."""
+    return _judge((yield))
+
+
+def _judge(report: Report) -> Report:
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
+    return report
