@@ -1,4 +1,4 @@
-"""What a job logs: on its way to the host as plain records, without what learners say."""
+"""Logs of a job, sent to the host as plain records without what learners say."""
 
 import logging
 from types import TracebackType
@@ -17,19 +17,19 @@ RESERVED = STANDARD - {"exc_info", "stack_info"}
 
 
 HARMLESS = "Attempted to drop unknown FFI handle"
-"""What LiveKit's native library calls an error when a room or a stream was closed before Python let
-go of it, as at the end of each session (livekit-rtc 1.1, livekit_ffi::cabi)."""
+"""A harmless error of LiveKit's native library: a room or stream was closed before Python released
+it, as at the end of each session (livekit-rtc 1.1, livekit_ffi::cabi)."""
 
 
 def send_logs_to_host() -> None:
-    """Make structlog write plain records, which LiveKit's log queue carries to the host."""
+    """Make structlog write plain records, which LiveKit's log queue sends to the host."""
     log_as_json()
     _redact()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.add_log_level,
-            # As a field: LiveKit's log queue would append a traceback to the event's name.
+            # In a field, because LiveKit's log queue would append a traceback to the event's name.
             structlog.processors.ExceptionRenderer(_render),
             _keep_clear_of_records,
             structlog.stdlib.render_to_log_kwargs,
@@ -38,7 +38,7 @@ def send_logs_to_host() -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    # Libraries that log their every request would fill the host's log; tutors have lesson.log.
+    # Libraries that log every request would fill the host's log; tutors have lesson.log.
     logging.getLogger().setLevel(logging.WARNING)
     for name in ("httpx", "httpx2", "livekit"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -49,20 +49,20 @@ def send_logs_to_host() -> None:
 
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:
-    """Return whether a record of the native library says anything; its text is an argument."""
+    """Return whether a record of the native library matters; its text is in the arguments."""
     said = record.args[-1] if isinstance(record.args, tuple) and record.args else record.msg
     return not str(said).startswith(HARMLESS)
 
 
 class _Plain(logging.Formatter):
-    """Writes messages and tracebacks, those without what exceptions quote."""
+    """Format messages and tracebacks, without the messages of exceptions."""
 
     def formatException(self, ei: _Raised) -> str:  # noqa: N802  # logging's name
         return _render(ei)
 
 
 def _redact() -> None:
-    """Keep what was said out of records, and of what Python writes to stderr by itself."""
+    """Remove what was said from records, and from what Python itself writes to stderr."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(Redaction())
         handler.setFormatter(_Plain())
@@ -75,5 +75,5 @@ def _render(exc_info: _Raised) -> str:
 
 
 def _keep_clear_of_records(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Rename fields such as `name`, which logging would raise KeyError for, in a tutor's hook."""
+    """Rename fields such as `name`, for which logging would raise KeyError in a tutor's hook."""
     return {f"{key}_" if key in RESERVED else key: value for key, value in event.items()}

@@ -1,6 +1,6 @@
-"""What every lesson's start needs, for the process that jobs are forked from to import.
+"""Imports for the forkserver that every lesson needs at its start.
 
-Left to a job, each of these stops its event loop while a learner waits. None holds a secret.
+In a job, each of them would block the event loop while a learner waits. None contains a secret.
 """
 
 from contextlib import suppress
@@ -17,10 +17,10 @@ AT_FIRST_REQUEST = (
     "openai.resources.audio.audio",
     "wave",
 )
-"""What httpx and OpenAI's SDK import as late as that."""
+"""Modules that httpx and OpenAI's SDK import lazily."""
 
 for name in AT_FIRST_REQUEST:
     import_module(name)
-ChatMessage.model_rebuild()  # LiveKit leaves that to the first message
-with suppress(OSError):  # certificates that cannot be read: who needs them says so
+ChatMessage.model_rebuild()  # otherwise done for the first message
+with suppress(OSError):  # unreadable certificates: their first use reports them
     read_certificates()

@@ -1,4 +1,4 @@
-"""What a job tells the host in passing: no lesson waits for it."""
+"""Metrics and spans that a job sends to the host in the background."""
 
 import asyncio
 import contextlib
@@ -17,14 +17,14 @@ from .tracing import SpanBuffer
 __all__ = ["Telemetry"]
 
 EVERY: Final = 1.0
-"""Seconds between two tellings."""
+"""Seconds between two messages."""
 
 
 class Telemetry:
-    """Gathers measurements and spans from a lesson's welcome on, and sends them now and then.
+    """Collect metrics and spans from a lesson's welcome on, and send them periodically.
 
     Args:
-        monotonic: A clock that never steps, in seconds.
+        monotonic: A monotonic clock, in seconds.
     """
 
     def __init__(self, link: HostLink, spans: SpanBuffer, monotonic: Callable[[], float]) -> None:
@@ -51,13 +51,13 @@ class Telemetry:
         )
 
     async def send(self) -> None:
-        """Send what there is every second, until cancelled."""
+        """Send the queue every second, until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
             await self.flush()
 
     async def flush(self) -> None:
-        """Send what there is; a host that is gone is for the link's reader to notice."""
+        """Send the queue. If the host is gone, the link's reader handles it."""
         with contextlib.suppress(LinkError):
             for message in self._waiting():
                 await self._link.send(message)

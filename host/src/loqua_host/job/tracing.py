@@ -1,6 +1,6 @@
-"""The spans of a job, ours, LiveKit's and a tutor's own, kept until the host can be told.
+"""Spans of a job (the host's, LiveKit's and the tutor's), buffered until they are sent to the host.
 
-Where they are exported to, and with which secret, is the host's alone to know.
+Only the host knows the collector's address and secret.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ from loqua_host.link.spans import MAX_SPANS, JobSpan, JobSpanEvent, without_spee
 __all__ = ["SpanBuffer"]
 
 KEPT: Final = 2048
-"""Spans kept at most; the oldest go first."""
+"""Maximum of buffered spans; the oldest are dropped first."""
 
 LONGEST_TEXT: Final = 512
 
@@ -30,15 +30,15 @@ LIMITS: Final = SpanLimits(
     max_events=16,
     max_attribute_length=LONGEST_TEXT,
 )
-"""As many of them as a message has fit into its bytes."""
+"""Span limits with which a full message fits into its maximum size."""
 
 JOB: Final = "job_entrypoint"
-"""LiveKit's span around a job, which ends after the link has (livekit-agents 1.8.9,
+"""LiveKit's span of a job, which ends after the link is closed (livekit-agents 1.8.9,
 ipc/job_proc_lazy_main.py)."""
 
 
 class SpanBuffer(SpanProcessor):
-    """Keeps the spans that end, until somebody drains it."""
+    """Buffer ended spans until they are drained."""
 
     def __init__(self) -> None:
         self._ended: deque[ReadableSpan] = deque(maxlen=KEPT)
@@ -55,31 +55,31 @@ class SpanBuffer(SpanProcessor):
         trace.set_tracer_provider(provider)
 
     def forget(self) -> None:
-        """Drop what there is and keep nothing more: the lesson is not sampled."""
+        """Drop all spans, now and later, because the lesson is not sampled."""
         self._wanted = False
         self._ended.clear()
-        telemetry.set_tracer_provider(trace.NoOpTracerProvider())  # LiveKit's, which are nearly all
+        telemetry.set_tracer_provider(trace.NoOpTracerProvider())  # most spans are LiveKit's
 
     def on_start(self, span: Span, parent_context: context.Context | None = None) -> None:
-        """See which span is the job's."""
+        """Note the job's span."""
         del parent_context
         if span.name == JOB:
             self._job = span.get_span_context().span_id
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Keep a span."""
+        """Buffer a span."""
         if self._wanted:
             self._ended.append(span)
 
     def drain(self) -> Iterator[Spans]:
-        """Yield what has ended since, in messages to the host."""
+        """Yield the buffered spans, in messages to the host."""
         while self._ended:
             many = min(len(self._ended), MAX_SPANS)
             yield Spans(spans=tuple(_told(self._ended.popleft(), self._job) for _ in range(many)))
 
 
 def _told(span: ReadableSpan, job: int) -> JobSpan:
-    """Return a span as the host takes it, without what was said."""
+    """Return a span for the host, without what was said."""
     started_at, parent, scope = span.start_time or 0, span.parent, span.instrumentation_scope
     return JobSpan(
         name=span.name,
@@ -98,7 +98,7 @@ def _told(span: ReadableSpan, job: int) -> JobSpan:
 
 
 def _plain(attributes: Attributes) -> dict[str, Any]:
-    """Return attributes as JSON has them; OpenTelemetry's lists become text."""
+    """Return attributes as JSON values; lists become text."""
     kept = without_speech(attributes)
     return {
         key: ", ".join(map(str, value))[:LONGEST_TEXT] if isinstance(value, tuple) else value

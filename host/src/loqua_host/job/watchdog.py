@@ -1,4 +1,4 @@
-"""Frees a job's event loop from code of the tutor that blocks it."""
+"""Interruption of a tutor's code that blocks the job's event loop."""
 
 import asyncio
 import signal
@@ -21,10 +21,11 @@ __all__ = ["BLOCKED_SECONDS", "Watchdog"]
 log = structlog.get_logger()
 
 BLOCKED_SECONDS: Final = 10.0
-"""How long the tutor's code may keep the loop at most; the host kills the process after 15 s."""
+"""Seconds for which the tutor's code may block the event loop; the host kills the process after
+15 s."""
 
 AGAIN_SECONDS: Final = 2.0
-"""Between two attempts at code that caught the first."""
+"""Seconds before the next interruption of code that has caught the first."""
 
 BEAT_SECONDS: Final = 1.0
 
@@ -34,15 +35,15 @@ MOST_FRAMES: Final = 30
 
 
 class Watchdog:
-    """Raises `BlockedError` in the tutor's code once that has kept the event loop for too long.
+    """Raise `BlockedError` in the tutor's code when it blocks the event loop for too long.
 
-    The kernel's timer interrupts whatever the main thread waits for, `time.sleep`, sockets and
-    locks, and regular expressions, which hold Python's lock, too. Code that no signal interrupts
-    is named by a thread before the host kills the process.
+    A kernel timer's signal interrupts whatever the main thread waits for: `time.sleep`, sockets,
+    locks, and regular expressions, which hold the GIL. If no signal can interrupt the code, a
+    thread logs it before the host kills the process.
 
     Args:
-        author: Knows the tutor's code.
-        limit: Seconds for which it may keep the loop.
+        author: Recognises the tutor's code.
+        limit: Seconds for which it may block the event loop.
     """
 
     def __init__(self, author: Author, limit: float) -> None:
@@ -54,7 +55,7 @@ class Watchdog:
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
-        """Guard the running loop, which is the main thread's, for the length of a block."""
+        """Guard the main thread's running loop for the duration of a block."""
         loop, over = asyncio.get_running_loop(), threading.Event()
         main = threading.get_ident()
         handler = signal.signal(signal.SIGALRM, self._on_alarm)
@@ -72,19 +73,19 @@ class Watchdog:
             signal.signal(signal.SIGALRM, handler)
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Set the timer anew, every second."""
+        """Restart the timer every second."""
         self._beat_at, self._told = time.monotonic(), False
         signal.setitimer(signal.ITIMER_REAL, self._limit, AGAIN_SECONDS)
         self._next = loop.call_later(BEAT_SECONDS, self._beat, loop)
 
     def _on_alarm(self, _signal: int, frame: FrameType | None) -> None:
-        """Interrupt the tutor's code; whatever else keeps the loop is left alone."""
+        """Interrupt the tutor's code, and nothing else that blocks the loop."""
         if self._author.stack(frame):
             self._tell(frame)
             raise BlockedError(f"kept the event loop for {self._limit:g} s; {HINT}")
 
     def _look(self, main: int, over: threading.Event) -> None:
-        """Report blocking code that no signal has reached, from a thread of its own."""
+        """Report, in a separate thread, blocking code that no signal can interrupt."""
         while not over.wait(BEAT_SECONDS):
             if time.monotonic() - self._beat_at > self._limit + AGAIN_SECONDS:
                 self._tell(sys._current_frames().get(main))  # noqa: SLF001  # as faulthandler does

@@ -1,4 +1,4 @@
-"""How long a lesson may be and how long a learner may say nothing."""
+"""The time limits of a lesson: its duration, the learner's silence, the host's deadline."""
 
 import asyncio
 import contextlib
@@ -30,24 +30,24 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
 NOTICE_SECONDS = 120.0
-"""How long before its end a lesson is told of it; a short one in its last fifth."""
+"""Seconds before the end at which `TimeRunningOut` comes; in a short lesson, its last fifth."""
 
 PAUSE_SECONDS = 1.0
-"""The silence that a lesson whose time is up waits for: nobody is cut off."""
+"""Seconds of silence that a lesson waits for when its time is over, to interrupt nobody."""
 
 OVERTIME_SECONDS = 30.0
-"""But no longer than this."""
+"""Maximum seconds of that wait."""
 
 RESERVE_SECONDS = 60.0
-"""How long before its host's deadline a lesson's time is up, so that goodbye, hooks and record are
-in time. Of a shorter time it is a quarter, or what these take at least."""
+"""Seconds before the host's deadline at which a lesson's time is over, for goodbye, hooks and
+record. Of a shorter time, it is a quarter, but at least `GOODBYE_SECONDS`."""
 
 GOODBYE_SECONDS = 15.0
-"""What they take at least; of a time that is too short for it they get half."""
+"""Minimum seconds for goodbye, hooks and record; of a shorter time, half."""
 
 
 class Step(StrEnum):
-    """What is due now; an end is named by its reason."""
+    """The next step; an end has the name of its reason."""
 
     ASK = "ask"
     NOTICE = "notice"
@@ -56,14 +56,14 @@ class Step(StrEnum):
 
 
 class Deadline:
-    """When the host has to have the lesson over, if it has to.
+    """The host's deadline for the lesson, if there is one.
 
     Args:
-        clock: Gives seconds that never step.
+        clock: A monotonic clock in seconds.
 
     Attributes:
-        reason: The reason that the lesson ends for then.
-        overtime: Seconds that it may go on for once its time is up, until somebody pauses.
+        reason: The reason for which the lesson then ends.
+        overtime: Seconds that it may continue after its time is over, until a pause.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -74,11 +74,11 @@ class Deadline:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the lesson's time is up, negative after it; infinite without a deadline."""
+        """Seconds until the lesson's time is over; infinite without a deadline."""
         return self._due - self._clock()
 
     def set(self, seconds: float, reason: str) -> None:
-        """Set the deadline to so many seconds from now; the earliest one counts."""
+        """Set the deadline to these seconds from now; the earliest one counts."""
         reserve = min(RESERVE_SECONDS, max(seconds / 4, GOODBYE_SECONDS), seconds / 2)
         due = self._clock() + seconds - reserve
         if due < self._due:
@@ -86,14 +86,14 @@ class Deadline:
 
 
 class TimeLimits:
-    """Says what is due, by the seconds of silence and those taught, and a deadline of the host's.
+    """Decide on the next step from the silence, the time taught and the host's deadline.
 
     Args:
         silence_prompt_after: Seconds of silence after which the learner is asked.
-        silence_timeout: Seconds after that which end the lesson.
-        max_duration: Seconds that no lesson exceeds.
-        preferred: Seconds that the learner wishes it to last.
-        deadline: The host's.
+        silence_timeout: Seconds of further silence after which the lesson ends.
+        max_duration: The maximum duration in seconds.
+        preferred: The learner's preferred duration in seconds.
+        deadline: The host's deadline.
     """
 
     def __init__(
@@ -113,11 +113,11 @@ class TimeLimits:
         self._noticed = False
 
     def seconds_left(self, taught: float) -> float:
-        """Return the seconds until the lesson's time is up, negative after it."""
+        """Return the seconds until the lesson's time is over, negative after it."""
         return min(self._length - taught, self._deadline.seconds_left)
 
     def step(self, silent: float, taught: float) -> Step | None:
-        """Return what is due, or None; what was said once is not due again."""
+        """Return the step that is due, or None. Prompts are due once."""
         left = self.seconds_left(taught)
         if self._is_overdue(taught) or (left <= 0 and silent >= PAUSE_SECONDS):
             return Step.OVER
@@ -127,7 +127,7 @@ class TimeLimits:
         return self._step_in_silence(silent)
 
     def reason(self, taught: float) -> str:
-        """Return why the lesson's time is up."""
+        """Return the reason for which the lesson's time is over."""
         own = self._length - taught <= self._deadline.seconds_left
         return Step.OVER.value if own else self._deadline.reason
 
@@ -147,9 +147,9 @@ class TimeLimits:
 
 
 class Silence:
-    """How long the learner could have spoken and has not: since their last word, in voice or text.
+    """The learner's silence: the time since their last word in which they could have spoken.
 
-    It stands still while the tutor speaks or thinks, and while it is told not to listen.
+    It does not count while the tutor speaks or thinks, or while `listening` is False.
 
     Attributes:
         listening: Whether the learner could speak to this tutor.
@@ -179,7 +179,7 @@ class Silence:
         self._session.off("conversation_item_added", self._on_item)
 
     def listen(self, on: bool) -> None:
-        """Count from now on, or not while nobody could speak to this tutor."""
+        """Start or stop counting, depending on whether the learner could speak to this tutor."""
         self.listening = on
         self._set()
 
@@ -214,15 +214,15 @@ async def keep_limits(
     deadline: Deadline,
     tell: Callable[[Event], None],
 ) -> None:
-    """Ask a learner who says nothing, end a lesson in time; until cancelled.
+    """Prompt a silent learner and end the lesson in time, until cancelled.
 
     Args:
         lesson: The lesson.
-        settings: With the limits, and what is said then.
-        silence: The learner's.
+        settings: The limits and messages.
+        silence: The learner's silence.
         clock: The time taught.
-        deadline: When the host has to have the lesson over.
-        tell: Tells the tutor.
+        deadline: The host's deadline.
+        tell: Sends events to the tutor.
     """
     minutes = lesson.context.preferences.session_length_preference
     allowed = settings.lesson
@@ -235,7 +235,7 @@ async def keep_limits(
     )
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        if not silence.listening:  # Nobody would hear it, or a specialist teaches.
+        if not silence.listening:  # The learner is away, or a specialist teaches.
             if -deadline.seconds_left >= deadline.overtime:
                 lesson.end(deadline.reason)
             continue
@@ -251,7 +251,7 @@ async def keep_limits(
             case Step.OVER:
                 reason = limits.reason(clock.seconds)
                 if reason == Step.OVER or lesson.handover is None:
-                    # Else the tutor that called for this one says goodbye.
+                    # A called specialist says no goodbye; the calling tutor does.
                     goodbye = message_in(lesson.language, settings.messages.time_is_up)
                     await say_out(lesson.session, goodbye)
                 lesson.end(reason)

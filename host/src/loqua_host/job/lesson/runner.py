@@ -70,13 +70,13 @@ __all__ = ["Runner"]
 log = structlog.get_logger()
 
 ANNOUNCED_SECONDS = 10.0
-"""How long a specialist waits for the floor; who does not let go is talked over."""
+"""Seconds that a specialist waits for the floor before it speaks anyway."""
 
 
 class Runner:
-    """Runs one lesson from the host's welcome to the record in the ledger.
+    """Run one lesson, from the host's welcome to the record in the ledger.
 
-    It takes the steps of `sequence`, which says what follows what.
+    It implements the steps whose order `sequence` defines.
 
     Attributes:
         reason: The reason the lesson has been ended for, None while nobody has ended it.
@@ -107,7 +107,7 @@ class Runner:
         )
 
     def _follow_session(self) -> None:
-        """Make what follows the voice session."""
+        """Create what follows the voice session."""
         now, telemetry = asyncio.get_running_loop().time, self._telemetry
         self._failures = Failures(
             self._session,
@@ -129,7 +129,7 @@ class Runner:
         self._own_voice = OwnVoice(self._session)
 
     def _follow_room(self) -> None:
-        """Make what follows the room: who is there, who has the floor, what happens."""
+        """Create what follows the room: presence, floor, events."""
         room, lesson, settings = self._ctx.room, self._lesson, self._settings
         self._floor = Floor(room, self._on_floor, held=settings.tutor.is_automatic)
         announcement = settings.messages.specialist_joins
@@ -150,7 +150,7 @@ class Runner:
         )
 
     def _follow_voices(self) -> None:
-        """Make what hears the learner, or all of them, and knows whose words are whose."""
+        """Create the audio input and what identifies speakers."""
         room, lesson = self._ctx.room, self._lesson
         self._microphone = Microphone(room, lesson)
         ears = self._ears = (
@@ -178,22 +178,22 @@ class Runner:
         )
 
     async def run(self) -> None:
-        """Teach until somebody ends the lesson, then finish it, whatever happened."""
+        """Run the lesson until it is ended, then finish it, whatever happens."""
         with FailureWatch(self._hooks.author, self._failures.on_failure).watching():
             await run_lesson(self, failing_ticks=self._settings.lesson.failing_ticks)
 
     async def until_ended(self, teaching: Coroutine[None, None, None]) -> None:
-        """Teach, and do what goes on beside it, until somebody ends the lesson."""
+        """Run `teaching` and its companions until the lesson is ended."""
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(one) for one in (teaching, *self._companions())]
             self._watch()
             with measured(self._session, self._telemetry.queue):
-                self.reason = str(await self._lesson.ended())  # whatever the tutor gives
+                self.reason = str(await self._lesson.ended())  # the tutor may pass any type
             for task in running:
                 task.cancel()
 
     def _companions(self) -> Iterator[Coroutine[None, None, None]]:
-        """Yield what goes on beside teaching."""
+        """Yield the coroutines that run beside teaching."""
         lesson, settings, put = self._lesson, self._settings, self._events.put
         yield self._follow_host()
         yield self._telemetry.send()
@@ -248,13 +248,13 @@ class Runner:
         self._telemetry.queue(CallbackFailed())
 
     def _apologise(self) -> None:
-        """Ask the learner to say it again, if they could hear that and the tutor goes on."""
+        """Ask the learner to repeat, if they can hear it and the lesson continues."""
         if self._floor.held and self._presence.here:
             message = message_in(self._lesson.language, self._settings.messages.went_wrong)
             apologise(self._session, message)
 
     async def say_unavailable(self) -> None:
-        """Tell the learner that the lesson cannot go on."""
+        """Tell the learner that the lesson cannot continue."""
         unavailable = self._settings.messages.lesson_unavailable
         await say_out(self._session, message_in(self._lesson.language, unavailable))
 
@@ -269,10 +269,10 @@ class Runner:
         self._lesson.end(reason)
 
     async def take_floor(self) -> None:
-        """Wait until nobody else speaks.
+        """Wait for the floor.
 
-        A tutor restored during a specialist's lesson greets after it, and a specialist once it
-        has been announced.
+        A tutor that is restored during a specialist's lesson greets after it. A specialist greets
+        after its announcement.
         """
         if self._settings.tutor.is_automatic:
             self._floor.watch()
@@ -298,7 +298,7 @@ class Runner:
         await self._session.start(
             agent,
             room=self._ctx.room,
-            # No one in the room may drive the session, and nothing is recorded.
+            # No participant may control the session, and nothing is recorded.
             session_host=False,
             record=False,
             room_options=room_io.RoomOptions(
@@ -321,7 +321,7 @@ class Runner:
             await answer_typed(self._session, learner, text)
 
     def _on_close(self, event: CloseEvent) -> None:
-        """Take a voice that was closed by the tutor for its will, and one that failed for lost."""
+        """End the lesson if the tutor closed its session, and handle a failed one as lost."""
         if event.error is None:
             self.end(Reason.VOICE_CLOSED)
         else:
@@ -333,7 +333,7 @@ class Runner:
         self._on_voice_lost()
 
     def _on_voice_lost(self) -> None:
-        """Leave the lesson to another job, unless that would be one too many."""
+        """Leave the lesson to another job, unless this is the last one."""
         self.end(Reason.VOICE_FAILED if self._last_try else Reason.VOICE_LOST)
 
     def _on_floor(self, held: bool) -> None:
@@ -344,19 +344,19 @@ class Runner:
         (self._gate.open if opens else self._gate.close)()
 
     async def _ask_host(self) -> None:
-        """Ask the host about each who comes while the learner is away."""
+        """Ask the host about each participant that joins while the learner is away."""
         while True:
             stranger = await self._strangers.get()
-            with contextlib.suppress(LinkError):  # for the link's reader to notice
+            with contextlib.suppress(LinkError):  # the link's reader handles it
                 await self._link.send(Join(identity=stranger))
 
     def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
-        """Ask the host to verify whether the learner has become another."""
+        """Ask the host to verify the learner after their attributes have changed."""
         if "user_id" in changed and participant.identity == self._lesson.learner.identity:
             self._strangers.put_nowait(participant.identity)
 
     def _on_connection(self, connected: bool) -> None:
-        """Check presence and token again once the connection is repaired."""
+        """Check presence and floor again when the connection is back."""
         log.warning("lesson.reconnected" if connected else "lesson.reconnecting")
         if connected:
             self._presence.look()
@@ -367,7 +367,7 @@ class Runner:
         self.end(Reason.ROOM_CLOSED if self._presence.here else Reason.LEARNER_LEFT)
 
     def _on_presence(self, attendance: Attendance) -> None:
-        """Fall silent while nobody listens, and speak again to who has come back."""
+        """Close the audio gate while the learner is away, and open it when they return."""
         if attendance is Attendance.GONE:
             connected = self._connection.connected
             self.end(Reason.LEARNER_LEFT if connected else Reason.CONNECTION_LOST)
@@ -378,11 +378,11 @@ class Runner:
         self._change_gate(opens=here)
 
     def fall_silent(self) -> None:
-        """Cut off what is being said."""
+        """Interrupt the current speech."""
         self._gate.fall_silent()
 
     def _rebind(self, learner: Learner) -> None:
-        """Resume with a learner who is back, and listen to their present identity."""
+        """Resume with a learner who is back, with their current identity."""
         if self._gate.started and learner.identity != self._lesson.learner.identity:
             self._session.room_io.set_participant(learner.identity)
         self._lesson.learner = learner
@@ -412,9 +412,9 @@ class Runner:
         self.end(Reason.HOST_LOST)
 
     def _end_as_told(self, message: WrapUp | StepOut) -> None:
-        """End the lesson within so many seconds, at once without any; or leave it to a later job.
+        """End the lesson within the host's deadline, or leave it to a later job.
 
-        The latter only while the learner is away, and not just coming back.
+        It is left only while the learner is away and not about to return.
         """
         if isinstance(message, StepOut):
             if not (self._presence.here or self._presence.may_be_back):
@@ -426,11 +426,11 @@ class Runner:
             self.end(message.reason)
 
     async def leave_room(self) -> None:
-        """Leave the room, so that no tutor stays that neither hears nor speaks."""
+        """Leave the room, so that no unresponsive tutor stays in it."""
         await self._ctx.room.disconnect()
 
     async def hear_out(self) -> None:
-        """Wait until a present learner has heard what is being said."""
+        """Wait until a present learner has heard the current speech."""
         if self._lesson.learner.identity in self._ctx.room.remote_participants:
             await hear_out(self._session)
 
@@ -449,7 +449,7 @@ class Runner:
         return Ending(reason=well_formed(reason), seconds=self._clock.seconds)
 
     async def on_session_end(self, ending: Ending) -> LessonReport | None:
-        """Call the tutor's `on_session_end`; a report that breaks the contract is dropped."""
+        """Call the tutor's `on_session_end`; an invalid report is dropped."""
         report = await self._hooks.on_session_end(self._lesson, ending)
         try:
             return report and LessonReport.model_validate(report)
@@ -460,7 +460,7 @@ class Runner:
     async def deliver(
         self, ending: Ending, report: LessonReport | None, *, resumable: bool
     ) -> None:
-        """Send the host what the record is made from, and wait until it is in the ledger."""
+        """Send the report to the host, and wait until it is in the ledger."""
         last = SteppedOut if resumable else Finish
         await deliver(self._link, self._telemetry, last(ending=ending, report=report))
 

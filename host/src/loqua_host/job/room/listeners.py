@@ -1,4 +1,4 @@
-"""Whose speech and typing a tutor gets."""
+"""The choice of the learners whose audio and chat a tutor receives."""
 
 from collections.abc import Mapping
 
@@ -14,13 +14,13 @@ __all__ = ["Listeners"]
 
 
 class Listeners:
-    """Has the tutor hear its own learner, or all identified ones.
+    """Select the tutor's own learner, or all identified learners.
 
     Args:
         room: The room.
         lesson: The lesson.
-        ears: Mixes what several say; None where the tutor hears its own learner alone.
-        speakers: Tells whose speech is whose.
+        ears: Mixes the audio of several learners; None if the tutor hears its own learner only.
+        speakers: Identifies speakers.
     """
 
     def __init__(
@@ -48,22 +48,22 @@ class Listeners:
             self._speakers.hear(heard.values())
 
     def set_others(self, message: Others) -> None:
-        """Take over who else is in the room."""
+        """Set the other learners in the room."""
         self._lesson.others = message.others
         sids = zip(message.others, message.entries, strict=True)
         self._entries = {one.identity: sid for one, sid in sids}
         self.update()
 
     def learners(self) -> Mapping[str, Learner]:
-        """Return those who are heard, by their identities."""
+        """Return the selected learners, by identity."""
         others = self._lesson.others if self._ears is not None else ()
         known = [one for one in others if self._is_known(one.identity)]
         return {one.identity: one for one in (*known, self._lesson.learner)}
 
     def _is_known(self, identity: str) -> bool:
-        """Return whether nobody came by an identity since the host looked at who has it.
+        """Return whether the host has verified the current participant with an identity.
 
-        What somebody types may overtake the news that they are there.
+        A chat message may arrive before the host has verified its sender.
         """
         there = self._room.remote_participants.get(identity)
         return there is None or there.sid == self._entries.get(identity)

@@ -1,4 +1,4 @@
-"""Whether the learner of a lesson is in the room: gone for a while, or for good."""
+"""The learner's presence in the room: present, away, or gone."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,14 +22,14 @@ class Attendance(Enum):
 
 
 class Presence:
-    """Follows a learner out of the room and back in, by another identity too.
+    """Follow a learner who leaves the room and returns, possibly with another identity.
 
     Args:
         room: The room.
-        identity: The learner's.
-        reconnect_timeout: Seconds that a learner who left may take to return.
-        on_change: Called when the learner leaves, returns, or is gone for good.
-        ask: Asks the host whether the participant of an identity is the learner.
+        identity: The learner's identity.
+        reconnect_timeout: Seconds within which a learner who left may return.
+        on_change: Called when the learner leaves, returns, or is gone.
+        ask: Asks the host whether the participant with an identity is the learner.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Presence:
 
     @property
     def may_be_back(self) -> bool:
-        """Whether somebody is in the room by the learner's identity, whoever that is."""
+        """Whether a participant with the learner's identity is in the room, verified or not."""
         return self._identity in self._room.remote_participants
 
     def watch(self) -> None:
-        """Follow the learner from now on, who may have left already."""
+        """Start to follow the learner, who may have left already."""
         self._room.on("participant_connected", self._on_entered)
         self._room.on("participant_disconnected", self._on_left)
         self.look()
@@ -77,7 +77,7 @@ class Presence:
             self._timer.cancel()
 
     def confirm(self, identity: str) -> None:
-        """Take the host's word that the learner is back, unless gone again meanwhile."""
+        """Handle the host's confirmation that the learner is back, unless they left again."""
         if self._timer is not None and identity in self._room.remote_participants:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""Which of the learner's tracks is listened to where LiveKit reads one learner's sound."""
+"""The choice of the learner's audio track, if LiveKit reads one learner's audio."""
 
 from typing import Any, Final
 
@@ -12,13 +12,13 @@ from loqua_host.livekit_internals import accept_sources
 __all__ = ["Microphone", "microphone_of"]
 
 SOURCES: Final = (rtc.TrackSource.SOURCE_MICROPHONE, rtc.TrackSource.SOURCE_UNKNOWN)
-"""What a voice may come from, best first: several SDKs publish without a source by default."""
+"""Track sources for voice, best first. Several SDKs publish without a source by default."""
 
 EVENTS: Final[tuple[EventTypes, ...]] = ("track_subscribed", "track_unsubscribed")
 
 
 def microphone_of(participant: rtc.RemoteParticipant | None) -> rtc.RemoteTrackPublication | None:
-    """Return what a participant speaks by, if it can be heard: their microphone, if it is one."""
+    """Return a participant's subscribed audio track, preferably the microphone."""
     published = participant.track_publications.values() if participant else ()
     voices = [
         one
@@ -29,7 +29,7 @@ def microphone_of(participant: rtc.RemoteParticipant | None) -> rtc.RemoteTrackP
 
 
 class Microphone:
-    """Has a session listen to the learner's voice whatever it is published as.
+    """Make a session use the learner's audio track, whatever its source is.
 
     Args:
         room: The room.
@@ -52,12 +52,12 @@ class Microphone:
             self._room.off(event, self.look)
 
     def take_over(self, room_io: RoomIO) -> None:
-        """Choose what a session that has started listens to, if it listens to one learner."""
+        """Start to choose the track of a started session, if it uses one learner's audio."""
         self._input = accept_sources(room_io, SOURCES)
         self.look()
 
     def look(self, *_: object) -> None:
-        """Listen to what is the best now."""
+        """Use the best track now."""
         if self._input is not None:
             learner = self._room.remote_participants.get(self._lesson.learner.identity)
             voice = microphone_of(learner)

@@ -1,4 +1,4 @@
-"""A conversation of several learners, as a language model is to read it: with their names."""
+"""Learners' names in the chat context for a language model, if there are several learners."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,28 +11,28 @@ from loqua_host.contract.turns import learner_of
 __all__ = ["LONGEST_NAME", "with_names"]
 
 LONGEST_NAME = 40
-"""Characters of a name; the rest is cut."""
+"""Maximum characters of a name; longer ones are cut."""
 
 
 def with_names(context: ChatContext, present: Iterable[Learner]) -> ChatContext:
-    """Return a conversation in which a learner's name stands before each thing they said.
+    """Return a chat context with the learner's name before each of their messages.
 
-    Where there is one learner alone, in the room and in the conversation, it is returned as it is.
+    With only one learner, in the room and in the context, return it unchanged.
 
     Args:
-        context: The conversation; it stays as it is.
-        present: The learners who take part now.
+        context: The chat context, which is not modified.
+        present: The learners in the room.
     """
     spoken = [learner_of(item) for item in context.messages()]
     learners = {one.user_id: one for one in (*filter(None, spoken), *present)}
-    if len(learners) < 2:  # noqa: PLR2004  # one has nobody to be told from
+    if len(learners) < 2:  # noqa: PLR2004  # names are needed for several only
         return context
     names = _names(learners.values())
     return ChatContext([_named(item, names) for item in context.items])
 
 
 def _names(learners: Iterable[Learner]) -> Mapping[str, str]:
-    """Return a name for each user_id; two of one name have their user_id with it."""
+    """Return a name for each user_id; equal names get the user_id appended."""
     names = {one.user_id: " ".join(one.display_name.split())[:LONGEST_NAME] for one in learners}
     shared = Counter(name.casefold() for name in names.values())
     return {
@@ -45,7 +45,7 @@ def _named(item: ChatItem, names: Mapping[str, str]) -> ChatItem:
     learner = learner_of(item) if isinstance(item, ChatMessage) else None
     if learner is None or not isinstance(item, ChatMessage):
         return item
-    # In one line: nobody may write lines that look like another's.
+    # Names are reduced to one line, so that nobody can forge another's messages.
     text = " ".join((item.raw_text_content or "").split())
     others = [part for part in item.content if not isinstance(part, str)]
     content = [f"{names[learner.user_id]}: {text}", *others]

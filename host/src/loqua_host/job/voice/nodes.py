@@ -1,4 +1,4 @@
-"""What passes through an agent: LiveKit has no event for the sound and the words of its nodes."""
+"""Wrappers for the nodes of agents, whose audio and text LiveKit reports in no event."""
 
 import inspect
 from collections.abc import AsyncIterable, Callable, Iterable
@@ -14,11 +14,11 @@ Meet = Callable[[Agent], None]
 
 
 class Agents:
-    """Has each agent that begins to teach be met once, the first one among them.
+    """Call functions once for each agent of a session, including the first.
 
     Args:
         session: The voice session.
-        meet: Those who meet it, in order: whoever replaces a node later is outside.
+        meet: The functions, in order; those that wrap a node later are the outer wrappers.
     """
 
     def __init__(self, session: "AgentSession[Any]", meet: Iterable[Meet]) -> None:
@@ -53,7 +53,7 @@ def through(
     given: Callable[[AsyncIterable[Any]], AsyncIterable[Any]] | None = None,
     gives: Callable[[AsyncIterable[Any]], AsyncIterable[Any]] | None = None,
 ) -> Callable[..., Any]:
-    """Return a node of which what it is given, or what it gives, passes through something else."""
+    """Return a node whose input or output passes through a function."""
 
     async def passed(source: AsyncIterable[Any], settings: Any) -> Any:
         made = node(given(source) if given else source, settings)

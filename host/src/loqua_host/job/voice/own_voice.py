@@ -1,4 +1,4 @@
-"""What a tutor says and when, so that it does not take its own voice for the learner's."""
+"""Detection of the tutor's own voice in the learner's microphone (echo)."""
 
 import re
 import time
@@ -18,19 +18,20 @@ __all__ = ["OwnVoice", "share_of"]
 log = structlog.get_logger()
 
 LATE_SECONDS: Final = 0.3
-"""How long after the tutor has ended its echo may begin: the way to the learner and back."""
+"""Seconds after the tutor's speech within which an echo may start (network round trip)."""
 
 TAIL_SECONDS: Final = 1.2
-"""How long after that it may end: the way, the room, and a recogniser that waits for silence."""
+"""Seconds after the tutor's speech within which an echo may end (network, room acoustics, and the
+recognition's wait for silence)."""
 
 EARLY_SECONDS: Final = 0.2
-"""By how much the beginnings of speech and sound are dated too early or too late."""
+"""Tolerance in seconds of the timestamps at which speech and audio start."""
 
 SHARE: Final = 0.6
-"""Of what was heard, the part that is the tutor's own text where it is its own voice."""
+"""Minimum ratio of the recognised text that matches the tutor's text in an echo."""
 
 KEPT_CHARACTERS: Final = 600
-"""Of what the tutor says; a recogniser hands over a sentence or two at a time."""
+"""Maximum characters of the tutor's text to compare; a transcript is a sentence or two."""
 
 LONGEST_CHARACTERS: Final = 600
 
@@ -39,22 +40,22 @@ PIECE: Final = 4
 
 @dataclass(slots=True)
 class _Span:
-    """A stretch of time, in seconds of the day; without an end it goes on."""
+    """A span of time, in wall clock seconds; without an end, it continues."""
 
     start: float
     end: float | None = None
 
 
 class OwnVoice:
-    """Keeps from a session what the learner's microphone hears of the tutor.
+    """Drop echoes of the tutor from a session's transcripts.
 
-    Text and time both have to fit: who says a sentence after the tutor begins when it has ended.
-    From the first echo on, the tutor is interrupted by words that are the learner's, no longer by
-    any sound, or its own voice would cut it off again and again.
+    Both text and time must match, because a learner who repeats a sentence starts after the tutor
+    has ended. After the first echo, only words of the learner interrupt the tutor, not any sound;
+    otherwise its own voice would interrupt it repeatedly.
 
     Args:
         session: The voice session.
-        clock: The time of day in seconds, by which LiveKit dates who speaks.
+        clock: The wall clock in seconds, which LiveKit uses for speech timestamps.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class OwnVoice:
         replace(agent, "stt_node", through(agent.stt_node, gives=self._without_echo))
 
     def is_echo(self, text: str) -> bool:
-        """Return whether what was just heard is the tutor's own voice."""
+        """Return whether a transcript that has just arrived is an echo of the tutor."""
         tutor, learner = self._tutor, self._learner
         if tutor is None or learner is None or learner.start < tutor.start - EARLY_SECONDS:
             return False
@@ -132,13 +133,13 @@ class OwnVoice:
 
 
 def share_of(heard: str, said: str) -> float:
-    """Return how much of a text is in another, from 0 to 1, whatever a recogniser misheard."""
+    """Return the ratio of a text that is also in another, 0 to 1, tolerating recognition errors."""
     pieces = _pieces(heard)
     return len(pieces & _pieces(said)) / len(pieces) if pieces else 0.0
 
 
 def _pieces(text: str) -> frozenset[str]:
-    """Return all runs of four letters in a text, whose words have no accents and no case."""
+    """Return all 4-grams of a text, without accents and case."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     words = " ".join(
         re.findall(r"\w+", "".join(it for it in plain if not unicodedata.combining(it)))

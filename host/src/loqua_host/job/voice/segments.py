@@ -1,4 +1,4 @@
-"""Who speaks each segment of speech that a recogniser transcribes."""
+"""Identification of the speaker of each segment of recognised speech."""
 
 from collections.abc import Callable
 from typing import Final
@@ -10,21 +10,21 @@ from .levels import Levels
 __all__ = ["LEAD_SECONDS", "Segments"]
 
 LEAD_SECONDS = 1.0
-"""How long before it is noticed somebody may have begun to speak."""
+"""Seconds by which speech may start before it is detected."""
 
 INTERIM: Final = (SpeechEventType.INTERIM_TRANSCRIPT, SpeechEventType.PREFLIGHT_TRANSCRIPT)
 
 
 class Segments:
-    """Tells speakers by the recogniser's events and by who was the loudest meanwhile.
+    """Identify speakers from recognition events and the loudest participant at that time.
 
-    A recogniser may take its time: what it hears in a segment was said after the segment before,
-    and before it noticed the end of this one, whoever speaks by now. A segment bears one name from
-    its first word on, so that no half of it is left behind under another's.
+    Recognition may be slow: the words of a segment were said after the previous segment and before
+    the end of this one was detected, whoever speaks now. A segment keeps the speaker of its first
+    word, so that it is never split.
 
     Args:
-        levels: How loud the participants were.
-        clock: The time by which the levels are dated.
+        levels: The participants' levels.
+        clock: The clock of the levels.
     """
 
     def __init__(self, levels: Levels, clock: Callable[[], float]) -> None:
@@ -36,7 +36,7 @@ class Segments:
         self._speaker: str | None = None
 
     def speaker(self, event: SpeechEvent) -> str | None:
-        """Take the next event, and return who speaks; None if it has no words or nobody spoke."""
+        """Handle an event; return the speaker, or None if it has no words or nobody spoke."""
         now = self._clock()
         if event.type is SpeechEventType.START_OF_SPEECH:
             self._start, self._end = now, None
@@ -57,5 +57,5 @@ class Segments:
     def _loudest(self, until: float) -> str | None:
         last = self._last_end
         since = last if self._start is None else max(last, self._start - LEAD_SECONDS)
-        # A start that is noticed late is after all that was said.
+        # A start that is detected late comes after the words.
         return self._levels.loudest(since, until) or self._levels.loudest(last, until)

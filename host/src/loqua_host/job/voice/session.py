@@ -1,4 +1,4 @@
-"""The voice session of a lesson, from the engines that config names."""
+"""The voice session of a lesson."""
 
 import asyncio
 import contextlib
@@ -35,26 +35,26 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 SAY_SECONDS = 15.0
-"""A voice that does not answer is replaced after 5."""
+"""Maximum seconds for a sentence of the host; an unresponsive engine is replaced after 5 s."""
 
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 
 PENDING_SECONDS = 0.5
-"""How long a final transcript is waited for that is on its way when a lesson stops listening."""
+"""Seconds to wait for a pending final transcript when a lesson stops listening."""
 
 CUT_OFF_SECONDS = 3.0
-"""The same where the learner is in the middle of a sentence: the recogniser only begins then."""
+"""The same if the learner is in the middle of a sentence, whose recognition only starts then."""
 
 LAST_TURN_SECONDS = 5.0
-"""How long a lesson waits at most until the agent has the learner's last words."""
+"""Maximum seconds until the agent has received the learner's last words."""
 
 
 class LessonSession(AgentSession[Any]):
-    """LiveKit's session, in which a tutor's handler of an event costs nobody else that event."""
+    """LiveKit's session, in which a failing event handler does not affect other handlers."""
 
     def emit(self, event: Any, *args: Any) -> None:
-        """Call each handler by itself: LiveKit raises a TypeError at whoever caused the event."""
+        """Call each handler separately: LiveKit raises a handler's TypeError to the emitter."""
         for handler in list(self._events.get(event, ())):
             one: EventEmitter[Any] = EventEmitter()
             one.on(event, handler)
@@ -72,16 +72,17 @@ def build_session(
     several: bool = False,
     watch: EngineWatch | None = None,
 ) -> "AgentSession[None]":
-    """Build the session, not started yet.
+    """Build the session without starting it.
 
     Args:
-        engines: What hears, thinks and speaks; an absent one the tutor's agent brings.
-        language: ISO 639-1; fills `{language}` in the engines' arguments.
-        secrets: Values for the engines' secret arguments, by the secrets' names.
-        several: Whether several learners are heard: the model is asked once it is known who spoke.
-        watch: Told which engine of a list serves.
+        engines: The configured engines; the tutor's agent provides missing ones.
+        language: The ISO 639-1 code that replaces `{language}` in the engines' arguments.
+        secrets: Values of the engines' secret arguments, by the secrets' names.
+        several: Whether several learners are heard. The model then replies only after the speaker
+            is known.
+        watch: The observer of engines in lists.
     """
-    # A pause that the recogniser took for an end would split a sentence into two turns.
+    # Otherwise, a pause that the recognition takes for an end would split a sentence.
     vad = inference.VAD(model="silero", min_silence_duration=engines.turn.min_delay)
     with sharing_certificates():
         stt, llm, voice = (
@@ -94,7 +95,7 @@ def build_session(
         tts=voice,
         vad=vad,
         turn_handling={
-            # The local model: the hosted one would send the learner's voice elsewhere.
+            # The local model, because the hosted one would send the learner's voice elsewhere.
             "turn_detection": inference.TurnDetector(version="v1-mini"),
             "endpointing": {
                 "min_delay": engines.turn.min_delay,
@@ -102,13 +103,13 @@ def build_session(
             },
             "preemptive_generation": {"enabled": not several},
         },
-        # `take_last_words` has waited: what LiveKit commits while it closes no agent is told of.
+        # `take_last_words` has waited, because agents do not get what LiveKit commits on closing.
         session_close_transcript_timeout=0.0,
     )
 
 
 async def say_out(session: "AgentSession[None]", text: str) -> None:
-    """Say a sentence in a started session and let it be heard, if there is a voice to do it."""
+    """Say a sentence in a started session and wait until it is played, if there is a voice."""
     with contextlib.suppress(TimeoutError, RuntimeError):
         async with asyncio.timeout(SAY_SECONDS):
             speech = session.say(text, audio=_plain_voice(session, text), allow_interruptions=False)
@@ -116,7 +117,7 @@ async def say_out(session: "AgentSession[None]", text: str) -> None:
 
 
 def apologise(session: "AgentSession[None]", text: str) -> None:
-    """Say that something went wrong, which is no part of the conversation."""
+    """Say that something went wrong, without adding it to the chat context."""
     with contextlib.suppress(RuntimeError):
         session.say(text, audio=_plain_voice(session, text), add_to_chat_ctx=False)
 
@@ -124,9 +125,9 @@ def apologise(session: "AgentSession[None]", text: str) -> None:
 def _plain_voice(
     session: "AgentSession[None]", text: str
 ) -> "NotGivenOr[AsyncIterator[rtc.AudioFrame]]":
-    """Return the sound of a sentence where the agent has a way of its own to make it.
+    """Return the audio of a sentence from the session's own engine if the agent has a `tts_node`.
 
-    What the host says is heard even if that is what fails.
+    The host's messages are thus heard even if the agent's node fails.
     """
     agent = session.current_agent
     if type(agent).tts_node is Agent.tts_node:
@@ -142,7 +143,7 @@ async def _frames(voice: tts.TTS[Any], text: str) -> AsyncIterator[rtc.AudioFram
 
 
 def switch(session: "AgentSession[None]", *, on: bool) -> None:
-    """Enable or disable a session's audio and text, as far as it has them."""
+    """Enable or disable a session's audio and text."""
     if session.input.audio is not None:
         session.input.set_audio_enabled(on)
     if session.output.audio is not None:
@@ -152,14 +153,14 @@ def switch(session: "AgentSession[None]", *, on: bool) -> None:
 
 
 def commit_turn(session: "AgentSession[None]") -> "asyncio.Future[str] | None":
-    """End the learner's turn where it is, with what the recogniser makes of it.
+    """End the learner's turn now, with the words recognised so far.
 
-    For a session whose audio input is switched off: nobody else ends the turn. The agent gets it
-    as any other.
+    This is for a session whose audio input is disabled, in which nothing else ends the turn. The
+    agent receives it like any other turn.
 
     Returns:
-        The words, once they are known; None from a session that does not run, and where a realtime
-        model hears the learner, which ends turns by itself.
+        A future of the words, or None if the session does not run or has a realtime model, which
+        ends turns itself.
     """
     with contextlib.suppress(RuntimeError):
         model = session.current_agent.llm or session.llm
@@ -172,7 +173,7 @@ def commit_turn(session: "AgentSession[None]") -> "asyncio.Future[str] | None":
 
 
 async def take_last_words(session: "AgentSession[None]") -> None:
-    """Stop listening and speaking, and have the agent take what the learner has said until now."""
+    """Stop listening and speaking, and pass the learner's last words to the agent."""
     switch(session, on=False)
     if (words := commit_turn(session)) is not None:
         with contextlib.suppress(RuntimeError):
@@ -185,7 +186,7 @@ async def _take(session: "AgentSession[None]", words: "asyncio.Future[str]") -> 
 
 
 async def hear_out(session: "AgentSession[None]") -> None:
-    """Wait until what is being said is over."""
+    """Wait until the current speech is over."""
     if (speech := session.current_speech) is not None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEARD_OUT_SECONDS):
@@ -193,8 +194,7 @@ async def hear_out(session: "AgentSession[None]") -> None:
 
 
 async def close_voice(session: "AgentSession[None]", ears: MixedAudioInput | None) -> bool:
-    """Close all; False where something does not let go, which is left to itself."""
-    # The record matters more than a voice that does not let go, or an agent that fails in it.
+    """Close session and audio; return False if that takes too long or fails."""
     try:
         return await within(CLOSE_SECONDS, _close(session, ears))
     except Exception:  # as said above

@@ -1,4 +1,4 @@
-"""Whose words a tutor gets: each message, transcript and line to a language model bears it."""
+"""Speakers of messages and transcripts."""
 
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
@@ -22,13 +22,12 @@ __all__ = ["Speakers"]
 
 
 class Speakers:
-    """Knows who of those whom a tutor hears said what.
+    """Identify who said what among the learners that a tutor hears.
 
     Args:
         lesson: The lesson.
-        levels: How loud each is, where the tutor hears everyone; None where it hears its own
-            learner alone.
-        clock: The time of day in seconds, by which levels and LiveKit's metrics are dated.
+        levels: The levels of all learners; None if the tutor hears its own learner only.
+        clock: The wall clock in seconds, used by levels and LiveKit's metrics.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class Speakers:
             message.extra[LEARNER_KEY] = self._learner_of(message)
 
     def _learner_of(self, message: ChatMessage) -> Learner:
-        """Return who spoke in a turn; LiveKit dates it, though not always."""
+        """Return who spoke in a turn, if LiveKit provides its time; else the lesson's learner."""
         own = self._lesson.learner
         if self._levels is None:
             return own
@@ -103,7 +102,7 @@ class Speakers:
 def _labelled(
     segments: Segments,
 ) -> Callable[[AsyncIterable[SpeechEvent | str]], AsyncIterator[SpeechEvent | str]]:
-    """Return what gives a recogniser's events their speakers' identities."""
+    """Return a function that sets the speakers' identities on recognition events."""
 
     async def label(events: AsyncIterable[SpeechEvent | str]) -> AsyncIterator[SpeechEvent | str]:
         async for event in events:

@@ -1,4 +1,4 @@
-"""What learners say, written into the room for its pages to show, each in their own name."""
+"""Transcripts of learners in the room, each under the speaker's identity."""
 
 import asyncio
 import logging
@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 
 
 class Transcripts:
-    """Writes transcripts in place of LiveKit, which writes all of them in one learner's name.
+    """Publish transcripts instead of LiveKit, which publishes all under one learner's identity.
 
     Args:
         room: The room.
-        lesson: The lesson; its learner's are those that nobody is known to have said.
-        track_of: Returns the track that a participant is heard by.
+        lesson: The lesson; transcripts of unknown speakers belong to its learner.
+        track_of: Returns the id of a participant's track.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class Transcripts:
         self._outputs: dict[str, TranscriptionOutput] = {}
 
     def take_over(self, session: "AgentSession[None]") -> None:
-        """Write the transcripts of a session that has started, from now on."""
+        """Start to publish the transcripts of a started session."""
         stop_transcribing(session)
         session.on("user_input_transcribed", self._waiting.put_nowait)
 
     async def run(self) -> None:
-        """Write them in their order, until cancelled."""
+        """Publish them in order, until cancelled."""
         try:
             while True:
                 await self._write(await self._waiting.get())
@@ -52,7 +52,7 @@ class Transcripts:
             await output.capture_text(event.transcript)
             if event.is_final:
                 output.flush()
-        except Exception:  # a page that shows nothing ends no lesson
+        except Exception:  # a missing transcript must not end the lesson
             log.exception("transcript was not written")
 
     def _output(self, identity: str) -> TranscriptionOutput:

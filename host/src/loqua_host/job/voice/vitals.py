@@ -1,7 +1,7 @@
-"""Whether a lesson's voice lives: a session that hears or speaks no more says nothing of it.
+"""Detection of a stuck voice session.
 
-LiveKit's tasks may end or wait for ever without an error (livekit/livekit#4777,
-livekit/agents#4028): sound goes in and is not looked at, text goes in and no sound comes out.
+LiveKit's tasks may end or wait forever without an error (livekit/livekit#4777, livekit/agents#4028):
+audio goes in and is not processed, or text goes in and no audio comes out.
 """
 
 import asyncio
@@ -29,40 +29,40 @@ __all__ = ["DEAF_SECONDS", "MUTE_SECONDS", "Part", "Vitals"]
 log = structlog.get_logger()
 
 DEAF_SECONDS: Final = 10.0
-"""Of sound that nothing has looked at; voice activity detection tells of itself every second."""
+"""Seconds of unprocessed audio; voice activity detection reports every second."""
 
 MUTE_SECONDS: Final = 20.0
-"""Without a sound of what is to be said; an engine that does not answer is asked twice in that."""
+"""Seconds without audio for a text; within them, LiveKit asks an unresponsive engine twice."""
 
 STUCK_SECONDS: Final = 10.0
-"""For which a tutor still speaks after all its sound has been played."""
+"""Seconds for which the session reports speech after all audio has been played."""
 
 UTTERANCE_SECONDS: Final = 1.0
-"""What is shorter may have been a cough."""
+"""Minimum seconds of an utterance; a shorter one may be a cough."""
 
 UNHEARD: Final = 3
-"""Utterances in a row without a word of the recogniser; at the end of the next it is restarted."""
+"""Consecutive utterances without a transcript, after which recognition is restarted."""
 
 LOOK_SECONDS: Final = 1.0
 
 DETECTOR_SECONDS: Final = 1.0
-"""Of sound, after which voice activity detection tells that it has looked at it."""
+"""Seconds of audio between two reports of voice activity detection."""
 
 LATE_SECONDS: Final = 0.05
-"""From which on a session counts as late; a frame of sound is a fiftieth of a second."""
+"""Minimum delay in seconds with which a session counts as late; an audio frame is 20 ms."""
 
 Part = Literal["hearing", "speaking"]
 
 
 class Vitals:
-    """Watches what goes into a session and comes out of it.
+    """Watch the input and output of a session.
 
     Args:
         session: The voice session.
-        clock: Seconds that only go forward.
-        give_up: Told once which part is stuck for good.
-        tell_late: Told by how many seconds the session is behind the learner, while it is and
-            once when it no longer is.
+        clock: A monotonic clock in seconds.
+        give_up: Called once with the part that is stuck.
+        tell_late: Called with the session's delay in seconds while it is late, and once when it no
+            longer is.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Vitals:
         self._follow(None)
 
     def meet(self, agent: Agent) -> None:
-        """Observe an agent: what it hears, what is recognised, when it is to speak."""
+        """Observe an agent's input, transcripts and speech."""
         self._come_between()
         own = agent.vad
         self._follow(self._session.vad if isinstance(own, NotGiven) else own)
@@ -104,14 +104,14 @@ class Vitals:
         replace(agent, "stt_node", through(agent.stt_node, gives=self._recognised))
 
     def _come_between(self) -> None:
-        """Stand between the session and the room, before its first agent says its first word."""
+        """Wrap the session's input and output, before its first agent speaks."""
         if self._input is None and (heard := self._session.input.audio) is not None:
             self._session.input.audio = self._input = _Input(heard, self._clock)
         if self._output is None and (said := self._session.output.audio) is not None:
             self._session.output.audio = self._output = _Output(said, self._clock)
 
     def _follow(self, detector: VAD | None) -> None:
-        """Take another voice activity detector, or none, for the one that looks at the sound."""
+        """Follow another voice activity detector, or none."""
         if self._detector is not None:
             self._detector.off("metrics_collected", self._on_looked)
         if detector is not None:
@@ -129,7 +129,7 @@ class Vitals:
             self._note_late(self._clock() - due)
 
     def look(self) -> Part | None:
-        """Return what is stuck."""
+        """Return the part that is stuck, or None."""
         if self._is_deaf():
             return "hearing"
         return "speaking" if self._is_mute() else None
@@ -156,7 +156,7 @@ class Vitals:
         return now - max(self._output.played_at, self._spoke_at) > STUCK_SECONDS
 
     def _note_late(self, loop: float) -> None:
-        """Report how late the event loop, or the analysis of sound, is."""
+        """Report the delay of the event loop or of audio processing."""
         late = max(0.0, loop)
         if self._input is not None:
             late = max(late, self._input.seconds - self._looked_at - DETECTOR_SECONDS)
@@ -169,7 +169,7 @@ class Vitals:
             self._looked_at = self._input.seconds
 
     def _on_learner(self, event: UserStateChangedEvent) -> None:
-        """Count utterances of which there is no word when the next is over, too."""
+        """Count utterances that have no transcript by the end of the next one."""
         began_at, self._began_at = self._began_at, None
         if event.new_state == "speaking":
             self._began_at = event.created_at
@@ -187,7 +187,7 @@ class Vitals:
 
         async def timed(text: AsyncIterable[str], settings: Any) -> Any:
             given, seen = tee(text, 2)
-            # A node that waits for something else does not even take its words.
+            # A node that waits for something else does not consume its text either.
             asking = asyncio.create_task(self._note_words(seen))
             try:
                 made = node(given, settings)
@@ -231,7 +231,7 @@ class Vitals:
 
 
 class _Input(AudioInput):
-    """Counts the sound that a session takes in."""
+    """Measure the audio that a session consumes."""
 
     def __init__(self, source: AudioInput, clock: Callable[[], float]) -> None:
         super().__init__(label=source.label, source=source)
@@ -241,11 +241,11 @@ class _Input(AudioInput):
 
     @property
     def ignored(self) -> float:
-        """For how many seconds nobody has asked for sound."""
+        """Seconds since the session has last requested audio."""
         return 0.0 if self._left_at is None else self._clock() - self._left_at
 
     def excuse(self) -> None:
-        """Count them from now on."""
+        """Restart the count."""
         if self._left_at is not None:
             self._left_at = self._clock()
 
@@ -260,7 +260,7 @@ class _Input(AudioInput):
 
 
 class _Output(AudioOutput):
-    """Knows until when the sound is played that a session gives."""
+    """Track until when a session's audio is played."""
 
     def __init__(self, sink: AudioOutput, clock: Callable[[], float]) -> None:
         super().__init__(
@@ -286,7 +286,7 @@ class _Output(AudioOutput):
             self.next_in_chain.flush()
 
     def clear_buffer(self) -> None:
-        """Pass it on: what was not played is not."""
+        """Pass it on, and forget the audio that was not played."""
         self.played_at = self._clock()
         if self.next_in_chain is not None:
             self.next_in_chain.clear_buffer()
