@@ -1,8 +1,7 @@
-"""Whether there is headroom for one more lesson: a pure decision on what is measured.
+"""The headroom for more lessons: a pure decision on measurements.
 
-Two things bound it. What a lesson costs says how many more fit into what is idle; what the lessons
-feel that run says when to stop, whatever the sums say. A lesson that begins costs more than one
-that goes on, so that few begin at the same time.
+The cost of a lesson limits how many fit into the idle capacity. No lesson is admitted while running
+lessons respond late. Few lessons may start at a time, because a start costs most.
 """
 
 import math
@@ -12,16 +11,16 @@ from typing import Final, Literal
 __all__ = ["Cost", "Headroom", "Load", "compute_headroom"]
 
 PROCESSORS_USED: Final = 0.75
-"""Of the processors, on the average: turns meet, and then what wants one waits for it."""
+"""The ratio of CPUs that may be busy on average; turns coincide, and processes then wait."""
 
 MEMORY_USED: Final = 0.9
-"""Of the memory: beyond, the kernel reads files again or kills a process."""
+"""The ratio of memory that may be in use; beyond it, the kernel evicts files or kills processes."""
 
 LATE_SECONDS: Final = 0.25
-"""By which a lesson may be behind its learner; an answer takes about one second."""
+"""The response delay in seconds that is acceptable; a reply takes about a second."""
 
 BUSY: Final = 0.5
-"""Of the processors: where fewer are in use, a lesson that is late has its own tutor to blame."""
+"""The ratio of busy CPUs below which late lessons are their tutors' fault, not the machine's."""
 
 ROUNDING: Final = 1e-9
 
@@ -30,7 +29,7 @@ Bound = Literal["max_lessons", "processors", "memory", "starts", "late"]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one lesson takes: processors, as seconds a second, and bytes."""
+    """The cost of a lesson: CPUs, and bytes of memory."""
 
     processors: float
     memory: float
@@ -38,17 +37,17 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is in use.
+    """The load of the machine.
 
     Attributes:
-        processors: How many there are.
-        busy: How many of them were in use lately, on the average.
-        memory: Bytes there are.
+        processors: The number of CPUs.
+        busy: How many of them have been busy, on average.
+        memory: Total bytes of memory.
         memory_used: Bytes in use.
-        jobs: Jobs that run.
-        unseen: How many of them `busy` does not know yet.
-        starting: Those that began just now.
-        late: Seconds by which lessons are behind their learners: half of them more, half less.
+        jobs: The number of running jobs.
+        unseen: How many of them `busy` does not include yet.
+        starting: How many of them have just started.
+        late: The median response delay of lessons, in seconds.
     """
 
     processors: float
@@ -63,12 +62,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """How many more lessons may begin now, and by what they are bounded.
+    """How many more lessons may start now, and what limits them.
 
     Attributes:
-        lessons: How many; less than none where fewer may run than do.
-        bound: `max_lessons` where the configuration bounds them; `starts` where others just begin;
-            `late` where those that run are behind their learners.
+        lessons: The number; negative if more lessons run than are allowed.
+        bound: The limit: `max_lessons` by configuration, `starts` if others are starting, `late` if
+            running lessons respond late, or a resource.
     """
 
     lessons: int
@@ -76,7 +75,7 @@ class Headroom:
 
 
 def compute_headroom(load: Load, cost: Cost) -> Headroom:
-    """Return how many lessons may begin now; a host without any takes one, whatever else runs."""
+    """Return how many lessons may start now; an idle host always accepts one."""
     if load.late > LATE_SECONDS and load.busy > load.processors * BUSY:
         headroom = Headroom(0, "late")
     else:

@@ -1,4 +1,4 @@
-"""Measures this machine and its lessons, and says how many more may begin."""
+"""Measurement of this machine's usage and of the cost of lessons."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -16,19 +16,19 @@ __all__ = ["FIRST", "LEAST", "CapacityMonitor"]
 LOOK_SECONDS: Final = 1.0
 
 WINDOW: Final = 10
-"""Looks that make an average: learner and tutor have taken turns in as long."""
+"""Number of measurements in the moving average, in which learner and tutor take turns."""
 
 STARTING_SECONDS: Final = 2.0
-"""In which a job has entered its room, and its tutor has begun to greet."""
+"""Seconds for which a job counts as starting: it joins its room and starts to greet."""
 
 FIRST: Final = Cost(processors=0.4, memory=200e6)
-"""What a lesson is taken to cost before one has been measured: one with speech on this machine."""
+"""The assumed cost of a lesson before any measurement, with speech engines on this machine."""
 
 LEAST: Final = Cost(processors=0.05, memory=50e6)
-"""What it is taken to cost at least: one where nobody says a word is no measure."""
+"""The minimum assumed cost, because a silent lesson costs less than others."""
 
 WEIGHT_SECONDS: Final = 60.0
-"""Of lessons, whose measurement is worth as much as all those before it."""
+"""Lesson-seconds whose measurement has the same weight as all earlier ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,17 @@ class _Look:
 
 
 class CapacityMonitor:
-    """Says how many more lessons this machine carries.
+    """Compute how many more lessons this machine can run.
 
-    What a lesson costs is what the machine uses more than without any, divided by the lessons. So
-    it has in it what is not the job's own: the host, and speech or LiveKit on the same machine.
+    The cost of a lesson is what the machine uses in addition to its idle usage, divided by the
+    number of lessons. It therefore includes the host, and speech engines or LiveKit on the same
+    machine.
 
     Args:
-        usage: Says what is in use.
-        jobs: Lists the jobs that run or are about to.
-        late: Lists the seconds by which each lesson is behind its learner.
-        clock: What the time is taken from.
+        usage: Returns the machine's usage.
+        jobs: Returns the ids of running and starting jobs.
+        late: Returns the response delays of all lessons, in seconds.
+        clock: The clock.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class CapacityMonitor:
             self._look()
 
     def headroom(self) -> Headroom:
-        """Return how many lessons may begin now, which is never less than none."""
+        """Return how many lessons may start now, at least 0."""
         ages = self._ages(self._clock.monotonic())
         now = self._looks[-1].usage
         load = Load(
@@ -92,7 +93,7 @@ class CapacityMonitor:
 
     @property
     def _busy(self) -> float:
-        """How many processors were in use on the average of the window."""
+        """Return the average number of busy CPUs in the window."""
         first, last = self._looks[0], self._looks[-1]
         worked = last.usage.processor_seconds - first.usage.processor_seconds
         return worked / max(last.at - first.at, LOOK_SECONDS)
@@ -108,7 +109,7 @@ class CapacityMonitor:
             self._measure(used, seen)
 
     def _measure(self, used: Cost, lessons: float) -> None:
-        """Take in what so many lessons use; the more they are, the more it counts."""
+        """Add a measurement of lessons, weighted by their number."""
         share = min(1.0, lessons * LOOK_SECONDS / WEIGHT_SECONDS)
         before, idle = self._lesson, self._idle
         processors = (used.processors - idle.processors) / lessons
@@ -119,13 +120,13 @@ class CapacityMonitor:
         )
 
     def _ages(self, now: float) -> list[float]:
-        """Return for how many seconds each job has been known."""
+        """Return the ages of all jobs, in seconds."""
         self._since = {job: self._since.get(job, now) for job in self._jobs()}
         return [now - since for since in self._since.values()]
 
 
 def _seen(ages: Sequence[float]) -> float:
-    """Return how many lessons the average knows: of a young one, as much as it has lasted."""
+    """Return how many lessons the average includes; a new one counts as a fraction."""
     return sum(min(1.0, age / (WINDOW * LOOK_SECONDS)) for age in ages)
 
 

@@ -1,4 +1,4 @@
-"""What this machine has and how much of it is in use: the container's share, if it has a bound."""
+"""CPU and memory usage of this machine, or of the container's limits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ CGROUPS: Final = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What there is and what is in use.
+    """Total and used resources.
 
     Attributes:
-        processors: How many there are; a share of one is a fraction.
-        processor_seconds: Seconds that processors have worked so far, of all of them together.
-        memory: Bytes that there are.
-        memory_used: Bytes in use; the kernel's file cache does not count, as it gives way.
+        processors: The number of CPUs, possibly a fraction.
+        processor_seconds: Total CPU seconds used so far.
+        memory: Total bytes of memory.
+        memory_used: Bytes in use, without the kernel's file cache.
     """
 
     processors: float
@@ -31,26 +31,26 @@ class Usage:
 
     @property
     def memory_share(self) -> float:
-        """How much of the memory is used, from 0 to 1."""
+        """The ratio of memory in use."""
         return self.memory_used / self.memory
 
 
 class Machine:
-    """Reads the kernel's figures, and the bounds of control groups around this process (v2).
+    """Read usage from the kernel, and limits from this process's control groups (cgroup v2).
 
-    A process in a container sees its own group as the root; one of a service has its own below.
-    A group's bound holds for all that is in it, so the tightest one counts.
+    A process in a container sees its own group as the root; a service's group is below the root. A
+    group's limit applies to everything in it, so the lowest one counts.
 
     Args:
-        proc: Where the kernel tells of processes.
-        cgroups: Where it has the control groups.
+        proc: The mount point of procfs.
+        cgroups: The mount point of cgroup2.
     """
 
     def __init__(self, proc: Path = PROC, cgroups: Path = CGROUPS) -> None:
         self._groups = tuple(_groups(proc, cgroups))
 
     def usage(self) -> Usage:
-        """Return what is in use now."""
+        """Return the current usage."""
         processors, worked = self._processors()
         memory, used = self._memory()
         return Usage(processors, worked, memory, used)
@@ -84,14 +84,14 @@ def _groups(proc: Path, cgroups: Path) -> Iterator[Path]:
         return
     path = cgroups / own
     while path != cgroups:
-        if path.exists():  # a container may see its name outside, and not its place
+        if path.exists():  # a container may see its outer name, which does not exist inside
             yield path
         path = path.parent
     yield cgroups
 
 
 def _quota(group: Path) -> float | None:
-    """Return how many processors a group may use, if it is bounded."""
+    """Return a group's CPU limit, if it has one."""
     try:
         most, period = (group / "cpu.max").read_text().split()
         return int(most) / int(period)
@@ -100,7 +100,7 @@ def _quota(group: Path) -> float | None:
 
 
 def _bound(group: Path) -> int | None:
-    """Return how many bytes a group may use, if it is bounded."""
+    """Return a group's memory limit in bytes, if it has one."""
     try:
         return int((group / "memory.max").read_text())
     except (OSError, ValueError):  # as above
@@ -112,6 +112,6 @@ def _stat(group: Path, name: str) -> dict[str, str]:
 
 
 def _worked() -> float:
-    """Return the seconds that this machine's processors have worked, for whomever."""
+    """Return the total CPU seconds of this machine."""
     times = psutil.cpu_times()
     return sum(times) - times.idle - times.iowait - times.guest - times.guest_nice

@@ -1,16 +1,18 @@
-"""What goes over the link, as JSON text frames; anything else is refused.
+"""The messages of the link, as JSON text frames. Anything else is refused.
 
-A job speaks first with `Join`; the host answers `Welcome` or `Refused`. While the lesson
-runs, the job sends `Checkpoint`, in passing `VoiceTimed`, `HookTimed`,
-`CallbackFailed`, `EngineServes`, `Late` and `Spans`, and at last
-`Finish`, which the host answers with `Recorded` once the record is in the ledger. To
-`CallSpecialist` the host answers `HandedBack` when the specialist is done, or `HandoffRefused`.
-When its learner has left and somebody comes, it sends `Join` again; if that is the learner, the
-host says `Returned`. So it does when its learner seems to have become another, or its own
-connection to the room was repaired. While the learner is away, the host may say `StepOut`: another
-learner needs the place. The job answers `SteppedOut` and leaves, if it sees the learner away, too.
-The end of the link without `Finish` is a crash, unless the job has said `SteppedOut` or
-`ConnectionLost`. As long as its event loop turns, a job says `Alive`.
+* **Start.** The job sends `Join`; the host answers `Welcome` or `Refused`.
+* **Lesson.** The job sends `Checkpoint`, and in the background `VoiceTimed`, `HookTimed`,
+  `CallbackFailed`, `EngineServes`, `Late` and `Spans`. While its event loop runs, it sends `Alive`.
+* **End.** The job sends `Finish`; the host answers `Recorded` once the record is in the ledger.
+* **Handoff.** The job sends `CallSpecialist`; the host answers `HandedBack` when the specialist is
+  done, or `HandoffRefused`.
+* **Return.** While the learner is away, the job sends `Join` for each participant who joins. If it
+  is the learner, the host answers `Returned`. The job also sends `Join` when the learner's
+  attributes have changed, and after it has reconnected.
+* **Step out.** While the learner is away, the host may send `StepOut`, if another learner needs the
+  capacity. If the job also sees that the learner is away, it answers `SteppedOut` and leaves.
+
+If the link ends without `Finish`, `SteppedOut` or `ConnectionLost`, the job has crashed.
 """
 
 import json
@@ -82,12 +84,12 @@ __all__ = [
 ]
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""More than the longest report there can be; a larger message ends its connection."""
+"""The maximum size of a message, above that of the longest report; a larger one ends the link."""
 
 MAX_STATE_BYTES = 16 * 1024
 
 MAX_TURNS = 20
-"""Turns of the conversation that a checkpoint has at most."""
+"""Maximum of turns in a checkpoint."""
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,7 +98,7 @@ Turns = Annotated[tuple[Utterance, ...], Field(max_length=MAX_TURNS)]
 
 
 class Alive(BaseModel):
-    """The job's event loop turns."""
+    """The job's event loop runs."""
 
     model_config = _FROZEN
 
@@ -104,11 +106,11 @@ class Alive(BaseModel):
 
 
 ALIVE_SECONDS = 3.0
-"""How often a job says so."""
+"""Seconds between two `Alive` messages."""
 
 
 class Join(BaseModel):
-    """The job sees this participant as its learner; the host looks for itself."""
+    """The participant that the job sees as its learner, for the host to verify."""
 
     model_config = _FROZEN
 
@@ -133,20 +135,20 @@ _STATE: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(State)
 
 
 def check_state(state: object) -> None:
-    """Check that a tutor's state can be kept.
+    """Validate a tutor's state.
 
     Raises:
-        ValidationError: If it cannot.
+        ValidationError: If it is invalid.
     """
     _STATE.validate_python(state)
 
 
 class Checkpoint(BaseModel):
-    """What a lesson is gone on from after a crash.
+    """The state to resume a lesson from after a crash.
 
-    `seconds` and `progress` are cumulative since the lesson began; without progress there is
-    nothing new to tell the API. `state` is the tutor's own; without one, the last stays. `turns`
-    are the last of the conversation, oldest first.
+    `seconds` and `progress` are cumulative since the start of the lesson; without progress, there
+    is nothing new for the API. `state` is the tutor's own; without one, the previous one stays.
+    `turns` are the last of the conversation, oldest first.
     """
 
     model_config = _FROZEN
@@ -159,7 +161,7 @@ class Checkpoint(BaseModel):
 
 
 class Finish(BaseModel):
-    """The lesson is over; the report is None when the tutor gave none."""
+    """The end of the lesson; the report is None if the tutor returned none."""
 
     model_config = _FROZEN
 
@@ -169,10 +171,10 @@ class Finish(BaseModel):
 
 
 class SteppedOut(BaseModel):
-    """The job leaves the lesson open, as its learner is away and the place is needed.
+    """The job leaves the lesson open, because its learner is away and others wait for capacity.
 
-    `ending` and `report` are for the record if the learner does not return in time; else another
-    job goes on with the lesson. The host answers `Recorded`.
+    `ending` and `report` are for the record if the learner does not return in time; otherwise,
+    another job resumes the lesson. The host answers `Recorded`.
     """
 
     model_config = _FROZEN
@@ -183,7 +185,7 @@ class SteppedOut(BaseModel):
 
 
 class ConnectionLost(BaseModel):
-    """The job has lost LiveKit for good and leaves the lesson to another; that is no crash."""
+    """The job has lost LiveKit and leaves the lesson to another job; this is not a crash."""
 
     model_config = _FROZEN
 
@@ -191,14 +193,14 @@ class ConnectionLost(BaseModel):
 
 
 Stage = Literal["hearing", "turn", "thinking", "speaking", "reply"]
-"""Of a reply: to the transcript, to the end of the turn, to the first word of the mind and the
-first sound of the voice; and all of it, from the learner's last word to the tutor's first."""
+"""The stages of a reply: until the transcript, the end of the turn, the language model's first word
+and the first audio; and the whole, from the learner's last word to the tutor's first."""
 
 LONGEST_STAGE = 60.0
 
 
 class VoiceTimed(BaseModel):
-    """What a learner or a tutor said, and the seconds that its stages took."""
+    """The durations of a reply's stages, in seconds."""
 
     model_config = _FROZEN
 
@@ -207,7 +209,7 @@ class VoiceTimed(BaseModel):
 
 
 class CallSpecialist(BaseModel):
-    """The tutor wants a specialist to go on for a while, knowing what was said last."""
+    """A tutor's call to a specialist, with the last sentences."""
 
     model_config = _FROZEN
 
@@ -226,9 +228,9 @@ LONGEST_LESSON = 86_400.0
 
 
 class HookTimed(BaseModel):
-    """The seconds that a call of a hook took, and whether it failed.
+    """The duration of a hook call in seconds, and whether it failed.
 
-    `after` is when it began, in seconds since the job's welcome.
+    `after` is when it started, in seconds since the job's welcome.
     """
 
     model_config = _FROZEN
@@ -241,7 +243,7 @@ class HookTimed(BaseModel):
 
 
 class CallbackFailed(BaseModel):
-    """A failure of the tutor's code outside its hooks: of a callback of its agent's, for one."""
+    """A failure of the tutor's code outside its hooks, such as a callback of its agent."""
 
     model_config = _FROZEN
 
@@ -249,16 +251,16 @@ class CallbackFailed(BaseModel):
 
 
 EngineKind = Literal["stt", "llm", "tts"]
-"""What an engine is for: speech to text, language, text to speech."""
+"""The kind of an engine: speech to text, language model, text to speech."""
 
 ENGINE_KINDS: Final[tuple[EngineKind, ...]] = get_args(EngineKind)
 
 MOST_ENGINES: Final = 5
-"""Engines of one kind; the index of the one in use is a label of metrics."""
+"""Maximum of engines of one kind; the index of the serving one is a label of metrics."""
 
 
 class EngineServes(BaseModel):
-    """Which engine of a list serves the lesson from now on; one by itself is not told of."""
+    """The engine of a list that serves the lesson from now on."""
 
     model_config = _FROZEN
 
@@ -268,7 +270,7 @@ class EngineServes(BaseModel):
 
 
 class Late(BaseModel):
-    """By how many seconds the job is behind its learner; not told while it keeps up."""
+    """The job's response delay in seconds; not sent while there is none."""
 
     model_config = _FROZEN
 
@@ -277,7 +279,7 @@ class Late(BaseModel):
 
 
 class Spans(BaseModel):
-    """Spans of the job that have ended."""
+    """Ended spans of the job."""
 
     model_config = _FROZEN
 
@@ -305,13 +307,13 @@ FROM_JOB: TypeAdapter[FromJob] = TypeAdapter(FromJob)
 
 
 class Welcome(BaseModel):
-    """All that a job needs for its lesson, and nothing that belongs to the host.
+    """Everything that a job needs for its lesson, without any secret of the host.
 
-    `session_id` is what the API knows the lesson by. `secrets` holds what this tutor declared
-    in `Tutor(secrets=…)` and what config names for its engines, by name. A resumed lesson goes
-    on from `seconds`, `progress`, `state` and `turns`. After `last_try` no other job goes on
-    with it. `engines` says which engine of a list to begin with, where it is not the first.
-    `traced` says whether the host wants its spans.
+    `session_id` is the lesson's id for the API. `secrets` has the secrets that the tutor declares
+    in `Tutor(secrets=…)` and those of its engines, by name. A resumed lesson continues from
+    `seconds`, `progress`, `state` and `turns`. If `last_try` is True, no other job resumes it.
+    `engines` has the index of the engine to start with, by kind, if it is not the first. `traced`
+    is whether the host collects spans.
     """
 
     model_config = _FROZEN
@@ -338,7 +340,7 @@ class Welcome(BaseModel):
 
 
 class Refused(BaseModel):
-    """There is no lesson to give; the learner is told so in `language`, not at all without one."""
+    """The lesson is refused. The learner hears an apology in `language`, or none if it is None."""
 
     model_config = _FROZEN
 
@@ -349,7 +351,7 @@ class Refused(BaseModel):
 
 
 class ProgressRefused(BaseModel):
-    """The last progress does not count: which field is wrong, and why."""
+    """The last progress is invalid: which field, and why."""
 
     model_config = _FROZEN
 
@@ -358,7 +360,7 @@ class ProgressRefused(BaseModel):
 
 
 class ModeChanged(BaseModel):
-    """The API went down or came back during the lesson."""
+    """The lesson's mode has changed: the API went down or came back."""
 
     model_config = _FROZEN
 
@@ -367,7 +369,7 @@ class ModeChanged(BaseModel):
 
 
 class ContextLoaded(BaseModel):
-    """The learner's context, for a lesson that began without it."""
+    """The learner's context, for a lesson that started without it."""
 
     model_config = _FROZEN
 
@@ -376,7 +378,7 @@ class ContextLoaded(BaseModel):
 
 
 class WrapUp(BaseModel):
-    """End the lesson politely within so many seconds, for this reason; at once without any."""
+    """End the lesson politely within these seconds, for this reason; at once with 0."""
 
     model_config = _FROZEN
 
@@ -386,7 +388,7 @@ class WrapUp(BaseModel):
 
 
 class StepOut(BaseModel):
-    """Leave the lesson to a later job, if its learner is away: another learner needs the place."""
+    """Leave the lesson to a later job if its learner is away, because others wait for capacity."""
 
     model_config = _FROZEN
 
@@ -394,7 +396,7 @@ class StepOut(BaseModel):
 
 
 class Returned(BaseModel):
-    """The learner is back in the room, perhaps under another identity."""
+    """The learner is back in the room, possibly with another identity."""
 
     model_config = _FROZEN
 
@@ -403,7 +405,7 @@ class Returned(BaseModel):
 
 
 class HandedBack(BaseModel):
-    """The called specialist is done, or will not come."""
+    """The result of a call to a specialist."""
 
     model_config = _FROZEN
 
@@ -421,9 +423,9 @@ class HandoffRefused(BaseModel):
 
 
 class Others(BaseModel):
-    """Who else is in the room and identified; all of them, in place of those told before.
+    """All other identified learners in the room, replacing those sent before.
 
-    `entries` has LiveKit's `sid` of each: somebody else may come by an identity when it is free.
+    `entries` has LiveKit's `sid` of each, because somebody else may reuse a free identity.
     """
 
     model_config = _FROZEN
@@ -434,7 +436,7 @@ class Others(BaseModel):
 
 
 class Recorded(BaseModel):
-    """The lesson's record is safe in the ledger, or will be made from what is."""
+    """The end of the lesson is saved in the ledger."""
 
     model_config = _FROZEN
 
@@ -460,7 +462,7 @@ TO_JOB: TypeAdapter[ToJob] = TypeAdapter(ToJob)
 
 
 def reasons_of(error: ValidationError) -> str:
-    """Return which fields of a message are wrong and why, without their values."""
+    """Return which fields of a message are invalid and why, without their values."""
     return "; ".join(
         f"{_place(item['loc']) or 'message'}: {item['msg']}"
         for item in error.errors(include_url=False, include_context=False, include_input=False)
@@ -468,7 +470,7 @@ def reasons_of(error: ValidationError) -> str:
 
 
 def _place(path: tuple[int | str, ...]) -> str:
-    """Name a field as far as the contract does: keys below it are the tutor's own data."""
+    """Return a field's path as far as the contract defines it; deeper keys are the tutor's data."""
     known = takewhile(lambda part: isinstance(part, int) or part in _fields(), path)
     return ".".join(str(part) for part in known)
 

@@ -1,4 +1,4 @@
-"""Who may ask at the ops address: whoever has its token, where there is one."""
+"""Authentication of requests to the ops address."""
 
 import hmac
 from base64 import b64decode
@@ -11,21 +11,19 @@ from pydantic import SecretStr
 __all__ = ["PROBES", "guard"]
 
 PROBES = frozenset({"/health/live", "/health/ready"})
-"""Asked without a token: a kubelet has none that is not written in the open, and the answer
-is one word that whoever may start or stop the host sees anyway."""
+"""Paths without authentication: a kubelet has no secrets, and the responses reveal nothing else."""
 
 CHALLENGE = {hdrs.WWW_AUTHENTICATE: 'Basic realm="loqua-host", charset="UTF-8"'}
 
 
 def guard(tokens: Callable[[], Sequence[SecretStr]], unless: frozenset[str]) -> Middleware:
-    """Return what lets only requests with one of the tokens pass, or all while there is none.
+    """Return a middleware that requires one of the tokens, if there are any.
 
-    The token comes as a bearer token, or as the password of whatever user, so that a browser
-    can ask for it too.
+    The token is a bearer token, or the password of any user, so that browsers can send it.
 
     Args:
-        tokens: The tokens of the moment.
-        unless: Paths that need none.
+        tokens: Returns the current tokens.
+        unless: Paths that need no token.
     """
 
     @web.middleware
@@ -33,7 +31,7 @@ def guard(tokens: Callable[[], Sequence[SecretStr]], unless: frozenset[str]) -> 
         known = tokens()
         if known and request.path not in unless:
             given = _token(request.headers.get(hdrs.AUTHORIZATION, ""))
-            # All are compared, so that the time tells nothing.
+            # Compare with all of them, so that the time reveals nothing.
             if not any([_same(given, token) for token in known]):  # noqa: C419  # as above
                 return web.Response(status=401, text="what is OPS_TOKEN?\n", headers=CHALLENGE)
         return await handler(request)

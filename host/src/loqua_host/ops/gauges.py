@@ -1,4 +1,4 @@
-"""What is seen of the host at the moment of a scrape, as Prometheus's own gauges."""
+"""Prometheus gauges that read the host's status at each scrape."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,7 @@ __all__ = ["StatusCollector"]
 
 
 class StatusCollector(Collector):
-    """Turns what is seen into gauges at each scrape."""
+    """Collect gauges from the host's status at each scrape."""
 
     def __init__(
         self, look: Callable[[], HostStatus], judge: Callable[[HostStatus], Health]
@@ -24,7 +24,7 @@ class StatusCollector(Collector):
         self._judge = judge
 
     def collect(self) -> Iterator[Metric]:
-        """Look, and give what is seen."""
+        """Yield the gauges."""
         status = self._look()
         health = self._judge(status)
         order = list(HealthState)

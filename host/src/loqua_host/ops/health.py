@@ -1,7 +1,7 @@
-"""Health in the guide's four levels, judged from what is seen; pure.
+"""Health in the guide's four levels, derived from the host's status; pure.
 
-A level is as bad as its worst finding. A host that the API has left is degraded only in what
-it can do for lessons, so readiness asks for the first two levels alone.
+The state of a level is that of its worst finding. A host can teach without the API, so readiness
+depends on the first two levels only.
 """
 
 from collections import Counter
@@ -17,25 +17,25 @@ from .status import HostStatus, Outcome, Phase, WorkerStatus
 __all__ = ["Health", "HealthFinding", "HealthState", "Level", "assess"]
 
 STALE_SECONDS = 60.0
-"""A probe that is older was not made when it was due: whoever makes it is stuck."""
+"""Seconds after which a probe is outdated, because the prober is stuck."""
 
 OVERDUE_SECONDS = 300.0
-"""A record that the API does not take for so long is told as a worry; the alert says so too."""
+"""Seconds after which an undelivered record is a degradation, as in the alert."""
 
 ALONE_SECONDS = 10.0
-"""So is a learner who waits longer for a tutor."""
+"""Seconds after which a waiting learner is a degradation."""
 
 SLOW_SECONDS = 2.0
-"""The guide's bound for an answer of the API."""
+"""The guide's limit for an API response, in seconds."""
 
 DAY = 86_400.0
 
 CERTIFICATE_DAYS = 14
-"""Days left to the ops address's certificate from which it is a worry; the alert says so too."""
+"""Days before its expiry from which the ops certificate is a degradation, as in the alert."""
 
 
 class HealthState(StrEnum):
-    """How well something does."""
+    """The state of a finding, a level, or the host."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -47,12 +47,12 @@ _ORDER = tuple(HealthState)
 
 @dataclass(frozen=True, slots=True)
 class HealthFinding:
-    """One thing that was looked at.
+    """The state of one part of the host.
 
     Attributes:
-        reason: Bound it is in this state, in words.
-        latency: Seconds that it took to answer, where it was asked something.
-        age: Seconds since it was last looked at, where that is not now.
+        reason: Why it is in this state.
+        latency: The seconds of its response, if it was probed.
+        age: Seconds since it was last probed, if it was.
     """
 
     name: str
@@ -71,32 +71,32 @@ class Level:
 
     @property
     def state(self) -> HealthState:
-        """The worst of its findings."""
+        """The worst state of its findings."""
         return _worst(finding.state for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The four levels, and whether new lessons should come here."""
+    """The four levels, and whether the host is ready for new lessons."""
 
     levels: tuple[Level, ...]
     ready: bool
 
     @property
     def state(self) -> HealthState:
-        """The worst of its levels."""
+        """The worst state of its levels."""
         return _worst(level.state for level in self.levels)
 
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """From where on something is degraded and failed; the lower the better."""
+    """The bounds from which a value is degraded and failed; lower is better."""
 
     degraded: float
     failed: float
 
     def judge(self, value: float) -> HealthState:
-        """Return the finding on a value."""
+        """Return the state of a value."""
         if value >= self.failed:
             return HealthState.FAILED
         return HealthState.DEGRADED if value >= self.degraded else HealthState.OK
@@ -109,7 +109,7 @@ BOUNDS: dict[Bound, str] = {
     "starts": "those that begin just now",
     "late": "what those that run are late",
 }
-"""What bounds how many lessons the host takes."""
+"""Descriptions of what limits the number of lessons."""
 
 LAG = _Bounds(0.25, 2.0)
 MEMORY = _Bounds(0.85, 0.95)
@@ -117,11 +117,11 @@ DISK_USED = _Bounds(0.90, 0.98)
 
 
 def assess(status: HostStatus, jwt_warn_before: float = 7 * DAY) -> Health:
-    """Return the findings on a status.
+    """Return the health of a status.
 
     Args:
-        status: What is seen.
-        jwt_warn_before: Seconds before its expiry from which AGENT_JWT_TOKEN is a worry.
+        status: The status.
+        jwt_warn_before: Seconds before its expiry from which AGENT_JWT_TOKEN is a degradation.
     """
     levels = (
         Level("host", tuple(_host(status))),
@@ -157,7 +157,7 @@ def _host(status: HostStatus) -> Iterator[HealthFinding]:
 
 
 def _certificate(days: float) -> HealthFinding:
-    """Judge what only those need who look at the host: its lessons go on without."""
+    """Return the finding on the ops certificate, which lessons do not need."""
     if days <= 0:
         why = "has expired, so that whoever checks it cannot look in: have it renewed"
         return HealthFinding("ops certificate", HealthState.DEGRADED, why)
@@ -186,7 +186,7 @@ def _waiting(status: HostStatus) -> HealthFinding:
 
 
 def _engines(status: HostStatus) -> HealthFinding:
-    """Judge whether fallbacks serve: lessons go on, with other voices or worse recognition."""
+    """Return whether fallbacks serve lessons, with other voices or worse recognition."""
     served = Counter(
         f"{one.tutor}: engines.{kind}[{index}]"
         for one in status.lessons

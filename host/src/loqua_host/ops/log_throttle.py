@@ -1,4 +1,4 @@
-"""Warnings and errors that repeat: the first few are told, the rest are counted."""
+"""Throttling of repeated warnings and errors: the first few are logged, the rest are counted."""
 
 import logging
 import re
@@ -13,19 +13,19 @@ __all__ = ["LimitedHandler", "LogThrottle"]
 T = TypeVar("T")
 
 EVERY: Final = 60.0
-"""Seconds after which is told how often something was repeated."""
+"""Seconds between summaries of a repeated warning."""
 
 TOLD: Final = 5
-"""How often something is told at first; one call to the API makes four attempts."""
+"""How often a warning is logged before it is summarised; one API call makes four attempts."""
 
 KEPT: Final = 1000
-"""Different warnings and errors that are told apart."""
+"""Maximum of distinct warnings and errors that are tracked."""
 
 VARYING: Final = frozenset({"timestamp", "attempt", "failures"})
-"""Fields that do not make another warning; nor does any measurement, which is a float."""
+"""Fields that do not distinguish warnings; neither do measurements, which are floats."""
 
 PLACES: Final = frozenset({"room", "job_id"})
-"""Nor do these where no lesson is meant: a full house refuses whoever comes, wherever."""
+"""Fields that do not distinguish warnings without a lesson, such as refusals for capacity."""
 
 NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
 _STANDARD: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "_logger", "_name"})
@@ -40,10 +40,10 @@ class _Window(Generic[T]):
 
 
 class LogThrottle(Generic[T]):
-    """Says what is to be told of things that are said again and again.
+    """Decide which of repeated messages to log.
 
     Args:
-        monotonic: A clock that never steps, in seconds.
+        monotonic: A monotonic clock, in seconds.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -51,7 +51,7 @@ class LogThrottle(Generic[T]):
         self._windows: OrderedDict[Hashable, _Window[T]] = OrderedDict()
 
     def take(self, key: Hashable, said: T) -> Iterator[tuple[T, int]]:
-        """Yield what is to be told now that something is said: it, unless it is one too many."""
+        """Yield the message and its count, unless it is to be summarised later."""
         yield from self.due()
         window = self._windows.get(key)
         if window is None:
@@ -64,7 +64,7 @@ class LogThrottle(Generic[T]):
             window.last, window.repeated = said, window.repeated + 1
 
     def due(self) -> Iterator[tuple[T, int]]:
-        """Yield the last of each that was repeated, and how often, once a minute."""
+        """Yield the last of each repeated message and its count, once a minute."""
         now = self._monotonic()
         while self._windows:
             key, window = next(iter(self._windows.items()))
@@ -77,14 +77,14 @@ class LogThrottle(Generic[T]):
 
 
 class LimitedHandler(logging.StreamHandler[TextIO]):
-    """Writes records to a stream; a warning or an error that repeats with its count."""
+    """Write records to a stream, and repeated warnings and errors with their count."""
 
     def __init__(self, stream: TextIO, monotonic: Callable[[], float]) -> None:
         super().__init__(stream)
         self._repeats: LogThrottle[logging.LogRecord] = LogThrottle(monotonic)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, if it is to be told now, and what is due besides."""
+        """Write a record, unless it is to be summarised, and all summaries that are due."""
         if record.levelno < logging.WARNING:
             telling = [*self._repeats.due(), (record, 0)]
         else:
@@ -94,7 +94,7 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
 
 
 def _key(record: logging.LogRecord) -> int:
-    """Return what is the same for what happens again: all but measurements and counts."""
+    """Return the key of a record: everything except measurements and counts."""
     fields = _fields(record)
     meant = "session_id" in fields or "user_id" in fields or record.levelno > logging.WARNING
     ignored = VARYING if meant else VARYING | PLACES

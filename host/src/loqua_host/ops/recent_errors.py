@@ -1,4 +1,4 @@
-"""The last warnings and errors of the host's own log, for the status page."""
+"""Recent warnings and errors of the host's own log, for the status page."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -9,20 +9,20 @@ from structlog.typing import EventDict, WrappedLogger
 __all__ = ["RecentError", "RecentErrors"]
 
 KEPT = 20
-"""Different warnings and errors that are remembered."""
+"""Maximum of distinct warnings and errors that are kept."""
 
 LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
 class RecentError:
-    """A warning or an error, without the learner it happened to.
+    """A warning or an error, without its learner.
 
     Attributes:
-        at: When it happened last, in monotonic seconds.
+        at: When it last happened, in monotonic seconds.
         level: `warning`, `error` or `critical`.
         event: Its name in the log.
-        why: What it is about, and the reason.
+        why: Its subject and reason.
         times: How often it happened.
     """
 
@@ -34,12 +34,12 @@ class RecentError:
 
 
 class RecentErrors:
-    """A structlog processor that remembers warnings and errors, and passes all lines on.
+    """A structlog processor that keeps recent warnings and errors.
 
-    Lines of jobs do not come this way: a tutor words them.
+    Log lines of jobs do not pass through it, because they may contain text of tutors.
 
     Args:
-        monotonic: A clock that never steps, in seconds.
+        monotonic: A monotonic clock, in seconds.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -47,11 +47,11 @@ class RecentErrors:
         self._kept: OrderedDict[tuple[str, str, str], RecentError] = OrderedDict()
 
     def newest_first(self) -> Sequence[RecentError]:
-        """Return what is remembered; one that happens again and again drives out no other."""
+        """Return the recent errors. A repeated one does not displace others."""
         return tuple(reversed(self._kept.values()))
 
     def __call__(self, _logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
-        """Remember a line if it is a warning or an error."""
+        """Keep a line if it is a warning or an error."""
         if method in ("warning", "error", "critical"):
             self._remember(RecentError(self._monotonic(), method, str(line["event"]), _why(line)))
         return line
@@ -65,7 +65,7 @@ class RecentErrors:
 
 
 def _why(line: Mapping[str, object]) -> str:
-    # A refusal quotes the API, which may name a learner whom the line does not.
+    # A refusal quotes the API, which may name a learner.
     reasons = (_without_learner(line, name) for name in ("cause", "why", "hint"))
     where = _text(line, "endpoint") or _text(line, "tutor")
     return ": ".join(filter(None, (where, next(filter(None, reasons), ""))))[:LONGEST_REASON]

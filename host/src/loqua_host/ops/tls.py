@@ -1,4 +1,4 @@
-"""A certificate that is renewed under a running host."""
+"""Renewal of the ops address's certificate in a running host."""
 
 import ssl
 from hashlib import sha256
@@ -15,14 +15,14 @@ __all__ = ["ServedCertificate"]
 log = structlog.get_logger()
 
 LOOK_EVERY = 60.0
-"""Seconds between two looks at the files."""
+"""Seconds between checks of the files."""
 
 
 class ServedCertificate:
-    """The certificate that the ops address serves with.
+    """The certificate of the ops address.
 
     Attributes:
-        expires_at: In unix seconds; None until it is served, or where it does not say.
+        expires_at: When it expires, in Unix seconds; None before it is served, or if unknown.
     """
 
     def __init__(self, tls: TlsSettings, clock: Clock) -> None:
@@ -31,25 +31,25 @@ class ServedCertificate:
         self._clock = clock
 
     def seconds_left(self) -> float | None:
-        """Return for how long it is good; less than 0 if it has expired."""
+        """Return the seconds until it expires, negative after it."""
         return None if self.expires_at is None else self.expires_at - self._clock.now()
 
     def load(self) -> ssl.SSLContext:
-        """Return the context that serves with it.
+        """Return a server context with the certificate.
 
         Raises:
-            OSError: If a file cannot be read or is no PEM, or the two do not belong together.
+            OSError: If a file cannot be read or is not PEM, or certificate and key do not match.
         """
         return serving_context(self._tls)
 
     def on_served(self) -> None:
-        """Note that what the files hold now is served."""
+        """Note that the current contents of the files are served."""
         self.expires_at = expires_at(self._tls)
 
     async def follow_renewals(self, context: ssl.SSLContext) -> None:
         """Reload a renewed certificate into a context, until cancelled.
 
-        Of files that do not belong together, or cannot be read, it takes nothing.
+        Files that do not match, or cannot be read, change nothing.
         """
         served = _digests(self._tls)
         while True:

@@ -1,4 +1,4 @@
-"""Looks at the running host: asks what must be asked every few seconds, reads the rest."""
+"""Collection of the host's status: probes every few seconds, and current values."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ BEATS_KEPT = 60
 
 
 class Worker(Protocol):
-    """A tutor's worker, as far as it is looked at."""
+    """What the status needs of a tutor's worker."""
 
     @property
     def tutor(self) -> RunningTutor:
@@ -43,41 +43,41 @@ class Worker(Protocol):
 
     @property
     def online(self) -> bool:
-        """Whether LiveKit has it now."""
+        """Whether it is registered with LiveKit."""
 
     @property
     def busy(self) -> int:
-        """Jobs that run or are about to."""
+        """The number of running and starting jobs."""
 
     @property
     def is_new(self) -> bool:
-        """Whether LiveKit has not had it yet."""
+        """Whether it has never been registered."""
 
     @property
     def stuck(self) -> bool:
-        """Whether no process for its jobs gets ready."""
+        """Whether its job processes fail to start."""
 
     @property
     def leaving(self) -> asyncio.Event:
-        """Set when it takes no jobs any more."""
+        """Set when it drains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What a watch looks at.
+    """The sources of the status.
 
     Attributes:
-        phase: Returns where the host is in its life.
-        stale_config: Returns why the host does not run what config/ says, None if it does.
-        refused_key: Returns why LiveKit's key is not used as secrets have it, None if it is.
-        certificate_left: Returns for how many seconds the ops address's certificate is good.
-        secret_failures: Returns how often a secret could not be looked up so far.
-        workers: Returns the workers there are, the latest of a tutor last.
-        headroom: Returns how many more lessons this host takes.
-        usage: Returns what of the machine is in use.
-        waiting: Returns for how many seconds each learner has been waiting who is owed a tutor.
-        jobs: Tries whether a job could start now and reach the host; LinkError if not.
-        local_state: The ledger's spool, whose disk is looked at.
+        phase: Returns the phase of the host.
+        stale_config: Returns why the host does not run the current config/, None if it does.
+        refused_key: Returns why LiveKit's current API key is not used, None if it is.
+        certificate_left: Returns the seconds until the ops address's certificate expires.
+        secret_failures: Returns how often reading a secret has failed.
+        workers: Returns the workers, the newest of a tutor last.
+        headroom: Returns how many more lessons this host accepts.
+        usage: Returns the machine's usage.
+        waiting: Returns the seconds that each learner without a tutor has waited.
+        jobs: Tests whether a job could start and reach the host; raises LinkError if not.
+        local_state: The ledger's spool, for its disk's free space.
     """
 
     phase: Callable[[], Phase]
@@ -98,7 +98,7 @@ class Watched:
 
 
 class Watch:
-    """Gives a `HostStatus` of the host whenever somebody wants one."""
+    """Collect the `HostStatus`."""
 
     def __init__(self, host: Watched, clock: Clock) -> None:
         self._host = host
@@ -112,13 +112,13 @@ class Watch:
         self._jwt_left: float | None = None
 
     async def run(self) -> None:
-        """Keep looking until cancelled."""
+        """Probe periodically, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat())
             tasks.create_task(self._probe())
 
     def look(self) -> HostStatus:
-        """Return what is seen now."""
+        """Return the current status."""
         host, phase = self._host, self._host.phase()
         return HostStatus(
             now=self._clock.monotonic(),
@@ -136,7 +136,7 @@ class Watch:
             disk_free=_disk_free(host.local_state),
             workers=self._see_workers(),
             lessons=self._live(),
-            # Nobody is called any more by a host that drains.
+            # A draining host dispatches nobody.
             waiting=host.waiting() if phase is Phase.SERVING else (),
             rooms=self._rooms_outcome,
             endpoints=host.api.endpoints(),
@@ -189,7 +189,7 @@ class Watch:
             failure = f"no answer within {PROBE_TIMEOUT:g} s"
         except (LedgerError, LinkError, RoomsError) as error:
             failure = str(error)
-        except Exception as error:  # noqa: BLE001  # health says so, and looks again
+        except Exception as error:  # noqa: BLE001  # /health reports it, and the next probe retries
             log_fault("Watch.run", error)
             failure = type(error).__name__
         ended = self._clock.monotonic()

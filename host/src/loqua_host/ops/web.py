@@ -1,6 +1,6 @@
-"""What operators and their machines ask the host over HTTP: health, figures, a page.
+"""The HTTP server of the ops address: health checks, metrics, status page.
 
-All of it is read-only and names no learner.
+Everything is read-only and shows no personal data.
 """
 
 import asyncio
@@ -53,11 +53,11 @@ def build_app(
     """Return the application: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/`.
 
     Args:
-        look: Sees the host.
-        judge: Tells its health from that.
-        registry: The figures.
-        recent_errors: What went wrong lately.
-        tokens: One of them is asked for, but by probes; while there are none, nothing is.
+        look: Returns the host's status.
+        judge: Returns the health of a status.
+        registry: The metrics.
+        recent_errors: The recent errors.
+        tokens: Returns the current tokens, one of which requests need, except probes.
     """
 
     async def live(_request: web.Request) -> web.Response:
@@ -106,14 +106,14 @@ def build_app(
 async def serve_ops(
     settings: OpsSettings, app: web.Application, certificate: ServedCertificate | None = None
 ) -> AsyncIterator[None]:
-    """Serve at the ops address for the length of a block.
+    """Serve at the ops address for the duration of a block.
 
-    An address or a certificate that cannot be had costs the host its monitoring, not its lessons.
+    If the address or the certificate is unusable, the host runs without it.
 
     Args:
         settings: The address.
-        app: What is served.
-        certificate: What it is served with; without one, it is served without TLS.
+        app: The application.
+        certificate: The certificate, or None to serve without TLS.
     """
     if settings.port is None:
         yield

@@ -1,4 +1,4 @@
-"""Where LiveKit tells of its rooms: it has no token of the ops address, but signs what it says."""
+"""The endpoint for LiveKit's webhooks, authenticated by LiveKit's signature."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,16 +20,16 @@ WEBHOOK = "/livekit/webhook"
 def receive_webhook(
     keys: Callable[[], Sequence[LiveKitKey]], handle: Callable[[WebhookEvent], None]
 ) -> Handler:
-    """Return what passes on each hint that LiveKit signed, and answers 401 to all else.
+    """Return a handler that passes on signed webhooks, and answers 401 to other requests.
 
     Args:
-        keys: The keys that LiveKit may sign with at the moment.
-        handle: Gets the hints; must be quick.
+        keys: Returns the keys that LiveKit may sign with.
+        handle: Called with each event; must be quick.
     """
 
     async def hear(request: web.Request) -> web.Response:
         try:
-            # The signature first: nobody else's body is worth reading.
+            # Verify the signature before reading the body.
             digest = signed_digest(request.headers.get(hdrs.AUTHORIZATION, ""), keys())
             handle(read_webhook_event(await request.read(), digest))
         except WebhookError as error:

@@ -1,4 +1,4 @@
-"""Who in a room is the learner: pure rules on what LiveKit's rooms API says."""
+"""Identification of learners among a room's participants; pure."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,14 +16,14 @@ MAX_ATTRIBUTE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """A participant as LiveKit's server reports it.
+    """A participant, from LiveKit's server.
 
     Attributes:
         kind: `standard`, `sip`, `agent`, `egress`, `ingress` or another lower-case kind.
-        writes_own_attributes: Whether its token let it set its own attributes.
-        joined_at: Unix seconds.
-        sid: LiveKit's id of this entry into the room; another with each entering.
-        observes: Whether it takes no part: hidden, a recorder, or without the right to publish
+        writes_own_attributes: Whether its token allows it to set its own attributes.
+        joined_at: When it joined, in Unix seconds.
+        sid: LiveKit's id of this entry into the room; each entry has a new one.
+        observes: Whether it is an observer: hidden, a recorder, or without the right to publish
             tracks or data.
     """
 
@@ -38,7 +38,7 @@ class Participant:
 
 
 def pick_learner(participants: Sequence[Participant], identity: str | None = None) -> Learner:
-    """Return the learner among the participants: the one of that identity, else the first in.
+    """Return the learner among the participants: the one with that identity, else the first.
 
     Agents, egress, ingress and observers are never learners; SIP callers are if they have a
     `user_id`.
@@ -58,13 +58,13 @@ def pick_learner(participants: Sequence[Participant], identity: str | None = Non
 
 
 def pick_open(participants: Sequence[Participant], over: Collection[str]) -> list[str]:
-    """Return the identities of learners, first come first, but those whose entry is in `over`."""
+    """Return the identities of learners whose entry is not in `over`, by time of entry."""
     entries = {one.identity: one.sid for one in participants}
     return [one.identity for one in identified(participants) if entries[one.identity] not in over]
 
 
 def identified(participants: Iterable[Participant]) -> list[Learner]:
-    """Return all who could be taught, first come first."""
+    """Return all identified learners, by time of entry."""
     learners = []
     for participant in sorted(participants, key=lambda p: p.joined_at):
         with suppress(LearnerError):
@@ -78,10 +78,10 @@ def _can_learn(participant: Participant) -> bool:
 
 
 def verify_learner(participant: Participant) -> Learner:
-    """Return the learner that a participant is.
+    """Return a participant as a learner.
 
     Raises:
-        LearnerError: With the cause and the hint, as `pick_learner` does.
+        LearnerError: With the cause and the hint, as in `pick_learner`.
     """
     if not _can_learn(participant):
         kind = "observer" if participant.observes else participant.kind

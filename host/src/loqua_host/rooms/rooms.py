@@ -1,4 +1,4 @@
-"""LiveKit's rooms API, as the host asks it."""
+"""Client of LiveKit's rooms API."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -24,25 +24,25 @@ __all__ = ["Dispatch", "Rooms", "participant_of"]
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """An agent called into a room; `metadata` is what its job is told."""
+    """A dispatch of an agent to a room, with the metadata for its job."""
 
     agent_name: str
     metadata: str = field(default="", repr=False)
 
 
 ANNOUNCING_TIME = timedelta(minutes=2)
-"""How long a token is good for that enters a room to announce something."""
+"""The lifetime of a token for an announcement in a room."""
 
 PATIENCE = 10.0
-"""Seconds for one answer."""
+"""The timeout of a request, in seconds."""
 
 
 class Rooms:
-    """Rooms and who is in them, from LiveKit's server itself, never from a job's word.
+    """Rooms and their participants, from LiveKit's server and never from jobs.
 
     Attributes:
         url: The address of the server.
-        key: The key that is used.
+        key: The current API key.
     """
 
     def __init__(self, url: str, key: LiveKitKey, session: aiohttp.ClientSession) -> None:
@@ -54,18 +54,18 @@ class Rooms:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, key: LiveKitKey) -> AsyncIterator["Rooms"]:
-        """Open the API of the LiveKit server at `url` for as long as the block lasts."""
+        """Open the API of the LiveKit server at `url` for the duration of a block."""
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
-        # No cookie: what LiveKit's balancer says of one request is not for the next.
+        # Without cookies: those of LiveKit's load balancer must not affect later requests.
         jar, proxy = aiohttp.DummyCookieJar(), proxy_for(url)
         async with aiohttp.ClientSession(timeout=timeout, cookie_jar=jar, proxy=proxy) as session:
             yield cls(url, key, session)
 
     async def adopt(self, key: LiveKitKey) -> None:
-        """Use another key from now on, if LiveKit takes it; of half a key it takes none.
+        """Use another API key from now on, if LiveKit accepts it.
 
         Raises:
-            RoomsError: LiveKit does not take it, or does not answer; the key before stays.
+            RoomsError: If LiveKit refuses it or does not respond; the previous key stays.
         """
         livekit = self._signing_with(key)
         with _asking():
@@ -77,7 +77,7 @@ class Rooms:
         return api.LiveKitAPI(self.url, name, secret, session=self._session)
 
     def announcing_token(self, room: str) -> str:
-        """Return a token to enter a room once, say something there, and hear nobody."""
+        """Return a token to join a room and publish audio there, without subscribing."""
         name, secret = self.key.key.get_secret_value(), self.key.secret.get_secret_value()
         grants = api.VideoGrants(
             room_join=True,
@@ -87,15 +87,15 @@ class Rooms:
             can_update_own_metadata=False,
         )
         token = api.AccessToken(name, secret).with_identity(f"announcement-{uuid4().hex}")
-        # An agent: nobody takes it for a learner.
+        # The kind is agent, so that nobody takes the participant for a learner.
         token = token.with_kind("agent").with_ttl(ANNOUNCING_TIME).with_grants(grants)
         return token.to_jwt()
 
     async def participants(self, room: str) -> list[Participant]:
-        """List who is in a room; in one that LiveKit does not know, nobody.
+        """List the participants of a room; none if LiveKit does not know the room.
 
         Raises:
-            RoomsError: If LiveKit refuses or does not answer, here and below.
+            RoomsError: If LiveKit refuses or does not respond, here and below.
         """
         with _asking():
             request = api.ListParticipantsRequest(room=room)
@@ -104,19 +104,19 @@ class Rooms:
         return []
 
     async def names(self) -> set[str]:
-        """Return the names of all rooms; LiveKit counts who is in them some seconds late."""
+        """Return the names of all rooms."""
         with _asking():
             answer = await self._livekit.room.list_rooms(api.ListRoomsRequest())
             return {room.name for room in answer.rooms}
         return set()
 
     async def dispatched(self, room: str) -> list[Dispatch]:
-        """List a room's dispatches, served or not; the automatic agent's name is ""."""
+        """List a room's dispatches, accepted or not; the automatic agent's name is ""."""
         found = await self._dispatches(room)
         return [Dispatch(dispatch.agent_name, dispatch.metadata) for dispatch in found]
 
     async def dispatch(self, room: str, dispatch: Dispatch) -> None:
-        """Call an agent into a room."""
+        """Dispatch an agent to a room."""
         with _asking():
             await self._livekit.agent_dispatch.create_dispatch(
                 api.CreateAgentDispatchRequest(
@@ -125,7 +125,7 @@ class Rooms:
             )
 
     async def withdraw(self, room: str, agent_name: str) -> list[Dispatch]:
-        """Take back a room's dispatches of an agent; LiveKit would keep them for good."""
+        """Delete and return a room's dispatches of an agent, which LiveKit would keep forever."""
         found = [one for one in await self._dispatches(room) if one.agent_name == agent_name]
         for dispatch in found:
             with _asking():
@@ -133,14 +133,14 @@ class Rooms:
         return [Dispatch(dispatch.agent_name, dispatch.metadata) for dispatch in found]
 
     async def remove(self, room: str, identity: str) -> None:
-        """Remove a participant from a room; one that is not there is no error."""
+        """Remove a participant from a room, if it is there."""
         with _asking():
             await self._livekit.room.remove_participant(
                 api.RoomParticipantIdentity(room=room, identity=identity)
             )
 
     async def mark(self, room: str, identity: str, name: str, value: str) -> None:
-        """Set one attribute of a participant, or take it away with an empty value."""
+        """Set an attribute of a participant, or remove it with an empty value."""
         with _asking():
             await self._livekit.room.update_participant(
                 api.UpdateParticipantRequest(room=room, identity=identity, attributes={name: value})
@@ -153,12 +153,12 @@ class Rooms:
 
 
 _FORESEEN = (aiohttp.ClientError, OSError, DecodeError, AttributeError)
-"""AttributeError: livekit-api 1.2.2 trips over an error in JSON that is no object."""
+"""AttributeError: raised by livekit-api 1.2.2 for an error whose JSON is not an object."""
 
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    """Make every failure a RoomsError; that something is not there passes without a word."""
+    """Convert every failure to a RoomsError, and ignore that something does not exist."""
     try:
         yield
     except api.TwirpError as error:
@@ -176,7 +176,7 @@ def _asking() -> Iterator[None]:
 
 
 def participant_of(info: ParticipantInfo) -> Participant:
-    """Return a participant as LiveKit reports it."""
+    """Convert LiveKit's participant info."""
     return Participant(
         identity=info.identity,
         kind=_kind(info.kind),
@@ -190,12 +190,12 @@ def participant_of(info: ParticipantInfo) -> Participant:
 
 
 def _observes(permission: ParticipantPermission) -> bool:
-    """Return whether a participant only looks on; some see what others cannot see of them."""
+    """Return whether a participant is an observer: hidden, a recorder, or unable to publish."""
     mute = not (permission.can_publish or permission.can_publish_data)
     return permission.hidden or permission.recorder or (permission.can_subscribe and mute)
 
 
 def _kind(number: int) -> str:
-    """Name a kind; a newer server may have kinds that this client does not know."""
+    """Return the name of a kind, also if it is unknown to this client."""
     names = {value: name for name, value in ParticipantInfo.Kind.items()}
     return names.get(number, f"kind_{number}").lower()

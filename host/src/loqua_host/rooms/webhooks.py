@@ -1,7 +1,8 @@
-"""LiveKit's webhooks: believed only with its signature, and even then but hints.
+"""Verification and parsing of LiveKit's webhooks.
 
-A webhook is signed with a JWT of LiveKit's own key that holds the digest of the body
-(https://docs.livekit.io/home/server/webhooks). They come late, twice, in any order or never.
+A JWT signed with LiveKit's own key contains the digest of the body
+(https://docs.livekit.io/home/server/webhooks). Webhooks may arrive late, twice, out of order or
+never, so the host uses them as hints only.
 """
 
 import hmac
@@ -25,20 +26,20 @@ from .rooms import participant_of
 __all__ = ["WebhookEvent", "read_webhook_event", "signed_digest"]
 
 LEEWAY = 60.0
-"""Seconds that LiveKit's clock may differ from the host's; its own verifiers allow as much."""
+"""Seconds that LiveKit's clock may differ from the host's, as in LiveKit's own verifiers."""
 
 REQUIRED = ["exp", "iss", "sha256"]
-"""Claims without which a token is refused: pyjwt checks others only where they are present."""
+"""Required claims; pyjwt validates other claims only if they are present."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """Something that LiveKit says has happened.
+    """An event from LiveKit.
 
     Attributes:
         event: Its name, such as `participant_joined`.
-        room: The room's name; empty if it is about none.
-        participant: Whom it is about; None if nobody.
+        room: The room's name; empty if there is none.
+        participant: The participant, if there is one.
     """
 
     event: str
@@ -47,11 +48,11 @@ class WebhookEvent:
 
 
 def signed_digest(token: str, keys: Sequence[LiveKitKey]) -> bytes:
-    """Return the SHA-256 of the body that LiveKit signed, before any of it is read.
+    """Return the SHA-256 of the body that LiveKit signed, before the body is read.
 
     Raises:
-        WebhookError: None of the keys signed this, it has expired or never does, or it is not
-            for a body: learners' own tokens are signed with the same key.
+        WebhookError: If none of the keys signed the token, it has expired or has no expiry, or it
+            has no digest: learners' own tokens are signed with the same key.
     """
     for key in keys:
         with suppress(jwt.InvalidTokenError, ValueError, TypeError, ArithmeticError):
@@ -61,7 +62,7 @@ def signed_digest(token: str, keys: Sequence[LiveKitKey]) -> bytes:
 
 
 def _claims(token: str, key: LiveKitKey) -> dict[str, Any]:
-    """Return the claims of a token that this key signed; what is checked is said here alone."""
+    """Return the claims of a token that this key signed, after validating them."""
     claims: dict[str, Any] = jwt.decode(
         token,
         key.secret.get_secret_value(),
@@ -69,7 +70,7 @@ def _claims(token: str, key: LiveKitKey) -> dict[str, Any]:
         leeway=LEEWAY,
         options={"require": REQUIRED},
     )
-    if claims["iss"] != key.key.get_secret_value():  # pyjwt 2.10.0 takes a part of it, too
+    if claims["iss"] != key.key.get_secret_value():  # pyjwt 2.10.0 also accepts a substring
         raise jwt.InvalidIssuerError
     return claims
 
@@ -78,7 +79,7 @@ def read_webhook_event(body: bytes, digest: bytes) -> WebhookEvent:
     """Read the body that LiveKit signed.
 
     Raises:
-        WebhookError: It signed another one, or this is none.
+        WebhookError: If the digest does not match, or the body is invalid.
     """
     if not hmac.compare_digest(sha256(body).digest(), digest):
         raise WebhookError("LiveKit signed another body")

@@ -1,4 +1,4 @@
-"""What workers count: jobs, and their own failures."""
+"""Metrics of workers: jobs and failures."""
 
 from loqua_host.observability.metrics import Instruments
 
@@ -6,7 +6,7 @@ __all__ = ["WorkerMetrics"]
 
 
 class WorkerMetrics:
-    """Counters of workers."""
+    """The counters of workers."""
 
     def __init__(self, instruments: Instruments) -> None:
         counter = instruments.counter

@@ -1,4 +1,4 @@
-"""The workers of a host as they come and go: whose jobs run here, and what places are free."""
+"""The registry of a host's workers: their jobs and free capacity."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,10 +14,10 @@ __all__ = ["WorkerRegistry"]
 
 
 class WorkerRegistry:
-    """Who works here; a tutor has several workers while one takes over from another.
+    """The workers of the host. A tutor has several workers during a replacement.
 
     Attributes:
-        tutors: The tutors that have a worker, by name, as they are now.
+        tutors: The current tutors that have a worker, by name.
     """
 
     def __init__(self) -> None:
@@ -27,48 +27,48 @@ class WorkerRegistry:
 
     @property
     def workers(self) -> tuple[TutorWorker, ...]:
-        """All workers, running or not, the latest of a tutor last."""
+        """All workers, running or not, the newest of a tutor last."""
         return tuple(self._workers)
 
     @property
     def busy(self) -> int:
-        """Jobs that run or are about to, those of leaving workers too."""
+        """The number of running and starting jobs, including those of draining workers."""
         return sum(worker.busy for worker in self._workers)
 
     def jobs(self) -> list[tuple[str, str]]:
-        """List the ids of the jobs that run or are about to, each with its tutor."""
+        """List the ids of running and starting jobs, each with its tutor."""
         return [(job, worker.tutor.name) for worker in self._workers for job in worker.jobs]
 
     def serving(self, tutor: str) -> tuple[TutorWorker, ...]:
-        """Return the workers that take jobs for a tutor."""
+        """Return the workers that accept jobs for a tutor."""
         return tuple(
             one for one in self._workers if one.tutor.name == tutor and not one.leaving.is_set()
         )
 
     def add(self, worker: TutorWorker) -> None:
-        """Take a worker in; its tutor is as it says from now on."""
+        """Add a worker, whose tutor becomes the current one of its name."""
         self._workers.append(worker)
         self._tutors[worker.tutor.name] = worker.tutor
 
     def remove(self, worker: TutorWorker) -> None:
-        """Remove a worker; its tutor goes with the last one."""
+        """Remove a worker, and with a tutor's last worker the tutor."""
         self._workers.remove(worker)
         if all(one.tutor.name != worker.tutor.name for one in self._workers):
             del self._tutors[worker.tutor.name]
 
     def places(self) -> dict[str, int]:
-        """Count the free places of each tutor that takes jobs; none of one that could teach nobody.
+        """Return the free capacity of each tutor that accepts jobs, 0 if its worker is stuck.
 
-        Jobs of a worker that is leaving take a place each until they end.
+        Jobs of a draining worker count until they end.
         """
         return {name: self._free(name) for name in self._tutors if self.serving(name)}
 
     def departure_of(self, job_id: str) -> Departure | None:
-        """Return when the worker of a job leaves, if it does."""
+        """Return the departure of a job's worker, if it drains."""
         return next((one.departure for one in self._workers if job_id in one.jobs), None)
 
     def authorise(self, token: str, pid: int) -> JobRef:
-        """Return the job that was assigned this token and runs in this process.
+        """Return the job that was assigned this token and runs in the process `pid`.
 
         Raises:
             LinkError: If no running job of this host has both.

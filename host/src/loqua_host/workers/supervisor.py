@@ -1,4 +1,4 @@
-"""All workers of a host: each kept running, replaced and stopped for itself."""
+"""Supervision of a host's workers: restart, replacement, drain."""
 
 import asyncio
 import contextlib
@@ -21,8 +21,8 @@ log = structlog.get_logger()
 LONGEST_PAUSE = 30.0
 
 REGISTER_SECONDS = 10.0
-"""How long a worker waits for its successor to be registered; where that is LiveKit's fault, it
-has no place in the world either."""
+"""Seconds that a worker waits for its successor's registration. If that fails because LiveKit is
+down, the old worker is down too."""
 
 
 class LessonControl(Protocol):
@@ -36,13 +36,13 @@ class LessonControl(Protocol):
 
 
 class Supervisor:
-    """Keeps workers running until they leave.
+    """Run workers until they leave.
 
     Args:
-        registry: Where it enters them.
-        lessons: Who hear that their worker leaves.
+        registry: The registry of workers.
+        lessons: Notified when their worker drains.
         tasks: Owns the running workers.
-        jitter: A random number from 0 to 1, so that hosts do not come back in step.
+        jitter: Returns a random number from 0 to 1, so that hosts do not reconnect at once.
     """
 
     def __init__(
@@ -61,24 +61,24 @@ class Supervisor:
         self._departures: set[asyncio.Task[None]] = set()
 
     def start(self, worker: TutorWorker) -> None:
-        """Run a worker from now on; one that fails is run again after a pause."""
+        """Start a worker. If it fails, restart it after a pause."""
         self._registry.add(worker)
         self._tasks.create_task(self._keep(worker))
 
     def adopt(self, key: LiveKitKey) -> None:
-        """Make all workers register with another key from the next time."""
+        """Make all workers use another API key from their next registration on."""
         for worker in self._registry.workers:
             worker.adopt(key)
 
     async def registered(self) -> None:
-        """Wait until every worker is registered at LiveKit, or leaves."""
+        """Wait until every worker is registered with LiveKit, or drains."""
         for worker in self._registry.workers:
             await _first(worker.registered, worker.leaving)
 
     async def replace(self, worker: TutorWorker, reason: str, seconds: float) -> None:
         """Replace a tutor's worker; return when the new one takes its jobs.
 
-        The one before takes no more from then on, and leaves as `drain` says.
+        The old worker then accepts no more jobs and drains.
         """
         before = self._registry.serving(worker.tutor.name)
         self.start(worker)
@@ -93,8 +93,8 @@ class Supervisor:
 
         Args:
             tutor: The tutor's name.
-            reason: Why its lessons end that have not ended by themselves in time.
-            seconds: How long they may go on.
+            reason: The reason for lessons that are not over in time.
+            seconds: How long lessons may continue.
         """
         for worker in self._registry.serving(tutor):
             self._dismiss(worker, Departure.within(seconds, reason))
@@ -102,8 +102,8 @@ class Supervisor:
     async def stop(self, reason: str, seconds: float) -> None:
         """Stop all workers concurrently, and wait for the last.
 
-        Those that leave already have no longer than the others. Called once more with less time,
-        it shortens that of the first call.
+        Workers that drain already have no more time than the others. A second call with less time
+        shortens that of the first.
         """
         departure = Departure.within(seconds, reason)
         for worker in self._registry.workers:
@@ -159,7 +159,7 @@ class Supervisor:
             await self._rest(worker, pause)
 
     async def _rest(self, worker: TutorWorker, seconds: float) -> None:
-        """Wait so long, unless the worker leaves meanwhile."""
+        """Wait these seconds, or until the worker drains."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await worker.leaving.wait()

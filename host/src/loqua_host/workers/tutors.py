@@ -1,4 +1,4 @@
-"""The tutors that config/ has the host run, and what changes among them."""
+"""The tutors that config/ enables, and their changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["Changes", "compare", "running_tutors"]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The tutors, by name, that came, went, or are to be taught by another worker."""
+    """The names of the tutors that were added, removed, or need another worker."""
 
     enabled: tuple[str, ...]
     disabled: tuple[str, ...]
@@ -30,7 +30,7 @@ def running_tutors(
     link: SocketHandle,
     traced: bool,
 ) -> dict[str, RunningTutor]:
-    """Return each enabled tutor with what its worker needs, by its name."""
+    """Return the enabled tutors, by name."""
     return {
         tutor.name: RunningTutor(
             _job_settings(tutor, settings, link, traced=traced),
@@ -42,7 +42,7 @@ def running_tutors(
 
 
 def compare(old: Mapping[str, RunningTutor], new: Mapping[str, RunningTutor]) -> Changes:
-    """Return how the one became the other."""
+    """Return the changes between two sets of tutors."""
     return Changes(
         enabled=tuple(sorted(new.keys() - old.keys())),
         disabled=tuple(sorted(old.keys() - new.keys())),

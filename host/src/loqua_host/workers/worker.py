@@ -34,15 +34,15 @@ __all__ = ["JobCallbacks", "LiveKitAccess", "TutorWorker"]
 log = structlog.get_logger()
 
 FULL = "full"
-"""Why a job is refused for which there is no place."""
+"""The reason for refusing a job for lack of capacity."""
 
 STUCK = 3
-"""Processes that failed to get ready; a slow machine may miss the time for one."""
+"""Consecutive job processes that failed to start; on a slow machine, a single one may."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveKitAccess:
-    """How workers register at the LiveKit server."""
+    """How workers register with the LiveKit server."""
 
     url: str
     key: LiveKitKey
@@ -50,12 +50,12 @@ class LiveKitAccess:
 
 @dataclass(frozen=True, slots=True)
 class JobCallbacks:
-    """What a worker asks and reports about its jobs.
+    """The callbacks of a worker about its jobs.
 
     Attributes:
         is_full: Returns whether no capacity is left for the tutor in a room.
         on_accept: Called with each job before it is accepted.
-        on_full: Called with each room whose job is refused for want of capacity.
+        on_full: Called with each room whose job is refused for lack of capacity.
         on_end: Called with each accepted job whose process has ended, or never started.
     """
 
@@ -66,18 +66,18 @@ class JobCallbacks:
 
 
 class TutorWorker:
-    """Registers a tutor at LiveKit, takes jobs within its limit and starts their processes.
+    """Register a tutor with LiveKit, accept jobs within its limit and start their processes.
 
     Args:
         tutor: The tutor.
         access: Where to register.
-        callbacks: Decides on each job and is told what becomes of it.
+        callbacks: The callbacks about jobs.
 
     Attributes:
-        registered: Set while LiveKit has this worker; it stays while it reconnects.
-        leaving: Set when it takes no jobs any more, for good.
-        departure: Why it leaves and when at the latest; None while it serves.
-        is_new: Whether LiveKit has not had it yet.
+        registered: Set while the worker is registered, also while it reconnects.
+        leaving: Set when it drains.
+        departure: Why it drains and its deadline; None while it serves.
+        is_new: Whether it has never been registered.
     """
 
     def __init__(
@@ -102,23 +102,23 @@ class TutorWorker:
 
     @property
     def jobs(self) -> frozenset[str]:
-        """The ids of the jobs that run or are about to."""
+        """The ids of running and starting jobs."""
         return frozenset({info.job.id for info in self._running_jobs()} | self._accepting)
 
     @property
     def busy(self) -> int:
-        """Jobs that run or are about to, and take a place each."""
+        """The number of running and starting jobs."""
         return len(self.jobs)
 
     @property
     def online(self) -> bool:
-        """Whether LiveKit has this worker now; `registered` stays while it reconnects."""
+        """Whether the worker is connected now; `registered` stays set while it reconnects."""
         connecting = self._server is None or is_connecting(self._server)
         return self.registered.is_set() and not connecting
 
     @property
     def stuck(self) -> bool:
-        """Whether no process for its jobs gets ready, one after the other."""
+        """Whether several job processes in a row have failed to start."""
         if self._server is None or not self._started:
             return False
         return failed_starts(self._server) >= STUCK
@@ -141,17 +141,17 @@ class TutorWorker:
             await server.aclose()
 
     def adopt(self, key: LiveKitKey) -> None:
-        """Register with another key from the next time on.
+        """Use another API key from the next registration on.
 
-        LiveKit asks for a key at registration alone. A server that no longer knows the old one
-        has been restarted, and every worker registers again.
+        LiveKit checks the key only at registration. A server that no longer knows the old key has
+        been restarted, so every worker registers again.
         """
         self._access = replace(self._access, key=key)
         if self._server is not None:
             use_key(self._server, key.key.get_secret_value(), key.secret.get_secret_value())
 
     def leave(self, departure: Departure) -> None:
-        """Take no new jobs from now on; of two departures the earlier one counts."""
+        """Accept no more jobs; of two departures, the earlier one counts."""
         if self.departure is None or departure.deadline < self.departure.deadline:
             self.departure = departure
         self.leaving.set()
@@ -162,7 +162,7 @@ class TutorWorker:
         """Wait until the running jobs have ended.
 
         Raises:
-            TimeoutError: If some still run when the worker has to be gone.
+            TimeoutError: If some still run at the deadline.
         """
         if self._server is None or self.departure is None:
             return
@@ -173,7 +173,7 @@ class TutorWorker:
             self._waiting = None
 
     async def close(self) -> None:
-        """Leave LiveKit, and end the jobs that still run."""
+        """Disconnect from LiveKit, and end the jobs that still run."""
         if self._server is not None:
             await self._server.aclose()
 
@@ -199,7 +199,8 @@ class TutorWorker:
             http_proxy=proxy_for(self._access.url),
             setup_fnc=JobSetup(self.tutor.job),
             num_idle_processes=1,
-            # Fullness told as load loses the dispatches in between; on_request refuses instead.
+            # If load reported exhausted capacity, dispatches in between would be lost; on_request
+            # refuses instead.
             load_fnc=lambda: 0.0,
             load_threshold=math.inf,
         )
@@ -218,12 +219,11 @@ class TutorWorker:
         info = process.running_job
         if info is not None:
             job = JobRef(info.job.id, info.job.room.name, self.tutor.name)
-            # The pool forgets the process, which has had a place, only once all have heard.
+            # The pool forgets the process, which counts as busy, only after all callbacks.
             asyncio.get_running_loop().call_soon(self._callbacks.on_end, job)
 
     def _on_registered(self, worker_id: str, _server_info: object) -> None:
-        # run() wrote these for code that runs in this process; a later forkserver must not
-        # hand them to jobs.
+        # run() sets these for code in this process; a later forkserver must not pass them to jobs.
         for name in ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
             os.environ.pop(name, None)
         log.info(
@@ -240,7 +240,7 @@ class TutorWorker:
         if why := self._refusal(request.room.name):
             self._metrics.jobs_refused.labels(self.tutor.name, why).inc()
             log.warning("job.refused", why=why, **self._ids(request))
-            # A bare reject would end the job for every host.
+            # A plain reject would end the job for all hosts.
             await request.reject(terminate=False)
             if why == FULL:
                 self._callbacks.on_full(request.room.name)
@@ -263,7 +263,7 @@ class TutorWorker:
             self._accepting.discard(request.id)
 
     def _ids(self, request: JobRequest) -> dict[str, str]:
-        """Return what log lines say of a job."""
+        """Return a job's ids for log lines."""
         return {
             "tutor": self.tutor.name,
             "agent_id": self.tutor.agent_id,

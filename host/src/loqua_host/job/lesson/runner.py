@@ -356,7 +356,7 @@ class Runner:
             self._strangers.put_nowait(participant.identity)
 
     def _on_connection(self, connected: bool) -> None:
-        """Check presence and floor again when the connection is back."""
+        """Check the learner's presence and identity again when the connection is back."""
         log.warning("lesson.reconnected" if connected else "lesson.reconnecting")
         if connected:
             self._presence.look()

@@ -1,7 +1,7 @@
 """Detection of a stuck voice session.
 
-LiveKit's tasks may end or wait forever without an error (livekit/livekit#4777, livekit/agents#4028):
-audio goes in and is not processed, or text goes in and no audio comes out.
+LiveKit's tasks may end or wait forever without an error (livekit/livekit#4777,
+livekit/agents#4028): audio goes in and is not processed, or text goes in and no audio comes out.
 """
 
 import asyncio
@@ -183,7 +183,7 @@ class Vitals:
                 self._session.clear_user_turn()
 
     def _timed(self, node: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a node that is timed from the first words that it is given to its first sound."""
+        """Return a node that is timed from its first input text to its first audio."""
 
         async def timed(text: AsyncIterable[str], settings: Any) -> Any:
             given, seen = tee(text, 2)
