@@ -1,22 +1,19 @@
-"""The child that imports one tutor and says what it found.
+"""The child that imports one tutor and says what it found."""
 
-Run as `python -m loqua_host.registry.inspect <fd>`, with a `Question` on standard input;
-writes an `Answer` to the file descriptor, as plugins may print what they like.
-"""
-
+import importlib
 import inspect
 import os
-import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Never
 
 from livekit.agents.llm import RealtimeModel
 from pydantic import ValidationError
 
 from loqua_host.errors import Problem
+from loqua_host.sandbox import confine
 from loqua_host.settings.engines import Engine
 from loqua_host.settings.problems import Place, model_problems, spelled
 
@@ -24,7 +21,7 @@ from .inspection import HINT, Answer, Question, TutorDeclaration
 from .loader import BrokenTutorError, LoadedTutor, import_string, load
 from .reaper import run_and_reap
 
-__all__ = ["Examination", "main"]
+__all__ = ["Examination", "examine"]
 
 
 class Examination:
@@ -43,13 +40,11 @@ class Examination:
         self._looking_at = self._question.file
         return self._answer(self._declaration())
 
-    def crashed(
-        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> Answer:
+    def crashed(self, error: BaseException) -> Answer:
         """Answer with what the foreign code raised, and where."""
-        frames = traceback.extract_tb(trace)
+        frames = traceback.extract_tb(error.__traceback__)
         place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-        what = f"its import raised {kind.__name__}: {error}{place}"
+        what = f"its import raised {type(error).__name__}: {error}{place}"
         self._problems.append(Problem(self._looking_at, what, HINT))
         return self._answer(None)
 
@@ -111,30 +106,35 @@ def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
         return  # what is written in C need not tell its arguments
 
 
-def main() -> None:
-    """Answer the question on standard input, and be gone with all threads and processes."""
-    run_and_reap(_inspect)
+def examine(
+    environ: Mapping[str, str], protected: Sequence[Path], asked: int, answered: int
+) -> Never:
+    """Answer a question, and be gone with all threads and processes.
+
+    Args:
+        environ: The environment to import in.
+        protected: Files that are not to be read.
+        asked: The file with the `Question`.
+        answered: The file for the `Answer`, as plugins may print what they like.
+    """
+    os.environ.clear()
+    os.environ.update(environ)
+    if protected:
+        confine(protected)
+    importlib.invalidate_caches()  # of what was installed since jobs' imports
+    with os.fdopen(asked, "rb") as file:
+        question = Question.model_validate_json(file.read())
+    run_and_reap(partial(_examine, question, answered))
 
 
-def _inspect() -> Never:
-    answers_to = int(sys.argv[1])
-    os.set_inheritable(answers_to, False)
-    examination = Examination(Question.model_validate_json(sys.stdin.buffer.read()))
-
-    def answer_crash(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
-        _finish(answers_to, examination.crashed(kind, error, trace))
-
-    sys.excepthook = answer_crash
-    _finish(answers_to, examination.examine())
-
-
-def _finish(answers_to: int, answer: Answer) -> Never:
-    with os.fdopen(answers_to, "wb") as file:
+def _examine(question: Question, answered: int) -> Never:
+    examination = Examination(question)
+    try:
+        answer = examination.examine()
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is the plugin's
+        answer = examination.crashed(error)
+    with os.fdopen(answered, "wb") as file:
         file.write(answer.model_dump_json().encode(errors="replace"))
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()
