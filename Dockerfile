@@ -4,7 +4,7 @@
 #     -v ./config:/config:ro -v loqua-ledger:/app/var loqua-host
 # For probes, Prometheus and people beyond the container, config/host.yaml opens the ops address
 # with a certificate: `ops: {address: 0.0.0.0, tls: …}`, -v ./tls:/run/tls:ro, -p 9464:9464.
-# The time to stop lets running lessons end: lessons.drain in config/host.yaml, and a minute.
+# The time to stop lets running lessons end: lessons.drain_timeout in config/host.yaml, and a minute.
 #
 # The host takes the secrets out of its environment. Whatever else is started with them, as the
 # same user, lets tutors read them in /proc: so no --init, and no HEALTHCHECK. Ask from outside

@@ -12,7 +12,7 @@ from livekit.agents import AgentSession, StopResponse, llm
 from livekit.agents.voice import SpeechHandle
 
 from loqua_host import Learner, LearnerContext, Lesson
-from loqua_host.contract.turns import LEARNER, TYPED
+from loqua_host.contract.turns import LEARNER_KEY, TYPED_KEY
 
 
 class Classroom:
@@ -27,7 +27,7 @@ class Classroom:
 
     async def say(self, text: str, learner: Learner | None = None) -> str:
         """Let words of the learner, or of another, be recognised, and get the tutor's reply."""
-        await self._recognise(text, {LEARNER: learner} if learner else {})
+        await self._recognise(text, {LEARNER_KEY: learner} if learner else {})
         await self.heard_out()
         return self.last
 
@@ -38,13 +38,13 @@ class Classroom:
 
     async def type(self, text: str) -> str:
         """Let the learner type a message, as the host gives it on, and get the tutor's reply."""
-        await self._recognise(text, {TYPED: True})
+        await self._recognise(text, {TYPED_KEY: True})
         await self.heard_out()
         return self.last
 
     async def _recognise(self, text: str, extra: dict[str, Any] | None = None) -> None:
         assert self.lesson.agent is not None
-        marks = {LEARNER: self.lesson.learner, **(extra or {})}
+        marks = {LEARNER_KEY: self.lesson.learner, **(extra or {})}
         message = llm.ChatMessage(role="user", content=[text], extra=marks)
         with suppress(StopResponse):
             await self.lesson.agent.on_user_turn_completed(llm.ChatContext.empty(), message)

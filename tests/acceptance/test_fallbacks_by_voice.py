@@ -15,9 +15,9 @@ from tests.acceptance.provider import KEY, Provider, provider
 from tests.acceptance.voices import Voice, entered, host_of
 
 from loqua_host.dev.demo import HostLog
-from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, synthesise
+from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, synthesise_line
 from loqua_host.dev.parts import Parts
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400, func_only=True)]
 
@@ -192,7 +192,7 @@ async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
 ) -> None:
     """Voice in mid-sentence, recogniser in mid-utterance, model in mid-reply; then all again."""
     parts, log, hosted = running.parts, running.log, running.hosted
-    order = await synthesise(f"{parts.speech_url}/v1", ORDER, "es")
+    order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
     hosted.faults = {"tts": "breaks off"}
     async with entered(parts, "user_maria", "cafe") as maria, background() as tasks:
         talk = Dialogue(running, maria, order)
@@ -246,7 +246,7 @@ async def test_a_lesson_begins_and_goes_on_without_its_provider(running: Lesson)
     """It takes requests and never answers, as over a network that loses everything."""
     parts, log, hosted = running.parts, running.log, running.hosted
     hosted.faults = {"tts": "hangs", "stt": "hangs", "llm": "hangs"}
-    order = await synthesise(f"{parts.speech_url}/v1", ORDER, "es")
+    order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
     async with entered(parts, "user_ana", "offline") as ana, background() as tasks:
         talk = Dialogue(running, ana, order)
         tasks.create_task(talk.sound.follow(ana))

@@ -9,7 +9,7 @@ import pytest
 
 from loqua_host.dev.demo import HostLog, run_host_process
 from loqua_host.dev.hearing import LEARNER, LessonHeard, Spoke
-from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise
+from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise_line
 from loqua_host.dev.parts import Parts, local_parts, write_config
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
@@ -39,7 +39,7 @@ async def attend(parts: Parts) -> LessonHeard:
         joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
 
     async def speak(line: Line) -> bytes:
-        return await synthesise(f"{parts.speech_url}/v1", line.text, line.language)
+        return await synthesise_line(f"{parts.speech_url}/v1", line.text, line.language)
 
     script = Script(tuple(Line(text, "es") for text in LINES))
     learner = SyntheticLearner(

@@ -9,9 +9,9 @@ from livekit import rtc
 from tests.acceptance.voices import arrived, entered, host_of
 
 from loqua_host.dev.demo import HostLog
-from loqua_host.dev.learner import SAMPLE_RATE, synthesise
+from loqua_host.dev.learner import SAMPLE_RATE, synthesise_line
 from loqua_host.dev.parts import Parts
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
 
@@ -118,7 +118,7 @@ async def test_a_learner_is_heard_whatever_their_microphone_is_published_as(
     unknown = rtc.TrackSource.SOURCE_UNKNOWN
     async with entered(parts, "user_maria", "unknown", unknown) as maria:
         await log.until("waiter.ready")
-        await maria.say(await synthesise(f"{parts.speech_url}/v1", ORDER, "es"))
+        await maria.say(await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es"))
         await log.until("waiter.heard", "number=1")
 
 
@@ -127,7 +127,7 @@ async def test_what_a_learner_was_saying_as_they_left_is_in_progress_and_record(
 ) -> None:
     """They leave in the middle of a word: what could be recognised by then counts."""
     parts, log = host
-    order = await synthesise(f"{parts.speech_url}/v1", ORDER, "es")
+    order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
     async with entered(parts, "user_ana", "leaving") as ana:
         await log.until("waiter.ready")
         await ana.say(order[: int(1.6 * SAMPLE_RATE) * 2])
@@ -143,7 +143,7 @@ async def test_a_tutor_does_not_take_its_own_voice_for_the_learners(
 ) -> None:
     """It says all that it has to say; a learner who repeats its very words is heard."""
     parts, log = host
-    words = await synthesise(f"{parts.speech_url}/v1", LAST_WORDS, "es")
+    words = await synthesise_line(f"{parts.speech_url}/v1", LAST_WORDS, "es")
     async with entered(parts, "user_eva", "greeting") as eva:
         eva.follow()
         async with background() as tasks:
@@ -163,7 +163,7 @@ async def test_a_tutor_greets_who_speaks_already_in_their_next_pause(
 ) -> None:
     """All of the greeting is said, and what the learner said counts."""
     parts, log = host
-    order = await synthesise(f"{parts.speech_url}/v1", LONG_ORDER, "es")
+    order = await synthesise_line(f"{parts.speech_url}/v1", LONG_ORDER, "es")
     async with entered(parts, "user_leo", "late") as leo:
         leo.follow()
         await log.until("lesson.opened")
@@ -181,7 +181,7 @@ async def test_a_tutor_that_is_deaf_or_mute_is_replaced(
 ) -> None:
     """By another job of the same lesson, within half a minute."""
     parts, log = host
-    order = await synthesise(f"{parts.speech_url}/v1", ORDER, "es")
+    order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
     clock = asyncio.get_running_loop().time
     async with entered(parts, f"user_{room}", room) as learner:
         await log.until("waiter.ready")

@@ -13,7 +13,7 @@ import pytest
 
 from loqua_host.dev.demo import HostLog, run_host_process
 from loqua_host.dev.hearing import LessonHeard
-from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise
+from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise_line
 from loqua_host.dev.parts import Parts, local_parts, write_config
 from loqua_host.dev.scripts import CONVERSATION
 
@@ -44,7 +44,7 @@ async def attend(parts: Parts, room: str) -> LessonHeard:
         joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
 
     async def speak(line: Line) -> bytes:
-        return await synthesise(f"{parts.speech_url}/v1", line.text, line.language)
+        return await synthesise_line(f"{parts.speech_url}/v1", line.text, line.language)
 
     script = Script(tuple(Line(text, CONVERSATION.language) for text in LINES))
     return await SyntheticLearner(joined["url"], joined["token"], speak, script).attend()

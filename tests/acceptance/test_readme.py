@@ -23,7 +23,7 @@ from loqua_host.cli import app
 from loqua_host.contract import hookspecs
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.inspection import inspect_tutors
-from loqua_host.registry.loader import load
+from loqua_host.registry.loader import load_plugin
 from loqua_host.settings.hooks import HookLimits
 from loqua_host.settings.host import Environment
 from loqua_host.settings.load import draft
@@ -131,7 +131,7 @@ async def test_the_tutor_on_one_screen_is_one_that_the_host_runs(
 @pytest.mark.usefixtures("site")
 async def test_the_tutor_on_one_screen_teaches_a_lesson() -> None:
     """It says each phrase, counts turns, ends after the last and reports what was missed."""
-    loaded = load(plugin="shadowing")
+    loaded = load_plugin(plugin="shadowing")
     settings = loaded.read_settings({"phrases": ["¿Qué tal?", "Hasta luego."]})
     session = FakeSession()
     lesson = open_lesson(settings, session)

@@ -16,7 +16,7 @@ from livekit import rtc
 
 from loqua_host.dev.demo import HostLog, run_host_process
 from loqua_host.dev.parts import Parts, local_parts, write_config
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
 

@@ -8,7 +8,7 @@ import pytest
 from tests.acceptance.voices import entered, host_of
 
 from loqua_host.dev.demo import HostLog
-from loqua_host.dev.learner import synthesise
+from loqua_host.dev.learner import synthesise_line
 from loqua_host.dev.parts import Parts
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
@@ -68,7 +68,7 @@ async def test_a_tutor_that_hears_everyone_knows_who_of_them_speaks(
     """One after the other, and the louder of two at once; transcripts in the room say so."""
     parts, log = host
     texts = ("Buenos días, me llamo María.", "Quiero un café con leche, por favor.")
-    hello, coffee = [await synthesise(f"{parts.speech_url}/v1", text, "es") for text in texts]
+    hello, coffee = [await synthesise_line(f"{parts.speech_url}/v1", text, "es") for text in texts]
     async with entered(parts, "user_maria", "several") as maria:
         await log.until("several.ready")
         async with entered(parts, "user_ana", "several") as ana:

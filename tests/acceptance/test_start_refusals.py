@@ -76,7 +76,7 @@ def test_all_mistakes_of_a_configuration_are_named_at_once(command: str, tmp_pat
         (f"{tmp_path}/host.yaml: lessons.learner_timeout", "30", "seconds to wait"),
         (f"{tmp_path}/tutors/", "worker_type", "would join every room", "worker_type: explicit"),
         (f"{tmp_path}/tutors/named.yaml: agent_name", "no agent name", "agent_name: null"),
-        (f"{tmp_path}/tutors/nameless.yaml: agent_name", "needs a name", "nameless-specialist"),
+        (f"{tmp_path}/tutors/nameless.yaml: agent_name", "an agent name", "nameless-specialist"),
         (f"{tmp_path}/tutors/absent.yaml: plugin", "'nowhere' is not installed", "install"),
         (f"{tmp_path}/tutors/twin.yaml: agent_name", "same agent_name 'absent'", "its own"),
         (f"{tmp_path}/tutors/typo.yaml: max_jobs", "is not a known key", "max_concurrent_jobs"),

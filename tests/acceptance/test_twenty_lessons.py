@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance.voices import Reader, Voice, arrived, entered, host_of, present
 
 from loqua_host.dev.demo import HostLog
-from loqua_host.dev.learner import synthesise
+from loqua_host.dev.learner import synthesise_line
 from loqua_host.dev.parts import Parts
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
@@ -139,7 +139,7 @@ async def test_no_learner_hears_or_reads_another_s_words(host: tuple[Parts, Host
     Where jobs share a forkserver, one's words came to another (livekit/livekit#4632).
     """
     parts, log = host
-    sound = [await synthesise(f"{parts.speech_url}/v1", text, "es") for text in SPOKEN]
+    sound = [await synthesise_line(f"{parts.speech_url}/v1", text, "es") for text in SPOKEN]
     async with AsyncExitStack() as rooms:
         speakers: list[Voice] = []
         typists: list[Reader] = []

@@ -24,9 +24,9 @@ from livekit import rtc
 from tests.acceptance.voices import Voice, arrived, entered, host_of
 
 from loqua_host.dev.demo import HostLog
-from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, audible_extent, synthesise
+from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, audible_extent, synthesise_line
 from loqua_host.dev.parts import Parts
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 LEARNERS = 10
 LINES = (
@@ -189,7 +189,7 @@ async def reply(ears: MixedAudioInput, sound: bytes) -> float | None:
 
 async def measure(parts: Parts, log: HostLog, learners: int) -> dict[str, Any]:
     """Have one learner talk alone, and then all of them."""
-    sounds = [await synthesise(f"{parts.speech_url}/v1", text, "es") for text in LINES]
+    sounds = [await synthesise_line(f"{parts.speech_url}/v1", text, "es") for text in LINES]
     alone = await talk(parts, "user_alone", sounds, turns=8)
     await log.until("record.delivered", "user_alone")
     names = [f"user_{number:02}" for number in range(learners)]

@@ -29,15 +29,15 @@ from pydantic import BaseModel, SecretStr
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
-from loqua_host.dev.api import DevApiSettings, Learner, serve
+from loqua_host.dev.api import DevApiSettings, RegisteredLearner, serve
 from loqua_host.dev.postgres import new_schema, run_postgres
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records import leases
 from loqua_host.records.database import Row, database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 HASTE = 100.0
 HOSTS = 3
@@ -196,7 +196,7 @@ async def torture(
         livekit_url="ws://127.0.0.1:7880",
         livekit_api_key="devkey",
         livekit_api_secret=SecretStr("a secret of the LiveKit server, thirty-two or more"),
-        learners={f"user-{number}": Learner() for number in range(LEARNERS)},
+        learners={f"user-{number}": RegisteredLearner() for number in range(LEARNERS)},
         honour_idempotency=honours_keys,
     )
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()

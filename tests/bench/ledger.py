@@ -23,7 +23,7 @@ import structlog
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.dev.postgres import run_postgres
-from loqua_host.records.database import Connection, Database
+from loqua_host.records.database import Database, DatabaseConnection
 from loqua_host.records.ledger import Kind, Ledger, LessonRow, OutboxRow
 from loqua_host.records.postgres import PostgresDatabase
 from loqua_host.records.sqlite import SqliteDatabase
@@ -149,7 +149,7 @@ async def burst(ledger: Ledger, rows: list[LessonRow]) -> float:
     return len(rows) / (time.perf_counter() - begun)
 
 
-def _execute(statement: str, numbers: dict[str, int], db: Connection) -> None:
+def _execute(statement: str, numbers: dict[str, int], db: DatabaseConnection) -> None:
     db.execute(statement, numbers)
 
 
@@ -211,9 +211,9 @@ async def compare(kind: str, there: int) -> dict[str, object]:
                 bare_rates.append(ROWS / (time.perf_counter() - begun))
                 ours_in += [await keep(ledger, row) for row in rows]
                 rates.append(await burst(ledger, rows))
-                owed = [await ledger.next_entry(row.id) for row in rows]
+                entries = [await ledger.next_entry(row.id) for row in rows]
                 bare_out += [timed(bare.delete) for _ in rows]
-                ours_out += [await acknowledge(ledger, row) for row in owed if row]
+                ours_out += [await acknowledge(ledger, row) for row in entries if row]
             costs = {
                 "list_pending_ms": await asked(list_pending(ledger)),
                 "list_a_page_ms": await asked(ledger.pending_lessons()),

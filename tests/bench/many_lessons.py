@@ -30,12 +30,14 @@ from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.records import Ending, LessonReport, Progress, Word
 from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.clock import SystemClock
+from loqua_host.core.runtime import Runtime
 from loqua_host.errors import LinkError
 from loqua_host.host_metrics import HostMetrics
+from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
-from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
+from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import TUTOR
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.messages import (
@@ -55,8 +57,8 @@ from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
-from loqua_host.sockets import SocketHandle, listen_unnamed
-from loqua_host.tasks import background
+from loqua_host.system.sockets import SocketHandle, listen_unnamed
+from loqua_host.system.tasks import background
 
 LESSONS = 10_000
 AT_ONCE = 20
@@ -74,6 +76,7 @@ SETTINGS = HostSettings.model_validate(
         "api": {"api_base_url": "http://api"},
         "environment": "development",
         "tutors": (),
+        "lessons": {"reconnect_timeout": 1},
     }
 )
 TURNS = tuple(Utterance(speaker="learner", text=f"sentence {number}") for number in range(10))
@@ -210,37 +213,30 @@ async def house(directory: Path) -> AsyncIterator[House]:
         settings = CoreSettings(api_base_url="http://api", rate_limit=100_000)
         secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent-jwt", "SHARED_SECRET": SECRET})
         transport = httpx.MockTransport(answer)
-        opening = LoquaApi.open(settings, secrets, transport=transport, metrics=metrics.api)
+        opening = LoquaApi.open(
+            settings, secrets, transport=transport, runtime=Runtime(metrics=metrics.api)
+        )
         api = await stack.enter_async_context(opening)
         database = SqliteDatabase(directory / "ledger.db")
         ledger = await stack.enter_async_context(Ledger.open(database, keys=[SECRET * 2]))
         tasks = await stack.enter_async_context(background())
         delivery = Delivery(ledger, api, clock=SystemClock(), metrics=metrics.delivery)
         tasks.create_task(delivery.run())
-        lessons = Lessons(
+        services = Services(
             rooms=rooms,  # type: ignore[arg-type]  # in LiveKit's place
             api=api,
             ledger=ledger,
             delivery=delivery,
+            dispatch_state=dispatch_state,
             tutors=TUTORS,
             settings=lambda: SETTINGS,
-            dispatch_state=dispatch_state,
             tasks=tasks,
             clock=SystemClock(),
             metrics=metrics.lessons,
         )
-        reconciler = Reconciler(
-            rooms=rooms,  # type: ignore[arg-type]  # in LiveKit's place
-            ledger=ledger,
-            dispatch_state=dispatch_state,
-            tutors=TUTORS,
-            places=lambda: Capacity(AT_ONCE, {"conversation": AT_ONCE}),
-            lessons=lessons,
-            say=lambda _: None,
-            reconnect_timeout=lambda: 1.0,
-            monotonic=time.monotonic,
-            metrics=metrics.lessons,
-        )
+        lessons = Lessons(services)
+        capacity = Capacity(AT_ONCE, {"conversation": AT_ONCE})
+        reconciler = Reconciler(services, lambda: capacity, lessons, lambda _: None)
         tasks.create_task(reconciler.run())
         listener, link = stack.enter_context(listen_unnamed())
         serving = serve_link(listener, authorise=authorise, serve=lessons.serve)

@@ -46,7 +46,7 @@ def _pss(pid: int) -> int:
     return int(kilobytes) * 1024
 
 
-async def settled(hosts: Hosts) -> int:
+async def measured(hosts: Hosts) -> int:
     """Return what hosts have together once it no longer changes: their idle jobs are ready."""
     looks: list[int] = []
     while len(looks) < LOOKS or max(looks[-LOOKS:]) > (1 + SETTLED) * min(looks[-LOOKS:]):
@@ -102,7 +102,7 @@ async def measure(*hosts: Sequence[str]) -> int:
     """Return the bytes that hosts with these tutors have together."""
     async with run_livekit() as livekit, AsyncExitStack() as running:
         entering = (running.enter_async_context(idle_host(livekit, tutors)) for tutors in hosts)
-        return await settled([await host for host in entering])
+        return await measured([await host for host in entering])
 
 
 async def main() -> int:

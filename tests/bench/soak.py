@@ -41,10 +41,10 @@ from tests.integration.host.conftest import (
     new_room,
 )
 
-from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise
+from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise_line
 from loqua_host.dev.parts import write_config
 from loqua_host.dev.scripts import CONVERSATION
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 CONFIG = Path(__file__).parents[2] / "config"
 AGENT = "soaked"
@@ -204,7 +204,7 @@ class Soak:
         joined = (await self.house.api.client.post("/api/v1/rooms/join", json=body)).json()
 
         async def speak(line: Line) -> bytes:
-            return await synthesise(f"{self.speech.url}/v1", line.text, line.language)
+            return await synthesise_line(f"{self.speech.url}/v1", line.text, line.language)
 
         lines = tuple(Line(text, CONVERSATION.language) for text in CONVERSATION.lines[:3])
         learner = SyntheticLearner(joined["url"], joined["token"], speak, Script(lines))

@@ -11,7 +11,7 @@ from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Progress, SessionRecord
 from loqua_host.core import Caller, Loaded
 from loqua_host.errors import ApiError
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import loqua_host
-from loqua_host.core.breaker import State as BreakerState
+from loqua_host.core.breaker import BreakerState
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.core.metrics import ENDPOINTS, SOURCES
-from loqua_host.faults import INTERNAL_ERRORS, log_fault
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.lessons.metrics import CAUSES, GIVEN_UP
+from loqua_host.observability.faults import INTERNAL_ERRORS, log_fault
 from loqua_host.ops.health import assess
 from loqua_host.ops.status import HostStatus, LessonStatus, Phase, WorkerStatus
 from loqua_host.records.ledger import Backlog

@@ -23,16 +23,16 @@ MODULES = sorted(HERE.rglob("*.py"))
 OURS = HERE / "livekit_internals.py"
 
 OF_OTHERS = {
-    "process.py": "multiprocessing's forkserver",
-    "redaction.py": "sys._getframe, as logging itself uses it",
-    "job/failures.py": "asyncio's tasks",
+    "system/process.py": "multiprocessing's forkserver",
+    "observability/redaction.py": "sys._getframe, as logging itself uses it",
+    "job/lesson/failures.py": "asyncio's tasks",
     "job/watchdog.py": "sys._current_frames, as faulthandler uses it",
-    "job/fallbacks.py": "LiveKit's adapters, by inheritance; INTERNALS names what is used",
+    "job/engines/fallbacks.py": "LiveKit's adapters, by inheritance; INTERNALS names what is used",
 }
 """Modules that touch private names outside the one, and whose."""
 
 PRELOADED = ("livekit.agents.ipc._preload", "livekit.agents.ipc._preload_freeze")
-"""Named in process.py, which LiveKit must not be imported in."""
+"""Named in system/process.py, which LiveKit must not be imported in."""
 
 
 def source_of(internal: Internal) -> str:
@@ -59,7 +59,7 @@ def test_each_name_is_in_the_source_that_it_is_said_to_be_in(internal: Internal)
 
 def test_livekit_preloads_what_the_forkserver_is_told_to_preload() -> None:
     """In the same order, the last one last."""
-    there, here = inspect.getsource(worker), (HERE / "process.py").read_text("utf-8")
+    there, here = inspect.getsource(worker), (HERE / "system/process.py").read_text("utf-8")
     for text in (there, here):
         assert 0 < text.find(f'"{PRELOADED[0]}"') < text.find(f'"{PRELOADED[1]}"')
 

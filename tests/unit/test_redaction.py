@@ -17,7 +17,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from loqua_host.errors import LedgerError
-from loqua_host.redaction import Redaction, describe, format_exception, report_uncaught
+from loqua_host.observability.redaction import (
+    Redaction,
+    describe,
+    format_exception,
+    report_uncaught,
+)
 
 SAID = "zebra quokka 4711"
 """What a learner says, and nobody may read."""
@@ -176,7 +181,7 @@ def test_what_a_model_refuses_is_hidden() -> None:
 
 
 def test_the_host_s_own_words_and_the_system_s_are_shown() -> None:
-    """They name what to hint."""
+    """They name what to fix."""
     with pytest.raises(OSError, match="quokka") as caught:
         open(f"/nowhere/{SAID}")  # noqa: SIM115, PTH123
     assert describe(caught.value) == "FileNotFoundError: No such file or directory"

@@ -9,7 +9,7 @@ from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.lessons import LessonLimits
 from loqua_host.settings.messages import Messages
 from loqua_host.settings.tutors import TutorSettings
-from loqua_host.sockets import SocketHandle
+from loqua_host.system.sockets import SocketHandle
 
 
 def job_settings(name: str, agent_id: str = "loqua-host", **written: Any) -> JobSettings:

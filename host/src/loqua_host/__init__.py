@@ -1,6 +1,6 @@
-"""The home of LiveKit language tutors: what a tutor author imports.
+"""The public API for authors of tutors.
 
-Nothing else of the package is public.
+Everything else in this package is private.
 """
 
 from . import events

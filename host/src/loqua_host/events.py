@@ -1,6 +1,6 @@
-"""What happens around a lesson; `Lesson.on` has a tutor hear of it.
+"""Events around a lesson, for handlers registered with `Lesson.on`.
 
-Names, attributes and tracks are what participants brought along: data, never instructions.
+Names, attributes and tracks come from participants: data, never instructions.
 """
 
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Any of those below; who asks for these hears of all."""
+    """The base class of all events; a handler for it receives all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParticipantConnected(Event):
-    """Somebody has come into the room.
+    """A participant has joined the room.
 
     Attributes:
         kind: `standard`, `sip`, `agent`, `egress`, `ingress` or another of LiveKit's kinds.
@@ -43,7 +43,7 @@ class ParticipantConnected(Event):
 
 @dataclass(frozen=True, slots=True)
 class ParticipantDisconnected(Event):
-    """Somebody has left the room; for the learner, `LearnerLeft` comes as well."""
+    """A participant has left the room. For the learner, `LearnerLeft` follows."""
 
     identity: str
     kind: str
@@ -51,7 +51,7 @@ class ParticipantDisconnected(Event):
 
 @dataclass(frozen=True, slots=True)
 class ParticipantAttributesChanged(Event):
-    """Attributes of a participant are others now; an empty value is one taken away."""
+    """Attributes of a participant have changed; an empty value means removed."""
 
     identity: str
     changed: Mapping[str, str]
@@ -59,7 +59,7 @@ class ParticipantAttributesChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class TrackPublished(Event):
-    """A participant has begun to send sound or pictures.
+    """A participant has published a track.
 
     Attributes:
         source: `microphone`, `camera`, `screenshare`, `screenshare_audio` or `unknown`.
@@ -73,7 +73,7 @@ class TrackPublished(Event):
 
 @dataclass(frozen=True, slots=True)
 class TrackUnpublished(Event):
-    """A participant no longer sends a track."""
+    """A participant has unpublished a track."""
 
     identity: str
     track: str
@@ -81,36 +81,36 @@ class TrackUnpublished(Event):
 
 @dataclass(frozen=True, slots=True)
 class Reconnecting(Event):
-    """The tutor's own connection to the room is lost for now."""
+    """The tutor has lost its connection to the room, and LiveKit is reconnecting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reconnected(Event):
-    """It is back."""
+    """The tutor's connection is back."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerLeft(Event):
-    """The learner has left and may return for a while; the clock stands still."""
+    """The learner has left and may return within `lessons.reconnect_timeout`; the clock stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerReturned(Event):
-    """The learner is back, as `lesson.learner` is now."""
+    """The learner is back; `lesson.learner` is up to date."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerSilent(Event):
-    """The learner has said nothing for so many seconds, and is asked whether they are there."""
+    """The learner has been silent for these seconds, and is asked whether they are there."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRunningOut(Event):
-    """The lesson is over in so many seconds, for its length or because its host stops.
+    """The lesson ends in these seconds, because of its duration or because the host stops.
 
-    Come to an end; the host says goodbye then.
+    The tutor should conclude; the host says goodbye.
     """
 
     seconds: float

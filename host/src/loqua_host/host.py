@@ -16,15 +16,19 @@ from loqua_host.announcements.synthesis import synthesise
 from loqua_host.capacity.admission import Headroom
 from loqua_host.capacity.capacity import CapacityMonitor
 from loqua_host.capacity.machine import Machine
-from loqua_host.configuration import Configuration, Configured
+from loqua_host.configuration.configuration import Configuration, Configured, PluginVersions
+from loqua_host.configuration.reload import Reload, Running
+from loqua_host.configuration.rotation import Rotation
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import SystemClock
+from loqua_host.core.runtime import Runtime
 from loqua_host.host_metrics import HostMetrics
+from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
-from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import keep_lease, recover
+from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.lessons.webhook_events import WebhookEvents
 from loqua_host.link.ipc import distrust_jobs
@@ -37,23 +41,21 @@ from loqua_host.ops.status import Phase
 from loqua_host.ops.tls import ServedCertificate
 from loqua_host.ops.watch import Watch, Watched
 from loqua_host.ops.web import build_app, serve_ops
-from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
+from loqua_host.ops.webhooks import WEBHOOK, receive_webhook
 from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
 from loqua_host.records.retention import purge_regularly
-from loqua_host.reload import Reload, Running
 from loqua_host.rooms.rooms import Rooms
-from loqua_host.rotation import Rotation
 from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import engine_secrets
-from loqua_host.sockets import listen_unnamed
-from loqua_host.tasks import forever, supervised
+from loqua_host.system.sockets import SocketHandle, listen_unnamed
+from loqua_host.system.tasks import forever, supervised
 from loqua_host.workers.registry import WorkerRegistry
 from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.tutors import running_tutors
-from loqua_host.workers.worker import LiveKitAccess, TutorWorker
+from loqua_host.workers.worker import JobCallbacks, LiveKitAccess, TutorWorker
 
 __all__ = ["Signals", "run_host"]
 
@@ -89,16 +91,11 @@ class _Parts:
     lifecycle: _Lifecycle
     metrics: HostMetrics
     running: Running
-    api: LoquaApi
-    rooms: Rooms
-    ledger: Ledger
-    delivery: Delivery
-    dispatch_state: DispatchState
+    services: Services
     registry: WorkerRegistry
     lessons: Lessons
     machine: Machine
     capacity: CapacityMonitor
-    tasks: asyncio.TaskGroup
 
 
 async def run_host(
@@ -126,11 +123,15 @@ async def run_host(
     patch_workers()
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
-        await recover(parts.ledger, parts.dispatch_state, parts.delivery, parts.registry.tutors)
+        await recover(parts.services)
         with listen_unnamed() as (listener, link):
             announcer = _open_announcer(parts)
-            reconciler = _open_reconciler(parts, announcer)
-            hints = _open_hints(parts)
+            reconciler = Reconciler(
+                parts.services, partial(_places, parts), parts.lessons, announcer.say
+            )
+            webhooks = WebhookEvents(
+                parts.services, parts.lessons.prefetch, partial(_places, parts)
+            )
             async with (
                 serve_link(listener, authorise=parts.registry.authorise, serve=parts.lessons.serve),
                 supervised() as tasks,
@@ -138,34 +139,23 @@ async def run_host(
                 supervisor = Supervisor(
                     parts.registry, parts.lessons, tasks, random.random, parts.metrics.workers
                 )
-                rotation = Rotation(
-                    secrets,
-                    parts.rooms,
-                    supervisor,
-                    parts.ledger,
-                    tasks,
-                    SystemClock(),
-                    settings.secrets.interval,
-                )
+                rotation = Rotation(secrets, parts.services, supervisor)
                 tasks.create_task(forever(partial(secrets.kept.watch, rotation.follow)))
                 reload = Reload(
                     configuration,
                     configured,
                     parts.running,
                     supervisor,
-                    running_tutors=partial(running_tutors, link=link, traced=traced),
-                    build_worker=partial(_build_worker, parts, announcer),
-                    expect=parts.metrics.instruments.add_tutors,
-                    due=signals.reload,
+                    _Workers(parts, announcer, link, traced),
                 )
                 certificate = _certificate(settings)
                 watch = _open_watch(
                     parts, reconciler, rotation, reload, certificate, JobProbe(link)
                 )
-                async with _operate(parts, hints, watch, certificate, recent_errors):
+                async with _operate(parts, webhooks, watch, certificate, recent_errors):
                     await reload.start_all()
                     await _serve(parts, supervisor, reconciler, reload, signals)
-        await _flush(parts.delivery, 0 if signals.force_stop.is_set() else FLUSH_SECONDS)
+        await _flush(parts.services.delivery, 0 if signals.force_stop.is_set() else FLUSH_SECONDS)
 
 
 @asynccontextmanager
@@ -173,7 +163,7 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
     """Open what lessons stand on, and begin what goes on behind them."""
     metrics = HostMetrics()
     async with (
-        LoquaApi.open(settings.api, secrets.kept, metrics=metrics.api) as api,
+        LoquaApi.open(settings.api, secrets.kept, runtime=Runtime(metrics=metrics.api)) as api,
         _open_rooms(settings, secrets) as rooms,
         _open_ledger(settings, secrets) as ledger,
         supervised() as tasks,
@@ -183,23 +173,21 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         tasks.create_task(forever(partial(_purge, settings, ledger)))
         registry = WorkerRegistry()
         dispatch_state = DispatchState(time.monotonic, registry.departure_of)
-        leasing = partial(
-            keep_lease, ledger, dispatch_state, delivery, registry.tutors, SystemClock()
-        )
-        tasks.create_task(forever(leasing))
         running = Running(settings, secrets)
-        lessons = Lessons(
+        services = Services(
             rooms=rooms,
             api=api,
             ledger=ledger,
             delivery=delivery,
+            dispatch_state=dispatch_state,
             tutors=registry.tutors,
             settings=lambda: running.settings,
-            dispatch_state=dispatch_state,
             tasks=tasks,
             clock=SystemClock(),
             metrics=metrics.lessons,
         )
+        tasks.create_task(forever(partial(keep_lease, services)))
+        lessons = Lessons(services)
         machine = Machine()
         capacity = CapacityMonitor(
             machine.usage, lambda: dict(registry.jobs()), lessons.late, SystemClock()
@@ -209,67 +197,42 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
             _Lifecycle(),
             metrics,
             running,
-            api,
-            rooms,
-            ledger,
-            delivery,
-            dispatch_state,
+            services,
             registry,
             lessons,
             machine,
             capacity,
-            tasks,
         )
 
 
 def _open_announcer(parts: _Parts) -> Announcer:
     return Announcer(
-        rooms=parts.rooms,
-        voice_of=partial(_voice_of, parts),
-        language_of=parts.lessons.language_for,
-        sounds=Sounds(synthesise, parts.tasks),
-        player=Player(parts.tasks),
-        tasks=parts.tasks,
+        rooms=parts.services.rooms,
+        voices=_Voices(parts),
+        sounds=Sounds(synthesise, parts.services.tasks),
+        player=Player(parts.services.tasks),
+        tasks=parts.services.tasks,
     )
 
 
-def _voice_of(parts: _Parts, name: str) -> Voice | None:
-    """Return what a tutor says to who waits, if it runs here."""
-    tutor = parts.running.tutors.get(name)
-    return _voice(tutor) if tutor and name in parts.registry.tutors else None
+@dataclass(frozen=True, slots=True)
+class _Voices:
+    """Finds the voice of a tutor that a learner waits for."""
+
+    parts: _Parts
+
+    def voice_of(self, tutor: str) -> Voice | None:
+        found = self.parts.running.tutors.get(tutor)
+        return _voice(found) if found and tutor in self.parts.registry.tutors else None
+
+    async def language_for(self, room: str, tutor: str, identity: str) -> str:
+        return await self.parts.lessons.language_for(room, tutor, identity)
 
 
 def _voice(tutor: RunningTutor) -> Voice:
     engines = tutor.job.engines
     secrets = {name: tutor.secrets[name] for name in engine_secrets(engines) & tutor.secrets.keys()}
     return Voice(tutor.language, engines, secrets, tutor.job.messages.tutors_busy)
-
-
-def _open_reconciler(parts: _Parts, announcer: Announcer) -> Reconciler:
-    return Reconciler(
-        rooms=parts.rooms,
-        ledger=parts.ledger,
-        dispatch_state=parts.dispatch_state,
-        tutors=parts.registry.tutors,
-        places=partial(_places, parts),
-        lessons=parts.lessons,
-        say=announcer.say,
-        reconnect_timeout=lambda: parts.running.settings.lessons.reconnect_timeout,
-        monotonic=time.monotonic,
-        metrics=parts.metrics.lessons,
-    )
-
-
-def _open_hints(parts: _Parts) -> WebhookEvents:
-    return WebhookEvents(
-        rooms=parts.rooms,
-        dispatch_state=parts.dispatch_state,
-        tutors=parts.registry.tutors,
-        prefetch=parts.lessons.prefetch,
-        places=partial(_places, parts),
-        tasks=parts.tasks,
-        metrics=parts.metrics.lessons,
-    )
 
 
 def _certificate(settings: HostSettings) -> ServedCertificate | None:
@@ -295,9 +258,9 @@ def _open_watch(  # those whose state is health
         headroom=partial(_headroom, parts),
         usage=parts.machine.usage,
         waiting=reconciler.waiting,
-        rooms=parts.rooms,
-        api=parts.api,
-        ledger=parts.ledger,
+        rooms=parts.services.rooms,
+        api=parts.services.api,
+        ledger=parts.services.ledger,
         jobs=jobs.run,
         local_state=parts.running.settings.ledger.spool_directory,
     )
@@ -318,7 +281,7 @@ async def _serve(
     async with supervised() as tasks:
         tasks.create_task(_reconcile(parts.lifecycle, supervisor, reconciler))
         async with supervised() as following:
-            following.create_task(forever(reload.run))
+            following.create_task(forever(partial(reload.run, signals.reload)))
             await signals.stop.wait()
         drain = parts.running.settings.lessons.drain_timeout
         parts.lifecycle.phase = Phase.DRAINING
@@ -338,7 +301,7 @@ async def _force_stop(supervisor: Supervisor, force_stop: asyncio.Event) -> None
 @asynccontextmanager
 async def _operate(
     parts: _Parts,
-    hints: WebhookEvents,
+    webhooks: WebhookEvents,
     watch: Watch,
     certificate: ServedCertificate | None,
     recent_errors: RecentErrors,
@@ -349,7 +312,7 @@ async def _operate(
     metrics = parts.metrics
     metrics.watch(watch.look, judge)
     app = build_app(watch.look, judge, metrics.registry, recent_errors, secrets.ops_tokens)
-    app.router.add_post(WEBHOOK, hear_livekit(secrets.livekit_keys, hints.handle))
+    app.router.add_post(WEBHOOK, receive_webhook(secrets.livekit_keys, webhooks.handle))
     async with serve_ops(settings.ops, app, certificate), supervised() as tasks:
         tasks.create_task(forever(watch.run))
         yield
@@ -371,29 +334,46 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
         log.warning("host.records_left", hint="they stay in the ledger for the next start")
 
 
-def _build_worker(parts: _Parts, announcer: Announcer, tutor: RunningTutor) -> TutorWorker:
-    running = parts.running
-    announcer.prepare(_voice(tutor))
-    return TutorWorker(
-        tutor,
-        LiveKitAccess(running.settings.livekit.url, parts.rooms.key),
-        is_full=partial(_is_full, parts, tutor.name),
-        on_accept=parts.lessons.begin,
-        on_full=partial(parts.dispatch_state.on_full, tutor=tutor.name),
-        on_end=parts.lessons.end,
-        metrics=parts.metrics.workers,
-    )
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """Makes the tutors to run and their workers."""
+
+    parts: _Parts
+    announcer: Announcer
+    link: SocketHandle
+    traced: bool
+
+    def running_tutors(
+        self, settings: HostSettings, secrets: HostSecrets, versions: PluginVersions
+    ) -> dict[str, RunningTutor]:
+        return running_tutors(settings, secrets, versions, link=self.link, traced=self.traced)
+
+    def build_worker(self, tutor: RunningTutor) -> TutorWorker:
+        parts = self.parts
+        parts.metrics.instruments.add_tutors([tutor.name])
+        self.announcer.prepare(_voice(tutor))
+        return TutorWorker(
+            tutor,
+            LiveKitAccess(parts.running.settings.livekit.url, parts.services.rooms.key),
+            JobCallbacks(
+                is_full=partial(_is_full, parts, tutor.name),
+                on_accept=parts.lessons.begin,
+                on_full=partial(parts.services.dispatch_state.on_full, tutor=tutor.name),
+                on_end=parts.lessons.end,
+            ),
+            parts.metrics.workers,
+        )
 
 
 def _is_full(parts: _Parts, tutor: str, room: str) -> bool:
-    dispatch_state = parts.dispatch_state
+    dispatch_state = parts.services.dispatch_state
     places = _places(parts).less(dispatch_state.ahead_of(room, tutor))
     return not places.has(tutor, goes_on=dispatch_state.goes_on(room, tutor))
 
 
 def _places(parts: _Parts) -> Capacity:
     ending = tuple(
-        tutor for job, tutor in parts.registry.jobs() if parts.dispatch_state.is_over(job)
+        tutor for job, tutor in parts.registry.jobs() if parts.services.dispatch_state.is_over(job)
     )
     measured = parts.running.settings.lessons.max_lessons == "auto"
     return Capacity(_headroom(parts).lessons, parts.registry.places(), ending, measured=measured)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from loqua_host.core.metrics import ApiMetrics
-from loqua_host.faults import INTERNAL_ERRORS
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.metrics import Instruments
-from loqua_host.ops.gauges import SightCollector
+from loqua_host.observability.faults import INTERNAL_ERRORS
+from loqua_host.observability.metrics import Instruments
+from loqua_host.ops.gauges import StatusCollector
 from loqua_host.ops.health import Health
 from loqua_host.ops.status import HostStatus
 from loqua_host.records.metrics import DeliveryMetrics
@@ -39,4 +39,4 @@ class HostMetrics:
 
     def watch(self, look: Callable[[], HostStatus], judge: Callable[[HostStatus], Health]) -> None:
         """Expose what is seen at the moment of each scrape, too."""
-        self.registry.register(SightCollector(look, judge))
+        self.registry.register(StatusCollector(look, judge))

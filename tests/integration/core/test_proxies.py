@@ -22,10 +22,10 @@ from loqua_host.diagnosis.finding import in_order
 from loqua_host.diagnosis.reach import reach
 from loqua_host.diagnosis.worker import WorkerError, register
 from loqua_host.errors import ApiError, RoomsError
-from loqua_host.proxies import proxy_variables
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import LiveKitKey
+from loqua_host.system.proxies import proxy_variables
 
 CALLER = Caller("maria", "room", "agent")
 KEY = LiveKitKey(Sealed("key"), Sealed("a-secret-of-32-characters-or-more"))
@@ -180,7 +180,7 @@ async def test_plugins_of_a_job_follow_the_variables_too(
 NATIVE = """
     import asyncio, json, sys
     from livekit import rtc
-    from loqua_host.proxies import bypass_native
+    from loqua_host.system.proxies import bypass_native
 
     async def main():
         url = sys.argv[1]

@@ -43,7 +43,7 @@ from loqua_host.dev.api import DevApiSettings, serve
 from loqua_host.dev.child import dying_with_parent
 from loqua_host.dev.learner import joined
 from loqua_host.dev.livekit import LiveKitServer
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 THIRD_PARTY = Path(__file__).parents[2] / "acceptance" / "third_party_tutor"
 PATIENCE = 40.0

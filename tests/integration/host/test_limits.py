@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from tests.integration.host.conftest import HostProcess, House, at, explicit, new_room
 
-from loqua_host.job.voice import CLOSE_SECONDS
+from loqua_host.job.voice.session import CLOSE_SECONDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 

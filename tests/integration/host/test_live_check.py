@@ -18,12 +18,12 @@ from loqua_host.dev.learner import joined
 from loqua_host.dev.livekit import run_livekit
 from loqua_host.diagnosis import present
 from loqua_host.diagnosis.api import examine_api
-from loqua_host.diagnosis.finding import Finding, State
+from loqua_host.diagnosis.finding import CheckState, Finding
 from loqua_host.diagnosis.livekit import examine_livekit, meet
 from loqua_host.diagnosis.worker import register, take_job
 from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import LiveKitKey, read_secrets
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 from loqua_host.workers.worker import LiveKitAccess
 
 from .conftest import KEPT, House, explicit, new_room, write_config
@@ -45,7 +45,9 @@ def key(name: str, secret: str) -> LiveKitKey:
 
 def failures(findings: list[Finding]) -> dict[str, str]:
     """Return what failed, by name."""
-    return {one.name: one.verdict.reason for one in findings if one.verdict.state is State.FAILED}
+    return {
+        one.name: one.verdict.reason for one in findings if one.verdict.state is CheckState.FAILED
+    }
 
 
 async def tried_api(house: House, directory: Path, learner: str | None) -> list[Finding]:
@@ -100,8 +102,8 @@ async def test_without_a_learner_the_agent_s_jwt_is_tried_all_the_same(
 ) -> None:
     """An API that says it does not know nobody has taken the agent's word."""
     findings = {one.name: one.verdict for one in await tried_api(house, tmp_path, None)}
-    assert findings["API: agent authentication"].state is State.OK
-    assert findings["API: token decryption"].state is State.UNTRIED
+    assert findings["API: agent authentication"].state is CheckState.OK
+    assert findings["API: token decryption"].state is CheckState.UNTRIED
     assert "--learner" in findings["API: token decryption"].reason
     refused = {"kind": "error", "status": 401, "code": "INVALID_TOKEN"}
     async with house.api.misbehaving(refused):
@@ -193,4 +195,4 @@ async def test_a_livekit_that_refuses_the_key_or_is_not_there_has_its_name(house
     assert list(failures(gone)) == ["LiveKit: connection"]
     unknown = await examine_livekit(replace(access(house), url="ws://nowhere.invalid"))
     assert list(failures(unknown)) == ["LiveKit: name"]
-    assert {one.verdict.state for one in unknown[1:]} == {State.UNTRIED}
+    assert {one.verdict.state for one in unknown[1:]} == {CheckState.UNTRIED}

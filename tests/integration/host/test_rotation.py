@@ -16,7 +16,7 @@ from tests.integration.host.conftest import FRESH, PATIENCE, Api, House, explici
 from tests.integration.secrets.conftest import Bao
 
 from loqua_host.dev.api import DevApiSettings, server
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 

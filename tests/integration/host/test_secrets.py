@@ -23,7 +23,7 @@ from tests.integration.host.conftest import (
 from tests.integration.host.rotations import addresses, mount
 from tests.integration.host.test_tracing import collector
 
-from loqua_host.sandbox import is_possible
+from loqua_host.system.sandbox import is_possible
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 

@@ -123,15 +123,15 @@ async def test_a_second_signal_cuts_lessons_off_and_the_next_start_goes_on_with_
 async def test_a_killed_host_loses_no_lesson(house: House, tmp_path: Path) -> None:
     """SIGKILL: no ghost stays with a learner; the next start goes on and delivers, once."""
     async with house.visit(agent_name="killed") as stays:
-        owed = await _until_killed(house, tmp_path, stays)
-        assert await house.api.arrivals("sessions", owed.user_id) == []
+        undelivered = await _until_killed(house, tmp_path, stays)
+        assert await house.api.arrivals("sessions", undelivered.user_id) == []
         async with house.host(tmp_path, explicit("killed")) as host:
             await host.log.until("lesson.found_open", user_id=stays.user_id)
             await host.log.until("lesson.resumed", user_id=stays.user_id)
-            await house.api.until("sessions", owed.user_id)
+            await house.api.until("sessions", undelivered.user_id)
             await stays.leave()
             await house.api.until("sessions", stays.user_id)
-        for learner in (owed, stays):
+        for learner in (undelivered, stays):
             [record] = await house.api.arrivals("sessions", learner.user_id)
             assert record["payload"]["sessionId"] == learner.session_id
 
@@ -140,13 +140,13 @@ async def _until_killed(house: House, directory: Path, stays: Visitor) -> Visito
     """Have a host killed while it teaches one learner and owes the record of another."""
     async with house.host(directory, explicit("killed")) as host:
         async with house.api.misbehaving({"kind": "outage", "endpoint": "sessions"}):
-            async with house.visit(agent_name="killed") as owed:
-                await host.log.until("progress.made", user_id=owed.user_id)
-            await host.log.until("record.postponed", user_id=owed.user_id)
+            async with house.visit(agent_name="killed") as undelivered:
+                await host.log.until("progress.made", user_id=undelivered.user_id)
+            await host.log.until("record.postponed", user_id=undelivered.user_id)
             await host.log.until("progress.made", user_id=stays.user_id)
             host.process.kill()
             assert await host.ended() == -signal.SIGKILL
             async with asyncio.timeout(GHOST_SECONDS):
                 await stays.alone()
         await all_gone(host)
-    return owed
+    return undelivered

@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestServer
 from livekit import rtc
 from livekit.agents import APIConnectOptions, llm
 
-from loqua_host.job import failover, fallbacks
-from loqua_host.job.engines import EngineWatch, build_engines
+from loqua_host.job.engines import failover, fallbacks
+from loqua_host.job.engines.build import EngineWatch, build_engines
 from loqua_host.settings.engines import Engines
 
 RATE = 24_000

@@ -15,7 +15,7 @@ from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import Caller
 from loqua_host.core.clock import SystemClock
 from loqua_host.errors import RefusedError
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records import delivery as delivering
 from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
@@ -147,7 +147,7 @@ async def delivery(
 async def test_what_was_refused_is_listed_and_sent_again_while_the_host_runs(
     api: Api, delivery: Delivery, command: Command
 ) -> None:
-    """The operator sees why, hints the API, and the running host notices."""
+    """The operator sees why, fixes the API, and the running host notices."""
     status, listed, _ = await command("list", "--dead")
     assert status == 0
     head, *rows = [line.split("\t") for line in listed.splitlines()]
@@ -181,7 +181,7 @@ async def test_a_lesson_is_explained(command: Command, ledger: Ledger) -> None:
     row = lesson["undelivered"][0]
     assert (row["not_before"], row["dead_at"]) == (None, None)  # and no seconds since 1970
     status, _, errors = await command("explain", "nobody")
-    assert (status, "holds no such lesson" in errors) == (1, True)
+    assert (status, "not in the ledger" in errors) == (1, True)
 
 
 async def test_one_lesson_is_sent_again_and_nothing_without_being_named(
@@ -191,13 +191,13 @@ async def test_one_lesson_is_sent_again_and_nothing_without_being_named(
     row = await ledger.next_entry("lesson1")
     assert row is not None
     await ledger.postpone(row, 9e9, maybe_delivered=False)
-    assert (await command("resend", "sess_1"))[1].startswith("2 to be sent")
+    assert (await command("resend", "sess_1"))[1].startswith("2 to send")
     again = await ledger.next_entry("lesson1")
     assert again is not None
     assert again.not_before == 0.0
     for wrong in ([], ["sess_1", "--dead"]):
         status, _, errors = await command("resend", *wrong)
-        assert (status, "write a session id, or --dead" in errors) == (1, True)
+        assert (status, "write either a session id or --dead" in errors) == (1, True)
 
 
 async def test_a_learner_gets_all_and_has_all_deleted(
@@ -210,7 +210,7 @@ async def test_a_learner_gets_all_and_has_all_deleted(
     assert lessons[0]["undelivered"][1]["payload"]["session_id"] == "sess_1"
     status, told, _ = await command("delete", "maria", "--yes")
     assert status == 0
-    assert told.startswith("deleted 2 lessons, 1 of them running, and 2 entries")
+    assert told.startswith("deleted 2 lessons (1 running) and 2 undelivered entries")
     row = LessonRow("lesson2", "sess_2", "sess_2", "maria", "room2", "conversation", "a", 0.0)
     await ledger.save_progress(row, 1.0, Progress(words_learned=9), {})
     record = SessionRecord(
@@ -238,7 +238,7 @@ async def test_the_ledgers_key_is_in_no_environment_that_jobs_could_read(
     assert process.stdin
     assert process.stdout
     async with asyncio.timeout(60):
-        await process.stdout.readuntil(b"for good?")
+        await process.stdout.readuntil(b"delivered or not?")
     assert not {"AGENT_ID", "LEDGER_KEY"} & psutil.Process(process.pid).environ().keys()
     await process.communicate(b"n\n")
     assert [*await ledger.pending_lessons()] == ["lesson1"]

@@ -15,7 +15,7 @@ from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.clock import SystemClock
 from loqua_host.dev.api import DevApiSettings, create_app
 from loqua_host.dev.api.faults import Error, LostAnswer
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics

@@ -14,7 +14,7 @@ from loqua_host.records import reencryption
 from loqua_host.records.admin import LedgerAdmin
 from loqua_host.records.database import database_at
 from loqua_host.records.ledger import Ledger, LessonRow
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 LESSONS = 60
 TICKS = LESSONS // 3

@@ -27,7 +27,7 @@ from moto.server import ThreadedMotoServer
 
 from loqua_host.core.secrets import SecretsSettings, SecretsSource, open_source
 from loqua_host.core.secrets.azure import AzureSecrets
-from loqua_host.core.secrets.settings import AzurePlace
+from loqua_host.core.secrets.settings import AzureSettings
 
 
 class Place(Protocol):
@@ -207,7 +207,7 @@ class Azure:
         self._stack = ExitStack()
         url, certificate = self._stack.enter_context(_in_thread(self._vault, directory))
         self.source = AzureSecrets(
-            AzurePlace.model_validate({"url": url}),
+            AzureSettings.model_validate({"url": url}),
             StaticCredential(),
             verify_challenge_resource=False,
             connection_verify=str(certificate),

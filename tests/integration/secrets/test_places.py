@@ -14,7 +14,7 @@ from tests.integration.secrets.conftest import Bao, Place, certificate
 
 from loqua_host.core.clock import SystemClock
 from loqua_host.core.secrets import Secret
-from loqua_host.core.secrets.settings import VaultPlace
+from loqua_host.core.secrets.settings import VaultSettings
 from loqua_host.core.secrets.vault import VaultSecrets
 from loqua_host.errors import SecretsError
 
@@ -61,7 +61,7 @@ def test_a_vaults_token_is_renewed_before_it_ends(bao: Bao) -> None:
     bao.put("SHARED_SECRET", "one")
     token = bao.root.auth.token.create(ttl="1h", renewable=True)["auth"]["client_token"]
     clock = Later()
-    settings = VaultPlace.model_validate({"url": bao.url})
+    settings = VaultSettings.model_validate({"url": bao.url})
     source = VaultSecrets(settings, [SecretStr(token)], clock)
     for clock.at, renewed in ((0, False), (0.4 * HOUR, False), (0.5 * HOUR, True)):
         assert values(source.fetch("SHARED_SECRET")) == ["one"]
@@ -86,7 +86,7 @@ def test_what_is_no_vault_is_a_vault_out_of_reach() -> None:
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        settings = VaultPlace.model_validate({"url": url})
+        settings = VaultSettings.model_validate({"url": url})
         source = VaultSecrets(settings, [SecretStr("token")], SystemClock())
         with pytest.raises(SecretsError, match="is no vault's answer"):
             source.fetch("SHARED_SECRET")
@@ -115,7 +115,7 @@ def test_a_login_by_approle_outlives_every_token(bao: Bao) -> None:
         SecretStr(role.read_role_id("loqua")["data"]["role_id"]),
         SecretStr(role.generate_secret_id("loqua")["data"]["secret_id"]),
     ]
-    settings = VaultPlace.model_validate({"url": bao.url, "login": "approle"})
+    settings = VaultSettings.model_validate({"url": bao.url, "login": "approle"})
     clock = Later()
     source = VaultSecrets(settings, credentials, clock)
     tokens = []
@@ -176,7 +176,7 @@ def test_a_login_by_kubernetes_takes_the_service_accounts_token(bao: Bao, tmp_pa
         }
         auth.create_role("loqua", policies=["loqua"], **accounts)
         section = {"login": "kubernetes", "role": "loqua", "service_account": file}
-        settings = VaultPlace.model_validate({"url": bao.url, **section})
+        settings = VaultSettings.model_validate({"url": bao.url, **section})
         source = VaultSecrets(settings, [], SystemClock())
         with pytest.raises(SecretsError):
             source.fetch("SHARED_SECRET")

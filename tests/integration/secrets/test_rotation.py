@@ -12,11 +12,11 @@ from tests.integration.secrets.conftest import Place
 
 from loqua_host.core import Caller, CoreSettings, LoquaApi
 from loqua_host.core.clock import SystemClock
-from loqua_host.core.secrets import SecretCache, SecretName
+from loqua_host.core.secrets import CoreSecret, SecretCache
 from loqua_host.dev.api import DevApiSettings
 from loqua_host.dev.api.app import create_app
 from loqua_host.errors import ApiError
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 pytestmark = pytest.mark.integration
 
@@ -48,8 +48,8 @@ async def rotate(app: FastAPI, place: Place) -> None:
 
 async def keep(place: Place) -> SecretCache:
     """Keep a place's secrets; no look-up comes but for those that the API makes necessary."""
-    variables = {name: name.value for name in SecretName}
-    found = {name: await asyncio.to_thread(place.source.fetch, name.value) for name in SecretName}
+    variables = {name: name.value for name in CoreSecret}
+    found = {name: await asyncio.to_thread(place.source.fetch, name.value) for name in CoreSecret}
     first = {name: secret for name, secret in found.items() if secret}
     return SecretCache(place.source, variables, first, SystemClock(), 3600)
 

@@ -18,9 +18,9 @@ from loqua_host.announcements.announcer import (
 from loqua_host.announcements.messages import Announcement, Sound, Wanted
 from loqua_host.announcements.tone import after_tone
 from loqua_host.errors import AnnouncementError
-from loqua_host.lessons.reconcile import NotifyWaiting, Present
+from loqua_host.lessons.decisions import NotifyWaiting, PresentLearner
 from loqua_host.settings.engines import Engine, Engines
-from loqua_host.tasks import supervised
+from loqua_host.system.tasks import supervised
 
 SENTENCE = {"en": "One moment.", "es": "Un momento."}
 HUMS = Engines(tts=Engine(use="engine:TTS", secrets={"api_key": "KEY"}))
@@ -30,7 +30,7 @@ SPOKEN = Sound(rate=16_000, samples=b"\1\0" * 160)
 
 def tell(user_id: str = "maria") -> NotifyWaiting:
     """Return what a learner is to be told."""
-    learner = Present(user_id, user_id, f"PA_{user_id}", 0.0, 0.0)
+    learner = PresentLearner(user_id, user_id, f"PA_{user_id}", 0.0, 0.0)
     return NotifyWaiting(f"room-{user_id}", learner, waiting=True, tutor="tutor", aloud=True)
 
 
@@ -47,14 +47,18 @@ class World:
         rooms = SimpleNamespace(url="ws://livekit", announcing_token=lambda room: f"for {room}")
         self.announcer = Announcer(
             rooms=rooms,  # type: ignore[arg-type]  # a fake
-            voice_of=lambda _: self.voice,
-            language_of=self._look_up,
+            voices=self,
             sounds=Sounds(self._speak, tasks),
             player=self,  # type: ignore[arg-type]  # a fake
             tasks=tasks,
         )
 
-    async def _look_up(self, *_: str) -> str:
+    def voice_of(self, _tutor: str) -> Voice | None:
+        """Return the tutor's voice."""
+        return self.voice
+
+    async def language_for(self, *_: str) -> str:
+        """Look the language up, which takes a while."""
         await asyncio.sleep(self.looking_up)
         return self.language
 

@@ -10,7 +10,7 @@ from loqua_host.announcements import announcer
 from loqua_host.announcements.announcer import Player
 from loqua_host.announcements.messages import Announcement, Began, Sound
 from loqua_host.errors import AnnouncementError
-from loqua_host.tasks import supervised
+from loqua_host.system.tasks import supervised
 
 SPOKEN = Sound(rate=16_000, samples=b"\1\0" * 160)
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from tests.certificates import issue
 
-from loqua_host.cli.check import check
-from loqua_host.configuration import Configuration
+from loqua_host.cli.check import check_config
+from loqua_host.configuration.configuration import Configuration
 from loqua_host.errors import ConfigError
 from loqua_host.settings.load import draft
 from loqua_host.settings.start import refuse_start
@@ -47,7 +47,7 @@ def test_a_sound_configuration_shows_what_would_run(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One line a tutor, and nothing on standard error."""
-    assert check(config, ENVIRON) == 0
+    assert check_config(config, ENVIRON) == 0
     printed = capsys.readouterr()
     headings, tutor = printed.out.splitlines()
     assert " ".join(headings.split()) == (
@@ -66,7 +66,7 @@ def test_every_mistake_is_printed_once_with_its_hint(
     (config / "host.yaml").write_text("logs: {level: loud}")
     (config / "tutors/grammar.yaml").write_text("worker_type: explicit\nplugin: latin\n")
     given = {name: value for name, value in ENVIRON.items() if name != "SHARED_SECRET"}
-    assert check(config, given) == 1
+    assert check_config(config, given) == 1
     printed = capsys.readouterr()
     places = [line for line in printed.err.splitlines() if line and not line.startswith(" ")]
     assert [place.replace(f"{config}/", "") for place in places] == [
@@ -87,7 +87,7 @@ def test_a_certificate_that_has_expired_is_a_mistake(
     """The host would run, and whoever checks certificates could not look into it."""
     given = issue(tmp_path, days=days)
     (config / "host.yaml").write_text(yaml.safe_dump({"ops": {"tls": given}}))
-    assert check(config, ENVIRON) == status
+    assert check_config(config, ENVIRON) == status
     said = capsys.readouterr().err
     assert ("host.yaml: ops.tls.certificate\n  has expired\n" in said) == bool(status)
 
@@ -108,7 +108,7 @@ def test_check_finds_of_this_machine_what_a_start_would_find(
         Configuration(config, environ).read()
     [problem] = refused.value.problems
     assert problem.where.endswith(spoilt)
-    assert check(config, environ) == 1
+    assert check_config(config, environ) == 1
     told = capsys.readouterr().err
     assert f"{problem.where}\n  {problem.what}\n  → {problem.hint}\n" in told
 
@@ -118,7 +118,7 @@ def test_staging_is_warned_and_starts(config: Path, capsys: pytest.CaptureFixtur
     environ = ENVIRON | {"LOQUA_ENVIRONMENT": "staging", "API_BASE_URL": "http://api.loqua.app"}
     (config / "environments").mkdir()
     (config / "environments/staging.yaml").write_text("engines: {stt: null, tts: null}")
-    assert check(config, environ) == 0
+    assert check_config(config, environ) == 0
     told = capsys.readouterr().err
     warned = [line.removeprefix("warning: ") for line in told.splitlines() if "warning: " in line]
     assert warned == ["API_BASE_URL", "LEDGER_KEY", "SHARED_SECRET", "LIVEKIT_API_SECRET"]
@@ -129,7 +129,7 @@ def test_staging_is_warned_and_starts(config: Path, capsys: pytest.CaptureFixtur
 
 def mistakes(config: Path, environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
     """Return what a configuration that does not start is told."""
-    assert check(config, environ) == 1
+    assert check_config(config, environ) == 1
     return capsys.readouterr().err.replace(f"{config}/", "")
 
 
@@ -148,7 +148,7 @@ def test_production_without_its_file_and_engines_does_not_pass(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     told = mistakes(config, PRODUCTION, capsys)
     assert "loqua-host run\n  would run as root" in told
-    assert "environments/production.yaml\n  is not there" in told
+    assert "environments/production.yaml\n  does not exist" in told
     assert "tutors/grammar.yaml: engines.stt\n  names no engine" in told
     assert "tutors/grammar.yaml: engines.tts\n  names no engine" in told
     settings = draft(config, PRODUCTION).settings
@@ -166,7 +166,7 @@ def test_an_agent_may_bring_its_own_engines(
     (config / "environments/production.yaml").touch()
     with (config / "tutors/grammar.yaml").open("a") as file:
         file.write("engines: {stt: null, tts: null}\n")
-    assert check(config, PRODUCTION) == 0
+    assert check_config(config, PRODUCTION) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -182,7 +182,7 @@ def test_a_port_that_another_program_has_is_told(
         told = mistakes(config, ENVIRON, capsys)
         assert f"environments/development.yaml: ops.port\n  {port} is in use" in told
         threading.Thread(target=answer, args=(other, b"alive\n")).start()
-        assert check(config, ENVIRON) == 0
+        assert check_config(config, ENVIRON) == 0
 
 
 def answer(server: socket.socket, body: bytes) -> None:
@@ -211,8 +211,8 @@ def test_a_ledger_that_cannot_be_used_is_told(
     """A directory, another file, a way that leads through a file."""
     (tmp_path / "notes.txt").write_text("not a database")
     for path, why in (
-        (tmp_path, "cannot be used: it is no file"),
-        (tmp_path / "notes.txt", "cannot be used: it is no database of SQLite"),
+        (tmp_path, "cannot be used: it is not a file"),
+        (tmp_path / "notes.txt", "cannot be used: it is not a SQLite database"),
         (tmp_path / "notes.txt" / "l.db", "cannot be used: Not a directory"),
     ):
         (config / "host.yaml").write_text(f"ops: {{port: null}}\nledger: {{path: {path}}}\n")
@@ -245,6 +245,6 @@ def test_a_ledger_that_is_another_users_is_told() -> None:
         ledger = directory / "l.db"
         assert "cannot be written to" in (unusable_to(NOBODY, ledger) or "")
         ledger.touch(mode=0o644)
-        assert unusable_to(NOBODY, ledger) == "it is another user's"
+        assert unusable_to(NOBODY, ledger) == "it belongs to another user"
         directory.chmod(0o700)
         assert unusable_to(NOBODY, ledger) == "Permission denied"

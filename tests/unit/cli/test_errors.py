@@ -4,7 +4,7 @@ import pytest
 
 from loqua_host import cli
 from loqua_host.errors import LoquaError
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 
 async def fail(error: Exception) -> int:

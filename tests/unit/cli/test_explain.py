@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from loqua_host.cli.check import check
-from loqua_host.cli.explain import explain
-from loqua_host.settings.load import load
+from loqua_host.cli.check import check_config
+from loqua_host.cli.explain import explain_config
+from loqua_host.settings.load import load_settings
 
 ENVIRON = {
     "AGENT_ID": "loqua-host-1",
@@ -50,7 +50,7 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def explained(config: Path) -> dict[str, tuple[str, str]]:
     """Return value and origin by key."""
-    lines = explain(config, ENVIRON, load(config, ENVIRON))
+    lines = explain_config(config, ENVIRON, load_settings(config, ENVIRON))
     return {
         key: (value, origin.replace(f"{config}/", "")) for key, value, origin in list(lines)[1:]
     }
@@ -84,7 +84,9 @@ def test_engines_of_a_list_are_explained_one_by_one(config: Path) -> None:
             "engines: {stt: [{use: 'a:B'}, {use: 'c:D', options: {k: 1}}], llm: [{use: 'e:F'}], ",
         )
     )
-    lines = {key: line for key, *line in explain(config, ENVIRON, load(config, ENVIRON))}
+    lines = {
+        key: line for key, *line in explain_config(config, ENVIRON, load_settings(config, ENVIRON))
+    }
     file = str(config / "tutors/grammar.yaml")
     assert lines["tutors.grammar.engines.stt[1].options.k"] == ["1", file]
     assert lines["tutors.grammar.engines.llm.use"] == ['"e:F"', file]
@@ -99,7 +101,7 @@ def test_no_secret_is_printed_wherever_it_was_written(
     assert explained["tutors.grammar.settings.secrets.password"][0] == "****"
     assert explained["engines.tts.secrets.api_key"] == ('"OPENAI_API_KEY"', "host.yaml")
     assert explained["engines.tts.options.base_url"][0] == '"http://****@127.0.0.1:9000"'
-    check(config, ENVIRON | {"OPENAI_API_KEY": "hunter2"}, explained=True)
+    check_config(config, ENVIRON | {"OPENAI_API_KEY": "hunter2"}, explained=True)
     printed = capsys.readouterr()
     assert "hunter2" not in printed.out + printed.err
     assert "lessons.drain_timeout" in printed.out
@@ -109,14 +111,14 @@ def test_what_dotenv_gave_says_so(config: Path) -> None:
     """In development, where it counts."""
     (config.parent / ".env").write_text("SHARED_SECRET=hunter2\n")
     environ = {name: value for name, value in ENVIRON.items() if name != "SHARED_SECRET"}
-    lines = list(explain(config, environ, load(config, environ)))
+    lines = list(explain_config(config, environ, load_settings(config, environ)))
     assert ("SHARED_SECRET", "****", ".env") in lines
     assert ("AGENT_JWT_TOKEN", "****", "environment") in lines
 
 
 def test_every_setting_is_there(config: Path, explained: dict[str, tuple[str, str]]) -> None:
     """One line for each key of the host's models."""
-    settings = load(config, ENVIRON)
+    settings = load_settings(config, ENVIRON)
     sections = {key.split(".")[0] for key in explained}
     written = {info.alias or name for name, info in type(settings).model_fields.items()}
     assert written <= sections
@@ -126,7 +128,9 @@ def test_rules_are_explained_key_by_key(config: Path) -> None:
     """No line is as long as a list of them, and no key is there that nobody wrote."""
     rule = "{name: talker, when: {minutes: 5}}"
     (config / "host.yaml").write_text(f"records: {{achievements: [{rule}]}}")
-    lines = {key: line for key, *line in explain(config, ENVIRON, load(config, ENVIRON))}
+    lines = {
+        key: line for key, *line in explain_config(config, ENVIRON, load_settings(config, ENVIRON))
+    }
     file = str(config / "host.yaml")
     told = {key: line for key, line in lines.items() if key.startswith("records.achievements")}
     assert told == {
@@ -145,7 +149,7 @@ def test_a_variable_that_decides_is_named(config: Path) -> None:
         "LOQUA_ENGINES__TTS__OPTIONS__API_KEY": "hunter2",
         "LOQUA_TUTORS__GRAMMAR__SETTINGS__QUESTIONS": "5",
     }
-    lines = explain(config, ENVIRON | variables, load(config, ENVIRON | variables))
+    lines = explain_config(config, ENVIRON | variables, load_settings(config, ENVIRON | variables))
     told = {key: tuple(line) for key, *line in lines}
     assert told["lessons.max_lessons"] == ("20", "LOQUA_LESSONS__MAX_LESSONS")
     assert told["lessons.tick_every"] == ("20.0", f"{dotenv}: LOQUA_LESSONS__TICK_EVERY")

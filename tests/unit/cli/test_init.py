@@ -7,7 +7,7 @@ from tests.unit.cli.test_check import ENVIRON
 from typer.testing import CliRunner
 
 from loqua_host.cli import app
-from loqua_host.cli.check import check
+from loqua_host.cli.check import check_config
 
 CONFIG = Path(__file__).parents[3] / "config"
 
@@ -36,13 +36,13 @@ def test_it_writes_the_config_of_the_repository(tmp_path: Path) -> None:
 def test_what_it_writes_is_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the variables set, `check` finds nothing."""
     init(tmp_path / "config")
-    assert check(tmp_path / "config", ENVIRON) == 0, capsys.readouterr().err
+    assert check_config(tmp_path / "config", ENVIRON) == 0, capsys.readouterr().err
 
 
 def test_it_says_what_to_type_next(tmp_path: Path) -> None:
     """For the directory that it wrote."""
     _, printed = init(tmp_path / "my config")
-    assert printed.endswith(f"then: loqua-host check --config '{tmp_path}/my config'\n")
+    assert printed.endswith(f"then run: loqua-host check --config '{tmp_path}/my config'\n")
 
 
 @pytest.mark.parametrize("command", ["run", "check", "demo", "records list"])

@@ -232,7 +232,7 @@ async def test_a_call_is_answered_by_who_runs_the_lesson() -> None:
     calling = asyncio.create_task(lesson.call_specialist("grammar-specialist", focus="articles"))
     call = await lesson.next_call()
     assert (call.agent_name, call.wish.focus) == ("grammar-specialist", "articles")
-    with pytest.raises(HandoffError, match="already"):
+    with pytest.raises(HandoffError, match="in progress"):
         await lesson.call_specialist("grammar-specialist")
     call.answer.set_result(Handback(outcome="taught"))
     assert await calling == Handback(outcome="taught")

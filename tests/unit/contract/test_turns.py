@@ -7,7 +7,7 @@ import pytest
 from livekit.agents.llm import ChatMessage
 
 from loqua_host import Learner, Turn, Turns
-from loqua_host.contract.turns import LEARNER, TYPED
+from loqua_host.contract.turns import LEARNER_KEY, TYPED_KEY
 
 
 class Speech:
@@ -31,7 +31,7 @@ class Speech:
 
 def message(text: str, *, typed: bool = False, learner: Learner | None = None) -> ChatMessage:
     """Return what LiveKit hands to an agent, as the host marks it."""
-    marks = {TYPED: True if typed else None, LEARNER: learner}
+    marks = {TYPED_KEY: True if typed else None, LEARNER_KEY: learner}
     extra = {mark: value for mark, value in marks.items() if value}
     return ChatMessage(role="user", content=[text], extra=extra)
 

@@ -22,7 +22,8 @@ from tests.unit.virtual_time import EPOCH, VirtualClock, VirtualLoop
 
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.metrics import ApiMetrics
-from loqua_host.metrics import Instruments
+from loqua_host.core.runtime import Runtime
+from loqua_host.observability.metrics import Instruments
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -177,10 +178,12 @@ class World:
         return LoquaApi.open(
             CoreSettings(api_base_url="http://loqua.test", **changes),
             EnvironmentSecrets(self.environ),
-            clock=self.clock,
-            random=Random(1),  # noqa: S311  (jitter that repeats)
+            runtime=Runtime(
+                self.clock,
+                Random(1),  # noqa: S311  (jitter that repeats)
+                ApiMetrics(self.instruments),
+            ),
             transport=httpx.MockTransport(self.loqua),
-            metrics=ApiMetrics(self.instruments),
         )
 
     def logged(self, event: str) -> list[dict[str, Any]]:

@@ -10,11 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from loqua_host.core.breaker import Breaker, State
+from loqua_host.core.breaker import Breaker, BreakerState
 from loqua_host.core.metrics import ApiMetrics
 from loqua_host.core.settings import BreakerSettings
 from loqua_host.errors import RefusedError, SuspendedError, UnreachableError
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 
 
 class ManualClock:
@@ -76,9 +76,9 @@ def breaker(clock: ManualClock, instruments: Instruments) -> Breaker:
 def test_failures_in_a_row_open_it_for_a_while(breaker: Breaker, clock: ManualClock) -> None:
     """After the third nobody who failed gets out until ten seconds have passed."""
     failing(breaker, DOWN, 2)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     failing(breaker, DOWN, learner="leo")
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
     clock.time += 4
     with pytest.raises(SuspendedError) as suspended:
         attempt(breaker, learner="leo")
@@ -95,7 +95,7 @@ def test_one_learner_alone_opens_no_breaker(breaker: Breaker, clock: ManualClock
         attempt(breaker, learner="mia")
         pauses.append(pause_of(breaker, "leo"))
         clock.time += pauses[-1]
-        assert breaker.state is State.CLOSED
+        assert breaker.state is BreakerState.CLOSED
     assert pauses == [0, 0, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300]
 
 
@@ -173,13 +173,13 @@ def test_a_learner_known_to_fail_is_not_the_probe_that_keeps_it_open(
     """After an outage leo's bad data fails every probe of his; mia's closes the breaker."""
     failing(breaker, DOWN, 2, learner="leo")
     failing(breaker, DOWN, learner="ana")
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
     for _ in range(5):
         clock.time += 10
         failing(breaker, DOWN, learner="leo")
-        assert breaker.state is State.OPEN
+        assert breaker.state is BreakerState.OPEN
     attempt(breaker, learner="mia")
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
 
 
 def test_in_an_outage_one_newcomer_in_ten_seconds_tries_it(
@@ -222,9 +222,9 @@ def test_a_success_between_failures_starts_the_count_anew(breaker: Breaker) -> N
     for _ in range(5):
         failing(breaker, DOWN, 2)
         attempt(breaker)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     failing(breaker, DOWN, 3)
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
 
 
 @pytest.mark.parametrize("later", [10, 10.5, 3600])
@@ -235,11 +235,11 @@ def test_a_probe_that_succeeds_closes_it(
     failing(breaker, DOWN, 3)
     clock.time += later
     attempt(breaker)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     failing(breaker, DOWN, 2)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     failing(breaker, DOWN)
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
 
 
 def test_a_probe_that_fails_opens_it_for_as_long_again(
@@ -249,12 +249,12 @@ def test_a_probe_that_fails_opens_it_for_as_long_again(
     failing(breaker, DOWN, 3)
     clock.time += 10
     failing(breaker, DOWN)
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
     clock.time += 9.9
     failing(breaker, SuspendedError("context", "open"))
     clock.time += 0.1
     attempt(breaker)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
 
 
 @pytest.mark.parametrize(
@@ -275,20 +275,20 @@ def test_cancellation_refusals_and_asking_for_patience_are_neutral(
     failing(breaker, neutral, 10)
     failing(breaker, DOWN, 2)
     failing(breaker, neutral)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     failing(breaker, DOWN)
     clock.time += 10
     failing(breaker, neutral)
-    assert breaker.state is State.HALF_OPEN
+    assert breaker.state is BreakerState.HALF_OPEN
     attempt(breaker)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
 
 
 @pytest.mark.parametrize("status", [None, 200, 302, 399, 403, 404, 421, 500, 503])
 def test_no_answer_and_no_usable_answer_are_failures(breaker: Breaker, status: int | None) -> None:
     """Garbage with status 200 counts like an outage, and so does a proxy's 404."""
     failing(breaker, UnreachableError("context", "garbage", status=status), 3)
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
 
 
 async def test_of_fifty_at_half_open_one_gets_out(breaker: Breaker, clock: ManualClock) -> None:
@@ -312,7 +312,7 @@ async def test_of_fifty_at_half_open_one_gets_out(breaker: Breaker, clock: Manua
     assert {vars(error)["retry_after"] for error in turned_away} == {0}
     answered.set()
     await asyncio.wait(calls)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
 
 
 async def test_a_call_from_before_has_no_say_after(breaker: Breaker, clock: ManualClock) -> None:
@@ -322,16 +322,16 @@ async def test_a_call_from_before_has_no_say_after(breaker: Breaker, clock: Manu
     slow_bad.__enter__()
     failing(breaker, DOWN, 3)
     slow_good.__exit__(None, None, None)
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
     clock.time += 10
     probe = breaker.attempt("mia")
     probe.__enter__()
     assert slow_bad.__exit__(type(DOWN), DOWN, None) is False
-    assert breaker.state is State.HALF_OPEN
+    assert breaker.state is BreakerState.HALF_OPEN
     with pytest.raises(SuspendedError):
         attempt(breaker)
     probe.__exit__(None, None, None)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
 
 
 def test_each_change_is_reported(
@@ -362,7 +362,7 @@ class BreakerRules(RuleBasedStateMachine):
         self.clock = ManualClock()
         settings, metrics = BreakerSettings(failures=3, open_seconds=10), ApiMetrics(Instruments())
         self.breaker = Breaker("context", settings, self.clock, metrics)
-        self.out: list[tuple[Callable[..., object], str, State]] = []
+        self.out: list[tuple[Callable[..., object], str, BreakerState]] = []
         self.newcomers: set[str] = set()
         self.failed: set[str] = set()
         self.newcomer_failed_at = -10.0
@@ -378,15 +378,15 @@ class BreakerRules(RuleBasedStateMachine):
         name = learner or f"new {next(learners)}"
         guard = self.breaker.attempt(name)
         new = name not in self.breaker._failing
-        probes = [state for *_, state in self.out if state is State.HALF_OPEN]
+        probes = [state for *_, state in self.out if state is BreakerState.HALF_OPEN]
         was = self.breaker.state
         try:
             guard.__enter__()
         except SuspendedError:
             held = probes or self.clock.time < self.newcomer_failed_at + 10
-            assert learner or (was is not State.CLOSED and held)
+            assert learner or (was is not BreakerState.CLOSED and held)
             return
-        assert was is State.CLOSED or not probes
+        assert was is BreakerState.CLOSED or not probes
         if new:
             self.newcomers.add(name)
         else:
@@ -402,21 +402,21 @@ class BreakerRules(RuleBasedStateMachine):
         exit_(None if end is None else type(end), end, None)
         if end is DOWN:
             self.failed.add(learner)
-            if learner in self.newcomers and state is State.HALF_OPEN:
+            if learner in self.newcomers and state is BreakerState.HALF_OPEN:
                 self.newcomer_failed_at = self.clock.time
-        if self.breaker.state is State.OPEN and was is State.CLOSED:
+        if self.breaker.state is BreakerState.OPEN and was is BreakerState.CLOSED:
             assert end is DOWN
             assert len(self.failed) > 1
-        if self.breaker.state is State.CLOSED and was is not State.CLOSED:
+        if self.breaker.state is BreakerState.CLOSED and was is not BreakerState.CLOSED:
             assert end is None
-            assert state is State.HALF_OPEN
+            assert state is BreakerState.HALF_OPEN
 
     @invariant()
     def at_most_one_probe_is_out(self) -> None:
         """Count the probes of the present half-open state."""
-        if self.breaker.state is not State.HALF_OPEN:
-            self.out = [(exit_, learner, State.CLOSED) for exit_, learner, _ in self.out]
-        assert sum(state is State.HALF_OPEN for *_, state in self.out) <= 1
+        if self.breaker.state is not BreakerState.HALF_OPEN:
+            self.out = [(exit_, learner, BreakerState.CLOSED) for exit_, learner, _ in self.out]
+        assert sum(state is BreakerState.HALF_OPEN for *_, state in self.out) <= 1
 
 
 TestBreakerRules = BreakerRules.TestCase

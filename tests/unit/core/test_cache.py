@@ -24,7 +24,7 @@ WHOLE = LearnerContext(
 ONLY_PREFERENCES = LearnerContext(preferences=PREFERENCES)
 
 
-class Hands:
+class ManualClock:
     """A clock whose hands a test moves."""
 
     time = 1000.0
@@ -41,15 +41,15 @@ class Hands:
 
 
 @pytest.fixture
-def hands() -> Hands:
+def clock() -> ManualClock:
     """Return a clock."""
-    return Hands()
+    return ManualClock()
 
 
 @pytest.fixture
-def cache(hands: Hands) -> ContextCache[tuple[str, str]]:
+def cache(clock: ManualClock) -> ContextCache[tuple[str, str]]:
     """Return an empty cache with the guide's lives, for three learners."""
-    return ContextCache(CacheLives(learners=3), hands)
+    return ContextCache(CacheLives(learners=3), clock)
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def cache(hands: Hands) -> ContextCache[tuple[str, str]]:
 )
 def test_its_parts_age_as_the_guide_says(
     cache: ContextCache[tuple[str, str]],
-    hands: Hands,
+    clock: ManualClock,
     age: float,
     fresh: LearnerContext | None,
     stale: LearnerContext | None,
 ) -> None:
     """Refetched after 5 minutes; history serves to 10 minutes, preferences to an hour."""
     cache.keep(KEY, WHOLE)
-    hands.time += age
+    clock.time += age
     assert cache.fresh(KEY) == fresh
     assert cache.stale(KEY) == stale
 
@@ -136,15 +136,15 @@ def test_lives_out_of_order_are_refused(lives: dict[str, float]) -> None:
 )
 def test_it_never_serves_what_is_too_old_or_holds_too_much(steps: list[tuple[str, str]]) -> None:
     """Whatever happens: what is served was kept, not dropped, and within its life."""
-    hands = Hands()
-    cache: ContextCache[str] = ContextCache(CacheLives(learners=3), hands)
+    clock = ManualClock()
+    cache: ContextCache[str] = ContextCache(CacheLives(learners=3), clock)
     kept_at: dict[str, float] = {}
     for step, user in steps:
         if step == "wait":
-            hands.time += 250
+            clock.time += 250
         elif step == "keep":
             cache.keep(user, WHOLE)
-            kept_at[user] = hands.time
+            kept_at[user] = clock.time
         elif step == "mark_stale":
             cache.mark_stale(user)
         else:
@@ -152,5 +152,5 @@ def test_it_never_serves_what_is_too_old_or_holds_too_much(steps: list[tuple[str
             kept_at.pop(user, None)
         served = [user for user in "abcde" if cache.stale(user) is not None]
         assert len(served) <= 3
-        assert all(hands.time - kept_at[user] < 3600 for user in served)
+        assert all(clock.time - kept_at[user] < 3600 for user in served)
         assert all(cache.fresh(user) is None or user in served for user in "abcde")

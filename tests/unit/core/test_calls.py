@@ -18,7 +18,7 @@ from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
 from loqua_host.core import Caller, CoreSettings, LoquaApi
-from loqua_host.core.breaker import State
+from loqua_host.core.breaker import BreakerState
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.core.settings import Access, BreakerSettings, CacheLives
 from loqua_host.errors import RefusedError, SuspendedError, UnreachableError
@@ -534,7 +534,7 @@ async def test_an_endpoint_s_last_outcome_is_known_and_a_cancelled_call_is_none(
     await progress(leased, caller)
     answered = leased.endpoints()["progress"]
     now = asyncio.get_running_loop().time()
-    assert answered == EndpointStatus(now, 0.25, None, State.CLOSED)
+    assert answered == EndpointStatus(now, 0.25, None, BreakerState.CLOSED)
 
 
 async def test_a_breaker_that_is_open_is_known_by_its_endpoint(
@@ -547,7 +547,7 @@ async def test_a_breaker_that_is_open_is_known_by_its_endpoint(
         with pytest.raises(UnreachableError):
             await progress(api, caller)
         states = {name: status.breaker for name, status in api.endpoints().items()}
-    assert states == {"user-token": State.CLOSED, "progress": State.OPEN}
+    assert states == {"user-token": BreakerState.CLOSED, "progress": BreakerState.OPEN}
 
 
 async def test_attempts_are_counted_by_outcome_and_timed_unless_cancelled(

@@ -32,7 +32,7 @@ SENT = json.dumps(
     ],
 )
 def test_values_are_hidden_and_names_are_shown(said: str, shown: str) -> None:
-    """Whole, as words, cut, in capitals, escaped; fields and codes are for whoever hints it."""
+    """Whole, as words, cut, in capitals, escaped; fields and codes are for whoever fixes it."""
     assert without_echo(said, SENT) == shown
 
 

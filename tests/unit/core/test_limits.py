@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.unit.core.conftest import EPOCH, VirtualClock
 
-from loqua_host.core.limits import Limits
+from loqua_host.core.limits import RateLimits
 from loqua_host.core.rate_headers import CAUTION, http_date, server_time, wait_asked
 from loqua_host.core.settings import CoreSettings
 from loqua_host.errors import SuspendedError
@@ -19,9 +19,9 @@ NEVER = "Fri, 31 Dec 9999 23:59:59 GMT"
 LONG_AGO = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
-def limits(**settings: object) -> Limits:
+def limits(**settings: object) -> RateLimits:
     """Return limits on virtual time."""
-    return Limits(
+    return RateLimits(
         CoreSettings.model_validate({"api_base_url": "http://loqua.test", **settings}),
         VirtualClock(),
     )

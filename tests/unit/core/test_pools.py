@@ -27,7 +27,7 @@ class Made:
 
 async def call(pools: Pools, end: asyncio.Event) -> httpx.AsyncClient:
     """Make a call that lasts until an event."""
-    async with pools.lend() as http:
+    async with pools.client() as http:
         await end.wait()
         return http
 
@@ -44,7 +44,7 @@ async def test_calls_that_end_share_one_pool(made: Made) -> None:
     end.set()
     await asyncio.gather(*(call(pools, end) for _ in range(5)))
     with pytest.raises(httpx.ReadTimeout):
-        async with pools.lend():
+        async with pools.client():
             raise httpx.ReadTimeout("too late")
     assert made.open == [True]
     await pools.aclose()
@@ -73,7 +73,7 @@ async def test_a_time_limit_around_a_call_counts_as_its_cancellation(made: Made)
     """It is how a hanging API ends a call."""
     pools = Pools(made)
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0), pools.lend():
+        async with asyncio.timeout(0), pools.client():
             await asyncio.Event().wait()
     assert made.open == [False, True]
     await pools.aclose()

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.core.conftest import World
 
 from loqua_host.core import EnvironmentSecrets, LoquaApi
-from loqua_host.core.secrets import Sealed, Secret, SecretName
+from loqua_host.core.secrets import CoreSecret, Sealed, Secret
 from loqua_host.core.user_tokens import UserToken
 from loqua_host.errors import ConfigError
 
@@ -27,8 +27,8 @@ def revealed(secret: Secret) -> list[str]:
 async def test_the_environment_gives_a_secret_and_the_one_before() -> None:
     """Whitespace around a value is none of it."""
     secrets = EnvironmentSecrets(ENVIRON)
-    assert revealed(await secrets.read(SecretName.AGENT_JWT_TOKEN)) == ["agent-jwt"]
-    assert revealed(await secrets.read(SecretName.SHARED_SECRET)) == ["new", "old"]
+    assert revealed(await secrets.read(CoreSecret.AGENT_JWT_TOKEN)) == ["agent-jwt"]
+    assert revealed(await secrets.read(CoreSecret.SHARED_SECRET)) == ["new", "old"]
 
 
 async def test_a_secret_is_still_there_when_the_environment_is_scrubbed() -> None:
@@ -36,7 +36,7 @@ async def test_a_secret_is_still_there_when_the_environment_is_scrubbed() -> Non
     environ = dict(ENVIRON)
     secrets = EnvironmentSecrets(environ)
     environ.clear()
-    assert revealed(await secrets.read(SecretName.SHARED_SECRET)) == ["new", "old"]
+    assert revealed(await secrets.read(CoreSecret.SHARED_SECRET)) == ["new", "old"]
 
 
 @pytest.mark.parametrize("name", ["AGENT_JWT_TOKEN", "SHARED_SECRET"])

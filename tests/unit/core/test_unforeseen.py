@@ -21,7 +21,8 @@ from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import Caller, CoreSettings, LoquaApi
-from loqua_host.core.secrets import Sealed, Secret, SecretName
+from loqua_host.core.runtime import Runtime
+from loqua_host.core.secrets import CoreSecret, Sealed, Secret
 from loqua_host.errors import ApiError, ConfigError, SecretsError, UnreachableError
 
 TOLD = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.what-nobody-may-read"
@@ -127,15 +128,15 @@ def only_named() -> Iterator[None]:
 class Port:
     """A secrets port that does as a test says."""
 
-    values: dict[SecretName, Secret] = field(
+    values: dict[CoreSecret, Secret] = field(
         default_factory=lambda: {
-            SecretName.AGENT_JWT_TOKEN: Secret(Sealed("agent-jwt")),
-            SecretName.SHARED_SECRET: Secret(Sealed("shared-secret")),
+            CoreSecret.AGENT_JWT_TOKEN: Secret(Sealed("agent-jwt")),
+            CoreSecret.SHARED_SECRET: Secret(Sealed("shared-secret")),
         }
     )
     error: Exception | None = None
 
-    async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:  # noqa: ARG002  # the port's
+    async def read(self, name: CoreSecret, *, fresh: bool = False) -> Secret:  # noqa: ARG002  # the port's
         """Return the value, or raise."""
         if self.error is not None:
             raise self.error
@@ -147,8 +148,7 @@ def opened(world: World, transport: httpx.AsyncBaseTransport, port: Port | None 
     return LoquaApi.open(
         CoreSettings(api_base_url="http://loqua.test"),
         port or Port(),
-        clock=world.clock,
-        random=Random(1),  # noqa: S311  # jitter that repeats
+        runtime=Runtime(world.clock, Random(1)),  # noqa: S311  # jitter that repeats
         transport=transport,
     )
 
@@ -213,7 +213,7 @@ async def test_a_call_that_cannot_even_be_written_was_not_sent(world: World) -> 
     """A JWT that no header takes."""
     port = Port()
     async with opened(world, Breaking(world.loqua), port) as api:
-        port.values[SecretName.AGENT_JWT_TOKEN] = Secret(
+        port.values[CoreSecret.AGENT_JWT_TOKEN] = Secret(
             Sealed("j\N{LATIN SMALL LETTER U WITH DIAERESIS}")
         )
         with pytest.raises(UnreachableError) as unreachable:
@@ -286,10 +286,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("name", list(SecretName))
+@pytest.mark.parametrize("name", list(CoreSecret))
 @pytest.mark.parametrize("bad", BAD)
 async def test_a_bad_secret_seen_for_a_while_does_not_end_the_refreshing_of_tokens(
-    world: World, name: SecretName, bad: str
+    world: World, name: CoreSecret, bad: str
 ) -> None:
     """Twenty seconds of it, just when a token is to be renewed."""
     world.loqua.token_life = 600
@@ -329,5 +329,5 @@ async def test_a_client_that_broke_is_not_used_again(world: World) -> None:
     """One that was closed, say, would fail every call from then on."""
     async with opened(world, Breaking(world.loqua)) as api:
         await api.lease(CALLER)
-        await api._client._calls._transport._pools._current.http.aclose()  # nobody else does
+        await api._calls._transport._pools._current.http.aclose()  # nobody else does
         await api.check_health(CALLER)

@@ -80,14 +80,14 @@ def sent(request: wire.Request[Any]) -> Any:
 
 def test_the_token_is_asked_for_in_the_guides_words() -> None:
     """Room, user and agent."""
-    request = wire.user_token(CALLER, "key")
+    request = wire.user_token_request(CALLER, "key")
     assert (request.method, request.path) == ("POST", "/user-token")
     assert sent(request) == {"room_name": "room 1", "user_id": "user-1", "agent_id": "agent-1"}
 
 
 def test_progress_goes_out_in_the_guides_words() -> None:
     """The example of the guide, number by number; whole numbers are sent whole."""
-    request = wire.progress(CALLER, "sess_1", "in_progress", PROGRESS, "key")
+    request = wire.progress_request(CALLER, "sess_1", "in_progress", PROGRESS, "key")
     assert (request.method, request.path, request.key) == ("POST", "/progress", "key")
     assert sent(request) == {
         "userId": "user-1",
@@ -107,13 +107,13 @@ def test_progress_goes_out_in_the_guides_words() -> None:
 
 def test_a_score_that_is_not_known_is_not_sent() -> None:
     """None is no number."""
-    request = wire.progress(CALLER, "sess_1", "completed", Progress(), "key")
+    request = wire.progress_request(CALLER, "sess_1", "completed", Progress(), "key")
     assert "pronunciation_score" not in sent(request)["data"]["progress"]
 
 
 def test_a_record_goes_out_in_the_guides_words() -> None:
     """The example of the guide, field by field."""
-    request = wire.session(CALLER, RECORD, "key", repeatable=False)
+    request = wire.session_request(CALLER, RECORD, "key", repeatable=False)
     assert (request.method, request.path, request.key) == ("POST", "/sessions", "key")
     assert sent(request) == {
         "userId": "user-1",
@@ -133,24 +133,26 @@ def test_a_record_goes_out_in_the_guides_words() -> None:
 def test_parts_of_minutes_are_sent_as_they_are() -> None:
     """Only what is whole is sent whole."""
     half = RECORD.model_copy(update={"duration_minutes": 7.5})
-    assert sent(wire.session(CALLER, half, "key", repeatable=False))["duration_minutes"] == 7.5
+    assert (
+        sent(wire.session_request(CALLER, half, "key", repeatable=False))["duration_minutes"] == 7.5
+    )
 
 
 def test_health_and_context_are_asked_for_in_the_guides_words() -> None:
     """One learner each."""
-    assert sent(wire.health(CALLER, "key")) == {"userId": "user-1"}
-    request = wire.context(Caller("auth0|a:b", "room", "agent-1"))
+    assert sent(wire.health_request(CALLER, "key")) == {"userId": "user-1"}
+    request = wire.context_request(Caller("auth0|a:b", "room", "agent-1"))
     assert (request.method, request.path) == ("GET", "/user/auth0%7Ca%3Ab/context")
 
 
 def test_only_a_record_may_do_harm_when_repeated() -> None:
     """Reads and cumulative progress are repeated blindly; a record where keys are honoured."""
-    assert wire.context(CALLER).repeatable
-    assert wire.user_token(CALLER, "key").repeatable
-    assert wire.health(CALLER, "key").repeatable
-    assert wire.progress(CALLER, "s", "failed", PROGRESS, "key").repeatable
-    assert not wire.session(CALLER, RECORD, "key", repeatable=False).repeatable
-    assert wire.session(CALLER, RECORD, "key", repeatable=True).repeatable
+    assert wire.context_request(CALLER).repeatable
+    assert wire.user_token_request(CALLER, "key").repeatable
+    assert wire.health_request(CALLER, "key").repeatable
+    assert wire.progress_request(CALLER, "s", "failed", PROGRESS, "key").repeatable
+    assert not wire.session_request(CALLER, RECORD, "key", repeatable=False).repeatable
+    assert wire.session_request(CALLER, RECORD, "key", repeatable=True).repeatable
 
 
 @pytest.mark.parametrize(
@@ -160,11 +162,11 @@ def test_a_user_id_that_could_lead_elsewhere_is_never_sent(user_id: str) -> None
     """Not in a path, not in a body; the error names the field."""
     caller = Caller(user_id, "room", "agent-1")
     for request in (
-        lambda: wire.context(caller),
-        lambda: wire.health(caller, "key"),
-        lambda: wire.user_token(caller, "key"),
-        lambda: wire.progress(caller, "s", "completed", PROGRESS, "key"),
-        lambda: wire.session(caller, RECORD, "key", repeatable=False),
+        lambda: wire.context_request(caller),
+        lambda: wire.health_request(caller, "key"),
+        lambda: wire.user_token_request(caller, "key"),
+        lambda: wire.progress_request(caller, "s", "completed", PROGRESS, "key"),
+        lambda: wire.session_request(caller, RECORD, "key", repeatable=False),
     ):
         with pytest.raises(RefusedError, match="not sent: user_id: ") as refused:
             request()
@@ -185,7 +187,7 @@ def test_progress_out_of_range_is_not_sent(changes: dict[str, Any], field: str) 
     """Also when it got past the contract's own checks."""
     broken = Progress.model_construct(**{**PROGRESS.model_dump(), **changes})
     with pytest.raises(RefusedError, match=f"not sent: {field}: "):
-        wire.progress(CALLER, "s", "completed", broken, "key")
+        wire.progress_request(CALLER, "s", "completed", broken, "key")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +206,7 @@ def test_a_record_the_api_would_refuse_is_not_sent(changes: dict[str, Any], fiel
     """Enums, ranges, required fields and members of arrays."""
     broken = SessionRecord.model_construct(**{**RECORD.model_dump(), **changes})
     with pytest.raises(RefusedError, match=f"not sent: .*{field}: "):
-        wire.session(CALLER, broken, "key", repeatable=False)
+        wire.session_request(CALLER, broken, "key", repeatable=False)
 
 
 @pytest.mark.parametrize("missing", ["duration_minutes", "overall_performance", "session_id"])
@@ -213,18 +215,20 @@ def test_a_record_without_a_required_field_is_not_sent(missing: str) -> None:
     fields = RECORD.model_dump()
     del fields[missing]
     with pytest.raises(RefusedError, match=f"not sent: {missing}: Field required"):
-        wire.session(CALLER, SessionRecord.model_construct(**fields), "key", repeatable=False)
+        wire.session_request(
+            CALLER, SessionRecord.model_construct(**fields), "key", repeatable=False
+        )
 
 
 def test_a_status_the_api_does_not_know_is_not_sent() -> None:
     """The enum is the guide's."""
     with pytest.raises(RefusedError, match=r"data\.status"):
-        wire.progress(CALLER, "s", "finished", PROGRESS, "key")  # type: ignore[arg-type]
+        wire.progress_request(CALLER, "s", "finished", PROGRESS, "key")  # type: ignore[arg-type]
 
 
 def test_the_guides_context_is_understood() -> None:
     """Every field of the example that a tutor may see."""
-    context = wire.context(CALLER).read(answer(CONTEXT))
+    context = wire.context_request(CALLER).read(answer(CONTEXT))
     assert type(context) is LearnerContext
     assert context == LearnerContext.model_validate(
         {name: CONTEXT[name] for name in ("preferences", "progress", "session_history")}
@@ -245,7 +249,7 @@ def test_what_makes_no_sense_costs_its_own_field_only() -> None:
         "session_history": [{"topics_covered": []}, {"session_id": "s", "date": "soon"}, 7],
     }
     document["session_history"].append({"session_id": "kept"})
-    context = wire.context(CALLER).read(answer(document))
+    context = wire.context_request(CALLER).read(answer(document))
     assert context.preferences.native_language == "english"
     assert context.preferences.learning_pace is None
     assert context.preferences.focus_areas == ()
@@ -262,7 +266,7 @@ def test_a_text_that_was_cut_inside_of_a_character_costs_that_text_only() -> Non
         "progress": {"achievements_unlocked": ["a", "\ud83d"], "last_session_date": "\ud83d"},
         "session_history": [{"session_id": "s", "topics_covered": ["\ud83d", "greetings"]},
                             {"session_id": "\ud83d"}]}"""
-    context = wire.context(CALLER).read(Answer({}, body))
+    context = wire.context_request(CALLER).read(Answer({}, body))
     assert context.preferences.language_learning == "spanish"
     assert context.preferences.native_language is None
     assert context.preferences.focus_areas == ("música 🎵",)
@@ -286,7 +290,7 @@ def test_a_text_that_was_cut_inside_of_a_character_costs_that_text_only() -> Non
 )
 def test_what_is_wrong_further_in_costs_only_what_is_wrong(part: dict[str, Any], read: str) -> None:
     """A member of a list, a field of an entry: the guard against doubles sees the session."""
-    context = wire.context(CALLER).read(answer({"user_id": "user-1", **part}))
+    context = wire.context_request(CALLER).read(answer({"user_id": "user-1", **part}))
     names = context.progress.achievements_unlocked or [
         past.session_id for past in context.session_history
     ]
@@ -301,7 +305,7 @@ def test_numbers_beyond_all_sense_cost_themselves_only(score: str) -> None:
             "words_learned": {written}, "pronunciation_score_avg": {written},
             "total_conversation_time": {written}, "current_streak": "5",
             "total_sessions": {10**30}, "phrases_practiced": -1}}}}"""
-        progress = wire.context(CALLER).read(Answer({}, body.encode())).progress
+        progress = wire.context_request(CALLER).read(Answer({}, body.encode())).progress
         assert progress == LearnerContext().progress.model_copy(update={"current_streak": 5})
 
 
@@ -328,7 +332,7 @@ def test_numbers_beyond_all_sense_cost_themselves_only(score: str) -> None:
 )
 def test_odd_but_readable_json_is_read(body: bytes) -> None:
     """What could be read of it is all there."""
-    preferences = wire.context(CALLER).read(Answer({}, body)).preferences
+    preferences = wire.context_request(CALLER).read(Answer({}, body)).preferences
     assert (preferences.language_learning, preferences.native_language) == ("spanish", None)
 
 
@@ -342,15 +346,15 @@ def test_odd_but_readable_json_is_read(body: bytes) -> None:
 def test_what_is_no_context_is_not_taken_for_one(body: bytes) -> None:
     """Whose it is must be said."""
     with pytest.raises(ValueError):  # noqa: PT011  (whatever its words)
-        wire.context(CALLER).read(Answer({}, body))
+        wire.context_request(CALLER).read(Answer({}, body))
 
 
 def test_a_user_id_that_is_kept_as_a_number_is_the_learners() -> None:
     """As services do whose ids are numbers; it must be the same."""
     caller = Caller("42", "room", "agent-1")
-    assert wire.context(caller).read(answer({"user_id": 42})) == LearnerContext()
+    assert wire.context_request(caller).read(answer({"user_id": 42})) == LearnerContext()
     with pytest.raises(ValueError, match="another user"):
-        wire.context(caller).read(answer({"user_id": 43}))
+        wire.context_request(caller).read(answer({"user_id": 43}))
 
 
 @pytest.mark.parametrize(
@@ -377,7 +381,7 @@ def test_dates_are_read_in_the_usual_forms(written: object, moment: str | None) 
     """Each with a zone; a date that is none costs the date only."""
     past = {"session_id": "s", "date": written, "topics_covered": ["travel"]}
     document = {"user_id": "user-1", "session_history": [past]}
-    (read,) = wire.context(CALLER).read(answer(document)).session_history
+    (read,) = wire.context_request(CALLER).read(answer(document)).session_history
     assert read.model_dump(mode="json")["date"] == moment
     assert read.topics_covered == ("travel",)
 
@@ -385,9 +389,9 @@ def test_dates_are_read_in_the_usual_forms(written: object, moment: str | None) 
 def test_other_answers_are_read_in_the_same_way() -> None:
     """What is asked for counts; what is wrong beside it costs itself only."""
     taken = rb'{"success": true, "message": "\ud83d", "x": NaN}'
-    wire.progress(CALLER, "s", "completed", PROGRESS, "key").read(Answer({}, taken))
+    wire.progress_request(CALLER, "s", "completed", PROGRESS, "key").read(Answer({}, taken))
     healthy = b'\xef\xbb\xbf{"permissions": ["user.progress", null, "\\ud83d"], "x": -Infinity}'
-    assert wire.health(CALLER, "key").read(Answer({}, healthy)) == {"user.progress"}
+    assert wire.health_request(CALLER, "key").read(Answer({}, healthy)) == {"user.progress"}
     refused = rb'{"error": {"code": "NO_USER", "message": "no \ud83d", "field": null}, "t": NaN}'
     assert str(read_error(refused)) == "NO_USER"
 
@@ -420,7 +424,7 @@ def test_no_context_whatever_of_the_right_learner_is_lost_whole(
         "progress": progress,
         "session_history": history,
     }
-    context = wire.context(CALLER).read(Answer({}, json.dumps(document).encode()))
+    context = wire.context_request(CALLER).read(Answer({}, json.dumps(document).encode()))
     assert LearnerContext.model_validate_json(context.model_dump_json()) == context
 
 
@@ -434,10 +438,10 @@ def test_no_context_whatever_of_the_right_learner_is_lost_whole(
 def test_no_body_whatever_is_believed_or_breaks_the_reader(body: bytes) -> None:
     """Fuzzed: what is not the answer is a ValueError and nothing else."""
     for request in (
-        wire.context(CALLER),
-        wire.health(CALLER, "key"),
-        wire.user_token(CALLER, "key"),
-        wire.progress(CALLER, "s", "completed", PROGRESS, "key"),
+        wire.context_request(CALLER),
+        wire.health_request(CALLER, "key"),
+        wire.user_token_request(CALLER, "key"),
+        wire.progress_request(CALLER, "s", "completed", PROGRESS, "key"),
     ):
         with pytest.raises(ValueError):  # noqa: PT011  (whatever its words)
             request.read(Answer({}, body))
@@ -446,7 +450,7 @@ def test_no_body_whatever_is_believed_or_breaks_the_reader(body: bytes) -> None:
 def test_another_learners_context_is_never_believed() -> None:
     """Not even when all else is right."""
     with pytest.raises(ValueError, match="another user"):
-        wire.context(CALLER).read(answer({**CONTEXT, "user_id": "user-2"}))
+        wire.context_request(CALLER).read(answer({**CONTEXT, "user_id": "user-2"}))
 
 
 def test_the_token_answer_comes_with_its_date() -> None:
@@ -459,20 +463,25 @@ def test_the_token_answer_comes_with_its_date() -> None:
         "issued_at": "2025-01-15T10:30:00Z",
         "issued_to": "agent-1",
     }
-    value, date = wire.user_token(CALLER, "key").read(answer(document))
+    value, date = wire.user_token_request(CALLER, "key").read(answer(document))
     assert (value.encrypted_token, value.expires_in, date) == ("iv:data", 3600, "today")
     for wrong in (None, "soon", [], float("nan"), "Infinity"):
-        value, _ = wire.user_token(CALLER, "key").read(answer({**document, "expires_in": wrong}))
+        value, _ = wire.user_token_request(CALLER, "key").read(
+            answer({**document, "expires_in": wrong})
+        )
         assert value.expires_in is None
     for needed in ("encrypted_token", "user_id", "room_name", "issued_to"):
         with pytest.raises(ValidationError):
-            wire.user_token(CALLER, "key").read(answer({**document, needed: None}))
+            wire.user_token_request(CALLER, "key").read(answer({**document, needed: None}))
 
 
 def test_permissions_are_understood() -> None:
     """The guide's example."""
     document = {"status": "healthy", "permissions": ["user.progress", "session.create"]}
-    assert wire.health(CALLER, "key").read(answer(document)) == {"user.progress", "session.create"}
+    assert wire.health_request(CALLER, "key").read(answer(document)) == {
+        "user.progress",
+        "session.create",
+    }
 
 
 @pytest.mark.parametrize("status", ["unhealthy", "Unhealthy", "down", "error", "critical"])
@@ -480,11 +489,11 @@ def test_an_api_that_says_it_is_unhealthy_is_believed(status: str) -> None:
     """It counts as no usable answer, although its status is 200."""
     document = {"status": status, "permissions": ["user.progress"]}
     with pytest.raises(UnreachableError, match=f"says that it is {status.lower()}"):
-        wire.health(CALLER, "key").read(answer(document))
+        wire.health_request(CALLER, "key").read(answer(document))
 
 
 @pytest.mark.parametrize("status", ["healthy", "OK", "degraded", "", None, 7])
 def test_a_status_without_trouble_in_it_is_healthy(status: object) -> None:
     """A field that makes no sense costs that field only."""
     document = {"status": status, "permissions": ["user.progress"]}
-    assert wire.health(CALLER, "key").read(answer(document)) == {"user.progress"}
+    assert wire.health_request(CALLER, "key").read(answer(document)) == {"user.progress"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from loqua_host.dev.learner import audible_extent, synthesise
+from loqua_host.dev.learner import audible_extent, synthesise_line
 
 RATE = 24000
 
@@ -45,7 +45,7 @@ async def speech_server(status: int) -> tuple[web.AppRunner, str, list[dict[str,
 async def test_a_line_comes_from_the_speech_server_as_pcm() -> None:
     """It is asked the way OpenAI's speech endpoint is."""
     runner, base_url, asked = await speech_server(200)
-    pcm = await synthesise(base_url, "hola", "es")
+    pcm = await synthesise_line(base_url, "hola", "es")
     await runner.cleanup()
     assert pcm == b"\x01\x00" * 10
     assert asked == [{"model": "pico", "voice": "es", "input": "hola", "response_format": "pcm"}]
@@ -55,5 +55,5 @@ async def test_a_speech_server_that_refuses_is_an_error() -> None:
     """Nobody takes an error page for a voice."""
     runner, base_url, _ = await speech_server(422)
     with pytest.raises(httpx.HTTPStatusError, match="422"):
-        await synthesise(base_url, "hola", "xx")
+        await synthesise_line(base_url, "hola", "xx")
     await runner.cleanup()

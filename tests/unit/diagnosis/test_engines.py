@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from aiohttp.test_utils import TestServer
 
 from loqua_host.diagnosis.engines import examine_engines
-from loqua_host.diagnosis.finding import State
+from loqua_host.diagnosis.finding import CheckState
 from loqua_host.settings.host import Environment, HostSettings
 
 KEY = "sk-a-key-of-the-speech-service"
@@ -53,9 +53,9 @@ async def test_each_engine_is_asked_with_its_own_key(speech: str) -> None:
     findings = await examine_engines(told, lambda names: dict.fromkeys(names, KEY))
     states = {one.name: one.verdict.state for one in findings}
     assert states == {
-        "engine stt": State.OK,
-        "engine llm": State.UNTRIED,
-        "engine tts": State.FAILED,
+        "engine stt": CheckState.OK,
+        "engine llm": CheckState.UNTRIED,
+        "engine tts": CheckState.FAILED,
     }
     assert KEY not in repr(findings)
 
@@ -66,7 +66,7 @@ async def test_each_engine_of_a_list_is_tried(speech: str) -> None:
     gone = {"use": "x.y:STT", "options": {"base_url": "http://127.0.0.1:1/v1"}}
     findings = await examine_engines(settings(stt=[first, gone]), lambda _names: {})
     states = {one.name: one.verdict.state for one in findings}
-    assert states == {"engine stt[0]": State.OK, "engine stt[1]": State.FAILED}
+    assert states == {"engine stt[0]": CheckState.OK, "engine stt[1]": CheckState.FAILED}
     assert "write another engines.stt[1].options.base_url" in findings[1].verdict.hint
 
 
@@ -74,5 +74,5 @@ async def test_an_engine_that_is_not_there_fails_by_its_kind() -> None:
     """With the key of config to look at."""
     gone = {"use": "x.y:STT", "options": {"base_url": "http://127.0.0.1:1/v1"}}
     (finding,) = await examine_engines(settings(stt=gone), lambda _names: {})
-    assert finding.verdict.state is State.FAILED
+    assert finding.verdict.state is CheckState.FAILED
     assert "write another engines.stt.options.base_url" in finding.verdict.hint

@@ -4,7 +4,7 @@ import asyncio
 
 from loqua_host.diagnosis.finding import (
     Check,
-    State,
+    CheckState,
     Verdict,
     broken,
     failed,
@@ -25,7 +25,7 @@ def check(name: str, verdict: Verdict, *, gate: bool = False) -> Check:
 
 async def test_past_a_gate_that_is_not_ok_nothing_is_tried() -> None:
     """Whether it failed or could not be tried; other failures stop nothing."""
-    bad = failed("it is wrong", "hint it")
+    bad = failed("it is wrong", "fix it")
     findings = await in_order(
         [
             check("first", bad),
@@ -54,6 +54,6 @@ async def test_a_check_that_hangs_fails_with_its_mend() -> None:
         raise AssertionError("unreachable")
 
     (finding,) = await in_order([Check("slow", hang, hangs="see the log", limit=0.01)])
-    assert finding.verdict.state is State.FAILED
+    assert finding.verdict.state is CheckState.FAILED
     assert finding.verdict.hint == "see the log"
     assert finding.seconds >= 0.01

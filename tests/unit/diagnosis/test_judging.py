@@ -8,7 +8,7 @@ import pytest
 
 from loqua_host.contract.records import Progress
 from loqua_host.diagnosis.api import (
-    Answer,
+    ApiResponse,
     judge_answer,
     judge_authentication,
     judge_decryption,
@@ -16,10 +16,10 @@ from loqua_host.diagnosis.api import (
     judge_limits,
 )
 from loqua_host.diagnosis.engines import judge_models
-from loqua_host.diagnosis.finding import State
+from loqua_host.diagnosis.finding import CheckState
 from loqua_host.diagnosis.livekit import Way, judge_media
 from loqua_host.diagnosis.machine import (
-    Health,
+    HealthReport,
     examine_workers,
     judge_disk,
     judge_ledger,
@@ -40,9 +40,9 @@ EXPIRY = float(ssl.cert_time_to_seconds(CERTIFICATE["notAfter"]))
 
 
 @pytest.mark.parametrize(
-    ("days", "state"), [(30, State.OK), (6.9, State.FAILED), (-1, State.FAILED)]
+    ("days", "state"), [(30, CheckState.OK), (6.9, CheckState.FAILED), (-1, CheckState.FAILED)]
 )
-def test_a_certificate_is_judged_by_the_days_left_to_it(days: float, state: State) -> None:
+def test_a_certificate_is_judged_by_the_days_left_to_it(days: float, state: CheckState) -> None:
     """A week is what it takes to have one renewed."""
     assert judge_certificate("api:443", CERTIFICATE, EXPIRY - days * DAY).state is state
 
@@ -77,26 +77,26 @@ UNFIT = TokenError("wrong_shared_secret", "why")
 @pytest.mark.parametrize(
     ("error", "answered", "accepted", "opened"),
     [
-        (None, State.OK, State.OK, State.OK),
-        (UNFIT, State.OK, State.OK, State.FAILED),
-        (refused(404), State.OK, State.OK, State.FAILED),
-        (refused(401), State.OK, State.FAILED, State.FAILED),
-        (refused(403), State.OK, State.FAILED, State.FAILED),
-        (refused(400), State.OK, State.UNTRIED, State.FAILED),
-        (unreachable(429), State.OK, State.UNTRIED, State.FAILED),
-        (unreachable(None), State.FAILED, State.UNTRIED, State.FAILED),
-        (unreachable(503), State.FAILED, State.UNTRIED, State.FAILED),
-        (unreachable(302), State.FAILED, State.UNTRIED, State.FAILED),
-        (unreachable(404), State.FAILED, State.UNTRIED, State.FAILED),
-        (unreachable(403), State.FAILED, State.FAILED, State.FAILED),
-        (unreachable(401), State.OK, State.FAILED, State.FAILED),
+        (None, CheckState.OK, CheckState.OK, CheckState.OK),
+        (UNFIT, CheckState.OK, CheckState.OK, CheckState.FAILED),
+        (refused(404), CheckState.OK, CheckState.OK, CheckState.FAILED),
+        (refused(401), CheckState.OK, CheckState.FAILED, CheckState.FAILED),
+        (refused(403), CheckState.OK, CheckState.FAILED, CheckState.FAILED),
+        (refused(400), CheckState.OK, CheckState.UNTRIED, CheckState.FAILED),
+        (unreachable(429), CheckState.OK, CheckState.UNTRIED, CheckState.FAILED),
+        (unreachable(None), CheckState.FAILED, CheckState.UNTRIED, CheckState.FAILED),
+        (unreachable(503), CheckState.FAILED, CheckState.UNTRIED, CheckState.FAILED),
+        (unreachable(302), CheckState.FAILED, CheckState.UNTRIED, CheckState.FAILED),
+        (unreachable(404), CheckState.FAILED, CheckState.UNTRIED, CheckState.FAILED),
+        (unreachable(403), CheckState.FAILED, CheckState.FAILED, CheckState.FAILED),
+        (unreachable(401), CheckState.OK, CheckState.FAILED, CheckState.FAILED),
     ],
 )
 def test_each_outcome_of_an_exchange_says_how_far_it_came(
-    error: ApiError | None, answered: State, accepted: State, opened: State
+    error: ApiError | None, answered: CheckState, accepted: CheckState, opened: CheckState
 ) -> None:
     """To the API, past its doorkeeper, to a token."""
-    answer = Answer(error, {}, 0.0)
+    answer = ApiResponse(error, {}, 0.0)
     assert judge_answer(answer).state is answered
     assert judge_authentication(answer).state is accepted
     assert judge_decryption(answer, "ana", sealed=False).state is opened
@@ -105,16 +105,16 @@ def test_each_outcome_of_an_exchange_says_how_far_it_came(
 def test_limits_are_read_from_the_headers() -> None:
     """Reached, near, or not told."""
     spent = {"ratelimit-remaining": "0", "ratelimit-reset": "30"}
-    assert judge_limits(Answer(None, spent, 0.0)).state is State.FAILED
-    assert "asks to wait 30 s" in judge_limits(Answer(None, spent, 0.0)).reason
-    left = judge_limits(Answer(None, {"ratelimit-remaining": "12"}, 0.0))
+    assert judge_limits(ApiResponse(None, spent, 0.0)).state is CheckState.FAILED
+    assert "asks to wait 30 s" in judge_limits(ApiResponse(None, spent, 0.0)).reason
+    left = judge_limits(ApiResponse(None, {"ratelimit-remaining": "12"}, 0.0))
     assert left.reason == "12 calls are left"
-    assert judge_limits(Answer(unreachable(429), {}, 0.0)).state is State.FAILED
+    assert judge_limits(ApiResponse(unreachable(429), {}, 0.0)).state is CheckState.FAILED
 
 
 def test_the_agent_s_jwt_is_judged_by_the_life_left_to_it() -> None:
     """From the day that config says to warn."""
-    assert judge_life(8 * DAY, 7 * DAY).state is State.OK
+    assert judge_life(8 * DAY, 7 * DAY).state is CheckState.OK
     assert judge_life(6 * DAY, 7 * DAY).reason == "AGENT_JWT_TOKEN expires in 6.0 days"
     assert judge_life(-DAY, 7 * DAY).reason == "AGENT_JWT_TOKEN expired 1.0 days ago"
 
@@ -122,14 +122,14 @@ def test_the_agent_s_jwt_is_judged_by_the_life_left_to_it() -> None:
 @pytest.mark.parametrize(
     ("ways", "state"),
     [
-        ([Way("udp", "HOST")], State.OK),
-        ([Way("udp", "RELAY"), Way("udp", "HOST")], State.OK),
-        ([Way("tcp", "HOST")], State.FAILED),
-        ([Way("udp", "HOST"), Way("tcp", "RELAY")], State.FAILED),
-        ([], State.FAILED),
+        ([Way("udp", "HOST")], CheckState.OK),
+        ([Way("udp", "RELAY"), Way("udp", "HOST")], CheckState.OK),
+        ([Way("tcp", "HOST")], CheckState.FAILED),
+        ([Way("udp", "HOST"), Way("tcp", "RELAY")], CheckState.FAILED),
+        ([], CheckState.FAILED),
     ],
 )
-def test_sound_is_to_go_by_udp(ways: list[Way], state: State) -> None:
+def test_sound_is_to_go_by_udp(ways: list[Way], state: CheckState) -> None:
     """Relayed or not."""
     assert judge_media(ways).state is state
 
@@ -142,8 +142,8 @@ def participant(kind: str = "standard", **attributes: str) -> Participant:
 
 def test_learners_are_judged_as_jobs_would() -> None:
     """Nobody is no failure; one without a user_id is one."""
-    assert judge_learners({"r": []}).state is State.UNTRIED
-    assert judge_learners({"r": [participant(user_id="ana")]}).state is State.OK
+    assert judge_learners({"r": []}).state is CheckState.UNTRIED
+    assert judge_learners({"r": [participant(user_id="ana")]}).state is CheckState.OK
     judged = judge_learners({"r": [participant(user_id="ana")], "s": [participant()]})
     assert judged.reason.startswith("room s: User ID not found in participant metadata")
 
@@ -154,20 +154,25 @@ def test_an_agent_under_a_tutor_s_name_is_to_be_a_tutor() -> None:
     theirs = participant("agent", lk__agent__name="grammar")
     other = participant("agent", lk__agent__name="sales")
     assert judge_names({"r": [participant()]}, ["grammar"]) is None
-    for present, state in (([ours, other], State.OK), ([ours, theirs], State.FAILED)):
+    for present, state in (([ours, other], CheckState.OK), ([ours, theirs], CheckState.FAILED)):
         verdict = judge_names({"r": present}, ["grammar"])
         assert verdict is not None
         assert verdict.state is state
-    assert judge_answers({"grammar": None, "": None}).state is State.OK
+    assert judge_answers({"grammar": None, "": None}).state is CheckState.OK
     assert "a host elsewhere answers to grammar" in judge_answers({"grammar": ours}).reason
-    assert judge_answers({"grammar": ours, "": theirs}).state is State.FAILED
+    assert judge_answers({"grammar": ours, "": theirs}).state is CheckState.FAILED
 
 
 @pytest.mark.parametrize(
     ("status", "state"),
-    [(200, State.OK), (404, State.OK), (401, State.FAILED), (500, State.FAILED)],
+    [
+        (200, CheckState.OK),
+        (404, CheckState.OK),
+        (401, CheckState.FAILED),
+        (500, CheckState.FAILED),
+    ],
 )
-def test_an_engine_is_judged_by_its_list_of_models(status: int, state: State) -> None:
+def test_an_engine_is_judged_by_its_list_of_models(status: int, state: CheckState) -> None:
     """A service without such a list is there, at least."""
     assert judge_models("http://speech/v1", status).state is state
 
@@ -179,20 +184,20 @@ def test_workers_are_what_the_running_host_says() -> None:
         {"name": "worker a", "state": "ok", "reason": "registered"},
         {"name": "worker b", "state": "failed", "reason": "not registered"},
     ]
-    health = Health.model_validate({"levels": [{"findings": told}]})
+    health = HealthReport.model_validate({"levels": [{"findings": told}]})
     states = [one.verdict.state for one in examine_workers(health, ["a", "b", "c"])]
-    assert states == [State.OK, State.OK, State.FAILED, State.FAILED]
-    assert [one.verdict.state for one in examine_workers(None, ["a"])] == [State.UNTRIED] * 2
+    assert states == [CheckState.OK, CheckState.OK, CheckState.FAILED, CheckState.FAILED]
+    assert [one.verdict.state for one in examine_workers(None, ["a"])] == [CheckState.UNTRIED] * 2
     told[0]["state"] = "failed"
-    health = Health.model_validate({"levels": [{"findings": told}]})
-    assert examine_workers(health, [])[0].verdict.state is State.FAILED
+    health = HealthReport.model_validate({"levels": [{"findings": told}]})
+    assert examine_workers(health, [])[0].verdict.state is CheckState.FAILED
 
 
 def test_webhooks_are_counted_but_not_asked_for() -> None:
     """Nothing depends on them."""
-    assert judge_webhooks(None, None).state is State.UNTRIED
+    assert judge_webhooks(None, None).state is CheckState.UNTRIED
     assert judge_webhooks(3.0, 4.0).reason == "LiveKit tells the host of its rooms"
-    assert judge_webhooks(3.0, 3.0).state is State.OK
+    assert judge_webhooks(3.0, 3.0).state is CheckState.OK
 
 
 async def test_the_ledger_is_looked_at_beside_the_host_that_has_it(
@@ -200,20 +205,20 @@ async def test_the_ledger_is_looked_at_beside_the_host_that_has_it(
 ) -> None:
     """One that is not there yet is made by the first start; another's key is a failure."""
     path = tmp_path / "var" / "ledger.db"
-    assert judge_ledger(path, LedgerSecrets()).state is State.OK
+    assert judge_ledger(path, LedgerSecrets()).state is CheckState.OK
     assert not path.parent.exists()
     async with Ledger.open(SqliteDatabase(path)):
-        assert judge_ledger(path, LedgerSecrets()).state is State.OK
+        assert judge_ledger(path, LedgerSecrets()).state is CheckState.OK
     async with Ledger.open(SqliteDatabase(path)) as ledger:
         row = await ledger.open_lesson(a_lesson(), "")
         record = compose_record(row, None, 60).record
         await ledger.close_lesson(row, 500.0, Kind.COMPLETED, Progress(), record)
-        owed = await ledger.next_entry(row.id)
-        assert owed is not None
-        await ledger.dead_letter(owed, "sessions: 400: INVALID_FIELD", 1.0)
+        entry = await ledger.next_entry(row.id)
+        assert entry is not None
+        await ledger.dead_letter(entry, "sessions: 400: INVALID_FIELD", 1.0)
         reason = judge_ledger(path, LedgerSecrets()).reason
     assert reason.startswith("Session data not persisting: 1 rows were refused, as sessions: 400")
     path.write_bytes(b"no ledger at all" * 100)
-    assert judge_ledger(path, LedgerSecrets()).state is State.FAILED
-    assert judge_disk(0.5).state is State.OK
-    assert judge_disk(0.09).state is State.FAILED
+    assert judge_ledger(path, LedgerSecrets()).state is CheckState.FAILED
+    assert judge_disk(0.5).state is CheckState.OK
+    assert judge_disk(0.09).state is CheckState.FAILED

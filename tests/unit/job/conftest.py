@@ -21,9 +21,9 @@ from loqua_host.contract.lesson import Lesson
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress, Tick
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.errors import LinkError
-from loqua_host.job.clock import Stopwatch
-from loqua_host.job.lesson_job import LessonJob
-from loqua_host.job.runner import Runner
+from loqua_host.job.lesson.lesson_job import LessonJob
+from loqua_host.job.lesson.runner import Runner
+from loqua_host.job.lesson.stopwatch import Stopwatch
 from loqua_host.job.telemetry import Telemetry
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, SteppedOut, Welcome

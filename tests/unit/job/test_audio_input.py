@@ -9,8 +9,8 @@ import pytest
 from livekit import rtc
 
 from loqua_host.contract.learner import Learner
-from loqua_host.job import audio_input as module
-from loqua_host.job.audio_input import FRAME_MS, SAMPLE_RATE, MixedAudioInput
+from loqua_host.job.voice import audio_input as module
+from loqua_host.job.voice.audio_input import FRAME_MS, SAMPLE_RATE, MixedAudioInput
 from loqua_host.link.messages import Others
 
 SAMPLES = SAMPLE_RATE * FRAME_MS // 1000

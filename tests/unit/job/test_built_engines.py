@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from livekit.agents import NOT_GIVEN
 
-from loqua_host.job.engines import EngineWatch, build_engine, build_engines
-from loqua_host.job.fallbacks import FallbackLLM, FallbackSTT, FallbackTTS
+from loqua_host.job.engines.build import EngineWatch, build_engine, build_engines
+from loqua_host.job.engines.fallbacks import FallbackLLM, FallbackSTT, FallbackTTS
 from loqua_host.settings.engines import Engine, Engines
 
 ENGINE = Engine.model_validate(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, AgentTask
 
-from loqua_host.job.voice import CLOSE_SECONDS, LessonSession, close_voice
+from loqua_host.job.voice.session import CLOSE_SECONDS, LessonSession, close_voice
 
 
 class Clinging(Agent):

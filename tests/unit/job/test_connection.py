@@ -7,8 +7,8 @@ import pytest
 import structlog
 from livekit import rtc
 
-from loqua_host.job.connection import ENDINGS, MENDING_SECONDS
-from loqua_host.job.voice import PENDING_SECONDS
+from loqua_host.job.room.connection import ENDINGS, MENDING_SECONDS
+from loqua_host.job.voice.session import PENDING_SECONDS
 from loqua_host.link.messages import Finish, Join
 
 REASONS = rtc.DisconnectReason.items()

@@ -9,7 +9,7 @@ from livekit.agents.llm import ChatContext
 
 from loqua_host import Utterance
 from loqua_host.contract.handoff import LONGEST_UTTERANCE
-from loqua_host.job.conversation import last_sentences, recall
+from loqua_host.job.lesson.conversation import last_sentences, recall
 from loqua_host.link.messages import MAX_TURNS, Checkpoint
 
 SAID = (Utterance(speaker="tutor", text="¿Qué tal?"), Utterance(speaker="learner", text="Bien."))

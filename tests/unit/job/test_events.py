@@ -12,7 +12,7 @@ from livekit import rtc
 from loqua_host import events
 from loqua_host.contract.learner import Learner
 from loqua_host.errors import HookFailedError
-from loqua_host.job.events import MOST_WAITING
+from loqua_host.job.room.events import MOST_WAITING
 from loqua_host.link.messages import Returned
 
 SIP, EGRESS = 3, 2

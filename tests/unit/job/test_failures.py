@@ -24,12 +24,12 @@ from livekit.agents.llm import ToolError
 from livekit.agents.voice.audio_recognition import _EndOfTurnInfo, _EndOfTurnMetrics
 
 from loqua_host.contract.learner import Learner
-from loqua_host.job import failures as module
-from loqua_host.job.chat import Chat
-from loqua_host.job.conversation import answer_typed
-from loqua_host.job.failures import Failures, FailureWatch
-from loqua_host.job.voice import LessonSession
-from loqua_host.registry.author import Author
+from loqua_host.job.lesson import failures as module
+from loqua_host.job.lesson.conversation import answer_typed
+from loqua_host.job.lesson.failures import Failures, FailureWatch
+from loqua_host.job.room.chat import Chat
+from loqua_host.job.voice.session import LessonSession
+from loqua_host.registry.author import Author, Failure
 
 AT_ONCE = APIConnectOptions(max_retry=0)
 MOST = 3
@@ -77,16 +77,16 @@ class Talk:
         self.author = Author(["tests"])
         self.failures = Failures(
             session,
-            "probe",
             MOST,
-            count=self.count,
+            report=self.report,
             apologise=self.apologise,
             give_up=self.give_up,
         )
         self.watch = FailureWatch(self.author, self.failures.on_failure)
 
-    def count(self) -> None:
-        """Count a failure."""
+    def report(self, failure: Failure) -> None:
+        """Log and count a failure."""
+        module.log_failure("probe", failure)
         self.counted += 1
 
     def apologise(self) -> None:

@@ -23,8 +23,8 @@ from tests.unit.job.engines import (
     then,
 )
 
-from loqua_host.job.failover import Failover
-from loqua_host.job.fallbacks import FallbackLLM, FallbackSTT, FallbackTTS
+from loqua_host.job.engines.failover import Failover
+from loqua_host.job.engines.fallbacks import FallbackLLM, FallbackSTT, FallbackTTS
 
 ONCE = APIConnectOptions(max_retry=0)
 faults = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loqua_host.job.floor import FLOOR, Floor, is_specialist, until_free
+from loqua_host.job.room.floor import FLOOR, Floor, is_specialist, until_free
 
 AGENT, STANDARD, SIP = 4, 0, 3
 

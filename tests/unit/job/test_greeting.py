@@ -9,7 +9,7 @@ from livekit.agents import Agent, UserStateChangedEvent
 from livekit.agents.llm import ChatContext, ChatMessage, FunctionCall
 from livekit.agents.voice.io import PlaybackFinishedEvent, PlaybackStartedEvent
 
-from loqua_host.job.greeting import Greeting
+from loqua_host.job.voice.greeting import Greeting
 
 from .conftest import FakeSession
 

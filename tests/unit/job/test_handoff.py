@@ -9,7 +9,7 @@ from livekit.agents.llm import ChatMessage
 
 from loqua_host.contract.handoff import Handback
 from loqua_host.errors import HandoffError
-from loqua_host.job.floor import FLOOR
+from loqua_host.job.room.floor import FLOOR
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
 
 AGENT = 4

@@ -9,7 +9,13 @@ from livekit import rtc
 from livekit.agents import Agent, APIConnectOptions, llm, stt
 from livekit.agents.voice.io import AudioInput
 
-from loqua_host.job.voice import LessonSession, close_voice, commit_turn, switch, take_last_words
+from loqua_host.job.voice.session import (
+    LessonSession,
+    close_voice,
+    commit_turn,
+    switch,
+    take_last_words,
+)
 
 RATE = 16_000
 FINAL, INTERIM = stt.SpeechEventType.FINAL_TRANSCRIPT, stt.SpeechEventType.INTERIM_TRANSCRIPT

@@ -6,7 +6,7 @@ from typing import Any
 from livekit.agents.llm import ChatMessage
 from livekit.agents.llm.chat_context import MetricsReport
 
-from loqua_host.job.latency import MEASURED, measured
+from loqua_host.job.voice.latency import MEASURED, measured
 from loqua_host.link.messages import VoiceTimed
 
 Emission = tuple[str, object]

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.job.conftest import FakeRoom
 
 from loqua_host.errors import LearnerError
-from loqua_host.job.learner import wait_for_learner
+from loqua_host.job.room.learner import wait_for_learner
 
 
 def context(room: FakeRoom) -> Any:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host.job.levels import KEPT_SECONDS, Levels
+from loqua_host.job.voice.levels import KEPT_SECONDS, Levels
 
 FRAME = 0.05
 SPEECH = 4e6

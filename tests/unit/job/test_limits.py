@@ -13,13 +13,13 @@ from livekit.agents.llm import ChatMessage
 from loqua_host import events
 from loqua_host.contract.handoff import Handover
 from loqua_host.contract.learner import LearnerContext, Preferences
-from loqua_host.job.limits import (
+from loqua_host.job.lesson.limits import (
     NOTICE_SECONDS,
     OVERTIME_SECONDS,
     RESERVE_SECONDS,
     Deadline,
-    Limits,
     Step,
+    TimeLimits,
 )
 from loqua_host.link.messages import WrapUp
 
@@ -42,12 +42,12 @@ def limits_of(
     longest: float = HOUR,
     preferred: float | None = None,
     deadline: Deadline | None = None,
-) -> Limits:
+) -> TimeLimits:
     """Return limits, of a host that has no deadline unless a test gives one."""
-    return Limits(ask, end, longest, preferred, deadline or Deadline(Clock()))
+    return TimeLimits(ask, end, longest, preferred, deadline or Deadline(Clock()))
 
 
-def steps(limits: Limits, *seen: tuple[float, float]) -> list[Step | None]:
+def steps(limits: TimeLimits, *seen: tuple[float, float]) -> list[Step | None]:
     """Return what is due at each of these seconds of silence and of teaching."""
     return [limits.step(silent, taught) for silent, taught in seen]
 

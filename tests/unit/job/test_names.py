@@ -3,8 +3,8 @@
 from livekit.agents.llm import ChatContext
 
 from loqua_host.contract.learner import Learner
-from loqua_host.contract.turns import LEARNER
-from loqua_host.job.names import LONGEST_NAME, with_names
+from loqua_host.contract.turns import LEARNER_KEY
+from loqua_host.job.voice.names import LONGEST_NAME, with_names
 
 MARIA = Learner(user_id="user_1", identity="maria", display_name="Maria")
 ANA = Learner(user_id="user_2", identity="ana", display_name="Ana")
@@ -17,7 +17,7 @@ def said(*lines: tuple[Learner | None, str]) -> ChatContext:
     for learner, text in lines:
         message = context.add_message(role="user" if learner else "assistant", content=text)
         if learner:
-            message.extra[LEARNER] = learner
+            message.extra[LEARNER_KEY] = learner
     return context
 
 

@@ -12,7 +12,7 @@ from livekit.agents import Agent, AgentStateChangedEvent, UserStateChangedEvent
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
 from livekit.rtc.event_emitter import EventEmitter
 
-from loqua_host.job.own_voice import OwnVoice, share_of
+from loqua_host.job.voice.own_voice import OwnVoice, share_of
 
 MENU = "Hoy tenemos sopa de verduras y pescado. ¿Qué desea tomar, señora?"
 NO_SETTINGS: Any = None

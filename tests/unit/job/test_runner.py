@@ -17,11 +17,11 @@ from tests.unit.job.conftest import AUTHOR, WELCOME, FakeMicrophone
 
 from loqua_host.contract.learner import Learner, LearnerContext, Preferences
 from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
-from loqua_host.contract.turns import TYPED
+from loqua_host.contract.turns import TYPED_KEY
 from loqua_host.errors import HookFailedError
-from loqua_host.job.chat import LONGEST_TYPED
-from loqua_host.job.vitals import DEAF_SECONDS
-from loqua_host.job.voice import PENDING_SECONDS
+from loqua_host.job.room.chat import LONGEST_TYPED
+from loqua_host.job.voice.session import PENDING_SECONDS
+from loqua_host.job.voice.vitals import DEAF_SECONDS
 from loqua_host.link.messages import (
     CallbackFailed,
     Checkpoint,
@@ -561,7 +561,7 @@ async def test_what_is_typed_comes_to_the_agent_as_what_is_said(
     assert text.closed
     assert text.left, "the rest is not read"
     [typed] = heard
-    assert (typed.extra[TYPED], typed.text_content) == (True, ("hola " * 1000)[:LONGEST_TYPED])
+    assert (typed.extra[TYPED_KEY], typed.text_content) == (True, ("hola " * 1000)[:LONGEST_TYPED])
     assert job.session.replied == ([] if answers_itself else [typed.text_content])
     job.lesson.end("done")
     await running

@@ -6,8 +6,8 @@ import pytest
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
 from tests.unit.job.test_levels import SPEECH, speak
 
-from loqua_host.job.levels import Levels
-from loqua_host.job.segments import Segments
+from loqua_host.job.voice.levels import Levels
+from loqua_host.job.voice.segments import Segments
 
 START, END = SpeechEventType.START_OF_SPEECH, SpeechEventType.END_OF_SPEECH
 INTERIM, FINAL = SpeechEventType.INTERIM_TRANSCRIPT, SpeechEventType.FINAL_TRANSCRIPT

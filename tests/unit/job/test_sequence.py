@@ -9,7 +9,14 @@ import pytest
 
 from loqua_host.contract.records import Ending, LessonReport, Progress
 from loqua_host.errors import HookFailedError
-from loqua_host.job.sequence import REASONS, AfterLesson, Reason, Steps, after_lesson, run_lesson
+from loqua_host.job.lesson.sequence import (
+    REASONS,
+    AfterLesson,
+    Reason,
+    Steps,
+    after_lesson,
+    run_lesson,
+)
 
 MANUAL = (Path(__file__).parents[3] / "host/README.md").read_text("utf-8")
 
@@ -147,14 +154,12 @@ DISTURBANCES: dict[str, Callable[[], Told]] = {
     "nothing goes wrong": Told,
     "`create_agent` fails": lambda: Told("create_agent"),
     "`on_user_ready` fails": lambda: Told("on_user_ready"),
-    "`on_progress_tick` fails three times in a row, and no more ticks follow": lambda: Told(
-        "on_progress_tick"
-    ),
+    "`on_progress_tick` fails three times in a row; ticks stop": lambda: Told("on_progress_tick"),
     "`on_session_end` fails": lambda: Told("on_session_end", ("on_user_ready", "goal_reached")),
     "an engine fails": lambda: Told(ended_after=("on_user_ready", Reason.VOICE_LOST)),
     "LiveKit is lost": lambda: Told(ended_after=("on_user_ready", Reason.CONNECTION_LOST)),
     "the host is lost": lambda: Told(ended_after=("on_user_ready", Reason.HOST_LOST)),
-    "the learner is away and another waits": lambda: Told(
+    "the learner is away and another one waits": lambda: Told(
         ended_after=("on_user_ready", Reason.PLACE_NEEDED)
     ),
 }

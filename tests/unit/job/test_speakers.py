@@ -16,11 +16,11 @@ from tests.unit.job.test_levels import SPEECH, speak
 from loqua_host import Learner, LearnerContext, Lesson, Turn, Turns, Utterance
 from loqua_host.contract.turns import learner_of
 from loqua_host.contract.tutor import NoSettings
-from loqua_host.job.conversation import answer_typed, last_sentences, recall
-from loqua_host.job.levels import Levels
-from loqua_host.job.nodes import Agents
-from loqua_host.job.speakers import Speakers
-from loqua_host.job.voice import LessonSession
+from loqua_host.job.lesson.conversation import answer_typed, last_sentences, recall
+from loqua_host.job.voice.levels import Levels
+from loqua_host.job.voice.nodes import Agents
+from loqua_host.job.voice.session import LessonSession
+from loqua_host.job.voice.speakers import Speakers
 
 MARIA = Learner(user_id="user_maria", identity="maria", display_name="Maria")
 ANA = Learner(user_id="user_ana", identity="ana", display_name="Ana")

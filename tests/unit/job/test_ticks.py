@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from loqua_host.contract.records import Progress, Tick
 from loqua_host.errors import HookFailedError
-from loqua_host.job.checkpoints import Checkpoints
-from loqua_host.job.clock import Stopwatch
-from loqua_host.job.sequence import tick
+from loqua_host.job.lesson.checkpoints import Checkpoints
+from loqua_host.job.lesson.sequence import tick
+from loqua_host.job.lesson.stopwatch import Stopwatch
 
 
 def fail(*_: object) -> None:

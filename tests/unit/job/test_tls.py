@@ -8,7 +8,7 @@ import sys
 import httpx2
 
 from loqua_host.job import preload
-from loqua_host.job.voice import build_session
+from loqua_host.job.voice.session import build_session
 from loqua_host.livekit_internals import sharing_certificates
 from loqua_host.settings.engines import Engine, Engines
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from livekit.agents import UserInputTranscribedEvent
 
-from loqua_host.job import transcripts as module
-from loqua_host.job.transcripts import Transcripts
+from loqua_host.job.voice import transcripts as module
+from loqua_host.job.voice.transcripts import Transcripts
 
 TRACKS = {"maria": "TR_maria", "ana": "TR_ana"}
 

@@ -16,9 +16,9 @@ from livekit.agents.metrics import VADMetrics
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
 from livekit.rtc.event_emitter import EventEmitter
 
-from loqua_host.job.failover import Failover
-from loqua_host.job.fallbacks import FallbackSTT
-from loqua_host.job.vitals import DEAF_SECONDS, MUTE_SECONDS, STUCK_SECONDS, UNHEARD, Vitals
+from loqua_host.job.engines.failover import Failover
+from loqua_host.job.engines.fallbacks import FallbackSTT
+from loqua_host.job.voice.vitals import DEAF_SECONDS, MUTE_SECONDS, STUCK_SECONDS, UNHEARD, Vitals
 
 from .conftest import FakeLoudspeaker, FakeMicrophone, FakeSession
 from .engines import FakeSTT, says

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from livekit.agents import NOT_GIVEN, Agent
 
-from loqua_host.job.voice import apologise, build_session, close_voice, say_out
+from loqua_host.job.voice.session import apologise, build_session, close_voice, say_out
 from loqua_host.settings.engines import Engines
 
 

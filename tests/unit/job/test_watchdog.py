@@ -97,7 +97,7 @@ async def test_code_that_no_signal_reaches_is_named() -> None:
 
 
 async def test_other_code_that_blocks_is_left_alone() -> None:
-    """It is not the tutor's to hint."""
+    """The tutor cannot fix it."""
     with structlog.testing.capture_logs() as logs, Watchdog(Author(["x"]), LIMIT).guarding():
         time.sleep(3 * LIMIT)  # noqa: ASYNC251  # the mistake
     assert logs == []

@@ -6,20 +6,29 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.unit.lessons.house import SPANISH, WRITTEN, FakeRooms, House, Opened, authorise, learner
+from tests.unit.lessons.host_under_test import (
+    SPANISH,
+    WRITTEN,
+    FakeRooms,
+    HostUnderTest,
+    Opened,
+    authorise,
+    learner,
+)
 from tests.unit.tutors import running_tutor
 
 from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
+from loqua_host.lessons.services import Services
 from loqua_host.link.server import serve_link
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
 from loqua_host.settings.host import HostSettings
-from loqua_host.sockets import listen_unnamed
-from loqua_host.tasks import background
+from loqua_host.system.sockets import listen_unnamed
+from loqua_host.system.tasks import background
 
 
 def pytest_asyncio_loop_factories(
@@ -37,7 +46,7 @@ def open_house(
     metrics = LessonMetrics(instruments)
 
     @asynccontextmanager
-    async def opened(**sections: Any) -> AsyncIterator[House]:
+    async def opened(**sections: Any) -> AsyncIterator[HostUnderTest]:
         settings = HostSettings.model_validate(WRITTEN | sections)
         loqua.remembers = SPANISH
         rooms = FakeRooms({"room": [learner()]})
@@ -50,29 +59,30 @@ def open_house(
         departures: dict[str, Departure] = {}
         dispatch_state = DispatchState(wall.monotonic, departures.get)
         async with background() as tasks:
-            lessons = Lessons(
+            services = Services(
                 rooms=rooms,  # type: ignore[arg-type]  # a fake
                 api=loqua,
                 ledger=ledger,
                 delivery=delivery,
+                dispatch_state=dispatch_state,
                 tutors=tutors,
                 settings=lambda: settings,
-                dispatch_state=dispatch_state,
                 tasks=tasks,
                 clock=wall,
                 metrics=metrics,
             )
+            lessons = Lessons(services)
             with listen_unnamed() as (listener, link):
                 async with serve_link(listener, authorise=authorise, serve=lessons.serve):
-                    yield House(
-                        lessons, rooms, loqua, ledger, delivery, dispatch_state, link, departures
+                    yield HostUnderTest(
+                        lessons, services, rooms, loqua, dispatch_state, link, departures
                     )
 
     return opened
 
 
 @pytest.fixture
-async def house(open_house: Opened) -> AsyncIterator[House]:
+async def host(open_house: Opened) -> AsyncIterator[HostUnderTest]:
     """Yield a house that is open."""
-    async with open_house() as house:
-        yield house
+    async with open_house() as host:
+        yield host

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.unit.lessons.house import House, finish, hear, join, made, until
+from tests.unit.lessons.host_under_test import HostUnderTest, finish, hear, join, made, until
 
 from loqua_host.contract.handoff import Handback, HandoffRequest
 from loqua_host.contract.records import Ending, LessonReport, Progress
@@ -24,12 +24,12 @@ async def hear_handback(link: HostLink) -> Handback:
     return answer.handback
 
 
-async def test_a_caller_hears_what_the_specialist_reported(house: House, wall: Any) -> None:
+async def test_a_caller_hears_what_the_specialist_reported(host: HostUnderTest, wall: Any) -> None:
     """With its last progress; the records are two, of one visit."""
-    async with house.job() as caller, house.job(GRAMMAR) as specialist:
+    async with host.job() as caller, host.job(GRAMMAR) as specialist:
         await join(caller)
         await caller.send(CALL)
-        await until(lambda: house.dispatch_state.asked("room"))
+        await until(lambda: host.dispatch_state.asked("room"))
         welcome = await join(specialist)
         wall.seconds += 60
         await specialist.send(made(30, words_learned=3))
@@ -41,60 +41,60 @@ async def test_a_caller_hears_what_the_specialist_reported(house: House, wall: A
         )
         await caller.send(finish())
         assert await hear(caller) == Recorded()
-    await house.delivered()
+    await host.delivered()
     assert welcome.session_id == "sess_1.grammar-expert"
-    assert {record.session_id for record in house.loqua.records} == {"sess_1", welcome.session_id}
+    assert {record.session_id for record in host.loqua.records} == {"sess_1", welcome.session_id}
 
 
-async def test_a_caller_hears_that_the_specialist_crashed_for_good(house: House) -> None:
+async def test_a_caller_hears_that_the_specialist_crashed_for_good(host: HostUnderTest) -> None:
     """Only then: until it is given up it may come back."""
-    async with house.job() as caller:
+    async with host.job() as caller:
         await join(caller)
         await caller.send(CALL)
-        await until(lambda: house.dispatch_state.asked("room"))
-        async with house.job(GRAMMAR) as specialist:
+        await until(lambda: host.dispatch_state.asked("room"))
+        async with host.job(GRAMMAR) as specialist:
             await join(specialist)
-        await until(lambda: house.dispatch_state.interrupted("room"))
-        assert house.dispatch_state.asked("room")
-        await house.give_up()
+        await until(lambda: host.dispatch_state.interrupted("room"))
+        assert host.dispatch_state.asked("room")
+        await host.give_up()
         assert await hear_handback(caller) == Handback(outcome="failed")
 
 
-async def test_a_caller_hears_that_the_specialist_could_not_teach(house: House) -> None:
+async def test_a_caller_hears_that_the_specialist_could_not_teach(host: HostUnderTest) -> None:
     """A hook of its failed, which the learner was told."""
-    async with house.job() as caller, house.job(GRAMMAR) as specialist:
+    async with host.job() as caller, host.job(GRAMMAR) as specialist:
         await join(caller)
         await caller.send(CALL)
-        await until(lambda: house.dispatch_state.asked("room"))
+        await until(lambda: host.dispatch_state.asked("room"))
         await join(specialist)
         ending = Ending(reason="create_agent_failed", seconds=0)
         await specialist.send(Finish(ending=ending, report=None))
         assert await hear_handback(caller) == Handback(outcome="failed")
 
 
-async def test_a_caller_hears_that_the_specialist_was_refused(house: House) -> None:
+async def test_a_caller_hears_that_the_specialist_was_refused(host: HostUnderTest) -> None:
     """The API does not let it teach this learner."""
-    async with house.job() as caller, house.job(GRAMMAR) as specialist:
+    async with host.job() as caller, host.job(GRAMMAR) as specialist:
         await join(caller)
         await caller.send(CALL)
-        await until(lambda: house.dispatch_state.asked("room"))
-        house.loqua.failing = lambda method, _: (
+        await until(lambda: host.dispatch_state.asked("room"))
+        host.loqua.failing = lambda method, _: (
             RefusedError("user-token", "no") if method == "lease" else None
         )
         assert isinstance(await join(specialist), Refused)
         assert await hear_handback(caller) == Handback(outcome="failed")
 
 
-async def test_a_caller_that_ends_leaves_its_specialist_teaching(house: House) -> None:
+async def test_a_caller_that_ends_leaves_its_specialist_teaching(host: HostUnderTest) -> None:
     """By the rules for every lesson."""
-    async with house.job(GRAMMAR) as specialist:
-        async with house.job() as caller:
+    async with host.job(GRAMMAR) as specialist:
+        async with host.job() as caller:
             await join(caller)
             await caller.send(CALL)
-            await until(lambda: house.dispatch_state.asked("room"))
+            await until(lambda: host.dispatch_state.asked("room"))
             await join(specialist)
             await caller.send(finish())
-            await until(lambda: not house.dispatch_state.asked("room"))
+            await until(lambda: not host.dispatch_state.asked("room"))
         await specialist.send(finish())
         assert await hear(specialist) == Recorded()
-    await house.delivered()
+    await host.delivered()

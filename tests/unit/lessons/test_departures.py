@@ -4,7 +4,16 @@ import asyncio
 import contextlib
 
 import pytest
-from tests.unit.lessons.house import JOB, STOPPING, House, finish, hear, join, learner, until
+from tests.unit.lessons.host_under_test import (
+    JOB,
+    STOPPING,
+    HostUnderTest,
+    finish,
+    hear,
+    join,
+    learner,
+    until,
+)
 
 from loqua_host.errors import LinkError
 from loqua_host.link.messages import Join, Recorded, Welcome
@@ -12,90 +21,92 @@ from loqua_host.link.server import JobRef
 
 
 async def test_lessons_hear_when_their_worker_leaves_also_one_that_just_begins(
-    house: House,
+    host: HostUnderTest,
 ) -> None:
     """Those of the jobs that are meant, and no others; they go on until then."""
     grammar, later = JobRef("other", "room", "grammar"), JobRef("later", "room", "grammar")
-    async with house.job() as first, house.job(grammar) as second:
+    async with host.job() as first, host.job(grammar) as second:
         await join(first)
-        house.loqua.gates["lease"] = asyncio.Event()
+        host.loqua.gates["lease"] = asyncio.Event()
         await second.send(Join(identity="maria"))
-        await until(lambda: not house.lessons._waiting)
-        await house.leave(JOB, grammar)
+        await until(lambda: not host.lessons._waiting)
+        await host.leave(JOB, grammar)
         assert 590 < (await hear(first)).seconds <= 600
-        house.loqua.gates["lease"].set()
+        host.loqua.gates["lease"].set()
         assert isinstance(await hear(second), Welcome)
         told = await hear(second)
         assert (told.reason, 590 < told.seconds <= 600) == (STOPPING, True)
         await second.send(finish())
         assert await hear(second) == Recorded()
-    async with house.job(later) as third:
+    async with host.job(later) as third:
         await join(third)
         await third.send(finish())
         assert await hear(third) == Recorded()
 
 
 async def test_a_lesson_without_time_for_a_goodbye_is_cut_off_and_gone_on_with(
-    house: House,
+    host: HostUnderTest,
 ) -> None:
     """Its learner hears no half of one, and is not left alone: a new worker's job takes over."""
-    async with house.job() as link:
+    async with host.job() as link:
         first = await join(link)
-        await house.leave(JOB, within=3, reason="tutor_changed")
-        await house.lessons.cut_off([JOB.job_id])
+        await host.leave(JOB, within=3, reason="tutor_changed")
+        await host.lessons.cut_off([JOB.job_id])
         assert await hear(link) is None
-    await until(lambda: house.dispatch_state.interrupted("room"))
-    async with house.job(JobRef("job2", "room", "conversation")) as link:
+    await until(lambda: host.dispatch_state.interrupted("room"))
+    async with host.job(JobRef("job2", "room", "conversation")) as link:
         again = await join(link)
     assert (again.resumed, again.lesson) == (True, first.lesson)
 
 
 async def test_who_was_told_goodbye_because_a_worker_leaves_gets_no_second_lesson(
-    house: House,
+    host: HostUnderTest,
 ) -> None:
     """As after any other end: the API has one record, and the learner one tutor."""
-    house.rooms.inside["room"] = [learner(sid="PA_1")]
-    async with house.job() as link:
+    host.rooms.inside["room"] = [learner(sid="PA_1")]
+    async with host.job() as link:
         await join(link)
-        await house.leave(JOB, reason="tutor_changed")
+        await host.leave(JOB, reason="tutor_changed")
         assert (await hear(link)).reason == "tutor_changed"
         await link.send(finish())
         assert await hear(link) == Recorded()
-    await house.delivered()
-    assert ("PA_1", "conversation") in await house.ledger.closed_entries("room")
-    assert len(house.loqua.records) == 1
+    await host.delivered()
+    assert ("PA_1", "conversation") in await host.services.ledger.closed_entries("room")
+    assert len(host.loqua.records) == 1
 
 
-async def test_lost_lessons_are_left_to_others_by_a_host_that_stops(house: House) -> None:
+async def test_lost_lessons_are_left_to_others_by_a_host_that_stops(host: HostUnderTest) -> None:
     """Open as they are, at once, and those that are lost later, too."""
     grammar = JobRef("other", "room", "grammar")
-    async with house.job(grammar) as later:
+    async with host.job(grammar) as later:
         await join(later)
-        async with house.job() as link:
+        async with host.job() as link:
             await join(link)
-        await until(lambda: house.dispatch_state.interrupted("room"))
-        house.lessons.withdraw()
-        assert house.dispatch_state.interrupted("room") == ()
-    await until(lambda: not house.lessons.live())
-    await house.ledger.claims_in("room")  # what was asked of the ledger before is done
-    assert house.dispatch_state.interrupted("room") == ()
-    assert await house.ledger.take_over({"conversation", "grammar"}) == 2
-    assert house.loqua.records == []
+        await until(lambda: host.dispatch_state.interrupted("room"))
+        host.lessons.withdraw()
+        assert host.dispatch_state.interrupted("room") == ()
+    await until(lambda: not host.lessons.live())
+    await host.services.ledger.claims_in("room")  # what was asked of the ledger before is done
+    assert host.dispatch_state.interrupted("room") == ()
+    assert await host.services.ledger.take_over({"conversation", "grammar"}) == 2
+    assert host.loqua.records == []
 
 
 @pytest.mark.parametrize("early", [True, False])
-async def test_jobs_that_wait_for_their_learner_are_sent_away(house: House, early: bool) -> None:
+async def test_jobs_that_wait_for_their_learner_are_sent_away(
+    host: HostUnderTest, early: bool
+) -> None:
     """Also one that comes only now; nothing is opened for them, even if the learner comes."""
     if not early:
-        await house.leave(JOB)
-    house.lessons.begin(JOB)
-    async with house.job() as link:
+        await host.leave(JOB)
+    host.lessons.begin(JOB)
+    async with host.job() as link:
         if early:
-            await until(lambda: house.lessons._waiting)
-            await house.leave(JOB)
+            await until(lambda: host.lessons._waiting)
+            await host.leave(JOB)
         refused = await hear(link)
         assert (refused.cause, refused.language) == ("host_stopping", None)
         with contextlib.suppress(LinkError):
             await link.send(Join(identity="maria"))
-    await house.delivered()
-    assert await house.ledger.pending_lessons() == {}
+    await host.delivered()
+    assert await host.services.ledger.pending_lessons() == {}

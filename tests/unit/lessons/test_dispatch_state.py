@@ -79,7 +79,7 @@ async def test_a_job_without_a_lesson_is_about_to_end(dispatch_state: DispatchSt
     dispatch_state.on_taught(taught)
     assert not dispatch_state.is_over("taught")
     dispatch_state.on_over(taught)
-    dispatch_state.on_settled(refused, "PA_1")
+    dispatch_state.on_closed(refused, "PA_1")
     assert dispatch_state.is_over("taught")
     assert dispatch_state.is_over("refused")
     dispatch_state.forget_rooms(set())

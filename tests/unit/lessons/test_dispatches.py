@@ -4,18 +4,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from tests.unit.lessons.host_under_test import WRITTEN, make_services
 from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Handover
+from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.reconciler import Reconciler
-from loqua_host.link.handover import find_handover, pack
-from loqua_host.metrics import Instruments
-from loqua_host.records.ledger import Claims, LessonRow
+from loqua_host.link.dispatch_metadata import find_handover, pack
+from loqua_host.observability.metrics import Instruments
+from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
+from loqua_host.settings.host import HostSettings
 
 NAME = "grammar-expert"
 HANDOVER = Handover(tutor="conversation", focus="articles")
@@ -60,9 +62,9 @@ class FakeWorld:
         """Nothing has ended here."""
         return set()
 
-    async def claims_in(self, _room: str) -> Claims:
+    async def claims_in(self, _room: str) -> LeaseClaims:
         """No other host is here."""
-        return Claims()
+        return LeaseClaims()
 
     async def claim(self, *_: object) -> bool:
         """Let this host call."""
@@ -87,7 +89,7 @@ class FakeLessons:
 
 
 @dataclass
-class House:
+class HostUnderTest:
     """A reconciler with all that is around it."""
 
     world: FakeWorld
@@ -96,63 +98,65 @@ class House:
 
 
 @pytest.fixture
-async def house(wall: Any) -> House:
+async def host(wall: Any) -> HostUnderTest:
     """Return a house in which the learner has been for a while."""
     world, dispatch_state = FakeWorld(), DispatchState(wall.now)
-    reconciler = Reconciler(
-        rooms=world,  # type: ignore[arg-type]  # a fake
-        ledger=world,  # type: ignore[arg-type]  # a fake
+    services = make_services(
+        rooms=world,
+        ledger=world,
         dispatch_state=dispatch_state,
         tutors={"grammar": running_tutor("grammar", NAME, "agent", 5)},
-        places=lambda: Capacity(5, {"grammar": 5}),
-        lessons=FakeLessons(),
-        say=lambda _: None,
-        reconnect_timeout=lambda: 30.0,
-        monotonic=wall.monotonic,
+        settings=lambda: HostSettings.model_validate(WRITTEN),
+        clock=wall,
         metrics=LessonMetrics(Instruments()),
+    )
+    reconciler = Reconciler(
+        services, lambda: Capacity(5, {"grammar": 5}), FakeLessons(), lambda _: None
     )
     await reconciler.look()
     wall.seconds += 60
-    return House(world, dispatch_state, reconciler)
+    return HostUnderTest(world, dispatch_state, reconciler)
 
 
-async def test_an_asked_specialists_job_is_handed_what_it_should_know(house: House) -> None:
+async def test_an_asked_specialists_job_is_handed_what_it_should_know(host: HostUnderTest) -> None:
     """Of the learner it was asked for."""
-    with house.dispatch_state.asking("room", "grammar", "maria", HANDOVER):
-        await house.reconciler.look()
-    [sent] = house.world.sent
+    with host.dispatch_state.asking("room", "grammar", "maria", HANDOVER):
+        await host.reconciler.look()
+    [sent] = host.world.sent
     assert sent.agent_name == NAME
     assert find_handover(sent.metadata, "maria") == HANDOVER
 
 
-async def test_a_specialist_that_was_handed_over_to_is_not_wanted_for_good(house: House) -> None:
+async def test_a_specialist_that_was_handed_over_to_is_not_wanted_for_good(
+    host: HostUnderTest,
+) -> None:
     """Its dispatch stays in LiveKit's list; the learner who comes again has not asked."""
-    house.world.dispatches = [Dispatch(NAME, pack(HANDOVER, "maria"))]
-    await house.reconciler.look()
-    assert house.world.sent == []
+    host.world.dispatches = [Dispatch(NAME, pack(HANDOVER, "maria"))]
+    await host.reconciler.look()
+    assert host.world.sent == []
 
 
-async def test_a_dispatch_by_others_is_wanted_and_keeps_what_it_says(house: House) -> None:
+async def test_a_dispatch_by_others_is_wanted_and_keeps_what_it_says(host: HostUnderTest) -> None:
     """Another learner's handover does not go along."""
     old = Dispatch(NAME, pack(HANDOVER, "ana"))
-    house.world.dispatches = [old, Dispatch(NAME, "level=2")]
-    await house.reconciler.look()
-    assert house.world.sent == [Dispatch(NAME, "level=2")]
+    host.world.dispatches = [old, Dispatch(NAME, "level=2")]
+    await host.reconciler.look()
+    assert host.world.sent == [Dispatch(NAME, "level=2")]
 
 
-async def test_a_restored_specialist_is_handed_over_to_again(house: House) -> None:
+async def test_a_restored_specialist_is_handed_over_to_again(host: HostUnderTest) -> None:
     """Whatever died meanwhile: LiveKit has kept it."""
     packed = pack(HANDOVER, "maria")
-    house.world.dispatches = [Dispatch(NAME, packed)]
-    house.dispatch_state.on_interrupted(LOST, "agent-1")
-    await house.reconciler.look()
-    assert house.world.sent == [Dispatch(NAME, packed)]
-    assert house.world.removed == ["agent-1"]
+    host.world.dispatches = [Dispatch(NAME, packed)]
+    host.dispatch_state.on_interrupted(LOST, "agent-1")
+    await host.reconciler.look()
+    assert host.world.sent == [Dispatch(NAME, packed)]
+    assert host.world.removed == ["agent-1"]
 
 
-async def test_a_dead_tutor_that_is_given_up_leaves_the_room_at_once(house: House) -> None:
+async def test_a_dead_tutor_that_is_given_up_leaves_the_room_at_once(host: HostUnderTest) -> None:
     """Its caller waits for it to be gone, and LiveKit would keep it for 20 s."""
     gone = replace(LOST, tutor="spelling")
-    house.dispatch_state.on_interrupted(gone, "agent-1")
-    await house.reconciler.look()
-    assert house.world.removed == ["agent-1"]
+    host.dispatch_state.on_interrupted(gone, "agent-1")
+    await host.reconciler.look()
+    assert host.world.removed == ["agent-1"]

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 import structlog
-from tests.unit.lessons.house import House, finish, hear, join, made, until
+from tests.unit.lessons.host_under_test import HostUnderTest, finish, hear, join, made, until
 
 from loqua_host.lessons.engines import first_engines
-from loqua_host.lessons.kept import engines_used, keep, kept_state, use_engine
 from loqua_host.lessons.live_lesson import LiveLesson
+from loqua_host.lessons.stored_state import engines_used, keep, kept_state, use_engine
 from loqua_host.link.messages import EngineKind, EngineServes, Late, Recorded
 from loqua_host.link.server import JobRef
 
@@ -18,21 +18,21 @@ def serves(index: int, kind: EngineKind = "tts") -> EngineServes:
     return EngineServes(kind=kind, index=index)
 
 
-def live(house: House) -> LiveLesson:
+def live(host: HostUnderTest) -> LiveLesson:
     """Return the one lesson that runs."""
-    [lesson] = house.lessons._live
+    [lesson] = host.lessons._live
     return lesson
 
 
-async def test_a_switch_is_told_and_the_record_says_what_served(house: House) -> None:
+async def test_a_switch_is_told_and_the_record_says_what_served(host: HostUnderTest) -> None:
     """The first engine, from the start, is no news; the record's lines are for people."""
     with structlog.testing.capture_logs() as logs:
-        async with house.job() as link:
+        async with host.job() as link:
             await join(link)
             for index in (0, 1, 0):
                 await link.send(serves(index))
             await link.send(serves(1, "stt"))
-            await until(lambda: live(house).engines == {"tts": 0, "stt": 1})
+            await until(lambda: live(host).engines == {"tts": 0, "stt": 1})
             await link.send(finish())
             assert await hear(link) == Recorded()
     switched = [
@@ -49,21 +49,23 @@ async def test_a_switch_is_told_and_the_record_says_what_served(house: House) ->
     assert recorded["reasons"][-2:] == ("engines.stt: [1] served", "engines.tts: [0], [1] served")
 
 
-async def test_a_lesson_that_crashed_still_knows_what_served_it(house: House, wall: Any) -> None:
+async def test_a_lesson_that_crashed_still_knows_what_served_it(
+    host: HostUnderTest, wall: Any
+) -> None:
     """The next job's engines are added; the tutor sees none of it in its state."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         await link.send(serves(1))
         wall.seconds += 60
         await link.send(made(45, words_learned=3))
-        await until(lambda: live(house).row.progress)
-    await until(lambda: house.dispatch_state.interrupted("room"))
-    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        await until(lambda: live(host).row.progress)
+    await until(lambda: host.dispatch_state.interrupted("room"))
+    async with host.job(JobRef("job2", "room", "conversation")) as link:
         welcome = await join(link)
         assert (welcome.resumed, welcome.state) == (True, {"scene": 1})
         await link.send(serves(0))
-        await until(lambda: live(house).engines == {"tts": 0})
-        assert engines_used(live(house).row.state) == ("engines.tts: [0], [1] served",)
+        await until(lambda: live(host).engines == {"tts": 0})
+        assert engines_used(live(host).row.state) == ("engines.tts: [0], [1] served",)
 
 
 def test_a_tutors_own_notes_say_nothing_of_engines() -> None:
@@ -92,13 +94,13 @@ def test_a_lesson_begins_with_what_serves_most_others(
     assert first_engines(serving) == first
 
 
-async def test_a_lesson_that_is_late_is_known_by_how_much(house: House) -> None:
+async def test_a_lesson_that_is_late_is_known_by_how_much(host: HostUnderTest) -> None:
     """Until its job says otherwise, or it is over: what bounds how many more begin."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
-        assert house.lessons.late() == [0.0]
+        assert host.lessons.late() == [0.0]
         await link.send(Late(seconds=0.7))
-        await until(lambda: house.lessons.late() == [0.7])
+        await until(lambda: host.lessons.late() == [0.7])
         await link.send(finish())
         assert await hear(link) == Recorded()
-    await until(lambda: house.lessons.late() == [])
+    await until(lambda: host.lessons.late() == [])

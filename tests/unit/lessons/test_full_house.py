@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host.lessons.reconcile import (
+from loqua_host.lessons.decisions import (
     DISPATCH_GRACE,
     RELOAD_SECONDS,
-    Absent,
+    AbsentLearner,
     Action,
     Ask,
     Call,
     Capacity,
     Interrupted,
     NotifyWaiting,
-    Present,
+    PresentLearner,
+    RequestStepOut,
     RoomSnapshot,
-    StepOut,
     decide,
 )
 from loqua_host.records.ledger import LessonRow
@@ -37,14 +37,14 @@ def row(user_id: str, tutor: str = "tutor") -> LessonRow:
 
 def waiting(user_id: str = "ana", *, seen_at: float = NOW - 10, **changes: object) -> RoomSnapshot:
     """Return a room with a learner who has no tutor."""
-    here = Present(user_id, user_id, f"PA_{user_id}", seen_at, seen_at)
+    here = PresentLearner(user_id, user_id, f"PA_{user_id}", seen_at, seen_at)
     return replace(RoomSnapshot(user_id, (here,), wanted=RUNNING), **changes)  # type: ignore[arg-type]
 
 
 def left(user_id: str = "maria", *, since: float = NOW - 5, tutor: str = "tutor") -> RoomSnapshot:
     """Return a room whose lesson runs though its learner has left."""
     return RoomSnapshot(
-        user_id, taught=frozenset({tutor}), absent=(Absent(row(user_id, tutor), since),)
+        user_id, taught=frozenset({tutor}), absent=(AbsentLearner(row(user_id, tutor), since),)
     )
 
 
@@ -60,7 +60,7 @@ def stepping_out(actions: Sequence[Action]) -> list[tuple[str, str]]:
     return [
         (one.lesson.row.user_id, one.call.learner.user_id)
         for one in actions
-        if isinstance(one, StepOut)
+        if isinstance(one, RequestStepOut)
     ]
 
 
@@ -135,7 +135,7 @@ def test_whom_another_host_may_serve_takes_no_place_before_it_had_the_time() -> 
 
 def test_who_comes_back_is_next_in_line() -> None:
     """Before those who have been waiting for longer; their lesson goes on."""
-    back = Present("maria", "maria", "PA_again", NOW, NOW)
+    back = PresentLearner("maria", "maria", "PA_again", NOW, NOW)
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
     again = RoomSnapshot("maria", (back,), wanted=RUNNING, interrupted=(lost,))
     one_free = Capacity(1, {"tutor": 1})
@@ -145,7 +145,7 @@ def test_who_comes_back_is_next_in_line() -> None:
 
 def test_who_comes_back_to_a_full_house_waits_for_the_next_absent_learners_place() -> None:
     """As the first in line."""
-    back = Present("maria", "maria", "PA_again", NOW, NOW)
+    back = PresentLearner("maria", "maria", "PA_again", NOW, NOW)
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
     again = RoomSnapshot("maria", (back,), wanted=RUNNING, interrupted=(lost,))
     assert stepping_out(todo(waiting(), again, left("eva"))) == [("eva", "maria")]
@@ -204,7 +204,7 @@ def test_whatever_is_seen_each_who_steps_out_makes_a_place_for_one_who_waits(
         waiting(f"user{number}", wanted=frozenset({tutor})) for number, tutor in enumerate(wanting)
     ]
     actions = todo(*rooms, places=places)
-    steps = [one for one in actions if isinstance(one, StepOut)]
+    steps = [one for one in actions if isinstance(one, RequestStepOut)]
     called = [one for one in actions if isinstance(one, Call)]
     assert len({one.lesson.row.id for one in steps}) == len(steps)
     assert len({one.call.room for one in steps} | {one.room for one in called}) == len(

@@ -16,7 +16,7 @@ from loqua_host.lessons.handoffs import Handoffs
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
 from loqua_host.link.server import JobRef
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.ledger import LessonRow
 
 ROW = LessonRow("l1", "v1", "v1", "maria", "room", "conversation", "agent", 0.0)
@@ -47,7 +47,7 @@ class FakeRooms:
         return []
 
 
-class House:
+class HostUnderTest:
     """Handoffs with all that is around them."""
 
     def __init__(self, now: Any) -> None:
@@ -63,15 +63,15 @@ class House:
 
 
 @pytest.fixture
-async def house(wall: Any) -> House:
+async def host(wall: Any) -> HostUnderTest:
     """Return handoffs."""
-    return House(wall.now)
+    return HostUnderTest(wall.now)
 
 
-async def test_a_specialist_is_asked_for_until_it_has_taught(house: House) -> None:
+async def test_a_specialist_is_asked_for_until_it_has_taught(host: HostUnderTest) -> None:
     """With what it is to know; its caller is told what it reported."""
-    asking = await house.begin()
-    [(tutor, asked)] = house.dispatch_state.asked("room").items()
+    asking = await host.begin()
+    [(tutor, asked)] = host.dispatch_state.asked("room").items()
     assert (tutor, asked.ask.user_id) == ("grammar", "maria")
     assert asked.handover.model_dump() == {
         "tutor": "conversation",
@@ -79,84 +79,84 @@ async def test_a_specialist_is_asked_for_until_it_has_taught(house: House) -> No
         "words": ("agua",),
         "sentences": ({"speaker": "learner", "text": "El agua.", "learner": ""},),
     }
-    house.dispatch_state.on_taught(JOB)
+    host.dispatch_state.on_taught(JOB)
     taught = Handback(outcome="taught", report=LessonReport(topics_covered=("articles",)))
-    house.dispatch_state.on_handed_back("room", "grammar", taught)
+    host.dispatch_state.on_handed_back("room", "grammar", taught)
     assert await asking == HandedBack(handback=taught)
-    assert house.dispatch_state.asked("room") == {}
-    assert house.rooms.withdrawn == []
-    assert house.metrics.handoffs.labels("grammar", "taught")._value.get() == 1
+    assert host.dispatch_state.asked("room") == {}
+    assert host.rooms.withdrawn == []
+    assert host.metrics.handoffs.labels("grammar", "taught")._value.get() == 1
 
 
 async def test_a_specialist_that_does_not_come_in_time_is_called_off(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lest it come when its caller has gone on."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
-    asking = await house.begin()
-    house.dispatch_state.on_called("room", "grammar", "maria")
+    asking = await host.begin()
+    host.dispatch_state.on_called("room", "grammar", "maria")
     assert await asking == HandedBack(handback=Handback(outcome="absent"))
-    assert house.rooms.withdrawn == [("room", "grammar-expert")]
-    assert house.dispatch_state.asked("room") == {}
-    assert house.dispatch_state.called("room") == frozenset()
+    assert host.rooms.withdrawn == [("room", "grammar-expert")]
+    assert host.dispatch_state.asked("room") == {}
+    assert host.dispatch_state.called("room") == frozenset()
 
 
 async def test_rooms_out_of_reach_keep_no_caller_waiting(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The specialist that could not be called off is absent all the same."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
-    house.rooms.failing = True
-    asking = await house.begin()
+    host.rooms.failing = True
+    asking = await host.begin()
     assert await asking == HandedBack(handback=Handback(outcome="absent"))
 
 
-async def test_a_refused_specialist_has_failed(house: House) -> None:
+async def test_a_refused_specialist_has_failed(host: HostUnderTest) -> None:
     """Its lesson never began."""
-    asking = await house.begin()
-    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="failed"))
+    asking = await host.begin()
+    host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="failed"))
     assert await asking == HandedBack(handback=Handback(outcome="failed"))
 
 
-async def test_a_caller_that_is_gone_asks_for_nobody(house: House) -> None:
+async def test_a_caller_that_is_gone_asks_for_nobody(host: HostUnderTest) -> None:
     """The specialist, if it came, teaches on by the rules for everybody."""
-    asking = await house.begin()
+    asking = await host.begin()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    assert house.dispatch_state.asked("room") == {}
-    house.dispatch_state.on_taught(JOB)
-    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    assert host.dispatch_state.asked("room") == {}
+    host.dispatch_state.on_taught(JOB)
+    host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
 
 
-async def test_an_unknown_name_is_refused_with_those_there_are(house: House) -> None:
+async def test_an_unknown_name_is_refused_with_those_there_are(host: HostUnderTest) -> None:
     """A typing mistake shows at once."""
     call = CALL.model_copy(update={"agent_name": "gramar-expert"})
-    answer = await house.handoffs.hand_off(ROW, call)
+    answer = await host.handoffs.hand_off(ROW, call)
     assert isinstance(answer, HandoffRefused)
     assert "there are: grammar-expert" in answer.why
 
 
-async def test_a_host_that_stops_calls_nobody(house: House) -> None:
+async def test_a_host_that_stops_calls_nobody(host: HostUnderTest) -> None:
     """The tutor hears so at once, and goes on itself."""
-    house.dispatch_state.leaving = True
-    answer = await house.handoffs.hand_off(ROW, CALL)
+    host.dispatch_state.leaving = True
+    answer = await host.handoffs.hand_off(ROW, CALL)
     assert isinstance(answer, HandoffRefused)
     assert "stop" in answer.why
 
 
-async def test_a_specialist_calls_nobody(house: House) -> None:
+async def test_a_specialist_calls_nobody(host: HostUnderTest) -> None:
     """Only the automatic tutor steps aside."""
-    answer = await house.handoffs.hand_off(replace(ROW, tutor="grammar"), CALL)
+    answer = await host.handoffs.hand_off(replace(ROW, tutor="grammar"), CALL)
     assert isinstance(answer, HandoffRefused)
 
 
-async def test_nobody_is_asked_for_twice(house: House) -> None:
+async def test_nobody_is_asked_for_twice(host: HostUnderTest) -> None:
     """One that is there or on its way is not called again."""
-    asking = await house.begin()
-    assert isinstance(await house.handoffs.hand_off(ROW, CALL), HandoffRefused)
-    house.dispatch_state.on_taught(JOB)
-    assert isinstance(await house.handoffs.hand_off(ROW, CALL), HandoffRefused)
-    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    asking = await host.begin()
+    assert isinstance(await host.handoffs.hand_off(ROW, CALL), HandoffRefused)
+    host.dispatch_state.on_taught(JOB)
+    assert isinstance(await host.handoffs.hand_off(ROW, CALL), HandoffRefused)
+    host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
     await asking
 
 
@@ -164,60 +164,60 @@ async def test_nobody_is_asked_for_twice(house: House) -> None:
     ("ended", "outcome"), [(frozenset({"grammar"}), "taught"), (frozenset[str](), "failed")]
 )
 async def test_a_specialist_on_another_host_is_known_by_its_coming_and_going(
-    house: House, ended: frozenset[str], outcome: str
+    host: HostUnderTest, ended: frozenset[str], outcome: str
 ) -> None:
     """All this host hears of it is who is in the room, and what has ended there."""
-    asking = await house.begin()
-    house.dispatch_state.on_called("room", "grammar", "maria")
-    house.dispatch_state.on_seen("room", frozenset({"conversation"}), frozenset())
+    asking = await host.begin()
+    host.dispatch_state.on_called("room", "grammar", "maria")
+    host.dispatch_state.on_seen("room", frozenset({"conversation"}), frozenset())
     assert not asking.done()
-    house.dispatch_state.on_seen("room", frozenset({"conversation", "grammar"}), frozenset())
-    house.dispatch_state.on_seen("room", frozenset({"conversation"}), ended)
+    host.dispatch_state.on_seen("room", frozenset({"conversation", "grammar"}), frozenset())
+    host.dispatch_state.on_seen("room", frozenset({"conversation"}), ended)
     answer = await asking
     assert isinstance(answer, HandedBack)
     assert answer.handback.outcome == outcome
 
 
 async def test_a_specialist_on_this_host_has_not_come_before_its_lesson_begins(
-    house: House,
+    host: HostUnderTest,
 ) -> None:
     """Its job is in the room by then."""
-    await house.begin()
-    house.dispatch_state.on_called("room", "grammar", "maria")
-    house.dispatch_state.on_accepted(JOB)
-    house.dispatch_state.on_seen("room", frozenset({"grammar"}), frozenset())
-    [asked] = house.dispatch_state.asked("room").values()
+    await host.begin()
+    host.dispatch_state.on_called("room", "grammar", "maria")
+    host.dispatch_state.on_accepted(JOB)
+    host.dispatch_state.on_seen("room", frozenset({"grammar"}), frozenset())
+    [asked] = host.dispatch_state.asked("room").values()
     assert not asked.came.is_set()
 
 
 async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(
-    house: House,
+    host: HostUnderTest,
 ) -> None:
     """Between a crash and the restart nobody is in the room."""
-    asking = await house.begin()
-    house.dispatch_state.on_taught(JOB)
-    lost = house.dispatch_state.on_interrupted(replace(ROW, tutor="grammar"), None)
-    house.dispatch_state.on_over(JOB)
-    house.dispatch_state.on_seen("room", frozenset(), frozenset())
-    assert house.dispatch_state.asked("room")
-    house.dispatch_state.drop_interrupted(lost)
-    house.dispatch_state.on_called("room", "grammar", "maria")
-    house.dispatch_state.on_seen("room", frozenset(), frozenset())
-    assert house.dispatch_state.asked("room")
-    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    asking = await host.begin()
+    host.dispatch_state.on_taught(JOB)
+    lost = host.dispatch_state.on_interrupted(replace(ROW, tutor="grammar"), None)
+    host.dispatch_state.on_over(JOB)
+    host.dispatch_state.on_seen("room", frozenset(), frozenset())
+    assert host.dispatch_state.asked("room")
+    host.dispatch_state.drop_interrupted(lost)
+    host.dispatch_state.on_called("room", "grammar", "maria")
+    host.dispatch_state.on_seen("room", frozenset(), frozenset())
+    assert host.dispatch_state.asked("room")
+    host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
     await asking
 
 
-async def test_a_tutor_may_ask_again_the_moment_it_is_over(house: House) -> None:
+async def test_a_tutor_may_ask_again_the_moment_it_is_over(host: HostUnderTest) -> None:
     """Before the first call has been told of its end."""
-    first = await house.begin()
-    house.dispatch_state.on_taught(JOB)
-    house.dispatch_state.on_over(JOB)
+    first = await host.begin()
+    host.dispatch_state.on_taught(JOB)
+    host.dispatch_state.on_over(JOB)
     for _ in range(5):
         await asyncio.sleep(0)
-    second = asyncio.create_task(house.handoffs.hand_off(ROW, CALL))
-    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
+    second = asyncio.create_task(host.handoffs.hand_off(ROW, CALL))
+    host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
     assert await first == HandedBack(handback=Handback(outcome="taught"))
-    assert [*house.dispatch_state.asked("room")] == ["grammar"]
-    house.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="failed"))
+    assert [*host.dispatch_state.asked("room")] == ["grammar"]
+    host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="failed"))
     assert await second == HandedBack(handback=Handback(outcome="failed"))

@@ -20,7 +20,7 @@ from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.lessons.handoffs import COME_SECONDS
 from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING
-from loqua_host.link.handover import is_handover
+from loqua_host.link.dispatch_metadata import is_handover
 from loqua_host.link.messages import HandoffRefused
 from loqua_host.records.ledger import MAX_CRASHES
 from loqua_host.rooms.rooms import Dispatch

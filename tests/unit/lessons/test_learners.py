@@ -4,23 +4,23 @@ import asyncio
 
 import pytest
 import structlog
-from tests.unit.lessons.house import JOB, House, finish, hear, join, learner
+from tests.unit.lessons.host_under_test import JOB, HostUnderTest, finish, hear, join, learner
 
 from loqua_host.link.messages import Join, Others, Recorded, Refused, Returned, Welcome, WrapUp
 from loqua_host.link.server import JobRef
 
 
 async def test_a_job_that_another_host_called_is_for_the_learner_whose_lesson_is_not_over(
-    house: House,
+    host: HostUnderTest,
 ) -> None:
     """Whoever came first; where all lessons are over, it is another one for whom it sees."""
-    house.rooms.inside["room"] = [
+    host.rooms.inside["room"] = [
         learner("maria", sid="PA_1", joined_at=1),
         learner("ana", sid="PA_2", joined_at=2),
     ]
     taught = []
     for number in range(3):
-        async with house.job(JobRef(f"job{number}", "room", "conversation")) as link:
+        async with host.job(JobRef(f"job{number}", "room", "conversation")) as link:
             taught.append((await join(link, "maria")).learner.user_id)
             await link.send(finish())
             assert await hear(link) == Recorded()
@@ -28,12 +28,12 @@ async def test_a_job_that_another_host_called_is_for_the_learner_whose_lesson_is
 
 
 @pytest.mark.parametrize("identity", ["maria", "ana"])
-async def test_a_room_has_no_second_tutor_of_a_kind(house: House, identity: str) -> None:
+async def test_a_room_has_no_second_tutor_of_a_kind(host: HostUnderTest, identity: str) -> None:
     """Two dispatches may both be served; the second job goes without a word, whomever it met."""
-    house.rooms.inside["room"].append(learner("ana"))
-    async with house.job() as first:
+    host.rooms.inside["room"].append(learner("ana"))
+    async with host.job() as first:
         await join(first)
-        async with house.job(JobRef("job2", "room", "conversation")) as second:
+        async with host.job(JobRef("job2", "room", "conversation")) as second:
             refused = await join(second, identity)
         assert isinstance(refused, Refused)
         assert (refused.cause, refused.language) == ("already_taught", None)
@@ -41,18 +41,18 @@ async def test_a_room_has_no_second_tutor_of_a_kind(house: House, identity: str)
         assert await hear(first) == Recorded()
 
 
-async def test_of_two_tutors_that_join_together_one_teaches(house: House) -> None:
+async def test_of_two_tutors_that_join_together_one_teaches(host: HostUnderTest) -> None:
     """Neither waits for what the ledger says of the other."""
-    async with house.job() as one, house.job(JobRef("job2", "room", "conversation")) as other:
+    async with host.job() as one, host.job(JobRef("job2", "room", "conversation")) as other:
         answers = await asyncio.gather(join(one), join(other))
     assert {type(answer) for answer in answers} == {Welcome, Refused}
 
 
-async def test_a_learner_who_returns_is_known_by_another_identity_too(house: House) -> None:
+async def test_a_learner_who_returns_is_known_by_another_identity_too(host: HostUnderTest) -> None:
     """The host looks for itself; the lesson belongs to the new entry from then on."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
-        house.rooms.inside["room"] = [
+        host.rooms.inside["room"] = [
             learner("ana", sid="PA_ana"),
             learner("maria", "m2", sid="PA_2"),
         ]
@@ -65,25 +65,25 @@ async def test_a_learner_who_returns_is_known_by_another_identity_too(house: Hou
         assert returned.learner.identity == "m2"
         await link.send(finish())
         assert await hear(link) == Recorded()
-    assert await house.ledger.closed_entries("room") == {("PA_2", "conversation")}
+    assert await host.services.ledger.closed_entries("room") == {("PA_2", "conversation")}
 
 
 async def test_a_learner_who_returns_does_not_wait_for_the_ledger(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does what the job says afterwards."""
     out_of_reach = asyncio.Event()
-    monkeypatch.setattr(house.ledger, "save_entry", lambda *_: out_of_reach.wait())
-    async with house.job() as link:
+    monkeypatch.setattr(host.services.ledger, "save_entry", lambda *_: out_of_reach.wait())
+    async with host.job() as link:
         await join(link)
-        house.rooms.inside["room"] = [learner("maria", "m2", sid="PA_2")]
+        host.rooms.inside["room"] = [learner("maria", "m2", sid="PA_2")]
         await link.send(Join(identity="m2"))
         assert isinstance(await hear(link), Returned)
         await link.send(finish())
         assert await hear(link) == Recorded()
 
 
-async def test_a_tutor_is_told_of_others_and_of_them_only(house: House) -> None:
+async def test_a_tutor_is_told_of_others_and_of_them_only(host: HostUnderTest) -> None:
     """Not of agents, nor of those nobody knows, nor of the learner's other devices; once."""
     me, ana = learner(sid="PA_1"), learner("ana", "a1", sid="PA_ana")
     strangers = [
@@ -93,48 +93,50 @@ async def test_a_tutor_is_told_of_others_and_of_them_only(house: House) -> None:
         learner("", "nobody", attributes={}),
         learner("eve", writes_own_attributes=True),
     ]
-    house.rooms.inside["room"] = [me]
-    async with house.job() as link:
+    host.rooms.inside["room"] = [me]
+    async with host.job() as link:
         await join(link)
-        house.lessons.see("room", [me, *strangers])
-        house.lessons.see("elsewhere", [me, ana])
-        house.lessons.see("room", [me, ana, *strangers])
-        house.lessons.see("room", [me, ana])
+        host.lessons.see("room", [me, *strangers])
+        host.lessons.see("elsewhere", [me, ana])
+        host.lessons.see("room", [me, ana, *strangers])
+        host.lessons.see("room", [me, ana])
         told = await hear(link)
         [other] = told.others
         assert (other.user_id, other.identity, other.attributes) == ("ana", "a1", {})
         assert told.entries == ("PA_ana",)
-        house.lessons.see("room", [me, learner("ana", "a1", sid="PA_ana_again")])
+        host.lessons.see("room", [me, learner("ana", "a1", sid="PA_ana_again")])
         assert (await hear(link)).entries == ("PA_ana_again",)
-        house.lessons.see("room", [me])
+        host.lessons.see("room", [me])
         assert await hear(link) == Others(others=(), entries=())
 
 
 @pytest.mark.parametrize("told_by", ["host", "job"])
-async def test_a_learner_who_becomes_another_loses_the_lesson(house: House, told_by: str) -> None:
+async def test_a_learner_who_becomes_another_loses_the_lesson(
+    host: HostUnderTest, told_by: str
+) -> None:
     """Whoever sees it first; the host looks for itself, and the log says it once."""
-    house.rooms.inside["room"] = [learner(sid="PA_1")]
-    async with house.job() as link:
+    host.rooms.inside["room"] = [learner(sid="PA_1")]
+    async with host.job() as link:
         await join(link)
         changed = [learner(sid="PA_1", attributes={"user_id": "ana"})]
-        house.rooms.inside["room"] = changed
+        host.rooms.inside["room"] = changed
         with structlog.testing.capture_logs() as logs:
             if told_by == "job":
                 await link.send(Join(identity="maria"))
             else:
-                house.lessons.see("room", changed)
+                host.lessons.see("room", changed)
             assert await hear(link) == WrapUp(reason="user_id_changed")
-            house.lessons.see("room", changed)
+            host.lessons.see("room", changed)
             await link.send(finish())
             assert await hear(link) == Recorded()
     assert [log["event"] for log in logs].count("security.user_id_changed") == 1
-    assert ("PA_1", "conversation") in house.dispatch_state.settled("room")
+    assert ("PA_1", "conversation") in host.dispatch_state.closed_entries("room")
 
 
-async def test_a_job_that_was_called_for_a_learner_teaches_that_one(house: House) -> None:
+async def test_a_job_that_was_called_for_a_learner_teaches_that_one(host: HostUnderTest) -> None:
     """Whoever it happens to see first."""
-    house.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
-    house.dispatch_state.on_called("room", "conversation", "maria")
-    house.lessons.begin(JOB)
-    async with house.job() as link:
+    host.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
+    host.dispatch_state.on_called("room", "conversation", "maria")
+    host.lessons.begin(JOB)
+    async with host.job() as link:
         assert (await join(link, "ana")).learner.user_id == "maria"

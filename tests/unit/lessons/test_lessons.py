@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import structlog
-from tests.unit.lessons.house import (
+from tests.unit.lessons.host_under_test import (
     JOB,
     MARIA,
-    House,
+    HostUnderTest,
     Opened,
     always,
     finish,
@@ -32,10 +32,10 @@ from loqua_host.link.messages import (
 from loqua_host.link.server import JobRef
 
 
-async def test_a_lesson_goes_from_welcome_to_record(house: House, wall: Any) -> None:
+async def test_a_lesson_goes_from_welcome_to_record(host: HostUnderTest, wall: Any) -> None:
     """PreparedLesson ahead, welcomed, followed, recorded, delivered, released."""
-    house.lessons.begin(JOB)
-    async with house.job() as link:
+    host.lessons.begin(JOB)
+    async with host.job() as link:
         welcome = await join(link)
         assert isinstance(welcome, Welcome)
         assert (welcome.session_id, welcome.learner.user_id) == ("sess_1", "maria")
@@ -46,84 +46,86 @@ async def test_a_lesson_goes_from_welcome_to_record(house: House, wall: Any) -> 
         report = LessonReport(progress=Progress(words_learned=5), topics_covered=("food",))
         await link.send(finish(report, seconds=90))
         assert await hear(link) == Recorded()
-    await house.delivered()
-    [record] = house.loqua.records
+    await host.delivered()
+    [record] = host.loqua.records
     assert (record.session_id, record.duration_minutes) == ("sess_1", 1.5)
     assert record.topics_covered == ("food",)
-    assert house.loqua.arrived[-2:] == [("completed", "sess_1"), ("record", "sess_1")]
-    assert house.loqua.sent["sess_1"][-1] == Progress(words_learned=5)
-    assert house.loqua.leased == 1
+    assert host.loqua.arrived[-2:] == [("completed", "sess_1"), ("record", "sess_1")]
+    assert host.loqua.sent["sess_1"][-1] == Progress(words_learned=5)
+    assert host.loqua.leased == 1
 
 
 async def test_a_crashed_jobs_lesson_is_recorded_from_its_last_progress(
-    house: House, wall: Any
+    host: HostUnderTest, wall: Any
 ) -> None:
     """The end of the link without a farewell is the crash."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         wall.seconds += 60
         await link.send(made(45, words_learned=3, pronunciation_score=90))
-    await house.give_up()
-    await house.delivered()
-    [record] = house.loqua.records
+    await host.give_up()
+    await host.delivered()
+    [record] = host.loqua.records
     assert (record.duration_minutes, record.overall_performance) == (0.75, Performance.EXCELLENT)
-    assert house.loqua.arrived[-2:] == [("failed", "sess_1"), ("record", "sess_1")]
+    assert host.loqua.arrived[-2:] == [("failed", "sess_1"), ("record", "sess_1")]
 
 
 @pytest.mark.parametrize("reason", ["voice_failed", "job_failed", "create_agent_failed"])
 async def test_the_api_is_told_of_a_failure_before_the_first_tick(
-    house: House, reason: str
+    host: HostUnderTest, reason: str
 ) -> None:
     """With the outcome that is logged and counted, and a grade that blames nobody."""
     with structlog.testing.capture_logs() as logs:
-        async with house.job() as link:
+        async with host.job() as link:
             await join(link)
             await link.send(Finish(ending=Ending(reason=reason, seconds=0), report=None))
             assert await hear(link) == Recorded()
-        await house.delivered()
-    assert house.loqua.arrived == [("failed", "sess_1"), ("record", "sess_1")]
-    assert house.loqua.sent["sess_1"] == [Progress()]
-    assert house.loqua.records[0].overall_performance is Performance.FAIR
+        await host.delivered()
+    assert host.loqua.arrived == [("failed", "sess_1"), ("record", "sess_1")]
+    assert host.loqua.sent["sess_1"] == [Progress()]
+    assert host.loqua.records[0].overall_performance is Performance.FAIR
     [recorded] = [log for log in logs if log["event"] == "lesson.recorded"]
     assert recorded["outcome"] == "failed"
 
 
 async def test_a_lesson_that_is_given_up_fails_alike_for_the_api_and_for_metrics(
-    house: House,
+    host: HostUnderTest,
 ) -> None:
     """Also one that made no progress yet."""
     with structlog.testing.capture_logs() as logs:
-        async with house.job() as link:
+        async with host.job() as link:
             await join(link)
-        await until(lambda: house.dispatch_state.interrupted("room"))
-        await house.give_up()
-        await house.delivered()
-    assert house.loqua.arrived == [("failed", "sess_1"), ("record", "sess_1")]
+        await until(lambda: host.dispatch_state.interrupted("room"))
+        await host.give_up()
+        await host.delivered()
+    assert host.loqua.arrived == [("failed", "sess_1"), ("record", "sess_1")]
     [given_up] = [log for log in logs if log["event"] == "lesson.given_up"]
     assert given_up["outcome"] == "failed"
 
 
-async def test_a_lesson_begins_without_the_api_and_learns_of_its_return(house: House) -> None:
+async def test_a_lesson_begins_without_the_api_and_learns_of_its_return(
+    host: HostUnderTest,
+) -> None:
     """Mock mode teaches the tutor's own language; a later lease is given back as any other."""
-    back = house.loqua.gates["lease_patiently"] = asyncio.Event()
+    back = host.loqua.gates["lease_patiently"] = asyncio.Event()
     down = UnreachableError("user-token", "connection refused", sent=False)
-    house.loqua.failing = lambda method, _c: (
+    host.loqua.failing = lambda method, _c: (
         down if method == "lease" and not back.is_set() else None
     )
-    house.lessons.begin(JOB)
-    async with house.job() as link:
+    host.lessons.begin(JOB)
+    async with host.job() as link:
         welcome = await join(link)
         assert (welcome.mode, welcome.language) == (Mode.MOCK, "it")
         back.set()
-        await until(lambda: house.loqua.held.get(MARIA))
-        [listener] = house.loqua.listeners
+        await until(lambda: host.loqua.held.get(MARIA))
+        [listener] = host.loqua.listeners
         listener(MARIA, Mode.FULL)
-        assert await hear(link) == ContextLoaded(context=house.loqua.remembers)
+        assert await hear(link) == ContextLoaded(context=host.loqua.remembers)
         assert await hear(link) == ModeChanged(mode=Mode.FULL)
         await link.send(finish())
         assert await hear(link) == Recorded()
-    await house.delivered()
-    assert house.loqua.leased == 1
+    await host.delivered()
+    assert host.loqua.leased == 1
 
 
 async def test_a_lesson_that_began_without_its_context_is_given_it_once_it_can_be_loaded(
@@ -131,7 +133,7 @@ async def test_a_lesson_that_began_without_its_context_is_given_it_once_it_can_b
 ) -> None:
     """At a health check; one that had it from the beginning is given nothing."""
     loqua.mode = Mode.BASIC
-    async with open_house(lessons={"health_every": 0.01}) as house, house.job() as link:
+    async with open_house(lessons={"health_every": 0.01}) as host, host.job() as link:
         assert (await join(link)).mode is Mode.BASIC
         loqua.mode = Mode.FULL
         assert await hear(link) == ContextLoaded(context=loqua.remembers)
@@ -139,29 +141,31 @@ async def test_a_lesson_that_began_without_its_context_is_given_it_once_it_can_b
         assert await hear(link) == Recorded()
 
 
-async def test_a_lesson_without_the_api_releases_nothing_that_is_not_its_own(house: House) -> None:
+async def test_a_lesson_without_the_api_releases_nothing_that_is_not_its_own(
+    host: HostUnderTest,
+) -> None:
     """Another lesson of the same learner keeps its token."""
-    await house.loqua.lease(MARIA)
-    house.loqua.gates["lease_patiently"] = asyncio.Event()
-    house.loqua.failing = always("lease", UnreachableError("user-token", "down"))
-    house.lessons.begin(JOB)
-    async with house.job() as link:
+    await host.loqua.lease(MARIA)
+    host.loqua.gates["lease_patiently"] = asyncio.Event()
+    host.loqua.failing = always("lease", UnreachableError("user-token", "down"))
+    host.lessons.begin(JOB)
+    async with host.job() as link:
         await join(link, "maria")
         await link.send(finish())
         await hear(link)
-    house.lessons.begin(JobRef("other", "room", "conversation"))
-    async with house.job(JobRef("other", "room", "conversation")):
+    host.lessons.begin(JobRef("other", "room", "conversation"))
+    async with host.job(JobRef("other", "room", "conversation")):
         pass
     async with asyncio.timeout(30):
-        await house.delivery.wait_idle()
-    assert house.loqua.held == {MARIA: 1}
+        await host.services.delivery.wait_idle()
+    assert host.loqua.held == {MARIA: 1}
 
 
 async def test_falling_progress_is_refused_and_the_last_good_one_kept(
-    house: House, wall: Any
+    host: HostUnderTest, wall: Any
 ) -> None:
     """Named to the job; neither ledger nor API gets it."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         wall.seconds += 60
         await link.send(made(30, words_learned=7))
@@ -169,94 +173,94 @@ async def test_falling_progress_is_refused_and_the_last_good_one_kept(
         assert await hear(link) == ProgressRefused(why="progress.words_learned: fell from 7 to 3")
         await link.send(finish(LessonReport(progress=Progress(words_learned=1))))
         assert await hear(link) == Recorded()
-    await house.delivered()
-    assert {progress.words_learned for progress in house.loqua.sent["sess_1"]} == {7}
+    await host.delivered()
+    assert {progress.words_learned for progress in host.loqua.sent["sess_1"]} == {7}
 
 
 @pytest.mark.parametrize(("claimed", "minutes"), [(0.0, 0.5), (45.0, 0.75), (1e9, 1.0)])
 async def test_the_time_taught_is_no_less_than_told_before_and_no_more_than_passed(
-    house: House, wall: Any, claimed: float, minutes: float
+    host: HostUnderTest, wall: Any, claimed: float, minutes: float
 ) -> None:
     """A job cannot make up time."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         wall.seconds += 60
         await link.send(made(30))
         await link.send(finish(seconds=claimed))
         assert await hear(link) == Recorded()
-    await house.delivered()
-    assert house.loqua.records[0].duration_minutes == minutes
+    await host.delivered()
+    assert host.loqua.records[0].duration_minutes == minutes
 
 
 @pytest.mark.parametrize("step", [-3600, 3600])
 async def test_a_clock_that_is_set_in_a_lesson_changes_nothing_of_what_was_taught(
-    house: House, wall: Any, step: float
+    host: HostUnderTest, wall: Any, step: float
 ) -> None:
     """Neither takes it time away, nor lets it a job make some up."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         wall.seconds += 60
         await link.send(made(60))
-        await until(lambda: "sess_1" in house.loqua.sent)
+        await until(lambda: "sess_1" in host.loqua.sent)
         wall.step = step
         wall.seconds += 30
         await link.send(finish(seconds=1000))
         assert await hear(link) == Recorded()
-    await house.delivered()
-    assert house.loqua.records[0].duration_minutes == 1.5
+    await host.delivered()
+    assert host.loqua.records[0].duration_minutes == 1.5
 
 
-async def test_a_lesson_of_thirty_hours_is_recorded(house: House, wall: Any) -> None:
+async def test_a_lesson_of_thirty_hours_is_recorded(host: HostUnderTest, wall: Any) -> None:
     """As long as the API takes."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         wall.seconds += 30 * 3600
         await link.send(finish(seconds=30 * 3600))
         assert await hear(link) == Recorded()
-    await house.delivered()
-    assert house.loqua.records[0].duration_minutes == 1440
+    await host.delivered()
+    assert host.loqua.records[0].duration_minutes == 1440
 
 
-async def test_a_job_that_does_not_join_first_is_refused(house: House) -> None:
+async def test_a_job_that_does_not_join_first_is_refused(host: HostUnderTest) -> None:
     """Nothing is opened for it."""
     with structlog.testing.capture_logs() as logs:
-        async with house.job() as link:
+        async with host.job() as link:
             await link.send(finish())
             assert await hear(link) is None
     assert "link.refused" in [log["event"] for log in logs]
-    assert await house.ledger.pending_lessons() == {}
+    assert await host.services.ledger.pending_lessons() == {}
 
 
-async def test_a_second_join_changes_nothing(house: House) -> None:
+async def test_a_second_join_changes_nothing(host: HostUnderTest) -> None:
     """The learner of a lesson stays."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         await link.send(Join(identity="ana"))
         await link.send(finish())
         assert await hear(link) == Recorded()
 
 
-async def test_one_failing_lesson_leaves_the_others_alone(house: House) -> None:
+async def test_one_failing_lesson_leaves_the_others_alone(host: HostUnderTest) -> None:
     """Garbage and a crash in one; the other is recorded as if alone."""
     other = JobRef("other", "room", "grammar")
-    async with house.job() as honest:
+    async with host.job() as honest:
         await join(honest)
-        async with house.job(other) as bad:
+        async with host.job(other) as bad:
             await join(bad)
             await bad._socket.send_str("x" * 10_000)
             await bad._socket.send_bytes(b"\0")
         await honest.send(made(words_learned=1))
         await honest.send(finish())
         assert await hear(honest) == Recorded()
-    await house.give_up()
-    await house.delivered()
-    assert len(house.loqua.records) == 2
+    await host.give_up()
+    await host.delivered()
+    assert len(host.loqua.records) == 2
 
 
-async def test_the_language_of_a_learner_without_a_place_is_known(house: House) -> None:
+async def test_the_language_of_a_learner_without_a_place_is_known(host: HostUnderTest) -> None:
     """What they learn, or the tutor's own; nothing is opened, leased or settled by asking."""
-    assert await house.lessons.language_for("room", "conversation", "maria") == "es"
-    assert await house.lessons.language_for("room", "conversation", "nobody") == "it"
-    await house.delivered()
-    assert house.dispatch_state.settled("room") == frozenset()
-    assert house.lessons.live() == []
+    assert await host.lessons.language_for("room", "conversation", "maria") == "es"
+    assert await host.lessons.language_for("room", "conversation", "nobody") == "it"
+    await host.delivered()
+    assert host.dispatch_state.closed_entries("room") == frozenset()
+    assert host.lessons.live() == []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.unit.lessons.house import JOB, House, always, finish, hear, join, until
+from tests.unit.lessons.host_under_test import JOB, HostUnderTest, always, finish, hear, join, until
 
 from loqua_host.contract.records import Ending, LessonReport, Progress
 from loqua_host.errors import RefusedError, UnreachableError
@@ -21,7 +21,7 @@ from loqua_host.link.messages import (
     WrapUp,
 )
 from loqua_host.link.server import JobRef
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 
 Counted = Callable[..., float]
 AGAIN = JobRef("job2", "room", "conversation")
@@ -47,12 +47,12 @@ def ready(after: float, *, failed: bool = False) -> HookTimed:
 
 
 async def test_a_lesson_is_timed_from_its_accepted_job_to_its_tutors_first_hook(
-    house: House, wall: Any, counted: Counted
+    host: HostUnderTest, wall: Any, counted: Counted
 ) -> None:
     """Once, by the first that succeeds."""
-    house.lessons.begin(JOB)
+    host.lessons.begin(JOB)
     wall.seconds += 1.5
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         wall.seconds += 9
         assert counted("lesson_ready_seconds_count") == 0
@@ -67,15 +67,15 @@ async def test_a_lesson_is_timed_from_its_accepted_job_to_its_tutors_first_hook(
 
 
 async def test_a_lesson_is_timed_from_its_lost_tutor_to_the_next(
-    house: House, wall: Any, counted: Counted
+    host: HostUnderTest, wall: Any, counted: Counted
 ) -> None:
     """Both count as what they are."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
-    await until(lambda: house.dispatch_state.interrupted("room"))
+    await until(lambda: host.dispatch_state.interrupted("room"))
     assert counted("lessons_interrupted_total") == 1
     wall.seconds += 4
-    async with house.job(AGAIN) as link:
+    async with host.job(AGAIN) as link:
         await join(link)
         await link.send(ready(0.5))
         await until(lambda: counted("hook_seconds_count", hook="on_user_ready") == 1)
@@ -85,19 +85,19 @@ async def test_a_lesson_is_timed_from_its_lost_tutor_to_the_next(
 
 
 async def test_a_learner_who_stayed_away_is_no_lost_tutor(
-    house: House, wall: Any, counted: Counted
+    host: HostUnderTest, wall: Any, counted: Counted
 ) -> None:
     """The time is theirs, and nothing was interrupted."""
-    async with house.job() as link:
+    async with host.job() as link:
         welcome = await join(link)
-        await house.lessons.step_out(welcome.lesson, wall.monotonic())
+        await host.lessons.step_out(welcome.lesson, wall.monotonic())
         assert await hear(link) == StepOut()
         ending = Ending(reason="learner_left", seconds=0)
         await link.send(SteppedOut(ending=ending, report=None))
         assert await hear(link) == Recorded()
-    await until(lambda: house.dispatch_state.interrupted("room"))
+    await until(lambda: host.dispatch_state.interrupted("room"))
     wall.seconds += 60
-    async with house.job(AGAIN) as link:
+    async with host.job(AGAIN) as link:
         await join(link)
         await link.send(ready(0.5))
         await until(lambda: counted("hook_seconds_count", hook="on_user_ready") == 1)
@@ -105,11 +105,11 @@ async def test_a_learner_who_stayed_away_is_no_lost_tutor(
 
 
 async def test_an_ended_lesson_counts_with_its_time_and_what_was_achieved(
-    house: House, wall: Any, counted: Counted
+    host: HostUnderTest, wall: Any, counted: Counted
 ) -> None:
     """With the outcome that the API is told."""
     report = LessonReport(achievements=("first_words",), progress=Progress(words_learned=3))
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         wall.seconds += 100
         await link.send(finish(report, seconds=60))
@@ -119,26 +119,26 @@ async def test_an_ended_lesson_counts_with_its_time_and_what_was_achieved(
     assert counted("lesson_objectives_total") == 1
 
 
-async def test_a_lesson_that_failed_achieved_nothing(house: House, counted: Counted) -> None:
+async def test_a_lesson_that_failed_achieved_nothing(host: HostUnderTest, counted: Counted) -> None:
     """It counts as failed, also where it was given up after its tutor was lost."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         await link.send(Finish(ending=Ending(reason="hook_failed", seconds=0), report=None))
         assert await hear(link) == Recorded()
-    house.rooms.inside["room"][0].attributes["sessionId"] = "sess_2"
-    async with house.job(AGAIN) as link:
+    host.rooms.inside["room"][0].attributes["sessionId"] = "sess_2"
+    async with host.job(AGAIN) as link:
         await join(link)
-    await house.give_up()
+    await host.give_up()
     await until(lambda: counted("lessons_given_up_total", why="learner_left") == 1)
     assert counted("lessons_ended_total", outcome="failed") == 2
     assert counted("lesson_objectives_total") == 0
 
 
 async def test_hooks_and_voices_are_timed_and_the_tutors_failures_counted(
-    house: House, counted: Counted
+    host: HostUnderTest, counted: Counted
 ) -> None:
     """Failures outside of hooks as if all of them were one; of a reply those stages that were."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         for seconds, failed in ((0.5, False), (5.0, True)):
             timed = HookTimed(hook="on_progress_tick", after=1, seconds=seconds, failed=failed)
@@ -153,9 +153,9 @@ async def test_hooks_and_voices_are_timed_and_the_tutors_failures_counted(
     assert counted("voice_seconds_count", stage="thinking") == 0
 
 
-async def test_engines_that_take_over_are_counted(house: House, counted: Counted) -> None:
+async def test_engines_that_take_over_are_counted(host: HostUnderTest, counted: Counted) -> None:
     """By where they are in their list; the first one from the start is no news."""
-    async with house.job() as link:
+    async with host.job() as link:
         await join(link)
         for index in (0, 1, 2, 0):
             await link.send(EngineServes(kind="tts", index=index))
@@ -163,26 +163,28 @@ async def test_engines_that_take_over_are_counted(house: House, counted: Counted
     assert counted("engine_switches_total", kind="tts", to="fallback") == 2
 
 
-async def test_a_refused_lesson_is_counted_by_its_cause(house: House, counted: Counted) -> None:
+async def test_a_refused_lesson_is_counted_by_its_cause(
+    host: HostUnderTest, counted: Counted
+) -> None:
     """None has begun."""
-    house.loqua.failing = always("lease", RefusedError("user-token", "not found", status=404))
-    async with house.job() as link:
+    host.loqua.failing = always("lease", RefusedError("user-token", "not found", status=404))
+    async with host.job() as link:
         await join(link)
     assert counted("lessons_refused_total", None, cause="user-token_refused") == 1
     assert counted("lessons_opened_total") == 0
 
 
 async def test_a_lesson_that_began_without_the_api_and_is_refused_by_it_later_counts_as_both(
-    house: House, counted: Counted
+    host: HostUnderTest, counted: Counted
 ) -> None:
     """Its learner is told in the middle of it."""
-    back = house.loqua.gates["lease_patiently"] = asyncio.Event()
-    house.loqua.failing = always("lease", UnreachableError("user-token", "down"))
-    async with house.job() as link:
+    back = host.loqua.gates["lease_patiently"] = asyncio.Event()
+    host.loqua.failing = always("lease", UnreachableError("user-token", "down"))
+    async with host.job() as link:
         await join(link)
         assert counted("lessons_without_api_total", None) == 1
         refusal = RefusedError("user-token", "no", status=403)
-        house.loqua.failing = always("lease_patiently", refusal)
+        host.loqua.failing = always("lease_patiently", refusal)
         back.set()
         assert isinstance(await hear(link), WrapUp)
     assert counted("lessons_refused_total", None, cause="user-token_refused") == 1

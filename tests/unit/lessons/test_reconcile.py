@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host.lessons.reconcile import (
+from loqua_host.lessons.decisions import (
     DISPATCH_GRACE,
     FAREWELL_SECONDS,
     Action,
@@ -19,7 +19,7 @@ from loqua_host.lessons.reconcile import (
     Close,
     Interrupted,
     NotifyWaiting,
-    Present,
+    PresentLearner,
     RoomSnapshot,
     decide,
 )
@@ -35,9 +35,9 @@ MEASURED = Capacity(0, {"tutor": 10, "grammar": 10}, measured=True)
 """A machine that carries no more."""
 
 
-def present(user_id: str = "maria", **changes: object) -> Present:
+def present(user_id: str = "maria", **changes: object) -> PresentLearner:
     """Return a learner who has been here for a minute."""
-    one = Present(user_id, user_id, f"PA_{user_id}", NOW - 60, NOW - 60)
+    one = PresentLearner(user_id, user_id, f"PA_{user_id}", NOW - 60, NOW - 60)
     return replace(one, **changes)  # type: ignore[arg-type]  # the caller's own
 
 
@@ -89,23 +89,25 @@ def test_a_specialist_is_called_into_a_room_whose_tutor_teaches() -> None:
 
 def test_nobody_is_called_again_in_the_entry_it_was_settled_in() -> None:
     """Ended or refused; entering again is another entry."""
-    settled = frozenset({("PA_maria", "tutor")})
-    assert todo(snapshot(settled=settled)) == []
+    closed_entries = frozenset({("PA_maria", "tutor")})
+    assert todo(snapshot(closed_entries=closed_entries)) == []
     again = present(entry="PA_again")
-    assert called(todo(snapshot(learners=(again,), settled=settled)))
+    assert called(todo(snapshot(learners=(again,), closed_entries=closed_entries)))
 
 
 def test_what_is_settled_counts_for_all_devices_that_a_learner_is_here_by() -> None:
     """The second tab of one whose lesson has ended waits for nobody."""
     tabs = (present(), present(identity="tab", entry="PA_tab"))
-    assert todo(snapshot(learners=tabs, settled=frozenset({("PA_maria", "tutor")}))) == []
+    assert todo(snapshot(learners=tabs, closed_entries=frozenset({("PA_maria", "tutor")}))) == []
 
 
 def test_the_next_learner_in_the_room_is_owed_the_tutor_whose_lesson_ended() -> None:
     """And not the one who had it."""
     both = (present(), present("ana"))
-    settled = frozenset({("PA_maria", "tutor")})
-    assert called(todo(snapshot(learners=both, settled=settled))) == [("room", "tutor", "ana")]
+    closed_entries = frozenset({("PA_maria", "tutor")})
+    assert called(todo(snapshot(learners=both, closed_entries=closed_entries))) == [
+        ("room", "tutor", "ana")
+    ]
 
 
 ASKED = {"grammar": Ask("maria", NOW)}
@@ -114,8 +116,8 @@ ASKED = {"grammar": Ask("maria", NOW)}
 def test_a_specialist_who_is_asked_for_is_called_at_once() -> None:
     """No grace, and whatever was settled: the learner's tutor wants it now."""
     new = (present(seen_at=NOW),)
-    settled = frozenset({("PA_maria", "grammar")})
-    room = snapshot(learners=new, wanted=frozenset(), asked=ASKED, settled=settled)
+    closed_entries = frozenset({("PA_maria", "grammar")})
+    room = snapshot(learners=new, wanted=frozenset(), asked=ASKED, closed_entries=closed_entries)
     assert called(todo(room)) == [("room", "grammar", "maria")]
 
 
@@ -267,10 +269,10 @@ def snapshots(draw: st.DrawFn) -> list[RoomSnapshot]:
     """Draw rooms in any state."""
     numbers = count()
 
-    def learner(user_id: str) -> Present:
+    def learner(user_id: str) -> PresentLearner:
         entry = f"PA_{next(numbers)}"
         since = NOW - draw(st.sampled_from([0.0, 2.0, 5.0, 500.0]))
-        return Present(user_id, entry, entry, since, since, notified=draw(st.booleans()))
+        return PresentLearner(user_id, entry, entry, since, since, notified=draw(st.booleans()))
 
     def one(room: str) -> RoomSnapshot:
         here = tuple(learner(user_id) for user_id in draw(st.lists(users, max_size=3)))
@@ -293,7 +295,7 @@ def snapshots(draw: st.DrawFn) -> list[RoomSnapshot]:
             taught=frozenset(draw(st.sets(names))),
             interrupted=tuple(gone),
             called=frozenset(draw(st.sets(names))),
-            settled=frozenset(draw(st.sets(st.tuples(entries, names)))),
+            closed_entries=frozenset(draw(st.sets(st.tuples(entries, names)))),
             asked=draw(st.dictionaries(names, st.builds(Ask, users, st.just(NOW)), max_size=1)),
         )
 
@@ -326,7 +328,7 @@ def test_whatever_is_seen_nobody_gets_what_is_not_owed(
             assert call.learner.user_id == room.asked[call.tutor].user_id
         elif call.lesson is None:
             assert call.tutor in room.wanted
-            assert (call.learner.entry, call.tutor) not in room.settled
+            assert (call.learner.entry, call.tutor) not in room.closed_entries
         else:
             assert call.lesson.row.user_id == call.learner.user_id
             late = NOW - call.lesson.since > FAREWELL_SECONDS
@@ -343,10 +345,10 @@ def test_whatever_is_seen_nobody_is_left_alone_while_there_are_places(
     )
     served = {(call.room, call.tutor) for call in actions if isinstance(call, Call)}
     for room in seen:
-        settled_users = {
-            one.user_id for one in room.learners if (one.entry, "tutor") in room.settled
+        closed_users = {
+            one.user_id for one in room.learners if (one.entry, "tutor") in room.closed_entries
         }
-        waiting = [one for one in room.learners if one.user_id not in settled_users]
+        waiting = [one for one in room.learners if one.user_id not in closed_users]
         kept = any(one.row.tutor == "tutor" for one in room.interrupted)
         if waiting and "tutor" in room.wanted and not kept:
             assert (room.room, "tutor") in served or "tutor" in room.taught | room.called

@@ -11,10 +11,10 @@ from tests.unit.lessons.world import RECONNECT_TIMEOUT, Host, World
 from loqua_host.contract.handoff import Handover
 from loqua_host.contract.records import Performance, SessionRecord
 from loqua_host.errors import RoomsError
+from loqua_host.lessons.decisions import DISPATCH_GRACE, Ask, Capacity
 from loqua_host.lessons.dispatch_state import Asked
-from loqua_host.lessons.reconcile import DISPATCH_GRACE, Ask, Capacity
 from loqua_host.lessons.reconciler import STALE_SECONDS, WAITING
-from loqua_host.records.ledger import Claims, Kind, LessonRow
+from loqua_host.records.ledger import Kind, LeaseClaims, LessonRow
 from loqua_host.rooms.rooms import Dispatch
 
 LOST = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", 0.0)
@@ -249,7 +249,7 @@ async def test_who_finds_a_place_at_another_host_is_not_told_to_wait(
     await host.keep()
     host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     for one in world.hosts.values():
-        one.reconciler._seen[world.people["one"]["maria"].sid] = world.now() - DISPATCH_GRACE
+        one.reconciler._seen[world.people["one"]["maria"].sid] = world.monotonic() - DISPATCH_GRACE
     await world.look()
     await host.reconciler.look()
     assert called(world) == [("one", "")]
@@ -277,8 +277,8 @@ async def test_whom_another_host_teaches_or_calls_for_is_not_called_for(
     assert called(world) == [("one", "")]
 
 
-async def _nothing(_room: str) -> Claims:
-    return Claims()
+async def _nothing(_room: str) -> LeaseClaims:
+    return LeaseClaims()
 
 
 @pytest.mark.parametrize("step", ["_ask", "_see", "_call"])

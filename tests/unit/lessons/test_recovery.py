@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import structlog
+from tests.unit.lessons.host_under_test import make_services
 
 from loqua_host.contract.records import Progress
 from loqua_host.errors import LedgerError
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.recovery import keep_lease, recover
-from loqua_host.metrics import Instruments
+from loqua_host.lessons.services import Services
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.leases import LEASE
 from loqua_host.records.ledger import Ledger, LessonRow
@@ -20,6 +22,13 @@ from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
 
 NewLesson = Callable[..., LessonRow]
+
+
+def _services(ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery) -> Services:
+    """Return what a host recovers with that runs the conversation tutor."""
+    return make_services(
+        ledger=ledger, dispatch_state=dispatch_state, delivery=delivery, tutors=["conversation"]
+    )
 
 
 @pytest.fixture
@@ -40,7 +49,7 @@ async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
         delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
         running = asyncio.create_task(delivery.run())
         with structlog.testing.capture_logs() as logs:
-            await recover(ledger, dispatch_state, delivery, ["conversation"])
+            await recover(_services(ledger, dispatch_state, delivery))
         async with asyncio.timeout(30):
             await delivery.wait_delivered(row.id)
         running.cancel()
@@ -61,7 +70,7 @@ async def test_what_went_on_elsewhere_leaves_the_board(
         dispatch_state.on_interrupted(row, f"agent-{row.id}")
         await ledger.interrupt(row)
     await ledger.open_lesson(a_lesson(1), "")
-    await recover(ledger, dispatch_state, delivery, ["conversation"])
+    await recover(_services(ledger, dispatch_state, delivery))
     assert dispatch_state.interrupted("room1") == ()
     [still] = dispatch_state.interrupted("room2")
     assert still.agent == "agent-lesson2"
@@ -74,10 +83,10 @@ async def test_a_host_that_stops_takes_over_nothing_any_more(
     row = await ledger.open_lesson(a_lesson(1), "")
     await ledger.release(row)
     dispatch_state.leaving = True
-    await recover(ledger, dispatch_state, delivery, ["conversation"])
+    await recover(_services(ledger, dispatch_state, delivery))
     assert dispatch_state.all_interrupted() == {}
     dispatch_state.leaving = False
-    await recover(ledger, dispatch_state, delivery, ["conversation"])
+    await recover(_services(ledger, dispatch_state, delivery))
     assert [one.row.id for one in dispatch_state.interrupted("room1")] == [row.id]
 
 
@@ -103,8 +112,9 @@ async def test_a_lease_is_renewed_well_before_it_ends_and_however_often_that_fai
         async def interrupted(self) -> list[LessonRow]:
             return []
 
+    services = make_services(ledger=Failing(), dispatch_state=dispatch_state, tutors=(), clock=wall)
     with structlog.testing.capture_logs() as logs:
-        keeping = asyncio.create_task(keep_lease(Failing(), dispatch_state, None, [], wall))  # type: ignore[arg-type]  # fakes
+        keeping = asyncio.create_task(keep_lease(services))
         async with asyncio.timeout(30):
             await renewed.wait()
         keeping.cancel()

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 import structlog
-from tests.unit.lessons.house import JOB, House, Opened, always, finish, hear, join, learner
+from tests.unit.lessons.host_under_test import (
+    JOB,
+    HostUnderTest,
+    Opened,
+    always,
+    finish,
+    hear,
+    join,
+    learner,
+)
 
 from loqua_host.core import Caller
 from loqua_host.errors import (
@@ -21,17 +30,17 @@ from loqua_host.link.server import JobRef
 
 
 async def test_an_early_refusal_of_somebody_else_does_not_refuse_the_learner(
-    house: House,
+    host: HostUnderTest,
 ) -> None:
     """The first in the room is unknown to the API; the job's learner is not."""
-    house.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
-    house.loqua.failing = lambda _method, caller: (
+    host.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
+    host.loqua.failing = lambda _method, caller: (
         RefusedError("user-token", "User not found", status=404)
         if caller.user_id == "ana"
         else None
     )
-    house.lessons.begin(JOB)
-    async with house.job() as link:
+    host.lessons.begin(JOB)
+    async with host.job() as link:
         assert isinstance(await join(link, "maria"), Welcome)
 
 
@@ -65,59 +74,59 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("inside", "failing", "cause"), REFUSALS.values(), ids=REFUSALS)
 async def test_a_refused_lesson_ends_politely_with_one_line_and_no_lease(
-    house: House, inside: Any, failing: Any, cause: str
+    host: HostUnderTest, inside: Any, failing: Any, cause: str
 ) -> None:
     """The job is told the cause and what to say; nothing is recorded."""
-    house.rooms.inside = inside or house.rooms.inside
-    house.loqua.failing = failing or house.loqua.failing
-    house.lessons.begin(JOB)
+    host.rooms.inside = inside or host.rooms.inside
+    host.loqua.failing = failing or host.loqua.failing
+    host.lessons.begin(JOB)
     with structlog.testing.capture_logs() as logs:
-        async with house.job() as link:
+        async with host.job() as link:
             refused = await join(link)
             assert await hear(link) is None
     assert isinstance(refused, Refused)
     assert (refused.cause, refused.language) == (cause, "it")
     assert [log["cause"] for log in logs if log["event"] == "lesson.refused"] == [cause]
-    await house.delivered()
-    assert house.loqua.records == []
+    await host.delivered()
+    assert host.loqua.records == []
 
 
 async def test_a_mistake_of_the_hosts_own_ends_one_lesson_and_no_other(
-    house: House, caplog: pytest.LogCaptureFixture
+    host: HostUnderTest, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither while it is prepared nor when its job joins; its words are not logged."""
     other = JobRef("other", "elsewhere", "grammar")
-    house.rooms.inside["elsewhere"] = [learner("ana")]
-    async with house.job(other) as honest:
+    host.rooms.inside["elsewhere"] = [learner("ana")]
+    async with host.job(other) as honest:
         await join(honest, "ana")
-        house.rooms.failing = ZeroDivisionError("a mistake")  # type: ignore[assignment]  # unforeseen
-        house.lessons.begin(JOB)
-        async with house.job() as link:
+        host.rooms.failing = ZeroDivisionError("a mistake")  # type: ignore[assignment]  # unforeseen
+        host.lessons.begin(JOB)
+        async with host.job() as link:
             assert await join(link) is None
         await honest.send(finish())
         assert await hear(honest) == Recorded()
     assert "a mistake" not in caplog.text
 
 
-async def test_livekit_out_of_reach_refuses_the_lesson(house: House) -> None:
+async def test_livekit_out_of_reach_refuses_the_lesson(host: HostUnderTest) -> None:
     """Nobody is taught whom the host cannot verify."""
-    house.rooms.failing = RoomsError("LiveKit's rooms API is out of reach")
-    async with house.job() as link:
+    host.rooms.failing = RoomsError("LiveKit's rooms API is out of reach")
+    async with host.job() as link:
         assert (await join(link)).cause == "livekit_unreachable"
 
 
 async def test_a_ledger_that_cannot_be_written_refuses_the_lesson_and_holds_no_lease(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lesson that could not be recorded is not begun."""
 
     async def full(*_: object) -> None:
         raise LedgerError("ledger.path ledger.db: disk full; free some disk space")
 
-    monkeypatch.setattr(house.ledger, "open_lesson", full)
-    async with house.job() as link:
+    monkeypatch.setattr(host.services.ledger, "open_lesson", full)
+    async with host.job() as link:
         assert (await join(link)).cause == "ledger_unusable"
-    await house.delivered()
+    await host.delivered()
 
 
 @pytest.mark.parametrize("method", ["health", "lease_patiently"])
@@ -135,7 +144,7 @@ async def test_a_refusal_during_the_lesson_ends_it_politely(
 
     loqua.failing = failing
     loqua.gates["lease_patiently"] = late
-    async with open_house(lessons={"health_every": 0.01}) as house, house.job() as link:
+    async with open_house(lessons={"health_every": 0.01}) as host, host.job() as link:
         assert isinstance(await join(link), Welcome)
         late.set()
         assert await hear(link) == WrapUp(reason=f"{method}_refused")
@@ -152,21 +161,25 @@ async def test_a_refusal_during_the_lesson_ends_it_politely(
 )
 @pytest.mark.parametrize("early", [True, False])
 async def test_a_refusal_says_whom_it_is_about(
-    house: House, monkeypatch: pytest.MonkeyPatch, failing: str, ids: dict[str, str], early: bool
+    host: HostUnderTest,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+    ids: dict[str, str],
+    early: bool,
 ) -> None:
     """Agent, room and job, and the learner as soon as that is known."""
-    house.loqua.failing = always(failing, RefusedError(failing, "no", status=404))
+    host.loqua.failing = always(failing, RefusedError(failing, "no", status=404))
     if failing == "open":
         monkeypatch.setattr(
-            house.dispatch_state, "taught", lambda _room: frozenset({"conversation"})
+            host.dispatch_state, "taught", lambda _room: frozenset({"conversation"})
         )
     if failing == "identify":
-        house.rooms.inside["room"] = [learner(attributes={"user_id": "../x", "sessionId": "s"})]
+        host.rooms.inside["room"] = [learner(attributes={"user_id": "../x", "sessionId": "s"})]
     if early:
-        house.lessons.begin(JOB)
+        host.lessons.begin(JOB)
     merging = [structlog.contextvars.merge_contextvars]
     with structlog.testing.capture_logs(processors=merging) as logs:
-        async with house.job() as link:
+        async with host.job() as link:
             assert isinstance(await join(link), Refused)
     [refused] = [log for log in logs if log["event"] == "lesson.refused"]
     place = {"agent_id": "loqua-tutor", "room": "room", "job_id": "job"}
@@ -174,16 +187,16 @@ async def test_a_refusal_says_whom_it_is_about(
     assert {name: refused[name] for name in names if name in refused} == place | ids
 
 
-async def test_a_refused_learner_is_settled_for_this_entry(house: House) -> None:
+async def test_a_refused_learner_is_settled_for_this_entry(host: HostUnderTest) -> None:
     """A second tutor of a kind that is turned away settles nothing."""
-    house.rooms.inside["room"] = [learner(sid="PA_1")]
-    async with house.job() as first, house.job(JobRef("job2", "room", "conversation")) as second:
+    host.rooms.inside["room"] = [learner(sid="PA_1")]
+    async with host.job() as first, host.job(JobRef("job2", "room", "conversation")) as second:
         await join(first)
         await join(second)
-        assert house.dispatch_state.settled("room") == frozenset()
+        assert host.dispatch_state.closed_entries("room") == frozenset()
         await first.send(finish())
         await hear(first)
-    house.loqua.failing = always("lease", RefusedError("user-token", "no", status=403))
-    async with house.job(JobRef("job3", "room", "conversation")) as third:
+    host.loqua.failing = always("lease", RefusedError("user-token", "no", status=403))
+    async with host.job(JobRef("job3", "room", "conversation")) as third:
         await join(third)
-    assert house.dispatch_state.settled("room") == {("PA_1", "conversation")}
+    assert host.dispatch_state.closed_entries("room") == {("PA_1", "conversation")}

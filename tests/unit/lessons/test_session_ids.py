@@ -2,7 +2,7 @@
 
 import pytest
 import structlog
-from tests.unit.lessons.house import MARIA, House, finish, hear, join, learner
+from tests.unit.lessons.host_under_test import MARIA, HostUnderTest, finish, hear, join, learner
 
 from loqua_host.contract.records import Progress
 from loqua_host.core import wire
@@ -10,10 +10,10 @@ from loqua_host.link.messages import Checkpoint, Recorded
 from loqua_host.link.server import JobRef
 
 
-async def test_two_tutors_of_one_visit_have_records_of_their_own(house: House) -> None:
+async def test_two_tutors_of_one_visit_have_records_of_their_own(host: HostUnderTest) -> None:
     """The specialist's lesson adds its name, and acts as its own agent."""
     grammar = JobRef("other", "room", "grammar")
-    async with house.job() as first, house.job(grammar) as second:
+    async with host.job() as first, host.job(grammar) as second:
         assert (await join(first)).session_id == "sess_1"
         welcome = await join(second)
         assert (welcome.session_id, welcome.visit) == ("sess_1.grammar-expert", "sess_1")
@@ -21,8 +21,8 @@ async def test_two_tutors_of_one_visit_have_records_of_their_own(house: House) -
         for link in (first, second):
             await link.send(finish())
             assert await hear(link) == Recorded()
-    await house.delivered()
-    assert len(house.loqua.records) == 2
+    await host.delivered()
+    assert len(host.loqua.records) == 2
 
 
 @pytest.mark.parametrize(
@@ -41,20 +41,22 @@ async def test_two_tutors_of_one_visit_have_records_of_their_own(house: House) -
         "42",
     ],
 )
-async def test_a_session_id_of_any_form_reaches_the_api_unchanged(house: House, visit: str) -> None:
+async def test_a_session_id_of_any_form_reaches_the_api_unchanged(
+    host: HostUnderTest, visit: str
+) -> None:
     """And a second lesson's, with the tutor's name besides."""
-    house.rooms.inside["room"] = [learner(attributes={"user_id": "maria", "sessionId": visit})]
+    host.rooms.inside["room"] = [learner(attributes={"user_id": "maria", "sessionId": visit})]
     for expected in (visit, f"{visit}.conversation"):
-        async with house.job() as link:
+        async with host.job() as link:
             assert (await join(link)).session_id == expected
             await link.send(Checkpoint(seconds=1, progress=Progress()))
             await link.send(finish())
             assert await hear(link) == Recorded()
-        await house.delivered()
-        assert house.loqua.records[-1].session_id == expected
-        assert expected in house.loqua.sent
-        wire.session(MARIA, house.loqua.records[-1], "key", repeatable=False)
-        wire.progress(MARIA, expected, "completed", Progress(), "key")
+        await host.delivered()
+        assert host.loqua.records[-1].session_id == expected
+        assert expected in host.loqua.sent
+        wire.session_request(MARIA, host.loqua.records[-1], "key", repeatable=False)
+        wire.progress_request(MARIA, expected, "completed", Progress(), "key")
 
 
 @pytest.mark.parametrize(
@@ -73,12 +75,12 @@ async def test_a_session_id_of_any_form_reaches_the_api_unchanged(house: House, 
     ],
 )
 async def test_a_session_id_that_cannot_be_sent_is_replaced_and_named(
-    house: House, visit: str, why: str
+    host: HostUnderTest, visit: str, why: str
 ) -> None:
     """The log says which attribute and why, and not what was in it."""
-    house.rooms.inside["room"] = [learner(attributes={"user_id": "maria", "sessionId": visit})]
+    host.rooms.inside["room"] = [learner(attributes={"user_id": "maria", "sessionId": visit})]
     with structlog.testing.capture_logs() as logs:
-        async with house.job() as link:
+        async with host.job() as link:
             assert (await join(link)).visit.startswith("visit_")
     [refused] = [log for log in logs if log["event"] == "attribute.refused"]
     assert (refused["attribute"], refused["log_level"]) == ("sessionId", "warning")
@@ -86,10 +88,12 @@ async def test_a_session_id_that_cannot_be_sent_is_replaced_and_named(
     assert visit not in str(refused)
 
 
-async def test_a_learner_without_a_session_id_is_given_one_without_a_word(house: House) -> None:
+async def test_a_learner_without_a_session_id_is_given_one_without_a_word(
+    host: HostUnderTest,
+) -> None:
     """The guide has hosts generate it."""
-    house.rooms.inside["room"] = [learner(attributes={"user_id": "maria"})]
+    host.rooms.inside["room"] = [learner(attributes={"user_id": "maria"})]
     with structlog.testing.capture_logs() as logs:
-        async with house.job() as link:
+        async with host.job() as link:
             assert (await join(link)).visit.startswith("visit_")
     assert "attribute.refused" not in [log["event"] for log in logs]

@@ -11,7 +11,17 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from tests.unit.lessons.house import JOB, House, Opened, always, finish, hear, join, made, until
+from tests.unit.lessons.host_under_test import (
+    JOB,
+    HostUnderTest,
+    Opened,
+    always,
+    finish,
+    hear,
+    join,
+    made,
+    until,
+)
 
 from loqua_host.errors import ConfigError, RefusedError
 from loqua_host.lessons import prefetcher, prepared_lesson, tracing
@@ -20,9 +30,8 @@ from loqua_host.lessons.tracing import LESSON, open_traces
 from loqua_host.link.messages import Recorded, Spans
 from loqua_host.link.server import JobRef
 from loqua_host.link.spans import JobSpan, JobSpanEvent
+from loqua_host.observability.redaction import Redaction
 from loqua_host.records import delivery, writer
-from loqua_host.records.ledger import Ledger
-from loqua_host.redaction import Redaction
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtYXJpYSJ9.c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0"
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
@@ -102,23 +111,23 @@ def told(name: str, span_id: int, parent: int | None = None, **fields: Any) -> J
     )
 
 
-async def teach(house: House, *spans: JobSpan, job: JobRef = JOB) -> Any:
+async def teach(host: HostUnderTest, *spans: JobSpan, job: JobRef = JOB) -> Any:
     """Accept a job, teach its lesson to the end, and deliver the record; return the welcome."""
-    house.lessons.begin(job)
-    async with house.job(job) as link:
+    host.lessons.begin(job)
+    async with host.job(job) as link:
         welcome = await join(link)
         await link.send(Spans(spans=spans))
         await link.send(finish())
         assert await hear(link) == Recorded()
-    await house.delivered()
+    await host.delivered()
     return welcome
 
 
 async def test_a_job_is_one_trace_from_its_acceptance_to_the_delivered_record(
-    house: House, exported: Exported
+    host: HostUnderTest, exported: Exported
 ) -> None:
     """With what is done for it on the way."""
-    welcome = await teach(house)
+    welcome = await teach(host)
     assert welcome.traced
     await until(lambda: exported.named(LESSON))
     root = exported.one(LESSON)
@@ -136,16 +145,16 @@ async def test_a_job_is_one_trace_from_its_acceptance_to_the_delivered_record(
 
 
 async def test_a_resumed_lesson_has_a_trace_of_its_own_that_links_to_the_one_before(
-    house: House, exported: Exported
+    host: HostUnderTest, exported: Exported
 ) -> None:
     """Also where that never came to a checkpoint; a lesson that is whole links nowhere."""
     jobs = [JobRef(f"job{number}", "room", "conversation") for number in range(3)]
     for job in jobs[:2]:
-        house.lessons.begin(job)
-        async with house.job(job) as link:
+        host.lessons.begin(job)
+        async with host.job(job) as link:
             await join(link)
-        await until(lambda: house.dispatch_state.interrupted("room"))
-    await teach(house, job=jobs[2])
+        await until(lambda: host.dispatch_state.interrupted("room"))
+    await teach(host, job=jobs[2])
     await until(lambda: len(exported.named(LESSON)) == 3)
     first, second, third = exported.named(LESSON)
     assert len({span.context.trace_id for span in (first, second, third)}) == 3
@@ -159,20 +168,20 @@ async def test_a_resumed_lesson_has_a_trace_of_its_own_that_links_to_the_one_bef
 
 
 async def test_a_lesson_that_another_host_resumes_links_to_its_trace_as_well(
-    open_house: Opened, ledger: Ledger, exported: Exported, wall: Any
+    open_house: Opened, exported: Exported, wall: Any
 ) -> None:
     """The ledger has it from the lesson's opening on, and from the last checkpoint of each job."""
     jobs = [JobRef(f"job{number}", "room", "conversation") for number in range(3)]
     for job in jobs:
-        async with open_house() as house:
-            house.loqua.arrived.clear()
-            await recover(ledger, house.dispatch_state, house.delivery, ["conversation"])
-            house.lessons.begin(job)
-            async with house.job(job) as link:
+        async with open_house() as host:
+            host.loqua.arrived.clear()
+            await recover(host.services)
+            host.lessons.begin(job)
+            async with host.job(job) as link:
                 await join(link)
                 wall.seconds += 60
                 await link.send(made(30, words_learned=3))
-                await until(lambda: house.loqua.arrived)
+                await until(lambda: host.loqua.arrived)
     first, second, third = exported.named(LESSON)
     assert [it.links[0].context.trace_id for it in (second, third)] == [
         first.context.trace_id,
@@ -180,27 +189,29 @@ async def test_a_lesson_that_another_host_resumes_links_to_its_trace_as_well(
     ]
 
 
-async def test_a_tutor_is_not_told_of_its_lessons_trace(house: House, exported: Exported) -> None:
+async def test_a_tutor_is_not_told_of_its_lessons_trace(
+    host: HostUnderTest, exported: Exported
+) -> None:
     """Its notes are its own."""
-    async with house.job() as link:
+    async with host.job() as link:
         assert (await join(link)).state == {}
         await link.send(made())
-        await until(lambda: house.loqua.arrived)
-    await until(lambda: house.dispatch_state.interrupted("room"))
-    async with house.job(JobRef("job2", "room", "conversation")) as link:
+        await until(lambda: host.loqua.arrived)
+    await until(lambda: host.dispatch_state.interrupted("room"))
+    async with host.job(JobRef("job2", "room", "conversation")) as link:
         assert (await join(link)).state == {"scene": 1}
     assert exported.spans is not None
 
 
 async def test_a_lesson_that_is_foreseen_begins_its_trace_then(
-    house: House, exported: Exported
+    host: HostUnderTest, exported: Exported
 ) -> None:
     """The job that comes goes on with it."""
-    house.lessons.prefetch("room", "conversation", "maria")
-    house.lessons.prefetch("room", "conversation", "maria")
-    await until(lambda: house.loqua.leased)
+    host.lessons.prefetch("room", "conversation", "maria")
+    host.lessons.prefetch("room", "conversation", "maria")
+    await until(lambda: host.loqua.leased)
     assert exported.one("learner verification").parent
-    await teach(house)
+    await teach(host)
     await until(lambda: exported.named(LESSON))
     root = exported.one(LESSON)
     assert exported.one("learner verification").parent.span_id == root.context.span_id
@@ -208,44 +219,44 @@ async def test_a_lesson_that_is_foreseen_begins_its_trace_then(
 
 
 async def test_the_trace_of_a_lesson_foreseen_in_vain_ends(
-    house: House, exported: Exported, monkeypatch: pytest.MonkeyPatch
+    host: HostUnderTest, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was done for it is told all the same."""
     monkeypatch.setattr(prefetcher, "FORESIGHT_SECONDS", 0.01)
-    house.lessons.prefetch("room", "conversation", "maria")
+    host.lessons.prefetch("room", "conversation", "maria")
     await until(lambda: exported.named(LESSON))
 
 
 async def test_the_trace_of_a_job_that_never_joins_ends_with_it(
-    house: House, exported: Exported
+    host: HostUnderTest, exported: Exported
 ) -> None:
     """Once."""
-    house.lessons.begin(JOB)
-    house.lessons.end(JOB)
+    host.lessons.begin(JOB)
+    host.lessons.end(JOB)
     assert exported.one(LESSON).attributes["job_id"] == "job"
-    house.lessons.end(JOB)
+    host.lessons.end(JOB)
 
 
 async def test_a_refused_lesson_is_traced_as_far_as_it_came(
-    house: House, exported: Exported
+    host: HostUnderTest, exported: Exported
 ) -> None:
     """It names no lesson."""
-    house.loqua.failing = always("lease", RefusedError("user-token", "no", status=403))
-    house.lessons.begin(JOB)
-    async with house.job() as link:
+    host.loqua.failing = always("lease", RefusedError("user-token", "no", status=403))
+    host.lessons.begin(JOB)
+    async with host.job() as link:
         await join(link)
     await until(lambda: exported.named(LESSON))
     assert exported.named("learner verification")
 
 
 async def test_the_job_s_spans_join_its_trace_whatever_they_claim(
-    house: House, exported: Exported
+    host: HostUnderTest, exported: Exported
 ) -> None:
     """Without a parent they are below the host's; tutor and lesson are the host's to say."""
     lie = {"user_id": "ana", "tutor": "grammar", "n": 1}
     moment = {"name": "first_frame", "at": 6, "attributes": {"n": 2}}
     turn = told("turn", 2, 1, attributes=lie, failed=True, events=[moment])
-    await teach(house, turn, told("agent_session", 1))
+    await teach(host, turn, told("agent_session", 1))
     await until(lambda: exported.named(LESSON))
     session, turned, root = (exported.one(it) for it in ("agent_session", "turn", LESSON))
     assert session.parent.span_id == root.context.span_id
@@ -263,12 +274,12 @@ async def test_the_job_s_spans_join_its_trace_whatever_they_claim(
 
 
 async def test_what_a_job_has_in_its_spans_is_not_exported_unless_it_is_a_name_or_a_number(
-    house: House, exported: Exported
+    host: HostUnderTest, exported: Exported
 ) -> None:
     """Whatever a tutor sends the host: the last step is the host's."""
     said = {"lk.pii.n": 4711, "word": "quokka", "gen_ai.input.messages": "quokka"}
     event = JobSpanEvent(name="heard", at=6, attributes={**said, "lk.speech_id": "speech_1"})
-    await teach(house, told("turn", 1, attributes={**said, "n": 1}, events=[event.model_dump()]))
+    await teach(host, told("turn", 1, attributes={**said, "n": 1}, events=[event.model_dump()]))
     turn = exported.one("turn")
     assert "quokka" not in turn.to_json()
     assert "4711" not in turn.to_json()
@@ -276,10 +287,10 @@ async def test_what_a_job_has_in_its_spans_is_not_exported_unless_it_is_a_name_o
     assert dict(turn.events[0].attributes) == {"lk.speech_id": "speech_1"}
 
 
-async def test_without_a_collector_nothing_is_traced(house: House) -> None:
+async def test_without_a_collector_nothing_is_traced(host: HostUnderTest) -> None:
     """It costs a lesson nothing, and its job is told so."""
     with open_traces({}) as traced:
-        welcome = await teach(house, told("turn", 1))
+        welcome = await teach(host, told("turn", 1))
     assert (traced, welcome.traced, Exporter.made) == (False, False, [])
 
 
@@ -294,13 +305,13 @@ async def test_without_a_collector_nothing_is_traced(house: House) -> None:
     ],
 )
 async def test_a_job_is_sampled_whole_or_not_at_all(
-    house: House, providers: list[TracerProvider], sampler: str, share: str, is_kept: bool
+    host: HostUnderTest, providers: list[TracerProvider], sampler: str, share: str, is_kept: bool
 ) -> None:
     """As OpenTelemetry's variables say; what is delivered for it later goes with it."""
     environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": share}
     with open_traces(ENDPOINT | {name: value for name, value in environ.items() if value}):
         exported = Exported(providers[0])
-        welcome = await teach(house, told("turn", 1))
+        welcome = await teach(host, told("turn", 1))
         if is_kept:
             await until(lambda: exported.named(LESSON))
         names = {span.name for span in exported.spans}

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from loqua_host.lessons.reconcile import Capacity, Interrupted, Present, RoomSnapshot, waits
+from loqua_host.lessons.decisions import Capacity, Interrupted, PresentLearner, RoomSnapshot, waits
 from loqua_host.records.ledger import LessonRow
 
 NOW = 1_800_000_000.0
 PLACES = Capacity(10, {"tutor": 10})
-MARIA = Present("maria", "maria", "PA_1", NOW - 60, NOW - 60)
+MARIA = PresentLearner("maria", "maria", "PA_1", NOW - 60, NOW - 60)
 ROOM = RoomSnapshot("room", learners=(MARIA,), wanted=frozenset({"tutor"}))
 LOST = Interrupted(
     LessonRow("l1", "v1", "v1", "maria", "room", "tutor", "agent", NOW - 300), None, NOW - 8
@@ -45,7 +45,7 @@ def test_a_learner_whose_tutor_was_lost_waits_since_then() -> None:
         {"taught": frozenset({"tutor"})},
         {"learners": ()},
         {"learners": (), "interrupted": (LOST,)},
-        {"settled": frozenset({("PA_1", "tutor")})},
+        {"closed_entries": frozenset({("PA_1", "tutor")})},
         {"wanted": frozenset()},
         {"learners": (replace(MARIA, seen_at=NOW),)},
     ],

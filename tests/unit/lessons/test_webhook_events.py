@@ -5,20 +5,21 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import pytest
+from tests.unit.lessons.host_under_test import make_services
 from tests.unit.tutors import running_tutor
 
 from loqua_host.errors import RoomsError
 from loqua_host.lessons import webhook_events as module
+from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.lessons.reconcile import Capacity
 from loqua_host.lessons.webhook_events import WebhookEvents
 from loqua_host.link.server import JobRef
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.rooms.webhooks import WebhookEvent
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 MARIA = Participant("maria", "standard", "María", {"user_id": "u1"}, False, 1.0, "PA_1")
 JOINED = WebhookEvent("participant_joined", "room", MARIA)
@@ -27,9 +28,9 @@ COMING = ("room", "conversation", "maria")
 
 @dataclass
 class World:
-    """What hints are about, and what came of them."""
+    """What events are about, and what came of them."""
 
-    hints: WebhookEvents = field(init=False)
+    events: WebhookEvents = field(init=False)
     dispatch_state: DispatchState = field(default_factory=lambda: DispatchState(lambda: 1000.0))
     called: list[Dispatch] = field(default_factory=lambda: [Dispatch("")])
     failing: bool = False
@@ -51,22 +52,23 @@ async def world(instruments: Instruments) -> AsyncIterator[World]:
     world = World()
     tutors = [running_tutor("conversation", "", "a", 5), running_tutor("grammar", "expert", "a", 5)]
     async with background() as tasks:
-        world.hints = WebhookEvents(
-            rooms=world,  # type: ignore[arg-type]  # a fake
+        services = make_services(
+            rooms=world,
             dispatch_state=world.dispatch_state,
             tutors={tutor.name: tutor for tutor in tutors},
-            prefetch=lambda *coming: world.foreseen.append(coming),
-            places=lambda: world.places,
             tasks=tasks,
             metrics=LessonMetrics(instruments),
+        )
+        world.events = WebhookEvents(
+            services, lambda *coming: world.foreseen.append(coming), lambda: world.places
         )
         yield world
 
 
-async def handle(world: World, *hints: WebhookEvent) -> list[tuple[str, str, str]]:
-    """Return what comes of hints."""
-    for hint in hints:
-        world.hints.handle(hint)
+async def handle(world: World, *events: WebhookEvent) -> list[tuple[str, str, str]]:
+    """Return what comes of events."""
+    for event in events:
+        world.events.handle(event)
     for _ in range(5):
         await asyncio.sleep(0)
     return world.foreseen
@@ -128,7 +130,7 @@ async def test_a_late_hint_changes_nothing(world: World, state: str) -> None:
         case "taught":
             world.dispatch_state.on_taught(job)
         case "settled":
-            world.dispatch_state.on_settled(job, "PA_1")
+            world.dispatch_state.on_closed(job, "PA_1")
     assert await handle(world, JOINED) == []
 
 
@@ -188,4 +190,4 @@ async def test_the_reconciler_looks_again_when_livekit_has_had_its_time(
 async def test_other_events_do_not_matter(world: World) -> None:
     """There are many."""
     assert await handle(world, replace(JOINED, event="track_published")) == []
-    assert not world.hints._waking
+    assert not world.events._waking

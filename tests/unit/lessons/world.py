@@ -17,15 +17,16 @@ from tests.unit.tutors import running_tutor
 from loqua_host.contract.handoff import HandoffRequest
 from loqua_host.contract.records import Ending
 from loqua_host.errors import RefusedError
+from loqua_host.lessons.decisions import Capacity, NotifyWaiting
 from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
-from loqua_host.lessons.reconcile import Capacity, NotifyWaiting
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import recover
+from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import TUTOR, RunningTutor
-from loqua_host.link.handover import is_handover
+from loqua_host.link.dispatch_metadata import is_handover
 from loqua_host.link.messages import (
     CallSpecialist,
     Finish,
@@ -39,8 +40,8 @@ from loqua_host.link.messages import (
     Welcome,
 )
 from loqua_host.link.server import JobRef
-from loqua_host.metrics import Instruments
-from loqua_host.records.database import Connection
+from loqua_host.observability.metrics import Instruments
+from loqua_host.records.database import DatabaseConnection
 from loqua_host.records.encryption import KeyRing
 from loqua_host.records.leases import LEASE, end_lease, renew_lease
 from loqua_host.records.ledger import ALREADY_TAUGHT, CRASH_LOOP, Ledger, LessonRow
@@ -112,7 +113,7 @@ class Job:
         learner: Whom it teaches, once it does.
         since: When that began, in unix seconds.
         calls: How often it has called a specialist.
-        away_since: When its learner left who may return, in unix seconds.
+        away_since: When its learner left who may return, in monotonic seconds.
     """
 
     def __init__(self, ref: JobRef, host: "Host") -> None:
@@ -146,8 +147,8 @@ class Job:
 class NotedLessons(Lessons):
     """Lessons of whose closing the world hears."""
 
-    def __init__(self, world: "World", **parts: Any) -> None:
-        super().__init__(**parts)
+    def __init__(self, world: "World", services: Services) -> None:
+        super().__init__(services)
         self._world = world
 
     async def close(self, row: LessonRow, reason: str) -> None:
@@ -166,32 +167,21 @@ class Host:
         self.loqua = FakeLoqua(failing=self._failing)
         self.departures: dict[str, Departure] = {}
         self.said: list[NotifyWaiting] = []
-        self.dispatch_state = DispatchState(world.now, self.departures.get)
+        self.dispatch_state = DispatchState(world.monotonic, self.departures.get)
         self.ledger = Ledger(self, KeyRing(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
         fakes: Any = {"rooms": self, "api": self.loqua, "delivery": self, "tasks": self}
-        self.metrics = metrics = LessonMetrics(Instruments())
-        self.lessons = NotedLessons(
-            world,
+        self.metrics = LessonMetrics(Instruments())
+        self.services = Services(
             **fakes,
             ledger=self.ledger,
+            dispatch_state=self.dispatch_state,
             tutors=world.tutors,
             settings=lambda: SETTINGS,
-            dispatch_state=self.dispatch_state,
             clock=world,
-            metrics=metrics,
+            metrics=self.metrics,
         )
-        self.reconciler = Reconciler(
-            rooms=fakes["rooms"],
-            ledger=self.ledger,
-            dispatch_state=self.dispatch_state,
-            tutors=world.tutors,
-            places=self.places,
-            lessons=self.lessons,
-            say=self.said.append,
-            reconnect_timeout=lambda: RECONNECT_TIMEOUT,
-            monotonic=world.now,
-            metrics=metrics,
-        )
+        self.lessons = NotedLessons(world, self.services)
+        self.reconciler = Reconciler(self.services, self.places, self.lessons, self.said.append)
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Do something for as long as the host lives."""
@@ -200,7 +190,7 @@ class Host:
         task.add_done_callback(self.tasks.discard)
         return task
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
         """Do a piece of work in the ledger."""
         await self._live()
         with self.world.database.transaction() as connection:
@@ -210,7 +200,7 @@ class Host:
 
     async def keep(self) -> None:
         """Renew the lease and take over what dead hosts left."""
-        await recover(self.ledger, self.dispatch_state, self, self.world.tutors)  # type: ignore[arg-type]  # a fake
+        await recover(self.services)
 
     def places(self) -> Capacity:
         """Count what is free."""
@@ -423,14 +413,14 @@ class World:
             return
         del self.people[room][user_id]
         for job in jobs:
-            job.away_since = self.now()
+            job.away_since = self.monotonic()
 
     async def answer_hosts(self) -> None:
         """Have jobs whose learner is away step out when they are asked to, or finish in time."""
         for job in [job for job in self.teaching if job.away_since is not None]:
             if isinstance(job.link.told[-1], StepOut):
                 await self._step_out(job)
-            elif job.away_since and self.now() - job.away_since >= RECONNECT_TIMEOUT:
+            elif job.away_since and self.monotonic() - job.away_since >= RECONNECT_TIMEOUT:
                 await self.finish(job)
                 self._close_if_empty(job.ref.room)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loqua_host.contract.handoff import Handover, Utterance
-from loqua_host.link.handover import find_handover, is_handover, pack
+from loqua_host.link.dispatch_metadata import find_handover, is_handover, pack
 
 HANDOVER = Handover(
     tutor="conversation",

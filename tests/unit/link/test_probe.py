@@ -13,8 +13,8 @@ SCRIPT = """
     from loqua_host.errors import LinkError
     from loqua_host.link.probe import JobProbe
     from loqua_host.link.server import serve_link
-    from loqua_host.process import start_forkserver
-    from loqua_host.sockets import listen_unnamed
+    from loqua_host.system.process import start_forkserver
+    from loqua_host.system.sockets import listen_unnamed
 
     async def told(probe, seconds=60):
         try:

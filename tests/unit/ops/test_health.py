@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from loqua_host.core.breaker import State as BreakerState
+from loqua_host.core.breaker import BreakerState
 from loqua_host.core.endpoints import EndpointStatus
-from loqua_host.ops.health import Finding, State, assess
+from loqua_host.ops.health import HealthFinding, HealthState, assess
 from loqua_host.ops.status import HostStatus, LessonStatus, Outcome, Phase, WorkerStatus
 from loqua_host.records.ledger import Backlog
 
@@ -27,11 +27,11 @@ WELL = HostStatus(
 )
 
 
-def finding(status: HostStatus, level: int, name: str) -> Finding:
+def finding(status: HostStatus, level: int, name: str) -> HealthFinding:
     """Return the finding of that name, and see that its level is no better than it."""
     judged = assess(status).levels[level - 1]
     [found] = [one for one in judged.findings if one.name == name]
-    assert list(State).index(judged.state) >= list(State).index(found.state)
+    assert list(HealthState).index(judged.state) >= list(HealthState).index(found.state)
     return found
 
 
@@ -39,7 +39,7 @@ def test_a_host_that_does_well_is_ok_at_each_of_the_four_levels_and_ready() -> N
     """In the guide's order."""
     health = assess(WELL)
     assert [level.name for level in health.levels] == ["host", "livekit", "api", "database"]
-    assert {level.state for level in health.levels} == {health.state} == {State.OK}
+    assert {level.state for level in health.levels} == {health.state} == {HealthState.OK}
     assert health.ready
 
 
@@ -47,13 +47,14 @@ def test_a_host_that_does_well_is_ok_at_each_of_the_four_levels_and_ready() -> N
 def test_a_host_that_starts_or_drains_is_not_ready_and_yet_well(phase: Phase) -> None:
     """No new lessons should come, and nobody need be woken."""
     health = assess(replace(WELL, phase=phase))
-    assert (health.ready, health.state) == (False, State.OK)
+    assert (health.ready, health.state) == (False, HealthState.OK)
 
 
 @pytest.mark.parametrize(
-    ("lag", "state"), [(0.1, State.OK), (0.25, State.DEGRADED), (2.0, State.FAILED)]
+    ("lag", "state"),
+    [(0.1, HealthState.OK), (0.25, HealthState.DEGRADED), (2.0, HealthState.FAILED)],
 )
-def test_a_loop_that_lags_is_told_with_its_lag(lag: float, state: State) -> None:
+def test_a_loop_that_lags_is_told_with_its_lag(lag: float, state: HealthState) -> None:
     """Everything in the host waits for it."""
     found = finding(replace(WELL, lag=lag), 1, "loop")
     assert (found.state, found.latency) == (state, lag)
@@ -62,13 +63,13 @@ def test_a_loop_that_lags_is_told_with_its_lag(lag: float, state: State) -> None
 @pytest.mark.parametrize(
     ("waits", "state", "told"),
     [
-        ((), State.OK, "nobody waits for a tutor"),
-        ((4.0,), State.OK, "1 learner waits for a tutor, the longest for 4 s"),
-        ((4.0, 34.0), State.DEGRADED, "2 learners wait for a tutor, the longest for 34 s"),
+        ((), HealthState.OK, "nobody waits for a tutor"),
+        ((4.0,), HealthState.OK, "1 learner waits for a tutor, the longest for 4 s"),
+        ((4.0, 34.0), HealthState.DEGRADED, "2 learners wait for a tutor, the longest for 34 s"),
     ],
 )
 def test_a_learner_who_waits_too_long_is_told_and_keeps_none_away(
-    waits: tuple[float, ...], state: State, told: str
+    waits: tuple[float, ...], state: HealthState, told: str
 ) -> None:
     """Others may well find a tutor."""
     seen = replace(WELL, waiting=waits)
@@ -86,53 +87,53 @@ def test_a_lesson_that_a_fallback_serves_is_a_worry_and_keeps_none_away() -> Non
     seen = replace(WELL, lessons=lessons)
     found = finding(seen, 1, "engines")
     assert (found.state, found.reason) == (
-        State.DEGRADED,
+        HealthState.DEGRADED,
         "grammar: engines.llm[2] serves 1 lesson; grammar: engines.tts[1] serves 2 lessons",
     )
     assert assess(seen).ready
-    assert finding(WELL, 1, "engines").state is State.OK
+    assert finding(WELL, 1, "engines").state is HealthState.OK
 
 
 def test_a_record_that_is_overdue_is_a_worry() -> None:
     """One that has just come to be owed is not."""
-    for age, state in ((200.0, State.OK), (720.0, State.DEGRADED)):
+    for age, state in ((200.0, HealthState.OK), (720.0, HealthState.DEGRADED)):
         backlog = Backlog(records=3, progress=0, dead=0, oldest=UNIX - age)
         found = finding(replace(WELL, backlog=backlog), 4, "outbox")
         assert found.state is state
-        assert ("the oldest for 12 min" in found.reason) == (state is State.DEGRADED)
+        assert ("the oldest for 12 min" in found.reason) == (state is HealthState.DEGRADED)
 
 
 def test_a_host_that_can_start_no_job_takes_none() -> None:
     """Its supervisor starts it anew."""
     gone = replace(WELL, forkserver=False)
-    assert finding(gone, 1, "forkserver").state is State.FAILED
+    assert finding(gone, 1, "forkserver").state is HealthState.FAILED
     assert not assess(gone).ready
 
 
 def test_a_host_whose_jobs_would_not_reach_it_takes_none() -> None:
     """Though the process that jobs are forked from is there."""
     lost = replace(WELL, jobs=replace(FINE, failure="a process for a job does not reach the host"))
-    assert finding(lost, 1, "job processes").state is State.FAILED
+    assert finding(lost, 1, "job processes").state is HealthState.FAILED
     assert not assess(lost).ready
 
 
 def test_a_worker_whose_job_processes_never_get_ready_makes_the_host_not_ready() -> None:
     """Though LiveKit has it."""
     health = assess(replace(WELL, workers=(replace(WELL.workers[0], stuck=True),)))
-    assert (health.levels[1].state, health.ready) == (State.FAILED, False)
+    assert (health.levels[1].state, health.ready) == (HealthState.FAILED, False)
 
 
 @pytest.mark.parametrize(
     ("changed", "name", "state"),
     [
-        ({"memory": 0.86}, "memory", State.DEGRADED),
-        ({"memory": 0.96}, "memory", State.FAILED),
-        ({"disk_free": 0.05}, "disk", State.DEGRADED),
-        ({"disk_free": 0.01}, "disk", State.FAILED),
+        ({"memory": 0.86}, "memory", HealthState.DEGRADED),
+        ({"memory": 0.96}, "memory", HealthState.FAILED),
+        ({"disk_free": 0.05}, "disk", HealthState.DEGRADED),
+        ({"disk_free": 0.01}, "disk", HealthState.FAILED),
     ],
 )
 def test_memory_and_disk_that_run_out_are_found(
-    changed: dict[str, float], name: str, state: State
+    changed: dict[str, float], name: str, state: HealthState
 ) -> None:
     """Memory from the guide's 85 % on."""
     assert finding(replace(WELL, **changed), 1, name).state is state  # type: ignore[arg-type]  # by parameter
@@ -143,7 +144,7 @@ def test_a_worker_that_livekit_does_not_have_makes_the_host_not_ready() -> None:
     offline = replace(WELL.workers[0], online=False)
     status = replace(WELL, workers=(*WELL.workers, offline))
     health = assess(status)
-    assert (health.levels[1].state, health.ready) == (State.FAILED, False)
+    assert (health.levels[1].state, health.ready) == (HealthState.FAILED, False)
     reason = health.levels[1].findings[1].reason
     assert "livekit.url" in reason
 
@@ -155,43 +156,45 @@ def test_workers_that_come_and_go_leave_the_host_ready() -> None:
     health = assess(replace(WELL, workers=(*WELL.workers, coming, going)))
     assert health.ready
     states = [one.state for one in health.levels[1].findings[:3]]
-    assert states == [State.OK, State.DEGRADED, State.OK]
+    assert states == [HealthState.OK, HealthState.DEGRADED, HealthState.OK]
 
 
 def test_a_key_that_livekit_refuses_leaves_the_host_ready_with_the_one_before() -> None:
     """For as long as LiveKit takes that."""
     status = replace(WELL, refused_key="unauthenticated; add the new key")
     found = finding(status, 2, "LIVEKIT_API_KEY")
-    assert (found.state, assess(status).ready) == (State.DEGRADED, True)
+    assert (found.state, assess(status).ready) == (HealthState.DEGRADED, True)
     assert found.reason.endswith("the one before is used: unauthenticated; add the new key")
 
 
 def test_a_rooms_api_that_fails_is_told_in_its_own_words_with_latency_and_age() -> None:
     """As when it was last asked."""
     found = finding(replace(WELL, rooms=Outcome(NOW - 7, 5.0, "no answer")), 2, "rooms API")
-    assert found == Finding("rooms API", State.FAILED, "no answer", latency=5.0, age=7.0)
+    assert found == HealthFinding(
+        "rooms API", HealthState.FAILED, "no answer", latency=5.0, age=7.0
+    )
 
 
 @pytest.mark.parametrize("outcome", [None, Outcome(NOW - 61, 0.01)])
 def test_what_was_not_asked_lately_counts_as_degraded(outcome: Outcome | None) -> None:
     """An old answer proves nothing."""
-    assert finding(replace(WELL, rooms=outcome), 2, "rooms API").state is State.DEGRADED
-    assert finding(replace(WELL, ledger=outcome), 4, "ledger").state is State.DEGRADED
+    assert finding(replace(WELL, rooms=outcome), 2, "rooms API").state is HealthState.DEGRADED
+    assert finding(replace(WELL, ledger=outcome), 4, "ledger").state is HealthState.DEGRADED
 
 
 @pytest.mark.parametrize(
     ("status", "state"),
     [
-        (EndpointStatus(NOW, 0.1), State.OK),
-        (EndpointStatus(NOW, 2.1), State.DEGRADED),
-        (EndpointStatus(NOW, 0.1, "503"), State.DEGRADED),
-        (EndpointStatus(NOW, 0.1, "503", BreakerState.OPEN), State.FAILED),
-        (EndpointStatus(NOW, 0.1, "503", BreakerState.HALF_OPEN), State.DEGRADED),
+        (EndpointStatus(NOW, 0.1), HealthState.OK),
+        (EndpointStatus(NOW, 2.1), HealthState.DEGRADED),
+        (EndpointStatus(NOW, 0.1, "503"), HealthState.DEGRADED),
+        (EndpointStatus(NOW, 0.1, "503", BreakerState.OPEN), HealthState.FAILED),
+        (EndpointStatus(NOW, 0.1, "503", BreakerState.HALF_OPEN), HealthState.DEGRADED),
     ],
     ids=["answered", "slow", "failed", "held back", "tried out"],
 )
 def test_an_endpoint_is_judged_by_its_last_outcome_and_its_breaker(
-    status: EndpointStatus, state: State
+    status: EndpointStatus, state: HealthState
 ) -> None:
     """Slow from the guide's 2 s on; failed once it is left alone."""
     status = replace(WELL, endpoints={"context": status})
@@ -202,13 +205,13 @@ def test_an_endpoint_is_judged_by_its_last_outcome_and_its_breaker(
 @pytest.mark.parametrize(
     ("left", "state"),
     [
-        (None, State.OK),
-        (8 * 86_400.0, State.OK),
-        (6 * 86_400.0, State.DEGRADED),
-        (0.0, State.FAILED),
+        (None, HealthState.OK),
+        (8 * 86_400.0, HealthState.OK),
+        (6 * 86_400.0, HealthState.DEGRADED),
+        (0.0, HealthState.FAILED),
     ],
 )
-def test_an_agent_jwt_that_expires_is_told_ahead(left: float | None, state: State) -> None:
+def test_an_agent_jwt_that_expires_is_told_ahead(left: float | None, state: HealthState) -> None:
     """A week ahead, unless told otherwise."""
     assert finding(replace(WELL, agent_jwt_left=left), 3, "AGENT_JWT_TOKEN").state is state
 
@@ -217,24 +220,28 @@ def test_the_api_s_own_database_is_what_its_health_endpoint_says() -> None:
     """The host has no other way to know."""
     status = replace(WELL, endpoints={"health": EndpointStatus(NOW, 0.1, "503: database is down")})
     found = finding(status, 4, "API's database")
-    assert (found.state, "database is down" in found.reason) == (State.DEGRADED, True)
+    assert (found.state, "database is down" in found.reason) == (HealthState.DEGRADED, True)
     unasked = finding(replace(WELL, endpoints={}), 4, "API's database")
-    assert (unasked.state, "not asked yet" in unasked.reason) == (State.OK, True)
+    assert (unasked.state, "not asked yet" in unasked.reason) == (HealthState.OK, True)
 
 
 def test_rows_set_aside_for_good_are_a_worry_until_somebody_looked() -> None:
     """A learner's record is among them, perhaps."""
     found = finding(replace(WELL, backlog=Backlog(records=2, dead=1)), 4, "outbox")
-    assert found.state is State.DEGRADED
+    assert found.state is HealthState.DEGRADED
     assert found.reason.startswith("2 records and 0 progress updates are pending; 1 ")
 
 
 @pytest.mark.parametrize(
     ("left", "state"),
-    [(15 * 86_400.0, State.OK), (13 * 86_400.0, State.DEGRADED), (-1.0, State.DEGRADED)],
+    [
+        (15 * 86_400.0, HealthState.OK),
+        (13 * 86_400.0, HealthState.DEGRADED),
+        (-1.0, HealthState.DEGRADED),
+    ],
 )
 def test_an_ops_certificate_that_expires_is_told_ahead_and_ends_no_lessons(
-    left: float, state: State
+    left: float, state: HealthState
 ) -> None:
     """Two weeks ahead; a host that nobody can look into still teaches."""
     status = replace(WELL, certificate_left=left)

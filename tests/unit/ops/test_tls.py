@@ -18,7 +18,7 @@ from loqua_host.ops.tls import ServedCertificate
 from loqua_host.ops.web import serve_ops
 from loqua_host.settings.certificates import expires_at, serving_context
 from loqua_host.settings.host import OpsSettings, TlsSettings
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 
 class Looks(SystemClock):

@@ -14,7 +14,7 @@ from loqua_host.ops.health import assess
 from loqua_host.ops.recent_errors import RecentErrors
 from loqua_host.ops.status import HostStatus
 from loqua_host.ops.web import build_app
-from loqua_host.ops.webhooks import WEBHOOK, hear_livekit
+from loqua_host.ops.webhooks import WEBHOOK, receive_webhook
 from loqua_host.rooms.webhooks import WebhookEvent
 
 Client = TestClient  # type: ignore[type-arg]  # generic in aiohttp's own request type
@@ -32,7 +32,7 @@ async def livekit(heard: list[WebhookEvent]) -> AsyncIterator[Client]:
     status, errors = HostStatus(now=1000.0), RecentErrors(lambda: 1000.0)
     tokens = [SecretStr("ops-token")]
     app = build_app(lambda: status, assess, CollectorRegistry(), errors, lambda: tokens)
-    app.router.add_post(WEBHOOK, hear_livekit(lambda: [KEY], heard.append))
+    app.router.add_post(WEBHOOK, receive_webhook(lambda: [KEY], heard.append))
     async with TestClient(TestServer(app)) as client:
         yield client
 

@@ -9,7 +9,7 @@ from pathlib import Path
 WATCH = """
     import asyncio, os, signal, json
     from multiprocessing import forkserver
-    from loqua_host.process import forkserver_ended, forkserver_runs
+    from loqua_host.system.process import forkserver_ended, forkserver_runs
 
     async def main():
         forkserver.ensure_running()
@@ -34,8 +34,8 @@ def test_the_end_of_the_forkserver_is_seen_at_once_and_not_before() -> None:
 WITHHELD = """
     import json, multiprocessing, sys
     from pathlib import Path
-    from loqua_host.sandbox import is_possible
-    from loqua_host.process import start_forkserver
+    from loqua_host.system.sandbox import is_possible
+    from loqua_host.system.process import start_forkserver
 
     def read(file, sending):
         try:

@@ -18,7 +18,7 @@ PROBE = f"""\
 #!{sys.executable}
 import sys
 sys.executable = __file__  # what seal executes again is this file
-from loqua_host.process import seal
+from loqua_host.system.process import seal
 before = sys.argv[3:]
 environ = dict(seal(before or ["run", "--config", "a dir"]))
 import ctypes, json, os, resource
@@ -83,7 +83,7 @@ def test_starting_imports_no_livekit() -> None:
     """The forkserver starts before it; its threads and registries would not survive a fork."""
     code = """
         import sys
-        import loqua_host.cli, loqua_host.cli.run, loqua_host.process
+        import loqua_host.cli, loqua_host.cli.run, loqua_host.system.process
         print(sorted(name for name in sys.modules if name.partition(".")[0] == "livekit"))
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]

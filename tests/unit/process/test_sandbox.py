@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from loqua_host.sandbox import is_possible, protected_in
+from loqua_host.system.sandbox import is_possible, protected_in
 
 READ = """
     import json, os, sys
     from pathlib import Path
-    import loqua_host.sandbox
+    import loqua_host.system.sandbox
 
     def result(path):
         try:

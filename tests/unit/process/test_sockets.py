@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loqua_host.errors import ConfigError
-from loqua_host.sockets import SocketHandle, listen_unnamed
+from loqua_host.system.sockets import SocketHandle, listen_unnamed
 
 
 @pytest.fixture

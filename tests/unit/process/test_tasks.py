@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import loqua_host
-from loqua_host.tasks import background, forever, supervised, uncancelled, within
+from loqua_host.system.tasks import background, forever, supervised, uncancelled, within
 
 SECRET = "what-nobody-may-read"
 
@@ -23,7 +23,7 @@ class ManualSleep:
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
-        self._patch = patch("loqua_host.tasks.asyncio.sleep", self._sleep)
+        self._patch = patch("loqua_host.system.tasks.asyncio.sleep", self._sleep)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -226,14 +226,23 @@ async def test_what_is_not_cancelled_midway_ends_before_its_caller_does(
 SOURCE = Path(loqua_host.__file__).parent
 ENDED_BY_ONE = {
     "ops/watch.py",  # begun again as a whole
-    "reload.py",  # likewise: the change was not applied
+    "configuration/reload.py",  # likewise: the change was not applied
 }
 """Where one task's failure may cancel the others: they are one, and what runs them goes on."""
 
 
 def test_no_task_of_a_running_host_may_bring_it_down() -> None:
     """Each group that lessons depend on is one whose tasks fail alone."""
-    parts = ("host.py", "rotation.py", "reload.py", "lessons", "records", "ops", "rooms", "workers")
+    parts = (
+        "host.py",
+        "configuration/rotation.py",
+        "configuration/reload.py",
+        "lessons",
+        "records",
+        "ops",
+        "rooms",
+        "workers",
+    )
     files = [file for part in parts for file in (SOURCE / part, *(SOURCE / part).glob("**/*.py"))]
     using = {
         str(file.relative_to(SOURCE))

@@ -24,10 +24,10 @@ async def test_debts_count_records_progress_and_what_is_set_aside(
         await ledger.close_lesson(row, closed_at, Kind.COMPLETED, Progress(), record)
     await ledger.save_progress(await ledger.open_lesson(a_lesson(4), ""), 1, Progress(), {})
     for kind in (Kind.COMPLETED, Kind.RECORD):
-        owed = await ledger.next_entry("lesson3")
-        assert owed is not None
-        assert owed.kind is kind
-        await ledger.dead_letter(owed, "refused", 1.0)
+        entry = await ledger.next_entry("lesson3")
+        assert entry is not None
+        assert entry.kind is kind
+        await ledger.dead_letter(entry, "refused", 1.0)
     assert await ledger.backlog() == Backlog(records=2, progress=3, dead=2, oldest=400.0)
 
 

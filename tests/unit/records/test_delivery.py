@@ -18,12 +18,12 @@ from loqua_host.errors import (
     TokenError,
     UnreachableError,
 )
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.delivery import MAX_SENDS, RETRY_WINDOW, Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
-from loqua_host.tasks import background, forever, supervised
+from loqua_host.system.tasks import background, forever, supervised
 
 NewLesson = Callable[..., LessonRow]
 Taught = Callable[..., Awaitable[LessonRow]]

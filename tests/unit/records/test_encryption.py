@@ -18,7 +18,7 @@ from loqua_host.records.admin import LedgerAdmin
 from loqua_host.records.encryption import KeyRing, LedgerCipher
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.sqlite import SqliteDatabase
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 NewLesson = Callable[..., LessonRow]
 OLD, NEW = "old-" * 8, "new-" * 8
@@ -57,12 +57,12 @@ async def assert_whole(ledger: Ledger, numbers: int = 1, *, running: int = 0) ->
     """What was filled in is all there."""
     await ledger.take_over(["conversation"])
     for number in range(1, numbers + 1):
-        owed = await ledger.next_entry(f"lesson{number}")
-        assert owed is not None
-        assert owed.lesson.user_id == "Mariana"
-        assert owed.lesson.state == {"said": "manzana"}
-        assert owed.lesson.progress == Progress(words_learned=7, grammar_points=("subjunctive",))
-        record = SessionRecord.model_validate_json(owed.payload)
+        entry = await ledger.next_entry(f"lesson{number}")
+        assert entry is not None
+        assert entry.lesson.user_id == "Mariana"
+        assert entry.lesson.state == {"said": "manzana"}
+        assert entry.lesson.progress == Progress(words_learned=7, grammar_points=("subjunctive",))
+        record = SessionRecord.model_validate_json(entry.payload)
         assert record.topics_covered == ("hospital",)
     await ledger._writer.write(lambda db: db.execute("DELETE FROM claim"))
     assert len(await ledger.interrupted()) == numbers + running
@@ -198,9 +198,9 @@ async def test_a_new_key_takes_over_under_running_lessons(
         await assert_whole(ledger, 4, running=1)
     async with Ledger.open(SqliteDatabase(path), keys=[NEW]) as ledger:
         await assert_whole(ledger, 4, running=1)
-        owed = await ledger.next_entry(running.id)
-    assert owed is not None
-    assert Progress.model_validate_json(owed.payload).words_learned == 4
+        entry = await ledger.next_entry(running.id)
+    assert entry is not None
+    assert Progress.model_validate_json(entry.payload).words_learned == 4
 
 
 async def test_a_key_that_follows_another_at_once_reads_what_the_first_one_encrypted(
@@ -308,11 +308,11 @@ async def test_what_was_changed_is_a_dead_letter_and_holds_nothing_else_up(
         ):
             await ledger._writer.write(lambda db, change=change: db.execute(change))
         with structlog.testing.capture_logs() as logs:
-            owed = await ledger.next_entry(row.id)
+            entry = await ledger.next_entry(row.id)
             found = await ledger.interrupted()
         backlog = await ledger.backlog()
-    assert owed is not None
-    assert owed.kind is Kind.RECORD
+    assert entry is not None
+    assert entry.kind is Kind.RECORD
     assert [lesson.id for lesson in found] == ["lesson3"]
     assert [log["event"] for log in logs] == ["progress.dead", "lesson.unreadable"]
     assert (backlog.dead, backlog.records) == (1, 1)

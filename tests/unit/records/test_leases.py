@@ -14,7 +14,7 @@ from loqua_host.core import CoreSettings
 from loqua_host.errors import LearnerError, LedgerError
 from loqua_host.records.admin import LedgerAdmin
 from loqua_host.records.leases import LEASE, TAKEOVER_DELAY
-from loqua_host.records.ledger import Claims, Kind, Ledger, LessonRow
+from loqua_host.records.ledger import Kind, LeaseClaims, Ledger, LessonRow
 from loqua_host.records.postgres import PostgresDatabase
 
 NewLesson = Callable[..., LessonRow]
@@ -58,13 +58,13 @@ async def close(
 
 async def words_owed(ledger: Ledger, lesson: str) -> list[int | str]:
     """Return what a lesson owes in its order, and have it delivered."""
-    owed: list[int | str] = []
+    entry: list[int | str] = []
     while row := await ledger.next_entry(lesson):
         record = row.kind is Kind.RECORD
         told = Progress() if record else Progress.model_validate_json(row.payload)
-        owed.append("record" if record else told.words_learned)
+        entry.append("record" if record else told.words_learned)
         await ledger.mark_delivered(row)
-    return owed
+    return entry
 
 
 async def test_a_room_has_one_tutor_of_a_kind_over_all_hosts(
@@ -78,7 +78,7 @@ async def test_a_room_has_one_tutor_of_a_kind_over_all_hosts(
             await host.open_lesson(a_lesson(id="second"), "")
         assert refused.value.cause == "already_taught"
     assert not await other.claim("room1", "conversation", 10.0)
-    assert await other.claims_in("room1") == Claims(taught=frozenset({"conversation"}))
+    assert await other.claims_in("room1") == LeaseClaims(taught=frozenset({"conversation"}))
     await other.open_lesson(a_lesson(id="other", tutor="grammar"), "")
     await close(one, row)
     assert (await other.open_lesson(a_lesson(id="second"), "")).id == "second"
@@ -142,11 +142,11 @@ async def test_a_tutor_is_called_by_one_host_and_taken_by_whichever_gets_the_job
     assert await one.claim("room1", "conversation", 10.0)
     assert await one.claim("room1", "conversation", 10.0)
     assert not await other.claim("room1", "conversation", 10.0)
-    assert await other.claims_in("room1") == Claims(called=frozenset({"conversation"}))
+    assert await other.claims_in("room1") == LeaseClaims(called=frozenset({"conversation"}))
     assert await other.claim("room1", "conversation", 20.0, arrived=True)
     assert not await one.claim("room1", "conversation", 10.0)
     await other.open_lesson(a_lesson(), "")
-    assert await one.claims_in("room1") == Claims(taught=frozenset({"conversation"}))
+    assert await one.claims_in("room1") == LeaseClaims(taught=frozenset({"conversation"}))
 
 
 async def test_a_call_that_came_to_nothing_is_over_in_its_time(hosts: list[Ledger]) -> None:
@@ -279,10 +279,10 @@ async def test_a_row_that_is_just_being_sent_is_not_replaced(
         record = await other.next_entry(row.id)
         assert record is not None
         sending, _ = await asyncio.gather(other.mark_sending(record), close(one, row, words=5))
-        owed = await other.next_entry(row.id)
-        assert owed is not None
-        assert (owed.kind is Kind.RECORD) is sending
-        assert (owed.idempotency_key == record.idempotency_key) is sending
+        entry = await other.next_entry(row.id)
+        assert entry is not None
+        assert (entry.kind is Kind.RECORD) is sending
+        assert (entry.idempotency_key == record.idempotency_key) is sending
 
 
 async def test_a_host_that_lost_its_lease_sends_nothing_and_gets_its_lessons_back(
@@ -316,8 +316,8 @@ async def test_what_an_operator_sends_again_is_sent_although_its_host_is_long_go
     async with Ledger.open(PostgresDatabase(postgres_url)) as gone:
         row = await gone.open_lesson(a_lesson(), "")
         await close(gone, row)
-        while owed := await gone.next_entry(row.id):
-            await gone.dead_letter(owed, "400", 1.0)
+        while entry := await gone.next_entry(row.id):
+            await gone.dead_letter(entry, "400", 1.0)
     async with Ledger.open(PostgresDatabase(postgres_url)) as ledger:
         assert await ledger.take_over([]) == 0
         await ledger._writer.write(
@@ -379,9 +379,9 @@ async def test_keys_are_rotated_host_by_host(postgres_url: str, a_lesson: NewLes
             await die(old)
             assert await new.take_over([]) == 2
             assert [row.progress for row in await new.interrupted()] == [Progress(words_learned=1)]
-            owed = await new.next_entry(second.id)
-            assert owed is not None
-            assert owed.lesson.user_id == "maria"
+            entry = await new.next_entry(second.id)
+            assert entry is not None
+            assert entry.lesson.user_id == "maria"
 
 
 async def test_a_server_that_was_away_for_a_moment_costs_no_lesson(

@@ -34,7 +34,7 @@ async def open_ids(ledger: Ledger) -> list[str]:
     return [row["id"] for row in rows]
 
 
-async def owed(ledger: Ledger, lesson: LessonRow) -> list[OutboxRow]:
+async def entry(ledger: Ledger, lesson: LessonRow) -> list[OutboxRow]:
     """Take all rows of a lesson off, in order."""
     rows = []
     while row := await ledger.next_entry(lesson.id):
@@ -97,7 +97,7 @@ async def test_newer_progress_takes_the_place_of_unsent_progress(
         assert row is not None
         await ledger.mark_sending(row)
         await ledger.postpone(row, 0.0, maybe_delivered=True)
-    [last] = await owed(ledger, lesson)
+    [last] = await entry(ledger, lesson)
     assert Progress.model_validate_json(last.payload).words_learned == 120
     assert last.attempts > 1, "the pauses between attempts go on growing"
 
@@ -115,7 +115,7 @@ async def test_progress_that_was_replaced_in_flight_takes_nothing_with_it(
     await ledger.dead_letter(old, "refused", 1.0)
     await ledger.postpone(old, 9e9, maybe_delivered=True)
     await ledger.mark_delivered(old)
-    [new] = await owed(ledger, lesson)
+    [new] = await entry(ledger, lesson)
     assert Progress.model_validate_json(new.payload).words_learned == 2
     assert (new.not_before, new.idempotency_key == old.idempotency_key) == (0.0, False)
 
@@ -128,7 +128,7 @@ async def test_a_lesson_closes_once_with_final_progress_before_its_record(
     await ledger.save_progress(lesson, 1.0, Progress(words_learned=1), {})
     for status in (Kind.COMPLETED, Kind.FAILED):
         await ledger.close_lesson(lesson, 5.0, status, Progress(words_learned=2), record_of(lesson))
-    assert [row.kind for row in await owed(ledger, lesson)] == [Kind.COMPLETED, Kind.RECORD]
+    assert [row.kind for row in await entry(ledger, lesson)] == [Kind.COMPLETED, Kind.RECORD]
     assert await open_ids(ledger) == []
 
 
@@ -139,7 +139,7 @@ async def test_progress_after_a_lessons_end_changes_nothing(
     lesson = await ledger.open_lesson(a_lesson(), "")
     await ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
     await ledger.save_progress(lesson, 9.0, Progress(words_learned=9), {})
-    assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
+    assert [row.kind for row in await entry(ledger, lesson)] == [Kind.RECORD]
 
 
 async def test_a_lesson_without_progress_owes_its_record_only(
@@ -148,7 +148,7 @@ async def test_a_lesson_without_progress_owes_its_record_only(
     """Nothing is made up."""
     lesson = await ledger.open_lesson(a_lesson(), "")
     await ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
-    assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
+    assert [row.kind for row in await entry(ledger, lesson)] == [Kind.RECORD]
 
 
 async def test_a_row_set_aside_lets_the_rows_behind_it_go_on(
@@ -160,7 +160,7 @@ async def test_a_row_set_aside_lets_the_rows_behind_it_go_on(
     first = await ledger.next_entry(lesson.id)
     assert first is not None
     await ledger.dead_letter(first, "400", 1.0)
-    assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
+    assert [row.kind for row in await entry(ledger, lesson)] == [Kind.RECORD]
     assert await ledger.pending_lessons() == {}
 
 
@@ -204,7 +204,7 @@ async def test_a_transaction_that_fails_midway_leaves_nothing(
     assert await ledger.next_entry(lesson.id) is None
     monkeypatch.undo()
     await closing
-    assert [row.kind for row in await owed(ledger, lesson)] == [Kind.COMPLETED, Kind.RECORD]
+    assert [row.kind for row in await entry(ledger, lesson)] == [Kind.COMPLETED, Kind.RECORD]
 
 
 async def test_what_was_begun_is_written_although_its_caller_was_cancelled(
@@ -293,4 +293,4 @@ async def test_a_full_disk_delays_what_is_owed_and_refuses_new_lessons(
             await ledger.open_lesson(a_lesson(2, tutor=long_name), "")
         database.raw.execute("PRAGMA max_page_count = 9999")
         await closing
-        assert [row.kind for row in await owed(ledger, lesson)] == [Kind.RECORD]
+        assert [row.kind for row in await entry(ledger, lesson)] == [Kind.RECORD]

@@ -26,12 +26,12 @@ async def settle(
     ledger: Ledger, row: LessonRow, dead_at: float | None = None, *, unknown: bool = False
 ) -> None:
     """Deliver the record of a lesson, or make it a dead letter."""
-    owed = await ledger.next_entry(row.id)
-    assert owed is not None
+    entry = await ledger.next_entry(row.id)
+    assert entry is not None
     if dead_at is None:
-        await ledger.mark_delivered(owed)
+        await ledger.mark_delivered(entry)
     else:
-        await ledger.dead_letter(owed, "404", dead_at, unknown_learner=unknown)
+        await ledger.dead_letter(entry, "404", dead_at, unknown_learner=unknown)
 
 
 async def left(ledger: Ledger) -> list[str]:
@@ -56,7 +56,7 @@ async def test_only_what_is_over_is_forgotten(ledger: Ledger, a_lesson: NewLesso
 async def test_what_was_set_aside_is_kept_longer_and_goes_with_its_lesson(
     ledger: Ledger, a_lesson: NewLesson
 ) -> None:
-    """So that an operator has the time to hint what it was refused for."""
+    """So that an operator has the time to fix what it was refused for."""
     await settle(ledger, await close(ledger, a_lesson(1), at=10.0), dead_at=20.0)
     assert await ledger.purge(
         delivered_before=50.0, dead_before=15.0, unknown_before=15.0

@@ -109,10 +109,10 @@ WALL = {
     "diagnosis/api.py": 2,
     "diagnosis/livekit.py": 1,
     "diagnosis/reach.py": 1,
-    "job/audio_input.py": 1,  # frames are compared with turns, which LiveKit dates by it
-    "job/fallbacks.py": 1,  # LiveKit dates streams by it
-    "job/own_voice.py": 1,  # LiveKit dates who speaks by it
-    "job/speakers.py": 1,  # likewise
+    "job/voice/audio_input.py": 1,  # frames are compared with turns, which LiveKit dates by it
+    "job/engines/fallbacks.py": 1,  # LiveKit dates streams by it
+    "job/voice/own_voice.py": 1,  # LiveKit dates who speaks by it
+    "job/voice/speakers.py": 1,  # likewise
     "records/outbox.py": 1,
     "records/sqlite.py": 1,
     "settings/certificates.py": 1,

@@ -18,7 +18,7 @@ from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.spool import Spool
 from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.records.updates import LessonProgress
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 NewLesson = Callable[..., LessonRow]
 KEY = "k" * 32
@@ -66,12 +66,12 @@ async def close(ledger: Ledger, row: LessonRow, words: int) -> None:
 async def sent(ledger: Ledger, row: LessonRow) -> list[tuple[str, int]]:
     """Take off what is owed of a lesson."""
     found = []
-    while owed := await ledger.next_entry(row.id):
+    while entry := await ledger.next_entry(row.id):
         words = 0
-        if owed.kind is not Kind.RECORD:
-            words = Progress.model_validate_json(owed.payload).words_learned
-        found.append((owed.kind, words))
-        await ledger.mark_delivered(owed)
+        if entry.kind is not Kind.RECORD:
+            words = Progress.model_validate_json(entry.payload).words_learned
+        found.append((entry.kind, words))
+        await ledger.mark_delivered(entry)
     return found
 
 
@@ -114,9 +114,9 @@ async def test_progress_that_waits_is_told_the_api_also_if_later_turns_bring_non
         await ledger.save_progress(*tick(row, 2), send=False)
         database.gone = False
         await ledger.replay()
-        owed = await ledger.next_entry(row.id)
-        assert owed is not None
-        await ledger.mark_delivered(owed)
+        entry = await ledger.next_entry(row.id)
+        assert entry is not None
+        await ledger.mark_delivered(entry)
         await ledger.save_progress(row, 90.0, None, {"card": 3}, send=False)
         assert await ledger.next_entry(row.id) is None
 

@@ -7,30 +7,30 @@ from collections.abc import Callable
 import pytest
 
 from loqua_host.errors import LearnerError, LedgerError
-from loqua_host.records.database import Connection, Database
+from loqua_host.records.database import Database, DatabaseConnection
 from loqua_host.records.writer import MAX_BATCH, Writer
 
 MakeDatabase = Callable[[], Database]
 TABLE = "CREATE TABLE kept (number INTEGER PRIMARY KEY)"
 
 
-def adding(number: int) -> Callable[[Connection], int]:
+def adding(number: int) -> Callable[[DatabaseConnection], int]:
     """Return work that adds a row and says which."""
 
-    def add(db: Connection) -> int:
+    def add(db: DatabaseConnection) -> int:
         db.execute("INSERT INTO kept (number) VALUES (:number)", {"number": number})
         return number
 
     return add
 
 
-def kept(db: Connection) -> list[int]:
+def kept(db: DatabaseConnection) -> list[int]:
     """Read the rows."""
     return [row["number"] for row in db.execute("SELECT number FROM kept").fetchall()]
 
 
 async def all_at_once(
-    writer: Writer, works: list[Callable[[Connection], int]]
+    writer: Writer, works: list[Callable[[DatabaseConnection], int]]
 ) -> list[int | BaseException]:
     """Have work wait behind a thread that is busy until all of it does; gives what came of it."""
     gate = threading.Event()
@@ -77,7 +77,7 @@ async def test_work_that_fails_costs_what_shared_its_transaction_nothing(
 ) -> None:
     """All of it is done again, one by one; who asked for what fails gets the error."""
 
-    def fail(db: Connection) -> int:
+    def fail(db: DatabaseConnection) -> int:
         adding(100)(db)
         raise error
 
@@ -95,7 +95,7 @@ async def test_work_is_done_although_nobody_waits_for_it_any_more(
 ) -> None:
     """Also if what shared its transaction fails."""
 
-    def fail(_: Connection) -> int:
+    def fail(_: DatabaseConnection) -> int:
         raise LearnerError("cause", "no")
 
     async with Writer.open(make_database(), 0.01) as writer:
@@ -122,7 +122,7 @@ async def test_each_piece_of_work_that_the_database_fails_is_counted(
         await writer.write(lambda db: db.execute(TABLE))
         await writer.write(adding(1))
 
-        def refuse(_db: Connection) -> int:
+        def refuse(_db: DatabaseConnection) -> int:
             raise LearnerError("already_taught", "the room has this tutor already")
 
         await all_at_once(writer, [adding(2), adding(1), refuse, adding(3)])

@@ -23,10 +23,10 @@ from loqua_host import (
     current_lesson,
 )
 from loqua_host.contract.lesson import teach
-from loqua_host.contract.turns import LEARNER
+from loqua_host.contract.turns import LEARNER_KEY
 from loqua_host.contract.tutor import NoSettings
 from loqua_host.registry.hosted import HEADING, HostedAgent
-from loqua_host.registry.loader import load
+from loqua_host.registry.loader import load_plugin
 
 CONTEXT = LearnerContext.model_validate(
     {
@@ -198,7 +198,7 @@ async def test_what_another_learner_says_is_no_progress_of_the_lessons_learner()
     lesson = open_lesson(turns=tuple(said))
     for user_id in ("user_ana", "user_maria", "user_ana", "user_maria", "user_maria"):
         message = lesson.session.history.add_message(role="user", content="hola")
-        message.extra[LEARNER] = Learner(user_id=user_id, identity=user_id)
+        message.extra[LEARNER_KEY] = Learner(user_id=user_id, identity=user_id)
     assert await HostedAgent("bare", Bare).on_progress_tick(lesson) == Progress(phrases_practiced=1)
 
 
@@ -241,4 +241,4 @@ def test_an_agent_may_be_in_the_current_directory(
         "    def __init__(self): super().__init__(instructions='')\n"
     )
     (tmp_path / "livekit.py").write_text("raise ValueError")
-    assert load(agent="my_own_agent:Mine").tutor.name == "mine"
+    assert load_plugin(agent="my_own_agent:Mine").tutor.name == "mine"

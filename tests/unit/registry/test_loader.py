@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loqua_host import Learner, LearnerContext, Lesson, Tutor, hookimpl
 from loqua_host.contract.tutor import NoSettings
-from loqua_host.registry.loader import BrokenTutorError, load
+from loqua_host.registry.loader import BrokenTutorError, load_plugin
 
 Install = Callable[[str, str], None]
 
@@ -46,14 +46,14 @@ def faults_of(install: Install, name: str, source: str) -> list[str]:
     """Load a plugin that breaks the contract, and give its faults."""
     install(name, source)
     with pytest.raises(BrokenTutorError) as broken:
-        load(plugin=name)
+        load_plugin(plugin=name)
     return broken.value.faults
 
 
 def test_a_sound_plugin_is_loaded_with_what_it_declares(install: Install) -> None:
     """The tutor is known, and its hooks can be called."""
     install("sound", SOUND)
-    loaded = load(plugin="sound")
+    loaded = load_plugin(plugin="sound")
     assert loaded.tutor == Tutor(name="sound")
     assert loaded.manager.get_plugins() == {loaded.manager.get_plugin("sound")}
 
@@ -61,7 +61,7 @@ def test_a_sound_plugin_is_loaded_with_what_it_declares(install: Install) -> Non
 def test_a_plugin_that_is_not_installed_is_broken() -> None:
     """The message names the plugin."""
     with pytest.raises(BrokenTutorError, match="plugin 'latin': 0 installed distributions"):
-        load(plugin="latin")
+        load_plugin(plugin="latin")
 
 
 def test_every_fault_of_a_plugin_is_told_at_once(install: Install) -> None:
@@ -176,7 +176,7 @@ def test_agents_in_modules_of_the_plugin_are_looked_at(install: Install, site: P
     [told] = faults_of(install, "elsewhere", source)
     assert told.startswith("Deaf.on_user_turn_completed (agents.py:")
     install("innocent", SOUND)
-    assert load(plugin="innocent").packages == {"tutor_innocent"}
+    assert load_plugin(plugin="innocent").packages == {"tutor_innocent"}
 
 
 def test_a_bare_agent_that_livekit_cannot_call_is_told(site: Path) -> None:
@@ -185,12 +185,12 @@ def test_a_bare_agent_that_livekit_cannot_call_is_told(site: Path) -> None:
     source = f"from livekit.agents import Agent\n{DEAF}".replace("(Deaf): ...", f"(Deaf):\n{made}")
     (site / "bare_and_deaf.py").write_text(source, "utf-8")
     with pytest.raises(BrokenTutorError, match=r"Deaf\.on_user_turn_completed \(bare_and_deaf"):
-        load(agent="bare_and_deaf:Derived")
+        load_plugin(agent="bare_and_deaf:Derived")
 
 
 async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:
     """It is created anew for each lesson, and its tutor is named after its class."""
-    loaded = load(agent=f"{__name__}:Bare")
+    loaded = load_plugin(agent=f"{__name__}:Bare")
     assert loaded.tutor == Tutor(name="bare")
     lesson = Lesson(
         id="lesson",
@@ -218,7 +218,7 @@ async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:
 def test_what_cannot_be_hosted_is_told(attribute: str, fault: str) -> None:
     """A class with arguments, a text, a class of another kind."""
     with pytest.raises(BrokenTutorError, match=fault):
-        load(agent=f"{__name__}:{attribute}")
+        load_plugin(agent=f"{__name__}:{attribute}")
 
 
 def test_settings_are_read_by_the_tutors_model(install: Install) -> None:
@@ -226,7 +226,7 @@ def test_settings_are_read_by_the_tutors_model(install: Install) -> None:
     source = SOUND.replace('name="sound"', 'name="set", settings=Settings')
     model = "from pydantic import BaseModel\nclass Settings(BaseModel):\n    level: int = 1\n"
     install("set", model + source)
-    loaded = load(plugin="set")
+    loaded = load_plugin(plugin="set")
     assert loaded.read_settings({"level": 3}).model_dump() == {"level": 3}
     assert loaded.read_settings({}).model_dump() == {"level": 1}
     for wrong in ({"level": "high"}, {"levle": 3}):
@@ -270,7 +270,7 @@ def test_a_hook_gets_lessons_with_the_settings_that_it_is_written_for(
     """Those of a base class, too; an annotation that cannot be evaluated is left alone."""
     name = f"typed-{abs(hash(annotation))}"
     install(name, TYPED.replace("ANNOTATION", annotation))
-    assert load(plugin=name).read_settings({"level": 2}).model_dump() == {"level": 2}
+    assert load_plugin(plugin=name).read_settings({"level": 2}).model_dump() == {"level": 2}
 
 
 def test_a_hook_that_is_written_for_other_settings_is_told_before_any_lesson(
@@ -308,4 +308,4 @@ class AnyPlugin:
 def test_a_model_that_allows_any_key_gets_it(install: Install) -> None:
     """The author's word counts."""
     install("any", f"import sys\nsys.modules[__name__] = sys.modules[{__name__!r}].AnyPlugin()")
-    assert load(plugin="any").read_settings({"a": 1}).model_dump() == {"a": 1}
+    assert load_plugin(plugin="any").read_settings({"a": 1}).model_dump() == {"a": 1}

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,14 @@ import pytest
 import structlog
 import yaml
 
-from loqua_host import configuration as module
-from loqua_host.configuration import Configuration
+from loqua_host.configuration import configuration as module
+from loqua_host.configuration.configuration import Configuration
+from loqua_host.configuration.reload import Reload, Running
 from loqua_host.errors import Problem
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.registry.inspection import Inspection
-from loqua_host.reload import Reload, Running
 from loqua_host.settings.tutors import TutorSettings
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 from loqua_host.workers.tutors import running_tutors
 
 ENVIRON = {
@@ -47,7 +46,7 @@ class Host:
     config: Path
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
     done: list[tuple[Any, ...]] = field(default_factory=list)
-    expected: list[str] = field(default_factory=list)
+    built: list[str] = field(default_factory=list)
     broken: dict[str, Problem] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     inspected: int = 0
@@ -65,10 +64,7 @@ class Host:
             first,
             self.running,
             self,  # type: ignore[arg-type]  # a fake
-            running_tutors=partial(running_tutors, link=self.config, traced=False),
-            build_worker=lambda tutor: tutor,  # type: ignore[arg-type, return-value]  # a fake
-            expect=self.expect,
-            due=self.due,
+            self,  # type: ignore[arg-type]  # a fake
         )
         await self.reload.start_all()
 
@@ -85,7 +81,7 @@ class Host:
     async def look(self) -> list[dict[str, Any]]:
         """Have config/ looked at, and get what was logged."""
         self.done.clear()
-        self.expected.clear()
+        self.built.clear()
         with structlog.testing.capture_logs() as logs:
             await self.reload.look()
         return [log for log in logs if log["event"].startswith("config.")]
@@ -102,9 +98,14 @@ class Host:
         """Note that a worker leaves."""
         self.done.append(("drain", tutor, reason, seconds))
 
-    def expect(self, tutors: Iterable[str]) -> None:
-        """Note who is new."""
-        self.expected += tutors
+    def running_tutors(self, *args: Any) -> dict[str, RunningTutor]:
+        """Return the tutors to run."""
+        return running_tutors(*args, link=self.config, traced=False)
+
+    def build_worker(self, tutor: RunningTutor) -> RunningTutor:
+        """Stand in for the worker by its tutor."""
+        self.built.append(tutor.name)
+        return tutor
 
     async def inspect(
         self,
@@ -148,7 +149,7 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 async def test_the_first_workers_are_hired_as_all_others(host: Host) -> None:
     """And their figures begin at 0."""
     assert host.done == [("start", "conversation"), ("start", "grammar")]
-    assert host.expected == ["conversation", "grammar"]
+    assert host.built == ["conversation", "grammar"]
 
 
 async def test_a_configuration_that_says_the_same_is_passed_over(host: Host) -> None:
@@ -179,7 +180,7 @@ async def test_a_tutor_is_disabled_alone_and_enabled_again(host: Host, how: str)
     host.write("grammar", **GRAMMAR)
     [told] = await host.look()
     assert host.done == [("start", "grammar")]
-    assert host.expected == ["grammar"]
+    assert host.built == ["grammar"]
     assert told["enabled"] == "grammar"
 
 
@@ -304,7 +305,7 @@ async def test_a_secret_that_is_granted_later_is_there(host: Host) -> None:
 async def followed(host: Host) -> AsyncIterator[Host]:
     """Yield a host that follows its configuration."""
     async with background() as tasks:
-        tasks.create_task(host.reload.run())
+        tasks.create_task(host.reload.run(host.due))
         yield host
 
 
@@ -348,7 +349,7 @@ async def test_a_config_map_that_is_swapped_is_seen(tmp_path: Path, host: Host) 
     host.config = mount
     await host.open()
     async with background() as tasks:
-        tasks.create_task(host.reload.run())
+        tasks.create_task(host.reload.run(host.due))
         written = GRAMMAR | {"max_concurrent_jobs": 7}
         (mount / "..0/tutors/grammar.yaml").write_text(yaml.safe_dump(written))
         await until_done(host, "replace", "grammar")
@@ -361,6 +362,6 @@ async def test_a_directory_that_cannot_be_watched_is_told(host: Host, tmp_path: 
     """The host goes on, and hears whoever asks."""
     host.config.rename(tmp_path / "moved")
     with structlog.testing.capture_logs() as logs:
-        await host.reload._watch()
+        await host.reload._watch(host.due)
     [told] = [log for log in logs if log["event"] == "config.not_watched"]
     assert "SIGHUP" in told["hint"]

@@ -150,7 +150,9 @@ def test_whatever_user_id_is_taken_the_api_can_be_called_with(user_id: str) -> N
     except LearnerError:
         return
     caller = Caller(user_id=learner.user_id, room="room", agent_id="agent")
-    assert "/" not in wire.context(caller).path.removeprefix("/user/").removesuffix("/context")
+    assert "/" not in wire.context_request(caller).path.removeprefix("/user/").removesuffix(
+        "/context"
+    )
 
 
 @given(

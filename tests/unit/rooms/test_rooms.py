@@ -100,7 +100,7 @@ async def test_a_room_that_livekit_does_not_know_is_empty(ask: Ask) -> None:
 
 
 async def test_wrong_keys_are_named(ask: Ask) -> None:
-    """The error says which variables to hint."""
+    """The error says which variables to correct."""
     refused = {"code": "unauthenticated", "msg": "invalid token"}
     with pytest.raises(RoomsError, match="unauthenticated; check LIVEKIT_URL, LIVEKIT_API_KEY"):
         await ask(lambda: web.json_response(refused, status=401))
@@ -122,7 +122,7 @@ async def test_whatever_else_answers_is_a_rooms_error(ask: Ask, answer: Answer) 
 
 
 async def test_a_server_that_is_not_there_is_named(unused_tcp_port: int) -> None:
-    """The error says which variable to hint, and shows no secret."""
+    """The error says which variable to correct, and shows no secret."""
     async with Rooms.open(f"ws://127.0.0.1:{unused_tcp_port}", KEY) as rooms:
         with pytest.raises(RoomsError, match="check LIVEKIT_URL") as caught:
             await rooms.participants("room")

@@ -7,14 +7,15 @@ from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
+from tests.unit.lessons.host_under_test import WRITTEN, make_services
 
+from loqua_host.configuration.rotation import Rotation
 from loqua_host.core.secrets import SecretsSettings
 from loqua_host.errors import RoomsError
-from loqua_host.records.ledger import Ledger
-from loqua_host.rooms.rooms import Rooms
-from loqua_host.rotation import Rotation
-from loqua_host.settings.secrets import HostSecrets, LiveKitKey, Wanted, read_secrets
-from loqua_host.tasks import background
+from loqua_host.lessons.services import Services
+from loqua_host.settings.host import HostSettings
+from loqua_host.settings.secrets import HostSecrets, LiveKitKey, WantedSecrets, read_secrets
+from loqua_host.system.tasks import background
 from loqua_host.workers.supervisor import Supervisor
 
 GIVEN = {
@@ -55,6 +56,13 @@ class Parts:
         self.keys = keys
         return changed
 
+    def services(self, tasks: asyncio.TaskGroup) -> Services:
+        """Return the services whose keys are rotated."""
+        settings = HostSettings.model_validate(WRITTEN | {"secrets": {"interval": 60}})
+        return make_services(
+            rooms=self, ledger=self, tasks=tasks, clock=self, settings=lambda: settings
+        )
+
     def monotonic(self) -> float:
         """Return no time."""
         return 0.0
@@ -91,7 +99,7 @@ def parts(tmp_path: Path) -> Parts:
     for name, value in GIVEN.items():
         (secrets / name).write_text(value)
     place = SecretsSettings.model_validate({"from": "files", "files": {"directory": secrets}})
-    read = read_secrets(config, {}, Wanted(place))
+    read = read_secrets(config, {}, WantedSecrets(place))
     return Parts(read, secrets, read.livekit(), keys=read.ledger.open_keys())
 
 
@@ -108,15 +116,7 @@ async def test_a_key_that_livekit_refuses_is_told_until_it_is_taken_or_withdrawn
     """Meanwhile everybody uses the one before."""
     workers = Workers()
     async with background() as tasks:
-        rotation = Rotation(
-            parts.secrets,
-            cast("Rooms", parts),
-            cast("Supervisor", workers),
-            cast("Ledger", parts),
-            tasks,
-            parts,
-            60,
-        )
+        rotation = Rotation(parts.secrets, parts.services(tasks), cast("Supervisor", workers))
         assert await follow(rotation) == []
         await parts.put(LIVEKIT_API_KEY="strange")
         assert await follow(rotation) == await follow(rotation) == ["livekit.key_refused"]
@@ -139,15 +139,7 @@ async def test_a_new_key_of_the_ledger_seals_at_once_and_the_rest_behind_the_les
 ) -> None:
     """Once for each key, and when all hosts have seen it; the look-ups go on meanwhile."""
     async with asyncio.TaskGroup() as tasks:
-        rotation = Rotation(
-            parts.secrets,
-            cast("Rooms", parts),
-            cast("Supervisor", Workers()),
-            cast("Ledger", parts),
-            tasks,
-            parts,
-            60,
-        )
+        rotation = Rotation(parts.secrets, parts.services(tasks), cast("Supervisor", Workers()))
         await parts.put(LEDGER_KEY="another-" * 4)
         assert await follow(rotation) == ["ledger.key_adopted"]
         assert await follow(rotation) == []

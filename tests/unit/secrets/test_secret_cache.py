@@ -8,10 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from loqua_host.core.clock import SystemClock
-from loqua_host.core.secrets import Sealed, Secret, SecretCache, SecretName
+from loqua_host.core.secrets import CoreSecret, Sealed, Secret, SecretCache
 from loqua_host.errors import SecretsError
 
-JWT, SHARED = SecretName.AGENT_JWT_TOKEN, SecretName.SHARED_SECRET
+JWT, SHARED = CoreSecret.AGENT_JWT_TOKEN, CoreSecret.SHARED_SECRET
 
 
 @dataclass
@@ -69,7 +69,7 @@ def kept(place: Place, clock: SystemClock | None = None) -> SecretCache:
     return SecretCache(place, variables, first, clock or SystemClock(), 60)
 
 
-async def values(secrets: SecretCache, name: SecretName = SHARED, *, fresh: bool) -> list[str]:
+async def values(secrets: SecretCache, name: CoreSecret = SHARED, *, fresh: bool) -> list[str]:
     """Return a secret's values."""
     read = await secrets.read(name, fresh=fresh)
     return [value.get_secret_value() for value in read.values()]

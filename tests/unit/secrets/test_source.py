@@ -81,7 +81,7 @@ def test_a_vault_needs_what_its_login_takes(login: str, names: list[str]) -> Non
 
 def test_a_login_by_kubernetes_needs_a_role() -> None:
     """At the start."""
-    with pytest.raises(ValidationError, match="login: kubernetes needs a role:"):
+    with pytest.raises(ValidationError, match="login: kubernetes needs role:"):
         settings("vault", url="http://127.0.0.1:9", login="kubernetes")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loqua_host.errors import ConfigError
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 
 Write = Callable[[str, str], Path]
 Mistakes = Callable[..., list[str]]
@@ -53,7 +53,7 @@ def mistakes(config: Path) -> Mistakes:
 
     def list_mistakes(**environ: str) -> list[str]:
         try:
-            load(config, ENVIRON | environ)
+            load_settings(config, ENVIRON | environ)
         except ConfigError as error:
             return [str(problem).replace(f"{config}/", "") for problem in error.problems]
         return []

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from loqua_host.addresses import WEB, WEBSOCKET, normalise
 from loqua_host.errors import ConfigError
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
+from loqua_host.system.addresses import WEB, WEBSOCKET, normalise
 
 Mistakes = Callable[..., list[str]]
 Write = Callable[[str, str], Path]
@@ -99,7 +99,7 @@ def test_what_else_is_reached_over_http_is_parsed_as_well(
     assert "secrets.vault.url" in told
     assert "hunter2" not in told
     write("host.yaml", vault.replace("user:hunter2@vault", "VAULT:8200/v"))
-    settings = load(config, environ)
+    settings = load_settings(config, environ)
     assert settings.secrets.vault is not None
     assert str(settings.secrets.vault.url) == "https://vault:8200/v"
     [told] = mistakes(OTEL_EXPORTER_OTLP_ENDPOINT="https://collector?key=hunter2")
@@ -108,7 +108,7 @@ def test_what_else_is_reached_over_http_is_parsed_as_well(
 
 async def test_an_api_behind_a_path_keeps_it(config: Path, environ: dict[str, str]) -> None:
     """As the address of a gateway has one."""
-    settings = load(config, environ | {"API_BASE_URL": "https://gateway/loqua/"})
+    settings = load_settings(config, environ | {"API_BASE_URL": "https://gateway/loqua/"})
     async with httpx.AsyncClient(base_url=str(settings.api.api_base_url)) as http:
         request = http.build_request("GET", "/users/maria/context")
     assert str(request.url) == "https://gateway/loqua/users/maria/context"
@@ -147,11 +147,11 @@ def test_dotenv_may_not_say_what_counts_in_the_environment_alone(
     dotenv = config.parent / ".env"
     dotenv.write_text("LOQUA_ENVIRONMENT=staging\nhttps_proxy=http://proxy:1\nAGENT_ID=it\n")
     with pytest.raises(ConfigError) as refused:
-        load(config, environ)
+        load_settings(config, environ)
     assert [problem.where for problem in refused.value.problems] == [
         f"{dotenv}: LOQUA_ENVIRONMENT",
         f"{dotenv}: https_proxy",
     ]
     dotenv.write_text("LIVEKIT_AGENT_NAME=mine\n")
     with pytest.raises(ConfigError, match="LIVEKIT_AGENT_NAME"):
-        load(config, environ)
+        load_settings(config, environ)

@@ -8,7 +8,7 @@ from tests.unit.settings.conftest import ENVIRON
 
 from loqua_host.settings.changes import adopt, changed_keys
 from loqua_host.settings.host import HostSettings
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 
 Read = Callable[[str], HostSettings]
 
@@ -19,7 +19,7 @@ def read(config: Path) -> Read:
 
     def read_settings(text: str) -> HostSettings:
         (config / "host.yaml").write_text(text)
-        return load(config, ENVIRON)
+        return load_settings(config, ENVIRON)
 
     return read_settings
 

@@ -9,7 +9,7 @@ import pytest
 
 from loqua_host.errors import Problem
 from loqua_host.settings.directories import directory_problems
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 
 Write = Callable[[str, str], Path]
 Find = Callable[..., list[Problem]]
@@ -26,7 +26,7 @@ def find(config: Path, environ: dict[str, str], write: Write) -> Find:
             else (f"ledger: {{path: {str(path)!r}, spool: {str(spool)!r}}}")
         )
         write("host.yaml", text)
-        settings = load(config, environ)
+        settings = load_settings(config, environ)
         name = lambda place: ".".join(map(str, place))  # noqa: E731  # as Sources.where
         return list(directory_problems(settings, given, name, in_file=True))
 
@@ -46,8 +46,8 @@ def test_a_path_that_cannot_be_is_refused_by_the_setting_that_names_it(
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "pipe")
     wrong = {
-        tmp_path: "is no file",
-        tmp_path / "pipe": "is no file",
+        tmp_path: "is not a file",
+        tmp_path / "pipe": "is not a file",
         tmp_path / "file" / "ledger.db": "ot a directory",
         tmp_path / "loop" / "ledger.db": "symbolic links",
         tmp_path / ("x" * 250): "too long",
@@ -59,7 +59,7 @@ def test_a_path_that_cannot_be_is_refused_by_the_setting_that_names_it(
         assert problem.where == "ledger.path"
         assert why in problem.what
     [problem] = find(tmp_path / "ledger.db", spool=tmp_path / "file")
-    assert (problem.where, "is no directory" in problem.what) == ("ledger.spool", True)
+    assert (problem.where, "is not a directory" in problem.what) == ("ledger.spool", True)
 
 
 def test_a_directory_that_cannot_be_written_to_is_named(
@@ -86,7 +86,7 @@ def test_a_ledger_of_another_user_is_refused(
     ledger.touch(mode=stat.S_IRUSR)
     monkeypatch.setattr(os, "geteuid", lambda: ledger.stat().st_uid + 1)
     [problem] = find(ledger)
-    assert "another user's" in problem.what
+    assert "another user" in problem.what
 
 
 def test_tmpdir_must_be_a_directory_that_is_there(find: Find, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.certificates import issue
 
 from loqua_host.errors import ConfigError
 from loqua_host.settings.host import Environment, HostSettings
-from loqua_host.settings.load import draft, load
+from loqua_host.settings.load import draft, load_settings
 
 Write = Callable[[str, str], Path]
 Mistakes = Callable[..., list[str]]
@@ -23,7 +23,7 @@ def test_the_smallest_configuration_is_one_tutor_and_three_variables(
     config: Path, environ: dict[str, str]
 ) -> None:
     """Everything else has a default."""
-    settings = load(config, environ)
+    settings = load_settings(config, environ)
     assert settings.environment is Environment.DEVELOPMENT
     assert settings.agent_id == "loqua-host-1"
     assert settings.livekit.url == "ws://127.0.0.1:7880"
@@ -34,7 +34,7 @@ def test_the_smallest_configuration_is_one_tutor_and_three_variables(
 @pytest.mark.parametrize("environment", list(Environment))
 def test_the_shipped_configuration_is_sound(environment: Environment) -> None:
     """Each environment loads with addresses that suit it, and dispatches as the guide says."""
-    settings = load(
+    settings = load_settings(
         SHIPPED,
         {
             "LOQUA_ENVIRONMENT": environment,
@@ -58,15 +58,18 @@ def test_the_overlay_of_the_environment_wins_key_by_key(
     """What the overlay leaves out stays as host.yaml has it."""
     write("host.yaml", "lessons: {tick_every: 20, drain_timeout: 30}")
     write("environments/staging.yaml", "lessons: {drain_timeout: 60}")
-    settings = load(config, environ | {"LOQUA_ENVIRONMENT": "staging"})
+    settings = load_settings(config, environ | {"LOQUA_ENVIRONMENT": "staging"})
     assert (settings.lessons.tick_every, settings.lessons.drain_timeout) == (20, 60)
 
 
 def test_variables_win_over_files(config: Path, environ: dict[str, str], write: Write) -> None:
     """An address in a file is what the variable is measured against, and loses."""
     write("host.yaml", "livekit: {url: wss://elsewhere.example}")
-    assert load(config, environ).livekit.url == environ["LIVEKIT_URL"]
-    assert load(config, environ | {"LIVEKIT_URL": ""}).livekit.url == "wss://elsewhere.example"
+    assert load_settings(config, environ).livekit.url == environ["LIVEKIT_URL"]
+    assert (
+        load_settings(config, environ | {"LIVEKIT_URL": ""}).livekit.url
+        == "wss://elsewhere.example"
+    )
 
 
 def test_dotenv_is_read_in_development_under_the_environment(config: Path) -> None:
@@ -74,7 +77,7 @@ def test_dotenv_is_read_in_development_under_the_environment(config: Path) -> No
     (config.parent / ".env").write_text(
         "AGENT_ID=from-file\nLIVEKIT_URL=ws://localhost:1\nAPI_BASE_URL=http://[::1]:2\n"
     )
-    settings = load(config, {"AGENT_ID": "from-environment"})
+    settings = load_settings(config, {"AGENT_ID": "from-environment"})
     assert settings.agent_id == "from-environment"
     assert settings.livekit.url == "ws://localhost:1"
 
@@ -101,7 +104,7 @@ def test_every_mistake_is_told_at_once(config: Path, write: Write) -> None:
     write("tutors/grammar.yaml", "worker_type: explicit\nmax_concurrent_jobs: 0")
     write("tutors/broken.yaml", "worker_type: [")
     with pytest.raises(ConfigError) as refused:
-        load(config, {"LOQUA_ENVIRONMENT": "production", "LIVEKIT_AGENT_NAME": "x"})
+        load_settings(config, {"LOQUA_ENVIRONMENT": "production", "LIVEKIT_AGENT_NAME": "x"})
     places = {problem.where.replace(f"{config}/", "") for problem in refused.value.problems}
     assert places == {
         "LIVEKIT_AGENT_NAME",
@@ -139,10 +142,10 @@ def test_an_unknown_key_names_the_one_that_was_meant(write: Write, mistakes: Mis
         ("lessons: 3", "lessons: should be a valid dictionary"),
         ("api: {retries: 9}", "api.retries: should be less than or equal to 3"),
         ("engines: {stt: {use: no-import-string}}", "engines.stt.use: string should match"),
-        ("engines: {stt: {options: {}}}", "engines.stt.use: is missing; write what to call"),
+        ("engines: {stt: {options: {}}}", "engines.stt.use: is missing; write the engine"),
         (
             "engines: {tts: [{use: a:B}, {options: {}}]}",
-            "engines.tts[1].use: is missing; write what",
+            "engines.tts[1].use: is missing; write the engine",
         ),
         ("engines: {tts: [{use: a:B}, {usee: a:B, use: a:C}]}", "engines.tts[1].usee: is not a"),
         ("engines: {llm: [a:B]}", "engines.llm[0]: should be a valid dictionary"),
@@ -167,8 +170,10 @@ def test_an_unknown_environment_is_refused_and_counts_as_the_strictest(
 ) -> None:
     """A typing mistake does not open what production closes."""
     unknown, plain = mistakes(LOQUA_ENVIRONMENT="prod", LIVEKIT_URL="ws://livekit.example")
-    assert unknown.endswith("names no environment; write one of development, staging, production")
-    assert plain.startswith("LIVEKIT_URL: is not encrypted on its way through a network")
+    assert unknown.endswith(
+        "is not a known environment; write one of development, staging, production"
+    )
+    assert plain.startswith("LIVEKIT_URL: is not encrypted")
 
 
 @pytest.mark.parametrize("name", ["LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE"])
@@ -216,17 +221,17 @@ def test_one_plugin_may_run_under_two_names(write: Write, mistakes: Mistakes) ->
     ("text", "mistake"),
     [
         ("worker_type: automatic\nagent_name: x", "agent_name: an automatic tutor has no agent"),
-        ("worker_type: explicit", "agent_name: an explicit tutor needs a name to be called by"),
+        ("worker_type: explicit", "agent_name: an explicit tutor needs an agent name"),
         ("agent_name: x", "worker_type: is missing; write automatic to join every new room"),
         ("worker_type: both", "worker_type: should be 'automatic' or 'explicit'; write"),
         ("worker_type: explicit\nagent_name: A b", "agent_name: string should match"),
         (
             "worker_type: automatic\nplugin: a\nagent: b:C",
-            "plugin: names a plugin beside an agent; write plugin or agent, not both",
+            "plugin: is set beside agent; write plugin or agent, not both",
         ),
         (
             "worker_type: automatic\nsecrets: [SHARED_SECRET]",
-            "secrets: SHARED_SECRET is a secret of the host; name a secret of the tutor's own",
+            "secrets: SHARED_SECRET is a secret of the host; name one of the tutor's own secrets",
         ),
         (
             "{worker_type: automatic, engines: {llm: {use: a:B, secrets: {k: DEV_AGENT_SECRET}}}}",
@@ -272,7 +277,7 @@ def test_a_file_that_is_no_tutors_is_not_passed_over(
     """A tutor that silently does not run is a mistake found late."""
     write(f"tutors/{name}", "worker_type: automatic")
     [mistake] = mistakes()
-    assert mistake.startswith(f"tutors/{name}: is no file of a tutor; rename it")
+    assert mistake.startswith(f"tutors/{name}: is not a tutor's file; rename it")
 
 
 @pytest.mark.parametrize(
@@ -334,7 +339,7 @@ def test_a_certificate_that_cannot_be_served_is_told_by_its_key(
         (tmp_path / folder).mkdir()
     one, other = issue(tmp_path / "one"), issue(tmp_path / "other")
     sealed = issue(tmp_path / "sealed", password=b"a password")
-    apart = "host.yaml: ops.tls: names no certificate and key that belong together; write"
+    apart = "host.yaml: ops.tls: names no matching certificate and key; write"
     for tls, told in (
         ({**one, "key": "/nowhere.key"}, "host.yaml: ops.tls.key: cannot be read: No such file"),
         ({"certificate": one["certificate"]}, "host.yaml: ops.tls.key: is missing; write the PEM"),
@@ -350,7 +355,7 @@ def test_a_certificate_that_cannot_be_served_is_told_by_its_key(
 def test_a_configuration_that_is_not_there_says_so(tmp_path: Path) -> None:
     """A wrong --config is told by the file that it should have."""
     with pytest.raises(ConfigError, match=r"nowhere/host\.yaml: cannot be read: No such file"):
-        load(tmp_path / "nowhere", {})
+        load_settings(tmp_path / "nowhere", {})
 
 
 def test_a_tutors_own_engine_replaces_the_hosts_whole(
@@ -366,7 +371,7 @@ def test_a_tutors_own_engine_replaces_the_hosts_whole(
         "worker_type: automatic\nagent_id: own-id\n"
         "engines: {stt: {use: 'c:D', secrets: {api_key: STT_KEY}}}\nsecrets: [OTHER_KEY]",
     )
-    settings = load(config, environ)
+    settings = load_settings(config, environ)
     [tutor] = settings.tutors
     engines = settings.engines_for(tutor)
     [stt] = engines.stt
@@ -384,7 +389,7 @@ def test_engines_are_written_one_by_itself_or_in_a_list(
     """None at all is left to the tutor's agent; a tutor's own list replaces the host's."""
     write("host.yaml", "engines: {stt: {use: 'a:B'}, tts: [{use: 'a:T'}, {use: 'b:T'}]}")
     write("tutors/conversation.yaml", f"worker_type: automatic\nengines: {{stt: {nothing}}}")
-    settings = load(config, environ)
+    settings = load_settings(config, environ)
     assert [one.use for one in settings.engines.stt] == ["a:B"]
     [tutor] = settings.tutors
     engines = settings.engines_for(tutor)
@@ -401,7 +406,7 @@ def test_a_draft_keeps_what_is_sound(config: Path, write: Write) -> None:
 
 def test_settings_cannot_be_changed(config: Path, environ: dict[str, str]) -> None:
     """What was checked stays as it was checked."""
-    settings = load(config, environ)
+    settings = load_settings(config, environ)
     with pytest.raises(ValueError, match="frozen"):
         settings.agent_id = "other"  # type: ignore[misc]  # what the test is about
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tests.certificates import issue
 
-from loqua_host.process import safe_environ
-from loqua_host.proxies import bypass_native, proxy_for, proxy_variables
 from loqua_host.settings.load import draft
+from loqua_host.system.process import safe_environ
+from loqua_host.system.proxies import bypass_native, proxy_for, proxy_variables
 
 Mistakes = Callable[..., list[str]]
 
@@ -102,16 +102,16 @@ def test_livekits_native_client_sees_no_proxy_where_none_is_meant(
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"HTTPS_PROXY": "http://user:hunter2@proxy:3128"}, "HTTPS_PROXY: has a password"),
-        ({"https_proxy": "http://user:hunter2@proxy:3128"}, "https_proxy: has a password"),
-        ({"ALL_PROXY": "socks5://proxy:1080"}, "ALL_PROXY: names a SOCKS proxy"),
-        ({"all_proxy": "SOCKS5h://proxy:1080"}, "all_proxy: names a SOCKS proxy"),
+        ({"HTTPS_PROXY": "http://user:hunter2@proxy:3128"}, "HTTPS_PROXY: contains a password"),
+        ({"https_proxy": "http://user:hunter2@proxy:3128"}, "https_proxy: contains a password"),
+        ({"ALL_PROXY": "socks5://proxy:1080"}, "ALL_PROXY: is a SOCKS proxy"),
+        ({"all_proxy": "SOCKS5h://proxy:1080"}, "all_proxy: is a SOCKS proxy"),
         ({"HTTP_PROXY": "proxy:3128"}, "HTTP_PROXY: does not begin with http://"),
         ({"HTTP_PROXY": "https://proxy:3128"}, "HTTP_PROXY: does not begin with http://"),
         ({"HTTP_PROXY": "http://proxy:3128/pac"}, "HTTP_PROXY: has a path"),
         ({"HTTP_PROXY": "http://proxy:99999"}, "HTTP_PROXY: has a port"),
-        ({"HTTP_PROXY": PROXY, "http_proxy": "http://other:1"}, "HTTP_PROXY: says something else"),
-        ({"NO_PROXY": "a", "no_proxy": "b"}, "NO_PROXY: says something else"),
+        ({"HTTP_PROXY": PROXY, "http_proxy": "http://other:1"}, "HTTP_PROXY: differs from"),
+        ({"NO_PROXY": "a", "no_proxy": "b"}, "NO_PROXY: differs from"),
     ],
 )
 def test_a_proxy_that_not_all_could_use_is_refused_by_name(

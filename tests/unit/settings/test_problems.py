@@ -75,7 +75,7 @@ def hints(model: type[BaseModel], written: object) -> list[str]:
         ({"phrases": [{"zzz": ""}]}, "phrases.0.zzz: remove it or write one of text, weight"),
         ({"by_name": {"hi": {"txt": ""}}}, "by_name.hi.txt: write text"),
         ({"levle": "a1"}, "levle: write level"),
-        ({"empty": {"level": 1}}, "empty.level: remove it: nothing is known here"),
+        ({"empty": {"level": 1}}, "empty.level: remove it: no keys are allowed here"),
         ({"limit": "x"}, "limit: write a whole number or null"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 from loqua_host.settings.protected_paths import protected_files
 
 VAULT = {"url": "https://vault.example", "login": "kubernetes", "role": "loqua"}
@@ -40,5 +40,5 @@ def test_what_leads_to_secrets_is_protected(
 ) -> None:
     """Mounted secrets, and what logs the host in where its secrets are."""
     (config / "host.yaml").write_text(yaml.safe_dump(settings))
-    loaded = load(config, environ)
+    loaded = load_settings(config, environ)
     assert list(protected_files(loaded, environ | variables)) == [Path(file) for file in files]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from loqua_host.core.secrets import Sealed, SecretName, SecretsSettings
+from loqua_host.core.secrets import CoreSecret, Sealed, SecretsSettings
 from loqua_host.errors import ConfigError
 from loqua_host.settings.host import OpsSettings
-from loqua_host.settings.secrets import HostSecrets, LiveKitKey, Wanted, read_secrets
+from loqua_host.settings.secrets import HostSecrets, LiveKitKey, WantedSecrets, read_secrets
 
 GIVEN = {
     "LEDGER_KEY": "ledger-" * 6,
@@ -24,9 +24,9 @@ GIVEN = {
 ANYWHERE = "0.0.0.0"  # noqa: S104  # nothing listens there
 
 
-def granting(*names: str) -> Wanted:
+def granting(*names: str) -> WantedSecrets:
     """Say that config grants these, too."""
-    return Wanted(granted=frozenset(names))
+    return WantedSecrets(granted=frozenset(names))
 
 
 def test_a_secret_that_is_missing_is_named_with_the_setting_that_names_it(config: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_secret_that_is_missing_is_named_with_the_setting_that_names_it(config
         ((None, ("engines", "tts", 1)), "host.yaml: engines.tts[1]"),
         (("grammar", ("engines", "stt")), "tutors/grammar.yaml: engines.stt"),
     ):
-        wanted = Wanted(granted=frozenset({"A_KEY"}), named={"A_KEY": place})
+        wanted = WantedSecrets(granted=frozenset({"A_KEY"}), named={"A_KEY": place})
         with pytest.raises(ConfigError) as refused:
             read_secrets(config, GIVEN, wanted)
         [problem] = refused.value.problems
@@ -47,13 +47,13 @@ def test_a_secret_that_is_missing_is_named_with_the_setting_that_names_it(config
 
 async def shared(secrets: HostSecrets) -> list[str]:
     """Return the shared secret and the one before, if there is one."""
-    read = await secrets.kept.read(SecretName.SHARED_SECRET)
+    read = await secrets.kept.read(CoreSecret.SHARED_SECRET)
     return [value.get_secret_value() for value in read.values()]
 
 
 async def agent_jwt(secrets: HostSecrets) -> str:
     """Return the agent's JWT."""
-    return (await secrets.kept.read(SecretName.AGENT_JWT_TOKEN)).current.get_secret_value()
+    return (await secrets.kept.read(CoreSecret.AGENT_JWT_TOKEN)).current.get_secret_value()
 
 
 async def test_all_secrets_of_the_guide_are_read(config: Path) -> None:
@@ -123,14 +123,14 @@ def test_the_ledgers_key_may_be_missing_in_development_only(config: Path) -> Non
         ("postgres://loqua:pw@localhost:5433/loqua", None),
         ("postgresql://loqua:pw@[::1]/loqua", None),
         ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=verify-full", None),
-        ("postgresql://loqua:pw@db.loqua.app/loqua", "not encrypted"),
-        ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=require", "not encrypted"),
-        ("postgresql://loqua:pw@localhost,db.loqua.app:5432/loqua", "not encrypted"),
-        ("postgresql:///loqua?host=10.0.0.1", "not encrypted"),
-        ("postgresql://localhost/loqua?hostaddr=10.0.0.1", "not encrypted"),
-        ("mysql://loqua:pw@localhost/loqua", "no URL of a Postgres"),
-        ("postgresql://loqua:p[w@localhost/loqua", "no URL of a Postgres"),
-        ("db.loqua.app", "no URL of a Postgres"),
+        ("postgresql://loqua:pw@db.loqua.app/loqua", "does not use TLS"),
+        ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=require", "does not use TLS"),
+        ("postgresql://loqua:pw@localhost,db.loqua.app:5432/loqua", "does not use TLS"),
+        ("postgresql:///loqua?host=10.0.0.1", "does not use TLS"),
+        ("postgresql://localhost/loqua?hostaddr=10.0.0.1", "does not use TLS"),
+        ("mysql://loqua:pw@localhost/loqua", "is not a Postgres URL"),
+        ("postgresql://loqua:p[w@localhost/loqua", "is not a Postgres URL"),
+        ("db.loqua.app", "is not a Postgres URL"),
     ],
 )
 def test_the_ledgers_postgres_is_reached_in_no_open_network(
@@ -141,10 +141,10 @@ def test_the_ledgers_postgres_is_reached_in_no_open_network(
     if problem is None:
         assert read_secrets(config, environ).ledger.open_url() == url
         return
-    with pytest.raises(ConfigError, match=f"LEDGER_URL: is {problem}") as refused:
+    with pytest.raises(ConfigError, match=f"LEDGER_URL: {problem}") as refused:
         read_secrets(config, environ)
     assert "pw" not in str(refused.value)
-    if problem == "not encrypted":
+    if problem == "does not use TLS":
         read_secrets(config, environ | {"LOQUA_ENVIRONMENT": "development"})
 
 
@@ -205,7 +205,7 @@ async def test_secrets_may_be_files(config: Path, tmp_path: Path) -> None:
     assert secrets.grant(["A_KEY"]) == {"A_KEY": "a"}
     (tmp_path / "LIVEKIT_API_KEY").unlink()
     with pytest.raises(ConfigError, match=f"LIVEKIT_API_KEY: is not in {tmp_path}; put"):
-        read_secrets(config, GIVEN, Wanted(place))
+        read_secrets(config, GIVEN, WantedSecrets(place))
 
 
 def test_a_place_out_of_reach_refuses_the_start(config: Path, tmp_path: Path) -> None:
@@ -213,24 +213,24 @@ def test_a_place_out_of_reach_refuses_the_start(config: Path, tmp_path: Path) ->
     missing = {"from": "files", "files": {"directory": tmp_path / "nowhere"}}
     place = SecretsSettings.model_validate(missing)
     with pytest.raises(ConfigError, match=r"secrets: from: files: .*nowhere.* cannot be read"):
-        read_secrets(config, GIVEN, Wanted(place))
+        read_secrets(config, GIVEN, WantedSecrets(place))
 
 
 def test_a_secret_that_the_core_does_not_want_may_be_missing(config: Path) -> None:
     """Where the API seals every token to a key of its own there is no shared one."""
     environ = {name: value for name, value in GIVEN.items() if name != "SHARED_SECRET"}
-    read_secrets(config, environ, Wanted(core=(SecretName.AGENT_JWT_TOKEN,)))
+    read_secrets(config, environ, WantedSecrets(core=(CoreSecret.AGENT_JWT_TOKEN,)))
     with pytest.raises(ConfigError, match="SHARED_SECRET: is not set"):
         read_secrets(config, environ)
 
 
 def test_an_open_ops_address_needs_a_token(config: Path) -> None:
     """The problem says what to write; one that is there opens it whatever the address."""
-    is_open = Wanted(ops_token=True)
+    is_open = WantedSecrets(ops_token=True)
     with pytest.raises(ConfigError, match=r"OPS_TOKEN: is not set, and ops\.address is open .*hex"):
         read_secrets(config, GIVEN, is_open)
     rotated = GIVEN | {"OPS_TOKEN": "new", "OPS_TOKEN_PREVIOUS": "old"}
-    for wanted in (is_open, Wanted()):
+    for wanted in (is_open, WantedSecrets()):
         assert read_secrets(config, rotated, wanted).ops_tokens() == (Sealed("new"), Sealed("old"))
     with pytest.raises(ConfigError, match="OPS_TOKEN: is too short"):
         read_secrets(config, rotated | {"LOQUA_ENVIRONMENT": "production"}, is_open)
@@ -276,7 +276,7 @@ async def test_the_ledgers_key_is_given_as_it_was_last_seen(config: Path, tmp_pa
     for name, value in GIVEN.items():
         (tmp_path / name).write_text(value)
     place = SecretsSettings.model_validate({"from": "files", "files": {"directory": tmp_path}})
-    secrets = read_secrets(config, {}, Wanted(place))
+    secrets = read_secrets(config, {}, WantedSecrets(place))
     (tmp_path / "LEDGER_KEY").write_text("another-" * 4)
     await secrets.kept.read("LEDGER_KEY", fresh=True)
     assert secrets.ledger.open_keys() == ["another-" * 4, GIVEN["LEDGER_KEY"]]
@@ -309,11 +309,11 @@ def test_a_secret_that_cannot_be_used_refuses_the_start_beside_all_else(
 def test_a_mounted_secret_that_cannot_be_used_is_refused_with_its_directory(
     config: Path, tmp_path: Path
 ) -> None:
-    """Whoever hints it must know where it is."""
+    """Whoever corrects it must know where it is."""
     mounted = tmp_path / "mounted"
     mounted.mkdir()
     for name, value in {**GIVEN, "AGENT_JWT_TOKEN": "changeme"}.items():
         (mounted / name).write_text(value)
     place = SecretsSettings.model_validate({"from": "files", "files": {"directory": mounted}})
     with pytest.raises(ConfigError, match=f"AGENT_JWT_TOKEN: is no JWT, as it is in {mounted}"):
-        read_secrets(config, {}, Wanted(place))
+        read_secrets(config, {}, WantedSecrets(place))

@@ -14,7 +14,7 @@ COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 def test_a_collector_of_traces_must_speak_our_protocol(mistakes: Mistakes) -> None:
     """Its spans would go nowhere."""
     [mistake] = mistakes(OTEL_EXPORTER_OTLP_PROTOCOL="grpc", **COLLECTOR)
-    assert "does not speak; unset it, or write http/protobuf" in mistake
+    assert "unsupported protocol; unset it, or write http/protobuf" in mistake
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from loqua_host.errors import ConfigError
 from loqua_host.settings.host import HostSettings
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 from loqua_host.settings.sources import read_sources
 
 Write = Callable[[str, str], Path]
@@ -32,7 +32,7 @@ def test_a_variable_overrides_any_setting(
         "LOQUA_OPS__PORT": "null",
         "LOQUA_MESSAGES__STILL_THERE__EN": "There: still?",
     }
-    settings = load(config, given)
+    settings = load_settings(config, given)
     assert (settings.lessons.max_lessons, settings.lessons.drain_timeout) == (20, 30)
     assert (settings.logs.format, settings.logs.level) == ("json", "debug")
     assert settings.api.breaker.failures == 7
@@ -53,7 +53,7 @@ def test_sections_and_lists_are_json(config: Path, environ: dict[str, str], writ
         "LOQUA_LESSONS": '{"tick_every": 20}',
         "LOQUA_LESSONS__DRAIN_TIMEOUT": "40",
     }
-    settings = load(config, given)
+    settings = load_settings(config, given)
     [tts] = settings.engines.tts
     assert tts.options == {"model": "x", "speed": 1.5, "voice": "{language}"}
     assert tts.secrets == {"api_key": "OPENAI_API_KEY"}
@@ -73,7 +73,7 @@ def test_variables_set_a_tutor_s_settings(
         "LOQUA_TUTORS__PAST_TENSE__SETTINGS__QUESTIONS": "5",
         "LOQUA_TUTORS__PAST_TENSE__SECRETS": '["MY_KEY"]',
     }
-    conversation, past = load(config, given).tutors
+    conversation, past = load_settings(config, given).tutors
     assert (conversation.max_concurrent_jobs, conversation.enabled) == (9, True)
     assert (past.enabled, past.settings, past.secrets) == (False, {"questions": 5}, ("MY_KEY",))
 
@@ -85,7 +85,7 @@ def test_the_strongest_source_wins(config: Path, environ: dict[str, str], write:
     del environ["LIVEKIT_URL"]
 
     def url(**given: str) -> str:
-        return load(config, environ | given).livekit.url
+        return load_settings(config, environ | given).livekit.url
 
     assert url() == "ws://base.example"
     write("environments/development.yaml", "livekit: {url: ws://overlay.example}")
@@ -140,7 +140,7 @@ def test_a_variable_that_sets_nothing_is_a_mistake(
 ) -> None:
     """Whatever is misspelt in it; what it holds is not shown, for it may be a secret."""
     [told] = mistakes(**{name: "hunter2"})
-    assert told.startswith(f"{name}: sets nothing; {mistake}")
+    assert told.startswith(f"{name}: matches no setting; {mistake}")
     assert "hunter2" not in told
 
 
@@ -151,8 +151,10 @@ def test_a_misspelt_variable_in_dotenv_is_a_mistake_of_that_file(
     dotenv = config.parent / ".env"
     dotenv.write_text("LOQUA_LESONS__TICK_EVERY=3\nLOQUA_LESSONS__RECONNECT_TIMEOUT=soon\n")
     own, misspelt, wrong = mistakes(LOQUA_LESONS__TICK_EVERY="3")
-    assert own.startswith("LOQUA_LESONS__TICK_EVERY: sets nothing")
-    assert misspelt.startswith(f"{dotenv}: LOQUA_LESONS__TICK_EVERY: sets nothing; did you mean")
+    assert own.startswith("LOQUA_LESONS__TICK_EVERY: matches no setting")
+    assert misspelt.startswith(
+        f"{dotenv}: LOQUA_LESONS__TICK_EVERY: matches no setting; did you mean"
+    )
     assert wrong.startswith(f"{dotenv}: LOQUA_LESSONS__RECONNECT_TIMEOUT: should be a valid number")
 
 
@@ -171,13 +173,13 @@ def test_variables_that_are_no_settings_are_left_alone(
         "LOQUA_OPS_PORT_9464_TCP": "tcp://10.0.0.1:9464",
         "LOQUA_OPS_PORT_9464_TCP_ADDR": "10.0.0.1",
     }
-    assert load(config, environ | given) == load(config, environ)
+    assert load_settings(config, environ | given) == load_settings(config, environ)
 
 
 def test_without_such_a_service_a_port_is_a_misspelt_setting(mistakes: Mistakes) -> None:
     """One underscore does for none of two."""
     [told] = mistakes(LOQUA_OPS_PORT="9000")
-    assert told == "LOQUA_OPS_PORT: sets nothing; did you mean LOQUA_OPS__PORT?"
+    assert told == "LOQUA_OPS_PORT: matches no setting; did you mean LOQUA_OPS__PORT?"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_without_such_a_service_a_port_is_a_misspelt_setting(mistakes: Mistakes)
         (
             "LOQUA_LESSONS__MAX_LESSONS",
             "many",
-            "LOQUA_LESSONS__MAX_LESSONS: should be auto or an integer from 1 to 10000; write less",
+            "LOQUA_LESSONS__MAX_LESSONS: should be auto or an integer from 1 to 10000; write the",
         ),
         (
             "LOQUA_LESSONS__RECONNECT_TIMEOUT",
@@ -199,25 +201,25 @@ def test_without_such_a_service_a_port_is_a_misspelt_setting(mistakes: Mistakes)
         (
             "LOQUA_LESSONS",
             '{"tick_every": 20',
-            "LOQUA_LESSONS: is no JSON; write as JSON a section with ",
+            "LOQUA_LESSONS: is not JSON; write as JSON a section with ",
         ),
         (
             "LOQUA_LESSONS",
             '{"reconnect_timeout": 1, "reconnect_timeout": 2}',
-            "LOQUA_LESSONS: is no JSON; write as JSON a section with ",
+            "LOQUA_LESSONS: is not JSON; write as JSON a section with ",
         ),
         (
             "LOQUA_LESSONS",
             '{"reconnect_timeout": NaN}',
-            "LOQUA_LESSONS: is no JSON; write as JSON a section with ",
+            "LOQUA_LESSONS: is not JSON; write as JSON a section with ",
         ),
-        ("LOQUA_LESSONS", "[" * 9999, "LOQUA_LESSONS: is no JSON; write as JSON a section with "),
+        ("LOQUA_LESSONS", "[" * 9999, "LOQUA_LESSONS: is not JSON; write as JSON a section with "),
         ("LOQUA_LESSONS", '{"tick_evry": 2}', "LOQUA_LESSONS: tick_evry: is not a known key; wri"),
-        ("LOQUA_ENGINES__STT", "{}", "LOQUA_ENGINES__STT: use: is missing; write what to call"),
+        ("LOQUA_ENGINES__STT", "{}", "LOQUA_ENGINES__STT: use: is missing; write the engine"),
         (
             "LOQUA_ENGINES__STT__OPTIONS__X",
             "1",
-            "LOQUA_ENGINES__STT__USE: is missing; write what to",
+            "LOQUA_ENGINES__STT__USE: is missing; write the engine",
         ),
         ("LOQUA_API__DEADLINE", "3", "LOQUA_API__DEADLINE: write times so that connect_timeout"),
         ("LOQUA_AGENT_ID", "a b", "LOQUA_AGENT_ID: string should match"),
@@ -248,7 +250,7 @@ def test_a_missing_address_is_the_guide_s_variable(config: Path, write: Write) -
     """Also where its section is there, and whatever else is set."""
     write("host.yaml", "livekit: {}\napi: {retries: 1}")
     with pytest.raises(ConfigError) as refused:
-        load(config, {"LOQUA_API__RETRIES": "2", "AGENT_ID": ""})
+        load_settings(config, {"LOQUA_API__RETRIES": "2", "AGENT_ID": ""})
     assert [it.where for it in refused.value.problems] == [
         "AGENT_ID",
         "LIVEKIT_URL",
@@ -325,7 +327,7 @@ def test_an_open_address_that_a_variable_replaces_is_no_mistake(
     )
     assert mistakes(**given, LOQUA_ENGINES__TTS="null") == []
     [own] = mistakes(**given, LOQUA_ENGINES__TTS__OPTIONS__URL="http://u")
-    assert own.startswith("LOQUA_ENGINES__TTS__OPTIONS__URL: is not encrypted on its way")
+    assert own.startswith("LOQUA_ENGINES__TTS__OPTIONS__URL: is not encrypted")
 
 
 _names = st.lists(
@@ -351,7 +353,7 @@ def test_any_variables_give_settings_or_say_what_is_wrong(
     """No other exception, whatever is in the environment."""
     problems, loaded = [], None
     try:
-        loaded = load(config, environ | variables)
+        loaded = load_settings(config, environ | variables)
     except ConfigError as error:
         problems = error.problems
     assert problems or isinstance(loaded, HostSettings)

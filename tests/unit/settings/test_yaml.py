@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loqua_host.errors import ConfigError
 from loqua_host.settings.host import HostSettings
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 from loqua_host.settings.yaml import read_yaml
 
 
@@ -40,9 +40,9 @@ def test_scalars_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: object)
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        ("a: 1\nb: 2\na: 3", "line 3: the key 'a' is there twice"),
-        ("a: {b: 1, b: 2}", "line 1: the key 'b' is there twice"),
-        ("a: &x 1\nb: *x", "line 1: anchors and aliases are not read"),
+        ("a: 1\nb: 2\na: 3", "line 3: the key 'a' is duplicate"),
+        ("a: {b: 1, b: 2}", "line 1: the key 'b' is duplicate"),
+        ("a: &x 1\nb: *x", "line 1: anchors and aliases are not allowed"),
         ("a: !!python/object:os.system x", "line 1: the tag"),
         ("1: a", "line 1: a key is not text"),
         ("? [a]\n: b", "line 1: a key is not text"),
@@ -108,7 +108,7 @@ def test_any_text_gives_settings_or_says_what_is_wrong(
         file.write_bytes(text.encode("utf-8", "surrogatepass"))
         problems, loaded = [], None
         try:
-            loaded = load(config, environ)
+            loaded = load_settings(config, environ)
         except ConfigError as error:
             problems = error.problems
         assert problems or isinstance(loaded, HostSettings)

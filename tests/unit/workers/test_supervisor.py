@@ -9,8 +9,8 @@ import pytest
 import structlog
 from tests.unit.workers.conftest import FakeWorker
 
-from loqua_host.metrics import Instruments
-from loqua_host.tasks import background
+from loqua_host.observability.metrics import Instruments
+from loqua_host.system.tasks import background
 from loqua_host.workers.metrics import WorkerMetrics
 from loqua_host.workers.registry import WorkerRegistry
 from loqua_host.workers.supervisor import Supervisor

@@ -20,11 +20,11 @@ from loqua_host.core.secrets import Sealed
 from loqua_host.lessons.departure import Departure
 from loqua_host.link.server import JobRef
 from loqua_host.livekit_internals import patch_workers
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers import worker as module
 from loqua_host.workers.metrics import WorkerMetrics
-from loqua_host.workers.worker import LiveKitAccess, TutorWorker
+from loqua_host.workers.worker import JobCallbacks, LiveKitAccess, TutorWorker
 
 SECRET = "a-secret-of-32-characters-or-more"
 
@@ -130,11 +130,13 @@ class Host:
         self.worker = TutorWorker(
             running_tutor("conversation", "", "agent", 2),
             LiveKitAccess("ws://127.0.0.1:7880", LiveKitKey(Sealed("key"), Sealed(SECRET))),
-            is_full=lambda _: self.full or self.worker.busy >= self.worker.tutor.max_jobs,
-            on_accept=self.accepted.append,
-            on_full=self.refused.append,
-            on_end=self.ended.append,
-            metrics=WorkerMetrics(self.instruments),
+            JobCallbacks(
+                is_full=lambda _: self.full or self.worker.busy >= self.worker.tutor.max_jobs,
+                on_accept=self.accepted.append,
+                on_full=self.refused.append,
+                on_end=self.ended.append,
+            ),
+            WorkerMetrics(self.instruments),
         )
 
 

@@ -1,1 +1,1 @@
-"""Tells learners who wait for a place so, aloud: one light process plays it in all their rooms."""
+"""Announcements for waiting learners: one process plays them in all rooms."""

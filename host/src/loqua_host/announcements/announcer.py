@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing.popen_forkserver import Popen
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from loqua_host.errors import AnnouncementError
-from loqua_host.lessons.reconcile import NotifyWaiting
+from loqua_host.lessons.decisions import NotifyWaiting
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.engines import Engines
 from loqua_host.settings.messages import Message, message_in
@@ -191,13 +191,22 @@ class Voice:
         )
 
 
+class Voices(Protocol):
+    """Finds how a learner is spoken to."""
+
+    def voice_of(self, tutor: str) -> Voice | None:
+        """Return a tutor's voice; None if the tutor does not run here any more."""
+
+    async def language_for(self, room: str, tutor: str, identity: str) -> str:
+        """Return the language that the learner of an identity is taught in."""
+
+
 class Announcer:
     """Tells learners aloud that a tutor comes; each by themselves, and no lesson waits for it.
 
     Args:
         rooms: Says where a room is entered, and gives the right to.
-        voice_of: Returns the voice of a tutor; None if it runs here no more.
-        language_of: Finds the language that a learner in a room is to be taught in by a tutor.
+        voices: Finds a tutor's voice and the language to speak.
         sounds: Has messages spoken.
         player: Plays them.
         tasks: Owns the work.
@@ -207,15 +216,13 @@ class Announcer:
         self,
         *,
         rooms: Rooms,
-        voice_of: Callable[[str], Voice | None],
-        language_of: Callable[[str, str, str], Coroutine[Any, Any, str]],
+        voices: Voices,
         sounds: Sounds,
         player: Player,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._rooms = rooms
-        self._voice_of = voice_of
-        self._language_of = language_of
+        self._voices = voices
         self._sounds = sounds
         self._player = player
         self._tasks = tasks
@@ -251,10 +258,10 @@ class Announcer:
 
     async def _words(self, notice: NotifyWaiting) -> tuple[str, Sound | None]:
         """Return what is said, as text and as sound, as far as they can be had in time."""
-        voice = self._voice_of(notice.tutor)
+        voice = self._voices.voice_of(notice.tutor)
         if voice is None or voice.message is None:
             return "", None
-        finding = self._language_of(notice.room, notice.tutor, notice.learner.identity)
+        finding = self._voices.language_for(notice.room, notice.tutor, notice.learner.identity)
         language = await self._in_time(finding) or voice.language
         wanted = voice.wanted(language)
         sound = await self._in_time(self._sounds.get(wanted)) if wanted else None

@@ -18,8 +18,8 @@ from livekit.agents.types import (
 )
 
 from loqua_host.livekit_internals import silence_native_log
-from loqua_host.process import hide_memory
-from loqua_host.proxies import bypass_native
+from loqua_host.system.process import hide_memory
+from loqua_host.system.proxies import bypass_native
 
 from .messages import MAX_LINE_BYTES, Announcement, Began, Sound
 

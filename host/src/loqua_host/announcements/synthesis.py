@@ -15,9 +15,9 @@ from livekit.agents.utils import http_context
 from pydantic import ValidationError
 
 from loqua_host.errors import AnnouncementError
-from loqua_host.job.voice import build_session
+from loqua_host.job.voice.session import build_session
 from loqua_host.livekit_internals import follow_proxy_variables
-from loqua_host.process import hide_memory
+from loqua_host.system.process import hide_memory
 
 from .child import start_child
 from .messages import MAX_LINE_BYTES, Sound, Wanted

@@ -1,1 +1,1 @@
-"""How many lessons this machine carries."""
+"""Capacity: how many lessons this machine can run."""

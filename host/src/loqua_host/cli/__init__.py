@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line, `loqua-host`."""
 
 import asyncio
 import os
@@ -16,8 +16,8 @@ import typer
 
 from loqua_host.dev.screen import fitted
 from loqua_host.errors import LoquaError
-from loqua_host.process import seal
 from loqua_host.settings.templates import TEMPLATES, write_templates
+from loqua_host.system.process import seal
 
 from . import records
 from . import run as running
@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="A home for LiveKit language tutors.",
+    help="Run LiveKit language tutors in one host process.",
 )
 
 app.add_typer(records.app, name="records")
@@ -50,18 +50,18 @@ def options(
             "--version",
             callback=_show_version,
             is_eager=True,
-            help="Print the version, which is that of the contract with tutors, too.",
+            help="Print the version, which is also the version of the contract with tutors.",
         ),
     ] = False,
 ) -> None:
-    """Take what goes before a command."""
+    """Handle the options that precede a command."""
 
 
 @app.command()
 def init(
-    directory: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")] = CONFIG,
+    directory: Annotated[Path, typer.Argument(help="The directory, created if needed.")] = CONFIG,
 ) -> None:
-    """Write a config/ to begin with; files that are there stay as they are."""
+    """Write an initial config/. Existing files are kept."""
     try:
         written = dict(write_templates(directory))
     except OSError as error:
@@ -69,7 +69,7 @@ def init(
     for path, new in written.items():
         typer.echo(f"{'wrote' if new else 'kept '} {path}")
     check = shlex.join(("loqua-host", "check", "--config", str(directory)))
-    typer.echo(f"{directory / 'README.md'} says which variables to set; then: {check}")
+    typer.echo(f"Set the variables that {directory / 'README.md'} lists, then run: {check}")
 
 
 @app.command()
@@ -83,21 +83,22 @@ def check(
     config: Config = CONFIG,
     *,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print each setting, too, and where it came from.")
+        bool, typer.Option("--explain", help="Also print each setting and its source.")
     ] = False,
     live: Annotated[
-        bool, typer.Option("--live", help="Try what a lesson needs, too, also beside a host.")
+        bool,
+        typer.Option("--live", help="Also try every service that a lesson needs."),
     ] = False,
     learner: Annotated[
         str | None,
         typer.Option(
-            help="With --live: the user id of a learner kept for tests, "
-            "for whom a token is exchanged and a session recorded."
+            help="With --live: the user id of a test learner. "
+            "The check exchanges a token and records a session for this learner."
         ),
     ] = None,
 ) -> None:
-    """Print what would run, and every mistake with its hint."""
-    from .check import check as check_config  # noqa: PLC0415  # only `run` must start lean
+    """Print what would run, and every mistake with its remedy."""
+    from .check import check_config  # noqa: PLC0415  # only `run` must start lean
 
     # Sealed, since the plugins it looks at could read the secrets of a parent that is not.
     environ = seal(sys.argv[1:])
@@ -114,16 +115,20 @@ def demo(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="As for the other commands; without config/, the one that `init` writes.",
+            help="The configuration directory; without one, the defaults of `init`.",
             callback=existing,
         ),
     ] = None,
     *,
     once: Annotated[
-        bool, typer.Option(help="End with the records on standard output, 0 only if all is right.")
+        bool,
+        typer.Option(
+            help="Stop after the lessons and print the records as JSON. "
+            "Exit with 0 only if they match what the learners said."
+        ),
     ] = False,
 ) -> None:
-    """Show lessons with the tutors that are installed: real rooms, real speech, a local API."""
+    """Run lessons of the installed tutors with synthetic learners, all on this machine."""
     with _extras():
         from loqua_host.dev.demo import run_demo  # noqa: PLC0415  # its parts are extras
 
@@ -139,9 +144,9 @@ def demo(
 
 @app.command()
 def devapi(
-    port: Annotated[int, typer.Option(help="The port to listen at; 0 for a free one.")] = 8080,
+    port: Annotated[int, typer.Option(help="The port to listen on, 0 for a free one.")] = 8080,
 ) -> None:
-    """Run a Loqua API for development, with the guide's variables or invented secrets."""
+    """Serve a Loqua API for development. Secrets come from the variables, or are generated."""
     with _extras():
         from loqua_host.dev.devapi import run_devapi  # noqa: PLC0415  # its parts are extras
 
@@ -149,7 +154,7 @@ def devapi(
 
 
 def _run(showing: Coroutine[Any, Any, int | None]) -> int | None:
-    """Run to the end and return its exit code; an error with a name is one line and 1."""
+    """Run to the end and return the exit code. A `LoquaError` is one line, and 1."""
     try:
         return _run_until_signal(showing)
     except* LoquaError as failed:
@@ -159,7 +164,7 @@ def _run(showing: Coroutine[Any, Any, int | None]) -> int | None:
 
 
 def _run_until_signal(showing: Coroutine[Any, Any, int | None]) -> int | None:
-    """Run to the end; SIGTERM and Ctrl-C close all that was opened and give 130."""
+    """Run to the end. SIGTERM and Ctrl-C close everything and return 130."""
 
     async def stoppable() -> int | None:
         task = asyncio.ensure_future(showing)
@@ -173,7 +178,7 @@ def _run_until_signal(showing: Coroutine[Any, Any, int | None]) -> int | None:
 
 
 def _single(group: BaseExceptionGroup[LoquaError]) -> Iterator[LoquaError]:
-    """Yield the errors of a group, however deep: each task group wraps them once more."""
+    """Yield the errors of a group. Nested task groups nest exception groups."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
             yield from _single(error)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from loqua_host.configuration import machine_problems
+from loqua_host.configuration.configuration import machine_problems
 from loqua_host.diagnosis.ports import port_problems
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.registry.inspection import Inspection, inspect_tutors
@@ -14,23 +14,28 @@ from loqua_host.settings.certificates import expired
 from loqua_host.settings.engines import Engines
 from loqua_host.settings.load import Draft, draft
 from loqua_host.settings.protected_paths import protected_files
-from loqua_host.settings.secrets import Wanted, read_secrets
+from loqua_host.settings.secrets import WantedSecrets, read_secrets
 from loqua_host.settings.sources import read_sources
 from loqua_host.settings.start import start_problems
 from loqua_host.settings.tutors import TutorSettings
 
-from .explain import explain
+from .explain import explain_config
 
-__all__ = ["check", "table"]
+__all__ = ["check_config", "table"]
 
 _HEADINGS = ("tutor", "plugin", "version", "dispatch", "agent name", "max jobs", "agent id")
 
 
-def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) -> int:
-    """Print what the configuration would run and each of its mistakes; give the exit status.
+def check_config(config: Path, environ: Mapping[str, str], *, explained: bool = False) -> int:
+    """Print what the configuration would run and each of its mistakes.
 
-    Explained, each setting is printed with where it came from. The status is 0 when
-    `loqua-host run` would start and be believed, else 1.
+    Args:
+        config: The configuration directory.
+        environ: The environment variables.
+        explained: Whether to print each setting and its source.
+
+    Returns:
+        The exit status: 0 if `loqua-host run` would start, else 1.
     """
     drafted = draft(config, environ)
     enabled = [tutor for tutor in drafted.tutors if tutor.enabled]
@@ -41,7 +46,7 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
     )
     typer.echo("\n".join(table(_rows(drafted, enabled, inspections))))
     if explained and drafted.settings:
-        lines = explain(config, environ, drafted.settings)
+        lines = explain_config(config, environ, drafted.settings)
         typer.echo("\n" + "\n".join(table(lines)))
     problems, advice = _find_all(config, environ, drafted)
     for inspection in inspections:
@@ -55,7 +60,7 @@ def check(config: Path, environ: Mapping[str, str], *, explained: bool = False) 
 def _find_all(
     config: Path, environ: Mapping[str, str], drafted: Draft
 ) -> tuple[dict[Problem, None], dict[Problem, None]]:
-    """Find what refuses the start, and what should be seen to."""
+    """Return the problems that prevent the start, and those that do not."""
     problems, advice = dict.fromkeys(drafted.problems), dict.fromkeys(drafted.advice)
     if drafted.settings:
         where = read_sources(config, environ).host.where
@@ -63,7 +68,7 @@ def _find_all(
         problems |= dict.fromkeys(start_problems(config, drafted.settings))
         problems |= dict.fromkeys(asyncio.run(port_problems(drafted.settings.ops, where)))
     try:
-        secrets = read_secrets(config, environ, Wanted.by(drafted.settings))
+        secrets = read_secrets(config, environ, WantedSecrets.by(drafted.settings))
     except ConfigError as error:
         return problems | dict.fromkeys(error.problems), advice
     if drafted.settings:

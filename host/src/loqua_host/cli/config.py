@@ -12,10 +12,10 @@ CONFIG = Path("config")
 
 
 def existing(config: Path | None) -> Path | None:
-    """Return the directory, where one is named.
+    """Return the directory, if one is named.
 
     Raises:
-        BadParameter: It is not there.
+        BadParameter: It does not exist.
     """
     if config and not config.is_dir():
         init = shlex.join(("loqua-host", "init", str(config)))
@@ -26,6 +26,7 @@ def existing(config: Path | None) -> Path | None:
 Config = Annotated[
     Path,
     typer.Option(
-        help="The directory with host.yaml, environments/ and tutors/.", callback=existing
+        help="The configuration directory, with host.yaml, environments/ and tutors/.",
+        callback=existing,
     ),
 ]

@@ -1,4 +1,4 @@
-"""`loqua-host check --explain`: each effective value, and where it came from."""
+"""`loqua-host check --explain`: each effective value and its source."""
 
 import json
 import re
@@ -15,14 +15,14 @@ from loqua_host.settings.sources import ConfigSources, read_sources
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.variables import ENVIRONMENT, read_environ
 
-__all__ = ["explain"]
+__all__ = ["explain_config"]
 
 HEADINGS = ("key", "value", "from")
 
 SECRET = re.compile(
     r"(^|[_-])(key|token|secret|password|passphrase|authorization)s?$", re.IGNORECASE
 )
-"""How a key ends whose value is not for everyone's eyes."""
+"""The end of keys whose values are masked."""
 
 USERINFO = re.compile(r"(?<=://)[^/@\s\"]+@")
 
@@ -34,13 +34,15 @@ Line = tuple[str, str, str]
 ENGINES_DEEP = len(("engines", "stt"))
 
 
-def explain(config: Path, environ: Mapping[str, str], settings: HostSettings) -> Iterator[Line]:
-    """Yield a line of key, value and origin for each setting; what looks secret is masked.
+def explain_config(
+    config: Path, environ: Mapping[str, str], settings: HostSettings
+) -> Iterator[Line]:
+    """Yield key, value and source of each setting. Values that look secret are masked.
 
     Args:
         config: The directory that `settings` were read from.
-        environ: The environment that they were read with.
-        settings: What is in force.
+        environ: The environment variables that they were read with.
+        settings: The effective settings.
     """
     yield HEADINGS
     sources = read_sources(config, environ)
@@ -58,7 +60,7 @@ def explain(config: Path, environ: Mapping[str, str], settings: HostSettings) ->
 
 
 def _tutor(settings: HostSettings, tutor: TutorSettings, sources: ConfigSources) -> Iterator[Line]:
-    """Yield a tutor's lines; what it leaves to the host comes from the host's sources."""
+    """Yield a tutor's lines. Values that it inherits from the host have the host's sources."""
     own = sources.tutors[tutor.name]
     shared = {name for name in Engines.model_fields if name not in tutor.engines.model_fields_set}
     values = tutor.model_dump(mode="json", by_alias=True, exclude={"name"})
@@ -85,7 +87,7 @@ def _leaves(place: Place, value: JsonValue) -> Iterator[tuple[Place, JsonValue]]
 
 
 def _engines(place: Place, listed: list[JsonValue]) -> Iterator[tuple[Place, JsonValue]]:
-    """Yield the leaves of the engines of one kind; one by itself has no index."""
+    """Yield the leaves of the engines of one kind. A single engine has no index."""
     if not listed:
         yield place, None
     for index, engine in enumerate(listed):
@@ -93,7 +95,7 @@ def _engines(place: Place, listed: list[JsonValue]) -> Iterator[tuple[Place, Jso
 
 
 def _without_nulls(value: JsonValue) -> JsonValue:
-    """Return an item of a list as it was written: no rule names all that it could."""
+    """Return an item of a list without its unset keys, as it was written."""
     if not isinstance(value, dict):
         return value
     return {key: _without_nulls(one) for key, one in value.items() if one is not None}

@@ -1,4 +1,4 @@
-"""`loqua-host check --live`: what a lesson needs, tried, each failure with its hint."""
+"""`loqua-host check --live`: try every service that a lesson needs."""
 
 import asyncio
 import logging
@@ -10,12 +10,12 @@ import structlog
 import typer
 
 from loqua_host.diagnosis.diagnose import diagnose
-from loqua_host.diagnosis.finding import Finding, State, ok
+from loqua_host.diagnosis.finding import CheckState, Finding, ok
 from loqua_host.errors import ConfigError
 from loqua_host.ops.logs import hide_tokens
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 from loqua_host.settings.problems import printable
-from loqua_host.settings.secrets import Wanted, read_secrets
+from loqua_host.settings.secrets import WantedSecrets, read_secrets
 
 from .check import table
 
@@ -25,25 +25,26 @@ HEADINGS = ("check", "state", "took", "found")
 
 
 def check_live(config: Path, environ: Mapping[str, str], learner: str | None) -> int:
-    """Print what was tried and what came of it; give the exit status.
+    """Print what was tried and its result.
 
-    The status is 0 when nothing failed; what could not be tried does not count.
+    Returns:
+        The exit status: 0 if nothing failed. What could not be tried does not count.
     """
     begun = time.monotonic()
     try:
-        settings = load(config, environ)
-        secrets = read_secrets(config, environ, Wanted.by(settings))
+        settings = load_settings(config, environ)
+        secrets = read_secrets(config, environ, WantedSecrets.by(settings))
     except ConfigError:
-        typer.echo("\nnot tried live: fix the configuration first", err=True)
+        typer.echo("\nskipped --live: fix the configuration first", err=True)
         return 1
-    verdict = ok(f"all are there, from {settings.secrets.place}")
+    verdict = ok(f"all found, from {settings.secrets.place}")
     _be_quiet()
     findings = [
         Finding("secrets", verdict, time.monotonic() - begun),
         *asyncio.run(diagnose(settings, secrets, learner)),
     ]
     typer.echo("\n" + "\n".join(table(_rows(findings))))
-    wrong = [finding for finding in findings if finding.verdict.state is State.FAILED]
+    wrong = [finding for finding in findings if finding.verdict.state is CheckState.FAILED]
     for finding in wrong:
         reason = _shown(finding.verdict.reason)
         typer.echo(f"\n{finding.name}\n  {reason}\n  → {finding.verdict.hint}", err=True)
@@ -54,16 +55,16 @@ def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, ...]]:
     yield HEADINGS
     for finding in findings:
         verdict = finding.verdict
-        took = "-" if verdict.state is State.UNTRIED else f"{finding.seconds:.2f} s"
+        took = "-" if verdict.state is CheckState.UNTRIED else f"{finding.seconds:.2f} s"
         yield finding.name, verdict.state, took, _shown(verdict.reason)
 
 
 def _shown(reason: str) -> str:
-    """Return what others' servers may have worded as one line without tokens."""
+    """Return a text that a server may have written, as one line without tokens."""
     return hide_tokens(printable(reason))
 
 
 def _be_quiet() -> None:
-    """Log nothing: what is worth knowing is in the findings, and hardly anything else is."""
+    """Log nothing, because the findings contain what matters."""
     logging.disable(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -1,4 +1,4 @@
-"""`loqua-host records`: what the API does not have yet, and what the host holds of learners."""
+"""`loqua-host records`: undelivered records, and the data that the host keeps of learners."""
 
 import json
 import sys
@@ -10,11 +10,11 @@ from typing import Annotated, Never
 import typer
 
 from loqua_host.errors import ConfigError, LedgerError
-from loqua_host.process import seal
 from loqua_host.records.admin import LedgerAdmin, OutboxEntry
 from loqua_host.records.database import database_at
-from loqua_host.settings.load import load
+from loqua_host.settings.load import load_settings
 from loqua_host.settings.secrets import read_ledger_secrets
+from loqua_host.system.process import seal
 
 from .config import CONFIG, Config
 
@@ -22,10 +22,10 @@ __all__ = ["app"]
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Look after what the API does not have yet, also while the host runs.",
+    help="Manage undelivered records and learners' data, also while the host runs.",
 )
 
-SessionId = Annotated[str, typer.Argument(help="The lesson's session id, as the log has it.")]
+SessionId = Annotated[str, typer.Argument(help="The lesson's session id, as in the log.")]
 UserId = Annotated[str, typer.Argument(help="The learner's user id.")]
 HEADINGS = ("session", "user", "tutor", "kind", "attempts", "state")
 
@@ -34,9 +34,11 @@ HEADINGS = ("session", "user", "tutor", "kind", "attempts", "state")
 def list_entries(
     config: Config = CONFIG,
     *,
-    dead: Annotated[bool, typer.Option("--dead", help="Only what was refused for good.")] = False,
+    dead: Annotated[
+        bool, typer.Option("--dead", help="Only entries that the API refused permanently.")
+    ] = False,
 ) -> None:
-    """Print what the API does not have, oldest first, one entry a line with tabs between."""
+    """Print undelivered entries, oldest first, one per line, tab-separated."""
     with _open_ledger(config) as ledger:
         entries = ledger.entries(dead_only=dead)
     for cells in (HEADINGS, *map(_cells, entries)):
@@ -45,11 +47,11 @@ def list_entries(
 
 @app.command()
 def explain(session_id: SessionId, config: Config = CONFIG) -> None:
-    """Print as JSON what the host holds of a lesson, and why its record says what it says."""
+    """Print a lesson as JSON, with the reasons for the content of its record."""
     with _open_ledger(config) as ledger:
         lesson = ledger.explain(session_id)
     if lesson is None:
-        _fail(f"{session_id}: the ledger holds no such lesson; it may be delivered and forgotten")
+        _fail(f"{session_id}: not in the ledger; delivered lessons are deleted after a time")
     _print(lesson)
 
 
@@ -58,19 +60,21 @@ def resend(
     session_id: Annotated[str | None, typer.Argument(help="A lesson's session id.")] = None,
     config: Config = CONFIG,
     *,
-    dead: Annotated[bool, typer.Option("--dead", help="All that was refused for good.")] = False,
+    dead: Annotated[
+        bool, typer.Option("--dead", help="All entries that the API refused permanently.")
+    ] = False,
 ) -> None:
-    """Send again what the API does not have: of one lesson, or all that it refused."""
+    """Send undelivered entries again: those of one lesson, or all that the API refused."""
     if (session_id is not None) == dead:
-        _fail("write a session id, or --dead")
+        _fail("write either a session id or --dead")
     with _open_ledger(config) as ledger:
         count = ledger.resend(session_id)
-    typer.echo(f"{count} to be sent; a host that runs begins within a minute")
+    typer.echo(f"{count} to send; a running host starts within a minute")
 
 
 @app.command()
 def export(user_id: UserId, config: Config = CONFIG) -> None:
-    """Print as JSON all that the host holds of a learner."""
+    """Print all data of a learner as JSON."""
     with _open_ledger(config) as ledger:
         _print({"user_id": user_id, "lessons": ledger.export(user_id)})
 
@@ -80,16 +84,18 @@ def delete(
     user_id: UserId,
     config: Config = CONFIG,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Delete all that the host holds of a learner, also what the API does not have yet."""
+    """Delete all data of a learner, including undelivered records."""
     with _open_ledger(config) as ledger:
         if not yes:
-            typer.confirm(f"Delete all lessons of {user_id}, sent or not, for good?", abort=True)
+            typer.confirm(
+                f"Permanently delete all lessons of {user_id}, delivered or not?", abort=True
+            )
         gone = ledger.delete(user_id)
     typer.echo(
-        f"deleted {gone.lessons} lessons, {gone.running} of them running,"
-        f" and {gone.undelivered} entries that the API did not have"
+        f"deleted {gone.lessons} lessons ({gone.running} running)"
+        f" and {gone.undelivered} undelivered entries"
     )
 
 
@@ -97,7 +103,7 @@ def delete(
 def _open_ledger(config: Path) -> Iterator[LedgerAdmin]:
     environ = seal(sys.argv[1:])
     try:
-        settings = load(config, environ)
+        settings = load_settings(config, environ)
         secrets = read_ledger_secrets(config, environ, settings.secrets)
         database = database_at(settings.ledger.path, secrets.open_url())
         with LedgerAdmin.open(database, secrets.open_keys()) as ledger:

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
-from loqua_host.configuration import Configuration
+from loqua_host.configuration.configuration import Configuration
 from loqua_host.errors import ConfigError, LedgerError
-from loqua_host.process import forkserver_ended, seal, start_forkserver
-from loqua_host.redaction import report_uncaught
-from loqua_host.sandbox import is_possible
+from loqua_host.observability.redaction import report_uncaught
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.start import refuse_start
 from loqua_host.settings.variables import read_environ
-from loqua_host.tasks import background
+from loqua_host.system.process import forkserver_ended, seal, start_forkserver
+from loqua_host.system.sandbox import is_possible
+from loqua_host.system.tasks import background
 
 if TYPE_CHECKING:  # It imports LiveKit, which is for `_serve` to do.
     from loqua_host.host import Signals
@@ -33,13 +33,13 @@ log = structlog.get_logger()
 
 
 def run(config: Path) -> int:
-    """Run the host until it is told to stop; gives the exit code.
+    """Run the host until a signal stops it; return the exit code.
 
-    The order matters: secrets leave the environment before anything is forked, and the
-    forkserver starts before LiveKit is imported here.
+    The order matters: secrets are removed from the environment before any process is forked, and
+    the forkserver starts before this process imports LiveKit.
     """
     configuration = Configuration(config, seal(["run", "--config", str(config)]))
-    # As the first process of a container it would not hear SIGTERM before `_serve` does.
+    # PID 1 of a container ignores SIGTERM unless it has a handler; `_serve` sets its own later.
     signal.signal(signal.SIGTERM, _end)
     try:
         settings, secrets = configuration.read()
@@ -56,7 +56,7 @@ def _end(number: int, _frame: FrameType | None) -> Never:
 
 
 def _preload(settings: HostSettings) -> list[str]:
-    """List what all jobs share: their own code and the engines that config names."""
+    """List the modules that all jobs share: their own code and the configured engines."""
     engines = (settings.engines_for(tutor) for tutor in settings.enabled_tutors)
     modules = sorted({engine.use.partition(":")[0] for one in engines for engine in one.all()})
     return [
@@ -92,7 +92,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     for tutor, problem in configured.problems:
         log.error("tutor.refused", tutor=tutor, why=str(problem))
     if not configured.sound.tutors:
-        log.error("host.refused", why="no tutor is left to run")
+        log.error("host.refused", why="no enabled tutor can run")
         return 1
     async with background() as tasks:
         forkserver = tasks.create_task(_watch_forkserver(signals))
@@ -107,7 +107,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
 
 
 def _hear(signals: "Signals") -> None:
-    """Handle signals: the first stops the host, a second at once; SIGHUP reloads config/."""
+    """Handle signals: SIGTERM or Ctrl-C drains, a second one stops at once, SIGHUP reloads."""
     loop, told = asyncio.get_running_loop(), count()
 
     def stop() -> None:
@@ -121,18 +121,18 @@ def _hear(signals: "Signals") -> None:
 
 
 async def _watch_forkserver(signals: "Signals") -> None:
-    """End the host at once when no job can be forked any more; its supervisor starts it anew.
+    """Stop the host at once when the forkserver dies, so that its supervisor restarts it.
 
-    Whoever waits for a tutor has none before that, and the lessons that run are gone on with then.
+    Without a forkserver, no job can start. The restarted host resumes the running lessons.
     """
-    with suppress(OSError):  # of one that had ended before
+    with suppress(OSError):  # raised if it has already ended
         await forkserver_ended()
-    log.error("forkserver.died", hint="the host ends with status 1, to be started again")
+    log.error("forkserver.died", hint="the host exits with status 1 and must be restarted")
     signals.stop.set()
     signals.force_stop.set()
 
 
 def _say_what_jobs_can_read(protected: Sequence[Path]) -> None:
     if protected and not is_possible():
-        why = "this kernel has no Landlock to keep jobs from files with the host's secrets"
+        why = "without Landlock, jobs can read files with the host's secrets"
         log.warning("jobs.not_confined", why=why, hint="use Linux 5.13 or later, or a vault")

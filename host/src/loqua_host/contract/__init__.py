@@ -1,1 +1,1 @@
-"""The contract between host and tutors: hooks, the tutor's declaration, a lesson, records."""
+"""The contract between host and tutors: hooks, `Tutor`, `Lesson`, reports."""

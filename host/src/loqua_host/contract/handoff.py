@@ -1,4 +1,4 @@
-"""Handing a learner over to a specialist for a while, and what comes back."""
+"""Handoffs: calls to a specialist and their results."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 LONGEST_UTTERANCE = 300
-"""Characters of something said; the rest is cut."""
+"""Maximum characters of an utterance; longer ones are cut."""
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,13 +26,13 @@ Text = Annotated[str, StringConstraints(max_length=LONGEST_UTTERANCE)]
 
 
 class Utterance(BaseModel):
-    """Something that was said; the text is a transcript, to be taken for no instruction.
+    """An utterance. The text is a transcript: data, never instructions.
 
     Attributes:
-        speaker: Whether a learner said it or the tutor.
+        speaker: Who said it: a learner or the tutor.
         text: What was said.
-        learner: Which learner, as `user_id`: a tutor with `audio_input: all` hears several. Empty
-            where it was the tutor, or is not known.
+        learner: The learner's `user_id`, because with `audio_input: all` there may be several.
+            Empty for the tutor, or if unknown.
     """
 
     model_config = _FROZEN
@@ -43,10 +43,10 @@ class Utterance(BaseModel):
 
 
 class HandoffRequest(BaseModel):
-    """What a specialist is called for.
+    """The purpose of a call to a specialist.
 
     Attributes:
-        focus: What to work on, such as a grammar topic in the API's names (`present_tense`).
+        focus: What to work on, such as a grammar topic by the API's name (`present_tense`).
         words: Words to practise.
     """
 
@@ -57,10 +57,10 @@ class HandoffRequest(BaseModel):
 
 
 class Handover(HandoffRequest):
-    """What a called specialist should know.
+    """The information for a called specialist.
 
     Attributes:
-        tutor: The tutor that called, by its name in config/tutors.
+        tutor: The name of the calling tutor in config/tutors.
         sentences: The last sentences of the conversation, oldest first.
     """
 
@@ -69,13 +69,13 @@ class Handover(HandoffRequest):
 
 
 class Handback(BaseModel):
-    """How a handoff went.
+    """The result of a handoff.
 
     Attributes:
         outcome: `taught` if the specialist's lesson ran to its end, whoever ended it; `absent`
-            if it did not come in time; `failed` if it came and could not teach.
-        report: What the specialist reported, with its final progress; None where nothing was, or
-            where it taught on another host.
+            if the specialist did not join in time; `failed` if it joined and could not teach.
+        report: The specialist's report, with its final progress. None if it reported nothing, or
+            ran on another host.
     """
 
     model_config = _FROZEN
@@ -86,7 +86,7 @@ class Handback(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SpecialistCall:
-    """A tutor's call for a specialist, and where the answer goes."""
+    """A tutor's call to a specialist, and the future of its result."""
 
     agent_name: str
     wish: HandoffRequest

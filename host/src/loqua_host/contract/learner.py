@@ -1,4 +1,4 @@
-"""What a tutor may know of its learner: who they are and what the API remembers."""
+"""The learner and the learner's context from the API, as tutors see them."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,32 +12,31 @@ _FROZEN = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 def _http_date(value: object) -> object:
-    """Return the moment of a date such as Flask writes (`Tue, 14 Jan 2025 15:30:00 GMT`)."""
+    """Parse an HTTP date, which Flask writes (`Tue, 14 Jan 2025 15:30:00 GMT`)."""
     if not (isinstance(value, str) and value[:1].isalpha()):
         return value
     try:
         return parsedate_to_datetime(value)
     except OverflowError:
-        raise ValueError("is no date") from None
+        raise ValueError("is not a date") from None
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Return a moment with its zone; services that write none mean UTC."""
+    """Return a time with its zone. Without one, it is UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 Moment = Annotated[datetime, BeforeValidator(_http_date), AfterValidator(_in_utc)]
-"""A moment, always with a zone; from ISO 8601, an HTTP date, or seconds since 1970."""
+"""A time with its zone, from ISO 8601, an HTTP date, or Unix seconds."""
 
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000_000)]
 
 
 class Learner(BaseModel):
-    """A learner in a room, as the host verified it through LiveKit's rooms API.
+    """A learner in a room, identified through LiveKit's rooms API.
 
-    All fields but `user_id` come from the learner's participant and are data, never
-    instructions.
+    All fields except `user_id` come from the learner's participant: data, never instructions.
     """
 
     model_config = _FROZEN
@@ -49,7 +48,7 @@ class Learner(BaseModel):
 
 
 class Preferences(BaseModel):
-    """What the learner asked for. Unknown values are None, never guessed."""
+    """The learner's preferences. Unknown values are None."""
 
     model_config = _FROZEN
 
@@ -61,7 +60,7 @@ class Preferences(BaseModel):
 
 
 class LearningProgress(BaseModel):
-    """What the learner has reached over all sessions so far."""
+    """The learner's progress over all sessions so far."""
 
     model_config = _FROZEN
 
@@ -77,7 +76,7 @@ class LearningProgress(BaseModel):
 
 
 class PastSession(BaseModel):
-    """One earlier session, as the API summarises it."""
+    """The API's summary of an earlier session."""
 
     model_config = _FROZEN
 
@@ -88,7 +87,7 @@ class PastSession(BaseModel):
 
 
 class LearnerContext(BaseModel):
-    """The learner's preferences, progress and history; all empty in basic and mock mode."""
+    """The learner's preferences, progress and history; empty in basic and mock mode."""
 
     model_config = _FROZEN
 

@@ -1,4 +1,4 @@
-"""A lesson: one learner with one tutor in one room; the object that hooks get."""
+"""`Lesson`, the object that hooks receive: one learner with one tutor in one room."""
 
 import asyncio
 import inspect
@@ -29,34 +29,34 @@ _Handler = Callable[[Any], Awaitable[None]]
 
 @dataclass(eq=False, kw_only=True)
 class Lesson(Generic[Settings_co]):
-    """One learner with one tutor in one room, from welcome to record.
+    """One learner with one tutor in one room.
 
     `Lesson[MySettings]` is a lesson of the tutor that declares `Tutor(settings=MySettings)`; a
-    tutor without settings writes `Lesson`. Lives in the job process and holds no secret of the
-    host.
+    tutor without settings writes `Lesson`. It lives in the job process and contains no secret of
+    the host.
 
     Attributes:
-        id: The lesson's own id, unique in the ledger.
-        visit: The learner's visit to the room, which may see several lessons.
-        room: The LiveKit room's name.
-        learner: Who is taught, as the host verified it.
-        context: What the API remembers of the learner; empty in basic and mock mode, until the host
+        id: The lesson's id, unique in the ledger.
+        visit: The id of the learner's visit to the room, which may have several lessons.
+        room: The name of the LiveKit room.
+        learner: The learner, as the host identified them.
+        context: The learner's context from the API; empty in basic and mock mode until the host
             can load it.
-        language: The language taught, as ISO 639-1 (`es`).
-        settings: The tutor's own settings, an instance of the model that it declares.
-        secrets: The secrets that the tutor declared, by name.
-        mode: How much of the API the lesson has behind it; the host keeps it current.
+        language: The language taught, as an ISO 639-1 code (`es`).
+        settings: The tutor's settings, an instance of the model that it declares.
+        secrets: The secrets that the tutor declares, by name.
+        mode: How much of the API is available to the lesson; the host updates it.
         resumed: Whether an earlier process taught the first part of this lesson.
-        progress: What that part reached, by its last tick; None in a new lesson.
-        others: Identified learners who are in the room besides; the host keeps it current.
-        state: The tutor's own notes, kept after each turn and with each tick, and given back on
-            resuming. Values are JSON; all of it together stays under 16 kB. What is not is logged
-            as `lesson.state_refused`, and the notes before stay kept.
-        turns: The last that was said in the part before, oldest first, when the lesson is resumed;
-            the session and an agent without a conversation of its own have it, too.
-        handover: What the tutor that called for this lesson handed over; None if none did.
+        progress: The last tick's progress in that part; None in a new lesson.
+        others: The other identified learners in the room; the host updates it.
+        state: The tutor's state as JSON values, at most 16 kB. It is saved after each turn and
+            with each tick, and restored when the lesson is resumed. If it is not JSON or too
+            large, `lesson.state_refused` is logged and the previous state stays saved.
+        turns: In a resumed lesson, the last utterances before, oldest first. The session's
+            history, and an agent without a chat context of its own, contain them too.
+        handover: The information from the tutor that called this specialist, else None.
         session: LiveKit's voice session, started after `create_agent` returns.
-        agent: What `create_agent` returned; `get_agent` returns it as the class that it is of.
+        agent: The result of `create_agent`; `get_agent` returns it with its own type.
     """
 
     id: str
@@ -88,8 +88,8 @@ class Lesson(Generic[Settings_co]):
     def log(self) -> structlog.stdlib.BoundLogger:
         """A logger with the learner bound; in a job, session and agent as well.
 
-        What it is given is logged as it is, so give it names and counts, never what a learner said.
-        Of other loggers and of exceptions, logs show what their source code says and no value.
+        Its fields are logged unfiltered: log names and counts, never what a learner said. Messages
+        of other loggers and of exceptions are logged as in their source code, without values.
         """
         logger: structlog.stdlib.BoundLogger = structlog.get_logger(
             "loqua_host.tutor", user_id=self.learner.user_id
@@ -97,30 +97,31 @@ class Lesson(Generic[Settings_co]):
         return logger
 
     def on(self, kind: type[_Kind], handler: Callable[[_Kind], Awaitable[None]]) -> None:
-        """Call an `async def` with each event of a kind from `loqua_host.events`.
+        """Call an `async def` for each event of a type from `loqua_host.events`.
 
-        Events come in their order, one at a time, with 5 s for each; a failure is logged and
-        the lesson goes on. `events.Event` stands for all of them.
+        Events arrive in order, one at a time. Time limit: 5 s each. A failure is logged, and the
+        lesson continues. `events.Event` matches all events.
 
         Raises:
-            TypeError: If the handler is no `async def`.
+            TypeError: If the handler is not an `async def`.
         """
         if not inspect.iscoroutinefunction(handler):
             raise TypeError(f"lesson.on({kind.__name__}, …) needs an async def, not {handler!r}")
         self._handlers.append((kind, handler))
 
     def handlers(self, event: Event) -> tuple[_Handler, ...]:
-        """Return the handlers that hear of an event, which the host calls."""
+        """Return the handlers of an event, for the host to call."""
         return tuple(handler for kind, handler in self._handlers if isinstance(event, kind))
 
     def get_agent(self, kind: type[_Agent]) -> _Agent:
-        """Return what `create_agent` returned, as an agent of the tutor's own class.
+        """Return the agent that `create_agent` returned, with the tutor's own type.
 
         Args:
-            kind: The class.
+            kind: The agent's class.
 
         Raises:
-            TypeError: If it is of another class, or there is none: `create_agent` has failed.
+            TypeError: If the agent has another class, or there is none because `create_agent`
+                failed.
         """
         if not isinstance(self.agent, kind):
             there = f"one of class {type(self.agent).__name__}" if self.agent else "none"
@@ -128,53 +129,54 @@ class Lesson(Generic[Settings_co]):
         return self.agent
 
     def teaches(self, learner: Learner | None) -> bool:
-        """Return whether what a learner says counts: whether the lesson is theirs.
+        """Return whether a learner is the one whose lesson this is.
 
-        With `audio_input: all` others speak, too, and the record is not about them.
+        With `audio_input: all`, turns of other learners arrive too and must not count.
 
         Args:
-            learner: A turn's `learner`; None, as outside of a lesson, is taken for its own.
+            learner: A turn's `learner`. None, as in a tutor's own tests, counts as the lesson's.
         """
         return learner is None or learner.user_id == self.learner.user_id
 
     def end(self, reason: str) -> None:
-        """Ask for the lesson to end, for a stable reason such as `goal_reached`.
+        """End the lesson, for a stable reason such as `goal_reached`.
 
-        Returns at once; the first reason counts. The learner hears out what is being said.
+        Returns at once. The first reason counts. Current speech is finished first.
         """
         if not self._ended.done():
             self._ended.set_result(reason)
 
     async def ended(self) -> str:
-        """Wait until somebody ends the lesson, and get the reason."""
+        """Wait until the lesson is ended, and return the reason."""
         return await asyncio.shield(self._ended)
 
     async def call_specialist(
         self, agent_name: str, *, focus: str = "", words: Iterable[str] = ()
     ) -> Handback:
-        """Hand the learner over to a specialist, and get them back when it is done.
+        """Hand the learner over to a specialist, and wait until the specialist is done.
 
-        The learner hears an announcement; the specialist gets `focus`, `words` and the last
-        sentences as `lesson.handover`. While it is there this tutor neither hears nor is heard.
-        It has the floor again when this returns, after 10 s if the specialist does not come:
-        say a sentence then. Takes as long as the specialist's lesson, so that a hook does not
-        wait for it, but a task of the agent's does.
+        The learner hears an announcement. The specialist receives `focus`, `words` and the last
+        sentences as `lesson.handover`. Meanwhile, this tutor is muted. It has the floor again when
+        this returns, after 10 s if the specialist does not join, and should say a sentence then.
+        This takes as long as the specialist's lesson: await it in a task of the agent, not in a
+        hook.
 
-        The automatic tutor alone calls: a specialist that needs another says so in its report, and
-        the tutor that has the learner back calls that one.
+        Only the automatic tutor can call. A specialist that needs another one says so in its
+        report, and the automatic tutor calls that one.
 
         Args:
-            agent_name: The name that the specialist is dispatched by.
-            focus: What to work on, such as a grammar topic (`present_tense`); 300 characters.
-            words: Words to practise, 20 at most.
+            agent_name: The specialist's agent name.
+            focus: What to work on, such as a grammar topic (`present_tense`), at most 300
+                characters.
+            words: Words to practise, at most 20.
 
         Raises:
-            HandoffError: If there is no such specialist, one is on its way already, or this tutor
-                is a specialist itself.
+            HandoffError: If there is no such specialist, a call is in progress, or this tutor is
+                itself a specialist.
             ValueError: If focus or words are too long.
         """
         if self._call is not None and not self._call.answer.done():
-            raise HandoffError("a specialist is called already: await that call first")
+            raise HandoffError("a call to a specialist is in progress: await it first")
         answer: asyncio.Future[Handback] = asyncio.get_running_loop().create_future()
         wish = HandoffRequest(focus=focus, words=tuple(words))
         self._call = SpecialistCall(agent_name, wish, answer)
@@ -182,29 +184,29 @@ class Lesson(Generic[Settings_co]):
         return await asyncio.shield(answer)
 
     async def next_call(self) -> SpecialistCall:
-        """Wait until the tutor calls for a specialist; for who runs the lesson."""
+        """Wait until the tutor calls a specialist; for the runner of the lesson."""
         return await self._calls.get()
 
 
 class _Job:
-    """What this process teaches: a job is a process of its own, with one lesson."""
+    """The lesson of this process: each job is a process with one lesson."""
 
     lesson: Lesson | None = None
 
 
 def current_lesson() -> Lesson:
-    """Return the lesson that this job teaches, for code that no hook hands it to.
+    """Return this job's lesson, for code that no hook passes it to.
 
-    So an agent knows its learner anywhere, from its constructor on, and so do its function tools.
+    Constructors of agents and function tools can use it, for example.
 
     Raises:
-        RuntimeError: If there is none: no hook of a lesson has been called yet.
+        RuntimeError: If no hook of a lesson has been called yet.
     """
     if _Job.lesson is None:
-        raise RuntimeError("no lesson is taught here; call this in a lesson, not at import")
+        raise RuntimeError("there is no lesson yet; call this during a lesson, not at import")
     return _Job.lesson
 
 
 def teach(lesson: Lesson | None) -> None:
-    """Make `current_lesson` return this lesson; for the runner."""
+    """Set the lesson that `current_lesson` returns; for the runner."""
     _Job.lesson = lesson

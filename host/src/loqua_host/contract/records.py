@@ -1,4 +1,4 @@
-"""What a tutor reports: progress while a lesson runs, a report when it ends."""
+"""Progress during a lesson, the report at its end, and the record for the API."""
 
 import re
 from enum import StrEnum
@@ -23,23 +23,23 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whi
 """A short non-empty text, such as a topic or a grammar point."""
 
 LONGEST_SESSION_ID = 600
-"""Characters of a lesson's id on the wire."""
+"""Maximum characters of a session id in the API."""
 
 SessionId = Annotated[
     str,
     StringConstraints(
-        # No controls, line ends, or marks that turn the direction of text.
+        # No control characters, line separators, or marks that change the direction of text.
         pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$",
         max_length=LONGEST_SESSION_ID,
     ),
 ]
-"""A lesson's id on the wire: one line of text, sent as it is, blanks at its ends too."""
+"""A lesson's session id in the API: one line of text, sent unchanged, with surrounding spaces."""
 
 Labels = Annotated[tuple[Label, ...], Field(max_length=100)]
 
 
 class Mode(StrEnum):
-    """How much of the Loqua API the lesson has behind it, best first."""
+    """How much of the Loqua API is available to a lesson, best first."""
 
     FULL = "full"
     CACHE = "cache"
@@ -48,7 +48,7 @@ class Mode(StrEnum):
 
 
 class Performance(StrEnum):
-    """How the learner did overall, in the API's own words."""
+    """The learner's overall performance, with the API's names."""
 
     EXCELLENT = "excellent"
     GOOD = "good"
@@ -57,13 +57,13 @@ class Performance(StrEnum):
 
 
 class Progress(BaseModel):
-    """What the learner has done since the lesson began. Counts never fall.
+    """The learner's progress since the start of the lesson. Counts never decrease.
 
     Attributes:
-        words_learned: New words the learner used or was taught.
-        phrases_practiced: Phrases or exercises the learner tried.
-        pronunciation_score: 0 to 100, or None while nothing was scored.
-        grammar_points: Grammar topics met so far, in the API's names (`present_tense`).
+        words_learned: New words that the learner used or was taught.
+        phrases_practiced: Phrases or exercises that the learner tried.
+        pronunciation_score: 0 to 100, or None while nothing has been scored.
+        grammar_points: Grammar topics so far, with the API's names (`present_tense`).
     """
 
     model_config = _FROZEN
@@ -75,7 +75,7 @@ class Progress(BaseModel):
 
 
 class Word(BaseModel):
-    """A word the learner met: in `language` (ISO 639-1), with its translation."""
+    """A new word for the learner, in `language` (ISO 639-1), with its translation."""
 
     model_config = _FROZEN
 
@@ -85,11 +85,11 @@ class Word(BaseModel):
 
 
 class LessonReport(BaseModel):
-    """What a lesson was about; the host adds identity, duration and what it can derive.
+    """A tutor's report of a lesson. The host adds identity, duration and derived values.
 
     Attributes:
-        progress: The final progress; None keeps the last tick's.
-        performance: None lets the host derive it from the progress.
+        progress: The final progress; if None, the last tick's.
+        performance: If None, the host derives it from the progress.
         recommendations: Suggestions for the next session, most useful first.
     """
 
@@ -106,11 +106,11 @@ class LessonReport(BaseModel):
 
 
 class SessionRecord(BaseModel):
-    """The record of one lesson, as the API is owed it at the lesson's end.
+    """The record of one lesson, sent to the API at its end.
 
     Attributes:
-        session_id: The lesson's id on the wire.
-        duration_minutes: Minutes taught, a day at most; sent whole where it is whole.
+        session_id: The lesson's session id in the API.
+        duration_minutes: Minutes taught, at most a day; sent as an integer if it is one.
     """
 
     model_config = _FROZEN
@@ -136,7 +136,7 @@ class Tick(BaseModel):
 
 
 class Ending(BaseModel):
-    """Why a lesson ends: a stable name such as `learner_left`, and the seconds taught."""
+    """The end of a lesson: a stable reason such as `learner_left`, and the seconds taught."""
 
     model_config = _FROZEN
 
@@ -145,5 +145,5 @@ class Ending(BaseModel):
 
     @property
     def reason_shown(self) -> str:
-        """The reason as logs show it: what is no name may be what somebody said."""
+        """The reason for logs: if it is not a name, it may be what somebody said."""
         return self.reason if re.fullmatch(r"[\w.:-]{1,64}", self.reason) else "unnamed"

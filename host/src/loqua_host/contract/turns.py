@@ -1,4 +1,4 @@
-"""The learner's turns, each whole although the learner paused in it."""
+"""Learners' turns, joined across pauses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,28 +10,28 @@ if TYPE_CHECKING:
     from livekit.agents.llm import ChatMessage
     from livekit.agents.voice import SpeechHandle
 
-__all__ = ["LEARNER", "TYPED", "Turn", "Turns", "learner_of"]
+__all__ = ["LEARNER_KEY", "TYPED_KEY", "Turn", "Turns", "learner_of"]
 
-TYPED = "loqua.typed"
-"""What the host marks a message with, in its `extra`, that the learner typed."""
+TYPED_KEY = "loqua.typed"
+"""The key in a message's `extra` that marks a chat message."""
 
-LEARNER = "loqua.learner"
-"""What the host marks each message of a learner's with, in its `extra`: the `Learner`."""
+LEARNER_KEY = "loqua.learner"
+"""The key in a message's `extra` with the `Learner` who said or typed it."""
 
 _Notes = TypeVar("_Notes")
 
 
 @dataclass(frozen=True, slots=True)
 class Turn(Generic[_Notes]):
-    """What the learner said in a turn, as far as it goes by now.
+    """A learner's turn so far.
 
     Attributes:
-        text: All of it; a transcript, to be taken for no instruction.
-        notes: The tutor's notes as they were before the turn.
-        typed: Whether it was typed, so that nothing tells how it would have sounded.
-        learner: Who said it: the lesson's learner or, with `audio_input: all`, perhaps another of
-            `lesson.others`. Of several who spoke at once it is the loudest; where that cannot be
-            told, the lesson's learner. None outside a lesson, as in a tutor's own tests.
+        text: The whole text, a transcript: data, never instructions.
+        notes: The tutor's notes from before the turn.
+        typed: Whether it was typed, so that it has no pronunciation.
+        learner: Who said it: the lesson's learner or, with `audio_input: all`, possibly one of
+            `lesson.others`. Of several who speak at once, it is the loudest, or if unknown the
+            lesson's learner. None outside a lesson, as in a tutor's own tests.
     """
 
     text: str
@@ -41,14 +41,14 @@ class Turn(Generic[_Notes]):
 
 
 class Turns(Generic[_Notes]):
-    """Puts together what belongs to one turn, for an agent's `on_user_turn_completed`.
+    """Join the parts of one turn, for an agent's `on_user_turn_completed`.
 
-    Who goes on before anything of the tutor's reply was heard had only paused: the text grows,
-    and the tutor judges it anew from the notes that it had before the turn. What is typed is a
-    turn of its own, and so is what another learner says.
+    A learner who continues before any of the tutor's reply was heard has only paused: the text
+    grows, and the tutor evaluates it again with the notes from before the turn. Chat messages and
+    utterances of other learners are separate turns.
 
     Args:
-        longest: Characters of a turn; the rest is cut.
+        longest: Maximum characters of a turn; longer ones are cut.
     """
 
     def __init__(self, *, longest: int = 300) -> None:
@@ -57,8 +57,10 @@ class Turns(Generic[_Notes]):
         self._reply: SpeechHandle | None = None
 
     def hear(self, message: "ChatMessage", notes: _Notes) -> Turn[_Notes]:
-        """Take what was said last, with the tutor's present notes, and get the turn it is of."""
-        turn = Turn(message.text_content or "", notes, TYPED in message.extra, learner_of(message))
+        """Add the last message, with the tutor's current notes, and return its turn."""
+        turn = Turn(
+            message.text_content or "", notes, TYPED_KEY in message.extra, learner_of(message)
+        )
         paused = self._reply is not None and _is_unheard(self._reply)
         if paused and self._turn is not None and _goes_on(self._turn, turn):
             turn = replace(self._turn, text=f"{self._turn.text} {turn.text}")
@@ -67,25 +69,25 @@ class Turns(Generic[_Notes]):
         return self._turn
 
     def reply(self, speech: "SpeechHandle", *, then: Callable[[], None] | None = None) -> None:
-        """Tell what is said in reply; `then` is called once it is over, unless the turn goes on."""
+        """Set the reply. `then` is called when it is over, unless the turn continues."""
         self._reply = speech
         if then is not None:
             speech.add_done_callback(lambda _: None if _is_unheard(speech) else then())
 
 
 def learner_of(message: "ChatMessage") -> Learner | None:
-    """Return who said or typed a message, None if the host has not marked it."""
-    mark = message.extra.get(LEARNER)
+    """Return who said or typed a message, or None if the host has not marked it."""
+    mark = message.extra.get(LEARNER_KEY)
     return mark if isinstance(mark, Learner) else None
 
 
 def _goes_on(turn: Turn[_Notes], later: Turn[_Notes]) -> bool:
-    """Return whether what was said later may belong to a turn: the same learner speaks on."""
+    """Return whether a later message may continue a turn: the same learner spoke both."""
     one, other = turn.learner, later.learner
     same = (one and one.user_id) == (other and other.user_id)
     return same and not (turn.typed or later.typed)
 
 
 def _is_unheard(reply: "SpeechHandle") -> bool:
-    """Return whether the learner spoke before anything of a reply could be heard."""
+    """Return whether the learner spoke before any of a reply was heard."""
     return reply.interrupted and not reply.chat_items

@@ -1,4 +1,4 @@
-"""What a plugin declares about its tutor."""
+"""`Tutor`, a plugin's declaration."""
 
 import re
 from dataclasses import dataclass
@@ -14,38 +14,38 @@ LONGEST_NAME: Final = 64
 VARIABLE: Final = r"[A-Z][A-Z0-9_]*"
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$", max_length=LONGEST_NAME)]
-"""A tutor's name, or the name an agent is dispatched by."""
+"""A tutor's name, or its agent name."""
 
 SecretName = Annotated[str, StringConstraints(pattern=f"^{VARIABLE}$")]
-"""The name of a secret of a tutor's own."""
+"""The name of a tutor's secret."""
 
 
 class NoSettings(BaseModel):
-    """The settings model of a tutor that has none."""
+    """The settings model of a tutor without settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 Settings_co = TypeVar("Settings_co", bound=BaseModel, default=BaseModel, covariant=True)
-"""A tutor's own model of its settings. Code that works for any tutor writes none."""
+"""A tutor's settings model. Code for any tutor omits it."""
 
 
 @dataclass(frozen=True)  # no slots: in Python 3.11 they break `Tutor[Settings](…)`
 class Tutor(Generic[Settings_co]):
-    """A tutor, as `register_tutor` declares it; config/tutors may override the dispatch.
+    """A tutor, as `register_tutor` declares it; config/tutors may override its dispatch.
 
-    `Tutor[MySettings]` has settings of its own, and its hooks get a `Lesson[MySettings]`.
+    The hooks of a `Tutor[MySettings]` receive a `Lesson[MySettings]`.
 
     Attributes:
-        name: Unique in a host: lower-case words joined by hyphens, 64 characters at most.
-        agent_name: The name to dispatch it by; None joins every new room (automatic).
+        name: Unique in a host: lower-case words joined by hyphens, at most 64 characters.
+        agent_name: The name to dispatch it by, or None to join every new room (automatic).
         settings: The model of its `settings:` in config/tutors, validated before any lesson.
-        secrets: Names of the secrets it needs, such as `OPENAI_API_KEY`; its lessons get
-            these and no others.
-        video: Whether it wants the learner's video as well as the audio.
+        secrets: Names of the secrets that it needs, such as `OPENAI_API_KEY`; its lessons get
+            no others.
+        video: Whether it receives the learner's video as well as the audio.
 
     Raises:
-        ValueError: If a name is not of the form above.
+        ValueError: If a name does not have this form.
     """
 
     name: str
@@ -55,17 +55,17 @@ class Tutor(Generic[Settings_co]):
     video: bool = False
 
     def __post_init__(self) -> None:
-        """Check the names, so that a mistake shows where the tutor is declared."""
+        """Validate the names, so that the error points to the declaration."""
         for field in ("name", "agent_name"):
             value = getattr(self, field)
             if value is not None and not _is_name(value):
                 raise ValueError(
                     f"Tutor({field}={value!r}): write lower-case words joined by hyphens, "
-                    f"{LONGEST_NAME} characters at most"
+                    f"at most {LONGEST_NAME} characters"
                 )
         for secret in self.secrets:
             if not re.fullmatch(VARIABLE, secret):
-                raise ValueError(f"Tutor(secrets=…): {secret!r} is not of the form MY_API_KEY")
+                raise ValueError(f"Tutor(secrets=…): {secret!r} does not look like MY_API_KEY")
 
 
 def _is_name(value: str) -> bool:

@@ -1,15 +1,15 @@
-"""The auth and API core: acts for learners towards the Loqua API, whatever the API does.
+"""Client of the Loqua API: tokens, calls, caching, degradation.
 
 ::
 
-    api            the one object the host holds: lease, context, progress, records, health
+    api            the facade: lease, context, progress, records, health
     ├── user_tokens    exchange, share, refresh ahead, forget     ── tokens (pure), ephemeral
-    ├── cache          one fetch of a context, three lives        ── single_flight
-    ├── degradation    full → cache → basic → mock, and who is told
-    └── client         one method per endpoint; a 401 means one other JWT, one repeat
-        ├── wire       what goes out is checked, what comes in is doubted
+    ├── cache          one fetch per context, three lifetimes     ── single_flight
+    ├── degradation    full → cache → basic → mock, with subscribers
+    └── client         one method per endpoint; after a 401, one retry with another JWT
+        ├── wire       validation of requests and responses
         └── calls      one call: deadline, then retry → breaker → limits → transport (httpx)
-            └── verdict    whether an error answer is the API's word (pure)
+            └── verdict    whether an error response comes from the API itself (pure)
 """
 
 from .api import LoquaApi

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from itertools import count
-from random import Random, SystemRandom
 from typing import Self
 
 import httpx
@@ -16,22 +15,19 @@ import structlog
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Progress, SessionRecord
 from loqua_host.errors import ConfigError, Problem, RefusedError, UnreachableError
-from loqua_host.metrics import Instruments
-from loqua_host.proxies import proxy_for
-from loqua_host.tasks import forever
+from loqua_host.system.proxies import proxy_for
+from loqua_host.system.tasks import forever
 
-from . import retry
+from . import retry, wire
 from .cache import ContextCache
 from .caller import Caller, Loaded
 from .calls import Bearer, Calls
-from .client import Client
-from .clock import Clock, SystemClock
 from .credentials import Credentials
 from .degradation import Listener, Modes, fallback
 from .endpoints import EndpointStatus
-from .metrics import ApiMetrics
 from .pools import Pools
-from .secrets import SecretName, SecretsPort
+from .runtime import Runtime
+from .secrets import CoreSecret, SecretsPort
 from .settings import CoreSettings
 from .single_flight import SingleFlight, stop
 from .user_tokens import UserBearer, UserTokens
@@ -57,26 +53,19 @@ class LoquaApi:
         self,
         settings: CoreSettings,
         calls: Calls,
-        client: Client,
         credentials: Credentials,
         tokens: UserTokens,
-        fetches: SingleFlight[Key, LearnerContext],
-        *,
-        clock: Clock,
-        random: Random,
-        metrics: ApiMetrics,
+        runtime: Runtime,
     ) -> None:
         self._settings = settings
         self._calls = calls
-        self._client = client
         self._credentials = credentials
         self._tokens = tokens
-        self._fetches = fetches
-        self._clock = clock
-        self._random = random
-        self._cache: ContextCache[Key] = ContextCache(settings.cache, clock)
-        self._metrics = metrics
-        self._modes = Modes(self._without_api, metrics)
+        self._runtime = runtime
+        self._fetches: SingleFlight[Key, LearnerContext] = SingleFlight()
+        self._cache: ContextCache[Key] = ContextCache(settings.cache, runtime.clock)
+        self._metrics = runtime.metrics
+        self._modes = Modes(self._without_api, runtime.metrics)
 
     @classmethod
     @asynccontextmanager
@@ -85,48 +74,32 @@ class LoquaApi:
         settings: CoreSettings,
         secrets: SecretsPort,
         *,
-        clock: Clock | None = None,
-        random: Random | None = None,
+        runtime: Runtime | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
-        metrics: ApiMetrics | None = None,
     ) -> AsyncIterator[Self]:
         """Yield the API for the length of a block; at its end every token is forgotten.
 
         Args:
             settings: The section `api:` of config/host.yaml.
             secrets: Where the agent's JWT and the shared secret are read.
-            clock: The machine's own unless given.
-            random: Jitter and idempotency keys; the system's own unless given.
+            runtime: The clock, randomness and metrics to use.
             transport: What carries requests; a pool of connections, with HTTP/2, unless given.
-            metrics: Counts what happens; nobody reads them unless given.
 
         Raises:
             ConfigError: A secret is missing or cannot be read.
         """
         for name in settings.secret_names:
             await _require(secrets, name)
-        clock, random = clock or SystemClock(), random or SystemRandom()
-        metrics = metrics or ApiMetrics(Instruments())
-        credentials = Credentials(secrets, clock, settings.agent_token_warn_before)
+        runtime = runtime or Runtime()
+        credentials = Credentials(secrets, runtime.clock, settings.agent_token_warn_before)
         tls = httpx.create_ssl_context()  # once: to read the authorities takes a busy host's time
         pools = Pools(lambda: _http(settings, tls, transport))
         async with aclosing(pools), _watched(credentials):
-            calls = Calls(pools, settings, clock, random, metrics)
-            client = Client(calls, random, honours_keys=settings.honours_idempotency_keys)
-            tokens = UserTokens(client, credentials, clock, random, metrics, settings)
-            fetches = SingleFlight[Key, LearnerContext]()
-            async with aclosing(tokens), aclosing(fetches):
-                yield cls(
-                    settings,
-                    calls,
-                    client,
-                    credentials,
-                    tokens,
-                    fetches,
-                    clock=clock,
-                    random=random,
-                    metrics=metrics,
-                )
+            calls = Calls(pools, settings, runtime)
+            tokens = UserTokens(calls, credentials, runtime, settings)
+            api = cls(settings, calls, credentials, tokens, runtime)
+            async with aclosing(tokens), aclosing(api._fetches):
+                yield api
 
     async def lease(self, caller: Caller) -> None:
         """Acquire the caller's user token, or share the one held, until `release`.
@@ -150,7 +123,8 @@ class LoquaApi:
             try:
                 await self._tokens.lease(caller)
             except UnreachableError:
-                await self._clock.sleep(retry.pause(attempt, first=1, random=self._random))
+                pause = retry.pause(attempt, first=1, random=self._runtime.random)
+                await self._runtime.clock.sleep(pause)
             else:
                 self._modes.begin(caller, before)
                 return
@@ -189,9 +163,8 @@ class LoquaApi:
     ) -> None:
         """Update the learner's progress. Repeats are harmless: progress is cumulative."""
         with self._noticed(caller):
-            await self._client.progress(
-                caller, self._learner(caller), session_id, status, progress, key
-            )
+            request = wire.progress_request(caller, session_id, status, progress, key)
+            await self._calls.send(request, self._learner(caller))
 
     async def create_session(self, caller: Caller, record: SessionRecord, *, key: str) -> None:
         """Create the record of a lesson.
@@ -224,7 +197,8 @@ class LoquaApi:
             RefusedError: One that `api.required_permissions` names is missing.
         """
         with self._noticed(caller):
-            permissions = await self._client.health(caller, self._learner(caller))
+            request = wire.health_request(caller, self._runtime.idempotency_key())
+            permissions = await self._calls.send(request, self._learner(caller))
         missing = sorted(self._settings.required_permissions - permissions)
         if missing:
             raise RefusedError(
@@ -257,8 +231,10 @@ class LoquaApi:
     async def _create_session(self, caller: Caller, record: SessionRecord, key: str) -> None:
         access = self._settings.access.sessions
         bearer: Bearer = self._credentials if access == "service" else self._learner(caller)
+        repeatable = self._settings.honours_idempotency_keys
+        request = wire.session_request(caller, record, key, repeatable=repeatable)
         try:
-            await self._client.session(caller, bearer, record, key)
+            await self._calls.send(request, bearer)
         except RefusedError as refusal:
             if access != "user_then_service" or not _lacks_token(refusal):
                 raise
@@ -268,11 +244,11 @@ class LoquaApi:
                 user_id=caller.user_id,
                 why=str(refusal),
             )
-            await self._client.session(caller, self._credentials, record, key)
+            await self._calls.send(request, self._credentials)
 
     async def _fetch(self, caller: Caller) -> LearnerContext:
         try:
-            context = await self._client.context(caller, self._learner(caller))
+            context = await self._calls.send(wire.context_request(caller), self._learner(caller))
         except RefusedError:
             self._cache.drop(_key(caller))
             raise
@@ -316,7 +292,7 @@ def _key(caller: Caller) -> Key:
     return caller.user_id, caller.agent_id
 
 
-async def _require(secrets: SecretsPort, name: SecretName) -> None:
+async def _require(secrets: SecretsPort, name: CoreSecret) -> None:
     try:
         await secrets.read(name)
     except ConfigError:

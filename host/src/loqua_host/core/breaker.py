@@ -14,7 +14,7 @@ from .clock import Clock
 from .metrics import ApiMetrics
 from .settings import BreakerSettings
 
-__all__ = ["Breaker", "State"]
+__all__ = ["Breaker", "BreakerState"]
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ NEUTRAL_STATUSES = frozenset({408, 425, 429})
 """Statuses of a server that works and asks for patience."""
 
 
-class State(StrEnum):
+class BreakerState(StrEnum):
     """What a breaker does with a call: lets it out, fails it at once, or lets one out."""
 
     CLOSED = "closed"
@@ -82,7 +82,7 @@ class Breaker:
         clock: Clock,
         metrics: ApiMetrics,
     ) -> None:
-        self.state = State.CLOSED
+        self.state = BreakerState.CLOSED
         self._endpoint = endpoint
         self._settings = settings
         self._clock = clock
@@ -122,7 +122,7 @@ class Breaker:
             raise self._suspended("another call tries it out for this learner", 0.0)
         if own is not None and now < own.resumes_at:
             raise self._suspended("it keeps failing for this learner", own.resumes_at - now)
-        if self.state is not State.CLOSED:
+        if self.state is not BreakerState.CLOSED:
             self._enter_as_probe(now, self._probes_at[own is not None])
         if own is not None and own.failures >= self._settings.failures:
             own.tried_out = True
@@ -132,8 +132,8 @@ class Breaker:
         if self._probing or now < due:
             raise self._suspended("the breaker is open", max(0.0, due - now))
         self._probing = True
-        if self.state is State.OPEN:
-            self._become(State.HALF_OPEN)
+        if self.state is BreakerState.OPEN:
+            self._become(BreakerState.HALF_OPEN)
 
     def _suspended(self, why: str, wait: float) -> SuspendedError:
         return SuspendedError(self._endpoint, why, retry_after=wait, sent=False)
@@ -148,8 +148,8 @@ class Breaker:
     def _on_success(self, learner: str) -> None:
         self._failing.pop(learner, None)
         self._served += 1
-        if self.state is not State.CLOSED:
-            self._turn(State.CLOSED)
+        if self.state is not BreakerState.CLOSED:
+            self._turn(BreakerState.CLOSED)
 
     def _on_failure(self, learner: str) -> None:
         now, known = self._clock.monotonic(), self._record_of(learner) is not None
@@ -158,13 +158,13 @@ class Breaker:
         self._suspend(learner, own)
         if len(self._failing) > MAX_FAILING:
             self._failing.popitem(last=False)
-        if self.state is not State.CLOSED:
+        if self.state is not BreakerState.CLOSED:
             self._probes_at[known] = now + self._settings.open_seconds
             self._probing = False
-            self._become(State.OPEN)
+            self._become(BreakerState.OPEN)
         elif self._is_outage():
             self._probes_at = {True: now + self._settings.open_seconds, False: now}
-            self._turn(State.OPEN)
+            self._turn(BreakerState.OPEN)
 
     def _on_unknown(self, _learner: str) -> None:
         self._probing = False
@@ -195,24 +195,24 @@ class Breaker:
         )
         return sum(counted) >= self._settings.failures
 
-    def _turn(self, state: State) -> None:
+    def _turn(self, state: BreakerState) -> None:
         """Change between open and closed: calls that are under way no longer count."""
         self._epoch += 1
         self._probing = False
         self._become(state)
 
-    def _become(self, state: State) -> None:
+    def _become(self, state: BreakerState) -> None:
         self.state = state
-        if state is State.OPEN:
+        if state is BreakerState.OPEN:
             self._metrics.breakers_opened.labels(self._endpoint).inc()
-        tell = log.warning if state is State.OPEN else log.info
+        tell = log.warning if state is BreakerState.OPEN else log.info
         tell(_EVENTS[state], endpoint=self._endpoint)
 
 
 _EVENTS = {
-    State.CLOSED: "breaker.closed",
-    State.OPEN: "breaker.opened",
-    State.HALF_OPEN: "breaker.half_opened",
+    BreakerState.CLOSED: "breaker.closed",
+    BreakerState.OPEN: "breaker.opened",
+    BreakerState.HALF_OPEN: "breaker.half_opened",
 }
 
 

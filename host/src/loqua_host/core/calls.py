@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from random import Random
 from typing import Protocol, TypeVar
 
 import httpx
@@ -12,18 +11,17 @@ from opentelemetry import trace
 from pydantic import SecretStr
 
 from loqua_host.errors import ApiError, RefusedError, UnreachableError
-from loqua_host.faults import log_fault
+from loqua_host.observability.faults import log_fault
 
 from . import retry, verdict
 from .breaker import Breaker
-from .clock import Clock
 from .endpoints import EndpointStatus
-from .limits import Limits
-from .metrics import ApiMetrics
+from .limits import RateLimits
 from .pools import Pools
+from .runtime import Runtime
 from .secrets import Sealed
 from .settings import CoreSettings
-from .transport import Passage, Transport
+from .transport import RequestTrace, Transport
 from .verdict import UNAUTHORIZED, Prematurity
 from .versions import Versions
 from .wire import Answer, Request
@@ -52,7 +50,7 @@ class Bearer(Protocol):
 
 
 @dataclass(slots=True)
-class _Journey:
+class _CallState:
     """One call on its way: when it must be done, and what became of it so far.
 
     Attributes:
@@ -83,16 +81,14 @@ class Calls:
         self,
         pools: Pools,
         settings: CoreSettings,
-        clock: Clock,
-        random: Random,
-        metrics: ApiMetrics,
+        runtime: Runtime,
     ) -> None:
         self._transport = Transport(pools, Versions(), settings.attempt_timeout)
         self._settings = settings
-        self._clock = clock
-        self._random = random
-        self._metrics = metrics
-        self._limits = Limits(settings, clock)
+        self._clock = runtime.clock
+        self._random = runtime.random
+        self._metrics = runtime.metrics
+        self._limits = RateLimits(settings, runtime.clock)
         self._breakers: dict[str, Breaker] = {}
         self._endpoints: dict[str, EndpointStatus] = {}
 
@@ -118,92 +114,90 @@ class Calls:
             attributes={"endpoint": request.endpoint},
             record_exception=False,
         ):
-            return await self._in_time(request, bearer)
+            return await self._with_deadline(request, bearer)
 
-    async def _in_time(self, request: Request[T], bearer: Bearer) -> T:
-        journey = _Journey(self._clock.monotonic() + self._settings.deadline)
+    async def _with_deadline(self, request: Request[T], bearer: Bearer) -> T:
+        state = _CallState(self._clock.monotonic() + self._settings.deadline)
         try:
             async with asyncio.timeout(self._settings.deadline):
-                return await self._authorized(request, bearer, journey)
+                return await self._with_reauth(request, bearer, state)
         except TimeoutError:
             message = f"no usable answer within api.deadline ({self._settings.deadline:g} s)"
-            raise UnreachableError(request.endpoint, message, sent=journey.sent) from None
+            raise UnreachableError(request.endpoint, message, sent=state.sent) from None
         except UnreachableError as error:
-            error.sent = journey.sent
+            error.sent = state.sent
             raise
 
-    async def _authorized(self, request: Request[T], bearer: Bearer, journey: _Journey) -> T:
+    async def _with_reauth(self, request: Request[T], bearer: Bearer, state: _CallState) -> T:
         jwt, replaced, pauses = await bearer.jwt(), False, _premature_pauses()
         while True:
             try:
-                return await self._repeatedly(request, jwt, journey)
+                return await self._with_retries(request, jwt, state)
             except ApiError as error:
                 if error.status != UNAUTHORIZED:
                     raise
                 refusal = error
             other = None
-            if not replaced and journey.prematurity is not Prematurity.STATED:
+            if not replaced and state.prematurity is not Prematurity.STATED:
                 replaced, other = True, await bearer.replacement(jwt)
             if other is None:
-                await self._outwait_prematurity(refusal, journey, next(pauses))
+                await self._wait_until_valid(refusal, state, next(pauses))
             else:
                 jwt = other
 
-    async def _outwait_prematurity(
-        self, refusal: ApiError, journey: _Journey, pause: float
-    ) -> None:
+    async def _wait_until_valid(self, refusal: ApiError, state: _CallState, pause: float) -> None:
         """Wait until a refused token may be valid, or raise what its refusal means."""
-        in_time = self._clock.monotonic() + pause < journey.deadline
-        if journey.prematurity is not Prematurity.NO and in_time:
+        in_time = self._clock.monotonic() + pause < state.deadline
+        if state.prematurity is not Prematurity.NO and in_time:
             await self._clock.sleep(pause)
             return
-        if journey.prematurity is Prematurity.STATED:
+        if state.prematurity is Prematurity.STATED:
             raise UnreachableError(
-                refusal.endpoint, refusal.message, status=refusal.status, sent=journey.sent
+                refusal.endpoint, refusal.message, status=refusal.status, sent=state.sent
             )
         raise refusal
 
-    async def _repeatedly(self, request: Request[T], jwt: SecretStr, journey: _Journey) -> T:
+    async def _with_retries(self, request: Request[T], jwt: SecretStr, state: _CallState) -> T:
         while True:
-            journey.attempt += 1
+            state.attempt += 1
             try:
-                return await self._attempt(request, jwt, journey)
+                return await self._guarded(request, jwt, state)
             except UnreachableError as error:
                 if not retry.may_repeat(
                     error,
-                    attempt=journey.attempt,
+                    attempt=state.attempt,
                     retries=self._settings.retries,
                     repeatable=request.repeatable,
                 ):
                     raise
             await self._clock.sleep(
-                retry.pause(journey.attempt, first=self._settings.backoff, random=self._random)
+                retry.pause(state.attempt, first=self._settings.backoff, random=self._random)
             )
 
-    async def _attempt(self, request: Request[T], jwt: SecretStr, journey: _Journey) -> T:
+    async def _guarded(self, request: Request[T], jwt: SecretStr, state: _CallState) -> T:
         with self._breaker(request.endpoint).attempt(request.caller.user_id):
-            async with self._limits.slot(request.endpoint, journey.deadline):
-                before, journey.sent = journey.sent, True
+            async with self._limits.slot(request.endpoint, state.deadline):
+                before, state.sent = state.sent, True
                 try:
-                    return await self._timed(request, jwt, journey)
+                    return await self._instrumented(request, jwt, state)
                 except RefusedError:
-                    journey.sent = before
+                    state.sent = before
                     raise
                 except UnreachableError as error:
-                    journey.sent = before or error.sent
+                    state.sent = before or error.sent
                     raise
 
-    async def _timed(self, request: Request[T], jwt: SecretStr, journey: _Journey) -> T:
-        begun, end = self._clock.monotonic(), _AttemptResult(journey.attempt)
+    async def _instrumented(self, request: Request[T], jwt: SecretStr, state: _CallState) -> T:
+        begun, end = self._clock.monotonic(), _AttemptResult(state.attempt)
         try:
-            end.status, value = await self._exchange(request, jwt, journey)
+            end.status, value = await self._validated(request, jwt, state)
             end.failure = None
         except ApiError as error:
             end.status, end.failure, end.why = error.status, type(error).__name__, str(error)
             raise
         except asyncio.CancelledError:
             # By the deadline, which is the API's failure, or because who asked has gone.
-            if self._clock.monotonic() >= journey.deadline:
+            if self._clock.monotonic() >= state.deadline:
                 end.failure, end.why = UnreachableError.__name__, "no answer within api.deadline"
             raise
         else:
@@ -243,28 +237,28 @@ class Calls:
             seconds=seconds,
         )
 
-    async def _exchange(
-        self, request: Request[T], jwt: SecretStr, journey: _Journey
+    async def _validated(
+        self, request: Request[T], jwt: SecretStr, state: _CallState
     ) -> tuple[int, T]:
         """Make one round trip; whatever goes wrong in it is an ApiError."""
-        passage = Passage()
+        passage = RequestTrace()
         try:
             status, answer = await self._transport.send(request, jwt, passage)
             wait = self._limits.handle(request.endpoint, status, answer.headers)
-            return status, self._value(request, jwt, journey, status, answer, wait)
+            return status, self._value(request, jwt, state, status, answer, wait)
         except ApiError:
             raise
         except TimeoutError:
             message = f"no answer within api.attempt_timeout ({self._settings.attempt_timeout:g} s)"
             raise UnreachableError(request.endpoint, message, sent=passage.sent) from None
         except Exception as error:  # noqa: BLE001  # transports and libraries raise what they like
-            raise _unforeseen(request.endpoint, error, sent=passage.sent) from None
+            raise _unexpected(request.endpoint, error, sent=passage.sent) from None
 
     def _value(
         self,
         request: Request[T],
         jwt: SecretStr,
-        journey: _Journey,
+        state: _CallState,
         status: int,
         answer: Answer,
         wait: float | None,
@@ -272,7 +266,7 @@ class Calls:
         if 200 <= status < 300:  # noqa: PLR2004  (2xx)
             return _read(request, status, answer)
         details = verdict.read_error(answer.body, answer.headers, request.body)
-        journey.prematurity = verdict.prematurity(details, jwt, answer.headers, self._clock.now())
+        state.prematurity = verdict.prematurity(details, jwt, answer.headers, self._clock.now())
         raise verdict.judge(request.endpoint, status, details, wait)
 
     def _breaker(self, endpoint: str) -> Breaker:
@@ -312,7 +306,7 @@ def _read(request: Request[T], status: int, answer: Answer) -> T:
         raise UnreachableError(request.endpoint, message, status=status) from None
 
 
-def _unforeseen(endpoint: str, error: Exception, *, sent: bool) -> UnreachableError:
+def _unexpected(endpoint: str, error: Exception, *, sent: bool) -> UnreachableError:
     """Return what an error of a transport means: its text may quote the headers and so the JWT."""
     name = type(error).__name__
     if isinstance(error, _NOT_CONNECTED):

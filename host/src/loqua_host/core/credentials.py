@@ -4,10 +4,10 @@ import structlog
 from pydantic import SecretStr
 
 from loqua_host.errors import LoquaError, UnreachableError
-from loqua_host.faults import log_fault
+from loqua_host.observability.faults import log_fault
 
 from .clock import Clock
-from .secrets import Sealed, Secret, SecretName, SecretsPort
+from .secrets import CoreSecret, Sealed, Secret, SecretsPort
 from .tokens import read_claims
 
 __all__ = ["Credentials"]
@@ -30,16 +30,16 @@ class Credentials:
 
     async def jwt(self) -> Sealed:
         """Return the agent's JWT."""
-        return (await self._read(SecretName.AGENT_JWT_TOKEN)).current
+        return (await self._read(CoreSecret.AGENT_JWT_TOKEN)).current
 
     async def replacement(self, refused: SecretStr) -> Sealed | None:
         """Return another JWT than the one the API refused, if a rotation left one."""
-        secret = await self._read(SecretName.AGENT_JWT_TOKEN, fresh=True)
+        secret = await self._read(CoreSecret.AGENT_JWT_TOKEN, fresh=True)
         return next((value for value in secret.values() if value != refused), None)
 
     async def shared_secrets(self, *, fresh: bool = False) -> tuple[Sealed, ...]:
         """Return the secrets that user tokens may be encrypted with, newest first."""
-        return (await self._read(SecretName.SHARED_SECRET, fresh=fresh)).values()
+        return (await self._read(CoreSecret.SHARED_SECRET, fresh=fresh)).values()
 
     async def seconds_left(self) -> float | None:
         """Return the seconds until the agent's JWT expires; None when it does not say."""
@@ -57,7 +57,7 @@ class Credentials:
                 tell("agent_token.watched", seconds_left=round(left))
             await self._clock.sleep(WATCH_SECONDS)
 
-    async def _read(self, name: SecretName, *, fresh: bool = False) -> Secret:
+    async def _read(self, name: CoreSecret, *, fresh: bool = False) -> Secret:
         try:
             return await self._secrets.read(name, fresh=fresh)
         except LoquaError as error:

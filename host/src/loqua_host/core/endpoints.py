@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .breaker import State
+from .breaker import BreakerState
 
 __all__ = ["EndpointStatus"]
 
@@ -21,4 +21,4 @@ class EndpointStatus:
     at: float
     seconds: float
     failure: str | None = None
-    breaker: State = State.CLOSED
+    breaker: BreakerState = BreakerState.CLOSED

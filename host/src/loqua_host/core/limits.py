@@ -11,7 +11,7 @@ from .clock import Clock
 from .rate_headers import wait_asked
 from .settings import CoreSettings
 
-__all__ = ["Limits"]
+__all__ = ["RateLimits"]
 
 FIRST_PAUSE = 1.0
 """Seconds that an endpoint rests after a 429; twice as many after each that follows."""
@@ -29,7 +29,7 @@ class _Rest:
     refusals: int = 0
 
 
-class Limits:
+class RateLimits:
     """Admits calls: as many at a time as the pool has connections, and so many a second.
 
     After a quiet second a second's worth may go at once; then they go one by one.
@@ -55,10 +55,10 @@ class Limits:
         Raises:
             SuspendedError: The API asked for a pause that outlasts the deadline.
         """
-        await self._outwait_hold(endpoint, deadline)
-        await self._outwait_turn(endpoint, deadline)
+        await self._wait_for_hold(endpoint, deadline)
+        await self._wait_for_turn(endpoint, deadline)
         async with self._bulkhead:
-            await self._outwait_hold(endpoint, deadline)
+            await self._wait_for_hold(endpoint, deadline)
             yield
 
     def handle(self, endpoint: str, status: int, headers: Mapping[str, str]) -> float | None:
@@ -86,13 +86,13 @@ class Limits:
         rest = self._rests.get(endpoint)
         return self._held_until if rest is None else max(self._held_until, rest.until)
 
-    async def _outwait_hold(self, endpoint: str, deadline: float) -> None:
+    async def _wait_for_hold(self, endpoint: str, deadline: float) -> None:
         while (wait := self._until(endpoint) - self._clock.monotonic()) > 0:
             if self._until(endpoint) >= deadline:
                 raise _suspended(endpoint, "the API asked for a pause", wait)
             await self._clock.sleep(wait)
 
-    async def _outwait_turn(self, endpoint: str, deadline: float) -> None:
+    async def _wait_for_turn(self, endpoint: str, deadline: float) -> None:
         now = self._clock.monotonic()
         turn = max(self._next_turn, now - 1) + self._interval
         if turn >= deadline:

@@ -4,7 +4,7 @@ from itertools import product
 from typing import Final
 
 from loqua_host.contract.records import Mode
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 
 __all__ = ["API_BUCKETS", "ENDPOINTS", "ApiMetrics"]
 

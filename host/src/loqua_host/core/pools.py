@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from loqua_host.errors import ApiError
-from loqua_host.faults import log_fault
+from loqua_host.observability.faults import log_fault
 
 __all__ = ["Pools"]
 
@@ -39,7 +39,7 @@ class Pools:
         self._current = _Pool(make())
 
     @asynccontextmanager
-    async def lend(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
         """Yield a client for one call."""
         pool = self._current
         pool.calls += 1

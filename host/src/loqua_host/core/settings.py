@@ -1,10 +1,10 @@
-"""The section `api:` of config/host.yaml: every number of the auth and API core."""
+"""The section `api:` of config/host.yaml."""
 
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .secrets import Address, SecretName
+from .secrets import Address, CoreSecret
 
 __all__ = ["Access", "BreakerSettings", "CacheLives", "CoreSettings"]
 
@@ -12,46 +12,50 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Access(BaseModel):
-    """Whose JWT an operation is done with, where the API allows a choice."""
+    """Whose JWT authenticates a call, for calls where the API allows both."""
 
     model_config = _FROZEN
 
     sessions: Literal["user", "service", "user_then_service"] = Field(
         default="user",
-        description="JWT that session records are created with: the learner's, the agent's own, or "
-        "that one where the learner's cannot be had any more",
+        description="the JWT that creates session records: the learner's, the agent's, or the "
+        "agent's if the learner's is unavailable",
     )
 
 
 class BreakerSettings(BaseModel):
-    """When an endpoint is given up, and for how long."""
+    """When a circuit breaker opens, and for how long."""
 
     model_config = _FROZEN
 
     failures: int = Field(
         default=5,
         ge=1,
-        description="failures in a row that open a breaker, of which no learner counts more than "
-        "two, and that suspend a learner",
+        description="consecutive failures that open a breaker (each learner counts at most twice) "
+        "or suspend a learner",
     )
     open_seconds: float = Field(
-        default=15, gt=0, description="seconds an open breaker waits before it lets one probe out"
+        default=15, gt=0, description="seconds before an open breaker allows a probe"
     )
 
 
 class CacheLives(BaseModel):
-    """How long parts of a fetched context serve, in seconds."""
+    """How long parts of a cached context are used, in seconds."""
 
     model_config = _FROZEN
 
-    context: float = Field(default=300, ge=0, description="seconds until a context is refetched")
+    context: float = Field(
+        default=300, ge=0, description="seconds before a context is fetched again"
+    )
     history: float = Field(
-        default=600, ge=0, description="seconds history and progress serve while the API is down"
+        default=600,
+        ge=0,
+        description="seconds that history and progress are used while the API is down",
     )
     preferences: float = Field(
-        default=3600, ge=0, description="seconds preferences serve while the API is down"
+        default=3600, ge=0, description="seconds that preferences are used while the API is down"
     )
-    learners: int = Field(default=1000, ge=1, description="contexts kept at most")
+    learners: int = Field(default=1000, ge=1, description="the maximum of cached contexts")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -61,7 +65,7 @@ class CacheLives(BaseModel):
 
 
 class CoreSettings(BaseModel):
-    """How the Loqua API is reached, and what is done when it does not answer."""
+    """How to call the Loqua API, and what to do when it does not respond."""
 
     model_config = _FROZEN
 
@@ -74,33 +78,40 @@ class CoreSettings(BaseModel):
         default=10,
         gt=0,
         le=14,  # a host's lease on what it sends lasts longer
-        description="seconds for a call with its waits, repeats and new tokens, up to 14",
+        description="seconds for a call with its pauses, retries and new tokens, up to 14",
     )
-    retries: int = Field(default=3, ge=0, le=3, description="repeats of a call that failed")
-    backoff: float = Field(default=0.25, gt=0, description="longest first pause; doubles each time")
-    pool_size: int = Field(default=20, ge=1, description="connections, and calls at one time")
-    rate_limit: float = Field(default=100, ge=1, description="calls a second, all lessons together")
+    retries: int = Field(default=3, ge=0, le=3, description="retries of a failed call, 0 to 3")
+    backoff: float = Field(
+        default=0.25,
+        gt=0,
+        description="the maximum seconds before the first retry; doubles for each further one",
+    )
+    pool_size: int = Field(default=20, ge=1, description="connections, and concurrent calls")
+    rate_limit: float = Field(default=100, ge=1, description="calls per second of all lessons")
     max_hold: float = Field(
-        default=300, gt=0, description="longest pause in seconds that the API may ask for"
+        default=300, gt=0, description="the longest pause in seconds that the API may request"
     )
     breaker: BreakerSettings = Field(
-        default=BreakerSettings(), description="when an endpoint is given up, and for how long"
+        default=BreakerSettings(), description="when a circuit breaker opens, and for how long"
     )
     cache: CacheLives = Field(
-        default=CacheLives(), description="how long a learner's context serves"
+        default=CacheLives(), description="how long a learner's cached context is used"
     )
     refresh_before: float = Field(
         default=300, gt=0, description="seconds before expiry at which user tokens are refreshed"
     )
     ephemeral_keys: Literal["off", "offered", "required"] = Field(
         default="offered",
-        description="whether the API is offered a fresh key to seal each token to, or must take it",
+        description="one key pair per token exchange, to encrypt the token: off, offered to the "
+        "API, or required of it",
     )
     agent_token_warn_before: float = Field(
-        default=7 * 86400, ge=0, description="seconds before its expiry to warn of AGENT_JWT_TOKEN"
+        default=7 * 86400,
+        ge=0,
+        description="seconds before the expiry of AGENT_JWT_TOKEN at which warnings start",
     )
     access: Access = Field(
-        default=Access(), description="whose JWT an operation is done with, the learner's or ours"
+        default=Access(), description="whose JWT authenticates a call, the learner's or the agent's"
     )
     required_permissions: frozenset[str] = Field(
         default=frozenset({"user.progress", "session.create", "user.context"}),
@@ -108,15 +119,16 @@ class CoreSettings(BaseModel):
     )
     honours_idempotency_keys: bool = Field(
         default=False,
-        description="whether a repeated Idempotency-Key changes nothing; v1 promises no such thing",
+        description="whether the API ignores requests with a repeated Idempotency-Key; v1 does not "
+        "promise it",
     )
 
     @property
-    def secret_names(self) -> tuple[SecretName, ...]:
-        """The secrets that this needs: where tokens are always sealed, no shared one."""
+    def secret_names(self) -> tuple[CoreSecret, ...]:
+        """The secrets that this needs. With required ephemeral keys, there is no shared secret."""
         if self.ephemeral_keys == "required":
-            return (SecretName.AGENT_JWT_TOKEN,)
-        return tuple(SecretName)
+            return (CoreSecret.AGENT_JWT_TOKEN,)
+        return tuple(CoreSecret)
 
     @model_validator(mode="after")
     def _attempts_fit(self) -> Self:

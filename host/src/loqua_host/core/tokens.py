@@ -26,7 +26,7 @@ from .wire import UserTokenAnswer
 
 __all__ = [
     "OF_ANOTHER_SECRET",
-    "Claims",
+    "JwtClaims",
     "TokenCause",
     "accept",
     "decrypt",
@@ -80,7 +80,7 @@ def token_error(cause: TokenCause) -> TokenError:
     return TokenError(cause, f"{cause}: {_MENDS[cause]}")
 
 
-class Claims(BaseModel):
+class JwtClaims(BaseModel):
     """What the host reads of a JWT's payload."""
 
     model_config = ConfigDict(frozen=True)
@@ -140,14 +140,14 @@ def _key(secret: SecretStr) -> bytes:
     return secret.get_secret_value().encode().ljust(KEY_BYTES, b"\0")[:KEY_BYTES]
 
 
-def read_claims(jwt: SecretStr) -> Claims:
+def read_claims(jwt: SecretStr) -> JwtClaims:
     """Return the claims of a JWT, its signature unchecked.
 
     Raises:
         TokenError: Header or payload is not a JSON object, or `exp` is missing or no date.
     """
     try:
-        return Claims.model_validate(read_payload(jwt))
+        return JwtClaims.model_validate(read_payload(jwt))
     except ValidationError:
         raise token_error(TokenCause.NO_EXPIRY) from None
 

@@ -14,14 +14,14 @@ from .pools import Pools
 from .versions import ACCEPT, Versions
 from .wire import Answer, Request
 
-__all__ = ["Passage", "Transport"]
+__all__ = ["RequestTrace", "Transport"]
 
 LONGEST_BODY = 1 << 20
 """Bytes of an answer beyond which it is garbage."""
 
 
 @dataclass(slots=True)
-class Passage:
+class RequestTrace:
     """How far one request has come.
 
     Attributes:
@@ -58,7 +58,7 @@ class Transport:
         self._timeout = timeout
 
     async def send(
-        self, request: Request[Any], jwt: SecretStr, passage: Passage
+        self, request: Request[Any], jwt: SecretStr, passage: RequestTrace
     ) -> tuple[int, Answer]:
         """Return the answer's status and the answer, whatever it says.
 
@@ -74,7 +74,7 @@ class Transport:
         version = self._versions.current
         async with (
             asyncio.timeout(self._timeout),
-            self._pools.lend() as http,
+            self._pools.client() as http,
         ):
             outgoing = http.build_request(
                 request.method,

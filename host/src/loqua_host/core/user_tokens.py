@@ -4,24 +4,22 @@ import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from random import Random
 
 import structlog
 from opentelemetry import trace
 from pydantic import SecretStr
 
 from loqua_host.errors import ApiError, RefusedError, TokenError, UnreachableError
-from loqua_host.faults import log_fault
-from loqua_host.tasks import forever
+from loqua_host.observability.faults import log_fault
+from loqua_host.system.tasks import forever
 
-from . import retry, tokens
+from . import retry, tokens, wire
 from .caller import Caller
-from .client import Client
-from .clock import Clock
+from .calls import Calls
 from .credentials import Credentials
 from .ephemeral import EphemeralKey
-from .metrics import ApiMetrics
 from .rate_headers import server_time
+from .runtime import Runtime
 from .secrets import Sealed
 from .settings import CoreSettings
 from .single_flight import SingleFlight, stop
@@ -65,18 +63,16 @@ class UserTokens:
 
     def __init__(
         self,
-        client: Client,
+        calls: Calls,
         credentials: Credentials,
-        clock: Clock,
-        random: Random,
-        metrics: ApiMetrics,
+        runtime: Runtime,
         settings: CoreSettings,
     ) -> None:
-        self._client = client
+        self._calls = calls
         self._credentials = credentials
-        self._clock = clock
-        self._random = random
-        self._metrics = metrics
+        self._runtime = runtime
+        self._clock = runtime.clock
+        self._metrics = runtime.metrics
         self._refresh_before = settings.refresh_before
         self._ephemeral_keys = settings.ephemeral_keys
         self._leases: dict[Caller, _Lease] = {}
@@ -155,7 +151,8 @@ class UserTokens:
     async def _exchanged(self, caller: Caller) -> UserToken:
         key = None if self._ephemeral_keys == "off" else EphemeralKey()
         offered = key.public if key else None
-        answer, date = await self._client.user_token(caller, self._credentials, offered)
+        request = wire.user_token_request(caller, self._runtime.idempotency_key(), offered)
+        answer, date = await self._calls.send(request, self._credentials)
         local_now = self._clock.now()
         server_now = server_time(date, local_now)
         jwt, lifetime = await self._accept(answer, caller, key, server_now)
@@ -219,7 +216,7 @@ class UserTokens:
                     failures=failures,
                 )
                 refused = isinstance(error, RefusedError)
-            jittered = retry.pause(failures, first=1, random=self._random)
+            jittered = retry.pause(failures, first=1, random=self._runtime.random)
             await self._clock.sleep(REFUSED_PAUSE if refused else jittered)
 
 

@@ -32,11 +32,11 @@ __all__ = [
     "Request",
     "Status",
     "UserTokenAnswer",
-    "context",
-    "health",
-    "progress",
-    "session",
-    "user_token",
+    "context_request",
+    "health_request",
+    "progress_request",
+    "session_request",
+    "user_token_request",
 ]
 
 Status = Literal["in_progress", "completed", "failed"]
@@ -179,7 +179,7 @@ class _ContextAnswer(LearnerContext):
     user_id: AnsweredId
 
 
-def user_token(
+def user_token_request(
     caller: Caller, key: str, public_key: str | None = None
 ) -> Request[tuple[UserTokenAnswer, str | None]]:
     """Ask for the user's JWT, sealed to a key if one is given; also gives the Date header."""
@@ -193,7 +193,7 @@ def user_token(
     return Request("user-token", "/user-token", caller, read, body, key, headers=headers)
 
 
-def context(caller: Caller) -> Request[LearnerContext]:
+def context_request(caller: Caller) -> Request[LearnerContext]:
     """Ask for the learner's context."""
 
     def read(answer: Answer) -> LearnerContext:
@@ -211,7 +211,7 @@ def context(caller: Caller) -> Request[LearnerContext]:
     return Request("context", path, caller, read)
 
 
-def progress(
+def progress_request(
     caller: Caller, session_id: str, status: Status, value: Progress, key: str
 ) -> Request[None]:
     """Send the learner's progress: cumulative, so that repeating it changes nothing."""
@@ -226,7 +226,9 @@ def progress(
     return Request("progress", "/progress", caller, read, body, key, session_id=session_id)
 
 
-def session(caller: Caller, record: SessionRecord, key: str, *, repeatable: bool) -> Request[None]:
+def session_request(
+    caller: Caller, record: SessionRecord, key: str, *, repeatable: bool
+) -> Request[None]:
     """Create the record of a lesson; repeatable where the API honours the key."""
     fields = {"user_id": caller.user_id, **record.model_dump(warnings=False)}
     body = _body("sessions", _SessionBody, fields)
@@ -234,7 +236,7 @@ def session(caller: Caller, record: SessionRecord, key: str, *, repeatable: bool
     return replace(request, session_id=record.session_id)
 
 
-def health(caller: Caller, key: str) -> Request[frozenset[str]]:
+def health_request(caller: Caller, key: str) -> Request[frozenset[str]]:
     """Ask for the agent's permissions."""
 
     def read(answer: Answer) -> frozenset[str]:

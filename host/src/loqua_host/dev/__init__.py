@@ -1,1 +1,1 @@
-"""What a developer runs beside the host: a Loqua API, a LiveKit server, a learner."""
+"""Development tools: the demo, a Loqua API, a LiveKit server, synthetic learners."""

@@ -24,10 +24,10 @@ from loqua_host.errors import LoquaError
 from loqua_host.settings.host import Environment
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.variables import read_environ
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 from .hearing import Heard, LessonHeard
-from .learner import Line, Script, SyntheticLearner, synthesise
+from .learner import Line, Script, SyntheticLearner, synthesise_line
 from .parts import Parts, local_parts, run_child, write_config
 from .scripts import LESSONS, SCRIPTED, ScriptedLesson, mismatches
 from .tutors import choose_tutors
@@ -203,7 +203,7 @@ async def _teach(
         say(f"  {room} {heard.at:5.1f} s  {heard.speaker}: {heard.text}")
 
     async def speak(line: Line) -> bytes:
-        return await synthesise(f"{parts.speech_url}/v1", line.text, line.language)
+        return await synthesise_line(f"{parts.speech_url}/v1", line.text, line.language)
 
     learner = SyntheticLearner(
         url=joined["url"],

@@ -15,11 +15,11 @@ from livekit.agents.types import (
     TOPIC_TRANSCRIPTION,
 )
 
-from loqua_host.tasks import uncancelled
+from loqua_host.system.tasks import uncancelled
 
 from .hearing import LEARNER, EndedBy, Heard, Hearing, LessonHeard
 
-__all__ = ["Line", "Script", "Speak", "SyntheticLearner", "joined", "synthesise"]
+__all__ = ["Line", "Script", "Speak", "SyntheticLearner", "joined", "synthesise_line"]
 
 SAMPLE_RATE = 24000
 FRAME = SAMPLE_RATE // 50  # 20 ms
@@ -47,7 +47,7 @@ Speak = Callable[[Line], Awaitable[bytes]]
 """Gives a line as sound: PCM, 16-bit little-endian mono, 24 kHz."""
 
 
-async def synthesise(base_url: str, text: str, voice: str, *, model: str = "pico") -> bytes:
+async def synthesise_line(base_url: str, text: str, voice: str, *, model: str = "pico") -> bytes:
     """Return `text` as PCM (16-bit little-endian mono, 24 kHz) from a speech server.
 
     Args:

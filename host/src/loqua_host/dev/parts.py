@@ -18,7 +18,7 @@ import yaml
 
 from loqua_host.errors import LoquaError
 from loqua_host.settings.templates import TEMPLATES
-from loqua_host.tasks import background
+from loqua_host.system.tasks import background
 
 from .api.server import serve
 from .api.settings import DevApiSettings

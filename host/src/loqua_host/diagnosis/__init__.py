@@ -1,1 +1,1 @@
-"""Checks tried actively, beside a host that runs or before one does."""
+"""The checks of `loqua-host check --live`."""

@@ -12,16 +12,23 @@ from typing_extensions import override
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord, Word
 from loqua_host.core import Caller, LoquaApi, SecretsPort
 from loqua_host.core.rate_headers import http_date, wait_asked
-from loqua_host.core.secrets import SecretName
+from loqua_host.core.secrets import CoreSecret
 from loqua_host.core.tokens import read_claims
 from loqua_host.errors import ApiError, RefusedError, TokenError
-from loqua_host.proxies import proxy_for
 from loqua_host.settings.host import HostSettings
+from loqua_host.system.proxies import proxy_for
 
 from .finding import Check, Finding, Verdict, broken, failed, in_order, ok, untried
 from .reach import judge_clock, reach
 
-__all__ = ["Answer", "Ear", "examine_api", "judge_answer", "judge_authentication", "judge_limits"]
+__all__ = [
+    "ApiResponse",
+    "Ear",
+    "examine_api",
+    "judge_answer",
+    "judge_authentication",
+    "judge_limits",
+]
 
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """A user id that no learner has; asked for, an API that takes the agent's JWT says 404."""
@@ -41,7 +48,7 @@ DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """What came of the exchange.
 
     Attributes:
@@ -110,19 +117,19 @@ async def _visit(
         settings.api.model_copy(update=changes), secrets, transport=ear
     ) as api:
         return await in_order(
-            _Visit(api, ear, caller, sealed=keys == "required").checks(what), after
+            _ApiExamination(api, ear, caller, sealed=keys == "required").checks(what), after
         )
 
 
 @dataclass(slots=True)
-class _Visit:
+class _ApiExamination:
     """The calls of one agent for one learner, each building on those before."""
 
     api: LoquaApi
     ear: Ear
     caller: Caller
     sealed: bool
-    answer: Answer = field(init=False)
+    answer: ApiResponse = field(init=False)
 
     def checks(self, what: str) -> list[Check]:
         slow = "see whether the API is overloaded"
@@ -147,7 +154,7 @@ class _Visit:
             await self.api.lease(self.caller)
         except ApiError as failure:
             error = failure
-        self.answer = Answer(error, self.ear.headers, time.time())
+        self.answer = ApiResponse(error, self.ear.headers, time.time())
         return judge_answer(self.answer)
 
     async def _clock(self) -> Verdict:
@@ -199,7 +206,7 @@ class _Visit:
         return ok(f"{session_id} was written and read back")
 
 
-def judge_answer(answer: Answer) -> Verdict:
+def judge_answer(answer: ApiResponse) -> Verdict:
     """Judge whether what answered is a Loqua API that works; a refusal is an answer, too."""
     error = answer.error
     if error is None or isinstance(error, RefusedError) or error.status in ANSWERED:
@@ -211,7 +218,7 @@ def judge_answer(answer: Answer) -> Verdict:
     return failed(str(error), "check that API_BASE_URL is the Loqua API's")
 
 
-def judge_limits(answer: Answer) -> Verdict:
+def judge_limits(answer: ApiResponse) -> Verdict:
     """Judge what the API says of its rate limits."""
     status = answer.error.status if answer.error else None
     wait = wait_asked(status or 200, answer.headers, answer.at)
@@ -224,7 +231,7 @@ def judge_limits(answer: Answer) -> Verdict:
     return ok(f"{left[:40]} calls are left" if left else "the API tells of no limit")
 
 
-def judge_authentication(answer: Answer) -> Verdict:
+def judge_authentication(answer: ApiResponse) -> Verdict:
     """Judge whether the API took the agent's JWT and id."""
     error = answer.error
     unknown_learner = isinstance(error, RefusedError) and error.status == NOT_FOUND
@@ -238,7 +245,7 @@ def judge_authentication(answer: Answer) -> Verdict:
     return untried(f"the API refused the call first: {error}; {NO_LEARNER}")
 
 
-def judge_decryption(answer: Answer, user_id: str, *, sealed: bool) -> Verdict:
+def judge_decryption(answer: ApiResponse, user_id: str, *, sealed: bool) -> Verdict:
     """Judge whether the exchanged token could be opened."""
     error = answer.error
     if error is None:
@@ -262,7 +269,7 @@ OF_SECRET: Final = frozenset({"wrong_shared_secret", "not_a_jwt"})
 def _jwt_check(settings: HostSettings, secrets: SecretsPort) -> Check:
     async def ask() -> Verdict:
         warn_before = settings.api.agent_token_warn_before
-        jwt = (await secrets.read(SecretName.AGENT_JWT_TOKEN)).current
+        jwt = (await secrets.read(CoreSecret.AGENT_JWT_TOKEN)).current
         hint = "have the Loqua admin issue another AGENT_JWT_TOKEN"
         try:
             left = read_claims(jwt).exp - time.time()

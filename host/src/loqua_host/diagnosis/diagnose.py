@@ -10,7 +10,7 @@ from loqua_host.workers.worker import LiveKitAccess
 
 from .api import examine_api
 from .engines import examine_engines
-from .finding import Finding, State
+from .finding import CheckState, Finding
 from .jobs import examine_jobs
 from .livekit import ROOMS_API, examine_livekit
 from .machine import RunningHost, examine_disk, examine_workers, judge_webhooks
@@ -51,7 +51,7 @@ async def _examine_rooms(settings: HostSettings, secrets: HostSecrets) -> list[F
     findings += examine_workers(health, [tutor.name for tutor in tutors])
     names = [tutor.agent_name or "" for tutor in tutors]
     alone = health is None and bool(settings.ops.port)
-    answers = any(one.name == ROOMS_API and one.verdict.state is State.OK for one in findings)
+    answers = any(one.name == ROOMS_API and one.verdict.state is CheckState.OK for one in findings)
     after = None if answers else ROOMS_API
     return findings + await examine_present(access, names, call=alone, after=after)
 

@@ -5,13 +5,23 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Check", "Finding", "State", "Verdict", "broken", "failed", "in_order", "ok", "untried"]
+__all__ = [
+    "Check",
+    "CheckState",
+    "Finding",
+    "Verdict",
+    "broken",
+    "failed",
+    "in_order",
+    "ok",
+    "untried",
+]
 
 LIMIT = 10.0
 """Seconds that a check may take, where it has no other limit."""
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """What became of a check."""
 
     OK = "ok"
@@ -28,7 +38,7 @@ class Verdict:
         hint: What the operator is to do about a failure.
     """
 
-    state: State
+    state: CheckState
     reason: str
     hint: str = ""
 
@@ -61,17 +71,17 @@ class Check:
 
 def ok(reason: str) -> Verdict:
     """Return the finding that all is well."""
-    return Verdict(State.OK, reason)
+    return Verdict(CheckState.OK, reason)
 
 
 def failed(reason: str, hint: str) -> Verdict:
     """Return what is wrong and what fixes it."""
-    return Verdict(State.FAILED, reason, hint)
+    return Verdict(CheckState.FAILED, reason, hint)
 
 
 def untried(reason: str) -> Verdict:
     """Return why it was not tried."""
-    return Verdict(State.UNTRIED, reason)
+    return Verdict(CheckState.UNTRIED, reason)
 
 
 async def in_order(checks: Iterable[Check], after: str | None = None) -> list[Finding]:
@@ -88,14 +98,14 @@ async def in_order(checks: Iterable[Check], after: str | None = None) -> list[Fi
             continue
         finding = await _made(check)
         findings.append(finding)
-        if check.gate and finding.verdict.state is not State.OK:
+        if check.gate and finding.verdict.state is not CheckState.OK:
             after = check.name
     return findings
 
 
 def broken(findings: Sequence[Finding]) -> str | None:
     """Return the name of the first finding that is not ok."""
-    return next((one.name for one in findings if one.verdict.state is not State.OK), None)
+    return next((one.name for one in findings if one.verdict.state is not CheckState.OK), None)
 
 
 async def _made(check: Check) -> Finding:

@@ -3,8 +3,8 @@
 from loqua_host.errors import ConfigError, LinkError
 from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import JobLink, JobRef, serve_link
-from loqua_host.process import start_forkserver
-from loqua_host.sockets import listen_unnamed
+from loqua_host.system.process import start_forkserver
+from loqua_host.system.sockets import listen_unnamed
 
 from .finding import Check, Finding, Verdict, failed, in_order, ok
 

@@ -19,13 +19,13 @@ from livekit.protocol.agent import JobAssignment
 
 from loqua_host.core.rate_headers import http_date
 from loqua_host.errors import RoomsError
-from loqua_host.proxies import bypass_native, proxy_for
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.secrets import LiveKitKey
-from loqua_host.tasks import background, uncancelled
+from loqua_host.system.proxies import bypass_native, proxy_for
+from loqua_host.system.tasks import background, uncancelled
 from loqua_host.workers.worker import LiveKitAccess
 
-from .finding import Check, Finding, State, Verdict, failed, in_order, ok
+from .finding import Check, CheckState, Finding, Verdict, failed, in_order, ok
 from .reach import judge_clock, reach
 from .worker import WorkerError, register, take_job
 
@@ -74,7 +74,7 @@ async def examine_livekit(access: LiveKitAccess) -> list[Finding]:
         Rooms.open(access.url, access.key) as rooms,
         AsyncExitStack() as stack,
     ):
-        visit = _Visit(access, livekit, rooms, stack)
+        visit = _LiveKitExamination(access, livekit, rooms, stack)
         return await in_order([*reach("LiveKit", access.url, "LIVEKIT_URL"), *visit.checks()])
 
 
@@ -104,7 +104,7 @@ async def throwaway_room(livekit: api.LiveKitAPI, agent_name: str) -> AsyncItera
             await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
 
 
-class _Visit:
+class _LiveKitExamination:
     """What was opened so far; each check builds on those before."""
 
     def __init__(
@@ -192,7 +192,9 @@ class _Visit:
             .with_ttl(timedelta(minutes=2))
         )
         entered = await self._connect(self._learner, self._access.url, token.to_jwt())
-        return entered if entered.state is State.FAILED else await meet(self._agent, MEET_SECONDS)
+        return (
+            entered if entered.state is CheckState.FAILED else await meet(self._agent, MEET_SECONDS)
+        )
 
     async def _attributes(self) -> Verdict:
         try:

@@ -22,7 +22,7 @@ from loqua_host.settings.secrets import LedgerSecrets
 from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
 
 __all__ = [
-    "Health",
+    "HealthReport",
     "RunningHost",
     "examine_disk",
     "examine_workers",
@@ -54,7 +54,7 @@ class _Level(BaseModel):
     findings: tuple[_Part, ...]
 
 
-class Health(BaseModel):
+class HealthReport(BaseModel):
     """What a host says at `/health`."""
 
     model_config = ConfigDict(frozen=True)
@@ -78,13 +78,13 @@ class RunningHost:
     ops: OpsSettings
     tokens: Sequence[SecretStr] = ()
 
-    async def health(self) -> Health | None:
+    async def health(self) -> HealthReport | None:
         """Return its health; None if no host runs, or something else answers there."""
         answer = await self._ask("/health")
         try:
-            return None if answer is None else Health.model_validate_json(answer)
+            return None if answer is None else HealthReport.model_validate_json(answer)
         except ValidationError:
-            return Health(levels=())
+            return HealthReport(levels=())
 
     async def is_alive(self) -> bool:
         """Return whether one runs; it is asked as probes ask, without a token."""
@@ -121,7 +121,7 @@ def judge_webhooks(before: float | None, after: float | None) -> Verdict:
     return ok("LiveKit tells the host nothing; it need not, but lessons would begin sooner")
 
 
-def examine_workers(health: Health | None, tutors: Sequence[str]) -> list[Finding]:
+def examine_workers(health: HealthReport | None, tutors: Sequence[str]) -> list[Finding]:
     """Return whether the running host can start jobs and has registered each tutor at LiveKit."""
     names = [JOBS, *(f"worker {tutor}" for tutor in tutors)]
     if health is None:

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
-from loqua_host.proxies import proxy_for
+from loqua_host.system.proxies import proxy_for
 
 from .finding import Check, Verdict, failed, ok
 

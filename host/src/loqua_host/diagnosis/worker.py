@@ -11,7 +11,7 @@ import aiohttp
 from livekit import api
 from livekit.protocol import agent
 
-from loqua_host.proxies import proxy_for
+from loqua_host.system.proxies import proxy_for
 
 __all__ = ["WorkerError", "register", "take_job"]
 

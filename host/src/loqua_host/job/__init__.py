@@ -1,1 +1,1 @@
-"""What runs in a job process: one lesson of one tutor, with no host secret."""
+"""The job process: one lesson of one tutor, without any secret of the host."""

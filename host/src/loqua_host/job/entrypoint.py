@@ -9,27 +9,27 @@ from livekit.agents import Agent, AutoSubscribe, JobContext, JobProcess
 
 from loqua_host.contract.lesson import Lesson, teach
 from loqua_host.errors import LearnerError, LinkError
+from loqua_host.job.engines.build import EngineWatch
+from loqua_host.job.lesson.lesson_job import LessonJob
+from loqua_host.job.lesson.runner import Runner
+from loqua_host.job.lesson.stopwatch import Stopwatch
+from loqua_host.job.room.learner import wait_for_learner
+from loqua_host.job.voice.session import build_session, say_out
 from loqua_host.link.client import HostLink, open_link
-from loqua_host.link.handover import find_handover
+from loqua_host.link.dispatch_metadata import find_handover
 from loqua_host.link.messages import EngineServes, Join, Refused, Welcome
 from loqua_host.livekit_internals import follow_proxy_variables, job_info
-from loqua_host.process import hide_memory
-from loqua_host.proxies import bypass_native
 from loqua_host.registry.caller import HookCaller
-from loqua_host.registry.loader import LoadedTutor, load
+from loqua_host.registry.loader import LoadedTutor, load_plugin
 from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.messages import message_in
-from loqua_host.tasks import uncancelled
+from loqua_host.system.process import hide_memory
+from loqua_host.system.proxies import bypass_native
+from loqua_host.system.tasks import uncancelled
 
-from .clock import Stopwatch
-from .engines import EngineWatch
-from .learner import wait_for_learner
-from .lesson_job import LessonJob
 from .logs import send_logs_to_host
-from .runner import Runner
 from .telemetry import Telemetry
 from .tracing import SpanBuffer
-from .voice import build_session, say_out
 from .watchdog import BLOCKED_SECONDS, Watchdog
 
 __all__ = ["JobEntrypoint", "JobSetup"]
@@ -55,7 +55,7 @@ class JobSetup:
         if self.settings.traced:
             spans.gather()
         tutor = self.settings.tutor
-        proc.userdata["tutor"] = load(plugin=tutor.plugin, agent=tutor.agent)
+        proc.userdata["tutor"] = load_plugin(plugin=tutor.plugin, agent=tutor.agent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from loqua_host.link.ipc import STANDARD, log_as_json
-from loqua_host.redaction import Redaction, format_exception, report_uncaught
+from loqua_host.observability.redaction import Redaction, format_exception, report_uncaught
 
 __all__ = ["send_logs_to_host"]
 

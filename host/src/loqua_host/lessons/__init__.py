@@ -1,1 +1,1 @@
-"""Lessons in the host: prepare, open, follow, close."""
+"""Lessons in the host: lifecycle, from the accepted job to the record."""

@@ -1,4 +1,4 @@
-"""Whether a running lesson may go on: the API is asked again and again."""
+"""Polling of the API during a lesson: permissions, and the token in mock mode."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,12 +22,12 @@ log = structlog.get_logger()
 
 
 async def check_health(lesson: LiveLesson, api: LoquaApi, every: Callable[[], float]) -> None:
-    """End a lesson politely once the API refuses it; poll until cancelled.
+    """Poll the API until cancelled, and end the lesson politely if the API refuses it.
 
     Args:
         lesson: The lesson.
         api: The API.
-        every: Says how many seconds to wait; a learner who is seen again cuts that short.
+        every: Returns the seconds between polls. A learner who returns triggers a poll.
     """
     while True:
         with suppress(TimeoutError):
@@ -48,7 +48,7 @@ async def check_health(lesson: LiveLesson, api: LoquaApi, every: Callable[[], fl
 async def acquire_token_when_reachable(
     lesson: LiveLesson, api: LoquaApi, metrics: LessonMetrics
 ) -> None:
-    """Lease the token of a lesson that began without the API, once that answers, and inform it."""
+    """Acquire the token of a lesson in mock mode when the API responds, and send the context."""
     try:
         await api.lease_patiently(caller_of(lesson.row))
         lesson.leased = True
@@ -60,7 +60,7 @@ async def acquire_token_when_reachable(
 
 
 async def _inform(lesson: LiveLesson, api: LoquaApi) -> None:
-    """Load the context of a lesson that began without it; while it cannot be had, do nothing."""
+    """Load the context of a lesson that started without it. If it is unavailable, do nothing."""
     if not lesson.informed:
         loaded = await api.context(caller_of(lesson.row))
         if loaded.mode is Mode.FULL:

@@ -1,4 +1,4 @@
-"""The stable names of what refuses a lesson."""
+"""Stable names of the causes for which lessons are refused."""
 
 from loqua_host.errors import (
     LearnerError,
@@ -14,7 +14,7 @@ __all__ = ["ALREADY_TAUGHT", "cause_of"]
 
 
 def cause_of(refusal: LoquaError) -> str:
-    """Name the cause of a refusal, as logs, jobs and metrics know it."""
+    """Return the cause of a refusal, for logs, jobs and metrics."""
     match refusal:
         case LearnerError() | TokenError():
             return refusal.cause

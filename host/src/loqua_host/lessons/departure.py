@@ -1,4 +1,4 @@
-"""When a worker leaves, which its lessons have to be over by."""
+"""The deadline of a worker's lessons when the worker drains."""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 __all__ = ["Departure"]
 
 LEAST_SECONDS = 4.0
-"""A time in which nobody can say goodbye: lessons are cut off after it, and gone on with."""
+"""The minimum time for a goodbye. With less, lessons are cut off and resumed elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Why a worker leaves, and when at the latest.
+    """Why a worker drains, and its deadline.
 
     Attributes:
-        reason: The reason that its lessons end for, such as `host_stopping`.
-        deadline: When jobs that still run are cut off, by the event loop's clock.
+        reason: The reason for which its lessons end, such as `host_stopping`.
+        deadline: When running jobs are cut off, by the event loop's clock.
     """
 
     reason: str
@@ -23,7 +23,7 @@ class Departure:
 
     @classmethod
     def within(cls, seconds: float, reason: str) -> "Departure":
-        """Return the departure that is due so many seconds from now."""
+        """Return a departure with its deadline these seconds from now."""
         return cls(reason, asyncio.get_running_loop().time() + seconds)
 
     @property

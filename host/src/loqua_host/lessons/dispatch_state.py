@@ -1,4 +1,4 @@
-"""What this host knows of the lessons in its rooms; lessons write it, the reconciler reads it."""
+"""The host's state of lessons and dispatches, written by lessons and read by the reconciler."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -10,25 +10,25 @@ from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
 
+from .decisions import Ask, Interrupted
 from .departure import Departure
-from .reconcile import Ask, Interrupted
 
 __all__ = ["Asked", "DispatchState"]
 
 CALL_SECONDS = 10.0
-"""Seconds after which a call that nobody accepted is taken to be lost."""
+"""Seconds after which a dispatch that no worker accepted counts as lost."""
 
 JOIN_SECONDS = 20.0
-"""Seconds after which an accepted job that did not join is taken to be lost.
+"""Seconds after which an accepted job that has not joined counts as lost.
 
-Of one whose process has ended the host knows at once. One that lives may be slow: in a burst of
-starts on a busy machine the last joins after 13 s, and nothing tells it from one that hangs.
+The host notices an ended process at once. A live one may be slow: in a burst of starts on a busy
+machine, the last one joins after 13 s, and cannot be distinguished from one that hangs.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Called:
-    """A tutor on its way: since when, to whom if this host called it, and by which job, if any."""
+    """A dispatched tutor: since when, for whom if this host dispatched it, and its job, if any."""
 
     at: float
     identity: str | None
@@ -37,7 +37,7 @@ class _Called:
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """A job that ended without a lesson: when, and whom it leaves in the room for a while."""
+    """A job that ended without a lesson: when, and its agent, which stays in the room a while."""
 
     at: float
     agent: str
@@ -45,13 +45,13 @@ class _Lost:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A specialist whom a tutor asked for.
+    """A specialist that a tutor called.
 
     Attributes:
-        ask: For whom, and since when.
-        handover: What it is to know.
-        came: Set when its lesson begins.
-        over: How it went, when it has ended without having to be restored, or was refused.
+        ask: For which learner, and since when.
+        handover: The information for the specialist.
+        came: Set when its lesson starts.
+        over: The result, when its lesson has ended for good or was refused.
     """
 
     ask: Ask
@@ -63,18 +63,18 @@ class Asked:
 
 
 class DispatchState:
-    """Who is taught, called, interrupted or refused, by room and tutor.
+    """Running, dispatched, interrupted and refused lessons, by room and tutor.
 
     Args:
-        monotonic: A clock that never steps, in seconds.
-        departure_of: Returns when the worker of a job, by its id, leaves; None if it stays.
+        monotonic: A monotonic clock, in seconds.
+        departure_of: Returns the departure of a job's worker, by the job's id; None if it stays.
 
     Attributes:
-        changed: Set whenever the reconciler has reason to look.
-        shared: Whether other hosts serve these rooms, too.
-        waiting: The rooms in which a learner waits for a place, each with the tutor, as of the
-            last look.
-        leaving: Whether this host stops, and leaves what is interrupted to the others.
+        changed: Set whenever the reconciler should run.
+        shared: Whether other hosts serve these rooms too.
+        waiting: The rooms in which a learner waits for capacity, each with the tutor, at the last
+            reconciliation.
+        leaving: Whether this host stops, and leaves interrupted lessons to other hosts.
     """
 
     def __init__(
@@ -100,17 +100,17 @@ class DispatchState:
 
     @contextmanager
     def asking(self, room: str, tutor: str, user_id: str, handover: Handover) -> Iterator[Asked]:
-        """Ask for a specialist for the length of a block."""
+        """Request a specialist for the duration of a block."""
         asked = self._asked[room, tutor] = Asked(Ask(user_id, self._monotonic()), handover)
         self.changed.set()
         try:
             yield asked
         finally:
-            if self._asked.get((room, tutor)) is asked:  # else the tutor has asked again meanwhile
+            if self._asked.get((room, tutor)) is asked:  # else there is a newer request
                 del self._asked[room, tutor]
 
     def asked(self, room: str) -> Mapping[str, Asked]:
-        """Return the specialists who were asked into a room, by tutor, until they are done."""
+        """Return the pending requests for specialists in a room, by tutor."""
         return {
             tutor: asked
             for (where, tutor), asked in self._asked.items()
@@ -122,25 +122,25 @@ class DispatchState:
         self._called[room, tutor] = _Called(self._monotonic(), identity)
 
     def on_not_called(self, room: str, tutor: str) -> None:
-        """Note that the dispatch did not go out after all."""
+        """Note that the dispatch failed."""
         self._called.pop((room, tutor), None)
 
     def on_full(self, room: str, tutor: str) -> None:
-        """Note that a job was refused as there is no place for it."""
+        """Note that a job was refused for lack of capacity."""
         self._refused.add((room, tutor))
         self.changed.set()
 
     def refused(self, room: str) -> frozenset[str]:
-        """Return the tutors whom LiveKit sends no more, as their job was refused and nobody else's.
+        """Return the tutors that LiveKit does not dispatch again because this host refused the job.
 
-        Another host may have taken the job.
+        None if there are other hosts, which may have accepted it.
         """
         if self.shared:
             return frozenset()
         return frozenset(tutor for where, tutor in self._refused if where == room)
 
     def on_accepted(self, job: JobRef) -> None:
-        """Note that a job was accepted, called by this host or by LiveKit."""
+        """Note that a job was accepted, dispatched by this host or by LiveKit."""
         self._refused.discard((job.room, job.tutor))
         call = self._called.get((job.room, job.tutor))
         if call is not None and call.identity is not None and self._lasts(call):
@@ -148,10 +148,10 @@ class DispatchState:
         self._called[job.room, job.tutor] = _Called(self._monotonic(), None, job.job_id)
 
     def on_ended(self, job: JobRef) -> bool:
-        """Note that a job's process has ended; False if it has had its lesson, or was refused one.
+        """Note that a job's process has ended; return whether it had neither lesson nor refusal.
 
-        Another tutor may be called at once, but not for a job that has ended soon after the one
-        before it: where none lives to join, one is tried every `JOIN_SECONDS`.
+        Another tutor may be dispatched at once, unless the job before it was also lost shortly
+        before: if no job survives until it joins, one is tried every `JOIN_SECONDS`.
         """
         where, now = (job.room, job.tutor), self._monotonic()
         call, before = self._called.get(where), self._lost.get(where)
@@ -164,11 +164,11 @@ class DispatchState:
         return True
 
     def lost_agents(self, room: str) -> dict[str, str]:
-        """Return by tutor the identities of dead agents that never taught and may still be seen."""
+        """Return the identities, by tutor, of lost jobs' agents that may still be in the room."""
         return {tutor: lost.agent for (where, tutor), lost in self._lost.items() if where == room}
 
     def on_taught(self, job: JobRef) -> None:
-        """Note that a lesson runs."""
+        """Note that a lesson has started."""
         self._taught[job.job_id] = (job.room, job.tutor)
         self._arrived(job)
         self._lost.pop((job.room, job.tutor), None)
@@ -176,7 +176,7 @@ class DispatchState:
             asked.came.set()
         self.changed.set()
 
-    def on_settled(self, job: JobRef, entry: str | None) -> None:
+    def on_closed(self, job: JobRef, entry: str | None) -> None:
         """Note that a learner's lesson ended or was refused, for this entry into the room."""
         if entry:
             self._settled.add((job.room, entry, job.tutor))
@@ -184,36 +184,36 @@ class DispatchState:
         self._arrived(job)
 
     def on_over(self, job: JobRef) -> None:
-        """Note that a job has no lesson any more, which may free a place."""
+        """Note that a job's lesson is over, which may free capacity."""
         self._taught.pop(job.job_id, None)
         self._over[job.job_id] = job.room
         self.changed.set()
 
     def is_over(self, job_id: str) -> bool:
-        """Return whether a job has no lesson any more, and is about to end."""
+        """Return whether a job's lesson is over and the job is about to end."""
         return job_id in self._over
 
     def on_handed_back(self, room: str, tutor: str, handback: Handback) -> None:
-        """Note how it went with a specialist, if it was asked for."""
+        """Note the result of a specialist's lesson, if one was requested."""
         asked = self._asked.get((room, tutor))
         if asked is not None and not asked.over.done():
             asked.came.set()
             asked.over.set_result(handback)
 
     def on_seen(self, room: str, tutors: frozenset[str], ended: frozenset[str]) -> None:
-        """Note who is in a room: of a specialist on another host, that is all this one hears.
+        """Note who is in a room. This is how the host follows specialists on other hosts.
 
         Args:
             room: The room.
-            tutors: Those in the room.
-            ended: Those of which a lesson has ended there.
+            tutors: The tutors in the room.
+            ended: The tutors whose lesson has ended there.
         """
         mine = self.taught(room) | {one.row.tutor for one in self.interrupted(room)}
         for tutor, asked in self.asked(room).items():
             call = self._called.get((room, tutor))
             if tutor in mine or (call is not None and call.job and self._lasts(call)):
                 continue
-            if tutor in tutors:  # Another host has taken the call.
+            if tutor in tutors:  # Another host has accepted the job.
                 self._called.pop((room, tutor), None)
                 asked.came.set()
             elif asked.came.is_set() and tutor not in self.called(room):
@@ -227,8 +227,8 @@ class DispatchState:
 
         Args:
             row: The lesson.
-            agent: The identity of its tutor in the room, if this host knows it.
-            since: When its learner left, if it stepped out for another's; by default now.
+            agent: The identity of its tutor in the room, if known.
+            since: When its learner left, if it made room for another learner; default: now.
         """
         at = self._monotonic() if since is None else since
         self._interrupted[row.id] = Interrupted(row, agent, at, stepped_out=since is not None)
@@ -236,14 +236,15 @@ class DispatchState:
         return self._interrupted[row.id]
 
     def on_resumed(self, row: LessonRow) -> Interrupted | None:
-        """Note that a tutor has joined who goes on with a lesson, or teaches a new one.
+        """Note that a job has joined that resumes a lesson or starts a new one.
 
-        Returns the lesson as it was when it lost its job, if this host knows.
+        Returns:
+            The interrupted lesson, if this host knows it.
         """
         return self._interrupted.pop(row.id, None)
 
     def outage(self, lost: Interrupted | None) -> float | None:
-        """Return for how many seconds a lesson has had no tutor, if this host lost one."""
+        """Return how many seconds a lesson has had no tutor, if this host lost it."""
         if lost is None or lost.agent is None or lost.stepped_out:
             return None
         return self._monotonic() - lost.since
@@ -269,7 +270,7 @@ class DispatchState:
         return frozenset(tutor for where, tutor in self._taught.values() if where == room)
 
     def called(self, room: str) -> frozenset[str]:
-        """Return the tutors that are on their way to a room."""
+        """Return the tutors that have been dispatched to a room and have not joined."""
         return frozenset(
             tutor
             for (where, tutor), call in self._called.items()
@@ -277,24 +278,25 @@ class DispatchState:
         )
 
     def meant(self, job: JobRef) -> str | None:
-        """Return the identity of the learner that this host called the job for."""
+        """Return the identity of the learner for whom this host dispatched the job."""
         _, identity = self._meant.get(job.job_id, (job.room, None))
         return identity
 
     def awaited(self) -> list[str]:
-        """List the tutors that were called and will take a place each as soon as they accept."""
+        """List the dispatched tutors that will take capacity when their jobs are accepted."""
         return [tutor for _, tutor in self._awaited()]
 
     def goes_on(self, room: str, tutor: str) -> bool:
-        """Return whether a job goes on with a lesson, or was asked for or decided on here."""
+        """Return whether a job resumes a lesson, or this host or a tutor requested it."""
         where = (room, tutor)
         lost = {one.row.tutor for one in self.interrupted(room) if not one.stepped_out}
         return where in self._awaited() or tutor in lost or tutor in self.asked(room)
 
     def ahead_of(self, room: str, tutor: str) -> list[str]:
-        """List the tutors that take a place each before this one may, in this room.
+        """List the tutors that take capacity before this one in this room.
 
-        Those that were called elsewhere; and if this one was not, those whom somebody waits for.
+        These are the tutors dispatched to other rooms and, if this one was not dispatched by this
+        host, also those that learners in other rooms wait for.
         """
         called = self._awaited()
         first = called if (room, tutor) in called else called | self.waiting
@@ -304,12 +306,12 @@ class DispatchState:
         calls = self._called.items()
         return {where for where, call in calls if not call.job and self._lasts(call)}
 
-    def settled(self, room: str) -> frozenset[tuple[str, str]]:
-        """Return the entries into a room, with the tutor, whose lesson ended or was refused."""
+    def closed_entries(self, room: str) -> frozenset[tuple[str, str]]:
+        """Return entry and tutor of each lesson in a room that ended or was refused."""
         return frozenset((entry, tutor) for where, entry, tutor in self._settled if where == room)
 
     def forget_rooms(self, known: set[str]) -> None:
-        """Forget refusals of rooms that LiveKit no longer has, and calls that came to nothing."""
+        """Forget the state of rooms that no longer exist, and dispatches that were lost."""
         self._called = {key: call for key, call in self._called.items() if self._lasts(call)}
         self._settled = {refusal for refusal in self._settled if refusal[0] in known}
         self._refused = {refusal for refusal in self._refused if refusal[0] in known}
@@ -319,7 +321,7 @@ class DispatchState:
 
     def _arrived(self, job: JobRef) -> None:
         call = self._called.get((job.room, job.tutor))
-        if call is not None and call.job in {None, job.job_id}:  # else another is on its way
+        if call is not None and call.job in {None, job.job_id}:  # else another job is pending
             del self._called[job.room, job.tutor]
         self._meant.pop(job.job_id, None)
 

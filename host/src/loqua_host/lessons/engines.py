@@ -1,4 +1,4 @@
-"""Which engines of lists a new lesson begins with: those that serve the others."""
+"""The choice of a new lesson's engines: those that serve the running lessons."""
 
 from collections.abc import Iterable, Mapping
 from statistics import median_low
@@ -9,13 +9,13 @@ __all__ = ["first_engines"]
 
 
 def first_engines(serving: Iterable[Mapping[EngineKind, int]]) -> dict[EngineKind, int]:
-    """Return the index of the engine, by kind, that most lessons are served by.
+    """Return the index of the engine, by kind, that serves most lessons.
 
-    Nobody has to find out again that an engine is down; an engine that failed one lesson of many
-    is tried.
+    A new lesson thus avoids an engine that is down, and still tries one that failed in a single
+    lesson.
 
     Args:
-        serving: For each running lesson of the tutor, which engine serves it.
+        serving: The serving engines of each running lesson of the tutor.
     """
     told = tuple(serving)
     by_kind = {kind: [one[kind] for one in told if kind in one] for kind in ENGINE_KINDS}

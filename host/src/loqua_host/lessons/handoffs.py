@@ -1,4 +1,4 @@
-"""Handoffs: a tutor has a specialist called to its learner, and hears how it went."""
+"""Handoffs in the host: dispatch a specialist and return its result to the calling tutor."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ __all__ = ["COME_SECONDS", "Handoffs"]
 log = structlog.get_logger()
 
 COME_SECONDS = 10.0
-"""Seconds in which an asked specialist's lesson must begin, full house or not."""
+"""Seconds within which a called specialist's lesson must start, whatever the capacity."""
 
 
 class Handoffs:
-    """Has specialists called by the reconciler, and waits for what becomes of them."""
+    """Request specialists from the reconciler, and wait for their results."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Handoffs:
         specialist = specialists.get(agent_name)
         if specialist is None:
             known = ", ".join(sorted(specialists)) or "none"
-            # What was asked for is not quoted: a model may have taken it from what was said.
+            # The request is not logged, because a model may have derived it from what was said.
             raise HandoffError(f"no tutor here has that agent_name; there are: {known}")
         if self._dispatch_state.leaving:
             raise HandoffError("this host is about to stop, and calls nobody any more")
@@ -75,7 +75,7 @@ class Handoffs:
         return specialist
 
     async def _call_off(self, room: str, specialist: RunningTutor) -> None:
-        """Take back a call, lest the specialist come when nobody counts on it any more."""
+        """Delete a dispatch, so that the specialist does not join too late."""
         self._dispatch_state.on_not_called(room, specialist.name)
         try:
             await self._rooms.withdraw(room, specialist.agent_name)

@@ -1,4 +1,4 @@
-"""Languages as the API and learners name them, as the codes that engines take."""
+"""Conversion of language names to ISO 639 codes."""
 
 from functools import lru_cache
 from typing import Final
@@ -12,20 +12,20 @@ __all__ = ["language_code"]
 log = structlog.get_logger()
 
 LONGEST: Final = 100
-"""Characters of a name; nothing longer names a language."""
+"""Maximum characters of a language's name."""
 
 
 @lru_cache
 def language_code(name: str | None, default: str) -> str:
-    """Return the code of a language, or the default where none is meant; a wrong name is logged.
+    """Return the code of a language, or the default. An unknown name is logged.
 
     Args:
-        name: A code of ISO 639 with or without a region (`es`, `spa`, `es-MX`), or the name in any
-            language (`Spanish`, `español`), as Unicode's CLDR has it.
-        default: For an empty name and for one that no language has.
+        name: An ISO 639 code with or without a region (`es`, `spa`, `es-MX`), or a name in any
+            language (`Spanish`, `español`) from Unicode's CLDR.
+        default: The code for an empty or unknown name.
 
     Returns:
-        A code of ISO 639-1 where the language has one (`zh` for Mandarin), else of ISO 639-3.
+        An ISO 639-1 code if the language has one (`zh` for Mandarin), else an ISO 639-3 code.
     """
     wanted = (name or "").strip()[:LONGEST]
     if not wanted:
@@ -45,7 +45,7 @@ def _by_code(wanted: str) -> str | None:
 
 
 def _by_name(wanted: str) -> str | None:
-    # On control characters the library's table of names fails in odd ways.
+    # langcodes raises undocumented errors for control characters.
     if not wanted.isprintable():
         return None
     try:

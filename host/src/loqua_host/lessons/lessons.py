@@ -1,7 +1,7 @@
-"""Lessons in the host: open, follow, close; one link, one lesson, one coroutine."""
+"""The lifecycle of lessons in the host: one coroutine per link and lesson."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -12,8 +12,7 @@ from opentelemetry import trace
 
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Mode
-from loqua_host.core import Caller, LoquaApi
-from loqua_host.core.clock import Clock
+from loqua_host.core import Caller
 from loqua_host.errors import (
     LearnerError,
     LedgerError,
@@ -22,29 +21,26 @@ from loqua_host.errors import (
 )
 from loqua_host.link.messages import EngineKind, Join, ModeChanged, WrapUp
 from loqua_host.link.server import JobLink, JobRef
-from loqua_host.records.delivery import Delivery, caller_of
-from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, Ledger, LessonRow
+from loqua_host.records.delivery import caller_of
+from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, LessonRow
 from loqua_host.records.session_record import Composed, compose_record
 from loqua_host.records.traces import join_trace
 from loqua_host.rooms.learners import Participant, pick_open
-from loqua_host.rooms.rooms import Rooms
-from loqua_host.settings.host import HostSettings
-from loqua_host.tasks import forever, supervised
+from loqua_host.system.tasks import forever, supervised
 
-from .answers import language_of, welcome
 from .api_watch import acquire_token_when_reachable, check_health
 from .causes import ALREADY_TAUGHT
-from .dispatch_state import JOIN_SECONDS, DispatchState
+from .decisions import Interrupted
+from .dispatch_state import JOIN_SECONDS
 from .engines import first_engines
 from .handoffs import Handoffs
-from .kept import engines_used, kept_ending
 from .live_lesson import LiveLesson, log_recorded
-from .metrics import LessonMetrics
 from .prefetcher import Prefetcher
 from .prepared_lesson import PreparedLesson, new_lesson, prepare
-from .reconcile import Interrupted
 from .refusals import Refusals
-from .tutors import RunningTutor
+from .services import Services
+from .stored_state import engines_used, kept_ending
+from .welcome import language_of, welcome
 
 __all__ = ["Lessons"]
 
@@ -55,58 +51,36 @@ class Lessons:
     """All lessons of this host, from the accepted job to the record in the ledger.
 
     Args:
-        tutors: The tutors of this host by name, as they are at any time.
-        settings: What the host runs by at any time.
-        tasks: Owns what outlives a link: preparations, and leases until delivery.
-        clock: Dates what is kept, and measures what was taught.
+        services: Its collaborators.
     """
 
-    def __init__(  # noqa: PLR0913  # its collaborators
-        self,
-        *,
-        rooms: Rooms,
-        api: LoquaApi,
-        ledger: Ledger,
-        delivery: Delivery,
-        tutors: Mapping[str, RunningTutor],
-        settings: Callable[[], HostSettings],
-        dispatch_state: DispatchState,
-        tasks: asyncio.TaskGroup,
-        clock: Clock,
-        metrics: LessonMetrics,
-    ) -> None:
-        self._rooms = rooms
-        self._api = api
-        self._ledger = ledger
-        self._delivery = delivery
-        self._tutors = tutors
-        self._settings = settings
-        self._dispatch_state = dispatch_state
-        self._tasks = tasks
-        self._clock = clock
-        self._metrics = metrics
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._rooms = services.rooms
+        self._api = services.api
+        self._ledger = services.ledger
+        self._delivery = services.delivery
+        self._tutors = services.tutors
+        self._settings = services.settings
+        self._dispatch_state = services.dispatch_state
+        self._tasks = services.tasks
+        self._clock = services.clock
+        self._metrics = services.metrics
         self._accepted: dict[str, float] = {}
         self._traces: dict[str, trace.Span] = {}
-        self._handoffs = Handoffs(dispatch_state, rooms, tutors, metrics)
+        self._handoffs = Handoffs(self._dispatch_state, self._rooms, self._tutors, self._metrics)
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
-        api.subscribe(self._on_mode)
-        self._prefetcher = Prefetcher(self._prepare, api, tasks)
-        self._refusals = Refusals(
-            rooms=rooms,
-            ledger=ledger,
-            dispatch_state=dispatch_state,
-            tutors=tutors,
-            tasks=tasks,
-            metrics=metrics,
-        )
+        self._prefetcher = Prefetcher(self._prepare, self._api, self._tasks)
+        self._refusals = Refusals(services)
+        self._api.subscribe(self._on_mode)
 
     def prefetch(self, room: str, tutor: str, identity: str) -> None:
-        """Prefetch the lesson of a tutor that seems to be on its way to a learner."""
+        """Prefetch a lesson whose job is expected soon."""
         self._prefetcher.prefetch(room, tutor, identity)
 
     def begin(self, job: JobRef) -> None:
-        """Handle an accepted job: its lesson is prefetched while it connects."""
+        """Handle an accepted job: prefetch its lesson while the job connects."""
         self._accepted[job.job_id] = self._clock.monotonic()
         self._dispatch_state.on_accepted(job)
         self._traces[job.job_id] = span = self._prefetcher.begin(job)
@@ -116,7 +90,7 @@ class Lessons:
     def end(self, job: JobRef) -> None:
         """Handle the end of an accepted job, which may free capacity.
 
-        If it never joined, its learner needs another.
+        If it never joined, its learner needs another job.
         """
         self._accepted.pop(job.job_id, None)
         self._traces.pop(job.job_id, trace.INVALID_SPAN).end()
@@ -145,7 +119,12 @@ class Lessons:
         await self._serve(link, join.identity)
 
     async def _serve(self, link: JobLink, identity: str) -> None:
-        """Teach the learner whom a job is for that sees this one, or turn them away."""
+        """Open the lesson of a job that has joined, and follow it; or refuse it.
+
+        Args:
+            link: The job's link.
+            identity: The learner that the job sees, who may not be the one it was dispatched for.
+        """
         language = own = self._tutors[link.job.tutor].language
         try:
             identity = self._dispatch_state.meant(link.job) or await self._choose(
@@ -161,29 +140,29 @@ class Lessons:
         await self._teach(lesson, prepared)
 
     async def _choose(self, job: JobRef, seen: str) -> str:
-        """Return whom a job is for that this host has not called: whom it sees, as a rule.
+        """Return the learner of a job that this host did not dispatch: usually the one it sees.
 
-        Where that learner's lesson is over and another's is not, another host has called it for
-        the other one.
+        If that learner's lesson is over and another's is not, another host has dispatched the job
+        for the other learner.
 
         Raises:
-            LedgerError: If the ledger cannot be reached now.
-            RoomsError: If LiveKit does not say who is in the room.
+            LedgerError: If the ledger is unreachable.
+            RoomsError: If LiveKit does not list the participants.
         """
-        settled = self._dispatch_state.settled(job.room) | await self._ledger.closed_entries(
+        closed_entries = self._dispatch_state.closed_entries(
             job.room
-        )
-        over = {entry for entry, tutor in settled if tutor == job.tutor}
+        ) | await self._ledger.closed_entries(job.room)
+        over = {entry for entry, tutor in closed_entries if tutor == job.tutor}
         if not over:
             return seen
         open_for = pick_open(await self._rooms.participants(job.room), over)
         return seen if seen in open_for or not open_for else open_for[0]
 
     async def language_for(self, room: str, tutor: str, identity: str) -> str:
-        """Return the language that a waiting learner is to be taught, the tutor's own if unknown.
+        """Return a waiting learner's language, or the tutor's own if unknown.
 
         Raises:
-            KeyError: If the tutor runs here no more.
+            KeyError: If the tutor no longer runs here.
         """
         own = self._tutors[tutor].language
         with suppress(LearnerError, RefusedError, RoomsError):
@@ -193,7 +172,7 @@ class Lessons:
         return own
 
     async def _await_join(self, link: JobLink) -> object:
-        """Wait until a job sees its learner, or has to go."""
+        """Wait until a job has seen its learner, or must leave."""
         self._waiting.add(link)
         try:
             return (
@@ -203,36 +182,36 @@ class Lessons:
             self._waiting.discard(link)
 
     async def _dismiss(self, link: JobLink, reason: str) -> None:
-        """Send a job away that has no lesson yet."""
+        """Dismiss a job that has no lesson yet."""
         self._prefetcher.drop(link.job.job_id)
         await self._refusals.dismiss(link, reason)
 
     def running(self, room: str) -> list[LessonRow]:
-        """List the lessons of this host that run in a room and are not about to end."""
+        """List this host's lessons in a room that are not about to end."""
         here = (one for one in self._live if one.row.room == room)
         return [one.row for one in here if not (one.finished or one.stepped_out)]
 
     async def step_out(self, lesson_id: str, away_since: float) -> None:
-        """Tell the job of a lesson whose learner left at `away_since` to leave it open."""
+        """Tell the job of a lesson to leave it open, as its learner left at `away_since`."""
         for lesson in self._live:
             if lesson.row.id == lesson_id:
                 await lesson.step_out(away_since)
                 return
 
     def live(self) -> list[tuple[LessonRow, Mode, Mapping[EngineKind, int]]]:
-        """List the running lessons, each with how much of the API and which engines serve it."""
+        """List the running lessons, each with its mode and serving engines."""
         return [
             (one.row, self._api.mode(caller_of(one.row)), dict(one.engines)) for one in self._live
         ]
 
     def late(self) -> list[float]:
-        """List by how many seconds each running lesson is behind its learner."""
+        """List the response delay of each running lesson, in seconds."""
         return [one.late for one in self._live]
 
     async def announce_departure(self, jobs: Collection[str]) -> None:
-        """Notify the lessons of these jobs of their deadline.
+        """Notify the lessons of these jobs of their deadline, until which they continue.
 
-        Until then they go on. Jobs that still wait for their learner are sent away.
+        Jobs that still wait for their learner are dismissed.
         """
         told = [self._announce(lesson) for lesson in self._live if lesson.link.job.job_id in jobs]
         told += [
@@ -244,12 +223,12 @@ class Lessons:
         await asyncio.gather(*told, return_exceptions=True)
 
     async def cut_off(self, jobs: Collection[str]) -> None:
-        """Make these jobs leave their rooms now; their lessons stay open for another job."""
+        """Make these jobs leave their rooms now. Their lessons stay open for other jobs."""
         cut_off = [lesson for lesson in self._live if lesson.link.job.job_id in jobs]
         await asyncio.gather(*(lesson.cut_off() for lesson in cut_off))
 
     def withdraw(self) -> None:
-        """Leave interrupted lessons, present and future, to other hosts: this one stops."""
+        """Leave current and future interrupted lessons to other hosts, because this one stops."""
         self._dispatch_state.leaving = True
         for lesson in self._dispatch_state.all_interrupted().values():
             if self._dispatch_state.drop_interrupted(lesson):
@@ -262,7 +241,7 @@ class Lessons:
                 self._tasks.create_task(lesson.see(participants))
 
     async def close(self, row: LessonRow, reason: str) -> None:
-        """Close an interrupted lesson for good, from its last progress or as its tutor left it."""
+        """Close an interrupted lesson with its last progress, or the record its tutor left."""
         left = kept_ending(row.state)
         if left is None:
             await self._give_up(row, reason)
@@ -274,7 +253,7 @@ class Lessons:
         self._dispatch_state.on_handed_back(row.room, row.tutor, Handback(outcome=outcome))
 
     async def _give_up(self, row: LessonRow, reason: str) -> None:
-        """Write the record of a lesson whose tutor could not report."""
+        """Write the record of a lesson without a report from its tutor."""
         rules = self._settings().records
         composed = compose_record(row, None, row.seconds, rules, failed=True)
         self._metrics.given_up.labels(row.tutor, reason).inc()
@@ -298,7 +277,7 @@ class Lessons:
         self._delivery.wake(row.id)
 
     async def _announce(self, lesson: LiveLesson) -> None:
-        """Notify a lesson of its deadline, if its worker leaves and time remains."""
+        """Notify a lesson of its deadline, if its worker drains and time remains."""
         departure = self._dispatch_state.departure_of(lesson.link.job.job_id)
         if departure is not None and departure.leaves_time:
             message = WrapUp(reason=departure.reason, seconds=departure.seconds_left)
@@ -312,7 +291,7 @@ class Lessons:
             log.warning("ledger.failed", why=str(error))
 
     def _bind(self, job: JobRef) -> None:
-        """Bind job and agent to what this task logs."""
+        """Bind job and agent to the log lines of this task."""
         tutor = self._tutors.get(job.tutor)
         known = {"agent_id": tutor and tutor.agent_id, "room": job.room, "job_id": job.job_id}
         structlog.contextvars.bind_contextvars(**{key: it for key, it in known.items() if it})
@@ -344,26 +323,14 @@ class Lessons:
         counter.labels(row.tutor).inc()
         opened = "lesson.resumed" if row.restarts else "lesson.opened"
         log.info(opened, tutor=row.tutor, room=row.room, mode=prepared.mode)
-        live = LiveLesson(
-            row,
-            link,
-            self._ledger,
-            self._delivery,
-            self._rooms,
-            self._clock,
-            partial(compose_record, rules=self._settings().records, context=prepared.known),
-            self._handoffs,
-            self._metrics,
-            leased=prepared.leased,
-        )
-        live.informed = prepared.mode is Mode.FULL
+        live = LiveLesson(row, link, self._services, prepared, self._handoffs)
         accepted = self._accepted.pop(link.job.job_id, None)
         live.before_ready = None if accepted is None else self._clock.monotonic() - accepted
         live.before_restored = self._dispatch_state.outage(lost)
         return live
 
     def _take_room(self, job: JobRef) -> None:
-        """Refuse a second tutor of a kind in a room; CreateDispatch does not (#944)."""
+        """Refuse a second job of the same tutor in a room; LiveKit does not (#944)."""
         if job.tutor in self._dispatch_state.taught(job.room):
             raise LearnerError(ALREADY_TAUGHT, "the room has this tutor already")
         self._dispatch_state.on_taught(job)
@@ -371,7 +338,7 @@ class Lessons:
     async def _open_or_resume(
         self, job: JobRef, prepared: PreparedLesson
     ) -> tuple[LessonRow, Interrupted | None]:
-        """Return the job's lesson, and as it was when this host lost its tutor, if it has."""
+        """Return the job's lesson, and the interrupted lesson that it resumes, if known."""
         agent_name = self._tutors[job.tutor].agent_name
         row = await self._ledger.open_lesson(
             new_lesson(prepared, job.tutor, self._clock.now()), agent_name
@@ -398,11 +365,11 @@ class Lessons:
                 self._tasks.create_task(self._release_when_delivered(lesson.row))
 
     async def _leave(self, lesson: LiveLesson) -> None:
-        """Release a lesson whose link has ended; an unfinished one is to be restored."""
+        """Clean up after a link has ended. An unfinished lesson will be restored."""
         job, row = lesson.link.job, lesson.row
         if lesson.finished:
-            # The reconciler may have asked the ledger just before the lesson was closed there.
-            self._dispatch_state.on_settled(job, row.entry)
+            # The reconciler may have read the ledger just before the lesson was closed there.
+            self._dispatch_state.on_closed(job, row.entry)
             self._dispatch_state.on_handed_back(row.room, row.tutor, lesson.handback)
         self._dispatch_state.on_over(job)
         if lesson.finished:
@@ -424,7 +391,7 @@ class Lessons:
 
     @asynccontextmanager
     async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:
-        """Keep a lesson known, healthy and, if it began without the API, knocking there."""
+        """Register the lesson, poll its permissions and, in mock mode, retry the token exchange."""
         self._live.add(lesson)
         try:
             async with supervised() as watching:

@@ -1,16 +1,14 @@
-"""A lesson that runs: what its job says becomes what the ledger keeps."""
+"""A running lesson in the host: handle its job's messages and save them to the ledger."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import structlog
 
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.learner import LearnerContext
-from loqua_host.contract.records import LessonReport, Progress
-from loqua_host.core.clock import Clock
+from loqua_host.contract.records import LessonReport, Mode, Progress
 from loqua_host.errors import LearnerError, RoomsError
 from loqua_host.link.messages import (
     CallbackFailed,
@@ -36,16 +34,16 @@ from loqua_host.link.messages import (
     WrapUp,
 )
 from loqua_host.link.server import JobLink
-from loqua_host.records.delivery import Delivery
-from loqua_host.records.ledger import Ledger, LessonRow
-from loqua_host.records.session_record import Composed, has_failed, merge_progress
+from loqua_host.records.ledger import LessonRow
+from loqua_host.records.session_record import Composed, compose_record, has_failed, merge_progress
 from loqua_host.rooms.learners import Participant, identified, pick_learner
-from loqua_host.rooms.rooms import Rooms
-from loqua_host.tasks import supervised
+from loqua_host.system.tasks import supervised
 
 from .handoffs import Handoffs
-from .kept import engines_used, keep, keep_ending, use_engine
-from .metrics import CALLBACK, LessonMetrics
+from .metrics import CALLBACK
+from .prepared_lesson import PreparedLesson
+from .services import Services
+from .stored_state import engines_used, keep, keep_ending, use_engine
 from .tracing import take_spans
 
 __all__ = ["LiveLesson", "log_recorded"]
@@ -53,66 +51,53 @@ __all__ = ["LiveLesson", "log_recorded"]
 log = structlog.get_logger()
 
 MOST_OTHERS = 50
-"""Others that a tutor is told of."""
+"""Maximum of other learners that a tutor is told about."""
 
 USER_CHANGED = "user_id_changed"
-
-
-class Compose(Protocol):
-    """Makes the record of a lesson from its report and the seconds taught."""
-
-    def __call__(
-        self, lesson: LessonRow, report: LessonReport | None, seconds: float, *, failed: bool
-    ) -> Composed:
-        """Return the record and how the lesson ended."""
 
 
 class LiveLesson:
     """One open lesson and the link to its job.
 
     Attributes:
-        row: The lesson as the ledger has it.
-        leased: Whether its caller's user token is leased, and to be released.
-        informed: Whether its job has the learner's context as the API has it.
-        seen_again: Set when the learner has come back, or the tutor's connection.
-        would_be_crash: Whether a job that is gone now has crashed; not if it has lost LiveKit, has
-            stepped out, or was cut off.
-        away_since: When the learner left, by the host's monotonic clock, whose place is needed.
+        row: The lesson in the ledger.
+        leased: Whether its caller's user token is leased and must be released.
+        informed: Whether its job has the learner's current context from the API.
+        seen_again: Set when the learner returns, or the tutor's connection is back.
+        would_be_crash: Whether the end of the link would count as a crash: not if the job has lost
+            LiveKit, has made room for another learner, or was cut off.
+        away_since: When the learner left, by the host's monotonic clock, if others wait.
         stepped_out: Whether its job has left it open until the learner returns.
-        finished: Whether its job has finished it and its record is in the ledger.
-        handback: What a tutor that called for this one is told.
-        engines: Which engine of a list serves, by kind, for those that have served.
-        late: By how many seconds its job is behind the learner.
-        before_ready: The seconds from the accepted job to the lesson, until its tutor is ready.
-        before_restored: The seconds from the lost tutor to the lesson, if there was one, as above.
+        finished: Whether its record is in the ledger.
+        handback: The result for a tutor that called this specialist.
+        engines: The index of the serving engine, by kind.
+        late: The response delay of its job, in seconds.
+        before_ready: Seconds from the accepted job to the lesson; None once its tutor is ready.
+        before_restored: Seconds from the loss of the tutor to the lesson, if it was lost; None
+            once its tutor is ready.
     """
 
-    def __init__(  # noqa: PLR0913  # its collaborators
+    def __init__(
         self,
         row: LessonRow,
         link: JobLink,
-        ledger: Ledger,
-        delivery: Delivery,
-        rooms: Rooms,
-        clock: Clock,
-        compose: Compose,
+        services: Services,
+        prepared: PreparedLesson,
         handoffs: Handoffs,
-        metrics: LessonMetrics,
-        *,
-        leased: bool,
     ) -> None:
         self.row = row
         self.link = link
-        self.leased = leased
-        self.informed = True
-        self._ledger = ledger
-        self._delivery = delivery
-        self._rooms = rooms
-        self._clock = clock
-        self._before, self._since = row.seconds, clock.monotonic()
-        self._compose = compose
+        self.leased = prepared.leased
+        self.informed = prepared.mode is Mode.FULL
+        self._ledger = services.ledger
+        self._delivery = services.delivery
+        self._rooms = services.rooms
+        self._clock = services.clock
+        self._before, self._since = row.seconds, services.clock.monotonic()
+        self._rules = services.settings().records
+        self._known = prepared.known
         self._handoffs = handoffs
-        self._metrics = metrics
+        self._metrics = services.metrics
         self.seen_again = asyncio.Event()
         self.would_be_crash = True
         self.away_since: float | None = None
@@ -127,7 +112,7 @@ class LiveLesson:
         self._expelled = False
 
     async def follow(self) -> None:
-        """Take what the job sends until it has finished the lesson or is gone."""
+        """Handle the job's messages until it has finished the lesson or is gone."""
         async with supervised() as tasks:
             await self._follow(tasks)
 
@@ -152,7 +137,7 @@ class LiveLesson:
                     self._observe(message)
 
     def _observe(self, message: FromJob) -> None:
-        """Count and trace what the job tells of itself."""
+        """Record metrics and spans from the job."""
         tutor = self.row.tutor
         match message:
             case VoiceTimed(stages=stages):
@@ -170,7 +155,7 @@ class LiveLesson:
                 take_spans(spans)
 
     def _observe_hook(self, timed: HookTimed) -> None:
-        """Time a hook, and by the first that greets the learner what it took till then."""
+        """Observe a hook's duration, and after the first `on_user_ready` the time until then."""
         tutor, metrics = self.row.tutor, self._metrics
         metrics.observe_hook(tutor, timed)
         if timed.hook != "on_user_ready" or timed.failed:
@@ -182,7 +167,7 @@ class LiveLesson:
         self.before_ready = self.before_restored = None
 
     def _note_engine(self, kind: EngineKind, index: int) -> None:
-        """Note which engine serves; a first one that serves from the start is no news."""
+        """Note which engine serves. A first engine that serves from the start is not logged."""
         before = self.engines.get(kind, 0)
         self.engines[kind] = index
         self.row = replace(self.row, state=use_engine(self.row.state, kind, index))
@@ -193,17 +178,17 @@ class LiveLesson:
             tell("engine.switched", tutor=self.row.tutor, kind=kind, index=index, to=to)
 
     async def cut_off(self) -> None:
-        """Make the job leave at once; this does not count as a crash."""
+        """Make the job leave at once, which does not count as a crash."""
         self.would_be_crash = False
         await self.link.close()
 
     async def step_out(self, away_since: float) -> None:
-        """Make the job leave the lesson open, if it also sees the learner away."""
+        """Tell the job to leave the lesson open and end, if it also sees that the learner left."""
         self.away_since = away_since
         await self.link.send(StepOut())
 
     async def inform(self, context: LearnerContext) -> None:
-        """Send the job the learner's context, which could not be loaded when the lesson began."""
+        """Send the job the learner's context, which was unavailable when the lesson started."""
         self.informed = True
         await self.link.send(ContextLoaded(context=context))
 
@@ -213,7 +198,7 @@ class LiveLesson:
     async def _see_return(self, identity: str, tasks: asyncio.TaskGroup) -> None:
         """Notify the job that its learner is back, if this identity is the learner's.
 
-        The ledger hears of it in a task of its own: the lesson does not wait for it.
+        A separate task saves it to the ledger, so that the lesson does not wait.
         """
         try:
             participants = await self._rooms.participants(self.row.room)
@@ -232,7 +217,7 @@ class LiveLesson:
         await self.link.send(Returned(learner=learner))
 
     async def see(self, participants: Sequence[Participant]) -> None:
-        """Handle the participants: notify the job of others, and keep the learner's lesson."""
+        """Handle the current participants: notify the job of other learners and of changes."""
         mine = [one for one in participants if one.sid and one.sid == self.row.entry]
         if any(one.attributes.get("user_id") != self.row.user_id for one in mine):
             await self._expel()
@@ -249,7 +234,7 @@ class LiveLesson:
             await self.link.send(told)
 
     async def _expel(self) -> None:
-        """End a lesson whose learner has become another: somebody may be after their record."""
+        """End a lesson whose learner's `user_id` has changed, to protect both learners' records."""
         if not self._expelled:
             self._expelled = True
             log.error(
@@ -272,7 +257,7 @@ class LiveLesson:
             log.info("progress.made", seconds=round(seconds, 1), words=made.words_learned)
 
     async def _merge(self, made: Progress | None) -> Progress | None:
-        """Return new progress that counts after the last, or None and tell the job why not."""
+        """Return valid new progress, or None after telling the job why it is invalid."""
         if made is None:
             return None
         try:
@@ -283,7 +268,7 @@ class LiveLesson:
             return None
 
     async def _keep_ending(self, message: SteppedOut) -> None:
-        """Keep what the record says if the learner does not return."""
+        """Save the record to use if the learner does not return."""
         row, seconds, composed = self._end(message)
         state = keep_ending(row.state, composed)
         self.row = replace(row, seconds=seconds, state=state)
@@ -292,11 +277,16 @@ class LiveLesson:
         await self.link.send(Recorded())
 
     def _end(self, message: Finish | SteppedOut) -> tuple[LessonRow, float, Composed]:
-        """Return the lesson with its last progress, its seconds, and its record."""
+        """Return the lesson with its last progress, its seconds and its record."""
         seconds = self._bounded(message.ending.seconds)
         row = replace(self.row, progress=self._final(message.report))
-        composed = self._compose(
-            row, message.report, seconds, failed=has_failed(message.ending.reason)
+        composed = compose_record(
+            row,
+            message.report,
+            seconds,
+            self._rules,
+            self._known,
+            failed=has_failed(message.ending.reason),
         )
         reasons = (*composed.reasons, *engines_used(row.state))
         return row, seconds, replace(composed, reasons=reasons)
@@ -320,7 +310,7 @@ class LiveLesson:
         log_recorded(row, message.ending.reason_shown, composed)
 
     def _final(self, report: LessonReport | None) -> Progress | None:
-        """Return the progress the lesson ends with; a report that falls behind does not count."""
+        """Return the final progress. A report with lower counts than before is ignored."""
         if report is None or report.progress is None:
             return self.row.progress
         try:
@@ -330,16 +320,17 @@ class LiveLesson:
             return self.row.progress
 
     def _bounded(self, seconds: float) -> float:
-        """Bound what a job says was taught: no less than before, no more than time went by.
+        """Bound the seconds taught that a job reports.
 
-        By a clock that never steps; a resumed lesson goes on from what its last job had taught.
+        They are at least the previous value, and at most what earlier jobs had taught plus the
+        elapsed time by the monotonic clock.
         """
         passed = self._before + self._clock.monotonic() - self._since
         return max(self.row.seconds, min(seconds, passed))
 
 
 def log_recorded(row: LessonRow, reason: str, composed: Composed) -> None:
-    """Log how a lesson ended whose record is in the ledger."""
+    """Log the end of a lesson whose record is in the ledger."""
     log.info(
         "lesson.recorded",
         tutor=row.tutor,
@@ -353,7 +344,7 @@ def log_recorded(row: LessonRow, reason: str, composed: Composed) -> None:
 
 
 def _handback(message: Finish, progress: Progress | None) -> Handback:
-    """Return how a lesson went; reasons that end so are the host's own (loqua_host.job.runner)."""
+    """Return the result of a lesson; the job's own failures end in `_failed` (job/sequence.py)."""
     if has_failed(message.ending.reason):
         return Handback(outcome="failed")
     report = message.report or LessonReport()

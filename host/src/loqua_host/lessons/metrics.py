@@ -1,4 +1,4 @@
-"""What lessons count: beginnings and ends, hooks, voices, engines, calls for tutors."""
+"""Metrics of lessons: starts and ends, hooks, voice latency, engines, dispatches."""
 
 from typing import Final, get_args
 
@@ -6,7 +6,7 @@ from loqua_host.contract.handoff import Handback
 from loqua_host.core.metrics import API_BUCKETS, ENDPOINTS
 from loqua_host.core.tokens import TokenCause
 from loqua_host.link.messages import ENGINE_KINDS, Hook, HookTimed, Stage, VoiceTimed
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 from loqua_host.records.ledger import LessonRow
 from loqua_host.records.session_record import Composed
 
@@ -18,7 +18,7 @@ LESSON_BUCKETS: Final = (30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 540
 HOOKS: Final = get_args(Hook)
 STAGES: Final = get_args(Stage)
 CALLBACK: Final = "callback"
-"""What counts as a hook: the tutor's code outside its hooks, callbacks of its agent for one."""
+"""The value of the label `hook` for the tutor's code outside its hooks, such as callbacks."""
 
 HANDOFFS: Final = get_args(Handback.model_fields["outcome"].annotation)
 GIVEN_UP: Final = ("crash_loop", "learner_left", "tutor_disabled")
@@ -28,11 +28,11 @@ CAUSES: Final = (
     *TokenCause,
     *(f"{endpoint}_refused" for endpoint in ENDPOINTS),
 )
-"""Why lessons are refused; others than these begin to count when they are first seen."""
+"""Known causes of refusals, whose series start at 0; others appear when they first occur."""
 
 
 class LessonMetrics:
-    """Counters and histograms of lessons."""
+    """The counters and histograms of lessons."""
 
     def __init__(self, instruments: Instruments) -> None:
         counter, histogram = instruments.counter, instruments.histogram
@@ -77,19 +77,19 @@ class LessonMetrics:
         self.webhooks = counter("webhooks", "Webhooks that LiveKit signed")
 
     def observe_record(self, row: LessonRow, composed: Composed) -> None:
-        """Count a lesson that ended, with the time taught in it and what was achieved."""
+        """Count a lesson that has ended, its time taught and its achievements."""
         self.ended.labels(row.tutor, composed.outcome.value).inc()
         self.engagement_seconds.labels(row.tutor).observe(row.seconds)
         if composed.record.achievements:
             self.objectives.labels(row.tutor).inc()
 
     def observe_voice(self, tutor: str, timed: VoiceTimed) -> None:
-        """Time those stages of a reply that were measured."""
+        """Observe the measured stages of a reply."""
         for stage, seconds in timed.stages.items():
             self.voice_seconds.labels(tutor, stage).observe(seconds)
 
     def observe_hook(self, tutor: str, timed: HookTimed) -> None:
-        """Time a call of a hook, and count its failure."""
+        """Observe the duration of a hook call, and count its failure."""
         self.hook_seconds.labels(tutor, timed.hook).observe(timed.seconds)
         if timed.failed:
             self.hook_failures.labels(tutor, timed.hook).inc()

@@ -1,4 +1,4 @@
-"""Lessons prepared ahead, while their jobs are still connecting."""
+"""Prefetching of lessons while their jobs are connecting."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -15,21 +15,21 @@ from .tracing import start_trace
 __all__ = ["Prefetcher"]
 
 FORESIGHT_SECONDS = 10.0
-"""How long a preparation without a job waits for one; LiveKit brings it in a fifth of a second."""
+"""Seconds for which a prefetch waits for its job; LiveKit offers it within about 0.2 s."""
 
 UNCLAIMED_SECONDS = 90.0
-"""How long a preparation waits to be claimed; a job waits 60 s for its learner at most."""
+"""Seconds for which a prefetch waits to be claimed; a job waits at most 60 s for its learner."""
 
 Prepare = Callable[[JobRef, str | None], Coroutine[Any, Any, PreparedLesson]]
 
 
 class Prefetcher:
-    """Prepares a lesson when its job is accepted or foreseen, so that no learner waits for the API.
+    """Prepare lessons when their jobs are expected or accepted, to hide the API's latency.
 
     Args:
-        prepare: Prepares for a job and the learner of an identity, None for the first in.
-        api: Where the lease of a preparation that nobody claims is released.
-        tasks: Owns the work.
+        prepare: Prepares a lesson for a job and a learner's identity; None is the first learner.
+        api: Releases the leases of unclaimed prefetches.
+        tasks: Owns the tasks.
     """
 
     def __init__(self, prepare: Prepare, api: LoquaApi, tasks: asyncio.TaskGroup) -> None:
@@ -40,7 +40,7 @@ class Prefetcher:
         self._foreseen: dict[tuple[str, str], tuple[asyncio.Task[PreparedLesson], trace.Span]] = {}
 
     def prefetch(self, room: str, tutor: str, identity: str) -> None:
-        """Start to prefetch for a job that seems to be coming; idempotent."""
+        """Start to prefetch for an expected job; idempotent."""
         where = (room, tutor)
         if where not in self._foreseen:
             span = start_trace(room, tutor)
@@ -50,9 +50,10 @@ class Prefetcher:
             asyncio.get_running_loop().call_later(FORESIGHT_SECONDS, self._forget, where)
 
     def begin(self, job: JobRef) -> trace.Span:
-        """Begin to prepare for the learner who seems to be meant, or go on if that was foreseen.
+        """Start to prefetch for an accepted job, or continue the prefetch if it was expected.
 
-        Returns the span of the job, which goes on as well then.
+        Returns:
+            The job's span, which also continues in that case.
         """
         foreseen, span = self._foreseen.pop((job.room, job.tutor), (None, None))
         span = span or start_trace(job.room, job.tutor)
@@ -64,10 +65,10 @@ class Prefetcher:
         return span
 
     async def claim(self, job: JobRef, identity: str) -> PreparedLesson:
-        """Return the lesson for the learner that the job sees, prepared ahead if it was the one.
+        """Return the lesson for a job's learner: the prefetched one, or else prepare it now.
 
         Raises:
-            LearnerError, RefusedError, RoomsError: If there is no lesson to give.
+            LearnerError, RefusedError, RoomsError: If the lesson cannot be prepared.
         """
         early = self._early.pop(job.job_id, None)
         prepared = None if early is None else await self._outcome(early)
@@ -77,13 +78,13 @@ class Prefetcher:
         return await self._prepare(job, identity)
 
     def drop(self, job_id: str) -> None:
-        """Forget a preparation that no job claimed; one that was claimed is no longer here."""
+        """Drop a job's prefetch, unless it has been claimed."""
         early = self._early.pop(job_id, None)
         if early is not None:
             self._discard(early)
 
     def give_back(self, prepared: PreparedLesson | None) -> None:
-        """Release what a lesson that will not be taught has leased."""
+        """Release the lease of a lesson that will not start."""
         if prepared is not None and prepared.leased:
             self._api.release(prepared.caller)
 
@@ -117,7 +118,7 @@ class Prefetcher:
 
 
 async def _end_with(early: asyncio.Task[PreparedLesson]) -> None:
-    """Cancel a prefetch with the host; its own failure affects nothing else."""
+    """Await a prefetch, and cancel it with the host; ignore its failure."""
     try:
         await asyncio.wait({early})
     finally:
@@ -125,5 +126,5 @@ async def _end_with(early: asyncio.Task[PreparedLesson]) -> None:
 
 
 def _prepared(early: asyncio.Task[PreparedLesson]) -> PreparedLesson | None:
-    """Return the result; a failure may concern somebody else, or shows again at the claim."""
+    """Return the result, or None if it failed: the claim then tries again."""
     return None if early.cancelled() or early.exception() else early.result()

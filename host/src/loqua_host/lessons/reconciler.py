@@ -1,69 +1,69 @@
-"""The reconciler: the only thing in the host that dispatches."""
+"""The reconciler, which makes all dispatches of the host."""
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from loqua_host.errors import LearnerError, LedgerError, RoomsError
-from loqua_host.faults import log_fault
-from loqua_host.link.handover import is_handover, pack
-from loqua_host.records.ledger import Claims, Ledger, LessonRow
+from loqua_host.link.dispatch_metadata import is_handover, pack
+from loqua_host.observability.faults import log_fault
+from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant, verify_learner
-from loqua_host.rooms.rooms import Dispatch, Rooms
+from loqua_host.rooms.rooms import Dispatch
 
-from .dispatch_state import CALL_SECONDS, DispatchState
-from .metrics import LessonMetrics
-from .reconcile import (
-    Absent,
+from .decisions import (
+    AbsentLearner,
     Action,
     Call,
     Capacity,
     Close,
     Interrupted,
     NotifyWaiting,
-    Present,
+    PresentLearner,
+    RequestStepOut,
     RoomSnapshot,
-    StepOut,
     decide,
     waits,
 )
-from .tutors import TUTOR, RunningTutor
+from .dispatch_state import CALL_SECONDS
+from .services import Services
+from .tutors import TUTOR
 
 __all__ = ["WAITING", "Reconciler"]
 
 log = structlog.get_logger()
 
 POLL_SECONDS = 2.0
-"""How often rooms are looked at without a reason; lost dispatches and returns wait so long."""
+"""Seconds between polls of the rooms; lost dispatches and returns are noticed within them."""
 
 OTHERS_SECONDS = 2 * POLL_SECONDS + 1.0
-"""How long who finds no place here is not told so, where another host may have one: its poll to
-see the learner, its poll to call a tutor, and what these take."""
+"""Seconds before a learner without capacity here is notified, if there are other hosts. Another
+host needs one poll to see the learner, one poll to dispatch, and the time that these take."""
 
 STALE_SECONDS = 5.0
-"""For how long LiveKit, asked who is in a room, may still show an attribute as it was before."""
+"""Seconds for which LiveKit's participant list may show the previous value of an attribute."""
 
 WAITING = "loqua.waiting"
-"""The attribute that a learner has, with the value `true`, while every place is taken."""
+"""The participant attribute of a waiting learner, with the value `true`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """What LiveKit and the ledger say of a room."""
+    """The state of a room from LiveKit and the ledger."""
 
     name: str
     participants: tuple[Participant, ...]
     dispatched: tuple[Dispatch, ...]
-    settled: frozenset[tuple[str, str]]
-    elsewhere: Claims
+    closed_entries: frozenset[tuple[str, str]]
+    elsewhere: LeaseClaims
 
 
 class LessonsHere(Protocol):
-    """The lessons of this host, as far as rooms are concerned."""
+    """What the reconciler needs of this host's lessons."""
 
     def see(self, room: str, participants: Sequence[Participant]) -> None:
         """Handle the participants of a room, whenever they were listed."""
@@ -72,48 +72,39 @@ class LessonsHere(Protocol):
         """List the lessons that run in a room."""
 
     async def step_out(self, lesson_id: str, away_since: float) -> None:
-        """Have the job of a lesson leave it open, if its learner is away, who left at a time."""
+        """Tell the job of a lesson to leave it open, as its learner left at `away_since`."""
 
     async def close(self, row: LessonRow, reason: str) -> None:
-        """Write the record of an interrupted lesson that will not go on."""
+        """Close an interrupted lesson that will not be resumed."""
 
 
 class Reconciler:
-    """Looks at rooms, decides what learners are owed, and does it.
+    """Take snapshots of the rooms, decide on actions, and perform them.
 
     Args:
-        tutors: The tutors of this host by name, as they are at any time.
-        places: Says how many jobs would be taken now.
+        services: Its collaborators.
+        places: Returns the free capacity.
         lessons: The lessons of this host.
-        say: Begins to say aloud that a learner has to wait.
-        reconnect_timeout: Seconds that an interrupted lesson waits for a learner who is gone.
-        monotonic: A clock that never steps, in seconds.
+        say: Starts the announcement for a waiting learner.
     """
 
-    def __init__(  # noqa: PLR0913  # its collaborators
+    def __init__(
         self,
-        *,
-        rooms: Rooms,
-        ledger: Ledger,
-        dispatch_state: DispatchState,
-        tutors: Mapping[str, RunningTutor],
+        services: Services,
         places: Callable[[], Capacity],
         lessons: LessonsHere,
         say: Callable[[NotifyWaiting], None],
-        reconnect_timeout: Callable[[], float],
-        monotonic: Callable[[], float],
-        metrics: LessonMetrics,
     ) -> None:
-        self._rooms = rooms
-        self._ledger = ledger
-        self._dispatch_state = dispatch_state
-        self._tutors = tutors
+        self._rooms = services.rooms
+        self._ledger = services.ledger
+        self._dispatch_state = services.dispatch_state
+        self._tutors = services.tutors
+        self._settings = services.settings
+        self._monotonic = services.clock.monotonic
+        self._metrics = services.metrics
         self._places = places
         self._lessons = lessons
         self._say = say
-        self._reconnect_timeout = reconnect_timeout
-        self._monotonic = monotonic
-        self._metrics = metrics
         self._sighted = math.inf
         self._seen: dict[str, float] = {}
         self._away: dict[str, float] = {}
@@ -121,7 +112,7 @@ class Reconciler:
         self._waits: dict[str, tuple[Call, ...]] = {}
 
     def waiting(self) -> tuple[float, ...]:
-        """Return for how many seconds each learner has been waiting who is owed a tutor."""
+        """Return the seconds that each learner without a tutor has waited."""
         now = self._monotonic()
         calls = (call for room in self._waits.values() for call in room)
         return tuple(
@@ -138,7 +129,7 @@ class Reconciler:
             await self._pause()
 
     async def look(self) -> None:
-        """Reconcile all rooms once, first those with interrupted lessons."""
+        """Reconcile all rooms once, those with interrupted lessons first."""
         try:
             if lost := self._dispatch_state.interrupted_rooms():
                 await self._reconcile(lost)
@@ -167,7 +158,7 @@ class Reconciler:
     async def _reconcile(self, names: Iterable[str]) -> list[RoomSnapshot]:
         """Reconcile these rooms; return their snapshots."""
         rooms = await asyncio.gather(*(self._room(name) for name in sorted(names)))
-        # Nothing is awaited until the calls are noted: what is decided on has not changed.
+        # Nothing is awaited before the dispatches are noted, so that the state has not changed.
         snapshots = [
             snapshot for room in rooms if room is not None and (snapshot := self._sight(room))
         ]
@@ -180,21 +171,20 @@ class Reconciler:
             snapshot.room: waits(snapshot, places, self._monotonic()) for snapshot in snapshots
         }
         others = OTHERS_SECONDS if self._dispatch_state.shared else 0.0
-        actions = decide(
-            snapshots, places, self._monotonic(), self._reconnect_timeout(), others=others
-        )
+        timeout = self._settings().lessons.reconnect_timeout
+        actions = decide(snapshots, places, self._monotonic(), timeout, others=others)
         for action in actions:
             if isinstance(action, Call):
                 self._dispatch_state.on_called(action.room, action.tutor, action.learner.identity)
         self._note_waiting()
-        # Whoever has to wait hears so at once, however long a call takes.
+        # Notices go out at once, however long a dispatch takes.
         notices = [action for action in actions if isinstance(action, NotifyWaiting)]
         by_room = _by_room(action for action in actions if not isinstance(action, NotifyWaiting))
         await asyncio.gather(*map(self._act, notices), *map(self._act_in_turn, by_room))
         return snapshots
 
     def _note_waiting(self) -> None:
-        """Note for whom no tutor comes yet; no later learner is served before them."""
+        """Note which learners wait, so that no later learner is served before them."""
         missing = {(one.room, one.tutor) for some in self._waits.values() for one in some}
         called = self._dispatch_state.called
         self._dispatch_state.waiting = frozenset(
@@ -204,7 +194,7 @@ class Reconciler:
     async def _act_in_turn(self, actions: Iterable[Action]) -> None:
         """Perform the actions for one room in order.
 
-        In one that is gone LiveKit lets every call wait for seconds (livekit/livekit#4488).
+        In a room that is gone, every request to LiveKit takes seconds (livekit/livekit#4488).
         """
         for action in actions:
             await self._act(action)
@@ -218,8 +208,8 @@ class Reconciler:
                     if self._dispatch_state.drop_interrupted(lesson):
                         await self._lessons.close(lesson.row, reason)
                         await self._clear_away(lesson)
-                case StepOut(lesson=absent, call=call):
-                    # Another host may give the same learner a place.
+                case RequestStepOut(lesson=absent, call=call):
+                    # Another host may serve the same learner.
                     if await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):
                         await self._lessons.step_out(absent.row.id, absent.since)
                 case NotifyWaiting():
@@ -227,11 +217,11 @@ class Reconciler:
         except (RoomsError, LedgerError) as error:
             what = type(action).__name__.lower()
             log.warning("reconciler.failed", what=what, why=str(error), **self._ids(action))
-        except Exception as error:  # noqa: BLE001  # one learner's fault must not be all others'
+        except Exception as error:  # noqa: BLE001  # one learner's error must not affect others
             log_fault("Reconciler.act", error)
 
     async def _call(self, call: Call) -> None:
-        """Dispatch a tutor, having cleared away the dead one and the calls that brought nobody."""
+        """Remove the lost tutor and its lost dispatches, then dispatch a tutor."""
         if not self._is_due(call):
             self._dispatch_state.on_not_called(call.room, call.tutor)
             return
@@ -243,7 +233,7 @@ class Reconciler:
             event = "tutor.called" if call.lesson is None else "lesson.restoring"
             if call.lesson is None:
                 self._metrics.tutors_called.labels(call.tutor).inc()
-            # A specialist that a tutor has asked for is no trouble; a tutor that is missing is.
+            # A missing tutor is a warning; a specialist that a tutor called is not.
             tell = log.info if call.asked and call.lesson is None else log.warning
             tell(event, tutor=call.tutor, **self._ids(call))
             if call.lesson is not None:
@@ -258,14 +248,14 @@ class Reconciler:
             raise
 
     def _is_due(self, call: Call) -> bool:
-        """Return whether the tutor is still there and, if it was asked for, still asked for."""
+        """Return whether the tutor still runs here and, if it was called, is still expected."""
         asked = call.asked and call.lesson is None
         return call.tutor in self._tutors and (
             not asked or call.tutor in self._dispatch_state.asked(call.room)
         )
 
     async def _notify_learner(self, notice: NotifyWaiting) -> None:
-        """Show a learner that they wait, or do no more, and have it said, too."""
+        """Set or clear a learner's waiting attribute, and start the announcement."""
         log.info("learner.notified", waiting=notice.waiting, **self._ids(notice))
         self._notified[notice.learner.entry] = (notice.waiting, self._monotonic())
         shown = "true" if notice.waiting else ""
@@ -274,8 +264,8 @@ class Reconciler:
             self._say(notice)
 
     def _ids(self, action: Action) -> dict[str, str]:
-        """Return what log lines say of whom an action is about."""
-        if isinstance(action, Close | StepOut):
+        """Return the ids of an action's learner for log lines."""
+        if isinstance(action, Close | RequestStepOut):
             return {**action.lesson.row.bound, "room": action.lesson.row.room}
         ids = {"user_id": action.learner.user_id, "room": action.room}
         if tutor := self._tutors.get(action.tutor):
@@ -285,12 +275,12 @@ class Reconciler:
         return ids
 
     async def _clear_away(self, lesson: Interrupted) -> None:
-        """Remove a dead tutor, whom LiveKit would keep in its room for 20 s."""
+        """Remove a lost tutor, which LiveKit would keep in the room for 20 s."""
         if lesson.agent is not None:
             await self._rooms.remove(lesson.row.room, lesson.agent)
 
     def _metadata(self, call: Call, before: Iterable[Dispatch]) -> str:
-        """Return what the job is told: what was told before, or what this learner's tutor says."""
+        """Return the metadata for a job: that of earlier dispatches, or the handover."""
         asked = self._dispatch_state.asked(call.room).get(call.tutor)
         if asked is not None and call.lesson is None:
             return pack(asked.handover, asked.ask.user_id)
@@ -311,16 +301,16 @@ class Reconciler:
             # Of a room that is gone LiveKit would say that nobody answers, after three seconds.
             dispatched = await self._rooms.dispatched(name) if participants else []
             self._lessons.see(name, participants)
-            settled = frozenset(await self._ledger.closed_entries(name))
+            closed_entries = frozenset(await self._ledger.closed_entries(name))
         except (RoomsError, LedgerError) as error:
             self._metrics.rooms_failures.inc()
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
         elsewhere = await self._ledger.claims_in(name)
-        return _Room(name, tuple(participants), tuple(dispatched), settled, elsewhere)
+        return _Room(name, tuple(participants), tuple(dispatched), closed_entries, elsewhere)
 
     def _sight(self, room: _Room) -> RoomSnapshot | None:
-        """Return the snapshot of a room, None if it fails: other rooms go on."""
+        """Return the snapshot of a room, or None if it fails, so that other rooms continue."""
         try:
             return self._see(room)
         except Exception as error:  # noqa: BLE001  # likewise
@@ -342,14 +332,16 @@ class Reconciler:
             | room.elsewhere.taught
             | (here & set(self._tutors))
         )
-        settled = room.settled | self._dispatch_state.settled(room.name)
+        closed_entries = room.closed_entries | self._dispatch_state.closed_entries(room.name)
         # Before those who are asked for: one who has taught on another host is not, any more.
-        self._dispatch_state.on_seen(room.name, taught, frozenset(tutor for _, tutor in settled))
+        self._dispatch_state.on_seen(
+            room.name, taught, frozenset(tutor for _, tutor in closed_entries)
+        )
         learners = tuple(self._learners(room.participants))
         return RoomSnapshot(
             room=room.name,
             learners=learners,
-            # A specialist that was asked for is wanted until it has ended, not for good.
+            # A called specialist is wanted only until its lesson has ended.
             wanted=frozenset(
                 names[one.agent_name]
                 for one in room.dispatched
@@ -360,26 +352,26 @@ class Reconciler:
             absent=tuple(self._absent(room.name, {one.user_id for one in learners})),
             refused=self._dispatch_state.refused(room.name),
             called=self._dispatch_state.called(room.name) | room.elsewhere.called,
-            settled=settled,
+            closed_entries=closed_entries,
             asked={tutor: it.ask for tutor, it in self._dispatch_state.asked(room.name).items()},
             since=self._sighted,
         )
 
-    def _absent(self, room: str, present: set[str]) -> Iterable[Absent]:
-        """Return this host's lessons in a room without their learner, and since when they are."""
+    def _absent(self, room: str, present: set[str]) -> Iterable[AbsentLearner]:
+        """Return this host's lessons in a room without their learner, and since when."""
         for row in self._lessons.running(room):
             if row.user_id in present:
                 self._away.pop(row.id, None)
             else:
-                yield Absent(row, self._away.setdefault(row.id, self._monotonic()))
+                yield AbsentLearner(row, self._away.setdefault(row.id, self._monotonic()))
 
-    def _learners(self, participants: Iterable[Participant]) -> Iterable[Present]:
+    def _learners(self, participants: Iterable[Participant]) -> Iterable[PresentLearner]:
         for one in sorted(participants, key=lambda p: p.joined_at):
             try:
                 learner = verify_learner(one)
             except LearnerError:
                 continue
-            yield Present(
+            yield PresentLearner(
                 user_id=learner.user_id,
                 identity=one.identity,
                 entry=one.sid,
@@ -389,7 +381,7 @@ class Reconciler:
             )
 
     def _is_notified(self, learner: Participant) -> bool:
-        """Return whether a learner is shown that they wait, as LiveKit says it or is about to."""
+        """Return whether a learner has the waiting attribute, or gets it in a moment."""
         notified, at = self._notified.get(learner.sid, (False, -math.inf))
         if self._monotonic() - at < STALE_SECONDS:
             return notified
@@ -397,9 +389,9 @@ class Reconciler:
 
 
 def _by_room(actions: Iterable[Action]) -> Iterable[list[Action]]:
-    """Divide actions by their rooms, and keep their order."""
+    """Group actions by room, in their order."""
     rooms: dict[str, list[Action]] = {}
     for action in actions:
-        room = action.lesson.row.room if isinstance(action, Close | StepOut) else action.room
+        room = action.lesson.row.room if isinstance(action, Close | RequestStepOut) else action.room
         rooms.setdefault(room, []).append(action)
     return rooms.values()

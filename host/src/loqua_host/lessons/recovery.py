@@ -1,52 +1,40 @@
-"""Keeps this host's lease, and has it go on with what dead hosts left."""
-
-from collections.abc import Collection
+"""Renewal of this host's lease, and takeover of what dead hosts left."""
 
 import structlog
 
-from loqua_host.core.clock import Clock
 from loqua_host.errors import LedgerError
-from loqua_host.records.delivery import Delivery
 from loqua_host.records.leases import LEASE
-from loqua_host.records.ledger import Ledger
 
-from .dispatch_state import DispatchState
+from .services import Services
 
 __all__ = ["keep_lease", "recover"]
 
 log = structlog.get_logger()
 
 
-async def keep_lease(
-    ledger: Ledger,
-    dispatch_state: DispatchState,
-    delivery: Delivery,
-    tutors: Collection[str],
-    clock: Clock,
-) -> None:
-    """Renew the lease and recover what is left by others, until cancelled."""
+async def keep_lease(services: Services) -> None:
+    """Renew the lease and take over what dead hosts left, until cancelled."""
     while True:
-        await clock.sleep(LEASE / 3)
+        await services.clock.sleep(LEASE / 3)
         try:
-            await recover(ledger, dispatch_state, delivery, tutors)
+            await recover(services)
         except LedgerError as error:
             log.error("ledger.lease_not_renewed", why=str(error))
 
 
-async def recover(
-    ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery, tutors: Collection[str]
-) -> None:
-    """Write what waited for the ledger, and take over what dead hosts left.
+async def recover(services: Services) -> None:
+    """Write the spool to the ledger, and take over what dead hosts left.
 
-    Their lessons are noted as interrupted, to be restored: those of `tutors`, which run here, at
-    once. Their rows are delivered.
+    Their open lessons are noted as interrupted, to be restored; those of tutors that do not run
+    here only after a minute. Their outbox entries are delivered.
 
-    Lessons that another host goes on with are forgotten here, and whether there are other hosts is
-    noted. A host that stops takes nothing over.
+    This also forgets lessons that another host has resumed, and notes whether there are other
+    hosts. A host that stops takes nothing over.
 
     Raises:
-        LedgerError: If the ledger cannot be reached now.
+        LedgerError: If the ledger is unreachable.
     """
+    ledger, delivery, dispatch_state = services.ledger, services.delivery, services.dispatch_state
     if replayed := await ledger.replay():
         log.info("ledger.replayed", notes=replayed)
         delivery.wake()
@@ -54,7 +42,7 @@ async def recover(
         await ledger.renew()
         return
     before = dispatch_state.all_interrupted()
-    if taken := await ledger.take_over(tutors):
+    if taken := await ledger.take_over(services.tutors):
         log.warning("ledger.adopted", lessons=taken)
         delivery.wake()
     dispatch_state.shared = await ledger.is_shared()

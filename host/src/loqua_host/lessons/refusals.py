@@ -1,7 +1,4 @@
-"""Jobs whose learner gets no lesson: turned away, with a message for the learner to hear."""
-
-import asyncio
-from collections.abc import Mapping
+"""Refusals of lessons, with a message for the learner."""
 
 import structlog
 
@@ -9,13 +6,9 @@ from loqua_host.contract.handoff import Handback
 from loqua_host.errors import LoquaError, RoomsError
 from loqua_host.link.messages import Refused
 from loqua_host.link.server import JobLink, JobRef
-from loqua_host.records.ledger import Ledger
-from loqua_host.rooms.rooms import Rooms
 
 from .causes import ALREADY_TAUGHT, cause_of
-from .dispatch_state import DispatchState
-from .metrics import LessonMetrics
-from .tutors import RunningTutor
+from .services import Services
 
 __all__ = ["Refusals"]
 
@@ -23,46 +16,37 @@ log = structlog.get_logger()
 
 
 class Refusals:
-    """Turns jobs away, and notes for which entry into the room that is settled."""
+    """Refuse jobs, and note the learner's entry so that no other job is dispatched for it."""
 
-    def __init__(
-        self,
-        *,
-        rooms: Rooms,
-        ledger: Ledger,
-        dispatch_state: DispatchState,
-        tutors: Mapping[str, RunningTutor],
-        tasks: asyncio.TaskGroup,
-        metrics: LessonMetrics,
-    ) -> None:
-        self._rooms = rooms
-        self._ledger = ledger
-        self._dispatch_state = dispatch_state
-        self._tutors = tutors
-        self._tasks = tasks
-        self._metrics = metrics
+    def __init__(self, services: Services) -> None:
+        self._rooms = services.rooms
+        self._ledger = services.ledger
+        self._dispatch_state = services.dispatch_state
+        self._tutors = services.tutors
+        self._tasks = services.tasks
+        self._metrics = services.metrics
 
     async def refuse(
         self, link: JobLink, identity: str, refusal: LoquaError, language: str
     ) -> None:
-        """Apologise to a learner, who is refused until they enter again."""
+        """Refuse a job with an apology. The learner gets no tutor until they enter again."""
         cause = cause_of(refusal)
-        await self._settle(link.job, identity, cause)
+        await self._close_entry(link.job, identity, cause)
         self._metrics.refused.labels(cause).inc()
         log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
         await self._answer(link, cause, None if cause == ALREADY_TAUGHT else language)
 
     async def dismiss(self, link: JobLink, reason: str) -> None:
-        """Send a job away that has no lesson yet, without a word; settles nothing."""
+        """Dismiss a job that has no lesson yet, silently and without refusing the learner."""
         await link.send(Refused(cause=reason))
 
-    async def _settle(self, job: JobRef, identity: str, cause: str) -> None:
-        """Settle the entry into the room, unless the learner has this tutor already."""
+    async def _close_entry(self, job: JobRef, identity: str, cause: str) -> None:
+        """Note the refused entry, unless the learner already has this tutor."""
         if cause == ALREADY_TAUGHT:
-            self._dispatch_state.on_settled(job, None)
+            self._dispatch_state.on_closed(job, None)
             return
         entry = await self._entry(job.room, identity)
-        self._dispatch_state.on_settled(job, entry)
+        self._dispatch_state.on_closed(job, entry)
         if entry is not None:
             self._tasks.create_task(self._ledger.refuse(job.room, entry, job.tutor))
         self._dispatch_state.on_handed_back(job.room, job.tutor, Handback(outcome="failed"))

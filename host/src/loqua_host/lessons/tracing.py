@@ -1,7 +1,7 @@
-"""Traces, exported by OTLP as OpenTelemetry's own variables say; without them there are none.
+"""Tracing: export by OTLP, configured by OpenTelemetry's own variables.
 
-A trace is one job's: what host and job do from LiveKit's offer to the last record delivered. That
-of a resumed lesson links to the trace of the job before.
+Each job is one trace, from LiveKit's job offer to the delivery of the record. The trace of a
+resumed lesson links to that of the job before.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,16 +28,16 @@ from opentelemetry.trace import SpanContext, Status, StatusCode
 
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.link.spans import JobSpan, without_speech
-from loqua_host.process import temporary_environ
 from loqua_host.settings.tracing import wants_traces
+from loqua_host.system.process import temporary_environ
 
 __all__ = ["LESSON", "open_traces", "start_trace", "take_spans"]
 
 LESSON: Final = "lesson"
-"""The span of a job, from when it is offered or foreseen to the end of its link."""
+"""The name of a job's span, from its offer or prefetch to the end of its link."""
 
 BOUND: Final = ("agent_id", "session_id", "user_id")
-"""What spans say as each line of the log does."""
+"""Ids that spans share with log lines."""
 
 LONGEST_TEXT: Final = 512
 
@@ -46,16 +46,16 @@ tracer = trace.get_tracer("loqua_host")
 
 @contextmanager
 def open_traces(environ: Mapping[str, str]) -> Iterator[bool]:
-    """Export what is traced for the length of a block, and at its end what is left of it.
+    """Export spans for the duration of a block, and flush them at its end.
 
-    Yields whether anything is.
+    Yields whether tracing is on.
 
     Args:
-        environ: Has OpenTelemetry's variables, or no endpoint among them and nothing is traced
+        environ: The environment with OpenTelemetry's variables
             (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
 
     Raises:
-        ConfigError: If OpenTelemetry does not take one of them.
+        ConfigError: If OpenTelemetry rejects one of them.
     """
     if not wants_traces(environ):
         yield False
@@ -73,12 +73,12 @@ def open_traces(environ: Mapping[str, str]) -> Iterator[bool]:
 
 
 def start_trace(room: str, tutor: str) -> trace.Span:
-    """Start the trace of a job; of one that is not sampled nothing is recorded."""
+    """Start the trace of a job."""
     return tracer.start_span(LESSON, Context(), attributes={"tutor": tutor, "room": room})
 
 
 def take_spans(spans: Iterable[JobSpan]) -> None:
-    """Export what the job whose span is the current one tells, as part of its trace."""
+    """Export spans that a job has sent, as part of the current trace."""
     lesson, provider = trace.get_current_span(), trace.get_tracer_provider()
     if isinstance(lesson, Span) and isinstance(provider, _HostTracerProvider):
         for told in spans:
@@ -86,12 +86,12 @@ def take_spans(spans: Iterable[JobSpan]) -> None:
 
 
 class _HostTracerProvider(TracerProvider):
-    """Makes spans of this process, and exports those of jobs, too."""
+    """A tracer provider that also exports the spans of jobs."""
 
     def __init__(self, exporting: SpanProcessor) -> None:
         limits = SpanLimits(max_attribute_length=LONGEST_TEXT)
         super().__init__(resource=_resource(), shutdown_on_exit=False, span_limits=limits)
-        # The one that OTEL_TRACES_SAMPLER names has the choice; the rest follow their parents.
+        # OTEL_TRACES_SAMPLER decides for root spans; the others follow their parents.
         self.sampler = ParentBased(_LessonSampler(self.sampler))
         self.add_span_processor(_BoundIds())
         self.add_span_processor(exporting)
@@ -107,7 +107,7 @@ def _resource() -> Resource:
 
 
 class _LessonSampler(Sampler):
-    """Starts a trace with a lesson only: polls of the ledger and the like belong to none."""
+    """Sample root spans of lessons only, and not, for example, polls of the ledger."""
 
     def __init__(self, chosen: Sampler) -> None:
         self._chosen = chosen
@@ -115,28 +115,28 @@ class _LessonSampler(Sampler):
     def should_sample(
         self, parent_context: Context | None, trace_id: int, name: str, *others: Any, **named: Any
     ) -> SamplingResult:
-        """Sample a lesson as was chosen."""
+        """Return the sampling decision for a span."""
         if name != LESSON:
             return SamplingResult(Decision.DROP)
         return self._chosen.should_sample(parent_context, trace_id, name, *others, **named)
 
     def get_description(self) -> str:
-        """Return what is sampled."""
+        """Return a description of this sampler."""
         return f"lessons by {self._chosen.get_description()}"
 
 
 class _BoundIds(SpanProcessor):
-    """Has each span say what each line of the log says."""
+    """Set the log's bound ids as attributes of each span."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Set the ids that are bound in the log."""
+        """Set the bound ids."""
         del parent_context
         bound = structlog.contextvars.get_contextvars()
         span.set_attributes({name: bound[name] for name in BOUND if name in bound})
 
 
 class _Redacting(SpanExporter):
-    """Leaves out, as the last step, whatever could be what somebody said."""
+    """Remove text that somebody may have said, as the last step before the export."""
 
     def __init__(self, onward: SpanExporter) -> None:
         self._onward = onward
@@ -146,7 +146,7 @@ class _Redacting(SpanExporter):
         return self._onward.export([_redacted(span) for span in spans])
 
     def shutdown(self) -> None:
-        """Export nothing more."""
+        """Shut the exporter down."""
         self._onward.shutdown()
 
 

@@ -1,4 +1,4 @@
-"""The tutors that a host runs."""
+"""`RunningTutor`, a tutor that this host runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from loqua_host.settings.jobs import JobSettings
 __all__ = ["TUTOR", "RunningTutor"]
 
 TUTOR = "loqua.tutor"
-"""The attribute by which a tutor of this host is known in a room: its name in config/tutors."""
+"""The participant attribute with a tutor's name in config/tutors."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningTutor:
-    """A tutor that this host runs; of two that are equal, one worker serves for both.
+    """A tutor that this host runs. While it stays equal, its worker is kept.
 
     Attributes:
-        job: What its job processes are started with, its file in config/tutors among it.
-        secrets: Its own secrets and its engines', by name, each as it was last seen.
-        version: The version of the distribution that its plugin comes with.
+        job: The settings of its job processes.
+        secrets: The latest values of its own and its engines' secrets, by name.
+        version: The version of its plugin's package.
     """
 
     job: JobSettings
@@ -32,20 +32,20 @@ class RunningTutor:
 
     @property
     def agent_name(self) -> str:
-        """The name it is dispatched by; empty for automatic dispatch."""
+        """Its agent name; empty for automatic dispatch."""
         return self.job.tutor.agent_name or ""
 
     @property
     def agent_id(self) -> str:
-        """Who it is towards the Loqua API."""
+        """Its agent id for the Loqua API."""
         return self.job.agent_id
 
     @property
     def max_jobs(self) -> int:
-        """Lessons at a time."""
+        """The maximum of concurrent jobs."""
         return self.job.tutor.max_concurrent_jobs
 
     @property
     def language(self) -> str:
-        """What it teaches a learner whose preferences name none, as ISO 639-1."""
+        """The ISO 639-1 code of the language for learners without a preference."""
         return self.job.tutor.language

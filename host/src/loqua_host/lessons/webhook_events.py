@@ -1,68 +1,60 @@
-"""What LiveKit tells of its rooms, used to be earlier; nothing depends on it."""
+"""LiveKit's webhooks, used to prefetch lessons and reconcile earlier; they are optional."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 
 from loqua_host.errors import LearnerError, RoomsError
-from loqua_host.link.handover import is_handover
+from loqua_host.link.dispatch_metadata import is_handover
 from loqua_host.rooms.learners import Participant, verify_learner
-from loqua_host.rooms.rooms import Rooms
 from loqua_host.rooms.webhooks import WebhookEvent
 
-from .dispatch_state import DispatchState
-from .metrics import LessonMetrics
+from .decisions import DISPATCH_GRACE, Capacity
 from .prefetcher import FORESIGHT_SECONDS
-from .reconcile import DISPATCH_GRACE, Capacity
-from .tutors import RunningTutor
+from .services import Services
 
 __all__ = ["WebhookEvents"]
 
 log = structlog.get_logger()
 
 WAKING = frozenset({"participant_joined", "participant_left", "room_finished"})
-"""After these, somebody may be owed something."""
+"""The events that wake the reconciler."""
 
 WAKE_SECONDS = 0.25
-"""Webhooks within this time wake the reconciler once, however many they are."""
+"""Seconds within which all webhooks wake the reconciler once."""
 
 
 class WebhookEvents:
-    """Has the reconciler look, and lessons prepared whose job is still on its way.
+    """Wake the reconciler, and prefetch lessons of expected jobs.
 
-    However many hints there are, one preparation begins for a room in ten seconds, and never
-    more at a time than there are places.
+    A room is prefetched at most once in ten seconds, and no more rooms at a time than there is
+    capacity for.
 
     Args:
-        prefetch: Begins to prepare in a room, for a tutor and the learner of an identity.
-        places: Says how many jobs would be taken now.
-        tasks: Owns the work.
+        services: Its collaborators.
+        prefetch: Starts to prefetch a lesson, for a room, a tutor and a learner's identity.
+        places: Returns the free capacity.
     """
 
     def __init__(
         self,
-        *,
-        rooms: Rooms,
-        dispatch_state: DispatchState,
-        tutors: Mapping[str, RunningTutor],
+        services: Services,
         prefetch: Callable[[str, str, str], None],
         places: Callable[[], Capacity],
-        tasks: asyncio.TaskGroup,
-        metrics: LessonMetrics,
     ) -> None:
-        self._rooms = rooms
-        self._dispatch_state = dispatch_state
-        self._tutors = tutors
-        self._foresee = prefetch
+        self._rooms = services.rooms
+        self._dispatch_state = services.dispatch_state
+        self._tutors = services.tutors
+        self._tasks = services.tasks
+        self._metrics = services.metrics
+        self._prefetch = prefetch
         self._places = places
-        self._tasks = tasks
-        self._metrics = metrics
         self._hinted: set[str] = set()
         self._waking = False
 
     def handle(self, event: WebhookEvent) -> None:
-        """Prefetch what the event announces, and wake the reconciler."""
+        """Prefetch the lessons that the event announces, and wake the reconciler."""
         self._metrics.webhooks.inc()
         log.debug("webhook.heard", what=event.event)
         if event.event not in WAKING:
@@ -78,12 +70,12 @@ class WebhookEvents:
         self._hinted.add(room)
         loop = asyncio.get_running_loop()
         loop.call_later(FORESIGHT_SECONDS, self._hinted.discard, room)
-        # Whom LiveKit has brought no tutor by then is owed one: it brings none to who returns.
+        # LiveKit dispatches no tutor to a learner who returns, so the reconciler must.
         loop.call_later(DISPATCH_GRACE + 2 * WAKE_SECONDS, self._dispatch_state.changed.set)
         self._tasks.create_task(self._look_ahead(room, learner))
 
     async def _look_ahead(self, room: str, learner: Participant) -> None:
-        """Start to prefetch for tutors dispatched to the room that are not there yet."""
+        """Start to prefetch for dispatched tutors that have not joined the room yet."""
         try:
             called = await self._rooms.dispatched(room)
         except RoomsError as error:
@@ -99,14 +91,16 @@ class WebhookEvents:
         for tutor in wanted - self._served(room, learner.sid):
             user_id, agent_id = learner.attributes["user_id"], self._tutors[tutor].agent_id
             log.info("learner.foreseen", room=room, tutor=tutor, user_id=user_id, agent_id=agent_id)
-            self._foresee(room, tutor, learner.identity)
+            self._prefetch(room, tutor, learner.identity)
 
     def _served(self, room: str, entry: str) -> frozenset[str]:
-        """Return the tutors that are in a room or come already, or owe this entry nothing."""
-        settled = frozenset(
-            tutor for who, tutor in self._dispatch_state.settled(room) if who == entry
+        """Return the tutors that have joined or been dispatched, or whose lesson is over."""
+        closed_entries = frozenset(
+            tutor for who, tutor in self._dispatch_state.closed_entries(room) if who == entry
         )
-        return self._dispatch_state.taught(room) | self._dispatch_state.called(room) | settled
+        return (
+            self._dispatch_state.taught(room) | self._dispatch_state.called(room) | closed_entries
+        )
 
     def _wake_soon(self) -> None:
         if not self._waking:

@@ -1,1 +1,1 @@
-"""The link between a job process and its host: one connection per lesson."""
+"""The link between job processes and the host: a Unix socket, one connection per lesson."""

@@ -11,7 +11,7 @@ import sys
 from multiprocessing.popen_forkserver import Popen
 
 from loqua_host.errors import LinkError
-from loqua_host.sockets import SocketHandle
+from loqua_host.system.sockets import SocketHandle
 
 __all__ = ["ALIVE_PATH", "JobProbe"]
 

@@ -15,7 +15,7 @@ from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ValidationError
 
 from loqua_host.errors import LinkError
-from loqua_host.faults import log_fault
+from loqua_host.observability.faults import log_fault
 
 from .messages import (
     ALIVE_SECONDS,

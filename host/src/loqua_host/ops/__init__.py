@@ -1,1 +1,1 @@
-"""What operators see: logs, health, figures, a page."""
+"""Operations: logs, health checks, metrics, status page, LiveKit's webhooks."""

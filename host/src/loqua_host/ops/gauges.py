@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from loqua_host.core.breaker import State as BreakerState
+from loqua_host.core.breaker import BreakerState
 
-from .health import Health, State
+from .health import Health, HealthState
 from .status import HostStatus
 
-__all__ = ["SightCollector"]
+__all__ = ["StatusCollector"]
 
 
-class SightCollector(Collector):
+class StatusCollector(Collector):
     """Turns what is seen into gauges at each scrape."""
 
     def __init__(
@@ -27,7 +27,7 @@ class SightCollector(Collector):
         """Look, and give what is seen."""
         status = self._look()
         health = self._judge(status)
-        order = list(State)
+        order = list(HealthState)
         yield _gauge("ready", "Whether new lessons should come here", health.ready)
         told = "Whether what config/ says is what runs"
         yield _gauge("config_current", told, status.stale_config is None)

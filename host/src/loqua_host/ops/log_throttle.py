@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Final, Generic, TextIO, TypeVar
 
-__all__ = ["LimitedHandler", "Repeats"]
+__all__ = ["LimitedHandler", "LogThrottle"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class _Window(Generic[T]):
     repeated: int = 0
 
 
-class Repeats(Generic[T]):
+class LogThrottle(Generic[T]):
     """Says what is to be told of things that are said again and again.
 
     Args:
@@ -81,7 +81,7 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO, monotonic: Callable[[], float]) -> None:
         super().__init__(stream)
-        self._repeats: Repeats[logging.LogRecord] = Repeats(monotonic)
+        self._repeats: LogThrottle[logging.LogRecord] = LogThrottle(monotonic)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, if it is to be told now, and what is due besides."""

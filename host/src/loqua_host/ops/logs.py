@@ -15,7 +15,7 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-from loqua_host.redaction import Redaction, format_exception
+from loqua_host.observability.redaction import Redaction, format_exception
 
 from .log_throttle import LimitedHandler
 

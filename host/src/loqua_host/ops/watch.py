@@ -14,12 +14,12 @@ from loqua_host.capacity.machine import Usage
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import Clock
 from loqua_host.errors import LedgerError, LinkError, RoomsError
-from loqua_host.faults import log_fault
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.tutors import RunningTutor
-from loqua_host.process import forkserver_runs
+from loqua_host.observability.faults import log_fault
 from loqua_host.records.ledger import Backlog, Ledger
 from loqua_host.rooms.rooms import Rooms
+from loqua_host.system.process import forkserver_runs
 
 from .status import HostStatus, LessonStatus, Outcome, Phase, WorkerStatus
 

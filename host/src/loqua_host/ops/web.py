@@ -17,10 +17,10 @@ from pydantic import SecretStr
 
 from loqua_host.settings.certificates import RENEW
 from loqua_host.settings.host import OpsSettings
-from loqua_host.tasks import forever, supervised
+from loqua_host.system.tasks import forever, supervised
 
 from .access import PROBES, guard
-from .health import Health, State
+from .health import Health, HealthState
 from .recent_errors import RecentErrors
 from .status import HostStatus
 from .tls import ServedCertificate
@@ -69,7 +69,7 @@ def build_app(
 
     async def health(_request: web.Request) -> web.Response:
         judged = judge(look())
-        failed = judged.state is State.FAILED
+        failed = judged.state is HealthState.FAILED
         return web.json_response(_health(judged), status=503 if failed else 200)
 
     async def metrics(_request: web.Request) -> web.Response:

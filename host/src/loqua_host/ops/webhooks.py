@@ -10,14 +10,14 @@ from loqua_host.errors import WebhookError
 from loqua_host.rooms.webhooks import WebhookEvent, read_webhook_event, signed_digest
 from loqua_host.settings.secrets import LiveKitKey
 
-__all__ = ["WEBHOOK", "hear_livekit"]
+__all__ = ["WEBHOOK", "receive_webhook"]
 
 log = structlog.get_logger()
 
 WEBHOOK = "/livekit/webhook"
 
 
-def hear_livekit(
+def receive_webhook(
     keys: Callable[[], Sequence[LiveKitKey]], handle: Callable[[WebhookEvent], None]
 ) -> Handler:
     """Return what passes on each hint that LiveKit signed, and answers 401 to all else.

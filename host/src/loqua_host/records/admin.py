@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from loqua_host.errors import DecryptionError
 
-from .database import Connection, Database, Row
+from .database import Database, DatabaseConnection, Row
 from .encryption import KeyRing
 from .queries import QUERIES
 from .rows import Kind, read_lesson
@@ -120,7 +120,7 @@ class LedgerAdmin:
             undelivered=undelivered,
         )
 
-    def _lock_lessons_of(self, db: Connection, user_id: str) -> list[Row]:
+    def _lock_lessons_of(self, db: DatabaseConnection, user_id: str) -> list[Row]:
         """Return a learner's lessons, which nobody changes before the transaction ends."""
         rows: list[Row] = []
         for blind_index in self._keys.blind_indexes(user_id):
@@ -140,7 +140,7 @@ class LedgerAdmin:
             dead_reason=self._dead_reason(row, row["key_id"]),
         )
 
-    def _whole(self, db: Connection, row: Row) -> dict[str, JsonValue]:
+    def _whole(self, db: DatabaseConnection, row: Row) -> dict[str, JsonValue]:
         lesson = read_lesson(row, self._keys)
         progress = lesson.progress
         reasons = self._decrypt(row["reasons"], row["key_id"], f"{lesson.id}.reasons")

@@ -11,7 +11,7 @@ from loqua_host.errors import LedgerError
 from .queries import NO_VALUES
 from .sqlite import SqliteDatabase
 
-__all__ = ["Connection", "Cursor", "Database", "Row", "database_at"]
+__all__ = ["Cursor", "Database", "DatabaseConnection", "Row", "database_at"]
 
 Row = Mapping[str, Any]
 """A row, by the names of its columns."""
@@ -31,7 +31,7 @@ class Cursor(Protocol):
         """Return all rows that are left."""
 
 
-class Connection(Protocol):
+class DatabaseConnection(Protocol):
     """A transaction under way."""
 
     def execute(self, query: str, values: Mapping[str, object] = NO_VALUES) -> Cursor:
@@ -50,7 +50,7 @@ class Database(Protocol):
     def open_existing(self) -> None:
         """Connect beside the hosts, to a ledger that is there and of this version."""
 
-    def transaction(self) -> AbstractContextManager[Connection]:
+    def transaction(self) -> AbstractContextManager[DatabaseConnection]:
         """Return a transaction: on disk when the block ends, undone if the block raises."""
 
     def erase_deleted(self) -> None:

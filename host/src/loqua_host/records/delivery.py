@@ -15,7 +15,7 @@ from loqua_host.contract.records import Progress, SessionRecord
 from loqua_host.core import Caller, LoquaApi
 from loqua_host.core.clock import Clock
 from loqua_host.errors import RefusedError, TokenError, UnreachableError
-from loqua_host.tasks import supervised
+from loqua_host.system.tasks import supervised
 
 from .ledger import Kind, Ledger, LessonRow, OutboxRow
 from .metrics import DeliveryMetrics

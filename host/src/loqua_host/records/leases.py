@@ -24,13 +24,13 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from .database import Connection, Row
+from .database import DatabaseConnection, Row
 from .queries import QUERIES
 
 __all__ = [
     "LEASE",
     "TAKEOVER_DELAY",
-    "Claims",
+    "LeaseClaims",
     "claim",
     "claims_of_others",
     "delete_expired",
@@ -54,14 +54,14 @@ TAKEN_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class LeaseClaims:
     """Tutors that other hosts have in a room: in a lesson, or on their way."""
 
     taught: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
 
 
-def renew_lease(db: Connection, host: str) -> bool:
+def renew_lease(db: DatabaseConnection, host: str) -> bool:
     """Extend the lease from now; return False if it had run out, or is new."""
     if db.execute(QUERIES["renew_lease"], {"host": host, "lease": LEASE}).rowcount:
         return True
@@ -69,17 +69,17 @@ def renew_lease(db: Connection, host: str) -> bool:
     return False
 
 
-def is_shared(db: Connection, host: str) -> bool:
+def is_shared(db: DatabaseConnection, host: str) -> bool:
     """Return whether other hosts live."""
     return db.execute(QUERIES["other_living_host"], {"host": host}).fetchone() is not None
 
 
-def end_lease(db: Connection, host: str) -> None:
+def end_lease(db: DatabaseConnection, host: str) -> None:
     """End the lease, so that others take over at once what this host leaves."""
     db.execute(QUERIES["end_lease"], {"host": host})
 
 
-def release(db: Connection, host: str, lesson: str) -> None:
+def release(db: DatabaseConnection, host: str, lesson: str) -> None:
     """Release an open lesson and its entries to other hosts, as if this host had died.
 
     They go to an heir: a host whose lease ends as it begins, so that the takeover delay counts from
@@ -93,7 +93,7 @@ def release(db: Connection, host: str, lesson: str) -> None:
     db.execute(QUERIES["release_entries"], values)
 
 
-def take_over(db: Connection, host: str, tutors: Collection[str]) -> int:
+def take_over(db: DatabaseConnection, host: str, tutors: Collection[str]) -> int:
     """Own unfinished lessons of dead hosts; return how many, `TAKEN_AT_ONCE` at most.
 
     A lesson's entries always go with it, so that one host alone sends them.
@@ -116,13 +116,13 @@ def take_over(db: Connection, host: str, tutors: Collection[str]) -> int:
     return len(taken)
 
 
-def interrupted_lessons(db: Connection, host: str) -> Sequence[Row]:
+def interrupted_lessons(db: DatabaseConnection, host: str) -> Sequence[Row]:
     """Return this host's open lessons that no living host's job teaches, oldest first."""
     return db.execute(QUERIES["interrupted_lessons"], {"host": host}).fetchall()
 
 
 def claim(
-    db: Connection, host: str, *, room: str, tutor: str, seconds: float, arrived: bool
+    db: DatabaseConnection, host: str, *, room: str, tutor: str, seconds: float, arrived: bool
 ) -> bool:
     """Claim a tutor of a room; return False if the room has one, or another host calls one.
 
@@ -144,22 +144,22 @@ def claim(
     return db.execute(QUERIES["claim_tutor"], values).rowcount > 0
 
 
-def release_claim(db: Connection, host: str, lesson: str) -> None:
+def release_claim(db: DatabaseConnection, host: str, lesson: str) -> None:
     """Release a lesson's claim, if it is this host's."""
     db.execute(QUERIES["release_claim"], {"lesson": lesson, "host": host})
 
 
-def delete_expired(db: Connection) -> None:
+def delete_expired(db: DatabaseConnection) -> None:
     """Delete dead hosts, claims that came to nothing and refusals of learners who left long ago."""
     db.execute(QUERIES["delete_dead_hosts"])
     db.execute(QUERIES["delete_expired_claims"])
     db.execute(QUERIES["delete_old_refusals"])
 
 
-def claims_of_others(db: Connection, host: str, room: str) -> Claims:
+def claims_of_others(db: DatabaseConnection, host: str, room: str) -> LeaseClaims:
     """Return what other living hosts have in a room, or bring there."""
     rows = db.execute(QUERIES["claims_of_others"], {"room": room, "host": host}).fetchall()
-    return Claims(
+    return LeaseClaims(
         taught=frozenset(row["tutor"] for row in rows if row["lesson_id"] is not None),
         called=frozenset(row["tutor"] for row in rows if row["lesson_id"] is None),
     )

@@ -18,9 +18,9 @@ from loqua_host.contract.records import Progress, SessionRecord
 from loqua_host.errors import DecryptionError, LedgerError
 
 from . import leases
-from .database import Connection, Database, Row
+from .database import Database, DatabaseConnection, Row
 from .encryption import KeyRing
-from .leases import Claims
+from .leases import LeaseClaims
 from .opening import ALREADY_TAUGHT, CRASH_LOOP, MAX_CRASHES, open_or_resume
 from .outbox import Outbox
 from .queries import QUERIES
@@ -35,8 +35,8 @@ __all__ = [
     "CRASH_LOOP",
     "MAX_CRASHES",
     "Backlog",
-    "Claims",
     "Kind",
+    "LeaseClaims",
     "Ledger",
     "LessonRow",
     "OutboxRow",
@@ -192,7 +192,7 @@ class Ledger(Outbox):
         """
         crashes = {"crashes": lesson.crashes, "lesson": lesson.id, "restarts": lesson.restarts}
 
-        def write(db: Connection) -> None:
+        def write(db: DatabaseConnection) -> None:
             db.execute(QUERIES["save_crashes"], crashes)
             leases.release_claim(db, self._host, lesson.id)
 
@@ -264,7 +264,7 @@ class Ledger(Outbox):
             )
         )
 
-    async def claims_in(self, room: str) -> Claims:
+    async def claims_in(self, room: str) -> LeaseClaims:
         """Return the tutors that other hosts have in a room, or bring there."""
         return await self._writer.write_with_retry(
             lambda db: leases.claims_of_others(db, self._host, room)
@@ -289,7 +289,7 @@ class Ledger(Outbox):
             LedgerError: If the ledger cannot be reached now.
         """
 
-        def read(db: Connection) -> set[tuple[str, str]]:
+        def read(db: DatabaseConnection) -> set[tuple[str, str]]:
             rows = db.execute(QUERIES["closed_entries"], {"room": room}).fetchall()
             return {(row["entry"], row["tutor"]) for row in rows}
 

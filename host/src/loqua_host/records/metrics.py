@@ -1,6 +1,6 @@
 """What delivery counts: attempts to send entries of the outbox."""
 
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 
 __all__ = ["DeliveryMetrics"]
 

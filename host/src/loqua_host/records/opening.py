@@ -9,7 +9,7 @@ import structlog
 
 from loqua_host.errors import DecryptionError, LearnerError
 
-from .database import Connection
+from .database import DatabaseConnection
 from .encryption import KeyRing
 from .leases import claim, renew_lease
 from .queries import QUERIES
@@ -35,7 +35,7 @@ MAX_AGENT_NAME = 60
 
 
 def open_or_resume(
-    db: Connection, keys: KeyRing, host: str, lesson: LessonRow, agent_name: str
+    db: DatabaseConnection, keys: KeyRing, host: str, lesson: LessonRow, agent_name: str
 ) -> LessonRow:
     """Open a lesson for a job of this host; see `Ledger.open_lesson`.
 
@@ -60,7 +60,7 @@ def open_or_resume(
     return row
 
 
-def _find_open(db: Connection, keys: KeyRing, lesson: LessonRow) -> LessonRow | None:
+def _find_open(db: DatabaseConnection, keys: KeyRing, lesson: LessonRow) -> LessonRow | None:
     values = {"room": lesson.room, "tutor": lesson.tutor}
     rows = db.execute(QUERIES["open_lessons"], values).fetchall()
     blind_indexes = keys.blind_indexes(lesson.user_id)
@@ -78,7 +78,7 @@ def _find_open(db: Connection, keys: KeyRing, lesson: LessonRow) -> LessonRow | 
     return None
 
 
-def _is_crash_loop(db: Connection, lesson: LessonRow) -> bool:
+def _is_crash_loop(db: DatabaseConnection, lesson: LessonRow) -> bool:
     """Return whether a lesson of this entry ended in one; a call may come late or twice."""
     values = {
         "room": lesson.room,
@@ -89,7 +89,7 @@ def _is_crash_loop(db: Connection, lesson: LessonRow) -> bool:
     return db.execute(QUERIES["crash_loop"], values).fetchone() is not None
 
 
-def _resume(db: Connection, host: str, lesson: LessonRow, entry: str) -> LessonRow:
+def _resume(db: DatabaseConnection, host: str, lesson: LessonRow, entry: str) -> LessonRow:
     values = {"lesson": lesson.id, "host": host}
     db.execute(QUERIES["resume_lesson"], {**values, "entry": entry})
     db.execute(QUERIES["own_entries"], values)
@@ -97,7 +97,7 @@ def _resume(db: Connection, host: str, lesson: LessonRow, entry: str) -> LessonR
 
 
 def _insert(
-    db: Connection, keys: KeyRing, host: str, lesson: LessonRow, agent_name: str
+    db: DatabaseConnection, keys: KeyRing, host: str, lesson: LessonRow, agent_name: str
 ) -> LessonRow:
     cipher = keys.current
     values = {

@@ -7,7 +7,7 @@ import structlog
 
 from loqua_host.errors import DecryptionError
 
-from .database import Connection, Row
+from .database import DatabaseConnection, Row
 from .encryption import Cipher, KeyRing
 from .leases import renew_lease
 from .queries import QUERIES
@@ -56,7 +56,7 @@ class Outbox:
         """
         values = {"host": self._host, "after": after, "limit": PAGE}
 
-        def read(db: Connection) -> dict[str, float]:
+        def read(db: DatabaseConnection) -> dict[str, float]:
             page: dict[str, float] = {}
             for row in db.execute(QUERIES["pending_lessons"], values).fetchall():
                 page.setdefault(row["lesson_id"], row["not_before"])  # its entries go in order
@@ -71,7 +71,7 @@ class Outbox:
             LedgerError: If the ledger cannot be read now.
         """
 
-        def read(db: Connection) -> Backlog:
+        def read(db: DatabaseConnection) -> Backlog:
             row = db.execute(QUERIES["backlog"]).fetchone()
             return Backlog(**row) if row else Backlog()
 
@@ -81,7 +81,7 @@ class Outbox:
         """Return the oldest pending entry of a lesson; unreadable ones become dead letters."""
         values = {"lesson": lesson, "host": self._host}
 
-        def read(db: Connection) -> OutboxRow | None:
+        def read(db: DatabaseConnection) -> OutboxRow | None:
             while row := db.execute(QUERIES["next_entry"], values).fetchone():
                 try:
                     return read_entry(row, self._keys)
@@ -99,7 +99,7 @@ class Outbox:
         """
         values = {"idempotency_key": entry.idempotency_key, "host": self._host}
 
-        def mark(db: Connection) -> bool:
+        def mark(db: DatabaseConnection) -> bool:
             renew_lease(db, self._host)
             return db.execute(QUERIES["mark_sending"], values).rowcount > 0
 
@@ -130,7 +130,7 @@ class Outbox:
         """
         lesson = entry.lesson.id
 
-        def write(db: Connection) -> None:
+        def write(db: DatabaseConnection) -> None:
             cipher = self._lock_cipher(db, lesson)
             values = {
                 "reason": cipher and cipher.encrypt(reason, _reason_field(lesson, entry.kind)),
@@ -143,12 +143,12 @@ class Outbox:
 
         await self._writer.write_with_retry(write)
 
-    def _lock_cipher(self, db: Connection, lesson: str) -> Cipher | None:
+    def _lock_cipher(self, db: DatabaseConnection, lesson: str) -> Cipher | None:
         """Return a lesson's cipher, the same until the transaction ends; None if it was deleted."""
         row = db.execute(QUERIES["lock_lesson_key"], {"lesson": lesson}).fetchone()
         return self._keys.cipher(row["key_id"]) if row else None
 
-    def _dead_letter_unreadable(self, db: Connection, row: Row, why: str) -> None:
+    def _dead_letter_unreadable(self, db: DatabaseConnection, row: Row, why: str) -> None:
         kind = row["kind"]
         cipher = self._keys.cipher(row["key_id"])
         values = {

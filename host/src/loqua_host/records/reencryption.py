@@ -7,7 +7,7 @@ import structlog
 
 from loqua_host.errors import DecryptionError
 
-from .database import Connection, Row
+from .database import DatabaseConnection, Row
 from .encryption import Cipher, KeyRing
 from .queries import QUERIES
 from .spool import Spool
@@ -21,7 +21,7 @@ LESSONS_AT_ONCE = 100
 
 LESSON_FIELDS = ("user_id", "progress", "state", "reasons")
 
-Transact = Callable[[Callable[[Connection], int]], Awaitable[int]]
+Transact = Callable[[Callable[[DatabaseConnection], int]], Awaitable[int]]
 
 
 async def reencrypt(transact: Transact, keys: KeyRing) -> int:
@@ -52,7 +52,7 @@ async def reencrypt_spool(spool: Spool, retry_every: float) -> None:
         await asyncio.sleep(retry_every)
 
 
-def _reencrypt_some(db: Connection, keys: KeyRing) -> int:
+def _reencrypt_some(db: DatabaseConnection, keys: KeyRing) -> int:
     """Re-encrypt lessons and their entries in one transaction: both always have one key.
 
     The lock on a lesson keeps away who writes under its old key (`lock_lesson`, `lock_lesson_key`).
@@ -65,7 +65,7 @@ def _reencrypt_some(db: Connection, keys: KeyRing) -> int:
     return len(lessons)
 
 
-def _reencrypt(db: Connection, row: Row, old: Cipher, new: Cipher) -> None:
+def _reencrypt(db: DatabaseConnection, row: Row, old: Cipher, new: Cipher) -> None:
     lesson = row["id"]
 
     def again(text: str | None, field: str) -> str | None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from loqua_host.contract.records import Progress, SessionRecord
 
-from .database import Connection, Row
+from .database import DatabaseConnection, Row
 from .encryption import Cipher, KeyRing
 from .queries import QUERIES
 from .rows import Kind
@@ -53,7 +53,7 @@ class LessonEnd(_Update):
 LessonUpdate = Annotated[LessonProgress | LessonEnd, Field(discriminator="what")]
 
 
-def apply(keys: KeyRing, host: str, update: LessonUpdate, db: Connection) -> bool:
+def apply(keys: KeyRing, host: str, update: LessonUpdate, db: DatabaseConnection) -> bool:
     """Write an update; return False, and write nothing, if it is out of date.
 
     It is if the lesson is closed, was resumed with another job since, or is taught by a job of
@@ -82,7 +82,7 @@ def apply(keys: KeyRing, host: str, update: LessonUpdate, db: Connection) -> boo
     return True
 
 
-def _is_replaceable(db: Connection, lesson: Row, update: LessonUpdate) -> bool:
+def _is_replaceable(db: DatabaseConnection, lesson: Row, update: LessonUpdate) -> bool:
     """Return whether a closing without the job is still unsent as a whole; then it stays unsent.
 
     Whoever begins to send an entry marks it first (`Outbox.mark_sending`), or finds it gone.
@@ -95,7 +95,7 @@ def _is_replaceable(db: Connection, lesson: Row, update: LessonUpdate) -> bool:
     return bool(Kind.RECORD in kinds and final)
 
 
-def _save(db: Connection, cipher: Cipher, owner: str, update: LessonProgress) -> None:
+def _save(db: DatabaseConnection, cipher: Cipher, owner: str, update: LessonProgress) -> None:
     lesson, progress = update.lesson, update.progress and update.progress.model_dump_json()
     values = {
         "seconds": update.seconds,
@@ -109,7 +109,7 @@ def _save(db: Connection, cipher: Cipher, owner: str, update: LessonProgress) ->
         _put_entry(db, cipher, owner, lesson, Kind.IN_PROGRESS, progress)
 
 
-def _close(db: Connection, cipher: Cipher, owner: str, end: LessonEnd) -> None:
+def _close(db: DatabaseConnection, cipher: Cipher, owner: str, end: LessonEnd) -> None:
     """Close a lesson; its final progress and record replace all that was not sent."""
     lesson = {"lesson": end.lesson}
     values = {
@@ -128,7 +128,7 @@ def _close(db: Connection, cipher: Cipher, owner: str, end: LessonEnd) -> None:
 
 
 def _put_entry(
-    db: Connection, cipher: Cipher, owner: str, lesson: str, kind: Kind, payload: str
+    db: DatabaseConnection, cipher: Cipher, owner: str, lesson: str, kind: Kind, payload: str
 ) -> None:
     values = {
         "lesson": lesson,

@@ -14,7 +14,7 @@ from opentelemetry import trace
 
 from loqua_host.errors import DecryptionError, LedgerError
 
-from .database import Connection, Database
+from .database import Database, DatabaseConnection
 
 __all__ = ["Writer"]
 
@@ -31,7 +31,7 @@ MAX_BATCH = 64
 class _WorkItem(NamedTuple):
     """A piece of work, and its result."""
 
-    work: Callable[[Connection], Any]
+    work: Callable[[DatabaseConnection], Any]
     done: Future[Any]
 
 
@@ -72,7 +72,7 @@ class Writer:
             finally:
                 await writer.run_in_thread(database.close)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
         """Run the work in a transaction, also if the caller is cancelled meanwhile.
 
         Raises:
@@ -116,7 +116,7 @@ class Writer:
         finally:
             self.busy_seconds += time.monotonic() - begun
 
-    async def write_with_retry(self, work: Callable[[Connection], T]) -> T:
+    async def write_with_retry(self, work: Callable[[DatabaseConnection], T]) -> T:
         """Run the work in a transaction, as soon as the database allows."""
         while True:
             try:
@@ -131,7 +131,7 @@ class Writer:
         return await asyncio.shield(loop.run_in_executor(self._thread, work))
 
 
-def _method(work: Callable[[Connection], object]) -> str:
+def _method(work: Callable[[DatabaseConnection], object]) -> str:
     """Return the name of the method that a function was written in."""
     work = work.func if isinstance(work, partial) else work
     return work.__qualname__.partition(".<locals>")[0].rpartition(".")[2].strip("_")

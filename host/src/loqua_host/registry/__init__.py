@@ -1,1 +1,1 @@
-"""Plugins: found, inspected in a child without secrets, loaded in jobs, called with limits."""
+"""Plugins: discovery, inspection in a child process, loading, hook calls with time limits."""

@@ -15,7 +15,7 @@ from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import HookFailedError
 from loqua_host.events import Event
 from loqua_host.link.messages import Hook
-from loqua_host.redaction import describe
+from loqua_host.observability.redaction import describe
 from loqua_host.settings.hooks import HookLimits
 from loqua_host.settings.problems import printable
 

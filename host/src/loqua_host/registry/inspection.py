@@ -19,20 +19,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.contract.tutor import Name, SecretName
 from loqua_host.errors import ConfigError, Problem
-from loqua_host.forked import fork
-from loqua_host.process import safe_environ, start_forkserver
 from loqua_host.settings.checks import plugin_problems
 from loqua_host.settings.engines import Engine, Engines
 from loqua_host.settings.load import installed_plugins
 from loqua_host.settings.problems import printable, spelled
 from loqua_host.settings.sources import ConfigSources, VariablesSource, read_sources, tutor_file
 from loqua_host.settings.tutors import TutorSettings, engine_places
+from loqua_host.system.forked import fork
+from loqua_host.system.process import safe_environ, start_forkserver
 
 __all__ = [
     "HINT",
-    "Answer",
     "Inspection",
-    "Question",
+    "InspectionAnswer",
+    "InspectionQuestion",
     "TutorDeclaration",
     "inspect_tutors",
     "version_of",
@@ -46,7 +46,7 @@ AT_A_TIME: Final = 2
 
 HINT: Final = "hint the plugin, or write enabled: false"
 
-EXAMINE: Final = "loqua_host.registry.inspect:examine"
+EXAMINE: Final = "loqua_host.registry.inspect_child:examine"
 
 _MAX_ANSWER: Final = 1_000_000
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
@@ -63,7 +63,7 @@ class TutorDeclaration(BaseModel):
     video: bool
 
 
-class Question(BaseModel):
+class InspectionQuestion(BaseModel):
     """What a child is to look at, and where that is written.
 
     Attributes:
@@ -80,7 +80,7 @@ class Question(BaseModel):
     variables: dict[str, str]
 
 
-class Answer(BaseModel):
+class InspectionAnswer(BaseModel):
     """What a child found."""
 
     model_config = _FROZEN
@@ -160,13 +160,13 @@ def version_of(tutor: TutorSettings) -> str | None:
     return next((point.dist.version for point in points if point.dist), None)
 
 
-def _question(sources: ConfigSources, tutor: TutorSettings, shared: Engines) -> Question:
+def _question(sources: ConfigSources, tutor: TutorSettings, shared: Engines) -> InspectionQuestion:
     used = {}
     for keys, engine in engine_places(tutor.engines_over(shared)):
         own = keys[1] in tutor.engines.model_fields_set
         spot = sources.where_tutor(tutor.name, *keys) if own else sources.host.where(keys)
         used[spot] = engine
-    return Question(
+    return InspectionQuestion(
         file=str(tutor_file(sources.config, tutor.name)),
         tutor=tutor,
         engines=used,
@@ -184,7 +184,7 @@ def _variables(sources: ConfigSources, tutor: str) -> dict[str, str]:
     }
 
 
-async def _ask(question: Question, child: _Child, limit: float) -> Answer:
+async def _ask(question: InspectionQuestion, child: _Child, limit: float) -> InspectionAnswer:
     """Inspect in a child process, which is gone with all it started on return."""
     try:
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answered:
@@ -196,7 +196,7 @@ async def _ask(question: Question, child: _Child, limit: float) -> Answer:
     except (ConfigError, OSError) as error:
         what = f"cannot be looked at: {getattr(error, 'strerror', None) or error}"
         problem = Problem(question.file, what, "free processes, memory or disk")
-        return Answer(tutor=None, problems=(problem,))
+        return InspectionAnswer(tutor=None, problems=(problem,))
 
 
 async def _run_child(
@@ -211,15 +211,17 @@ async def _run_child(
         return None
 
 
-def _read_answer(question: Question, answered: bytes, status: int | None, limit: float) -> Answer:
+def _read_answer(
+    question: InspectionQuestion, answered: bytes, status: int | None, limit: float
+) -> InspectionAnswer:
     if status is None:
         what = f"its import did not come back within {limit:g} s"
     else:
         try:
-            return Answer.model_validate_json(answered)
+            return InspectionAnswer.model_validate_json(answered)
         except ValidationError:
             what = f"its import ended the process ({_ending(status)})"
-    return Answer(tutor=None, problems=(Problem(question.file, what, HINT),))
+    return InspectionAnswer(tutor=None, problems=(Problem(question.file, what, HINT),))
 
 
 def _ending(status: int) -> str:
@@ -228,7 +230,7 @@ def _ending(status: int) -> str:
     return signal.strsignal(-status) or f"signal {-status}"
 
 
-def _judge(sources: ConfigSources, tutor: TutorSettings, answer: Answer) -> Inspection:
+def _judge(sources: ConfigSources, tutor: TutorSettings, answer: InspectionAnswer) -> Inspection:
     problems = [
         Problem(printable(found.where), printable(found.what), printable(found.hint))
         for found in answer.problems

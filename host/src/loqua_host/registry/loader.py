@@ -23,7 +23,7 @@ from loqua_host.errors import TutorError
 from .hosted import HostedAgent
 from .overrides import agent_classes, override_faults, packages_of
 
-__all__ = ["BrokenTutorError", "LoadedTutor", "import_string", "load"]
+__all__ = ["BrokenTutorError", "LoadedTutor", "import_string", "load_plugin"]
 
 _MARK = f"{PROJECT}_impl"
 _REFUSED_OPTIONS = ("wrapper", "hookwrapper", "tryfirst", "trylast", "specname")
@@ -67,7 +67,7 @@ class LoadedTutor:
         return model.model_validate(written, extra="allow" if allows_any else "forbid")
 
 
-def load(*, plugin: str | None = None, agent: str | None = None) -> LoadedTutor:
+def load_plugin(*, plugin: str | None = None, agent: str | None = None) -> LoadedTutor:
     """Import a tutor by its plugin's entry-point name, or a bare agent by `module:Class`.
 
     What the import itself raises goes through: it is the plugin's own.

@@ -1,1 +1,1 @@
-"""LiveKit's rooms API, as the host asks it."""
+"""Client of LiveKit's rooms API, and its webhooks."""

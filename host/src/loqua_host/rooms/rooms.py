@@ -13,9 +13,9 @@ from livekit.protocol.agent_dispatch import AgentDispatch
 from livekit.protocol.models import ParticipantInfo, ParticipantPermission
 
 from loqua_host.errors import RoomsError
-from loqua_host.faults import log_fault
-from loqua_host.proxies import proxy_for
+from loqua_host.observability.faults import log_fault
 from loqua_host.settings.secrets import LiveKitKey
+from loqua_host.system.proxies import proxy_for
 
 from .learners import Participant
 

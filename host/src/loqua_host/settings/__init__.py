@@ -1,1 +1,1 @@
-"""What the host is told: config/, the environment, and the secrets, all checked at start."""
+"""Settings and secrets of the host, from config/ and environment variables, with validation."""

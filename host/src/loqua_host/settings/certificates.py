@@ -1,4 +1,4 @@
-"""The certificate that the ops address serves with, from its files."""
+"""The TLS certificate of the ops address."""
 
 import ssl
 import time
@@ -20,33 +20,33 @@ __all__ = [
     "trusting_context",
 ]
 
-RENEW = "have a renewed certificate and its key in the files that ops.tls names"
+RENEW = "renew the certificate and its key in the files that ops.tls names"
 
 
 def serving_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Return what serves with the certificate.
+    """Return a server context with the certificate.
 
     Raises:
-        OSError: If a file cannot be read or is no PEM, or the two do not belong together.
+        OSError: If a file cannot be read or is not PEM, or certificate and key do not match.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # OpenSSL's own default is a machine's
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # OpenSSL's default depends on the machine
     load_certificate(context, tls)
     return context
 
 
 def load_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
-    """Load the files' present contents into a context.
+    """Load the current contents of the files into a context.
 
     Raises:
-        OSError: As above; then the context may have but a half of it.
+        OSError: As above. The context may then have the certificate without its key.
     """
-    # Without an answer to it, a key with a password would have the process ask a terminal.
+    # Without this callback, OpenSSL would ask the terminal for a key's password.
     context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
 
 
 def expires_at(tls: TlsSettings) -> float | None:
-    """Return when the certificate expires, in unix seconds; None when it does not say."""
+    """Return when the certificate expires, in Unix seconds, or None if it cannot be read."""
     try:
         certificate = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
     except (OSError, ValueError):
@@ -55,14 +55,14 @@ def expires_at(tls: TlsSettings) -> float | None:
 
 
 def expired(ops: OpsSettings, where: Callable[[Place], str]) -> Iterator[Problem]:
-    """Yield the problem of an expired certificate: clients would refuse it."""
+    """Yield a problem if the certificate has expired, because clients would refuse it."""
     until = expires_at(ops.tls) if ops.tls else None
     if until is not None and until <= time.time():
         yield Problem(where(("ops", "tls", "certificate")), "has expired", RENEW)
 
 
 def trusting_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Return what believes only who serves with this very certificate, by whatever name.
+    """Return a client context that trusts this certificate only, for any host name.
 
     Raises:
         OSError: If the certificate cannot be read.
@@ -76,12 +76,12 @@ def trusting_context(tls: TlsSettings) -> ssl.SSLContext:
 def ops_problems(
     ops: OpsSettings, environment: Environment, where: Callable[[Place], str]
 ) -> Iterator[Problem]:
-    """Find what keeps the ops address from being reached safely.
+    """Find what makes the ops address unsafe.
 
     Args:
         ops: Its settings.
-        environment: In production no token goes over a network in the open.
-        where: Names the file and key of a setting.
+        environment: In production, tokens must not cross a network unencrypted.
+        where: Returns the file and key of a setting.
     """
     if ops.tls is not None:
         yield from _tls_problems(ops.tls, where)
@@ -89,8 +89,8 @@ def ops_problems(
         yield Problem(
             where(("ops", "address")),
             "is open to a network, without TLS",
-            "write ops.tls with certificate: and key:, or 127.0.0.1 "
-            "and have a proxy beside the host end TLS",
+            "write ops.tls with certificate: and key:, or 127.0.0.1 with a proxy beside the host "
+            "that terminates TLS",
         )
 
 
@@ -100,8 +100,8 @@ def _tls_problems(tls: TlsSettings, where: Callable[[Place], str]) -> Iterator[P
     except ssl.SSLError:
         yield Problem(
             where(("ops", "tls")),
-            "names no certificate and key that belong together",
-            "write certificate: and key:, two PEM files, the key's without a password",
+            "names no matching certificate and key",
+            "write certificate: and key:, two PEM files, the key without a password",
         )
     except OSError:
         for name, file in (("certificate", tls.certificate), ("key", tls.key)):
@@ -110,6 +110,6 @@ def _tls_problems(tls: TlsSettings, where: Callable[[Place], str]) -> Iterator[P
             except OSError as error:
                 what, hint = (
                     f"cannot be read: {error.strerror}",
-                    "write a file that the host may read",
+                    "write a file that the host can read",
                 )
                 yield Problem(where(("ops", "tls", name)), what, hint)

@@ -1,4 +1,4 @@
-"""What a running host can take over from a changed configuration."""
+"""Which changes of the configuration a running host can apply."""
 
 from collections.abc import Iterator
 
@@ -9,18 +9,18 @@ from .host import HostSettings
 __all__ = ["adopt", "changed_keys"]
 
 LIVE = frozenset({"agent_id", "engines", "lessons", "messages", "records", "tutors"})
-"""The sections of `HostSettings` that nothing has been opened by."""
+"""The sections of `HostSettings` that can change without a restart."""
 
 
 def adopt(running: HostSettings, written: HostSettings) -> tuple[HostSettings, tuple[str, ...]]:
-    """Return what a host may run by from now on, and the keys that have to wait for its restart."""
+    """Return the settings that a host can apply now, and the keys that need a restart."""
     fixed = {name: getattr(running, name) for name in type(running).model_fields.keys() - LIVE}
     settings = written.model_copy(update=fixed)
     return settings, changed_keys(settings, written)
 
 
 def changed_keys(old: HostSettings, new: HostSettings) -> tuple[str, ...]:
-    """Name the keys of the host's settings that differ, such as `lessons.reconnect_timeout`."""
+    """Return the keys of the host's settings that differ, such as `lessons.reconnect_timeout`."""
     return tuple(sorted(name for name in _differing(old, new, "") if name != "tutors"))
 
 

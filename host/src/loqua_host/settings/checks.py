@@ -1,4 +1,4 @@
-"""What is wrong between settings that are each right by themselves."""
+"""Checks across settings that are valid by themselves."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from loqua_host.errors import Problem
-from loqua_host.process import is_kept
+from loqua_host.system.process import is_kept
 
 from .host import Environment, HostSettings
 from .loopback import is_loopback
@@ -41,22 +41,22 @@ __all__ = [
 
 _RENAMING: Final = ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE")
 _ALIKE: Final = 0.75
-"""How alike two variables are of which the one may be meant by the other, from 0 to 1."""
+"""The minimum similarity of a misspelt variable and its suggestion, from 0 to 1."""
 
 _PLAIN: Final = frozenset({"http", "ws"})
 
 
 def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Find what the environment must not have."""
+    """Find environment variables that are invalid or not allowed."""
     name = environ.get(ENVIRONMENT) or Environment.DEVELOPMENT
     if name not in set(Environment):
         known = ", ".join(Environment)
-        yield Problem(ENVIRONMENT, "names no environment", f"write one of {known}")
+        yield Problem(ENVIRONMENT, "is not a known environment", f"write one of {known}")
     given = read_environ(config, environ)
     for variable in _RENAMING:
         if given.get(variable):
             what = "would rename every tutor of this host"
-            yield Problem(variable, what, "unset it; agent_name in config/tutors names a tutor")
+            yield Problem(variable, what, "unset it; set agent_name in config/tutors")
     yield from network_problems(environ)
     yield from tracing_problems(given)
     if name == Environment.PRODUCTION:
@@ -65,7 +65,7 @@ def environ_problems(config: Path, environ: Mapping[str, str]) -> Iterator[Probl
 
 
 def _dotenv_problems(dotenv: Path, environment: str) -> Iterator[Problem]:
-    """Find what `.env` must not be or say."""
+    """Find what is not allowed in `.env`, or with it."""
     if environment != Environment.DEVELOPMENT and dotenv.exists():
         hint = "remove the file and set its variables in the environment"
         yield Problem(str(dotenv), "is for development only", hint)
@@ -75,18 +75,18 @@ def _dotenv_problems(dotenv: Path, environment: str) -> Iterator[Problem]:
         yield Problem(str(dotenv), "cannot be read as UTF-8 text", "correct or remove the file")
     for name in variables or {}:
         if name == ENVIRONMENT or is_kept(name):
-            what = "counts in the environment that the host is started with alone"
+            what = "is read from the environment only"
             yield Problem(f"{dotenv}: {name}", what, "set it there, and remove it here")
 
 
 def collector_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Find what lets others read traces on their way."""
+    """Find collector addresses that are not encrypted."""
     addresses = [((name,), environ.get(name, "")) for name in COLLECTORS]
     yield from address_problems(addresses, lambda place: str(place[0]))
 
 
 def variable_problems(sources: ConfigSources) -> Iterator[Problem]:
-    """Find the variables that begin like a setting and set none."""
+    """Find `LOQUA_…` variables that match no setting."""
     known = _variables_by_words(sources.tutors) if sources.unknown else {}
     for name, variable in sources.unknown:
         words = _words(name)
@@ -94,11 +94,11 @@ def variable_problems(sources: ConfigSources) -> Iterator[Problem]:
         near += [known[it] for it in known if it.endswith(f"_{words}")]
         near += [known[it] for it in get_close_matches(words, known, 1, _ALIKE)]
         hint = f"did you mean {near[0]}?" if near else "unset it; `check --explain` lists settings"
-        yield Problem(printable(variable.shown), "sets nothing", hint)
+        yield Problem(printable(variable.shown), "matches no setting", hint)
 
 
 def _variables_by_words(tutors: Iterable[str]) -> dict[str, str]:
-    """Return all variables that are read, by their words."""
+    """Return all known variables, by their words."""
     names = [ENVIRONMENT, *ADDRESSES.values(), *HOST_SECRETS]
     names += [variable_name(PREFIX, place) for place in setting_places(HostSettings)]
     for prefix in map(tutor_prefix, tutors):
@@ -107,26 +107,26 @@ def _variables_by_words(tutors: Iterable[str]) -> dict[str, str]:
 
 
 def _words(variable: str) -> str:
-    """Return what two spellings of a variable have in common."""
+    """Return a variable's words in a form that ignores case, prefix and extra underscores."""
     return "_".join(filter(None, variable.upper().removeprefix(PREFIX).split("_")))
 
 
 def tutor_problems(
     tutors: Sequence[TutorSettings], installed: Sequence[str], where: Callable[[str, str], str]
 ) -> Iterator[Problem]:
-    """Find what keeps the enabled tutors from running, alone or together.
+    """Find what prevents the enabled tutors from running, alone or together.
 
     Args:
         tutors: All tutors of config/tutors.
         installed: The entry-point name of each installed plugin.
-        where: Names the file of a tutor's key, from the tutor's name and the key.
+        where: Returns the file and key of a tutor's setting.
     """
     enabled = [tutor for tutor in tutors if tutor.enabled]
     for tutor in enabled:
         yield from _dispatch_problems(tutor, where)
         if tutor.plugin and tutor.agent:
             hint = "write plugin or agent, not both"
-            yield Problem(where(tutor.name, "plugin"), "names a plugin beside an agent", hint)
+            yield Problem(where(tutor.name, "plugin"), "is set beside agent", hint)
         yield from plugin_problems(tutor, installed, where)
     automatic = [tutor.name for tutor in enabled if tutor.worker_type == "automatic"]
     if len(automatic) > 1:
@@ -141,35 +141,37 @@ def tutor_problems(
 def plugin_problems(
     tutor: TutorSettings, installed: Sequence[str], where: Callable[[str, str], str]
 ) -> Iterator[Problem]:
-    """Find out whether exactly one installed distribution offers the tutor's plugin."""
+    """Check that exactly one installed package provides the tutor's plugin."""
     offered = installed.count(tutor.plugin or "")
     spot = where(tutor.name, "plugin")
     if tutor.agent is None and offered == 0:
         near = get_close_matches(tutor.plugin or "", installed, 1) or sorted(installed)
         other = f", or write one that is installed: {', '.join(near)}" if near else ""
-        hint = f"install its distribution{other}, or write enabled: false"
+        hint = f"install its package{other}, or write enabled: false"
         yield Problem(spot, f"the plugin {tutor.plugin!r} is not installed", hint)
     if tutor.agent is None and offered > 1:
-        what = f"{offered} distributions offer a plugin {tutor.plugin!r}"
+        what = f"{offered} installed packages provide a plugin {tutor.plugin!r}"
         yield Problem(spot, what, "uninstall all but one of them")
 
 
 def grant_problems(names: Iterable[str], where: str) -> Iterator[Problem]:
-    """Find secrets of the host among those that tutors and engines ask for."""
+    """Find secrets of the host among those granted to tutors and engines."""
     for name in sorted(HOST_SECRETS.intersection(names)):
-        yield Problem(where, f"{name} is a secret of the host", "name a secret of the tutor's own")
+        yield Problem(
+            where, f"{name} is a secret of the host", "name one of the tutor's own secrets"
+        )
 
 
 def address_problems(
     texts: Iterable[tuple[Place, str]], where: Callable[[Place], str]
 ) -> Iterator[Problem]:
-    """Find every address among texts that is reached in the open, over a network."""
+    """Find addresses beyond loopback that are not encrypted."""
     for place, text in texts:
         if _is_open(text):
             yield Problem(
                 where(place),
-                "is not encrypted on its way through a network",
-                "write https:// or wss://, or an address of this machine's loopback",
+                "is not encrypted",
+                "write https:// or wss://, or a loopback address",
             )
 
 
@@ -180,7 +182,7 @@ def _dispatch_problems(tutor: TutorSettings, where: Callable[[str, str], str]) -
         yield Problem(spot, "an automatic tutor has no agent name", hint)
     if tutor.worker_type == "explicit" and not tutor.agent_name:
         hint = f"write agent_name, such as {tutor.name}-specialist, or worker_type: automatic"
-        yield Problem(spot, "an explicit tutor needs a name to be called by", hint)
+        yield Problem(spot, "an explicit tutor needs an agent name", hint)
 
 
 def _namesakes(
@@ -197,7 +199,7 @@ def _namesakes(
 
 
 def _is_open(text: str) -> bool:
-    """Return whether a text is an address that is reached without encryption, over a network."""
+    """Return whether a text is an unencrypted address beyond loopback."""
     try:
         parts = urlsplit(text.strip())
         return (

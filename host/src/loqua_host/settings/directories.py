@@ -1,4 +1,4 @@
-"""The directories that the host writes to, looked at before it does."""
+"""Checks of the directories that the host writes to."""
 
 import os
 import stat
@@ -15,10 +15,10 @@ from .problems import Place, printable
 __all__ = ["directory_problems", "ledger_fault"]
 
 _LONGEST_NAME: Final = 255 - len("-journal")
-"""Bytes of a file's name; SQLite and the host have files beside the ledger with longer ones."""
+"""Bytes of the ledger's file name. SQLite adds suffixes to it for files beside the ledger."""
 
 _SQLITE: Final = b"SQLite format 3\x00"
-"""How a database of SQLite begins (sqlite.org/fileformat.html)."""
+"""The header of a SQLite database (sqlite.org/fileformat.html)."""
 
 _LONGEST_PATH: Final = 500
 """SQLite opens no file whose path has more than 512 bytes (os_unix.c, MAX_PATHNAME)."""
@@ -31,13 +31,13 @@ def directory_problems(
     *,
     in_file: bool,
 ) -> Iterator[Problem]:
-    """Find the directories that the host could not use.
+    """Find the directories that the host cannot use.
 
     Args:
-        settings: What names them.
-        environ: The environment.
-        where: Names the file of a key.
-        in_file: Whether the ledger is in a file and not in a Postgres.
+        settings: The settings that name them.
+        environ: The environment variables.
+        where: Returns the file and key of a setting.
+        in_file: Whether the ledger is a SQLite file.
     """
     ledger, spool = settings.ledger.path.absolute(), settings.ledger.spool_directory.absolute()
     if in_file and (why := ledger_fault(ledger)):
@@ -48,12 +48,12 @@ def directory_problems(
 
 
 def ledger_fault(path: Path) -> str | None:
-    """Return why a ledger can be neither opened nor made at a path, without doing either."""
+    """Return why no ledger can be opened or created at a path, without doing either."""
     return _fault_of_file(path) or _fault_of_database(path) or _fault_of_directory(path.parent)
 
 
 def _refused(where: str, path: Path, why: str) -> Problem:
-    hint = "let the host's user write there, or name a place where it can"
+    hint = "let the host's user write there, or name another path"
     return Problem(where, f"{printable(str(path))} cannot be used: {why}", hint)
 
 
@@ -61,7 +61,7 @@ def _temporary_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
     hint = "name a directory that the host's user can write to"
     if given := environ.get("TMPDIR"):
         path = Path(given).absolute()
-        why = _fault_of_directory(path) if path.is_dir() else "it is no directory"
+        why = _fault_of_directory(path) if path.is_dir() else "it is not a directory"
         if why:
             yield Problem("TMPDIR", f"{printable(given)} cannot be used: {why}", hint)
         return
@@ -72,7 +72,7 @@ def _temporary_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _fault_of_file(path: Path) -> str | None:
-    """Return what is wrong with a file that is to be opened or made."""
+    """Return why a file cannot be opened or created."""
     if len(os.fsencode(path)) > _LONGEST_PATH or len(os.fsencode(path.name)) > _LONGEST_NAME:
         return "its path is too long"
     try:
@@ -82,24 +82,24 @@ def _fault_of_file(path: Path) -> str | None:
     except (OSError, ValueError) as error:
         return _told(error)
     if not stat.S_ISREG(found.st_mode):
-        return "it is no file"
+        return "it is not a file"
     if os.geteuid() not in (0, found.st_uid):
-        return "it is another user's"
+        return "it belongs to another user"
     return None if os.access(path, os.R_OK | os.W_OK) else "it cannot be written"
 
 
 def _fault_of_database(path: Path) -> str | None:
-    """Return what is wrong with a file that can be read, if there is one."""
+    """Return what is wrong with the contents of a readable file, if there is one."""
     try:
         with path.open("rb") as file:
             begins = file.read(len(_SQLITE))
     except OSError:
         return None
-    return None if begins in (b"", _SQLITE) else "it is no database of SQLite"
+    return None if begins in (b"", _SQLITE) else "it is not a SQLite database"
 
 
 def _fault_of_directory(path: Path) -> str | None:
-    """Return what is wrong with a directory that is to be written to, made first if need be."""
+    """Return why a directory cannot be written to, or created."""
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
         return "its path is too long"
     try:
@@ -109,11 +109,11 @@ def _fault_of_directory(path: Path) -> str | None:
     except (OSError, ValueError) as error:
         return _told(error)
     if not stat.S_ISDIR(found.st_mode):
-        return f"{printable(str(path))} is no directory"
+        return f"{printable(str(path))} is not a directory"
     if not os.access(path, os.W_OK | os.X_OK):
         return f"{printable(str(path))} cannot be written to"
     return None
 
 
 def _told(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or "it is no path")
+    return str(getattr(error, "strerror", None) or "it is not a path")

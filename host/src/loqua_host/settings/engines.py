@@ -1,4 +1,4 @@
-"""How config names the engines of a lesson: speech to text, language model, text to speech."""
+"""The section `engines:`: speech to text, language model, text to speech."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
@@ -15,29 +15,29 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid")
 _DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 
 ImportString = Annotated[str, StringConstraints(pattern=f"^{_DOTTED}:{_DOTTED}$")]
-"""What to import, as `module:attribute`."""
+"""An import path, as `module:attribute`."""
 
 
 class Engine(BaseModel):
-    """One engine by import string, such as LiveKit's OpenAI plugin or any other."""
+    """One engine, such as LiveKit's OpenAI plugin."""
 
     model_config = _FROZEN
 
     use: ImportString = Field(
-        description="what to call, as module:attribute (livekit.plugins.openai:STT)",
+        description="the engine's class, as module:attribute (livekit.plugins.openai:STT)",
     )
     options: dict[str, Any] = Field(
         default_factory=dict,
-        description="its arguments; {language} in a text becomes the lesson's, as in es",
+        description="its arguments; {language} in a text is replaced by the lesson's, such as es",
     )
     secrets: dict[str, str] = Field(
         default_factory=dict,
-        description="arguments that are secret: argument name to the secret's name",
+        description="its secret arguments: the argument's name and the secret's name",
     )
 
 
 def _as_tuple(written: object, validate: Callable[[object], "Fallbacks"]) -> "Fallbacks":
-    """Return the engines that config names: none, one by itself, or a list."""
+    """Return the configured engines: none, a single engine, or a list."""
     if written is None:
         return ()
     if isinstance(written, list | tuple):
@@ -46,7 +46,7 @@ def _as_tuple(written: object, validate: Callable[[object], "Fallbacks"]) -> "Fa
 
 
 Fallbacks = tuple[Engine, ...]
-"""Engines of one kind, best first: each replaces those before it while they fail."""
+"""Engines of one kind, best first. Each serves while those before it fail."""
 
 _Written = Annotated[
     Fallbacks,
@@ -56,16 +56,23 @@ _Written = Annotated[
 
 
 class TurnDelays(BaseModel):
-    """When the tutor takes its turn, in seconds of silence after the learner's last word."""
+    """How much silence after the learner's last word ends the learner's turn, in seconds."""
 
     model_config = _FROZEN
 
-    min_delay: float = Field(default=0.5, gt=0, le=10, description="seconds, at least")
-    max_delay: float = Field(default=3.0, gt=0, le=30, description="seconds, at most")
+    min_delay: float = Field(
+        default=0.5,
+        gt=0,
+        le=10,
+        description="seconds if the learner seems to have finished, up to 10",
+    )
+    max_delay: float = Field(
+        default=3.0, gt=0, le=30, description="seconds if the learner seems to continue, up to 30"
+    )
 
 
 class Engines(BaseModel):
-    """The engines of a lesson; what is null or empty here a tutor's agent must bring."""
+    """The engines of a lesson. If one is null or empty, the tutor's agent must provide it."""
 
     model_config = _FROZEN
 
@@ -73,12 +80,14 @@ class Engines(BaseModel):
         default=(), description="speech to text: an engine, or a list with fallbacks, best first"
     )
     llm: _Written = Field(
-        default=(), description="the tutor's mind: an engine, or a list with fallbacks, best first"
+        default=(), description="language model: an engine, or a list with fallbacks, best first"
     )
     tts: _Written = Field(
         default=(), description="text to speech: an engine, or a list with fallbacks, best first"
     )
-    turn: TurnDelays = Field(default=TurnDelays(), description="when the tutor takes its turn")
+    turn: TurnDelays = Field(
+        default=TurnDelays(), description="how much silence ends the learner's turn"
+    )
 
     def of(self, kind: EngineKind) -> Fallbacks:
         """Return the engines of one kind, best first."""

@@ -1,4 +1,4 @@
-"""What config/host.yaml and its overlays may say; `HostSettings` is all of it, checked."""
+"""The settings in config/host.yaml and environments/*.yaml: `HostSettings`."""
 
 from enum import StrEnum
 from functools import partial
@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from loqua_host.addresses import WEBSOCKET, normalise
 from loqua_host.core.secrets import SecretsSettings
 from loqua_host.core.settings import CoreSettings
+from loqua_host.system.addresses import WEBSOCKET, normalise
 
 from .engines import Engines
 from .layered import LayeredSettings
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class Environment(StrEnum):
-    """Where the host runs, as LOQUA_ENVIRONMENT says."""
+    """The environment that LOQUA_ENVIRONMENT names."""
 
     DEVELOPMENT = "development"
     STAGING = "staging"
@@ -41,7 +41,7 @@ class Environment(StrEnum):
 
 
 class LiveKitSettings(Section):
-    """The LiveKit server; one project a host."""
+    """The LiveKit server; a host serves one project."""
 
     url: Annotated[str, AfterValidator(partial(normalise, schemes=WEBSOCKET))] = Field(
         description="the server's address in LIVEKIT_URL, such as wss://livekit.loqua.app"
@@ -53,31 +53,32 @@ class LedgerSettings(Section):
 
     path: Path = Field(
         default=Path("var/ledger.db"),
-        description="the database file, unless LEDGER_URL names a Postgres",
+        description="the SQLite file, unless LEDGER_URL names a Postgres database",
     )
     spool: Path | None = Field(
         default=None,
-        description="a local directory for what waits for the ledger, or null for one beside path",
+        description="a local directory for entries while the ledger is unreachable, or null for "
+        "one beside path",
     )
     keep_delivered_days: float = Field(
         default=30,
         ge=1,
-        description="days until a lesson that owes nothing is forgotten, 1 or more",
+        description="days until a fully delivered lesson is deleted, 1 or more",
     )
     keep_dead_days: float = Field(
         default=180,
         ge=1,
-        description="days until a row that the API refused is forgotten, 1 or more",
+        description="days until a dead letter is deleted, 1 or more",
     )
     keep_unknown_days: float = Field(
         default=30,
         ge=1,
-        description="the same for learners whom the API does not know, 1 or more",
+        description="days until a dead letter of a learner that the API does not know is deleted",
     )
 
     @property
     def spool_directory(self) -> Path:
-        """Where what waits for the ledger is."""
+        """The directory of the spool."""
         return self.spool or self.path.with_name(f"{self.path.name}-spool")
 
 
@@ -91,20 +92,20 @@ class LogSettings(Section):
 
 
 class TlsSettings(Section):
-    """The certificate that the ops address serves with."""
+    """The TLS certificate of the ops address."""
 
     certificate: Path = Field(description="the PEM file with the certificate and its chain")
-    key: Path = Field(description="the PEM file with its key, which has no password")
+    key: Path = Field(description="the PEM file with its private key, without a password")
 
 
 class OpsSettings(Section):
-    """Where operators ask: health, metrics and the ops page."""
+    """The ops address: health, metrics, status page and webhooks."""
 
     address: str = Field(
-        default="127.0.0.1", min_length=1, description="the address to listen at, such as 127.0.0.1"
+        default="127.0.0.1", min_length=1, description="the address to listen on, such as 127.0.0.1"
     )
     port: int | None = Field(
-        default=9464, ge=0, le=65_535, description="the port, 0 for a free one, null for none"
+        default=9464, ge=0, le=65_535, description="the port, 0 for any free port, null for none"
     )
     tls: TlsSettings | None = Field(
         default=None, description="a section with certificate: and key: for https, or null for http"
@@ -112,15 +113,15 @@ class OpsSettings(Section):
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody beyond this machine can ask."""
+        """Whether only this machine can reach it."""
         return self.port is None or is_loopback(self.address)
 
 
 class HostSettings(LayeredSettings):
-    """All that the host is told, without a secret in it."""
+    """All settings of the host; contains no secret."""
 
     environment: Annotated[Environment, SkipJsonSchema()] = Field(
-        description="where the host runs, as LOQUA_ENVIRONMENT says"
+        description="the environment that LOQUA_ENVIRONMENT names"
     )
     tutors: Annotated[tuple[TutorSettings, ...], SkipJsonSchema()] = Field(
         description="all tutors, enabled or not, by name"
@@ -134,28 +135,30 @@ class HostSettings(LayeredSettings):
     lessons: LessonSettings = Field(default=LessonSettings(), description="how lessons run")
     engines: Engines = Field(default=Engines(), description="speech and language engines")
     messages: Messages = Field(
-        default=Messages(), description="what tutors say apart from what they teach"
+        default=Messages(), description="what the host says to learners in the tutor's voice"
     )
     records: RecordRules = Field(
-        default=RecordRules(), description="rules by which records say more than tutors told"
+        default=RecordRules(), description="rules for what the host adds to tutors' reports"
     )
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="where lessons are kept")
     logs: LogSettings = Field(default=LogSettings(), description="how the host logs")
-    ops: OpsSettings = Field(default=OpsSettings(), description="where operators ask")
+    ops: OpsSettings = Field(
+        default=OpsSettings(), description="the address of health, metrics and status page"
+    )
 
     @property
     def enabled_tutors(self) -> tuple[TutorSettings, ...]:
-        """The tutors that run."""
+        """The enabled tutors."""
         return tuple(tutor for tutor in self.tutors if tutor.enabled)
 
     @property
     def secret_names(self) -> frozenset[str]:
-        """The names of all secrets that engines and enabled tutors ask for."""
+        """The names of all secrets that engines and enabled tutors use."""
         return frozenset(self.secret_places)
 
     @property
     def secret_places(self) -> dict[str, SecretPlace]:
-        """Where each of them is named, by its name; the first place of several."""
+        """The first place that names each of these secrets."""
         named: list[tuple[str, SecretPlace]] = [
             (name, (None, keys)) for keys, name in engine_secret_places(self.engines)
         ]
@@ -164,9 +167,9 @@ class HostSettings(LayeredSettings):
         return dict(reversed(named))
 
     def engines_for(self, tutor: TutorSettings) -> Engines:
-        """Return the tutor's engines: its own where it names one, else the host's."""
+        """Return the tutor's engines: its own, or else the host's, for each kind."""
         return tutor.engines_over(self.engines)
 
     def agent_id_for(self, tutor: TutorSettings) -> str:
-        """Return the identity that the tutor's API calls carry."""
+        """Return the agent id for the tutor's API calls."""
         return tutor.agent_id or self.agent_id

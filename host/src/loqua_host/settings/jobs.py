@@ -1,8 +1,8 @@
-"""What a job process is started with."""
+"""The settings that a job process is started with."""
 
 from dataclasses import dataclass
 
-from loqua_host.sockets import SocketHandle
+from loqua_host.system.sockets import SocketHandle
 
 from .engines import Engines
 from .lessons import LessonLimits
@@ -14,16 +14,16 @@ __all__ = ["JobSettings"]
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """What a job process is started with; holds no secret.
+    """The settings that a job process is started with; contains no secret.
 
     Attributes:
-        tutor: The tutor, as its file in config/tutors has it.
-        agent_id: Who it is towards the Loqua API, for its log.
-        engines: The engines of its lessons: its own, and the host's where it has none.
-        lesson: How long a lesson and its parts may take.
-        messages: What the learner is told apart from what the tutor teaches.
+        tutor: The settings of the tutor.
+        agent_id: The tutor's agent id for the Loqua API, for its logs.
+        engines: The engines of its lessons: its own, or else the host's.
+        lesson: The time limits of a lesson.
+        messages: What the host says to learners.
         link: The host's end of the link.
-        traced: Whether the host wants the job's spans.
+        traced: Whether the host collects the job's spans.
     """
 
     tutor: TutorSettings

@@ -1,4 +1,4 @@
-"""Settings that several sources give together: variables, `.env`, files."""
+"""Settings from several sources: environment variables, `.env`, files."""
 
 from typing import Any, Self
 
@@ -13,10 +13,10 @@ __all__ = ["LayeredSettings"]
 
 
 class LayeredSettings(BaseSettings):
-    """Settings that are read from the sources they are given, and from nothing else.
+    """Settings that are read only from the sources passed to `read`.
 
-    This process's environment is none of them: a running host has emptied it, and whoever makes
-    settings by hand means what they write.
+    The environment of this process is not a source: a running host has emptied it, and tests
+    create settings directly.
     """
 
     model_config = SettingsConfigDict(
@@ -36,7 +36,7 @@ class LayeredSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources, strongest first: what is passed to `read`, then `sources`."""
+        """Return the sources, highest precedence first: arguments of `read`, then `sources`."""
         sources: tuple[PydanticBaseSettingsSource, ...] = ()
         if isinstance(init_settings, InitSettingsSource):
             sources = init_settings.init_kwargs.pop("sources", ())
@@ -44,11 +44,11 @@ class LayeredSettings(BaseSettings):
 
     @classmethod
     def read(cls, sources: tuple[PydanticBaseSettingsSource, ...], **known: Any) -> Self:
-        """Return the settings that these sources say together.
+        """Return the settings of these sources, merged.
 
         Args:
-            sources: Where the settings are written, strongest first; mappings merge.
-            known: What no source may say.
+            sources: The sources, highest precedence first; mappings are merged.
+            known: Values of the fields that no source may set.
 
         Raises:
             ValidationError: With every mistake.

@@ -14,7 +14,7 @@ MOST_LESSONS = 10_000
 
 
 def _auto_or(written: object, validate: Callable[[object], "MaxLessons"]) -> "MaxLessons":
-    """Return a bound of lessons; a wrong one is one mistake, not one for each kind."""
+    """Validate `max_lessons`, with one error instead of one for each type of the union."""
     try:
         return validate(written)
     except ValidationError:
@@ -22,15 +22,15 @@ def _auto_or(written: object, validate: Callable[[object], "MaxLessons"]) -> "Ma
 
 
 MaxLessons = Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_LESSONS)]
-"""How many lessons run at the same time: a number, or what the machine carries."""
+"""The maximum of concurrent lessons: a number, or `auto` for what the machine can run."""
 
 
 AudioInput = Literal["learner", "all"]
-"""Whose speech and chat a tutor gets: its own learner's, or every identified learner's."""
+"""Whose audio and chat a tutor receives: its own learner's, or every identified learner's."""
 
 
 class LessonLimits(Section):
-    """How long a lesson and its parts may take: what its job follows."""
+    """The settings in `lessons:` that jobs follow."""
 
     learner_timeout: float = Field(
         default=45, ge=30, le=60, description="seconds to wait for a learner, 30 to 60"
@@ -39,35 +39,38 @@ class LessonLimits(Section):
         default=30, gt=0, le=600, description="seconds between progress ticks, up to 600"
     )
     failing_ticks: int = Field(
-        default=3, ge=1, le=100, description="failed ticks in a row before ticks stop, 1 to 100"
+        default=3,
+        ge=1,
+        le=100,
+        description="consecutive failed ticks before ticks stop, and consecutive failed turns of "
+        "the agent before the lesson ends, 1 to 100",
     )
     reconnect_timeout: float = Field(
         default=30,
         ge=0,
         le=3600,
-        description="seconds that a lesson waits for a learner who left, up to 3600; without a "
-        "place where others wait for one",
+        description="seconds that a lesson waits for a learner who left, up to 3600",
     )
     silence_prompt_after: float = Field(
         default=60,
         gt=0,
         le=3600,
-        description="seconds of silence until the learner is asked, up to 3600",
+        description="seconds of silence before the learner is asked, up to 3600",
     )
     silence_timeout: float = Field(
         default=60,
         gt=0,
         le=3600,
-        description="seconds of silence after that until the lesson ends, up to 3600",
+        description="seconds of further silence before the lesson ends, up to 3600",
     )
     max_duration: float = Field(
-        default=7200, gt=0, le=86_400, description="seconds that no lesson exceeds, up to 86400"
+        default=7200, gt=0, le=86_400, description="the maximum duration in seconds, up to 86400"
     )
-    limits: HookLimits = Field(default=HookLimits(), description="seconds each hook may take")
+    limits: HookLimits = Field(default=HookLimits(), description="time limit of each hook")
 
 
 class LessonSettings(LessonLimits):
-    """How lessons run: what their jobs follow, and what the host does."""
+    """All settings in `lessons:`, for jobs and for the host."""
 
     health_every: float = Field(
         default=300, gt=0, le=3600, description="seconds between API health checks, up to 3600"
@@ -76,21 +79,22 @@ class LessonSettings(LessonLimits):
         default=600,
         ge=0,
         le=86_400,
-        description="seconds that lessons go on for after SIGTERM; they say goodbye before the end",
+        description="seconds that lessons continue after SIGTERM, goodbye included, up to 86400",
     )
     tutor_drain_timeout: float = Field(
         default=3600,
         ge=0,
         le=86_400,
-        description="the same for lessons whose tutor is changed or disabled in a running host",
+        description="seconds that lessons continue after their tutor was changed or disabled, "
+        "up to 86400",
     )
     max_lessons: Annotated[MaxLessons, WrapValidator(_auto_or)] = Field(
         default="auto",
-        description="lessons at the same time in this host; auto for as many as its processors "
-        "and its memory carry in real time",
+        description="the maximum of concurrent lessons; auto for as many as this machine "
+        "can run in real time",
     )
 
     @property
     def in_jobs(self) -> LessonLimits:
-        """What jobs follow of it: no worker is replaced because of the rest."""
+        """The part that jobs follow. Only its changes replace workers."""
         return LessonLimits(**{name: getattr(self, name) for name in LessonLimits.model_fields})

@@ -1,4 +1,4 @@
-"""From config/ and the environment to `HostSettings`, or to all that is wrong with them."""
+"""Loading of `HostSettings` from config/ and the environment, with all problems at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,18 +28,18 @@ from .sources import ConfigSources, FileSource, Sources, read_sources
 from .tutors import TutorSettings, engine_secret_places
 from .variables import choose_environment
 
-__all__ = ["Draft", "draft", "installed_plugins", "load"]
+__all__ = ["Draft", "draft", "installed_plugins", "load_settings"]
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What could be read of a configuration, and everything wrong with it.
+    """The valid parts of a configuration, and all problems.
 
     Attributes:
-        settings: The settings, where config/host.yaml and its overlay are sound, else None.
-        tutors: The tutors whose files are sound.
-        problems: What refuses the start; when empty, the settings can be used.
-        advice: What does not, and would in production, or may not do what was meant.
+        settings: The settings, or None if config/host.yaml or its environment file is invalid.
+        tutors: The tutors whose files are valid.
+        problems: What prevents the start. If empty, the settings can be used.
+        advice: Warnings: what production would refuse, or may not have the intended effect.
     """
 
     settings: HostSettings | None
@@ -48,11 +48,11 @@ class Draft:
     advice: tuple[Problem, ...] = ()
 
 
-def load(config: Path, environ: Mapping[str, str]) -> HostSettings:
-    """Read the settings of the host from config/ and the environment; no secret is read.
+def load_settings(config: Path, environ: Mapping[str, str]) -> HostSettings:
+    """Read the settings of the host from config/ and the environment, without secrets.
 
     Raises:
-        ConfigError: With every problem there is, each with its place and hint.
+        ConfigError: With all problems, each with its place and hint.
     """
     drafted = draft(config, environ)
     if drafted.settings is None or drafted.problems:
@@ -61,7 +61,7 @@ def load(config: Path, environ: Mapping[str, str]) -> HostSettings:
 
 
 def draft(config: Path, environ: Mapping[str, str]) -> Draft:
-    """Read as much of the settings as can be read, and find all that is wrong with them."""
+    """Read the valid parts of the settings, and find all problems."""
     environment = choose_environment(environ)
     sources = read_sources(config, environ)
     tutors, misfits = _read_tutors(sources)
@@ -84,14 +84,14 @@ def draft(config: Path, environ: Mapping[str, str]) -> Draft:
 
 
 def installed_plugins() -> list[str]:
-    """List the entry-point name of each installed plugin, importing none."""
+    """List the entry-point name of each installed plugin, without importing any."""
     return [point.name for point in entry_points(group=PROJECT)]
 
 
 def _read_host(
     sources: ConfigSources, environment: Environment, tutors: tuple[TutorSettings, ...]
 ) -> tuple[HostSettings | None, list[Problem]]:
-    """Read the host's own settings; while a file is broken, find what is wrong with the others."""
+    """Read the host's own settings. If one file is broken, still check the others."""
     host, problems = sources.host, _unwritable(sources.host, HostSettings)
     try:
         settings = HostSettings.read(host.all, environment=environment, tutors=tutors)

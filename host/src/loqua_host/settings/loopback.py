@@ -1,4 +1,4 @@
-"""Which addresses only this machine can reach."""
+"""Detection of loopback addresses."""
 
 import ipaddress
 
@@ -6,7 +6,7 @@ __all__ = ["is_loopback"]
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a name or address stays on this machine."""
+    """Return whether a host name or address is on loopback."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

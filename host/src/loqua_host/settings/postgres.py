@@ -1,4 +1,4 @@
-"""The address of the ledger's Postgres."""
+"""Validation of LEDGER_URL."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ _VERIFIED: Final = "verify-full"
 
 
 def postgres_problems(url: str, *, in_production: bool) -> Iterator[Problem]:
-    """Find what is wrong with the URL of the ledger's Postgres, whose password is not told."""
+    """Find what is wrong with LEDGER_URL, without showing its password."""
     try:
         parts = urlsplit(url if url.isprintable() else "")
         given = parse_qs(parts.query)
@@ -25,15 +25,15 @@ def postgres_problems(url: str, *, in_production: bool) -> Iterator[Problem]:
         parts = urlsplit("")
     if parts.scheme not in {"postgresql", "postgres"}:
         hint = "write postgresql://user:password@host/database, with %-escapes where needed"
-        yield Problem("LEDGER_URL", "is no URL of a Postgres", hint)
+        yield Problem("LEDGER_URL", "is not a Postgres URL", hint)
         return
     if find_spec("psycopg") is None:
         yield Problem("LEDGER_URL", "needs psycopg", "install loqua-host[postgres]")
     named = [name for host in hosts for one in host.split(",") if (name := _without_port(one))]
     local = all(name.startswith("/") or is_loopback(name) for name in named)
     if in_production and not local and given.get("sslmode") != [_VERIFIED]:
-        what = "is not encrypted, or not to a verified server, on its way through a network"
-        hint = f"add ?sslmode={_VERIFIED}, with sslrootcert where its certificate needs one"
+        what = "does not use TLS with a verified server"
+        hint = f"add ?sslmode={_VERIFIED}, with sslrootcert if its certificate needs one"
         yield Problem("LEDGER_URL", what, hint)
 
 

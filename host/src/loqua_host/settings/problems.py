@@ -1,4 +1,4 @@
-"""A model's complaints about what was written, in the words of whoever must fix it."""
+"""Readable problems from pydantic's validation errors."""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ Place = Sequence[str | int]
 
 
 class NotJson(str):
-    """A variable's text where JSON is wanted, for a section or a list."""
+    """The text of a variable that should be JSON, for a section or a list, and is not."""
 
     __slots__ = ()
 
@@ -58,16 +58,16 @@ def model_problems(
     counts: Callable[[Place], bool] = lambda _: True,
     unknown: Callable[[Place], str | None] = lambda _: None,
 ) -> list[Problem]:
-    """Return what a failed validation of `model` found.
+    """Return the problems of a failed validation.
 
-    Values never show in a problem: one of them may be a secret at the wrong place.
+    A problem never shows a value, because the value may be a misplaced secret.
 
     Args:
-        error: What validation raised.
-        model: What was validated.
-        where: Names the file and key, or the variable, of a place.
-        counts: Says whether what is wrong at a place is a problem.
-        unknown: Says what to do about a key that is not known, or None where nobody can.
+        error: The validation error.
+        model: The validated model.
+        where: Returns the file and key, or the variable, of a place.
+        counts: Returns whether an error at a place is a problem.
+        unknown: Returns a hint for an unknown key, or None.
     """
     return [
         _problem(fault, model, where, unknown)
@@ -79,14 +79,14 @@ def model_problems(
 def unwritable_keys(
     data: Iterable[str], model: type[BaseModel], where: Callable[[Place], str]
 ) -> Iterator[Problem]:
-    """Find the keys of fields that no file may say."""
+    """Find keys of fields that files must not set."""
     for key in data:
         if key in model.model_fields and key not in _fields(model):
             yield Problem(where((key,)), _UNKNOWN, _known_keys(model, (key,)))
 
 
 def takes(model: type[BaseModel], place: Place) -> bool:
-    """Return whether a place leads to a setting of the model, to a section, or into a mapping."""
+    """Return whether a place is a setting of the model, a section, or within a mapping."""
     field = _fields(model).get(str(place[0])) if place else None
     if field is None or not place[1:]:
         return field is not None
@@ -104,7 +104,7 @@ def setting_places(model: type[BaseModel], above: tuple[str, ...] = ()) -> Itera
 
 
 def spelled(place: Place) -> str:
-    """Return a place as it is written in problems, such as `engines.tts[1].use`."""
+    """Return a place as text, such as `engines.tts[1].use`."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
     return "".join(steps).removeprefix(".")
 
@@ -127,18 +127,18 @@ def _problem(
     if fault["type"] == "extra_forbidden":
         return Problem(spot, _UNKNOWN, unknown(place) or _known_keys(model, place))
     field, depth = _field(model, place)
-    wanted = _wanted(field) if field else "what the message asks for"
+    wanted = _wanted(field) if field else "what the message says"
     if fault["type"] == "missing":
         return Problem(spot, "is missing", f"write {wanted}")
     if isinstance(fault["input"], NotJson):
-        return Problem(spot, "is no JSON", f"write as JSON {wanted}")
+        return Problem(spot, "is not JSON", f"write as JSON {wanted}")
     if depth == 0:
         return Problem(spot, _sentence(fault["msg"]), "change one of them")
     return Problem(spot, _sentence(fault["msg"]), f"write {wanted}")
 
 
 def _wanted(field: FieldInfo) -> str:
-    """Return what to write for a field: its keys, its words, or what its author says of it."""
+    """Return what to write for a field: its keys, its words, or its description."""
     section, words = _model_of(field.annotation), _words(field.annotation)
     told = field.description or ""
     keys = _section(section) if section else ""
@@ -146,9 +146,7 @@ def _wanted(field: FieldInfo) -> str:
         return keys
     if words and not all(word in told for word in words):
         return f"{'one of ' if words[1:] else ''}{', '.join(words)}"
-    return (
-        told or " or ".join(dict.fromkeys(_kinds(field.annotation))) or "what the message asks for"
-    )
+    return told or " or ".join(dict.fromkeys(_kinds(field.annotation))) or "what the message says"
 
 
 def _section(model: type[BaseModel]) -> str:
@@ -157,7 +155,7 @@ def _section(model: type[BaseModel]) -> str:
 
 
 def _words(annotation: Any) -> list[str]:
-    """Return the words of a field that takes certain words alone."""
+    """Return the allowed words of an enum or literal."""
     options = [annotation, *(get_args(annotation) if _is_union(annotation) else ())]
     literals = [one for one in options if get_origin(one) is Literal]
     enums = [one for one in options if isinstance(one, type) and issubclass(one, Enum)]
@@ -171,7 +169,7 @@ def _as_yaml(word: object) -> str:
 
 
 def _kinds(annotation: Any) -> Iterator[str]:
-    """Name in plain words what a field takes whose author says nothing of it."""
+    """Yield the types of a field without a description, in plain words."""
     for option in get_args(annotation) if _is_union(annotation) else (annotation,):
         origin = get_origin(option) or option
         if origin is Annotated:
@@ -195,7 +193,7 @@ def _known_keys(model: type[BaseModel], place: Place) -> str:
     parent = _model_at(model, place[:-1])
     known = _keys(parent) if parent else []
     if not known:
-        return "remove it: nothing is known here"
+        return "remove it: no keys are allowed here"
     near = difflib.get_close_matches(str(place[-1]), known, n=1)
     return f"write {near[0]}" if near else f"remove it or write one of {', '.join(known)}"
 
@@ -205,9 +203,9 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 
 def _field(model: type[BaseModel], place: Place) -> tuple[FieldInfo | None, int]:
-    """Find the field that a place is in, or the innermost around it, and its depth.
+    """Return the innermost field around a place, and its depth.
 
-    Steps that are no key, such as an item's number, are of the field around them.
+    Steps that are not keys, such as an item's index, belong to the field around them.
     """
     found, depth = None, 0
     current: type[BaseModel] | None = model
@@ -223,14 +221,14 @@ def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel] | None:
     current: type[BaseModel] | None = model
     for step in place:
         field = _fields(current).get(str(step)) if current else None
-        # Other steps: an item's number, a mapping's key, pydantic's name of one of several forms.
+        # Other steps: an item's index, a mapping's key, pydantic's name of a union's member.
         if field is not None:
             current = _model_of(field.annotation)
     return current
 
 
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields that can be written, by their keys."""
+    """Return the fields that files may set, by their keys."""
     return {
         field.alias or name: field
         for name, field in model.model_fields.items()
@@ -243,7 +241,7 @@ def _is_mapping(annotation: Any) -> bool:
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
-    """Find the model in an annotation, however deep: in a list, a mapping, beside None."""
+    """Return the first model in an annotation, at any depth: in a list, a mapping, an optional."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_model_of, get_args(annotation))), None)

@@ -1,4 +1,4 @@
-"""The files with secrets of the host, which jobs must not read though they are its user's."""
+"""Files with secrets of the host, which Landlock denies to jobs."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,11 +11,11 @@ from .host import HostSettings
 __all__ = ["protected_files"]
 
 _NAMES_A_FILE: Final = "_FILE"
-"""The end of variables such as AWS_WEB_IDENTITY_TOKEN_FILE, by which clients of vaults log in."""
+"""The suffix of variables that name files with credentials (AWS_WEB_IDENTITY_TOKEN_FILE)."""
 
 
 def protected_files(settings: HostSettings, environ: Mapping[str, str]) -> Iterator[Path]:
-    """List them: mounted secrets, what logs the host in to a vault, its certificate's key."""
+    """Yield the paths: mounted secrets, vault credentials, the key of the ops certificate."""
     secrets = settings.secrets
     if secrets.place == "files":
         yield secrets.files.directory

@@ -1,4 +1,4 @@
-"""Rules by which a record says more than its tutor told; data, in config/host.yaml."""
+"""The section `records:` of config/host.yaml: rules for what the host adds to records."""
 
 from typing import Annotated, Self
 
@@ -12,9 +12,9 @@ __all__ = ["AchievementRule", "Bounds", "Grades", "RecommendationRule", "RecordR
 
 
 class Bounds(Section):
-    """Bounds of what is known of a lesson and its learner; what is not known is in no bounds.
+    """Bounds on values of a lesson and its learner. An unknown value is never within bounds.
 
-    Totals count the lesson in.
+    Totals include this lesson.
     """
 
     minutes: float | None = Field(default=None, description="minutes of the lesson")
@@ -35,7 +35,7 @@ class Bounds(Section):
         default=None, description="1 in the learner's first session, 0 in others"
     )
     streak_days: float | None = Field(
-        default=None, description="days in a row with a session, when the lesson began"
+        default=None, description="consecutive days with a session, when the lesson began"
     )
 
     def given(self) -> dict[str, float]:
@@ -45,7 +45,7 @@ class Bounds(Section):
 
 def _is_bound(bounds: Bounds) -> Bounds:
     if not bounds.given():
-        raise ValueError("holds always: write a bound")
+        raise ValueError("is always true: write a bound")
     return bounds
 
 
@@ -55,25 +55,25 @@ _SomeBounds = Annotated[Bounds, AfterValidator(_is_bound)]
 class AchievementRule(Section):
     """An achievement, unlocked once."""
 
-    name: Label = Field(
-        description="the achievement's name on the wire, such as first_conversation"
-    )
-    when: _SomeBounds = Field(description="a section with what must be reached, each at least")
+    name: Label = Field(description="the achievement's name in the API, such as first_conversation")
+    when: _SomeBounds = Field(description="a section with minimum values, all of which must hold")
 
 
 class RecommendationRule(Section):
-    """A recommendation for the next session, after the tutor's own."""
+    """A recommendation for the next session, added after the tutor's own."""
 
-    say: Label = Field(description="the sentence that the learner is shown")
-    below: _SomeBounds = Field(description="a section with what must be missed, each by something")
+    say: Label = Field(description="the sentence that the learner sees")
+    below: _SomeBounds = Field(
+        description="a section with upper bounds, exclusive, all of which must hold"
+    )
 
 
 class Grades(Section):
-    """The least pronunciation score of each grade."""
+    """The minimum pronunciation score of each grade."""
 
-    excellent: float = Field(default=85, ge=0, le=100, description="the least score, 0 to 100")
-    good: float = Field(default=70, ge=0, le=100, description="the least score, 0 to 100")
-    fair: float = Field(default=50, ge=0, le=100, description="the least score, 0 to 100")
+    excellent: float = Field(default=85, ge=0, le=100, description="the minimum score, 0 to 100")
+    good: float = Field(default=70, ge=0, le=100, description="the minimum score, 0 to 100")
+    fair: float = Field(default=50, ge=0, le=100, description="the minimum score, 0 to 100")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -94,5 +94,6 @@ class RecordRules(Section):
     )
     completed_when: Bounds = Field(
         default=Bounds(),
-        description="what an interrupted lesson must have reached to be completed; nothing: failed",
+        description="minimum values with which an interrupted lesson counts as completed; without "
+        "any, it counts as failed",
     )

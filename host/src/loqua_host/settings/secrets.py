@@ -1,4 +1,4 @@
-"""The host's secrets, apart from its settings: never printed, never pickled."""
+"""The host's secrets, separate from its settings. They cannot be printed or pickled."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -9,11 +9,11 @@ from typing import Final
 
 from loqua_host.core.clock import SystemClock
 from loqua_host.core.secrets import (
+    CoreSecret,
     EnvironmentSecrets,
     Sealed,
     Secret,
     SecretCache,
-    SecretName,
     SecretsSettings,
     SecretsSource,
     look_up,
@@ -35,7 +35,7 @@ __all__ = [
     "HostSecrets",
     "LedgerSecrets",
     "LiveKitKey",
-    "Wanted",
+    "WantedSecrets",
     "misplaced_secret",
     "read_ledger_secrets",
     "read_secrets",
@@ -49,7 +49,7 @@ AGENT_SECRETS: Final = {
 _LIVEKIT: Final = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 _LEDGER: Final = ("LEDGER_KEY", "LEDGER_URL")
 _ROTATED: Final = (
-    *SecretName,
+    *CoreSecret,
     *AGENT_SECRETS.values(),
     *_LIVEKIT,
     "LEDGER_KEY",
@@ -65,12 +65,12 @@ HOST_SECRETS: Final = frozenset(
         *COLLECTOR_HEADERS,
     }
 )
-"""The variables that no tutor may have."""
+"""The secrets that no tutor may have."""
 
 FROM_ENVIRONMENT: Final = SecretsSettings()
 
 _LONG: Final = 32
-"""Bytes: the AES-256 key that the shared secret becomes, and LiveKit's HMAC-SHA256 key."""
+"""Bytes of the AES-256 key derived from the shared secret, and of LiveKit's HMAC-SHA256 key."""
 
 _OPEN_OPS: Final = Problem(
     "OPS_TOKEN",
@@ -82,33 +82,33 @@ _OPEN_OPS: Final = Problem(
 
 @dataclass(frozen=True, slots=True)
 class LiveKitKey:
-    """What opens a LiveKit server."""
+    """An API key of a LiveKit server."""
 
     key: Sealed
     secret: Sealed
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which secrets a configuration wants, and from where.
+class WantedSecrets:
+    """The secrets that a configuration needs, and their source.
 
     Attributes:
-        place: Where they are.
-        core: Those of the core.
-        granted: The names of those that config grants to engines and tutors.
-        ops_token: Whether the ops address must not do without `OPS_TOKEN`.
-        named: Where config names those that it grants.
+        place: The source.
+        core: The secrets of the core.
+        granted: The names of those granted to engines and tutors.
+        ops_token: Whether the ops address requires `OPS_TOKEN`.
+        named: The places in config/ that name granted secrets.
     """
 
     place: SecretsSettings = FROM_ENVIRONMENT
-    core: tuple[SecretName, ...] = tuple(SecretName)
+    core: tuple[CoreSecret, ...] = tuple(CoreSecret)
     granted: frozenset[str] = frozenset()
     ops_token: bool = False
     named: Mapping[str, SecretPlace] = field(default_factory=dict)
 
     @classmethod
-    def by(cls, settings: HostSettings | None) -> "Wanted":
-        """Return what settings want; without any, what every host does."""
+    def by(cls, settings: HostSettings | None) -> "WantedSecrets":
+        """Return what these settings need; without settings, what every host needs."""
         if settings is None:
             return cls()
         return cls(
@@ -121,59 +121,59 @@ class Wanted:
 
 
 class Granted(Mapping[str, str]):
-    """Secrets that config grants to a tutor and its engines, each in the open as last seen."""
+    """Secrets granted to a tutor and its engines, as plain text with their latest values."""
 
     def __init__(self, kept: SecretCache, names: Iterable[str]) -> None:
         self._kept = kept
         self._names = sorted(names)
 
     def __getitem__(self, name: str) -> str:
-        """Return one."""
+        """Return a secret's value."""
         if name not in self._names:
             raise KeyError(name)
         return self._kept.seen(name).current.get_secret_value()
 
     def __iter__(self) -> Iterator[str]:
-        """Name them."""
+        """Yield the names."""
         return iter(self._names)
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return the number of secrets."""
         return len(self._names)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LedgerSecrets:
-    """The ledger's secrets, unprintable.
+    """The ledger's secrets; they cannot be printed.
 
     Attributes:
-        keys: What learners' data is encrypted with, the key before it behind it; none keeps data
-            as it is, in development.
-        url: The Postgres that it is in, with its password; None: it is in a file.
+        keys: The keys for learners' data, current one first. Without keys, in development, data is
+            not encrypted.
+        url: The Postgres URL with its password, or None for a SQLite file.
     """
 
     keys: tuple[Sealed, ...] = ()
     url: Sealed | None = None
 
     def open_keys(self) -> list[str]:
-        """Return the keys in the open."""
+        """Return the keys as plain text."""
         return [key.get_secret_value() for key in self.keys]
 
     def open_url(self) -> str | None:
-        """Return the URL in the open."""
+        """Return the URL as plain text."""
         return None if self.url is None else self.url.get_secret_value()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HostSecrets:
-    """The secrets of the host process. Unprintable; pickling or copying one is refused.
+    """The secrets of the host process. They cannot be printed, pickled or copied.
 
     Attributes:
-        kept: All that may be rotated while the host runs: the core's, LiveKit's, the ledger's
-            key, the ops address's token and those that config grants.
-        ledger_url: The Postgres that the ledger is in. Read at the start alone.
-        granted: The names of what config grants to engines and tutors.
-        advice: What of them production would refuse, where this is staging.
+        kept: The secrets that may be rotated while the host runs: those of the core, LiveKit's API
+            key, the ledger's key, the ops token and those granted to tutors.
+        ledger_url: The ledger's Postgres URL, read at the start only.
+        granted: The names of the secrets granted to engines and tutors.
+        advice: In staging, what production would refuse.
     """
 
     kept: SecretCache
@@ -183,25 +183,25 @@ class HostSecrets:
 
     @property
     def ledger(self) -> LedgerSecrets:
-        """The ledger's secrets as they were last seen."""
+        """The latest secrets of the ledger."""
         return LedgerSecrets(self.kept.values("LEDGER_KEY"), self.ledger_url)
 
     def livekit(self) -> LiveKitKey:
-        """Return LiveKit's key as it was last seen."""
+        """Return the latest LiveKit API key."""
         key, secret = map(self.kept.seen, _LIVEKIT)
         return LiveKitKey(key.current, secret.current)
 
     def livekit_keys(self) -> tuple[LiveKitKey, ...]:
-        """Return every key that LiveKit may be signing with, while one is being rotated too."""
+        """Return every API key that LiveKit may sign with, also during a rotation."""
         pairs = product(*(self.kept.seen(name).values() for name in _LIVEKIT))
         return tuple(LiveKitKey(*pair) for pair in pairs)
 
     def ops_tokens(self) -> tuple[Sealed, ...]:
-        """Return the tokens that open the ops address; none where it asks for none."""
+        """Return the valid tokens of the ops address; none if it requires none."""
         return self.kept.values("OPS_TOKEN")
 
     def including(self, later: "HostSecrets") -> "HostSecrets":
-        """Return these secrets with what a later reading grants beside them."""
+        """Return these secrets with those that a later reading grants in addition."""
         for name in sorted(later.granted - self.granted):
             self.kept.keep(name, later.kept.seen(name))
         return replace(self, granted=self.granted | later.granted)
@@ -210,36 +210,36 @@ class HostSecrets:
         """Return the named secrets, for a tutor's jobs.
 
         Raises:
-            KeyError: If config grants no such secret to anybody.
+            KeyError: If config/ does not grant such a secret.
         """
         if stray := set(names) - self.granted:
             raise KeyError(*stray)
         return Granted(self.kept, names)
 
 
-EVERY_HOST: Final = Wanted()
+EVERY_HOST: Final = WantedSecrets()
 
 
 def read_secrets(
-    config: Path, environ: Mapping[str, str], wanted: Wanted = EVERY_HOST
+    config: Path, environ: Mapping[str, str], wanted: WantedSecrets = EVERY_HOST
 ) -> HostSecrets:
-    """Read the host's secrets, and those that config grants to engines and tutors.
+    """Read the host's secrets, and those granted to engines and tutors.
 
-    The shared secret is that of the environment (`PROD_AGENT_SECRET` in production), or
-    `SHARED_SECRET`. This waits for the place that they are in.
+    The shared secret is that of the environment (`PROD_AGENT_SECRET` in production), or else
+    `SHARED_SECRET`. This blocks while the source responds.
 
     Raises:
-        ConfigError: With every secret that is missing, cannot be used or, in production, is too
-            short; or the place cannot be reached.
+        ConfigError: With every secret that is missing, unusable or, in production, too short; or
+            if the source is unreachable.
     """
     environment = choose_environment(environ)
     source = open_source(wanted.place, read_environ(config, environ))
     own = AGENT_SECRETS[environment]
-    sought = (own, *SecretName, *_LIVEKIT, *_LEDGER, "OPS_TOKEN", *sorted(wanted.granted))
+    sought = (own, *CoreSecret, *_LIVEKIT, *_LEDGER, "OPS_TOKEN", *sorted(wanted.granted))
     found, unusable = _look_up(source, sought, wanted.place)
     there = {*found, *(problem.where for problem in unusable)}
     shared = own if own in there else "SHARED_SECRET"
-    variables = {name: shared if name is SecretName.SHARED_SECRET else name for name in wanted.core}
+    variables = {name: shared if name is CoreSecret.SHARED_SECRET else name for name in wanted.core}
     needed = [*variables.values(), *_LIVEKIT, *sorted(wanted.granted)]
     lacking = [name for name in dict.fromkeys(needed) if name not in there]
     users = {
@@ -267,7 +267,7 @@ def read_secrets(
 def _in_production(
     found: Mapping[str, Secret], there: Collection[str], source: SecretsSource, shared: str
 ) -> Iterator[Problem]:
-    """Find what production refuses, and staging warns of."""
+    """Find what production refuses and staging warns about."""
     if "LEDGER_KEY" not in there:
         yield _missing("LEDGER_KEY", source)
     yield from _short(found, (shared, "LIVEKIT_API_SECRET", "LEDGER_KEY", "OPS_TOKEN"))
@@ -281,16 +281,16 @@ def _open(secret: Secret) -> str:
 
 def _keep(
     source: SecretsSource,
-    core: Mapping[SecretName, str],
+    core: Mapping[CoreSecret, str],
     found: Mapping[str, Secret],
-    wanted: Wanted,
+    wanted: WantedSecrets,
 ) -> SecretCache:
     optional = [name for name in ("LEDGER_KEY", "OPS_TOKEN") if name in found]
     others = (*_LIVEKIT, *optional, *sorted(wanted.granted))
     variables = {str(name): variable for name, variable in core.items()}
     variables |= {name: name for name in others}
     secrets = {name: found[variable] for name, variable in variables.items()}
-    # The environment that was handed over never changes.
+    # Environment variables never change, so they are never read again.
     interval = math.inf if isinstance(source, EnvironmentSecrets) else wanted.place.interval
     return SecretCache(source, variables, secrets, SystemClock(), interval)
 
@@ -301,7 +301,7 @@ def read_ledger_secrets(
     """Read the ledger's secrets.
 
     Raises:
-        ConfigError: The place that secrets are in cannot be reached, or one cannot be used.
+        ConfigError: If the source is unreachable, or a secret is unusable.
     """
     source = open_source(settings, read_environ(config, environ))
     found, unusable = _look_up(source, _LEDGER, settings)
@@ -311,7 +311,7 @@ def read_ledger_secrets(
 
 
 def misplaced_secret(place: Place) -> str | None:
-    """Return what to do about a key that nobody knows and that is called like a secret."""
+    """Return a hint for an unknown key with the name of a secret, else None."""
     names = (str(place[-1]).upper(), "_".join(map(str, place)).upper())
     secret = next((name for name in names if name in HOST_SECRETS), None)
     return f"remove it, and set {secret} where the secrets are" if secret else None
@@ -325,7 +325,7 @@ def _ledger_secrets(found: Mapping[str, Secret]) -> LedgerSecrets:
 def _look_up(
     source: SecretsSource, variables: Iterable[str], settings: SecretsSettings
 ) -> tuple[dict[str, Secret], list[Problem]]:
-    """Look secrets up; gives those that are there, and what is wrong with others."""
+    """Look secrets up; return those that exist, and the problems of unusable ones."""
     found, problems = {}, []
     for variable in dict.fromkeys(variables):
         try:
@@ -334,7 +334,7 @@ def _look_up(
         except UnusableSecretError as error:
             problems.append(_unusable(error, source))
         except SecretsError as error:
-            where, hint = f"secrets: from: {settings.place}", "hint it there, or say another place"
+            where, hint = f"secrets: from: {settings.place}", "correct it, or name another source"
             raise ConfigError([Problem(where, str(error), hint)]) from None
     return found, problems
 
@@ -346,7 +346,7 @@ def _unusable(error: UnusableSecretError, source: SecretsSource) -> Problem:
 
 
 def _missing(name: str, source: SecretsSource, user: str | None = None) -> Problem:
-    """Return the problem of a missing secret, with the setting that names it."""
+    """Return the problem of a missing secret, and the setting that needs it."""
     named = f", and {user} names it" if user else ""
     if isinstance(source, EnvironmentSecrets):
         hint = "set this environment variable to the secret's value"

@@ -1,4 +1,4 @@
-"""What all sections of the configuration have in common."""
+"""The base class of the configuration's sections."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,6 +6,6 @@ __all__ = ["Section"]
 
 
 class Section(BaseModel):
-    """A part of the configuration: frozen, and a key it does not know is a mistake."""
+    """A section of the configuration: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

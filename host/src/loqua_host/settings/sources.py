@@ -1,4 +1,4 @@
-"""Where settings are written, strongest first, and which of these sources says what."""
+"""The sources of settings by precedence, and the origin of each value."""
 
 import json
 import re
@@ -47,12 +47,12 @@ _TUTOR_FILE: Final = re.compile(rf"{NAME}\.yaml")
 
 
 class VariablesSource(EnvSettingsSource):
-    """`LOQUA_…` variables, as pydantic-settings reads them: sections and lists are JSON.
+    """`LOQUA_…` variables, read by pydantic-settings. Sections and lists are JSON.
 
     Args:
-        settings: The class that they set.
-        prefix: What is before the first key.
-        variables: The variables, each of which leads to a setting.
+        settings: The settings class.
+        prefix: The prefix before the first key.
+        variables: The variables, each of which matches a setting.
     """
 
     def __init__(
@@ -78,21 +78,21 @@ class VariablesSource(EnvSettingsSource):
         field: FieldInfo | None,  # noqa: ARG002
         value: Any,
     ) -> Any:
-        """Return a section or list, or the text that is none, which validation refuses."""
+        """Return a section or list, or `NotJson`, which validation refuses."""
         try:
             return json.loads(value, object_pairs_hook=_once_each, parse_constant=_refuse)
         except (ValueError, RecursionError):
             return NotJson(value)
 
     def _coerce_env_val_strict(self, field: FieldInfo | None, value: Any) -> Any:
-        """Return a value as its field takes it; in mappings of anything, JSON or else the text."""
+        """Return a value for its field; in mappings of any values, JSON or else the text."""
         if isinstance(field, FieldInfo) or field is str or type(value) is not str:
             return super()._coerce_env_val_strict(field, value)
         decoded = self.decode_complex_value("", field, value)
         return value if isinstance(decoded, NotJson) else decoded
 
     def where(self, place: Place) -> str:
-        """Name the variable that gives a place, with the keys in its JSON, or that would."""
+        """Return the variable that sets a place, or would, with the keys within its JSON."""
         for depth in range(len(place), 0, -1):
             if variable := self._variables.get(variable_name(self.env_prefix, place[:depth])):
                 return ": ".join(filter(None, (variable.shown, spelled(place[depth:]))))
@@ -104,18 +104,18 @@ class VariablesSource(EnvSettingsSource):
 
 
 class FileSource(InitSettingsSource):
-    """A YAML file as `read_yaml` reads it; what is in it is not shown, for it may be a secret."""
+    """A YAML file. Its contents are never shown, because they may include misplaced secrets."""
 
     def __init__(self, settings: type[LayeredSettings], file: Path, data: dict[str, Any]) -> None:
         super().__init__(settings, data)
         self.data, self._file = data, file
 
     def where(self, place: Place) -> str:
-        """Name the file and the key."""
+        """Return the file and the key."""
         return f"{self._file}: {spelled(place)}"
 
     def origin(self, _: Place) -> str:
-        """Name the file."""
+        """Return the file's name."""
         return str(self._file)
 
     def __repr__(self) -> str:
@@ -128,17 +128,17 @@ Source: TypeAlias = VariablesSource | FileSource
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Sources:
-    """The sources of one settings class, strongest first; the last one is its file.
+    """The sources of one settings class, highest precedence first; the last one is its file.
 
     Attributes:
-        addresses: The variables to set where nothing is written.
+        addresses: The variables that problems name if no source sets their place.
     """
 
     all: tuple[Source, ...]
     addresses: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
     def where(self, place: Place) -> str:
-        """Name the variable, or file and key, that a value came from or belongs in."""
+        """Return the variable, or file and key, that sets a value or should set it."""
         if holder := self._holder(place):
             return holder.where(place)
         if variable := self.addresses.get(tuple(map(str, place))):
@@ -147,19 +147,19 @@ class Sources:
         return (deepest if _follow(deepest.data, place)[0] else self.all[-1]).where(place)
 
     def origin(self, place: Place) -> str:
-        """Name the variable or the file that gave a value, or `default`."""
+        """Return the variable or the file that set a value, or `default`."""
         holder = self._holder(place)
         return holder.origin(place) if holder else "default"
 
     def values(self) -> Iterator[tuple[Place, Any, Source]]:
-        """Yield each value that counts, after its place, with its source."""
+        """Yield place, value and source of each effective value."""
         for source in self.all:
             for place, value in _leaves(source.data, ()):
                 if self._holder(place) is source:
                     yield place, value, source
 
     def has_value(self, place: Place) -> bool:
-        """Return whether a value is written at a place, rather than a section or nothing."""
+        """Return whether a source sets a value, not a section, at a place."""
         holder = self._holder(place)
         return holder is not None and not isinstance(_follow(holder.data, place)[1], dict)
 
@@ -168,22 +168,22 @@ class Sources:
             depth, value = _follow(source.data, place)
             if depth == len(place):
                 return source
-            if not isinstance(value, dict):  # It replaces all that weaker sources have here.
+            if not isinstance(value, dict):  # It replaces what lower sources have here.
                 return None
         return None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ConfigSources:
-    """All that a configuration is written in.
+    """All sources of a configuration.
 
     Attributes:
         config: The directory.
         host: The sources of the host's own settings.
-        tutors: Those of each tutor's, by its name; none for a file that cannot be read.
-        unknown: Variables that set nothing, by their names.
-        broken: What is wrong with host.yaml and its overlay as files.
-        broken_tutors: What is wrong with tutors' files as files.
+        tutors: The sources of each tutor's settings, by its name, without unreadable files.
+        unknown: Variables that match no setting, by their names.
+        broken: Problems of host.yaml and the environment file as YAML.
+        broken_tutors: Problems of the tutors' files as YAML.
     """
 
     config: Path
@@ -194,7 +194,7 @@ class ConfigSources:
     broken_tutors: tuple[Problem, ...]
 
     def where_tutor(self, tutor: str, *place: str | int) -> str:
-        """Name the variable, or file and key, of a tutor's setting."""
+        """Return the variable, or file and key, of a tutor's setting."""
         sources = self.tutors.get(tutor)
         return sources.where(place) if sources else tutor_key(self.config, tutor, spelled(place))
 
@@ -202,8 +202,8 @@ class ConfigSources:
 def read_sources(config: Path, environ: Mapping[str, str]) -> ConfigSources:
     """Read all sources of a configuration.
 
-    `LOQUA_…` variables go before the guide's own, variables before `.env` in development, `.env`
-    before environments/NAME.yaml, and that before host.yaml.
+    Precedence, highest first: `LOQUA_…` variables, the guide's own, both kinds in `.env`,
+    environments/NAME.yaml, host.yaml.
     """
     environment = choose_environment(environ)
     files = sorted((config / "tutors").glob("*.y*ml"))
@@ -233,7 +233,7 @@ def tutor_file(config: Path, tutor: str) -> Path:
 
 
 def tutor_key(config: Path, tutor: str, key: str) -> str:
-    """Name the file and key of a tutor's setting, as problems show it."""
+    """Return the file and key of a tutor's setting, as problems show it."""
     return f"{tutor_file(config, tutor)}: {key}"
 
 
@@ -249,12 +249,12 @@ def _tutor_variables(tutor: str, variables: list[Variables]) -> Iterator[Variabl
 
 
 def _host_files(config: Path, environment: Environment) -> tuple[list[FileSource], list[Problem]]:
-    """Read host.yaml and the environment's overlay, if there is one; the overlay goes first."""
+    """Read host.yaml and, with higher precedence, the environment file if there is one."""
     base, overlay = config / "host.yaml", config / "environments" / f"{environment}.yaml"
     sources, problems = [], []
     for file in (overlay, base) if overlay.exists() else (base,):
         data, faults = read_yaml(file)
-        if file == base:  # Sections of addresses are there, so that only the address is missing.
+        if file == base:  # With these sections present, a problem names only the missing address.
             data = {section: {} for section, *key in ADDRESSES if key} | data
         sources.append(FileSource(HostSettings, file, data))
         problems += faults
@@ -267,7 +267,7 @@ def _tutor_files(files: list[Path]) -> tuple[dict[str, FileSource], list[Problem
         data, faults = read_yaml(file)
         if not _TUTOR_FILE.fullmatch(file.name):
             hint = "rename it to lower-case words joined by hyphens, such as my-tutor.yaml"
-            faults = [Problem(printable(str(file)), "is no file of a tutor", hint)]
+            faults = [Problem(printable(str(file)), "is not a tutor's file", hint)]
         problems += faults
         if not faults:
             sources[file.stem] = FileSource(TutorSettings, file, data)
@@ -275,10 +275,10 @@ def _tutor_files(files: list[Path]) -> tuple[dict[str, FileSource], list[Problem
 
 
 def _follow(data: Any, place: Place) -> tuple[int, Any]:
-    """Go as far along a place as data goes; return how many steps, and what is there."""
+    """Follow a place through data; return how many steps exist, and the value there."""
     for depth, step in enumerate(place):
         if isinstance(data, list) and isinstance(step, str) and len(data) == 1:
-            data = data[0]  # a list of one may be read as what is in it
+            data = data[0]  # a list of one may be addressed without an index
         if isinstance(data, dict) and step in data:
             data = data[str(step)]
         elif isinstance(data, list) and isinstance(step, int) and step < len(data):
@@ -298,12 +298,16 @@ def _leaves(data: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Place, An
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object, if no key is there twice."""
+    """Return a JSON object.
+
+    Raises:
+        ValueError: If a key is duplicate.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key is duplicate")
     return found
 
 
 def _refuse(constant: str) -> Never:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")

@@ -1,4 +1,4 @@
-"""The config/ that comes with the package, to begin with and for the demo."""
+"""The config/ that the package contains, for `init` and the demo."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +10,14 @@ TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 
 
 def write_templates(directory: Path) -> Iterator[tuple[Path, bool]]:
-    """Write each file that is not there yet; yield its path and whether it was written.
+    """Write each file that does not exist; yield its path and whether it was written.
 
     Raises:
-        OSError: It can be neither written nor left as it is.
+        OSError: If a file can be neither written nor kept.
     """
     source = TEMPLATES.resolve()
     for template in sorted(source.rglob("*")):
-        # A developer's own .env may be there where this is no installed package.
+        # In a source checkout, the directory may contain a developer's .env.
         if template.is_file() and template.name != ".env":
             path = directory / template.relative_to(source)
             path.parent.mkdir(parents=True, exist_ok=True)

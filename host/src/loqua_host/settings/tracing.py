@@ -1,29 +1,29 @@
-"""OpenTelemetry's variables: whether they ask for traces, and for what this host cannot do.
+"""OpenTelemetry's variables: whether tracing is on, and values that this host does not support.
 
-All else about them is OpenTelemetry's to say, when the host starts (loqua_host.lessons.tracing).
+OpenTelemetry validates everything else when the host starts (loqua_host.lessons.tracing).
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from loqua_host.addresses import WEB, normalise
 from loqua_host.errors import Problem
+from loqua_host.system.addresses import WEB, normalise
 
 __all__ = ["COLLECTORS", "COLLECTOR_HEADERS", "tracing_problems", "wants_traces"]
 
 COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-"""OpenTelemetry's variables for where traces go; any of them has lessons be traced."""
+"""OpenTelemetry's variables for the collector's address; any of them enables tracing."""
 
 COLLECTOR_HEADERS: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
-"""What a collector knows the host by; a secret."""
+"""The authentication headers for a collector; a secret."""
 
 _EXPORTER: Final = "OTEL_TRACES_EXPORTER"
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-"""The first of them that is set counts."""
+"""The first one that is set applies."""
 
 
 def wants_traces(environ: Mapping[str, str]) -> bool:
-    """Return whether lessons are to be traced."""
+    """Return whether lessons are traced."""
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     exporter = environ.get(_EXPORTER, "").lower()
@@ -31,17 +31,19 @@ def wants_traces(environ: Mapping[str, str]) -> bool:
 
 
 def tracing_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Find what keeps traces from a collector."""
+    """Find what prevents the export of traces."""
     if environ.get(_EXPORTER, "none").lower() not in ("otlp", "none"):
-        yield Problem(_EXPORTER, "names an exporter that is not here", "write otlp or none")
+        yield Problem(_EXPORTER, "names an unsupported exporter", "write otlp or none")
     for variable in COLLECTORS:
         try:
             if address := environ.get(variable):
                 normalise(address, WEB)
         except ValueError as error:
-            yield Problem(variable, str(error), "write such as https://collector.loqua.app:4318")
+            yield Problem(
+                variable, str(error), "write, for example, https://collector.loqua.app:4318"
+            )
     chosen = next((name for name in _PROTOCOLS if environ.get(name)), None)
     if wants_traces(environ) and chosen and environ[chosen].lower() != "http/protobuf":
-        what = "names a protocol that this host does not speak"
+        what = "names an unsupported protocol"
         hint = "unset it, or write http/protobuf and the collector's port for it: 4318, not 4317"
         yield Problem(chosen, what, hint)

@@ -1,4 +1,4 @@
-"""What config/tutors/*.yaml may say."""
+"""The settings in config/tutors/*.yaml: `TutorSettings`."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -35,21 +35,21 @@ Keys = tuple[str | int, ...]
 """The keys that lead to a value in a file, outermost first."""
 
 SecretPlace = tuple[str | None, Keys]
-"""Where a secret is named: in which tutor's file, or the host's, and by which keys."""
+"""The place that names a secret: the tutor (None for the host), and the keys."""
 
 
 class TutorSettings(LayeredSettings):
-    """One tutor, enabled or not: its file in config/tutors, under the variables of that tutor."""
+    """One tutor, enabled or not: its file in config/tutors, overridden by its variables."""
 
     name: Annotated[str, SkipJsonSchema()] = Field(description="the file's name without .yaml")
     plugin: str | None = Field(
-        default=None, description="the plugin's entry-point name; the file's own name without it"
+        default=None, description="the plugin's entry-point name; default: the file's name"
     )
     agent: ImportString | None = Field(
         default=None,
         description="instead of a plugin: a LiveKit Agent class such as my_module:MyAgent",
     )
-    enabled: bool = Field(default=True, description="true, or false to run it no more")
+    enabled: bool = Field(default=True, description="true to run the tutor, else false")
     worker_type: Literal["automatic", "explicit"] = Field(
         description="automatic to join every new room, explicit to be called by agent_name"
     )
@@ -58,26 +58,25 @@ class TutorSettings(LayeredSettings):
         description="lower-case words joined by hyphens to call an explicit tutor by, or null",
     )
     max_concurrent_jobs: int = Field(
-        default=2, ge=1, le=1000, description="lessons at the same time, 1 to 1000"
+        default=2, ge=1, le=1000, description="the maximum of concurrent lessons, 1 to 1000"
     )
     language: Language = Field(
         default="en",
-        description="taught where the learner's preferences are not known, as ISO 639-1",
+        description="the ISO 639-1 code of the language taught if the learner's preferences are "
+        "unknown",
     )
     audio_input: AudioInput = Field(
         default="learner", description="learner, or all for all identified learners in the room"
     )
     agent_id: AgentId | None = Field(
-        default=None, description="this tutor's own X-Agent-ID; AGENT_ID without it"
+        default=None, description="this tutor's own X-Agent-ID; default: AGENT_ID"
     )
     settings: dict[str, JsonValue] = Field(
         default={}, description="the tutor's own settings, as its plugin documents them"
     )
-    engines: Engines = Field(
-        default=Engines(), description="engines of its own; those of the host without them"
-    )
+    engines: Engines = Field(default=Engines(), description="its own engines; default: the host's")
     secrets: tuple[SecretName, ...] = Field(
-        default=(), description="names of the variables whose values this tutor may have"
+        default=(), description="names of the secrets that this tutor may read"
     )
 
     @model_validator(mode="before")
@@ -89,7 +88,7 @@ class TutorSettings(LayeredSettings):
 
     @property
     def is_automatic(self) -> bool:
-        """Whether it joins every new room, and so yields to specialists."""
+        """Whether it joins every new room, and gives the floor to specialists."""
         return self.worker_type == "automatic"
 
     @property
@@ -99,23 +98,23 @@ class TutorSettings(LayeredSettings):
 
     @property
     def secret_places(self) -> tuple[tuple[Keys, str], ...]:
-        """The secrets of its own engines and its own, each after the keys that lead to it."""
+        """The secrets of its engines and its own, each with the keys that lead to it."""
         own = ((("secrets",), name) for name in self.secrets)
         return (*engine_secret_places(self.engines), *own)
 
     @property
     def secret_names(self) -> frozenset[str]:
-        """The secrets of its own and of its own engines."""
+        """The names of its own secrets and those of its own engines."""
         return frozenset(name for _, name in self.secret_places)
 
     def engines_over(self, shared: Engines) -> Engines:
-        """Return its engines: its own where its file names one, else the shared ones."""
+        """Return its engines: its own, or else the shared ones, for each kind."""
         own = {name: getattr(self.engines, name) for name in self.engines.model_fields_set}
         return shared.model_copy(update=own)
 
 
 def engine_places(engines: Engines) -> Iterator[tuple[Keys, Engine]]:
-    """Yield each engine with the keys that lead to it; one by itself needs no index."""
+    """Yield each engine with the keys that lead to it. A single engine has no index."""
     for kind in ENGINE_KINDS:
         listed = engines.of(kind)
         for index, engine in enumerate(listed):
@@ -123,11 +122,11 @@ def engine_places(engines: Engines) -> Iterator[tuple[Keys, Engine]]:
 
 
 def engine_secret_places(engines: Engines) -> Iterator[tuple[Keys, str]]:
-    """Yield each secret that an engine asks for, after the keys that lead to that engine."""
+    """Yield the name of each engine's secret, with the keys that lead to that engine."""
     for keys, engine in engine_places(engines):
         yield from ((keys, name) for name in engine.secrets.values())
 
 
 def engine_secrets(engines: Engines) -> frozenset[str]:
-    """Return the names of all secrets that the engines ask for."""
+    """Return the names of all secrets that the engines use."""
     return frozenset(name for _, name in engine_secret_places(engines))

@@ -1,4 +1,4 @@
-"""The variables that the host is given, and what each of them sets."""
+"""Environment variables of the host, and the settings that they override."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 PREFIX: Final = "LOQUA_"
-"""What a variable begins with that sets a setting."""
+"""The prefix of variables that override settings."""
 
 DELIMITER: Final = "__"
-"""What separates two keys in a variable; a single underscore is part of a key."""
+"""The separator of keys in a variable; a single underscore is part of a key."""
 
 ENVIRONMENT: Final = "LOQUA_ENVIRONMENT"
-"""The variable that chooses the environment, and with it what else is read."""
+"""The variable that selects the environment, and with it which files are read."""
 
 ADDRESSES: Final = {
     ("agent_id",): "AGENT_ID",
@@ -55,30 +55,30 @@ def variable_name(prefix: str, place: Place) -> str:
 
 
 _GUIDE: Final = {name: variable_name(PREFIX, place) for place, name in ADDRESSES.items()}
-"""The variables that set the same as the guide's own."""
+"""The `LOQUA_…` names that set the same as the guide's own variables."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable: its value, which may be a secret at the wrong place, and how problems name it."""
+    """A variable: its value, which may be a misplaced secret, and its name in problems."""
 
     value: str = field(repr=False)
     shown: str
 
 
 Named = dict[str, Variable]
-"""Variables by the `LOQUA_…` names that set the same."""
+"""Variables by their `LOQUA_…` names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """Variables of the environment or of `.env`, sorted by what they set.
+    """Variables of the environment or of `.env`, by what they set.
 
     Attributes:
-        guide: The guide's own.
-        host: Those that set the host's settings.
-        tutors: Those that set a tutor's, by its name.
-        unknown: Those that begin like a setting and set none.
+        guide: The guide's own variables.
+        host: Variables for the host's settings.
+        tutors: Variables for a tutor's settings, by the tutor's name.
+        unknown: `LOQUA_…` variables that match no setting.
     """
 
     guide: Named = field(default_factory=dict)
@@ -90,12 +90,12 @@ class Variables:
 def sort_variables(
     given: Mapping[str, str], tutors: Iterable[str], file: Path | None = None
 ) -> Variables:
-    """Sort the variables that count; empty ones count as not set.
+    """Sort variables by what they set. Empty variables count as unset.
 
     Args:
         given: The variables.
         tutors: The names of all tutors.
-        file: The `.env` that they are in.
+        file: The `.env` file that contains them.
     """
     prefixes = {tutor_prefix(tutor): tutor for tutor in tutors}
     found = Variables()
@@ -108,7 +108,7 @@ def sort_variables(
 
 
 def _kind(found: Variables, name: str, prefixes: Mapping[str, str]) -> tuple[Named, str]:
-    """Return what kind of variable a name is of, and its `LOQUA_…` name."""
+    """Return the group of a variable, and its `LOQUA_…` name."""
     if name in _GUIDE:
         return found.guide, _GUIDE[name]
     prefix = next((one for one in prefixes if name.startswith(one)), None)
@@ -120,7 +120,7 @@ def _kind(found: Variables, name: str, prefixes: Mapping[str, str]) -> tuple[Nam
 
 
 def _is_foreign(name: str, given: Mapping[str, str]) -> bool:
-    """Return whether a variable is not read here: another's, or the one that names the environment.
+    """Return whether a variable sets no setting: another program's, or LOQUA_ENVIRONMENT.
 
     A pod has `LOQUA_OPS_SERVICE_HOST`, `LOQUA_OPS_PORT` and others if its namespace has a service
     `loqua-ops` (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
@@ -137,24 +137,23 @@ def _is_foreign(name: str, given: Mapping[str, str]) -> bool:
 
 
 def tutor_prefix(tutor: str) -> str:
-    """Return what the variables of a tutor's settings begin with."""
+    """Return the prefix of the variables for a tutor's settings."""
     return f"{_TUTORS}{tutor.upper().replace('-', '_')}{DELIMITER}"
 
 
 def choose_environment(environ: Mapping[str, str]) -> Environment:
-    """Return the environment that `LOQUA_ENVIRONMENT` names, development without it.
+    """Return the environment that `LOQUA_ENVIRONMENT` names, or else development.
 
-    A name that is none is reported by `load`; until then it counts as production, the
-    strictest.
+    An unknown name counts as production, the strictest; `load` reports it.
     """
     name = environ.get(ENVIRONMENT) or Environment.DEVELOPMENT
     return Environment(name) if name in set(Environment) else Environment.PRODUCTION
 
 
 def read_environ(config: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment; in development, over what `.env` beside config/ says.
+    """Return the environment variables; in development, those of `.env` are added.
 
-    Empty variables count as not set.
+    Empty variables count as unset.
     """
     given = {name: value for name, value in environ.items() if value}
     if choose_environment(environ) is not Environment.DEVELOPMENT:
@@ -163,12 +162,12 @@ def read_environ(config: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def dotenv_file(config: Path) -> Path:
-    """Return where `.env` is in development: beside config/, not in it."""
+    """Return the path of `.env`: beside config/, not in it."""
     return config.absolute().parent / ".env"
 
 
 def read_dotenv(file: Path) -> dict[str, str] | None:
-    """Return the variables that the file sets, none when it is not there, None if unreadable."""
+    """Return the variables of the file: none if it does not exist, None if it is unreadable."""
     try:
         text = file.read_text("utf-8") if file.exists() else ""
     except (OSError, UnicodeDecodeError):

@@ -1,8 +1,8 @@
-"""Configuration files as plain data: YAML reduced to what JSON can say.
+"""A strict YAML reader for configuration files.
 
-PyYAML reads YAML 1.1, where `no` is false, `1:30` is 90 and a second equal key silently
-wins. Configuration here has text keys, once each, and the scalars of YAML 1.2's core
-schema; anchors and tags, which no configuration needs, are refused.
+PyYAML reads YAML 1.1, where `no` is false, `1:30` is 90 and the last of two equal keys silently
+wins. This reader accepts unique text keys and the scalars of YAML 1.2's core schema. It refuses
+anchors and tags, which no configuration needs.
 """
 
 import re
@@ -25,7 +25,7 @@ _SCALARS: Final = {
 
 
 class _Loader(yaml.SafeLoader):
-    """Builds dicts, lists, text, numbers, booleans and None; refuses everything else."""
+    """Build dicts, lists, text, numbers, booleans and None; refuse everything else."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own declaration
 
@@ -33,11 +33,11 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]  # as PyYAML has it
         if getattr(event, "anchor", None) is not None:
             raise yaml.MarkedYAMLError(
-                problem="anchors and aliases are not read", problem_mark=event.start_mark
+                problem="anchors and aliases are not allowed", problem_mark=event.start_mark
             )
         if getattr(event, "tag", None) is not None:
             raise yaml.MarkedYAMLError(
-                problem=f"the tag {event.tag} is not read", problem_mark=event.start_mark
+                problem=f"the tag {event.tag} is not allowed", problem_mark=event.start_mark
             )
         return super().compose_node(parent, index)
 
@@ -48,7 +48,7 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem="a key is not text", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark
+                    problem=f"the key {key.value!r} is duplicate", problem_mark=key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -61,18 +61,18 @@ for _name, (_pattern, _first) in _SCALARS.items():
 
 
 def read_yaml(path: Path) -> tuple[dict[str, JsonValue], list[Problem]]:
-    """Read a mapping from a YAML file: what it holds, and what is wrong with it.
+    """Return the mapping in a YAML file, and the problems of the file.
 
-    An empty file is an empty mapping. With a problem, the mapping is empty.
+    An empty file is an empty mapping. With problems, the mapping is empty.
     """
     try:
         data = _parse(path.read_text("utf-8"))
     except OSError as error:
-        what, hint = f"cannot be read: {error.strerror}", "create the file or let it be read"
+        what, hint = f"cannot be read: {error.strerror}", "create the file or make it readable"
     except UnicodeDecodeError:
         what, hint = "is not UTF-8 text", "save it as UTF-8"
     except RecursionError:
-        what, hint = "is nested too deeply", "write fewer levels"
+        what, hint = "is nested too deeply", "use fewer levels"
     except yaml.YAMLError as error:
         return {}, [_yaml_problem(path, error)]
     else:

@@ -1,1 +1,1 @@
-"""LiveKit workers: one AgentServer per tutor, under a supervisor."""
+"""LiveKit workers: one supervised AgentServer per tutor."""

@@ -1,6 +1,6 @@
 """What workers count: jobs, and their own failures."""
 
-from loqua_host.metrics import Instruments
+from loqua_host.observability.metrics import Instruments
 
 __all__ = ["WorkerMetrics"]
 

@@ -25,7 +25,7 @@ REGISTER_SECONDS = 10.0
 has no place in the world either."""
 
 
-class Lessons(Protocol):
+class LessonControl(Protocol):
     """The lessons of jobs, by the jobs' ids."""
 
     async def announce_departure(self, jobs: Collection[str]) -> None:
@@ -48,7 +48,7 @@ class Supervisor:
     def __init__(
         self,
         registry: WorkerRegistry,
-        lessons: Lessons,
+        lessons: LessonControl,
         tasks: asyncio.TaskGroup,
         jitter: Callable[[], float],
         metrics: WorkerMetrics,

@@ -8,7 +8,7 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import TutorSettings, engine_secrets
-from loqua_host.sockets import SocketHandle
+from loqua_host.system.sockets import SocketHandle
 
 __all__ = ["Changes", "compare", "running_tutors"]
 

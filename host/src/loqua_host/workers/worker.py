@@ -24,12 +24,12 @@ from loqua_host.livekit_internals import (
     pid_of,
     use_key,
 )
-from loqua_host.proxies import proxy_for
 from loqua_host.settings.secrets import LiveKitKey
+from loqua_host.system.proxies import proxy_for
 
 from .metrics import WorkerMetrics
 
-__all__ = ["LiveKitAccess", "TutorWorker"]
+__all__ = ["JobCallbacks", "LiveKitAccess", "TutorWorker"]
 
 log = structlog.get_logger()
 
@@ -48,16 +48,30 @@ class LiveKitAccess:
     key: LiveKitKey
 
 
+@dataclass(frozen=True, slots=True)
+class JobCallbacks:
+    """What a worker asks and reports about its jobs.
+
+    Attributes:
+        is_full: Returns whether no capacity is left for the tutor in a room.
+        on_accept: Called with each job before it is accepted.
+        on_full: Called with each room whose job is refused for want of capacity.
+        on_end: Called with each accepted job whose process has ended, or never started.
+    """
+
+    is_full: Callable[[str], bool]
+    on_accept: Callable[[JobRef], None]
+    on_full: Callable[[str], None]
+    on_end: Callable[[JobRef], None]
+
+
 class TutorWorker:
     """Registers a tutor at LiveKit, takes jobs within its limit and starts their processes.
 
     Args:
         tutor: The tutor.
         access: Where to register.
-        is_full: Whether there is no place left for this tutor in a room, its own or the host's.
-        on_accept: Hears of each job before it is accepted.
-        on_full: Hears of each room whose job is refused for want of a place.
-        on_end: Hears of each of these whose process has ended, or that got none.
+        callbacks: Decides on each job and is told what becomes of it.
 
     Attributes:
         registered: Set while LiveKit has this worker; it stays while it reconnects.
@@ -70,10 +84,7 @@ class TutorWorker:
         self,
         tutor: RunningTutor,
         access: LiveKitAccess,
-        is_full: Callable[[str], bool],
-        on_accept: Callable[[JobRef], None],
-        on_full: Callable[[str], None],
-        on_end: Callable[[JobRef], None],
+        callbacks: JobCallbacks,
         metrics: WorkerMetrics,
     ) -> None:
         self.tutor = tutor
@@ -82,10 +93,7 @@ class TutorWorker:
         self.departure: Departure | None = None
         self.is_new = True
         self._access = access
-        self._is_full = is_full
-        self._on_accept = on_accept
-        self._on_full = on_full
-        self._on_end = on_end
+        self._callbacks = callbacks
         self._metrics = metrics
         self._accepting: set[str] = set()
         self._server: AgentServer | None = None
@@ -211,7 +219,7 @@ class TutorWorker:
         if info is not None:
             job = JobRef(info.job.id, info.job.room.name, self.tutor.name)
             # The pool forgets the process, which has had a place, only once all have heard.
-            asyncio.get_running_loop().call_soon(self._on_end, job)
+            asyncio.get_running_loop().call_soon(self._callbacks.on_end, job)
 
     def _on_registered(self, worker_id: str, _server_info: object) -> None:
         # run() wrote these for code that runs in this process; a later forkserver must not
@@ -235,7 +243,7 @@ class TutorWorker:
             # A bare reject would end the job for every host.
             await request.reject(terminate=False)
             if why == FULL:
-                self._on_full(request.room.name)
+                self._callbacks.on_full(request.room.name)
         else:
             await self._accept(request)
 
@@ -246,10 +254,10 @@ class TutorWorker:
         try:
             self._metrics.jobs_accepted.labels(self.tutor.name).inc()
             log.info("job.accepted", **self._ids(request))
-            self._on_accept(job)
+            self._callbacks.on_accept(job)
             await request.accept(name=self.tutor.name, attributes={TUTOR: self.tutor.name})
         except Exception:
-            self._on_end(job)
+            self._callbacks.on_end(job)
             raise
         finally:
             self._accepting.discard(request.id)
@@ -266,4 +274,4 @@ class TutorWorker:
     def _refusal(self, room: str) -> str | None:
         if self.leaving.is_set():
             return "leaving"
-        return FULL if self._is_full(room) else None
+        return FULL if self._callbacks.is_full(room) else None

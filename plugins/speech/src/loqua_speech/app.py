@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loqua_speech.audio import decode, wav
 from loqua_speech.errors import RequestError, UnknownModelError
-from loqua_speech.recogniser import Heard, Recogniser, Transcript
+from loqua_speech.recogniser import Recogniser, Recognition, Transcript
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 
 LARGEST_BODY = 25 * 1024 * 1024
@@ -96,7 +96,7 @@ class Endpoints:
         return {"status": "ok", "model": self._recogniser.model, "turns": self._recogniser.turns}
 
 
-class BodyLimit:
+class UploadLimit:
     """ASGI middleware that stops reading a body which grows too large."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -125,7 +125,7 @@ def create_app(recogniser: Recogniser) -> FastAPI:
     app.add_api_route("/v1/audio/speech", endpoints.speak, methods=["POST"])
     app.add_api_route("/v1/models", endpoints.models)
     app.add_api_route("/health", endpoints.health)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(UploadLimit)
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -175,7 +175,7 @@ def _rendered(transcript: Transcript, response_format: str) -> Response:
     )
 
 
-def _segment(number: int, heard: Heard) -> dict[str, Any]:
+def _segment(number: int, heard: Recognition) -> dict[str, Any]:
     passage = heard.passage
     return {
         "id": number,

@@ -17,7 +17,7 @@ _HOP = HEARING_RATE // 10
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Recognition:
     """One passage and where in the audio it lies, in seconds."""
 
     start: float
@@ -37,7 +37,7 @@ class Transcript:
 
     language: str
     seconds: float
-    heard: tuple[Heard, ...]
+    heard: tuple[Recognition, ...]
 
     @property
     def text(self) -> str:
@@ -119,7 +119,7 @@ class Recogniser:
             )
             if passage.text:
                 language = language or passage.language
-                heard.append(Heard(start / HEARING_RATE, end / HEARING_RATE, passage))
+                heard.append(Recognition(start / HEARING_RATE, end / HEARING_RATE, passage))
         return Transcript(language or "", len(audio) / HEARING_RATE, tuple(heard))
 
 

@@ -61,7 +61,7 @@ async def test_a_fault_strikes_its_endpoint_only(agent: Any, misbehave: Any) -> 
 async def test_a_fault_without_an_endpoint_strikes_the_guides_five_and_no_control(
     agent: Any, misbehave: Any, progress: dict[str, Any], record: dict[str, Any]
 ) -> None:
-    """Whoever broke the API can hint it, and learners still enter."""
+    """Whoever broke the API can fix it, and learners still enter."""
     await misbehave({"kind": "error"})
     struck = [
         await agent.ask_token(),

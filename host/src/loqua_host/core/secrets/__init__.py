@@ -1,20 +1,20 @@
-"""Where secrets come from: a port for the core, and the places they are looked up at.
+"""Secrets: a cache for the core, and the sources that it reads.
 
 ::
 
-    port            what the core asks: current and previous value, fresh when in doubt
-    ├── kept            keeps them, looks for changes, outlives an outage of the place
-    ├── lookup          what every place is asked by: errors named, values fit for use
-    └── source          the place that config names
+    port            the interface: current and previous value
+    ├── secret_cache    caches secrets, polls for rotations, survives outages of the source
+    ├── lookup          reads from any source, with typed errors and validated values
+    └── source          the source that the configuration names
         └── environment · files · aws · azure · vault
 """
 
 from .environment import EnvironmentSecrets
 from .lookup import JWT, look_up
 from .port import (
+    CoreSecret,
     Sealed,
     Secret,
-    SecretName,
     SecretsPort,
     SecretsSource,
 )
@@ -26,11 +26,11 @@ __all__ = [
     "JWT",
     "LENT",
     "Address",
+    "CoreSecret",
     "EnvironmentSecrets",
     "Sealed",
     "Secret",
     "SecretCache",
-    "SecretName",
     "SecretsPort",
     "SecretsSettings",
     "SecretsSource",

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from loqua_host.errors import SecretsError
 
 from .port import Sealed, Secret
-from .settings import AwsPlace
+from .settings import AwsSettings
 
 __all__ = ["AwsSecrets"]
 
@@ -28,7 +28,7 @@ class AwsSecrets:
 
     place = "AWS Secrets Manager"
 
-    def __init__(self, settings: AwsPlace) -> None:
+    def __init__(self, settings: AwsSettings) -> None:
         # Its debug log has the answers in full.
         logging.getLogger("botocore").setLevel(logging.WARNING)
         self._prefix = settings.prefix

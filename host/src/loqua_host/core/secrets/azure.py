@@ -11,7 +11,7 @@ from azure.keyvault.secrets import SecretClient
 from loqua_host.errors import SecretsError
 
 from .port import Sealed, Secret
-from .settings import AzurePlace
+from .settings import AzureSettings
 
 __all__ = ["AzureSecrets"]
 
@@ -30,7 +30,7 @@ class AzureSecrets:
 
     def __init__(
         self,
-        settings: AzurePlace,
+        settings: AzureSettings,
         credential: TokenCredential | None = None,
         **options: object,
     ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from loqua_host.errors import ConfigError, Problem
 
 from .lookup import stripped
-from .port import Sealed, Secret, SecretName
+from .port import CoreSecret, Sealed, Secret
 
 __all__ = ["EnvironmentSecrets"]
 
@@ -27,7 +27,7 @@ class EnvironmentSecrets:
         current = self._values.get(variable)
         return Secret(current, self._values.get(f"{variable}_PREVIOUS")) if current else None
 
-    async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:  # noqa: ARG002  # the port's; a copy never changes
+    async def read(self, name: CoreSecret, *, fresh: bool = False) -> Secret:  # noqa: ARG002  # the port's; a copy never changes
         """Return the secret that has the name's own variable.
 
         Raises:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from loqua_host.errors import SecretsError, UnusableSecretError
-from loqua_host.faults import log_fault
+from loqua_host.observability.faults import log_fault
 
 from .port import Sealed, Secret, SecretsSource
 

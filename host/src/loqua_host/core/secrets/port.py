@@ -6,10 +6,10 @@ from typing import NoReturn, Protocol, SupportsIndex
 
 from pydantic import SecretStr
 
-__all__ = ["Sealed", "Secret", "SecretName", "SecretsPort", "SecretsSource"]
+__all__ = ["CoreSecret", "Sealed", "Secret", "SecretsPort", "SecretsSource"]
 
 
-class SecretName(StrEnum):
+class CoreSecret(StrEnum):
     """The core's secrets, by the guide's names."""
 
     AGENT_JWT_TOKEN = "AGENT_JWT_TOKEN"  # noqa: S105  (the name of a secret, not its value)
@@ -39,7 +39,7 @@ class Secret:
 class SecretsPort(Protocol):
     """Whatever keeps secrets for the core. It is asked at every use and answers at once."""
 
-    async def read(self, name: SecretName, *, fresh: bool = False) -> Secret:
+    async def read(self, name: CoreSecret, *, fresh: bool = False) -> Secret:
         """Return the secret of that name.
 
         Args:

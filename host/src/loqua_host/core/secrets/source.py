@@ -7,12 +7,12 @@ from pydantic import SecretStr
 
 from loqua_host.core.clock import SystemClock
 from loqua_host.errors import ConfigError, Problem, SecretsError
-from loqua_host.process import temporary_environ
+from loqua_host.system.process import temporary_environ
 
 from .environment import EnvironmentSecrets
 from .files import FileSecrets
 from .port import SecretsSource
-from .settings import SecretsSettings, VaultPlace
+from .settings import SecretsSettings, VaultSettings
 
 __all__ = ["LENT", "open_source"]
 
@@ -68,7 +68,7 @@ def _connect(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSo
         return AzureSecrets(settings.azure)
     from .vault import VaultSecrets  # noqa: PLC0415
 
-    vault = cast("VaultPlace", settings.vault)  # as the settings' own validation has it
+    vault = cast("VaultSettings", settings.vault)  # as the settings' own validation has it
     needed = VAULT_LOGINS[vault.login]
     hint = f"set this environment variable, which login: {vault.login} takes"
     problems = [Problem(it, "is not set", hint) for it in needed if not environ.get(it)]

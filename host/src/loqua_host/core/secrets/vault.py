@@ -14,7 +14,7 @@ from loqua_host.errors import SecretsError
 
 from .lookup import stripped
 from .port import Sealed, Secret
-from .settings import VaultPlace
+from .settings import VaultSettings
 
 __all__ = ["VaultSecrets"]
 
@@ -35,7 +35,7 @@ class VaultSecrets:
     place = "the vault"
 
     def __init__(
-        self, settings: VaultPlace, credentials: Sequence[SecretStr], clock: Clock
+        self, settings: VaultSettings, credentials: Sequence[SecretStr], clock: Clock
     ) -> None:
         logging.getLogger("urllib3").setLevel(logging.WARNING)
         self._settings = settings

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from . import console, endpoints
 from .body_limit import BodyLimit
 from .calls import DevApi
-from .errors import RefusedError, invalid_request, moment
+from .errors import ApiRefusedError, invalid_request, moment
 from .misbehaviour import FaultBoard, Misbehaviour
 from .settings import DevApiSettings
 from .store import Store
@@ -43,13 +43,13 @@ def create_app(
     app.include_router(console.router)
     app.add_middleware(BodyLimit, largest=_LARGEST_BODY)
     app.add_middleware(Misbehaviour, board=api.board, clock=clock)
-    app.exception_handler(RefusedError)(_on_refused)
+    app.exception_handler(ApiRefusedError)(_on_refused)
     app.exception_handler(RequestValidationError)(_on_invalid)
     app.exception_handler(HTTPException)(_on_http_exception)
     return app
 
 
-async def _on_refused(request: Request, error: RefusedError) -> Response:
+async def _on_refused(request: Request, error: ApiRefusedError) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
     return _refuse(request, error, headers)
 
@@ -62,12 +62,12 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
     """Unknown paths and methods, bodies too large: whatever the framework itself refuses."""
     status = error.status_code
     code = _RENAMED.get(status) or HTTPStatus(status).name
-    refused = RefusedError(status, code, str(error.detail))
+    refused = ApiRefusedError(status, code, str(error.detail))
     return _refuse(request, refused, dict(error.headers or {}))
 
 
 def _refuse(
-    request: Request, refused: RefusedError, headers: dict[str, str] | None = None
+    request: Request, refused: ApiRefusedError, headers: dict[str, str] | None = None
 ) -> Response:
     now: float = request.state.now
     api: DevApi = request.app.state.api

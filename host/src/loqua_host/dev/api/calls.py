@@ -14,7 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 
 from . import models
-from .errors import RefusedError, moment
+from .errors import ApiRefusedError, moment
 from .faults import Bend
 from .misbehaviour import FaultBoard
 from .settings import DevApiSettings
@@ -35,7 +35,7 @@ class DevApi:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One request: `now` is the API's own clock, in Unix seconds."""
 
     api: DevApi
@@ -72,13 +72,13 @@ class Call:
         return self.api.store.once((self.path, user_id, self.idempotency_key), answer)
 
 
-async def _call(request: Request) -> Call:
+async def _call(request: Request) -> ApiCall:
     state = request.state
     api: DevApi = request.app.state.api
-    return Call(api, state.bend, state.now, request.url.path, request.headers)
+    return ApiCall(api, state.bend, state.now, request.url.path, request.headers)
 
 
-CallNow = Annotated[Call, Depends(_call)]
+CallNow = Annotated[ApiCall, Depends(_call)]
 AgentId = Annotated[
     models.Identifier,
     Header(alias="X-Agent-ID", description="Agent identification for audit logging"),
@@ -91,18 +91,20 @@ def new_session_id(now: float) -> str:
 
 
 def _claims(
-    call: Call,
+    call: ApiCall,
     credentials: HTTPAuthorizationCredentials | None,
     claims: type[ClaimsT],
     secret: str,
     code: str,
 ) -> ClaimsT:
     if credentials is None:
-        raise RefusedError(HTTPStatus.UNAUTHORIZED, code, "Authorization: a Bearer JWT is required")
+        raise ApiRefusedError(
+            HTTPStatus.UNAUTHORIZED, code, "Authorization: a Bearer JWT is required"
+        )
     try:
         return verified(credentials.credentials, claims, secret, now=call.now)
     except jwt.InvalidTokenError as error:
-        refused = RefusedError(HTTPStatus.UNAUTHORIZED, code, f"Authorization: {error}")
+        refused = ApiRefusedError(HTTPStatus.UNAUTHORIZED, code, f"Authorization: {error}")
         raise refused from error
 
 
@@ -132,7 +134,7 @@ async def _author(
 ) -> UserClaims | None:
     if call.api.settings.service_sessions:
         secret = call.api.settings.agent_signing_secret.get_secret_value()
-        with suppress(RefusedError):
+        with suppress(ApiRefusedError):
             _claims(call, credentials, AgentClaims, secret, "INVALID_AGENT_TOKEN")
             return None
     return await _user_claims(call, credentials)
@@ -148,10 +150,10 @@ def require_same_agent(agent_id: str, other: str) -> None:
     """Refuses an agent that is not the one its token or its request names.
 
     Raises:
-        RefusedError: 403.
+        ApiRefusedError: 403.
     """
     if agent_id != other:
-        raise RefusedError(
+        raise ApiRefusedError(
             HTTPStatus.FORBIDDEN,
             "AGENT_MISMATCH",
             "agent authentication failed: X-Agent-ID is not the agent this was issued to",
@@ -162,14 +164,14 @@ def authorize(claims: UserClaims, agent_id: str, user_id: str, permission: str |
     """Lets a learner's token through for that learner, its agent and its permissions only.
 
     Raises:
-        RefusedError: 403, with what does not fit.
+        ApiRefusedError: 403, with what does not fit.
     """
     require_same_agent(agent_id, claims.agent_id)
     if claims.user_id != user_id:
-        raise RefusedError(
+        raise ApiRefusedError(
             HTTPStatus.FORBIDDEN, "USER_MISMATCH", "the token was issued for another user"
         )
     if permission is not None and permission not in claims.permissions:
-        raise RefusedError(
+        raise ApiRefusedError(
             HTTPStatus.FORBIDDEN, "INSUFFICIENT_PERMISSIONS", f"the token lacks {permission}"
         )

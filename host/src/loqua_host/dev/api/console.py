@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .calls import CallNow
 from .faults import AnyFault
-from .learners import Learner
+from .learners import RegisteredLearner
 from .models import Identifier
 from .page import render
 from .store import Arrival, Kind
@@ -73,7 +73,9 @@ async def behave(call: CallNow) -> None:
 
 
 @router.put("/dev/learners/{user_id}")
-async def register_learner(user_id: UserId, body: Learner, call: CallNow) -> Learner:
+async def register_learner(
+    user_id: UserId, body: RegisteredLearner, call: CallNow
+) -> RegisteredLearner:
     """Registers a learner, or puts it back to this history."""
     call.api.store.register(user_id, body)
     return body

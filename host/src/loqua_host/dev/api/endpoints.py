@@ -14,14 +14,14 @@ from .calls import (
     AgentId,
     AnAgent,
     AnAuthor,
+    ApiCall,
     AUser,
-    Call,
     CallNow,
     authorize,
     new_session_id,
     require_same_agent,
 )
-from .errors import RefusedError
+from .errors import ApiRefusedError
 from .learners import HeldSession
 from .tokens import PERMISSIONS, UserClaims, encrypt, join_token, seal, sign
 
@@ -87,7 +87,7 @@ async def update_progress(
 
 @router.post("/agent/sessions")
 async def create_session(
-    body: models.SessionRecord, call: CallNow, author: AnAuthor, agent_id: AgentId
+    body: models.SessionRecordBody, call: CallNow, author: AnAuthor, agent_id: AgentId
 ) -> models.SessionAnswer:
     """Creates the record of a learner's session."""
     if author is not None:
@@ -111,7 +111,7 @@ async def get_context(
         session_history=study.history(),
         created_at=study.learner.created_at,
         updated_at=study.updated_at,
-        accessed_by=models.Access(agent_id=agent_id, timestamp=call.at),
+        accessed_by=models.AccessBody(agent_id=agent_id, timestamp=call.at),
     )
 
 
@@ -150,7 +150,7 @@ async def join_room(body: models.JoinRequest, call: CallNow) -> models.JoinAnswe
     )
 
 
-def _user_claims(body: models.TokenRequest, call: Call) -> UserClaims:
+def _user_claims(body: models.TokenRequest, call: ApiCall) -> UserClaims:
     bend, issued_at = call.bend, int(call.now)
     lifetime = call.api.settings.token_lifetime
     return UserClaims(
@@ -164,7 +164,7 @@ def _user_claims(body: models.TokenRequest, call: Call) -> UserClaims:
     )
 
 
-def _encrypted(claims: UserClaims, call: Call) -> str:
+def _encrypted(claims: UserClaims, call: ApiCall) -> str:
     settings = call.api.settings
     token = sign(claims, settings.user_signing_secret.get_secret_value())
     shared = settings.shared_secret.get_secret_value()
@@ -172,18 +172,18 @@ def _encrypted(claims: UserClaims, call: Call) -> str:
     return encrypt(token, secret, secrets.token_bytes(_IV_BYTES))
 
 
-def _sealed(claims: UserClaims, call: Call, public_key: str) -> str:
+def _sealed(claims: UserClaims, call: ApiCall, public_key: str) -> str:
     token = sign(claims, call.api.settings.user_signing_secret.get_secret_value())
     purpose = ephemeral.purpose(Caller(claims.user_id, claims.room, claims.agent_id))
     try:
         return seal(token, public_key, purpose)
     except ValueError:
         message = f"{ephemeral.HEADER}: is no X25519 key in base64url"
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "INVALID_FIELD", message) from None
+        raise ApiRefusedError(HTTPStatus.BAD_REQUEST, "INVALID_FIELD", message) from None
 
 
 def _keep_progress(
-    body: models.ProgressUpdate, call: Call, user: UserClaims
+    body: models.ProgressUpdate, call: ApiCall, user: UserClaims
 ) -> models.ProgressAnswer:
     session_id = body.session_id or user.room
     call.received("progress", user.agent_id, body.user_id, body)
@@ -193,7 +193,9 @@ def _keep_progress(
     )
 
 
-def _keep_session(body: models.SessionRecord, call: Call, agent_id: str) -> models.SessionAnswer:
+def _keep_session(
+    body: models.SessionRecordBody, call: ApiCall, agent_id: str
+) -> models.SessionAnswer:
     session_id = body.session_id or new_session_id(call.now)
     call.received("sessions", agent_id, body.user_id, body)
     call.api.store.keep_session(body.user_id, HeldSession(session_id, body, call.at))

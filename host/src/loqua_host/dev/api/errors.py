@@ -13,7 +13,7 @@ _LONGEST_REASON = 300
 _MISSING_USER_ID = "userId is required for agent context validation"
 
 
-class RefusedError(Exception):
+class ApiRefusedError(Exception):
     """A request that the API refuses, with the status, code and words of its answer."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -33,10 +33,10 @@ def moment(now: float) -> datetime:
     return datetime.fromtimestamp(int(now), UTC)
 
 
-def invalid_request(errors: list[dict[str, Any]]) -> RefusedError:
+def invalid_request(errors: list[dict[str, Any]]) -> ApiRefusedError:
     """The 400 for what pydantic found: the first finding's code, each field's path and reason."""
     reasons = "; ".join(map(_reason, errors[:_REASONS_SHOWN]))
-    return RefusedError(HTTPStatus.BAD_REQUEST, _code(errors[0]), reasons)
+    return ApiRefusedError(HTTPStatus.BAD_REQUEST, _code(errors[0]), reasons)
 
 
 def _code(error: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
-from .errors import RefusedError
+from .errors import ApiRefusedError
 
 Endpoint = Literal["user-token", "progress", "sessions", "context", "health"]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
@@ -289,7 +289,7 @@ def _refusal(
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         now: float = scope["state"]["now"]
-        answer = RefusedError(status, code, message).answer(now, headers(now))
+        answer = ApiRefusedError(status, code, message).answer(now, headers(now))
         await answer(scope, receive, send)
 
     return refuse

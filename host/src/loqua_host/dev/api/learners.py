@@ -8,9 +8,9 @@ from itertools import chain
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from .models import (
-    Preferences,
+    PreferencesBody,
     ProgressFigures,
-    SessionRecord,
+    SessionRecordBody,
     SessionSummary,
     Text,
     Totals,
@@ -20,14 +20,14 @@ _HISTORY_LENGTH = 50
 _FIRST_OF_JANUARY = datetime(2025, 1, 1, 10, tzinfo=UTC)
 
 
-class Learner(BaseModel):
+class RegisteredLearner(BaseModel):
     """A learner as registered: who it is, what it learns, what it did so far."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     email: Text = "learner@example.com"
     display_name: Text = "A learner"
-    preferences: Preferences = Preferences()
+    preferences: PreferencesBody = PreferencesBody()
     progress: Totals = Totals()
     session_history: tuple[SessionSummary, ...] = ()
     created_at: AwareDatetime = _FIRST_OF_JANUARY
@@ -39,7 +39,7 @@ class HeldSession:
     """A session record as it was accepted."""
 
     session_id: str
-    record: SessionRecord
+    record: SessionRecordBody
     at: datetime
 
     def summary(self) -> SessionSummary:
@@ -56,7 +56,7 @@ class HeldSession:
 class Study:
     """A learner and all that arrived for it: last figures by session, and session records."""
 
-    learner: Learner
+    learner: RegisteredLearner
     updated_at: datetime
     figures: dict[str, ProgressFigures] = field(default_factory=dict)
     sessions: list[HeldSession] = field(default_factory=list)
@@ -130,11 +130,11 @@ def _past(session_id: str, day: int, minutes: int, *topics: str) -> SessionSumma
     )
 
 
-INVENTED: Mapping[str, Learner] = {
-    "user_ana": Learner(
+INVENTED: Mapping[str, RegisteredLearner] = {
+    "user_ana": RegisteredLearner(
         email="ana@example.com",
         display_name="Ana",
-        preferences=Preferences(focus_areas=("pronunciation", "vocabulary")),
+        preferences=PreferencesBody(focus_areas=("pronunciation", "vocabulary")),
         progress=Totals(
             total_sessions=25,
             total_conversation_time=750,
@@ -151,10 +151,10 @@ INVENTED: Mapping[str, Learner] = {
             _past("sess_1736782200000_ana1", 13, 25, "travel", "restaurant"),
         ),
     ),
-    "user_ben": Learner(
+    "user_ben": RegisteredLearner(
         email="ben@example.com",
         display_name="Ben",
-        preferences=Preferences(
+        preferences=PreferencesBody(
             language_learning="english",
             native_language="german",
             learning_pace="fast",
@@ -173,10 +173,10 @@ INVENTED: Mapping[str, Learner] = {
         ),
         session_history=(_past("sess_1736523000000_ben1", 10, 15, "work"),),
     ),
-    "user_chloe": Learner(
+    "user_chloe": RegisteredLearner(
         email="chloe@example.com",
         display_name="Chloé",
-        preferences=Preferences(
+        preferences=PreferencesBody(
             native_language="french", learning_pace="slow", focus_areas=("grammar",)
         ),
     ),

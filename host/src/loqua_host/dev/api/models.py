@@ -42,19 +42,19 @@ Score = Annotated[Number, Field(ge=0, le=100, allow_inf_nan=False)]
 Minutes = Annotated[Number, Field(ge=0, le=1440, allow_inf_nan=False)]
 
 
-class Request(BaseModel):
+class RequestBody(BaseModel):
     """What every request body has in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Answer(BaseModel):
+class AnswerBody(BaseModel):
     """What every answer has in common."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class TokenRequest(Request):
+class TokenRequest(RequestBody):
     """Asks for a learner's JWT."""
 
     room_name: RoomName
@@ -62,7 +62,7 @@ class TokenRequest(Request):
     agent_id: Identifier
 
 
-class TokenAnswer(Answer):
+class TokenAnswer(AnswerBody):
     """A learner's JWT, encrypted, and what it is good for; `expires_in` in seconds.
 
     `encryption` says how, where it is not with the shared secret.
@@ -77,7 +77,7 @@ class TokenAnswer(Answer):
     issued_to: str
 
 
-class ProgressFigures(Request):
+class ProgressFigures(RequestBody):
     """How far a session has come since it began; the score from 0 to 100."""
 
     words_learned: Count
@@ -86,14 +86,14 @@ class ProgressFigures(Request):
     grammar_points: Texts
 
 
-class ProgressData(Request):
+class ProgressData(RequestBody):
     """A session's status and figures."""
 
     status: Literal["in_progress", "completed", "failed"]
     progress: ProgressFigures
 
 
-class ProgressUpdate(Request):
+class ProgressUpdate(RequestBody):
     """Reports progress within a session, or within the room where no session is named."""
 
     user_id: Identifier = Field(alias="userId")
@@ -101,7 +101,7 @@ class ProgressUpdate(Request):
     data: ProgressData
 
 
-class ProgressAnswer(Answer):
+class ProgressAnswer(AnswerBody):
     """What was updated for whom, by which agent."""
 
     success: Literal[True] = True
@@ -112,7 +112,7 @@ class ProgressAnswer(Answer):
     timestamp: datetime
 
 
-class Word(Request):
+class WordBody(RequestBody):
     """A new word, its translation, and its language."""
 
     word: Text
@@ -120,14 +120,14 @@ class Word(Request):
     language: Text
 
 
-class SessionRecord(Request):
+class SessionRecordBody(RequestBody):
     """The record of one learning session."""
 
     user_id: Identifier = Field(alias="userId")
     session_id: SessionId | None = Field(default=None, alias="sessionId")
     duration_minutes: Minutes
     topics_covered: Texts
-    new_vocabulary: Annotated[tuple[Word, ...], Field(max_length=500, strict=False)]
+    new_vocabulary: Annotated[tuple[WordBody, ...], Field(max_length=500, strict=False)]
     grammar_points: Texts
     pronunciation_practice_count: Count
     overall_performance: Literal["excellent", "good", "fair", "needs_improvement"]
@@ -135,7 +135,7 @@ class SessionRecord(Request):
     next_session_recommendations: Texts
 
 
-class SessionAnswer(Answer):
+class SessionAnswer(AnswerBody):
     """The id under which the session is held."""
 
     success: Literal[True] = True
@@ -145,7 +145,7 @@ class SessionAnswer(Answer):
     agent_id: str
 
 
-class Preferences(Answer):
+class PreferencesBody(AnswerBody):
     """What a learner learns and how; the session length in minutes."""
 
     language_learning: str = "spanish"
@@ -155,7 +155,7 @@ class Preferences(Answer):
     session_length_preference: int = Field(default=30, ge=1, le=1440)
 
 
-class Totals(Answer):
+class Totals(AnswerBody):
     """A learner's progress over all sessions; times in minutes, the streak in days."""
 
     total_sessions: int = 0
@@ -169,7 +169,7 @@ class Totals(Answer):
     current_streak: int = 0
 
 
-class SessionSummary(Answer):
+class SessionSummary(AnswerBody):
     """A past session as the context lists it."""
 
     session_id: str
@@ -178,32 +178,32 @@ class SessionSummary(Answer):
     topics_covered: tuple[str, ...]
 
 
-class Access(Answer):
+class AccessBody(AnswerBody):
     """Which agent read a context, and when."""
 
     agent_id: str
     timestamp: datetime
 
 
-class Context(Answer):
+class Context(AnswerBody):
     """All that an agent is told about a learner; the history's newest session first."""
 
     user_id: str
-    preferences: Preferences
+    preferences: PreferencesBody
     progress: Totals
     session_history: tuple[SessionSummary, ...]
     created_at: datetime
     updated_at: datetime
-    accessed_by: Access
+    accessed_by: AccessBody
 
 
-class HealthRequest(Request):
+class HealthRequest(RequestBody):
     """Asks whether the agent may act for a learner."""
 
     user_id: Identifier = Field(alias="userId")
 
 
-class HealthAnswer(Answer):
+class HealthAnswer(AnswerBody):
     """What the agent may do for the learner."""
 
     status: Literal["healthy"] = "healthy"
@@ -212,7 +212,7 @@ class HealthAnswer(Answer):
     timestamp: datetime
 
 
-class JoinRequest(Request):
+class JoinRequest(RequestBody):
     """Asks for a learner's way into a room, with a tutor's agent name where one is wanted."""
 
     user_id: Identifier
@@ -220,7 +220,7 @@ class JoinRequest(Request):
     agent_name: Identifier | None = None
 
 
-class JoinAnswer(Answer):
+class JoinAnswer(AnswerBody):
     """A LiveKit token, the address it is for, and the visit it opens."""
 
     token: str
@@ -229,14 +229,14 @@ class JoinAnswer(Answer):
     session_id: str
 
 
-class ErrorDetail(Answer):
+class ErrorDetail(AnswerBody):
     """A stable code, and words for the operator."""
 
     code: str
     message: str
 
 
-class ErrorAnswer(Answer):
+class ErrorAnswer(AnswerBody):
     """The guide's error body."""
 
     error: ErrorDetail

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from .faults import AnyFault
-from .learners import INVENTED, Learner
+from .learners import INVENTED, RegisteredLearner
 from .models import Identifier
 from .tokens import AgentClaims, sign
 
@@ -54,7 +54,7 @@ class DevApiSettings(BaseModel):
     service_sessions: bool = False
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
-    learners: Mapping[Identifier, Learner] = INVENTED
+    learners: Mapping[Identifier, RegisteredLearner] = INVENTED
     faults: tuple[AnyFault, ...] = ()
 
     def mint_agent_jwt(self, agent_id: str, lifetime: timedelta = timedelta(days=30)) -> str:

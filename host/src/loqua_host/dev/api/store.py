@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from .errors import RefusedError
-from .learners import HeldSession, Learner, Study
+from .errors import ApiRefusedError
+from .learners import HeldSession, RegisteredLearner, Study
 from .models import ProgressFigures
 
 Kind = Literal["joins", "exchanges", "contexts", "progress", "sessions", "health", "refused"]
@@ -38,7 +38,7 @@ class Arrival(BaseModel):
 class Store:
     """Learners, arrivals, and the answers given under idempotency keys."""
 
-    def __init__(self, learners: Mapping[str, Learner]) -> None:
+    def __init__(self, learners: Mapping[str, RegisteredLearner]) -> None:
         self._studies = {
             user_id: Study(learner, learner.updated_at) for user_id, learner in learners.items()
         }
@@ -51,10 +51,10 @@ class Store:
         """A learner and what arrived for it.
 
         Raises:
-            RefusedError: 404, no such learner.
+            ApiRefusedError: 404, no such learner.
         """
         if user_id not in self._studies:
-            raise RefusedError(
+            raise ApiRefusedError(
                 HTTPStatus.NOT_FOUND, "USER_NOT_FOUND", f"user {user_id} is not known"
             )
         return self._studies[user_id]
@@ -63,7 +63,7 @@ class Store:
         """Every learner, by user id."""
         return self._studies
 
-    def register(self, user_id: str, learner: Learner) -> None:
+    def register(self, user_id: str, learner: RegisteredLearner) -> None:
         """Registers a learner, or puts it back to this history."""
         self._studies[user_id] = Study(learner, learner.updated_at)
 

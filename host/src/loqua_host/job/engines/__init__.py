@@ -1,0 +1,1 @@
+"""Speech and language engines, built from config/, and their fallbacks."""

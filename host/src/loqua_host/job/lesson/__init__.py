@@ -1,0 +1,1 @@
+"""One lesson from its first hook to its record."""

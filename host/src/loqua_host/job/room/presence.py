@@ -1,0 +1,100 @@
+"""Whether the learner of a lesson is in the room: gone for a while, or for good."""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum, auto
+
+from livekit import rtc
+
+from .learner import may_learn
+
+__all__ = ["Attendance", "Presence"]
+
+
+class Attendance(Enum):
+    """Where the learner of a lesson is."""
+
+    HERE = auto()
+    AWAY = auto()
+    """Out of the room, and may return."""
+    GONE = auto()
+    """Out of the room for longer than the reconnect timeout."""
+
+
+class Presence:
+    """Follows a learner out of the room and back in, by another identity too.
+
+    Args:
+        room: The room.
+        identity: The learner's.
+        reconnect_timeout: Seconds that a learner who left may take to return.
+        on_change: Called when the learner leaves, returns, or is gone for good.
+        ask: Asks the host whether the participant of an identity is the learner.
+    """
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        identity: str,
+        reconnect_timeout: float,
+        *,
+        on_change: Callable[[Attendance], None],
+        ask: Callable[[str], None],
+    ) -> None:
+        self._room = room
+        self._identity = identity
+        self._reconnect_timeout = reconnect_timeout
+        self._on_change = on_change
+        self._ask = ask
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether the learner is in the room."""
+        return self._timer is None
+
+    @property
+    def may_be_back(self) -> bool:
+        """Whether somebody is in the room by the learner's identity, whoever that is."""
+        return self._identity in self._room.remote_participants
+
+    def watch(self) -> None:
+        """Follow the learner from now on, who may have left already."""
+        self._room.on("participant_connected", self._on_entered)
+        self._room.on("participant_disconnected", self._on_left)
+        self.look()
+
+    def look(self) -> None:
+        """Check whether the learner has left unnoticed."""
+        if self.here and self._identity not in self._room.remote_participants:
+            self._lose()
+
+    def unwatch(self) -> None:
+        """Follow the learner no longer."""
+        self._room.off("participant_connected", self._on_entered)
+        self._room.off("participant_disconnected", self._on_left)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def confirm(self, identity: str) -> None:
+        """Take the host's word that the learner is back, unless gone again meanwhile."""
+        if self._timer is not None and identity in self._room.remote_participants:
+            self._timer.cancel()
+            self._timer = None
+            self._identity = identity
+            self._on_change(Attendance.HERE)
+
+    def _on_left(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity == self._identity and self.here:
+            self._lose()
+
+    def _on_entered(self, participant: rtc.RemoteParticipant) -> None:
+        if not self.here and may_learn(participant):
+            self._ask(participant.identity)
+
+    def _lose(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._reconnect_timeout, self._on_change, Attendance.GONE)
+        self._on_change(Attendance.AWAY)
+        for participant in self._room.remote_participants.values():
+            self._on_entered(participant)

@@ -1,0 +1,196 @@
+"""The host process seals itself: secrets out of the environment, memory out of reach.
+
+A process's environment stays readable in /proc for as long as it lives, whatever it deletes
+later. So the host executes itself again with a clean one and hands itself what it had over
+an anonymous file (memfd_create(2)).
+"""
+
+import asyncio
+import ctypes
+import json
+import multiprocessing
+import os
+import resource
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from loqua_host.errors import LoquaError
+
+from .proxies import PROXY_VARIABLES, proxy_variables
+from .sandbox import protected_in
+from .sockets import open_handle, short_directory
+
+__all__ = [
+    "forkserver_ended",
+    "forkserver_runs",
+    "hide_memory",
+    "is_kept",
+    "safe_environ",
+    "seal",
+    "start_forkserver",
+    "temporary_environ",
+]
+
+SEALED = "LOQUA_SEALED_ENVIRONMENT"
+PR_SET_DUMPABLE = 4
+
+KEPT = frozenset(
+    {"HOME", "LANG", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TMPDIR", "TZ", "USER"}
+)
+KEPT_PREFIXES = ("LC_", "PYTHON", "XDG_", "COVERAGE_")
+
+
+def seal(arguments: Sequence[str]) -> Mapping[str, str]:
+    """Return the environment that the host was started with, from a process that no longer has it.
+
+    The first call replaces this process by itself, started again with `arguments`; the second
+    returns. From then on the process's memory is hidden.
+    """
+    if SEALED not in os.environ:
+        _start_again(arguments)
+    with os.fdopen(int(os.environ.pop(SEALED))) as file:
+        environ: dict[str, str] = json.load(file)
+    hide_memory()
+    return environ
+
+
+def hide_memory() -> None:
+    """Disable core dumps, and access to this process's memory by the same user.
+
+    Raises:
+        LoquaError: The kernel does not know how (prctl(2), PR_SET_DUMPABLE).
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise LoquaError("this kernel does not let a process become non-dumpable (prctl)")
+
+
+def _start_again(arguments: Sequence[str]) -> None:
+    memory = os.memfd_create("loqua-environment", 0)
+    os.write(memory, json.dumps(dict(os.environ)).encode())
+    os.lseek(memory, 0, os.SEEK_SET)
+    clean = {**safe_environ(os.environ), SEALED: str(memory)}
+    command = [sys.executable, "-m", "loqua_host", *arguments]
+    os.execve(sys.executable, command, clean)  # noqa: S606  # no shell is wanted
+
+
+def safe_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that this process keeps, and whoever it starts may have.
+
+    No client is to log in by what the user's ~/.netrc has for a server. requests, which the clients
+    of vaults and of traces use, has a variable of its own for whom to trust.
+    """
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in KEPT or name.startswith(KEPT_PREFIXES)
+    }
+    trusted = environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR")
+    trust = {"REQUESTS_CA_BUNDLE": trusted} if trusted else {}
+    return kept | proxy_variables(environ) | trust | {"NETRC": os.devnull}
+
+
+def is_kept(name: str) -> bool:
+    """Return whether a variable counts for the process itself, so that no file can set it."""
+    return name in KEPT or name.startswith(KEPT_PREFIXES) or name.upper() in PROXY_VARIABLES
+
+
+@contextmanager
+def temporary_environ(environ: Mapping[str, str], *prefixes: str) -> Iterator[None]:
+    """Have what begins with a prefix back in this process's environment for the length of a block.
+
+    For clients that look for their own variables there when they are made.
+    """
+    before = dict(os.environ)
+    lent = {name: value for name, value in environ.items() if name.startswith(prefixes)}
+    os.environ.update(lent)
+    try:
+        yield
+    finally:
+        for name in lent:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def start_forkserver(preload: Sequence[str], protected: Iterable[Path] = ()) -> None:
+    """Start the process that all jobs are forked from, while this one holds nothing yet.
+
+    Neither it nor they can read what is protected. One that runs already is kept.
+
+    Its socket is reached by a descriptor, so that no path to it can vanish.
+
+    Call it before LiveKit is imported: LiveKit's own preload call comes too late then, so its
+    modules are listed here, the one that freezes the heap last (livekit-agents 1.8.9,
+    worker.py).
+    """
+    if forkserver_runs():
+        return
+    multiprocessing.get_context("forkserver").set_forkserver_preload(
+        [
+            "loqua_host.system.sandbox",
+            "loqua_host.system.detached",
+            "loqua_host.registry.inspect_child",
+            *preload,
+            "livekit.agents.ipc._preload",
+            "livekit.agents.ipc._preload_freeze",
+        ]
+    )
+    with _only(safe_environ(os.environ) | protected_in(protected)), short_directory() as directory:
+        current = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001  # where it looks for a directory
+        current["tempdir"] = directory
+        try:
+            forkserver.ensure_running()
+        finally:
+            del current["tempdir"]
+        server: Any = forkserver._forkserver  # noqa: SLF001  # its address is kept nowhere else
+        server._forkserver_address = open_handle(server._forkserver_address).path  # noqa: SLF001  # as above
+
+
+@contextmanager
+def _only(environ: Mapping[str, str]) -> Iterator[None]:
+    """Have these alone in this process's environment for the length of a block."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def forkserver_runs() -> bool:
+    """Return whether the process that jobs are forked from is there."""
+    pid = _forkserver_pid()
+    try:
+        return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _forkserver_pid() -> int | None:
+    server: Any = forkserver._forkserver  # noqa: SLF001  # its pid is told nowhere else
+    pid: int | None = server._forkserver_pid  # noqa: SLF001  # as above
+    return pid
+
+
+async def forkserver_ended() -> None:
+    """Return when the process that jobs are forked from has ended, which nobody asked it to.
+
+    Python would start another at the next job, but with it the parent of all running jobs is
+    gone, and with that the way to learn of their ends.
+    """
+    process = os.pidfd_open(_forkserver_pid() or 0)
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(process, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(process)
+        os.close(process)
