@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from loqua_host.configuration.configuration import Configuration, Configured, Pl
 from loqua_host.configuration.reload import Reload, Running
 from loqua_host.configuration.rotation import Rotation
 from loqua_host.core import LoquaApi
-from loqua_host.core.clock import SystemClock
+from loqua_host.core.clock import Clock, SystemClock
 from loqua_host.core.runtime import Runtime
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.lessons.decisions import Capacity
@@ -148,7 +147,7 @@ async def run_host(
                     supervisor,
                     _Workers(parts, announcer, link, traced),
                 )
-                certificate = _certificate(settings)
+                certificate = _certificate(settings, parts.services.clock)
                 watch = _open_watch(
                     parts, reconciler, rotation, reload, certificate, JobProbe(link)
                 )
@@ -161,18 +160,20 @@ async def run_host(
 @asynccontextmanager
 async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIterator[_Parts]:
     """Open what lessons stand on, and begin what goes on behind them."""
-    metrics = HostMetrics()
+    metrics, clock = HostMetrics(), SystemClock()
     async with (
-        LoquaApi.open(settings.api, secrets.kept, runtime=Runtime(metrics=metrics.api)) as api,
+        LoquaApi.open(
+            settings.api, secrets.kept, runtime=Runtime(clock=clock, metrics=metrics.api)
+        ) as api,
         _open_rooms(settings, secrets) as rooms,
         _open_ledger(settings, secrets) as ledger,
         supervised() as tasks,
     ):
-        delivery = Delivery(ledger, api, clock=SystemClock(), metrics=metrics.delivery)
+        delivery = Delivery(ledger, api, clock=clock, metrics=metrics.delivery)
         tasks.create_task(forever(delivery.run))
-        tasks.create_task(forever(partial(_purge, settings, ledger)))
+        tasks.create_task(forever(partial(_purge, settings, ledger, clock)))
         registry = WorkerRegistry()
-        dispatch_state = DispatchState(time.monotonic, registry.departure_of)
+        dispatch_state = DispatchState(clock.monotonic, registry.departure_of)
         running = Running(settings, secrets)
         services = Services(
             rooms=rooms,
@@ -183,14 +184,14 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
             tutors=registry.tutors,
             settings=lambda: running.settings,
             tasks=tasks,
-            clock=SystemClock(),
+            clock=clock,
             metrics=metrics.lessons,
         )
         tasks.create_task(forever(partial(keep_lease, services)))
         lessons = Lessons(services)
         machine = Machine()
         capacity = CapacityMonitor(
-            machine.usage, lambda: dict(registry.jobs()), lessons.late, SystemClock()
+            machine.usage, lambda: dict(registry.jobs()), lessons.late, clock
         )
         tasks.create_task(forever(capacity.run))
         yield _Parts(
@@ -235,8 +236,8 @@ def _voice(tutor: RunningTutor) -> Voice:
     return Voice(tutor.language, engines, secrets, tutor.job.messages.tutors_busy)
 
 
-def _certificate(settings: HostSettings) -> ServedCertificate | None:
-    return ServedCertificate(settings.ops.tls, SystemClock()) if settings.ops.tls else None
+def _certificate(settings: HostSettings, clock: Clock) -> ServedCertificate | None:
+    return ServedCertificate(settings.ops.tls, clock) if settings.ops.tls else None
 
 
 def _open_watch(  # those whose state is health
@@ -264,7 +265,7 @@ def _open_watch(  # those whose state is health
         jobs=jobs.run,
         local_state=parts.running.settings.ledger.spool_directory,
     )
-    return Watch(watched, SystemClock())
+    return Watch(watched, parts.services.clock)
 
 
 async def _serve(
@@ -406,11 +407,11 @@ def _open_ledger(
     )
 
 
-async def _purge(settings: HostSettings, ledger: Ledger) -> None:
+async def _purge(settings: HostSettings, ledger: Ledger, clock: Clock) -> None:
     await purge_regularly(
         ledger,
         keep_delivered=timedelta(days=settings.ledger.keep_delivered_days),
         keep_dead=timedelta(days=settings.ledger.keep_dead_days),
         keep_unknown=timedelta(days=settings.ledger.keep_unknown_days),
-        clock=SystemClock(),
+        clock=clock,
     )

@@ -140,3 +140,16 @@ async def test_a_job_that_was_called_for_a_learner_teaches_that_one(host: HostUn
     host.lessons.begin(JOB)
     async with host.job() as link:
         assert (await join(link, "ana")).learner.user_id == "maria"
+
+
+async def test_a_job_whose_learner_has_left_meanwhile_teaches_who_is_there(
+    host: HostUnderTest,
+) -> None:
+    """Although its lesson was prefetched for the one who left."""
+    host.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
+    host.dispatch_state.on_called("room", "conversation", "maria")
+    host.lessons.begin(JOB)
+    await asyncio.sleep(1)
+    host.rooms.inside["room"] = [learner("ana")]
+    async with host.job() as link:
+        assert (await join(link, "ana")).learner.user_id == "ana"

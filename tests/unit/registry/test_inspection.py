@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 from textwrap import dedent
 
@@ -298,10 +299,10 @@ def test_a_class_that_is_no_agent_is_told(inspections: dict[str, Inspection]) ->
 async def test_a_machine_that_starts_no_child_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """It costs the tutor, not the host."""
 
-    async def refuse(*_: object, **__: object) -> None:
+    def refuse(_: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    monkeypatch.setattr(forkserver, "connect_to_new_process", refuse)
     [found] = await inspect_tutors(CONFIG, {}, [tutor("grammar")], Engines())
     [problem] = problems_of(found)
     assert "cannot be looked at: Resource temporarily unavailable; free processes" in problem
@@ -315,15 +316,4 @@ async def test_an_import_that_hangs_is_given_up(site: Path, install: Install) ->
         [found] = await inspect_tutors(CONFIG, environ, [tutor("hanging")], Engines(), limit=0.5)
     [problem] = problems_of(found)
     assert "its import did not come back within 0.5 s" in problem
-    children = psutil.Process().children(recursive=True)
-    assert [
-        child for child in children if "loqua_host.registry.inspect_child" in command(child)
-    ] == []
-
-
-def command(process: psutil.Process) -> list[str]:
-    """Return the command of a process; one that is gone has none."""
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []
+    assert psutil.Process(forkserver._forkserver._forkserver_pid).children() == []  # type: ignore[attr-defined]

@@ -127,9 +127,7 @@ class Lessons:
         """
         language = own = self._tutors[link.job.tutor].language
         try:
-            identity = self._dispatch_state.meant(link.job) or await self._choose(
-                link.job, identity
-            )
+            identity = await self._learner_of(link.job, identity)
             prepared = await self._prefetcher.claim(link.job, identity)
             structlog.contextvars.bind_contextvars(**prepared.ids)
             language = language_of(prepared, own)
@@ -138,6 +136,19 @@ class Lessons:
             await self._refusals.refuse(link, identity, refusal, language)
             return
         await self._teach(lesson, prepared)
+
+    async def _learner_of(self, job: JobRef, seen: str) -> str:
+        """Return the learner that a job was dispatched for, unless they have left meanwhile.
+
+        Raises:
+            LedgerError: If the ledger is unreachable.
+            RoomsError: If LiveKit does not list the participants.
+        """
+        meant = self._dispatch_state.meant(job)
+        if meant is not None and meant != seen:
+            inside = {one.identity for one in await self._rooms.participants(job.room)}
+            meant = meant if meant in inside else None
+        return meant or await self._choose(job, seen)
 
     async def _choose(self, job: JobRef, seen: str) -> str:
         """Return the learner of a job that this host did not dispatch: usually the one it sees.

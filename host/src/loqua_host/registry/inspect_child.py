@@ -1,16 +1,12 @@
-"""The child that imports one tutor and says what it found.
+"""The child that imports one tutor and says what it found."""
 
-Run as `python -m loqua_host.registry.inspect_child <fd>`, with an `InspectionQuestion` on standard
-input. It writes an `InspectionAnswer` to the file descriptor, because plugins may print anything.
-"""
-
+import importlib
 import inspect
 import os
-import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Never
 
 from livekit.agents.llm import RealtimeModel
@@ -19,12 +15,13 @@ from pydantic import ValidationError
 from loqua_host.errors import Problem
 from loqua_host.settings.engines import Engine
 from loqua_host.settings.problems import Place, model_problems, spelled
+from loqua_host.system.sandbox import confine
 
 from .inspection import HINT, InspectionAnswer, InspectionQuestion, TutorDeclaration
 from .loader import BrokenTutorError, LoadedTutor, import_string, load_plugin
 from .reaper import run_and_reap
 
-__all__ = ["Examination"]
+__all__ = ["Examination", "examine"]
 
 
 class Examination:
@@ -43,13 +40,11 @@ class Examination:
         self._looking_at = self._question.file
         return self._answer(self._declaration())
 
-    def crashed(
-        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> InspectionAnswer:
+    def crashed(self, error: BaseException) -> InspectionAnswer:
         """Answer with what the foreign code raised, and where."""
-        frames = traceback.extract_tb(trace)
+        frames = traceback.extract_tb(error.__traceback__)
         place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-        what = f"its import raised {kind.__name__}: {error}{place}"
+        what = f"its import raised {type(error).__name__}: {error}{place}"
         self._problems.append(Problem(self._looking_at, what, HINT))
         return self._answer(None)
 
@@ -111,30 +106,35 @@ def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
         return  # what is written in C need not tell its arguments
 
 
-def main() -> None:
-    """Answer the question on standard input, and be gone with all threads and processes."""
-    run_and_reap(_inspect)
+def examine(
+    environ: Mapping[str, str], protected: Sequence[Path], asked: int, answered: int
+) -> Never:
+    """Answer a question, and be gone with all threads and processes.
+
+    Args:
+        environ: The environment to import in.
+        protected: Files that are not to be read.
+        asked: The file with the `InspectionQuestion`.
+        answered: The file for the `InspectionAnswer`, as plugins may print what they like.
+    """
+    os.environ.clear()
+    os.environ.update(environ)
+    if protected:
+        confine(protected)
+    importlib.invalidate_caches()  # of what was installed since jobs' imports
+    with os.fdopen(asked, "rb") as file:
+        question = InspectionQuestion.model_validate_json(file.read())
+    run_and_reap(partial(_examine, question, answered))
 
 
-def _inspect() -> Never:
-    answers_to = int(sys.argv[1])
-    os.set_inheritable(answers_to, False)
-    examination = Examination(InspectionQuestion.model_validate_json(sys.stdin.buffer.read()))
-
-    def answer_crash(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
-        _finish(answers_to, examination.crashed(kind, error, trace))
-
-    sys.excepthook = answer_crash
-    _finish(answers_to, examination.examine())
-
-
-def _finish(answers_to: int, answer: InspectionAnswer) -> Never:
-    with os.fdopen(answers_to, "wb") as file:
+def _examine(question: InspectionQuestion, answered: int) -> Never:
+    examination = Examination(question)
+    try:
+        answer = examination.examine()
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is the plugin's
+        answer = examination.crashed(error)
+    with os.fdopen(answered, "wb") as file:
         file.write(answer.model_dump_json().encode(errors="replace"))
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

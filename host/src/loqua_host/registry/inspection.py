@@ -7,9 +7,7 @@ secrets imports it, and whatever that does, hanging and crashing included, stays
 import asyncio
 import contextlib
 import dataclasses
-import os
 import signal
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
@@ -20,15 +18,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loqua_host.contract.hookspecs import PROJECT
 from loqua_host.contract.tutor import Name, SecretName
-from loqua_host.errors import Problem
+from loqua_host.errors import ConfigError, Problem
 from loqua_host.settings.checks import plugin_problems
 from loqua_host.settings.engines import Engine, Engines
 from loqua_host.settings.load import installed_plugins
 from loqua_host.settings.problems import printable, spelled
 from loqua_host.settings.sources import ConfigSources, VariablesSource, read_sources, tutor_file
 from loqua_host.settings.tutors import TutorSettings, engine_places
-from loqua_host.system.process import safe_environ
-from loqua_host.system.sandbox import protected_in
+from loqua_host.system.forked import fork
+from loqua_host.system.process import safe_environ, start_forkserver
 
 __all__ = [
     "HINT",
@@ -41,15 +39,14 @@ __all__ = [
 ]
 
 TIME_LIMIT: Final = 20.0
-"""Seconds for a child to import its plugin; LiveKit itself takes two or three of them."""
-
-END_SECONDS: Final = 5.0
-"""Seconds for a child to end what its plugin started."""
+"""Seconds for a child to import its plugin."""
 
 AT_A_TIME: Final = 2
 """Children at the same time: importing is CPU work, and the host may have little."""
 
 HINT: Final = "hint the plugin, or write enabled: false"
+
+EXAMINE: Final = "loqua_host.registry.inspect_child:examine"
 
 _MAX_ANSWER: Final = 1_000_000
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
@@ -111,6 +108,14 @@ class Inspection:
     problems: tuple[Problem, ...]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Child:
+    """What each child gets: its environment, and files that it may not read."""
+
+    environ: dict[str, str]
+    protected: tuple[Path, ...]
+
+
 async def inspect_tutors(
     config: Path,
     environ: Mapping[str, str],
@@ -132,7 +137,7 @@ async def inspect_tutors(
     """
     gate = asyncio.Semaphore(AT_A_TIME)
     installed = installed_plugins()
-    variables = safe_environ(environ) | protected_in(protected)
+    child = _Child(safe_environ(environ), tuple(protected))
     sources = read_sources(config, environ)
 
     async def look(tutor: TutorSettings) -> Inspection:
@@ -141,7 +146,7 @@ async def inspect_tutors(
             return Inspection(tutor.name, tutor.source, None, None, missing)
         question = _question(sources, tutor, engines)
         async with gate:
-            answer = await _ask(question, variables, limit)
+            answer = await _ask(question, child, limit)
         return _judge(sources, tutor, answer)
 
     async with asyncio.TaskGroup() as tasks:
@@ -179,57 +184,31 @@ def _variables(sources: ConfigSources, tutor: str) -> dict[str, str]:
     }
 
 
-async def _ask(
-    question: InspectionQuestion, environ: Mapping[str, str], limit: float
-) -> InspectionAnswer:
+async def _ask(question: InspectionQuestion, child: _Child, limit: float) -> InspectionAnswer:
     """Inspect in a child process, which is gone with all it started on return."""
     try:
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answered:
             asked.write(question.model_dump_json().encode())
-            asked.seek(0)
-            status = await _run_child(asked, answered, environ, limit)
+            asked.seek(0)  # which is the child's place in it, too
+            status = await _run_child(asked, answered, child, limit)
             answered.seek(0)
             return _read_answer(question, answered.read(_MAX_ANSWER), status, limit)
-    except OSError as error:
-        what, hint = f"cannot be looked at: {error.strerror}", "free processes, memory or disk"
-        return InspectionAnswer(tutor=None, problems=(Problem(question.file, what, hint),))
+    except (ConfigError, OSError) as error:
+        what = f"cannot be looked at: {getattr(error, 'strerror', None) or error}"
+        problem = Problem(question.file, what, "free processes, memory or disk")
+        return InspectionAnswer(tutor=None, problems=(problem,))
 
 
 async def _run_child(
-    asked: IO[bytes], answered: IO[bytes], environ: Mapping[str, str], limit: float
+    asked: IO[bytes], answered: IO[bytes], child: _Child, limit: float
 ) -> int | None:
-    arguments = ("-P", "-m", "loqua_host.registry.inspect_child", str(answered.fileno()))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
-        stdin=asked,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=environ,
-        pass_fds=(answered.fileno(),),
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(limit):
-            return await process.wait()
-    except TimeoutError:
-        return None
-    finally:
-        await _end(process)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Make a child end what it started; kill its process group after a time limit."""
-    try:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+    start_forkserver([], child.protected)
+    files = (asked.fileno(), answered.fileno())
+    async with fork(EXAMINE, child.environ, child.protected, files=files) as process:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(END_SECONDS):
-                await process.wait()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+            async with asyncio.timeout(limit):
+                return await process.ended()
+        return None
 
 
 def _read_answer(

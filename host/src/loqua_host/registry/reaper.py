@@ -21,7 +21,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def run_and_reap(work: Callable[[], Never]) -> None:
+def run_and_reap(work: Callable[[], Never]) -> Never:
     """Run `work` in a child; end all that it started when it has ended or SIGTERM comes.
 
     Then this process ends as the child did; in the child, what `work` raises comes out here.

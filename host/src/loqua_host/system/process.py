@@ -121,7 +121,7 @@ def temporary_environ(environ: Mapping[str, str], *prefixes: str) -> Iterator[No
 def start_forkserver(preload: Sequence[str], protected: Iterable[Path] = ()) -> None:
     """Start the process that all jobs are forked from, while this one holds nothing yet.
 
-    Neither it nor they can read what is protected.
+    Neither it nor they can read what is protected. One that runs already is kept.
 
     Its socket is reached by a descriptor, so that no path to it can vanish.
 
@@ -129,16 +129,19 @@ def start_forkserver(preload: Sequence[str], protected: Iterable[Path] = ()) -> 
     modules are listed here, the one that freezes the heap last (livekit-agents 1.8.9,
     worker.py).
     """
+    if forkserver_runs():
+        return
     multiprocessing.get_context("forkserver").set_forkserver_preload(
         [
             "loqua_host.system.sandbox",
             "loqua_host.system.detached",
+            "loqua_host.registry.inspect_child",
             *preload,
             "livekit.agents.ipc._preload",
             "livekit.agents.ipc._preload_freeze",
         ]
     )
-    with temporary_environ(protected_in(protected), ""), short_directory() as directory:
+    with _only(safe_environ(os.environ) | protected_in(protected)), short_directory() as directory:
         current = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001  # where it looks for a directory
         current["tempdir"] = directory
         try:
@@ -147,6 +150,19 @@ def start_forkserver(preload: Sequence[str], protected: Iterable[Path] = ()) -> 
             del current["tempdir"]
         server: Any = forkserver._forkserver  # noqa: SLF001  # its address is kept nowhere else
         server._forkserver_address = open_handle(server._forkserver_address).path  # noqa: SLF001  # as above
+
+
+@contextmanager
+def _only(environ: Mapping[str, str]) -> Iterator[None]:
+    """Have these alone in this process's environment for the length of a block."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def forkserver_runs() -> bool:
