@@ -31,8 +31,8 @@ import httpx
 import yaml
 from tests.integration.host.conftest import (
     THIRD_PARTY,
+    Deployment,
     HostProcess,
-    House,
     dev_api_for,
     explicit,
     new_room,
@@ -155,7 +155,7 @@ class Stage:
             not survive that while it connects.
     """
 
-    house: House
+    deployment: Deployment
     line: Line
     line_url: str
     port: int
@@ -179,7 +179,7 @@ class Stage:
         seen = self.directory / "cgroup"
         for folder in (self.secrets, self.disk, seen, self.directory / "config/environments"):
             folder.mkdir(parents=True, exist_ok=True)
-        given = self.house.environ()
+        given = self.deployment.environ()
         for name in ("AGENT_JWT_TOKEN", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
             (self.secrets / name).write_text(given[name])
         (self.secrets / "SHARED_SECRET").write_text(given["DEV_AGENT_SECRET"])
@@ -197,16 +197,16 @@ class Stage:
         container = (str(self.disk), str(seen), GROUP, str(MEMORY))
         wrapper = ("unshare", "--mount", "sh", "-c", CONTAINER, "host", *container)
         self.host = await self.stack.enter_async_context(
-            self.house.host(
+            self.deployment.host(
                 self.directory, tutors, wrapper=wrapper, environ={"LIVEKIT_URL": self.line_url}
             )
         )
 
     async def inside(self, *command: str) -> str:
         """Run a command that sees the disks that the host sees, to its end; give its output."""
-        plugins = {"PYTHONPATH": str(self.house.plugins), "PATH": os.environ["PATH"]}
+        plugins = {"PYTHONPATH": str(self.deployment.plugins), "PATH": os.environ["PATH"]}
         process = await asyncio.create_subprocess_exec(
-            *self.entering(*command), stdout=PIPE, env=plugins | self.house.environ()
+            *self.entering(*command), stdout=PIPE, env=plugins | self.deployment.environ()
         )
         told, _ = await process.communicate()
         assert process.returncode == 0, f"{command[0]} failed in {command}"
@@ -220,7 +220,7 @@ class Stage:
         """Have a learner taught for so long, or by a script until the lesson ends."""
         room = new_room()
         self.host.script(room, tutor=TUTOR, **script)
-        async with self.house.visit(room, agent_name=AGENT):
+        async with self.deployment.visit(room, agent_name=AGENT):
             await self.rest(seconds)
 
     async def rest(self, seconds: float) -> None:
@@ -243,7 +243,7 @@ def misbehaving(fault: dict[str, object], learners: int = 1) -> Fault:
     """Have the API misbehave while learners come and go."""
 
     async def run(stage: Stage, tasks: asyncio.TaskGroup) -> None:
-        async with stage.house.api.misbehaving(fault):
+        async with stage.deployment.api.misbehaving(fault):
             for _ in range(learners):
                 tasks.create_task(stage.always(lambda: stage.lesson(6)))
             await stage.over.wait()
@@ -256,11 +256,11 @@ async def refresh_fails(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     short = {"kind": "short_lived_token", "expires_in": 8}
     down = {"kind": "outage", "endpoint": "user-token"}
     async with AsyncExitStack() as stack:
-        async with stage.house.api.misbehaving(short):
-            visit = stage.house.visit(agent_name=AGENT)
+        async with stage.deployment.api.misbehaving(short):
+            visit = stage.deployment.visit(agent_name=AGENT)
             learner = await stack.enter_async_context(visit)
             await stage.host.log.until("token.refreshed", user_id=learner.user_id)
-        async with stage.house.api.misbehaving(down):
+        async with stage.deployment.api.misbehaving(down):
             await stage.over.wait()
 
 
@@ -321,11 +321,11 @@ async def misconfigured(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
 
 async def full(stage: Stage, tasks: asyncio.TaskGroup) -> None:
     """One place, taken, and learners who come for it."""
-    async with stage.house.visit() as taught:
+    async with stage.deployment.visit() as taught:
         await taught.met()
 
         async def come() -> None:
-            async with stage.house.visit():
+            async with stage.deployment.visit():
                 await stage.rest(6)
 
         tasks.create_task(stage.always(come))
@@ -334,9 +334,9 @@ async def full(stage: Stage, tasks: asyncio.TaskGroup) -> None:
 
 async def alone(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     """One place, taken, and a learner who waits for it."""
-    async with stage.house.visit() as taught:
+    async with stage.deployment.visit() as taught:
         await taught.met()
-        async with stage.house.visit():
+        async with stage.deployment.visit():
             await stage.over.wait()
 
 
@@ -344,7 +344,7 @@ async def jwt_expires(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     """Rotated to one with six days left."""
     file = stage.secrets / "AGENT_JWT_TOKEN"
     before = file.read_text()
-    file.write_text(stage.house.api.settings.mint_agent_jwt("loqua-test", timedelta(days=6)))
+    file.write_text(stage.deployment.api.settings.mint_agent_jwt("loqua-test", timedelta(days=6)))
     await stage.over.wait()
     file.write_text(before)
 
@@ -469,7 +469,7 @@ async def going_on(stage: Stage) -> AsyncIterator[asyncio.TaskGroup]:
 async def healthy(stage: Stage, client: httpx.AsyncClient) -> bool:
     """Teach for a while; say whether no alert fired."""
     short = {"kind": "short_lived_token", "expires_in": 8}
-    async with stage.house.api.misbehaving(short), going_on(stage) as tasks:
+    async with stage.deployment.api.misbehaving(short), going_on(stage) as tasks:
         for _ in range(2):
             tasks.create_task(stage.always(lambda: stage.lesson(10)))
         await asyncio.sleep(HEALTHY)
@@ -504,9 +504,9 @@ async def staged(directory: Path) -> AsyncIterator[tuple[Stage, httpx.AsyncClien
         server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
         await stack.enter_async_context(server)
         line_url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        house = House(livekit, api, plugins, directory)
+        deployment = Deployment(livekit, api, plugins, directory)
         hosts = await stack.enter_async_context(AsyncExitStack())
-        stage = Stage(house, line, line_url, free_port(), directory / "host", hosts)
+        stage = Stage(deployment, line, line_url, free_port(), directory / "host", hosts)
         await stage.start()
         watching = prometheus(directory, f"127.0.0.1:{stage.port}", rules)
         yield stage, await stack.enter_async_context(watching)

@@ -147,7 +147,7 @@ class Rooms:
 
 
 @dataclass
-class House:
+class Deployment:
     """A host, as far as lessons are concerned."""
 
     lessons: Lessons
@@ -196,7 +196,7 @@ async def _teach(link: HostLink, *, crashes: bool) -> None:
 
 
 @asynccontextmanager
-async def house(directory: Path) -> AsyncIterator[House]:
+async def deployment(directory: Path) -> AsyncIterator[Deployment]:
     """Yield a host, its log written to a file that is thrown away."""
     rooms, dispatch_state, jobs = Rooms(), DispatchState(time.time), dict[str, JobRef]()
 
@@ -241,7 +241,7 @@ async def house(directory: Path) -> AsyncIterator[House]:
         listener, link = stack.enter_context(listen_unnamed())
         serving = serve_link(listener, authorise=authorise, serve=lessons.serve)
         await stack.enter_async_context(serving)
-        yield House(lessons, rooms, delivery, metrics, link, jobs)
+        yield Deployment(lessons, rooms, delivery, metrics, link, jobs)
 
 
 def memory() -> dict[str, int]:
@@ -254,7 +254,7 @@ def memory() -> dict[str, int]:
 async def run(lessons: int, tell: Callable[[dict[str, Any]], None]) -> float:
     """Teach, and give the bytes that each lesson of the second half left behind."""
     with tempfile.TemporaryDirectory() as directory:
-        async with house(Path(directory)) as host:
+        async with deployment(Path(directory)) as host:
             numbers = iter(range(1, lessons + 1))
             told = {}
             for last in range(STEP, lessons + 1, STEP):
@@ -272,7 +272,7 @@ async def run(lessons: int, tell: Callable[[dict[str, Any]], None]) -> float:
     return (told[lessons]["anonymous"] - told[half]["anonymous"]) / (lessons - half)
 
 
-async def _some(host: House, numbers: Any, last: int) -> None:
+async def _some(host: Deployment, numbers: Any, last: int) -> None:
     for number in numbers:
         await host.lesson(number)
         if number >= last:

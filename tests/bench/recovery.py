@@ -1,4 +1,4 @@
-"""How long a learner is without a tutor: after a crash, in a full house, between two hosts.
+"""How long a learner is without a tutor: after a crash, in a full host, between two hosts.
 
 Run from the project's root with `python -m tests.bench.recovery`; prints its figures as JSON and
 ends with 0 if every learner was taught once. Everything is real but the tutor, who is mute.
@@ -19,8 +19,8 @@ from typing import Any
 
 from tests.integration.host.conftest import (
     THIRD_PARTY,
+    Deployment,
     HostProcess,
-    House,
     dev_api_for,
     explicit,
     new_room,
@@ -41,10 +41,10 @@ def at(line: dict[str, Any]) -> float:
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
-async def crash(house: House, host: HostProcess) -> dict[str, float]:
+async def crash(deployment: Deployment, host: HostProcess) -> dict[str, float]:
     """Kill a job in the middle of its lesson and see what it costs."""
     room = new_room()
-    async with house.visit(room, agent_name=AGENT) as learner:
+    async with deployment.visit(room, agent_name=AGENT) as learner:
         await host.log.until("probe.tick", room=room, number=3)
         pid = host.log.find("probe.tick", room=room)[-1]["pid"]
         os.kill(pid, signal.SIGKILL)
@@ -52,33 +52,33 @@ async def crash(house: House, host: HostProcess) -> dict[str, float]:
         resumed = await host.log.until("lesson.resumed", user_id=learner.user_id)
         ready = await host.log.until("probe.ready", room=room, count=2)
         await host.log.until("progress.made", user_id=learner.user_id, count=5)
-    await house.api.until("sessions", learner.user_id)
+    await deployment.api.until("sessions", learner.user_id)
     words = [line["words"] for line in host.log.find("progress.made", user_id=learner.user_id)]
     assert words == [*range(1, len(words) + 1)], words
-    assert len(await house.api.arrivals("sessions", learner.user_id)) == 1
+    assert len(await deployment.api.arrivals("sessions", learner.user_id)) == 1
     return {"resumed": at(resumed) - at(lost), "ready": at(ready) - at(lost)}
 
 
-async def full_house(house: House, host: HostProcess) -> dict[str, float]:
+async def full_host(deployment: Deployment, host: HostProcess) -> dict[str, float]:
     """Let many learners in at once and count whom is taught, how often and after how long."""
     async with AsyncExitStack() as stack:
         begun = asyncio.get_running_loop().time()
         rooms = [new_room() for _ in range(LEARNERS)]
         for room in rooms:
             host.script(room, tutor="probe-specialist", ends_at=5)
-        visits = (house.visit(room, agent_name=AGENT) for room in rooms)
+        visits = (deployment.visit(room, agent_name=AGENT) for room in rooms)
         learners = [await stack.enter_async_context(visit) for visit in visits]
         for learner in learners:
-            await house.api.until("sessions", learner.user_id)
+            await deployment.api.until("sessions", learner.user_id)
         seconds = asyncio.get_running_loop().time() - begun
         opened = [host.log.find("lesson.opened", user_id=one.user_id) for one in learners]
-        records = [await house.api.arrivals("sessions", one.user_id) for one in learners]
+        records = [await deployment.api.arrivals("sessions", one.user_id) for one in learners]
     served = [(len(lessons), len(sent)) for lessons, sent in zip(opened, records, strict=True)]
     assert served == [(1, 1)] * LEARNERS, served
     return {"all_recorded": seconds, "per_place_and_lesson": seconds * PLACES / LEARNERS}
 
 
-async def next_host(house: House, directory: Path, end: signal.Signals) -> dict[str, Any]:
+async def next_host(deployment: Deployment, directory: Path, end: signal.Signals) -> dict[str, Any]:
     """End a host in the middle of its lessons, start another, and see what becomes of them.
 
     Each lesson is resumed and has one record, whether its host was killed or had too little time to
@@ -86,20 +86,20 @@ async def next_host(house: House, directory: Path, end: signal.Signals) -> dict[
     """
     rooms = [new_room() for _ in range(LESSONS)]
     async with AsyncExitStack() as stack:
-        async with house.host(directory, explicit(AGENT)) as host:
-            visits = (house.visit(room, agent_name=AGENT) for room in rooms)
+        async with deployment.host(directory, explicit(AGENT)) as host:
+            visits = (deployment.visit(room, agent_name=AGENT) for room in rooms)
             learners = [await stack.enter_async_context(visit) for visit in visits]
             for learner in learners:
                 await host.log.until("progress.made", user_id=learner.user_id, count=2)
             host.process.send_signal(end)
             await host.ended()
-        async with house.host(directory, explicit(AGENT)) as host:
+        async with deployment.host(directory, explicit(AGENT)) as host:
             ready = await host.log.until("host.ready")
             again = [await host.log.until("lesson.resumed", user_id=it.user_id) for it in learners]
             await stack.aclose()
             for learner in learners:
-                await house.api.until("sessions", learner.user_id)
-        records = [await house.api.arrivals("sessions", one.user_id) for one in learners]
+                await deployment.api.until("sessions", learner.user_id)
+        records = [await deployment.api.arrivals("sessions", one.user_id) for one in learners]
     ids = [{one["payload"]["sessionId"] for one in of_one} for of_one in records]
     assert [len(one) for one in ids] == [len(one) for one in records] == [1] * LESSONS, ids
     return {
@@ -117,13 +117,15 @@ async def main() -> int:
         command = ("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
         subprocess.run((*command, "--target", plugins, THIRD_PARTY), check=True)  # noqa: S603, ASYNC221  # ours, before anything runs
         async with run_livekit() as livekit, dev_api_for(livekit) as api:
-            house = House(livekit, api, plugins, directory)
+            deployment = Deployment(livekit, api, plugins, directory)
             lessons = {"max_lessons": PLACES}
-            async with house.host(directory / "host", explicit(AGENT), lessons=lessons) as host:
-                crashes = [await crash(house, host) for _ in range(CRASHES)]
-                full = await full_house(house, host)
+            async with deployment.host(
+                directory / "host", explicit(AGENT), lessons=lessons
+            ) as host:
+                crashes = [await crash(deployment, host) for _ in range(CRASHES)]
+                full = await full_host(deployment, host)
             ends = {
-                end.name: await next_host(house, directory / end.name, end)
+                end.name: await next_host(deployment, directory / end.name, end)
                 for end in (signal.SIGKILL, signal.SIGTERM)
             }
     figures = {
@@ -133,7 +135,7 @@ async def main() -> int:
         }
         for key in crashes[0]
     }
-    print(json.dumps({"crashes": figures, "full_house": full, "next_host": ends}, indent=2))  # noqa: T201  # the result
+    print(json.dumps({"crashes": figures, "full_host": full, "next_host": ends}, indent=2))  # noqa: T201  # the result
     return 0
 
 

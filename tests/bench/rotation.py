@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench.foresight import install
+from tests.bench.prefetching import install
 from tests.integration.host.rotations import livekit_with_a_spare_key, rotating
 
 LESSONS = 20

@@ -33,8 +33,8 @@ from tests.bench.mortal import LiveKit, Speech
 from tests.integration.host.conftest import (
     PATIENCE,
     THIRD_PARTY,
+    Deployment,
     HostProcess,
-    House,
     Visitor,
     dev_api_for,
     explicit,
@@ -92,15 +92,17 @@ class Guest:
         """Whether a tutor is there."""
         return self.visitor is not None and bool(self.visitor.tutors)
 
-    async def stay(self, house: House, seconds: float, pause: float) -> None:
+    async def stay(self, deployment: Deployment, seconds: float, pause: float) -> None:
         """Stay in a room for so long; whoever is called away or thrown out comes back."""
         end = asyncio.get_running_loop().time() + seconds
         body = {"user_id": self.user_id, "room_name": self.room, "agent_name": AGENT}
-        (await house.api.client.put(f"/dev/learners/{self.user_id}", json={})).raise_for_status()
-        joined = (await house.api.client.post("/api/v1/rooms/join", json=body)).json()
+        (
+            await deployment.api.client.put(f"/dev/learners/{self.user_id}", json={})
+        ).raise_for_status()
+        joined = (await deployment.api.client.post("/api/v1/rooms/join", json=body)).json()
         while asyncio.get_running_loop().time() < end:
             with suppress(TimeoutError, rtc.ConnectError):
-                async with house.enter(
+                async with deployment.enter(
                     joined["token"], self.user_id, joined["session_id"]
                 ) as self.visitor:
                     self.visitor.room.on("disconnected", lambda _: self.away.set())
@@ -160,7 +162,7 @@ class Tally:
 class Soak:
     """All that takes part."""
 
-    house: House
+    deployment: Deployment
     host: HostProcess
     livekit: LiveKit
     speech: Speech
@@ -187,7 +189,9 @@ class Soak:
             self.tally.guests.add(guest)
             try:
                 await guest.stay(
-                    self.house, random.uniform(*STAYS), random.uniform(0.2, RECONNECT_TIMEOUT / 2)
+                    self.deployment,
+                    random.uniform(*STAYS),
+                    random.uniform(0.2, RECONNECT_TIMEOUT / 2),
                 )
             finally:
                 self.tally.guests.discard(guest)
@@ -201,7 +205,7 @@ class Soak:
 
     async def _serve_link(self, room: str) -> None:
         body = {"user_id": CONVERSATION.user_id, "room_name": room}
-        joined = (await self.house.api.client.post("/api/v1/rooms/join", json=body)).json()
+        joined = (await self.deployment.api.client.post("/api/v1/rooms/join", json=body)).json()
 
         async def speak(line: Line) -> bytes:
             return await synthesise_line(f"{self.speech.url}/v1", line.text, line.language)
@@ -241,7 +245,7 @@ class Soak:
             os.kill(self.host.log.find("probe.ready", room=room)[-1]["pid"], signal.SIGKILL)
 
     async def _api_outage(self) -> None:
-        async with self.house.api.misbehaving({"kind": "outage"}):
+        async with self.deployment.api.misbehaving({"kind": "outage"}):
             await asyncio.sleep(OUTAGE)
 
     async def _call_away(self) -> None:
@@ -265,7 +269,7 @@ class Soak:
         return Counter(event for event in errors if " " not in event)
 
     async def _arrived(self) -> Counter[str]:
-        records = (await self.house.api.client.get("/dev/records")).json()["sessions"]
+        records = (await self.deployment.api.client.get("/dev/records")).json()["sessions"]
         return Counter(record["payload"]["sessionId"] for record in records)
 
 
@@ -310,9 +314,9 @@ async def soaked(random: Random, tally: Tally) -> AsyncIterator[Soak]:
             Speech.run() as speech,
             dev_api_for(livekit.server) as api,
         ):
-            house = House(livekit.server, api, plugins, directory)
-            async with house.run(configure(directory, speech.url)) as host:
-                yield Soak(house, host, livekit, speech, random, tally)
+            deployment = Deployment(livekit.server, api, plugins, directory)
+            async with deployment.run(configure(directory, speech.url)) as host:
+                yield Soak(deployment, host, livekit, speech, random, tally)
 
 
 def thirds(samples: list[float]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""One house for all tests of the host process: LiveKit, a dev API, and hosts with a test tutor.
+"""One deployment for all tests of the host process: LiveKit, a dev API, and hosts with a test tutor.
 
 The tutor is a third party's: a distribution of its own, built and installed beside the
 environment, that the hosts find by its entry points. It has no voice; what it does in a room
@@ -258,7 +258,7 @@ class Visitor:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Deployment:
     """All that a test of the host process stands on."""
 
     livekit: LiveKitServer
@@ -296,7 +296,7 @@ class House:
                 is gone on with.
             tutors: The files of config/tutors.
             wrapper: A command in front of the host's.
-            environ: Over the house's variables.
+            environ: Over the deployment's variables.
             lessons: Over the quick settings of config/host.yaml's `lessons`.
         """
         config = write_config(directory, tutors, lessons or {})
@@ -523,32 +523,32 @@ async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[Api]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def house(
+async def deployment(
     livekit_server: LiveKitServer,
     dev_api: Api,
     third_party: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> House:
+) -> Deployment:
     """Return LiveKit, the dev API and the tutor; hosts are for the tests to start."""
-    return House(livekit_server, dev_api, third_party, tmp_path_factory.mktemp("house"))
+    return Deployment(livekit_server, dev_api, third_party, tmp_path_factory.mktemp("deployment"))
 
 
 @pytest.fixture(autouse=True)
 def own_lines(request: pytest.FixtureRequest) -> None:
     """Have a test see no line of the hosts it shares that is older than itself."""
-    if "house" in request.fixturenames:
-        for log in request.getfixturevalue("house").logs:
+    if "deployment" in request.fixturenames:
+        for log in request.getfixturevalue("deployment").logs:
             log.since = len(log.every)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def host(house: House) -> AsyncIterator[HostProcess]:
+async def host(deployment: Deployment) -> AsyncIterator[HostProcess]:
     """Yield the host that most tests share: an automatic tutor and a specialist."""
     tutors = {
         "probe": {"worker_type": "automatic", "max_concurrent_jobs": 20},
         **explicit("probe-specialist"),
     }
-    async with house.host(house.directory / "shared", tutors) as process:
-        await house.open_room(EMPTY_ROOM)
+    async with deployment.host(deployment.directory / "shared", tutors) as process:
+        await deployment.open_room(EMPTY_ROOM)
         yield process
-        await house.close_room(EMPTY_ROOM)
+        await deployment.close_room(EMPTY_ROOM)

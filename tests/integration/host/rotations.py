@@ -14,7 +14,7 @@ import httpx
 import yaml
 from fastapi import FastAPI
 from pydantic import SecretStr
-from tests.integration.host.conftest import HostProcess, House
+from tests.integration.host.conftest import Deployment, HostProcess
 from tests.integration.host.gate import Gate, open_gate
 from tests.integration.host.test_rotation import served
 
@@ -64,7 +64,7 @@ def _without_livekit() -> dict[str, str]:
 class Rotating:
     """A host with running lessons, and all secrets that can be rotated under them."""
 
-    house: House
+    deployment: Deployment
     host: HostProcess
     gate: Gate
     app: FastAPI
@@ -74,7 +74,7 @@ class Rotating:
 
     async def enter(self) -> dict[str, Any]:
         """Have one more learner come in; gives the line that their tutor began with."""
-        learner = await self.visits.enter_async_context(self.house.visit(agent_name=AGENT))
+        learner = await self.visits.enter_async_context(self.deployment.visit(agent_name=AGENT))
         self.learners.append(learner)
         return await self.host.log.until("probe.ready", room=learner.name)
 
@@ -95,7 +95,7 @@ class Rotating:
 
     async def livekit_key(self) -> None:
         """Write LiveKit's new key in two halves, have the host adopt it, and workers come anew."""
-        [(key, secret)] = self.house.livekit.spare_keys.items()
+        [(key, secret)] = self.deployment.livekit.spare_keys.items()
         put(self.directory, LIVEKIT_API_KEY=key)
         await self.host.log.until("livekit.key_refused")
         put(self.directory, LIVEKIT_API_SECRET=secret)
@@ -148,8 +148,8 @@ class Rotating:
         }
 
     async def _records(self, user_id: str) -> int:
-        await self.house.api.until("sessions", user_id)
-        return len(self.house.api.seen["sessions", user_id])
+        await self.deployment.api.until("sessions", user_id)
+        return len(self.deployment.api.seen["sessions", user_id])
 
     def _change_api(self, **changes: object) -> None:
         settings = self.app.state.api.settings.model_copy(update=changes)
@@ -182,8 +182,8 @@ async def rotating(
     async with AsyncExitStack() as stack:
         gate = await stack.enter_async_context(open_gate(livekit.url))
         behind = replace(livekit, url=gate.url)
-        house = House(behind, None, plugins, directory)  # type: ignore[arg-type]  # served gives it
-        home, app = await stack.enter_async_context(served(house, token_seconds))
+        deployment = Deployment(behind, None, plugins, directory)  # type: ignore[arg-type]  # served gives it
+        home, app = await stack.enter_async_context(served(deployment, token_seconds))
         mounted = mount(directory, home)
         environ = {**dict.fromkeys(home.environ(), ""), **addresses(home)}
         process = await stack.enter_async_context(
@@ -198,11 +198,11 @@ async def rotating(
         yield rotating
 
 
-def mount(directory: Path, house: House) -> Path:
+def mount(directory: Path, deployment: Deployment) -> Path:
     """Put all secrets into files, and have the host look for them there every second."""
     mounted = directory / "secrets"
     mounted.mkdir()
-    environ = house.environ()
+    environ = deployment.environ()
     names = ("AGENT_JWT_TOKEN", "DEV_AGENT_SECRET", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
     put(mounted, **{name: environ[name] for name in names})
     put(mounted, PROBE_KEY=uuid4().hex, OPS_TOKEN=uuid4().hex, LEDGER_KEY=secrets.token_hex(32))
@@ -213,7 +213,7 @@ def mount(directory: Path, house: House) -> Path:
     return mounted
 
 
-def addresses(house: House) -> dict[str, str]:
+def addresses(deployment: Deployment) -> dict[str, str]:
     """Return what a host has in its environment whose secrets are in files."""
-    environ = house.environ()
+    environ = deployment.environ()
     return {name: environ[name] for name in ("AGENT_ID", "API_BASE_URL", "LIVEKIT_URL")}

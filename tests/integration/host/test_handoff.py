@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from livekit import rtc
 from tests.integration.host.conftest import (
+    Deployment,
     HostProcess,
-    House,
     Visitor,
     dev_api_for,
     explicit,
@@ -35,12 +35,14 @@ async def shown(learner: Visitor, **told: str) -> None:
     await learner.until(lambda tutors: floors(tutors) == wanted)
 
 
-async def test_a_called_specialist_teaches_and_hands_back(house: House, host: HostProcess) -> None:
+async def test_a_called_specialist_teaches_and_hands_back(
+    deployment: Deployment, host: HostProcess
+) -> None:
     """It knows what for; its caller has the floor before and after, and hears how it went."""
     room, made = new_room(), [{"words_learned": 30}]
     host.script(room, calls=SPECIALIST)
     host.script(room, tutor=SPECIALIST, progress=made)
-    async with house.visit(room) as learner:
+    async with deployment.visit(room) as learner:
         told = await host.log.until("probe.handed_over", room=room)
         assert (told["tutor"], told["focus"], told["words"]) == ("probe", "r", ["perro"])
         await shown(learner, probe="false", probe_specialist="true")
@@ -52,38 +54,38 @@ async def test_a_called_specialist_teaches_and_hands_back(house: House, host: Ho
         visit = learner.session_id
     for event in ("handoff.asked", "handoff.came", "handoff.over"):
         await host.log.until(event, tutor=SPECIALIST, room=room)
-    await house.api.until("sessions", learner.user_id, count=2)
-    records = await house.api.arrivals("sessions", learner.user_id)
+    await deployment.api.until("sessions", learner.user_id, count=2)
+    records = await deployment.api.arrivals("sessions", learner.user_id)
     assert [it["payload"]["sessionId"] for it in records] == [f"{visit}.{SPECIALIST}", visit]
-    exchanges = await house.api.arrivals("exchanges", learner.user_id)
+    exchanges = await deployment.api.arrivals("exchanges", learner.user_id)
     assert len(exchanges) >= 1
 
 
 async def test_a_specialist_that_has_taught_does_not_come_again_with_the_learner(
-    house: House, host: HostProcess
+    deployment: Deployment, host: HostProcess
 ) -> None:
     """LiveKit keeps its dispatch with the room; nobody has asked for it a second time."""
     room = new_room()
     host.script(room, calls=SPECIALIST)
     host.script(room, tutor=SPECIALIST, ends_at=1)
-    async with house.visit(room) as learner:
+    async with deployment.visit(room) as learner:
         await host.log.until("probe.handed_back", room=room, outcome="taught")
     host.script(room)
     await host.log.until("lesson.finished", user_id=learner.user_id, count=2)
-    async with house.visit(room, user_id=learner.user_id):
+    async with deployment.visit(room, user_id=learner.user_id):
         await host.log.until("lesson.opened", room=room, tutor="probe", count=2)
         await host.log.until("probe.tick", room=room, number=8)
     assert len(host.log.find("job.accepted", room=room, tutor=SPECIALIST)) == 1
 
 
 async def test_a_specialist_who_crashes_keeps_the_floor_until_it_is_given_up(
-    house: House, host: HostProcess
+    deployment: Deployment, host: HostProcess
 ) -> None:
     """Its caller does not talk into the restarts, and hears at last that it failed."""
     room = new_room()
     host.script(room, calls=SPECIALIST)
     host.script(room, tutor=SPECIALIST, killed_at=2, killed_again=True)
-    async with house.visit(room) as learner:
+    async with deployment.visit(room) as learner:
         await host.log.until("lesson.restoring", room=room, tutor=SPECIALIST)
         back = await host.log.until("probe.handed_back", room=room)
         assert (back["outcome"], back.get("words")) == ("failed", None)
@@ -94,12 +96,12 @@ async def test_a_specialist_who_crashes_keeps_the_floor_until_it_is_given_up(
 
 
 async def test_a_caller_who_crashes_meanwhile_comes_back_and_stays_aside(
-    house: House, host: HostProcess
+    deployment: Deployment, host: HostProcess
 ) -> None:
     """It greets when the specialist has left, and calls nobody again."""
     room = new_room()
     host.script(room, calls=SPECIALIST)
-    async with house.visit(room) as learner:
+    async with deployment.visit(room) as learner:
         await host.log.until("probe.handed_over", room=room)
         host.script(room, calls=SPECIALIST, killed_at=1)
         await host.log.until("lesson.resumed", room=room, tutor="probe")
@@ -112,33 +114,33 @@ async def test_a_caller_who_crashes_meanwhile_comes_back_and_stays_aside(
 
 
 async def test_a_specialist_that_nobody_hosts_is_a_clear_error(
-    house: House, host: HostProcess
+    deployment: Deployment, host: HostProcess
 ) -> None:
     """With the names that there are; what was asked for may be a learner's words."""
     room = new_room()
     host.script(room, calls="spelling-specialist")
-    async with house.visit(room):
+    async with deployment.visit(room):
         line = await host.log.until("probe.not_handed_over", room=room)
     assert SPECIALIST in line["why"]
     assert "spelling-specialist" not in line["why"]
 
 
 @asynccontextmanager
-async def own_house(house: House) -> AsyncIterator[House]:
-    """Yield a house whose rooms the shared host does not serve."""
+async def own_house(deployment: Deployment) -> AsyncIterator[Deployment]:
+    """Yield a deployment whose rooms the shared host does not serve."""
     async with run_livekit() as livekit, dev_api_for(livekit) as api:
-        yield replace(house, livekit=livekit, api=api)
+        yield replace(deployment, livekit=livekit, api=api)
 
 
 async def test_a_specialist_whose_places_are_taken_is_absent_after_ten_seconds(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """Its caller goes on, and it does not come later when there is a place."""
     tutors = {"probe": {"worker_type": "automatic", "max_concurrent_jobs": 5}}
     tutors |= explicit(SPECIALIST)
     tutors[SPECIALIST]["max_concurrent_jobs"] = 1
     room = new_room()
-    async with own_house(house) as own, own.host(tmp_path, tutors) as host:
+    async with own_house(deployment) as own, own.host(tmp_path, tutors) as host:
         host.script(room, calls=SPECIALIST)
         async with own.visit(agent_name=SPECIALIST) as first:
             await host.log.until("lesson.opened", room=first.name)

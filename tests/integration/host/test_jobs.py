@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.integration.host.conftest import HostProcess, House, explicit, new_room
+from tests.integration.host.conftest import Deployment, HostProcess, explicit, new_room
 from tests.integration.host.test_secrets import AS_ANY_USER
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -38,21 +38,21 @@ all that it can reach for secrets: `test_secrets.py`.
 """
 
 
-async def test_a_hostile_job_gets_nowhere(house: House, tmp_path: Path) -> None:
+async def test_a_hostile_job_gets_nowhere(deployment: Deployment, tmp_path: Path) -> None:
     """Its own lesson goes on meanwhile and has its record, beside an honest one."""
     lessons = {"limits": {"on_user_ready": 30}}
-    hosting = house.host(tmp_path, explicit("hostile"), wrapper=AS_ANY_USER, lessons=lessons)
-    async with hosting as host, house.visit(agent_name="hostile") as honest:
+    hosting = deployment.host(tmp_path, explicit("hostile"), wrapper=AS_ANY_USER, lessons=lessons)
+    async with hosting as host, deployment.visit(agent_name="hostile") as honest:
         port = host.ops_port
         (host.scripts / "webhook").write_text(f"http://127.0.0.1:{port}/livekit/webhook")
         await host.log.until("progress.made", user_id=honest.user_id)
         room = new_room()
         host.script(room, tutor="probe-specialist", attack="all", ends_at=2)
-        async with house.visit(room, agent_name="hostile") as learner:
+        async with deployment.visit(room, agent_name="hostile") as learner:
             told = await host.log.until("probe.attacked", room=room)
-            await house.api.until("sessions", learner.user_id)
+            await deployment.api.until("sessions", learner.user_id)
         await host.log.until("job.log_unreadable", count=4)
-        assert len(await house.api.arrivals("contexts", learner.user_id)) == 1
+        assert len(await deployment.api.arrivals("contexts", learner.user_id)) == 1
         assert not host.log.find("lesson.interrupted")
         assert not host.log.find("learner.foreseen")
         assert not (host.scripts / "ran").exists()
@@ -60,22 +60,22 @@ async def test_a_hostile_job_gets_nowhere(house: House, tmp_path: Path) -> None:
 
 
 async def test_a_host_whose_forkserver_dies_ends_to_be_started_again(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """At once, also where lessons may take long to end: the next start goes on with its lesson."""
     tutors = explicit("orphaned")
-    async with house.visit(agent_name="orphaned") as learner:
-        async with house.host(tmp_path, tutors, lessons={"drain_timeout": 600}) as host:
+    async with deployment.visit(agent_name="orphaned") as learner:
+        async with deployment.host(tmp_path, tutors, lessons={"drain_timeout": 600}) as host:
             await host.log.until("progress.made", user_id=learner.user_id)
             os.kill(forkserver(host), signal.SIGKILL)
             await host.log.until("forkserver.died")
             await learner.alone()
             assert await host.ended() == 1
-        async with house.host(tmp_path, tutors) as host:
+        async with deployment.host(tmp_path, tutors) as host:
             await host.log.until("lesson.resumed", user_id=learner.user_id)
             await learner.leave()
-            await house.api.until("sessions", learner.user_id)
-    assert len(await house.api.arrivals("sessions", learner.user_id)) == 1
+            await deployment.api.until("sessions", learner.user_id)
+    assert len(await deployment.api.arrivals("sessions", learner.user_id)) == 1
 
 
 def forkserver(host: HostProcess) -> int:

@@ -26,16 +26,18 @@ from loqua_host.settings.secrets import LiveKitKey, read_secrets
 from loqua_host.system.tasks import background
 from loqua_host.workers.worker import LiveKitAccess
 
-from .conftest import KEPT, House, explicit, new_room, write_config
+from .conftest import KEPT, Deployment, explicit, new_room, write_config
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
 LEARNER = "user_kept_for_tests"
 
 
-def access(house: House) -> LiveKitAccess:
-    """Return the way to the house's LiveKit."""
-    return LiveKitAccess(house.livekit.url, key(house.livekit.api_key, house.livekit.api_secret))
+def access(deployment: Deployment) -> LiveKitAccess:
+    """Return the way to the deployment's LiveKit."""
+    return LiveKitAccess(
+        deployment.livekit.url, key(deployment.livekit.api_key, deployment.livekit.api_secret)
+    )
 
 
 def key(name: str, secret: str) -> LiveKitKey:
@@ -50,64 +52,67 @@ def failures(findings: list[Finding]) -> dict[str, str]:
     }
 
 
-async def tried_api(house: House, directory: Path, learner: str | None) -> list[Finding]:
-    """Try the house's API as a host of that directory's configuration would."""
+async def tried_api(deployment: Deployment, directory: Path, learner: str | None) -> list[Finding]:
+    """Try the deployment's API as a host of that directory's configuration would."""
     config = write_config(directory, explicit("probe-checked"), {})
-    settings = draft(config, house.environ()).settings
+    settings = draft(config, deployment.environ()).settings
     assert settings is not None
-    (await house.api.client.put(f"/dev/learners/{LEARNER}", json={})).raise_for_status()
-    return await examine_api(settings, read_secrets(config, house.environ()).kept, learner)
+    (await deployment.api.client.put(f"/dev/learners/{LEARNER}", json={})).raise_for_status()
+    return await examine_api(settings, read_secrets(config, deployment.environ()).kept, learner)
 
 
 async def test_beside_a_host_that_runs_all_is_well_and_no_tutor_is_called(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """As an operator runs it; neither secrets nor tokens are printed."""
     tutors = explicit("probe-beside") | {
         "probe": {"worker_type": "automatic", "max_concurrent_jobs": 1}
     }
-    (await house.api.client.put(f"/dev/learners/{LEARNER}", json={})).raise_for_status()
-    async with house.host(tmp_path, tutors) as host:
+    (await deployment.api.client.put(f"/dev/learners/{LEARNER}", json={})).raise_for_status()
+    async with deployment.host(tmp_path, tutors) as host:
         port = host.ops_port
         file = tmp_path / "config/host.yaml"
         written = yaml.safe_load(file.read_text())
         file.write_text(yaml.safe_dump(written | {"ops": {"port": port}}))
-        status, printed = await run_check(house, file.parent, "--learner", LEARNER)
+        status, printed = await run_check(deployment, file.parent, "--learner", LEARNER)
         called = host.log.find("job.accepted") + host.log.find("job.refused")
     assert status == 0, printed
     assert called == []
     lines = [line.split("  ")[0] for line in printed.splitlines() if " not tried " in line]
     assert lines == ["learners in rooms", "agent names"]
-    for secret in house.environ().values():
-        assert secret in {house.livekit.url, house.api.url, "loqua-test"} or secret not in printed
+    for secret in deployment.environ().values():
+        assert (
+            secret in {deployment.livekit.url, deployment.api.url, "loqua-test"}
+            or secret not in printed
+        )
 
 
-async def run_check(house: House, config: Path, *options: str) -> tuple[int | None, str]:
-    """Run the command with the house's variables; give its status and all that it printed."""
-    paths = os.pathsep.join([str(house.plugins), os.environ.get("PYTHONPATH", "")])
+async def run_check(deployment: Deployment, config: Path, *options: str) -> tuple[int | None, str]:
+    """Run the command with the deployment's variables; give its status and all that it printed."""
+    paths = os.pathsep.join([str(deployment.plugins), os.environ.get("PYTHONPATH", "")])
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "loqua_host", "check", "--live", "--config", str(config)),
         *options,
         stdout=PIPE,
         stderr=PIPE,
-        env=kept | {"PYTHONPATH": paths} | house.environ(),
+        env=kept | {"PYTHONPATH": paths} | deployment.environ(),
     )
     out, err = await process.communicate()
     return process.returncode, out.decode() + err.decode()
 
 
 async def test_without_a_learner_the_agent_s_jwt_is_tried_all_the_same(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """An API that says it does not know nobody has taken the agent's word."""
-    findings = {one.name: one.verdict for one in await tried_api(house, tmp_path, None)}
+    findings = {one.name: one.verdict for one in await tried_api(deployment, tmp_path, None)}
     assert findings["API: agent authentication"].state is CheckState.OK
     assert findings["API: token decryption"].state is CheckState.UNTRIED
     assert "--learner" in findings["API: token decryption"].reason
     refused = {"kind": "error", "status": 401, "code": "INVALID_TOKEN"}
-    async with house.api.misbehaving(refused):
-        failed = failures(await tried_api(house, tmp_path, None))
+    async with deployment.api.misbehaving(refused):
+        failed = failures(await tried_api(deployment, tmp_path, None))
     assert list(failed) == ["API: agent authentication"]
 
 
@@ -136,27 +141,31 @@ async def test_without_a_learner_the_agent_s_jwt_is_tried_all_the_same(
     ids=lambda value: str(value.get("kind")) if isinstance(value, Mapping) else None,
 )
 async def test_what_is_wrong_with_the_api_has_its_name(
-    house: House, tmp_path: Path, fault: Mapping[str, object], name: str, said: str
+    deployment: Deployment, tmp_path: Path, fault: Mapping[str, object], name: str, said: str
 ) -> None:
     """The guide's cases 2, 3, 5 and 6 among it, in the guide's words."""
-    async with house.api.misbehaving(fault):
-        failed = failures(await tried_api(house, tmp_path, LEARNER))
+    async with deployment.api.misbehaving(fault):
+        failed = failures(await tried_api(deployment, tmp_path, LEARNER))
     assert failed[f"API: {name}"].startswith(said)
 
 
-async def test_a_learner_without_a_user_id_is_found_in_its_room(house: House) -> None:
+async def test_a_learner_without_a_user_id_is_found_in_its_room(deployment: Deployment) -> None:
     """The guide's case 1."""
-    async with house.enter(house.token(new_room(), {}), "nobody", "none") as learner:
-        failed = failures(await present.examine_present(access(house), ["probe-1"], call=False))
+    async with deployment.enter(deployment.token(new_room(), {}), "nobody", "none") as learner:
+        failed = failures(
+            await present.examine_present(access(deployment), ["probe-1"], call=False)
+        )
         assert learner.name in failed["learners in rooms"]
     assert "User ID not found in participant metadata" in failed["learners in rooms"]
 
 
-async def test_an_agent_that_meets_no_learner_is_told_so(house: House) -> None:
+async def test_an_agent_that_meets_no_learner_is_told_so(deployment: Deployment) -> None:
     """The guide's case 4."""
-    token = AccessToken(house.livekit.api_key, house.livekit.api_secret).with_identity("agent")
+    token = AccessToken(deployment.livekit.api_key, deployment.livekit.api_secret).with_identity(
+        "agent"
+    )
     grants = VideoGrants(room_join=True, room=new_room())
-    async with joined(house.livekit.url, token.with_grants(grants).to_jwt()) as room:
+    async with joined(deployment.livekit.url, token.with_grants(grants).to_jwt()) as room:
         verdict = await meet(room, 0.3)
     assert verdict.reason.startswith("Empty participant list in room")
 
@@ -185,14 +194,16 @@ async def test_a_worker_of_somebody_else_under_a_tutor_s_name_is_found(
     assert failed == {"agent names": wanted}
 
 
-async def test_a_livekit_that_refuses_the_key_or_is_not_there_has_its_name(house: House) -> None:
+async def test_a_livekit_that_refuses_the_key_or_is_not_there_has_its_name(
+    deployment: Deployment,
+) -> None:
     """Nothing after that is tried."""
     refused = await examine_livekit(
-        replace(access(house), key=key(house.livekit.api_key, "x" * 32))
+        replace(access(deployment), key=key(deployment.livekit.api_key, "x" * 32))
     )
     assert list(failures(refused)) == ["LiveKit: rooms API"]
-    gone = await examine_livekit(replace(access(house), url="ws://127.0.0.1:1"))
+    gone = await examine_livekit(replace(access(deployment), url="ws://127.0.0.1:1"))
     assert list(failures(gone)) == ["LiveKit: connection"]
-    unknown = await examine_livekit(replace(access(house), url="ws://nowhere.invalid"))
+    unknown = await examine_livekit(replace(access(deployment), url="ws://nowhere.invalid"))
     assert list(failures(unknown)) == ["LiveKit: name"]
     assert {one.verdict.state for one in unknown[1:]} == {CheckState.UNTRIED}

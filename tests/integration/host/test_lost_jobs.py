@@ -10,7 +10,14 @@ import psutil
 import pytest
 import pytest_asyncio
 from livekit.api import AccessToken, VideoGrants
-from tests.integration.host.conftest import PATIENCE, HostProcess, House, at, explicit, new_room
+from tests.integration.host.conftest import (
+    PATIENCE,
+    Deployment,
+    HostProcess,
+    at,
+    explicit,
+    new_room,
+)
 from tests.integration.host.gate import Gate, open_gate
 from tests.integration.host.test_jobs import forkserver
 
@@ -22,17 +29,17 @@ AGENT = "losing"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def gate(house: House) -> AsyncIterator[Gate]:
+async def gate(deployment: Deployment) -> AsyncIterator[Gate]:
     """Yield a way to LiveKit that workers can be cut off from."""
-    async with open_gate(house.livekit.url) as gate:
+    async with open_gate(deployment.livekit.url) as gate:
         yield gate
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def losing(house: House, gate: Gate, tmp_path: Path) -> AsyncIterator[HostProcess]:
+async def losing(deployment: Deployment, gate: Gate, tmp_path: Path) -> AsyncIterator[HostProcess]:
     """Yield a host with a place for one lesson, whose first job process is warm."""
     environ, lessons = {"LIVEKIT_URL": gate.url}, {"max_lessons": 1}
-    hosting = house.host(tmp_path, explicit(AGENT), environ=environ, lessons=lessons)
+    hosting = deployment.host(tmp_path, explicit(AGENT), environ=environ, lessons=lessons)
     async with hosting as host:
         yield host
 
@@ -51,75 +58,75 @@ async def replaced(host: HostProcess) -> None:
 
 
 async def test_a_learner_gets_a_tutor_though_the_warm_process_was_killed(
-    house: House, losing: HostProcess
+    deployment: Deployment, losing: HostProcess
 ) -> None:
     """As the kernel kills one, short of memory; nobody tells (livekit/agents#3841)."""
     warm_process(losing).kill()
-    async with house.visit(agent_name=AGENT) as learner:
+    async with deployment.visit(agent_name=AGENT) as learner:
         await losing.log.until("lesson.opened", user_id=learner.user_id)
-    await house.api.until("sessions", learner.user_id)
+    await deployment.api.until("sessions", learner.user_id)
 
 
 async def test_a_learner_whose_job_dies_before_it_joins_gets_another_soon(
-    house: House, losing: HostProcess
+    deployment: Deployment, losing: HostProcess
 ) -> None:
     """LiveKit says that it was accepted, and no more (livekit/livekit#4374)."""
     process = warm_process(losing)
     process.suspend()
-    async with house.visit(agent_name=AGENT) as learner:
+    async with deployment.visit(agent_name=AGENT) as learner:
         accepted = await losing.log.until("job.accepted", room=learner.name)
         await replaced(losing)
         process.kill()
         await losing.log.until("job.lost", room=learner.name)
         opened = await losing.log.until("lesson.opened", user_id=learner.user_id)
     assert at(opened) - at(accepted) < JOIN_SECONDS / 2
-    await house.api.until("sessions", learner.user_id)
+    await deployment.api.until("sessions", learner.user_id)
     assert len(losing.log.find("lesson.opened", user_id=learner.user_id)) == 1
 
 
 async def test_a_learner_whose_job_dies_as_it_enters_the_room_gets_another_soon(
-    house: House, losing: HostProcess
+    deployment: Deployment, losing: HostProcess
 ) -> None:
     """Whom it leaves there is no tutor, though LiveKit shows it for 20 s (livekit/livekit#4374)."""
     room = new_room()
-    await house.open_room(room, AGENT)
+    await deployment.open_room(room, AGENT)
     entered = await losing.log.until("room.connected", room=room)
     os.kill(entered["pid"], signal.SIGKILL)
     await losing.log.until("job.lost", room=room)
-    async with house.visit(room) as learner:
+    async with deployment.visit(room) as learner:
         opened = await losing.log.until("lesson.opened", user_id=learner.user_id)
         await learner.met()
     assert at(opened) - at(entered) < JOIN_SECONDS / 2
 
 
 async def test_a_tutor_whose_identity_another_takes_comes_back(
-    house: House, losing: HostProcess
+    deployment: Deployment, losing: HostProcess
 ) -> None:
     """LiveKit ends the job for it, too; the other one is sent away (livekit/livekit#4887)."""
-    async with house.visit(agent_name=AGENT) as learner:
+    async with deployment.visit(agent_name=AGENT) as learner:
         await losing.log.until("progress.made", user_id=learner.user_id)
         [tutor] = learner.tutors
-        token = AccessToken(house.livekit.api_key, house.livekit.api_secret)
+        token = AccessToken(deployment.livekit.api_key, deployment.livekit.api_secret)
         token = token.with_identity(tutor.identity)
         grants = VideoGrants(room_join=True, room=learner.name)
-        async with house.enter(token.with_grants(grants).to_jwt(), "", ""):
+        async with deployment.enter(token.with_grants(grants).to_jwt(), "", ""):
             lost = await losing.log.until("lesson.interrupted", user_id=learner.user_id)
             resumed = await losing.log.until("lesson.resumed", user_id=learner.user_id)
             await learner.until(lambda them: [one.identity for one in them] != [tutor.identity])
             await learner.met()
     assert lost["crashed"] is False
     assert at(resumed) - at(lost) < JOIN_SECONDS / 2
-    await house.api.until("sessions", learner.user_id)
-    assert len(await house.api.arrivals("sessions", learner.user_id)) == 1
+    await deployment.api.until("sessions", learner.user_id)
+    assert len(await deployment.api.arrivals("sessions", learner.user_id)) == 1
 
 
 async def test_a_job_that_ends_while_its_worker_has_no_connection_frees_its_place(
-    house: House, losing: HostProcess, gate: Gate
+    deployment: Deployment, losing: HostProcess, gate: Gate
 ) -> None:
     """LiveKit may not hear of its end; there is one place (livekit/livekit#4894)."""
-    async with house.visit(agent_name=AGENT) as first:
+    async with deployment.visit(agent_name=AGENT) as first:
         await losing.log.until("lesson.opened", user_id=first.user_id)
         gate.cut_workers()
-    await house.api.until("sessions", first.user_id)
-    async with house.visit(agent_name=AGENT) as second:
+    await deployment.api.until("sessions", first.user_id)
+    async with deployment.visit(agent_name=AGENT) as second:
         await losing.log.until("lesson.opened", user_id=second.user_id)

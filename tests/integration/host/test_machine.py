@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import House, explicit
+from .conftest import Deployment, explicit
 from .test_jobs import forkserver
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -32,18 +32,18 @@ def places(tmp_path: Path) -> dict[str, str]:
 
 
 async def test_a_host_whose_directories_are_gone_teaches_on_and_says_when_it_cannot(
-    house: House, tmp_path: Path, places: dict[str, str]
+    deployment: Deployment, tmp_path: Path, places: dict[str, str]
 ) -> None:
     """It is ready as long as jobs would start."""
-    async with house.host(tmp_path, explicit("cleaned"), environ=places) as host:
+    async with deployment.host(tmp_path, explicit("cleaned"), environ=places) as host:
         port = host.ops_port
         for place in places.values():
             shutil.rmtree(place)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             for _ in range(2):  # The first job has waited in a process since before.
-                async with house.visit(agent_name="cleaned") as learner:
+                async with deployment.visit(agent_name="cleaned") as learner:
                     await host.log.until("progress.made", user_id=learner.user_id)
-                await house.api.until("sessions", learner.user_id)
+                await deployment.api.until("sessions", learner.user_id)
             await until_ready(client, 200)
             os.kill(forkserver(host), signal.SIGSTOP)
             await until_ready(client, 503)

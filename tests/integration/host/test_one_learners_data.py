@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from aiohttp import ClientSession, web
-from tests.integration.host.conftest import HostProcess, House, explicit
+from tests.integration.host.conftest import Deployment, HostProcess, explicit
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -78,9 +78,11 @@ async def open_gateway(gateway: Gateway) -> AsyncIterator[Gateway]:
         await runner.cleanup()
 
 
-async def taught(house: House, host: HostProcess, user_id: str | None = None) -> dict[str, object]:
+async def taught(
+    deployment: Deployment, host: HostProcess, user_id: str | None = None
+) -> dict[str, object]:
     """Have a learner taught, and give the line that says with how much of the API."""
-    async with house.visit(agent_name=AGENT, user_id=user_id) as learner:
+    async with deployment.visit(agent_name=AGENT, user_id=user_id) as learner:
         opened = await host.log.until("lesson.opened", user_id=learner.user_id)
         await host.log.until("progress.made", user_id=learner.user_id)
         return opened
@@ -88,20 +90,20 @@ async def taught(house: House, host: HostProcess, user_id: str | None = None) ->
 
 @pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
 async def test_others_are_taught_with_all_that_the_api_knows_of_them(
-    house: House, tmp_path: Path, answer: Answer
+    deployment: Deployment, tmp_path: Path, answer: Answer
 ) -> None:
     """However long one learner's context fails, and although a record waits for it."""
     leo = f"leo_{uuid4().hex[:8]}"
     async with (
-        open_gateway(Gateway(house.api.url, leo, answer)) as gateway,
-        house.host(tmp_path, explicit(AGENT), environ={"API_BASE_URL": gateway.url}) as host,
+        open_gateway(Gateway(deployment.api.url, leo, answer)) as gateway,
+        deployment.host(tmp_path, explicit(AGENT), environ={"API_BASE_URL": gateway.url}) as host,
     ):
-        assert (await taught(house, host, leo))["mode"] == "basic"
+        assert (await taught(deployment, host, leo))["mode"] == "basic"
         await host.log.until("record.postponed", user_id=leo)
         for _ in range(OTHERS):
-            opened = await taught(house, host)
+            opened = await taught(deployment, host)
             assert opened["mode"] == "full"
-            await house.api.until("sessions", str(opened["user_id"]))
+            await deployment.api.until("sessions", str(opened["user_id"]))
         assert not host.log.find("breaker.opened")
         gateway.learner = "nobody"
-    assert len(await house.api.arrivals("sessions", leo)) == 1
+    assert len(await deployment.api.arrivals("sessions", leo)) == 1

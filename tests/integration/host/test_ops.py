@@ -17,7 +17,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from tests.certificates import issue
-from tests.integration.host.conftest import PATIENCE, HostProcess, House, explicit, new_room
+from tests.integration.host.conftest import PATIENCE, Deployment, HostProcess, explicit, new_room
 
 from loqua_host.dev.child import dying_with_parent
 
@@ -55,10 +55,10 @@ async def figures(client: httpx.AsyncClient) -> dict[str, float]:
 
 
 async def test_a_host_that_teaches_is_healthy_at_each_level(
-    house: House, host: HostProcess
+    deployment: Deployment, host: HostProcess
 ) -> None:
     """And says which worker is registered and how long the API took."""
-    async with house.visit() as learner, asking(host) as client:
+    async with deployment.visit() as learner, asking(host) as client:
         await host.log.until("lesson.opened", room=learner.name)
         assert (await client.get("/health/live")).status_code == 200
         assert (await client.get("/health/ready")).status_code == 200
@@ -71,18 +71,18 @@ async def test_a_host_that_teaches_is_healthy_at_each_level(
 
 
 async def test_a_lesson_shows_in_the_figures_and_on_the_page_but_its_learner_does_not(
-    house: House, host: HostProcess
+    deployment: Deployment, host: HostProcess
 ) -> None:
     """From the accepted job to the delivered record."""
     async with asking(host) as client:
         before = await figures(client)
-        async with house.visit() as learner:
+        async with deployment.visit() as learner:
             opened = await host.log.until("lesson.opened", room=learner.name)
             status = (await client.get("/status")).text
             assert '"mode": "full"' in status
             for hidden in (learner.user_id, learner.name, opened["session_id"]):
                 assert hidden not in status
-        await house.api.until("sessions", learner.user_id)
+        await deployment.api.until("sessions", learner.user_id)
         await host.log.until("record.delivered", user_id=learner.user_id)
         after = await figures(client)
         exposed = (await client.get("/metrics")).text
@@ -104,10 +104,10 @@ async def test_a_lesson_shows_in_the_figures_and_on_the_page_but_its_learner_doe
 
 
 async def test_the_guide_s_essential_log_points_are_in_the_log(
-    house: House, host: HostProcess
+    deployment: Deployment, host: HostProcess
 ) -> None:
     """Under stable names, with who it was about, and without a token."""
-    async with house.visit() as learner:
+    async with deployment.visit() as learner:
         await host.log.until("progress.made", user_id=learner.user_id)
     await host.log.until("record.delivered", user_id=learner.user_id)
     of_learner = {"user_id": learner.user_id, "agent_id": "loqua-test"}
@@ -123,19 +123,21 @@ async def test_the_guide_s_essential_log_points_are_in_the_log(
     for event in ("lesson.opened", "progress.made", "lesson.learner_away", "lesson.recorded"):
         assert host.log.find(event, **of_lesson), event
     refusal = {"kind": "error", "status": 403, "code": "FORBIDDEN", "endpoint": "user-token"}
-    async with house.api.misbehaving(refusal), house.visit() as refused:
+    async with deployment.api.misbehaving(refusal), deployment.visit() as refused:
         error = await host.log.until("lesson.refused", room=refused.name)
     assert (error["level"], error["cause"]) == ("error", "user-token_refused")
     assert not re.search(r"eyJ[\w-]{8,}\.", "\n".join(host.log.raw))
 
 
-async def test_ready_is_false_before_the_drain_begins(house: House, tmp_path: Path) -> None:
+async def test_ready_is_false_before_the_drain_begins(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     """While the lesson under way may still end by itself."""
     tutors = explicit("probe-drained")
-    async with house.host(tmp_path, tutors) as host, asking(host) as client:
+    async with deployment.host(tmp_path, tutors) as host, asking(host) as client:
         assert (await client.get("/health/ready")).status_code == 200
         room = new_room()
-        async with house.visit(room, agent_name="probe-drained"):
+        async with deployment.visit(room, agent_name="probe-drained"):
             await host.log.until("lesson.opened", room=room)
             host.process.send_signal(signal.SIGTERM)
             await host.log.until("host.draining")
@@ -145,13 +147,16 @@ async def test_ready_is_false_before_the_drain_begins(house: House, tmp_path: Pa
 
 
 async def test_an_api_that_is_down_shows_at_its_level_and_leaves_the_host_ready(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """Lessons degrade, so new ones may come."""
     down = {"kind": "outage"}
-    async with house.host(tmp_path, explicit("probe-unaided")) as host, asking(host) as client:
+    async with deployment.host(tmp_path, explicit("probe-unaided")) as host, asking(host) as client:
         room = new_room()
-        async with house.api.misbehaving(down), house.visit(room, agent_name="probe-unaided"):
+        async with (
+            deployment.api.misbehaving(down),
+            deployment.visit(room, agent_name="probe-unaided"),
+        ):
             await host.log.until("lesson.opened", room=room, mode="mock")
             health = (await client.get("/health")).json()
             assert (await client.get("/health/ready")).status_code == 200
@@ -160,9 +165,9 @@ async def test_an_api_that_is_down_shows_at_its_level_and_leaves_the_host_ready(
     assert states["livekit"] == "ok"
 
 
-async def test_a_scrape_is_quick(house: House, host: HostProcess) -> None:
+async def test_a_scrape_is_quick(deployment: Deployment, host: HostProcess) -> None:
     """It runs in the loop that lessons wait for."""
-    del house
+    del deployment
     loop = asyncio.get_running_loop()
     async with asking(host) as client:
         await client.get("/metrics")
@@ -262,20 +267,20 @@ async def until(client: httpx.AsyncClient, expression: str) -> list[dict[str, An
 
 
 async def test_panels_are_filled_and_alerts_silent_until_there_is_cause(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """A real Prometheus, with our rules, watches two lessons, and then a host that is killed."""
     panels = json.loads((CONFIG / "grafana/loqua-host.json").read_text())["panels"]
     tutors = explicit("probe-watched")
-    async with house.host(tmp_path, tutors) as host:
+    async with deployment.host(tmp_path, tutors) as host:
         port = host.ops_port
         async with prometheus(tmp_path, f"127.0.0.1:{port}") as client:
             await until(client, "loqua_ready == 1")
             for count in (1, 2):
-                async with house.visit(agent_name="probe-watched") as learner:
+                async with deployment.visit(agent_name="probe-watched") as learner:
                     await host.log.until("lesson.opened", room=learner.name)
                     await until(client, "loqua_lessons_live == 1")
-                await house.api.until("sessions", learner.user_id)
+                await deployment.api.until("sessions", learner.user_id)
                 await until(client, f"sum(loqua_lessons_ended_total) == {count}")
             await fill(client, panels)
             firing = await query(client, 'ALERTS{alertstate="firing"}')
@@ -313,7 +318,7 @@ def guarded(directory: Path) -> tuple[dict[str, str], dict[str, object]]:
     return {"OPS_TOKEN": "a-token-of-this-test"}, reaching
 
 
-async def test_alerts_fire_on_their_causes(house: House, tmp_path: Path) -> None:
+async def test_alerts_fire_on_their_causes(deployment: Deployment, tmp_path: Path) -> None:
     """A tutor that always crashes, a record that the API will not have, a learner left waiting.
 
     Prometheus reaches the host as it does over a network: by TLS, with a token.
@@ -322,20 +327,23 @@ async def test_alerts_fire_on_their_causes(house: House, tmp_path: Path) -> None
     tutors = {"probe-specialist": explicit(name)["probe-specialist"] | {"max_concurrent_jobs": 1}}
     refusing = {"kind": "error", "status": 400, "code": "INVALID", "endpoint": "sessions"}
     environ, reaching = guarded(tmp_path)
-    async with house.host(tmp_path, tutors, environ=environ) as host:
+    async with deployment.host(tmp_path, tutors, environ=environ) as host:
         port = (await host.log.until("ops.serving", tls=True))["port"]
         async with (
             prometheus(tmp_path, f"127.0.0.1:{port}", reaching=reaching) as client,
-            house.api.misbehaving(refusing),
+            deployment.api.misbehaving(refusing),
         ):
             await until(client, "loqua_lessons_given_up_total == 0")
             room = new_room()
             host.script(room, tutor="probe-specialist", killed_at=1, killed_again=True)
-            async with house.visit(room, agent_name=name):
+            async with deployment.visit(room, agent_name=name):
                 await host.log.until("lesson.given_up", why="crash_loop")
             await until(client, firing("TutorCrashLoop"))
             await until(client, firing("DeadLetters"))
-            async with house.visit(agent_name=name) as taught, house.visit(agent_name=name):
+            async with (
+                deployment.visit(agent_name=name) as taught,
+                deployment.visit(agent_name=name),
+            ):
                 await host.log.until("lesson.opened", room=taught.name)
                 await until(client, firing("LearnerWaiting"))
 

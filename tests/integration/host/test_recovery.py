@@ -9,8 +9,8 @@ import pytest_asyncio
 from livekit.api import UpdateParticipantRequest
 from tests.integration.host.conftest import (
     PATIENCE,
+    Deployment,
     HostProcess,
-    House,
     Visitor,
     explicit,
     new_room,
@@ -26,18 +26,18 @@ LEARNERS = 6
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def small(
-    house: House, tmp_path_factory: pytest.TempPathFactory
+    deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HostProcess]:
     """Yield a host with places for two lessons."""
     directory = tmp_path_factory.mktemp("small")
-    async with house.host(
+    async with deployment.host(
         directory, explicit(AGENT), lessons={"max_lessons": 2, "reconnect_timeout": 8}
     ) as host:
         yield host
 
 
 async def test_more_learners_than_places_are_all_served_in_turn_and_none_twice(
-    house: House, small: HostProcess
+    deployment: Deployment, small: HostProcess
 ) -> None:
     """Who has to wait is told so, and that it is over."""
     async with AsyncExitStack() as stack:
@@ -45,10 +45,10 @@ async def test_more_learners_than_places_are_all_served_in_turn_and_none_twice(
         for _ in range(LEARNERS):
             room = new_room()
             small.script(room, tutor="probe-specialist", ends_at=5)
-            visit = house.visit(room, agent_name=AGENT)
+            visit = deployment.visit(room, agent_name=AGENT)
             learners.append(await stack.enter_async_context(visit))
         for learner in learners:
-            await house.api.until("sessions", learner.user_id)
+            await deployment.api.until("sessions", learner.user_id)
         assert small.log.find("learner.notified", waiting=True)
         for learner in learners:
             assert len(small.log.find("lesson.opened", user_id=learner.user_id)) == 1
@@ -58,76 +58,79 @@ async def test_more_learners_than_places_are_all_served_in_turn_and_none_twice(
 
 
 async def test_a_learner_who_returns_within_the_grace_goes_on(
-    house: House, small: HostProcess
+    deployment: Deployment, small: HostProcess
 ) -> None:
     """Same lesson, same job, one record; under another identity too."""
     room = new_room()
-    async with house.visit(room, agent_name=AGENT) as first:
+    async with deployment.visit(room, agent_name=AGENT) as first:
         await small.log.until("progress.made", user_id=first.user_id)
         await first.leave()
         await small.log.until("lesson.learner_away", room=room)
         attributes = {"user_id": first.user_id, "sessionId": first.session_id}
-        other = house.token(room, attributes)
-        async with house.enter(other, first.user_id, first.session_id) as again:
+        other = deployment.token(room, attributes)
+        async with deployment.enter(other, first.user_id, first.session_id) as again:
             await small.log.until("lesson.learner_back", room=room)
             await again.met()
-    await house.api.until("sessions", first.user_id)
+    await deployment.api.until("sessions", first.user_id)
     assert len(small.log.find("lesson.opened", user_id=first.user_id)) == 1
-    assert len(await house.api.arrivals("sessions", first.user_id)) == 1
+    assert len(await deployment.api.arrivals("sessions", first.user_id)) == 1
 
 
 async def test_an_ended_lesson_is_not_called_again_until_its_learner_enters_again(
-    house: House, small: HostProcess
+    deployment: Deployment, small: HostProcess
 ) -> None:
     """LiveKit would send nobody into a room that is still open."""
     room = new_room()
     small.script(room, tutor="probe-specialist", ends_at=2)
-    async with house.visit(room, agent_name=AGENT) as learner:
-        await house.api.until("sessions", learner.user_id)
+    async with deployment.visit(room, agent_name=AGENT) as learner:
+        await deployment.api.until("sessions", learner.user_id)
         await asyncio.sleep(3 * POLL_SECONDS)  # nothing is what has to happen
         assert len(small.log.find("lesson.opened", room=room)) == 1
-    async with house.visit(room, user_id=learner.user_id):
+    async with deployment.visit(room, user_id=learner.user_id):
         await small.log.until("lesson.opened", room=room, count=2)
 
 
 async def test_a_refused_learner_is_not_called_again_until_entering_again(
-    house: House, small: HostProcess
+    deployment: Deployment, small: HostProcess
 ) -> None:
     """Then the API is asked anew."""
     room = new_room()
     fewer = {"kind": "fewer_permissions", "permissions": ["user.progress", "user.context"]}
-    async with house.api.misbehaving(fewer), house.visit(room, agent_name=AGENT) as learner:
+    async with (
+        deployment.api.misbehaving(fewer),
+        deployment.visit(room, agent_name=AGENT) as learner,
+    ):
         await small.log.until("lesson.refused", room=room)
         await learner.alone()
         await asyncio.sleep(3 * POLL_SECONDS)  # nothing is what has to happen
         assert len(small.log.find("lesson.refused", room=room)) == 1
-    async with house.visit(room, user_id=learner.user_id):
+    async with deployment.visit(room, user_id=learner.user_id):
         await small.log.until("lesson.opened", room=room)
 
 
 async def test_the_next_learner_in_the_room_has_the_tutor_when_the_first_is_gone_for_good(
-    house: House, small: HostProcess
+    deployment: Deployment, small: HostProcess
 ) -> None:
     """Each has a lesson and a record of their own."""
     room = new_room()
-    async with house.visit(room, agent_name=AGENT) as first:
+    async with deployment.visit(room, agent_name=AGENT) as first:
         await small.log.until("lesson.opened", user_id=first.user_id)
-        async with house.visit(room) as second:
+        async with deployment.visit(room) as second:
             await first.leave()
-            await house.api.until("sessions", first.user_id)
+            await deployment.api.until("sessions", first.user_id)
             await small.log.until("lesson.opened", user_id=second.user_id)
-        await house.api.until("sessions", second.user_id)
+        await deployment.api.until("sessions", second.user_id)
     assert len(small.log.find("lesson.opened", room=room)) == 2
 
 
 async def test_a_learner_whose_user_id_changes_loses_the_lesson(
-    house: House, small: HostProcess
+    deployment: Deployment, small: HostProcess
 ) -> None:
     """Whoever can set attributes gets neither the other's lesson nor one of their own."""
     room = new_room()
-    async with house.visit(room, agent_name=AGENT) as learner:
+    async with deployment.visit(room, agent_name=AGENT) as learner:
         await small.log.until("progress.made", user_id=learner.user_id)
-        async with house.rooms() as rooms:
+        async with deployment.rooms() as rooms:
             await rooms.room.update_participant(
                 UpdateParticipantRequest(
                     room=room,

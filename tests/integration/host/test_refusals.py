@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 from tests.integration.host.conftest import (
     EMPTY_ROOM,
+    Deployment,
     HostProcess,
-    House,
     Visitor,
     explicit,
     new_room,
@@ -18,12 +18,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def honest(house: House, host: HostProcess) -> AsyncIterator[Visitor]:
+async def honest(deployment: Deployment, host: HostProcess) -> AsyncIterator[Visitor]:
     """Yield a learner whose lesson goes on beside all refusals."""
-    async with house.visit() as learner:
+    async with deployment.visit() as learner:
         await host.log.until("probe.ready", room=learner.name)
         yield learner
-    await house.api.until("sessions", learner.user_id)
+    await deployment.api.until("sessions", learner.user_id)
 
 
 async def refused_once(host: HostProcess, room: str, cause: str, *hint: str) -> None:
@@ -55,7 +55,7 @@ async def goes_on(host: HostProcess, honest: Visitor) -> None:
     ids=["none", "empty", "control-character", "path", "too-long", "unknown"],
 )
 async def test_a_learner_without_a_sound_user_id_is_turned_away(
-    house: House,
+    deployment: Deployment,
     host: HostProcess,
     honest: Visitor,
     attributes: dict[str, str],
@@ -64,31 +64,31 @@ async def test_a_learner_without_a_sound_user_id_is_turned_away(
 ) -> None:
     """The tutor leaves politely."""
     room = new_room()
-    async with house.enter(house.token(room, attributes), "", "") as visitor:
+    async with deployment.enter(deployment.token(room, attributes), "", "") as visitor:
         await refused_once(host, room, cause, hint)
         await visitor.alone()
     await goes_on(host, honest)
 
 
 async def test_a_learner_who_could_have_written_its_own_attributes_is_turned_away(
-    house: House, host: HostProcess, honest: Visitor
+    deployment: Deployment, host: HostProcess, honest: Visitor
 ) -> None:
     """Whoever it says it is: even a learner that the API knows."""
     room = new_room()
-    token = house.token(room, {"user_id": honest.user_id}, can_update_own_metadata=True)
-    async with house.enter(token, "", "") as visitor:
+    token = deployment.token(room, {"user_id": honest.user_id}, can_update_own_metadata=True)
+    async with deployment.enter(token, "", "") as visitor:
         await refused_once(host, room, "self_written_attributes", "canUpdateOwnMetadata")
         await visitor.alone()
     await goes_on(host, honest)
 
 
 async def test_a_token_that_cannot_be_read_ends_the_lesson_with_the_guides_debugging_steps(
-    house: House, host: HostProcess, honest: Visitor
+    deployment: Deployment, host: HostProcess, honest: Visitor
 ) -> None:
     """Whether ciphertext or key is wrong, nobody can tell; the line says what to compare."""
     async with (
-        house.api.misbehaving({"kind": "wrong_ciphertext"}),
-        house.visit() as visitor,
+        deployment.api.misbehaving({"kind": "wrong_ciphertext"}),
+        deployment.visit() as visitor,
     ):
         hint = ("decryption failed", "SHARED_SECRET")
         await refused_once(host, visitor.name, "wrong_shared_secret", *hint)
@@ -97,11 +97,11 @@ async def test_a_token_that_cannot_be_read_ends_the_lesson_with_the_guides_debug
 
 
 async def test_an_agent_that_the_api_does_not_take_is_a_named_error(
-    house: House, host: HostProcess, honest: Visitor
+    deployment: Deployment, host: HostProcess, honest: Visitor
 ) -> None:
     """A 401 to the exchange: it is AGENT_JWT_TOKEN that has to be repaired."""
     fault = {"kind": "error", "status": 401, "code": "X", "endpoint": "user-token"}
-    async with house.api.misbehaving(fault), house.visit() as visitor:
+    async with deployment.api.misbehaving(fault), deployment.visit() as visitor:
         await refused_once(
             host, visitor.name, "user-token_refused", "authentication failed", "AGENT_JWT_TOKEN"
         )
@@ -110,13 +110,13 @@ async def test_an_agent_that_the_api_does_not_take_is_a_named_error(
 
 
 async def test_a_wrong_shared_secret_refuses_lessons_and_no_more(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """The host itself runs on, and no token is in its log."""
     wrong = {"DEV_AGENT_SECRET": "another secret than the API has"}
-    async with house.host(tmp_path, explicit("wrong-secret"), environ=wrong) as host:
+    async with deployment.host(tmp_path, explicit("wrong-secret"), environ=wrong) as host:
         for _ in range(2):
-            async with house.visit(agent_name="wrong-secret") as visitor:
+            async with deployment.visit(agent_name="wrong-secret") as visitor:
                 hint = ("decryption failed", "SHARED_SECRET")
                 await refused_once(host, visitor.name, "wrong_shared_secret", *hint)
                 await visitor.alone()

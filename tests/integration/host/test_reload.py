@@ -13,7 +13,13 @@ import httpx
 import pytest
 import pytest_asyncio
 import yaml
-from tests.integration.host.conftest import HostProcess, House, explicit, replace_text, write_config
+from tests.integration.host.conftest import (
+    Deployment,
+    HostProcess,
+    explicit,
+    replace_text,
+    write_config,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -46,12 +52,12 @@ async def reload(host: HostProcess, **moves: object) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def host(
-    house: House, tmp_path_factory: pytest.TempPathFactory
+    deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HostProcess]:
     """Yield a host of two tutors of which one is not enabled."""
     tutors = {"probe-specialist": tutor(STAYS), "probe": tutor(MOVES, enabled=False)}
     directory = tmp_path_factory.mktemp("reload")
-    async with house.host(directory, tutors, lessons=LESSONS) as process:
+    async with deployment.host(directory, tutors, lessons=LESSONS) as process:
         yield process
 
 
@@ -63,20 +69,20 @@ async def asking(host: HostProcess) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
-    house: House, host: HostProcess
+    deployment: Deployment, host: HostProcess
 ) -> None:
     """The other lesson hears of nothing; its own go on for a while, newcomers get the new one."""
     await reload(host, enabled=False)
     left = len(host.log.find("worker.left", tutor="probe"))
-    async with house.visit(agent_name=STAYS) as stays, asking(host) as client:
+    async with deployment.visit(agent_name=STAYS) as stays, asking(host) as client:
         await host.log.until("lesson.opened", user_id=stays.user_id)
-        async with house.visit(agent_name=MOVES) as learner:
+        async with deployment.visit(agent_name=MOVES) as learner:
             await reload(host)
             await host.log.until("lesson.opened", user_id=learner.user_id)
             await reload(host, max_concurrent_jobs=7)
             ticks = len(host.log.find("probe.tick", room=learner.name))
             await host.log.until("probe.tick", room=learner.name, count=ticks + 3)
-            async with house.visit(agent_name=MOVES) as other:
+            async with deployment.visit(agent_name=MOVES) as other:
                 await host.log.until("lesson.opened", user_id=other.user_id)
                 await host.log.until("probe.end", room=learner.name, reason="tutor_changed")
                 assert (await client.get("/health/ready")).status_code == 200
@@ -86,13 +92,13 @@ async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
                 await other.alone()
         workers = (await client.get("/status")).json()["status"]["workers"]
         assert [one["tutor"] for one in workers] == ["probe-specialist"]
-        async with house.visit(agent_name=MOVES) as waits:
+        async with deployment.visit(agent_name=MOVES) as waits:
             write(host)
             await host.log.until("lesson.opened", user_id=waits.user_id)
             await waits.met()
         assert (await client.get("/health/ready")).status_code == 200
     for one in (learner, other, waits, stays):
-        await house.api.until("sessions", one.user_id)
+        await deployment.api.until("sessions", one.user_id)
     ticks = [line["number"] for line in host.log.find("probe.tick", room=stays.name)]
     assert ticks == [*range(1, len(ticks) + 1)]
     assert len(host.log.find("lesson.opened", user_id=stays.user_id)) == 1
@@ -100,13 +106,13 @@ async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
 
 
 async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(
-    house: House, host: HostProcess
+    deployment: Deployment, host: HostProcess
 ) -> None:
     """With file, key and what to write; the host says that it runs something else."""
     await reload(host)
     file = host.directory / "config" / "tutors" / "probe.yaml"
     good = yaml.safe_load(file.read_text())
-    async with house.visit(agent_name=MOVES) as learner, asking(host) as client:
+    async with deployment.visit(agent_name=MOVES) as learner, asking(host) as client:
         await host.log.until("lesson.opened", user_id=learner.user_id)
         for number, bad in enumerate(
             ({"max_concurrent_jobs": 0}, {"settings": {"directory": 3}}, {"enbaled": True})
@@ -130,15 +136,15 @@ async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(
 
 
 async def test_another_version_of_a_plugin_teaches_without_a_restart(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """On SIGHUP, as config/ says what it said; jobs see the new code, and so does inspection."""
     plugins = tmp_path / "installed"
-    shutil.copytree(house.plugins, plugins)
-    upgraded = replace(house, plugins=plugins)
+    shutil.copytree(deployment.plugins, plugins)
+    upgraded = replace(deployment, plugins=plugins)
     name = f"upgraded-{uuid4().hex[:6]}"
     async with upgraded.host(tmp_path, explicit(name)) as host:
-        async with house.visit(agent_name=name) as learner:
+        async with deployment.visit(agent_name=name) as learner:
             await host.log.until("probe.ready", room=learner.name)
         code = plugins / "loqua_probe" / "__init__.py"
         code.write_text(code.read_text().replace('"probe.ready"', '"probe.upgraded"'))
@@ -146,5 +152,5 @@ async def test_another_version_of_a_plugin_teaches_without_a_restart(
         metadata.write_text(re.sub(r"(?m)^Version: .*", "Version: 99.0", metadata.read_text()))
         host.process.send_signal(signal.SIGHUP)
         await host.log.until("config.reloaded")
-        async with house.visit(agent_name=name) as learner:
+        async with deployment.visit(agent_name=name) as learner:
             await host.log.until("probe.upgraded", room=learner.name)

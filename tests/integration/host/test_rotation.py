@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 from fastapi import FastAPI
-from tests.integration.host.conftest import FRESH, PATIENCE, Api, House, explicit
+from tests.integration.host.conftest import FRESH, PATIENCE, Api, Deployment, explicit
 from tests.integration.secrets.conftest import Bao
 
 from loqua_host.dev.api import DevApiSettings, server
@@ -24,14 +24,14 @@ TOKEN_SECONDS = 6
 """A token is exchanged anew at half of its life."""
 
 
-def new_settings(house: House, token_seconds: int = TOKEN_SECONDS) -> DevApiSettings:
+def new_settings(deployment: Deployment, token_seconds: int = TOKEN_SECONDS) -> DevApiSettings:
     """Return an API of this LiveKit server with secrets of its own."""
     return DevApiSettings.model_validate(
         {
             "shared_secret": uuid4().hex,
-            "livekit_url": house.livekit.url,
-            "livekit_api_key": house.livekit.api_key,
-            "livekit_api_secret": house.livekit.api_secret,
+            "livekit_url": deployment.livekit.url,
+            "livekit_api_key": deployment.livekit.api_key,
+            "livekit_api_secret": deployment.livekit.api_secret,
             "token_lifetime": token_seconds,
         }
     )
@@ -39,10 +39,10 @@ def new_settings(house: House, token_seconds: int = TOKEN_SECONDS) -> DevApiSett
 
 @asynccontextmanager
 async def served(
-    house: House, token_seconds: int = TOKEN_SECONDS
-) -> AsyncIterator[tuple[House, FastAPI]]:
+    deployment: Deployment, token_seconds: int = TOKEN_SECONDS
+) -> AsyncIterator[tuple[Deployment, FastAPI]]:
     """Serve an API whose secrets a test can change while it runs."""
-    settings = new_settings(house, token_seconds)
+    settings = new_settings(deployment, token_seconds)
     config = server._config(settings)
     ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     with server.socket.create_server(("127.0.0.1", 0)) as listener:
@@ -57,18 +57,20 @@ async def served(
             ):
                 api = Api(settings, url, client)
                 followers.create_task(api.follow())
-                yield replace(house, api=api), cast("FastAPI", config.app)
+                yield replace(deployment, api=api), cast("FastAPI", config.app)
             serving.should_exit = True
             await running
 
 
-async def rotate(app: FastAPI, bao: Bao, house: House) -> None:
+async def rotate(app: FastAPI, bao: Bao, deployment: Deployment) -> None:
     """Put new secrets into the vault, then have the API use them and no others.
 
     Learners' tokens are signed as before: those are the API's own affair.
     """
     old: DevApiSettings = app.state.api.settings
-    new = new_settings(house).model_copy(update={"user_signing_secret": old.user_signing_secret})
+    new = new_settings(deployment).model_copy(
+        update={"user_signing_secret": old.user_signing_secret}
+    )
     await asyncio.to_thread(fill, bao, new)
     app.state.api = replace(app.state.api, settings=new)
 
@@ -80,33 +82,33 @@ def fill(bao: Bao, settings: DevApiSettings) -> None:
 
 
 @contextmanager
-def vault(port: int, settings: DevApiSettings, house: House) -> Iterator[Bao]:
+def vault(port: int, settings: DevApiSettings, deployment: Deployment) -> Iterator[Bao]:
     """Run a vault that holds all secrets of a host."""
     bao = Bao(port)
     try:
         fill(bao, settings)
-        bao.put("LIVEKIT_API_KEY", house.livekit.api_key)
-        bao.put("LIVEKIT_API_SECRET", house.livekit.api_secret)
+        bao.put("LIVEKIT_API_KEY", deployment.livekit.api_key)
+        bao.put("LIVEKIT_API_SECRET", deployment.livekit.api_secret)
         yield bao
     finally:
         bao.stop()
 
 
-def look_in(bao: Bao, directory: Path, house: House) -> dict[str, str]:
+def look_in(bao: Bao, directory: Path, deployment: Deployment) -> dict[str, str]:
     """Configure a host to have its secrets from the vault; gives what it needs for that."""
     overlay = directory / "config" / "environments" / "development.yaml"
     overlay.parent.mkdir(parents=True)
     overlay.write_text(yaml.safe_dump({"secrets": {"from": "vault", "vault": {"url": bao.url}}}))
     token = bao.root.auth.token.create(ttl="1h")["auth"]["client_token"]
-    secret = set(house.environ()) - {"AGENT_ID", "API_BASE_URL", "LIVEKIT_URL"}
+    secret = set(deployment.environ()) - {"AGENT_ID", "API_BASE_URL", "LIVEKIT_URL"}
     return {**dict.fromkeys(secret, ""), "VAULT_TOKEN": token}
 
 
 async def test_a_rotation_in_a_vault_fails_no_exchange(
-    house: House, unused_tcp_port: int, tmp_path: Path
+    deployment: Deployment, unused_tcp_port: int, tmp_path: Path
 ) -> None:
     """Of the shared secret and the agent's JWT, twice; the host has but the vault's token."""
-    async with served(house) as (home, app), AsyncExitStack() as stack:
+    async with served(deployment) as (home, app), AsyncExitStack() as stack:
         before = home.api.settings
         bao = stack.enter_context(vault(unused_tcp_port, before, home))
         environ = look_in(bao, tmp_path, home)

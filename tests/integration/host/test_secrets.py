@@ -15,8 +15,8 @@ import httpx
 import pytest
 from tests.integration.host.conftest import (
     START_PATIENCE,
+    Deployment,
     HostProcess,
-    House,
     explicit,
     new_room,
 )
@@ -66,13 +66,13 @@ PATIENT = {"limits": {"create_agent": 60}}
 
 @pytest.mark.parametrize(("wrapper", "memory"), USERS)
 async def test_a_tutor_that_searches_for_secrets_finds_none(
-    house: House, tmp_path: Path, wrapper: tuple[str, ...], memory: bool
+    deployment: Deployment, tmp_path: Path, wrapper: tuple[str, ...], memory: bool
 ) -> None:
     """Nor do ledger, log, ops address and traces, in a lesson and after it."""
     name, room = f"searcher-{len(wrapper)}", new_room()
     async with (
         collector() as collecting,
-        house.host(
+        deployment.host(
             tmp_path,
             explicit(name),
             wrapper=wrapper,
@@ -82,39 +82,39 @@ async def test_a_tutor_that_searches_for_secrets_finds_none(
     ):
         loot = {"host": host.pid, "memory": memory}
         host.script(room, tutor="probe-specialist", loot=loot, ends_at=3)
-        async with house.visit(room, agent_name=name) as learner:
+        async with deployment.visit(room, agent_name=name) as learner:
             await host.log.until("progress.made", patience=START_PATIENCE, user_id=learner.user_id)
-            assert_no_secret(house, written(host), room)
-            assert_no_secret(house, await shown(host), room)
-            assert await house.api.arrivals("exchanges", learner.user_id)
-        await house.api.until("sessions", learner.user_id)
+            assert_no_secret(deployment, written(host), room)
+            assert_no_secret(deployment, await shown(host), room)
+            assert await deployment.api.arrivals("exchanges", learner.user_id)
+        await deployment.api.until("sessions", learner.user_id)
         await collecting.until("delivery record")
-        assert_no_secret(house, written(host), room)
-        assert_no_secret(house, await shown(host), room)
-        assert_no_secret(house, repr(collecting.spans).encode(), room)
+        assert_no_secret(deployment, written(host), room)
+        assert_no_secret(deployment, await shown(host), room)
+        assert_no_secret(deployment, repr(collecting.spans).encode(), room)
         found = (host.scripts / f"{room}.loot").read_bytes()
         denied = (host.scripts / f"{room}.denied").read_text().split()
     assert f"== {host.pid}/cmdline".encode() in found
     assert room.encode() in found
-    assert_no_secret(house, found, room)
+    assert_no_secret(deployment, found, room)
     assert tokens(found), "the search does not even find the room's own token"
     if memory:
         out_of_reach = {f"{host.pid}/{name}" for name in ("environ", "maps", "fdinfo", "mem")}
         assert out_of_reach <= set(denied)
 
 
-async def test_a_tutor_reads_no_mounted_secret(house: House, tmp_path: Path) -> None:
+async def test_a_tutor_reads_no_mounted_secret(deployment: Deployment, tmp_path: Path) -> None:
     """Though the files are its own user's, and the host reads them while the tutor looks."""
     name, room = "mounted-searcher", new_room()
-    mounted = mount(tmp_path, house)
-    environ = {**dict.fromkeys(house.environ(), ""), **addresses(house)}
+    mounted = mount(tmp_path, deployment)
+    environ = {**dict.fromkeys(deployment.environ(), ""), **addresses(deployment)}
     files = sorted(str(file) for file in mounted.iterdir())
-    async with house.host(
+    async with deployment.host(
         tmp_path / "host", explicit(name), environ=environ, lessons=PATIENT
     ) as host:
         loot = {"host": host.pid, "memory": False, "files": files}
         host.script(room, tutor="probe-specialist", loot=loot)
-        async with house.visit(room, agent_name=name):
+        async with deployment.visit(room, agent_name=name):
             await host.log.until("probe.looted", patience=START_PATIENCE, room=room)
         confined = not host.log.find("jobs.not_confined")
     denied = (host.scripts / f"{room}.denied").read_text().split("\n")
@@ -122,9 +122,9 @@ async def test_a_tutor_reads_no_mounted_secret(house: House, tmp_path: Path) -> 
     assert set(files) <= set(denied) or not confined
 
 
-def assert_no_secret(house: House, text: bytes, room: str) -> None:
+def assert_no_secret(deployment: Deployment, text: bytes, room: str) -> None:
     """Check that no secret of the host and no user's token is in a text."""
-    environ = house.environ() | MARKED
+    environ = deployment.environ() | MARKED
     # Of a JWT the signature, of a header the value.
     secrets = {name: re.split("[.=]", environ[name])[-1] for name in SECRETS}
     assert [name for name, value in secrets.items() if value.encode() in text] == []

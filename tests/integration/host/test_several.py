@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from livekit.agents.types import TOPIC_CHAT
 from livekit.api import AccessToken, VideoGrants
-from tests.integration.host.conftest import HostProcess, House, Visitor, explicit, new_room
+from tests.integration.host.conftest import Deployment, HostProcess, Visitor, explicit, new_room
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -19,13 +19,15 @@ async def write(visitor: Visitor, text: str) -> None:
     await visitor.room.local_participant.send_text(text, topic=TOPIC_CHAT)
 
 
-def strangers(house: House, room: str) -> dict[str, str]:
+def strangers(deployment: Deployment, room: str) -> dict[str, str]:
     """Return the tokens of those in a room whom no tutor is to hear."""
-    made = AccessToken(house.livekit.api_key, house.livekit.api_secret).with_identity("an-agent")
+    made = AccessToken(deployment.livekit.api_key, deployment.livekit.api_secret).with_identity(
+        "an-agent"
+    )
     made = made.with_kind("agent").with_attributes({"user_id": "user_agent"})
     return {
-        "unknown": house.token(room, {}),
-        "hidden": house.token(room, {"user_id": "user_hidden"}, hidden=True),
+        "unknown": deployment.token(room, {}),
+        "hidden": deployment.token(room, {"user_id": "user_hidden"}, hidden=True),
         "agent": made.with_grants(VideoGrants(room_join=True, room=room, agent=True)).to_jwt(),
     }
 
@@ -37,18 +39,18 @@ def heard(host: HostProcess, room: str) -> list[tuple[str, str | None]]:
 
 
 async def test_a_tutor_that_hears_everyone_is_told_who_of_them_types(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """Strangers, hidden participants and agents type in vain; the record is the first one's."""
     tutors = {name: {**it, "audio_input": "all"} for name, it in explicit(AGENT).items()}
     room = new_room()
-    async with house.host(tmp_path, tutors) as host, AsyncExitStack() as stack:
-        first = await stack.enter_async_context(house.visit(room, agent_name=AGENT))
+    async with deployment.host(tmp_path, tutors) as host, AsyncExitStack() as stack:
+        first = await stack.enter_async_context(deployment.visit(room, agent_name=AGENT))
         await host.log.until("probe.ready", room=room)
-        async with house.visit(room, agent_name=AGENT) as second:
+        async with deployment.visit(room, agent_name=AGENT) as second:
             await host.log.until("probe.tick", room=room, others=1)
-            for name, token in strangers(house, room).items():
-                stranger = await stack.enter_async_context(house.enter(token, name, ""))
+            for name, token in strangers(deployment, room).items():
+                stranger = await stack.enter_async_context(deployment.enter(token, name, ""))
                 await write(stranger, f"from {name}")
             await write(second, "¿Qué tal?")
             await host.log.until("probe.heard", room=room)
@@ -60,17 +62,17 @@ async def test_a_tutor_that_hears_everyone_is_told_who_of_them_types(
         assert said[:2] == [("¿Qué tal?", second.user_id), ("Bien.", first.user_id)]
         assert set(said[2:]) == {("¿Y tú?", first.user_id), ("¡Hola!", second.user_id)}
         await first.leave()
-        await house.api.until("sessions", first.user_id)
-    assert not await house.api.arrivals("sessions", second.user_id)
+        await deployment.api.until("sessions", first.user_id)
+    assert not await deployment.api.arrivals("sessions", second.user_id)
 
 
 async def test_a_tutor_that_hears_its_learner_alone_takes_no_other_text(
-    house: House, host: HostProcess
+    deployment: Deployment, host: HostProcess
 ) -> None:
     """It is told of the other all the same."""
-    async with house.visit() as first:
+    async with deployment.visit() as first:
         await host.log.until("probe.ready", room=first.name)
-        async with house.visit(first.name) as second:
+        async with deployment.visit(first.name) as second:
             await host.log.until("probe.tick", room=first.name, others=1)
             await write(second, "¿Qué tal?")
             await write(first, "Bien.")

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from tests.integration.host.conftest import PATIENCE, HostProcess, House, explicit, new_room
+from tests.integration.host.conftest import PATIENCE, Deployment, HostProcess, explicit, new_room
 
 from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
 
@@ -36,19 +36,19 @@ async def teaches(hosts: list[HostProcess], event: str, user_id: str) -> HostPro
 
 
 async def test_a_lesson_goes_on_at_the_other_host_when_one_is_killed(
-    house: House, ledger_url: str, tmp_path: Path
+    deployment: Deployment, ledger_url: str, tmp_path: Path
 ) -> None:
     """One lesson, one record; the learner has no two tutors, and the one that is left counts on."""
     environ = {"LEDGER_URL": ledger_url}
     async with AsyncExitStack() as stack:
         hosts = [
             await stack.enter_async_context(
-                house.host(tmp_path / name, explicit(AGENT), environ=environ)
+                deployment.host(tmp_path / name, explicit(AGENT), environ=environ)
             )
             for name in ("one", "other")
         ]
         room = new_room()
-        async with house.visit(room, agent_name=AGENT) as learner:
+        async with deployment.visit(room, agent_name=AGENT) as learner:
             first = await teaches(hosts, "progress.made", learner.user_id)
             [other] = [host for host in hosts if host is not first]
             first.process.kill()
@@ -56,8 +56,8 @@ async def test_a_lesson_goes_on_at_the_other_host_when_one_is_killed(
             told = len(first.log.find("progress.made", user_id=learner.user_id))
             await teaches([other], "progress.made", learner.user_id)
             await learner.met()
-        await house.api.until("sessions", learner.user_id)
-        [record] = await house.api.arrivals("sessions", learner.user_id)
+        await deployment.api.until("sessions", learner.user_id)
+        [record] = await deployment.api.arrivals("sessions", learner.user_id)
         assert record["payload"]["sessionId"] == learner.session_id
         made = [it["words"] for it in other.log.find("progress.made", user_id=learner.user_id)]
         assert made[0] > told

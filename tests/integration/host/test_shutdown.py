@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.integration.host.conftest import PATIENCE, HostProcess, House, Visitor, explicit
+from tests.integration.host.conftest import PATIENCE, Deployment, HostProcess, Visitor, explicit
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -47,13 +47,13 @@ def interrupt_its_group(host: HostProcess) -> None:
 
 @pytest.mark.parametrize("stop", [stop_the_host, stop_its_group, interrupt_its_group])
 async def test_lessons_go_on_to_their_own_end_when_the_host_is_told_to_stop(
-    house: House, tmp_path: Path, stop: Callable[[HostProcess], None]
+    deployment: Deployment, tmp_path: Path, stop: Callable[[HostProcess], None]
 ) -> None:
     """The record is delivered, the exit code 0; no process and no socket stays."""
     name = f"goes-on-{stop.__name__}".replace("_", "-")
     async with (
-        house.host(tmp_path, explicit(name), lessons={"drain_timeout": 600}) as host,
-        house.visit(agent_name=name) as learner,
+        deployment.host(tmp_path, explicit(name), lessons={"drain_timeout": 600}) as host,
+        deployment.visit(agent_name=name) as learner,
     ):
         await host.log.until("progress.made", user_id=learner.user_id)
         stop(host)
@@ -62,45 +62,48 @@ async def test_lessons_go_on_to_their_own_end_when_the_host_is_told_to_stop(
         await host.log.until("probe.tick", room=learner.name, count=len(ticks) + 5)
         assert len(learner.tutors) == 1
         await learner.leave()
-        record = await house.api.until("sessions", learner.user_id)
+        record = await deployment.api.until("sessions", learner.user_id)
         assert await host.ended() == 0
     assert record["payload"]["sessionId"] == learner.session_id
     assert host.log.find("probe.end", reason="learner_left")
-    assert len(await house.api.arrivals("sessions", learner.user_id)) == 1
+    assert len(await deployment.api.arrivals("sessions", learner.user_id)) == 1
     assert not host.log.find("lesson.interrupted")
     await all_gone(host)
 
 
 async def test_a_lesson_says_goodbye_before_the_drain_is_over_and_is_not_given_twice(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """The tutor is told before; the next start has nothing to go on with, and opens nothing."""
     tutors, lessons = explicit("goodbye"), {"drain_timeout": 8}
-    async with house.visit(agent_name="goodbye") as learner:
-        async with house.host(tmp_path, tutors, lessons=lessons) as host:
+    async with deployment.visit(agent_name="goodbye") as learner:
+        async with deployment.host(tmp_path, tutors, lessons=lessons) as host:
             await host.log.until("progress.made", user_id=learner.user_id)
             host.process.send_signal(signal.SIGTERM)
             await host.log.until("probe.time_running_out", room=learner.name)
             await host.log.until("probe.end", room=learner.name, reason="host_stopping")
-            await house.api.until("sessions", learner.user_id)
+            await deployment.api.until("sessions", learner.user_id)
             assert await host.ended() == 0
             await learner.alone()
         assert not host.log.find("worker.drain_cut_off")
-        async with house.host(tmp_path, tutors) as host, house.visit(agent_name="goodbye") as other:
+        async with (
+            deployment.host(tmp_path, tutors) as host,
+            deployment.visit(agent_name="goodbye") as other,
+        ):
             await host.log.until("lesson.opened", user_id=other.user_id)
             assert not host.log.find("lesson.opened", user_id=learner.user_id)
             assert not host.log.find("lesson.found_open")
-    [record] = await house.api.arrivals("sessions", learner.user_id)
+    [record] = await deployment.api.arrivals("sessions", learner.user_id)
     assert record["payload"]["sessionId"] == learner.session_id
 
 
 async def test_a_second_signal_cuts_lessons_off_and_the_next_start_goes_on_with_them(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """At once; to learner and API it was one lesson, and no crash."""
     tutors = explicit("hurried")
-    async with house.visit(agent_name="hurried") as learner:
-        async with house.host(tmp_path, tutors, lessons={"drain_timeout": 600}) as host:
+    async with deployment.visit(agent_name="hurried") as learner:
+        async with deployment.host(tmp_path, tutors, lessons={"drain_timeout": 600}) as host:
             await host.log.until("progress.made", user_id=learner.user_id)
             host.process.send_signal(signal.SIGTERM)
             await host.log.until("worker.leaving")
@@ -110,37 +113,37 @@ async def test_a_second_signal_cuts_lessons_off_and_the_next_start_goes_on_with_
         assert host.log.find("lesson.interrupted", user_id=learner.user_id, crashed=False)
         await all_gone(host)
         ticks = len(host.log.find("probe.tick", room=learner.name))
-        async with house.host(tmp_path, tutors) as host:
+        async with deployment.host(tmp_path, tutors) as host:
             await host.log.until("lesson.resumed", user_id=learner.user_id)
             going_on = await host.log.until("probe.tick", room=learner.name)
             assert ticks <= going_on["number"] <= ticks + 1  # the last may not have been kept
             await learner.leave()
-            await house.api.until("sessions", learner.user_id)
-    [record] = await house.api.arrivals("sessions", learner.user_id)
+            await deployment.api.until("sessions", learner.user_id)
+    [record] = await deployment.api.arrivals("sessions", learner.user_id)
     assert record["payload"]["sessionId"] == learner.session_id
 
 
-async def test_a_killed_host_loses_no_lesson(house: House, tmp_path: Path) -> None:
+async def test_a_killed_host_loses_no_lesson(deployment: Deployment, tmp_path: Path) -> None:
     """SIGKILL: no ghost stays with a learner; the next start goes on and delivers, once."""
-    async with house.visit(agent_name="killed") as stays:
-        undelivered = await _until_killed(house, tmp_path, stays)
-        assert await house.api.arrivals("sessions", undelivered.user_id) == []
-        async with house.host(tmp_path, explicit("killed")) as host:
+    async with deployment.visit(agent_name="killed") as stays:
+        undelivered = await _until_killed(deployment, tmp_path, stays)
+        assert await deployment.api.arrivals("sessions", undelivered.user_id) == []
+        async with deployment.host(tmp_path, explicit("killed")) as host:
             await host.log.until("lesson.found_open", user_id=stays.user_id)
             await host.log.until("lesson.resumed", user_id=stays.user_id)
-            await house.api.until("sessions", undelivered.user_id)
+            await deployment.api.until("sessions", undelivered.user_id)
             await stays.leave()
-            await house.api.until("sessions", stays.user_id)
+            await deployment.api.until("sessions", stays.user_id)
         for learner in (undelivered, stays):
-            [record] = await house.api.arrivals("sessions", learner.user_id)
+            [record] = await deployment.api.arrivals("sessions", learner.user_id)
             assert record["payload"]["sessionId"] == learner.session_id
 
 
-async def _until_killed(house: House, directory: Path, stays: Visitor) -> Visitor:
+async def _until_killed(deployment: Deployment, directory: Path, stays: Visitor) -> Visitor:
     """Have a host killed while it teaches one learner and owes the record of another."""
-    async with house.host(directory, explicit("killed")) as host:
-        async with house.api.misbehaving({"kind": "outage", "endpoint": "sessions"}):
-            async with house.visit(agent_name="killed") as undelivered:
+    async with deployment.host(directory, explicit("killed")) as host:
+        async with deployment.api.misbehaving({"kind": "outage", "endpoint": "sessions"}):
+            async with deployment.visit(agent_name="killed") as undelivered:
                 await host.log.until("progress.made", user_id=undelivered.user_id)
             await host.log.until("record.postponed", user_id=undelivered.user_id)
             await host.log.until("progress.made", user_id=stays.user_id)

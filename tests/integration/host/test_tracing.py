@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from tests.integration.host.conftest import PATIENCE, House, explicit, new_room
+from tests.integration.host.conftest import PATIENCE, Deployment, explicit, new_room
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -118,7 +118,7 @@ def attributes(span: Span) -> dict[str, object]:
 
 
 async def test_a_job_is_one_trace_from_its_acceptance_to_the_delivered_record(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """With the job's spans and LiveKit's own; after a crash of the tutor the next links to it."""
     name, room = "probe-traced", new_room()
@@ -128,12 +128,12 @@ async def test_a_job_is_one_trace_from_its_acceptance_to_the_delivered_record(
             "OTEL_EXPORTER_OTLP_HEADERS": f"x-collector={HEADER}",
             "OTEL_BSP_SCHEDULE_DELAY": "200",
         }
-        async with house.host(tmp_path, explicit(name), environ=exporting) as host:
+        async with deployment.host(tmp_path, explicit(name), environ=exporting) as host:
             host.script(room, tutor="probe-specialist", killed_at=4)
-            async with house.visit(room, agent_name=name) as learner:
+            async with deployment.visit(room, agent_name=name) as learner:
                 await host.log.until("lesson.resumed", room=room)
                 await host.log.until("progress.made", user_id=learner.user_id, count=4)
-            await house.api.until("sessions", learner.user_id)
+            await deployment.api.until("sessions", learner.user_id)
             await collecting.until("delivery record")
     tree = "\n".join(collecting.tree())
     lines = "\n".join(line for line in host.log.raw if learner.session_id in line)

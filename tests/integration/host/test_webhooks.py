@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from tests.integration.host.conftest import HostProcess, House, dev_api_for, explicit, new_room
+from tests.integration.host.conftest import Deployment, HostProcess, dev_api_for, explicit, new_room
 
 from loqua_host.dev.livekit import run_livekit
 
@@ -23,25 +23,25 @@ async def test_livekits_webhook_has_the_lesson_prepared_before_its_job(
     webhook = f"http://127.0.0.1:{unused_tcp_port}/livekit/webhook"
     own = {name: value for name, value in os.environ.items() if name != "LIVEKIT_URL"}
     async with run_livekit(webhook=webhook, environ=own) as livekit, dev_api_for(livekit) as api:
-        house = House(livekit, api, third_party, tmp_path)
-        async with house.host(tmp_path, explicit("foreseen")) as host:
+        deployment = Deployment(livekit, api, third_party, tmp_path)
+        async with deployment.host(tmp_path, explicit("foreseen")) as host:
             async with httpx.AsyncClient() as stranger:
                 forged = {"event": "participant_joined", "room": {"name": "room"}}
                 assert (await stranger.post(webhook, json=forged)).status_code == 401
             for _ in range(5):  # a machine that stalls may let the job be the first
-                steps = await steps_of_a_lesson(house, host)
+                steps = await steps_of_a_lesson(deployment, host)
                 if steps[0] == "learner.foreseen":
                     break
     assert steps[0] == "learner.foreseen"
     assert sorted(steps) == ["job.accepted", "learner.foreseen", "learner.found"]
 
 
-async def steps_of_a_lesson(house: House, host: HostProcess) -> list[str]:
+async def steps_of_a_lesson(deployment: Deployment, host: HostProcess) -> list[str]:
     """Have a lesson; gives what was known of its learner, and when its job came, in order."""
     room = new_room()
-    async with house.visit(room, agent_name="foreseen") as learner:
+    async with deployment.visit(room, agent_name="foreseen") as learner:
         await host.log.until("probe.ready", room=room)
-    await house.api.until("sessions", learner.user_id)
-    assert len(await house.api.arrivals("exchanges", learner.user_id)) == 1
+    await deployment.api.until("sessions", learner.user_id)
+    assert len(await deployment.api.arrivals("exchanges", learner.user_id)) == 1
     events = [line["event"] for line in host.log.lines if line.get("room") == room]
     return [it for it in events if it in ("learner.foreseen", "learner.found", "job.accepted")]

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from aiohttp import web
 from livekit.agents.types import TOPIC_CHAT
-from tests.integration.host.conftest import FRESH, HostProcess, House, new_room, write_config
+from tests.integration.host.conftest import FRESH, Deployment, HostProcess, new_room, write_config
 from tests.integration.host.test_ops import asking
 from tests.integration.host.test_tracing import collector
 
@@ -150,13 +150,13 @@ def ledger(directory: Path) -> dict[str, str]:
     return {file.name: file.read_bytes().decode("latin-1") for file in files}
 
 
-async def teach(house: House, host: HostProcess) -> dict[str, str]:
+async def teach(deployment: Deployment, host: HostProcess) -> dict[str, str]:
     """Teach a learner until all that is owed of it was refused; give what operators see."""
     room, user_id = new_room(), "user_quoted"
-    (await house.api.client.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
+    (await deployment.api.client.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
     attributes = {"user_id": user_id, "display_name": SAID, "email": SAID, "other": SAID}
     async with asking(host) as client:
-        async with house.enter(house.token(room, attributes), user_id, "") as learner:
+        async with deployment.enter(deployment.token(room, attributes), user_id, "") as learner:
             await host.log.until("quoting.ready")
             await learner.room.local_participant.send_text(SAID, topic=TOPIC_CHAT)
             await host.log.until("quoting.called")
@@ -169,11 +169,11 @@ async def teach(house: House, host: HostProcess) -> dict[str, str]:
 
 
 async def test_what_a_learner_says_is_in_nothing_that_operators_see(
-    house: House, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """Log, traces, figures, pages, and the ledger's file."""
     config = verbose(write_config(tmp_path, {"quoting": {}}, {}))
-    async with collector() as collecting, echoing(house.api.url) as api:
+    async with collector() as collecting, echoing(deployment.api.url) as api:
         environ = {
             "PYTHONPATH": str(install(tmp_path / "plugins")),
             "API_BASE_URL": api,
@@ -181,8 +181,8 @@ async def test_what_a_learner_says_is_in_nothing_that_operators_see(
             "OTEL_EXPORTER_OTLP_ENDPOINT": collecting.url,
             "OTEL_BSP_SCHEDULE_DELAY": "200",
         }
-        async with house.run(config, environ=environ) as host:
-            seen = await teach(house, host)
+        async with deployment.run(config, environ=environ) as host:
+            seen = await teach(deployment, host)
             await collecting.until("delivery record")
             seen |= ledger(tmp_path)
     seen["the log"] = "\n".join(host.log.raw)

@@ -1,4 +1,4 @@
-"""A house for the tests of lessons."""
+"""A host for the tests of lessons."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -39,10 +39,10 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture
-def open_house(
+def open_host(
     ledger: Ledger, delivery: Delivery, loqua: Any, wall: Any, instruments: Instruments
 ) -> Opened:
-    """Return what opens a house for the length of a block."""
+    """Return what opens a host for the length of a block."""
     metrics = LessonMetrics(instruments)
 
     @asynccontextmanager
@@ -82,7 +82,7 @@ def open_house(
 
 
 @pytest.fixture
-async def host(open_house: Opened) -> AsyncIterator[HostUnderTest]:
-    """Yield a house that is open."""
-    async with open_house() as host:
+async def host(open_host: Opened) -> AsyncIterator[HostUnderTest]:
+    """Yield an open host."""
+    async with open_host() as host:
         yield host

@@ -99,7 +99,7 @@ class HostUnderTest:
 
 @pytest.fixture
 async def host(wall: Any) -> HostUnderTest:
-    """Return a house in which the learner has been for a while."""
+    """Return a host in which the learner has been for a while."""
     world, dispatch_state = FakeWorld(), DispatchState(wall.now)
     services = make_services(
         rooms=world,

@@ -129,11 +129,11 @@ async def test_a_lesson_begins_without_the_api_and_learns_of_its_return(
 
 
 async def test_a_lesson_that_began_without_its_context_is_given_it_once_it_can_be_loaded(
-    open_house: Opened, loqua: Any
+    open_host: Opened, loqua: Any
 ) -> None:
     """At a health check; one that had it from the beginning is given nothing."""
     loqua.mode = Mode.BASIC
-    async with open_house(lessons={"health_every": 0.01}) as host, host.job() as link:
+    async with open_host(lessons={"health_every": 0.01}) as host, host.job() as link:
         assert (await join(link)).mode is Mode.BASIC
         loqua.mode = Mode.FULL
         assert await hear(link) == ContextLoaded(context=loqua.remembers)

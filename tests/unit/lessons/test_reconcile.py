@@ -64,7 +64,7 @@ def called(actions: Sequence[Action]) -> list[tuple[str, str, str]]:
 
 
 def test_a_learner_whose_dispatch_brought_nobody_gets_a_tutor() -> None:
-    """After a full house, or when LiveKit lost it."""
+    """After a full host, or when LiveKit lost it."""
     assert called(todo(snapshot())) == [("room", "tutor", "maria")]
 
 
@@ -142,13 +142,13 @@ def test_who_waits_for_a_tutor_does_not_wait_for_one_asked_for_by_somebody_who_l
     assert called(todo(snapshot(asked=asked))) == [("room", "tutor", "maria")]
 
 
-def test_a_full_house_sends_no_specialist_and_tells_no_learner_to_wait() -> None:
+def test_a_full_host_sends_no_specialist_and_tells_no_learner_to_wait() -> None:
     """The learner has a tutor, who knows what to do."""
     full = Capacity(10, {"tutor": 10, "grammar": 0})
     assert todo(snapshot(wanted=frozenset(), asked=ASKED), places=full) == []
 
 
-def test_a_full_house_sends_for_a_specialist_to_others() -> None:
+def test_a_full_host_sends_for_a_specialist_to_others() -> None:
     """They do not hear of it but by the dispatch."""
     room = snapshot(wanted=frozenset(), asked=ASKED)
     full = Capacity(0, {"tutor": 0, "grammar": 0})

@@ -131,7 +131,7 @@ async def test_a_ledger_that_cannot_be_written_refuses_the_lesson_and_holds_no_l
 
 @pytest.mark.parametrize("method", ["health", "lease_patiently"])
 async def test_a_refusal_during_the_lesson_ends_it_politely(
-    open_house: Opened, loqua: Any, method: str
+    open_host: Opened, loqua: Any, method: str
 ) -> None:
     """The API's word counts whenever it comes."""
     late = asyncio.Event()
@@ -144,7 +144,7 @@ async def test_a_refusal_during_the_lesson_ends_it_politely(
 
     loqua.failing = failing
     loqua.gates["lease_patiently"] = late
-    async with open_house(lessons={"health_every": 0.01}) as host, host.job() as link:
+    async with open_host(lessons={"health_every": 0.01}) as host, host.job() as link:
         assert isinstance(await join(link), Welcome)
         late.set()
         assert await hear(link) == WrapUp(reason=f"{method}_refused")

@@ -36,10 +36,10 @@ SAID = (Utterance(speaker="tutor", text="¿Qué tal?"), Utterance(speaker="learn
 
 
 async def test_a_lesson_whose_host_is_gone_is_left_to_the_next(
-    open_house: Opened, ledger: Ledger, wall: Any
+    open_host: Opened, ledger: Ledger, wall: Any
 ) -> None:
     """Which goes on with it where it was, as after no crash."""
-    async with open_house() as host:
+    async with open_host() as host:
         connected = host.job()
         link = await connected.__aenter__()
         await join(link)
@@ -125,14 +125,14 @@ async def test_a_resumed_lesson_lasts_as_long_as_its_parts_together(
 
 
 async def test_a_start_closes_what_a_dead_host_left_open(
-    open_house: Opened, ledger: Ledger, loqua: Any, a_lesson: Callable[..., Any]
+    open_host: Opened, ledger: Ledger, loqua: Any, a_lesson: Callable[..., Any]
 ) -> None:
     """Also a lesson whose clock ran for days; its record is delivered with a fresh token."""
     for number in (1, 2):
         row = await ledger.open_lesson(a_lesson(number), "")
         await ledger.interrupt(row)
     await ledger.save_progress(a_lesson(1), 200_000.0, Progress(words_learned=4), {})
-    async with open_house() as host:
+    async with open_host() as host:
         await recover(host.services)
         for one in host.dispatch_state.interrupted("room1") + host.dispatch_state.interrupted(
             "room2"
@@ -274,12 +274,12 @@ async def test_a_learner_who_does_not_return_has_the_record_that_the_tutor_left(
 
 
 async def test_a_host_that_is_started_again_knows_what_the_tutor_left(
-    open_house: Opened, wall: Any
+    open_host: Opened, wall: Any
 ) -> None:
     """It was in the ledger before the job went."""
-    async with open_house() as host:
+    async with open_host() as host:
         await step_out(host, wall)
-    async with open_house() as host:
+    async with open_host() as host:
         await recover(host.services)
         await host.give_up()
         await host.services.delivery.wait_idle()

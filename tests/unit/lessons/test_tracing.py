@@ -168,12 +168,12 @@ async def test_a_resumed_lesson_has_a_trace_of_its_own_that_links_to_the_one_bef
 
 
 async def test_a_lesson_that_another_host_resumes_links_to_its_trace_as_well(
-    open_house: Opened, exported: Exported, wall: Any
+    open_host: Opened, exported: Exported, wall: Any
 ) -> None:
     """The ledger has it from the lesson's opening on, and from the last checkpoint of each job."""
     jobs = [JobRef(f"job{number}", "room", "conversation") for number in range(3)]
     for job in jobs:
-        async with open_house() as host:
+        async with open_host() as host:
             host.loqua.arrived.clear()
             await recover(host.services)
             host.lessons.begin(job)

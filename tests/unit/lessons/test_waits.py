@@ -29,7 +29,7 @@ def test_a_learner_waits_since_they_came_whether_a_tutor_was_called_or_not(
     assert since(replace(ROOM, called=called)) == [60]
 
 
-def test_a_learner_waits_in_a_full_house_too() -> None:
+def test_a_learner_waits_in_a_full_host_too() -> None:
     """That is when it takes longest."""
     assert since(ROOM, Capacity(0, {"tutor": 0})) == [60]
 

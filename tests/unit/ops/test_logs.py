@@ -274,7 +274,7 @@ def test_lessons_and_causes_do_not_hide_one_another(log_to: Callable[[str], Line
     assert len(lines()) == 140
 
 
-def test_a_full_house_is_one_cause_whichever_room_it_turns_away(
+def test_a_full_host_is_one_cause_whichever_room_it_turns_away(
     log_to: Callable[[str], Lines],
 ) -> None:
     """No lesson is meant yet."""

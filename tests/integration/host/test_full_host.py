@@ -1,4 +1,4 @@
-"""A full house moves on, in real rooms: who waits is told so, and served when others leave."""
+"""A full host moves on, in real rooms: who waits is told so, and served when others leave."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,8 +12,8 @@ import pytest_asyncio
 from livekit import rtc
 from tests.integration.host.conftest import (
     PATIENCE,
+    Deployment,
     HostProcess,
-    House,
     Visitor,
     explicit,
     new_room,
@@ -43,20 +43,20 @@ class Stay:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def crowded(
-    house: House, tmp_path_factory: pytest.TempPathFactory
+    deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HostProcess]:
     """Yield a host with two places that waits long for who left."""
     lessons = {"max_lessons": PLACES, "reconnect_timeout": RECONNECT_TIMEOUT}
     directory = tmp_path_factory.mktemp("crowded")
-    async with house.host(directory, explicit(AGENT), lessons=lessons) as host:
+    async with deployment.host(directory, explicit(AGENT), lessons=lessons) as host:
         yield host
 
 
-async def test_a_full_house_moves_on_when_learners_leave(
-    house: House, crowded: HostProcess
+async def test_a_full_host_moves_on_when_learners_leave(
+    deployment: Deployment, crowded: HostProcess
 ) -> None:
     """Nobody waits for who left; all who wait see and hear it, and each has one record."""
-    stays = await asyncio.gather(*(_stay(house, crowded) for _ in range(LEARNERS)))
+    stays = await asyncio.gather(*(_stay(deployment, crowded) for _ in range(LEARNERS)))
     began = sorted(stay.began for stay in stays)
     waits = [later - earlier for earlier, later in pairwise(began[::PLACES])]
     assert max(waits) < SERVED_EVERY, waits
@@ -68,31 +68,31 @@ async def test_a_full_house_moves_on_when_learners_leave(
         assert aloud["seconds"] < TOLD_SECONDS
         assert len(stay.shown) == len(stay.heard) == 1, (told, stay)
     for stay in stays:
-        await house.api.until("sessions", stay.user_id)
+        await deployment.api.until("sessions", stay.user_id)
     await asyncio.sleep(2)  # a second record would come now
     for stay in stays:
-        assert len(await house.api.arrivals("sessions", stay.user_id)) == 1
+        assert len(await deployment.api.arrivals("sessions", stay.user_id)) == 1
         assert len(crowded.log.find("lesson.opened", user_id=stay.user_id)) == 1
     assert not crowded.log.find("lesson.interrupted")
 
 
-async def test_who_comes_back_to_a_full_house_is_next_in_line(
-    house: House, crowded: HostProcess
+async def test_who_comes_back_to_a_full_host_is_next_in_line(
+    deployment: Deployment, crowded: HostProcess
 ) -> None:
     """Their lesson goes on where it was, before those begin who came meanwhile."""
-    async with house.visit(new_room(), agent_name=AGENT) as stays:
+    async with deployment.visit(new_room(), agent_name=AGENT) as stays:
         await crowded.log.until("lesson.opened", user_id=stays.user_id)
         room = new_room()
-        async with house.visit(room, agent_name=AGENT) as first:
+        async with deployment.visit(room, agent_name=AGENT) as first:
             await crowded.log.until("progress.made", user_id=first.user_id)
-        async with house.visit(new_room(), agent_name=AGENT) as second:
+        async with deployment.visit(new_room(), agent_name=AGENT) as second:
             await crowded.log.until("lesson.stepped_out", user_id=first.user_id)
             await crowded.log.until("lesson.opened", user_id=second.user_id)
-            async with house.visit(new_room(), agent_name=AGENT) as third:
+            async with deployment.visit(new_room(), agent_name=AGENT) as third:
                 await crowded.log.until("learner.notified", user_id=third.user_id)
                 attributes = {"user_id": first.user_id, "sessionId": first.session_id}
-                token = house.token(room, attributes)
-                async with house.enter(token, first.user_id, first.session_id) as again:
+                token = deployment.token(room, attributes)
+                async with deployment.enter(token, first.user_id, first.session_id) as again:
                     await crowded.log.until("learner.notified", user_id=first.user_id)
                     await second.leave()
                     await crowded.log.until("lesson.resumed", user_id=first.user_id)
@@ -103,26 +103,30 @@ async def test_who_comes_back_to_a_full_house_is_next_in_line(
                 await crowded.log.until("lesson.opened", user_id=third.user_id)
     numbers = [line["number"] for line in crowded.log.find("probe.tick", room=room)]
     assert numbers == [*range(1, len(numbers) + 1)]
-    await house.api.until("sessions", first.user_id)
+    await deployment.api.until("sessions", first.user_id)
     await asyncio.sleep(1)
-    assert len(await house.api.arrivals("sessions", first.user_id)) == 1
+    assert len(await deployment.api.arrivals("sessions", first.user_id)) == 1
 
 
-async def test_a_machine_that_is_measured_serves_all_who_come(house: House, tmp_path: Path) -> None:
+async def test_a_machine_that_is_measured_serves_all_who_come(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     """However busy it is with something else: at the worst one after the other, and told so."""
     tutors = explicit("measured")
-    async with house.host(tmp_path, tutors, lessons={"max_lessons": "auto"}) as host:
-        stays = await asyncio.gather(*(_stay(house, host, "measured") for _ in range(LEARNERS)))
+    async with deployment.host(tmp_path, tutors, lessons={"max_lessons": "auto"}) as host:
+        stays = await asyncio.gather(
+            *(_stay(deployment, host, "measured") for _ in range(LEARNERS))
+        )
         for stay in stays:
-            await house.api.until("sessions", stay.user_id)
+            await deployment.api.until("sessions", stay.user_id)
             assert len(host.log.find("lesson.opened", user_id=stay.user_id)) == 1
         assert not host.log.find("lesson.interrupted")
 
 
-async def _stay(house: House, host: HostProcess, agent_name: str = AGENT) -> Stay:
+async def _stay(deployment: Deployment, host: HostProcess, agent_name: str = AGENT) -> Stay:
     """Come, wait until a lesson begins, stay for a while, and leave."""
     stay = Stay()
-    async with house.visit(new_room(), agent_name=agent_name) as visitor:
+    async with deployment.visit(new_room(), agent_name=agent_name) as visitor:
         _watch(visitor, stay)
         stay.user_id = visitor.user_id
         async with asyncio.timeout(4 * PATIENCE):

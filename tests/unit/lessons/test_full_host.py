@@ -143,7 +143,7 @@ def test_who_comes_back_is_next_in_line() -> None:
     assert (call.learner, call.lesson) == (back, lost)
 
 
-def test_who_comes_back_to_a_full_house_waits_for_the_next_absent_learners_place() -> None:
+def test_who_comes_back_to_a_full_host_waits_for_the_next_absent_learners_place() -> None:
     """As the first in line."""
     back = PresentLearner("maria", "maria", "PA_again", NOW, NOW)
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)

@@ -1,6 +1,6 @@
 """What LiveKit's webhooks are worth: how much earlier a lesson is prepared, and is ready.
 
-Run from the project's root with `python -m tests.bench.foresight [seconds of the API]`. Two
+Run from the project's root with `python -m tests.bench.prefetching [seconds of the API]`. Two
 hosts are visited in turn, of which only one hears LiveKit; prints medians as JSON, in seconds
 from the accepted job, and how long learners who return to a room are alone there.
 """
@@ -20,8 +20,8 @@ from typing import Any
 import yaml
 from tests.integration.host.conftest import (
     THIRD_PARTY,
+    Deployment,
     HostProcess,
-    House,
     dev_api_for,
     explicit,
     new_room,
@@ -38,10 +38,10 @@ def at(line: dict[str, Any]) -> float:
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
-async def visit(house: House, host: HostProcess, agent_name: str) -> dict[str, float]:
+async def visit(deployment: Deployment, host: HostProcess, agent_name: str) -> dict[str, float]:
     """Have a learner come in, and see when what happened; in seconds from the accepted job."""
     room = new_room()
-    async with house.visit(room, agent_name=agent_name) as learner:
+    async with deployment.visit(room, agent_name=agent_name) as learner:
         await host.log.until("probe.ready", room=room)
         accepted = at(host.log.find("job.accepted", room=room)[0])
         seen = {
@@ -49,21 +49,21 @@ async def visit(house: House, host: HostProcess, agent_name: str) -> dict[str, f
             for event in ("learner.foreseen", "learner.found", "lesson.opened", "probe.ready")
             if (found := host.log.find(event, room=room))
         }
-    await house.api.until("sessions", learner.user_id)
-    assert len(await house.api.arrivals("exchanges", learner.user_id)) == 1
+    await deployment.api.until("sessions", learner.user_id)
+    assert len(await deployment.api.arrivals("exchanges", learner.user_id)) == 1
     return seen
 
 
-async def come_back(house: House, host: HostProcess, agent_name: str) -> float:
+async def come_back(deployment: Deployment, host: HostProcess, agent_name: str) -> float:
     """Have a learner return after the lesson; gives the seconds until there is the next."""
     room = new_room()
-    async with house.visit(room, agent_name=agent_name) as learner:
+    async with deployment.visit(room, agent_name=agent_name) as learner:
         await host.log.until("probe.ready", room=room)
-    await house.api.until("sessions", learner.user_id)
-    async with house.visit(room, user_id=learner.user_id, agent_name=agent_name):
+    await deployment.api.until("sessions", learner.user_id)
+    async with deployment.visit(room, user_id=learner.user_id, agent_name=agent_name):
         returned = datetime.now(UTC).timestamp()
         ready = at(await host.log.until("probe.ready", room=room, count=2))
-    await house.api.until("sessions", learner.user_id, count=2)
+    await deployment.api.until("sessions", learner.user_id, count=2)
     return ready - returned
 
 
@@ -99,26 +99,26 @@ async def main(delay: float) -> int:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         livekit = await stack.enter_async_context(run_livekit(webhook=webhook))
         api = await stack.enter_async_context(dev_api_for(livekit))
-        house = House(livekit, api, install(directory), directory)
+        deployment = Deployment(livekit, api, install(directory), directory)
         hosts = [
             (
                 "hearing",
                 await stack.enter_async_context(
-                    house.host(listen_at(directory / "a", port), explicit("hearing"))
+                    deployment.host(listen_at(directory / "a", port), explicit("hearing"))
                 ),
             ),
             (
                 "deaf",
-                await stack.enter_async_context(house.host(directory / "b", explicit("deaf"))),
+                await stack.enter_async_context(deployment.host(directory / "b", explicit("deaf"))),
             ),
         ]
         seen: dict[str, list[dict[str, float]]] = {"hearing": [], "deaf": []}
         async with api.misbehaving({"kind": "latency", "seconds": delay}):
             for _ in range(VISITS):
                 for name, host in hosts:
-                    seen[name].append(await visit(house, host, name))
+                    seen[name].append(await visit(deployment, host, name))
         returns = {
-            name: [await come_back(house, host, name) for _ in range(RETURNS)]
+            name: [await come_back(deployment, host, name) for _ in range(RETURNS)]
             for name, host in hosts
         }
     figures: dict[str, Any] = {name: medians(visits) for name, visits in seen.items()}

@@ -1,6 +1,6 @@
-"""A full house: when learners are told that they wait, and served when others leave.
+"""A full host: when learners are told that they wait, and served when others leave.
 
-Run `uv run python -m tests.bench.full_house`: 20 learners come at once to a host with 5 places,
+Run `uv run python -m tests.bench.full_host`: 20 learners come at once to a host with 5 places,
 stay 5 s each once a lesson has begun, and leave; the host would wait 20 s for each. Prints as
 JSON, in seconds from a learner's coming: when each lesson began, when those who had to wait were
 shown so (an attribute) and first got the sound of it, how many of them by a voice; and whether
@@ -23,8 +23,8 @@ import yaml
 from livekit import rtc
 from tests.integration.host.conftest import (
     THIRD_PARTY,
+    Deployment,
     HostProcess,
-    House,
     dev_api_for,
     explicit,
     new_room,
@@ -33,7 +33,7 @@ from tests.integration.host.conftest import (
 
 from loqua_host.dev.livekit import run_livekit
 
-AGENT = "full-house"
+AGENT = "full-host"
 PLACES, LEARNERS, STAY, RECONNECT_TIMEOUT = 5, 20, 5.0, 20.0
 WAITING = "loqua.waiting"
 TUTOR = "loqua.tutor"
@@ -50,10 +50,10 @@ class Visit:
     served: float | None = None
 
 
-async def visit(house: House, host: HostProcess) -> Visit:
+async def visit(deployment: Deployment, host: HostProcess) -> Visit:
     """Come, wait for a lesson, stay for a while and leave."""
     found, loop = Visit(), asyncio.get_running_loop()
-    async with house.visit(new_room(), agent_name=AGENT) as visitor:
+    async with deployment.visit(new_room(), agent_name=AGENT) as visitor:
         came, room = loop.time(), visitor.room
         found.user_id = visitor.user_id
 
@@ -91,15 +91,15 @@ def configure(directory: Path) -> Path:
     return config
 
 
-async def measure(house: House, host: HostProcess) -> dict[str, Any]:
+async def measure(deployment: Deployment, host: HostProcess) -> dict[str, Any]:
     """Let all learners in, and see what becomes of them."""
-    visits = await asyncio.gather(*(visit(house, host) for _ in range(LEARNERS)))
+    visits = await asyncio.gather(*(visit(deployment, host) for _ in range(LEARNERS)))
     for one in visits:
         async with asyncio.timeout(PATIENCE):
-            while not await house.api.arrivals("sessions", one.user_id):  # noqa: ASYNC110  # polls an API
+            while not await deployment.api.arrivals("sessions", one.user_id):  # noqa: ASYNC110  # polls an API
                 await asyncio.sleep(0.5)
     await asyncio.sleep(RECONNECT_TIMEOUT)  # what would be recorded twice is by now
-    records = [len(await house.api.arrivals("sessions", one.user_id)) for one in visits]
+    records = [len(await deployment.api.arrivals("sessions", one.user_id)) for one in visits]
     opened = [len(host.log.find("lesson.opened", user_id=one.user_id)) for one in visits]
     visits.sort(key=lambda one: one.served or 0.0)
     waited = visits[PLACES:]
@@ -133,9 +133,9 @@ async def main() -> int:
         subprocess.run((*command, "--target", plugins, THIRD_PARTY), check=True)  # noqa: S603, ASYNC221  # ours, before anything runs
         livekit = await stack.enter_async_context(run_livekit())
         api = await stack.enter_async_context(dev_api_for(livekit))
-        house = House(livekit, api, plugins, directory)
-        host = await stack.enter_async_context(house.run(configure(directory / "host")))
-        figures = await measure(house, host)
+        deployment = Deployment(livekit, api, plugins, directory)
+        host = await stack.enter_async_context(deployment.run(configure(directory / "host")))
+        figures = await measure(deployment, host)
     print(json.dumps(figures, indent=2))  # noqa: T201  # the result
     return 0
 
