@@ -1,4 +1,4 @@
-"""One deployment for all tests of the host process: LiveKit, a dev API, and hosts with a test tutor.
+"""One deployment for all tests of the host process: LiveKit, a dev API and hosts.
 
 The tutor is a third party's: a distribution of its own, built and installed beside the
 environment, that the hosts find by its entry points. It has no voice; what it does in a room
