@@ -57,9 +57,9 @@ class HostedAgent:
 
     @hookimpl
     async def on_progress_tick(self, lesson: Lesson) -> Progress:
-        """Count the learner's turns; tell of a learner who has become known meanwhile."""
+        """Count the learner's turns, and add a context that has arrived to the instructions."""
         known, agent = describe_learner(lesson), lesson.agent
-        # Instructions that the agent has changed since are its own affair.
+        # If the agent has changed its instructions since, leave them.
         if known != self._known and agent is not None and agent.instructions is self._told:
             self._known = known
             # A running agent takes text alone (livekit-agents 1.8.9, AgentConfigUpdate).
