@@ -13,8 +13,8 @@ TABLE = ROOT / "host/NAMES.md"
 HEAD = """# Public names
 
 All classes, functions, metrics and alerts of the host. Each name has one meaning: before you
-introduce a name, check that it is free. `uv run python -m tests.unit.packaging.names` generates this
-file from the code; a test compares them.
+introduce a name, check that it is free. `uv run python -m tests.unit.packaging.names` generates
+this file from the code; a test compares them.
 
 | name | what it is |
 |---|---|
