@@ -1,4 +1,4 @@
-"""The host process: every room opened in order, and closed in reverse."""
+"""The host process: starts all services in order, and stops them in reverse."""
 
 import asyncio
 import random
@@ -61,15 +61,15 @@ __all__ = ["Signals", "run_host"]
 log = structlog.get_logger()
 
 STOPPING = "host_stopping"
-"""The reason that lessons end for which would have gone on after the drain time."""
+"""The reason for lessons that are cut off at the end of `lessons.drain_timeout`."""
 
 FLUSH_SECONDS = 10.0
-"""How long the host waits at its end until the outbox is delivered; the rest stays in it."""
+"""Seconds that the host waits at its end for the outbox to be delivered; the rest stays in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What a host is told from outside: to stop, at once if need be; to look at config/ again."""
+    """The signals to the host: stop, stop at once, reload config/."""
 
     stop: asyncio.Event
     force_stop: asyncio.Event
@@ -78,7 +78,7 @@ class Signals:
 
 @dataclass(slots=True)
 class _Lifecycle:
-    """Where the host is in its life."""
+    """The host's current phase."""
 
     phase: Phase = Phase.STARTING
 

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[3]
 TABLE = ROOT / "host/NAMES.md"
 HEAD = """# Public names
 
-Each class, function, metric and alert of the host, with what it is. A name stands here once: before
-you introduce one, look whether it is taken. `uv run python -m tests.unit.packaging.names` writes
+All classes, functions, metrics and alerts of the host. Each name has one meaning: before you
+introduce a name, check that it is free. `uv run python -m tests.unit.packaging.names` generates
 this file from the code; a test compares them.
 
 | name | what it is |

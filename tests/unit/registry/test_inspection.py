@@ -164,7 +164,7 @@ def test_an_import_that_ends_its_process_is_told_by_how(
 ) -> None:
     """Whatever it wrote before is not believed."""
     [problem] = problems_of(inspections[name])
-    assert f"its import ended the process ({ending}); hint the plugin" in problem
+    assert f"its import ended the process ({ending}); fix the plugin" in problem
 
 
 def test_nothing_a_plugin_started_outlives_its_inspection(

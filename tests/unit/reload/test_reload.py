@@ -248,11 +248,11 @@ async def test_a_plugin_that_is_not_sound_refuses_the_change_as_a_bad_file_does(
     host: Host,
 ) -> None:
     """Until it is repaired, which need not change config/."""
-    host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "hint the plugin")
+    host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "fix the plugin")
     host.write("grammar", **GRAMMAR, max_concurrent_jobs=7)
     [told] = await host.look()
     assert (told["event"], host.done) == ("config.refused", [])
-    assert "hint the plugin" in told["why"]
+    assert "fix the plugin" in told["why"]
     host.broken.clear()
     [told] = await host.look()
     assert told["changed"] == "grammar"
@@ -262,11 +262,11 @@ async def test_a_tutor_that_was_refused_at_the_start_is_hired_once_it_is_mended(
     host: Host,
 ) -> None:
     """config/ says what it said."""
-    host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "hint the plugin")
+    host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "fix the plugin")
     host.done.clear()
     await host.open()
     assert host.done == [("start", "conversation")]
-    assert "hint the plugin" in host.reload.stale_config
+    assert "fix the plugin" in host.reload.stale_config
     host.broken.clear()
     [told] = await host.look()
     assert host.reload.stale_config is None

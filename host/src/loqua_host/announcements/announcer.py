@@ -1,4 +1,4 @@
-"""Has learners who wait for a place told so: in their language, in the tutor's voice, at once."""
+"""Announcements for waiting learners, in their language and the tutor's voice."""
 
 import asyncio
 import socket
@@ -28,26 +28,26 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 LOOK_UP_SECONDS = 0.5
-"""How long an announcement waits for the learner's language, and then for the voice: without
-them, it is in the tutor's own language, or a tone."""
+"""Seconds that an announcement waits for the learner's language, and then for the voice. Without
+them, it uses the tutor's own language, or the tone alone."""
 
 ANSWER_SECONDS = 40.0
-"""How long the player may take to say what became of an announcement, before it is taken to hang:
-longer than it gives each room, and those whose turn comes first."""
+"""Seconds after which a player that has not reported an announcement counts as hung: longer than
+its own time limits for this room and those before it."""
 
 IDLE_SECONDS = 60.0
-"""How long the player is kept for the next announcement."""
+"""Seconds that an idle player is kept."""
 
 AGAIN_SECONDS = 60.0
-"""How long a voice that failed is not tried again."""
+"""Seconds before a failed voice is tried again."""
 
 
 class Player:
-    """Plays announcements by a process that is started when there is one, and ends thereafter.
+    """Play announcements in a process that is started on demand.
 
     Args:
-        tasks: Owns what follows the process.
-        start: Starts it; returns the host's end of its socket.
+        tasks: Owns the task that reads from the process.
+        start: Starts the process and returns the host's end of its socket.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Player:
         self._idle: asyncio.TimerHandle | None = None
 
     async def play(self, announcement: Announcement) -> None:
-        """Play it; returns once it is being heard.
+        """Play an announcement; return when somebody hears it.
 
         Raises:
-            AnnouncementError: If it cannot be heard.
+            AnnouncementError: If it cannot be played.
         """
         async with self._starting:
             writer = self._writer or await self._open()
@@ -121,7 +121,7 @@ class Player:
         self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._hang_up)
 
     def _hang_up(self) -> None:
-        """Let the process finish what it plays, and end."""
+        """Close the socket, so that the process finishes and ends."""
         if self._writer is not None and not self._waiting:
             self._writer.close()
             self._writer = None
@@ -132,11 +132,11 @@ class Player:
 
 
 class Sounds:
-    """Messages as tutors' voices speak them, each made once.
+    """A cache of synthesised messages.
 
     Args:
-        make: Has a message spoken.
-        tasks: Owns the making.
+        make: Synthesises a message.
+        tasks: Owns the synthesis.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Sounds:
         self._made: dict[str, asyncio.Task[Sound | None]] = {}
 
     async def get(self, wanted: Wanted) -> Sound | None:
-        """Return the sound of a message once it is made; None if the voice fails."""
+        """Return the audio of a message, or None if synthesis fails."""
         key = wanted.model_dump_json(exclude={"secrets"})
         if key not in self._made:
             self._made[key] = self._tasks.create_task(self._try(key, wanted))
@@ -164,13 +164,13 @@ class Sounds:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """What a tutor's voice says to who waits for it.
+    """A tutor's voice and message for waiting learners.
 
     Attributes:
-        language: The tutor's own.
-        engines: What speaks, if anything does.
-        secrets: Those of the engines.
-        message: What is said, if anything is.
+        language: The tutor's language.
+        engines: The speech synthesis engines.
+        secrets: The engines' secrets.
+        message: The message, if there is one.
     """
 
     language: str
@@ -179,7 +179,7 @@ class Voice:
     message: Message | None
 
     def wanted(self, language: str) -> Wanted | None:
-        """Return what is to be spoken in a language, if anything."""
+        """Return what to synthesise for a language, or None."""
         if self.message is None or not self.engines.tts:
             return None
         spoken = language if language in self.message else "en"
@@ -192,24 +192,24 @@ class Voice:
 
 
 class Voices(Protocol):
-    """Finds how a learner is spoken to."""
+    """The lookup of tutors' voices and learners' languages."""
 
     def voice_of(self, tutor: str) -> Voice | None:
-        """Return a tutor's voice; None if the tutor does not run here any more."""
+        """Return a tutor's voice, or None if the tutor no longer runs here."""
 
     async def language_for(self, room: str, tutor: str, identity: str) -> str:
-        """Return the language that the learner of an identity is taught in."""
+        """Return the language of the learner with an identity."""
 
 
 class Announcer:
-    """Tells learners aloud that a tutor comes; each by themselves, and no lesson waits for it.
+    """Announce to waiting learners, each independently, that a tutor will join.
 
     Args:
-        rooms: Says where a room is entered, and gives the right to.
-        voices: Finds a tutor's voice and the language to speak.
-        sounds: Has messages spoken.
-        player: Plays them.
-        tasks: Owns the work.
+        rooms: Provides LiveKit's address and tokens.
+        voices: The lookup of voices and languages.
+        sounds: The cache of synthesised messages.
+        player: Plays announcements.
+        tasks: Owns the tasks.
     """
 
     def __init__(
@@ -229,12 +229,12 @@ class Announcer:
         self._numbers = count()
 
     def prepare(self, voice: Voice) -> None:
-        """Start to synthesise the sentence in the tutor's own language ahead of need."""
+        """Start to synthesise the message in the tutor's own language in advance."""
         if wanted := voice.wanted(voice.language):
             self._tasks.create_task(self._sounds.get(wanted))
 
     def say(self, notice: NotifyWaiting) -> None:
-        """Start to notify a learner."""
+        """Start an announcement to a learner."""
         self._tasks.create_task(self._say(notice))
 
     async def _say(self, notice: NotifyWaiting) -> None:
@@ -257,7 +257,7 @@ class Announcer:
             room_log.info("learner.notified_aloud", spoken=sound is not None, seconds=seconds)
 
     async def _words(self, notice: NotifyWaiting) -> tuple[str, Sound | None]:
-        """Return what is said, as text and as sound, as far as they can be had in time."""
+        """Return text and audio of an announcement, if they are available in time."""
         voice = self._voices.voice_of(notice.tutor)
         if voice is None or voice.message is None:
             return "", None
@@ -268,7 +268,7 @@ class Announcer:
         return message_in(language, voice.message), sound
 
     async def _in_time(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Return what comes of work, or None if it takes too long; it goes on then."""
+        """Return the result of work, or None if it takes too long; the work then continues."""
         task = self._tasks.create_task(work)
         await asyncio.wait({task}, timeout=LOOK_UP_SECONDS)
         return task.result() if task.done() else None

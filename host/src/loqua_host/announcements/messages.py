@@ -1,4 +1,4 @@
-"""What the host and its announcement processes tell each other, as lines of JSON."""
+"""Messages between the host and its announcement processes, as lines of JSON."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -7,16 +7,16 @@ from loqua_host.settings.engines import Engines
 __all__ = ["MAX_LINE_BYTES", "Announcement", "Began", "Sound", "Wanted"]
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
-"""More than a minute of sound."""
+"""The maximum size of a message: more than a minute of audio."""
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
 
 
 class Sound(BaseModel):
-    """A sound.
+    """A mono audio clip.
 
     Attributes:
-        rate: Samples a second.
+        rate: Samples per second.
         samples: 16-bit samples of one channel, in the machine's byte order.
     """
 
@@ -27,14 +27,14 @@ class Sound(BaseModel):
 
 
 class Announcement(BaseModel):
-    """What is to be played in a room, and shown there as its transcript.
+    """An announcement to play in a room, with its transcript.
 
     Attributes:
-        id: What the answer is known by.
+        id: The id of the announcement, repeated in the answer.
         url: LiveKit's address.
-        token: The right to enter the room.
-        text: The transcript; nothing is shown if it is empty.
-        sound: What is played.
+        token: A token for the room.
+        text: The transcript; none if it is empty.
+        sound: The audio.
     """
 
     model_config = _FROZEN
@@ -47,7 +47,7 @@ class Announcement(BaseModel):
 
 
 class Began(BaseModel):
-    """An announcement is being heard, or failed for a reason."""
+    """The result of an announcement: it is heard, or failed for a reason."""
 
     model_config = _FROZEN
 
@@ -56,7 +56,7 @@ class Began(BaseModel):
 
 
 class Wanted(BaseModel):
-    """A sentence that is to be spoken by a tutor's voice; with the secrets of its engines."""
+    """A sentence to synthesise with a tutor's engines and their secrets."""
 
     model_config = _FROZEN
 

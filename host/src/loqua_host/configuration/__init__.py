@@ -1,1 +1,1 @@
-"""config/ and secrets as they are read, and as they change under a running host."""
+"""The configuration at run time: reading, reloading, rotation of secrets."""

@@ -1,4 +1,4 @@
-"""The configuration of a host, read whole: the same way at its start and while it runs."""
+"""Reading and inspection of the whole configuration, at the start and at reloads."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ PluginVersions = Mapping[str, str | None]
 def machine_problems(
     config: Path, environ: Mapping[str, str], settings: HostSettings, secrets: HostSecrets
 ) -> Iterator[Problem]:
-    """Find what this machine does not have for a configuration that is sound by itself."""
+    """Find what this machine lacks for a valid configuration."""
     where = read_sources(config, environ).host.where
     in_file = secrets.ledger_url is None
     return directory_problems(settings, environ, where, in_file=in_file)
@@ -30,7 +30,7 @@ def machine_problems(
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """What a configuration says, and what became of looking at its tutors."""
+    """A configuration and the inspections of its tutors."""
 
     written: HostSettings
     secrets: HostSecrets
@@ -38,12 +38,12 @@ class Configured:
 
     @property
     def problems(self) -> tuple[tuple[str, Problem], ...]:
-        """What is wrong with the enabled tutors' plugins, each with the tutor's name."""
+        """The problems of the enabled tutors' plugins, each with the tutor's name."""
         return tuple((one.name, problem) for one in self.inspections for problem in one.problems)
 
     @property
     def sound(self) -> HostSettings:
-        """The settings without the tutors that something is wrong with, or that do not run."""
+        """The settings with only the enabled tutors that have no problems."""
         refused = {name for name, _ in self.problems}
         enabled = self.written.enabled_tutors
         tutors = tuple(tutor for tutor in enabled if tutor.name not in refused)
@@ -51,7 +51,7 @@ class Configured:
 
     @property
     def versions(self) -> PluginVersions:
-        """The versions of the plugins that were looked at."""
+        """The versions of the inspected plugins."""
         return {one.name: one.version for one in self.inspections}
 
 
@@ -63,10 +63,10 @@ class Configuration:
     environ: Mapping[str, str] = field(repr=False)
 
     def read(self) -> tuple[HostSettings, HostSecrets]:
-        """Read settings and secrets; this waits for the place that the secrets are in.
+        """Read settings and secrets; this blocks while the source of the secrets responds.
 
         Raises:
-            ConfigError: With every problem there is in either.
+            ConfigError: With all problems of both.
         """
         drafted = draft(self.path, self.environ)
         try:
@@ -80,7 +80,7 @@ class Configuration:
         return drafted.settings, secrets
 
     def advice(self, secrets: HostSecrets) -> tuple[Problem, ...]:
-        """List what does not refuse the start, but should be seen to."""
+        """List the warnings, which do not prevent the start."""
         return (*draft(self.path, self.environ).advice, *secrets.advice)
 
     async def inspect(self, settings: HostSettings, secrets: HostSecrets) -> Configured:

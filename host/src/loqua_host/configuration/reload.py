@@ -1,4 +1,4 @@
-"""config/ as it changes under a running host: read whole, and refused or applied whole."""
+"""Reloading of config/ in a running host: validated as a whole, then applied as a whole."""
 
 import asyncio
 from dataclasses import asdict, dataclass, field
@@ -25,12 +25,12 @@ __all__ = ["Reload", "Running"]
 log = structlog.get_logger()
 
 SETTLED_MS = 300
-"""Milliseconds without a change in config/ after which whoever writes there has finished."""
+"""Milliseconds without a change after which an edit of config/ counts as complete."""
 
 
 @dataclass(slots=True)
 class Running:
-    """What the host runs by; a reload changes it, and nothing else does."""
+    """The effective settings and tutors, changed only by a reload."""
 
     settings: HostSettings
     secrets: HostSecrets
@@ -38,7 +38,7 @@ class Running:
 
 
 class WorkerFactory(Protocol):
-    """Makes what runs for a configuration."""
+    """The factory of tutors and workers for a configuration."""
 
     def running_tutors(
         self, settings: HostSettings, secrets: HostSecrets, versions: PluginVersions
@@ -46,21 +46,21 @@ class WorkerFactory(Protocol):
         """Return the tutors to run, by name."""
 
     def build_worker(self, tutor: RunningTutor) -> TutorWorker:
-        """Return a worker for a tutor, not started yet."""
+        """Return a worker for a tutor without starting it."""
 
 
 class Reload:
-    """Staffs the host as config/ says, at its start and whenever that changes.
+    """Start, replace and drain workers as config/ says, at the start and after changes.
 
     Args:
-        configuration: What is read again.
-        first: What it said at the start.
-        running: What the host runs by.
-        supervisor: Who hires, replaces and retires workers.
-        factory: Makes the tutors to run and their workers.
+        configuration: The configuration to read again.
+        first: The configuration at the start.
+        running: The effective settings and tutors.
+        supervisor: Starts, replaces and drains workers.
+        factory: Creates tutors and workers.
 
     Attributes:
-        stale_config: Why the host does not run what config/ says; None if it does.
+        stale_config: Why the host does not run the current config/; None if it does.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Reload:
         self._versions = first.versions
         self.stale_config: str | None = None
         self._last: tuple[HostSettings, PluginVersions] | None = (first.written, first.versions)
-        if first.problems:  # They may be repaired in a plugin, of which config/ says nothing.
+        if first.problems:  # They may be fixed in a plugin, without a change of config/.
             self._last = None
             self.stale_config = str(first.problems[-1][1])
 
     async def start_all(self) -> None:
-        """Start the workers that the host begins with."""
+        """Start the initial workers."""
         running = self._running
         await self._take(running.settings, running.secrets, self._versions)
 
@@ -91,14 +91,14 @@ class Reload:
         """Reload config/ whenever it changes or `due` is set, until cancelled."""
         async with supervised() as tasks:
             tasks.create_task(forever(partial(self._watch, due)))
-            due.set()  # It may have changed since it was read at the start.
+            due.set()  # config/ may have changed since it was read at the start.
             while True:
                 await due.wait()
                 due.clear()
                 await self.look()
 
     async def look(self) -> None:
-        """Read config/ once and apply it if it is another one and sound."""
+        """Read config/ once, and apply it if it has changed and is valid."""
         try:
             read = await self._read()
         except ConfigError as error:
@@ -119,10 +119,10 @@ class Reload:
             log.warning("config.not_watched", why=str(error), hint=hint)
 
     async def _read(self) -> Configured | None:
-        """Read and inspect; None if it is what was read last.
+        """Read and inspect config/; return None if it has not changed.
 
         Raises:
-            ConfigError: With all that is wrong with it.
+            ConfigError: With all problems.
         """
         settings, secrets = await asyncio.to_thread(self._configuration.read)
         now = settings, self._configuration.versions(settings)
@@ -151,7 +151,7 @@ class Reload:
     async def _take(
         self, settings: HostSettings, secrets: HostSecrets, versions: PluginVersions
     ) -> Changes:
-        """Run by other settings from now on; gives what that changed among the tutors."""
+        """Apply other settings, and return the changes of tutors."""
         running = self._running
         tutors = self._factory.running_tutors(settings, secrets, versions)
         changes = compare(running.tutors, tutors)

@@ -1,4 +1,4 @@
-"""What the host does when it has seen that a secret was rotated, beside using the new one."""
+"""Rotation of secrets that clients hold for longer than one use."""
 
 import structlog
 
@@ -14,15 +14,15 @@ log = structlog.get_logger()
 
 
 class Rotation:
-    """Has everybody follow the keys that are held for longer than a use.
+    """Pass rotated keys to the clients that hold them.
 
     Args:
-        secrets: The secrets as they were last seen.
-        services: The rooms, which use LiveKit's key, and the ledger, which has a key of its own.
-        supervisor: The workers, which use LiveKit's key.
+        secrets: The latest secrets.
+        services: The rooms, which use LiveKit's API key, and the ledger, which has its own key.
+        supervisor: The workers, which use LiveKit's API key.
 
     Attributes:
-        refused_key: Why LiveKit's key is not used as secrets have it; None if it is.
+        refused_key: Why LiveKit's current API key is not used; None if it is.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Rotation:
         self.refused_key: str | None = None
 
     async def follow(self) -> None:
-        """Use the keys as they were last seen; to be called when they have been looked up."""
+        """Use the latest keys; call this after secrets have been read."""
         self._follow_ledger_key()
         await self._follow_livekit_key()
 
@@ -51,7 +51,7 @@ class Rotation:
             self._tasks.create_task(forever(self._reencrypt))
 
     async def _reencrypt(self) -> None:
-        """Re-encrypt what all hosts have written, once they know the new key, too."""
+        """Re-encrypt the data of all hosts, once they also have the new key."""
         await self._clock.sleep(2 * self._settings().secrets.interval)
         await self._ledger.reencrypt()
 

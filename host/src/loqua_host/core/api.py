@@ -1,4 +1,4 @@
-"""The Loqua API as the host holds it: one object for all lessons."""
+"""The facade of the Loqua API, one object for all lessons."""
 
 import asyncio
 import logging
@@ -39,14 +39,14 @@ __all__ = ["LoquaApi"]
 log = structlog.get_logger()
 
 Key = tuple[str, str]
-"""A learner's context is one user's, as one agent may see it."""
+"""The key of a context: the user and the agent that may see it."""
 
 
 class LoquaApi:
-    """Acts for learners towards the Loqua API, for all lessons of this process.
+    """Call the Loqua API on behalf of learners, for all lessons of this process.
 
-    A method that calls the API raises RefusedError (or its TokenError) where the API says no,
-    UnreachableError where it gives no usable answer in time; `context` degrades instead.
+    Methods that call the API raise RefusedError (or its TokenError) if the API refuses, and
+    UnreachableError if it gives no usable response in time; `context` degrades instead.
     """
 
     def __init__(
@@ -102,21 +102,21 @@ class LoquaApi:
                 yield api
 
     async def lease(self, caller: Caller) -> None:
-        """Acquire the caller's user token, or share the one held, until `release`.
+        """Acquire the caller's user token, or share the existing one, until `release`.
 
-        When it raises, nothing is held and nothing is to be released.
+        If this raises, there is nothing to release.
         """
         await self._tokens.lease(caller)
         self._modes.begin(caller)
 
     async def lease_patiently(self, caller: Caller) -> None:
-        """Lease however long the API stays unreachable, for a lesson that began in mock mode.
+        """Wait until the API is reachable and lease, for a lesson that started in mock mode.
 
-        The mode is basic then, full once `context` has loaded what the lesson began without.
-        Cancel it when the lesson ends first.
+        The mode is then basic, and full once `context` has loaded the context. Cancel this if the
+        lesson ends first.
 
         Raises:
-            RefusedError: The API came back and said no.
+            RefusedError: If the API is back and refuses.
         """
         before = self.mode(caller)
         for attempt in count(1):
@@ -154,14 +154,14 @@ class LoquaApi:
         return self._loaded("api", Loaded(context, Mode.FULL))
 
     def remembered(self, caller: Caller) -> Loaded:
-        """Return what is known of the learner without asking the API: cached, or nothing."""
+        """Return the learner's cached context, if there is one, without calling the API."""
         context = self._cache.stale(_key(caller))
         return Loaded(context or LearnerContext(), self._without_api(caller))
 
     async def send_progress(
         self, caller: Caller, *, session_id: str, status: Status, progress: Progress, key: str
     ) -> None:
-        """Update the learner's progress. Repeats are harmless: progress is cumulative."""
+        """Update the learner's progress, which is idempotent because progress is cumulative."""
         with self._noticed(caller):
             request = wire.progress_request(caller, session_id, status, progress, key)
             await self._calls.send(request, self._learner(caller))
@@ -177,9 +177,9 @@ class LoquaApi:
         self._cache.mark_stale(_key(caller))
 
     async def session_known(self, caller: Caller, session_id: str) -> bool:
-        """Return whether the learner's history, asked for just now, has that session.
+        """Fetch the learner's history and return whether it has that session.
 
-        Where it cannot be asked for, but keys are honoured, False does no harm.
+        If it cannot be fetched but the API honours idempotency keys, return False, which is safe.
         """
         try:
             with self._noticed(caller):
@@ -209,7 +209,7 @@ class LoquaApi:
         return permissions
 
     def mode(self, caller: Caller) -> Mode:
-        """Return how much of the API stands behind the caller now."""
+        """Return the caller's current mode."""
         return self._modes.of(caller)
 
     def subscribe(self, listener: Listener) -> None:
@@ -217,15 +217,15 @@ class LoquaApi:
         self._modes.subscribe(listener)
 
     def endpoints(self) -> Mapping[str, EndpointStatus]:
-        """Return how the endpoints that were called do, by name."""
+        """Return the status of the endpoints that have been called, by name."""
         return self._calls.endpoints()
 
     async def agent_token_seconds_left(self) -> float | None:
-        """Return the seconds until AGENT_JWT_TOKEN expires; None when it does not say."""
+        """Return the seconds until AGENT_JWT_TOKEN expires, or None if unknown."""
         return await self._credentials.seconds_left()
 
     def user_token_seconds_left(self) -> float | None:
-        """Return the seconds until the first of the user tokens held expires; None without any."""
+        """Return the seconds until the first user token expires, or None without any."""
         return self._tokens.seconds_left()
 
     async def _create_session(self, caller: Caller, record: SessionRecord, key: str) -> None:
@@ -284,7 +284,7 @@ class LoquaApi:
 
 
 def _lacks_token(refusal: RefusedError) -> bool:
-    """Return whether it was for want of a learner's JWT that counts, not for what it may not do."""
+    """Return whether the call was refused because of the learner's JWT, not its permissions."""
     return refusal.endpoint == "user-token" or refusal.status == UNAUTHORIZED
 
 
@@ -314,7 +314,7 @@ async def _watched(credentials: Credentials) -> AsyncIterator[None]:
 def _http(
     settings: CoreSettings, tls: ssl.SSLContext, transport: httpx.AsyncBaseTransport | None
 ) -> httpx.AsyncClient:
-    # At DEBUG hpack logs each header block, and with it the JWT.
+    # At DEBUG, hpack logs each header block, including the JWT.
     logging.getLogger("hpack").setLevel(logging.INFO)
     return httpx.AsyncClient(
         base_url=str(settings.api_base_url),

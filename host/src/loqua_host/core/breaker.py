@@ -1,4 +1,4 @@
-"""A circuit breaker for one endpoint that tells an outage from one learner's bad data."""
+"""A circuit breaker for one endpoint that distinguishes an outage from one learner's bad data."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -19,23 +19,23 @@ __all__ = ["Breaker", "BreakerState"]
 log = structlog.get_logger()
 
 COUNTED_EACH = 2
-"""Failures of one learner that count towards an outage: no learner opens a breaker alone."""
+"""Maximum failures of one learner that count, so that no learner opens a breaker alone."""
 
 LONGEST_SUSPENSION = 300.0
-"""Seconds for which a learner is suspended at most for whom alone the endpoint fails."""
+"""Maximum seconds of a learner's suspension."""
 
 FORGET_AFTER = 2 * LONGEST_SUSPENSION
-"""Seconds after a learner's last failure until it no longer counts."""
+"""Seconds after which a learner's last failure no longer counts."""
 
 MAX_FAILING = 1000
-"""Failing learners that are remembered."""
+"""Maximum of tracked failing learners."""
 
 NEUTRAL_STATUSES = frozenset({408, 425, 429})
-"""Statuses of a server that works and asks for patience."""
+"""Statuses of a working server that asks to retry later."""
 
 
 class BreakerState(StrEnum):
-    """What a breaker does with a call: lets it out, fails it at once, or lets one out."""
+    """The state of a breaker: calls pass, fail at once, or one probe passes."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -47,11 +47,11 @@ class _Failing:
     """A learner whose last call failed.
 
     Attributes:
-        served: Calls that had succeeded when the failures began; more by now are others'.
-        at: When the last of them was, in monotonic seconds.
-        failures: How many there were in a row.
-        resumes_at: Until when the learner is suspended, in monotonic seconds.
-        tried_out: Whether a call finds out just now whether the suspension may end.
+        served: The number of successful calls when the failures started; later ones are others'.
+        at: When the last failure was, in monotonic seconds.
+        failures: The number of consecutive failures.
+        resumes_at: When the suspension ends, in monotonic seconds.
+        tried_out: Whether a call is testing whether the suspension may end.
     """
 
     served: int
@@ -64,15 +64,14 @@ class _Failing:
 class Breaker:
     """Suspend calls to an endpoint that is down, or those of one learner for whom it fails.
 
-    Failures in a row open the breaker for all learners, where no learner counts more than
-    twice and nobody else was served meanwhile. They suspend a learner however few others call;
-    that pause grows once somebody else has been served, because it is then the learner's own
-    data that fails. While the breaker is open, one probe at a time goes out: at once one of a
-    learner who has not failed, so that bad data never holds up others, and one of those who
-    have after `open_seconds`.
+    Consecutive failures open the breaker for all learners. Each learner counts at most twice, and
+    only if nobody else was served meanwhile. Consecutive failures of one learner suspend that
+    learner, longer each time if others are served, because then the learner's own data is at
+    fault. While the breaker is open, one probe at a time passes: at once for a learner who has not
+    failed, so that bad data never blocks others, and for those who have after `open_seconds`.
 
-    Cancelled calls, refusals and requests for patience count neither way. A call that began
-    before the breaker opened or closed has no say afterwards.
+    Cancelled calls, refusals and `NEUTRAL_STATUSES` do not count. A call that started before the
+    breaker opened or closed is ignored.
     """
 
     def __init__(
@@ -98,8 +97,8 @@ class Breaker:
         """Guard one attempt for a learner.
 
         Raises:
-            SuspendedError: The breaker is open, another attempt is the probe, or the endpoint
-                keeps failing for this learner.
+            SuspendedError: If the breaker is open, another attempt is the probe, or the learner is
+                suspended.
         """
         epoch = self._enter(learner)
         record: Callable[[str], None] = self._on_unknown
@@ -170,7 +169,7 @@ class Breaker:
         self._probing = False
 
     def _suspend(self, learner: str, own: _Failing) -> None:
-        """Suspend a learner after failures in a row: longer each time, if only theirs fail."""
+        """Suspend a learner after consecutive failures, longer each time if only theirs fail."""
         beyond = own.failures - self._settings.failures
         if beyond < 0:
             return
@@ -187,7 +186,7 @@ class Breaker:
         )
 
     def _is_outage(self) -> bool:
-        """Return whether enough failures have followed each other without a success between."""
+        """Return whether there are enough consecutive failures."""
         counted = (
             min(own.failures, COUNTED_EACH)
             for own in self._failing.values()
@@ -196,7 +195,7 @@ class Breaker:
         return sum(counted) >= self._settings.failures
 
     def _turn(self, state: BreakerState) -> None:
-        """Change between open and closed: calls that are under way no longer count."""
+        """Change between open and closed; calls in progress no longer count."""
         self._epoch += 1
         self._probing = False
         self._become(state)

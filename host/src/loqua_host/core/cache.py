@@ -1,4 +1,4 @@
-"""Learner contexts kept in memory: one fetch, three lives."""
+"""An in-memory cache of learners' contexts, whose parts have different lifetimes."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -23,7 +23,7 @@ class _Entry:
 
 
 class ContextCache(Generic[K]):
-    """Serves a context whole while it is fresh, and what is left of it while the API is down."""
+    """Cache contexts: whole while they are fresh, and in parts while the API is down."""
 
     def __init__(self, lives: CacheLives, clock: Clock) -> None:
         self._lives = lives
@@ -31,23 +31,23 @@ class ContextCache(Generic[K]):
         self._entries: OrderedDict[K, _Entry] = OrderedDict()
 
     def keep(self, key: K, context: LearnerContext) -> None:
-        """Keep what was just fetched, and make room for it."""
+        """Store a fetched context, and evict old ones."""
         self._entries.pop(key, None)
         self._entries[key] = _Entry(context, self._clock.monotonic())
         while len(self._entries) > self._lives.learners:
             self._entries.popitem(last=False)
 
     def fresh(self, key: K) -> LearnerContext | None:
-        """Return the context if it need not be fetched again."""
+        """Return the context if it is fresh."""
         entry = self._entries.get(key)
         if entry is None or entry.outdated or self._age(entry) >= self._lives.context:
             return None
         return entry.context
 
     def stale(self, key: K) -> LearnerContext | None:
-        """Return what may still serve when no new context can be had.
+        """Return the parts of the context that may be used while the API is down.
 
-        History and progress age sooner than preferences; None when nothing is left.
+        History and progress expire sooner than preferences. Return None if nothing is left.
         """
         entry = self._entries.get(key)
         if entry is None:
@@ -66,7 +66,7 @@ class ContextCache(Generic[K]):
             self._entries[key].outdated = True
 
     def drop(self, key: K) -> None:
-        """Forget the context, as the API refuses it."""
+        """Drop the context, because the API refuses it."""
         self._entries.pop(key, None)
 
     def _age(self, entry: _Entry) -> float:

@@ -1,4 +1,4 @@
-"""On whose behalf the API is called, and what a lesson gets of a learner's context."""
+"""The caller of API calls, and a loaded context with its mode."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ __all__ = ["Caller", "Loaded"]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls for whom and from where; one user token belongs to each."""
+    """The learner, room and agent of a call; each caller has one user token."""
 
     user_id: str
     room: str
@@ -19,7 +19,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A learner's context and how much of the API stands behind it."""
+    """A learner's context and its mode."""
 
     context: LearnerContext
     mode: Mode

@@ -1,4 +1,4 @@
-"""One call to the API and all that protects it: deadline, retries, breaker, limits."""
+"""Calls to the API with deadline, retries, circuit breaker and limits."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -36,14 +36,14 @@ tracer = trace.get_tracer("loqua_host")
 CANCELLED = "cancelled"
 
 LONGEST_PREMATURE_PAUSE = 2.0
-"""Seconds after which a token that may not be valid yet is tried again, at most."""
+"""Maximum seconds before a token that may not be valid yet is tried again."""
 
 
 class Bearer(Protocol):
-    """Whose JWT a call is made with."""
+    """The provider of a call's JWT."""
 
     async def jwt(self) -> Sealed:
-        """Return the JWT to use now."""
+        """Return the current JWT."""
 
     async def replacement(self, refused: SecretStr) -> Sealed | None:
         """Return another JWT after the API refused that one with 401, or None."""
@@ -75,7 +75,7 @@ class _AttemptResult:
 
 
 class Calls:
-    """Sends requests so that whatever the API does ends in a value or a named error in time."""
+    """Send requests; every call ends with a value or a typed error before its deadline."""
 
     def __init__(
         self,
@@ -93,20 +93,20 @@ class Calls:
         self._endpoints: dict[str, EndpointStatus] = {}
 
     def endpoints(self) -> Mapping[str, EndpointStatus]:
-        """Return how the endpoints that were called do, by name."""
+        """Return the status of the endpoints that have been called, by name."""
         return {
             name: replace(last, breaker=self._breakers[name].state)
             for name, last in self._endpoints.items()
         }
 
     async def send(self, request: Request[T], bearer: Bearer) -> T:
-        """Return the value that the API answers with; a 401 leads to one other JWT and one repeat.
+        """Send a request and return the value of its response; after a 401, retry with another JWT.
 
-        The deadline holds for all of it, exchanges of tokens included.
+        The deadline includes token exchanges.
 
         Raises:
-            RefusedError: The API said no.
-            UnreachableError: No usable answer before the deadline.
+            RefusedError: If the API refuses.
+            UnreachableError: If there is no usable response before the deadline.
         """
         with tracer.start_as_current_span(
             f"api {request.endpoint}",
@@ -146,7 +146,7 @@ class Calls:
                 jwt = other
 
     async def _wait_until_valid(self, refusal: ApiError, state: _CallState, pause: float) -> None:
-        """Wait until a refused token may be valid, or raise what its refusal means."""
+        """Wait until a refused token may be valid, or raise the refusal."""
         in_time = self._clock.monotonic() + pause < state.deadline
         if state.prematurity is not Prematurity.NO and in_time:
             await self._clock.sleep(pause)
@@ -196,7 +196,7 @@ class Calls:
             end.status, end.failure, end.why = error.status, type(error).__name__, str(error)
             raise
         except asyncio.CancelledError:
-            # By the deadline, which is the API's failure, or because who asked has gone.
+            # By the deadline, which counts as the API's failure, or because the caller is gone.
             if self._clock.monotonic() >= state.deadline:
                 end.failure, end.why = UnreachableError.__name__, "no answer within api.deadline"
             raise
@@ -206,7 +206,7 @@ class Calls:
             self._report(request, end, self._clock.monotonic() - begun)
 
     def _report(self, request: Request[T], end: _AttemptResult, seconds: float) -> None:
-        """Log and count an attempt, and note how its endpoint does."""
+        """Log and count an attempt, and update its endpoint's status."""
         self._metrics.observe_attempt(
             request.endpoint,
             end.failure or "ok",
@@ -240,7 +240,7 @@ class Calls:
     async def _validated(
         self, request: Request[T], jwt: SecretStr, state: _CallState
     ) -> tuple[int, T]:
-        """Make one round trip; whatever goes wrong in it is an ApiError."""
+        """Make one round trip; every failure is an ApiError."""
         passage = RequestTrace()
         try:
             status, answer = await self._transport.send(request, jwt, passage)
@@ -285,7 +285,7 @@ def _premature_pauses() -> Iterator[float]:
 
 
 def _without_ids(request: Request[T], text: str | None) -> str | None:
-    """Return what may be shown to whoever asks how the API does: an answer may quote a learner."""
+    """Return a text for the status page, without ids of learners that the API may have quoted."""
     caller = request.caller
     ids = {"user_id": caller.user_id, "session_id": request.session_id, "room": caller.room}
     for name, value in ids.items():
@@ -307,7 +307,7 @@ def _read(request: Request[T], status: int, answer: Answer) -> T:
 
 
 def _unexpected(endpoint: str, error: Exception, *, sent: bool) -> UnreachableError:
-    """Return what an error of a transport means: its text may quote the headers and so the JWT."""
+    """Return the error for an unexpected exception, whose text may quote headers with the JWT."""
     name = type(error).__name__
     if isinstance(error, _NOT_CONNECTED):
         return UnreachableError(

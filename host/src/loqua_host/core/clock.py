@@ -1,4 +1,4 @@
-"""Time as the core sees it, so that tests may hand it another."""
+"""The clock, which tests replace."""
 
 import asyncio
 import time
@@ -8,27 +8,27 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """Where the core reads the time and where it waits."""
+    """The interface for time and sleep."""
 
     def monotonic(self) -> float:
-        """Return seconds on a scale that never steps; only differences mean anything."""
+        """Return monotonic seconds; only differences are meaningful."""
 
     def now(self) -> float:
-        """Return seconds since 1970 in UTC, as this machine believes them to be."""
+        """Return this machine's Unix time, in seconds."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after that many seconds."""
+        """Sleep."""
 
 
 class SystemClock:
     """The machine's own clock."""
 
     def monotonic(self) -> float:
-        """Return the scale of `time.monotonic`."""
+        """Return `time.monotonic()`."""
         return time.monotonic()
 
     def now(self) -> float:
-        """Return the scale of `time.time`."""
+        """Return `time.time()`."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:

@@ -18,9 +18,9 @@ WATCH_SECONDS = 3600
 
 
 class Credentials:
-    """Reads the agent's secrets anew at every use, so that a rotation needs no restart.
+    """Read the agent's secrets at every use, so that a rotation needs no restart.
 
-    Raises UnreachableError where a secret cannot be read: that is an outage as any other.
+    If a secret cannot be read, raise UnreachableError, like in any other outage.
     """
 
     def __init__(self, secrets: SecretsPort, clock: Clock, warn_before: float) -> None:
@@ -33,23 +33,23 @@ class Credentials:
         return (await self._read(CoreSecret.AGENT_JWT_TOKEN)).current
 
     async def replacement(self, refused: SecretStr) -> Sealed | None:
-        """Return another JWT than the one the API refused, if a rotation left one."""
+        """Return another JWT than the one that the API refused, if a rotation has left one."""
         secret = await self._read(CoreSecret.AGENT_JWT_TOKEN, fresh=True)
         return next((value for value in secret.values() if value != refused), None)
 
     async def shared_secrets(self, *, fresh: bool = False) -> tuple[Sealed, ...]:
-        """Return the secrets that user tokens may be encrypted with, newest first."""
+        """Return the possible keys of user tokens, newest first."""
         return (await self._read(CoreSecret.SHARED_SECRET, fresh=fresh)).values()
 
     async def seconds_left(self) -> float | None:
-        """Return the seconds until the agent's JWT expires; None when it does not say."""
+        """Return the seconds until the agent's JWT expires, or None if unknown."""
         try:
             return read_claims(await self.jwt()).exp - self._clock.now()
         except LoquaError:
             return None
 
     async def watch(self) -> None:
-        """Report the life left in the agent's JWT every hour, as a warning when it is short."""
+        """Log the remaining lifetime of the agent's JWT every hour, as a warning if it is short."""
         while True:
             left = await self.seconds_left()
             if left is not None:

@@ -1,4 +1,4 @@
-"""How much of the API stands behind each lesson, and who is told when that changes."""
+"""The mode of each lesson (full, cache, basic, mock), with subscribers."""
 
 from collections.abc import Callable
 
@@ -14,11 +14,11 @@ __all__ = ["Listener", "Modes", "fallback"]
 log = structlog.get_logger()
 
 Listener = Callable[[Caller, Mode], None]
-"""Called in line at each change of mode; must be quick and not raise."""
+"""Called synchronously at each change of mode; must be quick and not raise."""
 
 
 def fallback(*, cached: bool, token: bool) -> Mode:
-    """Return the best mode without the API: a known context, else a known learner, else none."""
+    """Return the mode without the API: cache with a context, basic with a token, else mock."""
     if cached:
         return Mode.CACHE
     return Mode.BASIC if token else Mode.MOCK
@@ -27,8 +27,8 @@ def fallback(*, cached: bool, token: bool) -> Mode:
 class Modes:
     """The mode of every lesson that holds a lease.
 
-    It is the worse of two: what the API allows now, and what the lesson was given. A lesson
-    that began without its context is not full until that is loaded, whatever else succeeds.
+    It is the worse of two: the API's current state, and the context that the lesson has. A lesson
+    that started without its context is not full until the context is loaded.
     """
 
     def __init__(self, without_api: Callable[[Caller], Mode], metrics: ApiMetrics) -> None:
@@ -47,11 +47,11 @@ class Modes:
         return self._modes.get(caller) or self._without_api(caller)
 
     def begin(self, caller: Caller, before: Mode = Mode.FULL) -> None:
-        """Follow a caller who has just got a token; one followed already keeps its mode.
+        """Track a caller who has acquired a token; one already tracked keeps its mode.
 
         Args:
-            caller: Whose lesson it is.
-            before: The mode it began in, if that was without the API.
+            caller: The caller.
+            before: The mode in which the lesson started, if that was without the API.
         """
         if caller not in self._modes:
             self._modes[caller] = before
@@ -59,12 +59,12 @@ class Modes:
             self.reached(caller)
 
     def end(self, caller: Caller) -> None:
-        """Follow a caller no longer."""
+        """Stop tracking a caller."""
         self._modes.pop(caller, None)
         self._best.pop(caller, None)
 
     def given(self, caller: Caller, best: Mode) -> None:
-        """Note what the caller was given: full for a loaded context, cache for an old one."""
+        """Note the caller's context: full for a loaded one, cache for a cached one."""
         if caller in self._modes:
             reachable = self._modes[caller] is self._best[caller]
             self._best[caller] = best
@@ -72,11 +72,11 @@ class Modes:
                 self._become(caller, best)
 
     def reached(self, caller: Caller) -> None:
-        """Note that the API answered this caller."""
+        """Note that the API responded to this caller."""
         self._become(caller, self._best.get(caller, Mode.FULL))
 
     def lost(self, caller: Caller) -> Mode:
-        """Note that the API did not answer this caller; return the mode that is left."""
+        """Note that the API did not respond to this caller; return the remaining mode."""
         mode = _worse(self._without_api(caller), self._best.get(caller, Mode.FULL))
         self._become(caller, mode)
         return mode

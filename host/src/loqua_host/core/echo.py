@@ -1,4 +1,4 @@
-"""What the API says of a request, without what learners said: errors like to quote the input."""
+"""Redaction of API error messages, which may quote what learners said."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ HIDDEN: Final = "…"
 
 WORD: Final = re.compile(r"\w+")
 SHORTEST_PART: Final = 3
-"""Letters from which on a part of a word that was sent is hidden as well: quotations are cut."""
+"""Minimum letters of a part of a sent word that is hidden, because quotations may be cut."""
 
 QUOTED: Final = re.compile("'[^']*'|\"[^\"]*\"|`[^`]*`|“[^”]*”|«[^»]*»|\u2018[^\u2019]*\u2019")
 """Anything quoted: a value, or the name of a field."""
@@ -27,15 +27,15 @@ ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 NOT_SAID: Final = frozenset(
     {"userId", "sessionId", "status", "overall_performance", "user_id", "room_name", "agent_id"}
 )
-"""Fields of a request that no learner said."""
+"""Fields of a request that contain nothing that a learner said."""
 
 
 def without_echo(text: str, sent: bytes | None) -> str:
-    """Return what the API says, without values it quotes and without words that were sent to it.
+    """Return an API error message without quoted values and without words of the request.
 
     Args:
-        text: Of an error's answer.
-        sent: The request's body, JSON; None if it had none.
+        text: The message.
+        sent: The request's JSON body, if it had one.
     """
     said = {word.casefold() for value in _texts(sent) for word in WORD.findall(value)}
     plain = ESCAPED.sub(_unescaped, text)

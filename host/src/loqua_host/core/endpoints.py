@@ -1,4 +1,4 @@
-"""How each endpoint of the API does, for those who ask for the host's health."""
+"""The status of the API's endpoints, for health checks."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class EndpointStatus:
         at: When it ended, in monotonic seconds.
         seconds: How long it took.
         failure: What went wrong, without the learner's ids; None if nothing did.
-        breaker: What the endpoint's breaker does now.
+        breaker: The state of the endpoint's breaker.
     """
 
     at: float

@@ -1,4 +1,4 @@
-"""What keeps all lessons together from pressing the API: bulkhead, rate limit, holds."""
+"""Limits of API calls for all lessons: bulkhead, rate limit, requested pauses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -14,7 +14,7 @@ from .settings import CoreSettings
 __all__ = ["RateLimits"]
 
 FIRST_PAUSE = 1.0
-"""Seconds that an endpoint rests after a 429; twice as many after each that follows."""
+"""Seconds that an endpoint pauses after a 429; doubles after each further one."""
 
 LONGEST_PAUSE = 32.0
 
@@ -23,20 +23,20 @@ TOO_MANY = 429
 
 @dataclass(slots=True)
 class _Rest:
-    """How long an endpoint rests, and after how many 429 in a row."""
+    """An endpoint's pause, and the number of consecutive 429."""
 
     until: float = 0.0
     refusals: int = 0
 
 
 class RateLimits:
-    """Admits calls: as many at a time as the pool has connections, and so many a second.
+    """Limit concurrent calls to the pool's connections, and calls per second.
 
-    After a quiet second a second's worth may go at once; then they go one by one.
-    The bulkhead keeps httpx's pool free of waiters: a cancelled one would leak its slot
-    (https://github.com/encode/httpcore/issues/1093). When the API asks for a pause, every
-    lesson's next call waits for its end, or fails at once if its deadline comes first. A 429
-    that names no pause does so for calls of its endpoint.
+    After a quiet second, a second's worth of calls may go at once. The bulkhead keeps httpx's pool
+    free of waiters, because a cancelled one would leak its slot
+    (https://github.com/encode/httpcore/issues/1093). If the API asks for a pause, all calls wait
+    for its end, or fail at once if their deadline comes first. A 429 without a pause affects its
+    endpoint only.
     """
 
     def __init__(self, settings: CoreSettings, clock: Clock) -> None:
@@ -50,10 +50,10 @@ class RateLimits:
 
     @asynccontextmanager
     async def slot(self, endpoint: str, deadline: float) -> AsyncIterator[None]:
-        """Wait for leave to make one call before the deadline (monotonic seconds).
+        """Wait for a slot for one call before the deadline (monotonic seconds).
 
         Raises:
-            SuspendedError: The API asked for a pause that outlasts the deadline.
+            SuspendedError: If the API asked for a pause that ends after the deadline.
         """
         await self._wait_for_hold(endpoint, deadline)
         await self._wait_for_turn(endpoint, deadline)
@@ -62,7 +62,7 @@ class RateLimits:
             yield
 
     def handle(self, endpoint: str, status: int, headers: Mapping[str, str]) -> float | None:
-        """Hold calls for as long as an answer asks; return those seconds, None if it asks not."""
+        """Pause calls as a response requests; return the seconds, or None if it does not."""
         asked = wait_asked(status, headers, self._clock.now())
         rest = self._rest(endpoint, status)
         if asked is not None:
@@ -71,12 +71,12 @@ class RateLimits:
         return rest if asked is None else max(asked, rest or 0.0)
 
     def _rest(self, endpoint: str, status: int) -> float | None:
-        """Pause an endpoint after a 429 and return for how long; any other answer ends it."""
+        """Pause an endpoint after a 429, and return the seconds; other responses end the pause."""
         if status != TOO_MANY:
             self._rests.pop(endpoint, None)
             return None
         now, rest = self._clock.monotonic(), self._rests.setdefault(endpoint, _Rest())
-        if now >= rest.until:  # else it answers a call from before the rest
+        if now >= rest.until:  # else it is the response to a call from before the pause
             pause = min(FIRST_PAUSE * 2**rest.refusals, LONGEST_PAUSE, self._max_hold)
             rest.until = now + pause
             rest.refusals = min(rest.refusals + 1, 10)

@@ -1,1 +1,1 @@
-"""What is counted and logged, without secrets and without what learners say."""
+"""Metrics and logs without secrets and without what learners say."""

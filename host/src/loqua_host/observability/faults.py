@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw, as the log shows them."""
+"""Logging of unexpected errors."""
 
 from traceback import walk_tb
 from typing import Final
@@ -13,20 +13,20 @@ log = structlog.get_logger()
 INTERNAL_ERRORS: Final = Counter(
     "loqua_internal_errors", "Errors that nobody foresaw", registry=None
 )
-"""Those of this process. Like the log it is within everyone's reach: such errors are anywhere."""
+"""The process-wide counter. Like the log it is global, because such errors may occur anywhere."""
 
 MOST_FRAMES = 10
 
 
 def log_fault(task: str, error: Exception, **fields: object) -> None:
-    """Log the type of an error and where it was raised, innermost last.
+    """Log the type of an unexpected error and its stack, innermost last.
 
-    Its message stays out of the log: it may quote a secret, or a learner.
+    The message is not logged, because it may quote a secret or a learner.
 
     Args:
-        task: What was being done, for metrics: one of few.
-        error: What nobody foresaw.
-        fields: What else is to be said.
+        task: The task that failed, a label with few values.
+        error: The error.
+        fields: Further fields.
     """
     cause = _first_leaf(error)
     frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(cause.__traceback__)]

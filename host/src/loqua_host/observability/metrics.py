@@ -1,6 +1,6 @@
-"""Prometheus instruments of one registry, whose series begin at 0.
+"""Prometheus instruments of one registry, whose series start at 0.
 
-Each package keeps its own in its module `metrics`, and counts where things happen.
+Each package has its own in its module `metrics`, and increments them where the event happens.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,13 +12,13 @@ __all__ = ["Instruments"]
 
 
 class Instruments:
-    """Creates counters and histograms, and starts their series at 0.
+    """Create counters and histograms whose series start at 0.
 
-    Prometheus sees no rise in the first value of a series, so each is there before anything
-    happens: those of labels known beforehand from the start, those of a tutor once it is added.
+    Prometheus sees no increase in the first value of a series. So series with known labels exist
+    from the start, and those of a tutor from when it is added.
 
     Attributes:
-        registry: What is exposed.
+        registry: The Prometheus registry.
     """
 
     def __init__(self) -> None:
@@ -29,10 +29,10 @@ class Instruments:
         """Create a counter.
 
         Args:
-            name: Without `loqua_` and `_total`.
+            name: The name without `loqua_` and `_total`.
             description: What it counts.
-            labels: Names of labels whose values are not known beforehand, or `tutor`.
-            known: Further labels, each with the values that it is known to have.
+            labels: Names of labels with unknown values, or `tutor`.
+            known: Further labels, each with its known values.
         """
         names = (*labels, *known)
         counter = Counter(f"loqua_{name}", description, names, registry=self.registry)
@@ -56,7 +56,7 @@ class Instruments:
         return histogram
 
     def add_tutors(self, tutors: Iterable[str]) -> None:
-        """Start all series of these tutors at 0; those there are already go on."""
+        """Start all series of these tutors at 0; existing ones continue."""
         for tutor, (metric, known) in product(tutors, self._by_tutor):
             for values in known:
                 metric.labels(tutor, *values)

@@ -1,9 +1,9 @@
-"""What logs show of code that is not the host's: its own words, never what it was given.
+"""Redaction of log records and exceptions of foreign code: only their constant text is shown.
 
-What learners say reaches LiveKit, the plugins of speech providers and tutors, and they put it
-into messages, fields and exceptions. Which of them do so changes with each release, so nothing is
-looked for. Shown is what stands in the source code: a message's constant parts, numbers, and an
-exception's type with the places in the code. Whatever is formatted into that becomes a `…`.
+What learners say reaches LiveKit, speech plugins and tutors, which put it into messages, fields and
+exceptions. Which of them do so changes with each release, so this does not search for it. It shows
+what is in the source code: a message's constant parts, numbers, and an exception's type with its
+stack. Values that were formatted into a message become `…`.
 """
 
 import ast
@@ -28,7 +28,7 @@ __all__ = ["OWN", "Redaction", "describe", "format_exception", "report_uncaught"
 log = structlog.get_logger()
 
 OWN: Final = "loqua_host"
-"""The logger whose records are the host's own words, and a tutor's by `lesson.log`."""
+"""The logger of the host and of `lesson.log`, whose records are not redacted."""
 
 HIDDEN: Final = "…"
 

@@ -1,4 +1,4 @@
-"""The code of a tutor's author: whether it ran into an error, and where."""
+"""The author's part in an error: whether a tutor's code raised it, and where."""
 
 import traceback
 from collections.abc import Iterable, Iterator
@@ -12,18 +12,18 @@ from .overrides import is_within, packages_of
 __all__ = ["Author", "Failure"]
 
 OURS: Final = frozenset({"livekit", "loqua_host"})
-"""Packages whose frames tell an author nothing."""
+"""Packages whose frames are irrelevant to an author."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error that the author's code raised or let through.
+    """An error that the author's code raised or did not catch.
 
     Attributes:
         error: The error.
         callback: The function that was called, such as `MyAgent.on_enter`.
-        functions: Bare names of the author's functions on the way to the error, outermost first.
-        at: File and line of the author's that it came from.
+        functions: Names of the author's functions in the traceback, outermost first.
+        at: File and line of the author's code that it came from.
     """
 
     error: BaseException
@@ -33,17 +33,17 @@ class Failure:
 
 
 class Author:
-    """Knows a tutor's code by its top-level packages."""
+    """Recognise a tutor's code by its top-level packages."""
 
     def __init__(self, packages: Iterable[str]) -> None:
         self._packages = frozenset(packages)
 
     def include(self, agent_class: type) -> None:
-        """Take the packages that an agent's class is written in for the author's, too."""
+        """Add the packages of an agent's class to the author's."""
         self._packages |= packages_of(agent_class)
 
     def failure(self, error: BaseException) -> Failure | None:
-        """Return how the author's code came to an error; None if it has no part in it."""
+        """Return the author's part in an error, or None if there is none."""
         own = [at for at in _steps(error.__traceback__) if self._wrote(at.tb_frame)]
         if own:
             codes = [at.tb_frame.f_code for at in own]
@@ -55,16 +55,16 @@ class Author:
         return next(filter(None, map(self.failure, causes)), None)
 
     def cut(self, error: BaseException) -> BaseException:
-        """Cut a traceback, and those that led to it, at the border of the author's code.
+        """Remove frames of LiveKit and the host from a traceback and its causes.
 
-        Frames of LiveKit and the host are left out; the one that raised stays.
+        The frame that raised stays.
         """
         for one in _chain(error):
             one.__traceback__ = self._cut(one.__traceback__)
         return error
 
     def stack(self, frame: FrameType | None) -> list[FrameType]:
-        """Return what runs in a frame from the author's code on, outermost first; often nothing."""
+        """Return a frame's stack from the author's code on, outermost first; possibly empty."""
         frames = [one for one, _ in traceback.walk_stack(frame)][::-1] if frame else []
         first = next((n for n, one in enumerate(frames) if self._wrote(one)), len(frames))
         return frames[first:]
@@ -97,7 +97,7 @@ def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
 
 
 def _chain(error: BaseException, seen: set[int] | None = None) -> Iterable[BaseException]:
-    """Yield an error with all that led to it and all that it holds."""
+    """Yield an error, its causes and contexts, and the members of groups."""
     seen = set() if seen is None else seen
     if id(error) in seen:
         return

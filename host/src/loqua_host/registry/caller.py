@@ -1,4 +1,4 @@
-"""Calls one hook of a tutor: in its own task, with its limit, whatever it does."""
+"""Calls of a tutor's hooks, each in its own task with a time limit."""
 
 import asyncio
 import time
@@ -31,44 +31,44 @@ tracer = trace.get_tracer("loqua_host")
 _Returned = TypeVar("_Returned")
 
 GRACE: Final = 1.0
-"""Seconds for a cancelled hook to let go before it is left to itself."""
+"""Seconds for a cancelled hook to end before it is abandoned."""
 
 EVENT_SECONDS: Final = 5.0
-"""Seconds for a tutor's handler of an event."""
+"""The time limit of a tutor's event handler, in seconds."""
 
 
 class Timed(Protocol):
-    """Hears what each call of a hook took."""
+    """The observer of hook durations."""
 
     def __call__(self, hook: Hook, seconds: float, /, *, failed: bool) -> None:
-        """Take note of one call."""
+        """Observe a call."""
 
 
 class Speech(Protocol):
-    """Something that is being said, or waits for its turn."""
+    """Speech that is played or queued."""
 
     async def wait_for_playout(self) -> None:
-        """Wait until it has been said or cut off."""
+        """Wait until it has been played or interrupted."""
 
 
 class HookCaller:
-    """Calls the hooks of one tutor; a hook it does not have counts as returning None.
+    """Call the hooks of one tutor; a missing hook counts as returning None.
 
-    Time in which something is being said is not counted against a hook: it may await that, and
-    who speaks meanwhile keeps the tutor waiting.
+    Speech does not count towards a hook's limit, because a hook may await it, and a learner who
+    speaks delays it.
 
     Args:
         loaded: The tutor.
-        limits: How long each hook may take.
-        timed: Told of each call.
-        speech: Returns what is being said.
-        grace: Seconds for a cancelled hook to let go.
+        limits: The time limits of the hooks.
+        timed: The observer of durations.
+        speech: Returns the current speech.
+        grace: Seconds for a cancelled hook to end.
 
-    Every method raises `HookFailedError` if its hook raises, is over its limit or returns
-    something else than its contract says, having logged it.
+    Every method logs and raises `HookFailedError` if its hook raises, times out or returns a wrong
+    type.
 
     Attributes:
-        author: Knows the tutor's code.
+        author: Recognises the tutor's code.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class HookCaller:
 
     @property
     def source(self) -> str:
-        """The plugin, as logs name it."""
+        """The plugin's name, for logs."""
         return self._loaded.source
 
     async def create_agent(self, lesson: Lesson) -> Agent:
@@ -166,7 +166,7 @@ class HookCaller:
         return task.result()
 
     async def _is_done(self, task: asyncio.Task[Any], limit: float) -> bool:
-        """Wait for a hook, for its limit since something was last being said."""
+        """Wait for a hook, up to its limit without the time of speech."""
         while not (await asyncio.wait({task}, timeout=limit))[0]:
             if (speech := self._speech()) is None:
                 return False
@@ -205,19 +205,18 @@ class HookCaller:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """What a hook raised, on its way out of the hook's task."""
+    """An exception of a hook, returned from the hook's task."""
 
     error: BaseException
 
 
 async def _hand(handler: Callable[[Event], Awaitable[None]], event: Event) -> None:
-    await handler(event)  # a handler that takes no argument raises here, too
+    await handler(event)  # a handler without an argument also raises here
 
 
 async def _outcome(coroutine: Awaitable[Any]) -> Any:
     try:
         return await coroutine
-    # The one place where foreign code runs: whatever it raises is its own fault, and
-    # SystemExit would end the job and with it the lesson.
+    # The only place that runs foreign code. It may raise anything; SystemExit would end the job.
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as said above
         return _Raised(error)

@@ -1,4 +1,4 @@
-"""A LiveKit agent that knows nothing of tutors, hosted as one."""
+"""Hosting of a plain LiveKit agent as a tutor (`agent: my_module:MyAgent`)."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -24,13 +24,13 @@ LONGEST_TEXT: Final = 100
 
 
 class HostedAgent:
-    """The plugin that a bare agent class stands for.
+    """The plugin for a plain agent class.
 
-    Its instructions are followed by what is known of the learner. Each turn of the learner's is a
-    phrase practised, and the grade is the middle one: nothing has judged how well it was said.
+    The learner's context is appended to the agent's instructions. Each turn of the learner counts
+    as a phrase practised. The performance is the middle grade, because nothing is scored.
 
     Attributes:
-        agent_class: The class; made anew, without arguments, for each lesson.
+        agent_class: The class, instantiated without arguments for each lesson.
     """
 
     def __init__(self, name: str, agent_class: type[Agent]) -> None:
@@ -48,7 +48,7 @@ class HostedAgent:
 
     @hookimpl
     async def create_agent(self, lesson: Lesson) -> Agent:
-        """Create the agent, and tell it whom it teaches."""
+        """Create the agent, and add the learner's context to its instructions."""
         agent, self._known = self._create(), describe_learner(lesson)
         self._own = _parts(agent.instructions)
         self._told = _with(self._own, self._known)
@@ -57,9 +57,9 @@ class HostedAgent:
 
     @hookimpl
     async def on_progress_tick(self, lesson: Lesson) -> Progress:
-        """Count the learner's turns; tell of a learner who has become known meanwhile."""
+        """Count the learner's turns, and add a context that has arrived to the instructions."""
         known, agent = describe_learner(lesson), lesson.agent
-        # Instructions that the agent has changed since are its own affair.
+        # If the agent has changed its instructions since, leave them.
         if known != self._known and agent is not None and agent.instructions is self._told:
             self._known = known
             # A running agent takes text alone (livekit-agents 1.8.9, AgentConfigUpdate).
@@ -69,7 +69,7 @@ class HostedAgent:
 
     @hookimpl
     async def on_session_end(self, lesson: Lesson) -> LessonReport:
-        """Report the turns, and no judgement."""
+        """Report the turns, without scores."""
         return LessonReport(progress=_progress(lesson), performance=Performance.FAIR)
 
 
@@ -78,13 +78,13 @@ def _parts(instructions: str | Instructions) -> Instructions:
 
 
 def _with(own: Instructions, told: str) -> Instructions:
-    """Return instructions with what is told of the learner where they change from call to call."""
+    """Return instructions with a description of the learner in their variable part."""
     dynamic = f"{own.dynamic}\n\n{told}" if own.dynamic else told
     return Instructions(own.common, audio=own.audio, text=own.text, dynamic=dynamic)
 
 
 def describe_learner(lesson: Lesson) -> str:
-    """Return what is known of a lesson's learner as a paragraph of instructions."""
+    """Return a description of a lesson's learner as a paragraph of instructions."""
     known = {name: value for name, value in _facts(lesson) if value not in (None, "", 0, [])}
     return f"{HEADING}\n{json.dumps(known, ensure_ascii=False)}"
 
@@ -113,7 +113,7 @@ def _texts(texts: tuple[str, ...]) -> list[str]:
 
 
 def _progress(lesson: Lesson) -> Progress:
-    """Count the turns of the lesson's learner, of an earlier part of the lesson, too."""
+    """Count the turns of the lesson's learner, including earlier parts of the lesson."""
     before = lesson.progress or Progress()
     messages = lesson.session.history.messages()
     said = sum(it.role == "user" and lesson.teaches(learner_of(it)) for it in messages)

@@ -1,7 +1,7 @@
-"""What the host knows of its tutors, from children that import them in its place.
+"""Inspection of plugins in child processes.
 
-A plugin's code never runs in the host process. For each tutor a short-lived child without
-secrets imports it, and whatever that does, hanging and crashing included, stays there.
+A plugin's code never runs in the host process. For each tutor, a short-lived child process without
+secrets imports the plugin, so that a hang or crash does not affect the host.
 """
 
 import asyncio
@@ -42,9 +42,9 @@ TIME_LIMIT: Final = 20.0
 """Seconds for a child to import its plugin."""
 
 AT_A_TIME: Final = 2
-"""Children at the same time: importing is CPU work, and the host may have little."""
+"""Maximum of concurrent children, because importing needs CPU time."""
 
-HINT: Final = "hint the plugin, or write enabled: false"
+HINT: Final = "fix the plugin, or write enabled: false"
 
 EXAMINE: Final = "loqua_host.registry.inspect_child:examine"
 
@@ -53,7 +53,7 @@ _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
 
 class TutorDeclaration(BaseModel):
-    """What a plugin's `register_tutor` declares, as far as the host needs it."""
+    """The part of a plugin's declaration that the host needs."""
 
     model_config = _FROZEN
 
@@ -64,7 +64,7 @@ class TutorDeclaration(BaseModel):
 
 
 class InspectionQuestion(BaseModel):
-    """What a child is to look at, and where that is written.
+    """The tutor to inspect, and the sources of its settings.
 
     Attributes:
         file: The tutor's file.
@@ -81,7 +81,7 @@ class InspectionQuestion(BaseModel):
 
 
 class InspectionAnswer(BaseModel):
-    """What a child found."""
+    """The findings of a child."""
 
     model_config = _FROZEN
 
@@ -91,14 +91,14 @@ class InspectionAnswer(BaseModel):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Inspection:
-    """What is known of one tutor of config/tutors.
+    """The result of a tutor's inspection.
 
     Attributes:
         name: The tutor's name in config/tutors.
         plugin: The entry-point name of its plugin, or `module:Class` of its agent.
         version: The version of the distribution its plugin came with, or None.
-        tutor: What the plugin declares, or None when it cannot be had.
-        problems: What keeps the tutor from running.
+        tutor: The plugin's declaration, or None if it is unavailable.
+        problems: What prevents the tutor from running.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A tutor, imported and ready to be called; in job processes and in the inspected child."""
+"""Import and validation of a tutor's plugin, in jobs and in the inspection's child process."""
 
 import importlib
 import inspect
@@ -31,7 +31,7 @@ _REQUIRED = ("register_tutor", "create_agent")
 
 
 class BrokenTutorError(TutorError):
-    """A plugin breaks the contract; carries every fault found, not only the first."""
+    """A plugin violates the contract; contains all faults."""
 
     def __init__(self, source: str, faults: list[str]) -> None:
         self.faults = faults
@@ -40,11 +40,11 @@ class BrokenTutorError(TutorError):
 
 @dataclass(frozen=True, slots=True)
 class LoadedTutor:
-    """A tutor whose hooks keep to the contract.
+    """A tutor whose hooks conform to the contract.
 
     Attributes:
         source: The plugin's entry-point name, or `module:Class` of an agent.
-        manager: Knows this one plugin.
+        manager: The plugin manager with only this plugin.
         tutor: What the plugin declares.
         packages: The top-level packages of its code.
     """
@@ -57,10 +57,10 @@ class LoadedTutor:
     def read_settings(self, written: Mapping[str, Any]) -> BaseModel:
         """Return the tutor's settings as an instance of its model.
 
-        A key that the model does not know is a mistake, unless the model allows any.
+        An unknown key is an error, unless the model allows any.
 
         Raises:
-            ValidationError: If what is written does not fit the model.
+            ValidationError: If the settings do not fit the model.
         """
         model = self.tutor.settings
         allows_any = model.model_config.get("extra") == "allow"
@@ -70,10 +70,10 @@ class LoadedTutor:
 def load_plugin(*, plugin: str | None = None, agent: str | None = None) -> LoadedTutor:
     """Import a tutor by its plugin's entry-point name, or a bare agent by `module:Class`.
 
-    What the import itself raises goes through: it is the plugin's own.
+    Exceptions of the import itself are the plugin's own and are not converted.
 
     Raises:
-        BrokenTutorError: With everything in which the plugin breaks the contract.
+        BrokenTutorError: If the plugin violates the contract, with all faults.
     """
     source = agent or plugin or ""
     hosted = _host_agent(agent) if agent else _import_plugin(source)
@@ -95,7 +95,7 @@ def load_plugin(*, plugin: str | None = None, agent: str | None = None) -> Loade
 
 
 def import_string(spec: str) -> Any:
-    """Return what `module:attribute` names.
+    """Import an object by its path, `module:attribute`.
 
     Raises:
         ImportError: If there is no such module.
@@ -118,7 +118,7 @@ def _import_plugin(name: str) -> object:
 
 
 def _misfits(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
-    """Tell of hooks and arguments that there are not, in plainer words than pluggy's."""
+    """Yield unknown hooks and arguments, with clearer messages than pluggy's."""
     hooks = _hooks()
     for name in dir(plugin):
         if manager.parse_hookimpl_opts(plugin, name) is None:
@@ -158,7 +158,7 @@ def _packages(manager: pluggy.PluginManager, plugin: object) -> frozenset[str]:
 
 
 def _agent_faults(packages: frozenset[str]) -> Iterator[str]:
-    """Tell of methods that LiveKit cannot call, each once although classes inherit it."""
+    """Yield methods that LiveKit cannot call, each once although classes inherit them."""
     faults = (fault for one in agent_classes(packages) for fault in override_faults(one))
     yield from dict.fromkeys(faults)
 
@@ -215,7 +215,7 @@ def _declare(source: str, manager: pluggy.PluginManager) -> Tutor:
 
 def _host_agent(spec: str) -> HostedAgent:
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # last, so that nothing there stands for what is installed
+        sys.path.append(here)  # last, so that nothing there shadows installed packages
     agent_class = import_string(spec)
     if not (isinstance(agent_class, type) and issubclass(agent_class, Agent)):
         raise BrokenTutorError(spec, ["is no LiveKit agent; name a subclass of livekit's Agent"])

@@ -1,8 +1,8 @@
-"""Runs something foreign in a child, and ends all that it started.
+"""Run foreign code in a child process, and end everything that it starts.
 
-A process that makes itself independent (a second fork(2), setsid(2)) leaves its parent's group. But
-when its parents have ended it becomes a child of the nearest ancestor that asked for such orphans
-(prctl(2), PR_SET_CHILD_SUBREAPER), which needs no privilege.
+A daemonised process (a second fork(2), setsid(2)) leaves its parent's group. When its parents have
+ended, it becomes a child of the nearest subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), which needs
+no privilege.
 """
 
 import ctypes
@@ -22,9 +22,9 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def run_and_reap(work: Callable[[], Never]) -> Never:
-    """Run `work` in a child; end all that it started when it has ended or SIGTERM comes.
+    """Run `work` in a child; when it ends or SIGTERM comes, end everything that it started.
 
-    Then this process ends as the child did; in the child, what `work` raises comes out here.
+    Then this process ends with the child's status. In the child, exceptions of `work` propagate.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -49,7 +49,7 @@ def _kill(process: int) -> None:
 
 
 def _end(children: list[psutil.Process]) -> None:
-    """Kill these; what they have started comes to this process in their place."""
+    """Kill these processes; their own children become children of this process."""
     for child in children:
         with suppress(psutil.Error):
             child.kill()

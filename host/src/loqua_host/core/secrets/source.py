@@ -46,13 +46,13 @@ def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> Secret
         hint = f"install loqua-host[{settings.place}]"
         raise ConfigError([Problem(where, f"needs {error.name}", hint)]) from None
     except SecretsError as error:
-        hint = f"hint the section {settings.place}: or the client's variables"
+        hint = f"fix the section {settings.place}: or the client's variables"
         raise ConfigError([Problem(where, str(error), hint)]) from None
     except ConfigError:
         raise
     except Exception as error:  # noqa: BLE001  # clients of vaults raise what they like
         what = f"no client can be made of it ({type(error).__name__})"
-        hint = f"hint the section {settings.place}: or the client's variables"
+        hint = f"fix the section {settings.place}: or the client's variables"
         raise ConfigError([Problem(where, what, hint)]) from None
 
 
