@@ -51,9 +51,7 @@ def config(tmp_path: Path) -> Path:
 def explained(config: Path) -> dict[str, tuple[str, str]]:
     """Return value and origin by key."""
     lines = explain_config(config, ENVIRON, load_settings(config, ENVIRON))
-    return {
-        key: (value, origin.replace(f"{config}/", "")) for key, value, origin in list(lines)[1:]
-    }
+    return {key: (value, origin.replace(f"{config}/", "")) for key, value, origin in lines}
 
 
 def test_each_layer_is_named_where_it_decides(explained: dict[str, tuple[str, str]]) -> None:

@@ -1,7 +1,7 @@
 """`loqua-host check`: what would run, and every mistake at once."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -19,9 +19,10 @@ from loqua_host.settings.sources import read_sources
 from loqua_host.settings.start import start_problems
 from loqua_host.settings.tutors import TutorSettings
 
-from .explain import explain_config
+from .explain import HEADINGS, explain_config
+from .tables import print_table
 
-__all__ = ["check_config", "table"]
+__all__ = ["check_config"]
 
 _HEADINGS = ("tutor", "plugin", "version", "dispatch", "agent name", "max jobs", "agent id")
 
@@ -44,10 +45,11 @@ def check_config(config: Path, environ: Mapping[str, str], *, explained: bool = 
     inspections = asyncio.run(
         inspect_tutors(config, environ, enabled, engines, protected=protected)
     )
-    typer.echo("\n".join(table(_rows(drafted, enabled, inspections))))
+    print_table(_HEADINGS, _rows(drafted, enabled, inspections))
     if explained and drafted.settings:
         lines = explain_config(config, environ, drafted.settings)
-        typer.echo("\n" + "\n".join(table(lines)))
+        typer.echo()
+        print_table(HEADINGS, lines)
     problems, advice = _find_all(config, environ, drafted)
     for inspection in inspections:
         problems |= dict.fromkeys(inspection.problems)
@@ -80,7 +82,6 @@ def _find_all(
 def _rows(
     drafted: Draft, tutors: Sequence[TutorSettings], inspections: Sequence[Inspection]
 ) -> Iterator[tuple[str, ...]]:
-    yield _HEADINGS
     for tutor, inspection in zip(tutors, inspections, strict=True):
         host_id = drafted.settings.agent_id if drafted.settings else None
         yield (
@@ -92,12 +93,3 @@ def _rows(
             str(tutor.max_concurrent_jobs),
             tutor.agent_id or host_id or "-",
         )
-
-
-def table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """Yield the lines of a table with aligned columns."""
-    lines = list(rows)
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        yield "  ".join(cells).rstrip()

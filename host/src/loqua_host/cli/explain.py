@@ -15,7 +15,7 @@ from loqua_host.settings.sources import ConfigSources, read_sources
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.variables import ENVIRONMENT, read_environ
 
-__all__ = ["explain_config"]
+__all__ = ["HEADINGS", "explain_config"]
 
 HEADINGS = ("key", "value", "from")
 
@@ -44,7 +44,6 @@ def explain_config(
         environ: The environment variables that they were read with.
         settings: The effective settings.
     """
-    yield HEADINGS
     sources = read_sources(config, environ)
     variables = read_environ(config, environ)
     host = settings.model_dump(mode="json", by_alias=True, exclude={"tutors", "environment"})

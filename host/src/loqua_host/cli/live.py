@@ -17,7 +17,7 @@ from loqua_host.settings.load import load_settings
 from loqua_host.settings.problems import printable
 from loqua_host.settings.secrets import WantedSecrets, read_secrets
 
-from .check import table
+from .tables import print_table
 
 __all__ = ["check_live"]
 
@@ -43,7 +43,8 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
         Finding("secrets", verdict, time.monotonic() - begun),
         *asyncio.run(diagnose(settings, secrets, learner)),
     ]
-    typer.echo("\n" + "\n".join(table(_rows(findings))))
+    typer.echo()
+    print_table(HEADINGS, _rows(findings))
     wrong = [finding for finding in findings if finding.verdict.state is CheckState.FAILED]
     for finding in wrong:
         reason = _shown(finding.verdict.reason)
@@ -52,7 +53,6 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
 
 
 def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, ...]]:
-    yield HEADINGS
     for finding in findings:
         verdict = finding.verdict
         took = "-" if verdict.state is CheckState.UNTRIED else f"{finding.seconds:.2f} s"
