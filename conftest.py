@@ -31,7 +31,7 @@ if sys.version_info < (3, 12):
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-WORKERS = ("acceptance", "acceptance", "integration", "integration", "integration", "unit")
+WORKERS = ("acceptance", "acceptance", "acceptance", "integration", "integration", "unit")
 """What each worker process runs first: those that run real servers wait most of the time."""
 
 NICE = 5
@@ -62,8 +62,7 @@ class ByKind(LoadScopeScheduling):
             self._build = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # ours
 
     def _split_scope(self, nodeid: str) -> str:
-        # Acceptance tests share nothing, and some take minutes.
-        return nodeid if _kind(nodeid) == "acceptance" else nodeid.partition("::")[0]
+        return nodeid.partition("::")[0]
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         built = _only_units(self.config) or self._build.poll() is not None

@@ -119,14 +119,14 @@ class Lesson:
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Lesson]:
+async def running(tmp_path: Path, speech_url: str) -> AsyncIterator[Lesson]:
     """Run a host with engines in lists: hosted ones first, offline ones last."""
-    async with host_with_fallbacks(tmp_path) as lesson:
+    async with host_with_fallbacks(tmp_path, speech_url) as lesson:
         yield lesson
 
 
 @asynccontextmanager
-async def host_with_fallbacks(directory: Path) -> AsyncIterator[Lesson]:
+async def host_with_fallbacks(directory: Path, speech_url: str) -> AsyncIterator[Lesson]:
     """Run it; both providers stand before the same speech server."""
     async with provider("", FIRST) as hosted, provider("", SECOND) as spare:
         lists = {
@@ -139,7 +139,7 @@ async def host_with_fallbacks(directory: Path) -> AsyncIterator[Lesson]:
         }
         for engine in lists["stt"]:
             engine["options"]["model"] = "whisper-base"
-        async with host_of(directory, "waiter", TUTOR, engines=lists) as (parts, log):
+        async with host_of(directory, speech_url, "waiter", TUTOR, engines=lists) as (parts, log):
             hosted.speech_url = spare.speech_url = parts.speech_url
             yield Lesson(parts, log, hosted, spare)
 

@@ -23,9 +23,9 @@ what a machine that stalls delivers late; healthy runs have none."""
 
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[tuple[Parts, HostLog]]:
+async def host(tmp_path: Path, speech_url: str) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Yield local parts and a host."""
-    async with local_parts(print) as parts:
+    async with local_parts(print, speech_url) as parts:
         write_config(ROOT / "config", tmp_path / "config", parts.speech_url, tick_every=2)
         async with run_host_process(tmp_path / "config", parts, print) as log:
             await log.until("host.ready")

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from livekit import rtc
 from tests.acceptance.voices import arrived, entered, host_of
 
@@ -13,7 +14,11 @@ from loqua_host.dev.learner import SAMPLE_RATE, synthesise_line
 from loqua_host.dev.parts import Parts
 from loqua_host.system.tasks import background
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300, func_only=True),
+]
 
 ORDER = "Quiero un café con leche, por favor."
 
@@ -49,7 +54,11 @@ class Waiter(Agent):
 
 
 def broken(lesson, how):
-    return lesson.room == how and not lesson.resumed
+    return kind(lesson) == how and not lesson.resumed
+
+
+def kind(lesson):
+    return lesson.room.partition("-")[0]
 
 
 async def speaking(session):
@@ -75,9 +84,9 @@ class Plugin:
     @hookimpl
     async def on_user_ready(self, lesson):
         lesson.log.info("waiter.ready", resumed=lesson.resumed)
-        if lesson.room == "late":
+        if kind(lesson) == "late":
             await speaking(lesson.session)
-        if lesson.room in ("greeting", "late"):
+        if kind(lesson) in ("greeting", "late"):
             await lesson.session.say(GREETING)
             lesson.log.info("waiter.greeted")
         session = lesson.session  # what ends here, ends in LiveKit for whatever reason
@@ -103,37 +112,44 @@ plugin = Plugin()
 """
 
 
-@pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[tuple[Parts, HostLog]]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def host(
+    tmp_path_factory: pytest.TempPathFactory, speech_url: str
+) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Run a host whose tutor notes what it hears."""
-    async with host_of(tmp_path, "waiter", TUTOR) as running:
+    async with host_of(tmp_path_factory.mktemp("heard"), speech_url, "waiter", TUTOR) as running:
         yield running
+
+
+def new(name: str) -> str:
+    """Return a name that no other test has, nor another try of the same."""
+    return f"{name}-{uuid4().hex[:8]}"
 
 
 async def test_a_learner_is_heard_whatever_their_microphone_is_published_as(
     host: tuple[Parts, HostLog],
 ) -> None:
     """Several SDKs publish a track without a source, unless they are told better."""
-    parts, log = host
+    (parts, log), user = host, new("user")
     unknown = rtc.TrackSource.SOURCE_UNKNOWN
-    async with entered(parts, "user_maria", "unknown", unknown) as maria:
-        await log.until("waiter.ready")
+    async with entered(parts, user, new("unknown"), unknown) as maria:
+        await log.until("waiter.ready", user)
         await maria.say(await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es"))
-        await log.until("waiter.heard", "number=1")
+        await log.until("waiter.heard", "number=1", user)
 
 
 async def test_what_a_learner_was_saying_as_they_left_is_in_progress_and_record(
     host: tuple[Parts, HostLog],
 ) -> None:
     """They leave in the middle of a word: what could be recognised by then counts."""
-    parts, log = host
+    (parts, log), user = host, new("user")
     order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
-    async with entered(parts, "user_ana", "leaving") as ana:
-        await log.until("waiter.ready")
+    async with entered(parts, user, new("leaving")) as ana:
+        await log.until("waiter.ready", user)
         await ana.say(order[: int(1.6 * SAMPLE_RATE) * 2])
-    await log.until("record.delivered")
-    [record] = await arrived(parts, "sessions", "user_ana")
-    last = (await arrived(parts, "progress", "user_ana"))[-1]
+    await log.until("record.delivered", user)
+    [record] = await arrived(parts, "sessions", user)
+    last = (await arrived(parts, "progress", user))[-1]
     assert "café" in record["payload"]["topics_covered"][0]
     assert last["payload"]["data"]["progress"]["phrases_practiced"] == 1
 
@@ -142,18 +158,18 @@ async def test_a_tutor_does_not_take_its_own_voice_for_the_learners(
     host: tuple[Parts, HostLog],
 ) -> None:
     """It says all that it has to say; a learner who repeats its very words is heard."""
-    parts, log = host
+    (parts, log), user = host, new("user")
     words = await synthesise_line(f"{parts.speech_url}/v1", LAST_WORDS, "es")
-    async with entered(parts, "user_eva", "greeting") as eva:
+    async with entered(parts, user, new("greeting")) as eva:
         eva.follow()
         async with background() as tasks:
             tasks.create_task(eva.listen_aloud(delay=0.15, loudness=0.25))
-            await log.until("waiter.greeted")
+            await log.until("waiter.greeted", user)
             await asyncio.sleep(3)  # for a recogniser that takes its time
         await eva.say(words)
         await eva.until_transcripts(2)  # the greeting is one
-    await log.until("record.delivered")
-    [record] = await arrived(parts, "sessions", "user_eva")
+    await log.until("record.delivered", user)
+    [record] = await arrived(parts, "sessions", user)
     assert record["payload"]["topics_covered"] == [LAST_WORDS]
     assert [one.text for one in eva.transcripts if one.identity == eva.identity] == [LAST_WORDS]
 
@@ -162,13 +178,13 @@ async def test_a_tutor_greets_who_speaks_already_in_their_next_pause(
     host: tuple[Parts, HostLog],
 ) -> None:
     """All of the greeting is said, and what the learner said counts."""
-    parts, log = host
+    (parts, log), user = host, new("user")
     order = await synthesise_line(f"{parts.speech_url}/v1", LONG_ORDER, "es")
-    async with entered(parts, "user_leo", "late") as leo:
+    async with entered(parts, user, new("late")) as leo:
         leo.follow()
-        await log.until("lesson.opened")
+        await log.until("lesson.opened", user)
         await leo.say(order)
-        await log.until("waiter.heard", "number=1")
+        await log.until("waiter.heard", "number=1", user)
         while GREETING not in [one.text for one in leo.transcripts]:
             await leo.until_transcripts(len(leo.transcripts) + 1)
 
@@ -180,19 +196,19 @@ async def test_a_tutor_that_is_deaf_or_mute_is_replaced(
     host: tuple[Parts, HostLog], room: str, part: str
 ) -> None:
     """By another job of the same lesson, within half a minute."""
-    parts, log = host
+    (parts, log), user = host, new("user")
     order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
     clock = asyncio.get_running_loop().time
-    async with entered(parts, f"user_{room}", room) as learner:
-        await log.until("waiter.ready")
+    async with entered(parts, user, new(room)) as learner:
+        await log.until("waiter.ready", user)
         began = clock()
         async with background() as tasks:
             tasks.create_task(learner.say(bytes(60 * SAMPLE_RATE * 2)))  # a quiet room
-            await log.until("lesson.voice_stuck", f"part={part}")
-        await log.until("waiter.ready", "resumed=True")
+            await log.until("lesson.voice_stuck", f"part={part}", user)
+        await log.until("waiter.ready", "resumed=True", user)
         assert clock() - began < 30
         await learner.say(order)
-        await log.until("waiter.heard", "number=1")
-    await log.until("record.delivered")
-    [record] = await arrived(parts, "sessions", f"user_{room}")
+        await log.until("waiter.heard", "number=1", user)
+    await log.until("record.delivered", user)
+    [record] = await arrived(parts, "sessions", user)
     assert len(record["payload"]["topics_covered"]) == 1

@@ -23,10 +23,10 @@ USER = "user_ana"
 
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[tuple[Parts, HostLog]]:
+async def host(tmp_path: Path, speech_url: str) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Run a host that has README's tutor besides its own."""
     site = install_readme_tutor(tmp_path / "site")
-    async with local_parts(print) as parts:
+    async with local_parts(print, speech_url) as parts:
         write_config(ROOT / "config", tmp_path / "config", parts.speech_url, tick_every=2)
         (tmp_path / TUTOR_YAML).write_text(block("yaml"), "utf-8")
         paths = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])

@@ -96,11 +96,11 @@ async def move(config: Path, log: HostLog) -> None:
 
 
 async def test_changes_of_one_tutor_are_not_heard_in_the_lessons_of_another(
-    tmp_path: Path,
+    tmp_path: Path, speech_url: str
 ) -> None:
     """Its speech has no longer gaps than before, and its lesson goes on."""
     config, clock = tmp_path / "config", asyncio.get_running_loop().time
-    async with local_parts(print) as parts:
+    async with local_parts(print, speech_url) as parts:
         write_config(ROOT / "config", config, parts.speech_url, tick_every=2)
         for tutor in ("conversation", "grammar", "pronunciation"):
             write(config, tutor, enabled=False)

@@ -56,9 +56,9 @@ plugin = Plugin()
 
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[tuple[Parts, HostLog]]:
+async def host(tmp_path: Path, speech_url: str) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Run a host whose one tutor hears everyone."""
-    async with host_of(tmp_path, "several", TUTOR, audio_input="all") as running:
+    async with host_of(tmp_path, speech_url, "several", TUTOR, audio_input="all") as running:
         yield running
 
 

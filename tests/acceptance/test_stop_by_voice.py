@@ -90,10 +90,10 @@ async def stop_in_the_middle(log: HostLog, config: Path) -> float:
 
 
 async def test_learners_are_taught_on_until_a_goodbye_when_all_processes_are_told_to_stop(
-    tmp_path: Path,
+    tmp_path: Path, speech_url: str
 ) -> None:
     """Nobody is cut off, replies come as before, and each lesson has its one record."""
-    async with local_parts(print) as parts:
+    async with local_parts(print, speech_url) as parts:
         config = configure(tmp_path, parts)
         async with run_host_process(config, parts, print) as log:
             await log.until("host.ready")

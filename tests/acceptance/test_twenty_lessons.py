@@ -125,10 +125,10 @@ def words_of(text: str) -> frozenset[str]:
 
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[tuple[Parts, HostLog]]:
+async def host(tmp_path: Path, speech_url: str) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Run a host that lets twenty lessons in."""
     async with host_of(
-        tmp_path, "parrot", TUTOR, max_lessons=LESSONS, max_concurrent_jobs=LESSONS
+        tmp_path, speech_url, "parrot", TUTOR, max_lessons=LESSONS, max_concurrent_jobs=LESSONS
     ) as running:
         yield running
 

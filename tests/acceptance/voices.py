@@ -138,6 +138,7 @@ def install(directory: Path, name: str, code: str) -> str:
 @asynccontextmanager
 async def host_of(
     directory: Path,
+    speech_url: str | None,
     name: str,
     code: str,
     *,
@@ -148,12 +149,13 @@ async def host_of(
 
     Args:
         directory: For its config and the tutor's module.
+        speech_url: A speech server that runs already.
         name: The tutor's, its plugin's and its module's.
         code: The module, which has `plugin`.
         max_lessons: The host's, where it is not that of the demo.
         keys: More of the tutor's file.
     """
-    async with local_parts(print) as parts:
+    async with local_parts(print, speech_url) as parts:
         write_config(ROOT / "config", directory / "config", parts.speech_url, tick_every=1)
         if max_lessons is not None:
             overlay = directory / "config/environments/development.yaml"

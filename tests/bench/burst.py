@@ -255,7 +255,9 @@ async def main(learners: int, max_lessons: int | Literal["auto"]) -> int:
     """Measure."""
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        host = host_of(directory, "patient", CODE, max_lessons=max_lessons, max_concurrent_jobs=100)
+        host = host_of(
+            directory, None, "patient", CODE, max_lessons=max_lessons, max_concurrent_jobs=100
+        )
         parts, log = await stack.enter_async_context(host)
         figures = await measure(parts, log, learners)
     print(json.dumps(figures))  # noqa: T201  # the result

@@ -8,7 +8,7 @@ import shutil
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -25,7 +25,7 @@ from .api.settings import DevApiSettings
 from .child import dying_with_parent
 from .livekit import LiveKitServer, run_livekit
 
-__all__ = ["Parts", "local_parts", "run_child", "write_config"]
+__all__ = ["Parts", "local_parts", "run_child", "run_speech", "write_config"]
 
 Say = Callable[[str], None]
 
@@ -56,14 +56,19 @@ class Parts:
 
 
 @asynccontextmanager
-async def local_parts(say: Say) -> AsyncIterator[Parts]:
+async def local_parts(say: Say, speech_url: str | None = None) -> AsyncIterator[Parts]:
     """Start the parts side by side and give them once all answer.
+
+    Args:
+        say: Takes a line about whatever takes longer than a second.
+        speech_url: A speech server that runs already.
 
     Raises:
         LiveKitUnavailableError: No LiveKit server can be had; the message says what to do.
     """
     shared_secret = secrets.token_hex(16)
-    async with run_livekit(say=say) as livekit, _speech(say) as speech_url, background() as tasks:
+    speech = nullcontext(speech_url) if speech_url else run_speech(say)
+    async with run_livekit(say=say) as livekit, speech as speech_at, background() as tasks:
         settings = DevApiSettings(
             shared_secret=shared_secret,
             livekit_url=livekit.url,
@@ -77,7 +82,7 @@ async def local_parts(say: Say) -> AsyncIterator[Parts]:
         yield Parts(
             livekit=livekit,
             api_url=api_url,
-            speech_url=speech_url,
+            speech_url=speech_at,
             environ={
                 "LOQUA_ENVIRONMENT": "development",
                 "AGENT_ID": "loqua-host-dev",
@@ -156,7 +161,7 @@ async def _stop(process: Process) -> None:
 
 
 @asynccontextmanager
-async def _speech(say: Say) -> AsyncIterator[str]:
+async def run_speech(say: Say) -> AsyncIterator[str]:
     """Yield the address of a speech server."""
     say("loading the speech models")
     command = (sys.executable, "-m", "loqua_speech", "--port", "0")
