@@ -15,7 +15,7 @@ import pytest_asyncio
 import yaml
 from tests.integration.host.conftest import HostProcess, House, explicit, replace_text, write_config
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STAYS, MOVES = f"stays-{uuid4().hex[:6]}", f"moves-{uuid4().hex[:6]}"
 
