@@ -21,7 +21,7 @@ import pytest_asyncio
 from loqua_host.dev.livekit_binary import cache_directory, livekit_binary
 from loqua_host.dev.scripts import LESSONS, mismatches
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
+pytestmark = pytest.mark.timeout(300, func_only=True)
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")

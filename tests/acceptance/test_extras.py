@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.acceptance
-
 WITHOUT_FASTAPI = "import sys; sys.modules['fastapi'] = None; import loqua_host.__main__"
 
 

@@ -19,7 +19,7 @@ from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, synthesise_line
 from loqua_host.dev.parts import Parts
 from loqua_host.system.tasks import background
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400, func_only=True)]
+pytestmark = pytest.mark.timeout(400, func_only=True)
 
 ORDER = "Quiero un café con leche, por favor."
 GREETING = "Buenos días, señora. Hoy tenemos sopa de verduras y pescado. ¿Qué desea tomar?"

@@ -15,7 +15,6 @@ from loqua_host.dev.parts import Parts
 from loqua_host.system.tasks import background
 
 pytestmark = [
-    pytest.mark.acceptance,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300, func_only=True),
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 BENCH = Path(__file__).parents[1] / "bench" / "memory.py"
 

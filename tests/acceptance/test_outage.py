@@ -17,7 +17,7 @@ from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise_li
 from loqua_host.dev.parts import Parts, local_parts, write_config
 from loqua_host.dev.scripts import CONVERSATION
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400, func_only=True)]
+pytestmark = pytest.mark.timeout(400, func_only=True)
 
 ROOT = Path(__file__).parents[2]
 LINES = CONVERSATION.lines[:3]

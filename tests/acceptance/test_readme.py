@@ -32,8 +32,6 @@ from loqua_host.settings.tracing import COLLECTORS
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.variables import ADDRESSES
 
-pytestmark = pytest.mark.acceptance
-
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 MANUAL = (ROOT / "config/README.md").read_text("utf-8")

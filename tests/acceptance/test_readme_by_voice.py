@@ -16,7 +16,7 @@ from loqua_host.dev.hearing import LessonHeard
 from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise_line
 from loqua_host.dev.parts import Parts, local_parts, write_config
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
+pytestmark = pytest.mark.timeout(300, func_only=True)
 
 ROOT = Path(__file__).parents[2]
 USER = "user_ana"

@@ -18,7 +18,7 @@ from loqua_host.dev.demo import HostLog, run_host_process
 from loqua_host.dev.parts import Parts, local_parts, write_config
 from loqua_host.system.tasks import background
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
+pytestmark = pytest.mark.timeout(300, func_only=True)
 
 ROOT = Path(__file__).parents[2]
 READER = ROOT / "tests" / "acceptance" / "reading_tutor"

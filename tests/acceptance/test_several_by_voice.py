@@ -11,7 +11,7 @@ from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import synthesise_line
 from loqua_host.dev.parts import Parts
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
+pytestmark = pytest.mark.timeout(300, func_only=True)
 
 TUTOR = """
 from livekit.agents import Agent, StopResponse

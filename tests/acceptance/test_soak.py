@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(420)]
+pytestmark = pytest.mark.timeout(420)
 
 ROOT = Path(__file__).parents[2]
 SHORT = ("--minutes", "1", "--every", "9", "--seed", "7")

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = pytest.mark.acceptance
-
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {
     "AGENT_ID": "loqua-test",

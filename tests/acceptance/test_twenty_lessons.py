@@ -14,7 +14,7 @@ from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import synthesise_line
 from loqua_host.dev.parts import Parts
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300, func_only=True)]
+pytestmark = pytest.mark.timeout(300, func_only=True)
 
 SPOKEN = (
     "Quiero un café con leche.",

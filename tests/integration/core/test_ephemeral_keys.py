@@ -16,8 +16,6 @@ from loqua_host.dev.api import DevApiSettings
 from loqua_host.dev.api.app import create_app
 from loqua_host.errors import TokenError
 
-pytestmark = pytest.mark.integration
-
 CALLER = Caller("user_ana", "room-1", "loqua-tutor")
 
 

@@ -19,8 +19,6 @@ from loqua_host.dev.hearing import LEARNER, Heard, LessonHeard
 from loqua_host.dev.learner import Line, Script, SyntheticLearner
 from loqua_host.dev.livekit import LiveKitServer
 
-pytestmark = pytest.mark.integration
-
 RATE = 24000
 ONE_LINE = Script((Line("hola", "es"),))
 TWO_LINES = Script((Line("hola", "es"), Line("adiós", "es", pause=0.1)))

@@ -14,8 +14,6 @@ from livekit import api
 
 from loqua_host.dev.livekit import LiveKitServer, run_livekit
 
-pytestmark = pytest.mark.integration
-
 
 def servers() -> list[psutil.Process]:
     """Return the LiveKit servers that this process started."""

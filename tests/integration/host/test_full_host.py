@@ -21,7 +21,7 @@ from tests.integration.host.conftest import (
 
 from loqua_host.lessons.reconciler import WAITING
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "crowded"
 PLACES, LEARNERS, STAY = 2, 6, 3.0

@@ -18,7 +18,7 @@ from tests.integration.host.conftest import (
 
 from loqua_host.dev.livekit import run_livekit
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SPECIALIST = "probe-specialist"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.host.conftest import Deployment, HostProcess, explicit, new_room
 from tests.integration.host.test_secrets import AS_ANY_USER
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 GOT = {

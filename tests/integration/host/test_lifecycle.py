@@ -8,7 +8,7 @@ import pytest
 from livekit.agents.types import TOPIC_CHAT
 from tests.integration.host.conftest import Deployment, HostProcess, Visitor, new_room
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 REPORT = {
     "progress": {

@@ -11,7 +11,7 @@ from tests.integration.host.conftest import Deployment, HostProcess, at, explici
 
 from loqua_host.job.voice.session import CLOSE_SECONDS
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "limited"
 HURRY = 10.0

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from tests.integration.host.conftest import Deployment, HostProcess, Visitor, new_room
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

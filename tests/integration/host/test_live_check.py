@@ -28,7 +28,7 @@ from loqua_host.workers.worker import LiveKitAccess
 
 from .conftest import KEPT, Deployment, explicit, new_room, write_config
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LEARNER = "user_kept_for_tests"
 

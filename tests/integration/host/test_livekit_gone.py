@@ -10,7 +10,7 @@ from tests.integration.host.conftest import Deployment, explicit, new_room
 from loqua_host.dev.livekit import run_livekit
 from loqua_host.dev.ports import free_port
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "deserted"
 

@@ -23,7 +23,7 @@ from tests.integration.host.test_jobs import forkserver
 
 from loqua_host.lessons.dispatch_state import JOIN_SECONDS
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "losing"
 

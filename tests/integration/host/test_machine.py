@@ -12,7 +12,7 @@ import pytest
 from .conftest import Deployment, explicit
 from .test_jobs import forkserver
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def until_ready(client: httpx.AsyncClient, status: int) -> None:

@@ -6,7 +6,7 @@ from tests.integration.host.conftest import Deployment, HostProcess, new_room
 
 from loqua_host.dev.learner import joined
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HIDDEN = {"hidden": True}
 LISTENER = {"can_publish": False, "can_publish_data": False}

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession, web
 from tests.integration.host.conftest import Deployment, HostProcess, explicit
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "one-learners-data"
 OTHERS = 3

@@ -21,7 +21,7 @@ from tests.integration.host.conftest import PATIENCE, Deployment, HostProcess, e
 
 from loqua_host.dev.child import dying_with_parent
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 CONFIG = Path(__file__).parents[3] / "config"

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from tests.integration.host.conftest import Deployment, HostProcess, explicit
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "behind-a-proxy"
 

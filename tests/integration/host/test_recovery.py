@@ -18,7 +18,7 @@ from tests.integration.host.conftest import (
 
 from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "recovering"
 LEARNERS = 6

@@ -21,7 +21,7 @@ from tests.integration.host.conftest import (
     write_config,
 )
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STAYS, MOVES = f"stays-{uuid4().hex[:6]}", f"moves-{uuid4().hex[:6]}"
 

@@ -4,7 +4,7 @@ import pytest
 from livekit.agents.types import TOPIC_CHAT
 from tests.integration.host.conftest import Deployment, HostProcess, new_room
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_tutor_whose_connection_breaks_goes_on_once_it_is_mended(

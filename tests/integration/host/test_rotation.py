@@ -18,7 +18,7 @@ from tests.integration.secrets.conftest import Bao
 from loqua_host.dev.api import DevApiSettings, server
 from loqua_host.system.tasks import background
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TOKEN_SECONDS = 6
 """A token is exchanged anew at half of its life."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.integration.host.rotations import livekit_with_a_spare_key, rotating
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LESSONS = 2
 TOKEN_SECONDS = 6

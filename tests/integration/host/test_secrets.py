@@ -25,7 +25,7 @@ from tests.integration.host.test_tracing import collector
 
 from loqua_host.system.sandbox import is_possible
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 JWT = re.compile(rb"eyJ[\w-]{8,}\.(eyJ[\w-]{8,})\.[\w-]{8,}")
 

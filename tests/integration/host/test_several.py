@@ -9,7 +9,7 @@ from livekit.agents.types import TOPIC_CHAT
 from livekit.api import AccessToken, VideoGrants
 from tests.integration.host.conftest import Deployment, HostProcess, Visitor, explicit, new_room
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "several"
 

@@ -10,7 +10,7 @@ from tests.integration.host.conftest import PATIENCE, Deployment, HostProcess, e
 
 from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "sharing"
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from tests.integration.host.conftest import PATIENCE, Deployment, HostProcess, Visitor, explicit
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 GHOST_SECONDS = 15.0
 """Long for a job, which needs half a second, and less than LiveKit takes to drop the dead."""

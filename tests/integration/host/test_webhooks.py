@@ -10,7 +10,7 @@ from tests.integration.host.conftest import Deployment, HostProcess, dev_api_for
 
 from loqua_host.dev.livekit import run_livekit
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_livekits_webhook_has_the_lesson_prepared_before_its_job(

@@ -17,7 +17,7 @@ from tests.integration.host.conftest import FRESH, Deployment, HostProcess, new_
 from tests.integration.host.test_ops import asking
 from tests.integration.host.test_tracing import collector
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 WORDS = ("zebra", "quokka", "wombat")
 SAID = " ".join(WORDS)

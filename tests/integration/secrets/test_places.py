@@ -18,8 +18,6 @@ from loqua_host.core.secrets.settings import VaultSettings
 from loqua_host.core.secrets.vault import VaultSecrets
 from loqua_host.errors import SecretsError
 
-pytestmark = pytest.mark.integration
-
 
 def values(secret: Secret | None) -> list[str] | None:
     """Return a secret's values, newest first."""

@@ -5,7 +5,6 @@ import secrets
 from dataclasses import replace
 
 import httpx
-import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from tests.integration.secrets.conftest import Place
@@ -17,8 +16,6 @@ from loqua_host.dev.api import DevApiSettings
 from loqua_host.dev.api.app import create_app
 from loqua_host.errors import ApiError
 from loqua_host.system.tasks import background
-
-pytestmark = pytest.mark.integration
 
 AGENT = "loqua-test"
 LEARNERS = 20
