@@ -200,10 +200,10 @@ class Soak:
         """Have somebody speak with the conversation tutor, lesson after lesson."""
         while True:
             with suppress(rtc.ConnectError, httpx.HTTPError):
-                await self._serve_link(new_room())
+                await self._attend_lesson(new_room())
             await asyncio.sleep(1)
 
-    async def _serve_link(self, room: str) -> None:
+    async def _attend_lesson(self, room: str) -> None:
         body = {"user_id": CONVERSATION.user_id, "room_name": room}
         joined = (await self.deployment.api.client.post("/api/v1/rooms/join", json=body)).json()
 
@@ -212,7 +212,7 @@ class Soak:
 
         lines = tuple(Line(text, CONVERSATION.language) for text in CONVERSATION.lines[:3])
         learner = SyntheticLearner(joined["url"], joined["token"], speak, Script(lines))
-        heard = await learner.serve()
+        heard = await learner.attend()
         self.tally.replies += [seconds for seconds in heard.reply_latencies if seconds is not None]
 
     async def _break(self, every: float) -> Never:

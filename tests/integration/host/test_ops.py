@@ -27,11 +27,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 CONFIG = Path(__file__).parents[3] / "config"
 
 QUIET = {
-    "API attempts that failed",
-    "Breakers",
-    "Lessons by the engine of a list that serves",
-    "Tutors that fail",
-    "What the learner waits for a reply, p95",
+    "Failed API attempts and retries",
+    "Open circuit breakers",
+    "Lessons by serving engine",
+    "Hook failures, given-up lessons, refused jobs",
+    "Voice latency by stage, p95",
 }
 """Panels that show nothing while nothing fails; and the test's tutor has no engine and no words."""
 
