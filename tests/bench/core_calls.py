@@ -21,7 +21,7 @@ import structlog
 from aiohttp import web
 
 from loqua_host.contract.records import Progress
-from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
+from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi, wire
 
 ROUNDS = 40
 CALLS = 200
@@ -121,14 +121,9 @@ async def core(port: int) -> AsyncIterator[Call]:
     )
     secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent", "SHARED_SECRET": "secret"})
     async with LoquaApi.open(settings, secrets) as api:
-        yield lambda: api._client.progress(
-            Caller("user-1", "room-1", "agent-1"),
-            api._credentials,
-            "s",
-            "in_progress",
-            Progress(),
-            "key",
-        )
+        caller = Caller("user-1", "room-1", "agent-1")
+        request = wire.progress_request(caller, "s", "in_progress", Progress(), "key")
+        yield lambda: api._calls.send(request, api._credentials)
 
 
 async def compare(port: int) -> dict[str, object]:
