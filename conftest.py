@@ -31,8 +31,8 @@ if sys.version_info < (3, 12):
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-WORKERS = ("acceptance", "acceptance", "acceptance", "integration", "integration", "unit")
-"""What each worker process runs first: those that run real servers wait most of the time."""
+WORKERS = ("acceptance", "integration", "unit")
+"""What each worker process runs first: with more, voices stall on two cores."""
 
 NICE = 5
 """By how much unit tests yield to those that a stall of a second could fail."""
