@@ -31,11 +31,8 @@ if sys.version_info < (3, 12):
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-WORKERS = ("acceptance", "integration", "unit")
-"""What each worker process runs first: with more, voices stall on two cores."""
-
-NICE = 5
-"""By how much unit tests yield to those that a stall of a second could fail."""
+WORKERS = ("acceptance", "integration")
+"""What each worker process runs first; with more of them, voices stall on two cores."""
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -64,13 +61,27 @@ class ByKind(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return nodeid.partition("::")[0]
 
+    def _reschedule(self, node: WorkerController) -> None:
+        if self.workqueue and self._next_scope(node) is None:
+            node.shutdown()
+        else:
+            super()._reschedule(node)
+
     def _assign_work_unit(self, node: WorkerController) -> None:
-        built = _only_units(self.config) or self._build.poll() is not None
-        wanted = _worker_kind(node.gateway.id) if built else "unit"
-        scope = next((it for it in self.workqueue if _kind(it) == wanted), None)
+        scope = self._next_scope(node)
         if scope is not None:
             self.workqueue.move_to_end(scope, last=False)
-        super()._assign_work_unit(node)
+            super()._assign_work_unit(node)
+
+    def _next_scope(self, node: WorkerController) -> str | None:
+        """Return what a worker runs next: acceptance tests one at a time: voices need a core."""
+        kinds = {_worker_kind(one.gateway.id) for one in self.nodes}
+        built = _only_units(self.config) or self._build.poll() is not None
+        own = _worker_kind(node.gateway.id)
+        speaks = own == "acceptance" or "acceptance" not in kinds
+        order = (own if built else "unit", "unit", "integration", "acceptance")
+        allowed = (it for it in self.workqueue if speaks or _kind(it) != "acceptance")
+        return min(allowed, key=lambda it: order.index(_kind(it)), default=None)
 
     def mark_test_pending(self, item: str) -> None:
         """Try a test again whose process crashed, if it has a second try: it is in line already."""
@@ -95,13 +106,6 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def _only_units(config: pytest.Config) -> bool:
     """Return whether no test that waits for something is wanted."""
     return "not integration" in config.option.markexpr
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Have a worker of unit tests leave the cores to others."""
-    workerinput = getattr(config, "workerinput", None)
-    if workerinput and _worker_kind(workerinput["workerid"]) == "unit":
-        os.nice(NICE)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
