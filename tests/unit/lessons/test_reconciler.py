@@ -44,7 +44,7 @@ def called(world: World) -> list[tuple[str, str]]:
 async def test_who_has_left_for_good_is_forgotten(world: World, host: Host) -> None:
     """A host that runs for months sees very many learners."""
     await host.reconciler.look()
-    assert list(host.reconciler._seen) == [world.people["one"]["maria"].sid]
+    assert list(host.reconciler._seen) == [("one", world.people["one"]["maria"].sid)]
     await world.go("one", "maria")
     await host.reconciler.look()
     assert host.reconciler._seen == {}
@@ -67,7 +67,7 @@ async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(
 ) -> None:
     """Once."""
     host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    host.reconciler._seen[world.people["one"]["maria"].sid] = 0.0
+    host.reconciler._seen["one", world.people["one"]["maria"].sid] = 0.0
     for _ in range(3):
         await host.reconciler.look()
     assert [(tell.room, tell.tutor) for tell in host.said] == [("one", "tutor")]
@@ -80,10 +80,11 @@ async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
 ) -> None:
     """A busy one answers for a while as if nothing had been set; after that, it is lost."""
     host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    host.reconciler._seen[world.people["one"]["maria"].sid] = 0.0
+    host.reconciler._seen["one", world.people["one"]["maria"].sid] = 0.0
 
-    async def late(*_: str) -> None:
+    async def late(*_: str) -> bool:
         await asyncio.sleep(0)
+        return True
 
     monkeypatch.setattr(host.reconciler._rooms, "mark", late)
     for _ in range(3):
@@ -92,6 +93,50 @@ async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
     await asyncio.sleep(STALE_SECONDS)
     await host.reconciler.look()
     assert len(host.said) == 2
+
+
+async def test_who_has_to_wait_is_notified_once_livekit_knows_them(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lists who joins a moment before; what did not arrive is neither logged nor said."""
+    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._seen["one", world.people["one"]["maria"].sid] = 0.0
+    with structlog.testing.capture_logs() as logs, monkeypatch.context() as joining:
+
+        async def unknown(*_: str) -> bool:
+            await asyncio.sleep(0)
+            return False
+
+        joining.setattr(host.reconciler._rooms, "mark", unknown)
+        await host.reconciler.look()
+    assert (host.said, logs) == ([], [])
+    with structlog.testing.capture_logs() as logs:
+        await host.reconciler.look()
+    assert len(host.said) == 1
+    assert [line["event"] for line in logs] == ["learner.notified"]
+
+
+async def test_who_waits_keeps_their_turn_while_their_room_cannot_be_read(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One failed request sends nobody to the end of the line, nor notifies them again."""
+    await host.reconciler.look()
+    before = dict(host.reconciler._seen)
+    world.enter("two", "leo")
+    participants = host.reconciler._rooms.participants
+
+    async def blind(room: str) -> Any:
+        if room == "one":
+            raise RoomsError("the request timed out")
+        return await participants(room)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(host.reconciler._rooms, "participants", blind)
+        await world.pass_time(1.0)
+        await host.reconciler.look()
+    await host.reconciler.look()
+    assert before.items() < host.reconciler._seen.items()
+    assert len(host.reconciler._seen) == 2
 
 
 async def test_a_specialist_who_has_taught_on_another_host_is_not_called_again(
@@ -249,7 +294,9 @@ async def test_who_finds_a_place_at_another_host_is_not_told_to_wait(
     await host.keep()
     host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     for one in world.hosts.values():
-        one.reconciler._seen[world.people["one"]["maria"].sid] = world.monotonic() - DISPATCH_GRACE
+        one.reconciler._seen["one", world.people["one"]["maria"].sid] = (
+            world.monotonic() - DISPATCH_GRACE
+        )
     await world.look()
     await host.reconciler.look()
     assert called(world) == [("one", "")]

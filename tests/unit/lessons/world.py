@@ -266,12 +266,13 @@ class Host:
         self.world.people.get(room, {}).pop(identity, None)
         self.world.ghosts.pop((room, identity), None)
 
-    async def mark(self, room: str, identity: str, name: str, value: str) -> None:
-        """Set an attribute."""
+    async def mark(self, room: str, identity: str, name: str, value: str) -> bool:
+        """Set an attribute; return whether the participant is there."""
         await self._live()
         people = self.world.people.get(room, {})
         if one := people.get(identity):
             people[identity] = replace(one, attributes={**one.attributes, name: value})
+        return one is not None
 
     async def _live(self) -> None:
         await asyncio.sleep(0)

@@ -106,9 +106,10 @@ class Reconciler:
         self._lessons = lessons
         self._say = say
         self._sighted = math.inf
-        self._seen: dict[str, float] = {}
-        self._away: dict[str, float] = {}
-        self._notified: dict[str, tuple[bool, float]] = {}
+        # By room, and by entry or lesson.
+        self._seen: dict[tuple[str, str], float] = {}
+        self._away: dict[tuple[str, str], float] = {}
+        self._notified: dict[tuple[str, str], tuple[bool, float]] = {}
         self._waits: dict[str, tuple[Call, ...]] = {}
 
     def waiting(self) -> tuple[float, ...]:
@@ -135,18 +136,25 @@ class Reconciler:
                 await self._reconcile(lost)
             known = await self._rooms.names()
             self._sighted = min(self._sighted, self._monotonic())
-            snapshots = await self._reconcile(known | self._dispatch_state.interrupted_rooms())
-            entries = {learner.entry for snapshot in snapshots for learner in snapshot.learners}
-            self._seen = {entry: at for entry, at in self._seen.items() if entry in entries}
-            self._notified = {entry: it for entry, it in self._notified.items() if entry in entries}
-            away = {one.row.id for snapshot in snapshots for one in snapshot.absent}
-            self._away = {lesson: at for lesson, at in self._away.items() if lesson in away}
+            names = known | self._dispatch_state.interrupted_rooms()
+            snapshots = await self._reconcile(names)
+            self._forget_all_but(snapshots, unread=names - {it.room for it in snapshots})
             self._dispatch_state.forget_rooms(known)
             self._waits = {name: calls for name, calls in self._waits.items() if name in known}
         except RoomsError as error:
             self._sighted = math.inf
             self._metrics.rooms_failures.inc()
             log.warning("reconciler.blind", why=str(error))
+
+    def _forget_all_but(self, snapshots: Sequence[RoomSnapshot], unread: set[str]) -> None:
+        """Forget who has left and whose learner is back; in an unread room all keep their turns."""
+        entries = {(it.room, one.entry) for it in snapshots for one in it.learners}
+        absent = {(it.room, one.row.id) for it in snapshots for one in it.absent}
+        self._seen = {k: at for k, at in self._seen.items() if k in entries or k[0] in unread}
+        self._notified = {
+            k: it for k, it in self._notified.items() if k in entries or k[0] in unread
+        }
+        self._away = {k: at for k, at in self._away.items() if k in absent or k[0] in unread}
 
     async def _pause(self) -> None:
         try:
@@ -256,10 +264,13 @@ class Reconciler:
 
     async def _notify_learner(self, notice: NotifyWaiting) -> None:
         """Set or clear a learner's waiting attribute, and start the announcement."""
-        log.info("learner.notified", waiting=notice.waiting, **self._ids(notice))
-        self._notified[notice.learner.entry] = (notice.waiting, self._monotonic())
+        entry, identity = (notice.room, notice.learner.entry), notice.learner.identity
+        self._notified[entry] = (notice.waiting, self._monotonic())
         shown = "true" if notice.waiting else ""
-        await self._rooms.mark(notice.room, notice.learner.identity, WAITING, shown)
+        if not await self._rooms.mark(notice.room, identity, WAITING, shown):
+            del self._notified[entry]  # has left, or is not yet in the room
+            return
+        log.info("learner.notified", waiting=notice.waiting, **self._ids(notice))
         if notice.aloud:
             self._say(notice)
 
@@ -337,7 +348,7 @@ class Reconciler:
         self._dispatch_state.on_seen(
             room.name, taught, frozenset(tutor for _, tutor in closed_entries)
         )
-        learners = tuple(self._learners(room.participants))
+        learners = tuple(self._learners(room))
         return RoomSnapshot(
             room=room.name,
             learners=learners,
@@ -361,12 +372,13 @@ class Reconciler:
         """Return this host's lessons in a room without their learner, and since when."""
         for row in self._lessons.running(room):
             if row.user_id in present:
-                self._away.pop(row.id, None)
+                self._away.pop((room, row.id), None)
             else:
-                yield AbsentLearner(row, self._away.setdefault(row.id, self._monotonic()))
+                since = self._away.setdefault((room, row.id), self._monotonic())
+                yield AbsentLearner(row, since)
 
-    def _learners(self, participants: Iterable[Participant]) -> Iterable[PresentLearner]:
-        for one in sorted(participants, key=lambda p: p.joined_at):
+    def _learners(self, room: _Room) -> Iterable[PresentLearner]:
+        for one in sorted(room.participants, key=lambda p: p.joined_at):
             try:
                 learner = verify_learner(one)
             except LearnerError:
@@ -376,13 +388,13 @@ class Reconciler:
                 identity=one.identity,
                 entry=one.sid,
                 joined_at=one.joined_at,
-                seen_at=self._seen.setdefault(one.sid, self._monotonic()),
-                notified=self._is_notified(one),
+                seen_at=self._seen.setdefault((room.name, one.sid), self._monotonic()),
+                notified=self._is_notified(room.name, one),
             )
 
-    def _is_notified(self, learner: Participant) -> bool:
+    def _is_notified(self, room: str, learner: Participant) -> bool:
         """Return whether a learner has the waiting attribute, or gets it in a moment."""
-        notified, at = self._notified.get(learner.sid, (False, -math.inf))
+        notified, at = self._notified.get((room, learner.sid), (False, -math.inf))
         if self._monotonic() - at < STALE_SECONDS:
             return notified
         return learner.attributes.get(WAITING) == "true"

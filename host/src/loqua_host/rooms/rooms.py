@@ -139,12 +139,18 @@ class Rooms:
                 api.RoomParticipantIdentity(room=room, identity=identity)
             )
 
-    async def mark(self, room: str, identity: str, name: str, value: str) -> None:
-        """Set an attribute of a participant, or remove it with an empty value."""
+    async def mark(self, room: str, identity: str, name: str, value: str) -> bool:
+        """Set an attribute of a participant, or remove it with an empty value.
+
+        Returns:
+            Whether LiveKit knows the participant.
+        """
         with _asking():
             await self._livekit.room.update_participant(
                 api.UpdateParticipantRequest(room=room, identity=identity, attributes={name: value})
             )
+            return True
+        return False
 
     async def _dispatches(self, room: str) -> list[AgentDispatch]:
         with _asking():
