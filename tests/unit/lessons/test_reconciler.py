@@ -95,6 +95,36 @@ async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
     assert len(host.said) == 2
 
 
+async def test_who_has_to_wait_is_told_once_though_another_room_is_slow_to_answer(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What LiveKit showed before it had the attribute is no news when the slow room has answered."""
+    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._seen["one", world.people["one"]["maria"].sid] = 0.0
+    world.enter("two", "leo")
+    participants, mark = host.reconciler._rooms.participants, host.reconciler._rooms.mark
+    marks: list[tuple[str, ...]] = []
+
+    async def slow(room: str) -> Any:
+        answer = await participants(room)
+        await asyncio.sleep(STALE_SECONDS + 1 if room == "two" else 0)
+        return answer
+
+    async def late(*what: str) -> bool:
+        marks.append(what)
+        return True
+
+    monkeypatch.setattr(host.reconciler._rooms, "participants", slow)
+    monkeypatch.setattr(host.reconciler._rooms, "mark", late)
+    await host.reconciler.look()
+    await host.reconciler.look()
+    assert [tell.room for tell in host.said].count("one") == 1
+    for what in marks:
+        await mark(*what)
+    await host.reconciler.look()
+    assert [tell.room for tell in host.said].count("one") == 1
+
+
 async def test_who_has_to_wait_is_notified_once_livekit_knows_them(
     world: World, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,13 +53,18 @@ WAITING = "loqua.waiting"
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """The state of a room from LiveKit and the ledger."""
+    """The state of a room from LiveKit and the ledger.
+
+    Attributes:
+        read_at: When LiveKit was asked, in monotonic seconds; other rooms may answer much later.
+    """
 
     name: str
     participants: tuple[Participant, ...]
     dispatched: tuple[Dispatch, ...]
     closed_entries: frozenset[tuple[str, str]]
     elsewhere: LeaseClaims
+    read_at: float
 
 
 class LessonsHere(Protocol):
@@ -307,6 +312,7 @@ class Reconciler:
             return None
 
     async def _ask(self, name: str) -> _Room | None:
+        read_at = self._monotonic()
         try:
             participants = await self._rooms.participants(name)
             # Of a room that is gone LiveKit would say that nobody answers, after three seconds.
@@ -318,7 +324,9 @@ class Reconciler:
             log.warning("reconciler.blind", room=name, why=str(error))
             return None
         elsewhere = await self._ledger.claims_in(name)
-        return _Room(name, tuple(participants), tuple(dispatched), closed_entries, elsewhere)
+        return _Room(
+            name, tuple(participants), tuple(dispatched), closed_entries, elsewhere, read_at
+        )
 
     def _sight(self, room: _Room) -> RoomSnapshot | None:
         """Return the snapshot of a room, or None if it fails, so that other rooms continue."""
@@ -389,13 +397,13 @@ class Reconciler:
                 entry=one.sid,
                 joined_at=one.joined_at,
                 seen_at=self._seen.setdefault((room.name, one.sid), self._monotonic()),
-                notified=self._is_notified(room.name, one),
+                notified=self._is_notified(room, one),
             )
 
-    def _is_notified(self, room: str, learner: Participant) -> bool:
+    def _is_notified(self, room: _Room, learner: Participant) -> bool:
         """Return whether a learner has the waiting attribute, or gets it in a moment."""
-        notified, at = self._notified.get((room, learner.sid), (False, -math.inf))
-        if self._monotonic() - at < STALE_SECONDS:
+        notified, at = self._notified.get((room.name, learner.sid), (False, -math.inf))
+        if room.read_at - at < STALE_SECONDS:
             return notified
         return learner.attributes.get(WAITING) == "true"
 
