@@ -26,7 +26,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 AGENT = "crowded"
 PLACES, LEARNERS, STAY = 2, 6, 3.0
 RECONNECT_TIMEOUT = 20.0
-TOLD_SECONDS = 3.0
+TOLD_SECONDS = 6.0
+"""From the notice to its first sound: 3 s on an idle machine, twice that beside other tests."""
 SERVED_EVERY = 12.0
 """Seconds at most from one lesson's beginning to the next in its place: far less than the grace."""
 
@@ -63,10 +64,11 @@ async def test_a_full_host_moves_on_when_learners_leave(
     waited = [stay for stay in stays if stay.began > began[PLACES - 1]]
     assert len(waited) == LEARNERS - PLACES
     for stay in waited:
-        [told] = crowded.log.find("learner.notified", waiting=True, user_id=stay.user_id)
-        [aloud] = crowded.log.find("learner.notified_aloud", user_id=stay.user_id)
-        assert aloud["seconds"] < TOLD_SECONDS
-        assert len(stay.shown) == len(stay.heard) == 1, (told, stay)
+        told = crowded.log.find("learner.notified", user_id=stay.user_id)
+        aloud = crowded.log.find("learner.notified_aloud", user_id=stay.user_id)
+        assert [line["waiting"] for line in told] == [True, False], (told, aloud, stay)
+        assert len(aloud) == len(stay.shown) == len(stay.heard) == 1, (told, aloud, stay)
+        assert aloud[0]["seconds"] < TOLD_SECONDS
     for stay in stays:
         await deployment.api.until("sessions", stay.user_id)
     await asyncio.sleep(2)  # a second record would come now

@@ -98,7 +98,7 @@ async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
 async def test_who_has_to_wait_is_told_once_though_another_room_is_slow_to_answer(
     world: World, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What LiveKit showed before it had the attribute is no news when the slow room has answered."""
+    """What LiveKit showed before it had the attribute is no news once the slow one answers."""
     host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen["one", world.people["one"]["maria"].sid] = 0.0
     world.enter("two", "leo")
