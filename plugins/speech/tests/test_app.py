@@ -52,7 +52,7 @@ async def test_a_transcription_can_be_plain_text(client: httpx.AsyncClient, say:
     spoken = say("Me gustan los libros.", "es")
     answer = await _transcribe(client, spoken, language="es", response_format="text")
 
-    assert answer.text == "Me gustan los libros.\n"
+    assert answer.text.casefold() == "me gustan los libros.\n"  # processors differ in the case
 
 
 async def test_a_verbose_transcription_says_language_length_and_confidence(
