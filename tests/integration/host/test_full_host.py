@@ -44,13 +44,15 @@ class Stay:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def crowded(
-    deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
+    deployment: Deployment,
+    host: HostProcess,  # noqa: ARG001  # has other tutors, and sees the same rooms
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[HostProcess]:
     """Yield a host with two places that waits long for who left."""
     lessons = {"max_lessons": PLACES, "reconnect_timeout": RECONNECT_TIMEOUT}
     directory = tmp_path_factory.mktemp("crowded")
-    async with deployment.host(directory, explicit(AGENT), lessons=lessons) as host:
-        yield host
+    async with deployment.host(directory, explicit(AGENT), lessons=lessons) as crowded:
+        yield crowded
 
 
 async def test_a_full_host_moves_on_when_learners_leave(

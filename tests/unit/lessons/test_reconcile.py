@@ -232,7 +232,7 @@ def test_lost_lessons_come_first_and_then_who_came_first() -> None:
 
 def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
     """In between nothing is said."""
-    waits, notified = present(), present(notified=True)
+    waits, notified = present(), present(notified=True, notified_here=True)
     assert todo(snapshot(), places=FULL) == [
         NotifyWaiting("room", waits, waiting=True, tutor="tutor", aloud=True)
     ]
@@ -240,6 +240,8 @@ def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
     assert todo(snapshot(learners=(notified,), called=frozenset({"tutor"}))) == []
     served = snapshot(learners=(notified,), taught=frozenset({"tutor"}))
     assert todo(served) == [NotifyWaiting("room", notified, waiting=False)]
+    elsewhere = snapshot(learners=(present(notified=True),), taught=frozenset({"tutor"}))
+    assert todo(elsewhere) == []
 
 
 @pytest.mark.parametrize("interrupted", [(), (lost(since=NOW - 57),)])
@@ -272,7 +274,8 @@ def snapshots(draw: st.DrawFn) -> list[RoomSnapshot]:
     def learner(user_id: str) -> PresentLearner:
         entry = f"PA_{next(numbers)}"
         since = NOW - draw(st.sampled_from([0.0, 2.0, 5.0, 500.0]))
-        return PresentLearner(user_id, entry, entry, since, since, notified=draw(st.booleans()))
+        notified, here = draw(st.sampled_from([(False, False), (True, False), (True, True)]))
+        return PresentLearner(user_id, entry, entry, since, since, notified, here)
 
     def one(room: str) -> RoomSnapshot:
         here = tuple(learner(user_id) for user_id in draw(st.lists(users, max_size=3)))

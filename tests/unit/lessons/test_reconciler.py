@@ -75,6 +75,23 @@ async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(
     assert host.dispatch_state.called("one") == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("agent_name", "left"), [("", None), ("elsewhere", "true")], ids=["own", "other"]
+)
+async def test_a_host_clears_no_notice_of_a_host_with_other_tutors(
+    world: World, host: Host, agent_name: str, left: str | None
+) -> None:
+    """Both see all rooms of one LiveKit; else one clears it and the other notifies again, for ever.
+
+    Its own from before a restart it clears.
+    """
+    world.dispatches["one"] = [Dispatch(agent_name)]
+    host.reconciler._seen["one", world.people["one"]["maria"].sid] = world.monotonic() + 60
+    await host.mark("one", "maria", WAITING, "true")
+    await host.reconciler.look()
+    assert (world.people["one"]["maria"].attributes[WAITING] or None) == left
+
+
 async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
     world: World, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

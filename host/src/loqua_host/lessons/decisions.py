@@ -51,6 +51,8 @@ class PresentLearner:
         joined_at: Unix seconds by LiveKit's clock; only compared with each other.
         seen_at: When this host first saw the entry, by its monotonic clock.
         notified: Whether the learner has been notified to wait.
+        notified_here: Whether that was by this host or, as far as one can see, by it before a
+            restart. Hosts that run other tutors see the notice, too, and must not clear it.
     """
 
     user_id: str
@@ -59,6 +61,7 @@ class PresentLearner:
     joined_at: float
     seen_at: float
     notified: bool = False
+    notified_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,5 +394,5 @@ def _notices(
             if not learner.notified:
                 aloud = not snapshot.taught
                 yield NotifyWaiting(snapshot.room, learner, waiting=True, tutor=tutor, aloud=aloud)
-        elif learner.notified and not coming:
+        elif learner.notified_here and not coming:
             yield NotifyWaiting(snapshot.room, learner, waiting=False)

@@ -386,18 +386,23 @@ class Reconciler:
                 yield AbsentLearner(row, since)
 
     def _learners(self, room: _Room) -> Iterable[PresentLearner]:
+        agents = {one.agent_name for one in room.dispatched}
+        ours = bool(agents) and agents <= {tutor.agent_name for tutor in self._tutors.values()}
         for one in sorted(room.participants, key=lambda p: p.joined_at):
             try:
                 learner = verify_learner(one)
             except LearnerError:
                 continue
+            notified = self._is_notified(room, one)
+            set_here, _ = self._notified.get((room.name, one.sid), (False, 0.0))
             yield PresentLearner(
                 user_id=learner.user_id,
                 identity=one.identity,
                 entry=one.sid,
                 joined_at=one.joined_at,
                 seen_at=self._seen.setdefault((room.name, one.sid), self._monotonic()),
-                notified=self._is_notified(room, one),
+                notified=notified,
+                notified_here=notified and (ours or set_here),
             )
 
     def _is_notified(self, room: _Room, learner: Participant) -> bool:
