@@ -22,6 +22,7 @@ from loqua_host.system.process import seal
 from . import records
 from . import run as running
 from .config import CONFIG, Config, existing
+from .new_tutor import NewTutorError, write_tutor
 
 __all__ = ["main"]
 
@@ -70,6 +71,22 @@ def init(
         typer.echo(f"{'wrote' if new else 'kept '} {path}")
     check = shlex.join(("loqua-host", "check", "--config", str(directory)))
     typer.echo(f"Set the variables that {directory / 'README.md'} lists, then run: {check}")
+
+
+@app.command()
+def new_tutor(
+    name: Annotated[
+        str, typer.Argument(help="Lower-case words joined by hyphens, such as word-games.")
+    ],
+    directory: Annotated[Path, typer.Argument(help="Where to create loqua-tutor-NAME.")] = Path(),
+) -> None:
+    """Write a new tutor: a distribution with settings, tests that pass, and a CI example."""
+    try:
+        written = write_tutor(name, directory)
+    except NewTutorError as error:
+        raise SystemExit(str(error)) from None
+    typer.echo(f"wrote {written}")
+    typer.echo(f"Run its tests: cd {shlex.quote(str(written))} && uv run pytest")
 
 
 @app.command()

@@ -4,7 +4,9 @@ A lesson's script says what happens and what must come of it. `play_lesson` runs
 with the host's own code and without a server, in milliseconds.
 """
 
-from .play import LessonFailedError, LessonResult, play_lesson
+from .play import play_lesson
+from .player import LessonFailedError
+from .result import LessonResult
 from .script import LessonExpectations, LessonScript, ScriptError, read_script
 from .steps import (
     FailApi,

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from .play import LessonFailedError, play_lesson
+from .play import play_lesson
+from .player import LessonFailedError
 from .script import ScriptError, read_script
 
 __all__ = ["LessonFile"]

@@ -13,7 +13,8 @@ from loqua_host.registry.loader import load_plugin
 from loqua_host.settings.hooks import HookLimits
 from loqua_host.system.process import safe_environ
 
-from .play import LessonResult, play_lesson
+from .play import play_lesson
+from .result import LessonResult
 from .script import LessonScript
 from .steps import FailApi, KillJob, LessonStep, Says, StaysSilent
 
