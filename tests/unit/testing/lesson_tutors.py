@@ -6,6 +6,7 @@ import time
 from livekit.agents import Agent, llm
 
 from loqua_host import HandoffError, current_lesson
+from loqua_host.testing.voice import ScriptedLLM
 
 
 class Echo(Agent):
@@ -55,3 +56,10 @@ class Chatter(Agent):
     async def on_enter(self) -> None:
         """Greet."""
         self.session.generate_reply(instructions="Greet.")
+
+
+class Model(ScriptedLLM):
+    """A language model that says one thing."""
+
+    def __init__(self) -> None:
+        super().__init__(["Habla el modelo."])

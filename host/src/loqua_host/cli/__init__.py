@@ -90,6 +90,34 @@ def new_tutor(
 
 
 @app.command()
+def console(
+    tutor: Annotated[
+        str, typer.Argument(help="The tutor's plugin, or a LiveKit agent as module:Class.")
+    ],
+    *,
+    language: Annotated[
+        str, typer.Option(help="The language taught, as an ISO 639-1 code.")
+    ] = "en",
+    settings: Annotated[
+        Path | None, typer.Option(help="A YAML file with the tutor's settings.")
+    ] = None,
+    llm: Annotated[
+        str | None,
+        typer.Option(help="A language model, as module:Class (livekit.plugins.openai:LLM)."),
+    ] = None,
+) -> None:
+    """Talk with a tutor in the terminal by typing: no server, no sound."""
+    from .console import run_console  # noqa: PLC0415  # LiveKit is slow to import
+
+    try:
+        run_console(tutor, language, settings, llm)
+    except LoquaError as error:
+        raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+@app.command()
 def run(config: Config = CONFIG) -> None:
     """Run the tutors that config/ enables, until SIGTERM or Ctrl-C."""
     raise SystemExit(running.run(config))

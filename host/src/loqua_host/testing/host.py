@@ -4,7 +4,7 @@ LiveKit's server, the Loqua API and the job's process are not real; see `rooms`,
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any, Final
@@ -61,7 +61,7 @@ class ScriptedHost:
         loaded: The tutor.
         tutor: The tutor as the host runs it.
         specialists: What the script's specialists do, by agent name.
-        replies: What the language model of each job answers.
+        build_session: Builds the voice session of a job.
         settings: The host's settings.
 
     Attributes:
@@ -76,10 +76,10 @@ class ScriptedHost:
         loaded: LoadedTutor,
         tutor: RunningTutor,
         specialists: Iterable[TutorCalls],
-        replies: Iterable[str],
+        build_session: Callable[[], TextSession],
         settings: HostSettings,
     ) -> None:
-        self._loaded, self._tutor, self._replies = loaded, tutor, tuple(replies)
+        self._loaded, self._tutor, self._build_session = loaded, tutor, build_session
         self._script = list(specialists)
         names = sorted({one.agent_name for one in self._script})
         self._specialists = [running_tutor(f"specialist {name}", name) for name in names]
@@ -93,7 +93,7 @@ class ScriptedHost:
         self.job: ScriptedJob | None = None
         self.called: list[Dispatch] = []
         self._learner = ""
-        self._idle = asyncio.Event()
+        self._begun, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
         self._links: set[MemoryLink] = set()
         self._stopping = False
@@ -166,6 +166,15 @@ class ScriptedHost:
         """Let the learner leave."""
         self.rooms.leave(self._learner)
 
+    async def begun(self) -> None:
+        """Wait until a job of the tutor has started."""
+        await self._begun.wait()
+
+    async def taught(self) -> None:
+        """Wait until a lesson has begun, and no lesson runs."""
+        await self._begun.wait()
+        await self._idle.wait()
+
     async def delivered(self) -> None:
         """Wait until no lesson runs, and the API has all that it is owed."""
         await self._idle.wait()
@@ -201,10 +210,11 @@ class ScriptedHost:
         """Run the tutor's job until it has ended."""
         async with self._linked(ref, self.sent) as link:
             ctx = JobInRoom(self.rooms.view(ref.agent), metadata)
-            job = ScriptedJob(self._tutor.job, link, ctx, TextSession(self._replies))
+            job = ScriptedJob(self._tutor.job, link, ctx, self._build_session())
             job.note_replies(self.said)
             self.job = job
             self._idle.clear()
+            self._begun.set()
             await job.teach(self._loaded)
             self.job = None
         self._idle.set()

@@ -1,16 +1,13 @@
 """`play_lesson`: a lesson by script, on virtual time."""
 
 import asyncio
-from typing import Any
 
 from structlog.testing import capture_logs
 
-from loqua_host.link.messages import Checkpoint, Finish, HookTimed, SteppedOut
 from loqua_host.registry.loader import load_plugin
 
-from .host import VISIT, ScriptedHost
 from .player import LessonFailedError, LessonPlayer
-from .result import LessonResult, find_cause, find_failures, find_problems, tell_lesson
+from .result import LessonResult, find_cause, find_problems, result_of, tell_lesson
 from .script import LessonScript
 from .virtual_time import VirtualLoop
 
@@ -41,30 +38,8 @@ def play_lesson(script: LessonScript) -> LessonResult:
             raise LessonFailedError(
                 f"{failed}\n{tell_lesson(lesson.host.said, log)}"
             ) from find_cause(log)
-    result = _result(lesson.host, log)
+    result = result_of(lesson.host, log)
     if problems := list(find_problems(script.expect, result)):
         told = "\n".join((*problems, tell_lesson(lesson.host.said, log)))
         raise LessonFailedError(told) from find_cause(log)
     return result
-
-
-def _result(host: ScriptedHost, log: list[Any]) -> LessonResult:
-    timed = [one for one in host.sent if isinstance(one, HookTimed)]
-    saved = [one for one in host.sent if isinstance(one, Checkpoint)]
-    ends = [one for one in host.sent if isinstance(one, Finish | SteppedOut)]
-    end = ends[-1] if ends else None
-    return LessonResult(
-        said=tuple(host.said),
-        hooks=tuple(one.hook for one in timed),
-        hook_seconds={
-            hook: max(one.seconds for one in timed if one.hook == hook)
-            for hook in dict.fromkeys(one.hook for one in timed)
-        },
-        ticks=tuple(one.progress for one in saved if one.progress is not None),
-        reason=end.ending.reason if end else "",
-        report=end.report if end else None,
-        record=host.api.record_of(VISIT),
-        calls=tuple(host.api.calls),
-        failures=tuple(find_failures(log)),
-        log=tuple(log),
-    )

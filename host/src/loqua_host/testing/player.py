@@ -2,7 +2,10 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Final
+from functools import partial
+from typing import Any, Final
+
+from livekit.agents.llm import LLM
 
 from loqua_host.contract.handoff import Utterance
 from loqua_host.lessons.tutors import RunningTutor
@@ -28,6 +31,7 @@ from .steps import (
     Types,
 )
 from .tutors import running_tutor
+from .voice import ScriptedLLM, TextSession
 
 __all__ = ["LessonFailedError", "LessonPlayer"]
 
@@ -59,18 +63,34 @@ class LessonFailedError(AssertionError):
 class LessonPlayer:
     """Play one lesson.
 
+    Args:
+        script: The script.
+        loaded: Its tutor.
+        model: The language model instead of the script's replies.
+        limits: The limits of the lesson instead of a host's defaults.
+
     Attributes:
         host: The host that teaches it.
     """
 
-    def __init__(self, script: LessonScript, loaded: LoadedTutor) -> None:
+    def __init__(
+        self,
+        script: LessonScript,
+        loaded: LoadedTutor,
+        model: "LLM[Any] | None" = None,
+        limits: LessonLimits | None = None,
+    ) -> None:
         self._script = script
-        self._tutor = _running(script, loaded)
+        limits = limits or LessonLimits(reconnect_timeout=script.reconnect_timeout)
+        self._tutor = _running(script, loaded, limits)
         calls = [one for one in script.steps if isinstance(one, TutorCalls)]
         settings = HostSettings.model_validate(
             SETTINGS | {"lessons": {"reconnect_timeout": script.reconnect_timeout}}
         )
-        self.host = ScriptedHost(loaded, self._tutor, calls, script.replies, settings)
+        if model is None and script.replies:
+            model = ScriptedLLM(script.replies)
+        build = partial(TextSession, model)
+        self.host = ScriptedHost(loaded, self._tutor, calls, build, settings)
         self.host.api.remembers = script.context
         self._checked = 0
         self._calls = 0
@@ -94,30 +114,43 @@ class LessonPlayer:
         script, host = self._script, self.host
         steps = list(enumerate(script.steps, 1))
         while steps and isinstance(steps[0][1], FailApi):
-            await self._take(steps.pop(0)[1])
-        metadata = pack(script.handover, script.user_id) if script.handover else ""
-        await host.open_room(script.user_id, metadata)
+            await self.take(steps.pop(0)[1])
+        await self.begin()
         await asyncio.sleep(START_SECONDS)
         for number, step in steps:
             if script.until_end and host.job is None:
                 break
             try:
-                await self._take(step)
+                await self.take(step)
             except LessonFailedError as error:
                 raise LessonFailedError(f"step {number}, {step}: {error}") from None
-        host.leave()
-        await self._end()
+        await self.end()
 
-    async def _end(self) -> None:
-        """Wait until the lesson has ended, and the API has its record."""
+    async def begin(self) -> None:
+        """Let the learner enter the room, and the tutor follow."""
+        script = self._script
+        metadata = pack(script.handover, script.user_id) if script.handover else ""
+        await self.host.open_room(script.user_id, metadata)
+
+    async def end(self) -> None:
+        """Let the learner leave, and wait until the API has the lesson's record.
+
+        Raises:
+            LessonFailedError: If the lesson does not end.
+        """
+        self.host.leave()
         try:
             async with asyncio.timeout(END_SECONDS):
                 await self.host.delivered()
         except TimeoutError:
             raise LessonFailedError("the lesson does not end") from None
 
-    async def _take(self, step: LessonStep) -> None:
-        """Take one step."""
+    async def take(self, step: LessonStep) -> None:
+        """Take one step.
+
+        Raises:
+            LessonFailedError: If it is not possible, or the tutor does not do what it must.
+        """
         host = self.host
         match step:
             case Says(text=text):
@@ -185,7 +218,7 @@ class LessonPlayer:
         await asyncio.sleep(expected.seconds + START_SECONDS + ANSWER_SECONDS)
 
 
-def _running(script: LessonScript, loaded: LoadedTutor) -> RunningTutor:
+def _running(script: LessonScript, loaded: LoadedTutor, limits: LessonLimits) -> RunningTutor:
     """Return the tutor as a host runs it, with secrets that are made up."""
     tutor = loaded.tutor
     running = running_tutor(
@@ -203,6 +236,5 @@ def _running(script: LessonScript, loaded: LoadedTutor) -> RunningTutor:
             "secrets": tutor.secrets,
         }
     )
-    limits = LessonLimits(reconnect_timeout=script.reconnect_timeout)
     job = replace(running.job, tutor=file, lesson=limits, messages=Messages())
     return replace(running, job=job)

@@ -8,10 +8,19 @@ from pydantic import BaseModel
 
 from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.records import LessonReport, Progress, SessionRecord
+from loqua_host.link.messages import Checkpoint, Finish, HookTimed, SteppedOut
 
+from .host import VISIT, ScriptedHost
 from .script import LessonExpectations
 
-__all__ = ["LessonResult", "find_cause", "find_failures", "find_problems", "tell_lesson"]
+__all__ = [
+    "LessonResult",
+    "find_cause",
+    "find_failures",
+    "find_problems",
+    "result_of",
+    "tell_lesson",
+]
 
 LogEntry = Mapping[str, Any]
 
@@ -65,6 +74,29 @@ class LessonResult:
     def tutor_said(self) -> tuple[str, ...]:
         """What the tutor said, in order."""
         return tuple(one.text for one in self.said if one.speaker == "tutor")
+
+
+def result_of(host: ScriptedHost, log: Sequence[LogEntry]) -> LessonResult:
+    """Return the result of the lesson that a host has taught."""
+    timed = [one for one in host.sent if isinstance(one, HookTimed)]
+    saved = [one for one in host.sent if isinstance(one, Checkpoint)]
+    ends = [one for one in host.sent if isinstance(one, Finish | SteppedOut)]
+    end = ends[-1] if ends else None
+    return LessonResult(
+        said=tuple(host.said),
+        hooks=tuple(one.hook for one in timed),
+        hook_seconds={
+            hook: max(one.seconds for one in timed if one.hook == hook)
+            for hook in dict.fromkeys(one.hook for one in timed)
+        },
+        ticks=tuple(one.progress for one in saved if one.progress is not None),
+        reason=end.ending.reason if end else "",
+        report=end.report if end else None,
+        record=host.api.record_of(VISIT),
+        calls=tuple(host.api.calls),
+        failures=tuple(find_failures(log)),
+        log=tuple(log),
+    )
 
 
 def find_failures(log: Sequence[LogEntry]) -> Iterator[str]:

@@ -31,15 +31,14 @@ class TextSession(LessonSession):
     """LiveKit's session with its real turn detection, without engines and without a room.
 
     Args:
-        replies: What the language model answers, in order; without any, there is no model.
+        model: The language model, if there is one.
     """
 
-    def __init__(self, replies: Iterable[str] = ()) -> None:
+    def __init__(self, model: "llm.LLM[Any] | None" = None) -> None:
         self._ears = TranscriptSTT()
-        answers = deque(replies)
         super().__init__(
             stt=self._ears,
-            llm=ScriptedLLM(answers) if answers else NOT_GIVEN,
+            llm=model or NOT_GIVEN,
             vad=None,
             turn_handling={
                 "turn_detection": "stt",
@@ -127,9 +126,9 @@ class _Transcripts(stt.RecognizeStream):
 class ScriptedLLM(llm.LLM[Never]):
     """A language model that answers what a script says, and nothing once that is used up."""
 
-    def __init__(self, answers: deque[str]) -> None:
+    def __init__(self, answers: Iterable[str]) -> None:
         super().__init__()
-        self._answers = answers
+        self._answers = deque(answers)
 
     def chat(
         self,
