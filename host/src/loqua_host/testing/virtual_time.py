@@ -73,6 +73,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         running.add_done_callback(self._on_returned)
         return running
 
+    async def shutdown_default_executor(self, *timeout: float) -> None:
+        """Wait in real time for the threads to end, up to a timeout from Python 3.12 on."""
+        self._jumping.working += 1
+        try:
+            await super().shutdown_default_executor(*timeout)
+        finally:
+            self._jumping.working -= 1
+
     def _on_returned(self, _: "asyncio.Future[Any]") -> None:
         self._jumping.working -= 1
 

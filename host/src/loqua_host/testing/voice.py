@@ -104,15 +104,17 @@ class TranscriptSTT(stt.STT[Never]):
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
     ) -> stt.RecognizeStream:
         """Return what recognises a session's speech."""
-        return _Transcripts(stt=self, conn_options=conn_options)
+        return _Transcripts(self, conn_options)
 
 
 class _Transcripts(stt.RecognizeStream):
-    _stt: TranscriptSTT
+    def __init__(self, ears: TranscriptSTT, conn_options: APIConnectOptions) -> None:
+        self.words = ears.words
+        super().__init__(stt=ears, conn_options=conn_options)
 
     async def _run(self) -> None:
         while True:
-            text = await self._stt.words.get()
+            text = await self.words.get()
             kinds = stt.SpeechEventType
             heard = [stt.SpeechData(language=LanguageCode(""), text=text, confidence=1.0)]
             for event in (
