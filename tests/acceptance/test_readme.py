@@ -159,8 +159,8 @@ async def test_the_tutor_on_one_screen_teaches_a_lesson() -> None:
 def test_every_command_is_shown_and_every_command_shown_is_there() -> None:
     """The table of commands is the command line's own, and so are the options."""
     commands = cast("Group", typer.main.get_command(app)).commands
-    assert set(re.findall(r"loqua-host (\w+)", first_cells(README, "command"))) == set(commands)
-    assert set(re.findall(r"`loqua-host (\w+)", README + MANUAL)) <= set(commands)
+    assert set(re.findall(r"loqua-host ([\w-]+)", first_cells(README, "command"))) == set(commands)
+    assert set(re.findall(r"`loqua-host ([\w-]+)", README + MANUAL)) <= set(commands)
     options = {name for command in commands.values() for it in command.params for name in it.opts}
     assert set(re.findall(r"`(--\w+)", README)) <= options
 

@@ -24,7 +24,6 @@ from typing import Any
 import httpx
 from prometheus_client import generate_latest
 from tests.unit.core.conftest import encrypt, jwt
-from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.records import Ending, LessonReport, Progress, Word
@@ -59,6 +58,7 @@ from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
 from loqua_host.system.sockets import SocketHandle, listen_unnamed
 from loqua_host.system.tasks import background
+from loqua_host.testing.tutors import running_tutor
 
 LESSONS = 10_000
 AT_ONCE = 20

@@ -19,7 +19,7 @@ from loqua_host import livekit_internals
 from loqua_host.livekit_internals import INTERNALS, Internal
 
 HERE = Path(loqua_host.__file__).parent
-MODULES = sorted(HERE.rglob("*.py"))
+MODULES = [it for it in sorted(HERE.rglob("*.py")) if "tutor-template" not in it.parts]
 OURS = HERE / "livekit_internals.py"
 
 OF_OTHERS = {

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from tests.unit.virtual_time import VirtualLoop
+
+from loqua_host.testing.virtual_time import VirtualLoop
 
 
 def pytest_asyncio_loop_factories(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from tests.unit.virtual_time import VirtualLoop
+from loqua_host.testing.virtual_time import VirtualLoop
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

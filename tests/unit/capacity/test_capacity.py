@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
-from tests.unit.virtual_time import VirtualClock
 
 from loqua_host.capacity.admission import Headroom
 from loqua_host.capacity.capacity import FIRST, LEAST, CapacityMonitor
 from loqua_host.capacity.machine import Usage
+from loqua_host.testing.virtual_time import VirtualClock
 
 GB = 10**9
 

@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
-from tests.unit.virtual_time import EPOCH, VirtualClock, VirtualLoop
 
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
 from loqua_host.core.metrics import ApiMetrics
 from loqua_host.core.runtime import Runtime
 from loqua_host.observability.metrics import Instruments
+from loqua_host.testing.virtual_time import EPOCH, VirtualClock, VirtualLoop
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

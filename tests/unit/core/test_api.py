@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.core.conftest import Loqua, World, error
-from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
 from loqua_host.core import Caller, LoquaApi
 from loqua_host.core.degradation import fallback
 from loqua_host.errors import RefusedError, UnreachableError
+from loqua_host.testing.virtual_time import VirtualLoop
 
 RECORD = SessionRecord(session_id="s-1", duration_minutes=1, overall_performance=Performance.GOOD)
 OTHER_ROOM = Caller("user-1", "room-2", "loqua-spanish-tutor")

@@ -14,7 +14,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from tests.unit.core.conftest import Loqua, World, error
-from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
 from loqua_host.core import Caller, CoreSettings, LoquaApi
@@ -22,6 +21,7 @@ from loqua_host.core.breaker import BreakerState
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.core.settings import Access, BreakerSettings, CacheLives
 from loqua_host.errors import RefusedError, SuspendedError, UnreachableError
+from loqua_host.testing.virtual_time import VirtualLoop
 
 RECORD = SessionRecord(session_id="s", duration_minutes=1, overall_performance=Performance.GOOD)
 REQUEST = httpx.Request("POST", "http://loqua.test")

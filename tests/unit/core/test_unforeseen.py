@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.core.conftest import Loqua, World
-from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import Caller, CoreSettings, LoquaApi
 from loqua_host.core.runtime import Runtime
 from loqua_host.core.secrets import CoreSecret, Sealed, Secret
 from loqua_host.errors import ApiError, ConfigError, SecretsError, UnreachableError
+from loqua_host.testing.virtual_time import VirtualLoop
 
 TOLD = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.what-nobody-may-read"
 RECORD = SessionRecord(session_id="s", duration_minutes=1, overall_performance=Performance.GOOD)

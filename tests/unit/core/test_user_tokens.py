@@ -14,12 +14,12 @@ from tests.unit.core.conftest import (
     error,
     jwt,
 )
-from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.records import Progress
 from loqua_host.core import Caller, LoquaApi
 from loqua_host.core.user_tokens import UserToken, refresh_at
 from loqua_host.errors import RefusedError, TokenError, UnreachableError
+from loqua_host.testing.virtual_time import VirtualLoop
 
 
 async def progress(api: LoquaApi, caller: Caller) -> None:

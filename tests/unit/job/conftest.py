@@ -1,7 +1,7 @@
 """A lesson's surroundings in its job process, faked by hand, on virtual time."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +10,8 @@ import pytest
 from livekit import rtc
 from livekit.agents import Agent, ConversationItemAddedEvent
 from livekit.agents.llm import AgentHandoff, ChatContext, ChatMessage
-from livekit.agents.types import TOPIC_CHAT
 from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
 from livekit.rtc.event_emitter import EventEmitter
-from tests.unit.tutors import job_settings
-from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.contract.learner import Learner, LearnerContext
 from loqua_host.contract.lesson import Lesson
@@ -28,6 +25,9 @@ from loqua_host.job.telemetry import Telemetry
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, SteppedOut, Welcome
 from loqua_host.registry.author import Author
+from loqua_host.testing.room import FakeRoom
+from loqua_host.testing.tutors import job_settings
+from loqua_host.testing.virtual_time import VirtualLoop
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -52,97 +52,6 @@ WELCOME = Welcome(
 
 AUTHOR = "tutor_of_an_author"
 """The package that the tutor's code is in."""
-
-
-class FakeParticipant:
-    """The tutor itself in the room."""
-
-    def __init__(self) -> None:
-        self.shown: list[dict[str, str]] = []
-
-    async def set_attributes(self, attributes: dict[str, str]) -> None:
-        """Show something to the room."""
-        self.shown.append(attributes)
-
-
-class FakeRoom(EventEmitter[str]):
-    """A room with its remote participants."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.remote_participants: dict[str, Any] = {}
-        self.left = False
-        self.local_participant = FakeParticipant()
-        self.entered = 0
-        self.readers: dict[str, Callable[[Any, str], None]] = {}
-
-    def register_text_stream_handler(self, topic: str, handler: Callable[[Any, str], None]) -> None:
-        """Have somebody read what is sent under a topic."""
-        self.readers[topic] = handler
-
-    def unregister_text_stream_handler(self, topic: str) -> None:
-        """Have nobody read it any more."""
-        del self.readers[topic]
-
-    async def write(self, identity: str, *pieces: str) -> "FakeText":
-        """Have somebody type into the chat, and wait until that has come to what it comes to."""
-        text = FakeText(pieces)
-        self.readers[TOPIC_CHAT](text, identity)
-        await asyncio.sleep(0.01)
-        return text
-
-    def enter(
-        self, identity: str, kind: int = 0, *, observes: bool = False, **attributes: str
-    ) -> None:
-        """Have a participant come in."""
-        rights = SimpleNamespace(
-            can_subscribe=True, can_publish=not observes, can_publish_data=not observes
-        )
-        names = {name.replace("_", "."): value for name, value in attributes.items()}
-        self.entered += 1
-        person = SimpleNamespace(
-            sid=f"PA_{self.entered}",
-            identity=identity,
-            kind=kind,
-            attributes=names,
-            name=identity.title(),
-            permissions=rights,
-            track_publications={},
-        )
-        self.remote_participants[identity] = person
-        self.emit("participant_connected", person)
-
-    def sids(self, *identities: str) -> tuple[str, ...]:
-        """Return LiveKit's ids of the entries of participants."""
-        return tuple(self.remote_participants[one].sid for one in identities)
-
-    def leave(self, identity: str) -> None:
-        """Have a participant go."""
-        self.emit("participant_disconnected", self.remote_participants.pop(identity))
-
-    async def disconnect(self) -> None:
-        """Leave the room oneself."""
-        self.left = True
-
-
-class FakeText:
-    """A text that comes piece by piece, until somebody has read enough."""
-
-    def __init__(self, pieces: Iterable[str]) -> None:
-        self.left = list(pieces)
-        self.closed = False
-
-    def __aiter__(self) -> "FakeText":
-        return self
-
-    async def __anext__(self) -> str:
-        if not self.left or self.closed:
-            raise StopAsyncIteration
-        return self.left.pop(0)
-
-    def close(self) -> None:
-        """Read no more of it."""
-        self.closed = True
 
 
 class FakeSpeech:

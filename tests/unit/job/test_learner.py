@@ -5,10 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.unit.job.conftest import FakeRoom
 
 from loqua_host.errors import LearnerError
 from loqua_host.job.room.learner import wait_for_learner
+from loqua_host.testing.room import FakeRoom
 
 
 def context(room: FakeRoom) -> Any:

@@ -15,7 +15,6 @@ from tests.unit.lessons.host_under_test import (
     authorise,
     learner,
 )
-from tests.unit.tutors import running_tutor
 
 from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.dispatch_state import DispatchState
@@ -29,6 +28,7 @@ from loqua_host.records.ledger import Ledger
 from loqua_host.settings.host import HostSettings
 from loqua_host.system.sockets import listen_unnamed
 from loqua_host.system.tasks import background
+from loqua_host.testing.tutors import running_tutor
 
 
 def pytest_asyncio_loop_factories(

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from tests.unit.lessons.host_under_test import WRITTEN, make_services
-from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Handover
 from loqua_host.lessons.decisions import Capacity
@@ -18,6 +17,7 @@ from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
+from loqua_host.testing.tutors import running_tutor
 
 NAME = "grammar-expert"
 HANDOVER = Handover(tutor="conversation", focus="articles")

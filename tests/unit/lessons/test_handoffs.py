@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.tutors import running_tutor
 
 from loqua_host.contract.handoff import Handback, HandoffRequest, Utterance
 from loqua_host.contract.records import LessonReport
@@ -18,6 +17,7 @@ from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
 from loqua_host.link.server import JobRef
 from loqua_host.observability.metrics import Instruments
 from loqua_host.records.ledger import LessonRow
+from loqua_host.testing.tutors import running_tutor
 
 ROW = LessonRow("l1", "v1", "v1", "maria", "room", "conversation", "agent", 0.0)
 CALL = CallSpecialist(

@@ -16,7 +16,6 @@ from hypothesis.stateful import (
     rule,
 )
 from tests.unit.lessons.world import TUTORS, Job, World
-from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.lessons.handoffs import COME_SECONDS
 from loqua_host.lessons.reconciler import POLL_SECONDS, WAITING
@@ -24,6 +23,7 @@ from loqua_host.link.dispatch_metadata import is_handover
 from loqua_host.link.messages import HandoffRefused
 from loqua_host.records.ledger import MAX_CRASHES
 from loqua_host.rooms.rooms import Dispatch
+from loqua_host.testing.virtual_time import VirtualLoop
 
 LONGEST = 120.0
 """Seconds after which whatever is owed has come about, once nothing goes wrong: leases and calls

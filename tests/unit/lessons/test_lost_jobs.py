@@ -5,12 +5,12 @@ import asyncio
 import pytest
 import structlog
 from tests.unit.lessons.world import Host, Job, World, idle
-from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host.lessons.decisions import DISPATCH_GRACE
 from loqua_host.lessons.dispatch_state import JOIN_SECONDS
 from loqua_host.lessons.reconciler import POLL_SECONDS
 from loqua_host.link.server import JobRef
+from loqua_host.testing.virtual_time import VirtualLoop
 
 LOOP = VirtualLoop
 

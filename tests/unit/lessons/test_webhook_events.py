@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from tests.unit.lessons.host_under_test import make_services
-from tests.unit.tutors import running_tutor
 
 from loqua_host.errors import RoomsError
 from loqua_host.lessons import webhook_events as module
@@ -20,6 +19,7 @@ from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.rooms.webhooks import WebhookEvent
 from loqua_host.system.tasks import background
+from loqua_host.testing.tutors import running_tutor
 
 MARIA = Participant("maria", "standard", "María", {"user_id": "u1"}, False, 1.0, "PA_1")
 JOINED = WebhookEvent("participant_joined", "room", MARIA)

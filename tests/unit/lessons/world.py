@@ -8,11 +8,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.unit.conftest import START_TIME, FakeLoqua
-from tests.unit.tutors import running_tutor
+from tests.unit.conftest import START_TIME
 
 from loqua_host.contract.handoff import HandoffRequest
 from loqua_host.contract.records import Ending
@@ -45,10 +43,12 @@ from loqua_host.records.database import DatabaseConnection
 from loqua_host.records.encryption import KeyRing
 from loqua_host.records.leases import LEASE, end_lease, renew_lease
 from loqua_host.records.ledger import ALREADY_TAUGHT, CRASH_LOOP, Ledger, LessonRow
-from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
+from loqua_host.testing.database import MemoryDatabase
+from loqua_host.testing.loqua import FakeLoqua
+from loqua_host.testing.tutors import running_tutor
 
 __all__ = ["RECONNECT_TIMEOUT", "TUTORS", "Host", "Job", "World"]
 
@@ -74,16 +74,6 @@ SETTINGS = HostSettings.model_validate(
     }
 )
 NAMES = {tutor.agent_name: name for name, tutor in TUTORS.items()}
-
-
-class MemoryDatabase(SqliteDatabase):
-    """A ledger's database in memory, with a clock of its own."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        super().__init__(Path(":memory:"))
-        self._connect()
-        self._migrate()
-        self.raw.create_function("unix_now", 0, now)
 
 
 class FakeLink:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.unit.lessons.world import MemoryDatabase
 
 import loqua_host
 from loqua_host.records.leases import (
@@ -18,6 +17,7 @@ from loqua_host.records.leases import (
     take_over,
 )
 from loqua_host.records.rows import LessonRow
+from loqua_host.testing.database import MemoryDatabase
 
 STEPS = pytest.mark.parametrize("step", [-86_400.0, -3600.0, 3600.0, 86_400.0])
 

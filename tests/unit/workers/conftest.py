@@ -3,10 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from tests.unit.tutors import running_tutor
-
 from loqua_host.lessons.departure import Departure
 from loqua_host.link.server import JobRef
+from loqua_host.testing.tutors import running_tutor
 
 
 @dataclass(eq=False)

@@ -9,11 +9,11 @@ import pytest
 import structlog
 from livekit.agents.ipc.proc_pool import ProcPool
 from livekit.agents.ipc.supervised_proc import SupervisedProc
-from tests.unit.virtual_time import VirtualLoop
 
 from loqua_host import livekit_internals
 from loqua_host.lessons.dispatch_state import JOIN_SECONDS
 from loqua_host.livekit_internals import failed_starts, patch_workers
+from loqua_host.testing.virtual_time import VirtualLoop
 from loqua_host.workers.worker import STUCK
 
 

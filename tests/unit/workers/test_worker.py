@@ -14,7 +14,6 @@ from livekit.agents import AgentServer
 from livekit.agents.ipc.proc_pool import ProcPool
 from livekit.agents.ipc.supervised_proc import SupervisedProc
 from livekit.rtc.event_emitter import EventEmitter
-from tests.unit.tutors import running_tutor
 
 from loqua_host.core.secrets import Sealed
 from loqua_host.lessons.departure import Departure
@@ -22,6 +21,7 @@ from loqua_host.link.server import JobRef
 from loqua_host.livekit_internals import patch_workers
 from loqua_host.observability.metrics import Instruments
 from loqua_host.settings.secrets import LiveKitKey
+from loqua_host.testing.tutors import running_tutor
 from loqua_host.workers import worker as module
 from loqua_host.workers.metrics import WorkerMetrics
 from loqua_host.workers.worker import JobCallbacks, LiveKitAccess, TutorWorker

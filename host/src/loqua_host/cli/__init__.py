@@ -22,6 +22,7 @@ from loqua_host.system.process import seal
 from . import records
 from . import run as running
 from .config import CONFIG, Config, existing
+from .new_tutor import NewTutorError, write_tutor
 
 __all__ = ["main"]
 
@@ -70,6 +71,50 @@ def init(
         typer.echo(f"{'wrote' if new else 'kept '} {path}")
     check = shlex.join(("loqua-host", "check", "--config", str(directory)))
     typer.echo(f"Set the variables that {directory / 'README.md'} lists, then run: {check}")
+
+
+@app.command()
+def new_tutor(
+    name: Annotated[
+        str, typer.Argument(help="Lower-case words joined by hyphens, such as word-games.")
+    ],
+    directory: Annotated[Path, typer.Argument(help="Where to create loqua-tutor-NAME.")] = Path(),
+) -> None:
+    """Write a new tutor: a distribution with settings, tests that pass, and a CI example."""
+    try:
+        written = write_tutor(name, directory)
+    except NewTutorError as error:
+        raise SystemExit(str(error)) from None
+    typer.echo(f"wrote {written}")
+    typer.echo(f"Run its tests: cd {shlex.quote(str(written))} && uv run pytest")
+
+
+@app.command()
+def console(
+    tutor: Annotated[
+        str, typer.Argument(help="The tutor's plugin, or a LiveKit agent as module:Class.")
+    ],
+    *,
+    language: Annotated[
+        str, typer.Option(help="The language taught, as an ISO 639-1 code.")
+    ] = "en",
+    settings: Annotated[
+        Path | None, typer.Option(help="A YAML file with the tutor's settings.")
+    ] = None,
+    llm: Annotated[
+        str | None,
+        typer.Option(help="A language model, as module:Class (livekit.plugins.openai:LLM)."),
+    ] = None,
+) -> None:
+    """Talk with a tutor in the terminal by typing: no server, no sound."""
+    from .console import run_console  # noqa: PLC0415  # LiveKit is slow to import
+
+    try:
+        run_console(tutor, language, settings, llm)
+    except LoquaError as error:
+        raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 @app.command()

@@ -1,11 +1,10 @@
 """The entry point of a job process: load the tutor once, then teach one lesson."""
 
 import asyncio
-import time
 from dataclasses import dataclass
 
 import structlog
-from livekit.agents import Agent, AutoSubscribe, JobContext, JobProcess
+from livekit.agents import Agent, AgentSession, AutoSubscribe, JobContext, JobProcess
 
 from loqua_host.contract.lesson import Lesson, teach
 from loqua_host.errors import LearnerError, LinkError
@@ -76,7 +75,7 @@ class JobEntrypoint:
             await uncancelled(ctx.connect(auto_subscribe=subscribe))
             log.info("room.connected", room=ctx.job.room.name)
             async with open_link(self.settings.link.path, info.token) as link:
-                await self._attend(ctx, link, tutor)
+                await self.attend(ctx, link, tutor)
         except LearnerError as error:
             log.error("lesson.refused", cause=error.cause, why=str(error), room=ctx.job.room.name)
         except LinkError as error:
@@ -88,21 +87,28 @@ class JobEntrypoint:
         finally:
             ctx.shutdown("lesson over")
 
-    async def _attend(self, ctx: JobContext, link: HostLink, tutor: LoadedTutor) -> None:
+    async def attend(self, ctx: JobContext, link: HostLink, tutor: LoadedTutor) -> None:
+        """Join the lesson in a connected room, and teach it to its end; or apologise.
+
+        Raises:
+            LearnerError: If no learner joins in time.
+            LinkError: If the host does not answer.
+        """
         match await self._ask(ctx, link):
             case Welcome() as welcome:
                 spans: SpanBuffer = ctx.proc.userdata["spans"]
                 if self.settings.traced and not welcome.traced:
                     spans.forget()
                 ctx.log_context_fields |= _bound(welcome)
-                telemetry = Telemetry(link, spans, time.monotonic)
+                now = asyncio.get_running_loop().time
+                telemetry = Telemetry(link, spans, now)
                 engines = EngineWatch(
                     lambda kind, index: telemetry.queue(EngineServes(kind=kind, index=index)),
                     welcome.engines,
                 )
                 lesson = self._open(welcome, tutor, ctx.job.metadata, engines)
                 teach(lesson)
-                clock = Stopwatch(time.monotonic, welcome.seconds)
+                clock = Stopwatch(now, welcome.seconds)
                 hooks = HookCaller(
                     tutor,
                     self.settings.lesson.limits,
@@ -147,13 +153,7 @@ class JobEntrypoint:
             context=welcome.context,
             language=welcome.language,
             settings=tutor.read_settings(self.settings.tutor.settings),
-            session=build_session(
-                self.settings.engines,
-                welcome.language,
-                welcome.secrets,
-                several=self.settings.tutor.audio_input == "all",
-                watch=engines,
-            ),
+            session=self.build_session(welcome, engines),
             secrets={name: welcome.secrets[name] for name in tutor.tutor.secrets},
             mode=welcome.mode,
             resumed=welcome.resumed,
@@ -161,6 +161,16 @@ class JobEntrypoint:
             state=welcome.state,
             turns=welcome.turns,
             handover=find_handover(metadata, welcome.learner.user_id),
+        )
+
+    def build_session(self, welcome: Welcome, engines: EngineWatch) -> "AgentSession[None]":
+        """Build the voice session of a lesson without starting it."""
+        return build_session(
+            self.settings.engines,
+            welcome.language,
+            welcome.secrets,
+            several=self.settings.tutor.audio_input == "all",
+            watch=engines,
         )
 
     async def _apologise(self, ctx: JobContext, refused: Refused) -> None:

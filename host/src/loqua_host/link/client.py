@@ -19,7 +19,7 @@ from .messages import (
     ToJob,
 )
 
-__all__ = ["HostLink", "open_link"]
+__all__ = ["HostLink", "kept_alive", "open_link"]
 
 
 class HostLink:
@@ -64,13 +64,19 @@ async def open_link(path: str, token: str) -> AsyncIterator[HostLink]:
         except aiohttp.ClientError as error:
             raise LinkError(f"the host is not at its socket: {error}") from error
         link = HostLink(socket)
-        async with socket:
-            alive = asyncio.create_task(_stay_alive(link))
-            try:
-                yield link
-            finally:
-                alive.cancel()
-                await asyncio.wait({alive})
+        async with socket, kept_alive(link):
+            yield link
+
+
+@asynccontextmanager
+async def kept_alive(link: HostLink) -> AsyncIterator[None]:
+    """Tell the host regularly that this job's event loop runs, for the duration of a block."""
+    alive = asyncio.create_task(_stay_alive(link))
+    try:
+        yield
+    finally:
+        alive.cancel()
+        await asyncio.wait({alive})
 
 
 async def _stay_alive(link: HostLink) -> Never:

@@ -1,0 +1,42 @@
+"""The test kit for authors of tutors.
+
+A lesson's script says what happens and what must come of it. `play_lesson` runs it on virtual time,
+with the host's own code and without a server, in milliseconds.
+"""
+
+from .play import play_lesson
+from .player import LessonFailedError
+from .result import LessonResult
+from .script import LessonExpectations, LessonScript, ScriptError, read_script
+from .steps import (
+    FailApi,
+    KillJob,
+    Leaves,
+    Returns,
+    Says,
+    StaysSilent,
+    TutorCalls,
+    TutorSays,
+    Types,
+)
+from .suite import TutorSuite
+
+__all__ = [
+    "FailApi",
+    "KillJob",
+    "Leaves",
+    "LessonExpectations",
+    "LessonFailedError",
+    "LessonResult",
+    "LessonScript",
+    "Returns",
+    "Says",
+    "ScriptError",
+    "StaysSilent",
+    "TutorCalls",
+    "TutorSays",
+    "TutorSuite",
+    "Types",
+    "play_lesson",
+    "read_script",
+]

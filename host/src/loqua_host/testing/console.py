@@ -1,0 +1,153 @@
+"""A lesson in the terminal: the learner is whoever types."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from loqua_host.contract.lesson import current_lesson
+from loqua_host.link.messages import Checkpoint, FromJob, HookTimed
+
+from .player import LessonFailedError, LessonPlayer
+from .result import LogEntry, find_failures, result_of
+from .steps import Says, read_step
+
+__all__ = ["HELP", "Console"]
+
+HELP: Final = """\
+Type what the learner says. A line that begins with a slash is a command:
+  /types hola            a chat message instead of speech
+  /leaves, /returns      the learner leaves the room, or enters it again
+  /kill_job              the tutor's process dies, and another resumes the lesson
+  /api 503 for 20 s      the Loqua API fails
+  /state                 settings, lesson.state, mode and last progress
+  /quit                  the learner leaves for good; the report and the record follow"""
+
+GREETING_SECONDS: Final = 0.5
+"""Seconds that the tutor has to greet before the first line is read."""
+
+SHOW_SECONDS: Final = 0.05
+"""Seconds between two looks for something new."""
+
+
+class Console:
+    """Teach a lesson line by line.
+
+    Args:
+        player: The lesson.
+        log: The log events, to which the host adds.
+        read: Returns the next line, without its end; None at the end of the input.
+        show: Shows a line.
+    """
+
+    def __init__(
+        self,
+        player: LessonPlayer,
+        log: Sequence[LogEntry],
+        read: Callable[[], Any],
+        show: Callable[[str], None],
+    ) -> None:
+        self._player, self._host = player, player.host
+        self._log = log
+        self._read, self._show = read, show
+        self._said = self._sent = self._failed = 0
+
+    async def run(self) -> None:
+        """Teach from the learner's entry until they quit or the tutor ends the lesson."""
+        async with self._host.running():
+            async with self._showing():
+                await self._player.begin()
+                await self._host.begun()
+                await asyncio.sleep(GREETING_SECONDS)
+                while (line := await self._next_line()) is not None:
+                    await self._obey(line)
+                await self._player.end()
+            self._show_end()
+
+    async def _next_line(self) -> str | None:
+        """Return the next line; None once the learner quits or the lesson is over."""
+        reading = asyncio.ensure_future(self._read())
+        over = asyncio.ensure_future(self._host.taught())
+        await asyncio.wait({reading, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if not reading.done():
+            reading.cancel()
+            return None
+        line: str | None = reading.result()
+        return None if line is None or line.strip() == "/quit" else line.strip()
+
+    async def _obey(self, line: str) -> None:
+        """Do what a line says."""
+        if line == "/state":
+            self._show_state()
+        elif line in {"/help", "/"}:
+            self._show(HELP)
+        elif line:
+            try:
+                await self._player.take(self._step(line))
+            except (LessonFailedError, ValueError) as error:
+                self._show(f"! {error}")
+
+    def _step(self, line: str) -> Any:
+        if not line.startswith("/"):
+            return Says(line)
+        name, _, value = line[1:].partition(" ")
+        return read_step({name: value} if value else name)
+
+    @asynccontextmanager
+    async def _showing(self) -> AsyncIterator[None]:
+        """Show what happens, for the duration of a block."""
+        showing = asyncio.create_task(self._show_forever())
+        try:
+            yield
+        finally:
+            showing.cancel()
+            self._show_news()
+
+    async def _show_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SHOW_SECONDS)
+            self._show_news()
+
+    def _show_news(self) -> None:
+        """Show what has happened since the last look."""
+        said, sent = self._host.said[self._said :], self._host.sent[self._sent :]
+        failures = list(find_failures(self._log))
+        self._said, self._sent = self._said + len(said), self._sent + len(sent)
+        for one in said:
+            if one.speaker == "tutor":
+                self._show(f"tutor: {one.text}")
+        for line in (*_news(sent), *(f"! {it}" for it in failures[self._failed :])):
+            self._show(line)
+        self._failed = len(failures)
+
+    def _show_state(self) -> None:
+        try:
+            lesson = current_lesson()
+        except RuntimeError:
+            self._show("there is no lesson")
+            return
+        result = result_of(self._host, ())
+        state = {
+            "settings": lesson.settings.model_dump(mode="json"),
+            "state": lesson.state,
+            "mode": lesson.mode,
+            "progress": result.progress and result.progress.model_dump(mode="json"),
+        }
+        self._show(json.dumps(state, ensure_ascii=False, indent=2))
+
+    def _show_end(self) -> None:
+        result = result_of(self._host, ())
+        self._show(f"the lesson has ended: {result.reason or 'without a reason'}")
+        for name, made in (("report", result.report), ("record", result.record)):
+            self._show(f"{name}: {made.model_dump_json(indent=2) if made else 'none'}")
+
+
+def _news(sent: list[FromJob]) -> Iterator[str]:
+    for message in sent:
+        match message:
+            case HookTimed(hook=hook, seconds=seconds, failed=failed):
+                yield f"· {hook}: {'failed' if failed else f'{1000 * seconds:.0f} ms'}"
+            case Checkpoint(progress=progress) if progress is not None:
+                yield f"· progress: {progress.model_dump_json(exclude_defaults=True)}"

@@ -1,0 +1,247 @@
+"""The host of a script: its real lessons, reconciler, ledger and delivery, in one process.
+
+LiveKit's server, the Loqua API and the job's process are not real; see `rooms`, `api` and `job`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from typing import Any, Final
+
+from loqua_host.contract.handoff import Utterance
+from loqua_host.contract.records import Ending, LessonReport
+from loqua_host.errors import LinkError
+from loqua_host.lessons.decisions import Capacity
+from loqua_host.lessons.dispatch_state import DispatchState
+from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.metrics import LessonMetrics
+from loqua_host.lessons.reconciler import Reconciler
+from loqua_host.lessons.recovery import keep_lease
+from loqua_host.lessons.services import Services
+from loqua_host.lessons.tutors import RunningTutor
+from loqua_host.link.client import kept_alive
+from loqua_host.link.messages import Finish, FromJob, Join, Welcome
+from loqua_host.link.server import JobRef
+from loqua_host.observability.metrics import Instruments
+from loqua_host.records.delivery import Delivery
+from loqua_host.records.encryption import KeyRing
+from loqua_host.records.ledger import Ledger
+from loqua_host.records.metrics import DeliveryMetrics
+from loqua_host.registry.loader import LoadedTutor
+from loqua_host.rooms.rooms import Dispatch
+from loqua_host.settings.host import HostSettings
+from loqua_host.system.tasks import background
+
+from .api import ScriptedApi
+from .database import MemoryDatabase, MemoryWriter
+from .job import JobInRoom, ScriptedJob
+from .rooms import ROOM, ScriptedRooms
+from .sockets import MemoryLink
+from .steps import TutorCalls
+from .tutors import running_tutor
+from .virtual_time import VirtualClock
+from .voice import TextSession
+
+__all__ = ["VISIT", "ScriptedHost"]
+
+HOST: Final = "host"
+
+VISIT: Final = "visit_1"
+"""The session id that the learner brings."""
+
+DISPATCH_SECONDS: Final = 0.2
+"""Virtual seconds from a dispatch to its job."""
+
+
+class ScriptedHost:
+    """A host that teaches one tutor's lessons in one room.
+
+    Args:
+        loaded: The tutor.
+        tutor: The tutor as the host runs it.
+        specialists: What the script's specialists do, by agent name.
+        build_session: Builds the voice session of a job.
+        settings: The host's settings.
+
+    Attributes:
+        said: What was said, in order.
+        sent: What jobs of the tutor have sent to the host.
+        job: The tutor's job; None while there is none.
+        called: The dispatches of specialists so far.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedTutor,
+        tutor: RunningTutor,
+        specialists: Iterable[TutorCalls],
+        build_session: Callable[[], TextSession],
+        settings: HostSettings,
+    ) -> None:
+        self._loaded, self._tutor, self._build_session = loaded, tutor, build_session
+        self._script = list(specialists)
+        names = sorted({one.agent_name for one in self._script})
+        self._specialists = [running_tutor(f"specialist {name}", name) for name in names]
+        self._settings = settings
+        self._numbers = count(1)
+        self._clock = VirtualClock()
+        self.api = ScriptedApi()
+        self.rooms = ScriptedRooms(self._clock.now, self._offer)
+        self.said: list[Utterance] = []
+        self.sent: list[FromJob] = []
+        self.job: ScriptedJob | None = None
+        self.called: list[Dispatch] = []
+        self._learner = ""
+        self._begun, self._idle = asyncio.Event(), asyncio.Event()
+        self._idle.set()
+        self._links: set[MemoryLink] = set()
+        self._stopping = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the host for the duration of a block."""
+        database = MemoryDatabase(self._clock.now)
+        writer: Any = MemoryWriter(database)
+        api: Any = self.api
+        rooms: Any = self.rooms
+        ledger = Ledger(writer, KeyRing(()), HOST, None, 1.0)
+        metrics = DeliveryMetrics(Instruments())
+        delivery = Delivery(ledger, api, clock=self._clock, metrics=metrics, jitter=lambda: 1.0)
+        state = DispatchState(self._clock.monotonic, lambda _: None)
+        async with background() as self._tasks:
+            services = Services(
+                rooms=rooms,
+                api=api,
+                ledger=ledger,
+                delivery=delivery,
+                dispatch_state=state,
+                tutors=self._tutors(),
+                settings=lambda: self._settings,
+                tasks=self._tasks,
+                clock=self._clock,
+                metrics=LessonMetrics(Instruments()),
+            )
+            self._lessons, self._delivery = Lessons(services), delivery
+            reconciler = Reconciler(services, self._places, self._lessons, lambda _: None)
+            await ledger.renew()
+            for work in (delivery.run(), keep_lease(services), reconciler.run()):
+                self._tasks.create_task(work)
+            async with asyncio.TaskGroup() as self._jobs:
+                yield
+                self._lessons.withdraw()
+                await self._stop()
+
+    async def _stop(self) -> None:
+        """End what a script that failed has left."""
+        self._stopping = True
+        for link in tuple(self._links):
+            await link.cut()
+        if self.job is not None:
+            await self.job.kill()
+
+    def _tutors(self) -> dict[str, RunningTutor]:
+        return {one.name: one for one in (self._tutor, *self._specialists)}
+
+    def _places(self) -> Capacity:
+        busy = self.job is not None
+        return Capacity(2, {one: 1 - busy * (one == self._tutor.name) for one in self._tutors()})
+
+    async def open_room(self, user_id: str, metadata: str) -> None:
+        """Let the learner enter a new room, to which LiveKit dispatches the tutor.
+
+        Args:
+            user_id: The learner.
+            metadata: The metadata of the dispatch.
+        """
+        self.enter(user_id)
+        await self.rooms.dispatch(ROOM, Dispatch(self._tutor.agent_name, metadata))
+
+    def enter(self, user_id: str) -> None:
+        """Let the learner enter."""
+        self._learner = user_id
+        self.rooms.enter(user_id, "standard", user_id=user_id, sessionId=VISIT)
+
+    def leave(self) -> None:
+        """Let the learner leave."""
+        self.rooms.leave(self._learner)
+
+    async def begun(self) -> None:
+        """Wait until a job of the tutor has started."""
+        await self._begun.wait()
+
+    async def taught(self) -> None:
+        """Wait until a lesson has begun, and no lesson runs."""
+        await self._begun.wait()
+        await self._idle.wait()
+
+    async def delivered(self) -> None:
+        """Wait until no lesson runs, and the API has all that it is owed."""
+        await self._idle.wait()
+        await self._delivery.wait_idle()
+
+    def _offer(self, dispatch: Dispatch) -> None:
+        self._jobs.create_task(self._take(dispatch))
+
+    async def _take(self, dispatch: Dispatch) -> None:
+        """Start the job of a dispatch."""
+        await asyncio.sleep(DISPATCH_SECONDS)
+        if self._stopping:
+            return
+        if dispatch.agent_name == self._tutor.agent_name:
+            await self._teach(self._accept(self._tutor), dispatch.metadata)
+            return
+        self.called.append(dispatch)
+        mine = (one for one in self._script if one.agent_name == dispatch.agent_name)
+        if (script := next(mine, None)) is None:
+            return  # one call more than the script has
+        self._script.remove(script)
+        if script.outcome != "absent":
+            tutor = next(it for it in self._specialists if it.agent_name == script.agent_name)
+            await self._be_specialist(self._accept(tutor), script)
+
+    def _accept(self, tutor: RunningTutor) -> JobRef:
+        ref = JobRef(f"job{next(self._numbers)}", ROOM, tutor.name)
+        self._lessons.begin(ref)
+        self.rooms.enter_agent(ref.agent, tutor.name, tutor.agent_name)
+        return ref
+
+    async def _teach(self, ref: JobRef, metadata: str) -> None:
+        """Run the tutor's job until it has ended."""
+        async with self._linked(ref, self.sent) as link:
+            ctx = JobInRoom(self.rooms.view(ref.agent), metadata)
+            job = ScriptedJob(self._tutor.job, link, ctx, self._build_session())
+            job.note_replies(self.said)
+            self.job = job
+            self._idle.clear()
+            self._begun.set()
+            await job.teach(self._loaded)
+            self.job = None
+        self._idle.set()
+
+    async def _be_specialist(self, ref: JobRef, script: TutorCalls) -> None:
+        """Come, teach for a while, and hand the learner back."""
+        async with self._linked(ref, []) as link, kept_alive(link.host):
+            await link.host.send(Join(identity=self._learner))
+            if isinstance(await link.host.receive(), Welcome):
+                await asyncio.sleep(script.seconds)
+                reason = "done" if script.outcome == "taught" else "specialist_failed"
+                ending = Ending(reason=reason, seconds=script.seconds)
+                with suppress(LinkError):
+                    await link.host.send(Finish(ending=ending, report=LessonReport()))
+                    await link.host.receive()
+
+    @asynccontextmanager
+    async def _linked(self, ref: JobRef, sent: list[FromJob]) -> AsyncIterator[MemoryLink]:
+        """Yield the link of a job, which leaves the room at the end of the block."""
+        link = MemoryLink(ref, sent)
+        self._links.add(link)
+        serving = self._jobs.create_task(self._lessons.serve(link.job))
+        try:
+            yield link
+        finally:
+            await link.cut()
+            self._links.discard(link)
+            self.rooms.leave(ref.agent)
+            await asyncio.wait({serving})
+            self._lessons.end(ref)

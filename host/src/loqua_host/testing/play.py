@@ -1,0 +1,45 @@
+"""`play_lesson`: a lesson by script, on virtual time."""
+
+import asyncio
+
+from structlog.testing import capture_logs
+
+from loqua_host.registry.loader import load_plugin
+
+from .player import LessonFailedError, LessonPlayer
+from .result import LessonResult, find_cause, find_problems, result_of, tell_lesson
+from .script import LessonScript
+from .virtual_time import VirtualLoop
+
+__all__ = ["play_lesson"]
+
+
+def play_lesson(script: LessonScript) -> LessonResult:
+    """Play a lesson, and check all that its script expects.
+
+    The host's own code runs: job, hooks, ticks, lessons, reconciler, ledger and delivery. LiveKit's
+    server, the Loqua API and sound are replaced, and time is virtual.
+
+    Args:
+        script: The script.
+
+    Raises:
+        LessonFailedError: If anything is not as expected, a failure of the tutor's code included.
+        BrokenTutorError: If the plugin violates the contract.
+        ValidationError: If the script's settings do not fit the tutor's model.
+    """
+    loaded = load_plugin(plugin=script.tutor or None, agent=script.agent)
+    loaded.read_settings(script.settings)
+    with capture_logs() as log, asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        lesson = LessonPlayer(script, loaded)
+        try:
+            runner.run(lesson.play())
+        except LessonFailedError as failed:
+            raise LessonFailedError(
+                f"{failed}\n{tell_lesson(lesson.host.said, log)}"
+            ) from find_cause(log)
+    result = result_of(lesson.host, log)
+    if problems := list(find_problems(script.expect, result)):
+        told = "\n".join((*problems, tell_lesson(lesson.host.said, log)))
+        raise LessonFailedError(told) from find_cause(log)
+    return result

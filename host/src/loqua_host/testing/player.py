@@ -1,0 +1,240 @@
+"""The course of a lesson by script: each step in virtual time."""
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+from livekit.agents.llm import LLM
+
+from loqua_host.contract.handoff import Utterance
+from loqua_host.lessons.tutors import RunningTutor
+from loqua_host.link.dispatch_metadata import find_handover, pack
+from loqua_host.registry.loader import LoadedTutor
+from loqua_host.settings.host import HostSettings
+from loqua_host.settings.lessons import LessonLimits
+from loqua_host.settings.messages import Messages
+
+from .host import ScriptedHost
+from .job import ScriptedJob
+from .script import LessonScript
+from .steps import (
+    FailApi,
+    KillJob,
+    Leaves,
+    LessonStep,
+    Returns,
+    Says,
+    StaysSilent,
+    TutorCalls,
+    TutorSays,
+    Types,
+)
+from .tutors import running_tutor
+from .voice import ScriptedLLM, TextSession
+
+__all__ = ["LessonFailedError", "LessonPlayer"]
+
+ANSWER_SECONDS: Final = 2.0
+"""Virtual seconds that a learner gives the tutor for an answer."""
+
+START_SECONDS: Final = 5.0
+"""Virtual seconds for the tutor to join and greet, or to join again."""
+
+CALL_SECONDS: Final = 30.0
+"""Virtual seconds for a call of a specialist to arrive."""
+
+END_SECONDS: Final = 7200.0
+"""Virtual seconds for a lesson to end, and for its record to arrive."""
+
+SETTINGS: Final = {
+    "agent_id": "loqua-host",
+    "livekit": {"url": "ws://livekit"},
+    "api": {"api_base_url": "http://api"},
+    "environment": "development",
+    "tutors": (),
+}
+
+
+class LessonFailedError(AssertionError):
+    """A lesson did not go as its script expects; the message shows the lesson up to there."""
+
+
+class LessonPlayer:
+    """Play one lesson.
+
+    Args:
+        script: The script.
+        loaded: Its tutor.
+        model: The language model instead of the script's replies.
+        limits: The limits of the lesson instead of a host's defaults.
+
+    Attributes:
+        host: The host that teaches it.
+    """
+
+    def __init__(
+        self,
+        script: LessonScript,
+        loaded: LoadedTutor,
+        model: "LLM[Any] | None" = None,
+        limits: LessonLimits | None = None,
+    ) -> None:
+        self._script = script
+        limits = limits or LessonLimits(reconnect_timeout=script.reconnect_timeout)
+        self._tutor = _running(script, loaded, limits)
+        calls = [one for one in script.steps if isinstance(one, TutorCalls)]
+        settings = HostSettings.model_validate(
+            SETTINGS | {"lessons": {"reconnect_timeout": script.reconnect_timeout}}
+        )
+        if model is None and script.replies:
+            model = ScriptedLLM(script.replies)
+        build = partial(TextSession, model)
+        self.host = ScriptedHost(loaded, self._tutor, calls, build, settings)
+        self.host.api.remembers = script.context
+        self._checked = 0
+        self._calls = 0
+
+    async def play(self) -> None:
+        """Play it from the learner's entry to the record.
+
+        Raises:
+            LessonFailedError: If a step is not possible, or the tutor does not do what it must.
+        """
+        failed: LessonFailedError | None = None
+        async with self.host.running():
+            try:  # a task group would wrap it
+                await self._play()
+            except LessonFailedError as error:
+                failed = error
+        if failed is not None:
+            raise failed
+
+    async def _play(self) -> None:
+        script, host = self._script, self.host
+        steps = list(enumerate(script.steps, 1))
+        while steps and isinstance(steps[0][1], FailApi):
+            await self.take(steps.pop(0)[1])
+        await self.begin()
+        await asyncio.sleep(START_SECONDS)
+        for number, step in steps:
+            if script.until_end and host.job is None:
+                break
+            try:
+                await self.take(step)
+            except LessonFailedError as error:
+                raise LessonFailedError(f"step {number}, {step}: {error}") from None
+        await self.end()
+
+    async def begin(self) -> None:
+        """Let the learner enter the room, and the tutor follow."""
+        script = self._script
+        metadata = pack(script.handover, script.user_id) if script.handover else ""
+        await self.host.open_room(script.user_id, metadata)
+
+    async def end(self) -> None:
+        """Let the learner leave, and wait until the API has the lesson's record.
+
+        Raises:
+            LessonFailedError: If the lesson does not end.
+        """
+        self.host.leave()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self.host.delivered()
+        except TimeoutError:
+            raise LessonFailedError("the lesson does not end") from None
+
+    async def take(self, step: LessonStep) -> None:
+        """Take one step.
+
+        Raises:
+            LessonFailedError: If it is not possible, or the tutor does not do what it must.
+        """
+        host = self.host
+        match step:
+            case Says(text=text):
+                job = self._job()
+                self._note_learner(text)
+                job.session.hear(text)
+                await asyncio.sleep(ANSWER_SECONDS)
+            case Types(text=text):
+                job = self._job()
+                self._note_learner(text)
+                await job.ctx.room.write(self._script.user_id, text)
+                await asyncio.sleep(ANSWER_SECONDS)
+            case StaysSilent(seconds=seconds):
+                await asyncio.sleep(seconds)
+            case Leaves():
+                host.leave()
+                await asyncio.sleep(ANSWER_SECONDS)
+            case Returns():
+                host.enter(self._script.user_id)
+                await asyncio.sleep(START_SECONDS)
+            case KillJob():
+                await self._job().kill()
+                await asyncio.sleep(START_SECONDS)
+            case FailApi(status=status, seconds=seconds):
+                host.api.fail(status, seconds)
+            case TutorSays():
+                self._check(step)
+            case TutorCalls():
+                await self._await_call(step)
+
+    def _job(self) -> ScriptedJob:
+        if self.host.job is None:
+            raise LessonFailedError("the tutor has left, and nobody hears it")
+        return self.host.job
+
+    def _note_learner(self, text: str) -> None:
+        self.host.said.append(Utterance.model_construct(speaker="learner", text=text))
+
+    def _check(self, expected: TutorSays) -> None:
+        said = self.host.said[self._checked :]
+        for number, one in enumerate(said, self._checked + 1):
+            if one.speaker == "tutor" and expected.accepts(one.text):
+                self._checked = number
+                return
+        heard = [one.text for one in said if one.speaker == "tutor"]
+        raise LessonFailedError(f"the tutor did not say {expected}, but {heard or 'nothing'}")
+
+    async def _await_call(self, expected: TutorCalls) -> None:
+        """Wait for the tutor's next call, and until the learner is handed back."""
+        waited = 0.0
+        while len(self.host.called) == self._calls:
+            if waited >= CALL_SECONDS:
+                raise LessonFailedError("the tutor called nobody")
+            await asyncio.sleep(1)
+            waited += 1
+        call = self.host.called[self._calls]
+        self._calls += 1
+        handover = find_handover(call.metadata, self._script.user_id)
+        if handover is None:
+            raise LessonFailedError("the tutor called for another learner")
+        told = {"agent_name": call.agent_name, "focus": handover.focus, "words": handover.words}
+        for name, value in told.items():
+            if getattr(expected, name) not in (None, value):
+                raise LessonFailedError(f"the tutor called with {name} {value!r}")
+        await asyncio.sleep(expected.seconds + START_SECONDS + ANSWER_SECONDS)
+
+
+def _running(script: LessonScript, loaded: LoadedTutor, limits: LessonLimits) -> RunningTutor:
+    """Return the tutor as a host runs it, with secrets that are made up."""
+    tutor = loaded.tutor
+    running = running_tutor(
+        tutor.name,
+        tutor.agent_name or "",
+        "loqua-tutor",
+        secrets={name: f"secret of {name}" for name in tutor.secrets},
+        language=script.language,
+    )
+    file = running.job.tutor.model_copy(
+        update={
+            "plugin": script.tutor or None,
+            "agent": script.agent,
+            "settings": script.settings,
+            "secrets": tutor.secrets,
+        }
+    )
+    job = replace(running.job, tutor=file, lesson=limits, messages=Messages())
+    return replace(running, job=job)

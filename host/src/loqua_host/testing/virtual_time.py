@@ -1,0 +1,104 @@
+"""Virtual time: an event loop that jumps to the next timer instead of waiting for it."""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, Final, TypeVar, TypeVarTuple
+
+__all__ = ["EPOCH", "VirtualClock", "VirtualLoop"]
+
+EPOCH: Final = 1_800_000_000.0
+"""The wall time, in unix seconds, when a loop is made."""
+
+STUCK_SECONDS: Final = 5.0
+"""Real seconds to wait for another thread when every task waits and no timer runs."""
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class JumpingSelector(selectors.SelectSelector):
+    """Find that the next timer is due whenever nothing else happens.
+
+    Attributes:
+        seconds: The virtual time.
+        working: How many functions run in other threads. Meanwhile, time stands still.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+        self.working = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Look for events; without any, move time to the next timer."""
+        if timeout is None:
+            return self._await_thread()
+        if self.working and timeout > 0:
+            return super().select(STUCK_SECONDS)
+        events = super().select(0)
+        if not events:
+            self.seconds += timeout
+        return events
+
+    def _await_thread(self) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(STUCK_SECONDS)
+        if not (events or self.working):
+            raise RuntimeError("every task waits and no timer runs: the test would hang")
+        return events
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop in which an hour passes in no time.
+
+    Time stands still while a function runs in another thread, as by `asyncio.to_thread`. It does
+    not stand still for the network: whoever waits for a socket with a timeout gets the timeout.
+    """
+
+    def __init__(self) -> None:
+        self._jumping = JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        """Return the virtual seconds since the loop was made."""
+        return self._jumping.seconds
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Run a function in another thread, and stop the time until it returns."""
+        running: asyncio.Future[T] = super().run_in_executor(executor, func, *args)
+        self._jumping.working += 1
+        running.add_done_callback(self._on_returned)
+        return running
+
+    async def shutdown_default_executor(self, *timeout: float) -> None:
+        """Wait in real time for the threads to end, up to a timeout from Python 3.12 on."""
+        self._jumping.working += 1
+        try:
+            await super().shutdown_default_executor(*timeout)
+        finally:
+            self._jumping.working -= 1
+
+    def _on_returned(self, _: "asyncio.Future[Any]") -> None:
+        self._jumping.working -= 1
+
+
+class VirtualClock:
+    """A clock on virtual time; `skew` sets this machine's wall clock wrong."""
+
+    def __init__(self, skew: float = 0.0) -> None:
+        self.skew = skew
+
+    def monotonic(self) -> float:
+        """Return the loop's time."""
+        return asyncio.get_running_loop().time()
+
+    def now(self) -> float:
+        """Return the wall time this machine believes in."""
+        return EPOCH + self.monotonic() + self.skew
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in virtual time."""
+        await asyncio.sleep(seconds)

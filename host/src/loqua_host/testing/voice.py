@@ -1,0 +1,155 @@
+"""A voice session without sound: the learner's words arrive as transcripts."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any, Never
+
+from livekit import rtc
+from livekit.agents import (
+    DEFAULT_API_CONNECT_OPTIONS,
+    NOT_GIVEN,
+    Agent,
+    APIConnectOptions,
+    LanguageCode,
+    NotGivenOr,
+    llm,
+    stt,
+)
+from livekit.agents.voice.io import AudioInput
+
+from loqua_host.job.voice.session import LessonSession
+
+__all__ = ["ScriptedLLM", "TextSession"]
+
+TURN_DELAY = 0.1
+"""Virtual seconds from the learner's last word to the end of the turn."""
+
+
+class TextSession(LessonSession):
+    """LiveKit's session with its real turn detection, without engines and without a room.
+
+    Args:
+        model: The language model, if there is one.
+    """
+
+    def __init__(self, model: "llm.LLM[Any] | None" = None) -> None:
+        self._ears = TranscriptSTT()
+        super().__init__(
+            stt=self._ears,
+            llm=model or NOT_GIVEN,
+            vad=None,
+            turn_handling={
+                "turn_detection": "stt",
+                "endpointing": {"min_delay": TURN_DELAY, "max_delay": TURN_DELAY},
+                "preemptive_generation": {"enabled": False},
+            },
+            session_close_transcript_timeout=0.0,
+        )
+        self._no_room: Any = SimpleNamespace(
+            audio_input=None, set_participant=lambda _identity: None
+        )
+
+    async def start(self, agent: Agent, **_: Any) -> None:  # type: ignore[override]  # as a job does
+        """Start without the room, whose sound there is none of."""
+        self.input.audio = SilentMicrophone()
+        await super().start(agent, record=False)
+
+    @property
+    def room_io(self) -> Any:
+        """What connects a session with a room; here nothing."""
+        return self._no_room
+
+    def hear(self, text: str) -> None:
+        """Let the learner say something, as a whole turn, if the tutor listens."""
+        if self.input.audio_enabled:
+            self._ears.hear(text)
+
+
+class SilentMicrophone(AudioInput):
+    """A microphone without sound."""
+
+    def __init__(self) -> None:
+        super().__init__(label="silence")
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        """Wait for sound, of which there is none."""
+        await asyncio.Event().wait()
+        raise StopAsyncIteration
+
+
+class TranscriptSTT(stt.STT[Never]):
+    """Speech recognition that is given the words."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            capabilities=stt.STTCapabilities(
+                streaming=True, interim_results=False, offline_recognize=False
+            )
+        )
+        self.words: asyncio.Queue[str] = asyncio.Queue()
+
+    def hear(self, text: str) -> None:
+        """Recognise a text."""
+        self.words.put_nowait(text)
+
+    async def _recognize_impl(self, *_: Any, **__: Any) -> stt.SpeechEvent:
+        raise NotImplementedError
+
+    def stream(
+        self,
+        *,
+        language: NotGivenOr[str] = NOT_GIVEN,  # noqa: ARG002  # LiveKit's signature
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+    ) -> stt.RecognizeStream:
+        """Return what recognises a session's speech."""
+        return _Transcripts(self, conn_options)
+
+
+class _Transcripts(stt.RecognizeStream):
+    def __init__(self, ears: TranscriptSTT, conn_options: APIConnectOptions) -> None:
+        self.words = ears.words
+        super().__init__(stt=ears, conn_options=conn_options)
+
+    async def _run(self) -> None:
+        while True:
+            text = await self.words.get()
+            kinds = stt.SpeechEventType
+            heard = [stt.SpeechData(language=LanguageCode(""), text=text, confidence=1.0)]
+            for event in (
+                stt.SpeechEvent(kinds.START_OF_SPEECH),
+                stt.SpeechEvent(kinds.FINAL_TRANSCRIPT, alternatives=heard),
+                stt.SpeechEvent(kinds.END_OF_SPEECH),
+            ):
+                self._event_ch.send_nowait(event)
+
+
+class ScriptedLLM(llm.LLM[Never]):
+    """A language model that answers what a script says, and nothing once that is used up."""
+
+    def __init__(self, answers: Iterable[str]) -> None:
+        super().__init__()
+        self._answers = deque(answers)
+
+    def chat(
+        self,
+        *,
+        chat_ctx: llm.ChatContext,
+        tools: list[llm.Tool] | None = None,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+        **_: Any,
+    ) -> llm.LLMStream:
+        """Answer with the next text."""
+        text = self._answers.popleft() if self._answers else ""
+        return _Answer(self, text, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+
+
+class _Answer(llm.LLMStream):
+    def __init__(self, model: ScriptedLLM, text: str, **stream: Any) -> None:
+        super().__init__(model, **stream)
+        self._text = text
+
+    async def _run(self) -> None:
+        delta = llm.ChoiceDelta(role="assistant", content=self._text)
+        self._event_ch.send_nowait(llm.ChatChunk(id="script", delta=delta))

@@ -1,0 +1,106 @@
+"""A lesson in the terminal, line by line."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from loqua_host.registry.loader import load_plugin
+from loqua_host.testing import LessonScript
+from loqua_host.testing.console import Console
+from loqua_host.testing.player import LessonPlayer
+from loqua_host.testing.virtual_time import VirtualLoop
+
+ECHO = "tests.unit.testing.lesson_tutors:Echo"
+
+Talk = Callable[..., list[str]]
+
+
+@pytest.fixture
+def talk() -> Talk:
+    """Return what types lines, and returns the lines that are shown."""
+
+    def talked(*lines: str) -> list[str]:
+        shown: list[str] = []
+        left = list(lines)
+
+        async def read() -> str | None:
+            if not left:
+                await asyncio.sleep(60)
+                return None
+            return left.pop(0)
+
+        async def teach() -> None:
+            script = LessonScript(agent=ECHO, reconnect_timeout=0.0)
+            player = LessonPlayer(script, load_plugin(agent=ECHO))
+            with capture_logs() as log:
+                await Console(player, log, read, shown.append).run()
+
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.run(teach())
+        return shown
+
+    return talked
+
+
+def test_what_is_typed_is_said_and_the_answer_is_shown(talk: Talk) -> None:
+    """With each hook, its time, and at the end report and record."""
+    shown = talk("Uno.\n", "/quit\n")
+    assert [line for line in shown if line.startswith("tutor")] == [
+        "tutor: ¡Hola!",
+        "tutor: Has dicho: Uno.",
+    ]
+    assert any(line.startswith("· create_agent: ") for line in shown)
+    assert "the lesson has ended: learner_left" in shown
+    assert shown[-1].startswith('record: {\n  "session_id"')
+
+
+def test_a_command_is_a_step_of_a_script(talk: Talk) -> None:
+    """Also those that take an argument."""
+    shown = talk("/silence 31", "/kill_job", "/types hola", "/api 503 for 20 s")
+    assert "tutor: ¡Otra vez!" in shown
+    assert "tutor: Has dicho: hola" in shown
+    assert any(line.startswith("· progress: ") for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/leavs", "! 'leavs' is no step; write leaves"),
+        ("/api down", "! 'down' is no failure of the API; write `503 for 20 s`"),
+        ("/tutor_says Adiós.", "! the tutor did not say 'Adiós.', but ['¡Hola!']"),
+    ],
+    ids=["misspelt", "argument", "expectation"],
+)
+def test_a_mistake_is_one_line_and_the_lesson_goes_on(talk: Talk, line: str, told: str) -> None:
+    """It says what to write."""
+    shown = talk(line, "Uno.")
+    assert told in shown
+    assert "tutor: Has dicho: Uno." in shown
+
+
+def test_a_failure_of_the_tutor_is_shown_when_it_happens(talk: Talk) -> None:
+    """With its place."""
+    shown = talk("Error.", "Uno.")
+    (failure,) = [line for line in shown if line.startswith("! ")]
+    assert "on_user_turn_completed: raised ValueError" in failure
+    assert shown.index(failure) < shown.index("tutor: Has dicho: Uno.")
+
+
+def test_the_state_is_shown_on_demand(talk: Talk) -> None:
+    """Settings, state, mode and progress."""
+    (state,) = [line for line in talk("/state") if line.startswith("{")]
+    for name in ("settings", "state", "mode", "progress"):
+        assert f'"{name}": ' in state
+
+
+def test_a_tutor_that_ends_the_lesson_ends_the_console(talk: Talk) -> None:
+    """Nobody needs to type any more."""
+    shown = talk("Adiós.")
+    assert "the lesson has ended: said_goodbye" in shown
+
+
+def test_help_names_each_command(talk: Talk) -> None:
+    """Again, if it has scrolled away."""
+    assert any("/kill_job" in line for line in talk("/help"))
