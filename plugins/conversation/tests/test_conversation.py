@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loqua_host import LearnerContext
 from loqua_host.dev.api.learners import INVENTED
 from loqua_host.dev.scripts import CONVERSATION
-from loqua_tutor_conversation.conversation import Heard, Step, advance
+from loqua_tutor_conversation.conversation import advance
 from loqua_tutor_conversation.course import Course, LearnerProfile, turns_of
 from loqua_tutor_conversation.language import Speciality
 from loqua_tutor_conversation.plan import plan_lesson
@@ -19,6 +19,7 @@ from loqua_tutor_conversation.replies import help_in_silence, question
 from loqua_tutor_conversation.report import progress, report
 from loqua_tutor_conversation.selection import choose, rank
 from loqua_tutor_conversation.state import MAX_CORRECTIONS, ConversationState, OpenQuestion
+from loqua_tutor_conversation.steps import Heard, Step
 from loqua_tutor_conversation.triggers import HelpRequest
 
 SPECIALISTS: dict[Speciality, str] = {"grammar": "g", "pronunciation": "p"}

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_tutor_conversation.conversation import Heard, Step, advance
+from loqua_tutor_conversation.conversation import advance
 from loqua_tutor_conversation.course import Course, LearnerProfile, current_turn, turns_of
 from loqua_tutor_conversation.language import load_language
 from loqua_tutor_conversation.scenario import LEVELS, Scenario, load_scenarios, parse_scenario
 from loqua_tutor_conversation.state import ConversationState
+from loqua_tutor_conversation.steps import Heard, Step
 from loqua_tutor_conversation.toml_data import DataError
 
 LANGUAGES = sorted({scenario.language for scenario in load_scenarios()})

@@ -301,6 +301,22 @@ async def test_the_context_shapes_the_lesson(make_lesson: MakeLesson, taught: Ta
 
 
 @pytest.mark.parametrize(
+    ("pace", "factor"), [("slow", 1.5), ("moderate", 1), ("fast", 1), (None, 1)], ids=str
+)
+async def test_a_slow_learner_may_think_longer(
+    make_lesson: MakeLesson, taught: Taught, pace: Any, factor: float
+) -> None:
+    """Before the turn is taken to be over."""
+    context = LearnerContext(preferences=Preferences(learning_pace=pace))
+    lesson = make_lesson(context=context)
+    before = dict(lesson.session.options.endpointing)
+    async with taught(lesson):
+        after = lesson.session.options.endpointing
+        assert after["min_delay"] == before["min_delay"] * factor
+        assert after["max_delay"] == before["max_delay"] * factor
+
+
+@pytest.mark.parametrize(
     ("minutes", "taught_seconds", "later", "has_time"),
     [(30, 60, 0, True), (30, 1400, 0, True), (30, 1400, 200, False), (None, 0, 0, False)],
     ids=["early", "just", "late", "unknown"],

@@ -23,6 +23,9 @@ __all__ = ["ConversationSettings"]
 _SENTENCES = {"slow": 2, "moderate": 3, "fast": 4}
 """Parts of a reply, by the learner's pace."""
 
+_PATIENCE = {"slow": 1.5, "moderate": 1.0, "fast": 1.0}
+"""Factors of the delays after which a learner has finished, by the learner's pace."""
+
 _FLUENCY = "fluency"
 """The area of focus that corrections must not interrupt."""
 
@@ -125,10 +128,12 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
 def _course(lesson: Lesson[ConversationSettings]) -> Course:
     context, settings = lesson.context, lesson.settings
     preferences = context.preferences
+    pace = preferences.learning_pace or "moderate"
     learner = LearnerProfile(
         native=native_code(preferences.native_language),
         known=frozenset(it for past in context.session_history for it in past.topics_covered),
-        sentences=_SENTENCES[preferences.learning_pace or "moderate"],
+        sentences=_SENTENCES[pace],
+        patience=_PATIENCE[pace],
         recast_from=_recast_from(settings.recasts, preferences),
     )
     ranked = rank(lesson.language, context, settings.level)

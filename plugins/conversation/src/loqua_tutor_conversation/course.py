@@ -25,12 +25,14 @@ class LearnerProfile:
         native: The native language, ISO 639-1; None if unknown.
         known: Topics of earlier sessions; their words are not new.
         sentences: How many parts a reply may have, by the learner's pace.
+        patience: By what factor to wait longer for the end of what the learner says.
         recast_from: The mistake of a kind, from 1, from which on recasts are made; None for none.
     """
 
     native: str | None = None
     known: frozenset[str] = frozenset()
     sentences: int = 3
+    patience: float = 1.0
     recast_from: int | None = 1
 
 

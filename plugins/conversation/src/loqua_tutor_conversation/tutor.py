@@ -9,12 +9,13 @@ from livekit.agents import NOT_GIVEN, Agent, StopResponse, UserStateChangedEvent
 
 from loqua_host import Handback, HandoffError, Lesson, Turn, Turns, events
 
-from .conversation import Heard, Step, advance, conclude
+from .conversation import advance
 from .course import Course, scenario_of
 from .lesson_clock import LessonClock
 from .replies import help_in_silence, question
 from .scripted_llm import ScriptedLLM
 from .state import ConversationState
+from .steps import Heard, Step, conclude
 from .triggers import HelpRequest
 from .vocabulary import load_lemmas
 
@@ -100,9 +101,10 @@ class ConversationTutor(Agent):
         lesson.on(events.TimeRunningOut, self.wrap_up)
 
     async def on_enter(self) -> None:
-        """Load the dictionary while the learner is greeted, and follow the learner's silence."""
+        """Load the dictionary during the greeting, follow silence, and set the patience."""
         self._loading = asyncio.create_task(asyncio.to_thread(load_lemmas, (self.course.code,)))
         self.session.on("user_state_changed", self._on_user_state)
+        self._wait_longer(self.course.learner.patience)
 
     async def on_exit(self) -> None:
         """Wait for no specialist and no learner when the lesson ends."""
@@ -184,6 +186,16 @@ class ConversationTutor(Agent):
 
     def _welcome_back(self) -> str:
         return scenario_of(self.course, self.state.scenario).welcome_back
+
+    def _wait_longer(self, factor: float) -> None:
+        """Wait longer for the end of a turn, for a learner who thinks before speaking."""
+        delays = self.session.options.endpointing
+        self.session.update_options(
+            endpointing_opts={
+                "min_delay": delays["min_delay"] * factor,
+                "max_delay": delays["max_delay"] * factor,
+            }
+        )
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         """Help a silent learner; LiveKit calls one away after some seconds of silence."""
