@@ -180,6 +180,22 @@ async def test_a_language_model_speaks_if_the_session_has_one(
     ]
 
 
+async def test_with_and_without_a_language_model_a_transcript_gives_the_same_report(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """What happened is recorded by the tutor, whoever words its replies."""
+    reports = []
+    for session in (AgentSession(), AgentSession(llm=AttentiveModel())):
+        lesson = make_lesson(session=session)
+        async with taught(lesson) as room:
+            for text in ("Ana", "sí", "yo quiere un mesa", "el perro", *ANSWERS[2:]):
+                await room.say(text)
+            reports.append(await on_session_end(lesson))
+    assert reports[0] == reports[1]
+    assert reports[0] is not None
+    assert reports[0].topics_covered
+
+
 async def test_a_lesson_that_never_began_reports_nothing(make_lesson: MakeLesson) -> None:
     """Without an agent there is nothing to tell."""
     assert await on_session_end(make_lesson()) is None
