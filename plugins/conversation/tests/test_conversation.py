@@ -92,6 +92,21 @@ def test_a_learner_who_is_lost_is_helped_in_their_language_and_never_stuck() -> 
     assert shown(third) == ["greetings"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["No entiendo.", "¿Puedes repetir, por favor?", "Más despacio, por favor."],
+    ids=["understand", "repeat", "slowly"],
+)
+def test_who_asks_for_help_with_a_question_gets_it_and_has_not_answered(text: str) -> None:
+    """Even if a polite word in it would be an answer: por favor."""
+    step = talk(*TURNS[:2], text)
+    assert step.reply == (
+        "¿Qué quieres tomar? Say what you want to drink: quiero, and then the drink. "
+        "Puedes decir: Quiero un café, por favor."
+    )
+    assert shown(step) == ["greetings", "restaurant"]
+
+
 def test_a_branch_reacts_to_what_was_said() -> None:
     """And may lead elsewhere."""
     assert "mesa tranquila" in talk(TURNS[0], "Una mesa, estoy sola.").reply

@@ -5,7 +5,7 @@ from .plain import has_any, plain, tokens
 from .scenario import ScenarioTurn
 from .vocabulary import find_words
 
-__all__ = ["agrees", "disagrees", "find_name", "is_answer", "says_goodbye"]
+__all__ = ["agrees", "disagrees", "find_name", "is_answer", "is_lost", "says_goodbye"]
 
 _SHORT = 5
 """Words of an utterance that only says yes or no; a longer one says something else, too."""
@@ -26,6 +26,11 @@ def disagrees(language: Language, text: str) -> bool:
 def says_goodbye(language: Language, text: str) -> bool:
     """Return whether the learner takes leave."""
     return _is_only(language.goodbye, text)
+
+
+def is_lost(language: Language, text: str) -> bool:
+    """Return whether the learner asks to hear the question again, or for help with it."""
+    return has_any(language.lost, plain(text))
 
 
 def is_answer(turn: ScenarioTurn, code: str, text: str) -> bool:

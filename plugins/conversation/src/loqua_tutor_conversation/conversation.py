@@ -119,6 +119,8 @@ def _answer_turn(state: ConversationState, course: Course, heard: Heard) -> Step
     turn = current_turn(state, course)
     if turn is None:
         return conclude(state, course)
+    if answers.is_lost(course.language, heard.text):
+        return retry(state, course, heard.text)
     if turn.name:
         return _answer_name(state, course, turn, heard)
     if answers.is_answer(turn, course.code, heard.text):

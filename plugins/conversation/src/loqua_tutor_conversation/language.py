@@ -51,6 +51,7 @@ class Language(BaseModel):
         yes: Words that agree.
         no: Words that disagree.
         goodbye: Phrases by which a learner leaves.
+        lost: Phrases by which a learner asks to hear a question again, or for help with it.
         name_after: Phrases before a name.
         not_names: Words that are never part of a name.
         asks: Phrases by which a learner asks for a specialist.
@@ -65,6 +66,7 @@ class Language(BaseModel):
     yes: tuple[str, ...] = Field(min_length=1)
     no: tuple[str, ...] = Field(min_length=1)
     goodbye: tuple[str, ...]
+    lost: tuple[str, ...]
     name_after: tuple[str, ...] = Field(min_length=1)
     not_names: tuple[str, ...]
     asks: dict[Speciality, tuple[str, ...]]

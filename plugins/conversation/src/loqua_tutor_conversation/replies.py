@@ -1,5 +1,6 @@
 """What the tutor says, in parts: the last part is what it waits for an answer to."""
 
+from .answers import is_lost
 from .course import Course, current_turn, scenario_of
 from .evidence import new_words
 from .plain import has_any, plain, tokens
@@ -9,6 +10,9 @@ from .vocabulary import find_words
 
 __all__ = ["ask_open", "goodbye", "help_in_silence", "question", "reaction", "recast", "take_up"]
 
+
+_NATIVE = 2
+"""The help, by number, that is in the native language."""
 
 _QUOTED_WORDS = 8
 """Words of an utterance that is repeated as it was recognised."""
@@ -52,15 +56,20 @@ def help_in_silence(state: ConversationState, course: Course, times: int) -> str
     if turn is None or state.over or state.open_question is not None:
         return question(state, course)
     hint = course.language.phrases.hint.format(model=turn.model)
-    native = turn.help.get(course.learner.native or "") if times > 1 else None
+    native = turn.help.get(course.learner.native or "") if times >= _NATIVE else None
     return f"{native} {hint}" if native else hint
 
 
 def take_up(
     state: ConversationState, course: Course, turn: ScenarioTurn, text: str
 ) -> tuple[str, ...]:
-    """Return the reply to what was no answer: what was recognised, the question, and help."""
+    """Return the reply to what was no answer: what was recognised, the question, and help.
+
+    Who asks for help gets the question again, and help in the native language at once.
+    """
     phrases = course.language.phrases
+    if is_lost(course.language, text):
+        return turn.ask, help_in_silence(state, course, _NATIVE)
     steer = phrases.steer[state.attempts % len(phrases.steer)]
     help_ = help_in_silence(state, course, state.attempts)
     return _recognised(course, text), f"{steer} {turn.ask}", help_
