@@ -152,8 +152,8 @@ def test_an_answer_that_the_recogniser_is_unsure_of_is_asked_back() -> None:
 
 
 def test_doubt_does_not_go_on_for_ever() -> None:
-    """After three attempts the talk goes on without the answer."""
-    unsure = [Heard("Una mesa para dos.", confidence=0.1)] * 3
+    """After it was asked back three times, the talk goes on without the answer."""
+    unsure = [Heard("Una mesa para dos.", confidence=0.1)] * 4
     step = talk_heard(Heard(TURNS[0]), *unsure)
     assert step.state.plan[step.state.position] == "cafe.order"
     assert shown(step) == ["greetings"]

@@ -153,7 +153,7 @@ def _answer_name(
 
 def _ask_back_heard(state: ConversationState, course: Course, asked: OpenQuestion) -> Step:
     """Ask back what was recognised; as an attempt, so that it cannot go on for ever."""
-    if state.attempts + 1 >= MAX_ATTEMPTS:
+    if state.attempts >= MAX_ATTEMPTS:
         return retry(state, course, asked.text)
     return ask_back(changed(state, attempts=state.attempts + 1), course, asked)
 
