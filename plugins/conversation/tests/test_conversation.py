@@ -215,6 +215,16 @@ def test_a_scenario_has_recasts_of_its_own() -> None:
     assert talk(TURNS[0], "Un mesa para dos.").reply.startswith("Ah, una mesa. Muy bien.")
 
 
+def test_a_mistake_of_a_scenario_is_listed_at_the_end_once() -> None:
+    """It makes no specialist be called, because its topic is no grammar."""
+    doctor = choose("es", "doctor", LearnerContext())
+    start = ConversationState(scenario="doctor", plan=turns_of(doctor))
+    step = talk("Mi cabeza duele.", "Desde ayer.", "Ayer trabajo mucho.", start=start)
+    assert [it.right for it in step.state.corrections] == ["me duele la cabeza", "ayer trabajé"]
+    assert talk(TURNS[0], "Un mesa para dos.").state.corrections[0].right == "una mesa"
+    assert len(talk(TURNS[0], "Un mesa para dos.").state.corrections) == 1
+
+
 def test_a_kind_of_mistake_that_returns_has_a_specialist_offered() -> None:
     """Who is called if the learner agrees, once."""
     step = talk(TURNS[0], "Yo quiere una mesa para dos.", "Yo quiere un té.")

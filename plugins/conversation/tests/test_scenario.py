@@ -113,7 +113,7 @@ def test_branches_recasts_and_words_are_answers(scenario: Scenario) -> None:
             step = answered(scenario, turn.id, text)
             assert step.state.answers, (turn.id, text)
         for wrong, right in turn.recasts.items():
-            assert answered(scenario, turn.id, wrong).reply.startswith(right), (turn.id, wrong)
+            assert answered(scenario, turn.id, wrong).reply.startswith(right.says), (turn.id, wrong)
 
 
 def answered(scenario: Scenario, turn: str, text: str) -> Step:

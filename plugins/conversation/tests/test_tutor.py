@@ -304,6 +304,22 @@ async def test_a_silent_learner_is_helped_twice(make_lesson: MakeLesson, taught:
         assert room.last == "Puedes decir: Una mesa para dos, por favor."
 
 
+async def test_the_dictionary_is_loaded_while_the_learner_listens(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """Once, so that no turn has to wait for it."""
+    lesson = make_lesson()
+    async with taught(lesson):
+        tutor = lesson.get_agent(ConversationTutor)
+        lesson.session._update_agent_state("speaking")
+        loading = tutor._loading
+        assert loading is not None
+        await loading
+        lesson.session._update_agent_state("listening")
+        lesson.session._update_agent_state("speaking")
+        assert tutor._loading is loading
+
+
 async def test_the_context_shapes_the_lesson(make_lesson: MakeLesson, taught: Taught) -> None:
     """What is due opens it; a slow learner hears short replies in it."""
     past = PastSession(session_id="s", date="2026-01-02T10:00:00Z", topics_covered=("travel",))

@@ -161,7 +161,7 @@ def _ask_back_heard(state: ConversationState, course: Course, asked: OpenQuestio
 def _offer_help(step: Step, course: Course) -> Step:
     """Offer a specialist when a kind of mistake returns, or answers are hard to recognise."""
     state = step.state
-    needed = _help_needed(state)
+    needed = _help_needed(state, course)
     if needed is None or needed.speciality not in course.specialists:
         return step
     if state.over or step.help or state.open_question is not None:
@@ -171,8 +171,9 @@ def _offer_help(step: Step, course: Course) -> Step:
     return ask_back(changed(state, helped=helped), course, asked)
 
 
-def _help_needed(state: ConversationState) -> HelpRequest | None:
-    needed = help_needed((it.topic for it in state.corrections), state.helped)
+def _help_needed(state: ConversationState, course: Course) -> HelpRequest | None:
+    grammar = (it.topic for it in state.corrections if it.topic in course.language.mistakes)
+    needed = help_needed(grammar, state.helped)
     if needed or state.doubted < MAX_DOUBTED or "pronunciation" in state.helped:
         return needed
     words = tuple(it.what for it in state.words[-3:])

@@ -1,11 +1,11 @@
 """What utterances show of the learner's language, each with the number of its utterance."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from .course import Course
+from .course import Course, current_turn
 from .plain import has_any, plain
 from .state import MAX_CORRECTIONS, ConversationState, Correction, Evidence
-from .triggers import find_mistakes
+from .triggers import Mistake, find_mistakes
 from .vocabulary import find_words, load_glossary
 
 __all__ = ["new_words", "note_answer", "note_mistakes"]
@@ -36,10 +36,13 @@ def note_answer(
 
 
 def note_mistakes(state: ConversationState, course: Course, text: str) -> ConversationState:
-    """Return the state with the common mistakes of the latest utterance."""
+    """Return the state with the mistakes of the latest utterance: common ones, and the turn's."""
+    mistakes = find_mistakes(course.language, text)
+    common = {mistake.right for mistake in mistakes}
+    own = (it for it in _mistakes_in_turn(state, course, text) if it.right not in common)
     found = (
         Correction(**mistake.model_dump(), utterance=state.utterances)
-        for mistake in find_mistakes(course.language, text)
+        for mistake in (*mistakes, *own)
     )
     corrections = (*state.corrections, *found)[-MAX_CORRECTIONS:]
     return state.model_copy(update={"corrections": corrections})
@@ -58,3 +61,13 @@ def _with(
     known = {it.what for it in shown}
     new = (Evidence(what=it, utterance=utterance) for it in found if it not in known)
     return (*shown, *new)
+
+
+def _mistakes_in_turn(state: ConversationState, course: Course, text: str) -> Iterator[Mistake]:
+    """Return the typical mistakes of the present turn; their topic is the turn's."""
+    turn = current_turn(state, course)
+    if turn is None:
+        return
+    for wrong, recast in turn.recasts.items():
+        if has_any((wrong,), plain(text)):
+            yield Mistake(topic=turn.topic, wrong=plain(wrong), right=recast.right)

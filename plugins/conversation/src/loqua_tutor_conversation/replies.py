@@ -114,7 +114,7 @@ def recast(state: ConversationState, course: Course, text: str) -> tuple[str, ..
         return ()
     for wrong, own in turn.recasts.items() if turn else ():
         if has_any((wrong,), plain(text)):
-            return (own,)
+            return (own.says,)
     return tuple(course.language.phrases.recast.format(right=it.right) for it in made[:1])
 
 

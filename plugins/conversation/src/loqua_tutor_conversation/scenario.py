@@ -14,6 +14,7 @@ __all__ = [
     "LEVELS",
     "Branch",
     "Level",
+    "Recast",
     "Scenario",
     "ScenarioTurn",
     "load_scenarios",
@@ -46,6 +47,20 @@ class Branch(BaseModel):
     to: Key | None = None
 
 
+class Recast(BaseModel):
+    """What is right instead of a typical error of a turn.
+
+    Attributes:
+        right: What is listed at the end.
+        says: What the tutor says at once, with the right form in it.
+    """
+
+    model_config = FROZEN
+
+    right: Text
+    says: Text
+
+
 class ScenarioTurn(BaseModel):
     """One exchange of a scenario: the tutor asks, the learner answers.
 
@@ -61,7 +76,7 @@ class ScenarioTurn(BaseModel):
             the language's acknowledgements.
         help: What to do, in native languages by ISO 639-1 code.
         words: The words and phrases to use, each with its translations.
-        recasts: What the tutor says to a typical error, by the error.
+        recasts: Typical errors and what is right.
         branches: Reactions to particular answers; the first that fits is taken.
     """
 
@@ -76,7 +91,7 @@ class ScenarioTurn(BaseModel):
     accept: str = ""
     help: Translations
     words: dict[Text, Translations] = Field(default_factory=dict)
-    recasts: dict[Text, Text] = Field(default_factory=dict)
+    recasts: dict[Text, Recast] = Field(default_factory=dict)
     branches: tuple[Branch, ...] = ()
 
     @model_validator(mode="after")
