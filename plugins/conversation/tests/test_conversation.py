@@ -12,7 +12,7 @@ from loqua_host import LearnerContext
 from loqua_host.dev.api.learners import INVENTED
 from loqua_host.dev.scripts import CONVERSATION
 from loqua_tutor_conversation.conversation import advance
-from loqua_tutor_conversation.course import Course, LearnerProfile, turns_of
+from loqua_tutor_conversation.course import Course, LearnerProfile, Pace, turns_of
 from loqua_tutor_conversation.language import Speciality
 from loqua_tutor_conversation.plan import plan_lesson
 from loqua_tutor_conversation.replies import help_in_silence, question
@@ -261,7 +261,7 @@ def test_asking_for_help_is_no_answer() -> None:
 @pytest.mark.parametrize(("sentences", "parts"), [(2, 2), (3, 3)], ids=["slow", "moderate"])
 def test_a_slow_pace_gets_shorter_replies(sentences: int, parts: int) -> None:
     """The question or the hint is never left out."""
-    course = replace(COURSE, learner=LearnerProfile("en", sentences=sentences))
+    course = replace(COURSE, learner=LearnerProfile("en", pace=Pace(sentences=sentences)))
     step = talk(TURNS[0], "El perro corre.", course=course)
     assert len(step.parts) == parts
     assert step.reply.endswith("Puedes decir: Una mesa para dos, por favor.")

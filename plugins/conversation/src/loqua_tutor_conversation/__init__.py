@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from loqua_host import Lesson, LessonReport, Preferences, Progress, Tick, Tutor, hookimpl
 
-from .course import Course, LearnerProfile
+from .course import Course, LearnerProfile, Pace
 from .language import Speciality
 from .native import native_code
 from .plan import greeting, plan_lesson
@@ -20,11 +20,12 @@ from .tutor import ConversationTutor, Opening
 
 __all__ = ["ConversationSettings"]
 
-_SENTENCES = {"slow": 2, "moderate": 3, "fast": 4}
-"""Parts of a reply, by the learner's pace."""
-
-_PATIENCE = {"slow": 1.5, "moderate": 1.0, "fast": 1.0}
-"""Factors of the delays after which a learner has finished, by the learner's pace."""
+_PACES = {
+    "slow": Pace(sentences=2, patience=1.5, speed=0.85),
+    "moderate": Pace(),
+    "fast": Pace(sentences=4),
+}
+"""By the API's `learning_pace`."""
 
 _FLUENCY = "fluency"
 """The area of focus that corrections must not interrupt."""
@@ -128,12 +129,10 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
 def _course(lesson: Lesson[ConversationSettings]) -> Course:
     context, settings = lesson.context, lesson.settings
     preferences = context.preferences
-    pace = preferences.learning_pace or "moderate"
     learner = LearnerProfile(
         native=native_code(preferences.native_language),
         known=frozenset(it for past in context.session_history for it in past.topics_covered),
-        sentences=_SENTENCES[pace],
-        patience=_PATIENCE[pace],
+        pace=_PACES[preferences.learning_pace or "moderate"],
         recast_from=_recast_from(settings.recasts, preferences),
     )
     ranked = rank(lesson.language, context, settings.level)

@@ -58,7 +58,7 @@ def _shortened(step: Step, course: Course) -> Step:
     """Leave out what a learner with a slow pace can do without; a goodbye is said in full."""
     if step.state.over:
         return step
-    first = course.learner.sentences - 1
+    first = course.learner.pace.sentences - 1
     return replace(step, parts=(*step.parts[:-1][:first], *step.parts[-1:]))
 
 

@@ -10,11 +10,27 @@ from .state import ConversationState
 __all__ = [
     "Course",
     "LearnerProfile",
+    "Pace",
     "begun_scenarios",
     "current_turn",
     "scenario_of",
     "turns_of",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the tutor goes.
+
+    Attributes:
+        sentences: How many parts a reply may have.
+        patience: Factor of the delays after which the learner has finished.
+        speed: Factor of the speed of speech.
+    """
+
+    sentences: int = 3
+    patience: float = 1.0
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +40,13 @@ class LearnerProfile:
     Attributes:
         native: The native language, ISO 639-1; None if unknown.
         known: Topics of earlier sessions; their words are not new.
-        sentences: How many parts a reply may have, by the learner's pace.
-        patience: By what factor to wait longer for the end of what the learner says.
+        pace: How fast the tutor goes.
         recast_from: The mistake of a kind, from 1, from which on recasts are made; None for none.
     """
 
     native: str | None = None
     known: frozenset[str] = frozenset()
-    sentences: int = 3
-    patience: float = 1.0
+    pace: Pace = field(default_factory=Pace)
     recast_from: int | None = 1
 
 

@@ -17,10 +17,11 @@ from livekit.agents import (
 from loqua_host import Handback, HandoffError, Lesson, Turn, Turns, events
 
 from .conversation import advance
-from .course import Course, scenario_of
+from .course import Course, Pace, scenario_of
 from .lesson_clock import LessonClock
 from .replies import help_in_silence, question
 from .scripted_llm import ScriptedLLM
+from .speech_speed import set_speed
 from .state import ConversationState
 from .steps import Heard, Step, conclude
 from .triggers import HelpRequest
@@ -91,7 +92,7 @@ class ConversationTutor(Agent):
                 language=course.code,
                 level=scenario.level,
                 goal=scenario.goal,
-                sentences=course.learner.sentences,
+                sentences=course.learner.pace.sentences,
                 native=course.learner.native or "unknown",
             ),
             llm=NOT_GIVEN if lesson.session.llm else ScriptedLLM(lambda: self._reply),
@@ -110,10 +111,10 @@ class ConversationTutor(Agent):
         lesson.on(events.TimeRunningOut, self.wrap_up)
 
     async def on_enter(self) -> None:
-        """Follow the session's states, and set the patience."""
+        """Follow the session's states, and set the pace."""
         self.session.on("user_state_changed", self._on_user_state)
         self.session.on("agent_state_changed", self._on_agent_state)
-        self._wait_longer(self.course.learner.patience)
+        self._set_pace(self.course.learner.pace)
 
     async def on_exit(self) -> None:
         """Wait for no specialist and no learner when the lesson ends."""
@@ -197,9 +198,10 @@ class ConversationTutor(Agent):
     def _welcome_back(self) -> str:
         return scenario_of(self.course, self.state.scenario).welcome_back
 
-    def _wait_longer(self, factor: float) -> None:
-        """Wait longer for the end of a turn, for a learner who thinks before speaking."""
-        delays = self.session.options.endpointing
+    def _set_pace(self, pace: Pace) -> None:
+        """Wait longer for a learner who thinks before speaking, and speak more slowly."""
+        set_speed(self.session.tts, pace.speed)
+        delays, factor = self.session.options.endpointing, pace.patience
         self.session.update_options(
             endpointing_opts={
                 "min_delay": delays["min_delay"] * factor,
