@@ -94,8 +94,8 @@ def test_a_learner_who_is_lost_is_helped_in_their_language_and_never_stuck() -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["No entiendo.", "¿Puedes repetir, por favor?", "Más despacio, por favor."],
-    ids=["understand", "repeat", "slowly"],
+    ["No entiendo.", "¿Puedes repetir, por favor?", "Más despacio, por favor.", "I don't know."],
+    ids=["understand", "repeat", "slowly", "native"],
 )
 def test_who_asks_for_help_with_a_question_gets_it_and_has_not_answered(text: str) -> None:
     """Even if a polite word in it would be an answer: por favor."""
@@ -105,6 +105,14 @@ def test_who_asks_for_help_with_a_question_gets_it_and_has_not_answered(text: st
         "Puedes decir: Quiero un café, por favor."
     )
     assert shown(step) == ["greetings", "restaurant"]
+
+
+def test_who_is_unsure_and_answers_has_answered() -> None:
+    """An opinion often begins so."""
+    debate = choose("es", "environment", LearnerContext())
+    start = ConversationState(scenario="environment", plan=turns_of(debate))
+    assert shown(talk("No sé, creo que es el plástico.", start=start)) == ["environment"]
+    assert shown(talk("No lo sé.", start=start)) == []
 
 
 def test_a_branch_reacts_to_what_was_said() -> None:

@@ -1,11 +1,13 @@
 """What an utterance means: a name, yes or no, a goodbye, or an answer to a turn."""
 
+from collections.abc import Iterable
+
 from .language import Language
 from .plain import has_any, plain, tokens
 from .scenario import ScenarioTurn
 from .vocabulary import find_words
 
-__all__ = ["agrees", "disagrees", "find_name", "is_answer", "is_lost", "says_goodbye"]
+__all__ = ["agrees", "asks_for_help", "disagrees", "find_name", "is_answer", "says_goodbye"]
 
 _SHORT = 5
 """Words of an utterance that only says yes or no; a longer one says something else, too."""
@@ -28,9 +30,9 @@ def says_goodbye(language: Language, text: str) -> bool:
     return _is_only(language.goodbye, text)
 
 
-def is_lost(language: Language, text: str) -> bool:
+def asks_for_help(languages: Iterable[Language], text: str) -> bool:
     """Return whether the learner asks to hear the question again, or for help with it."""
-    return has_any(language.lost, plain(text))
+    return any(has_any(it.lost, plain(text)) or _is_only(it.unsure, text) for it in languages)
 
 
 def is_answer(turn: ScenarioTurn, code: str, text: str) -> bool:

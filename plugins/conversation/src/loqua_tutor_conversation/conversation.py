@@ -7,7 +7,7 @@ by what was recognised of it, with a way back to the question.
 from dataclasses import replace
 
 from . import answers, replies
-from .course import Course, current_turn
+from .course import Course, current_turn, help_languages
 from .evidence import note_mistakes
 from .plain import plain, tokens
 from .scenario import ScenarioTurn
@@ -119,7 +119,7 @@ def _answer_turn(state: ConversationState, course: Course, heard: Heard) -> Step
     turn = current_turn(state, course)
     if turn is None:
         return conclude(state, course)
-    if answers.is_lost(course.language, heard.text):
+    if answers.asks_for_help(help_languages(course), heard.text):
         return retry(state, course, heard.text)
     if turn.name:
         return _answer_name(state, course, turn, heard)

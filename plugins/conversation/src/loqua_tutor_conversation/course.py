@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .language import Language, Speciality, load_language
+from .language import Language, Speciality, known_languages, load_language
 from .scenario import Scenario, ScenarioTurn, load_scenarios
 from .state import ConversationState
 
@@ -13,6 +13,7 @@ __all__ = [
     "Pace",
     "begun_scenarios",
     "current_turn",
+    "help_languages",
     "scenario_of",
     "turns_of",
 ]
@@ -70,6 +71,13 @@ class Course:
     def language(self) -> Language:
         """What is known of the language."""
         return load_language(self.code)
+
+
+def help_languages(course: Course) -> tuple[Language, ...]:
+    """Return the languages in which a learner may ask for help: the taught and the native one."""
+    native = course.learner.native
+    own = (load_language(native),) if native and native in known_languages() else ()
+    return (course.language, *own)
 
 
 def turns_of(scenario: Scenario, name: str = "") -> tuple[str, ...]:

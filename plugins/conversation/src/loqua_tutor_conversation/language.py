@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from .toml_data import FROZEN, parse_toml
 
-__all__ = ["Language", "Phrases", "Speciality", "load_language"]
+__all__ = ["Language", "Phrases", "Speciality", "known_languages", "load_language"]
 
 Speciality = Literal["grammar", "pronunciation"]
 
@@ -52,6 +52,7 @@ class Language(BaseModel):
         no: Words that disagree.
         goodbye: Phrases by which a learner leaves.
         lost: Phrases by which a learner asks to hear a question again, or for help with it.
+        unsure: Phrases that ask for help if nothing much else is said.
         name_after: Phrases before a name.
         not_names: Words that are never part of a name.
         asks: Phrases by which a learner asks for a specialist.
@@ -67,12 +68,20 @@ class Language(BaseModel):
     no: tuple[str, ...] = Field(min_length=1)
     goodbye: tuple[str, ...]
     lost: tuple[str, ...]
+    unsure: tuple[str, ...]
     name_after: tuple[str, ...] = Field(min_length=1)
     not_names: tuple[str, ...]
     asks: dict[Speciality, tuple[str, ...]]
     says: tuple[str, ...]
     grammar: dict[str, tuple[str, ...]]
     mistakes: dict[str, dict[str, str]]
+
+
+@cache
+def known_languages() -> frozenset[str]:
+    """Return the codes of the languages that there is a file for."""
+    found = files(__package__).joinpath("languages").iterdir()
+    return frozenset(file.name.removesuffix(".toml") for file in found)
 
 
 @cache
@@ -84,6 +93,6 @@ def load_language(language: str) -> Language:
         DataError: If the file is wrong.
     """
     file = files(__package__).joinpath("languages", f"{language}.toml")
-    if not file.is_file():
+    if language not in known_languages():
         raise LookupError(f"languages/{language}.toml is missing: write it as languages/es.toml is")
     return parse_toml(f"languages/{language}.toml", file.read_text("utf-8"), Language)

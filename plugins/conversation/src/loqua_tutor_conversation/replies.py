@@ -1,7 +1,7 @@
 """What the tutor says, in parts: the last part is what it waits for an answer to."""
 
-from .answers import is_lost
-from .course import Course, current_turn, scenario_of
+from .answers import asks_for_help
+from .course import Course, current_turn, help_languages, scenario_of
 from .evidence import new_words
 from .plain import has_any, plain, tokens
 from .scenario import ScenarioTurn
@@ -68,7 +68,7 @@ def take_up(
     Who asks for help gets the question again, and help in the native language at once.
     """
     phrases = course.language.phrases
-    if is_lost(course.language, text):
+    if asks_for_help(help_languages(course), text):
         return turn.ask, help_in_silence(state, course, _NATIVE)
     steer = phrases.steer[state.attempts % len(phrases.steer)]
     help_ = help_in_silence(state, course, state.attempts)
