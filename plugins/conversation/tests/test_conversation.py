@@ -1,7 +1,6 @@
 """The course of a conversation, without any voice."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import accumulate, pairwise
 
 import pytest
@@ -9,15 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loqua_host import LearnerContext
-from loqua_host.dev.api.learners import INVENTED
-from loqua_host.dev.scripts import CONVERSATION
 from loqua_tutor_conversation.conversation import advance
 from loqua_tutor_conversation.course import Course, LearnerProfile, Pace, turns_of
 from loqua_tutor_conversation.language import Speciality
-from loqua_tutor_conversation.plan import plan_lesson
 from loqua_tutor_conversation.replies import help_in_silence, question
 from loqua_tutor_conversation.report import progress, report
-from loqua_tutor_conversation.selection import choose, rank
+from loqua_tutor_conversation.selection import choose
 from loqua_tutor_conversation.state import MAX_CORRECTIONS, ConversationState, OpenQuestion
 from loqua_tutor_conversation.steps import Heard, Step
 from loqua_tutor_conversation.triggers import HelpRequest
@@ -328,29 +324,6 @@ def test_an_unfinished_talk_recommends_to_finish_it() -> None:
     found = report(talk("Yo es Ana.").state, COURSE).recommendations
     assert found[0] == "Remember: yo soy (present_tense)"
     assert found[-1] == "Finish the conversation 'cafe'"
-
-
-def test_the_demo_expects_what_its_lines_show() -> None:
-    """The script of the demo was counted by hand."""
-    context = LearnerContext.model_validate(INVENTED[CONVERSATION.user_id].model_dump())
-    known = frozenset(it for past in context.session_history for it in past.topics_covered)
-    ranked = rank("es", context)
-    course = Course("es", LearnerProfile("en", known), tuple(it.name for it in ranked))
-    start = plan_lesson(ranked[0], context, datetime(2026, 3, 1, tzinfo=UTC))
-    step = talk(*CONVERSATION.lines, course=course, start=start)
-    [expected] = CONVERSATION.records
-    found = report(step.state, course)
-    assert step.state.over
-    assert found.progress is not None
-    assert found.progress.words_learned == expected.progress.words_learned
-    assert found.progress.phrases_practiced == expected.progress.phrases_practiced
-    assert found.progress.grammar_points == expected.progress.grammar_points
-    assert found.topics_covered == expected.session.topics_covered
-    assert (
-        tuple((it.word, it.translation, it.language) for it in found.new_vocabulary)
-        == expected.session.new_vocabulary
-    )
-    assert found.recommendations == expected.session.next_session_recommendations
 
 
 def test_silence_is_no_phrase() -> None:
