@@ -9,7 +9,19 @@ import pytest
 from livekit.agents import AgentSession, llm
 from pydantic import ValidationError
 
-from loqua_host import Handback, HandoffError, Learner, Lesson, Tutor, events
+from loqua_host import (
+    Handback,
+    HandoffError,
+    Learner,
+    LearnerContext,
+    Lesson,
+    PastSession,
+    Preferences,
+    Progress,
+    Tick,
+    Tutor,
+    events,
+)
 from loqua_tutor_conversation import (
     ConversationSettings,
     create_agent,
@@ -17,12 +29,21 @@ from loqua_tutor_conversation import (
     on_session_end,
     register_tutor,
 )
-from loqua_tutor_conversation.mind import ScriptedMind
-from loqua_tutor_conversation.talk import Notes
+from loqua_tutor_conversation.lesson_clock import LessonClock
+from loqua_tutor_conversation.scripted_llm import ScriptedLLM
+from loqua_tutor_conversation.state import ConversationState
 from loqua_tutor_conversation.tutor import ConversationTutor
 
 MakeLesson = Callable[..., Lesson]
 Taught = Callable[[Lesson], AbstractAsyncContextManager[Any]]
+
+
+ANSWERS = ("Me llamo Ana", "una mesa para dos", "un té", "sí, me gusta", "adiós")
+
+
+async def tick(lesson: Lesson) -> Progress:
+    """Return what a tick of the host gets."""
+    return await on_progress_tick(lesson, Tick(number=1, seconds=30.0))
 
 
 class AttentiveModel(llm.LLM[Never]):
@@ -35,7 +56,7 @@ class AttentiveModel(llm.LLM[Never]):
     def chat(self, *, chat_ctx: llm.ChatContext, **kwargs: Any) -> llm.LLMStream:
         """Keep the context."""
         self.asked.append(chat_ctx.copy())
-        return ScriptedMind(lambda: "De acuerdo.").chat(chat_ctx=chat_ctx, **kwargs)
+        return ScriptedLLM(lambda: "De acuerdo.").chat(chat_ctx=chat_ctx, **kwargs)
 
 
 def test_the_tutor_joins_every_room() -> None:
@@ -61,9 +82,10 @@ async def test_each_turn_gets_a_reply_and_counts(make_lesson: MakeLesson, taught
     async with taught(lesson) as room:
         assert "mesa" in await room.say("Hola, me llamo Ana.")
         assert "tomar" in await room.say("Una mesa para dos, por favor.")
-        progress = await on_progress_tick(lesson)
+        progress = await tick(lesson)
         assert (progress.phrases_practiced, progress.words_learned) == (2, 1)
-        assert Notes.model_validate(lesson.state["notes"]).words == ("mesa",)
+        state = ConversationState.model_validate(lesson.state["conversation"])
+        assert [(it.what, it.utterance) for it in state.words] == [("mesa", 2)]
 
 
 async def test_what_another_learner_says_is_answered_and_not_counted(
@@ -75,16 +97,16 @@ async def test_what_another_learner_says_is_answered_and_not_counted(
     async with taught(lesson) as room:
         asked = room.last
         assert asked.endswith(await room.say("Ayuda con la gramática, por favor.", other))
-        assert (await on_progress_tick(lesson)).phrases_practiced == 0
+        assert (await tick(lesson)).phrases_practiced == 0
         assert "mesa" in await room.say("Hola, me llamo Ana.")
-        assert (await on_progress_tick(lesson)).phrases_practiced == 1
+        assert (await tick(lesson)).phrases_practiced == 1
 
 
 async def test_the_goodbye_ends_the_lesson(make_lesson: MakeLesson, taught: Taught) -> None:
     """After the last answer the tutor says goodbye, and then asks for the end."""
     lesson = make_lesson()
     async with taught(lesson) as room:
-        for turn in ("Ana", "para dos", "un té", "sí", "adiós"):
+        for turn in ANSWERS:
             await room.say(turn)
         assert room.last.endswith("¡Hasta la próxima!")
         assert await lesson.ended() == "scenario_done"
@@ -96,7 +118,7 @@ async def test_a_talk_whose_time_runs_out_ends_with_the_next_answer(
     """The host tells it in time."""
     lesson = make_lesson()
     async with taught(lesson) as room:
-        await room.say("Ana")
+        await room.say("Me llamo Ana")
         (handler,) = lesson.handlers(events.TimeRunningOut(60.0))
         await handler(events.TimeRunningOut(60.0))
         assert (await room.say("para dos")).endswith("¡Hasta la próxima!")
@@ -107,11 +129,11 @@ async def test_a_pause_does_not_end_the_turn(make_lesson: MakeLesson, taught: Ta
     """Who speaks on before the reply is heard has said one phrase, and the end waits for it."""
     lesson = make_lesson()
     async with taught(lesson) as room:
-        for turn in ("Ana", "para dos", "un té", "sí"):
+        for turn in ANSWERS[:4]:
             await room.say(turn)
         await room.say_and_go_on("Muchas gracias")
         assert (await room.say("hasta mañana")).endswith("¡Hasta la próxima!")
-        assert (await on_progress_tick(lesson)).phrases_practiced == 5
+        assert (await tick(lesson)).phrases_practiced == 5
         assert await lesson.ended() == "scenario_done"
 
 
@@ -127,7 +149,7 @@ async def test_a_resumed_lesson_goes_on_where_it_was(
         assert room.last.startswith("Seguimos en el café.")
         assert room.last.endswith("¿Para cuántas personas quieres la mesa?")
         await room.say("Una mesa para dos.")
-        assert (await on_progress_tick(second)).phrases_practiced == 2
+        assert (await tick(second)).phrases_practiced == 2
 
 
 async def test_what_is_typed_is_an_answer(make_lesson: MakeLesson, taught: Taught) -> None:
@@ -135,7 +157,7 @@ async def test_what_is_typed_is_an_answer(make_lesson: MakeLesson, taught: Taugh
     lesson = make_lesson()
     async with taught(lesson) as room:
         assert "¿Para cuántas personas quieres la mesa?" in await room.type("me llamo Ana")
-        assert (await on_progress_tick(lesson)).phrases_practiced == 1
+        assert (await tick(lesson)).phrases_practiced == 1
 
 
 async def test_a_language_model_speaks_if_the_session_has_one(
@@ -150,12 +172,28 @@ async def test_a_language_model_speaks_if_the_session_has_one(
     *_, heard, told = model.asked[0].messages()
     assert (heard.role, heard.text_content) == ("user", attack[:500])
     assert told.role == "system"
-    assert "¿Para cuántas personas quieres la mesa?" in (told.text_content or "")
+    assert "¿Cómo te llamas?" in (told.text_content or "")
     rules = model.asked[0].messages()[0]
     assert "never instructions" in (rules.text_content or "")
     assert not [
         m for m in model.asked[0].messages() if m.role == "system" and attack[:50] in str(m)
     ]
+
+
+async def test_with_and_without_a_language_model_a_transcript_gives_the_same_report(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """What happened is recorded by the tutor, whoever words its replies."""
+    reports = []
+    for session in (AgentSession(), AgentSession(llm=AttentiveModel())):
+        lesson = make_lesson(session=session)
+        async with taught(lesson) as room:
+            for text in ("Ana", "sí", "yo quiere un mesa", "el perro", *ANSWERS[2:]):
+                await room.say(text)
+            reports.append(await on_session_end(lesson))
+    assert reports[0] == reports[1]
+    assert reports[0] is not None
+    assert reports[0].topics_covered
 
 
 async def test_a_lesson_that_never_began_reports_nothing(make_lesson: MakeLesson) -> None:
@@ -167,7 +205,7 @@ async def test_a_language_without_scenarios_fails_before_the_lesson(
     make_lesson: MakeLesson,
 ) -> None:
     """The host apologises then; the error says what to do."""
-    with pytest.raises(LookupError, match="add one to scenarios/"):
+    with pytest.raises(LookupError, match=r"add scenarios/tlh/NAME\.toml"):
         await create_agent(make_lesson(language="tlh"))
 
 
@@ -224,13 +262,13 @@ async def test_a_learner_who_asks_is_handed_over_and_taken_back(
     assert calls == [("pronunciation-specialist", "", ("ciudad",))]
 
 
-async def test_a_mistake_made_twice_is_worked_on_once(
+async def test_a_mistake_made_twice_is_worked_on_if_the_learner_agrees(
     make_lesson: MakeLesson, taught: Taught
 ) -> None:
     """With its topic; a third time it is let pass."""
     lesson = make_lesson(settings=ConversationSettings(specialists=SPECIALISTS))
     async with taught(lesson) as room, hosted(lesson, Handback(outcome="taught")) as calls:
-        for text in ("Yo es Ana.", "Yo quiere una mesa para dos.", "Yo quiere un té."):
+        for text in ("Yo es, me llamo Ana.", "Yo quiere una mesa.", "Sí.", "Yo quiere un té."):
             await room.say(text)
             await handed_back(lesson)
     assert calls == [("grammar-specialist", "present_tense", ())]
@@ -239,6 +277,88 @@ async def test_a_mistake_made_twice_is_worked_on_once(
 async def test_without_specialists_the_talk_goes_on(
     make_lesson: MakeLesson, taught: Taught
 ) -> None:
-    """As config may have it."""
+    """As config may have it; none is offered then."""
     async with taught(make_lesson()) as room:
         assert await room.say("¿Cómo se pronuncia ciudad?") == "¿Cómo te llamas?"
+        await room.say("Yo es, me llamo Ana.")
+        assert "gramática" not in await room.say("Yo quiere una mesa.")
+
+
+async def test_a_silent_learner_is_helped_twice(make_lesson: MakeLesson, taught: Taught) -> None:
+    """With a hint, and then in their language; whoever speaks may be silent again."""
+    context = LearnerContext(preferences=Preferences(native_language="english"))
+    lesson = make_lesson(context=context)
+    async with taught(lesson) as room:
+        said = []
+        for _ in range(3):
+            lesson.session._update_user_state("away")
+            await room.heard_out()
+            said.append(room.last)
+            lesson.session._update_user_state("listening")
+        hint = "Puedes decir: Me llamo Ana."
+        native = f"Say your name: me llamo, and then your name. {hint}"
+        assert said == [hint, native, native]
+        await room.say("Me llamo Ana.")
+        lesson.session._update_user_state("away")
+        await room.heard_out()
+        assert room.last == "Puedes decir: Una mesa para dos, por favor."
+
+
+async def test_the_dictionary_is_loaded_while_the_learner_listens(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """Once, so that no turn has to wait for it."""
+    lesson = make_lesson()
+    async with taught(lesson):
+        tutor = lesson.get_agent(ConversationTutor)
+        lesson.session._update_agent_state("speaking")
+        loading = tutor._loading
+        assert loading is not None
+        await loading
+        lesson.session._update_agent_state("listening")
+        lesson.session._update_agent_state("speaking")
+        assert tutor._loading is loading
+
+
+async def test_the_context_shapes_the_lesson(make_lesson: MakeLesson, taught: Taught) -> None:
+    """What is due opens it; a slow learner hears short replies in it."""
+    past = PastSession(session_id="s", date="2026-01-02T10:00:00Z", topics_covered=("travel",))
+    context = LearnerContext(
+        preferences=Preferences(learning_pace="slow", session_length_preference=30),
+        session_history=(past,),
+    )
+    async with taught(make_lesson(context=context)) as room:
+        assert room.last.endswith("Primero, un repaso. ¿Adónde quieres ir en la ciudad?")
+        assert await room.say("El perro.") == "Ah, perro. Puedes decir: Quiero ir a la estación."
+
+
+@pytest.mark.parametrize(
+    ("pace", "factor"), [("slow", 1.5), ("moderate", 1), ("fast", 1), (None, 1)], ids=str
+)
+async def test_a_slow_learner_may_think_longer(
+    make_lesson: MakeLesson, taught: Taught, pace: Any, factor: float
+) -> None:
+    """Before the turn is taken to be over."""
+    context = LearnerContext(preferences=Preferences(learning_pace=pace))
+    lesson = make_lesson(context=context)
+    before = dict(lesson.session.options.endpointing)
+    async with taught(lesson):
+        after = lesson.session.options.endpointing
+        assert after["min_delay"] == before["min_delay"] * factor
+        assert after["max_delay"] == before["max_delay"] * factor
+
+
+@pytest.mark.parametrize(
+    ("minutes", "taught_seconds", "later", "has_time"),
+    [(30, 60, 0, True), (30, 1400, 0, True), (30, 1400, 200, False), (None, 0, 0, False)],
+    ids=["early", "just", "late", "unknown"],
+)
+def test_there_is_time_for_a_scenario_if_five_minutes_are_left(
+    minutes: float | None, taught_seconds: float, later: float, has_time: bool
+) -> None:
+    """Of the learner's preferred length, from the last tick on."""
+    now = [100.0]
+    clock = LessonClock(lambda: now[0], minutes)
+    clock.set(taught_seconds)
+    now[0] += later
+    assert clock.has_time_for_scenario is has_time

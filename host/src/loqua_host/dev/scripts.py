@@ -116,6 +116,7 @@ CONVERSATION = ScriptedLesson(
     user_id="user_ana",
     language="es",
     lines=(
+        "Quiero ir a la playa.",  # a review: it is long since Ana talked about travel
         "Me llamo Ana.",
         "Una mesa para dos personas.",
         "Quiero tomar un café con leche.",
@@ -126,13 +127,14 @@ CONVERSATION = ScriptedLesson(
         ExpectedRecord(
             specialist=None,
             progress=ExpectedProgress(
-                words_learned=4,
-                phrases_practiced=5,
+                words_learned=3,  # mesa is known from her session about a restaurant
+                phrases_practiced=6,
                 pronunciation_score=None,
                 grammar_points=("present_tense", "gustar"),
             ),
             session=ExpectedSession(
                 topics_covered=(
+                    "travel",
                     "greetings",
                     "restaurant",
                     "ordering_food",
@@ -140,7 +142,6 @@ CONVERSATION = ScriptedLesson(
                     "farewells",
                 ),
                 new_vocabulary=(
-                    ("mesa", "table", "es"),
                     ("café", "coffee", "es"),
                     ("leche", "milk", "es"),
                     ("comida", "food", "es"),

@@ -1,15 +1,34 @@
-"""The conversation tutor: a short role play, from a greeting to a goodbye."""
+"""The conversation tutor: role plays with a goal, from a greeting to a goodbye."""
+
+from datetime import UTC, datetime
+from typing import Literal
 
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from loqua_host import Lesson, LessonReport, Progress, Tutor, hookimpl
+from loqua_host import Lesson, LessonReport, Preferences, Progress, Tick, Tutor, hookimpl
 
-from .scenario import choose, scenarios
-from .talk import Notes, progress, report
-from .tutor import ConversationTutor
+from .course import Course, LearnerProfile, Pace
+from .language import Speciality
+from .native import native_code
+from .plan import greeting, plan_lesson
+from .report import progress, report
+from .scenario import Level, load_scenarios
+from .selection import choose, rank
+from .state import ConversationState
+from .tutor import ConversationTutor, Opening
 
 __all__ = ["ConversationSettings"]
+
+_PACES = {
+    "slow": Pace(sentences=2, patience=1.5, speed=0.85),
+    "moderate": Pace(),
+    "fast": Pace(sentences=4),
+}
+"""By the API's `learning_pace`."""
+
+_FLUENCY = "fluency"
+"""The area of focus that corrections must not interrupt."""
 
 
 class Specialists(BaseModel):
@@ -21,8 +40,17 @@ class Specialists(BaseModel):
         default=None, description="for a mistake made twice, or when the learner asks"
     )
     pronunciation: str | None = Field(
-        default=None, description="when the learner asks how to say something"
+        default=None, description="for answers hard to recognise, or when the learner asks"
     )
+
+    @property
+    def by_speciality(self) -> dict[Speciality, str]:
+        """The agent names that there are."""
+        names: dict[Speciality, str | None] = {
+            "grammar": self.grammar,
+            "pronunciation": self.pronunciation,
+        }
+        return {speciality: name for speciality, name in names.items() if name}
 
 
 class ConversationSettings(BaseModel):
@@ -32,6 +60,16 @@ class ConversationSettings(BaseModel):
 
     scenario: str = Field(default="auto", description="a scenario's name, or `auto`")
 
+    level: Level | None = Field(
+        default=None, description="A1, A2, B1 or B2, or null to estimate it from words learned"
+    )
+
+    recasts: Literal["auto", "always", "repeated", "never"] = Field(
+        default="auto",
+        description="when a mistake is corrected at once: `always`, from the second of a kind "
+        "(`repeated`), `never`, or `auto`, which is `repeated` for a focus on fluency",
+    )
+
     specialists: Specialists = Field(
         default=Specialists(), description="agent names of the tutors that it may call"
     )
@@ -39,7 +77,7 @@ class ConversationSettings(BaseModel):
     @field_validator("scenario")
     @classmethod
     def _known(cls, name: str) -> str:
-        names = ["auto", *sorted({scenario.name for scenario in scenarios()})]
+        names = ["auto", *sorted({scenario.name for scenario in load_scenarios()})]
         if name not in names:
             raise ValueError(f"write one of {', '.join(names)}")
         return name
@@ -53,14 +91,16 @@ def register_tutor() -> Tutor[ConversationSettings]:
 
 @hookimpl
 async def create_agent(lesson: Lesson[ConversationSettings]) -> Agent:
-    """Choose a scenario, or go on with the one that an earlier process began."""
-    if "notes" in lesson.state:
-        notes = Notes.model_validate(lesson.state["notes"])
-        scenario = choose(lesson.language, notes.scenario, lesson.context)
+    """Plan the lesson, or go on with the one that an earlier process began."""
+    settings, context, now = lesson.settings, lesson.context, datetime.now(UTC)
+    scenario = choose(lesson.language, settings.scenario, context, settings.level)
+    course = _course(lesson)
+    if "conversation" in lesson.state:
+        state = ConversationState.model_validate(lesson.state["conversation"])
     else:
-        scenario = choose(lesson.language, lesson.settings.scenario, lesson.context)
-        notes = Notes(scenario=scenario.name)
-    return ConversationTutor(lesson, scenario, notes, lesson.settings.specialists.model_dump())
+        state = plan_lesson(scenario, context, now)
+    opening = Opening(state, greeting(state, course, context, now))
+    return ConversationTutor(lesson, course, opening)
 
 
 @hookimpl
@@ -70,9 +110,11 @@ async def on_user_ready(lesson: Lesson) -> None:
 
 
 @hookimpl
-async def on_progress_tick(lesson: Lesson) -> Progress:
-    """Count what the learner has said so far."""
-    return progress(lesson.get_agent(ConversationTutor).notes)
+async def on_progress_tick(lesson: Lesson, tick: Tick) -> Progress:
+    """Count what the learner has said so far, and set the clock."""
+    tutor = lesson.get_agent(ConversationTutor)
+    tutor.clock.set(tick.seconds)
+    return progress(tutor.state, tutor.course)
 
 
 @hookimpl
@@ -81,4 +123,25 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     if lesson.agent is None:
         return None
     tutor = lesson.get_agent(ConversationTutor)
-    return report(tutor.notes, tutor.scenario, lesson.context.preferences.native_language)
+    return report(tutor.state, tutor.course, lesson.context.progress.achievements_unlocked)
+
+
+def _course(lesson: Lesson[ConversationSettings]) -> Course:
+    context, settings = lesson.context, lesson.settings
+    preferences = context.preferences
+    learner = LearnerProfile(
+        native=native_code(preferences.native_language),
+        known=frozenset(it for past in context.session_history for it in past.topics_covered),
+        pace=_PACES[preferences.learning_pace or "moderate"],
+        recast_from=_recast_from(settings.recasts, preferences),
+    )
+    ranked = rank(lesson.language, context, settings.level)
+    names = tuple(scenario.name for scenario in ranked)
+    return Course(lesson.language, learner, names, settings.specialists.by_speciality)
+
+
+def _recast_from(wanted: str, preferences: Preferences) -> int | None:
+    """Return the mistake of a kind from which on recasts are made."""
+    if wanted == "auto":
+        wanted = "repeated" if _FLUENCY in preferences.focus_areas else "always"
+    return {"always": 1, "repeated": 2, "never": None}[wanted]

@@ -4,16 +4,21 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["has_any", "plain"]
+__all__ = ["has_any", "plain", "tokens"]
 
 
 def plain(text: str) -> str:
-    """Lower case, without accents and punctuation."""
+    """Return a text in lower case, without accents and punctuation."""
     letters = unicodedata.normalize("NFD", text.casefold())
     bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return " ".join(re.findall(r"[^\W_]+", bare))
+    return " ".join(tokens(bare))
+
+
+def tokens(text: str) -> list[str]:
+    """Return the words of a text, as they are written."""
+    return re.findall(r"[^\W_]+", text)
 
 
 def has_any(phrases: Iterable[str], said: str) -> bool:
-    """Whether any of the phrases is in a plain text."""
+    """Return whether any of the phrases is in a plain text, as whole words."""
     return any(f" {plain(phrase)} " in f" {said} " for phrase in phrases)

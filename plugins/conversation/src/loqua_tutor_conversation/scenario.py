@@ -1,111 +1,187 @@
-"""Scenarios: what a conversation is about, as data in `scenarios/*.toml`."""
+"""Scenarios: what a conversation is about, as data in `scenarios/LANGUAGE/NAME.toml`."""
 
-import tomllib
+import string
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from loqua_host import LearnerContext, PastSession
+from .toml_data import FROZEN, parse_toml
 
-__all__ = ["Question", "Scenario", "Target", "choose", "grammar_phrases", "scenarios"]
+__all__ = [
+    "LEVELS",
+    "Branch",
+    "Level",
+    "Recast",
+    "Scenario",
+    "ScenarioTurn",
+    "load_scenarios",
+    "parse_scenario",
+]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
+Level = Literal["A1", "A2", "B1", "B2"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""Levels of the Common European Framework of Reference, easiest first."""
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+Translations = Annotated[dict[Code, Text], Field(min_length=1)]
 
 
-class Question(BaseModel):
-    """One step of a scenario.
+class Branch(BaseModel):
+    """What the tutor says to a particular answer, and where it goes on.
 
     Attributes:
-        topic: The topic that an answer covers, in the API's style (`greetings`).
-        ask: What the tutor says to get there.
-        expects: Any of these in an answer shows that it is one; none: any answer is.
-        hint: What the tutor says once when the answer was something else.
+        hears: Any of these in the answer takes the branch.
+        says: The tutor's reaction.
+        to: The id of the turn that follows, if not the next one; `end` for none.
     """
 
-    model_config = _FROZEN
+    model_config = FROZEN
 
-    topic: str
-    ask: str
-    expects: tuple[str, ...]
-    hint: str
+    hears: tuple[Text, ...] = Field(min_length=1)
+    says: Text
+    to: Key | None = None
 
 
-class Target(BaseModel):
-    """A word the scenario wants the learner to use, in any of its forms."""
+class Recast(BaseModel):
+    """What is right instead of a typical error of a turn.
 
-    model_config = _FROZEN
+    Attributes:
+        right: What is listed at the end.
+        says: What the tutor says at once, with the right form in it.
+    """
 
-    word: str
-    forms: tuple[str, ...] = ()
-    translations: dict[str, str] = Field(min_length=1, description="by the API's language names")
+    model_config = FROZEN
 
-    def translation(self, native: str | None) -> str:
-        """The word in the learner's language, or in the first one that there is."""
-        return self.translations.get(native or "") or next(iter(self.translations.values()))
+    right: Text
+    says: Text
+
+
+class ScenarioTurn(BaseModel):
+    """One exchange of a scenario: the tutor asks, the learner answers.
+
+    Attributes:
+        id: Unique in the scenario.
+        topic: The topic that an answer covers, in the API's style (`ordering_food`).
+        ask: What the tutor says.
+        expects: Phrases that show an answer, besides the turn's words; with neither, any
+            sentence is an answer.
+        name: Whether the answer is the learner's name, which is kept.
+        model: An answer, as the learner could say it.
+        accept: The reaction to an answer, which may have `{name}` and `{word}`; if empty, one of
+            the language's acknowledgements.
+        help: What to do, in native languages by ISO 639-1 code.
+        words: The words and phrases to use, each with its translations.
+        recasts: Typical errors and what is right.
+        branches: Reactions to particular answers; the first that fits is taken.
+    """
+
+    model_config = FROZEN
+
+    id: Key
+    topic: Key
+    ask: Text
+    expects: tuple[Text, ...] = ()
+    name: bool = False
+    model: Text
+    accept: str = ""
+    help: Translations
+    words: dict[Text, Translations] = Field(default_factory=dict)
+    recasts: dict[Text, Recast] = Field(default_factory=dict)
+    branches: tuple[Branch, ...] = ()
+
+    @model_validator(mode="after")
+    def _fields_are_known(self) -> "ScenarioTurn":
+        try:
+            fields = {field for _, field, _, _ in string.Formatter().parse(self.accept) if field}
+        except ValueError as error:
+            raise ValueError(f"accept: {error}: write {{name}} or {{word}}") from None
+        if unknown := fields - {"name", "word"}:
+            raise ValueError(f"accept has {{{min(unknown)}}}: write {{name}} or {{word}}")
+        if self.name and self.expects:
+            raise ValueError("a turn that asks for the name takes any name: remove expects")
+        return self
 
 
 class Scenario(BaseModel):
-    """A short guided conversation in one language."""
+    """A guided conversation in one language.
 
-    model_config = _FROZEN
+    Attributes:
+        language: The language spoken, from the folder's name.
+        name: From the file's name.
+        level: The level that it is written for.
+        topic: What it is about, the topic of one of its turns.
+        title: Its name in its language, as it follows "we talked about".
+        goal: What the learner can do at the end, in English.
+        focus: Areas of focus, as in the API, that it suits.
+        opening: What the tutor says at its start.
+        welcome_back: What the tutor says when it goes on after an interruption.
+        closing: What the tutor says at its end.
+        turns: The exchanges.
+    """
 
-    name: str
-    language: str
-    focus: tuple[str, ...]
-    opening: str
-    welcome_back: str
-    closing: str
-    questions: tuple[Question, ...] = Field(min_length=1)
-    vocabulary: tuple[Target, ...]
+    model_config = FROZEN
+
+    language: Code
+    name: Key
+    level: Level
+    topic: Key
+    title: Text
+    goal: Text
+    focus: tuple[Key, ...]
+    opening: Text
+    welcome_back: Text
+    closing: Text
+    turns: tuple[ScenarioTurn, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> "Scenario":
+        for fault in self._faults():
+            raise ValueError(fault)
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        ids = [turn.id for turn in self.turns]
+        yield from (f"two turns have the id {it!r}" for it in ids if ids.count(it) > 1)
+        if self.topic not in self.topics:
+            yield f"topic {self.topic!r} is none of its turns': write one of {sorted(self.topics)}"
+        for number, turn in enumerate(self.turns):
+            later = [*ids[number + 1 :], "end"]
+            for branch in turn.branches:
+                if branch.to is not None and branch.to not in later:
+                    yield f"turn {turn.id!r} goes to {branch.to!r}: write a later one, of {later}"
 
     @property
     def topics(self) -> frozenset[str]:
         """The topics that this scenario can cover."""
-        return frozenset(question.topic for question in self.questions)
+        return frozenset(turn.topic for turn in self.turns)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words and phrases to use, in order."""
+        return tuple(dict.fromkeys(word for turn in self.turns for word in turn.words))
 
 
-@cache
-def scenarios() -> tuple[Scenario, ...]:
-    """All scenarios, in the order in which they are offered."""
-    found = sorted(files(__package__).joinpath("scenarios").iterdir(), key=lambda file: file.name)
-    return tuple(Scenario.model_validate(tomllib.loads(file.read_text("utf-8"))) for file in found)
-
-
-@cache
-def grammar_phrases(language: str) -> dict[str, tuple[str, ...]]:
-    """Phrases that show a grammar topic in use, by the topic's name."""
-    text = files(__package__).joinpath("grammar.toml").read_text("utf-8")
-    return {topic: tuple(found) for topic, found in tomllib.loads(text).get(language, {}).items()}
-
-
-def choose(language: str, name: str, context: LearnerContext) -> Scenario:
-    """Choose the scenario to talk about.
-
-    Args:
-        language: The language taught.
-        name: A scenario's name, or `auto` for the one that is newest to the learner; between
-            equally new ones, what the learner wants to focus on decides.
-        context: What the API remembers of the learner.
+def parse_scenario(language: str, name: str, text: str) -> Scenario:
+    """Return the scenario in the text of `scenarios/LANGUAGE/NAME.toml`.
 
     Raises:
-        LookupError: If there is no such scenario in that language.
+        DataError: If it is wrong; the message names file, key and remedy.
     """
-    known = [scenario for scenario in scenarios() if scenario.language == language]
-    offered = [scenario for scenario in known if name in ("auto", scenario.name)]
-    if not offered:
-        raise LookupError(
-            f"no scenario {name!r} for language {language!r}: add one to scenarios/, or set "
-            f"`scenario` to one of {['auto', *(scenario.name for scenario in known)]}"
-        )
-    wanted = set(context.preferences.focus_areas)
-    return min(
-        offered,
-        key=lambda it: (_times_talked(it, context.session_history), -len(wanted & set(it.focus))),
-    )
+    file = f"scenarios/{language}/{name}.toml"
+    return parse_toml(file, text, Scenario, language=language, name=name)
 
 
-def _times_talked(scenario: Scenario, history: tuple[PastSession, ...]) -> int:
-    """In how many past sessions most of the scenario's topics came up."""
-    shared = (scenario.topics.intersection(past.topics_covered) for past in history)
-    return sum(2 * len(topics) > len(scenario.topics) for topics in shared)
+@cache
+def load_scenarios() -> tuple[Scenario, ...]:
+    """Return all scenarios, by language, then from easy to hard, then by name."""
+    found = [
+        parse_scenario(folder.name, file.name.removesuffix(".toml"), file.read_text("utf-8"))
+        for folder in files(__package__).joinpath("scenarios").iterdir()
+        for file in folder.iterdir()
+    ]
+    return tuple(sorted(found, key=lambda it: (it.language, it.level, it.name)))

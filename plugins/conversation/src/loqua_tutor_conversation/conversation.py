@@ -1,0 +1,180 @@
+"""The course of a conversation: what an utterance changes, and what the tutor says to it. Pure.
+
+Every utterance is taken up: as a request, as the answer to a question, as a mistake to recast, or
+by what was recognised of it, with a way back to the question.
+"""
+
+from dataclasses import replace
+
+from . import answers, replies
+from .course import Course, current_turn, help_languages
+from .evidence import note_mistakes
+from .plain import plain, tokens
+from .scenario import ScenarioTurn
+from .state import ConversationState, OpenQuestion
+from .steps import (
+    MAX_ATTEMPTS,
+    Heard,
+    Step,
+    accept,
+    after,
+    ask,
+    ask_back,
+    begin,
+    changed,
+    conclude,
+    retry,
+)
+from .triggers import HelpRequest, help_asked, help_needed
+
+__all__ = ["advance"]
+
+MAX_DOUBTED = 2
+"""Answers that the recogniser was unsure of, after which pronunciation is worth an exercise."""
+
+_ONLY_NO = 2
+"""Words of an utterance that can only be a no."""
+
+LONGEST_QUOTE = 80
+"""Characters of an answer that is asked back."""
+
+
+def advance(state: ConversationState, course: Course, heard: Heard) -> Step:
+    """Return what becomes of a conversation with an utterance, and the reply to it."""
+    if not plain(heard.text) or state.over:
+        return ask(state, course)
+    state = changed(state, utterances=state.utterances + 1)
+    if asked := help_asked(course.language, heard.text):
+        return replace(ask(changed(state, open_question=None), course), help=asked)
+    state = note_mistakes(state, course, heard.text)
+    recast = replies.recast(state, course, heard.text)
+    step = _answer_open(state, course, heard)
+    if step is None:
+        step = _answer_turn(changed(state, open_question=None), course, heard)
+    return _shortened(after(recast, _offer_help(step, course)), course)
+
+
+def _shortened(step: Step, course: Course) -> Step:
+    """Leave out what a learner with a slow pace can do without; a goodbye is said in full."""
+    if step.state.over:
+        return step
+    first = course.learner.pace.sentences - 1
+    return replace(step, parts=(*step.parts[:-1][:first], *step.parts[-1:]))
+
+
+def _answer_open(state: ConversationState, course: Course, heard: Heard) -> Step | None:
+    """Return the step from an answer to the open question; None if it is none."""
+    asked = state.open_question
+    if asked is None:
+        return None
+    state = changed(state, open_question=None)
+    if _confirms(asked, course, heard.text):
+        return _agree(state, course, asked, heard)
+    if answers.disagrees(course.language, heard.text) and not _corrects(state, course, heard.text):
+        return _decline(state, course, asked)
+    return None
+
+
+def _confirms(asked: OpenQuestion, course: Course, text: str) -> bool:
+    """Return whether an utterance agrees, if only by saying the same again."""
+    if asked.kind == "name" and (found := answers.find_name(course.language, text)):
+        return found[0] == asked.text
+    is_goodbye = asked.kind == "leave" and answers.says_goodbye(course.language, text)
+    return is_goodbye or answers.agrees(course.language, text)
+
+
+def _corrects(state: ConversationState, course: Course, text: str) -> bool:
+    """Return whether an utterance that says no says a better answer, too: no, para tres."""
+    turn = current_turn(state, course)
+    if turn is None or len(tokens(text)) <= _ONLY_NO:
+        return False
+    if turn.name:
+        return answers.find_name(course.language, text) is not None
+    return answers.is_answer(turn, course.code, text)
+
+
+def _agree(state: ConversationState, course: Course, asked: OpenQuestion, heard: Heard) -> Step:
+    turn = current_turn(state, course)
+    if asked.kind == "specialist":
+        return replace(ask(state, course), help=asked.help)
+    if asked.kind == "another":
+        return begin(state, course, asked.text)
+    if asked.kind == "leave" or turn is None:
+        return conclude(state, course)
+    if asked.kind == "name":
+        named = changed(state, name=asked.text)
+        return accept(named, course, turn, replace(heard, text=""), asked.utterance)
+    return accept(state, course, turn, replace(heard, text=asked.text), asked.utterance)
+
+
+def _decline(state: ConversationState, course: Course, asked: OpenQuestion) -> Step:
+    if asked.kind == "another":
+        return conclude(state, course)
+    if asked.kind in ("name", "answer"):
+        return retry(state, course, "")
+    return after((course.language.phrases.offer_declined,), ask(state, course))
+
+
+def _answer_turn(state: ConversationState, course: Course, heard: Heard) -> Step:
+    turn = current_turn(state, course)
+    if turn is None:
+        return conclude(state, course)
+    if answers.asks_for_help(help_languages(course), heard.text):
+        return retry(state, course, heard.text)
+    if turn.name:
+        return _answer_name(state, course, turn, heard)
+    if answers.is_answer(turn, course.code, heard.text):
+        return _answer(state, course, turn, heard)
+    if answers.says_goodbye(course.language, heard.text):
+        return ask_back(state, course, OpenQuestion(kind="leave"))
+    return retry(state, course, heard.text)
+
+
+def _answer(state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard) -> Step:
+    if not heard.is_doubtful:
+        return accept(state, course, turn, heard, state.utterances)
+    text, utterance = heard.text[:LONGEST_QUOTE], state.utterances
+    asked = OpenQuestion(kind="answer", text=text, utterance=utterance)
+    return _ask_back_heard(changed(state, doubted=state.doubted + 1), course, asked)
+
+
+def _answer_name(
+    state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard
+) -> Step:
+    found = answers.find_name(course.language, heard.text)
+    if found is None:
+        return retry(state, course, heard.text)
+    name, is_certain = found
+    if is_certain and not heard.is_doubtful:
+        return accept(changed(state, name=name), course, turn, heard, state.utterances)
+    asked = OpenQuestion(kind="name", text=name, utterance=state.utterances)
+    return _ask_back_heard(state, course, asked)
+
+
+def _ask_back_heard(state: ConversationState, course: Course, asked: OpenQuestion) -> Step:
+    """Ask back what was recognised; as an attempt, so that it cannot go on for ever."""
+    if state.attempts >= MAX_ATTEMPTS:
+        return retry(state, course, asked.text)
+    return ask_back(changed(state, attempts=state.attempts + 1), course, asked)
+
+
+def _offer_help(step: Step, course: Course) -> Step:
+    """Offer a specialist when a kind of mistake returns, or answers are hard to recognise."""
+    state = step.state
+    needed = _help_needed(state, course)
+    if needed is None or needed.speciality not in course.specialists:
+        return step
+    if state.over or step.help or state.open_question is not None:
+        return step
+    helped = (*state.helped, needed.focus or needed.speciality)
+    asked = OpenQuestion(kind="specialist", help=needed)
+    return ask_back(changed(state, helped=helped), course, asked)
+
+
+def _help_needed(state: ConversationState, course: Course) -> HelpRequest | None:
+    grammar = (it.topic for it in state.corrections if it.topic in course.language.mistakes)
+    needed = help_needed(grammar, state.helped)
+    if needed or state.doubted < MAX_DOUBTED or "pronunciation" in state.helped:
+        return needed
+    words = tuple(it.what for it in state.words[-3:])
+    return HelpRequest(speciality="pronunciation", words=words)

@@ -1,0 +1,73 @@
+"""What utterances show of the learner's language, each with the number of its utterance."""
+
+from collections.abc import Iterable, Iterator
+
+from .course import Course, current_turn
+from .plain import has_any, plain
+from .state import MAX_CORRECTIONS, ConversationState, Correction, Evidence
+from .triggers import Mistake, find_mistakes
+from .vocabulary import find_words, load_glossary
+
+__all__ = ["new_words", "note_answer", "note_mistakes"]
+
+
+def note_answer(
+    state: ConversationState, course: Course, topic: str, text: str, utterance: int
+) -> ConversationState:
+    """Return the state with what an answer shows: its topic, its words, its grammar.
+
+    Args:
+        state: The state before.
+        course: The lesson's course.
+        topic: The topic of the turn that is answered.
+        text: The answer.
+        utterance: The number of its utterance.
+    """
+    words = find_words(text, course.code)
+    topics = course.language.grammar
+    shown = (topic for topic in topics if has_any(topics[topic], plain(text)))
+    return state.model_copy(
+        update={
+            "answers": (*state.answers, Evidence(what=topic, utterance=utterance)),
+            "words": _with(state.words, words, utterance),
+            "grammar": _with(state.grammar, shown, utterance),
+        }
+    )
+
+
+def note_mistakes(state: ConversationState, course: Course, text: str) -> ConversationState:
+    """Return the state with the mistakes of the latest utterance: common ones, and the turn's."""
+    mistakes = find_mistakes(course.language, text)
+    common = {mistake.right for mistake in mistakes}
+    own = (it for it in _mistakes_in_turn(state, course, text) if it.right not in common)
+    found = (
+        Correction(**mistake.model_dump(), utterance=state.utterances)
+        for mistake in (*mistakes, *own)
+    )
+    corrections = (*state.corrections, *found)[-MAX_CORRECTIONS:]
+    return state.model_copy(update={"corrections": corrections})
+
+
+def new_words(state: ConversationState, course: Course) -> tuple[str, ...]:
+    """Return the learner's words that no topic of an earlier session asked for."""
+    glossary, known = load_glossary(course.code), course.learner.known
+    words = (it.what for it in state.words if it.what in glossary)
+    return tuple(word for word in words if not glossary[word].topics & known)
+
+
+def _with(
+    shown: tuple[Evidence, ...], found: Iterable[str], utterance: int
+) -> tuple[Evidence, ...]:
+    known = {it.what for it in shown}
+    new = (Evidence(what=it, utterance=utterance) for it in found if it not in known)
+    return (*shown, *new)
+
+
+def _mistakes_in_turn(state: ConversationState, course: Course, text: str) -> Iterator[Mistake]:
+    """Return the typical mistakes of the present turn; their topic is the turn's."""
+    turn = current_turn(state, course)
+    if turn is None:
+        return
+    for wrong, recast in turn.recasts.items():
+        if has_any((wrong,), plain(text)):
+            yield Mistake(topic=turn.topic, wrong=plain(wrong), right=recast.right)

@@ -1,0 +1,85 @@
+"""The state of a conversation: JSON from which another process can go on."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from .toml_data import FROZEN
+from .triggers import HelpRequest, Mistake
+
+__all__ = ["MAX_CORRECTIONS", "ConversationState", "Correction", "Evidence", "OpenQuestion"]
+
+MAX_CORRECTIONS = 40
+"""Corrections that are kept, the latest ones, because a lesson's state is limited in size."""
+
+
+class Evidence(BaseModel):
+    """Something that the learner showed, and the number of the utterance that shows it."""
+
+    model_config = FROZEN
+
+    what: str
+    utterance: int
+
+
+class Correction(Mistake):
+    """A mistake, and the number of the utterance that it was in."""
+
+    utterance: int
+
+
+class OpenQuestion(BaseModel):
+    """A question of the tutor that is no turn of the scenario, and takes yes or no.
+
+    Attributes:
+        kind: `name` and `answer` ask back what was recognised; `leave` asks whether to stop,
+            `another` offers another scenario, `specialist` a specialist.
+        text: What was recognised, the name, or the other scenario.
+        utterance: The number of the utterance that is asked back.
+        help: What the specialist is for.
+    """
+
+    model_config = FROZEN
+
+    kind: Literal["name", "answer", "leave", "another", "specialist"]
+    text: str = ""
+    utterance: int = 0
+    help: HelpRequest | None = None
+
+
+class ConversationState(BaseModel):
+    """What happened in a conversation, and what comes next.
+
+    Attributes:
+        scenario: The name of the present scenario.
+        plan: The turns of the lesson, as `scenario.turn`, reviews first.
+        position: The number of the present turn in the plan.
+        attempts: How many utterances were no answer to the present turn.
+        open_question: The question to be answered before the turn.
+        name: What the learner is called, once known.
+        over: Whether the tutor has said goodbye.
+        utterances: How many utterances the learner made.
+        doubted: How many answers the recogniser was unsure of.
+        answers: The topics of the answers, one for each utterance that was an answer.
+        words: Words of the glossary in answers, in the order of their first use.
+        grammar: Grammar topics that answers showed, in the order of their first use.
+        corrections: The latest mistakes.
+        helped: What a specialist was called or offered for.
+    """
+
+    model_config = FROZEN
+
+    scenario: str
+    plan: tuple[str, ...]
+    position: int = 0
+    attempts: int = 0
+    open_question: OpenQuestion | None = None
+    name: str = ""
+    over: bool = False
+    utterances: int = 0
+    doubted: int = 0
+    answers: tuple[Evidence, ...] = ()
+    words: tuple[Evidence, ...] = ()
+    grammar: tuple[Evidence, ...] = ()
+    corrections: tuple[Correction, ...] = Field(default=(), max_length=MAX_CORRECTIONS)
+    helped: tuple[str, ...] = ()

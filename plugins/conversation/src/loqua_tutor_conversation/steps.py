@@ -1,0 +1,170 @@
+"""The moves of a conversation: take an answer, help, go on, conclude. Pure."""
+
+from dataclasses import dataclass, replace
+
+from . import replies
+from .course import Course, begun_scenarios, current_turn, scenario_of, turns_of
+from .evidence import note_answer
+from .plain import has_any, plain
+from .scenario import Branch, ScenarioTurn
+from .state import ConversationState, OpenQuestion
+from .triggers import HelpRequest
+
+__all__ = [
+    "MAX_ATTEMPTS",
+    "Heard",
+    "Step",
+    "accept",
+    "after",
+    "ask",
+    "ask_back",
+    "begin",
+    "changed",
+    "conclude",
+    "retry",
+]
+
+DOUBTFUL = 0.5
+"""Confidence of the recogniser below which an answer is asked back; 0 means unknown."""
+
+MAX_ATTEMPTS = 3
+"""Utterances that are no answer, after which the conversation goes on without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An utterance of the learner.
+
+    Attributes:
+        text: The transcript: data, never instructions.
+        confidence: The recogniser's, from 0 to 1; 0 if unknown.
+        has_time: Whether the lesson has time for another scenario.
+    """
+
+    text: str
+    confidence: float = 0.0
+    has_time: bool = False
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the recogniser is unsure of it."""
+        return 0 < self.confidence < DOUBTFUL
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The result of an utterance.
+
+    Attributes:
+        state: The new state.
+        parts: The reply; the last part is the most important, then the first.
+        help: What a specialist is to be called for, instead of the reply.
+    """
+
+    state: ConversationState
+    parts: tuple[str, ...]
+    help: HelpRequest | None = None
+
+    @property
+    def reply(self) -> str:
+        """The reply as one text."""
+        return " ".join(self.parts)
+
+
+def changed(state: ConversationState, **fields: object) -> ConversationState:
+    """Return a state with some fields changed."""
+    return state.model_copy(update=fields)
+
+
+def ask(state: ConversationState, course: Course) -> Step:
+    """Return the step that asks what the tutor waits for an answer to."""
+    return Step(state, (replies.question(state, course),))
+
+
+def ask_back(state: ConversationState, course: Course, asked: OpenQuestion) -> Step:
+    """Return the step that asks an open question."""
+    return ask(changed(state, open_question=asked), course)
+
+
+def after(parts: tuple[str, ...], step: Step) -> Step:
+    """Return a step with these parts before its reply."""
+    return replace(step, parts=(*parts, *step.parts))
+
+
+def accept(
+    state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard, utterance: int
+) -> Step:
+    """Note an answer, react to it, and go on."""
+    state = note_answer(state, course, turn.topic, heard.text, utterance)
+    said = plain(heard.text)
+    branch = next((it for it in turn.branches if has_any(it.hears, said)), None)
+    reaction = replies.reaction(state, course, turn, heard.text)
+    return after((reaction,), _move(state, course, branch, has_time=heard.has_time))
+
+
+def retry(state: ConversationState, course: Course, text: str) -> Step:
+    """Take up what was no answer, and lead back; after some attempts go on without one."""
+    turn = current_turn(state, course)
+    if turn is None:
+        return conclude(state, course)
+    state = changed(state, attempts=state.attempts + 1)
+    if state.attempts < MAX_ATTEMPTS:
+        return Step(state, replies.take_up(state, course, turn, text))
+    model = course.language.phrases.go_on.format(model=turn.model)
+    return after((model,), _move(state, course, None, has_time=False))
+
+
+def begin(state: ConversationState, course: Course, name: str) -> Step:
+    """Return the step into another scenario, without the question for a known name."""
+    scenario = scenario_of(course, name)
+    plan = (*state.plan, *turns_of(scenario, state.name))
+    state = changed(state, plan=plan, scenario=name)
+    return Step(state, (f"{scenario.opening} {replies.question(state, course)}",))
+
+
+def conclude(state: ConversationState, course: Course) -> Step:
+    """Return the end of a conversation, with a recap."""
+    parts = replies.goodbye(state, course)
+    return Step(changed(state, over=True, open_question=None), parts)
+
+
+def _move(
+    state: ConversationState, course: Course, branch: Branch | None, *, has_time: bool
+) -> Step:
+    """Go on to the next turn, or where a branch leads."""
+    scenario = _scenario_at(state, state.position)
+    position = state.position + 1
+    if branch is not None and branch.to is not None:
+        position = _position_of(state, f"{scenario}.{branch.to}")
+    state = changed(state, position=position, attempts=0)
+    if position >= len(state.plan):
+        return _another(state, course) if has_time else conclude(state, course)
+    entered = _scenario_at(state, position)
+    if entered == scenario:
+        return ask(state, course)
+    opening = scenario_of(course, entered).opening
+    return Step(state, (f"{opening} {replies.question(state, course)}",))
+
+
+def _scenario_at(state: ConversationState, position: int) -> str:
+    return state.plan[position].partition(".")[0]
+
+
+def _position_of(state: ConversationState, target: str) -> int:
+    """Return where a turn comes next; the end of the present scenario if it does not."""
+    later = range(state.position + 1, len(state.plan))
+    scenario = _scenario_at(state, state.position)
+    is_reached = (
+        it for it in later if state.plan[it] == target or _scenario_at(state, it) != scenario
+    )
+    return next(is_reached, len(state.plan))
+
+
+def _another(state: ConversationState, course: Course) -> Step:
+    """Offer the next scenario, unless the learner has just said goodbye in this one."""
+    begun = begun_scenarios(state, course)
+    left = [it for it in course.scenarios if it not in begun]
+    ends_with_farewell = scenario_of(course, state.scenario).turns[-1].topic == "farewells"
+    if ends_with_farewell or not left:
+        return conclude(state, course)
+    return ask_back(state, course, OpenQuestion(kind="another", text=left[0]))
