@@ -1,5 +1,7 @@
 """Measure the check on learners' sentences: `python -m loqua_tutor_grammar.measure PATH …`.
 
+With `--languagetool http://localhost:8081` a server is asked besides the embedded engines.
+
 A PATH is a JSONL file (fields `label` wrong or right, `spoken`, `references`, `category`, `id`) or
 a folder with a source and its references a line each (`*.src`, `*.ref0` …, as JFLEG has them). The
 figures are those of a tutor that hears: sentences without punctuation, in lower case at the start,
@@ -22,6 +24,7 @@ from pathlib import Path
 
 from .check import Checker, embedded_checker
 from .correction import Correction, correct_text
+from .languagetool import LanguageToolEngine
 from .lexicon import load_lexicon
 
 __all__ = ["Figures", "Sentence", "measure", "read_sentences"]
@@ -200,19 +203,24 @@ def is_held_out(sentence: Sentence) -> bool:
     return bool(hashlib.sha256(sentence.student.encode()).digest()[0] % 2)
 
 
+def _checker(languagetool: str | None) -> Checker:
+    return embedded_checker(*([LanguageToolEngine(languagetool)] if languagetool else []))
+
+
 def main() -> None:
     """Print the figures of each corpus, held-out students apart where students are known."""
     parser = argparse.ArgumentParser(description="measure the grammar check")
     parser.add_argument("paths", nargs="+", type=Path)
-    checker = embedded_checker()
-    for path in parser.parse_args().paths:
+    parser.add_argument("--languagetool", help="address of a LanguageTool server to ask as well")
+    arguments = parser.parse_args()
+    for path in arguments.paths:
         language, sentences = read_sentences(path)
         groups = {"all": sentences}
         if any(sentence.student for sentence in sentences):
             groups["development"] = [each for each in sentences if not is_held_out(each)]
             groups["held out"] = [each for each in sentences if is_held_out(each)]
         for name, group in groups.items():
-            figures = asyncio.run(measure(checker, language, group))
+            figures = asyncio.run(measure(_checker(arguments.languagetool), language, group))
             print(f"{path.name}, {name}: {figures}")  # noqa: T201  the command's output
 
 
