@@ -1,28 +1,47 @@
 """The course of a practice, without any voice."""
 
+from functools import reduce
 from itertools import accumulate, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loqua_host import LessonReport, Performance
+from loqua_tutor_grammar.correction import merge_corrections
 from loqua_tutor_grammar.drill import load_drill
-from loqua_tutor_grammar.practice import Notes, hear, is_done, line, progress, report
+from loqua_tutor_grammar.practice import (
+    Notes,
+    begin,
+    greeting,
+    hear,
+    is_done,
+    line,
+    mastery,
+    progress,
+    report,
+)
+from loqua_tutor_grammar.rules import load_rules
 
 DRILL = load_drill("es", 3)
-START = Notes()
+START = begin(DRILL)
+
+
+def say(notes: Notes, text: str) -> Notes:
+    """Return the notes after one more turn."""
+    return hear(notes, DRILL, text, merge_corrections(load_rules("es").find(text)))
 
 
 def practice(*turns: str) -> Notes:
-    """The notes after these turns."""
-    *_, notes = accumulate(turns, lambda notes, text: hear(notes, DRILL, text), initial=START)
-    return notes
+    """Return the notes after these turns."""
+    return reduce(say, turns, START)
 
 
 def test_a_right_answer_is_praised_and_followed_by_the_next_question() -> None:
-    """Praise, then the next question."""
-    assert line(practice("Yo soy estudiante."), DRILL) == "¡Muy bien! ¿Qué cosas te gustan?"
+    """Praise, then the next question, a harder one."""
+    assert line(practice("Yo soy estudiante."), DRILL) == (
+        "¡Muy bien! Dilo en plural: me gusta la película."
+    )
 
 
 def test_a_mistake_is_explained_and_said_right() -> None:
@@ -56,7 +75,7 @@ def test_a_wrong_repetition_is_let_pass(repetition: str) -> None:
 
 
 def test_the_report_says_what_happened() -> None:
-    """Sentences, topics, points tried and mistaken, and each kind of mistake with its counts."""
+    """Sentences, topics, points tried and mistaken, and each kind of mistake with its mastery."""
     notes = practice(
         "Yo es estudiante.", "Yo soy estudiante.", "Me gusta los libros.", "Sí.", "La casa es roja."
     )
@@ -73,12 +92,21 @@ def test_the_report_says_what_happened() -> None:
         grammar_points=points,
         performance=Performance.NEEDS_IMPROVEMENT,
         recommendations=(
-            "The verb agrees with its subject (subject_verb_agreement: 1/1)",
-            "With gustar, the verb agrees with the thing that pleases (gustar: 0/1)",
+            "The verb agrees with its subject: yo soy, ella es (subject_verb_agreement: 1/2)",
+            (
+                "With gustar, the verb agrees with the thing that pleases: me gustan los libros "
+                "(gustar: 0/2)"
+            ),
         ),
     )
     assert progress(notes).phrases_practiced == 5
     assert progress(notes).grammar_points == points
+    assert mastery(notes) == {
+        "present_tense": (1, 1),
+        "subject_verb_agreement": (1, 2),
+        "gustar": (0, 2),
+        "noun_adjective_agreement": (1, 1),
+    }
 
 
 def test_advice_is_given_in_the_learners_language() -> None:
@@ -96,7 +124,7 @@ def test_nothing_said_is_not_judged() -> None:
 
 def test_faultless_answers_are_excellent() -> None:
     """The share of answers without a mistake decides."""
-    notes = practice("Soy estudiante.", "Me gusta leer.", "La casa es grande.")
+    notes = practice("Soy estudiante.", "Me gustan las películas.", "Ana es alta y simpática.")
     assert report(notes, None).performance is Performance.EXCELLENT
 
 
@@ -110,31 +138,58 @@ def test_silence_is_no_sentence() -> None:
     assert practice("", " … ") == START
 
 
-def test_a_language_without_questions_is_refused_with_what_to_do() -> None:
-    """The error names the file to add."""
-    with pytest.raises(LookupError, match=r"drills/tlh\.toml"):
-        load_drill("tlh", 1)
-
-
 TURNS = st.one_of(
     st.sampled_from(["Yo es Ana.", "Yo soy Ana.", "Las flores es rojo.", "Me gusta.", "{0} {"]),
     st.text(max_size=40),
 )
 
 
+@settings(deadline=None)
 @given(st.lists(TURNS, max_size=10))
 def test_counts_never_fall_whatever_is_said(turns: list[str]) -> None:
     """Progress only grows, and the tutor always has something to say."""
-    steps = list(accumulate(turns, lambda notes, text: hear(notes, DRILL, text), initial=START))
+    steps = list(accumulate(turns, say, initial=START))
     for before, after in pairwise(steps):
         assert after.phrases >= before.phrases
         assert after.points[: len(before.points)] == before.points
         assert line(after, DRILL)
+        assert greeting(after, DRILL)
     assert Notes.model_validate_json(steps[-1].model_dump_json()) == steps[-1]
 
 
-def test_questions_on_the_focus_come_first() -> None:
-    """In their order, then the others; a focus that no question has changes nothing."""
-    points = [question.grammar_point for question in load_drill("es", 3, "past_tense").questions]
-    assert points == ["past_tense", "present_tense", "gustar"]
-    assert load_drill("es", 3, "haikus") == DRILL
+FOCUSED = load_drill("es", 4, "ser_estar")
+
+
+def answer(notes: Notes, *turns: str) -> Notes:
+    """Return the notes of a practice of the focus, in which only the exercises judge."""
+    return reduce(lambda before, text: hear(before, FOCUSED, text, ()), turns, notes)
+
+
+def test_exercises_grow_harder_as_they_succeed() -> None:
+    """Right answers lead from the first level to the third, on the point handed over."""
+    first = begin(FOCUSED)
+    assert line(first, FOCUSED) == "¿Cómo se dice, soy cansado o estoy cansado?"
+    second = answer(first, "estoy cansado")
+    assert "ser o estar, en España" in line(second, FOCUSED)
+    third = answer(second, "Madrid está en España")
+    assert "enferma. Di la frase" in line(third, FOCUSED)
+    done = answer(third, "Ana es médica y hoy está enferma")
+    assert report(done, None).achievements == ("ser_estar_mastered",)
+    assert report(done, None).recommendations == ()
+
+
+def test_after_a_mistake_comes_no_harder_exercise() -> None:
+    """The level goes down again, as far as there are easier ones."""
+    notes = answer(begin(FOCUSED), "soy cansado", "estoy cansado")
+    asked = [FOCUSED.exercises[at].level for at in notes.asked]
+    assert asked == [1, 2]
+    notes = answer(notes, "no sé", "no sé")
+    assert FOCUSED.exercises[notes.asked[-1]].level == 3
+    assert mastery(notes) == {"ser_estar": (1, 4)}
+
+
+def test_an_answer_without_what_was_asked_for_is_set_right() -> None:
+    """The right answer, why, and a request to repeat it."""
+    assert line(answer(begin(FOCUSED), "soy cansado"), FOCUSED) == (
+        "Casi. Se dice: Estoy cansado. Los estados y los lugares van con estar. Repite, por favor."
+    )

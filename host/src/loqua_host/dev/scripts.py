@@ -235,8 +235,14 @@ GRAMMAR = ScriptedLesson(
                 pronunciation_practice_count=0,
                 overall_performance="needs_improvement",
                 next_session_recommendations=(
-                    "Le verbe s'accorde avec son sujet (subject_verb_agreement: 1/1)",
-                    "Avec gustar, le verbe s'accorde avec la chose qui plaît (gustar: 1/1)",
+                    (
+                        "Le verbe s'accorde avec son sujet: yo soy, ella es "
+                        "(subject_verb_agreement: 1/2)"
+                    ),
+                    (
+                        "Avec gustar, le verbe s'accorde avec la chose qui plaît: "
+                        "me gustan los libros (gustar: 1/2)"
+                    ),
                 ),
             ),
         ),

@@ -1,17 +1,22 @@
 """The grammar tutor: asks, listens, corrects one sentence at a time."""
 
-from livekit.agents import Agent
-from pydantic import BaseModel, ConfigDict, Field
+import asyncio
+
+from livekit.agents import Agent, llm
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
 from loqua_host import Lesson, LessonReport, Progress, Tutor, hookimpl
 
-from .check import check
+from .check import Checker, embedded_checker
 from .correction import Correction
 from .drill import load_drill
-from .practice import Notes, greeting, progress, report
+from .language_model import LanguageModelEngine
+from .languagetool import LanguageToolEngine
+from .practice import Notes, begin, greeting, progress, report
+from .rules import load_rules, rule_languages
 from .tutor import GrammarTutor
 
-__all__ = ["Correction", "GrammarSettings", "check"]
+__all__ = ["Checker", "Correction", "GrammarSettings", "embedded_checker"]
 
 
 class GrammarSettings(BaseModel):
@@ -20,6 +25,9 @@ class GrammarSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     questions: int = Field(default=3, ge=1, le=20, description="questions in a lesson")
+    languagetool: HttpUrl | None = Field(
+        default=None, description="address of a LanguageTool server, such as http://localhost:8081"
+    )
 
 
 @hookimpl
@@ -30,11 +38,24 @@ def register_tutor() -> Tutor[GrammarSettings]:
 
 @hookimpl
 async def create_agent(lesson: Lesson[GrammarSettings]) -> Agent:
-    """Load the questions, and go on where an earlier process stopped."""
-    notes = Notes.model_validate(lesson.state.get("notes") or {})
+    """Load rules and exercises, and go on where an earlier process stopped."""
     focus = lesson.handover.focus if lesson.handover else ""
     drill = load_drill(lesson.language, lesson.settings.questions, focus)
-    return GrammarTutor(lesson, drill, notes)
+    if lesson.language in rule_languages():
+        await asyncio.to_thread(load_rules, lesson.language)
+    kept = lesson.state.get("notes")
+    notes = Notes.model_validate(kept) if kept else begin(drill)
+    return GrammarTutor(lesson, drill, notes, _checker(lesson))
+
+
+def _checker(lesson: Lesson[GrammarSettings]) -> Checker:
+    """Return the engines that this lesson has: a server's and a model's come after the rules."""
+    server = lesson.settings.languagetool
+    model = lesson.session.llm
+    return embedded_checker(
+        *([LanguageToolEngine(str(server))] if server else []),
+        *([LanguageModelEngine(model)] if isinstance(model, llm.LLM) else []),
+    )
 
 
 @hookimpl

@@ -1,45 +1,53 @@
-"""The grammar check: from a sentence to its corrections."""
+"""The grammar check: several engines behind one port."""
 
-import tomllib
-from functools import cache
-from importlib.resources import files
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from . import english, spanish
-from .correction import Correction, apply_rules
+from .correction import Correction, merge_corrections
+from .harper import HarperEngine, is_installed
+from .rules import RuleEngine
 
-__all__ = ["LANGUAGES", "check", "corrected", "explain"]
-
-_RULES = {"en": english.RULES, "es": spanish.RULES}
-
-LANGUAGES = tuple(_RULES)
-"""The languages that can be checked."""
+__all__ = ["Checker", "Engine", "embedded_checker"]
 
 
-def check(text: str, language: str) -> list[Correction]:
-    """Find mistakes in a sentence, in the order of the text; they don't overlap.
+class Engine(Protocol):
+    """Finds mistakes in a sentence."""
 
-    What is found is nearly always wrong; much that is wrong is not found.
+    async def find(self, text: str, language: str) -> Sequence[Correction]:
+        """Return what is wrong; nothing in a language that the engine doesn't know."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """The port: asks all engines, and merges what they find.
+
+    Attributes:
+        engines: In the order of their right of way.
+    """
+
+    engines: tuple[Engine, ...]
+
+    async def check(self, text: str, language: str) -> list[Correction]:
+        """Find mistakes in a sentence, in the order of the text; they don't overlap.
+
+        What is found is nearly always wrong; much that is wrong is not found.
+
+        Args:
+            text: What somebody wrote, or a recogniser heard.
+            language: ISO 639-1; nothing is found in a language that no engine knows.
+        """
+        found = await asyncio.gather(*(engine.find(text, language) for engine in self.engines))
+        return merge_corrections(each for some in found for each in some)
+
+
+def embedded_checker(*others: Engine) -> Checker:
+    """Return the checker with the rules, and Harper where its extra is installed.
 
     Args:
-        text: What somebody wrote, or a recogniser heard.
-        language: ISO 639-1; nothing is found in a language without rules.
+        others: More engines, which come after those.
     """
-    return apply_rules(_RULES.get(language, ()), text)
-
-
-def corrected(text: str, corrections: list[Correction]) -> str:
-    """The text with the best replacement of each correction."""
-    for correction in reversed(corrections):
-        text = text[: correction.start] + correction.replacements[0] + text[correction.end :]
-    return text
-
-
-def explain(message: str, language: str | None) -> str:
-    """Why, in a sentence of the language (`spanish`); in English where there is none."""
-    texts = _messages()[message]
-    return texts.get(language or "") or texts["english"]
-
-
-@cache
-def _messages() -> dict[str, dict[str, str]]:
-    return tomllib.loads(files(__package__).joinpath("messages.toml").read_text("utf-8"))
+    harper = (HarperEngine(),) if is_installed() else ()
+    return Checker((RuleEngine(), *harper, *others))

@@ -1,11 +1,13 @@
-"""Corrections, and the rules that find them: precise ones, far from complete."""
+"""Corrections: what an engine finds in a sentence, and how findings of several are merged."""
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["Correction", "Rule", "any_of", "apply_rules"]
+__all__ = ["Correction", "Severity", "correct_text", "merge_corrections", "sounds_alike"]
+
+Severity = Literal["error", "hint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,9 @@ class Correction:
         grammar_point: The topic in the API's style (`subject_verb_agreement`).
         replacements: What to say instead, best first; never empty.
         severity: `error`, or `hint` for what is unusual rather than wrong.
-        rule_id: The rule that found it.
+        source: The engine that found it (`rules`, `harper`, `languagetool`, `llm`).
+        rule_id: The engine's rule.
+        confidence: How often such a finding is right, from 0 to 1.
     """
 
     start: int
@@ -29,61 +33,49 @@ class Correction:
     category: str
     grammar_point: str
     replacements: tuple[str, ...]
-    severity: Literal["error", "hint"]
+    severity: Severity
+    source: str
     rule_id: str
+    confidence: float
+
+    def overlaps(self, other: "Correction") -> bool:
+        """Return whether both are about the same part of the text."""
+        return self.start < other.end and other.start < self.end
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Finds one kind of mistake.
+def merge_corrections(found: Iterable[Correction]) -> list[Correction]:
+    """Return corrections that don't overlap, in the order of the text.
 
-    The group `wrong` of the pattern is what the replacement takes the place of. `replace`
-    answers None, or the words as they are, where a match is no mistake.
+    Args:
+        found: Findings; where two overlap, the earlier one stays. A later one with the same span
+            adds its replacements.
     """
-
-    rule_id: str
-    category: str
-    grammar_point: str
-    message: str
-    pattern: re.Pattern[str]
-    replace: Callable[[re.Match[str]], str | None]
-    severity: Literal["error", "hint"] = "error"
-
-    def find(self, text: str) -> Iterable[Correction]:
-        """Find this mistake in a text, whatever its case."""
-        for match in self.pattern.finditer(_lower(text)):
-            start, end = match.span("wrong")
-            right = self.replace(match)
-            if right is None or right == match["wrong"]:
-                continue
-            yield Correction(
-                start=start,
-                end=end,
-                message=self.message,
-                category=self.category,
-                grammar_point=self.grammar_point,
-                replacements=(right[0].upper() + right[1:] if text[start].isupper() else right,),
-                severity=self.severity,
-                rule_id=self.rule_id,
-            )
-
-
-def apply_rules(rules: Iterable[Rule], text: str) -> list[Correction]:
-    """All corrections in the order of the text; where two overlap, the earlier rule's."""
     kept: list[Correction] = []
-    for rule in rules:
-        for found in rule.find(text):
-            if all(found.end <= other.start or other.end <= found.start for other in kept):
-                kept.append(found)
-    return sorted(kept, key=lambda correction: correction.start)
+    for each in found:
+        rival = next((i for i, other in enumerate(kept) if each.overlaps(other)), None)
+        if rival is None:
+            kept.append(each)
+        elif (kept[rival].start, kept[rival].end) == (each.start, each.end):
+            both = dict.fromkeys(kept[rival].replacements + each.replacements)
+            kept[rival] = replace(kept[rival], replacements=tuple(both))
+    return sorted(kept, key=lambda each: each.start)
 
 
-def _lower(text: str) -> str:
-    """Lower case and straight apostrophes, letter by letter: every index stays where it is."""
-    straight = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    return "".join(low if len(low := letter.lower()) == 1 else letter for letter in straight)
+def correct_text(text: str, corrections: Iterable[Correction]) -> str:
+    """Return the text with the best replacement of each correction."""
+    for each in sorted(corrections, key=lambda each: each.start, reverse=True):
+        text = text[: each.start] + each.replacements[0] + text[each.end :]
+    return text
 
 
-def any_of(words: Iterable[str]) -> str:
-    """A pattern for any of these words, the longest first."""
-    return "(?:" + "|".join(map(re.escape, sorted(words, key=len, reverse=True))) + ")"
+def sounds_alike(one: str, other: str) -> bool:
+    """Return whether two spellings differ in case, accents, spaces or punctuation only.
+
+    In what was heard, such a difference is the recogniser's.
+    """
+    return _plain(one) == _plain(other)
+
+
+def _plain(text: str) -> str:
+    letters = unicodedata.normalize("NFD", text.casefold())
+    return "".join(letter for letter in letters if letter.isalnum())

@@ -4,6 +4,7 @@ from livekit.agents import Agent, llm
 
 from loqua_host import Lesson, Turns
 
+from .check import Checker
 from .drill import Drill
 from .practice import Notes, hear, is_done, line
 
@@ -11,19 +12,20 @@ __all__ = ["GrammarTutor"]
 
 
 class GrammarTutor(Agent):
-    """Asks, listens and corrects by rules; it needs no language model.
+    """Asks, listens and corrects; what it says is written, not generated.
 
     Attributes:
         notes: What happened so far.
-        drill: The questions.
+        drill: The exercises.
     """
 
-    def __init__(self, lesson: Lesson, drill: Drill, notes: Notes) -> None:
+    def __init__(self, lesson: Lesson, drill: Drill, notes: Notes, checker: Checker) -> None:
         """Prepare the tutor to go on from `notes`."""
         super().__init__(instructions="", llm=None)
         self.lesson = lesson
         self.drill = drill
         self.notes = notes
+        self._checker = checker
         self._turns: Turns[Notes] = Turns()
 
     async def on_user_turn_completed(
@@ -34,7 +36,8 @@ class GrammarTutor(Agent):
         """Check what the learner said, and correct it or ask on."""
         turn = self._turns.hear(new_message, self.notes)
         if self.lesson.teaches(turn.learner):
-            self.notes = hear(turn.notes, self.drill, turn.text)
+            found = await self._checker.check(turn.text, self.drill.language)
+            self.notes = hear(turn.notes, self.drill, turn.text, found)
             self.lesson.state["notes"] = self.notes.model_dump(mode="json")
         done = is_done(self.notes, self.drill)
         self._turns.reply(
