@@ -53,7 +53,7 @@ def test_fixtures_and_suite_load_by_themselves(pytester: pytest.Pytester) -> Non
 
 def test_a_lesson_in_yaml_is_a_test(pytester: pytest.Pytester) -> None:
     """It has the name of its file."""
-    expected = LESSON.replace("EXPECTED", "{matches: gustan}")
+    expected = LESSON.replace("EXPECTED", "{matches: película}")
     run(pytester, talk__lesson__yaml=expected).assert_outcomes(passed=1)
 
 
