@@ -44,6 +44,7 @@ RIGHT = {
         "¿Y Isabel?",
         "Mi hermano y yo vivimos en una casa grande.",
         "Esta semana voy al cine con mi madre.",
+        "Es ama de casa y mi padre y mi madre están muy ocupados.",
     ),
     "en": (
         "Does he go to school?",

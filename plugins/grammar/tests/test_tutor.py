@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from livekit.agents import AgentSession, llm
 
 from loqua_host import Handover, Learner, Lesson, Tutor
 from loqua_tutor_grammar import (
@@ -107,3 +108,35 @@ async def test_a_called_specialist_begins_with_what_it_was_called_for(
     lesson = make_lesson(handover=Handover(tutor="conversation", focus="gustar"))
     async with taught(lesson) as room:
         assert room.last.endswith("¿Qué cosas te gustan?")
+
+
+async def test_a_language_may_have_exercises_alone(make_lesson: MakeLesson, taught: Taught) -> None:
+    """French has no rules: its exercises are judged by what they expect."""
+    async with taught(make_lesson(language="fr")) as room:
+        assert room.last.endswith("Que dit-on, le maison ou la maison ?")
+        assert "On dit : La maison." in await room.say("Le maison.")
+        assert "Très bien !" in await room.say("La maison.")
+
+
+class Model(llm.LLM[Any]):
+    """A language model that finds one mistake."""
+
+    def chat(self, **_: Any) -> Any:
+        """Return an answer like a stream's."""
+        return self
+
+    async def collect(self) -> llm.CollectedResponse:
+        """Return it whole."""
+        return llm.CollectedResponse(
+            text='[{"wrong": "en la mañana", "right": "por la mañana", "point": "prepositions"}]'
+        )
+
+
+async def test_the_lessons_language_model_is_asked_too(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """What it finds is corrected like what the rules find."""
+    lesson = make_lesson(session=AgentSession(llm=Model()))
+    async with taught(lesson) as room:
+        said = await room.say("Soy estudiante en la mañana.")
+        assert "Soy estudiante por la mañana. Aquí va otra preposición." in said

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from sys import intern
 from typing import NamedTuple
 
 __all__ = ["Lexicon", "Reading", "load_lexicon"]
@@ -43,7 +44,7 @@ class Lexicon:
 
 @cache
 def load_lexicon(language: str) -> Lexicon:
-    """Load the lexicon of a language; takes about 0.2 s, once a process.
+    """Load the lexicon of a language; takes about 0.4 s and 30 MB, once a process.
 
     Args:
         language: ISO 639-1, one that has files here.
@@ -53,7 +54,7 @@ def load_lexicon(language: str) -> Lexicon:
     table = lzma.decompress(folder.joinpath(f"{language}.tsv.xz").read_bytes()).decode()
     for row in table.split("\n"):
         form, lemma, tag = row.split("\t")
-        readings[form].append(Reading(lemma or form, tag))
+        readings[form].append(Reading(intern(lemma or form), intern(tag)))
     closed = tomllib.loads(folder.joinpath(f"{language}.toml").read_text("utf-8"))
     for form, each in closed["words"].items():
         readings[form] = [Reading(*reading.split("/")) for reading in each.split()]
