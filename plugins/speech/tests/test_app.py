@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from loqua_speech.app import LARGEST_BODY, create_app
 from loqua_speech.audio import decode, wav
+from loqua_speech.pronunciation.queue import ScoringQueue
 from loqua_speech.recogniser import Recogniser
 from loqua_speech.recognition import Whisper
 from loqua_speech.voices import SPEAKING_RATE
@@ -153,10 +154,12 @@ async def test_an_upload_that_is_too_large_is_refused(client: httpx.AsyncClient)
     assert str(LARGEST_BODY) in _fault(answer)["message"]
 
 
-async def test_a_full_queue_says_when_to_come_again(whisper: Whisper, say: Say) -> None:
+async def test_a_full_queue_says_when_to_come_again(
+    whisper: Whisper, say: Say, scoring: ScoringQueue
+) -> None:
     """503 with Retry-After, which clients take as a reason to send it again."""
     with Recogniser(whisper, backlog=0) as full:
-        transport = httpx.ASGITransport(create_app(full))
+        transport = httpx.ASGITransport(create_app(full, scoring))
         async with httpx.AsyncClient(transport=transport, base_url="http://speech") as client:
             answer = await _transcribe(client, say("Hola.", "es"))
 
