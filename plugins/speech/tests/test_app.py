@@ -45,7 +45,8 @@ async def test_a_transcription_is_json_by_default(client: httpx.AsyncClient, say
     answer = await _transcribe(client, say("Me gustan los libros.", "es"), language="es")
 
     assert answer.status_code == 200
-    assert answer.json() == {"text": "Me gustan los libros."}
+    assert set(answer.json()) == {"text"}
+    assert answer.json()["text"].lower() == "me gustan los libros."
 
 
 async def test_a_transcription_can_be_plain_text(client: httpx.AsyncClient, say: Say) -> None:
@@ -53,7 +54,8 @@ async def test_a_transcription_can_be_plain_text(client: httpx.AsyncClient, say:
     spoken = say("Me gustan los libros.", "es")
     answer = await _transcribe(client, spoken, language="es", response_format="text")
 
-    assert answer.text == "Me gustan los libros.\n"
+    # Pico's samples differ a little from call to call, and Whisper's first letter with them.
+    assert answer.text.lower() == "me gustan los libros.\n"
 
 
 async def test_a_verbose_transcription_says_language_length_and_confidence(
