@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from loqua_host import LessonReport, Word
 from loqua_tutor_pronunciation.exercises import plan
 from loqua_tutor_pronunciation.practice import Notes, hear, is_done, line, progress, report
+from loqua_tutor_pronunciation.scoring import Assessment
 
 PLAN = plan("es", count=2, lessons_before=0)
 START = Notes(lessons_before=0)
@@ -42,12 +43,22 @@ def test_there_is_no_third_try() -> None:
     assert line(practice("hola", "hola"), PLAN) == f"Seguimos. Repite: {HOUSE}"
 
 
-def test_the_score_is_the_share_of_words_at_the_first_tries() -> None:
-    """6 of 6 and 4 of 5; the second try of the second exercise does not count."""
+def test_words_that_were_recognised_are_no_score() -> None:
+    """A recogniser repairs what it hears: without a scorer nobody knows how it sounded."""
     notes = practice(DOG, "El casa es muy grande.", HOUSE)
     assert is_done(notes, PLAN)
-    assert progress(notes).pronunciation_score == round(100 * 10 / 11, 1)
+    assert progress(notes).pronunciation_score is None
+    assert report(notes, PLAN, None).pronunciation_practice_count == 0
     assert "10 de 11" in line(notes, PLAN)
+
+
+def test_the_score_is_the_mean_of_the_scored_tries() -> None:
+    """An exercise with two scored tries is one practice."""
+    notes = hear(START, PLAN, "hola", Assessment.model_validate({"PronScore": 50}))
+    notes = hear(notes, PLAN, DOG, Assessment.model_validate({"PronScore": 81}))
+    notes = hear(notes, PLAN, HOUSE)
+    assert progress(notes).pronunciation_score == 65.5
+    assert report(notes, PLAN, None).pronunciation_practice_count == 1
 
 
 def test_nothing_tried_is_no_score() -> None:
@@ -57,8 +68,8 @@ def test_nothing_tried_is_no_score() -> None:
 
 def test_an_exercise_under_way_is_counted_once() -> None:
     """Exercises are counted, not tries."""
-    assert report(practice("hola"), PLAN, None).pronunciation_practice_count == 1
-    assert report(practice("hola", "hola"), PLAN, None).pronunciation_practice_count == 1
+    assert progress(practice("hola")).phrases_practiced == 1
+    assert progress(practice("hola", "hola")).phrases_practiced == 1
 
 
 def test_the_report_says_what_happened() -> None:
@@ -71,7 +82,7 @@ def test_the_report_says_what_happened() -> None:
             Word(word="perro", translation="Hund", language="es"),
             Word(word="casa", translation="Haus", language="es"),
         ),
-        pronunciation_practice_count=2,
+        pronunciation_practice_count=0,
         recommendations=("Practise saying these words: La",),
     )
 
@@ -128,4 +139,4 @@ def test_an_asked_word_without_translation_is_practised_and_not_reported_as_lear
     notes = hear(START, asked, "Digo la palabra zapato.")
     assert is_done(notes, asked)
     told = report(notes, asked, "english")
-    assert (told.new_vocabulary, told.pronunciation_practice_count) == ((), 1)
+    assert (told.new_vocabulary, told.pronunciation_practice_count) == ((), 0)

@@ -3,10 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
+import httpx
 import pytest
+from livekit import rtc
 
+import loqua_tutor_pronunciation
 from loqua_host import Handover, Learner, LearnerContext, Lesson, PastSession, Tutor
 from loqua_tutor_pronunciation import (
     PronunciationSettings,
@@ -15,6 +19,7 @@ from loqua_tutor_pronunciation import (
     on_session_end,
     register_tutor,
 )
+from loqua_tutor_pronunciation.tutor import PronunciationTutor
 
 MakeLesson = Callable[..., Lesson]
 Taught = Callable[[Lesson], AbstractAsyncContextManager[Any]]
@@ -27,21 +32,18 @@ def test_the_tutor_comes_when_it_is_called() -> None:
     )
 
 
-async def test_a_whole_lesson_is_heard_scored_and_ended(
-    make_lesson: MakeLesson, taught: Taught
-) -> None:
-    """Two exercises, one miss, and a goodbye with the figures."""
+async def test_a_whole_lesson_is_heard_and_ended(make_lesson: MakeLesson, taught: Taught) -> None:
+    """Two exercises, one miss, and a goodbye with the figures; without sound no score."""
     lesson = make_lesson(settings=PronunciationSettings(exercises=2))
     async with taught(lesson) as room:
         assert room.last.endswith("Repite: El perro corre por el parque.")
         assert "La casa" in await room.say("El perro corre por el parque.")
         assert "No he reconocido: La" in await room.say("El casa es muy grande.")
-        assert (await on_progress_tick(lesson)).pronunciation_score == 90.9
         assert "10 de 11" in await room.say("La casa es muy grande.")
         assert await lesson.ended() == "exercises_done"
         report = await on_session_end(lesson)
         assert report is not None
-        assert report.pronunciation_practice_count == 2
+        assert report.pronunciation_practice_count == 0
 
 
 async def test_a_pause_does_not_end_the_try(make_lesson: MakeLesson, taught: Taught) -> None:
@@ -50,7 +52,6 @@ async def test_a_pause_does_not_end_the_try(make_lesson: MakeLesson, taught: Tau
     async with taught(lesson) as room:
         await room.say_and_go_on("El perro corre")
         assert "6 de 6" in await room.say("por el parque.")
-        assert (await on_progress_tick(lesson)).pronunciation_score == 100
         assert await lesson.ended() == "exercises_done"
 
 
@@ -128,3 +129,61 @@ async def test_what_is_typed_is_answered_and_not_scored(
         assert (await on_progress_tick(lesson)).phrases_practiced == 0
         await room.say(exercise)
         assert (await on_progress_tick(lesson)).phrases_practiced == 1
+
+
+FRAME = rtc.AudioFrame(bytes(2400), 24_000, 1, 1200)
+"""50 ms of the learner's audio."""
+
+SCORED = {"NBest": [{"PronScore": 87.5, "Words": []}]}
+
+
+def speak(lesson: Lesson) -> None:
+    """Have the learner's audio arrive."""
+    recorder = lesson.get_agent(PronunciationTutor)._recorder
+    recorder.begin()
+    recorder.add(FRAME)
+
+
+async def test_the_sound_of_a_try_is_scored(
+    make_lesson: MakeLesson, taught: Taught, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the configured server, which gets the sound, the sentence and its language."""
+    asked = []
+
+    def score(request: httpx.Request) -> httpx.Response:
+        asked.append((str(request.url), request.content))
+        return httpx.Response(200, json=SCORED)
+
+    client = partial(httpx.AsyncClient, transport=httpx.MockTransport(score))
+    monkeypatch.setattr(loqua_tutor_pronunciation, "AsyncClient", client)
+    lesson = make_lesson(
+        settings=PronunciationSettings(exercises=1, scorer="http://speech/v1"), language="en"
+    )
+    async with taught(lesson) as room:
+        speak(lesson)
+        assert "5 of 5" in await room.say("I like to read books.")
+        assert (await on_progress_tick(lesson)).pronunciation_score == 87.5
+        report = await on_session_end(lesson)
+        assert report is not None
+        assert report.pronunciation_practice_count == 1
+    ((url, content),) = asked
+    assert url == "http://speech/v1/audio/pronunciation"
+    assert b"I like to read books." in content
+    assert b"RIFF" in content
+
+
+async def test_a_scorer_out_of_reach_costs_the_score_alone(
+    make_lesson: MakeLesson, taught: Taught, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lesson goes on by what was recognised."""
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    client = partial(httpx.AsyncClient, transport=httpx.MockTransport(refuse))
+    monkeypatch.setattr(loqua_tutor_pronunciation, "AsyncClient", client)
+    lesson = make_lesson(settings=PronunciationSettings(exercises=1, scorer="http://speech/v1"))
+    async with taught(lesson) as room:
+        speak(lesson)
+        assert "6 de 6" in await room.say("El perro corre por el parque.")
+        assert (await on_progress_tick(lesson)).pronunciation_score is None

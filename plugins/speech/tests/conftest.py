@@ -7,6 +7,8 @@ import pytest
 
 from loqua_speech.app import create_app
 from loqua_speech.audio import wav
+from loqua_speech.pronunciation.queue import ScoringQueue
+from loqua_speech.pronunciation.scorer import Scorer
 from loqua_speech.recogniser import Recogniser
 from loqua_speech.recognition import Whisper
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
@@ -45,9 +47,22 @@ def recogniser(whisper: Whisper) -> Iterator[Recogniser]:
         yield recogniser
 
 
+@pytest.fixture(scope="session")
+def scorer() -> Scorer:
+    """The packaged pronunciation scorer."""
+    return Scorer.packaged()
+
+
 @pytest.fixture
-async def client(recogniser: Recogniser) -> AsyncIterator[httpx.AsyncClient]:
+def scoring(scorer: Scorer) -> Iterator[ScoringQueue]:
+    """A queue before the packaged scorer."""
+    with ScoringQueue(scorer) as scoring:
+        yield scoring
+
+
+@pytest.fixture
+async def client(recogniser: Recogniser, scoring: ScoringQueue) -> AsyncIterator[httpx.AsyncClient]:
     """Talks to the application without a socket; a fault in it is a 500, as over one."""
-    transport = httpx.ASGITransport(create_app(recogniser), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(create_app(recogniser, scoring), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://speech") as client:
         yield client

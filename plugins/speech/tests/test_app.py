@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from loqua_speech.app import LARGEST_BODY, create_app
 from loqua_speech.audio import decode, wav
+from loqua_speech.pronunciation.queue import ScoringQueue
 from loqua_speech.recogniser import Recogniser
 from loqua_speech.recognition import Whisper
 from loqua_speech.voices import SPEAKING_RATE
@@ -44,7 +45,8 @@ async def test_a_transcription_is_json_by_default(client: httpx.AsyncClient, say
     answer = await _transcribe(client, say("Me gustan los libros.", "es"), language="es")
 
     assert answer.status_code == 200
-    assert answer.json() == {"text": "Me gustan los libros."}
+    assert set(answer.json()) == {"text"}
+    assert answer.json()["text"].lower() == "me gustan los libros."
 
 
 async def test_a_transcription_can_be_plain_text(client: httpx.AsyncClient, say: Say) -> None:
@@ -52,7 +54,8 @@ async def test_a_transcription_can_be_plain_text(client: httpx.AsyncClient, say:
     spoken = say("Me gustan los libros.", "es")
     answer = await _transcribe(client, spoken, language="es", response_format="text")
 
-    assert answer.text.casefold() == "me gustan los libros.\n"  # processors differ in the case
+    # Pico's samples differ a little from call to call, and Whisper's first letter with them.
+    assert answer.text.lower() == "me gustan los libros.\n"
 
 
 async def test_a_verbose_transcription_says_language_length_and_confidence(
@@ -153,10 +156,12 @@ async def test_an_upload_that_is_too_large_is_refused(client: httpx.AsyncClient)
     assert str(LARGEST_BODY) in _fault(answer)["message"]
 
 
-async def test_a_full_queue_says_when_to_come_again(whisper: Whisper, say: Say) -> None:
+async def test_a_full_queue_says_when_to_come_again(
+    whisper: Whisper, say: Say, scoring: ScoringQueue
+) -> None:
     """503 with Retry-After, which clients take as a reason to send it again."""
     with Recogniser(whisper, backlog=0) as full:
-        transport = httpx.ASGITransport(create_app(full))
+        transport = httpx.ASGITransport(create_app(full, scoring))
         async with httpx.AsyncClient(transport=transport, base_url="http://speech") as client:
             answer = await _transcribe(client, say("Hola.", "es"))
 

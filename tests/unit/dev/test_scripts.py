@@ -4,6 +4,7 @@ from copy import deepcopy
 from dataclasses import asdict
 from types import ModuleType
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from livekit.agents import AgentSession, StopResponse, llm
@@ -15,6 +16,8 @@ from loqua_host import Learner, LearnerContext, Lesson, LessonReport
 from loqua_host.dev.api.learners import INVENTED
 from loqua_host.dev.scripts import LESSONS, ExpectedRecord, ScriptedLesson, mismatches
 from loqua_host.records.achievements import judge_performance
+from loqua_tutor_pronunciation.scoring import Assessment
+from loqua_tutor_pronunciation.tutor import PronunciationTutor
 
 Records = dict[str, Any]
 
@@ -47,11 +50,20 @@ def as_expected(script: ScriptedLesson) -> Records:
         arrivals(
             script,
             *(
-                (record, asdict(record.progress), words_as_sent(asdict(record.session)))
+                (record, score_as_sent(record), words_as_sent(asdict(record.session)))
                 for record in script.records
             ),
         )
     )
+
+
+def score_as_sent(record: ExpectedRecord) -> Records:
+    """The progress with a score within its bounds."""
+    score = record.progress.pronunciation_score
+    return {
+        **asdict(record.progress),
+        "pronunciation_score": score and (score.low + score.high) / 2,
+    }
 
 
 def words_as_sent(session: Records) -> Records:
@@ -100,8 +112,12 @@ def as_reported(report: LessonReport) -> tuple[Records, Records]:
 
 
 @pytest.mark.parametrize("script", LESSONS, ids=lambda script: script.name)
-async def test_tutors_that_hear_the_lines_report_what_is_expected(script: ScriptedLesson) -> None:
-    """Every number of the script follows from its lines."""
+async def test_tutors_that_hear_the_lines_report_what_is_expected(
+    script: ScriptedLesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every number of the script but the score of the sound follows from its lines."""
+    scored = AsyncMock(return_value=Assessment.model_validate({"PronScore": 80}))
+    monkeypatch.setattr(PronunciationTutor, "_score", scored)
     came_for = script.called or script.enters_with
     told = []
     for expected in script.records:

@@ -127,6 +127,19 @@ def test_without_any_lesson_the_demo_says_what_to_install() -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_the_demo_scores_pronunciation_with_its_own_server(config: Path, tmp_path: Path) -> None:
+    """A tutor without a scorer is left as it is."""
+    write(config, "pronunciation", settings={"scorer": "http://127.0.0.1:8085/v1"})
+    write(config, "grammar", settings={})
+    write_config(config, tmp_path / "copy", "http://127.0.0.1:3", tick_every=5)
+    written = {
+        file.stem: yaml.safe_load(file.read_text())["settings"]
+        for file in (tmp_path / "copy/tutors").glob("*.yaml")
+    }
+    assert written["pronunciation"] == {"scorer": "http://127.0.0.1:3/v1"}
+    assert written["grammar"] == {}
+
+
 @pytest.mark.parametrize("overlay", [None, "", "engines: {stt: null}\nlogs: {level: debug}\n"])
 def test_the_demo_speaks_through_its_own_server_whatever_config_says(
     config: Path, tmp_path: Path, overlay: str | None

@@ -118,6 +118,7 @@ def write_config(source: Path, target: Path, speech_url: str, *, tick_every: flo
     written["lessons"] = {**(written.get("lessons") or {}), **quick}
     written["ledger"] = {"path": str(target.parent / "ledger.db")}
     written["ops"] = {"port": 0}
+    _use_local_scorer(target / "tutors", speech_url)
     overlay.parent.mkdir(exist_ok=True)
     overlay.write_text(yaml.safe_dump(written, allow_unicode=True))
 
@@ -129,6 +130,15 @@ def _local_speech(url: str) -> dict[str, Any]:
     for engine in engines.values():
         engine["options"]["base_url"] = f"{url}/v1"
     return engines
+
+
+def _use_local_scorer(tutors: Path, url: str) -> None:
+    """Have the tutors that score pronunciation do so at this address."""
+    for file in tutors.glob("*.yaml"):
+        tutor = yaml.safe_load(file.read_text("utf-8")) or {}
+        if "scorer" in (tutor.get("settings") or {}):
+            tutor["settings"]["scorer"] = f"{url}/v1"
+            file.write_text(yaml.safe_dump(tutor, allow_unicode=True), "utf-8")
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
-"""The pronunciation tutor: sentences to repeat, and which of their words were recognised."""
+"""The pronunciation tutor: sentences to repeat, and how their sounds were pronounced."""
 
+from httpx import AsyncClient
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -7,6 +8,7 @@ from loqua_host import Lesson, LessonReport, Progress, Tutor, hookimpl
 
 from .exercises import plan
 from .practice import Notes, greeting, progress, report
+from .scoring import Scorer
 from .tutor import PronunciationTutor
 
 __all__ = ["PronunciationSettings"]
@@ -18,6 +20,12 @@ class PronunciationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     exercises: int = Field(default=4, ge=1, le=20, description="sentences in a lesson")
+    scorer: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="address of a speech server that scores pronunciation, such as"
+        " http://127.0.0.1:8085/v1; without one there are no scores",
+    )
 
 
 @hookimpl
@@ -40,7 +48,8 @@ async def create_agent(lesson: Lesson[PronunciationSettings]) -> Agent:
         lessons_before=notes.lessons_before,
         words=words,
     )
-    return PronunciationTutor(lesson, exercises, notes)
+    scorer = Scorer(address, AsyncClient()) if (address := lesson.settings.scorer) else None
+    return PronunciationTutor(lesson, exercises, notes, scorer)
 
 
 @hookimpl

@@ -39,6 +39,12 @@ class Lines(BaseModel):
     repeat: str
     right: str
     again: str
+    replaced: str
+    unclear: str
+    too_long: str
+    too_short: str
+    once_more: str
+    better: str
     go_on: str
     closing: str
     carrier: str
@@ -51,6 +57,9 @@ class Plan(BaseModel):
 
     language: str
     lines: Lines
+    sounds: dict[str, str] = Field(
+        default={}, description="names of sounds by IPA; others are never corrected"
+    )
     exercises: tuple[Exercise, ...] = Field(min_length=1)
 
 

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from loqua_host import LessonReport, Progress, Word
 
 from .exercises import Plan
-from .scoring import score
+from .findings import Finding, describe, find, has_risen
+from .recognition import compare
+from .scoring import Assessment
 
 __all__ = ["Notes", "greeting", "hear", "is_done", "line", "progress", "report"]
 
@@ -29,6 +31,12 @@ class Notes(BaseModel):
         expected: Words there were to recognise at the first try.
         missed: Words that were not recognised at the first try.
         words: The exercises' own words that were recognised, at whichever try.
+        scores: Totals of the tries whose sound was scored, 0 to 100.
+        scored: How many exercises have a scored try.
+        is_scored: Whether the current exercise is one of them.
+        finding: The sound that the last try got wrong.
+        risen: The word that the last try said better than the one before.
+        sounds: The sounds corrected so far, in IPA.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,29 +49,50 @@ class Notes(BaseModel):
     expected: int = 0
     missed: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    scored: int = 0
+    is_scored: bool = False
+    finding: Finding | None = None
+    risen: str | None = None
+    sounds: tuple[str, ...] = ()
 
 
-def hear(notes: Notes, plan: Plan, heard: str) -> Notes:
-    """Score one try: a first one counts, a missed one is followed by a second."""
+def hear(notes: Notes, plan: Plan, heard: str, assessment: Assessment | None = None) -> Notes:
+    """Note one try: what was wrong at a first one is followed by a second.
+
+    Args:
+        notes: What happened before.
+        plan: The exercises.
+        heard: What was recognised.
+        assessment: How it sounded, or None if nothing could score it.
+    """
     if is_done(notes, plan):
         return notes
     exercise = plan.exercises[notes.passed]
-    scored = score(exercise.text, heard)
-    good = {word.text.casefold() for word in scored if word.recognised}
-    misses = tuple(word.text for word in scored if not word.recognised)
+    words = compare(exercise.text, heard)
+    good = {word.text.casefold() for word in words if word.recognised}
+    misses = tuple(word.text for word in words if not word.recognised)
+    finding = find(assessment, plan, notes.sounds) if assessment else None
     first = notes.last != "again"
     last: Literal["right", "again", "go_on"] = (
-        "right" if not misses else "again" if first else "go_on"
+        "right" if not misses and not finding else "again" if first else "go_on"
     )
+    told = finding if last == "again" and not misses else None
     return Notes(
         lessons_before=notes.lessons_before,
         passed=notes.passed + (last != "again"),
         last=last,
         unrecognised=misses,
-        recognised=notes.recognised + first * (len(scored) - len(misses)),
-        expected=notes.expected + first * len(scored),
+        recognised=notes.recognised + first * (len(words) - len(misses)),
+        expected=notes.expected + first * len(words),
         missed=_union(notes.missed, misses if first else ()),
         words=_union(notes.words, (exercise.word,) if exercise.word.casefold() in good else ()),
+        scores=(*notes.scores, assessment.total) if assessment else notes.scores,
+        scored=notes.scored + (assessment is not None and not notes.is_scored),
+        is_scored=last == "again" and (assessment is not None or notes.is_scored),
+        finding=told,
+        risen=_risen(notes, assessment),
+        sounds=_union(notes.sounds, (told.expected,) if told else ()),
     )
 
 
@@ -82,28 +111,31 @@ def greeting(notes: Notes, plan: Plan) -> str:
 def line(notes: Notes, plan: Plan) -> str:
     """What the tutor says after the last try."""
     lines = plan.lines
-    praise = f"{lines.right} " if notes.last == "right" else ""
+    praise = f"{lines.better.format(word=notes.risen)} " if notes.risen else ""
+    praise = praise or (f"{lines.right} " if notes.last == "right" else "")
     if is_done(notes, plan):
         closing = lines.closing.format(recognised=notes.recognised, expected=notes.expected)
         return f"{praise}{closing}"
     text = plan.exercises[notes.passed].text
+    if notes.finding:
+        return f"{describe(notes.finding, plan)} {lines.once_more.format(text=text)}"
     if notes.last == "again":
         return lines.again.format(words=", ".join(notes.unrecognised), text=text)
-    lead = f"{lines.go_on} " if notes.last == "go_on" else praise
+    lead = praise or (f"{lines.go_on} " if notes.last == "go_on" else "")
     return f"{lead}{lines.repeat.format(text=text)}"
 
 
 def progress(notes: Notes) -> Progress:
     """The learner's progress.
 
-    `phrases_practiced` counts exercises tried; `pronunciation_score` is the share of words
-    recognised over all first tries, from 0 to 100.
+    `phrases_practiced` counts exercises tried; `pronunciation_score` is the mean of the scored
+    tries, from 0 to 100, and None without any: a recogniser's success is no score.
     """
-    share = 100 * notes.recognised / notes.expected if notes.expected else None
+    scores = notes.scores
     return Progress(
         words_learned=len(notes.words),
         phrases_practiced=_tried(notes),
-        pronunciation_score=None if share is None else round(share, 1),
+        pronunciation_score=round(sum(scores) / len(scores), 1) if scores else None,
     )
 
 
@@ -122,13 +154,18 @@ def report(notes: Notes, plan: Plan, native: str | None) -> LessonReport:
             for exercise in plan.exercises
             if exercise.word in notes.words and (translation := exercise.translation(native))
         ),
-        pronunciation_practice_count=tried,
+        pronunciation_practice_count=notes.scored,
         recommendations=_recommendations(notes),
     )
 
 
 def _tried(notes: Notes) -> int:
     return notes.passed + (notes.last == "again")
+
+
+def _risen(notes: Notes, assessment: Assessment | None) -> str | None:
+    before = notes.finding
+    return before.word if before and assessment and has_risen(before, assessment) else None
 
 
 def _recommendations(notes: Notes) -> tuple[str, ...]:

@@ -1,71 +1,100 @@
-"""How well a sentence was pronounced, judged by what a speech recogniser made of it.
+"""Scores of the learner's sound, from a speech server.
 
-A word counts as recognised when the recogniser heard it at its place. That is a coarse
-measure: a recogniser repairs small slips, and may fail on a word that a person understands.
-A scorer that listens to the sound itself replaces `score` and keeps `ScoredWord`.
+The server answers `POST {scorer}/audio/pronunciation` in the names of Azure's pronunciation
+assessment, as loqua-speech does.
 """
 
-import re
-import unicodedata
-from dataclasses import dataclass
+from http import HTTPStatus
 
-__all__ = ["ScoredWord", "score"]
+import structlog
+from httpx import AsyncClient, HTTPError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+__all__ = ["Assessment", "Phoneme", "Scorer", "Word"]
 
-@dataclass(frozen=True, slots=True)
-class ScoredWord:
-    """A word of the exercise as written there, and whether it was recognised."""
+TIMEOUT_SECONDS = 4.0
 
-    text: str
-    recognised: bool
+_log = structlog.get_logger()
 
 
-def score(expected: str, heard: str) -> tuple[ScoredWord, ...]:
-    """Return of each word of `expected` whether it was recognised in `heard`.
+class _Received(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
-    The texts are aligned by the fewest words to replace, add or leave out; case, accents and
-    punctuation don't count.
+
+class RankedPhoneme(_Received):
+    """A sound that may have been said: its IPA, empty if it is none of the language's."""
+
+    phoneme: str = Field(alias="Phoneme")
+    score: float = Field(alias="Score")
+
+
+class Phoneme(_Received):
+    """A sound of a word, and what it was taken for, likeliest first."""
+
+    phoneme: str = Field(alias="Phoneme")
+    accuracy: float = Field(alias="AccuracyScore")
+    ranked: tuple[RankedPhoneme, ...] = Field(alias="NBestPhonemes", default=())
+
+    @property
+    def heard(self) -> str | None:
+        """The other sound that was heard; None if it is none of the language's."""
+        first = self.ranked[0].phoneme if self.ranked else self.phoneme
+        return first if first != self.phoneme and first else None
+
+
+class Word(_Received):
+    """A word of the text; one that was left out or inserted has no accuracy."""
+
+    word: str = Field(alias="Word")
+    accuracy: float | None = Field(alias="AccuracyScore", default=None)
+    phonemes: tuple[Phoneme, ...] = Field(alias="Phonemes", default=())
+
+
+class Assessment(_Received):
+    """How a sentence was said; scores are 0 to 100."""
+
+    total: float = Field(alias="PronScore", ge=0, le=100, allow_inf_nan=False)
+    words: tuple[Word, ...] = Field(alias="Words", default=())
+
+
+class _Response(_Received):
+    best: tuple[Assessment, ...] = Field(alias="NBest", default=())
+
+
+class Scorer:
+    """A client of the speech server.
+
+    Args:
+        url: The address that `/audio/pronunciation` follows, such as `http://127.0.0.1:8085/v1`.
+        http: The HTTP client, which the scorer closes.
     """
-    words = _words(expected)
-    matched = _matches([_plain(word) for word in words], [_plain(word) for word in _words(heard)])
-    return tuple(ScoredWord(word, index in matched) for index, word in enumerate(words))
 
+    def __init__(self, url: str, http: AsyncClient) -> None:
+        self._url = f"{url.rstrip('/')}/audio/pronunciation"
+        self._http = http
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.replace("’", "'"))  # noqa: RUF001
+    async def score(self, sound: bytes, text: str, language: str) -> Assessment | None:
+        """Return the assessment of a WAV file, or None if there is no telling.
 
-
-def _plain(word: str) -> str:
-    letters = unicodedata.normalize("NFD", word.casefold())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
-
-
-def _matches(expected: list[str], heard: list[str]) -> set[int]:
-    """Indexes of the expected words that stay as they are in a shortest edit."""
-    costs = _edit_costs(expected, heard)
-    row, column, matched = 0, 0, set[int]()
-    while row < len(expected) and column < len(heard):
-        same = expected[row] == heard[column]
-        if costs[row][column] == costs[row + 1][column + 1] + (not same):
-            matched |= {row} if same else set()
-            row, column = row + 1, column + 1
-        elif costs[row][column] == costs[row + 1][column] + 1:
-            row += 1
-        else:
-            column += 1
-    return matched
-
-
-def _edit_costs(expected: list[str], heard: list[str]) -> list[list[int]]:
-    """Levenshtein distances between the rest of one list and the rest of the other."""
-    rows, columns = len(expected), len(heard)
-    costs = [
-        [rows - row + columns - column for column in range(columns + 1)] for row in range(rows + 1)
-    ]
-    for row in reversed(range(rows)):
-        for column in reversed(range(columns)):
-            replaced = costs[row + 1][column + 1] + (expected[row] != heard[column])
-            costs[row][column] = min(
-                replaced, costs[row + 1][column] + 1, costs[row][column + 1] + 1
+        None if the server is unreachable, does not score the language, or hears no speech or
+        another text.
+        """
+        try:
+            response = await self._http.post(
+                self._url,
+                files={"file": ("try.wav", sound, "audio/wav")},
+                data={"text": text, "language": language},
+                timeout=TIMEOUT_SECONDS,
             )
-    return costs
+            if response.status_code == HTTPStatus.BAD_REQUEST:
+                return None  # a language or a text that the server does not score
+            response.raise_for_status()
+            best = _Response.model_validate_json(response.content).best
+        except (HTTPError, ValidationError) as error:
+            _log.warning("pronunciation.unscored", error=type(error).__name__)
+            return None
+        return best[0] if best else None
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()

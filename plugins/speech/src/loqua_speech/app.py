@@ -1,10 +1,10 @@
-"""The HTTP application: OpenAI's audio API, as far as speech in lessons needs it."""
+"""The HTTP application: OpenAI's audio API, as far as lessons need it, and pronunciation."""
 
 import asyncio
 import time
 from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import uuid4
 
 import structlog
@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from loqua_speech.audio import decode, wav
+from loqua_speech.audio import HEARING_RATE, decode, wav
 from loqua_speech.errors import RequestError, UnknownModelError
+from loqua_speech.pronunciation.azure import render_assessment
+from loqua_speech.pronunciation.queue import ScoringQueue
 from loqua_speech.recogniser import Recogniser, Recognition, Transcript
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 
@@ -28,6 +30,8 @@ _ANY_WHISPER = "whisper"
 _CLIENT_GONE = 499  # nginx's number; nobody reads the answer
 
 _log = structlog.get_logger()
+
+_Result = TypeVar("_Result")
 
 
 class SpeechRequest(BaseModel):
@@ -45,9 +49,10 @@ class SpeechRequest(BaseModel):
 class Endpoints:
     """What the server answers; one method an endpoint."""
 
-    def __init__(self, recogniser: Recogniser) -> None:
-        """Serve with this recogniser."""
+    def __init__(self, recogniser: Recogniser, scoring: ScoringQueue) -> None:
+        """Serve with this recogniser and this scorer."""
         self._recogniser = recogniser
+        self._scoring = scoring
 
     async def transcribe(
         self,
@@ -73,6 +78,27 @@ class Endpoints:
             seconds=round(time.monotonic() - began, 2),
         )
         return _rendered(transcript, response_format)
+
+    async def score_pronunciation(
+        self,
+        request: Request,
+        file: Annotated[UploadFile, File()],
+        text: Annotated[str, Form(min_length=1, max_length=1000)],
+        language: Annotated[str, Form()] = "en",
+    ) -> Response:
+        """`POST /v1/audio/pronunciation`: how a text is pronounced in an audio file."""
+        began = time.monotonic()
+        audio = await asyncio.to_thread(decode, await file.read())
+        result = await _unless_gone(request, self._scoring.score(audio, text, language))
+        if result is None:
+            return Response(status_code=_CLIENT_GONE)
+        seconds = len(audio) / HEARING_RATE
+        _log.info(
+            "speech.pronunciation_scored",
+            audio_seconds=round(seconds, 2),
+            seconds=round(time.monotonic() - began, 2),
+        )
+        return JSONResponse(render_assessment(result, text, seconds))
 
     async def speak(self, wanted: SpeechRequest) -> Response:
         """`POST /v1/audio/speech`: a text as speech, sent as it is made."""
@@ -117,10 +143,11 @@ class UploadLimit:
         await self._app(scope, counted if scope["type"] == "http" else receive, send)
 
 
-def create_app(recogniser: Recogniser) -> FastAPI:
-    """The application, hearing with this recogniser."""
+def create_app(recogniser: Recogniser, scoring: ScoringQueue) -> FastAPI:
+    """The application, hearing with this recogniser and scoring with this queue."""
     app = FastAPI(title="loqua-speech")
-    endpoints = Endpoints(recogniser)
+    endpoints = Endpoints(recogniser, scoring)
+    app.add_api_route("/v1/audio/pronunciation", endpoints.score_pronunciation, methods=["POST"])
     app.add_api_route("/v1/audio/transcriptions", endpoints.transcribe, methods=["POST"])
     app.add_api_route("/v1/audio/speech", endpoints.speak, methods=["POST"])
     app.add_api_route("/v1/models", endpoints.models)
@@ -138,9 +165,7 @@ def _require_model(model: str, *served: str) -> None:
         raise UnknownModelError(f"no model {model[:80]!r} here: this endpoint serves {served[0]!r}")
 
 
-async def _unless_gone(
-    request: Request, work: Coroutine[Any, Any, Transcript]
-) -> Transcript | None:
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result | None:
     """The work's result; None, and the work cancelled, when the client goes away before."""
     task = asyncio.create_task(work)
     watch = asyncio.create_task(_disconnected(request))

@@ -1,11 +1,12 @@
 """Everything this package refuses, in words for whoever has to fix it.
 
 SpeechError
-├── WeightsError            the recognition model is missing or not the one it claims to be
+├── WeightsError            a model is missing or not the one it claims to be
 └── RequestError            a request that is answered with an error
     ├── UnreadableAudioError    400
     ├── UnknownLanguageError    400
     ├── UnknownVoiceError       400
+    ├── UnscorableTextError     400
     ├── UnknownModelError       404
     └── BusyError               503, may be sent again
 """
@@ -18,7 +19,7 @@ class SpeechError(Exception):
 
 
 class WeightsError(SpeechError):
-    """The recognition model cannot be loaded, or must not be."""
+    """A model cannot be loaded, or must not be."""
 
 
 class RequestError(SpeechError):
@@ -37,7 +38,7 @@ class UnreadableAudioError(RequestError):
 
 
 class UnknownLanguageError(RequestError):
-    """The recognition model does not know the language."""
+    """The model does not know the language."""
 
     code = "unknown_language"
     param = "language"
@@ -48,6 +49,13 @@ class UnknownVoiceError(RequestError):
 
     code = "unknown_voice"
     param = "voice"
+
+
+class UnscorableTextError(RequestError):
+    """The text has no words, too many, or words whose pronunciation is unknown."""
+
+    code = "invalid_text"
+    param = "text"
 
 
 class UnknownModelError(RequestError):

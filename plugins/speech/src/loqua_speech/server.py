@@ -18,6 +18,8 @@ import uvicorn
 
 from loqua_speech.app import create_app
 from loqua_speech.errors import SpeechError
+from loqua_speech.pronunciation.queue import ScoringQueue
+from loqua_speech.pronunciation.scorer import Scorer
 from loqua_speech.recogniser import Recogniser
 from loqua_speech.recognition import Whisper
 from loqua_speech.weights import Weights, directory_weights, packaged_weights
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         with _listener(options.host, options.port) as listener:
-            _serve(listener, _whisper(options.whisper_model))
+            _serve(listener, _whisper(options.whisper_model), Scorer.packaged())
     except SpeechError as error:
         raise SystemExit(f"loqua-speech: {error}") from error
 
@@ -64,10 +66,10 @@ def _weights(directory: str | None) -> AbstractContextManager[Weights]:
     return nullcontext(directory_weights(Path(directory))) if directory else packaged_weights()
 
 
-def _serve(listener: socket.socket, whisper: Whisper) -> None:
-    with Recogniser(whisper) as recogniser:
+def _serve(listener: socket.socket, whisper: Whisper, scorer: Scorer) -> None:
+    with Recogniser(whisper) as recogniser, ScoringQueue(scorer) as scoring:
         config = uvicorn.Config(
-            create_app(recogniser),
+            create_app(recogniser, scoring),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=2,

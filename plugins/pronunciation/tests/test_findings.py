@@ -1,0 +1,91 @@
+"""Which sound of a try is told, and how."""
+
+# ruff: noqa: RUF001 IPA's letters look like others
+
+from typing import Any
+
+import pytest
+
+from loqua_tutor_pronunciation.exercises import plan
+from loqua_tutor_pronunciation.findings import describe, find, has_risen
+from loqua_tutor_pronunciation.practice import Notes, hear, line
+from loqua_tutor_pronunciation.scoring import Assessment
+
+PLAN = plan("en", count=2, lessons_before=0)
+START = Notes(lessons_before=0)
+TEXT = PLAN.exercises[0].text
+
+
+def phoneme(expected: str, score: float, heard: str | None = None) -> dict[str, Any]:
+    """A sound as the server describes it."""
+    ranked = [{"Phoneme": expected if heard is None else heard, "Score": 90}]
+    return {"Phoneme": expected, "AccuracyScore": score, "NBestPhonemes": ranked}
+
+
+def said(*phonemes: dict[str, Any], word: str = "ship", accuracy: float = 30) -> Assessment:
+    """An assessment of one word with these sounds."""
+    words = [{"Word": word, "AccuracyScore": accuracy, "Phonemes": phonemes}]
+    return Assessment.model_validate({"PronScore": 60, "Words": words})
+
+
+@pytest.mark.parametrize(
+    ("expected", "heard", "sentence"),
+    [
+        ("ɪ", "i", "In ship, the vowel is too long."),
+        ("i", "ɪ", "In ship, the vowel is too short."),
+        ("θ", "s", "In ship, I heard s as in sun, not th as in think."),
+        ("θ", "", "In ship, mind the th as in think."),
+    ],
+    ids=["long", "short", "replaced", "unclear"],
+)
+def test_the_worst_sound_is_told_with_what_was_heard(
+    expected: str, heard: str, sentence: str
+) -> None:
+    """In words that a voice can say."""
+    finding = find(said(phoneme("p", 39), phoneme(expected, 10, heard)), PLAN, ())
+
+    assert finding is not None
+    assert describe(finding, PLAN) == sentence
+
+
+def test_a_sound_that_is_only_somewhat_wrong_is_not_told() -> None:
+    """The scorer is right too seldom there."""
+    assert find(said(phoneme("p", 45)), PLAN, ()) is None
+
+
+def test_there_is_no_third_sound_in_a_lesson() -> None:
+    """Those corrected before may be told again."""
+    assert find(said(phoneme("p", 10)), PLAN, ("s", "t")) is None
+    assert find(said(phoneme("p", 10)), PLAN, ("s", "p")) is not None
+
+
+def test_a_sound_without_a_name_is_not_told() -> None:
+    """Spanish has none here: no expert-scored corpus stands behind it."""
+    assert find(said(phoneme("p", 10)), plan("es", count=1, lessons_before=0), ()) is None
+
+
+def test_only_what_rose_is_praised() -> None:
+    """The second try is compared with the first; a sound that stays wrong is let pass."""
+    first = hear(START, PLAN, TEXT, said(phoneme("s", 10, "z"), word="books"))
+    better = hear(first, PLAN, TEXT, said(phoneme("s", 90), word="books", accuracy=80))
+    same = hear(first, PLAN, TEXT, said(phoneme("s", 10, "z"), word="books"))
+
+    assert line(first, PLAN).endswith(f"Once more: {TEXT}")
+    assert line(better, PLAN).startswith("Better: books.")
+    assert line(same, PLAN).startswith("Let us go on.")
+
+
+def test_a_difference_within_the_scorers_noise_is_no_rise() -> None:
+    """Three points are nothing."""
+    finding = find(said(phoneme("p", 10), accuracy=30), PLAN, ())
+
+    assert finding is not None
+    assert not has_risen(finding, said(phoneme("p", 12), accuracy=33))
+
+
+def test_a_word_that_was_not_recognised_is_the_only_headline() -> None:
+    """One thing a try."""
+    notes = hear(START, PLAN, "I like to read book.", said(phoneme("s", 10)))
+
+    assert notes.finding is None
+    assert "books" in line(notes, PLAN)

@@ -1,0 +1,75 @@
+"""Which of the learner's audio belongs to a try."""
+
+import io
+import wave
+
+from livekit import rtc
+
+from loqua_tutor_pronunciation.recorder import Recorder
+
+FRAME = rtc.AudioFrame(bytes(4800), 24_000, 1, 2400)
+"""A tenth of a second."""
+
+
+def seconds(file: bytes | None) -> float:
+    """How long a WAV file is."""
+    assert file is not None
+    with wave.open(io.BytesIO(file)) as sound:
+        return sound.getnframes() / sound.getframerate()
+
+
+def feed(recorder: Recorder, tenths: int) -> None:
+    """Let audio arrive."""
+    for _ in range(tenths):
+        recorder.add(FRAME)
+
+
+def test_a_try_is_what_was_said_and_a_second_before() -> None:
+    """Speech is noticed after it began."""
+    recorder = Recorder()
+    feed(recorder, 50)
+    recorder.begin()
+    feed(recorder, 20)
+
+    assert seconds(recorder.take(continued=False)) == 3.0
+
+
+def test_where_nobody_spoke_there_is_nothing() -> None:
+    """No file rather than an empty one."""
+    recorder = Recorder()
+    feed(recorder, 50)
+
+    assert recorder.take(continued=False) is None
+
+
+def test_who_goes_on_after_a_pause_has_made_one_try() -> None:
+    """Both parts are in the file."""
+    recorder = Recorder()
+    recorder.begin()
+    feed(recorder, 10)
+    recorder.take(continued=False)
+    recorder.begin()
+    feed(recorder, 5)
+
+    assert seconds(recorder.take(continued=True)) == 1.5
+
+
+def test_the_next_try_begins_anew() -> None:
+    """Nothing of the one before is in it."""
+    recorder = Recorder()
+    recorder.begin()
+    feed(recorder, 10)
+    recorder.take(continued=False)
+    recorder.begin()
+    feed(recorder, 5)
+
+    assert seconds(recorder.take(continued=False)) == 0.5
+
+
+def test_a_long_turn_keeps_its_end() -> None:
+    """Whoever talks for minutes costs no more memory than for half a minute."""
+    recorder = Recorder(longest=2)
+    recorder.begin()
+    feed(recorder, 50)
+
+    assert 1.8 < seconds(recorder.take(continued=False)) <= 2.0

@@ -1,0 +1,150 @@
+"""Scores of recorded learners, and when there are none."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loqua_speech.audio import Samples, decode
+from loqua_speech.errors import UnknownLanguageError, UnscorableTextError
+from loqua_speech.pronunciation.results import Assessment, Miscue, Refusal
+from loqua_speech.pronunciation.scorer import LONGEST_TEXT, Scorer
+
+GOOD = "020360136.flac"
+TEXT = "This will be so good"
+
+
+def assess(scorer: Scorer, samples: Samples, text: str) -> Assessment:
+    """The assessment; fails where there is none."""
+    result = scorer.score(samples, scorer.reference(text, "en"))
+    assert isinstance(result, Assessment)
+    return result
+
+
+def test_who_speaks_well_scores_higher(
+    scorer: Scorer, scored: list[dict[str, Any]], recordings: dict[str, Samples]
+) -> None:
+    """Experts' best are above experts' worst; of those, one cannot be told from another text."""
+    results = [
+        (one["total"], scorer.score(recordings[one["file"]], scorer.reference(one["text"], "en")))
+        for one in scored
+    ]
+    totals = [(said, it.total) for said, it in results if isinstance(it, Assessment)]
+
+    assert len(totals) >= len(scored) - 1
+    good = [total for said, total in totals if said >= 9]
+    assert len(good) == 5
+    assert min(good) > max(total for said, total in totals if said <= 4)
+
+
+def test_words_and_phones_lie_in_order_within_the_sound(
+    scorer: Scorer, recordings: dict[str, Samples]
+) -> None:
+    """In seconds from the beginning of the file."""
+    result = assess(scorer, recordings[GOOD], TEXT)
+    phones = [phone for word in result.words for phone in word.phones]
+    times = [time for phone in phones for time in (phone.start, phone.end)]
+
+    assert [word.text for word in result.words] == TEXT.split()
+    assert times == sorted(times)
+    assert times[-1] <= len(recordings[GOOD]) / 16_000
+    assert result.completeness == 100
+
+
+@pytest.mark.parametrize("gain", [0.05, 0.3, 3.0], ids=["quiet", "softer", "louder"])
+def test_the_level_does_not_matter(
+    scorer: Scorer, recordings: dict[str, Samples], gain: float
+) -> None:
+    """A microphone's gain says nothing of the learner."""
+    plain = assess(scorer, recordings[GOOD], TEXT)
+    changed = assess(scorer, recordings[GOOD] * np.float32(gain), TEXT)
+
+    assert changed.total == pytest.approx(plain.total, abs=2)
+
+
+def test_silence_around_the_words_does_not_matter(
+    scorer: Scorer, recordings: dict[str, Samples]
+) -> None:
+    """Only the times move."""
+    second = np.zeros(16_000, np.float32)
+    plain = assess(scorer, recordings[GOOD], TEXT)
+    later = assess(scorer, np.concatenate([second, recordings[GOOD], second]), TEXT)
+
+    assert later.total == pytest.approx(plain.total, abs=2)
+    assert later.words[0].start == pytest.approx(plain.words[0].start + 1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("samples", "refusal"),
+    [
+        (np.zeros(0, np.float32), Refusal.NO_SPEECH),
+        (np.zeros(48_000, np.float32), Refusal.NO_SPEECH),
+        (np.full(48_000, 1e-4, np.float32), Refusal.TOO_QUIET),
+    ],
+    ids=["nothing", "digital silence", "a faint hum"],
+)
+def test_what_cannot_be_heard_has_no_score(
+    scorer: Scorer, samples: Samples, refusal: Refusal
+) -> None:
+    """The reason instead of a number."""
+    assert scorer.score(samples, scorer.reference(TEXT, "en")) == refusal
+
+
+@pytest.mark.parametrize("seed", range(3), ids=["one", "two", "three"])
+def test_noise_has_no_score(scorer: Scorer, seed: int) -> None:
+    """Loud as it may be."""
+    noise = np.random.default_rng(seed).standard_normal(48_000).astype(np.float32) * 0.05
+
+    assert isinstance(scorer.score(noise, scorer.reference(TEXT, "en")), Refusal)
+
+
+def test_another_text_has_no_score(
+    scorer: Scorer, scored: list[dict[str, Any]], recordings: dict[str, Samples]
+) -> None:
+    """However well it is said."""
+    for one in scored[:4]:
+        result = scorer.score(
+            recordings[one["file"]], scorer.reference("Where are my brown shoes", "en")
+        )
+        assert result == Refusal.OTHER_TEXT
+
+
+def test_another_language_has_no_score(scorer: Scorer, say: Any) -> None:
+    """It is another text, too."""
+    spanish = decode(say("El perro corre por el parque.", "es"))
+
+    assert scorer.score(spanish, scorer.reference(TEXT, "en")) == Refusal.OTHER_TEXT
+
+
+def test_a_word_that_was_left_out_is_named(scorer: Scorer, recordings: dict[str, Samples]) -> None:
+    """It has no accuracy, and the text is not complete."""
+    result = assess(scorer, recordings[GOOD], "This will certainly be so good")
+    (omitted,) = [word for word in result.words if word.miscue is Miscue.OMISSION]
+
+    assert (omitted.text, omitted.accuracy) == ("certainly", None)
+    assert result.completeness == pytest.approx(83.3)
+
+
+def test_a_word_that_was_put_in_is_named_by_its_sounds(
+    scorer: Scorer, recordings: dict[str, Samples]
+) -> None:
+    """Where it was said."""
+    result = assess(scorer, recordings["096190010.flac"], "But it will better")
+    inserted = [word for word in result.words if word.miscue is Miscue.INSERTION]
+
+    assert all(word.accuracy is None and word.text for word in inserted)
+
+
+def test_only_english_is_scored(scorer: Scorer) -> None:
+    """Experts' scores are of no other language."""
+    with pytest.raises(UnknownLanguageError, match="must be en"):
+        scorer.reference("La casa es grande", "es")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "?!", "word " * (LONGEST_TEXT + 1)], ids=["", "marks", "long"]
+)
+def test_a_text_without_words_or_with_too_many_is_refused(scorer: Scorer, text: str) -> None:
+    """With what is allowed."""
+    with pytest.raises(UnscorableTextError, match=str(LONGEST_TEXT)):
+        scorer.reference(text, "en")

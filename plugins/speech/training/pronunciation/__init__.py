@@ -1,0 +1,1 @@
+"""From the SpeechOcean762 corpus to the head that scores pronunciation."""

@@ -1,0 +1,69 @@
+"""Evaluate, train or test the head that scores pronunciation.
+
+`evaluate` prints the agreement with experts by speaker-disjoint cross-validation on TRAIN: choose
+by it. `gates` prints how often changed texts and words are noticed, on TRAIN. `train` fits the head
+to TRAIN and writes the package's english.npz. `test` scores TEST with that head and writes its
+TEST.md: run it once a release, never to choose.
+"""
+
+import argparse
+from pathlib import Path
+
+import loqua_speech.pronunciation
+from loqua_speech.pronunciation.head import Head
+from loqua_speech.pronunciation.scorer import MISPRONOUNCED
+from training.pronunciation.corpus import read_labels
+from training.pronunciation.fitting import cross_validate, fit_head
+from training.pronunciation.gates import render_gates
+from training.pronunciation.measuring import Example, measure_split
+from training.pronunciation.report import best_threshold, render_table
+
+_PACKAGE = Path(loqua_speech.pronunciation.__file__).parent
+
+
+def main() -> None:
+    """Run one command."""
+    options = _options()
+    if options.command == "gates":
+        print(render_gates(options.corpus, list(read_labels(options.labels, "train"))))
+        return
+    split = "test" if options.command == "test" else "train"
+    examples = measure_split(options.corpus, options.labels, split, options.cache)
+    {"evaluate": _evaluate, "train": _train, "test": _test}[options.command](examples)
+
+
+def _evaluate(examples: list[Example]) -> None:
+    utterances = [example.utterance for example in examples]
+    scores = cross_validate(examples)
+    threshold = best_threshold(utterances, scores)
+    print(f"Phones below {50 * threshold:.1f} of 100 count as mispronounced.\n")
+    print(render_table(utterances, scores, threshold))
+
+
+def _train(examples: list[Example]) -> None:
+    file = _PACKAGE / "english.npz"
+    fit_head(examples).save(file)
+    print(f"{file.name}: {file.stat().st_size} bytes")
+
+
+def _test(examples: list[Example]) -> None:
+    head = Head.packaged()
+    scores = [head.score(example.evidence) for example in examples]
+    table = render_table([e.utterance for e in examples], scores, MISPRONOUNCED / 50)
+    (_PACKAGE / "TEST.md").write_text(f"{table}\n", "utf-8")
+    print(table)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="training.pronunciation", description=__doc__)
+    parser.add_argument("command", choices=("evaluate", "gates", "train", "test"))
+    parser.add_argument("corpus", type=Path, help="folder of jimbozhang/speechocean762")
+    parser.add_argument("labels", type=Path, help="labels.jsonl.gz")
+    parser.add_argument(
+        "--cache", type=Path, default=Path(".cache"), help="folder for measurements [.cache]"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

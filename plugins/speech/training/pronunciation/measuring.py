@@ -1,0 +1,51 @@
+"""Measurements of a split of the corpus, kept on disk: they take minutes."""
+
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from loqua_speech.pronunciation.acoustics import normalise
+from loqua_speech.pronunciation.alignment import align
+from loqua_speech.pronunciation.evidence import Evidence, measure, phone_numbers
+from loqua_speech.pronunciation.network import PhoneNetwork
+from training.pronunciation.corpus import Utterance, read_labels
+
+__all__ = ["Example", "measure_split"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An utterance and what is measured of it."""
+
+    utterance: Utterance
+    evidence: Evidence
+
+
+def measure_split(corpus: Path, labels: Path, split: str, cache_folder: Path) -> list[Example]:
+    """Return a split's examples; the cache must be emptied when measurements change."""
+    cached = cache_folder / f"{split}.pickle"
+    if cached.is_file():
+        with cached.open("rb") as file:
+            examples: list[Example] = pickle.load(file)  # noqa: S301 written below
+        return examples
+    with ProcessPoolExecutor() as pool:
+        utterances = list(read_labels(labels, split))
+        examples = list(pool.map(partial(_measured, corpus), utterances, chunksize=50))
+    cache_folder.mkdir(parents=True, exist_ok=True)
+    with cached.open("wb") as file:
+        pickle.dump(examples, file)
+    return examples
+
+
+def _measured(corpus: Path, utterance: Utterance) -> Example:
+    samples, _ = normalise(utterance.samples(corpus))
+    frames = _network().listen(samples)
+    alignment = align(frames.log_posteriors, phone_numbers(utterance.text))
+    return Example(utterance, measure(samples, frames, alignment, utterance.text))
+
+
+@cache
+def _network() -> PhoneNetwork:
+    return PhoneNetwork.packaged()
