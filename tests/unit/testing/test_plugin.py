@@ -1,5 +1,7 @@
 """The kit as pytest loads it: fixtures without a conftest, and lessons in YAML as tests."""
 
+import warnings
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -41,9 +43,12 @@ def run(pytester: pytest.Pytester, **files: str) -> pytest.RunResult:
     for name, text in files.items():
         path = name.replace("__", ".")
         pytester.path.joinpath(path).write_text(text, "utf-8")
-    return pytester.runpytest_inprocess(
-        "-p", "no:xdist", "-o", "asyncio_default_fixture_loop_scope=function"
-    )
+    with warnings.catch_warnings():
+        # argparse of Python 3.12.1 warns of pytest's own arguments.
+        warnings.filterwarnings("ignore", "Do not expect", UserWarning)
+        return pytester.runpytest_inprocess(
+            "-p", "no:xdist", "-o", "asyncio_default_fixture_loop_scope=function"
+        )
 
 
 def test_fixtures_and_suite_load_by_themselves(pytester: pytest.Pytester) -> None:
