@@ -13,7 +13,7 @@ from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
-from loqua_host.testing.loqua import FakeLoqua
+from loqua_host.testing.fake_loqua import FakeLoqua
 
 Install = Callable[[str, str], None]
 

@@ -25,7 +25,7 @@ from loqua_host.job.telemetry import Telemetry
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, SteppedOut, Welcome
 from loqua_host.registry.author import Author
-from loqua_host.testing.room import FakeRoom
+from loqua_host.testing.fake_room import FakeRoom
 from loqua_host.testing.tutors import job_settings
 from loqua_host.testing.virtual_time import VirtualLoop
 

@@ -8,7 +8,7 @@ import pytest
 
 from loqua_host.errors import LearnerError
 from loqua_host.job.room.learner import wait_for_learner
-from loqua_host.testing.room import FakeRoom
+from loqua_host.testing.fake_room import FakeRoom
 
 
 def context(room: FakeRoom) -> Any:

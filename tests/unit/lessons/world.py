@@ -47,7 +47,7 @@ from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
 from loqua_host.testing.database import MemoryDatabase
-from loqua_host.testing.loqua import FakeLoqua
+from loqua_host.testing.fake_loqua import FakeLoqua
 from loqua_host.testing.tutors import running_tutor
 
 __all__ = ["RECONNECT_TIMEOUT", "TUTORS", "Host", "Job", "World"]

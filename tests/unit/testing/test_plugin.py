@@ -69,7 +69,7 @@ def test_a_lesson_that_fails_shows_what_was_said_and_no_traceback(
     ran = run(pytester, talk__lesson__yaml=LESSON.replace("EXPECTED", "Adiós."))
     ran.assert_outcomes(failed=1)
     ran.stdout.fnmatch_lines(["*did not say 'Adiós.'*", "*learner: Yo soy estudiante.*"])
-    ran.stdout.no_fnmatch_line("*play.py*")
+    ran.stdout.no_fnmatch_line("*virtual_lesson.py*")
 
 
 def test_a_script_with_a_mistake_fails_as_one_line(pytester: pytest.Pytester) -> None:

@@ -4,7 +4,6 @@ A lesson's script says what happens and what must come of it. `play_lesson` runs
 with the host's own code and without a server, in milliseconds.
 """
 
-from .play import play_lesson
 from .player import LessonFailedError
 from .result import LessonResult
 from .script import LessonExpectations, LessonScript, ScriptError, read_script
@@ -20,6 +19,7 @@ from .steps import (
     Types,
 )
 from .suite import TutorSuite
+from .virtual_lesson import play_lesson
 
 __all__ = [
     "FailApi",

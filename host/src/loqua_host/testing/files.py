@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .play import play_lesson
 from .player import LessonFailedError
 from .script import ScriptError, read_script
+from .virtual_lesson import play_lesson
 
 __all__ = ["LessonFile"]
 

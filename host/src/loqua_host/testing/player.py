@@ -15,9 +15,9 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.settings.lessons import LessonLimits
 from loqua_host.settings.messages import Messages
 
-from .host import ScriptedHost
-from .job import ScriptedJob
 from .script import LessonScript
+from .scripted_host import ScriptedHost
+from .scripted_job import ScriptedJob
 from .steps import (
     FailApi,
     KillJob,

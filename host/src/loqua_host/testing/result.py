@@ -10,8 +10,8 @@ from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.records import LessonReport, Progress, SessionRecord
 from loqua_host.link.messages import Checkpoint, Finish, HookTimed, SteppedOut
 
-from .host import VISIT, ScriptedHost
 from .script import LessonExpectations
+from .scripted_host import VISIT, ScriptedHost
 
 __all__ = [
     "LessonResult",

@@ -13,10 +13,10 @@ from loqua_host.registry.loader import load_plugin
 from loqua_host.settings.hooks import HookLimits
 from loqua_host.system.process import safe_environ
 
-from .play import play_lesson
 from .result import LessonResult
 from .script import LessonScript
 from .steps import FailApi, KillJob, LessonStep, Says, StaysSilent
+from .virtual_lesson import play_lesson
 
 __all__ = ["TutorSuite"]
 

@@ -20,7 +20,7 @@ from loqua_host.link.messages import Welcome
 from loqua_host.registry.loader import LoadedTutor
 from loqua_host.settings.jobs import JobSettings
 
-from .room import FakeRoom
+from .fake_room import FakeRoom
 from .sockets import MemoryLink
 from .voice import TextSession
 

@@ -12,7 +12,7 @@ from loqua_host.lessons.tutors import TUTOR
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 
-from .room import FakeRoom
+from .fake_room import FakeRoom
 
 __all__ = ["ROOM", "ScriptedRooms"]
 

@@ -33,10 +33,10 @@ from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
 from loqua_host.system.tasks import background
 
-from .api import ScriptedApi
 from .database import MemoryDatabase, MemoryWriter
-from .job import JobInRoom, ScriptedJob
-from .rooms import ROOM, ScriptedRooms
+from .scripted_api import ScriptedApi
+from .scripted_job import JobInRoom, ScriptedJob
+from .scripted_rooms import ROOM, ScriptedRooms
 from .sockets import MemoryLink
 from .steps import TutorCalls
 from .tutors import running_tutor

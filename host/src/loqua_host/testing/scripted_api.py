@@ -9,7 +9,7 @@ from loqua_host.contract.records import Mode, SessionRecord
 from loqua_host.core import Caller, Loaded
 from loqua_host.errors import ApiError, UnreachableError
 
-from .loqua import FakeLoqua
+from .fake_loqua import FakeLoqua
 
 __all__ = ["ScriptedApi"]
 
