@@ -68,7 +68,7 @@ async def test_a_turn_that_is_cancelled_in_the_queue_is_never_heard() -> None:
         await asyncio.gather(first, third)
 
         assert whisper.heard == [1, 3]
-        assert recogniser.turns == 0
+        assert recogniser.requests == 0
 
 
 async def test_a_full_queue_refuses_at_once() -> None:

@@ -119,7 +119,7 @@ class Endpoints:
 
     async def health(self) -> dict[str, Any]:
         """`GET /health`: that the server answers, and how many turns it has before it."""
-        return {"status": "ok", "model": self._recogniser.model, "turns": self._recogniser.turns}
+        return {"status": "ok", "model": self._recogniser.model, "turns": self._recogniser.requests}
 
 
 class UploadLimit:

@@ -1,17 +1,13 @@
-"""The one worker that hears for all lessons, and the queue before it."""
+"""The one worker that hears for all lessons."""
 
-import asyncio
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from loqua_speech.audio import HEARING_RATE, Samples
-from loqua_speech.errors import BusyError
 from loqua_speech.recognition import PIECE_SECONDS, Passage, Whisper
+from loqua_speech.worker import ModelWorker
 
 _HOP = HEARING_RATE // 10
 
@@ -45,7 +41,7 @@ class Transcript:
         return " ".join(one.passage.text for one in self.heard)
 
 
-class Recogniser:
+class Recogniser(ModelWorker):
     """Hears one piece of audio at a time, first come, first served.
 
     A long turn queues anew for each of its pieces, so that it delays others by one piece at most.
@@ -59,31 +55,13 @@ class Recogniser:
             whisper: The loaded model; nothing else may call it from now on.
             backlog: How many turns may be in the queue, the one being heard included.
         """
+        super().__init__("whisper", backlog)
         self._whisper = whisper
-        self._backlog = backlog
-        self._turns = 0
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="whisper")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._worker.shutdown(wait=False, cancel_futures=True)
 
     @property
     def model(self) -> str:
         """The model's name on the wire."""
         return self._whisper.name
-
-    @property
-    def turns(self) -> int:
-        """How many turns are being heard or wait to be."""
-        return self._turns
 
     async def transcribe(
         self, audio: Samples, *, language: str | None = None, prompt: str = ""
@@ -100,23 +78,13 @@ class Recogniser:
             BusyError: The queue is full.
         """
         language = self._whisper.language(language) if language else None
-        if self._turns >= self._backlog:
-            raise BusyError(
-                f"{self._turns} turns wait for recognition: send this again in a moment"
-            )
-        self._turns += 1
-        try:
+        with self.admit("turns wait for recognition"):
             return await self._transcript(audio, language, prompt)
-        finally:
-            self._turns -= 1
 
     async def _transcript(self, audio: Samples, language: str | None, prompt: str) -> Transcript:
-        loop = asyncio.get_running_loop()
         heard = []
         for start, end in pieces(audio):
-            passage = await loop.run_in_executor(
-                self._worker, self._whisper.hear, audio[start:end], language, prompt
-            )
+            passage = await self.run(self._whisper.hear, audio[start:end], language, prompt)
             if passage.text:
                 language = language or passage.language
                 heard.append(Recognition(start / HEARING_RATE, end / HEARING_RATE, passage))
