@@ -44,10 +44,15 @@ async def losing(deployment: Deployment, gate: Gate, tmp_path: Path) -> AsyncIte
         yield host
 
 
-def warm_process(host: HostProcess) -> psutil.Process:
-    """Return the one job process of a host that has just become ready."""
-    [process] = psutil.Process(forkserver(host)).children()
-    return process
+async def warm_process(host: HostProcess) -> psutil.Process:
+    """Return the one job process of a host that has just become ready.
+
+    Plugins are inspected and the link is probed in short-lived children of the same forkserver.
+    """
+    async with asyncio.timeout(PATIENCE):
+        while len(found := psutil.Process(forkserver(host)).children()) != 1:  # noqa: ASYNC110  # told nowhere
+            await asyncio.sleep(0.05)
+    return found[0]
 
 
 async def replaced(host: HostProcess) -> None:
@@ -61,7 +66,7 @@ async def test_a_learner_gets_a_tutor_though_the_warm_process_was_killed(
     deployment: Deployment, losing: HostProcess
 ) -> None:
     """As the kernel kills one, short of memory; nobody tells (livekit/agents#3841)."""
-    warm_process(losing).kill()
+    (await warm_process(losing)).kill()
     async with deployment.visit(agent_name=AGENT) as learner:
         await losing.log.until("lesson.opened", user_id=learner.user_id)
     await deployment.api.until("sessions", learner.user_id)
@@ -71,7 +76,7 @@ async def test_a_learner_whose_job_dies_before_it_joins_gets_another_soon(
     deployment: Deployment, losing: HostProcess
 ) -> None:
     """LiveKit says that it was accepted, and no more (livekit/livekit#4374)."""
-    process = warm_process(losing)
+    process = await warm_process(losing)
     process.suspend()
     async with deployment.visit(agent_name=AGENT) as learner:
         accepted = await losing.log.until("job.accepted", room=learner.name)
