@@ -3,38 +3,16 @@
 Everything else in this package is private.
 """
 
-from . import events
-from .contract.handoff import Handback, Handover, Utterance
-from .contract.hookspecs import hookimpl
-from .contract.learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
-from .contract.lesson import Lesson, current_lesson
-from .contract.records import Ending, LessonReport, Mode, Performance, Progress, Tick, Word
-from .contract.turns import Turn, Turns
-from .contract.tutor import Tutor
-from .errors import HandoffError
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Ending",
-    "Handback",
-    "HandoffError",
-    "Handover",
-    "Learner",
-    "LearnerContext",
-    "LearningProgress",
-    "Lesson",
-    "LessonReport",
-    "Mode",
-    "PastSession",
-    "Performance",
-    "Preferences",
-    "Progress",
-    "Tick",
-    "Turn",
-    "Turns",
-    "Tutor",
-    "Utterance",
-    "Word",
-    "current_lesson",
-    "events",
-    "hookimpl",
-]
+if TYPE_CHECKING:
+    from .contract import *  # noqa: F403  # they are listed there
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import the API when it is first used, as `python -m loqua_host` starts without it."""
+        contract = import_module("loqua_host.contract")
+        if name == "__all__" or name in contract.__all__:
+            return getattr(contract, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,23 @@
-"""`python -m loqua_host` is `loqua-host`."""
+"""The command `loqua-host`."""
 
-from loqua_host.cli import main
+import sys
 
-main()
+from loqua_host.system.process import restart_sealed
+
+__all__ = ["main"]
+
+SEALED = ("run", "check", "records")
+"""The commands that read secrets."""
+
+
+def main() -> None:
+    """Run the command line; first, without importing it, remove secrets from the environment."""
+    if sys.argv[1:2] and sys.argv[1] in SEALED:
+        restart_sealed(sys.argv[1:])
+    from loqua_host.cli import app  # noqa: PLC0415  # imported once, by the process that stays
+
+    app()
+
+
+if __name__ == "__main__":
+    main()

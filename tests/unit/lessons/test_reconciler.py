@@ -16,6 +16,12 @@ from loqua_host.lessons.dispatch_state import Asked
 from loqua_host.lessons.reconciler import STALE_SECONDS, WAITING
 from loqua_host.records.ledger import Kind, LeaseClaims, LessonRow
 from loqua_host.rooms.rooms import Dispatch
+from loqua_host.testing.virtual_time import VirtualLoop
+
+LOOP = VirtualLoop
+
+LONG_AGO = -60.0
+"""When a learner came who waits by now, in monotonic seconds; the loop's begin at 0."""
 
 LOST = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", 0.0)
 
@@ -67,7 +73,7 @@ async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(
 ) -> None:
     """Once."""
     host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    host.reconciler._seen["one", world.people["one"]["maria"].sid] = 0.0
+    host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
     for _ in range(3):
         await host.reconciler.look()
     assert [(tell.room, tell.tutor) for tell in host.said] == [("one", "tutor")]
@@ -97,7 +103,7 @@ async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
 ) -> None:
     """A busy one answers for a while as if nothing had been set; after that, it is lost."""
     host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    host.reconciler._seen["one", world.people["one"]["maria"].sid] = 0.0
+    host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
 
     async def late(*_: str) -> bool:
         await asyncio.sleep(0)
@@ -117,7 +123,7 @@ async def test_who_has_to_wait_is_told_once_though_another_room_is_slow_to_answe
 ) -> None:
     """What LiveKit showed before it had the attribute is no news once the slow one answers."""
     host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    host.reconciler._seen["one", world.people["one"]["maria"].sid] = 0.0
+    host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
     world.enter("two", "leo")
     participants, mark = host.reconciler._rooms.participants, host.reconciler._rooms.mark
     marks: list[tuple[str, ...]] = []
@@ -147,7 +153,7 @@ async def test_who_has_to_wait_is_notified_once_livekit_knows_them(
 ) -> None:
     """It lists who joins a moment before; what did not arrive is neither logged nor said."""
     host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    host.reconciler._seen["one", world.people["one"]["maria"].sid] = 0.0
+    host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
     with structlog.testing.capture_logs() as logs, monkeypatch.context() as joining:
 
         async def unknown(*_: str) -> bool:

@@ -24,7 +24,7 @@ from . import run as running
 from .config import CONFIG, Config, existing
 from .new_tutor import NewTutorError, write_tutor
 
-__all__ = ["main"]
+__all__ = ["app"]
 
 app = typer.Typer(
     add_completion=False,
@@ -237,8 +237,3 @@ def _extras() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise SystemExit(f"this command needs {error.name}: install loqua-host[dev]") from None
-
-
-def main() -> None:
-    """Run the command line."""
-    app()

@@ -1,1 +1,38 @@
 """The contract between host and tutors: hooks, `Tutor`, `Lesson`, reports."""
+
+from loqua_host import events
+from loqua_host.errors import HandoffError
+
+from .handoff import Handback, Handover, Utterance
+from .hookspecs import hookimpl
+from .learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
+from .lesson import Lesson, current_lesson
+from .records import Ending, LessonReport, Mode, Performance, Progress, Tick, Word
+from .turns import Turn, Turns
+from .tutor import Tutor
+
+__all__ = [
+    "Ending",
+    "Handback",
+    "HandoffError",
+    "Handover",
+    "Learner",
+    "LearnerContext",
+    "LearningProgress",
+    "Lesson",
+    "LessonReport",
+    "Mode",
+    "PastSession",
+    "Performance",
+    "Preferences",
+    "Progress",
+    "Tick",
+    "Turn",
+    "Turns",
+    "Tutor",
+    "Utterance",
+    "Word",
+    "current_lesson",
+    "events",
+    "hookimpl",
+]

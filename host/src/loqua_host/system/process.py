@@ -31,6 +31,7 @@ __all__ = [
     "forkserver_runs",
     "hide_memory",
     "is_kept",
+    "restart_sealed",
     "safe_environ",
     "seal",
     "start_forkserver",
@@ -52,8 +53,7 @@ def seal(arguments: Sequence[str]) -> Mapping[str, str]:
     The first call replaces this process by itself, started again with `arguments`; the second
     returns. From then on the process's memory is hidden.
     """
-    if SEALED not in os.environ:
-        _start_again(arguments)
+    restart_sealed(arguments)
     with os.fdopen(int(os.environ.pop(SEALED))) as file:
         environ: dict[str, str] = json.load(file)
     hide_memory()
@@ -71,7 +71,10 @@ def hide_memory() -> None:
         raise LoquaError("this kernel does not let a process become non-dumpable (prctl)")
 
 
-def _start_again(arguments: Sequence[str]) -> None:
+def restart_sealed(arguments: Sequence[str]) -> None:
+    """Replace this process by `loqua-host` with a clean environment, unless that has been done."""
+    if SEALED in os.environ:
+        return
     memory = os.memfd_create("loqua-environment", 0)
     os.write(memory, json.dumps(dict(os.environ)).encode())
     os.lseek(memory, 0, os.SEEK_SET)
