@@ -167,6 +167,7 @@ class FakeSession(EventEmitter[str]):
         self.llm: Any = None
         self.vad: Any = EventEmitter()
         self.stt: Any = None
+        self.tts: Any = None
         self.closing_takes = 0.0
 
     def write_transcript(self, event: Any) -> None:

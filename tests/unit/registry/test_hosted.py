@@ -1,15 +1,16 @@
 """An agent that knows nothing of tutors, hosted as one."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from livekit.agents import Agent, AgentSession, llm
 from livekit.agents.llm import ChatContext
 from livekit.agents.llm.chat_context import Instructions
+from livekit.rtc.event_emitter import EventEmitter
 
 from loqua_host import (
     Handover,
@@ -44,6 +45,14 @@ class Bare(Agent):
         super().__init__(instructions="Be kind.")
 
 
+class FakeSession(EventEmitter[str]):
+    """A session that has not started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history = ChatContext.empty()
+
+
 class Mute(llm.LLM):
     """A model that is not asked."""
 
@@ -68,7 +77,7 @@ def open_lesson(**changed: Any) -> Lesson:
         "context": CONTEXT,
         "language": "es",
         "settings": NoSettings(),
-        "session": SimpleNamespace(history=ChatContext.empty()),
+        "session": FakeSession(),
     }
     return Lesson(**(given | changed))  # type: ignore[arg-type]  # a fake session
 
@@ -163,6 +172,19 @@ async def test_a_running_agent_takes_what_becomes_known(lesson: Lesson) -> None:
         lesson.context = LearnerContext()
         await hosted.on_progress_tick(lesson)
     assert "native_language" not in known(lesson.agent)
+
+
+async def test_an_agent_that_takes_over_is_told_of_the_learner_too() -> None:
+    """It was created by the tutor's own code, in the middle of the lesson."""
+    session = AgentSession[None](llm=Mute())
+    lesson = open_lesson(session=session)
+    lesson.agent = await HostedAgent("bare", Bare).create_agent(lesson)
+    async with session:
+        await session.start(lesson.agent, record=False)
+        second = Bare()
+        session.update_agent(second)
+        await asyncio.sleep(0.1)
+        assert known(second)["name"] == "Ana"
 
 
 async def test_each_turn_of_the_learner_is_a_phrase_and_the_grade_is_neutral(

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from livekit.agents import Agent
+from livekit.rtc.event_emitter import EventEmitter
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loqua_host import Learner, LearnerContext, Lesson, Tutor, hookimpl
@@ -200,7 +200,7 @@ async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:
         context=LearnerContext(),
         language="es",
         settings=NoSettings(),
-        session=SimpleNamespace(),  # type: ignore[arg-type]  # not asked
+        session=EventEmitter(),  # type: ignore[arg-type]  # not asked
     )
     first, second = [await loaded.manager.hook.create_agent(lesson=lesson)[0] for _ in range(2)]
     assert isinstance(first, Bare)

@@ -3,7 +3,9 @@
 import asyncio
 import time
 
-from livekit.agents import Agent, llm
+from livekit.agents import Agent, AgentTask, APIConnectionError, function_tool, llm
+from livekit.agents.beta.workflows import TaskGroup
+from livekit.agents.llm import LLMError, RealtimeModel, RealtimeModelError
 
 from loqua_host import HandoffError, current_lesson
 from loqua_host.testing.voice import ScriptedLLM
@@ -63,3 +65,87 @@ class Model(ScriptedLLM):
 
     def __init__(self) -> None:
         super().__init__(["Habla el modelo."])
+
+
+class Frail(Chatter):
+    """Has a model that breaks off once."""
+
+    @function_tool
+    async def lose_voice(self) -> None:
+        """Break off."""
+        model = self.session.llm
+        label, error = type(model).__name__, APIConnectionError()
+        kind = RealtimeModelError if isinstance(model, RealtimeModel) else LLMError
+        failed = kind(timestamp=0.0, label=label, error=error, recoverable=False)
+        for _ in range(self.session.conn_options.max_unrecoverable_errors + 1):
+            source = self.realtime_llm_session if isinstance(model, RealtimeModel) else model
+            source.emit("error", failed)  # type: ignore[union-attr,arg-type]  # as an engine does
+
+
+class Caller(Chatter):
+    """Calls a specialist when its model says so."""
+
+    @function_tool
+    async def call(self) -> None:
+        """Call."""
+        self.calling = asyncio.create_task(self._call())
+
+    async def _call(self) -> None:
+        await current_lesson().call_specialist("grammar-expert", focus="articles")
+        self.session.generate_reply()
+
+
+class Receptionist(Agent):
+    """Hands over to another agent of its own when its model says so."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="Greet.")
+
+    async def on_enter(self) -> None:
+        """Greet."""
+        self.session.generate_reply()
+
+    @function_tool
+    async def start_drill(self, topic: str) -> Agent:
+        """Start a drill."""
+        return Drill(topic)
+
+    @function_tool
+    async def ask_level(self) -> str:
+        """Ask for the learner's level."""
+        group = TaskGroup(summarize_chat_ctx=False)
+        group.add(AskLevel, id="level", description="asks for the level")
+        results = await group
+        return f"The level is {results.task_results['level']}."
+
+
+class Drill(Agent):
+    """Drills one topic, and fails on demand."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(instructions=f"Drill {topic}.")
+
+    async def on_enter(self) -> None:
+        """Begin."""
+        self.session.generate_reply()
+
+    @function_tool
+    async def fail(self) -> None:
+        """Fail."""
+        raise ValueError("in the drill")
+
+
+class AskLevel(AgentTask[str]):
+    """Asks for one thing, and is over once it has it."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="Ask for the level.")
+
+    async def on_enter(self) -> None:
+        """Ask."""
+        self.session.generate_reply()
+
+    @function_tool
+    async def note(self, level: str) -> None:
+        """Note the level."""
+        self.complete(level)

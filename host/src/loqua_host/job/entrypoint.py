@@ -175,10 +175,11 @@ class JobEntrypoint:
 
     async def _apologise(self, ctx: JobContext, refused: Refused) -> None:
         """Tell the learner that there is no lesson, if a voice is available."""
-        if not self.settings.engines.tts or not refused.language:
+        engines = self.settings.engines
+        if not refused.language or not (engines.tts or engines.llm):  # a realtime model speaks
             return
         message = message_in(refused.language, self.settings.messages.lesson_unavailable)
-        session = build_session(self.settings.engines, refused.language, refused.secrets)
+        session = build_session(engines, refused.language, refused.secrets)
         await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
         await say_out(session, message)
         await session.aclose()

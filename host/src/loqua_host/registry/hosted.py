@@ -1,10 +1,14 @@
 """Hosting of a plain LiveKit agent as a tutor (`agent: my_module:MyAgent`)."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from livekit.agents import Agent
+from livekit.agents import Agent, ConversationItemAddedEvent
+from livekit.agents.llm import AgentHandoff
 from livekit.agents.llm.chat_context import Instructions
 
 from loqua_host.contract.hookspecs import hookimpl
@@ -23,11 +27,21 @@ MOST_TEXTS: Final = 20
 LONGEST_TEXT: Final = 100
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What an agent was told: its own instructions, the learner's description, both as text."""
+
+    own: Instructions
+    known: str
+    text: str | Instructions
+
+
 class HostedAgent:
     """The plugin for a plain agent class.
 
-    The learner's context is appended to the agent's instructions. Each turn of the learner counts
-    as a phrase practised. The performance is the middle grade, because nothing is scored.
+    The learner's context is appended to the instructions of the agent, and of each agent that it
+    hands over to. Each turn of the learner counts as a phrase practised. The performance is the
+    middle grade, because nothing is scored.
 
     Attributes:
         agent_class: The class, instantiated without arguments for each lesson.
@@ -36,9 +50,8 @@ class HostedAgent:
     def __init__(self, name: str, agent_class: type[Agent]) -> None:
         self._name = name
         self._create: Callable[[], Agent] = agent_class
-        self._own = Instructions()
-        self._told: str | Instructions = ""
-        self._known = ""
+        self._told: WeakKeyDictionary[Agent, _Told] = WeakKeyDictionary()
+        self._telling: set[asyncio.Task[None]] = set()
         self.agent_class = agent_class
 
     @hookimpl
@@ -49,23 +62,39 @@ class HostedAgent:
     @hookimpl
     async def create_agent(self, lesson: Lesson) -> Agent:
         """Create the agent, and add the learner's context to its instructions."""
-        agent, self._known = self._create(), describe_learner(lesson)
-        self._own = _parts(agent.instructions)
-        self._told = _with(self._own, self._known)
-        await agent.update_instructions(self._told)  # type: ignore[arg-type]  # before the start
+        agent = self._create()
+        await self._tell(agent, lesson, running=False)
+
+        def on_item(event: ConversationItemAddedEvent) -> None:
+            if isinstance(event.item, AgentHandoff):
+                telling = asyncio.ensure_future(self._tell(lesson.session.current_agent, lesson))
+                self._telling.add(telling)
+                telling.add_done_callback(self._telling.discard)
+
+        lesson.session.on("conversation_item_added", on_item)
         return agent
 
     @hookimpl
     async def on_progress_tick(self, lesson: Lesson) -> Progress:
         """Count the learner's turns, and add a context that has arrived to the instructions."""
-        known, agent = describe_learner(lesson), lesson.agent
-        # If the agent has changed its instructions since, leave them.
-        if known != self._known and agent is not None and agent.instructions is self._told:
-            self._known = known
-            # A running agent takes text alone (livekit-agents 1.8.9, AgentConfigUpdate).
-            self._told = _with(self._own, known).render(modality="audio")
-            await agent.update_instructions(self._told)
+        for agent in list(self._told):
+            await self._tell(agent, lesson)
         return _progress(lesson)
+
+    async def _tell(self, agent: Agent, lesson: Lesson, *, running: bool = True) -> None:
+        """Add what is known of the learner to an agent's instructions, unless it is there.
+
+        Instructions that the agent has changed since are left alone.
+        """
+        known, told = describe_learner(lesson), self._told.get(agent)
+        if told and (told.known == known or agent.instructions is not told.text):
+            return
+        own = told.own if told else _parts(agent.instructions)
+        text = _with(own, known)
+        # A running agent takes text alone (livekit-agents 1.8.9, AgentConfigUpdate).
+        shown: Any = text.render(modality="audio") if running else text
+        self._told[agent] = _Told(own, known, shown)
+        await agent.update_instructions(shown)
 
     @hookimpl
     async def on_session_end(self, lesson: Lesson) -> LessonReport:

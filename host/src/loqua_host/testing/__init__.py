@@ -5,6 +5,7 @@ with the host's own code and without a server, in milliseconds.
 """
 
 from .player import LessonFailedError
+from .replies import CallsTool
 from .result import LessonResult
 from .script import LessonExpectations, LessonScript, ScriptError, read_script
 from .steps import (
@@ -22,6 +23,7 @@ from .suite import TutorSuite
 from .virtual_lesson import play_lesson
 
 __all__ = [
+    "CallsTool",
     "FailApi",
     "KillJob",
     "Leaves",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from livekit.agents.llm import LLM
+from livekit.agents.llm import LLM, RealtimeModel
 
 from loqua_host.contract.handoff import Utterance
 from loqua_host.lessons.tutors import RunningTutor
@@ -15,6 +15,7 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.settings.lessons import LessonLimits
 from loqua_host.settings.messages import Messages
 
+from .realtime import ScriptedRealtime
 from .script import LessonScript
 from .scripted_host import ScriptedHost
 from .scripted_job import ScriptedJob
@@ -77,7 +78,7 @@ class LessonPlayer:
         self,
         script: LessonScript,
         loaded: LoadedTutor,
-        model: "LLM[Any] | None" = None,
+        model: "LLM[Any] | RealtimeModel | None" = None,
         limits: LessonLimits | None = None,
     ) -> None:
         self._script = script
@@ -87,9 +88,7 @@ class LessonPlayer:
         settings = HostSettings.model_validate(
             SETTINGS | {"lessons": {"reconnect_timeout": script.reconnect_timeout}}
         )
-        if model is None and script.replies:
-            model = ScriptedLLM(script.replies)
-        build = partial(TextSession, model)
+        build = partial(TextSession, model or _model_of(script))
         self.host = ScriptedHost(loaded, self._tutor, calls, build, settings)
         self.host.api.remembers = script.context
         self._checked = 0
@@ -216,6 +215,12 @@ class LessonPlayer:
             if getattr(expected, name) not in (None, value):
                 raise LessonFailedError(f"the tutor called with {name} {value!r}")
         await asyncio.sleep(expected.seconds + START_SECONDS + ANSWER_SECONDS)
+
+
+def _model_of(script: LessonScript) -> "LLM[Any] | RealtimeModel | None":
+    if script.realtime:
+        return ScriptedRealtime(script.replies)
+    return ScriptedLLM(script.replies) if script.replies else None
 
 
 def _running(script: LessonScript, loaded: LoadedTutor, limits: LessonLimits) -> RunningTutor:

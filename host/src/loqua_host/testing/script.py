@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from loqua_host.contract.handoff import Handover
 from loqua_host.contract.learner import LearnerContext
 
+from .replies import Reply
 from .steps import LessonStep, read_step
 
 __all__ = ["LessonExpectations", "LessonScript", "ScriptError", "read_script"]
@@ -53,7 +54,9 @@ class LessonScript(BaseModel):
         user_id: The learner.
         context: What the API knows of the learner.
         handover: What a tutor that calls this specialist hands over.
-        replies: What the language model answers, in order; without any, there is none.
+        replies: What the language model answers, in order; without any, there is none. Each is a
+            text, or a `CallsTool`.
+        realtime: Whether the model hears and speaks by itself, as a `RealtimeModel` does.
         reconnect_timeout: Seconds within which a learner who left may return.
         steps: What happens. At the end, the learner leaves.
         until_end: Whether steps after the tutor's own end of the lesson are left out. Otherwise,
@@ -70,7 +73,8 @@ class LessonScript(BaseModel):
     user_id: str = "maria"
     context: LearnerContext = LearnerContext()
     handover: Handover | None = None
-    replies: tuple[str, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    realtime: bool = False
     reconnect_timeout: float = Field(default=30.0, ge=0, le=3600)
     steps: tuple[Annotated[LessonStep, BeforeValidator(read_step)], ...] = ()
     until_end: bool = False

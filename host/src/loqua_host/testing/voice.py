@@ -21,6 +21,9 @@ from livekit.agents.voice.io import AudioInput
 
 from loqua_host.job.voice.session import LessonSession
 
+from .realtime import ScriptedRealtimeSession
+from .replies import Reply, function_call
+
 __all__ = ["ScriptedLLM", "TextSession"]
 
 TURN_DELAY = 0.1
@@ -31,17 +34,18 @@ class TextSession(LessonSession):
     """LiveKit's session with its real turn detection, without engines and without a room.
 
     Args:
-        model: The language model, if there is one.
+        model: The language model, if there is one. A realtime model hears by itself.
     """
 
-    def __init__(self, model: "llm.LLM[Any] | None" = None) -> None:
+    def __init__(self, model: "llm.LLM[Any] | llm.RealtimeModel | None" = None) -> None:
         self._ears = TranscriptSTT()
+        self._realtime = isinstance(model, llm.RealtimeModel)
         super().__init__(
-            stt=self._ears,
+            stt=NOT_GIVEN if self._realtime else self._ears,
             llm=model or NOT_GIVEN,
             vad=None,
             turn_handling={
-                "turn_detection": "stt",
+                "turn_detection": "realtime_llm" if self._realtime else "stt",
                 "endpointing": {"min_delay": TURN_DELAY, "max_delay": TURN_DELAY},
                 "preemptive_generation": {"enabled": False},
             },
@@ -63,8 +67,11 @@ class TextSession(LessonSession):
 
     def hear(self, text: str) -> None:
         """Let the learner say something, as a whole turn, if the tutor listens."""
-        if self.input.audio_enabled:
-            self._ears.hear(text)
+        if not self.input.audio_enabled:
+            return
+        listener = self.current_agent.realtime_llm_session if self._realtime else self._ears
+        if isinstance(listener, ScriptedRealtimeSession | TranscriptSTT):
+            listener.hear(text)
 
 
 class SilentMicrophone(AudioInput):
@@ -128,7 +135,7 @@ class _Transcripts(stt.RecognizeStream):
 class ScriptedLLM(llm.LLM[Never]):
     """A language model that answers what a script says, and nothing once that is used up."""
 
-    def __init__(self, answers: Iterable[str]) -> None:
+    def __init__(self, answers: Iterable[Reply]) -> None:
         super().__init__()
         self._answers = deque(answers)
 
@@ -141,15 +148,23 @@ class ScriptedLLM(llm.LLM[Never]):
         **_: Any,
     ) -> llm.LLMStream:
         """Answer with the next text."""
-        text = self._answers.popleft() if self._answers else ""
-        return _Answer(self, text, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+        reply = self._answers.popleft() if self._answers else ""
+        return _Answer(self, reply, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
 
 
 class _Answer(llm.LLMStream):
-    def __init__(self, model: ScriptedLLM, text: str, **stream: Any) -> None:
+    def __init__(self, model: ScriptedLLM, reply: Reply, **stream: Any) -> None:
         super().__init__(model, **stream)
-        self._text = text
+        self._reply = reply
 
     async def _run(self) -> None:
-        delta = llm.ChoiceDelta(role="assistant", content=self._text)
+        delta = _delta_of(self._reply)
         self._event_ch.send_nowait(llm.ChatChunk(id="script", delta=delta))
+
+
+def _delta_of(reply: Reply) -> llm.ChoiceDelta:
+    if isinstance(reply, str):
+        return llm.ChoiceDelta(role="assistant", content=reply)
+    call = function_call(reply)
+    tool = llm.FunctionToolCall(name=call.name, arguments=call.arguments, call_id=call.call_id)
+    return llm.ChoiceDelta(role="assistant", tool_calls=[tool])

@@ -68,7 +68,8 @@ class FailureWatch(logging.Filter):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch for the duration of a block. Reported records are removed from the log."""
-        handlers = list(logging.getLogger().handlers)
+        # A program without logging, such as an author's script, has only the last resort.
+        handlers = [*logging.getLogger().handlers] or [*filter(None, [logging.lastResort])]
         before = self._loop.get_task_factory()
         self._loop.set_task_factory(self._create_task)
         for handler in handlers:

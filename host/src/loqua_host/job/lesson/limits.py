@@ -1,7 +1,6 @@
 """The time limits of a lesson: its duration, the learner's silence, the host's deadline."""
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Callable
 from enum import StrEnum
@@ -17,7 +16,7 @@ from livekit.agents.llm import ChatMessage
 
 from loqua_host.contract.lesson import Lesson
 from loqua_host.events import Event, LearnerSilent, TimeRunningOut
-from loqua_host.job.voice.session import say_out
+from loqua_host.job.voice.session import say_message, say_out
 from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.messages import message_in
 
@@ -244,8 +243,8 @@ async def keep_limits(
             case Step.ASK:
                 log.info("lesson.learner_silent", seconds=round(silence.seconds))
                 tell(LearnerSilent(silence.seconds))
-                with contextlib.suppress(RuntimeError):  # a tutor without a voice
-                    lesson.session.say(message_in(lesson.language, settings.messages.still_there))
+                asked = message_in(lesson.language, settings.messages.still_there)
+                say_message(lesson.session, asked)
             case Step.NOTICE:
                 tell(TimeRunningOut(max(0.0, limits.seconds_left(clock.seconds))))
             case Step.OVER:

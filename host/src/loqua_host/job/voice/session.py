@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from livekit import rtc
 from livekit.agents import NOT_GIVEN, Agent, AgentSession, inference, tts
 from livekit.agents.llm import RealtimeModel
 from livekit.agents.types import NotGivenOr
+from livekit.agents.voice import SpeechHandle
 from livekit.rtc.event_emitter import EventEmitter
 
 from loqua_host.job.engines.build import EngineWatch, build_engines
@@ -21,12 +22,14 @@ from loqua_host.system.tasks import within
 from .audio_input import MixedAudioInput
 
 __all__ = [
+    "VERBATIM",
     "LessonSession",
     "apologise",
     "build_session",
     "close_voice",
     "commit_turn",
     "hear_out",
+    "say_message",
     "say_out",
     "switch",
     "take_last_words",
@@ -48,6 +51,10 @@ CUT_OFF_SECONDS = 3.0
 
 LAST_TURN_SECONDS = 5.0
 """Maximum seconds until the agent has received the learner's last words."""
+
+
+VERBATIM = "Say only the following sentence, word by word: "
+"""The instruction to a model that speaks by itself, if nothing else can say the host's messages."""
 
 
 class LessonSession(AgentSession[Any]):
@@ -95,8 +102,7 @@ def build_session(
         tts=voice,
         vad=vad,
         turn_handling={
-            # The local model, because the hosted one would send the learner's voice elsewhere.
-            "turn_detection": inference.TurnDetector(version="v1-mini"),
+            "turn_detection": _turn_detection(llm),
             "endpointing": {
                 "min_delay": engines.turn.min_delay,
                 "max_delay": engines.turn.max_delay,
@@ -108,18 +114,52 @@ def build_session(
     )
 
 
+def _turn_detection(model: object) -> "inference.TurnDetector | Literal['realtime_llm']":
+    if isinstance(model, RealtimeModel) and model.capabilities.turn_detection:
+        return "realtime_llm"
+    # The local model, because the hosted one would send the learner's voice elsewhere.
+    return inference.TurnDetector(version="v1-mini")
+
+
 async def say_out(session: "AgentSession[None]", text: str) -> None:
     """Say a sentence in a started session and wait until it is played, if there is a voice."""
-    with contextlib.suppress(TimeoutError, RuntimeError):
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SAY_SECONDS):
-            speech = session.say(text, audio=_plain_voice(session, text), allow_interruptions=False)
-            await speech.wait_for_playout()
+            if (speech := say_message(session, text, allow_interruptions=False)) is not None:
+                await speech.wait_for_playout()
 
 
 def apologise(session: "AgentSession[None]", text: str) -> None:
     """Say that something went wrong, without adding it to the chat context."""
+    say_message(session, text, add_to_chat_ctx=False)
+
+
+def say_message(session: "AgentSession[None]", text: str, **options: bool) -> SpeechHandle | None:
+    """Say a sentence of the host, with whatever voice the session has.
+
+    A realtime model that cannot say a given text is asked to; it may put it in other words.
+
+    Args:
+        session: The session.
+        text: The sentence.
+        options: Options of LiveKit's `say`.
+
+    Returns:
+        The speech, or None if the session has no voice or does not run.
+    """
     with contextlib.suppress(RuntimeError):
-        session.say(text, audio=_plain_voice(session, text), add_to_chat_ctx=False)
+        if _speaks_by_itself(session):
+            return session.generate_reply(instructions=VERBATIM + text, tool_choice="none")
+        return session.say(text, audio=_plain_voice(session, text), **options)
+    return None
+
+
+def _speaks_by_itself(session: "AgentSession[None]") -> bool:
+    """Return whether nothing but a realtime model gives a session its voice."""
+    if session.current_agent.tts or session.tts:
+        return False
+    model = session.current_agent.llm or session.llm
+    return isinstance(model, RealtimeModel) and not model.capabilities.supports_say
 
 
 def _plain_voice(

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import structlog
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, UserStateChangedEvent
+from livekit.agents.llm import RealtimeModel
 from livekit.agents.metrics import VADMetrics
 from livekit.agents.stt import SpeechEvent
 from livekit.agents.types import NotGiven
@@ -171,6 +172,8 @@ class Vitals:
     def _on_learner(self, event: UserStateChangedEvent) -> None:
         """Count utterances that have no transcript by the end of the next one."""
         began_at, self._began_at = self._began_at, None
+        if isinstance(self._session.current_agent.llm or self._session.llm, RealtimeModel):
+            return  # nobody else recognises the learner's words
         if event.new_state == "speaking":
             self._began_at = event.created_at
         elif began_at is not None and event.created_at - began_at >= UTTERANCE_SECONDS:
