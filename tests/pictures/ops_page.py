@@ -3,11 +3,10 @@
 import asyncio
 import hashlib
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
+from tests.pictures.browser import chromium
 from tests.pictures.incident import TOKEN, incident, serve_page
 
 ROOT = Path(__file__).parents[2]
@@ -20,24 +19,11 @@ SOURCES = (
 """What the pictures show."""
 
 PICTURES = {"ops-page.png": (1280, 900, "light"), "ops-page-phone.png": (400, 800, "dark")}
-CHROMIUM = "/usr/bin/chromium"
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 
 
 def digest() -> str:
     """Return the digest of what the pictures show."""
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in SOURCES)).hexdigest()
-
-
-@asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Run Debian's Chromium, without a window."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        try:
-            yield browser
-        finally:
-            await browser.close()
 
 
 async def open_page(browser: Browser, url: str, *, width: int, height: int, scheme: str) -> Page:

@@ -48,7 +48,9 @@ const listed = (id, name, all, shown, headings, rows, empty) => [
 ];
 
 export const problems = (snapshot) => {
-  const found = snapshot.levels.flatMap((level) => level.findings).filter((one) => one.state !== "ok");
+  const found = snapshot.levels
+    .flatMap((level) => level.findings.map((one) => ({ ...one, place: `${level.name}: ${one.name}` })))
+    .filter((one) => one.state !== "ok");
   found.sort((a, b) => order.indexOf(b.state) - order.indexOf(a.state));
   if (!found.length) return [title("problems", mark("ok", "All checks pass"))];
   return [
@@ -57,7 +59,7 @@ export const problems = (snapshot) => {
       "ul",
       { class: "problems" },
       ...found.map((one) =>
-        make("li", { class: one.state, "data-key": one.name }, mark(one.state, one.name), make("span", { class: "reason" }, one.reason), runbook(one.runbook)),
+        make("li", { class: one.state, "data-key": one.place }, mark(one.state, one.place), make("span", { class: "reason" }, one.reason), runbook(one.runbook)),
       ),
     ),
   ];
@@ -77,7 +79,7 @@ export const figures = (snapshot) => {
   const reply = hour.stages.find((one) => one.stage === "reply");
   const most = (values, show = String) => `${show(highest(values))} at most in the last hour`;
   return [
-    figure("Lessons", String(snapshot.lessons.length), "ok", `room for ${capacity.lessons_free} more, by ${capacity.limit}`, sparkline(`Lessons: ${most(hour.lessons)}`, hour.lessons)),
+    figure("Lessons", String(snapshot.lessons.length), "ok", `room for ${capacity.lessons_free} more, limited by ${capacity.limit}`, sparkline(`Lessons: ${most(hour.lessons)}`, hour.lessons)),
     figure("Waiting learners", String(waiting), state("learners"), waiting ? `the longest for ${span(longest)}` : most(hour.waiting), sparkline(`Waiting learners: ${most(hour.waiting)}`, hour.waiting)),
     figure("Warnings and errors", String(errors), errors ? "degraded" : "ok", "in the last hour", bars(`Warnings and errors: ${errors} in the last hour`, hour.errors)),
     figure("Reply latency", reply ? seconds(reply.seconds) : "–", "ok", reply ? `mean of ${count(reply.replies, "reply", "replies")}, ${most(hour.reply, seconds)}` : "no reply in the last hour", sparkline(`Reply latency: ${most(hour.reply, seconds)}`, hour.reply)),
