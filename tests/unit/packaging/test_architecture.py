@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree.ElementTree import fromstring
 
 from tests.pictures.architecture import PICTURE, draw
 
@@ -19,7 +19,7 @@ def test_every_package_of_the_contract_is_in_the_picture() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     [layers] = [one["layers"] for one in contracts["contracts"] if one["type"] == "layers"]
     named = [name.strip().rpartition(".")[2] for layer in layers for name in layer.split("|")]
-    texts = ElementTree.fromstring(draw()).iterfind(".//{*}text[@class='name']")  # noqa: S314  # ours
+    texts = fromstring(draw()).iterfind(".//{*}text[@class='name']")  # noqa: S314  # ours
     assert [text.text for text in texts] == named
 
 
