@@ -10,7 +10,9 @@ from loqua_host.core.breaker import BreakerState
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.core.metrics import ENDPOINTS, SOURCES
 from loqua_host.host_metrics import HostMetrics
-from loqua_host.lessons.metrics import CAUSES, GIVEN_UP
+from loqua_host.lessons.decisions import Wait
+from loqua_host.lessons.metrics import CAUSES, GIVEN_UP, StageTotal
+from loqua_host.link.messages import VoiceTimed
 from loqua_host.observability.faults import INTERNAL_ERRORS, log_fault
 from loqua_host.ops.health import assess
 from loqua_host.ops.status import HostStatus, LessonStatus, Phase, WorkerStatus
@@ -121,7 +123,7 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: HostMetrics) -
                 LessonStatus("a", "grammar", "cache", 900.0, 0, {"tts": 1, "stt": 0}),
                 LessonStatus("b", "grammar", "cache", 900.0, 0, {"tts": 0}),
             ),
-            waiting=(15.0, 5.0),
+            waiting=(Wait("grammar", 15.0), Wait("grammar", 5.0)),
             endpoints={
                 "context": EndpointStatus(49.0, 0.1, "503", BreakerState.OPEN),
                 "health": EndpointStatus(49.0, 0.1),
@@ -172,3 +174,12 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: HostMetrics) -
     del sights[0]
     assert value(metrics, "lessons_live", tutor="grammar", mode="cache") is None
     assert value(metrics, "config_current") == value(metrics, "livekit_key_current") == 0
+
+
+def test_what_replies_took_is_summed_over_tutors_by_stage(metrics: HostMetrics) -> None:
+    """For the status page; Prometheus has them apart."""
+    for tutor in ("grammar", "conversation"):
+        metrics.lessons.observe_voice(tutor, VoiceTimed(stages={"reply": 1.5, "turn": 0.5}))
+    totals = metrics.lessons.voice_totals()
+    assert (totals["reply"], totals["turn"]) == (StageTotal(3.0, 2), StageTotal(1.0, 2))
+    assert totals["thinking"] == StageTotal()

@@ -12,6 +12,7 @@
     ├── LearnerError             the learner cannot be taught (see `cause`)
     ├── AnnouncementError        the announcement for a waiting learner cannot be played
     ├── RoomsError               LiveKit's rooms API does not respond
+    ├── OpsError                 a running host does not show its status
     ├── WebhookError             a webhook is invalid or not signed by LiveKit
     ├── SecretsError             the source of the secrets does not respond
     │   └── UnusableSecretError  a secret has an unusable value
@@ -40,6 +41,7 @@ __all__ = [
     "LedgerError",
     "LinkError",
     "LoquaError",
+    "OpsError",
     "Problem",
     "RefusedError",
     "RoomsError",
@@ -116,6 +118,10 @@ class AnnouncementError(LoquaError):
 
 class RoomsError(LoquaError):
     """LiveKit's rooms API does not respond; see LIVEKIT_URL and the LIVEKIT_API_* variables."""
+
+
+class OpsError(LoquaError):
+    """A running host does not show its status at its ops address."""
 
 
 class WebhookError(LoquaError):

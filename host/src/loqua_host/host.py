@@ -35,7 +35,9 @@ from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import serve_link
 from loqua_host.livekit_internals import patch_workers
 from loqua_host.ops.health import assess
+from loqua_host.ops.history import History, Sample
 from loqua_host.ops.recent_errors import RecentErrors
+from loqua_host.ops.snapshot import HostSnapshot, take_snapshot
 from loqua_host.ops.status import Phase
 from loqua_host.ops.tls import ServedCertificate
 from loqua_host.ops.watch import Watch, Watched
@@ -312,11 +314,29 @@ async def _operate(
     judge = partial(assess, jwt_warn_before=settings.api.agent_token_warn_before)
     metrics = parts.metrics
     metrics.watch(watch.look, judge)
-    app = build_app(watch.look, judge, metrics.registry, recent_errors, secrets.ops_tokens)
+    history = History(partial(_sample, watch, metrics, recent_errors), parts.services.clock)
+
+    def snapshot() -> HostSnapshot:
+        status = watch.look()
+        errors = recent_errors.newest_first()
+        return take_snapshot(status, judge(status), errors, history.last_hour())
+
+    app = build_app(watch.look, judge, snapshot, metrics.registry, secrets.ops_tokens)
     app.router.add_post(WEBHOOK, receive_webhook(secrets.livekit_keys, webhooks.handle))
     async with serve_ops(settings.ops, app, certificate), supervised() as tasks:
         tasks.create_task(forever(watch.run))
+        tasks.create_task(forever(history.run))
         yield
+
+
+def _sample(watch: Watch, metrics: HostMetrics, recent_errors: RecentErrors) -> Sample:
+    status = watch.look()
+    return Sample(
+        lessons=len(status.lessons),
+        waiting=len(status.waiting),
+        errors=recent_errors.total,
+        voice=metrics.lessons.voice_totals(),
+    )
 
 
 async def _reconcile(lifecycle: _Lifecycle, supervisor: Supervisor, reconciler: Reconciler) -> None:

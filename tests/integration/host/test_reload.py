@@ -90,8 +90,8 @@ async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
                 await host.log.until("probe.end", room=other.name, reason="tutor_disabled")
                 await host.log.until("worker.left", tutor="probe", count=left + 2)
                 await other.alone()
-        workers = (await client.get("/status")).json()["status"]["workers"]
-        assert [one["tutor"] for one in workers] == ["probe-specialist"]
+        workers = (await client.get("/status")).json()["tutors"]
+        assert [one["name"] for one in workers] == ["probe-specialist"]
         async with deployment.visit(agent_name=MOVES) as waits:
             write(host)
             await host.log.until("lesson.opened", user_id=waits.user_id)

@@ -7,11 +7,11 @@ import pytest
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from tests.certificates import issue
+from tests.pictures.incident import incident
 
 from loqua_host.diagnosis.machine import RunningHost
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.ops.health import assess
-from loqua_host.ops.recent_errors import RecentErrors
 from loqua_host.ops.status import HostStatus, WorkerStatus
 from loqua_host.ops.web import build_app
 from loqua_host.settings.certificates import serving_context
@@ -31,8 +31,7 @@ async def port(metrics: HostMetrics) -> AsyncIterator[int]:
     """Serve a host's ops address that asks for a token."""
     worker = WorkerStatus(tutor="a", agent_name="a", online=True, busy=0, places=1)
     status = HostStatus(now=1000.0, workers=(worker,))
-    errors = RecentErrors(lambda: 1000.0)
-    app = build_app(lambda: status, assess, metrics.registry, errors, lambda: [TOKEN])
+    app = build_app(lambda: status, assess, incident, metrics.registry, lambda: [TOKEN])
     async with TestServer(app) as server:
         assert server.port is not None
         yield server.port
@@ -71,9 +70,9 @@ async def test_a_host_with_a_certificate_is_known_by_it_alone(tmp_path: Path) ->
     for folder in ("own", "other"):
         (tmp_path / folder).mkdir()
     own, other = (TlsSettings.model_validate(issue(tmp_path / it)) for it in ("own", "other"))
-    status, errors = HostStatus(now=1000.0), RecentErrors(lambda: 1000.0)
+    status = HostStatus(now=1000.0)
     registry = HostMetrics().registry
-    app = build_app(lambda: status, assess, registry, errors, lambda: [TOKEN])
+    app = build_app(lambda: status, assess, incident, registry, lambda: [TOKEN])
     server = TestServer(app)
     await server.start_server(ssl=serving_context(own))
     try:

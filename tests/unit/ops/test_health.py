@@ -6,6 +6,7 @@ import pytest
 
 from loqua_host.core.breaker import BreakerState
 from loqua_host.core.endpoints import EndpointStatus
+from loqua_host.lessons.decisions import Wait
 from loqua_host.ops.health import HealthFinding, HealthState, assess
 from loqua_host.ops.status import HostStatus, LessonStatus, Outcome, Phase, WorkerStatus
 from loqua_host.records.ledger import Backlog
@@ -72,7 +73,7 @@ def test_a_learner_who_waits_too_long_is_told_and_keeps_none_away(
     waits: tuple[float, ...], state: HealthState, told: str
 ) -> None:
     """Others may well find a tutor."""
-    seen = replace(WELL, waiting=waits)
+    seen = replace(WELL, waiting=tuple(Wait("grammar", seconds) for seconds in waits))
     found = finding(seen, 1, "learners")
     assert (found.state, found.reason) == (state, told)
     assert assess(seen).ready

@@ -42,6 +42,21 @@ def test_each_names_the_endpoint_or_the_tutor_it_is_about(errors: RecentErrors) 
     assert [one.why for one in errors.newest_first()] == ["grammar: full", "progress"]
 
 
+def test_each_has_its_remedy_and_its_tutor_without_the_learner(errors: RecentErrors) -> None:
+    """The hint of the log's line."""
+    log(errors, "error", "worker.failed", tutor="grammar", hint="ask maria", user_id="maria")
+    [found] = errors.newest_first()
+    assert (found.why, found.hint, found.tutor) == ("grammar", "ask [user_id]", "grammar")
+
+
+def test_all_are_counted_also_those_that_are_no_longer_kept(errors: RecentErrors) -> None:
+    """For the rate of the last hour."""
+    for number in range(KEPT + 5):
+        log(errors, "warning", "noise", why=str(number))
+    log(errors, "info", "fine")
+    assert errors.total == KEPT + 5
+
+
 def test_one_that_happens_again_is_counted_and_drives_out_no_other(errors: RecentErrors) -> None:
     """Whoever may reach the ops address can have one be said as often as they like."""
     log(errors, "error", "ledger.failed", why="disk full")

@@ -10,11 +10,19 @@ from click import Group
 from pydantic import BaseModel
 
 from loqua_host.cli import app
+from loqua_host.ops.runbooks import OF_EVENTS, render_runbook, runbook_of_event
 from loqua_host.settings.host import HostSettings
 
 ROOT = Path(__file__).parents[3]
 PAGES = {page.stem: page.read_text() for page in (ROOT / "config/prometheus/runbooks").glob("*.md")}
 SOURCE = "\n".join(file.read_text() for file in (ROOT / "host/src").rglob("*.py"))
+HOST_SOURCE = "\n".join(
+    file.read_text()
+    for file in (ROOT / "host/src/loqua_host").rglob("*.py")
+    if not {"dev", "job", "registry", "tutor-template"} & {*file.parts}
+)
+"""The code of the host process, whose errors the status page shows."""
+
 EVENTS = set(re.findall(r"\"([a-z_]+\.[a-z_]+)\"", SOURCE)) | {
     f"{row}.{outcome}"  # of records.delivery, which makes these names
     for row in ("record", "progress")
@@ -64,3 +72,29 @@ def test_a_runbook_speaks_of_events_and_settings_that_there_are(name: str) -> No
     """One that was renamed would be looked for in vain."""
     named = set(re.findall(r"(?<![\w./-])[a-z_]+\.[a-z_]+\b(?!\()", PAGES[name]))
     assert named - EVENTS - SETTINGS - OTHERS == set()
+
+
+@pytest.mark.parametrize("name", OF_EVENTS)
+def test_a_runbook_to_which_an_error_leads_speaks_of_that_error(name: str) -> None:
+    """Whoever follows the link from the status page finds the event there, and the host logs it."""
+    assert [event for event in OF_EVENTS[name] if event not in PAGES[name]] == []
+    assert set(OF_EVENTS[name]) <= EVENTS
+
+
+WITHOUT = {"security.user_id_changed"}
+"""Errors whose hint is all that there is to do."""
+
+
+def test_each_error_of_the_host_leads_to_a_runbook() -> None:
+    """By its name; a warning has a hint, if not a runbook."""
+    errors = set(re.findall(r"log\.error\(\s*\"([a-z_.]+)\"", HOST_SOURCE))
+    assert {event for event in errors if runbook_of_event(event) is None} - WITHOUT == set()
+
+
+def test_a_runbook_is_rendered_without_the_markup_that_it_quotes() -> None:
+    """None of it could come from elsewhere, and yet."""
+    for name in PAGES:
+        page = render_runbook(name)
+        assert page is not None
+        assert f"<h1>{name}</h1>" in page
+        assert "<script" not in page

@@ -14,6 +14,7 @@ from loqua_host.capacity.machine import Usage
 from loqua_host.contract.records import Mode
 from loqua_host.core.endpoints import EndpointStatus
 from loqua_host.errors import LedgerError, LinkError, RoomsError
+from loqua_host.lessons.decisions import Wait
 from loqua_host.ops.status import LessonStatus, Phase, WorkerStatus
 from loqua_host.ops.watch import BEAT_SECONDS, PROBE_TIMEOUT, Watch, Watched
 from loqua_host.records.ledger import Backlog, LessonRow
@@ -51,7 +52,7 @@ class Fakes:
     rooms: Callable[[], Any] = set
     backlog: Callable[[], Backlog] = Backlog
     jobs: Callable[[], None] = lambda: None
-    waits: tuple[float, ...] = ()
+    waits: tuple[Wait, ...] = ()
     phase: Phase = Phase.STARTING
     stale_config: str | None = None
     refused_key: str | None = None
@@ -234,10 +235,10 @@ async def test_the_loop_s_delay_is_measured_by_a_beat(watch: Watch, clock: Clock
 
 async def test_nobody_waits_for_a_host_that_is_not_serving(watch: Watch, fakes: Fakes) -> None:
     """Others will come to them."""
-    fakes.waits = (5.0,)
+    fakes.waits = (Wait("grammar", 5.0),)
     assert watch.look().waiting == ()
     fakes.phase = Phase.SERVING
-    assert (watch.look().waiting, watch.look().alone) == ((5.0,), 5.0)
+    assert (watch.look().waiting, watch.look().alone) == (fakes.waits, 5.0)
     fakes.phase = Phase.DRAINING
     assert watch.look().waiting == ()
 

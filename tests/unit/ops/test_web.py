@@ -9,16 +9,20 @@ from aiohttp import encode_basic_auth
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from tests.pictures.incident import incident
 
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.ops.health import assess
+from loqua_host.ops.history import LastHour
 from loqua_host.ops.recent_errors import RecentErrors
+from loqua_host.ops.snapshot import HostSnapshot, take_snapshot
 from loqua_host.ops.status import HostStatus, LessonStatus, Outcome, Phase
-from loqua_host.ops.web import build_app, serve_ops
+from loqua_host.ops.web import PAGE, build_app, serve_ops
 from loqua_host.settings.host import OpsSettings
 
 Client = TestClient  # type: ignore[type-arg]  # generic in aiohttp's own request type
 WELL = Outcome(1000.0, 0.01)
+SCRIPTS = [f"/{file.name}" for file in PAGE.iterdir() if file.name.endswith(".js")]
 
 
 @dataclass
@@ -40,7 +44,11 @@ async def ops() -> AsyncIterator[Ops]:
     def look() -> HostStatus:
         return served.status
 
-    app = build_app(look, assess, metrics.registry, errors, tuple)
+    def snapshot() -> HostSnapshot:
+        status = served.status
+        return take_snapshot(status, assess(status), errors.newest_first(), LastHour())
+
+    app = build_app(look, assess, snapshot, metrics.registry, tuple)
     async with TestClient(TestServer(app)) as client:
         served = Ops(status, errors, client)
         metrics.watch(look, assess)
@@ -100,21 +108,16 @@ async def test_the_status_has_lessons_and_recent_errors_newest_first(ops: Ops) -
     ops.status = replace(ops.status, lessons=(LessonStatus("1f3a", "grammar", "full", 900.0, 1),))
     for why in ("first", "second"):
         ops.errors(None, "error", {"event": "worker.failed", "why": why})
-    status = await (await ops.client.get("/status")).json()
-    assert status["status"]["lessons"] == [
-        {
-            "short_id": "1f3a",
-            "tutor": "grammar",
-            "mode": "full",
-            "opened_at": 900.0,
-            "restarts": 1,
-            "engines": {},
-        }
-    ]
-    assert [error["why"] for error in status["recent_errors"]] == ["second", "first"]
+    answer = await ops.client.get("/status")
+    assert answer.content_type == "application/json"
+    snapshot = HostSnapshot.model_validate_json(await answer.text())
+    assert [(one.id, one.restarts) for one in snapshot.lessons] == [("1f3a", 1)]
+    assert [error.why for error in snapshot.errors] == ["second", "first"]
 
 
-@pytest.mark.parametrize("path", ["/", "/ops.css", "/ops.js", "/status", "/missing"])
+@pytest.mark.parametrize(
+    "path", ["/", "/ops.css", *SCRIPTS, "/runbooks/BreakerOpen", "/status", "/missing"]
+)
 async def test_no_answer_may_run_load_or_embed_what_is_not_ours(ops: Ops, path: str) -> None:
     """A browser is told so, on every path."""
     answer = await ops.client.get(path)
@@ -128,17 +131,38 @@ async def test_no_answer_may_run_load_or_embed_what_is_not_ours(ops: Ops, path: 
 async def test_the_page_reads_nothing_that_it_shows_as_markup(ops: Ops) -> None:
     """A reason may quote what a participant made up."""
     page = await (await ops.client.get("/")).text()
-    script = await (await ops.client.get("/ops.js")).text()
-    assert "<script src" in page
+    script = "".join([await (await ops.client.get(path)).text() for path in SCRIPTS])
+    assert "<script" not in page.replace('<script type="module" src="/ops.js"></script>', "")
     assert 'fetch("/status"' in script
     for dangerous in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
         assert dangerous not in script
 
 
+async def test_a_runbook_is_a_page_that_leads_to_others(ops: Ops) -> None:
+    """An operator in an incident needs no other machine for it."""
+    answer = await ops.client.get("/runbooks/LearnerWaiting")
+    page = await answer.text()
+    assert (answer.status, answer.content_type) == (200, "text/html")
+    assert "<h1>LearnerWaiting</h1>" in page
+    assert '<a href="/runbooks/TutorCrashLoop">TutorCrashLoop</a>' in page
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Missing", "../README", "..%2FREADME", "BreakerOpen.txt", "%00", "<script>"],
+    ids=["missing", "parent", "encoded parent", "suffix", "null", "markup"],
+)
+async def test_there_is_no_other_file_among_the_runbooks(ops: Ops, name: str) -> None:
+    """Whatever is asked for."""
+    answer = await ops.client.get(f"/runbooks/{name}")
+    assert answer.status == 404
+    assert "<script>" not in await answer.text()
+
+
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
 async def test_nothing_can_be_changed(ops: Ops, method: str) -> None:
     """It is read-only."""
-    for path in ("/", "/health", "/metrics", "/status"):
+    for path in ("/", "/health", "/metrics", "/status", "/runbooks/BreakerOpen"):
         assert (await getattr(ops.client, method)(path)).status == 405
 
 
@@ -157,12 +181,15 @@ async def test_a_port_that_is_taken_costs_no_lessons(ops: Ops) -> None:
 async def guarded(ops: Ops) -> AsyncIterator[Client]:
     """Serve the same to those who have one of two tokens."""
     tokens = [SecretStr("new-token-ñ"), SecretStr("old-token")]
-    app = build_app(lambda: ops.status, assess, CollectorRegistry(), ops.errors, lambda: tokens)
+    app = build_app(lambda: ops.status, assess, incident, CollectorRegistry(), lambda: tokens)
     async with TestClient(TestServer(app)) as client:
         yield client
 
 
-GUARDED = ["/", "/ops.css", "/ops.js", "/status", "/metrics", "/health", "/missing"]
+GUARDED = [
+    *("/", "/ops.css", *SCRIPTS, "/status", "/runbooks/BreakerOpen", "/metrics", "/health"),
+    "/missing",
+]
 
 
 @pytest.mark.parametrize("path", GUARDED)

@@ -8,10 +8,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from structlog.testing import capture_logs
+from tests.pictures.incident import incident
 from tests.unit.rooms.signing import KEY, body, sign
 
 from loqua_host.ops.health import assess
-from loqua_host.ops.recent_errors import RecentErrors
 from loqua_host.ops.status import HostStatus
 from loqua_host.ops.web import build_app
 from loqua_host.ops.webhooks import WEBHOOK, receive_webhook
@@ -29,9 +29,9 @@ def heard() -> list[WebhookEvent]:
 @pytest.fixture
 async def livekit(heard: list[WebhookEvent]) -> AsyncIterator[Client]:
     """Yield a client of an ops address that asks everybody else for a token."""
-    status, errors = HostStatus(now=1000.0), RecentErrors(lambda: 1000.0)
+    status = HostStatus(now=1000.0)
     tokens = [SecretStr("ops-token")]
-    app = build_app(lambda: status, assess, CollectorRegistry(), errors, lambda: tokens)
+    app = build_app(lambda: status, assess, incident, CollectorRegistry(), lambda: tokens)
     app.router.add_post(WEBHOOK, receive_webhook(lambda: [KEY], heard.append))
     async with TestClient(TestServer(app)) as client:
         yield client

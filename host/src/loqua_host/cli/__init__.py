@@ -188,6 +188,18 @@ def demo(
 
 
 @app.command()
+def top(
+    config: Config = CONFIG,
+    *,
+    once: Annotated[bool, typer.Option(help="Print the status once and exit.")] = False,
+) -> None:
+    """Watch a running host: the status page in the terminal. Stop with Ctrl-C."""
+    from .top import watch_host  # noqa: PLC0415  # only `run` must start lean
+
+    raise SystemExit(watch_host(config, seal(sys.argv[1:]), once=once))
+
+
+@app.command()
 def devapi(
     port: Annotated[int, typer.Option(help="The port to listen on, 0 for a free one.")] = 8080,
 ) -> None:

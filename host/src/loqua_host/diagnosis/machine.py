@@ -5,13 +5,15 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from loqua_host.errors import LedgerError
+from loqua_host.errors import LedgerError, OpsError
+from loqua_host.ops.snapshot import HostSnapshot
 from loqua_host.records.admin import LedgerAdmin
 from loqua_host.records.database import database_at
 from loqua_host.settings.certificates import trusting_context
@@ -38,6 +40,8 @@ JOBS: Final = "job processes"
 """What a host calls its own trial of them at `/health`."""
 
 NO_HOST: Final = "no host answers at the address of `ops:`"
+
+START: Final = "start it with `loqua-host run`, or set ops.address and ops.port to where it runs"
 
 ANYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, not bound to
 
@@ -86,6 +90,28 @@ class RunningHost:
         except ValidationError:
             return HealthReport(levels=())
 
+    async def snapshot(self) -> HostSnapshot:
+        """Return what its status page shows.
+
+        Raises:
+            OpsError: If no host runs, it refuses the token, or something else answers there.
+        """
+        if self.ops.port is None:
+            raise OpsError(
+                "ops.port is null: set it to the port that the host serves its status at"
+            )
+        answer = await self._get("/status")
+        if answer is None:
+            raise OpsError(f"{NO_HOST} ({self._url('/')}): {START}")
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            hint = "set OPS_TOKEN to the one that the host has"
+            raise OpsError(f"the host at {self._url('/')} refuses the token: {hint}")
+        try:
+            return HostSnapshot.model_validate_json(answer.content)
+        except ValidationError:
+            hint = "set ops.address and ops.port to a host of this version"
+            raise OpsError(f"what answers at {self._url('/')} shows no status: {hint}") from None
+
     async def is_alive(self) -> bool:
         """Return whether one runs; it is asked as probes ask, without a token."""
         return await self._ask("/health/live") == b"alive\n"
@@ -96,18 +122,24 @@ class RunningHost:
         found = re.search(rb"^loqua_webhooks_total (\S+)$", answer or b"", re.MULTILINE)
         return None if found is None else float(found[1])
 
+    def _url(self, path: str) -> httpx.URL:
+        address = "127.0.0.1" if self.ops.address in ANYWHERE else self.ops.address
+        scheme = "https" if self.ops.tls else "http"
+        return httpx.URL(scheme=scheme, host=address, port=self.ops.port, path=path)
+
     async def _ask(self, path: str) -> bytes | None:
+        answer = await self._get(path)
+        return None if answer is None else answer.content
+
+    async def _get(self, path: str) -> httpx.Response | None:
         if not self.ops.port:
             return None
-        address = "127.0.0.1" if self.ops.address in ANYWHERE else self.ops.address
         tls = self.ops.tls
-        scheme = "https" if tls else "http"
-        url = httpx.URL(scheme=scheme, host=address, port=self.ops.port, path=path)
         auth = ("check", self.tokens[0].get_secret_value()) if self.tokens else None
         try:
             verify = trusting_context(tls) if tls else True
             async with httpx.AsyncClient(auth=auth, verify=verify, trust_env=False) as http:
-                return (await http.get(url)).content
+                return await http.get(self._url(path))
         except (OSError, httpx.HTTPError):
             return None
 

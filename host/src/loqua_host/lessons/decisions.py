@@ -28,6 +28,7 @@ __all__ = [
     "PresentLearner",
     "RequestStepOut",
     "RoomSnapshot",
+    "Wait",
     "decide",
     "waits",
 ]
@@ -175,6 +176,18 @@ class Capacity:
             if tutor in left:  # else it takes no jobs any more
                 left[tutor] += by
         return replace(self, host=host, tutors=left)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The wait of a learner, who is not named, for a tutor.
+
+    Attributes:
+        seconds: How long it has lasted.
+    """
+
+    tutor: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Metrics of lessons: starts and ends, hooks, voice latency, engines, dispatches."""
 
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import Final, get_args
 
 from loqua_host.contract.handoff import Handback
@@ -10,7 +12,7 @@ from loqua_host.observability.metrics import Instruments
 from loqua_host.records.ledger import LessonRow
 from loqua_host.records.session_record import Composed
 
-__all__ = ["CALLBACK", "LessonMetrics"]
+__all__ = ["CALLBACK", "LessonMetrics", "StageTotal"]
 
 READY_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60)
 LESSON_BUCKETS: Final = (30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400)
@@ -29,6 +31,14 @@ CAUSES: Final = (
     *(f"{endpoint}_refused" for endpoint in ENDPOINTS),
 )
 """Known causes of refusals, whose series start at 0; others appear when they first occur."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTotal:
+    """The measured seconds of a stage of replies, and how many replies they are of."""
+
+    seconds: float = 0.0
+    replies: int = 0
 
 
 class LessonMetrics:
@@ -87,6 +97,17 @@ class LessonMetrics:
         """Observe the measured stages of a reply."""
         for stage, seconds in timed.stages.items():
             self.voice_seconds.labels(tutor, stage).observe(seconds)
+
+    def voice_totals(self) -> dict[str, StageTotal]:
+        """Return the totals of each stage since the host's start, over all tutors."""
+        sums: defaultdict[tuple[str, str], float] = defaultdict(float)
+        for family in self.voice_seconds.collect():
+            for sample in family.samples:
+                name = sample.name.removeprefix(f"{family.name}_")
+                sums[sample.labels["stage"], name] += sample.value
+        return {
+            stage: StageTotal(sums[stage, "sum"], int(sums[stage, "count"])) for stage in STAGES
+        }
 
     def observe_hook(self, tutor: str, timed: HookTimed) -> None:
         """Observe the duration of a hook call, and count its failure."""

@@ -26,6 +26,7 @@ from .decisions import (
     PresentLearner,
     RequestStepOut,
     RoomSnapshot,
+    Wait,
     decide,
     waits,
 )
@@ -117,12 +118,12 @@ class Reconciler:
         self._notified: dict[tuple[str, str], tuple[bool, float]] = {}
         self._waits: dict[str, tuple[Call, ...]] = {}
 
-    def waiting(self) -> tuple[float, ...]:
-        """Return the seconds that each learner without a tutor has waited."""
+    def waiting(self) -> tuple[Wait, ...]:
+        """Return the waits of all learners without a tutor."""
         now = self._monotonic()
         calls = (call for room in self._waits.values() for call in room)
         return tuple(
-            now - one.since
+            Wait(one.tutor, now - one.since)
             for one in calls
             if one.tutor not in self._dispatch_state.taught(one.room)
         )

@@ -104,10 +104,10 @@ class _Bounds:
 
 BOUNDS: dict[Bound, str] = {
     "max_lessons": "lessons.max_lessons",
-    "processors": "what is idle of the processors",
-    "memory": "what is free of the memory",
-    "starts": "those that begin just now",
-    "late": "what those that run are late",
+    "processors": "idle CPUs",
+    "memory": "free memory",
+    "starts": "lessons that are starting",
+    "late": "lessons that respond late",
 }
 """Descriptions of what limits the number of lessons."""
 
@@ -137,7 +137,8 @@ def _host(status: HostStatus) -> Iterator[HealthFinding]:
     yield HealthFinding("phase", HealthState.OK, f"the host is {status.phase}")
     yield _config(status.stale_config)
     busy = sum(worker.busy for worker in status.workers)
-    room = f"room for {max(0, status.headroom.lessons)} more, by {BOUNDS[status.headroom.bound]}"
+    limit = BOUNDS[status.headroom.bound]
+    room = f"room for {max(0, status.headroom.lessons)} more, limited by {limit}"
     yield HealthFinding(
         "lessons", HealthState.OK, f"{busy} jobs, {len(status.lessons)} lessons, {room}"
     )
@@ -251,7 +252,8 @@ def _endpoint(endpoint: str, status: HostStatus) -> HealthFinding:
     age = status.now - last.at
     told = _ago(age)
     if last.breaker is BreakerState.OPEN:
-        why = f"left alone for a while: {last.failure or 'it failed repeatedly'}"
+        cause = last.failure or "it failed repeatedly"
+        why = f"calls fail at once, because the breaker is open: {cause}"
         return HealthFinding(endpoint, HealthState.FAILED, why, last.seconds, age)
     if last.failure:
         return HealthFinding(

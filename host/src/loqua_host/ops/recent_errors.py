@@ -24,6 +24,8 @@ class RecentError:
         event: Its name in the log.
         why: Its subject and reason.
         times: How often it happened.
+        hint: What to do about it.
+        tutor: The tutor that it is about, if it names one.
     """
 
     at: float
@@ -31,6 +33,8 @@ class RecentError:
     event: str
     why: str
     times: int = 1
+    hint: str = ""
+    tutor: str = ""
 
 
 class RecentErrors:
@@ -40,9 +44,13 @@ class RecentErrors:
 
     Args:
         monotonic: A monotonic clock, in seconds.
+
+    Attributes:
+        total: How many there have been, also those that are no longer kept.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
+        self.total = 0
         self._monotonic = monotonic
         self._kept: OrderedDict[tuple[str, str, str], RecentError] = OrderedDict()
 
@@ -53,7 +61,8 @@ class RecentErrors:
     def __call__(self, _logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
         """Keep a line if it is a warning or an error."""
         if method in ("warning", "error", "critical"):
-            self._remember(RecentError(self._monotonic(), method, str(line["event"]), _why(line)))
+            self.total += 1
+            self._remember(_recent(self._monotonic(), method, line))
         return line
 
     def _remember(self, error: RecentError) -> None:
@@ -64,9 +73,15 @@ class RecentErrors:
             self._kept.popitem(last=False)
 
 
+def _recent(at: float, level: str, line: Mapping[str, object]) -> RecentError:
+    hint = _without_learner(line, "hint")[:LONGEST_REASON]
+    tutor = _text(line, "tutor")
+    return RecentError(at, level, str(line["event"]), _why(line), hint=hint, tutor=tutor)
+
+
 def _why(line: Mapping[str, object]) -> str:
     # A refusal quotes the API, which may name a learner.
-    reasons = (_without_learner(line, name) for name in ("cause", "why", "hint"))
+    reasons = (_without_learner(line, name) for name in ("cause", "why"))
     where = _text(line, "endpoint") or _text(line, "tutor")
     return ": ".join(filter(None, (where, next(filter(None, reasons), ""))))[:LONGEST_REASON]
 

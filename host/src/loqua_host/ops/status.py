@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from loqua_host.capacity.admission import Headroom
 from loqua_host.core.endpoints import EndpointStatus
+from loqua_host.lessons.decisions import Wait
 from loqua_host.link.messages import EngineKind
 from loqua_host.records.ledger import Backlog
 
@@ -90,7 +91,7 @@ class HostStatus:
         forkserver: Whether the forkserver is alive.
         jobs: Whether a job could start and reach the host; None before the first test.
         disk_free: The free ratio of the ledger's disk.
-        waiting: The seconds that each learner without a tutor has waited.
+        waiting: The waits of learners without a tutor.
         rooms: LiveKit's rooms API; None before the first request.
         endpoints: The Loqua API's endpoints that have been called, by name.
         agent_jwt_left: Seconds until AGENT_JWT_TOKEN expires; None if unknown.
@@ -119,7 +120,7 @@ class HostStatus:
     disk_free: float = 1.0
     workers: tuple[WorkerStatus, ...] = ()
     lessons: tuple[LessonStatus, ...] = ()
-    waiting: tuple[float, ...] = ()
+    waiting: tuple[Wait, ...] = ()
     rooms: Outcome | None = None
     endpoints: Mapping[str, EndpointStatus] = field(default_factory=dict)
     agent_jwt_left: float | None = None
@@ -135,4 +136,4 @@ class HostStatus:
     @property
     def alone(self) -> float:
         """The longest wait of a learner without a tutor, in seconds."""
-        return max(self.waiting, default=0.0)
+        return max((wait.seconds for wait in self.waiting), default=0.0)

@@ -14,6 +14,7 @@ from loqua_host.capacity.machine import Usage
 from loqua_host.core import LoquaApi
 from loqua_host.core.clock import Clock
 from loqua_host.errors import LedgerError, LinkError, RoomsError
+from loqua_host.lessons.decisions import Wait
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.observability.faults import log_fault
@@ -75,7 +76,7 @@ class Watched:
         workers: Returns the workers, the newest of a tutor last.
         headroom: Returns how many more lessons this host accepts.
         usage: Returns the machine's usage.
-        waiting: Returns the seconds that each learner without a tutor has waited.
+        waiting: Returns the waits of learners without a tutor.
         jobs: Tests whether a job could start and reach the host; raises LinkError if not.
         local_state: The ledger's spool, for its disk's free space.
     """
@@ -89,7 +90,7 @@ class Watched:
     lessons: Lessons
     headroom: Callable[[], Headroom]
     usage: Callable[[], Usage]
-    waiting: Callable[[], tuple[float, ...]]
+    waiting: Callable[[], tuple[Wait, ...]]
     rooms: Rooms
     api: LoquaApi
     ledger: Ledger

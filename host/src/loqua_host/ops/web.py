@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib import resources
+from pathlib import PurePath
 
 import structlog
 from aiohttp import web
@@ -21,7 +22,8 @@ from loqua_host.system.tasks import forever, supervised
 
 from .access import PROBES, guard
 from .health import Health, HealthState
-from .recent_errors import RecentErrors
+from .runbooks import render_runbook
+from .snapshot import HostSnapshot
 from .status import HostStatus
 from .tls import ServedCertificate
 from .webhooks import WEBHOOK
@@ -40,23 +42,24 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-PAGE = {"/": "text/html", "/ops.css": "text/css", "/ops.js": "text/javascript"}
+PAGE = resources.files(__package__) / "page"
+TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript"}
 
 
 def build_app(
     look: Callable[[], HostStatus],
     judge: Callable[[HostStatus], Health],
+    snapshot: Callable[[], HostSnapshot],
     registry: CollectorRegistry,
-    recent_errors: RecentErrors,
     tokens: Callable[[], Sequence[SecretStr]],
 ) -> web.Application:
-    """Return the application: `/health`, `/health/live`, `/health/ready`, `/metrics`, `/`.
+    """Return the application: status page, runbooks, metrics and health.
 
     Args:
         look: Returns the host's status.
         judge: Returns the health of a status.
+        snapshot: Returns what the status page shows.
         registry: The metrics.
-        recent_errors: The recent errors.
         tokens: Returns the current tokens, one of which requests need, except probes.
     """
 
@@ -77,14 +80,7 @@ def build_app(
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def status(_request: web.Request) -> web.Response:
-        status = look()
-        errors = list(map(asdict, recent_errors.newest_first()))
-        shown = {
-            "health": _health(judge(status)),
-            "status": asdict(status),
-            "recent_errors": errors,
-        }
-        return web.json_response(shown)
+        return web.json_response(text=snapshot().model_dump_json())
 
     app = web.Application(middlewares=[guard(tokens, unless=PROBES | {WEBHOOK})])
     app.on_response_prepare.append(_add_headers)
@@ -94,11 +90,11 @@ def build_app(
         "/health": health,
         "/metrics": metrics,
         "/status": status,
+        "/runbooks/{name}": _runbook,
+        **{f"/{file.name.removeprefix('ops.html')}": _page for file in PAGE.iterdir()},
     }
     for path, answer in answers.items():
         app.router.add_get(path, answer)
-    for path in PAGE:
-        app.router.add_get(path, _page)
     return app
 
 
@@ -159,9 +155,16 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 
 
 async def _page(request: web.Request) -> web.Response:
-    name = request.path.removeprefix("/") or "ops.html"
-    text = (resources.files(__package__) / "page" / name).read_text("utf-8")
-    return web.Response(text=text, content_type=PAGE[request.path])
+    file = PAGE / (request.path.removeprefix("/") or "ops.html")
+    kind = TYPES[PurePath(file.name).suffix]
+    return web.Response(text=file.read_text("utf-8"), content_type=kind)
+
+
+async def _runbook(request: web.Request) -> web.Response:
+    page = render_runbook(request.match_info["name"])
+    if page is None:
+        raise web.HTTPNotFound(text="there is no such runbook\n")
+    return web.Response(text=page, content_type="text/html")
 
 
 def _health(health: Health) -> dict[str, object]:

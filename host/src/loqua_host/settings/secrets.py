@@ -38,6 +38,7 @@ __all__ = [
     "WantedSecrets",
     "misplaced_secret",
     "read_ledger_secrets",
+    "read_ops_tokens",
     "read_secrets",
 ]
 
@@ -308,6 +309,21 @@ def read_ledger_secrets(
     if unusable:
         raise ConfigError(unusable)
     return _ledger_secrets(found)
+
+
+def read_ops_tokens(
+    config: Path, environ: Mapping[str, str], settings: SecretsSettings
+) -> tuple[Sealed, ...]:
+    """Read the tokens of the ops address, current one first; none if there is none.
+
+    Raises:
+        ConfigError: If the source is unreachable, or the token is unusable.
+    """
+    source = open_source(settings, read_environ(config, environ))
+    found, unusable = _look_up(source, ("OPS_TOKEN",), settings)
+    if unusable:
+        raise ConfigError(unusable)
+    return found["OPS_TOKEN"].values() if found else ()
 
 
 def misplaced_secret(place: Place) -> str | None:

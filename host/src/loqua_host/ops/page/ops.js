@@ -1,156 +1,92 @@
-"use strict";
+// Asks the host every two seconds and shows what it says.
 
-// Whatever the host says becomes text: no string is ever read as markup.
-const make = (tag, className, ...parts) => {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...parts);
-  return element;
-};
-const fill = (id, ...parts) => document.getElementById(id).replaceChildren(...parts);
+import { fill, make } from "/dom.js";
+import { span } from "/format.js";
+import * as sections from "/sections.js";
 
-const percent = (share) => `${Math.round(share * 100)} %`;
-const millis = (seconds) =>
-  seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
-const span = (seconds) => {
-  if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86400)} days`;
-};
+const EVERY = 2000;
+const TIMEOUT = 5000;
 
-const table = (id, headings, rows, empty) => {
-  const head = make("tr", "", ...headings.map((heading) => make("th", "", heading)));
-  const none = make("td", "none", empty);
-  none.colSpan = headings.length;
-  fill(id, head, ...(rows.length ? rows : [make("tr", "", none)]));
-};
-const row = (...cells) =>
-  make("tr", "", ...cells.map((cell) => (cell instanceof Node && cell.tagName === "TD" ? cell : make("td", "", cell))));
+const form = document.getElementById("filter");
+const chosen = () => Object.fromEntries(new FormData(form));
 
-const level = (one) => {
-  const findings = one.findings.flatMap((found) => [
-    make("dt", found.state, found.name),
-    make("dd", "", found.reason, found.latency === null ? "" : ` · ${millis(found.latency)}`),
-  ]);
-  const title = make("h2", "", one.name, make("span", one.state, one.state));
-  return make("article", one.state, title, make("dl", "", ...findings));
+let last = null;
+
+const show = (snapshot, filter) => {
+  const { checks, endpoints, errors, figures, lessons, problems, stages, tutors, waiting } = sections;
+  const all = { checks, endpoints, errors, figures, lessons, problems, stages, tutors, waiting };
+  for (const [id, section] of Object.entries(all)) fill(id, ...section(snapshot, filter));
+  document.title = `${snapshot.state} · loqua-host`;
+  pill("state", snapshot.state, snapshot.state);
+  const phase = `${snapshot.phase}${snapshot.ready ? "" : ", not ready"}, up ${span(snapshot.uptime)}`;
+  pill("phase", phase, snapshot.ready ? "" : "degraded");
+  offer(snapshot.tutors.map((tutor) => tutor.name));
+  announce(snapshot);
 };
 
-const places = (worker) => {
-  const meter = make("meter", "");
-  Object.assign(meter, { max: worker.places, low: worker.places - 0.5, optimum: 0, value: worker.busy });
-  return make("td", "", meter, `${worker.busy} of ${worker.places}`);
+const pill = (id, text, state) => {
+  fill(id, text);
+  document.getElementById(id).className = `pill ${state}`;
 };
 
-const figure = (value, name, state = "ok") =>
-  make("div", "figure", make("b", state === "ok" ? "" : state, value), make("span", "", name));
-
-const figures = (health, sight) => {
-  const findings = health.levels.flatMap((one) => one.findings);
-  const state = (name) => findings.find((found) => found.name === name).state;
-  const { backlog } = sight;
-  const waiting = sight.waiting.length;
-  const alone = waiting ? span(Math.max(...sight.waiting)) : "nobody";
-  const jwt = sight.agent_jwt_left;
-  return [
-    figure(alone, waiting > 1 ? `the longest wait of ${waiting} for a tutor` : "waits for a tutor", state("learners")),
-    figure(String(sight.lessons.length), "lessons now"),
-    figure(String(backlog.records), backlog.oldest === null ? "records pending" : `records pending, oldest ${span(sight.unix - backlog.oldest)}`, state("outbox")),
-    figure(String(backlog.dead), "refused for good", backlog.dead ? "degraded" : "ok"),
-    figure(jwt === null ? "unknown" : span(jwt), "agent JWT lives on", state("AGENT_JWT_TOKEN")),
-    figure(percent(sight.memory), "memory in use", state("memory")),
-    figure(percent(sight.cpu_load), "CPU load"),
-    figure(percent(sight.disk_free), "disk free", state("disk")),
-  ];
+// A tutor that is filtered for remains on offer when it has left.
+const offer = (names) => {
+  const select = form.elements.tutor;
+  const wanted = new Set(["", ...names, select.value]);
+  const there = [...select.options].map((option) => option.value);
+  if ([...wanted].join("\n") === there.join("\n")) return;
+  const kept = select.value;
+  select.replaceChildren(...[...wanted].map((name) => make("option", { value: name }, name || "all")));
+  select.options[0].value = "";
+  select.value = kept;
 };
 
-const registration = (worker) => {
-  if (worker.leaving) return make("td", "degraded", "leaving");
-  if (worker.online) return make("td", "ok", "registered");
-  return worker.is_new ? make("td", "degraded", "registering") : make("td", "failed", "offline");
+// Read out to those who hear the page, so only when it changes.
+const announce = (snapshot) => {
+  const found = snapshot.levels.flatMap((level) => level.findings).filter((one) => one.state !== "ok");
+  fill("announcement", `${snapshot.state}: ${found.map((one) => one.name).join(", ") || "all checks pass"}`);
 };
 
-const tutors = (sight) => {
-  const taught = (name) => sight.lessons.filter((lesson) => lesson.tutor === name).length;
-  return sight.workers.map((worker) =>
-    row(
-      worker.tutor,
-      worker.agent_name || "every new room",
-      registration(worker),
-      places(worker),
-      String(taught(worker.tutor)),
-    ),
-  );
-};
-
-const fallbacks = (lesson) =>
-  Object.entries(lesson.engines)
-    .filter(([, index]) => index > 0)
-    .map(([kind, index]) => `${kind}[${index}]`);
-
-const trouble = (lesson) => lesson.restarts + (lesson.mode === "full" ? 0 : 1) + fallbacks(lesson).length;
-const lessons = (sight) =>
-  sight.lessons.toSorted((a, b) => trouble(b) - trouble(a) || a.opened_at - b.opened_at).map((lesson) =>
-    row(
-      lesson.short_id,
-      lesson.tutor,
-      make("td", lesson.mode === "full" ? "ok" : "degraded", lesson.mode),
-      span(sight.unix - lesson.opened_at),
-      make("td", lesson.restarts ? "degraded" : "", String(lesson.restarts)),
-      make("td", fallbacks(lesson).length ? "degraded" : "", fallbacks(lesson).join(", ")),
-    ),
-  );
-
-const endpoints = (sight) =>
-  Object.entries(sight.endpoints).sort().map(([name, last]) => {
-    return row(
-      name,
-      make("td", last.breaker === "closed" ? "ok" : "failed", last.breaker.replace("_", " ")),
-      millis(last.seconds),
-      `${span(sight.now - last.at)} ago`,
-      make("td", last.failure ? "wide degraded" : "wide ok", last.failure || "answered"),
-    );
-  });
-
-const recentErrors = (status) =>
-  status.recent_errors.map((error) =>
-    row(
-      `${span(status.sight.now - error.at)} ago`,
-      make("td", error.level, error.level),
-      error.times > 1 ? `${error.event} ×${error.times}` : error.event,
-      make("td", "wide", error.why),
-    ),
-  );
-
-const show = (status) => {
-  const { health, sight } = status;
-  fill("phase", `${sight.phase}${health.ready ? "" : ", not ready"}, up ${span(sight.now - sight.since)}`);
-  document.getElementById("phase").className = health.ready ? "pill" : "pill degraded";
-  fill("state", health.state);
-  document.getElementById("state").className = `pill ${health.state}`;
-  fill("levels", ...health.levels.map(level));
-  document.title = `${health.state} · loqua-host`;
-  fill("figures", ...figures(health, sight));
-  table("tutors", ["tutor", "called as", "worker", "places", "lessons"], tutors(sight), "no tutor");
-  table("lessons", ["lesson", "tutor", "mode", "since", "restarts", "fallbacks"], lessons(sight), "no lesson now");
-  table("endpoints", ["endpoint", "breaker", "took", "when", "last outcome"], endpoints(sight), "not called yet");
-  table("recent-errors", ["when", "level", "event", "why"], recentErrors(status), "none");
-};
-
-const heard = (told, isLost) => {
+const heard = (text, isLost) => {
   document.body.classList.toggle("lost", isLost);
-  fill("heard", told);
+  fill("heard", text);
+};
+
+const refused = { 401: "the host refuses the token; reload the page and enter OPS_TOKEN" };
+
+const ask = async () => {
+  const answer = await fetch("/status", { signal: AbortSignal.timeout(TIMEOUT) });
+  if (!answer.ok) throw new Error(refused[answer.status] ?? `the host answers ${answer.status}`);
+  return answer.json();
 };
 
 const follow = async () => {
   try {
-    const answer = await fetch("/status", { signal: AbortSignal.timeout(5000) });
-    show(await answer.json());
-    heard(`as of ${new Date().toLocaleTimeString()}`, false);
-  } catch {
-    heard("the host does not answer; this is the last that was heard", true);
+    last = await ask();
+    show(last, chosen());
+    heard(`as of ${new Date().toLocaleTimeString([], { hour12: false })}`, false);
+  } catch (error) {
+    const isNetwork = error instanceof TypeError || error.name === "TimeoutError";
+    heard(isNetwork ? "the host does not answer; this is the last snapshot" : error.message, true);
   }
-  setTimeout(follow, 2000);
+  setTimeout(follow, EVERY);
 };
+
+// The filter is in the address, so that it outlives a reload and can be sent to a colleague.
+const restore = () => {
+  const asked = new URLSearchParams(location.search);
+  offer([asked.get("tutor")].filter(Boolean));
+  form.elements.tutor.value = asked.get("tutor") ?? "";
+  for (const radio of form.elements.state) radio.checked = radio.value === (asked.get("state") ?? "");
+  if (!form.elements.state.value) form.elements.state[0].checked = true;
+};
+
+form.addEventListener("submit", (event) => event.preventDefault());
+form.addEventListener("change", () => {
+  const kept = Object.entries(chosen()).filter(([, value]) => value);
+  history.replaceState(null, "", kept.length ? `?${new URLSearchParams(kept)}` : location.pathname);
+  if (last) show(last, chosen());
+});
+
+restore();
 follow();

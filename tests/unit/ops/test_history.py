@@ -1,0 +1,107 @@
+"""The last hour, as sparklines show it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loqua_host.lessons.metrics import StageTotal
+from loqua_host.ops.history import INTERVAL, KEPT, History, Sample, StageLatency, summarise
+
+
+class Clock:
+    """A clock whose sleeps pass at once, some of them late; it stops after a number of them."""
+
+    def __init__(self, sleeps: int, *, late: float = 0.0) -> None:
+        self.seconds = 100.0
+        self.slept: list[float] = []
+        self._sleeps = sleeps
+        self._late = late
+
+    def now(self) -> float:
+        """Return unix seconds."""
+        return self.seconds
+
+    def monotonic(self) -> float:
+        """Return the same."""
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        if len(self.slept) == self._sleeps:
+            raise asyncio.CancelledError
+        self.slept.append(seconds)
+        self.seconds += seconds + self._late
+        self._late = 0.0
+
+
+async def record(readings: Any, clock: Clock) -> History:
+    """Return the history of these readings."""
+    history = History(lambda: next(readings), clock)
+    with pytest.raises(asyncio.CancelledError):
+        await history.run()
+    return history
+
+
+def voice(seconds: float, replies: int) -> dict[str, StageTotal]:
+    """Return the totals of replies, a third of which was thinking."""
+    return {
+        "thinking": StageTotal(seconds / 3, replies),
+        "reply": StageTotal(seconds, replies),
+    }
+
+
+async def test_a_sample_is_taken_at_a_steady_pace() -> None:
+    """However long the last one took to be taken."""
+    clock = Clock(3, late=4.0)
+    await record((Sample(lessons=n) for n in range(9)), clock)
+    assert clock.slept == [INTERVAL, INTERVAL - 4.0, INTERVAL]
+
+
+async def test_after_a_standstill_samples_do_not_come_in_a_burst() -> None:
+    """A suspended machine has nothing to tell of the time in between."""
+    clock = Clock(3, late=1000.0)
+    await record((Sample(lessons=n) for n in range(9)), clock)
+    assert clock.slept == [INTERVAL, 0.0, INTERVAL]
+
+
+async def test_memory_is_bounded_to_one_hour() -> None:
+    """The oldest makes room."""
+    history = await record((Sample(lessons=n) for n in range(2 * KEPT)), Clock(KEPT + 50))
+    hour = history.last_hour()
+    assert len(hour.lessons) == KEPT - 1 == 3600 / INTERVAL
+    assert hour.lessons[-1] == KEPT + 50
+
+
+def test_counters_are_shown_by_interval_and_gauges_as_they_were() -> None:
+    """A host counts from its start."""
+    samples = [Sample(1, 0, 5), Sample(2, 1, 5), Sample(3, 0, 9)]
+    hour = summarise(samples)
+    assert (hour.lessons, hour.waiting, hour.errors) == ((2, 3), (1, 0), (0, 4))
+
+
+def test_latency_is_that_of_the_replies_of_the_interval_and_of_the_hour() -> None:
+    """An interval without a reply has none."""
+    samples = [Sample(voice=voice(30.0, 10)), *[Sample(voice=voice(36.0, 14))] * 2]
+    hour = summarise(samples)
+    assert hour.reply == (1.5, None)
+    assert hour.stages == (
+        StageLatency(stage="thinking", seconds=0.5, replies=4),
+        StageLatency(stage="reply", seconds=1.5, replies=4),
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1], ids=["none", "one"])
+def test_before_the_first_interval_there_is_nothing(count: int) -> None:
+    """And no division by zero."""
+    assert summarise([Sample()] * count).lessons == ()
+
+
+@given(st.lists(st.builds(Sample, st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))))
+def test_all_series_are_as_long(samples: list[Sample]) -> None:
+    """One value an interval."""
+    hour = summarise(samples)
+    lengths = {len(series) for series in (hour.lessons, hour.waiting, hour.errors, hour.reply)}
+    assert lengths == {max(0, len(samples) - 1)}
