@@ -1,5 +1,6 @@
-"""A new tutor in the environment of its author: wheels, and nothing of this repository."""
+"""Tutors in the environment of their authors: wheels, and nothing of this repository."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ pytestmark = pytest.mark.timeout(400)
 
 ROOT = Path(__file__).parents[2]
 NAME = "word-games"
+EXAMPLE = "vocabulary"
+TUTORS = {NAME: 11, EXAMPLE: 22}
+"""The tutors, and how many tests each has."""
 
 
 def run(*command: str, cwd: Path) -> str:
@@ -20,8 +24,8 @@ def run(*command: str, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def tutor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a new tutor, whose wheel is installed in an environment beside it."""
+def author(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with a new tutor and the example, installed in an environment there."""
     directory = tmp_path_factory.mktemp("author")
     wheels, python = directory / "wheels", directory / "venv/bin/python"
     build = ("uv", "build", "--quiet", "--wheel", "-o", str(wheels))
@@ -31,29 +35,35 @@ def tutor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install = ("uv", "pip", "install", "--quiet", "--refresh", "--python", str(python))
     run(*install, "--find-links", str(wheels), "loqua-host", "pytest", cwd=directory)
     run(str(python.with_name("loqua-host")), "new-tutor", NAME, cwd=directory)
-    tutor = directory / f"loqua-tutor-{NAME}"
-    run(*build, cwd=tutor)
-    run(*install, "--find-links", str(wheels), tutor.name, cwd=directory)
-    return tutor
+    shutil.copytree(ROOT / f"host/examples/{EXAMPLE}-tutor", directory / f"loqua-tutor-{EXAMPLE}")
+    for name in TUTORS:
+        run(*build, cwd=directory / f"loqua-tutor-{name}")
+    names = (f"loqua-tutor-{name}" for name in TUTORS)
+    run(*install, "--find-links", str(wheels), *names, cwd=directory)
+    return directory
 
 
-def test_its_own_tests_pass_at_once(tutor: Path) -> None:
+@pytest.mark.parametrize("name", TUTORS, ids=TUTORS)
+def test_its_own_tests_pass_at_once(author: Path, name: str) -> None:
     """The suite of every tutor, its own lessons, and the one in YAML."""
-    shown = run(str(tutor.parent / "venv/bin/python"), "-m", "pytest", "-q", cwd=tutor)
-    assert "11 passed" in shown
+    command = (str(author / "venv/bin/python"), "-m", "pytest", "-q")
+    shown = run(*command, cwd=author / f"loqua-tutor-{name}")
+    assert f"{TUTORS[name]} passed" in shown
 
 
-def test_mypy_has_nothing_to_say_of_it(tutor: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("name", TUTORS, ids=TUTORS)
+def test_mypy_has_nothing_to_say_of_it(
+    author: Path, name: str, request: pytest.FixtureRequest
+) -> None:
     """As strict as it can be."""
     assert request.config.cache is not None
     cache = str(request.config.cache.mkdir("mypy"))  # LiveKit's types alone take half a minute
-    run(sys.executable, "-m", "mypy", "--cache-dir", cache, cwd=tutor)
+    run(sys.executable, "-m", "mypy", "--cache-dir", cache, cwd=author / f"loqua-tutor-{name}")
 
 
-def test_the_host_finds_it(tutor: Path) -> None:
-    """With the settings that its README shows."""
-    loads = (
-        "from loqua_host.registry.loader import load_plugin; print(load_plugin(plugin=%r).tutor)"
-    )
-    shown = run(str(tutor.parent / "venv/bin/python"), "-c", loads % NAME, cwd=tutor.parent)
-    assert f"agent_name='{NAME}-specialist'" in shown
+def test_the_host_finds_each(author: Path) -> None:
+    """By its name, with the agent name that its README shows."""
+    loads = "from loqua_host.registry.loader import load_plugin"
+    shows = f"for name in {list(TUTORS)}: print(load_plugin(plugin=name).tutor.agent_name)"
+    shown = run(str(author / "venv/bin/python"), "-c", f"{loads}\n{shows}", cwd=author)
+    assert shown.split() == [f"{name}-specialist" for name in TUTORS]
