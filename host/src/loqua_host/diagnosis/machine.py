@@ -12,6 +12,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from loqua_host.errors import LedgerError
+from loqua_host.ops.drain import DRAIN
 from loqua_host.records.admin import LedgerAdmin
 from loqua_host.records.database import database_at
 from loqua_host.settings.certificates import trusting_context
@@ -96,20 +97,41 @@ class RunningHost:
         found = re.search(rb"^loqua_webhooks_total (\S+)$", answer or b"", re.MULTILINE)
         return None if found is None else float(found[1])
 
+    async def drain(self, seconds: float) -> bool | None:
+        """Drain it; return whether no lesson is left, None if no host runs or it refuses.
+
+        Args:
+            seconds: How long to wait for its lessons to end.
+        """
+        try:
+            return await self._request("POST", DRAIN, seconds) == b"drained\n" or None
+        except httpx.ReadTimeout:
+            return False
+        except (OSError, httpx.HTTPError):
+            return None
+
     async def _ask(self, path: str) -> bytes | None:
+        try:
+            return await self._request("GET", path, 5.0)
+        except (OSError, httpx.HTTPError):
+            return None
+
+    async def _request(self, method: str, path: str, seconds: float) -> bytes | None:
         if not self.ops.port:
             return None
         address = "127.0.0.1" if self.ops.address in ANYWHERE else self.ops.address
         tls = self.ops.tls
         scheme = "https" if tls else "http"
         url = httpx.URL(scheme=scheme, host=address, port=self.ops.port, path=path)
-        auth = ("check", self.tokens[0].get_secret_value()) if self.tokens else None
-        try:
-            verify = trusting_context(tls) if tls else True
-            async with httpx.AsyncClient(auth=auth, verify=verify, trust_env=False) as http:
-                return (await http.get(url)).content
-        except (OSError, httpx.HTTPError):
-            return None
+        verify = trusting_context(tls) if tls else True
+        timeout = httpx.Timeout(5.0, read=seconds)
+        async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=timeout) as http:
+            return (await http.request(method, url, headers=self._headers())).content
+
+    def _headers(self) -> dict[str, str]:
+        if not self.tokens:
+            return {}
+        return {"Authorization": f"Bearer {self.tokens[0].get_secret_value()}"}
 
 
 def judge_webhooks(before: float | None, after: float | None) -> Verdict:
