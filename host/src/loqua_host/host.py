@@ -34,6 +34,7 @@ from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import serve_link
 from loqua_host.livekit_internals import patch_workers
+from loqua_host.ops.drain import DRAIN, Drain, receive_drain
 from loqua_host.ops.health import assess
 from loqua_host.ops.history import History, Sample
 from loqua_host.ops.recent_errors import RecentErrors
@@ -52,7 +53,7 @@ from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import engine_secrets
 from loqua_host.system.sockets import SocketHandle, listen_unnamed
-from loqua_host.system.tasks import forever, supervised
+from loqua_host.system.tasks import first_of, forever, supervised
 from loqua_host.workers.registry import WorkerRegistry
 from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.tutors import running_tutors
@@ -153,9 +154,10 @@ async def run_host(
                 watch = _open_watch(
                     parts, reconciler, rotation, reload, certificate, JobProbe(link)
                 )
-                async with _operate(parts, webhooks, watch, certificate, recent_errors):
+                drain = Drain()
+                async with _operate(parts, webhooks, watch, certificate, recent_errors, drain):
                     await reload.start_all()
-                    await _serve(parts, supervisor, reconciler, reload, signals)
+                    await _serve(parts, supervisor, reconciler, reload, signals, drain)
         await _flush(parts.services.delivery, 0 if signals.force_stop.is_set() else FLUSH_SECONDS)
 
 
@@ -276,22 +278,36 @@ async def _serve(
     reconciler: Reconciler,
     reload: Reload,
     signals: Signals,
+    drain: Drain,
 ) -> None:
-    """Take jobs until told to stop, then let the running lessons go on for the drain time.
+    """Accept jobs until told to drain or stop, then let the running lessons end.
 
-    Their rooms are looked at until the last has ended.
+    A drain leaves them their own time; a stop, also during a drain, `lessons.drain_timeout`. Their
+    rooms are watched until the last has ended.
     """
     async with supervised() as tasks:
         tasks.create_task(_reconcile(parts.lifecycle, supervisor, reconciler))
         async with supervised() as following:
             following.create_task(forever(partial(reload.run, signals.reload)))
-            await signals.stop.wait()
-        drain = parts.running.settings.lessons.drain_timeout
+            await first_of(signals.stop, drain.requested)
+        limits = parts.running.settings.lessons
         parts.lifecycle.phase = Phase.DRAINING
-        log.info("host.draining", seconds=drain)
         parts.lessons.withdraw()
         tasks.create_task(_force_stop(supervisor, signals.force_stop))
-        await supervisor.stop(STOPPING, drain)
+        if not signals.stop.is_set():
+            # No lesson lasts longer, so that none is cut off.
+            tasks.create_task(_drain(supervisor, limits.max_duration, drain))
+            await signals.stop.wait()
+        log.info("host.draining", seconds=limits.drain_timeout)
+        await supervisor.stop(STOPPING, limits.drain_timeout)
+
+
+async def _drain(supervisor: Supervisor, seconds: float, drain: Drain) -> None:
+    """Drain all workers; the host stays, without them, until it is told to stop."""
+    log.info("host.draining", seconds=seconds)
+    await supervisor.stop(STOPPING, seconds)
+    log.info("host.drained")
+    drain.done.set()
 
 
 async def _force_stop(supervisor: Supervisor, force_stop: asyncio.Event) -> None:
@@ -308,6 +324,7 @@ async def _operate(
     watch: Watch,
     certificate: ServedCertificate | None,
     recent_errors: RecentErrors,
+    drain: Drain,
 ) -> AsyncIterator[None]:
     """Answer operators, and hear LiveKit, for the length of a block."""
     settings, secrets = parts.running.settings, parts.running.secrets
@@ -322,6 +339,7 @@ async def _operate(
         return take_snapshot(status, judge(status), errors, history.last_hour())
 
     app = build_app(watch.look, judge, snapshot, metrics.registry, secrets.ops_tokens)
+    app.router.add_post(DRAIN, receive_drain(secrets.ops_tokens, drain))
     app.router.add_post(WEBHOOK, receive_webhook(secrets.livekit_keys, webhooks.handle))
     async with serve_ops(settings.ops, app, certificate), supervised() as tasks:
         tasks.create_task(forever(watch.run))

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from tests.integration.host.conftest import PATIENCE, Deployment, HostProcess, Visitor, explicit
@@ -69,6 +70,37 @@ async def test_lessons_go_on_to_their_own_end_when_the_host_is_told_to_stop(
     assert len(await deployment.api.arrivals("sessions", learner.user_id)) == 1
     assert not host.log.find("lesson.interrupted")
     await all_gone(host)
+
+
+async def test_a_drained_host_lets_lessons_end_and_stays_until_it_is_stopped(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """Whoever drains it hears when no lesson is left; no new one comes in between."""
+    token = "an-ops-token-of-32-bytes-or-more"
+    async with (
+        deployment.host(tmp_path, explicit("drained"), environ={"OPS_TOKEN": token}) as host,
+        deployment.visit(agent_name="drained") as learner,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{host.ops_port}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=PATIENCE,
+        ) as client,
+    ):
+        await host.log.until("progress.made", user_id=learner.user_id)
+        drained = asyncio.create_task(client.post("/drain"))
+        await host.log.until("worker.leaving")
+        assert (await client.get("/health/ready")).status_code == 503
+        ticks = host.log.find("probe.tick", room=learner.name)
+        await host.log.until("probe.tick", room=learner.name, count=len(ticks) + 5)
+        assert not drained.done()
+        await learner.leave()
+        assert (await drained).text == "drained\n"
+        assert (await client.get("/health/live")).status_code == 200
+        stop_the_host(host)
+        assert await host.ended() == 0
+    assert host.log.find("probe.end", reason="learner_left")
+    assert len(await deployment.api.arrivals("sessions", learner.user_id)) == 1
+    assert not host.log.find("lesson.interrupted")
 
 
 async def test_a_lesson_says_goodbye_before_the_drain_is_over_and_is_not_given_twice(

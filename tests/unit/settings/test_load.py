@@ -425,3 +425,28 @@ def _leaves(model: type[BaseModel], place: str) -> Iterator[tuple[str, str | Non
             yield f"{place}{name}", field.description
         for nested in inner:
             yield from _leaves(nested, f"{place}{name}.")
+
+
+@pytest.mark.parametrize(
+    ("resources", "most"),
+    [
+        pytest.param("conversation", 10, id="conversation"),
+        pytest.param("ai-processing", 5, id="ai-processing"),
+        pytest.param("specialised", 3, id="specialised"),
+    ],
+)
+def test_a_tutor_admits_no_more_lessons_than_its_resources_are_for(
+    write: Write, mistakes: Mistakes, resources: str, most: int
+) -> None:
+    """The guide's table; fewer lessons are no mistake."""
+    tutor = f"worker_type: automatic\nresources: {resources}\nmax_concurrent_jobs: "
+    for fitting in (1, most):
+        write("tutors/conversation.yaml", f"{tutor}{fitting}")
+        assert mistakes() == []
+    write("tutors/conversation.yaml", f"{tutor}{most + 1}")
+    [mistake] = mistakes()
+    assert mistake.startswith(
+        f"tutors/conversation.yaml: max_concurrent_jobs: {most + 1} lessons do not fit resources: "
+        f"{resources}, which is for "
+    )
+    assert mistake.endswith(f"; write {most} or less, or other resources")

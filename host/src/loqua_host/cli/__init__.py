@@ -156,6 +156,20 @@ def check(
 
 
 @app.command()
+def drain(
+    config: Config = CONFIG,
+    *,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for running lessons to end.")
+    ] = 7200,
+) -> None:
+    """Drain the running host: it accepts no more lessons, and the running ones continue."""
+    from .drain import drain_host  # noqa: PLC0415  # only `run` must start lean
+
+    raise SystemExit(drain_host(config, seal(sys.argv[1:]), wait))
+
+
+@app.command()
 def demo(
     config: Annotated[
         Path | None,

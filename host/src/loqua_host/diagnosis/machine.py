@@ -13,6 +13,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from loqua_host.errors import LedgerError, OpsError
+from loqua_host.ops.drain import DRAIN
 from loqua_host.ops.snapshot import HostSnapshot
 from loqua_host.records.admin import LedgerAdmin
 from loqua_host.records.database import database_at
@@ -122,26 +123,48 @@ class RunningHost:
         found = re.search(rb"^loqua_webhooks_total (\S+)$", answer or b"", re.MULTILINE)
         return None if found is None else float(found[1])
 
-    def _url(self, path: str) -> httpx.URL:
-        address = "127.0.0.1" if self.ops.address in ANYWHERE else self.ops.address
-        scheme = "https" if self.ops.tls else "http"
-        return httpx.URL(scheme=scheme, host=address, port=self.ops.port, path=path)
+    async def drain(self, seconds: float) -> bool | None:
+        """Drain it; return whether no lesson is left, None if no host runs or it refuses.
+
+        Args:
+            seconds: How long to wait for its lessons to end.
+        """
+        try:
+            answer = await self._request("POST", DRAIN, seconds)
+        except httpx.ReadTimeout:
+            return False
+        except (OSError, httpx.HTTPError):
+            return None
+        return (answer is not None and answer.content == b"drained\n") or None
 
     async def _ask(self, path: str) -> bytes | None:
         answer = await self._get(path)
         return None if answer is None else answer.content
 
     async def _get(self, path: str) -> httpx.Response | None:
-        if not self.ops.port:
-            return None
-        tls = self.ops.tls
-        auth = ("check", self.tokens[0].get_secret_value()) if self.tokens else None
         try:
-            verify = trusting_context(tls) if tls else True
-            async with httpx.AsyncClient(auth=auth, verify=verify, trust_env=False) as http:
-                return await http.get(self._url(path))
+            return await self._request("GET", path, 5.0)
         except (OSError, httpx.HTTPError):
             return None
+
+    async def _request(self, method: str, path: str, seconds: float) -> httpx.Response | None:
+        """Send a request; return None if the host has no ops address."""
+        if not self.ops.port:
+            return None
+        verify = trusting_context(self.ops.tls) if self.ops.tls else True
+        timeout = httpx.Timeout(5.0, read=seconds)
+        async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=timeout) as http:
+            return await http.request(method, self._url(path), headers=self._headers())
+
+    def _url(self, path: str) -> httpx.URL:
+        address = "127.0.0.1" if self.ops.address in ANYWHERE else self.ops.address
+        scheme = "https" if self.ops.tls else "http"
+        return httpx.URL(scheme=scheme, host=address, port=self.ops.port, path=path)
+
+    def _headers(self) -> dict[str, str]:
+        if not self.tokens:
+            return {}
+        return {"Authorization": f"Bearer {self.tokens[0].get_secret_value()}"}
 
 
 def judge_webhooks(before: float | None, after: float | None) -> Verdict:

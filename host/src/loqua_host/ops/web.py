@@ -1,6 +1,6 @@
 """The HTTP server of the ops address: health checks, metrics, status page.
 
-Everything is read-only and shows no personal data.
+It shows no personal data. What it changes, `drain` and `webhooks` describe.
 """
 
 import asyncio

@@ -14,6 +14,7 @@ from .host import Environment, HostSettings
 from .loopback import is_loopback
 from .network import network_problems
 from .problems import Place, printable, setting_places
+from .resources import RESOURCES
 from .secrets import HOST_SECRETS
 from .sources import ConfigSources
 from .tracing import COLLECTORS, tracing_problems
@@ -124,6 +125,7 @@ def tutor_problems(
     enabled = [tutor for tutor in tutors if tutor.enabled]
     for tutor in enabled:
         yield from _dispatch_problems(tutor, where)
+        yield from _resource_problems(tutor, where)
         if tutor.plugin and tutor.agent:
             hint = "write plugin or agent, not both"
             yield Problem(where(tutor.name, "plugin"), "is set beside agent", hint)
@@ -183,6 +185,19 @@ def _dispatch_problems(tutor: TutorSettings, where: Callable[[str, str], str]) -
     if tutor.worker_type == "explicit" and not tutor.agent_name:
         hint = f"write agent_name, such as {tutor.name}-specialist, or worker_type: automatic"
         yield Problem(spot, "an explicit tutor needs an agent name", hint)
+
+
+def _resource_problems(tutor: TutorSettings, where: Callable[[str, str], str]) -> Iterator[Problem]:
+    """Find a tutor that admits more lessons than its class of hosts is for."""
+    if tutor.resources is None:
+        return
+    # Fewer are no mistake: the guide's own example of a conversation tutor has 5.
+    least, most = RESOURCES[tutor.resources].lessons
+    if tutor.max_concurrent_jobs > most:
+        what = f"{tutor.max_concurrent_jobs} lessons do not fit resources: {tutor.resources}, "
+        hint = f"write {most} or less, or other resources"
+        spot = where(tutor.name, "max_concurrent_jobs")
+        yield Problem(spot, f"{what}which is for {least} to {most}", hint)
 
 
 def _namesakes(

@@ -17,6 +17,7 @@ from loqua_host.settings.engines import Engine, Engines, ImportString
 
 from .layered import LayeredSettings
 from .lessons import AudioInput
+from .resources import Resources
 
 __all__ = [
     "AgentId",
@@ -59,6 +60,11 @@ class TutorSettings(LayeredSettings):
     )
     max_concurrent_jobs: int = Field(
         default=2, ge=1, le=1000, description="the maximum of concurrent lessons, 1 to 1000"
+    )
+    resources: Resources | None = Field(
+        default=None,
+        description="the class of hosts that run it: conversation, ai-processing, specialised, or "
+        "null",
     )
     language: Language = Field(
         default="en",

@@ -8,7 +8,7 @@ from typing import Any, Never, TypeVar
 
 from loqua_host.observability.faults import log_fault
 
-__all__ = ["background", "forever", "supervised", "uncancelled", "within"]
+__all__ = ["background", "first_of", "forever", "supervised", "uncancelled", "within"]
 
 T = TypeVar("T")
 
@@ -77,6 +77,13 @@ async def _logged(coroutine: Coroutine[Any, Any, T]) -> T | None:
     except Exception as error:  # noqa: BLE001  # one task's fault must not end all others
         log_fault(_name(coroutine), error)
         return None
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    async with background() as waiting:
+        tasks = [waiting.create_task(event.wait()) for event in events]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def forever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:

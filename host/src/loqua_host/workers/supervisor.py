@@ -9,6 +9,7 @@ import structlog
 
 from loqua_host.lessons.departure import Departure
 from loqua_host.settings.secrets import LiveKitKey
+from loqua_host.system.tasks import first_of
 
 from .metrics import WorkerMetrics
 from .registry import WorkerRegistry
@@ -73,7 +74,7 @@ class Supervisor:
     async def registered(self) -> None:
         """Wait until every worker is registered with LiveKit, or drains."""
         for worker in self._registry.workers:
-            await _first(worker.registered, worker.leaving)
+            await first_of(worker.registered, worker.leaving)
 
     async def replace(self, worker: TutorWorker, reason: str, seconds: float) -> None:
         """Replace a tutor's worker; return when the new one takes its jobs.
@@ -163,13 +164,3 @@ class Supervisor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await worker.leaving.wait()
-
-
-async def _first(*events: asyncio.Event) -> None:
-    """Wait until one of the events is set."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()

@@ -1,0 +1,36 @@
+"""The classes of machines that tutors need, from the Loqua guide's table of resources."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+__all__ = ["RESOURCES", "ResourceClass", "Resources"]
+
+Resources = Literal["conversation", "ai-processing", "specialised"]
+"""The name of a class, which is also that of its overlay in config/kubernetes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceClass:
+    """What a host of this class has, and how many lessons it is meant for.
+
+    Attributes:
+        cores: Its CPU limit.
+        gibibytes: Its memory limit.
+        lessons: The recommended number of concurrent lessons, least and most.
+    """
+
+    cores: int
+    gibibytes: int
+    lessons: tuple[int, int]
+
+
+# Loqua's agent guide, "Resource Allocation Strategy".
+RESOURCES: Final[Mapping[Resources, ResourceClass]] = MappingProxyType(
+    {
+        "conversation": ResourceClass(cores=2, gibibytes=4, lessons=(8, 10)),
+        "ai-processing": ResourceClass(cores=4, gibibytes=8, lessons=(3, 5)),
+        "specialised": ResourceClass(cores=2, gibibytes=4, lessons=(2, 3)),
+    }
+)
