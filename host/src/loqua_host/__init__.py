@@ -4,6 +4,7 @@ Everything else in this package is private.
 """
 
 from . import events
+from .contract.display import Correction, PronunciationScore, ScoredSound, ScoredWord
 from .contract.handoff import Handback, Handover, Utterance
 from .contract.hookspecs import hookimpl
 from .contract.learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
@@ -14,6 +15,7 @@ from .contract.tutor import Tutor
 from .errors import HandoffError
 
 __all__ = [
+    "Correction",
     "Ending",
     "Handback",
     "HandoffError",
@@ -28,6 +30,9 @@ __all__ = [
     "Performance",
     "Preferences",
     "Progress",
+    "PronunciationScore",
+    "ScoredSound",
+    "ScoredWord",
     "Tick",
     "Turn",
     "Turns",
