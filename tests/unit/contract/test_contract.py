@@ -36,6 +36,7 @@ HOOKS = {
 }
 
 EXPORTED = [
+    "Correction",
     "Ending",
     "Handback",
     "HandoffError",
@@ -50,6 +51,9 @@ EXPORTED = [
     "Performance",
     "Preferences",
     "Progress",
+    "PronunciationScore",
+    "ScoredSound",
+    "ScoredWord",
     "Tick",
     "Turn",
     "Turns",

@@ -224,6 +224,19 @@ def devapi(
     raise SystemExit(_run(run_devapi(os.environ, port, say=print)))
 
 
+@app.command()
+def playground(
+    config: Config = CONFIG,
+    *,
+    port: Annotated[int, typer.Option(help="The port to listen on, 0 for a free one.")] = 8090,
+) -> None:
+    """Serve a page to talk with the tutors of a running host, in development."""
+    with _extras():
+        from loqua_host.dev.playground.command import run_playground  # noqa: PLC0415  # as above
+
+    raise SystemExit(_run(run_playground(config, os.environ, port, print)))
+
+
 def _run(showing: Coroutine[Any, Any, int | None]) -> int | None:
     """Run to the end and return the exit code. A `LoquaError` is one line, and 1."""
     try:

@@ -3,6 +3,7 @@
 from loqua_host import events
 from loqua_host.errors import HandoffError
 
+from .display import Correction, PronunciationScore, ScoredSound, ScoredWord
 from .handoff import Handback, Handover, Utterance
 from .hookspecs import hookimpl
 from .learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
@@ -12,6 +13,7 @@ from .turns import Turn, Turns
 from .tutor import Tutor
 
 __all__ = [
+    "Correction",
     "Ending",
     "Handback",
     "HandoffError",
@@ -26,6 +28,9 @@ __all__ = [
     "Performance",
     "Preferences",
     "Progress",
+    "PronunciationScore",
+    "ScoredSound",
+    "ScoredWord",
     "Tick",
     "Turn",
     "Turns",

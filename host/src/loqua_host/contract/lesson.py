@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from loqua_host.errors import HandoffError
 from loqua_host.events import Event
 
+from .display import ShownValue
 from .handoff import Handback, HandoffRequest, Handover, SpecialistCall, Utterance
 from .learner import Learner, LearnerContext
 from .records import Mode, Progress
@@ -83,6 +84,7 @@ class Lesson(Generic[Settings_co]):
 
     _calls: "asyncio.Queue[SpecialistCall]" = field(default_factory=asyncio.Queue, repr=False)
     _call: SpecialistCall | None = field(default=None, repr=False)
+    _shown: "asyncio.Queue[ShownValue]" = field(default_factory=asyncio.Queue, repr=False)
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -138,6 +140,24 @@ class Lesson(Generic[Settings_co]):
         """
         return learner is None or learner.user_id == self.learner.user_id
 
+    def show(self, value: ShownValue) -> None:
+        """Show a correction or a score to the learner's page.
+
+        Returns at once. It is sent to this learner alone, as a text stream of LiveKit's; pages show
+        it beside the words it is about. If it cannot be sent, the lesson continues without it.
+
+        Args:
+            value: A `Correction` or a `PronunciationScore`.
+
+        Raises:
+            TypeError: If it is neither.
+        """
+        if not isinstance(value, ShownValue):
+            raise TypeError(
+                f"lesson.show needs a Correction or a PronunciationScore, not {value!r}"
+            )
+        self._shown.put_nowait(value)
+
     def end(self, reason: str) -> None:
         """End the lesson, for a stable reason such as `goal_reached`.
 
@@ -186,6 +206,15 @@ class Lesson(Generic[Settings_co]):
     async def next_call(self) -> SpecialistCall:
         """Wait until the tutor calls a specialist; for the runner of the lesson."""
         return await self._calls.get()
+
+    async def next_shown(self) -> ShownValue:
+        """Wait until the tutor shows something; for the runner of the lesson."""
+        return await self._shown.get()
+
+    def take_shown(self) -> Iterator[ShownValue]:
+        """Yield what the tutor has shown and nobody has sent; for the runner of the lesson."""
+        while not self._shown.empty():
+            yield self._shown.get_nowait()
 
 
 class _Job:

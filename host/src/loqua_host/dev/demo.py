@@ -28,7 +28,9 @@ from loqua_host.system.tasks import background
 
 from .hearing import Heard, LessonHeard
 from .learner import Line, Script, SyntheticLearner, synthesise_line
-from .parts import Parts, local_parts, run_child, write_config
+from .parts import RECONNECT_TIMEOUT, Parts, local_parts, run_child, write_config
+from .playground.command import offer, open_page
+from .playground.server import PlaygroundSettings, serve_playground
 from .scripts import LESSONS, SCRIPTED, ScriptedLesson, mismatches
 from .tutors import choose_tutors
 
@@ -37,6 +39,9 @@ __all__ = ["HostLog", "playable", "run_demo", "run_host_process"]
 Say = Callable[[str], None]
 
 TICK_EVERY = 5.0
+RETURN_TIMEOUT = 10.0
+"""Seconds that a lesson waits for a person who left: synthetic learners do not return."""
+
 RECORDS_SECONDS = 60.0
 KEPT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "VIRTUAL_ENV")
 
@@ -86,36 +91,60 @@ async def run_demo(config: Path, *, once: bool, say: Say) -> int:
     with TemporaryDirectory(prefix="loqua-demo-") as directory:
         written = Path(directory) / "config"
         async with local_parts(say) as parts:
-            write_config(config, written, parts.speech_url, tick_every=TICK_EVERY)
+            write_config(
+                config,
+                written,
+                parts.speech_url,
+                tick_every=TICK_EVERY,
+                reconnect_timeout=RECONNECT_TIMEOUT if once else RETURN_TIMEOUT,
+            )
             say("looking at the tutors, each in a child")
-            environ, lessons = await _prepare(config, written, parts, say)
+            environ, tutors = await _prepare(config, written, parts, say)
+            lessons = _choose_lessons(tutors, say)
             async with run_host_process(written, replace(parts, environ=environ), say) as log:
                 await log.until("host.ready")
-                say(f"{len(lessons)} learners enter and speak with the speech server's voice")
-                records = await _teach_all(lessons, parts, log, say)
-                wrong = _check(lessons, records, say)
                 if once:
-                    print(json.dumps(records, indent=2, ensure_ascii=False))  # noqa: T201  # the result
-                    return 1 if wrong else 0
-                say(f"the records show at {parts.api_url}; Ctrl-C ends the demo")
-                await asyncio.Event().wait()
+                    return await _play_once(lessons, parts, log, say)
+                async with serve_playground(_playground(parts, tutors)) as url:
+                    say(f"talk with a tutor yourself at {url}")
+                    await open_page(url)
+                    await _teach_all(lessons, parts, log, say)
+                    say(f"the page stays at {url}, the records at {parts.api_url}; Ctrl-C ends all")
+                    await asyncio.Event().wait()
     return 0
+
+
+async def _play_once(
+    lessons: Sequence[ScriptedLesson], parts: Parts, log: HostLog, say: Say
+) -> int:
+    """Play the lessons, print the records, and return 1 if they are not as scripted."""
+    records = await _teach_all(lessons, parts, log, say)
+    print(json.dumps(records, indent=2, ensure_ascii=False))  # noqa: T201  # the result
+    return 1 if _check(lessons, records, say) else 0
+
+
+def _playground(parts: Parts, tutors: Sequence[TutorSettings]) -> PlaygroundSettings:
+    return PlaygroundSettings(parts.api_url, parts.livekit.url, offer(tutors))
 
 
 async def _prepare(
     config: Path, written: Path, parts: Parts, say: Say
-) -> tuple[dict[str, str], list[ScriptedLesson]]:
-    """Drop tutors that cannot run; return the host's environment and the other lessons."""
+) -> tuple[dict[str, str], tuple[TutorSettings, ...]]:
+    """Drop tutors that cannot run; return the host's environment and the other tutors."""
     environ = _kept() | parts.environ
     given = read_environ(config, {**os.environ, "LOQUA_ENVIRONMENT": Environment.DEVELOPMENT})
     tutors = await choose_tutors(written, environ, given)
     for name, why in tutors.left_out.items():
         say(f"the tutor {name} is left out: {why.replace(str(written), str(config))}")
-    lessons = playable(tutors.running)
+    return {**tutors.variables, **parts.environ}, tutors.running
+
+
+def _choose_lessons(tutors: Sequence[TutorSettings], say: Say) -> list[ScriptedLesson]:
+    lessons = playable(tutors)
     for lesson in LESSONS:
         if lesson not in lessons:
             say(f"the lesson {lesson.name} is left out: not all of its tutors run here")
-    return {**tutors.variables, **parts.environ}, lessons
+    return lessons
 
 
 def _kept() -> dict[str, str]:

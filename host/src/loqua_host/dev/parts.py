@@ -25,7 +25,7 @@ from .api.settings import DevApiSettings
 from .child import dying_with_parent
 from .livekit import LiveKitServer, run_livekit
 
-__all__ = ["Parts", "local_parts", "run_child", "run_speech", "write_config"]
+__all__ = ["RECONNECT_TIMEOUT", "Parts", "local_parts", "run_child", "run_speech", "write_config"]
 
 Say = Callable[[str], None]
 
@@ -96,7 +96,14 @@ async def local_parts(say: Say, speech_url: str | None = None) -> AsyncIterator[
         )
 
 
-def write_config(source: Path, target: Path, speech_url: str, *, tick_every: float) -> None:
+def write_config(
+    source: Path,
+    target: Path,
+    speech_url: str,
+    *,
+    tick_every: float,
+    reconnect_timeout: float = RECONNECT_TIMEOUT,
+) -> None:
     """Copy config/ and lay local speech and addresses over it; secrets stay out of it.
 
     Args:
@@ -104,6 +111,7 @@ def write_config(source: Path, target: Path, speech_url: str, *, tick_every: flo
         target: Where to; the ledger goes beside it.
         speech_url: The speech server's address.
         tick_every: Seconds between progress ticks.
+        reconnect_timeout: Seconds that a lesson waits for a learner who left.
     """
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(".env"))
     overlay = target / "environments" / "development.yaml"
@@ -111,7 +119,7 @@ def write_config(source: Path, target: Path, speech_url: str, *, tick_every: flo
     written["engines"] = {**(written.get("engines") or {}), **_local_speech(speech_url)}
     quick = {
         "tick_every": tick_every,
-        "reconnect_timeout": RECONNECT_TIMEOUT,
+        "reconnect_timeout": reconnect_timeout,
         "drain_timeout": DRAIN_TIMEOUT,
         "max_lessons": MAX_LESSONS,
     }

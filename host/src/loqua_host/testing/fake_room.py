@@ -16,10 +16,15 @@ class FakeParticipant:
 
     def __init__(self) -> None:
         self.shown: list[dict[str, str]] = []
+        self.texts: list[tuple[str, str, tuple[str, ...]]] = []
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         """Show something to the room."""
         self.shown.append(attributes)
+
+    async def send_text(self, text: str, *, topic: str, destination_identities: list[str]) -> None:
+        """Send a text to some participants, under a topic."""
+        self.texts.append((topic, text, tuple(destination_identities)))
 
 
 class FakeRoom(EventEmitter[str]):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from loqua_host.contract.display import ShownValue
 from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.records import LessonReport, Progress, SessionRecord
 from loqua_host.link.messages import Checkpoint, Finish, HookTimed, SteppedOut
@@ -42,6 +43,7 @@ class LessonResult:
 
     Attributes:
         said: What learner and tutor said, in order.
+        shown: What the tutor showed to the learner's page, in order.
         hooks: The hooks that were called, in order.
         hook_seconds: The real seconds of the slowest call of each hook.
         ticks: The progress of each tick that had any.
@@ -54,6 +56,7 @@ class LessonResult:
     """
 
     said: tuple[Utterance, ...]
+    shown: tuple[ShownValue, ...]
     hooks: tuple[str, ...]
     hook_seconds: Mapping[str, float]
     ticks: tuple[Progress, ...]
@@ -84,6 +87,7 @@ def result_of(host: ScriptedHost, log: Sequence[LogEntry]) -> LessonResult:
     end = ends[-1] if ends else None
     return LessonResult(
         said=tuple(host.said),
+        shown=tuple(host.shown),
         hooks=tuple(one.hook for one in timed),
         hook_seconds={
             hook: max(one.seconds for one in timed if one.hook == hook)

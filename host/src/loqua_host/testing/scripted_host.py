@@ -4,11 +4,12 @@ LiveKit's server, the Loqua API and the job's process are not real; see `rooms`,
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any, Final
 
+from loqua_host.contract.display import Correction, PronunciationScore, ShownValue, parse_message
 from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.records import Ending, LessonReport
 from loqua_host.errors import LinkError
@@ -67,6 +68,7 @@ class ScriptedHost:
     Attributes:
         said: What was said, in order.
         sent: What jobs of the tutor have sent to the host.
+        shown: What the tutor has shown to the learner's page, in order.
         job: The tutor's job; None while there is none.
         called: The dispatches of specialists so far.
     """
@@ -90,6 +92,7 @@ class ScriptedHost:
         self.rooms = ScriptedRooms(self._clock.now, self._offer)
         self.said: list[Utterance] = []
         self.sent: list[FromJob] = []
+        self.shown: list[ShownValue] = []
         self.job: ScriptedJob | None = None
         self.called: list[Dispatch] = []
         self._learner = ""
@@ -216,6 +219,7 @@ class ScriptedHost:
             self._idle.clear()
             self._begun.set()
             await job.teach(self._loaded)
+            self.shown += _shown_by(job)
             self.job = None
         self._idle.set()
 
@@ -245,3 +249,11 @@ class ScriptedHost:
             self.rooms.leave(ref.agent)
             await asyncio.wait({serving})
             self._lessons.end(ref)
+
+
+def _shown_by(job: ScriptedJob) -> Iterator[ShownValue]:
+    """Yield what a job's tutor has shown; progress and outcome are the host's."""
+    for topic, text, _ in job.ctx.room.local_participant.texts:
+        value = parse_message(topic, text)
+        if isinstance(value, Correction | PronunciationScore):
+            yield value

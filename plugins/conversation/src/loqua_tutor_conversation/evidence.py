@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
+import loqua_host
+
 from .course import Course, current_turn
-from .plain import has_any, plain
+from .plain import find_phrase, has_any, plain
 from .state import MAX_CORRECTIONS, ConversationState, Correction, Evidence
 from .triggers import Mistake, find_mistakes
 from .vocabulary import find_words, load_glossary
 
-__all__ = ["new_words", "note_answer", "note_mistakes"]
+__all__ = ["new_words", "note_answer", "note_mistakes", "present_corrections"]
 
 
 def note_answer(
@@ -53,6 +55,21 @@ def new_words(state: ConversationState, course: Course) -> tuple[str, ...]:
     glossary, known = load_glossary(course.code), course.learner.known
     words = (it.what for it in state.words if it.what in glossary)
     return tuple(word for word in words if not glossary[word].topics & known)
+
+
+def present_corrections(state: ConversationState, text: str) -> Iterator[loqua_host.Correction]:
+    """Yield the mistakes of the latest utterance, as the learner's page shows them.
+
+    Args:
+        state: The state with them.
+        text: The utterance.
+    """
+    for it in state.corrections:
+        if it.utterance == state.utterances and (found := find_phrase(it.wrong, text)):
+            start, end = found
+            yield loqua_host.Correction(
+                text=text, start=start, end=end, corrected=it.right, rule=it.topic
+            )
 
 
 def _with(

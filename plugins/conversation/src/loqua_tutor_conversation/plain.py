@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["has_any", "plain", "tokens"]
+__all__ = ["find_phrase", "has_any", "plain", "tokens"]
 
 
 def plain(text: str) -> str:
@@ -22,3 +22,14 @@ def tokens(text: str) -> list[str]:
 def has_any(phrases: Iterable[str], said: str) -> bool:
     """Return whether any of the phrases is in a plain text, as whole words."""
     return any(f" {plain(phrase)} " in f" {said} " for phrase in phrases)
+
+
+def find_phrase(phrase: str, text: str) -> tuple[int, int] | None:
+    """Return where a phrase begins and ends in a text, compared as plain texts; None if nowhere."""
+    words = list(re.finditer(r"[^\W_]+", text))
+    length, wanted = len(tokens(phrase)), plain(phrase)
+    for first in range(len(words) - length + 1 if wanted else 0):
+        start, end = words[first].start(), words[first + length - 1].end()
+        if plain(text[start:end]) == wanted:
+            return start, end
+    return None

@@ -18,6 +18,7 @@ from loqua_host import Handback, HandoffError, Lesson, Turn, Turns, events
 
 from .conversation import advance
 from .course import Course, Pace, scenario_of
+from .evidence import present_corrections
 from .lesson_clock import LessonClock
 from .replies import help_in_silence, question
 from .scripted_llm import ScriptedLLM
@@ -149,6 +150,8 @@ class ConversationTutor(Agent):
             raise StopResponse
         step = self._advance(turn, new_message.transcript_confidence or 0.0)
         self.state, self._reply, self._helps = step.state, step.reply, 0
+        for each in present_corrections(self.state, turn.text):
+            self.lesson.show(each)
         agent_name = self.course.specialists.get(step.help.speciality) if step.help else None
         if step.help and agent_name:
             self._hand_over(agent_name, step.help, new_message)

@@ -5,7 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["Correction", "Severity", "correct_text", "merge_corrections", "sounds_alike"]
+import loqua_host
+
+__all__ = [
+    "Correction",
+    "Severity",
+    "correct_text",
+    "merge_corrections",
+    "present",
+    "sounds_alike",
+]
 
 Severity = Literal["error", "hint"]
 
@@ -66,6 +75,24 @@ def correct_text(text: str, corrections: Iterable[Correction]) -> str:
     for each in sorted(corrections, key=lambda each: each.start, reverse=True):
         text = text[: each.start] + each.replacements[0] + text[each.end :]
     return text
+
+
+def present(found: Correction, text: str, why: str) -> loqua_host.Correction:
+    """Return a correction as the learner's page shows it.
+
+    Args:
+        found: The correction.
+        text: The text it is about.
+        why: The rule, in words for the learner.
+    """
+    return loqua_host.Correction(
+        text=text,
+        start=found.start,
+        end=found.end,
+        corrected=found.replacements[0],
+        rule=found.grammar_point,
+        message=why,
+    )
 
 
 def sounds_alike(one: str, other: str) -> bool:

@@ -5,7 +5,9 @@ from livekit.agents import Agent, llm
 from loqua_host import Lesson, Turns
 
 from .check import Checker
+from .correction import present
 from .drill import Drill
+from .explanation import explain
 from .practice import Notes, hear, is_done, line
 
 __all__ = ["GrammarTutor"]
@@ -39,6 +41,9 @@ class GrammarTutor(Agent):
             found = await self._checker.check(turn.text, self.drill.language)
             self.notes = hear(turn.notes, self.drill, turn.text, found)
             self.lesson.state["notes"] = self.notes.model_dump(mode="json")
+            for each in (it for it in found if it.severity == "error"):
+                why = explain(each.message, self.drill.name)
+                self.lesson.show(present(each, turn.text, why))
         done = is_done(self.notes, self.drill)
         self._turns.reply(
             self.session.say(line(self.notes, self.drill)), then=self._end if done else None

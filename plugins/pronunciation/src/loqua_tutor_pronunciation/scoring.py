@@ -10,9 +10,14 @@ import structlog
 from httpx import AsyncClient, HTTPError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["Assessment", "Phoneme", "Scorer", "Word"]
+from loqua_host import PronunciationScore, ScoredSound, ScoredWord
+
+__all__ = ["Assessment", "Phoneme", "Scorer", "Word", "present_score"]
 
 TIMEOUT_SECONDS = 4.0
+
+_TICKS = 10_000_000
+"""Units of offsets and durations in a second."""
 
 _log = structlog.get_logger()
 
@@ -28,11 +33,26 @@ class RankedPhoneme(_Received):
     score: float = Field(alias="Score")
 
 
-class Phoneme(_Received):
+class _Timed(_Received):
+    offset: int = Field(alias="Offset", default=0, ge=0, le=600 * _TICKS)
+    duration: int = Field(alias="Duration", default=0, ge=0, le=600 * _TICKS)
+
+    @property
+    def start(self) -> float:
+        """When it begins, in seconds since the recording began."""
+        return self.offset / _TICKS
+
+    @property
+    def end(self) -> float:
+        """When it ends."""
+        return (self.offset + self.duration) / _TICKS
+
+
+class Phoneme(_Timed):
     """A sound of a word, and what it was taken for, likeliest first."""
 
     phoneme: str = Field(alias="Phoneme")
-    accuracy: float = Field(alias="AccuracyScore")
+    accuracy: float = Field(alias="AccuracyScore", ge=0, le=100, allow_inf_nan=False)
     ranked: tuple[RankedPhoneme, ...] = Field(alias="NBestPhonemes", default=())
 
     @property
@@ -42,11 +62,13 @@ class Phoneme(_Received):
         return first if first != self.phoneme and first else None
 
 
-class Word(_Received):
+class Word(_Timed):
     """A word of the text; one that was left out or inserted has no accuracy."""
 
     word: str = Field(alias="Word")
-    accuracy: float | None = Field(alias="AccuracyScore", default=None)
+    accuracy: float | None = Field(
+        alias="AccuracyScore", default=None, ge=0, le=100, allow_inf_nan=False
+    )
     phonemes: tuple[Phoneme, ...] = Field(alias="Phonemes", default=())
 
 
@@ -59,6 +81,38 @@ class Assessment(_Received):
 
 class _Response(_Received):
     best: tuple[Assessment, ...] = Field(alias="NBest", default=())
+
+
+def present_score(assessment: Assessment, text: str) -> PronunciationScore:
+    """Return an assessment as the learner's page shows it.
+
+    Args:
+        assessment: How the sentence was said.
+        text: The sentence.
+    """
+    return PronunciationScore(
+        text=text,
+        score=assessment.total,
+        words=tuple(
+            ScoredWord(
+                word=word.word,
+                score=word.accuracy,
+                start=word.start,
+                end=word.end,
+                sounds=tuple(
+                    ScoredSound(
+                        sound=it.phoneme,
+                        score=it.accuracy,
+                        start=it.start,
+                        end=it.end,
+                        heard=it.heard,
+                    )
+                    for it in word.phonemes
+                ),
+            )
+            for word in assessment.words
+        ),
+    )
 
 
 class Scorer:

@@ -10,7 +10,7 @@ from loqua_host import Lesson, Turns
 from .exercises import Plan
 from .practice import Notes, hear, is_done, line
 from .recorder import Recorder
-from .scoring import Assessment, Scorer
+from .scoring import Assessment, Scorer, present_score
 
 __all__ = ["PronunciationTutor"]
 
@@ -85,7 +85,10 @@ class PronunciationTutor(Agent):
         if sound is None or self._scorer is None or is_done(notes, self.plan):
             return None
         text = self.plan.exercises[notes.passed].text
-        return await self._scorer.score(sound, text, self.plan.language)
+        assessment = await self._scorer.score(sound, text, self.plan.language)
+        if assessment is not None:
+            self.lesson.show(present_score(assessment, text))
+        return assessment
 
     def _end(self) -> None:
         self.lesson.end("exercises_done")

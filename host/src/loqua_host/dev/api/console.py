@@ -72,6 +72,12 @@ async def behave(call: CallNow) -> None:
     call.api.board.replace(())
 
 
+@router.get("/dev/learners")
+async def list_learners(call: CallNow) -> dict[str, RegisteredLearner]:
+    """Lists the learners as they were registered, by user id."""
+    return {user_id: study.learner for user_id, study in call.api.store.studies().items()}
+
+
 @router.put("/dev/learners/{user_id}")
 async def register_learner(
     user_id: UserId, body: RegisteredLearner, call: CallNow

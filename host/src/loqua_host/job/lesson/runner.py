@@ -9,12 +9,14 @@ from livekit import rtc
 from livekit.agents import Agent, CloseEvent, room_io
 from pydantic import ValidationError
 
+from loqua_host.contract.display import LessonOutcome
 from loqua_host.contract.learner import Learner
 from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import LinkError
 from loqua_host.events import LearnerLeft, LearnerReturned
 from loqua_host.job.room.chat import Chat
 from loqua_host.job.room.connection import RoomConnection
+from loqua_host.job.room.display import Display
 from loqua_host.job.room.events import EventRelay
 from loqua_host.job.room.floor import Floor, until_free
 from loqua_host.job.room.handoffs import HandoffClient
@@ -135,6 +137,7 @@ class Runner:
         announcement = settings.messages.specialist_joins
         self._handoffs = HandoffClient(lesson, self._link, self._floor, announcement)
         self._events = EventRelay(room, lesson, self._hooks)
+        self._display = Display(room, lesson)
         self._presence = Presence(
             room,
             lesson.learner.identity,
@@ -203,6 +206,7 @@ class Runner:
         yield self._checkpoints.run()
         yield self._handoffs.run()
         yield self._floor.show()
+        yield self._display.run()
         yield self._give_up()
         yield self._vitals.run()
         if self._transcripts is not None:
@@ -237,7 +241,10 @@ class Runner:
     async def on_progress_tick(self, number: int) -> Progress | None:
         """Call the tutor's `on_progress_tick`."""
         now = Tick(number=number, seconds=self._clock.seconds)
-        return await self._hooks.on_progress_tick(self._lesson, now)
+        progress = await self._hooks.on_progress_tick(self._lesson, now)
+        if progress is not None:
+            await self._display.send(progress)
+        return progress
 
     async def send_checkpoint(self, progress: Progress | None = None) -> None:
         """Send the host what another job would go on from."""
@@ -462,6 +469,8 @@ class Runner:
     ) -> None:
         """Send the report to the host, and wait until it is in the ledger."""
         last = SteppedOut if resumable else Finish
+        if not resumable:
+            await self._display.close(LessonOutcome(ending=ending, report=report))
         await deliver(self._link, self._telemetry, last(ending=ending, report=report))
 
     async def report_connection_lost(self) -> None:

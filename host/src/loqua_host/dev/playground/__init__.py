@@ -1,0 +1,1 @@
+"""The playground: a page to talk with tutors, for development."""

@@ -1,0 +1,140 @@
+// A lesson's room, as events: what a page needs of LiveKit and of host/TOPICS.md.
+
+const { Room, RoomEvent, Track, DisconnectReason, ConnectionError, ConnectionErrorReason } =
+  globalThis.LivekitClient;
+
+const VERSION = 1;
+const TOPICS = ["correction", "pronunciation", "progress", "outcome"];
+
+export class LessonRoom extends EventTarget {
+  constructor() {
+    super();
+    this.room = new Room({ adaptiveStream: false, dynacast: false });
+    this.follow();
+  }
+
+  tell(type, detail = {}) {
+    this.dispatchEvent(Object.assign(new Event(type), { detail }));
+  }
+
+  follow() {
+    const { room } = this;
+    const changed = () => this.tell("tutors");
+    for (const event of [
+      RoomEvent.ParticipantConnected,
+      RoomEvent.ParticipantDisconnected,
+      RoomEvent.ParticipantAttributesChanged,
+      RoomEvent.Connected,
+      RoomEvent.Reconnected,
+    ]) {
+      room.on(event, changed);
+    }
+    room.on(RoomEvent.Reconnecting, () => this.tell("reconnecting"));
+    room.on(RoomEvent.SignalReconnecting, () => this.tell("reconnecting"));
+    room.on(RoomEvent.Reconnected, () => this.tell("reconnected"));
+    room.on(RoomEvent.Disconnected, (reason) => this.tell("disconnected", { why: whyOf(reason) }));
+    room.on(RoomEvent.TrackSubscribed, (track, _, participant) => {
+      if (track.kind === Track.Kind.Audio) this.tell("voice", { track, participant });
+    });
+    room.on(RoomEvent.TrackUnsubscribed, (track) => {
+      track.detach().forEach((one) => one.remove());
+      if (track.kind === Track.Kind.Audio) this.tell("voice-gone", { track });
+    });
+    room.on(RoomEvent.LocalTrackPublished, () => this.tell("microphone"));
+    room.on(RoomEvent.LocalTrackUnpublished, () => this.tell("microphone"));
+    room.on(RoomEvent.TrackMuted, () => this.tell("microphone"));
+    room.on(RoomEvent.TrackUnmuted, () => this.tell("microphone"));
+    room.registerTextStreamHandler("lk.transcription", (reader, from) => this.caption(reader, from));
+    for (const name of TOPICS) {
+      room.registerTextStreamHandler(`loqua.${name}`, async (reader, from) => {
+        const message = JSON.parse(await reader.readAll());
+        if (message.version === VERSION && this.isTutor(from.identity)) {
+          this.tell(name, { body: message.body, tutor: this.tutorOf(from.identity) });
+        }
+      });
+    }
+  }
+
+  async caption(reader, from) {
+    const { attributes, id: stream } = reader.info;
+    const id = attributes?.["lk.segment_id"] || stream;
+    const own = from.identity === this.room.localParticipant.identity;
+    const final = attributes?.["lk.transcription_final"] === "true";
+    const tutor = own ? undefined : this.tutorOf(from.identity);
+    let said = "";
+    for await (const piece of reader) {
+      said += piece;
+      this.tell("caption", { id, own, tutor, text: said, final: false });
+    }
+    // A tutor's words come as one stream, whose end is theirs.
+    this.tell("caption", { id, own, tutor, text: said, final: final || !own });
+  }
+
+  // Enter. Throws an error whose message is the key of a text.
+  async connect(url, token) {
+    try {
+      await this.room.connect(url, token);
+    } catch (error) {
+      const refused =
+        error instanceof ConnectionError && error.reason === ConnectionErrorReason.NotAllowed;
+      throw new Error(refused ? "livekit_refused" : "livekit_down");
+    }
+  }
+
+  // Let the tutor hear. Throws an error whose message is the key of a text.
+  async openMicrophone() {
+    try {
+      await this.room.localParticipant.setMicrophoneEnabled(true);
+    } catch (error) {
+      throw new Error(error.name === "NotAllowedError" ? "mic_refused" : "no_mic");
+    }
+  }
+
+  get microphone() {
+    return this.room.localParticipant.getTrackPublication(Track.Source.Microphone);
+  }
+
+  async mute(muted) {
+    await this.room.localParticipant.setMicrophoneEnabled(!muted);
+  }
+
+  async type(text) {
+    await this.room.localParticipant.sendText(text, { topic: "lk.chat" });
+  }
+
+  isTutor(identity) {
+    return Boolean(this.room.remoteParticipants.get(identity)?.isAgent) || identity in this.known;
+  }
+
+  // Tutors that were here, by identity: what they sent last may be read when they have left.
+  known = {};
+
+  tutorOf(identity) {
+    const participant = this.room.remoteParticipants.get(identity);
+    if (!participant) return this.known[identity];
+    const { attributes } = participant;
+    return (this.known[identity] = {
+      identity,
+      agentName: attributes["lk.agent.name"] || "",
+      state: attributes["lk.agent.state"] || "initializing",
+      aside: attributes["loqua.floor"] === "false",
+    });
+  }
+
+  get tutors() {
+    return [...this.room.remoteParticipants.values()]
+      .filter((one) => one.isAgent)
+      .map((one) => this.tutorOf(one.identity));
+  }
+
+  async leave() {
+    await this.room.disconnect();
+  }
+}
+
+function whyOf(reason) {
+  if (reason === DisconnectReason.CLIENT_INITIATED) return "left";
+  if (reason === DisconnectReason.DUPLICATE_IDENTITY) return "elsewhere";
+  if (reason === DisconnectReason.ROOM_DELETED) return "room_closed";
+  return "lost";
+}

@@ -1,0 +1,243 @@
+// One visit: its room, its transcript, and what both do to the view.
+
+import { beginVisit, loadRecords } from "./api.js";
+import { hideProblem, showProblem } from "./dom.js";
+import { LessonRoom } from "./lesson-room.js";
+import { LessonView } from "./lesson-view.js";
+import { openAudio, VoiceRecorder } from "./recorder.js";
+import { tutorName } from "./start-view.js";
+import { text } from "./texts.js";
+import { Transcript } from "./transcript.js";
+
+const TUTOR_SECONDS = 20;
+const RECORD_SECONDS = 90;
+const AFTER_OUTCOME_SECONDS = 1.5;
+
+export class Lesson {
+  // `wish` is what the server takes; `names` are tutors' names by agent name; `over` is called with
+  // the records' state when the lesson has ended.
+  constructor({ wish, names, typing, over }) {
+    Object.assign(this, { wish, names, typing, over });
+    this.transcript = new Transcript();
+    this.own = new VoiceRecorder();
+    this.tutorVoice = new VoiceRecorder();
+    this.here = new Map(); // tutors by agent name, and how often they have come
+    this.typed = 0;
+    this.view = new LessonView({
+      transcript: this.transcript,
+      send: (typed) => this.send(typed),
+      toggleMicrophone: () => this.toggleMicrophone(),
+      end: () => this.end(),
+    });
+    this.measure();
+  }
+
+  // Begin, or return into the same room. Throws an error whose message is the key of a text.
+  async enter() {
+    await openAudio();
+    this.visit = await beginVisit(this.wish);
+    this.wish = { ...this.wish, learner: this.visit.learner, room: this.visit.room };
+    this.room = new LessonRoom();
+    this.follow(this.room);
+    await this.room.connect(this.visit.url, this.visit.token).catch((error) => {
+      throw Object.assign(error, { values: { url: this.visit.url } });
+    });
+    performance.mark("connected");
+    this.showTutors();
+    this.awaitTutor();
+    await this.openMicrophone();
+  }
+
+  async openMicrophone() {
+    try {
+      if (!this.typing) await this.room.openMicrophone();
+    } catch (error) {
+      this.typing = true;
+      showProblem(text(`problem_${error.message}`), text("dismiss"), hideProblem);
+    }
+    this.showMicrophone();
+  }
+
+  awaitTutor() {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => {
+      if (this.room.tutors.length || this.ended) return;
+      showProblem(text("problem_no_tutor"), text("retry"), () => this.reenter());
+    }, TUTOR_SECONDS * 1000);
+  }
+
+  follow(room) {
+    const on = (type, handle) =>
+      room.addEventListener(type, (event) => {
+        if (room === this.room && !this.ended) handle(event.detail);
+      });
+    on("tutors", () => this.showTutors());
+    on("caption", (caption) => this.caption(caption));
+    on("correction", ({ body }) => {
+      const entry = this.transcript.correct(body);
+      if (entry) this.view.showCorrection(entry);
+    });
+    on("pronunciation", ({ body }) => {
+      const own = this.typing ? null : this.own.lastSpeech();
+      this.view.showScore(body, own, this.tutorVoice.lastSpeech());
+    });
+    on("progress", ({ body }) => this.view.showProgress(body));
+    on("outcome", (outcome) => this.outcome(outcome));
+    on("voice", ({ track }) => this.hear(track));
+    on("microphone", () => this.showMicrophone());
+    on("reconnecting", () => showProblem(text("reconnecting")));
+    on("reconnected", () => {
+      hideProblem();
+      this.view.showNotice(text("reconnected"));
+    });
+    on("disconnected", ({ why }) => {
+      showProblem(text(`problem_${why}`), text("return"), () => this.reenter());
+    });
+  }
+
+  async reenter() {
+    hideProblem();
+    await this.room?.leave();
+    try {
+      await this.enter();
+    } catch (error) {
+      showProblem(text(`problem_${error.message}`, error.values), text("retry"), () => this.reenter());
+    }
+  }
+
+  hear(track) {
+    const audio = track.attach();
+    audio.hidden = true;
+    document.body.append(audio);
+    this.voices = (this.voices || []).concat(track);
+    this.tutorVoice.follow(track.mediaStreamTrack);
+  }
+
+  // Marks for whoever measures, in the page's own clock.
+  measure() {
+    this.tutorVoice.addEventListener("level", () => this.view.showLevel(this.tutorVoice.level));
+    this.tutorVoice.addEventListener("sound", () => performance.mark("tutor-sound"));
+    this.own.addEventListener("silence", () => performance.mark("own-silence"));
+  }
+
+  nameOf(tutor) {
+    return this.names[tutor?.agentName ?? ""] ?? tutor?.agentName ?? "";
+  }
+
+  showTutors() {
+    const tutors = this.room.tutors;
+    const names = new Set(tutors.map((one) => one.agentName));
+    for (const name of names) this.noteComing(name);
+    for (const [name, state] of this.here) {
+      if (state.present && !names.has(name)) this.noteLeaving(name, state);
+    }
+    const floor = tutors.toSorted((one, other) => one.aside - other.aside);
+    const shown = floor.map((one) => ({ ...one, name: this.nameOf(one) }));
+    const waiting = { name: this.nameOf({ agentName: this.wish.tutor }), state: "waiting" };
+    this.view.showTutors(shown.length ? shown : [waiting]);
+    const speaker = floor[0]?.identity;
+    if (speaker && speaker !== this.speaker) {
+      this.speaker = speaker;
+      this.hearFloor(speaker);
+    }
+  }
+
+  // The one who has the floor is the one whose voice is shown and kept.
+  hearFloor(identity) {
+    const participant = this.room.room.remoteParticipants.get(identity);
+    const track = [...(participant?.audioTrackPublications.values() || [])][0]?.track;
+    if (track) this.tutorVoice.follow(track.mediaStreamTrack);
+  }
+
+  noteComing(agentName) {
+    const known = this.here.get(agentName) || { times: 0, over: false };
+    if (known.present) return;
+    hideProblem();
+    if (!this.here.size) performance.mark("tutor-here");
+    const first = !this.here.size;
+    this.here.set(agentName, { times: known.times + 1, present: true, over: false });
+    const tutor = tutorName(this.nameOf({ agentName }));
+    if (known.times && !known.over) this.view.showNotice(text("back", { tutor }));
+    else if (!first) this.view.showNotice(text("came", { tutor }));
+  }
+
+  noteLeaving(agentName, state) {
+    state.present = false;
+    const tutor = tutorName(this.nameOf({ agentName }));
+    this.view.showNotice(text(state.over ? "left" : "lost_tutor", { tutor }));
+    if (!state.over) this.awaitTutor();
+  }
+
+  caption({ id, own, tutor, text: said, final }) {
+    const speaker = own ? "learner" : "tutor";
+    const entry = this.transcript.say(id, speaker, this.nameOf(tutor), said, final);
+    this.view.showEntry(entry);
+  }
+
+  async send(typed) {
+    this.typed += 1;
+    this.caption({ id: `typed-${this.typed}`, own: true, text: typed, final: true });
+    performance.mark("own-silence");
+    try {
+      await this.room.type(typed);
+    } catch {
+      showProblem(text("problem_lost"), text("return"), () => this.reenter());
+    }
+  }
+
+  async toggleMicrophone() {
+    await this.room.mute(!this.room.microphone?.isMuted);
+    this.showMicrophone();
+  }
+
+  showMicrophone() {
+    const track = this.room.microphone?.track?.mediaStreamTrack;
+    if (track !== this.ownTrack) {
+      this.ownTrack = track;
+      this.own.follow(track);
+    }
+    const muted = this.room.microphone?.isMuted ? "off" : "on";
+    this.view.showMicrophone(track ? muted : "none");
+  }
+
+  // A specialist's outcome hands back to the tutor who has called it; any other ends the lesson.
+  outcome({ tutor }) {
+    const agentName = tutor?.agentName ?? "";
+    const state = this.here.get(agentName);
+    if (state) state.over = true;
+    if (agentName === this.wish.tutor || !agentName) {
+      setTimeout(() => this.end(), AFTER_OUTCOME_SECONDS * 1000);
+    }
+  }
+
+  async end() {
+    if (this.ended) return;
+    this.ended = true;
+    clearTimeout(this.waiting);
+    hideProblem();
+    this.own.stop();
+    this.tutorVoice.stop();
+    await this.room.leave();
+    await this.followRecords();
+  }
+
+  // A visit's first lesson has its id; later ones add the tutor's agent name to it.
+  tutorOfRecord({ sessionId }) {
+    const agentName = sessionId.slice(this.visit.visit.length + 1);
+    return this.names[agentName || this.wish.tutor] ?? agentName;
+  }
+
+  async followRecords() {
+    const until = Date.now() + RECORD_SECONDS * 1000;
+    this.over({ sessions: [], state: "waiting" });
+    while (Date.now() < until) {
+      const sessions = await loadRecords(this.visit).catch(() => []);
+      if (sessions.length) {
+        this.over({ sessions, state: "arrived" });
+        return;
+      }
+      await new Promise((done) => setTimeout(done, 1000));
+    }
+    this.over({ sessions: [], state: "late" });
+  }
+}
