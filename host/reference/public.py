@@ -44,8 +44,8 @@ def _package() -> Any:
 
 
 def _exported(module: str) -> Iterator[tuple[str, Any]]:
-    package = _package()
-    found = package[module.partition(".")[2]] if "." in module else package
+    # The package itself imports its names from there, when they are first used.
+    found = _package()[module.partition(".")[2] or "contract"]
     for name in sorted(map(str, found.exports)):
         it = found[name]
         yield name, it.final_target if it.is_alias else it
