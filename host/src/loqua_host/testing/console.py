@@ -25,7 +25,7 @@ Type what the learner says. A line that begins with a slash is a command:
   /quit                  the learner leaves for good; the report and the record follow"""
 
 GREETING_SECONDS: Final = 0.5
-"""Seconds that the tutor has to greet before the first line is read."""
+"""Seconds that the tutor has to greet in a started session, before the first line is read."""
 
 SHOW_SECONDS: Final = 0.05
 """Seconds between two looks for something new."""
@@ -59,11 +59,17 @@ class Console:
             async with self._showing():
                 await self._player.begin()
                 await self._host.begun()
-                await asyncio.sleep(GREETING_SECONDS)
+                await self._greeted()
                 while (line := await self._next_line()) is not None:
                     await self._obey(line)
                 await self._player.end()
             self._show_end()
+
+    async def _greeted(self) -> None:
+        """Wait until the tutor has greeted, which a line would interrupt; or the lesson is over."""
+        while (job := self._host.job) and job.session.agent_state == "initializing":
+            await asyncio.sleep(SHOW_SECONDS)
+        await asyncio.sleep(GREETING_SECONDS)
 
     async def _next_line(self) -> str | None:
         """Return the next line; None once the learner quits or the lesson is over."""
