@@ -67,7 +67,7 @@ class Console:
 
     async def _greeted(self) -> None:
         """Wait until the tutor has greeted, which a line would interrupt; or the lesson is over."""
-        while (job := self._host.job) and job.session.agent_state == "initializing":
+        while (job := self._host.job) and job.session.agent_state == "initializing":  # noqa: ASYNC110  # or it ends
             await asyncio.sleep(SHOW_SECONDS)
         await asyncio.sleep(GREETING_SECONDS)
 

@@ -7,6 +7,7 @@ person understands. It says whether the sentence was said; `scoring` listens to 
 import re
 import unicodedata
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 __all__ = ["RecognisedWord", "compare"]
 
@@ -22,8 +23,8 @@ class RecognisedWord:
 def compare(expected: str, heard: str) -> tuple[RecognisedWord, ...]:
     """Return of each word of `expected` whether it was recognised in `heard`.
 
-    The texts are aligned by the fewest words to replace, add or leave out; case, accents and
-    punctuation don't count.
+    The texts are aligned by their longest common runs of words; case, accents and punctuation don't
+    count.
     """
     words = _words(expected)
     matched = _matches([_plain(word) for word in words], [_plain(word) for word in _words(heard)])
@@ -40,31 +41,6 @@ def _plain(word: str) -> str:
 
 
 def _matches(expected: list[str], heard: list[str]) -> set[int]:
-    """Indexes of the expected words that stay as they are in a shortest edit."""
-    costs = _edit_costs(expected, heard)
-    row, column, matched = 0, 0, set[int]()
-    while row < len(expected) and column < len(heard):
-        same = expected[row] == heard[column]
-        if costs[row][column] == costs[row + 1][column + 1] + (not same):
-            matched |= {row} if same else set()
-            row, column = row + 1, column + 1
-        elif costs[row][column] == costs[row + 1][column] + 1:
-            row += 1
-        else:
-            column += 1
-    return matched
-
-
-def _edit_costs(expected: list[str], heard: list[str]) -> list[list[int]]:
-    """Levenshtein distances between the rest of one list and the rest of the other."""
-    rows, columns = len(expected), len(heard)
-    costs = [
-        [rows - row + columns - column for column in range(columns + 1)] for row in range(rows + 1)
-    ]
-    for row in reversed(range(rows)):
-        for column in reversed(range(columns)):
-            replaced = costs[row + 1][column + 1] + (expected[row] != heard[column])
-            costs[row][column] = min(
-                replaced, costs[row + 1][column] + 1, costs[row][column + 1] + 1
-            )
-    return costs
+    """Return the indexes of the expected words that were heard, in their order."""
+    blocks = SequenceMatcher(None, expected, heard, autojunk=False).get_matching_blocks()
+    return {index for it in blocks for index in range(it.a, it.a + it.size)}
