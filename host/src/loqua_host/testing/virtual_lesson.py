@@ -1,17 +1,18 @@
 """`play_lesson`: a lesson by script, on virtual time."""
 
 import asyncio
+from collections.abc import Callable
 
 from structlog.testing import capture_logs
 
-from loqua_host.registry.loader import load_plugin
+from loqua_host.registry.loader import LoadedTutor, load_plugin
 
 from .player import LessonFailedError, LessonPlayer
 from .result import LessonResult, find_cause, find_problems, result_of, tell_lesson
 from .script import LessonScript
 from .virtual_time import VirtualLoop
 
-__all__ = ["play_lesson"]
+__all__ = ["play_lesson", "run_script"]
 
 
 def play_lesson(script: LessonScript) -> LessonResult:
@@ -28,9 +29,29 @@ def play_lesson(script: LessonScript) -> LessonResult:
         BrokenTutorError: If the plugin violates the contract.
         ValidationError: If the script's settings do not fit the tutor's model.
     """
-    loaded = load_plugin(plugin=script.tutor or None, agent=script.agent)
+    result = run_script(script, load_plugin(plugin=script.tutor or None, agent=script.agent))
+    if problems := list(find_problems(script.expect, result)):
+        told = "\n".join((*problems, tell_lesson(result.said, result.log)))
+        raise LessonFailedError(told) from find_cause(result.log)
+    return result
+
+
+def run_script(
+    script: LessonScript, loaded: LoadedTutor, make_loop: Callable[[], VirtualLoop] = VirtualLoop
+) -> LessonResult:
+    """Play a lesson without a look at what its script expects in the end.
+
+    Args:
+        script: The script.
+        loaded: Its tutor.
+        make_loop: Makes the event loop.
+
+    Raises:
+        LessonFailedError: If a step is not possible, or the tutor does not do what a step expects.
+        ValidationError: If the script's settings do not fit the tutor's model.
+    """
     loaded.read_settings(script.settings)
-    with capture_logs() as log, asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with capture_logs() as log, asyncio.Runner(loop_factory=make_loop) as runner:
         lesson = LessonPlayer(script, loaded)
         try:
             runner.run(lesson.play())
@@ -38,8 +59,4 @@ def play_lesson(script: LessonScript) -> LessonResult:
             raise LessonFailedError(
                 f"{failed}\n{tell_lesson(lesson.host.said, log)}"
             ) from find_cause(log)
-    result = result_of(lesson.host, log)
-    if problems := list(find_problems(script.expect, result)):
-        told = "\n".join((*problems, tell_lesson(lesson.host.said, log)))
-        raise LessonFailedError(told) from find_cause(log)
-    return result
+    return result_of(lesson.host, log)
