@@ -13,6 +13,7 @@ from loqua_host.testing import (
     LessonExpectations,
     LessonFailedError,
     LessonScript,
+    RestartHost,
     Returns,
     Says,
     StaysSilent,
@@ -70,6 +71,34 @@ def test_a_killed_job_is_replaced_and_the_lesson_goes_on() -> None:
     assert result.calls.count("sessions") == 1
     assert result.record is not None
     assert result.record.duration_minutes > 0.5
+
+
+def test_a_host_that_dies_restores_the_lesson_when_it_serves_again() -> None:
+    """From its ledger, once the lease of the dead process has expired; one record arrives."""
+    result = play_lesson(
+        echo(Says("Uno."), StaysSilent(31), RestartHost(), TutorSays("¡Otra vez!"), Says("Dos."))
+    )
+    assert result.hooks.count("create_agent") == 2
+    assert result.calls.count("sessions") == 1
+
+
+def test_a_slow_answer_is_found() -> None:
+    """In virtual seconds, with the end of the turn."""
+    expect = LessonExpectations(answers_within=0.5)
+    [seconds] = play_lesson(echo(Says("Uno."), expect=expect)).answer_seconds
+    assert seconds == pytest.approx(0.1, abs=0.05)
+    with pytest.raises(LessonFailedError, match=r"answers_within: expected 0\.5 s, not 1\.\d\d s"):
+        play_lesson(echo(Says("Uno."), Says("Piensa."), expect=expect))
+
+
+def test_a_lesson_that_is_repeated_must_go_well_each_time() -> None:
+    """A tutor may keep something from lesson to lesson, or leave something to chance."""
+    script = LessonScript(
+        agent="tests.unit.testing.lesson_tutors:Moody", steps=(TutorSays("¡Hola!"),)
+    )
+    play_lesson(script.model_copy(update={"repeat": 2}))
+    with pytest.raises(LessonFailedError, match="Otra vez tú"):
+        play_lesson(script.model_copy(update={"repeat": 2}))
 
 
 def test_a_learner_who_returns_goes_on() -> None:

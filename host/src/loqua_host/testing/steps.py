@@ -15,6 +15,7 @@ __all__ = [
     "KillJob",
     "Leaves",
     "LessonStep",
+    "RestartHost",
     "Returns",
     "Says",
     "StaysSilent",
@@ -82,6 +83,11 @@ class Returns(LessonStep):
 @dataclass(frozen=True, config=_STRICT)
 class KillJob(LessonStep):
     """The tutor's process dies; the host starts another, which resumes the lesson. `kill_job`."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class RestartHost(LessonStep):
+    """The host dies with its jobs, and serves again 20 s later. `restart_host`."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -169,6 +175,7 @@ STEPS: Final[Mapping[str, type[LessonStep]]] = {
     "leaves": Leaves,
     "returns": Returns,
     "kill_job": KillJob,
+    "restart_host": RestartHost,
     "api": FailApi,
     "tutor_says": TutorSays,
     "tutor_calls": TutorCalls,

@@ -24,15 +24,20 @@ def play_lesson(script: LessonScript) -> LessonResult:
     Args:
         script: The script.
 
+    Returns:
+        The result; the last one if the lesson is repeated.
+
     Raises:
         LessonFailedError: If anything is not as expected, a failure of the tutor's code included.
         BrokenTutorError: If the plugin violates the contract.
         ValidationError: If the script's settings do not fit the tutor's model.
     """
-    result = run_script(script, load_plugin(plugin=script.tutor or None, agent=script.agent))
-    if problems := list(find_problems(script.expect, result)):
-        told = "\n".join((*problems, tell_lesson(result.said, result.log)))
-        raise LessonFailedError(told) from find_cause(result.log)
+    loaded = load_plugin(plugin=script.tutor or None, agent=script.agent)
+    for _ in range(script.repeat):
+        result = run_script(script, loaded)
+        if problems := list(find_problems(script.expect, result)):
+            told = "\n".join((*problems, tell_lesson(result.said, result.log)))
+            raise LessonFailedError(told) from find_cause(result.log)
     return result
 
 
