@@ -40,7 +40,7 @@ def tutor(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_its_own_tests_pass_at_once(tutor: Path) -> None:
     """The suite of every tutor, its own lessons, and the one in YAML."""
     shown = run(str(tutor.parent / "venv/bin/python"), "-m", "pytest", "-q", cwd=tutor)
-    assert "11 passed" in shown
+    assert "12 passed" in shown
 
 
 def test_mypy_has_nothing_to_say_of_it(tutor: Path, request: pytest.FixtureRequest) -> None:

@@ -7,6 +7,7 @@ import pytest
 from loqua_host.contract.handoff import Handover
 from loqua_host.contract.learner import LearnerContext, Preferences
 from loqua_host.testing import (
+    CallsTool,
     FailApi,
     KillJob,
     Leaves,
@@ -16,6 +17,7 @@ from loqua_host.testing import (
     RestartHost,
     Returns,
     Says,
+    ScriptError,
     StaysSilent,
     TutorCalls,
     TutorSays,
@@ -23,6 +25,7 @@ from loqua_host.testing import (
     play_lesson,
 )
 from loqua_host.testing.steps import LessonStep
+from loqua_host.testing.voice import ScriptedLLM
 
 ECHO = "tests.unit.testing.lesson_tutors:Echo"
 
@@ -89,6 +92,26 @@ def test_a_slow_answer_is_found() -> None:
     assert seconds == pytest.approx(0.1, abs=0.05)
     with pytest.raises(LessonFailedError, match=r"answers_within: expected 0\.5 s, not 1\.\d\d s"):
         play_lesson(echo(Says("Uno."), Says("Piensa."), expect=expect))
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
+def test_a_language_model_judges_what_the_tutor_means(*, right: bool) -> None:
+    """All that it has said since the last match; the judge gives its reason."""
+    verdict = CallsTool("check_intent", {"success": right, "reason": "it greets"})
+    script = echo(TutorSays(means="asks for the name"))
+    if right:
+        play_lesson(script, judge=ScriptedLLM([verdict]))
+        return
+    with pytest.raises(
+        LessonFailedError, match=r"means 'asks for the name', but '¡Hola!': .*greets"
+    ):
+        play_lesson(script, judge=ScriptedLLM([verdict]))
+
+
+def test_a_meaning_without_a_judge_is_refused() -> None:
+    """It cannot be decided."""
+    with pytest.raises(ScriptError, match="needs a judge"):
+        play_lesson(echo(TutorSays(means="greets")))
 
 
 def test_a_lesson_that_is_repeated_must_go_well_each_time() -> None:

@@ -14,6 +14,7 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.settings.lessons import LessonLimits
 from loqua_host.settings.messages import Messages
 
+from .meaning import Claim
 from .realtime import ScriptedRealtime
 from .script import LessonScript
 from .scripted_host import ScriptedHost
@@ -75,6 +76,7 @@ class LessonPlayer:
 
     Attributes:
         host: The host that teaches it.
+        claims: What is to be judged by its meaning.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class LessonPlayer:
         self.host = ScriptedHost(loaded, self._tutor, calls, build, settings)
         self.host.api.remembers = script.context
         self._checked = 0
+        self.claims: list[Claim] = []
         self._calls = 0
 
     async def play(self) -> None:
@@ -195,6 +198,11 @@ class LessonPlayer:
 
     def _check(self, expected: TutorSays) -> None:
         said = self.host.said[self._checked :]
+        if expected.means:
+            self._checked += len(said)
+            text = " ".join(one.text for one in said if one.speaker == "tutor")
+            self.claims.append((text, expected.means))
+            return
         for number, one in enumerate(said, self._checked + 1):
             if one.speaker == "tutor" and expected.accepts(one.text):
                 self._checked = number

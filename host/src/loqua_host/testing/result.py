@@ -52,6 +52,7 @@ class LessonResult:
         calls: The successful calls to the API, in order.
         failures: What failed in the tutor's code, each as one line.
         log: The log events, as structlog's fields.
+        claims: What the tutor said, with what it is expected to mean.
     """
 
     said: tuple[Utterance, ...]
@@ -65,6 +66,7 @@ class LessonResult:
     calls: tuple[str, ...]
     failures: tuple[str, ...]
     log: tuple[Mapping[str, Any], ...]
+    claims: tuple[tuple[str, str], ...] = ()
 
     @property
     def progress(self) -> Progress | None:

@@ -2,20 +2,24 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+from livekit.agents.llm import LLM
 from structlog.testing import capture_logs
 
 from loqua_host.registry.loader import LoadedTutor, load_plugin
 
+from .meaning import find_misjudged
 from .player import LessonFailedError, LessonPlayer
 from .result import LessonResult, find_cause, find_problems, result_of, tell_lesson
-from .script import LessonScript
+from .script import LessonScript, ScriptError
 from .virtual_time import VirtualLoop
 
 __all__ = ["play_lesson", "run_script"]
 
 
-def play_lesson(script: LessonScript) -> LessonResult:
+def play_lesson(script: LessonScript, judge: "LLM[Any] | None" = None) -> LessonResult:
     """Play a lesson, and check all that its script expects.
 
     The host's own code runs: job, hooks, ticks, lessons, reconciler, ledger and delivery. LiveKit's
@@ -23,6 +27,7 @@ def play_lesson(script: LessonScript) -> LessonResult:
 
     Args:
         script: The script.
+        judge: The language model that judges what `TutorSays(means=…)` expects.
 
     Returns:
         The result; the last one if the lesson is repeated.
@@ -35,10 +40,17 @@ def play_lesson(script: LessonScript) -> LessonResult:
     loaded = load_plugin(plugin=script.tutor or None, agent=script.agent)
     for _ in range(script.repeat):
         result = run_script(script, loaded)
-        if problems := list(find_problems(script.expect, result)):
+        problems = list(find_problems(script.expect, result))
+        if problems := [*problems, *_misjudged(result, judge)]:
             told = "\n".join((*problems, tell_lesson(result.said, result.log)))
             raise LessonFailedError(told) from find_cause(result.log)
     return result
+
+
+def _misjudged(result: LessonResult, judge: "LLM[Any] | None") -> list[str]:
+    if result.claims and judge is None:
+        raise ScriptError("`means` needs a judge; give play_lesson a language model: judge=…")
+    return list(find_misjudged(result.claims, judge)) if judge else []
 
 
 def run_script(
@@ -64,4 +76,4 @@ def run_script(
             raise LessonFailedError(
                 f"{failed}\n{tell_lesson(lesson.host.said, log)}"
             ) from find_cause(log)
-    return result_of(lesson.host, log)
+    return replace(result_of(lesson.host, log), claims=tuple(lesson.claims))
