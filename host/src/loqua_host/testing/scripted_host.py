@@ -194,6 +194,10 @@ class ScriptedHost:
         """Let the learner leave."""
         self.rooms.leave(self._learner)
 
+    def replace_tutor(self, loaded: LoadedTutor) -> None:
+        """Have the next job teach with another version of the tutor."""
+        self._loaded = loaded
+
     def note(self, speaker: Literal["learner", "tutor"], text: str) -> None:
         """Note what is said now."""
         now = self._clock.monotonic()
