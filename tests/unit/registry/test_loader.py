@@ -82,12 +82,18 @@ def test_every_fault_of_a_plugin_is_told_at_once(install: Install) -> None:
     async def on_progress_tick(lesson, tick): ...
     """
     assert faults_of(install, "faulty", source) == [
-        "register_tutor is async; write def",
-        "create_agent sets tryfirst, which tutors may not; write a plain @hookimpl",
-        "create_agent is not async; write async def",
-        "on_user_ready sets wrapper, which tutors may not; write a plain @hookimpl",
-        "on_user_ready is not async; write async def",
-        "on_progress_tick is not marked; write @hookimpl above it",
+        "register_tutor (tutor_faulty.py:4) is async; write def",
+        (
+            "create_agent (tutor_faulty.py:7) sets tryfirst, which tutors may not; "
+            "write a plain @hookimpl"
+        ),
+        "create_agent (tutor_faulty.py:7) is not async; write async def",
+        (
+            "on_user_ready (tutor_faulty.py:10) sets wrapper, which tutors may not; "
+            "write a plain @hookimpl"
+        ),
+        "on_user_ready (tutor_faulty.py:10) is not async; write async def",
+        "on_progress_tick (tutor_faulty.py:14) is not marked; write @hookimpl above it",
     ]
 
 
@@ -105,20 +111,23 @@ def test_a_plugin_without_hooks_is_no_tutor(install: Install) -> None:
         (
             "misspelt",
             "async def on_user_redy(lesson): ...",
-            "on_user_redy is no hook; write on_user_ready",
+            "on_user_redy (tutor_misspelt.py:13) is no hook; write on_user_ready",
         ),
         (
             "inventive",
             "async def x(lesson): ...",
             (
-                "x is no hook; write register_tutor or create_agent or on_user_ready or "
-                "on_progress_tick or on_session_end"
+                "x (tutor_inventive.py:13) is no hook; write register_tutor or create_agent or "
+                "on_user_ready or on_progress_tick or on_session_end"
             ),
         ),
         (
             "grasping",
             "async def on_session_end(lesson, secrets, now=0): ...",
-            "on_session_end gets no 'secrets'; name only what it gets: lesson, ending",
+            (
+                "on_session_end (tutor_grasping.py:13) gets no 'secrets'; "
+                "name only what it gets: lesson, ending"
+            ),
         ),
     ],
 )
@@ -279,8 +288,8 @@ def test_a_hook_that_is_written_for_other_settings_is_told_before_any_lesson(
     """What no type checker sees, as the host calls the hook."""
     assert faults_of(install, "mistyped", TYPED.replace("ANNOTATION", "Lesson[Other]")) == [
         (
-            "on_user_ready takes a Lesson[Other], and register_tutor declares settings=Derived; "
-            "write one model in both"
+            "on_user_ready (tutor_mistyped.py:21) takes a Lesson[Other], and register_tutor "
+            "declares settings=Derived; write one model in both"
         )
     ]
 

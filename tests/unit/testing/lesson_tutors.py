@@ -36,6 +36,8 @@ class Echo(Agent):
             raise ValueError(text)
         if text == "Duerme.":
             await asyncio.to_thread(time.sleep, 0.05)
+        if text == "Piensa.":
+            await asyncio.sleep(1)
         self.session.say(f"Has dicho: {text}")
         if text == "Adiós.":
             self.lesson.end("said_goodbye")
@@ -47,6 +49,20 @@ class Echo(Agent):
             self.session.say("No hay nadie.")
         else:
             self.session.say(f"Ya estás aquí: {back.outcome}.")
+
+
+class Moody(Agent):
+    """Greets in another way from its third lesson on."""
+
+    lessons = 0
+
+    def __init__(self) -> None:
+        super().__init__(instructions="", llm=None)
+        Moody.lessons += 1
+
+    async def on_enter(self) -> None:
+        """Greet."""
+        self.session.say("¡Hola!" if Moody.lessons < 3 else "¿Otra vez tú?")
 
 
 class Chatter(Agent):

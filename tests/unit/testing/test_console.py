@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -10,6 +11,7 @@ from loqua_host.registry.loader import load_plugin
 from loqua_host.testing import LessonScript
 from loqua_host.testing.console import Console
 from loqua_host.testing.player import LessonPlayer
+from loqua_host.testing.tutor_source import TutorSource
 from loqua_host.testing.virtual_time import VirtualLoop
 
 ECHO = "tests.unit.testing.lesson_tutors:Echo"
@@ -33,9 +35,11 @@ def talk() -> Talk:
 
         async def teach() -> None:
             script = LessonScript(agent=ECHO, reconnect_timeout=0.0)
-            player = LessonPlayer(script, load_plugin(agent=ECHO))
+            loaded = load_plugin(agent=ECHO)
+            player = LessonPlayer(script, loaded)
             with capture_logs() as log:
-                await Console(player, log, read, shown.append).run()
+                source = TutorSource(script, loaded)
+                await Console(player, log, source, read, shown.append).run()
 
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             runner.run(teach())
@@ -104,3 +108,46 @@ def test_a_tutor_that_ends_the_lesson_ends_the_console(talk: Talk) -> None:
 def test_help_names_each_command(talk: Talk) -> None:
     """Again, if it has scrolled away."""
     assert any("/kill_job" in line for line in talk("/help"))
+
+
+AGENT = """
+from livekit.agents import Agent
+
+class Mine(Agent):
+    def __init__(self):
+        super().__init__(instructions="", llm=None)
+
+    async def on_enter(self):
+        self.session.say("{greeting}")
+"""
+
+
+def test_a_saved_file_is_taught_from_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lesson is resumed; a file with a mistake changes nothing."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file, shown = tmp_path / "saved_agent.py", []
+    file.write_text(AGENT.format(greeting="Uno."), "utf-8")
+    versions = [AGENT.format(greeting="Dos, por fin."), "class Mine(: nothing", None]
+
+    async def read() -> str | None:
+        await asyncio.sleep(20)
+        if (version := versions.pop(0)) is None:
+            return None
+        file.write_text(version, "utf-8")
+        return ""
+
+    async def teach() -> None:
+        script = LessonScript(agent="saved_agent:Mine", reconnect_timeout=0.0)
+        loaded = load_plugin(agent=script.agent)
+        with capture_logs() as log:
+            source = TutorSource(script, loaded)
+            await Console(LessonPlayer(script, loaded), log, source, read, shown.append).run()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(teach())
+    told = [line for line in shown if line.startswith(("tutor", "! ", "· reloaded"))]
+    assert told[:3] == ["tutor: Uno.", "· reloaded", "tutor: Dos, por fin."]
+    assert told[3].startswith("! not reloaded: SyntaxError: ")
+    assert shown.count("the lesson has ended: learner_left") == 1

@@ -7,14 +7,17 @@ import pytest
 from loqua_host.contract.handoff import Handover
 from loqua_host.contract.learner import LearnerContext, Preferences
 from loqua_host.testing import (
+    CallsTool,
     FailApi,
     KillJob,
     Leaves,
     LessonExpectations,
     LessonFailedError,
     LessonScript,
+    RestartHost,
     Returns,
     Says,
+    ScriptError,
     StaysSilent,
     TutorCalls,
     TutorSays,
@@ -22,6 +25,7 @@ from loqua_host.testing import (
     play_lesson,
 )
 from loqua_host.testing.steps import LessonStep
+from loqua_host.testing.voice import ScriptedLLM
 
 ECHO = "tests.unit.testing.lesson_tutors:Echo"
 
@@ -70,6 +74,54 @@ def test_a_killed_job_is_replaced_and_the_lesson_goes_on() -> None:
     assert result.calls.count("sessions") == 1
     assert result.record is not None
     assert result.record.duration_minutes > 0.5
+
+
+def test_a_host_that_dies_restores_the_lesson_when_it_serves_again() -> None:
+    """From its ledger, once the lease of the dead process has expired; one record arrives."""
+    result = play_lesson(
+        echo(Says("Uno."), StaysSilent(31), RestartHost(), TutorSays("¡Otra vez!"), Says("Dos."))
+    )
+    assert result.hooks.count("create_agent") == 2
+    assert result.calls.count("sessions") == 1
+
+
+def test_a_slow_answer_is_found() -> None:
+    """In virtual seconds, with the end of the turn."""
+    expect = LessonExpectations(answers_within=0.5)
+    [seconds] = play_lesson(echo(Says("Uno."), expect=expect)).answer_seconds
+    assert seconds == pytest.approx(0.1, abs=0.05)
+    with pytest.raises(LessonFailedError, match=r"answers_within: expected 0\.5 s, not 1\.\d\d s"):
+        play_lesson(echo(Says("Uno."), Says("Piensa."), expect=expect))
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
+def test_a_language_model_judges_what_the_tutor_means(*, right: bool) -> None:
+    """All that it has said since the last match; the judge gives its reason."""
+    verdict = CallsTool("check_intent", {"success": right, "reason": "it greets"})
+    script = echo(TutorSays(means="asks for the name"))
+    if right:
+        play_lesson(script, judge=ScriptedLLM([verdict]))
+        return
+    with pytest.raises(
+        LessonFailedError, match=r"means 'asks for the name', but '¡Hola!': .*greets"
+    ):
+        play_lesson(script, judge=ScriptedLLM([verdict]))
+
+
+def test_a_meaning_without_a_judge_is_refused() -> None:
+    """It cannot be decided."""
+    with pytest.raises(ScriptError, match="needs a judge"):
+        play_lesson(echo(TutorSays(means="greets")))
+
+
+def test_a_lesson_that_is_repeated_must_go_well_each_time() -> None:
+    """A tutor may keep something from lesson to lesson, or leave something to chance."""
+    script = LessonScript(
+        agent="tests.unit.testing.lesson_tutors:Moody", steps=(TutorSays("¡Hola!"),)
+    )
+    play_lesson(script.model_copy(update={"repeat": 2}))
+    with pytest.raises(LessonFailedError, match="Otra vez tú"):
+        play_lesson(script.model_copy(update={"repeat": 2}))
 
 
 def test_a_learner_who_returns_goes_on() -> None:

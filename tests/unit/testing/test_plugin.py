@@ -53,7 +53,7 @@ def run(pytester: pytest.Pytester, **files: str) -> pytest.RunResult:
 
 def test_fixtures_and_suite_load_by_themselves(pytester: pytest.Pytester) -> None:
     """Without a conftest or an option."""
-    run(pytester, test_fixture__py=FIXTURE, test_suite__py=SUITE).assert_outcomes(passed=9)
+    run(pytester, test_fixture__py=FIXTURE, test_suite__py=SUITE).assert_outcomes(passed=10)
 
 
 def test_a_lesson_in_yaml_is_a_test(pytester: pytest.Pytester) -> None:

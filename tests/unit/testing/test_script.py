@@ -79,7 +79,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "no outage": ({"api": "down"}, "'down' is no failure of the API; write `503 for 20 s`"),
     "refusal": ({"api": "404 for 20 s"}, "api: .*greater than or equal to 429"),
     "backwards": ({"silence": -1}, "silence: .*greater than 0"),
-    "neither": ({"tutor_says": {}}, "give either a text or `matches`"),
+    "neither": ({"tutor_says": {}}, "give either a text, or `matches`"),
     "both": ({"tutor_says": {"text": "a", "matches": "a"}}, "give either"),
     "no pattern": ({"tutor_says": {"matches": "("}}, "is no regular expression"),
 }

@@ -1,15 +1,19 @@
 """What every tutor must do: each test of the suite finds a tutor that does not."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
+from loqua_host.registry.loader import load_plugin
 from loqua_host.testing import LessonFailedError, TutorSuite
+from loqua_host.testing.cancellation import cancelled_lessons
+from loqua_host.testing.virtual_lesson import run_script
 
 Install = Callable[[str, str], None]
 
 SOUND = """
-import os
+import asyncio, contextlib, os
 from livekit.agents import Agent, llm
 from loqua_host import LessonReport, Progress, Tutor, hookimpl
 
@@ -104,6 +108,31 @@ def test_a_hook_that_blocks_is_found(
     blocking = suite("blocking", WHEN_CREATED="__import__('time').sleep(0.2)")
     with pytest.raises(AssertionError, match=r"create_agent took .* its limit is 0.1 s"):
         blocking.test_each_hook_keeps_its_limit()
+
+
+THREE_AWAITS = "[await asyncio.sleep(0.01) for _ in range(3)]"
+
+
+def test_a_hook_is_cancelled_at_each_of_its_awaits(suite: Callable[..., TutorSuite]) -> None:
+    """And a sound one leaves one record each time."""
+    waiting = suite("waiting", WHEN_CREATED=THREE_AWAITS)
+    waiting.test_it_survives_cancellation_at_each_await()
+    loaded, script = load_plugin(plugin="waiting"), waiting.script()
+    lessons = list(cancelled_lessons(loaded, partial(run_script, script)))
+    assert [(one.hook, one.number) for one in lessons] == [("create_agent", it) for it in (1, 2, 3)]
+    assert {one.result.reason for one in lessons} == {"create_agent_failed"}
+
+
+def test_a_hook_that_goes_on_after_its_cancellation_is_found(
+    suite: Callable[..., TutorSuite],
+) -> None:
+    """The host would abandon it, and it would run on."""
+    stubborn = (
+        "for _ in range(3):\n"
+        "        with contextlib.suppress(asyncio.CancelledError): await asyncio.sleep(60)"
+    )
+    with pytest.raises(AssertionError, match="create_agent, cancelled at its await 1, goes on"):
+        suite("stubborn", WHEN_CREATED=stubborn).test_it_survives_cancellation_at_each_await()
 
 
 class Limits:

@@ -125,8 +125,16 @@ def run(config: Config = CONFIG) -> None:
 
 @app.command()
 def check(
-    config: Config = CONFIG,
+    config: Annotated[
+        Path, typer.Option(help="The configuration directory; a tutor's check needs none.")
+    ] = CONFIG,
     *,
+    tutor: Annotated[
+        str | None,
+        typer.Option(
+            help="Check only this tutor, by its plugin or as module:Class, in a lesson, too."
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also print each setting and its source.")
     ] = False,
@@ -143,10 +151,15 @@ def check(
     ] = None,
 ) -> None:
     """Print what would run, and every mistake with its remedy."""
-    from .check import check_config  # noqa: PLC0415  # only `run` must start lean
-
     # Sealed, since the plugins it looks at could read the secrets of a parent that is not.
     environ = seal(sys.argv[1:])
+    if tutor is not None:
+        from .check_tutor import check_tutor  # noqa: PLC0415  # LiveKit is slow to import
+
+        raise SystemExit(check_tutor(tutor, config, environ))
+    existing(config)
+    from .check import check_config  # noqa: PLC0415  # only `run` must start lean
+
     status = check_config(config, environ, explained=explain)
     if live:
         from .live import check_live  # noqa: PLC0415  # LiveKit is slow to import

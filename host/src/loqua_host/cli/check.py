@@ -20,6 +20,7 @@ from loqua_host.settings.start import start_problems
 from loqua_host.settings.tutors import TutorSettings
 
 from .explain import HEADINGS, explain_config
+from .problems import print_problems
 from .tables import print_table
 
 __all__ = ["check_config"]
@@ -53,9 +54,8 @@ def check_config(config: Path, environ: Mapping[str, str], *, explained: bool = 
     problems, advice = _find_all(config, environ, drafted)
     for inspection in inspections:
         problems |= dict.fromkeys(inspection.problems)
-    for found, kind in ((advice, "warning: "), (problems, "")):
-        for problem in found:
-            typer.echo(f"\n{kind}{problem.where}\n  {problem.what}\n  → {problem.hint}", err=True)
+    print_problems(advice, "warning: ")
+    print_problems(problems)
     return 1 if problems else 0
 
 

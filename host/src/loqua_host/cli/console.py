@@ -18,6 +18,7 @@ from loqua_host.settings.lessons import LessonLimits
 from loqua_host.testing import LessonScript
 from loqua_host.testing.console import HELP, Console
 from loqua_host.testing.player import LessonPlayer
+from loqua_host.testing.tutor_source import TutorSource
 
 __all__ = ["ConsoleError", "run_console"]
 
@@ -56,7 +57,7 @@ async def _talk(script: LessonScript, loaded: LoadedTutor, model: str | None) ->
     lines = _lines(sys.stdin)
     with capture_logs() as log:
         player = LessonPlayer(script, loaded, _build(model), PATIENT)
-        await Console(player, log, lines.get, print).run()
+        await Console(player, log, TutorSource(script, loaded), lines.get, print).run()
 
 
 def _build(model: str | None) -> Any:

@@ -21,7 +21,7 @@ from loqua_host.contract.tutor import Tutor
 from loqua_host.errors import TutorError
 
 from .hosted import HostedAgent
-from .overrides import agent_classes, override_faults, packages_of
+from .overrides import agent_classes, override_faults, packages_of, place_of
 
 __all__ = ["BrokenTutorError", "LoadedTutor", "import_string", "load_plugin"]
 
@@ -127,14 +127,16 @@ def _misfits(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
             yield from _argument_faults(name, getattr(plugin, name))
         else:
             meant = get_close_matches(name, hooks, 1) or hooks
-            yield f"{name} is no hook; write {' or '.join(meant)}"
+            place = place_of(getattr(plugin, name))
+            yield f"{name}{place} is no hook; write {' or '.join(meant)}"
 
 
 def _argument_faults(hook: str, implementation: Callable[..., object]) -> Iterator[str]:
     known = inspect.signature(vars(hookspecs)[hook]).parameters
     for name, argument in inspect.signature(implementation).parameters.items():
         if name not in known and argument.default is argument.empty:
-            yield f"{hook} gets no {name!r}; name only what it gets: {', '.join(known) or 'none'}"
+            called = f"{hook}{place_of(implementation)}"
+            yield f"{called} gets no {name!r}; name only what it gets: {', '.join(known) or 'none'}"
 
 
 def _faults(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
@@ -143,7 +145,8 @@ def _faults(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
         if implementations:
             yield from _hook_faults(hook, implementations[0])
         elif callable(getattr(plugin, hook, None)):
-            yield f"{hook} is not marked; write @hookimpl above it"
+            place = place_of(getattr(plugin, hook))
+            yield f"{hook}{place} is not marked; write @hookimpl above it"
         elif hook in _REQUIRED:
             yield f"{hook} is missing; every tutor has one"
 
@@ -164,14 +167,15 @@ def _agent_faults(packages: frozenset[str]) -> Iterator[str]:
 
 
 def _hook_faults(hook: str, implementation: pluggy.HookImpl) -> Iterator[str]:
+    called = f"{hook}{place_of(implementation.function)}"
     for option in _REFUSED_OPTIONS:
         if implementation.opts.get(option):
-            yield f"{hook} sets {option}, which tutors may not; write a plain @hookimpl"
+            yield f"{called} sets {option}, which tutors may not; write a plain @hookimpl"
     asynchronous = inspect.iscoroutinefunction(implementation.function)
     if hook == "register_tutor" and asynchronous:
-        yield f"{hook} is async; write def"
+        yield f"{called} is async; write def"
     if hook != "register_tutor" and not asynchronous:
-        yield f"{hook} is not async; write async def"
+        yield f"{called} is not async; write async def"
 
 
 def _settings_faults(manager: pluggy.PluginManager, declared: type[BaseModel]) -> Iterator[str]:
@@ -181,7 +185,8 @@ def _settings_faults(manager: pluggy.PluginManager, declared: type[BaseModel]) -
             for model in get_args(_hints(implementation.function).get("lesson")):
                 if isinstance(model, type) and not issubclass(declared, model):
                     yield (
-                        f"{hook} takes a Lesson[{model.__name__}], and register_tutor declares "
+                        f"{hook}{place_of(implementation.function)} takes a "
+                        f"Lesson[{model.__name__}], and register_tutor declares "
                         f"settings={declared.__name__}; write one model in both"
                     )
 

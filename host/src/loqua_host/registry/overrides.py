@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from livekit.agents import Agent
 
-__all__ = ["agent_classes", "is_within", "override_faults", "packages_of"]
+__all__ = ["agent_classes", "is_within", "override_faults", "packages_of", "place_of"]
 
 LIVEKIT: Final = "livekit"
 
@@ -63,7 +63,7 @@ def _faults(owner: type, name: str, base: Callable[..., Any]) -> Iterator[str]:
     if wrong:
         colour = "async def" if inspect.iscoroutinefunction(base) else "def"
         arguments = ", ".join(inspect.signature(base).parameters)
-        told = f"{owner.__qualname__}.{name}{_place(override)}: {', '.join(wrong)}"
+        told = f"{owner.__qualname__}.{name}{place_of(override)}: {', '.join(wrong)}"
         yield f"{told}; write {colour} {name}({arguments})"
 
 
@@ -97,7 +97,8 @@ def _not_passed(own: list[inspect.Parameter], expected: list[inspect.Parameter])
             yield f"LiveKit passes no {parameter.name!r}"
 
 
-def _place(function: Callable[..., Any]) -> str:
+def place_of(function: Callable[..., Any]) -> str:
+    """Return a function's file and line as ` (tutor.py:12)`, or nothing if it has none."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return f" ({Path(code.co_filename).name}:{code.co_firstlineno})" if code else ""
 

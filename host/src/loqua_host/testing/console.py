@@ -11,7 +11,8 @@ from loqua_host.link.messages import Checkpoint, FromJob, HookTimed
 
 from .player import LessonFailedError, LessonPlayer
 from .result import LogEntry, find_failures, result_of
-from .steps import Says, read_step
+from .steps import KillJob, Says, read_step
+from .tutor_source import TutorSource
 
 __all__ = ["HELP", "Console"]
 
@@ -21,11 +22,17 @@ Type what the learner says. A line that begins with a slash is a command:
   /leaves, /returns      the learner leaves the room, or enters it again
   /kill_job              the tutor's process dies, and another resumes the lesson
   /api 503 for 20 s      the Loqua API fails
+  /reload                the lesson goes on with the tutor's saved code, as it does by itself
   /state                 settings, lesson.state, mode and last progress
   /quit                  the learner leaves for good; the report and the record follow"""
 
 GREETING_SECONDS: Final = 0.5
 """Seconds that the tutor has to greet in a started session, before the first line is read."""
+
+RELOAD: Final = "/reload"
+
+RELOAD_SECONDS: Final = 0.5
+"""Seconds between two looks for files that were saved."""
 
 SHOW_SECONDS: Final = 0.05
 """Seconds between two looks for something new."""
@@ -37,6 +44,7 @@ class Console:
     Args:
         player: The lesson.
         log: The log events, to which the host adds.
+        source: The tutor's files. When one is saved, the lesson goes on with the new code.
         read: Returns the next line, without its end; None at the end of the input.
         show: Shows a line.
     """
@@ -45,11 +53,12 @@ class Console:
         self,
         player: LessonPlayer,
         log: Sequence[LogEntry],
+        source: TutorSource,
         read: Callable[[], Any],
         show: Callable[[str], None],
     ) -> None:
         self._player, self._host = player, player.host
-        self._log = log
+        self._log, self._source = log, source
         self._read, self._show = read, show
         self._said = self._sent = self._failed = 0
 
@@ -75,18 +84,38 @@ class Console:
         """Return the next line; None once the learner quits or the lesson is over."""
         reading = asyncio.ensure_future(self._read())
         over = asyncio.ensure_future(self._host.taught())
-        await asyncio.wait({reading, over}, return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
-        if not reading.done():
-            reading.cancel()
-            return None
-        line: str | None = reading.result()
-        return None if line is None or line.strip() == "/quit" else line.strip()
+        saved = asyncio.ensure_future(self._saved())
+        await asyncio.wait({reading, over, saved}, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in (over, saved):
+            waiting.cancel()
+        if reading.done():
+            line: str | None = reading.result()
+            return None if line is None or line.strip() == "/quit" else line.strip()
+        reading.cancel()
+        return RELOAD if saved.done() and not over.done() else None
+
+    async def _saved(self) -> None:
+        """Wait until one of the tutor's files is saved."""
+        while not self._source.has_changed():  # noqa: ASYNC110  # a file system sends no event
+            await asyncio.sleep(RELOAD_SECONDS)
+
+    async def _reload(self) -> None:
+        """Resume the lesson in another job, with the new code, unless it cannot be imported."""
+        try:
+            loaded = self._source.load()
+        except Exception as error:  # noqa: BLE001  # it is the author's code
+            self._show(f"! not reloaded: {type(error).__name__}: {error}")
+            return
+        self._show("· reloaded")
+        self._host.replace_tutor(loaded)
+        await self._player.take(KillJob())
 
     async def _obey(self, line: str) -> None:
         """Do what a line says."""
         if line == "/state":
             self._show_state()
+        elif line == RELOAD:
+            await self._reload()
         elif line in {"/help", "/"}:
             self._show(HELP)
         elif line:

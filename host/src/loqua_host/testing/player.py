@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from livekit.agents.llm import LLM, RealtimeModel
 
-from loqua_host.contract.handoff import Utterance
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.link.dispatch_metadata import find_handover, pack
 from loqua_host.registry.loader import LoadedTutor
@@ -15,6 +14,7 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.settings.lessons import LessonLimits
 from loqua_host.settings.messages import Messages
 
+from .meaning import Claim
 from .realtime import ScriptedRealtime
 from .script import LessonScript
 from .scripted_host import ScriptedHost
@@ -24,6 +24,7 @@ from .steps import (
     KillJob,
     Leaves,
     LessonStep,
+    RestartHost,
     Returns,
     Says,
     StaysSilent,
@@ -41,6 +42,9 @@ ANSWER_SECONDS: Final = 2.0
 
 START_SECONDS: Final = 5.0
 """Virtual seconds for the tutor to join and greet, or to join again."""
+
+REJOIN_SECONDS: Final = 30.0
+"""Virtual seconds for a host that serves again to restore the lesson, once a lease has expired."""
 
 CALL_SECONDS: Final = 30.0
 """Virtual seconds for a call of a specialist to arrive."""
@@ -72,6 +76,7 @@ class LessonPlayer:
 
     Attributes:
         host: The host that teaches it.
+        claims: What is to be judged by its meaning.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class LessonPlayer:
         self.host = ScriptedHost(loaded, self._tutor, calls, build, settings)
         self.host.api.remembers = script.context
         self._checked = 0
+        self.claims: list[Claim] = []
         self._calls = 0
 
     async def play(self) -> None:
@@ -152,16 +158,8 @@ class LessonPlayer:
         """
         host = self.host
         match step:
-            case Says(text=text):
-                job = self._job()
-                self._note_learner(text)
-                job.session.hear(text)
-                await asyncio.sleep(ANSWER_SECONDS)
-            case Types(text=text):
-                job = self._job()
-                self._note_learner(text)
-                await job.ctx.room.write(self._script.user_id, text)
-                await asyncio.sleep(ANSWER_SECONDS)
+            case Says() | Types():
+                await self._speak(step)
             case StaysSilent(seconds=seconds):
                 await asyncio.sleep(seconds)
             case Leaves():
@@ -173,6 +171,9 @@ class LessonPlayer:
             case KillJob():
                 await self._job().kill()
                 await asyncio.sleep(START_SECONDS)
+            case RestartHost():
+                await host.restart()
+                await asyncio.sleep(REJOIN_SECONDS)
             case FailApi(status=status, seconds=seconds):
                 host.api.fail(status, seconds)
             case TutorSays():
@@ -180,16 +181,28 @@ class LessonPlayer:
             case TutorCalls():
                 await self._await_call(step)
 
+    async def _speak(self, step: Says | Types) -> None:
+        """Let the learner say or type something, and wait for the answer."""
+        job = self._job()
+        self.host.note("learner", step.text)
+        if isinstance(step, Says):
+            job.session.hear(step.text)
+        else:
+            await job.ctx.room.write(self._script.user_id, step.text)
+        await asyncio.sleep(ANSWER_SECONDS)
+
     def _job(self) -> ScriptedJob:
         if self.host.job is None:
             raise LessonFailedError("the tutor has left, and nobody hears it")
         return self.host.job
 
-    def _note_learner(self, text: str) -> None:
-        self.host.said.append(Utterance.model_construct(speaker="learner", text=text))
-
     def _check(self, expected: TutorSays) -> None:
         said = self.host.said[self._checked :]
+        if expected.means:
+            self._checked += len(said)
+            text = " ".join(one.text for one in said if one.speaker == "tutor")
+            self.claims.append((text, expected.means))
+            return
         for number, one in enumerate(said, self._checked + 1):
             if one.speaker == "tutor" and expected.accepts(one.text):
                 self._checked = number

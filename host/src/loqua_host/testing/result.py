@@ -44,6 +44,7 @@ class LessonResult:
     Attributes:
         said: What learner and tutor said, in order.
         shown: What the tutor showed to the learner's page, in order.
+        answer_seconds: Virtual seconds from the learner's words to the tutor's answer, in order.
         hooks: The hooks that were called, in order.
         hook_seconds: The real seconds of the slowest call of each hook.
         ticks: The progress of each tick that had any.
@@ -53,10 +54,12 @@ class LessonResult:
         calls: The successful calls to the API, in order.
         failures: What failed in the tutor's code, each as one line.
         log: The log events, as structlog's fields.
+        claims: What the tutor said, with what it is expected to mean.
     """
 
     said: tuple[Utterance, ...]
     shown: tuple[ShownValue, ...]
+    answer_seconds: tuple[float, ...]
     hooks: tuple[str, ...]
     hook_seconds: Mapping[str, float]
     ticks: tuple[Progress, ...]
@@ -66,6 +69,7 @@ class LessonResult:
     calls: tuple[str, ...]
     failures: tuple[str, ...]
     log: tuple[Mapping[str, Any], ...]
+    claims: tuple[tuple[str, str], ...] = ()
 
     @property
     def progress(self) -> Progress | None:
@@ -88,6 +92,7 @@ def result_of(host: ScriptedHost, log: Sequence[LogEntry]) -> LessonResult:
     return LessonResult(
         said=tuple(host.said),
         shown=tuple(host.shown),
+        answer_seconds=tuple(host.answer_seconds),
         hooks=tuple(one.hook for one in timed),
         hook_seconds={
             hook: max(one.seconds for one in timed if one.hook == hook)
@@ -124,6 +129,9 @@ def find_problems(expect: LessonExpectations, result: LessonResult) -> Iterator[
         wanted, found = getattr(expect, name), getattr(result, name)
         if wanted is not None and wanted != found:
             yield f"{name}: expected {_plain(wanted)}, not {_plain(found)}"
+    slowest = max(result.answer_seconds, default=0.0)
+    if expect.answers_within is not None and slowest > expect.answers_within:
+        yield f"answers_within: expected {expect.answers_within:g} s, not {slowest:.2f} s"
     yield from _differences("progress", expect.progress, result.progress)
     yield from _differences("record", expect.record, result.record)
 

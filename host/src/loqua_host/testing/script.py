@@ -31,6 +31,8 @@ class LessonExpectations(BaseModel):
         progress: Fields of the last progress.
         record: Fields of the record that the API got.
         calls: What the API got, in order: `user-token`, `context`, `progress`, `sessions`.
+        answers_within: Virtual seconds from the learner's words to the tutor's answer, at most. The
+            end of a turn takes 0.1 s of them, work in a thread none.
     """
 
     model_config = _STRICT
@@ -41,6 +43,7 @@ class LessonExpectations(BaseModel):
     progress: dict[str, Any] = {}
     record: dict[str, Any] = {}
     calls: tuple[str, ...] | None = None
+    answers_within: float | None = Field(default=None, gt=0)
 
 
 class LessonScript(BaseModel):
@@ -61,6 +64,7 @@ class LessonScript(BaseModel):
         steps: What happens. At the end, the learner leaves.
         until_end: Whether steps after the tutor's own end of the lesson are left out. Otherwise,
             they fail, because nobody hears them.
+        repeat: How often the lesson is played; each time must be as expected.
         expect: What must have come of it.
     """
 
@@ -78,6 +82,7 @@ class LessonScript(BaseModel):
     reconnect_timeout: float = Field(default=30.0, ge=0, le=3600)
     steps: tuple[Annotated[LessonStep, BeforeValidator(read_step)], ...] = ()
     until_end: bool = False
+    repeat: int = Field(default=1, ge=1, le=1000)
     expect: LessonExpectations = LessonExpectations()
 
 

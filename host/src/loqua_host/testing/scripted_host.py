@@ -5,9 +5,10 @@ LiveKit's server, the Loqua API and the job's process are not real; see `rooms`,
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from loqua_host.contract.display import Correction, PronunciationScore, ShownValue, parse_message
 from loqua_host.contract.handoff import Utterance
@@ -18,7 +19,7 @@ from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.lessons.reconciler import Reconciler
-from loqua_host.lessons.recovery import keep_lease
+from loqua_host.lessons.recovery import keep_lease, recover
 from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.link.client import kept_alive
@@ -46,13 +47,15 @@ from .voice import TextSession
 
 __all__ = ["VISIT", "ScriptedHost"]
 
-HOST: Final = "host"
-
 VISIT: Final = "visit_1"
 """The session id that the learner brings."""
 
 DISPATCH_SECONDS: Final = 0.2
 """Virtual seconds from a dispatch to its job."""
+
+
+RESTART_SECONDS: Final = 20.0
+"""Virtual seconds until a host that has died serves again."""
 
 
 class ScriptedHost:
@@ -67,6 +70,7 @@ class ScriptedHost:
 
     Attributes:
         said: What was said, in order.
+        answer_seconds: Virtual seconds from the learner's words to the tutor's answer, in order.
         sent: What jobs of the tutor have sent to the host.
         shown: What the tutor has shown to the learner's page, in order.
         job: The tutor's job; None while there is none.
@@ -91,6 +95,8 @@ class ScriptedHost:
         self.api = ScriptedApi()
         self.rooms = ScriptedRooms(self._clock.now, self._offer)
         self.said: list[Utterance] = []
+        self.answer_seconds: list[float] = []
+        self._asked_at: float | None = None
         self.sent: list[FromJob] = []
         self.shown: list[ShownValue] = []
         self.job: ScriptedJob | None = None
@@ -99,41 +105,63 @@ class ScriptedHost:
         self._begun, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
         self._links: set[MemoryLink] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the host for the duration of a block."""
-        database = MemoryDatabase(self._clock.now)
-        writer: Any = MemoryWriter(database)
+        self._database = MemoryDatabase(self._clock.now)
+        async with AsyncExitStack() as self._process, asyncio.TaskGroup() as self._jobs:
+            await self._start()
+            yield
+            self._lessons.withdraw()
+            await self._stop()
+
+    async def restart(self) -> None:
+        """Kill the host's processes, jobs included, and start it again as a service manager does.
+
+        What it had not written to its ledger is lost.
+        """
+        self._stopping = True
+        for serving in self._serving:
+            serving.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
+        await self._process.aclose()
+        await self._stop()
+        await self._idle.wait()
+        await asyncio.sleep(RESTART_SECONDS)
+        self._stopping = False
+        await self._start()
+
+    async def _start(self) -> None:
+        """Start the host's process on its ledger."""
+        writer: Any = MemoryWriter(self._database)
         api: Any = self.api
         rooms: Any = self.rooms
-        ledger = Ledger(writer, KeyRing(()), HOST, None, 1.0)
+        ledger = Ledger(writer, KeyRing(()), f"host{next(self._numbers)}", None, 1.0)
         metrics = DeliveryMetrics(Instruments())
         delivery = Delivery(ledger, api, clock=self._clock, metrics=metrics, jitter=lambda: 1.0)
         state = DispatchState(self._clock.monotonic, lambda _: None)
-        async with background() as self._tasks:
-            services = Services(
-                rooms=rooms,
-                api=api,
-                ledger=ledger,
-                delivery=delivery,
-                dispatch_state=state,
-                tutors=self._tutors(),
-                settings=lambda: self._settings,
-                tasks=self._tasks,
-                clock=self._clock,
-                metrics=LessonMetrics(Instruments()),
-            )
-            self._lessons, self._delivery = Lessons(services), delivery
-            reconciler = Reconciler(services, self._places, self._lessons, lambda _: None)
-            await ledger.renew()
-            for work in (delivery.run(), keep_lease(services), reconciler.run()):
-                self._tasks.create_task(work)
-            async with asyncio.TaskGroup() as self._jobs:
-                yield
-                self._lessons.withdraw()
-                await self._stop()
+        self._tasks = await self._process.enter_async_context(background())
+        services = Services(
+            rooms=rooms,
+            api=api,
+            ledger=ledger,
+            delivery=delivery,
+            dispatch_state=state,
+            tutors=self._tutors(),
+            settings=lambda: self._settings,
+            tasks=self._tasks,
+            clock=self._clock,
+            metrics=LessonMetrics(Instruments()),
+        )
+        self._lessons, self._delivery = Lessons(services), delivery
+        reconciler = Reconciler(services, self._places, self._lessons, lambda _: None)
+        await recover(services)
+        for work in (delivery.run(), keep_lease(services), reconciler.run()):
+            self._tasks.create_task(work)
 
     async def _stop(self) -> None:
         """End what a script that failed has left."""
@@ -168,6 +196,21 @@ class ScriptedHost:
     def leave(self) -> None:
         """Let the learner leave."""
         self.rooms.leave(self._learner)
+
+    def replace_tutor(self, loaded: LoadedTutor) -> None:
+        """Have the next job teach with another version of the tutor."""
+        self._loaded = loaded
+
+    def note(self, speaker: Literal["learner", "tutor"], text: str) -> None:
+        """Note what is said now."""
+        now = self._clock.monotonic()
+        # Unlike what is sent to the host, nothing is cut.
+        self.said.append(Utterance.model_construct(speaker=speaker, text=text))
+        if speaker == "learner":
+            self._asked_at = now
+        elif self._asked_at is not None:
+            self.answer_seconds.append(now - self._asked_at)
+            self._asked_at = None
 
     async def begun(self) -> None:
         """Wait until a job of the tutor has started."""
@@ -214,7 +257,7 @@ class ScriptedHost:
         async with self._linked(ref, self.sent) as link:
             ctx = JobInRoom(self.rooms.view(ref.agent), metadata)
             job = ScriptedJob(self._tutor.job, link, ctx, self._build_session())
-            job.note_replies(self.said)
+            job.note_replies(partial(self.note, "tutor"))
             self.job = job
             self._idle.clear()
             self._begun.set()
@@ -238,9 +281,10 @@ class ScriptedHost:
     @asynccontextmanager
     async def _linked(self, ref: JobRef, sent: list[FromJob]) -> AsyncIterator[MemoryLink]:
         """Yield the link of a job, which leaves the room at the end of the block."""
-        link = MemoryLink(ref, sent)
+        link, lessons = MemoryLink(ref, sent), self._lessons
         self._links.add(link)
-        serving = self._jobs.create_task(self._lessons.serve(link.job))
+        serving = self._jobs.create_task(lessons.serve(link.job))
+        self._serving.add(serving)
         try:
             yield link
         finally:
@@ -248,7 +292,8 @@ class ScriptedHost:
             self._links.discard(link)
             self.rooms.leave(ref.agent)
             await asyncio.wait({serving})
-            self._lessons.end(ref)
+            self._serving.discard(serving)
+            lessons.end(ref)
 
 
 def _shown_by(job: ScriptedJob) -> Iterator[ShownValue]:

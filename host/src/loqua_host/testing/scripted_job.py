@@ -1,6 +1,7 @@
 """A job of a script: the host's own code of a job, in this process instead of one of its own."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -9,7 +10,6 @@ from typing import Any
 from livekit.agents import AgentSession, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
 
-from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.lesson import teach
 from loqua_host.errors import LearnerError, LinkError
 from loqua_host.job.engines.build import EngineWatch
@@ -107,13 +107,12 @@ class ScriptedJob:
             await asyncio.wait({self.task})
         await self.session.aclose()
 
-    def note_replies(self, said: list[Utterance]) -> None:
+    def note_replies(self, note: Callable[[str], None]) -> None:
         """Note what the tutor says, as it is said."""
 
         def on_item(event: ConversationItemAddedEvent) -> None:
             item = event.item
             if isinstance(item, ChatMessage) and item.role == "assistant" and item.text_content:
-                # Unlike what is sent to the host, nothing is cut.
-                said.append(Utterance.model_construct(speaker="tutor", text=item.text_content))
+                note(item.text_content)
 
         self.session.on("conversation_item_added", on_item)

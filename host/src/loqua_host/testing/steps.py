@@ -15,6 +15,7 @@ __all__ = [
     "KillJob",
     "Leaves",
     "LessonStep",
+    "RestartHost",
     "Returns",
     "Says",
     "StaysSilent",
@@ -85,6 +86,11 @@ class KillJob(LessonStep):
 
 
 @dataclass(frozen=True, config=_STRICT)
+class RestartHost(LessonStep):
+    """The host dies with its jobs, and serves again 20 s later. `restart_host`."""
+
+
+@dataclass(frozen=True, config=_STRICT)
 class FailApi(LessonStep):
     """The Loqua API fails from now on. `api: 503 for 20 s`.
 
@@ -114,19 +120,22 @@ class TutorSays(LessonStep):
     Args:
         text: Exactly this utterance.
         matches: Instead, a regular expression that is found in an utterance.
+        means: Instead, what all that it has said since then must mean, such as `asks for the name`.
+            The judge of `play_lesson` decides.
     """
 
     text: str = ""
     matches: str = ""
+    means: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what could not match, or would match anything.
 
         Raises:
-            ValueError: If there is not exactly one of both, or no regular expression.
+            ValueError: If there is not exactly one of them, or no regular expression.
         """
-        if bool(self.text) == bool(self.matches):
-            raise ValueError("give either a text or `matches`, a regular expression")
+        if [bool(self.text), bool(self.matches), bool(self.means)].count(True) != 1:
+            raise ValueError("give either a text, or `matches`, a regular expression, or `means`")
         try:
             re.compile(self.matches)
         except re.error as error:
@@ -169,6 +178,7 @@ STEPS: Final[Mapping[str, type[LessonStep]]] = {
     "leaves": Leaves,
     "returns": Returns,
     "kill_job": KillJob,
+    "restart_host": RestartHost,
     "api": FailApi,
     "tutor_says": TutorSays,
     "tutor_calls": TutorCalls,

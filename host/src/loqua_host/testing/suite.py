@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, Final
 
@@ -13,10 +14,11 @@ from loqua_host.registry.loader import load_plugin
 from loqua_host.settings.hooks import HookLimits
 from loqua_host.system.process import safe_environ
 
+from .cancellation import cancelled_lessons
 from .result import LessonResult
 from .script import LessonScript
 from .steps import FailApi, KillJob, LessonStep, Says, StaysSilent
-from .virtual_lesson import play_lesson
+from .virtual_lesson import play_lesson, run_script
 
 __all__ = ["TutorSuite"]
 
@@ -54,8 +56,12 @@ class TutorSuite:
 
     def play(self, *steps: LessonStep) -> LessonResult:
         """Play a lesson with these steps and what the learner says."""
+        return play_lesson(self.script(*steps))
+
+    def script(self, *steps: LessonStep) -> LessonScript:
+        """Return a lesson's script with these steps and what the learner says."""
         said = (step for text in self.says for step in (Says(text), StaysSilent(30.0)))
-        script = LessonScript(
+        return LessonScript(
             tutor=self.tutor,
             settings=dict(self.settings),
             language=self.language,
@@ -63,7 +69,6 @@ class TutorSuite:
             steps=(*steps, *said),
             until_end=True,
         )
-        return play_lesson(script)
 
     def test_it_loads_alone(self) -> None:
         """The plugin needs nothing that another one has imported."""
@@ -102,6 +107,16 @@ class TutorSuite:
     def test_a_lesson_goes_on_after_a_crash(self) -> None:
         """Another process resumes it from `lesson.state`."""
         assert self.play(KillJob()).record is not None
+
+    def test_it_survives_cancellation_at_each_await(self) -> None:
+        """A hook that exceeds its limit is cancelled, wherever it waits; one record arrives."""
+        script, loaded = self.script(), load_plugin(plugin=self.tutor)
+        for lesson in cancelled_lessons(loaded, partial(run_script, script)):
+            calls = lesson.result.calls
+            where = f"{lesson.hook}, cancelled at its await {lesson.number},"
+            assert calls.count("sessions") == 1, f"{where} leaves {calls.count('sessions')} records"
+            events = {one["event"] for one in lesson.result.log}
+            assert "hook.abandoned" not in events, f"{where} goes on; let CancelledError through"
 
     def test_progress_never_falls(self) -> None:
         """Neither from tick to tick nor in the report."""

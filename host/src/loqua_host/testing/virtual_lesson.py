@@ -1,20 +1,25 @@
 """`play_lesson`: a lesson by script, on virtual time."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+from livekit.agents.llm import LLM
 from structlog.testing import capture_logs
 
-from loqua_host.registry.loader import load_plugin
+from loqua_host.registry.loader import LoadedTutor, load_plugin
 
+from .meaning import find_misjudged
 from .player import LessonFailedError, LessonPlayer
 from .result import LessonResult, find_cause, find_problems, result_of, tell_lesson
-from .script import LessonScript
+from .script import LessonScript, ScriptError
 from .virtual_time import VirtualLoop
 
-__all__ = ["play_lesson"]
+__all__ = ["play_lesson", "run_script"]
 
 
-def play_lesson(script: LessonScript) -> LessonResult:
+def play_lesson(script: LessonScript, judge: "LLM[Any] | None" = None) -> LessonResult:
     """Play a lesson, and check all that its script expects.
 
     The host's own code runs: job, hooks, ticks, lessons, reconciler, ledger and delivery. LiveKit's
@@ -22,6 +27,10 @@ def play_lesson(script: LessonScript) -> LessonResult:
 
     Args:
         script: The script.
+        judge: The language model that judges what `TutorSays(means=…)` expects.
+
+    Returns:
+        The result; the last one if the lesson is repeated.
 
     Raises:
         LessonFailedError: If anything is not as expected, a failure of the tutor's code included.
@@ -29,8 +38,37 @@ def play_lesson(script: LessonScript) -> LessonResult:
         ValidationError: If the script's settings do not fit the tutor's model.
     """
     loaded = load_plugin(plugin=script.tutor or None, agent=script.agent)
+    for _ in range(script.repeat):
+        result = run_script(script, loaded)
+        problems = list(find_problems(script.expect, result))
+        if problems := [*problems, *_misjudged(result, judge)]:
+            told = "\n".join((*problems, tell_lesson(result.said, result.log)))
+            raise LessonFailedError(told) from find_cause(result.log)
+    return result
+
+
+def _misjudged(result: LessonResult, judge: "LLM[Any] | None") -> list[str]:
+    if result.claims and judge is None:
+        raise ScriptError("`means` needs a judge; give play_lesson a language model: judge=…")
+    return list(find_misjudged(result.claims, judge)) if judge else []
+
+
+def run_script(
+    script: LessonScript, loaded: LoadedTutor, make_loop: Callable[[], VirtualLoop] = VirtualLoop
+) -> LessonResult:
+    """Play a lesson without a look at what its script expects in the end.
+
+    Args:
+        script: The script.
+        loaded: Its tutor.
+        make_loop: Makes the event loop.
+
+    Raises:
+        LessonFailedError: If a step is not possible, or the tutor does not do what a step expects.
+        ValidationError: If the script's settings do not fit the tutor's model.
+    """
     loaded.read_settings(script.settings)
-    with capture_logs() as log, asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with capture_logs() as log, asyncio.Runner(loop_factory=make_loop) as runner:
         lesson = LessonPlayer(script, loaded)
         try:
             runner.run(lesson.play())
@@ -38,8 +76,4 @@ def play_lesson(script: LessonScript) -> LessonResult:
             raise LessonFailedError(
                 f"{failed}\n{tell_lesson(lesson.host.said, log)}"
             ) from find_cause(log)
-    result = result_of(lesson.host, log)
-    if problems := list(find_problems(script.expect, result)):
-        told = "\n".join((*problems, tell_lesson(lesson.host.said, log)))
-        raise LessonFailedError(told) from find_cause(log)
-    return result
+    return replace(result_of(lesson.host, log), claims=tuple(lesson.claims))

@@ -24,15 +24,18 @@ class JumpingSelector(selectors.SelectSelector):
     Attributes:
         seconds: The virtual time.
         working: How many functions run in other threads. Meanwhile, time stands still.
+        turns: How often the loop has looked for events.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds = 0.0
         self.working = 0
+        self.turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Look for events; without any, move time to the next timer."""
+        self.turns += 1
         if timeout is None:
             return self._await_thread()
         if self.working and timeout > 0:
@@ -63,6 +66,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual seconds since the loop was made."""
         return self._jumping.seconds
+
+    @property
+    def turns(self) -> int:
+        """How often the loop has looked for events: it grows unless a callback blocks it."""
+        return self._jumping.turns
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts

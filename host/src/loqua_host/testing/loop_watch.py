@@ -1,0 +1,82 @@
+"""Detection of calls that block the event loop for shorter than a job's watchdog allows."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from loqua_host.registry.author import Author
+
+__all__ = ["BLOCKED_SECONDS", "BlockingCall", "LoopWatch"]
+
+BLOCKED_SECONDS: Final = 0.1
+"""Seconds from which a call counts as blocking: a learner's audio comes every 20 ms."""
+
+LOOK_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingCall:
+    """A place in a tutor's code from which something blocked the event loop.
+
+    Attributes:
+        callback: The function that the host or LiveKit called.
+        at: File and line of the tutor's innermost function.
+        seconds: For how long, at least.
+    """
+
+    callback: str
+    at: str
+    seconds: float
+
+
+class LoopWatch:
+    """Take the stack of the main thread whenever its event loop stands still.
+
+    Args:
+        author: Recognises the tutor's code.
+        turns: Returns how often the loop has turned.
+
+    Attributes:
+        found: The longest call of each place.
+    """
+
+    def __init__(self, author: Author, turns: Callable[[], int]) -> None:
+        self._author = author
+        self._turns = turns
+        self.found: dict[str, BlockingCall] = {}
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch the current thread for the duration of a block."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._watch, args=(threading.get_ident(), over))
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _watch(self, main: int, over: threading.Event) -> None:
+        turns, at, since = -1, "", 0.0
+        while not over.wait(LOOK_SECONDS):
+            stack = self._author.stack(sys._current_frames().get(main))  # noqa: SLF001  # as faulthandler does
+            now, where = self._turns(), _place(stack)
+            if (now, where) != (turns, at):
+                turns, at, since = now, where, time.monotonic()
+            elif where and (seconds := time.monotonic() - since) >= BLOCKED_SECONDS:
+                callback = stack[0].f_code.co_qualname
+                self.found[where] = BlockingCall(callback, where, seconds)
+
+
+def _place(stack: list[FrameType]) -> str:
+    """Return file and line of the innermost frame of the author's top-level package."""
+    package = stack[0].f_globals.get("__name__", "").partition(".")[0] if stack else ""
+    own = [one for one in stack if one.f_globals.get("__name__", "").partition(".")[0] == package]
+    return f"{Path(own[-1].f_code.co_filename).name}:{own[-1].f_lineno}" if own else ""
