@@ -28,7 +28,8 @@ TUTORS = [one for one in YAML if "worker_type:" in one.text]
 SECTIONS = [
     one
     for one in YAML
-    if one not in TUTORS and not re.search(r"^(steps|scrape_configs|apiVersion):", one.text, re.MULTILINE)
+    if one not in TUTORS
+    and not re.search(r"^(steps|scrape_configs|apiVersion):", one.text, re.MULTILINE)
 ]
 
 
