@@ -59,11 +59,19 @@ def _signatures(name: str, it: Any) -> Iterator[str]:
         yield f"class {name}({bases})" if bases else f"class {name}"
         if "__init__" in it.members:
             yield it.members["__init__"].signature(name=name)
-        for member, one in it.members.items():
-            if not member.startswith("_") and member != "model_config":
-                yield _signature(f"{name}.{member}", one)
+        for member, one in _members(it):
+            yield _signature(f"{name}.{member}", one)
     else:
         yield name
+
+
+def _members(it: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a class's own public members, and the attributes that it inherits."""
+    inherited = ((name, one.final_target) for name, one in it.inherited_members.items())
+    attributes = [(name, one) for name, one in inherited if one.is_attribute]
+    for name, one in (*attributes, *it.members.items()):
+        if not name.startswith("_") and name != "model_config":
+            yield name, one
 
 
 def _signature(name: str, it: Any) -> str:

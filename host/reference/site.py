@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from posixpath import dirname, normpath, relpath
 from typing import Any, Final
 
@@ -46,10 +46,14 @@ SHOWN: Final = {
 }
 """Pages that are other files of the repository."""
 
+QUOTED: Final = (*SHOWN.values(), "README.md", "host/README.md")
+"""Files that pages show in whole or in part."""
+
 PAGES: Final = {source: page for page, source in SHOWN.items()}
 
 CODE: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK: Final = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]*)(#[^)\s]*)?\)")
+IMAGE: Final = re.compile(r"\]\(([^)#:\s]*\.(?:png|svg))\)")
 SECTION: Final = re.compile(r"^\[[^\]]+\]\((\.\./[^)#]+)#([\w-]+)\)$", re.MULTILINE)
 """A paragraph that is only a link to a section outside docs/; the site has the section there."""
 
@@ -97,7 +101,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, page, content=render()))
     for page, source in SHOWN.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text("utf-8")))
+    for image in find_images():
+        path = str(ROOT / image)
+        files.append(File.generated(config, _image_page(image), abs_src_path=path))
     return files
+
+
+def find_images() -> set[str]:
+    """Return the images in the files that pages show, by their paths in the repository."""
+    return {
+        normpath(f"{dirname(source)}/{link}").lstrip("/")
+        for source in QUOTED
+        for link in IMAGE.findall((ROOT / source).read_text("utf-8"))
+    }
+
+
+def _image_page(image: str) -> str:
+    return f"images/{PurePosixPath(image).name}"
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
@@ -152,9 +172,11 @@ def relink(markdown: str, source: str, uri: str) -> str:
 
 def _relink(source: str, uri: str, link: re.Match[str]) -> str:
     anchor = link[2] or ""
-    target = normpath(f"{dirname(source)}/{link[1]}")
+    target = normpath(f"{dirname(source)}/{link[1]}").lstrip("/")
     page = PAGES.get(target, target.removeprefix(f"{DOCS}/"))
-    if (ROOT / target).is_dir() and any(one.startswith(f"{target}/") for one in PAGES):
+    if IMAGE.fullmatch(link[0]):
+        page = _image_page(target)
+    elif (ROOT / target).is_dir() and any(one.startswith(f"{target}/") for one in PAGES):
         page = next(PAGES[one] for one in PAGES if one.startswith(f"{target}/"))
     elif target not in PAGES and not target.startswith(f"{DOCS}/"):
         return link[0] if uri in RENDERED else f"]({REPOSITORY}/{target}{anchor})"

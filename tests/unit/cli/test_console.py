@@ -39,7 +39,7 @@ def test_a_language_model_can_be_given() -> None:
 
 
 REFUSED = {
-    "tutor": (("absent",), "plugin 'absent': 0 installed distributions offer it"),
+    "tutor": (("absent",), "plugin 'absent': no installed distribution offers it"),
     "model": (("grammar", "--llm", "no.such:Model"), "--llm no.such:Model: ModuleNotFoundError"),
     "no file": (("grammar", "--settings", "none.yaml"), "--settings none.yaml: "),
 }

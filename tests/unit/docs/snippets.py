@@ -10,6 +10,8 @@ DOCUMENTS = sorted(
     file
     for file in (
         *(ROOT / "host/docs").rglob("*.md"),
+        *(ROOT / "host/examples").glob("*/README.md"),
+        *(ROOT / "plugins").glob("*/README.md"),
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
         ROOT / "host/README.md",

@@ -109,6 +109,15 @@ def test_a_custom_stt_can_be_created_as_its_file_says(
     assert not made.capabilities.streaming
 
 
+async def test_the_engines_of_the_speech_server_can_be_created() -> None:
+    """As its README shows them."""
+    readme = ROOT / "plugins/speech/README.md"
+    (code,) = [one.text for one in snippets("python") if one.document == readme]
+    names: dict[str, Any] = {"url": "http://127.0.0.1:1"}
+    exec(code, names)  # noqa: S102  # our own README
+    assert (names["stt"].model, names["tts"].model) == ("whisper-base", "pico")
+
+
 def test_the_tutorial_makes_a_tutor_that_teaches_as_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

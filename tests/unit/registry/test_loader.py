@@ -60,7 +60,7 @@ def test_a_sound_plugin_is_loaded_with_what_it_declares(install: Install) -> Non
 
 def test_a_plugin_that_is_not_installed_is_broken() -> None:
     """The message names the plugin."""
-    with pytest.raises(BrokenTutorError, match="plugin 'latin': 0 installed distributions"):
+    with pytest.raises(BrokenTutorError, match="plugin 'latin': no installed distribution"):
         load_plugin(plugin="latin")
 
 

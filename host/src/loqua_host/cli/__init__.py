@@ -86,7 +86,8 @@ def new_tutor(
     except NewTutorError as error:
         raise SystemExit(str(error)) from None
     typer.echo(f"wrote {written}")
-    typer.echo(f"Run its tests: cd {shlex.quote(str(written))} && uv run pytest")
+    typer.echo(f"cd {shlex.quote(str(written))}, then run its tests:")
+    typer.echo("  pip install --editable . && pytest     # or: uv run pytest")
 
 
 @app.command()

@@ -34,7 +34,9 @@ class SingleFlight(Generic[K, V]):
         if task is None:
             task = self._tasks[key] = asyncio.create_task(fetch())
             task.add_done_callback(lambda done: self._landed(key, done))
-        return await asyncio.shield(task)
+        # Not shield: Python 3.14 logs failures of what it shields once its caller has gone.
+        await asyncio.wait((task,))
+        return task.result()
 
     async def aclose(self) -> None:
         """End all fetches."""

@@ -2,11 +2,14 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from .api.server import serve
 from .api.settings import DevApiSettings
 
-__all__ = ["run_devapi"]
+__all__ = ["host_variables", "run_devapi"]
+
+AGENT_ID: Final = "loqua-host-dev"
 
 
 async def run_devapi(environ: Mapping[str, str], port: int, *, say: Callable[[str], None]) -> None:
@@ -16,7 +19,7 @@ async def run_devapi(environ: Mapping[str, str], port: int, *, say: Callable[[st
         environ: SHARED_SECRET and LIVEKIT_* are taken from it where they are set; LiveKit's
             are otherwise those of `livekit-server --dev`.
         port: Where to listen; 0 picks a free port.
-        say: Takes the lines for the developer, which hold this API's own secrets.
+        say: Takes the lines for the developer, which hold the secrets of a host for it.
     """
     shared_secret = environ.get("SHARED_SECRET") or secrets.token_hex(16)
     settings = DevApiSettings(
@@ -29,8 +32,25 @@ async def run_devapi(environ: Mapping[str, str], port: int, *, say: Callable[[st
 
     def ready(url: str) -> None:
         say(f"the dev API answers at {url}; give a host these:")
-        say(f"  export API_BASE_URL={url}")
-        say(f"  export AGENT_JWT_TOKEN={settings.mint_agent_jwt('loqua-host-dev')}")
-        say(f"  export SHARED_SECRET={shared_secret}")
+        for name, value in host_variables(settings, url).items():
+            say(f"  export {name}={value}")
 
     await serve(settings, ready=ready)
+
+
+def host_variables(settings: DevApiSettings, url: str) -> dict[str, str]:
+    """Return the variables of a host that uses this API and its LiveKit server.
+
+    Args:
+        settings: The API's settings.
+        url: Where it answers.
+    """
+    return {
+        "API_BASE_URL": url,
+        "AGENT_ID": AGENT_ID,
+        "AGENT_JWT_TOKEN": settings.mint_agent_jwt(AGENT_ID),
+        "SHARED_SECRET": settings.shared_secret.get_secret_value(),
+        "LIVEKIT_URL": settings.livekit_url,
+        "LIVEKIT_API_KEY": settings.livekit_api_key,
+        "LIVEKIT_API_SECRET": settings.livekit_api_secret.get_secret_value(),
+    }

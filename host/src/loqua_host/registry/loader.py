@@ -110,7 +110,11 @@ def import_string(spec: str) -> Any:
 
 def _import_plugin(name: str) -> object:
     points = tuple(entry_points(group=PROJECT, name=name))
-    if len(points) != 1:
+    if not points:
+        there = ", ".join(sorted(entry_points(group=PROJECT).names)) or "none"
+        fault = f"no installed distribution offers it (installed: {there}); install one that does"
+        raise BrokenTutorError(name, [fault])
+    if len(points) > 1:
         fault = f"{len(points)} installed distributions offer it; install exactly one"
         raise BrokenTutorError(name, [fault])
     plugin: object = points[0].load()

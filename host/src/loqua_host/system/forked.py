@@ -2,7 +2,7 @@
 
 A `multiprocessing.Process` would not do: its start blocks as long as that process is still
 importing, and it imports what this one was started as. So this speaks the protocol of
-multiprocessing.forkserver itself, which is the same in CPython 3.11 to 3.13.
+multiprocessing.forkserver itself, which is the same in CPython 3.11 to 3.14.
 """
 
 import asyncio
