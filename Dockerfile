@@ -58,7 +58,7 @@ RUN find botocore/data -mindepth 1 -maxdepth 1 -type d \
         ! -name secretsmanager ! -name sts ! -name sso ! -name sso-oidc -exec rm -r {} + \
     && find . -type d -name tests -prune -exec rm -r {} + \
     && find . \( -name '*.py[ix]' -o -name '*.pxd' -o -name '*.[ch]' \) -delete \
-    && rm -r numpy/f2py numpy/_core/include numpy/_core/lib numpy/random/lib
+    && rm -r numpy/distutils numpy/f2py numpy/_core/include numpy/_core/lib numpy/random/lib
 
 FROM python:3.11-slim AS loqua-host-parts
 RUN useradd --system --uid 10001 --create-home loqua
