@@ -13,7 +13,7 @@
 # /app/sbom.json lists what is in it (CycloneDX).
 #
 # What takes more than 10 MB, with its bytecode, which starts jobs sooner, and why it is there:
-#   livekit           80  LiveKit's agents, its WebRTC library, and models of voice activity and turns
+#   livekit           76  LiveKit's agents, its WebRTC library, and models of voice activity and turns
 #   av               104  FFmpeg, which livekit-agents imports: audio of engines
 #   numpy             53  LiveKit's audio frames
 #   openai            30  livekit-agents imports it, and hosted speech uses it
@@ -58,7 +58,7 @@ RUN find botocore/data -mindepth 1 -maxdepth 1 -type d \
         ! -name secretsmanager ! -name sts ! -name sso ! -name sso-oidc -exec rm -r {} + \
     && find . -type d -name tests -prune -exec rm -r {} + \
     && find . \( -name '*.py[ix]' -o -name '*.pxd' -o -name '*.[ch]' \) -delete \
-    && rm -r numpy/f2py numpy/_core/include numpy/_core/lib numpy/random/lib
+    && rm -r numpy/distutils numpy/f2py numpy/_core/include numpy/_core/lib numpy/random/lib
 
 FROM python:3.11-slim AS loqua-host-parts
 RUN useradd --system --uid 10001 --create-home loqua
