@@ -152,13 +152,14 @@ def check(
     ] = None,
 ) -> None:
     """Print what would run, and every mistake with its remedy."""
+    if tutor is None:
+        existing(config)
     # Sealed, since the plugins it looks at could read the secrets of a parent that is not.
     environ = seal(sys.argv[1:])
     if tutor is not None:
         from .check_tutor import check_tutor  # noqa: PLC0415  # LiveKit is slow to import
 
         raise SystemExit(check_tutor(tutor, config, environ))
-    existing(config)
     from .check import check_config  # noqa: PLC0415  # only `run` must start lean
 
     status = check_config(config, environ, explained=explain)
