@@ -42,6 +42,7 @@ RUNBOOKS: Final = sorted((ROOT / "config/prometheus/runbooks").glob("*.md"))
 SHOWN: Final = {
     "operate/index.md": "config/README.md",
     "operate/metrics.md": "config/prometheus/README.md",
+    "topics.md": "host/TOPICS.md",
     **{f"runbooks/{file.name}": str(file.relative_to(ROOT)) for file in RUNBOOKS},
 }
 """Pages that are other files of the repository."""
