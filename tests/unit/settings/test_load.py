@@ -425,3 +425,16 @@ def _leaves(model: type[BaseModel], place: str) -> Iterator[tuple[str, str | Non
             yield f"{place}{name}", field.description
         for nested in inner:
             yield from _leaves(nested, f"{place}{name}.")
+
+
+@pytest.mark.parametrize("environment", [Environment.STAGING, Environment.PRODUCTION])
+def test_the_timeline_of_what_learners_say_is_for_development_only(
+    write: Write, config: Path, environ: dict[str, str], environment: Environment
+) -> None:
+    """Elsewhere a host does not start with it."""
+    write("host.yaml", "lessons: {timeline: true}")
+    assert load_settings(config, environ).lessons.in_jobs.timeline
+    problems = draft(config, environ | {"LOQUA_ENVIRONMENT": environment}).problems
+    [found] = [problem for problem in problems if "timeline" in problem.where]
+    assert found.what == "would show what learners say"
+    assert found.hint == "write false outside development"
