@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 import aiohttp
 import httpcore2
 import structlog
+from livekit import rtc
 from livekit.agents import AgentServer, AgentSession, JobContext
 from livekit.agents.ipc import channel, log_queue
 from livekit.agents.ipc.job_executor import JobExecutor
@@ -29,11 +30,18 @@ from livekit.agents.ipc.supervised_proc import SupervisedProc
 from livekit.agents.job import RunningJobInfo
 from livekit.agents.utils import http_context
 from livekit.agents.utils.aio import duplex_unix
+from livekit.agents.voice.remote_session import (
+    TOPIC_SESSION_MESSAGES,
+    RoomSessionTransport,
+    SessionHost,
+)
 from livekit.agents.voice.room_io import RoomIO, _ParticipantTranscriptionOutput
 from livekit.rtc import _ffi_client
 
 __all__ = [
     "INTERNALS",
+    "TIMELINE_TOPIC",
+    "TIMELINE_WATCHER",
     "Internal",
     "JobChannel",
     "TranscriptionOutput",
@@ -50,6 +58,7 @@ __all__ = [
     "read_from_jobs",
     "read_message",
     "receive_bytes",
+    "send_timeline",
     "sharing_certificates",
     "silence_native_log",
     "stop_transcribing",
@@ -58,6 +67,12 @@ __all__ = [
 ]
 
 log = structlog.get_logger()
+
+TIMELINE_TOPIC: Final = TOPIC_SESSION_MESSAGES
+"""The topic of LiveKit's byte streams with events of a session."""
+
+TIMELINE_WATCHER: Final = "loqua-timeline"
+"""The identity of the only participant that a timeline is sent to."""
 
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts to start a job's process, at most."""
@@ -180,6 +195,20 @@ INTERNALS: Final = (
         "what writes them instead, one for each learner",
         AGENTS,
         "fc107f63f461",
+    ),
+    Internal(
+        "livekit.agents.voice.remote_session:SessionHost",
+        ("register_session", "_recv_loop"),
+        "a session's timeline is sent by it alone",
+        AGENTS,
+        "63282376bb4b",
+    ),
+    Internal(
+        "livekit.agents.voice.remote_session:RoomSessionTransport",
+        ("register_byte_stream_handler", "destination_identities"),
+        "as LiveKit starts it, whoever is in the room could read and drive the session",
+        AGENTS,
+        "e1b45ad64bd4",
     ),
     Internal(
         "livekit.agents.utils.http_context:_new_session_ctx",
@@ -493,3 +522,24 @@ class _Start:
     def __call__(self, callback: object, _with_log: object, *client: bytes) -> object:
         """Start it."""
         return self._start(callback, False, *client)
+
+
+class _OneWayTransport(RoomSessionTransport):
+    """Sends to one participant and takes no requests, with which LiveKit lets anybody drive."""
+
+    async def start(self) -> None:
+        """Register no handler."""
+
+
+async def send_timeline(session: "AgentSession[None]", room: rtc.Room) -> None:
+    """Send the events of a session to `TIMELINE_WATCHER`, until cancelled.
+
+    They contain what is said, so that this is for development only.
+    """
+    host = SessionHost(_OneWayTransport(room, TIMELINE_WATCHER))
+    host.register_session(session)
+    await host.start()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await host.aclose()

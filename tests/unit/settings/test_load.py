@@ -450,3 +450,16 @@ def test_a_tutor_admits_no_more_lessons_than_its_resources_are_for(
         f"{resources}, which is for "
     )
     assert mistake.endswith(f"; write {most} or less, or other resources")
+
+
+@pytest.mark.parametrize("environment", [Environment.STAGING, Environment.PRODUCTION])
+def test_the_timeline_of_what_learners_say_is_for_development_only(
+    write: Write, config: Path, environ: dict[str, str], environment: Environment
+) -> None:
+    """Elsewhere a host does not start with it."""
+    write("host.yaml", "lessons: {timeline: true}")
+    assert load_settings(config, environ).lessons.in_jobs.timeline
+    problems = draft(config, environ | {"LOQUA_ENVIRONMENT": environment}).problems
+    [found] = [problem for problem in problems if "timeline" in problem.where]
+    assert found.what == "would show what learners say"
+    assert found.hint == "write false outside development"

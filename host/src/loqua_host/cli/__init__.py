@@ -229,6 +229,17 @@ def top(
 
 
 @app.command()
+def timeline(
+    room: Annotated[str, typer.Argument(help="The name of the room, as in the log.")],
+    config: Config = CONFIG,
+) -> None:
+    """Print turns, latencies and tool calls of a room's lessons, in development."""
+    from .timeline import follow_room  # noqa: PLC0415  # only `run` must start lean
+
+    raise SystemExit(_run(follow_room(config, seal(sys.argv[1:]), room, say=typer.echo)))
+
+
+@app.command()
 def devapi(
     port: Annotated[int, typer.Option(help="The port to listen on, 0 for a free one.")] = 8080,
 ) -> None:

@@ -66,6 +66,11 @@ class LessonLimits(Section):
     max_duration: float = Field(
         default=7200, gt=0, le=86_400, description="the maximum duration in seconds, up to 86400"
     )
+    timeline: bool = Field(
+        default=False,
+        description="true to let `loqua-host timeline` show what is said and how long it took, "
+        "in development only, or false",
+    )
     limits: HookLimits = Field(default=HookLimits(), description="time limit of each hook")
 
 

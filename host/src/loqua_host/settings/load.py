@@ -125,6 +125,9 @@ def _host_problems(sources: ConfigSources, settings: HostSettings) -> Iterator[P
     for keys, name in engine_secret_places(settings.engines):
         yield from grant_problems([name], sources.host.where(keys))
     yield from ops_problems(settings.ops, settings.environment, sources.host.where)
+    if settings.lessons.timeline and settings.environment is not Environment.DEVELOPMENT:
+        where = sources.host.where(("lessons", "timeline"))
+        yield Problem(where, "would show what learners say", "write false outside development")
 
 
 def _dispatch_problems(

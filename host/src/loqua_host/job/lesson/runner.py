@@ -55,7 +55,7 @@ from loqua_host.link.messages import (
     WrapUp,
     reasons_of,
 )
-from loqua_host.livekit_internals import forget_session
+from loqua_host.livekit_internals import forget_session, send_timeline
 from loqua_host.registry.author import Failure
 from loqua_host.settings.messages import message_in
 
@@ -200,6 +200,8 @@ class Runner:
         lesson, settings, put = self._lesson, self._settings, self._events.put
         yield self._follow_host()
         yield self._telemetry.send()
+        if settings.lesson.timeline:
+            yield send_timeline(self._session, self._ctx.room)
         yield self._ask_host()
         yield self._events.run()
         yield keep_limits(lesson, settings, self._silence, self._clock, self._deadline, put)

@@ -19,13 +19,18 @@ const strokes = (values, top) => {
 };
 
 const line = (points) => `M${points.map((point) => point.join(" ")).join("L")}`;
-const area = (points) =>
-  `${line(points)}L${points.at(-1)[0]} ${HEIGHT}L${points[0][0]} ${HEIGHT}Z`;
+const area = (points) => `${line(points)}L${points.at(-1)[0]} ${HEIGHT}L${points[0][0]} ${HEIGHT}Z`;
 
 const frame = (label, ...paths) =>
   draw(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "spark", role: "img", "aria-label": label },
+    {
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      preserveAspectRatio: "none",
+      class: "spark",
+      role: "img",
+      "aria-label": label,
+    },
     ...paths,
   );
 
@@ -42,8 +47,13 @@ export const sparkline = (label, values) => {
 
 // For events, each of which belongs to its interval alone.
 export const bars = (label, values) => {
-  const points = strokes(values, highest(values)).flat().filter((_, index) => values[index]);
-  return frame(label, draw("path", { class: "bars", d: points.map(([x, y]) => `M${x} ${HEIGHT}V${y}`).join("") }));
+  const points = strokes(values, highest(values))
+    .flat()
+    .filter((_, index) => values[index]);
+  return frame(
+    label,
+    draw("path", { class: "bars", d: points.map(([x, y]) => `M${x} ${HEIGHT}V${y}`).join("") }),
+  );
 };
 
 // A point alone is drawn as a short stroke, or nobody would see it.
@@ -62,7 +72,13 @@ export const stageBar = (stages) => {
   const label = stages.map((stage) => `${stage.stage} ${seconds(stage.seconds)}`).join(", ");
   return draw(
     "svg",
-    { viewBox: "0 0 1000 24", preserveAspectRatio: "none", class: "stage-bar", role: "img", "aria-label": `Mean latency: ${label}` },
+    {
+      viewBox: "0 0 1000 24",
+      preserveAspectRatio: "none",
+      class: "stage-bar",
+      role: "img",
+      "aria-label": `Mean latency: ${label}`,
+    },
     ...parts,
   );
 };

@@ -3,6 +3,7 @@
 import { fill, make } from "/dom.js";
 import { span } from "/format.js";
 import * as sections from "/sections.js";
+import * as tables from "/tables.js";
 
 const EVERY = 2000;
 const TIMEOUT = 5000;
@@ -13,9 +14,9 @@ const chosen = () => Object.fromEntries(new FormData(form));
 let last = null;
 
 const show = (snapshot, filter) => {
-  const { checks, endpoints, errors, figures, lessons, problems, stages, tutors, waiting } = sections;
-  const all = { checks, endpoints, errors, figures, lessons, problems, stages, tutors, waiting };
-  for (const [id, section] of Object.entries(all)) fill(id, ...section(snapshot, filter));
+  // Each is named after the element that it fills.
+  for (const [id, section] of Object.entries({ ...sections, ...tables }))
+    fill(id, ...section(snapshot, filter));
   document.title = `${snapshot.state} · loqua-host`;
   pill("state", snapshot.state, snapshot.state);
   const phase = `${snapshot.phase}${snapshot.ready ? "" : ", not ready"}, up ${span(snapshot.uptime)}`;
@@ -36,15 +37,22 @@ const offer = (names) => {
   const there = [...select.options].map((option) => option.value);
   if ([...wanted].join("\n") === there.join("\n")) return;
   const kept = select.value;
-  select.replaceChildren(...[...wanted].map((name) => make("option", { value: name }, name || "all")));
+  select.replaceChildren(
+    ...[...wanted].map((name) => make("option", { value: name }, name || "all")),
+  );
   select.options[0].value = "";
   select.value = kept;
 };
 
 // Read out to those who hear the page, so only when it changes.
 const announce = (snapshot) => {
-  const found = snapshot.levels.flatMap((level) => level.findings).filter((one) => one.state !== "ok");
-  fill("announcement", `${snapshot.state}: ${found.map((one) => one.name).join(", ") || "all checks pass"}`);
+  const found = snapshot.levels
+    .flatMap((level) => level.findings)
+    .filter((one) => one.state !== "ok");
+  fill(
+    "announcement",
+    `${snapshot.state}: ${found.map((one) => one.name).join(", ") || "all checks pass"}`,
+  );
 };
 
 const heard = (text, isLost) => {
@@ -77,7 +85,8 @@ const restore = () => {
   const asked = new URLSearchParams(location.search);
   offer([asked.get("tutor")].filter(Boolean));
   form.elements.tutor.value = asked.get("tutor") ?? "";
-  for (const radio of form.elements.state) radio.checked = radio.value === (asked.get("state") ?? "");
+  for (const radio of form.elements.state)
+    radio.checked = radio.value === (asked.get("state") ?? "");
   if (!form.elements.state.value) form.elements.state[0].checked = true;
 };
 

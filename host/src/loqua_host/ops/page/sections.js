@@ -1,10 +1,10 @@
-// The sections of the page, each from the snapshot as the host gives it.
+// The sections that are no tables, each from the snapshot as the host gives it.
 
 import { bars, sparkline, stageBar, stageLegend } from "/charts.js";
 import { make } from "/dom.js";
 import { count, percent, seconds, span } from "/format.js";
+import { filtered, mark, none, order, passes, runbook, soft, title } from "/parts.js";
 
-const MARKS = { ok: "●", degraded: "▲", failed: "■" };
 const MEANINGS = {
   hearing: "until the transcript",
   turn: "until the end of the turn is clear",
@@ -12,98 +12,139 @@ const MEANINGS = {
   speaking: "until the first sound",
 };
 
-const mark = (state, text, shape = "short") =>
-  make("span", { class: `state ${state} ${shape}` }, make("span", { "aria-hidden": "true" }, MARKS[state]), ` ${text}`);
-const title = (id, text, ...more) => make("h2", { id: `${id}-title` }, text, ...more);
-const soft = (text) => make("span", { class: "soft" }, text);
-const none = (text) => make("p", { class: "none" }, text);
-const runbook = (name) =>
-  name ? make("a", { class: "runbook", href: `/runbooks/${encodeURIComponent(name)}` }, `Runbook ${name}`) : "";
-
-const order = ["ok", "degraded", "failed"];
-export const passes = (filter, one, tutor = one.tutor) =>
-  (!filter.tutor || tutor === filter.tutor) && order.indexOf(one.state) >= order.indexOf(filter.state || "ok");
-
-const filtered = (all, shown, text) =>
-  shown.length === all.length ? "" : soft(` ${shown.length} of ${count(all.length, text)} match the filter`);
-
-// On a narrow screen a row becomes a card, whose cells bring their headings; roles keep it a table.
-const table = (id, headings, rows) =>
-  make(
-    "table",
-    { role: "table", "aria-labelledby": `${id}-title` },
-    make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...headings.map((text) => make("th", { role: "columnheader", scope: "col" }, text)))),
-    make(
-      "tbody",
-      { role: "rowgroup" },
-      ...rows.map(([key, ...cells]) =>
-        make("tr", { role: "row", "data-key": key }, ...cells.map((cell, at) => make("td", { role: "cell", "data-heading": headings[at] }, cell))),
-      ),
-    ),
-  );
-
-const listed = (id, name, all, shown, headings, rows, empty) => [
-  title(id, name, filtered(all, shown, "entry", "entries")),
-  shown.length ? table(id, headings, rows) : none(all.length ? "Nothing matches the filter." : empty),
-];
-
 export const problems = (snapshot) => {
   const found = snapshot.levels
-    .flatMap((level) => level.findings.map((one) => ({ ...one, place: `${level.name}: ${one.name}` })))
+    .flatMap((level) =>
+      level.findings.map((one) => ({ ...one, place: `${level.name}: ${one.name}` })),
+    )
     .filter((one) => one.state !== "ok");
   found.sort((a, b) => order.indexOf(b.state) - order.indexOf(a.state));
   if (!found.length) return [title("problems", mark("ok", "All checks pass"))];
   return [
-    title("problems", `${count(found.length, "check")} ${found.length === 1 ? "needs" : "need"} attention`),
+    title(
+      "problems",
+      `${count(found.length, "check")} ${found.length === 1 ? "needs" : "need"} attention`,
+    ),
     make(
       "ul",
       { class: "problems" },
       ...found.map((one) =>
-        make("li", { class: one.state, "data-key": one.place }, mark(one.state, one.place), make("span", { class: "reason" }, one.reason), runbook(one.runbook)),
+        make(
+          "li",
+          { class: one.state, "data-key": one.place },
+          mark(one.state, one.place),
+          make("span", { class: "reason" }, one.reason),
+          runbook(one.runbook),
+        ),
       ),
     ),
   ];
 };
 
 const figure = (name, value, state, note, chart = "") =>
-  make("article", { class: `figure ${state}`, "data-key": name }, make("h2", {}, name), make("p", { class: "value" }, value), soft(note), chart);
+  make(
+    "article",
+    { class: `figure ${state}`, "data-key": name },
+    make("h2", {}, name),
+    make("p", { class: "value" }, value),
+    soft(note),
+    chart,
+  );
 
 const highest = (values) => Math.max(0, ...values.filter((value) => value !== null));
 
 export const figures = (snapshot) => {
   const { last_hour: hour, outbox, capacity } = snapshot;
-  const state = (name) => snapshot.levels.flatMap((level) => level.findings).find((one) => one.name === name)?.state ?? "ok";
+  const state = (name) =>
+    snapshot.levels.flatMap((level) => level.findings).find((one) => one.name === name)?.state ??
+    "ok";
   const errors = hour.errors.reduce((sum, value) => sum + value, 0);
   const waiting = snapshot.waiting.reduce((sum, one) => sum + one.learners, 0);
   const longest = Math.max(0, ...snapshot.waiting.map((one) => one.longest));
   const reply = hour.stages.find((one) => one.stage === "reply");
   const most = (values, show = String) => `${show(highest(values))} at most in the last hour`;
   return [
-    figure("Lessons", String(snapshot.lessons.length), "ok", `room for ${capacity.lessons_free} more, limited by ${capacity.limit}`, sparkline(`Lessons: ${most(hour.lessons)}`, hour.lessons)),
-    figure("Waiting learners", String(waiting), state("learners"), waiting ? `the longest for ${span(longest)}` : most(hour.waiting), sparkline(`Waiting learners: ${most(hour.waiting)}`, hour.waiting)),
-    figure("Warnings and errors", String(errors), errors ? "degraded" : "ok", "in the last hour", bars(`Warnings and errors: ${errors} in the last hour`, hour.errors)),
-    figure("Reply latency", reply ? seconds(reply.seconds) : "–", "ok", reply ? `mean of ${count(reply.replies, "reply", "replies")}, ${most(hour.reply, seconds)}` : "no reply in the last hour", sparkline(`Reply latency: ${most(hour.reply, seconds)}`, hour.reply)),
-    figure("Pending records", String(outbox.records), state("outbox"), `${outbox.oldest === null ? "" : `oldest ${span(outbox.oldest)}, `}${count(outbox.progress, "progress update")}, ${outbox.spooled} spooled`),
-    figure("Dead letters", String(outbox.dead), outbox.dead ? "degraded" : "ok", "entries that the API refused"),
-    figure("Memory", percent(capacity.memory), state("memory"), `${percent(capacity.cpu_load)} CPU load`),
-    figure("Disk free", percent(capacity.disk_free), state("disk"), `event loop ${seconds(capacity.lag)} late at most`),
+    figure(
+      "Lessons",
+      String(snapshot.lessons.length),
+      "ok",
+      `room for ${capacity.lessons_free} more, limited by ${capacity.limit}`,
+      sparkline(`Lessons: ${most(hour.lessons)}`, hour.lessons),
+    ),
+    figure(
+      "Waiting learners",
+      String(waiting),
+      state("learners"),
+      waiting ? `the longest for ${span(longest)}` : most(hour.waiting),
+      sparkline(`Waiting learners: ${most(hour.waiting)}`, hour.waiting),
+    ),
+    figure(
+      "Warnings and errors",
+      String(errors),
+      errors ? "degraded" : "ok",
+      "in the last hour",
+      bars(`Warnings and errors: ${errors} in the last hour`, hour.errors),
+    ),
+    figure(
+      "Reply latency",
+      reply ? seconds(reply.seconds) : "–",
+      "ok",
+      reply
+        ? `mean of ${count(reply.replies, "reply", "replies")}, ${most(hour.reply, seconds)}`
+        : "no reply in the last hour",
+      sparkline(`Reply latency: ${most(hour.reply, seconds)}`, hour.reply),
+    ),
+    figure(
+      "Pending records",
+      String(outbox.records),
+      state("outbox"),
+      `${outbox.oldest === null ? "" : `oldest ${span(outbox.oldest)}, `}${count(outbox.progress, "progress update")}, ${outbox.spooled} spooled`,
+    ),
+    figure(
+      "Dead letters",
+      String(outbox.dead),
+      outbox.dead ? "degraded" : "ok",
+      "entries that the API refused",
+    ),
+    figure(
+      "Memory",
+      percent(capacity.memory),
+      state("memory"),
+      `${percent(capacity.cpu_load)} CPU load`,
+    ),
+    figure(
+      "Disk free",
+      percent(capacity.disk_free),
+      state("disk"),
+      `event loop ${seconds(capacity.lag)} late at most`,
+    ),
   ];
 };
 
 export const stages = (snapshot) => {
   const parts = snapshot.last_hour.stages.filter((one) => one.stage !== "reply");
-  const name = title("stages", "Latency by stage", soft(" means of the last hour, from the learner's last word"));
+  const name = title(
+    "stages",
+    "Latency by stage",
+    soft(" means of the last hour, from the learner's last word"),
+  );
   if (!parts.length) return [name, none("LiveKit measured no stage in the last hour.")];
-  return [name, stageBar(parts), stageLegend(parts.map((part) => ({ ...part, meaning: MEANINGS[part.stage] })))];
+  return [
+    name,
+    stageBar(parts),
+    stageLegend(parts.map((part) => ({ ...part, meaning: MEANINGS[part.stage] }))),
+  ];
 };
 
 export const errors = (snapshot, filter) => {
   const shown = snapshot.errors.filter((one) => passes(filter, one));
   return [
-    title("errors", "Recent errors", filtered(snapshot.errors, shown, "error")),
+    title("errors", "Recent errors", filtered(snapshot.errors, shown)),
     shown.length
       ? make("ol", { class: "errors" }, ...shown.map(error))
-      : none(snapshot.errors.length ? "Nothing matches the filter." : "No warning or error so far."),
+      : none(
+          snapshot.errors.length ? "Nothing matches the filter." : "No warning or error so far.",
+        ),
   ];
 };
 
@@ -111,64 +152,17 @@ const error = (one) =>
   make(
     "li",
     { class: one.state, "data-key": `${one.level} ${one.event} ${one.why}` },
-    make("p", { class: "head" }, mark(one.state, one.event), one.times > 1 ? soft(` ×${one.times}`) : "", soft(` ${span(one.age)} ago`)),
+    make(
+      "p",
+      { class: "head" },
+      mark(one.state, one.event),
+      one.times > 1 ? soft(` ×${one.times}`) : "",
+      soft(` ${span(one.age)} ago`),
+    ),
     one.why ? make("p", { class: "why" }, one.why) : "",
     one.hint ? make("p", { class: "hint" }, make("b", {}, "Do: "), one.hint) : "",
     runbook(one.runbook),
   );
-
-const places = (tutor) => {
-  const meter = make("meter", { max: tutor.max_jobs, value: tutor.jobs, "aria-label": `jobs of ${tutor.name}` });
-  return make("span", { class: "places" }, meter, `${tutor.jobs} of ${tutor.max_jobs}`);
-};
-
-export const tutors = (snapshot, filter) => {
-  const shown = snapshot.tutors.filter((one) => passes(filter, one, one.name));
-  const rows = shown.map((one) => [
-    one.name,
-    one.name,
-    mark(one.state, one.registration),
-    one.dispatch === "automatic" ? "automatic" : `explicit: ${one.agent_name}`,
-    String(one.lessons),
-    places(one),
-    one.waiting ? mark("degraded", String(one.waiting)) : "0",
-  ]);
-  return listed("tutors", "Tutors", snapshot.tutors, shown, ["tutor", "worker", "dispatch", "lessons", "jobs", "waiting"], rows, "No tutor.");
-};
-
-export const waiting = (snapshot, filter) => {
-  const all = snapshot.waiting.map((one) => ({ ...one, state: one.longest > 10 ? "degraded" : "ok" }));
-  const shown = all.filter((one) => passes(filter, one));
-  const rows = shown.map((one) => [one.tutor, one.tutor, String(one.learners), mark(one.state, span(one.longest))]);
-  return listed("waiting", "Waiting learners", all, shown, ["for", "learners", "longest wait"], rows, "Nobody waits for a tutor.");
-};
-
-export const lessons = (snapshot, filter) => {
-  const shown = snapshot.lessons.filter((one) => passes(filter, one));
-  const rows = shown.map((one) => [
-    one.id,
-    make("code", {}, one.id),
-    one.tutor,
-    one.mode === "full" ? mark("ok", "with the API") : mark("degraded", `${one.mode} mode`),
-    span(one.age),
-    one.restarts ? mark("degraded", String(one.restarts)) : "0",
-    one.fallbacks.length ? mark("degraded", one.fallbacks.join(", ")) : "none",
-  ]);
-  return listed("lessons", "Lessons", snapshot.lessons, shown, ["lesson", "tutor", "state", "since", "restarts", "fallback engines"], rows, "No lesson now.");
-};
-
-export const endpoints = (snapshot, filter) => {
-  const shown = snapshot.endpoints.filter((one) => passes({ ...filter, tutor: "" }, one));
-  const rows = shown.map((one) => [
-    one.name,
-    one.name,
-    mark(one.breaker === "closed" ? "ok" : "failed", one.breaker.replace("_", " ")),
-    seconds(one.seconds),
-    `${span(one.age)} ago`,
-    one.failure ? mark(one.state, one.failure, "") : "answered",
-  ]);
-  return listed("endpoints", "Loqua API", snapshot.endpoints, shown, ["endpoint", "breaker", "took", "when", "last response"], rows, "Not called yet.");
-};
 
 export const checks = (snapshot) => [
   title("checks", "Health checks"),
