@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 __all__ = ["PICTURE", "draw"]
 
 ROOT = Path(__file__).parents[2]
-PICTURE = ROOT / "docs/architecture.svg"
+PICTURE = ROOT / "host/docs/images/architecture.svg"
 SOURCE = ROOT / "host/src"
 
 WIDTH, MARGIN, GAP = 960, 20, 8

@@ -10,7 +10,7 @@ from tests.pictures.browser import chromium
 from tests.pictures.incident import TOKEN, incident, serve_page
 
 ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
+DOCS = ROOT / "host/docs/images"
 DIGEST = DOCS / "ops-page.sha256"
 SOURCES = (
     *sorted((ROOT / "host/src/loqua_host/ops/page").iterdir()),

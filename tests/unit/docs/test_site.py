@@ -37,7 +37,7 @@ def test_a_section_ends_where_the_next_of_its_level_begins() -> None:
     """A comment in code is no heading."""
     text = site.section("README.md", "try-it")
     assert text.startswith("```sh")
-    assert "## " not in text
+    assert "\n## " not in text
     assert "# writes an initial config/" in site.section("README.md", "install")
 
 

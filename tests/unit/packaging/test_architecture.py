@@ -25,4 +25,4 @@ def test_every_package_of_the_contract_is_in_the_picture() -> None:
 
 def test_contributors_are_shown_the_picture() -> None:
     """Where they read about the packages."""
-    assert "(docs/architecture.svg)" in (ROOT / "CONTRIBUTING.md").read_text()
+    assert "(host/docs/images/architecture.svg)" in (ROOT / "CONTRIBUTING.md").read_text()
