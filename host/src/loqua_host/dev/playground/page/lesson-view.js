@@ -60,8 +60,8 @@ export class LessonView {
       const does = aside ? "aside" : state;
       return element(
         "div",
-        { className: `tutor ${does}`, "data-tutor": name, "data-state": does },
-        element("span", { className: "face", "aria-hidden": "true" }, tutorName(name).slice(0, 1)),
+        { className: `speaker ${does}`, "data-tutor": name, "data-state": does },
+        element("span", { className: "portrait", "aria-hidden": "true" }, tutorName(name).slice(0, 1)),
         element(
           "span",
           {},
