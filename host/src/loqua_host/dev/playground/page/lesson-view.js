@@ -47,6 +47,7 @@ export class LessonView {
     this.node = element(
       "section",
       { className: "lesson" },
+      element("h1", { className: "visually-hidden" }, text("lesson")),
       element("div", { className: "lesson-top" }, this.stage, ends),
       this.progress,
       this.list,
