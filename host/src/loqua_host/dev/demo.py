@@ -108,7 +108,7 @@ async def run_demo(config: Path, *, once: bool, say: Say) -> int:
                 async with serve_playground(_playground(parts, tutors)) as url:
                     say(f"talk with a tutor yourself at {url}")
                     await open_page(url)
-                    await _teach_all(lessons, parts, log, say)
+                    _check(lessons, await _teach_all(lessons, parts, log, say), say)
                     say(f"the page stays at {url}, the records at {parts.api_url}; Ctrl-C ends all")
                     await asyncio.Event().wait()
     return 0

@@ -21,9 +21,7 @@ export function beginVisit(wish) {
   return ask("/api/visits", { method: "POST", headers, body: JSON.stringify(wish) });
 }
 
-export async function loadRecords(visit) {
-  const path = ["/api/records", visit.learner, visit.visit].map((part, at) =>
-    at ? encodeURIComponent(part) : part,
-  );
-  return (await ask(path.join("/"))).sessions;
+export async function loadRecords({ learner, visit }) {
+  const path = `/api/records/${encodeURIComponent(learner)}/${encodeURIComponent(visit)}`;
+  return (await ask(path)).sessions;
 }

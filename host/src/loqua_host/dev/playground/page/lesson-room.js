@@ -1,7 +1,14 @@
 // A lesson's room, as events: what a page needs of LiveKit and of host/TOPICS.md.
 
-const { Room, RoomEvent, Track, DisconnectReason, ConnectionError, ConnectionErrorReason } =
-  globalThis.LivekitClient;
+const {
+  ConnectionError,
+  ConnectionErrorReason,
+  ConnectionState,
+  DisconnectReason,
+  Room,
+  RoomEvent,
+  Track,
+} = globalThis.LivekitClient;
 
 const VERSION = 1;
 const TOPICS = ["correction", "pronunciation", "progress", "outcome"];
@@ -47,9 +54,11 @@ export class LessonRoom extends EventTarget {
     room.registerTextStreamHandler("lk.transcription", (reader, from) => this.caption(reader, from));
     for (const name of TOPICS) {
       room.registerTextStreamHandler(`loqua.${name}`, async (reader, from) => {
-        const message = JSON.parse(await reader.readAll());
+        const read = await reader.readAll().catch(() => "{}"); // the tutor has left meanwhile
+        const message = JSON.parse(read);
         if (message.version === VERSION && this.isTutor(from.identity)) {
-          this.tell(name, { body: message.body, tutor: this.tutorOf(from.identity) });
+          const { body, lesson } = message;
+          this.tell(name, { body, lesson, tutor: this.tutorOf(from.identity) });
         }
       });
     }
@@ -62,9 +71,13 @@ export class LessonRoom extends EventTarget {
     const final = attributes?.["lk.transcription_final"] === "true";
     const tutor = own ? undefined : this.tutorOf(from.identity);
     let said = "";
-    for await (const piece of reader) {
-      said += piece;
-      this.tell("caption", { id, own, tutor, text: said, final: false });
+    try {
+      for await (const piece of reader) {
+        said += piece;
+        this.tell("caption", { id, own, tutor, text: said, final: false });
+      }
+    } catch {
+      // Whoever spoke has left in the middle of it.
     }
     // A tutor's words come as one stream, whose end is theirs.
     this.tell("caption", { id, own, tutor, text: said, final: final || !own });
@@ -98,7 +111,14 @@ export class LessonRoom extends EventTarget {
     await this.room.localParticipant.setMicrophoneEnabled(!muted);
   }
 
+  // Write to the tutor, after an interruption if there is one.
   async type(text) {
+    if (this.room.state !== ConnectionState.Connected) {
+      await new Promise((done) => {
+        this.room.once(RoomEvent.Reconnected, done);
+        this.room.once(RoomEvent.Disconnected, done);
+      });
+    }
     await this.room.localParticipant.sendText(text, { topic: "lk.chat" });
   }
 

@@ -47,6 +47,7 @@ export class LessonView {
     this.node = element(
       "section",
       { className: "lesson" },
+      element("h1", { className: "visually-hidden" }, text("lesson")),
       element("div", { className: "lesson-top" }, this.stage, ends),
       this.progress,
       this.list,
@@ -60,8 +61,8 @@ export class LessonView {
       const does = aside ? "aside" : state;
       return element(
         "div",
-        { className: `tutor ${does}`, "data-tutor": name, "data-state": does },
-        element("span", { className: "face", "aria-hidden": "true" }, tutorName(name).slice(0, 1)),
+        { className: `speaker ${does}`, "data-tutor": name, "data-state": does },
+        element("span", { className: "portrait", "aria-hidden": "true" }, tutorName(name).slice(0, 1)),
         element(
           "span",
           {},

@@ -22,6 +22,8 @@ export class Lesson {
     this.own = new VoiceRecorder();
     this.tutorVoice = new VoiceRecorder();
     this.here = new Map(); // tutors by agent name, and how often they have come
+    this.progress = new Map(); // by lesson: each tutor counts its own
+    this.visits = []; // one more each time the learner returns
     this.typed = 0;
     this.view = new LessonView({
       transcript: this.transcript,
@@ -36,6 +38,7 @@ export class Lesson {
   async enter() {
     await openAudio();
     this.visit = await beginVisit(this.wish);
+    this.visits.push(this.visit);
     this.wish = { ...this.wish, learner: this.visit.learner, room: this.visit.room };
     this.room = new LessonRoom();
     this.follow(this.room);
@@ -52,7 +55,7 @@ export class Lesson {
     try {
       if (!this.typing) await this.room.openMicrophone();
     } catch (error) {
-      this.typing = true;
+      this.noMicrophone = true;
       showProblem(text(`problem_${error.message}`), text("dismiss"), hideProblem);
     }
     this.showMicrophone();
@@ -62,6 +65,7 @@ export class Lesson {
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => {
       if (this.room.tutors.length || this.ended) return;
+      this.alone = true;
       showProblem(text("problem_no_tutor"), text("retry"), () => this.reenter());
     }, TUTOR_SECONDS * 1000);
   }
@@ -78,10 +82,12 @@ export class Lesson {
       if (entry) this.view.showCorrection(entry);
     });
     on("pronunciation", ({ body }) => {
-      const own = this.typing ? null : this.own.lastSpeech();
-      this.view.showScore(body, own, this.tutorVoice.lastSpeech());
+      this.view.showScore(body, this.own.lastSpeech(), this.tutorVoice.lastSpeech());
     });
-    on("progress", ({ body }) => this.view.showProgress(body));
+    on("progress", ({ body, lesson }) => {
+      this.progress.set(lesson, body);
+      this.view.showProgress(total([...this.progress.values()]));
+    });
     on("outcome", (outcome) => this.outcome(outcome));
     on("voice", ({ track }) => this.hear(track));
     on("microphone", () => this.showMicrophone());
@@ -152,7 +158,8 @@ export class Lesson {
   noteComing(agentName) {
     const known = this.here.get(agentName) || { times: 0, over: false };
     if (known.present) return;
-    hideProblem();
+    if (this.alone) hideProblem();
+    this.alone = false;
     if (!this.here.size) performance.mark("tutor-here");
     const first = !this.here.size;
     this.here.set(agentName, { times: known.times + 1, present: true, over: false });
@@ -186,7 +193,12 @@ export class Lesson {
   }
 
   async toggleMicrophone() {
-    await this.room.mute(!this.room.microphone?.isMuted);
+    if (this.room.microphone) {
+      await this.room.mute(!this.room.microphone.isMuted);
+    } else {
+      this.typing = false;
+      await this.openMicrophone();
+    }
     this.showMicrophone();
   }
 
@@ -196,8 +208,8 @@ export class Lesson {
       this.ownTrack = track;
       this.own.follow(track);
     }
-    const muted = this.room.microphone?.isMuted ? "off" : "on";
-    this.view.showMicrophone(track ? muted : "none");
+    const closed = this.noMicrophone ? "none" : "off";
+    this.view.showMicrophone(track && !this.room.microphone.isMuted ? "on" : closed);
   }
 
   // A specialist's outcome hands back to the tutor who has called it; any other ends the lesson.
@@ -223,16 +235,19 @@ export class Lesson {
 
   // A visit's first lesson has its id; later ones add the tutor's agent name to it.
   tutorOfRecord({ sessionId }) {
-    const agentName = sessionId.slice(this.visit.visit.length + 1);
+    const first = this.visits.find(({ visit }) => sessionId.startsWith(visit));
+    const agentName = sessionId.slice(first.visit.length + 1);
     return this.names[agentName || this.wish.tutor] ?? agentName;
   }
 
+  // The lesson is over for the API when it has the record of the visit's first one.
   async followRecords() {
     const until = Date.now() + RECORD_SECONDS * 1000;
     this.over({ sessions: [], state: "waiting" });
     while (Date.now() < until) {
-      const sessions = await loadRecords(this.visit).catch(() => []);
-      if (sessions.length) {
+      const found = await Promise.all(this.visits.map((one) => loadRecords(one).catch(() => [])));
+      const sessions = found.flat();
+      if (sessions.some((one) => this.visits.some(({ visit }) => visit === one.sessionId))) {
         this.over({ sessions, state: "arrived" });
         return;
       }
@@ -240,4 +255,15 @@ export class Lesson {
     }
     this.over({ sessions: [], state: "late" });
   }
+}
+
+// The progress of several lessons; the score is the latest.
+function total(progress) {
+  const sum = (name) => progress.reduce((count, one) => count + one[name], 0);
+  return {
+    words_learned: sum("words_learned"),
+    phrases_practiced: sum("phrases_practiced"),
+    pronunciation_score: progress.findLast((one) => one.pronunciation_score !== null)?.pronunciation_score ?? null,
+    grammar_points: [...new Set(progress.flatMap((one) => one.grammar_points))],
+  };
 }

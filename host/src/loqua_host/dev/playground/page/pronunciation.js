@@ -23,7 +23,7 @@ export function scoreCard(score, own, tutor) {
     element(
       "header",
       {},
-      element("h3", {}, text("score_title")),
+      element("h2", {}, text("score_title")),
       element(
         "span",
         { className: `total ${grade(score.score)}`, title: text("score_of", rounded(score.score)) },

@@ -80,7 +80,7 @@ function choiceGroup(name, legend, cards, chosen, changed) {
     "fieldset",
     {},
     element("legend", {}, legend),
-    element("div", { className: `cards ${name}` }, ...options),
+    element("div", { className: `cards cards-${name}` }, ...options),
   );
 }
 

@@ -1,0 +1,199 @@
+"""A headless Chromium with a fake microphone, and a playground in front of a host."""
+
+import asyncio
+import shutil
+import wave
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright
+
+from loqua_host.dev.demo import HostLog, run_host_process
+from loqua_host.dev.learner import SAMPLE_RATE
+from loqua_host.dev.parts import Parts, local_parts, write_config
+from loqua_host.dev.playground.server import OfferedTutor, PlaygroundSettings, serve_playground
+
+ROOT = Path(__file__).parents[2]
+
+OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+)
+
+TUTORS = (
+    OfferedTutor("conversation", ""),
+    OfferedTutor("grammar", "grammar-specialist"),
+    OfferedTutor("pronunciation", "pronunciation-specialist"),
+)
+
+PHONE: Any = {"width": 390, "height": 844}
+DESKTOP: Any = {"width": 1100, "height": 800}
+
+
+@dataclass(slots=True)
+class Playground:
+    """A playground that is served, with the parts and the log of its host."""
+
+    url: str
+    parts: Parts
+    log: HostLog
+
+    async def sessions(self, visit: str) -> list[dict[str, Any]]:
+        """Return the records of a visit that the API has."""
+        async with httpx.AsyncClient(base_url=self.parts.api_url) as api:
+            arrived = (await api.get("/dev/records")).raise_for_status().json()["sessions"]
+        payloads = [one["payload"] for one in arrived]
+        return [one for one in payloads if one["sessionId"].startswith(visit)]
+
+
+@asynccontextmanager
+async def playground(directory: Path, speech_url: str) -> AsyncIterator[Playground]:
+    """Serve a playground for a host with the three tutors, whose specialists have one exercise."""
+    async with local_parts(print, speech_url) as parts:
+        config = directory / "config"
+        write_config(ROOT / "config", config, parts.speech_url, tick_every=1, reconnect_timeout=3)
+        for name, exercises in {"grammar": "questions", "pronunciation": "exercises"}.items():
+            file = config / f"tutors/{name}.yaml"
+            tutor = yaml.safe_load(file.read_text("utf-8"))
+            tutor["settings"][exercises] = 1
+            file.write_text(yaml.safe_dump(tutor), "utf-8")
+        settings = PlaygroundSettings(parts.api_url, parts.livekit.url, TUTORS)
+        async with (
+            run_host_process(config, parts, print) as log,
+            serve_playground(settings) as url,
+        ):
+            await log.until("host.ready")
+            yield Playground(url, parts, log)
+
+
+@asynccontextmanager
+async def chromium(*options: str) -> AsyncIterator[Browser]:
+    """Run a browser; a test that needs one is skipped where there is none."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not on PATH; Debian has it in the package chromium")
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=program, args=[*OPTIONS, *options])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+def write_microphone(file: Path, pcm: bytes, before: float, after: float) -> None:
+    """Write what a fake microphone plays, again and again: silence, speech, silence.
+
+    Args:
+        file: The WAV file.
+        pcm: The speech: 16-bit mono at `SAMPLE_RATE`.
+        before: Seconds of silence before it.
+        after: Seconds of silence after it.
+    """
+    with wave.open(str(file), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(SAMPLE_RATE)
+        sound.writeframes(_silence(before) + pcm + _silence(after))
+
+
+def _silence(seconds: float) -> bytes:
+    return bytes(2 * int(seconds * SAMPLE_RATE))
+
+
+@dataclass
+class Visitor:
+    """A person at the page, and what the browser complained of."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    async def open(self, url: str) -> None:
+        """Open the page and wait for its choices."""
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._on_console)
+        await self.page.goto(url)
+        await self.page.wait_for_selector("#start")
+
+    def _on_console(self, message: Any) -> None:
+        if "Content Security Policy" in message.text or "Content-Security-Policy" in message.text:
+            self.complaints.append(message.text)
+
+    async def enter(self, *choices: str, typing: bool = True) -> None:
+        """Choose learner and tutor by their values, begin, and wait until the tutor has greeted."""
+        for value in choices:
+            await self.page.click(f"label:has(input[value='{value}'])")
+        await self.page.click("#start-typing" if typing else "#start")
+        await self.page.wait_for_selector(".entry.tutor:not(.unfinished)", timeout=40_000)
+
+    async def type(self, text: str, seconds: float = 30) -> None:
+        """Write to the tutor, and wait until it has answered."""
+        answers = await self.page.locator(".entry.tutor:not(.unfinished)").count()
+        await self.page.fill("#typed", text)
+        await self.page.press("#typed", "Enter")
+        await self.until(
+            f"document.querySelectorAll('.entry.tutor:not(.unfinished)').length > {answers}",
+            seconds,
+        )
+
+    async def until_said(self, words: str) -> None:
+        """Wait until a tutor has said something to its end."""
+        said = "[...document.querySelectorAll('.entry.tutor:not(.unfinished) .words')]"
+        await self.until(f"{said}.some((it) => it.textContent.includes({words!r}))")
+
+    async def until(self, condition: str, seconds: float = 30) -> None:
+        """Wait until an expression is true in the page."""
+        # Playwright's own way evaluates a string in the page, which the page's policy forbids.
+        frame_by_frame = (
+            "new Promise((done) => { const look = () => "
+            f"(({condition}) ? done() : requestAnimationFrame(look)); look(); }})"
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                await self.page.evaluate(frame_by_frame)
+        except TimeoutError:
+            said = await self.page.inner_text("body")
+            raise AssertionError(f"not true in {seconds} s: {condition}\n{said}") from None
+
+    async def said(self) -> list[str]:
+        """List what was said, by all."""
+        return await self.page.locator(".entry > .words").all_inner_texts()
+
+    async def notices(self) -> list[str]:
+        """List the notices in the transcript."""
+        return await self.page.locator(".notice").all_inner_texts()
+
+    async def visit(self) -> str:
+        """Return the id of the visit."""
+        visit: str = await self.page.evaluate("lesson.visit.visit")
+        return visit
+
+    async def room(self) -> str:
+        """Return the name of the room."""
+        room: str = await self.page.evaluate("lesson.visit.room")
+        return room
+
+    async def end(self) -> None:
+        """End the lesson, and wait for the report."""
+        if await self.page.locator("#end").count():
+            await self.page.click("#end")
+        await self.page.wait_for_selector(".report[data-state=arrived]", timeout=40_000)
+
+    async def barriers(self) -> Sequence[str]:
+        """List what axe-core finds that keeps people out."""
+        found = await Axe().run(self.page)
+        return [
+            f"{one['id']}: {node['html']}"
+            for one in found.response["violations"]
+            for node in one["nodes"]
+        ]

@@ -1,0 +1,17 @@
+"""The digest of the playground's page, which is kept beside the pictures of it."""
+
+import hashlib
+from pathlib import Path
+
+__all__ = ["PICTURES", "page_digest"]
+
+_ROOT = Path(__file__).parents[4]
+PICTURES = _ROOT / "docs/playground"
+
+
+def page_digest() -> str:
+    """Return the digest of the page's own files, in the order of their names."""
+    whole = hashlib.sha256()
+    for file in sorted((_ROOT / "host/src/loqua_host/dev/playground/page").glob("*.*")):
+        whole.update(file.name.encode() + b"\0" + file.read_bytes())
+    return whole.hexdigest()
