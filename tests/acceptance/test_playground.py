@@ -1,0 +1,244 @@
+"""The playground as a person meets it, in a headless Chromium with a fake microphone."""
+
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from loqua_host.dev.learner import synthesise_line
+from loqua_tutor_pronunciation.exercises import plan
+
+from .chromium import DESKTOP, PHONE, Playground, Visitor, chromium, playground, write_microphone
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+
+REFUSES_MICROPHONE = """
+() => {
+  const missing = new DOMException("there is none", "NotFoundError");
+  navigator.mediaDevices.getUserMedia = () => Promise.reject(missing);
+}
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(
+    tmp_path_factory: pytest.TempPathFactory, speech_url: str
+) -> AsyncIterator[Playground]:
+    """Yield a playground with its host."""
+    async with playground(tmp_path_factory.mktemp("host"), speech_url) as it:
+        yield it
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Yield a browser with a microphone that beeps now and then."""
+    async with chromium() as it:
+        yield it
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visitor(served: Playground, browser: Browser) -> AsyncIterator[Visitor]:
+    """Yield somebody who has opened the page on a phone in English."""
+    context = await browser.new_context(viewport=PHONE, locale="en-GB")
+    person = Visitor(await context.new_page())
+    await person.open(served.url)
+    yield person
+    await context.close()
+    assert person.complaints == []
+
+
+async def test_a_typed_lesson_from_its_choice_to_its_record(
+    served: Playground, visitor: Visitor
+) -> None:
+    """The tutor is heard, mistakes are marked at their words, a specialist comes and leaves."""
+    page = visitor.page
+    assert await visitor.barriers() == []
+    await visitor.enter("user_ana")
+    await visitor.until("lesson.tutorVoice.blocks.some((block) => block.level > 0.02)")
+
+    await visitor.type("¡Hola! Yo es Ana.")
+    assert await page.inner_text("mark") == "Yo es"
+    assert await page.inner_text(".corrections") == "Better: yo soy"
+
+    await page.fill("#typed", "¿Puedes explicarme la gramática?")
+    await page.press("#typed", "Enter")
+    await page.wait_for_selector("[data-tutor=conversation][data-state=aside]", timeout=30_000)
+    await visitor.until_said("estudiante o profesor")
+    assert "Grammar joins the lesson" in await visitor.notices()
+    assert await visitor.barriers() == []
+    await visitor.type("Yo es estudiante.")
+    marks = await page.locator("mark").all_inner_texts()
+    assert marks == ["Yo es", "es"]
+    (note,) = await page.locator("[data-rule=subject_verb_agreement]").all_inner_texts()
+    assert note.startswith("Better: soy — ")
+    await visitor.type("Yo soy estudiante.")
+    await page.wait_for_selector("[data-tutor=grammar]", state="detached", timeout=30_000)
+    assert "Grammar has left" in await visitor.notices()
+    await page.wait_for_selector("[data-tutor=conversation]:not([data-state=aside])")
+    await page.wait_for_selector("[data-figure=phrases]")
+
+    await visitor.end()
+    assert await visitor.barriers() == []
+    assert len(await served.sessions(await visitor.visit())) == 2
+    assert "subject_verb_agreement" in await page.locator("#record pre").text_content()
+
+
+async def test_what_a_learner_pronounces_is_scored_on_their_own_waveform(
+    served: Playground, speech_url: str, tmp_path: Path
+) -> None:
+    """Words and sounds have scores, and the own try can be heard again."""
+    sentence = plan("en", count=1, lessons_before=0).exercises[0].text
+    speech = await synthesise_line(f"{speech_url}/v1", sentence, "en")
+    write_microphone(tmp_path / "voice.wav", speech, before=9, after=14)
+    async with chromium(f"--use-file-for-fake-audio-capture={tmp_path / 'voice.wav'}") as browser:
+        visitor = Visitor(await browser.new_page(viewport=DESKTOP, color_scheme="dark"))
+        await visitor.open(served.url)
+        await visitor.page.click("label:has(input[value=new])")
+        await visitor.page.select_option("[name=learning]", "english")
+        await visitor.page.select_option("[name=native]", "spanish")
+        await visitor.enter("pronunciation-specialist", typing=False)
+        await visitor.page.wait_for_selector(".score-card", timeout=60_000)
+        card = visitor.page.locator(".score-card").first
+        words = await card.locator(".word .spelling").all_inner_texts()
+        assert words == re.findall(r"\w+", sentence)
+        assert await card.locator(".sound").count() > len(words)
+        await visitor.until(
+            "document.querySelector('.waveform div')?.shadowRoot?.querySelector('canvas')"
+        )
+        assert await visitor.barriers() == []
+        assert visitor.complaints == []
+
+
+async def test_a_network_that_drops_and_returns_loses_nothing_that_was_said(
+    visitor: Visitor,
+) -> None:
+    """The page says so meanwhile, and the tutor answers afterwards."""
+    await visitor.enter("user_chloe")
+    said = await visitor.said()
+    await visitor.page.context.set_offline(True)
+    await visitor.page.evaluate("lesson.room.room.engine.client.ws?.close()")
+    await visitor.page.wait_for_selector("#problem-text:has-text('Reconnecting')")
+    await visitor.page.context.set_offline(False)
+    await visitor.until("document.getElementById('problem').hidden")
+    assert (await visitor.said())[: len(said)] == said
+    await visitor.type("Hola.")
+
+
+async def test_a_tutor_that_crashes_comes_back_where_it_was(
+    served: Playground, visitor: Visitor
+) -> None:
+    """The learner sees both, and the lesson has one record."""
+    await visitor.enter("user_ana")
+    room = await visitor.room()
+    (process,) = re.findall(
+        rf"room\.connected room={room} .*?pid=(\d+)", "\n".join(served.log.lines)
+    )
+    os.kill(int(process), signal.SIGKILL)
+    back = "[...document.querySelectorAll('.notice')].some((it) => it.textContent.includes({!r}))"
+    await visitor.until(back.format("has dropped out"))
+    await visitor.until(back.format("is back"))
+    await visitor.type("Hola.")
+    await visitor.end()
+    assert len(await served.sessions(await visitor.visit())) == 1
+
+
+async def test_without_a_microphone_a_person_types(visitor: Visitor) -> None:
+    """The page says so, and the lesson goes on."""
+    await visitor.page.evaluate(REFUSES_MICROPHONE)
+    await visitor.enter(typing=False)
+    assert "No microphone was found" in await visitor.page.inner_text("#problem-text")
+    assert await visitor.page.get_attribute("#microphone", "data-state") == "none"
+    await visitor.type("Hola.")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        pytest.param(
+            "**/api/visits", {"error": "api_down"}, "The Loqua API does not answer", id="API down"
+        ),
+        pytest.param(
+            "**/api/visits",
+            {"url": "ws://127.0.0.1:9", "token": "t", "room": "r", "visit": "v", "learner": "l"},
+            "LiveKit cannot be reached",
+            id="LiveKit down",
+        ),
+    ],
+)
+async def test_a_start_that_fails_says_why_and_can_be_tried_again(
+    visitor: Visitor, path: str, body: dict[str, str], words: str
+) -> None:
+    """The choices stay."""
+    status = 502 if "error" in body else 200
+    await visitor.page.route(path, lambda route: route.fulfill(status=status, json=body))
+    await visitor.page.click("#start-typing")
+    await visitor.page.wait_for_selector(f"#problem-text:has-text('{words}')", timeout=30_000)
+    await visitor.page.wait_for_selector("#start:enabled")
+    assert await visitor.page.inner_text("#problem-action") == "Try again"
+    visitor.complaints.clear()  # the other LiveKit is not in the policy
+
+
+async def test_a_key_that_livekit_refuses_is_said_to_be_one(
+    served: Playground, visitor: Visitor
+) -> None:
+    """API and LiveKit have different secrets."""
+    visit = {
+        "url": served.parts.livekit.url,
+        "token": "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJvdGhlciJ9.AAAA",
+        "room": "r",
+        "visit": "v",
+        "learner": "l",
+    }
+    await visitor.page.route("**/api/visits", lambda route: route.fulfill(json=visit))
+    await visitor.page.click("#start-typing")
+    await visitor.page.wait_for_selector("#problem-text:has-text('LiveKit refuses the key')")
+
+
+async def test_the_page_speaks_spanish_in_full(visitor: Visitor) -> None:
+    """All texts are there in both languages, and the choice is one click."""
+    keys = await visitor.page.evaluate("import('./texts.js').then((it) => it.TEXT_KEYS)")
+    assert sorted(keys["en"]) == sorted(keys["es"])
+    await visitor.page.click("[data-language=es]")
+    assert await visitor.page.inner_text("h1") == "Habla con un tutor"
+    assert await visitor.page.get_attribute("html", "lang") == "es"
+    assert await visitor.barriers() == []
+
+
+async def test_a_lesson_can_be_begun_by_keyboard(visitor: Visitor) -> None:
+    """From the first field to the tutor's greeting."""
+    page = visitor.page
+    await page.focus("input[name=learner]:checked")
+    await page.keyboard.press("ArrowDown")
+    assert await page.input_value("input[name=learner]:checked") == "user_ben"
+    await page.focus("#start-typing")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".entry.tutor", timeout=30_000)
+    assert await page.evaluate("document.activeElement.id") == "typed"
+
+
+async def test_a_correction_is_placed_at_its_words(visitor: Visitor) -> None:
+    """Captions and turns may differ; offsets count code points."""
+    cases = [
+        ("Yo es.", ("Yo es.", 3, 5), "es"),
+        ("😀 Yo es.", ("😀 Yo es.", 5, 7), "es"),
+        ("es aquí.", ("Yo es aquí.", 3, 5), "es"),  # the end of a turn with a pause
+        ("Yo es. ¿Y tú?", ("Yo es.", 3, 5), "es"),  # more than the turn
+        ("Yo Es.", ("bueno yo es", 9, 11), "Es"),  # written in another way
+        ("Hola.", ("Yo es.", 3, 5), None),
+    ]
+    placed = await visitor.page.evaluate(
+        """async (cases) => {
+            const { findSpan } = await import('./transcript.js');
+            return cases.map(([text, [whole, start, end]]) => {
+                const span = findSpan({ text }, { text: whole, start, end });
+                return span && text.slice(...span);
+            });
+        }""",
+        cases,
+    )
+    assert placed == [wrong for _, _, wrong in cases]
