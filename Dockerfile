@@ -13,7 +13,7 @@
 # /app/sbom.json lists what is in it (CycloneDX).
 #
 # What takes more than 10 MB, with its bytecode, which starts jobs sooner, and why it is there:
-#   livekit           80  LiveKit's agents, its WebRTC library, and models of voice activity and turns
+#   livekit           76  LiveKit's agents, its WebRTC library, and models of voice activity and turns
 #   av               104  FFmpeg, which livekit-agents imports: audio of engines
 #   numpy             53  LiveKit's audio frames
 #   openai            30  livekit-agents imports it, and hosted speech uses it

@@ -376,12 +376,17 @@ class _Workers:
             LiveKitAccess(parts.running.settings.livekit.url, parts.services.rooms.key),
             JobCallbacks(
                 is_full=partial(_is_full, parts, tutor.name),
+                is_elsewhere=partial(_is_elsewhere, parts, tutor.name),
                 on_accept=parts.lessons.begin,
                 on_full=partial(parts.services.dispatch_state.on_full, tutor=tutor.name),
                 on_end=parts.lessons.end,
             ),
             parts.metrics.workers,
         )
+
+
+def _is_elsewhere(parts: _Parts, tutor: str, room: str, metadata: str) -> bool:
+    return parts.services.dispatch_state.is_elsewhere(room, tutor, metadata)
 
 
 def _is_full(parts: _Parts, tutor: str, room: str) -> bool:

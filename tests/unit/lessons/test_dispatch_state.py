@@ -4,6 +4,7 @@ import pytest
 
 from loqua_host.contract.handoff import Handover
 from loqua_host.lessons.dispatch_state import CALL_SECONDS, DispatchState
+from loqua_host.link.dispatch_metadata import pack
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
 
@@ -97,3 +98,18 @@ async def test_who_has_had_a_place_goes_on(dispatch_state: DispatchState) -> Non
     assert not dispatch_state.goes_on("room", "grammar")
     with dispatch_state.asking("room", "grammar", "maria", Handover(tutor="tutor")):
         assert dispatch_state.goes_on("room", "grammar")
+
+
+async def test_a_specialist_whom_another_host_has_called_is_left_to_it(
+    dispatch_state: DispatchState,
+) -> None:
+    """Its result returns there; who comes for another reason may be taught here."""
+    handed = pack(Handover(tutor="tutor"), "maria")
+    assert not dispatch_state.is_elsewhere("room", "grammar", handed)
+    dispatch_state.shared = True
+    assert dispatch_state.is_elsewhere("room", "grammar", handed)
+    assert not dispatch_state.is_elsewhere("room", "grammar", "")
+    with dispatch_state.asking("room", "grammar", "maria", Handover(tutor="tutor")):
+        assert not dispatch_state.is_elsewhere("room", "grammar", handed)
+    dispatch_state.on_called("room", "grammar", "maria")
+    assert not dispatch_state.is_elsewhere("room", "grammar", handed)

@@ -104,6 +104,7 @@ class FakeRequest:
     answer: str | None = None
     gate: asyncio.Event | None = None
     room: Any = field(default_factory=lambda: SimpleNamespace(name="room"))
+    job: Any = field(default_factory=lambda: SimpleNamespace(metadata=""))
 
     async def accept(self, *, name: str, attributes: dict[str, str] | None = None) -> None:
         """Take the job; it is assigned once the gate is open."""
@@ -131,6 +132,7 @@ class Host:
             running_tutor("conversation", "", "agent", 2),
             LiveKitAccess("ws://127.0.0.1:7880", LiveKitKey(Sealed("key"), Sealed(SECRET))),
             JobCallbacks(
+                is_elsewhere=lambda _room, metadata: metadata == "for another host",
                 is_full=lambda _: self.full or self.worker.busy >= self.worker.tutor.max_jobs,
                 on_accept=self.accepted.append,
                 on_full=self.refused.append,
@@ -168,7 +170,7 @@ async def test_a_job_is_prepared_and_accepted(host: Host) -> None:
     assert read("loqua_jobs_accepted_total", labels) == 1
 
 
-@pytest.mark.parametrize("why", ["full", "leaving"])
+@pytest.mark.parametrize("why", ["elsewhere", "full", "leaving"])
 @pytest.mark.usefixtures("server")
 async def test_a_worker_without_a_place_or_a_future_leaves_jobs_to_others(
     host: Host, why: str
@@ -178,6 +180,8 @@ async def test_a_worker_without_a_place_or_a_future_leaves_jobs_to_others(
     if why == "leaving":
         host.worker.leaving.set()
     request = FakeRequest()
+    if why == "elsewhere":
+        request.job.metadata = "for another host"
     with structlog.testing.capture_logs() as logs:
         await host.worker._on_request(request)  # type: ignore[arg-type]  # a fake
     assert request.answer == "left to others"

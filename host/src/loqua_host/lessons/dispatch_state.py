@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from loqua_host.contract.handoff import Handback, Handover
+from loqua_host.link.dispatch_metadata import is_handover
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
 
@@ -291,6 +292,18 @@ class DispatchState:
         where = (room, tutor)
         lost = {one.row.tutor for one in self.interrupted(room) if not one.stepped_out}
         return where in self._awaited() or tutor in lost or tutor in self.asked(room)
+
+    def is_elsewhere(self, room: str, tutor: str, metadata: str) -> bool:
+        """Return whether a job is for another host, whose tutor has called this specialist.
+
+        The specialist's result returns through the host that called.
+
+        Args:
+            room: The job's room.
+            tutor: The tutor that the job is offered to.
+            metadata: The metadata of the job's dispatch.
+        """
+        return self.shared and is_handover(metadata) and not self.goes_on(room, tutor)
 
     def ahead_of(self, room: str, tutor: str) -> list[str]:
         """List the tutors that take capacity before this one in this room.

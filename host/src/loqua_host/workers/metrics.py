@@ -12,6 +12,6 @@ class WorkerMetrics:
         counter = instruments.counter
         self.jobs_accepted = counter("jobs_accepted", "Jobs taken", "tutor")
         self.jobs_refused = counter(
-            "jobs_refused", "Jobs not taken", "tutor", why=("full", "leaving")
+            "jobs_refused", "Jobs not taken", "tutor", why=("elsewhere", "full", "leaving")
         )
         self.failures = counter("worker_failures", "Workers that ended", "tutor")
