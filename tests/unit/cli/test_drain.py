@@ -4,16 +4,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
-from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from loqua_host.cli.drain import drain_host
+from loqua_host.ops.access import guard
 from loqua_host.ops.drain import DRAIN, Drain, receive_drain
-from loqua_host.ops.health import assess
-from loqua_host.ops.recent_errors import RecentErrors
-from loqua_host.ops.status import HostStatus
-from loqua_host.ops.web import build_app
 from loqua_host.settings.templates import TEMPLATES
 
 TOKEN = "a-token-of-the-ops-address"
@@ -43,8 +40,7 @@ async def test_it_drains_the_host_at_the_ops_address(
     drain, tokens = Drain(), [SecretStr(TOKEN)]
     if done:
         drain.done.set()
-    status, errors = HostStatus(now=1000.0), RecentErrors(lambda: 1000.0)
-    app = build_app(lambda: status, assess, CollectorRegistry(), errors, lambda: tokens)
+    app = web.Application(middlewares=[guard(lambda: tokens, unless=frozenset())])
     app.router.add_post(DRAIN, receive_drain(lambda: tokens, drain))
     async with TestServer(app) as server:
         environ = ENVIRON | {"LOQUA_OPS__PORT": str(server.port)}

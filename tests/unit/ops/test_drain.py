@@ -4,17 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from aiohttp import encode_basic_auth
+from aiohttp import encode_basic_auth, web
 from aiohttp.test_utils import TestClient, TestServer
-from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from loqua_host.diagnosis.machine import RunningHost
+from loqua_host.ops.access import guard
 from loqua_host.ops.drain import DRAIN, Drain, receive_drain
-from loqua_host.ops.health import assess
-from loqua_host.ops.recent_errors import RecentErrors
-from loqua_host.ops.status import HostStatus
-from loqua_host.ops.web import build_app
 from loqua_host.settings.host import OpsSettings
 
 Client = TestClient  # type: ignore[type-arg]  # generic in aiohttp's own request type
@@ -38,8 +34,7 @@ def tokens() -> list[SecretStr]:
 @pytest.fixture
 async def ops(drain: Drain, tokens: Sequence[SecretStr]) -> AsyncIterator[Client]:
     """Yield a client of an ops address."""
-    status, errors = HostStatus(now=1000.0), RecentErrors(lambda: 1000.0)
-    app = build_app(lambda: status, assess, CollectorRegistry(), errors, lambda: tokens)
+    app = web.Application(middlewares=[guard(lambda: tokens, unless=frozenset())])
     app.router.add_post(DRAIN, receive_drain(lambda: tokens, drain))
     async with TestClient(TestServer(app)) as client:
         yield client
