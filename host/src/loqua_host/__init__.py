@@ -9,7 +9,7 @@ from .contract.hookspecs import hookimpl
 from .contract.learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
 from .contract.lesson import Lesson, current_lesson
 from .contract.records import Ending, LessonReport, Mode, Performance, Progress, Tick, Word
-from .contract.turns import Turn, Turns
+from .contract.turns import Recognition, RecognizedWord, Turn, Turns
 from .contract.tutor import Tutor
 from .errors import HandoffError
 
@@ -28,6 +28,8 @@ __all__ = [
     "Performance",
     "Preferences",
     "Progress",
+    "Recognition",
+    "RecognizedWord",
     "Tick",
     "Turn",
     "Turns",

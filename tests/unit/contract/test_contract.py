@@ -50,6 +50,8 @@ EXPORTED = [
     "Performance",
     "Preferences",
     "Progress",
+    "Recognition",
+    "RecognizedWord",
     "Tick",
     "Turn",
     "Turns",

@@ -11,6 +11,7 @@ from loqua_host import Lesson, LessonReport, Preferences, Progress, Tick, Tutor,
 from .course import Course, LearnerProfile, Pace
 from .language import Speciality
 from .native import native_code
+from .plain import tokens
 from .plan import greeting, plan_lesson
 from .report import progress, report
 from .scenario import Level, load_scenarios
@@ -132,6 +133,7 @@ def _course(lesson: Lesson[ConversationSettings]) -> Course:
     learner = LearnerProfile(
         native=native_code(preferences.native_language),
         known=frozenset(it for past in context.session_history for it in past.topics_covered),
+        name=next(iter(tokens(lesson.learner.display_name or "")), ""),
         pace=_PACES[preferences.learning_pace or "moderate"],
         recast_from=_recast_from(settings.recasts, preferences),
     )

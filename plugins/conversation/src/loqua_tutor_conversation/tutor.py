@@ -147,7 +147,7 @@ class ConversationTutor(Agent):
             self._reply = question(self.state, self.course)
             self._answer(new_message)
             raise StopResponse
-        step = self._advance(turn, new_message.transcript_confidence or 0.0)
+        step = self._advance(turn)
         self.state, self._reply, self._helps = step.state, step.reply, 0
         agent_name = self.course.specialists.get(step.help.speciality) if step.help else None
         if step.help and agent_name:
@@ -161,8 +161,15 @@ class ConversationTutor(Agent):
     def _is_with_specialist(self) -> bool:
         return self._calling is not None and not self._calling.done()
 
-    def _advance(self, turn: Turn[ConversationState], confidence: float) -> Step:
-        heard = Heard(turn.text, confidence, self.clock.has_time_for_scenario)
+    def _advance(self, turn: Turn[ConversationState]) -> Step:
+        recognition = turn.recognition
+        heard = Heard(
+            turn.text,
+            recognition.confidence or 0.0,
+            self.clock.has_time_for_scenario,
+            recognition.words,
+            recognition.language,
+        )
         step = advance(turn.notes, self.course, heard)
         if self._is_hurried and not step.state.over:
             return conclude(step.state, self.course)
