@@ -15,7 +15,7 @@ __all__ = ["progress", "report"]
 def progress(state: ConversationState, course: Course) -> Progress:
     """Return the progress: new words, utterances that were answers, and grammar they showed."""
     return Progress(
-        words_learned=len(new_words(state, course)),
+        words_learned=len(new_words(state, course)) + len(state.recorded_words),
         phrases_practiced=len(state.answers),
         grammar_points=_distinct(state.grammar),
     )
@@ -35,9 +35,15 @@ def report(state: ConversationState, course: Course, unlocked: Iterable[str] = (
     return LessonReport(
         progress=progress(state, course),
         topics_covered=_distinct(state.answers),
-        new_vocabulary=tuple(
-            Word(word=word, translation=translate(word, code, native), language=code)
-            for word in new_words(state, course)
+        new_vocabulary=(
+            *(
+                Word(word=word, translation=translate(word, code, native), language=code)
+                for word in new_words(state, course)
+            ),
+            *(
+                Word(word=it.word, translation=it.translation, language=code)
+                for it in state.recorded_words
+            ),
         ),
         grammar_points=_distinct(state.grammar),
         achievements=tuple(achieved),
