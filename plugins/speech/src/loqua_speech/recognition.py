@@ -130,6 +130,7 @@ class Whisper:
         self.name = weights.name
         self._model = _loaded(weights, threads)
         self._languages = frozenset(self._model.supported_languages)
+        self._digits = _digit_tokens(self._model)
         self.hear(np.sin(np.arange(HEARING_RATE, dtype=np.float32)), language="en")
 
     def language(self, code: str) -> str:
@@ -201,7 +202,7 @@ class Whisper:
             max_length=len(prompt_tokens) + limit,
             return_scores=True,
             return_no_speech_prob=True,
-            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+            suppress_tokens=[*get_suppressed_tokens(tokenizer, [-1]), *self._digits],
             **sampling,
         )[0]
         tokens = tuple(result.sequences_ids[0])
@@ -242,6 +243,16 @@ class Whisper:
             and probabilities.get(asked or "", 0.0) < _EXCLUDED_LANGUAGE
         )
         return likeliest if asked is None or is_other else asked
+
+
+def _digit_tokens(model: WhisperModel) -> tuple[int, ...]:
+    """Return the tokens with digits: "dos" is to be written as learners say and learn it."""
+    vocabulary: dict[str, int] = model.hf_tokenizer.get_vocab()
+    return tuple(
+        number
+        for token, number in vocabulary.items()
+        if not token.startswith("<|") and any(it.isdigit() for it in token)
+    )
 
 
 def _loaded(weights: Weights, threads: int) -> WhisperModel:

@@ -14,7 +14,7 @@ from livekit.rtc.event_emitter import EventEmitter
 
 from loqua_host.job.engines.build import EngineWatch, build_engines
 from loqua_host.link.messages import ENGINE_KINDS
-from loqua_host.livekit_internals import sharing_certificates
+from loqua_host.livekit_internals import raise_thresholds, sharing_certificates
 from loqua_host.settings.engines import Engines
 from loqua_host.system.tasks import within
 
@@ -36,6 +36,11 @@ log = logging.getLogger(__name__)
 
 SAY_SECONDS = 15.0
 """Maximum seconds for a sentence of the host; an unresponsive engine is replaced after 5 s."""
+
+HESITATION = 1.35
+"""Factor of the turn detector's thresholds, which are made for fluent speakers. On learners'
+English (speechocean762, pauses of 0.6 to 2.5 s put into 386 sentences) 1 of 100 pauses is then
+taken for an end instead of 7.5, and 85 of 100 ends are recognised at once instead of 93."""
 
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
@@ -89,6 +94,8 @@ def build_session(
             build_engines(kind, engines, language, secrets, vad=vad, watch=watch or EngineWatch())
             for kind in ENGINE_KINDS
         )
+    detector = inference.TurnDetector(version="v1-mini")
+    raise_thresholds(detector, HESITATION)
     return LessonSession(
         stt=stt,
         llm=llm,
@@ -96,7 +103,7 @@ def build_session(
         vad=vad,
         turn_handling={
             # The local model, because the hosted one would send the learner's voice elsewhere.
-            "turn_detection": inference.TurnDetector(version="v1-mini"),
+            "turn_detection": detector,
             "endpointing": {
                 "min_delay": engines.turn.min_delay,
                 "max_delay": engines.turn.max_delay,
