@@ -155,10 +155,13 @@ def test_an_answer_that_the_recogniser_is_unsure_of_is_asked_back() -> None:
     assert [(it.what, it.utterance) for it in confirmed.state.words] == [("mesa", 2)]
 
 
-def test_a_misheard_name_is_asked_back_as_the_app_knows_it() -> None:
-    """Whisper was unsure of "Me llamaba."; in the app the learner is Ana."""
+@pytest.mark.parametrize(
+    "text", ["Me llamaba.", "Me llamó a la...", "¡Me llamo Arra!"], ids=["verb", "two", "name"]
+)
+def test_a_misheard_name_is_asked_back_as_the_app_knows_it(text: str) -> None:
+    """As Whisper heard "Me llamo Ana.", unsure of it; in the app the learner is Ana."""
     course = replace(COURSE, learner=LearnerProfile("en", name="Ana"))
-    asked = talk_heard(Heard("Me llamaba.", confidence=0.3), course=course)
+    asked = talk_heard(Heard(text, confidence=0.3), course=course)
     assert asked.reply == "¿Te llamas Ana?"
     confirmed = talk("Sí.", start=asked.state, course=course)
     assert (confirmed.state.name, shown(confirmed)) == ("Ana", ["greetings"])

@@ -150,13 +150,13 @@ def _answer(state: ConversationState, course: Course, turn: ScenarioTurn, heard:
 def _answer_name(
     state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard
 ) -> Step:
-    found = answers.find_name(course.language, heard.text)
-    if found is None and heard.is_doubtful and course.learner.name:
-        found = course.learner.name, False  # what was misheard may well be the name
-    if found is None:
+    name, is_certain = answers.find_name(course.language, heard.text) or ("", False)
+    if heard.is_doubtful or heard.is_unsure_of(name):
+        # What was misheard is most likely the name that the app knows.
+        name, is_certain = course.learner.name or name, False
+    if not name:
         return retry(state, course, heard)
-    name, is_certain = found
-    if is_certain and not heard.is_doubtful and not heard.is_unsure_of(name):
+    if is_certain:
         return accept(changed(state, name=name), course, turn, heard, state.utterances)
     asked = OpenQuestion(kind="name", text=name, utterance=state.utterances)
     return _ask_back_heard(state, course, asked)
