@@ -25,7 +25,7 @@ class Pace:
 
     Attributes:
         sentences: How many parts a reply may have.
-        patience: Factor of the delays after which the learner has finished.
+        patience: Factor of the delay after which a learner who seems to have finished has.
         speed: Factor of the speed of speech.
     """
 

@@ -260,13 +260,9 @@ class ConversationTutor(Agent):
     def _set_pace(self, pace: Pace) -> None:
         """Wait longer for a learner who thinks before speaking, and speak more slowly."""
         set_speed(self.session.tts, pace.speed)
-        delays, factor = self.session.options.endpointing, pace.patience
-        self.session.update_options(
-            endpointing_opts={
-                "min_delay": delays["min_delay"] * factor,
-                "max_delay": delays["max_delay"] * factor,
-            }
-        )
+        delay = self.session.options.endpointing["min_delay"] * pace.patience
+        # The longer delay, for who seems to go on, is longer than people hesitate.
+        self.session.update_options(endpointing_opts={"min_delay": delay})
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         """Help a silent learner; LiveKit calls one away after some seconds of silence."""
