@@ -22,7 +22,7 @@ import aiohttp
 import httpcore2
 import structlog
 from livekit import rtc
-from livekit.agents import AgentServer, AgentSession, JobContext
+from livekit.agents import AgentServer, AgentSession, JobContext, inference
 from livekit.agents.ipc import channel, log_queue
 from livekit.agents.ipc.job_executor import JobExecutor
 from livekit.agents.ipc.proc_pool import ProcPool
@@ -283,6 +283,13 @@ INTERNALS: Final = (
         "e343223e9343",
     ),
     Internal(
+        "livekit.agents.inference.eot.detector:TurnDetector._warn_threshold_override",
+        ("_opts", "thresholds"),
+        "thresholds of one's own are warned of in each lesson, and are not a factor of LiveKit's",
+        AGENTS,
+        "e7b00bef687b",
+    ),
+    Internal(
         "livekit.agents.stt.fallback_adapter:FallbackAdapter",
         ("_stt_instances", "_status", "_capabilities", "_try_recognize", "_try_recovery"),
         "an engine that hangs is waited for; one that is well again is not used in streams",
@@ -436,6 +443,13 @@ def accept_sources(room_io: RoomIO, sources: Collection[int]) -> Any:
 
 TranscriptionOutput = _ParticipantTranscriptionOutput
 """Writes the transcript of one participant into the room."""
+
+
+def raise_thresholds(detector: inference.TurnDetector, factor: float) -> None:
+    """Multiply the probabilities, by language, from which a turn is taken to be over."""
+    thresholds = detector._opts.thresholds
+    raised = {language: it * factor for language, it in thresholds.thresholds.items()}
+    thresholds.update_overrides({language: min(it, 1.0) for language, it in raised.items()})
 
 
 def stop_transcribing(session: "AgentSession[Any]") -> None:

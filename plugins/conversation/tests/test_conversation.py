@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host import LearnerContext
+from loqua_host import LearnerContext, RecognizedWord
 from loqua_tutor_conversation.conversation import advance
 from loqua_tutor_conversation.course import Course, LearnerProfile, Pace, turns_of
 from loqua_tutor_conversation.language import Speciality
@@ -153,6 +153,77 @@ def test_an_answer_that_the_recogniser_is_unsure_of_is_asked_back() -> None:
     confirmed = talk("Sí, eso es.", start=asked.state)
     assert shown(confirmed) == ["greetings", "restaurant"]
     assert [(it.what, it.utterance) for it in confirmed.state.words] == [("mesa", 2)]
+
+
+@pytest.mark.parametrize(
+    "text", ["Me llamaba.", "Me llamó a la...", "¡Me llamo Arra!"], ids=["verb", "two", "name"]
+)
+def test_a_misheard_name_is_asked_back_as_the_app_knows_it(text: str) -> None:
+    """As Whisper heard "Me llamo Ana.", unsure of it; in the app the learner is Ana."""
+    course = replace(COURSE, learner=LearnerProfile("en", name="Ana"))
+    asked = talk_heard(Heard(text, confidence=0.3), course=course)
+    assert asked.reply == "¿Te llamas Ana?"
+    confirmed = talk("Sí.", start=asked.state, course=course)
+    assert (confirmed.state.name, shown(confirmed)) == ("Ana", ["greetings"])
+    denied = talk("No.", start=asked.state, course=course)
+    assert (denied.state.name, shown(denied)) == ("", [])
+    sure = talk_heard(Heard("Me llamaba.", confidence=0.9), course=course)
+    assert sure.state.open_question is None
+
+
+def test_a_name_that_the_recogniser_is_unsure_of_is_asked_back() -> None:
+    """The word alone: the rest of the sentence was clear."""
+    words = (RecognizedWord("Me", 0.9), RecognizedWord("llamo", 0.8), RecognizedWord("Liz.", 0.2))
+    asked = talk_heard(Heard("Me llamo Liz.", confidence=0.6, words=words))
+    assert asked.reply == "¿Te llamas Liz?"
+    corrected = talk("No, me llamo Luis.", start=asked.state)
+    assert corrected.state.name == "Luis"
+
+
+def test_one_word_is_an_answer_unless_nobody_could_make_it_out() -> None:
+    """Whisper is sure of no single word, but the question leaves few."""
+    assert shown(talk_heard(Heard(TURNS[0]), Heard("Dos.", confidence=0.28)))[-1] == "restaurant"
+    assert talk_heard(Heard(TURNS[0]), Heard("Dos.", confidence=0.1)).state.open_question
+
+
+def test_what_may_be_misheard_is_neither_corrected_nor_repeated() -> None:
+    """A recast of a mistake that nobody made teaches doubt."""
+    step = talk_heard(Heard(TURNS[0]), Heard("Yo tiene hambre hoy", confidence=0.2))
+    assert step.state.corrections == ()
+    assert "hambre" not in step.reply
+    assert step.reply.startswith("Perdona, no te he entendido bien.")
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        Heard("I would like a table for two.", confidence=0.8, language="en"),
+        Heard("Ich möchte einen Tisch, bitte.", confidence=0.8, language="de"),
+        Heard("I would like a table for two."),
+    ],
+    ids=["native by sound", "third by sound", "native by words"],
+)
+def test_another_language_is_led_back_from(heard: Heard) -> None:
+    """With the question, and help in the native language; nothing of it counts."""
+    step = talk_heard(Heard(TURNS[0]), heard)
+    assert step.reply == (
+        "Vamos a intentarlo en español. ¿Para cuántas personas quieres la mesa? "
+        "Ask for a table and say for how many people. Puedes decir: Una mesa para dos, por favor."
+    )
+    assert (shown(step), step.state.words) == (["greetings"], ())
+    assert shown(talk("Una mesa para dos.", start=step.state)) == ["greetings", "restaurant"]
+
+
+def test_names_loanwords_and_mistakes_are_no_other_language() -> None:
+    """Only a sentence of which the language taught lacks many words, and the native one none."""
+    for text in ("Sí, Coca-Cola.", "Yo quiere un table por favor", "Para dos personas"):
+        step = talk(TURNS[0], text)
+        assert "en español" not in step.reply
+
+
+def test_who_takes_leave_in_the_native_language_is_asked_too() -> None:
+    """A goodbye is a goodbye."""
+    assert talk_heard(Heard(TURNS[0]), Heard("Goodbye!")).reply == "¿Quieres terminar por hoy?"
 
 
 def test_doubt_does_not_go_on_for_ever() -> None:

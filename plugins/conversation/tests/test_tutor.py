@@ -333,19 +333,28 @@ async def test_the_context_shapes_the_lesson(make_lesson: MakeLesson, taught: Ta
 
 
 @pytest.mark.parametrize(
-    ("pace", "factor"), [("slow", 1.5), ("moderate", 1), ("fast", 1), (None, 1)], ids=str
+    ("pace", "level", "factor"),
+    [
+        ("slow", "B1", 1.5),
+        ("moderate", "B2", 1),
+        ("fast", "B1", 1),
+        (None, "A2", 1.25),
+        (None, "A1", 1.5),
+        ("slow", "A1", 2.25),
+    ],
+    ids=str,
 )
-async def test_a_slow_learner_may_think_longer(
-    make_lesson: MakeLesson, taught: Taught, pace: Any, factor: float
+async def test_slow_learners_and_beginners_may_think_longer(
+    make_lesson: MakeLesson, taught: Taught, pace: Any, level: Any, factor: float
 ) -> None:
     """Before the turn is taken to be over."""
     context = LearnerContext(preferences=Preferences(learning_pace=pace))
-    lesson = make_lesson(context=context)
+    lesson = make_lesson(context=context, settings=ConversationSettings(level=level))
     before = dict(lesson.session.options.endpointing)
     async with taught(lesson):
         after = lesson.session.options.endpointing
         assert after["min_delay"] == before["min_delay"] * factor
-        assert after["max_delay"] == before["max_delay"] * factor
+        assert after["max_delay"] == before["max_delay"]
 
 
 @pytest.mark.parametrize(

@@ -86,18 +86,21 @@ def test_the_report_says_what_happened() -> None:
         "gustar",
         "noun_adjective_agreement",
     )
+    verb = "The verb agrees with its subject: yo soy, ella es (subject_verb_agreement: 1/2)"
+    gustar = (
+        "With gustar, the verb agrees with the thing that pleases: me gustan los libros "
+        "(gustar: 0/2)"
+    )
     assert report(notes, "english") == LessonReport(
         progress=progress(notes),
         topics_covered=("self_introduction", "likes_and_dislikes", "home"),
         grammar_points=points,
         performance=Performance.NEEDS_IMPROVEMENT,
-        recommendations=(
-            "The verb agrees with its subject: yo soy, ella es (subject_verb_agreement: 1/2)",
-            (
-                "With gustar, the verb agrees with the thing that pleases: me gustan los libros "
-                "(gustar: 0/2)"
-            ),
-        ),
+        recommendations=(verb, gustar),
+        reasons={
+            verb: "times corrected: 1, at last to 'soy'",
+            gustar: "times corrected: 1, at last to 'gustan'",
+        },
     )
     assert progress(notes).phrases_practiced == 5
     assert progress(notes).grammar_points == points

@@ -84,6 +84,9 @@ def test_the_report_says_what_happened() -> None:
         ),
         pronunciation_practice_count=0,
         recommendations=("Practise saying these words: La",),
+        reasons={
+            "Practise saying these words: La": ("not recognised at the first try: 1 of 11 words")
+        },
     )
 
 

@@ -69,6 +69,8 @@ async def test_a_verbose_transcription_says_language_length_and_confidence(
     assert answer["duration"] == pytest.approx(len(decode(spoken)) / 16_000)
     assert answer["segments"][0]["text"] == answer["text"]
     assert answer["segments"][0]["avg_logprob"] > -1
+    assert [word["word"] for word in answer["words"]] == answer["text"].split()
+    assert all(0 <= word["probability"] <= 1 for word in answer["words"])
 
 
 async def test_silence_is_an_empty_text(client: httpx.AsyncClient) -> None:

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from loqua_speech import recognition
-from loqua_speech.audio import HEARING_RATE, Samples, decode
+from loqua_speech.audio import decode
 from loqua_speech.errors import UnknownLanguageError, WeightsError
 from loqua_speech.recognition import Passage, Whisper
 from loqua_speech.weights import Weights
 
 Say = Callable[[str, str], bytes]
+
+RECORDINGS = Path(__file__).parent / "recordings"
+LEARNERS = sorted((Path(__file__).parent / "pronunciation/recordings").glob("*.flac"))
 
 
 def _words(text: str) -> list[str]:
@@ -49,28 +52,44 @@ def test_the_language_is_detected_where_none_is_given(whisper: Whisper, say: Say
     assert _words(passage.text) == ["me", "gusta", "la", "comida", "espanola"]
 
 
-def _noise(loudness: float) -> Samples:
-    return np.random.default_rng(1).normal(0, loudness, 2 * HEARING_RATE).astype(np.float32)
-
-
-_TIME = np.arange(2 * HEARING_RATE, dtype=np.float32) / HEARING_RATE
-
-
 @pytest.mark.parametrize(
-    "audio",
-    [
-        np.zeros(0, np.float32),
-        np.zeros(HEARING_RATE, np.float32),
-        _noise(0.0005),
-        _noise(0.05),
-        0.1 * np.sin(2 * np.pi * 50 * _TIME),
-        0.2 * np.sin(2 * np.pi * 440 * _TIME),
-    ],
-    ids=["nothing", "silence", "faint noise", "noise", "hum", "tone"],
+    ("text", "language"),
+    [("Sí.", "es"), ("No.", "es"), ("Dos.", "es"), ("Yes.", "en"), ("Oui.", "fr")],
+    ids=["si", "no", "dos", "yes", "oui"],
 )
-def test_nothing_is_heard_where_nobody_speaks(whisper: Whisper, audio: Samples) -> None:
-    """Whisper's inventions over silence and noise are dropped."""
-    assert whisper.hear(audio, "es").text == ""
+def test_a_single_word_is_heard(whisper: Whisper, say: Say, text: str, language: str) -> None:
+    """The gate against noise lets the shortest answers through."""
+    passage = whisper.hear(decode(say(text, language)), language)
+
+    assert _words(passage.text) == _words(text)
+
+
+@pytest.mark.parametrize("path", LEARNERS, ids=lambda it: it.stem)
+def test_learners_are_heard(whisper: Whisper, path: Path) -> None:
+    """Real learners, quiet and with a strong accent, are no noise."""
+    assert whisper.hear(decode(path.read_bytes()), "en").text
+
+
+def test_a_text_that_is_wrong_is_doubtful_and_a_right_one_is_not(
+    whisper: Whisper, say: Say
+) -> None:
+    """A synthetic accent says "Me llamo Ana.", which is misheard; a clear voice says it, too."""
+    misheard = whisper.hear(decode((RECORDINGS / "me_llamo_ana.flac").read_bytes()), "es")
+    understood = whisper.hear(decode(say("Me llamo Ana.", "es")), "es")
+
+    assert "ana" not in _words(misheard.text)
+    assert misheard.log_probability < np.log(0.5) < understood.log_probability
+    assert " ".join(word.text for word in understood.words) == understood.text
+    assert min(word.probability for word in understood.words) > 0.5
+    assert all(word.start <= word.end <= 2 for word in understood.words)
+
+
+def test_another_language_is_written_as_such(whisper: Whisper, say: Say) -> None:
+    """Who answers in English in a Spanish lesson is quoted in English, not translated."""
+    passage = whisper.hear(decode(say("Can you say that again?", "en")), "es")
+
+    assert passage.language == "en"
+    assert _words(passage.text) == ["can", "you", "say", "that", "again"]
 
 
 def test_repetition_and_haste_are_a_runaway() -> None:

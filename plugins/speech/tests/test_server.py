@@ -17,8 +17,10 @@ import httpx
 import psutil
 import pytest
 from livekit import rtc
-from livekit.agents import APIStatusError
+from livekit.agents import APIConnectionError, APIConnectOptions, APIStatusError
 from livekit.plugins import openai
+
+from loqua_speech.stt import STT
 
 pytestmark = pytest.mark.integration
 
@@ -94,6 +96,19 @@ async def test_livekits_openai_classes_speak_and_hear_unchanged(
 
     assert _words(event.alternatives[0].text) == _words(text)
     assert event.alternatives[0].language == language
+
+
+async def test_the_recognition_of_this_server_says_how_sure_it_is(base_url: str) -> None:
+    """Through the class of the development settings; without a server, an error of LiveKit's."""
+    frame = await _spoken(base_url, "Mi amigo vive en Barcelona.", "es")
+    async with STT(base_url=base_url, language="es") as recogniser:
+        heard = (await recogniser.recognize([frame])).alternatives[0]
+
+    assert heard.text.split() == heard.words == ["Mi", "amigo", "vive", "en", "Barcelona."]
+    assert heard.confidence > 0.6
+    async with STT(base_url="http://127.0.0.1:9/v1") as nowhere:
+        with pytest.raises(APIConnectionError):
+            await nowhere.recognize([frame], conn_options=APIConnectOptions(max_retry=0))
 
 
 async def test_three_lessons_at_once_are_answered_in_time(

@@ -52,6 +52,8 @@ EXPORTED = [
     "Preferences",
     "Progress",
     "PronunciationScore",
+    "Recognition",
+    "RecognizedWord",
     "ScoredSound",
     "ScoredWord",
     "Tick",

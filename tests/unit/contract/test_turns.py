@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from livekit.agents.llm import ChatMessage
 
-from loqua_host import Learner, Turn, Turns
-from loqua_host.contract.turns import LEARNER_KEY, TYPED_KEY
+from loqua_host import Learner, Recognition, RecognizedWord, Turn, Turns
+from loqua_host.contract.turns import LEARNER_KEY, RECOGNITION_KEY, TYPED_KEY
 
 
 class Speech:
@@ -107,3 +107,31 @@ def test_a_turn_is_cut_where_it_is_too_long() -> None:
     replied(turns, interrupted=True, heard=False)
     assert turns.hear(message("y"), 0).text == "x" * 10
     assert Turns[int]().hear(ChatMessage(role="user", content=[]), 0).text == ""
+
+
+def test_a_turn_says_what_the_recogniser_says_about_it() -> None:
+    """The host's mark; without one, the confidence that LiveKit keeps; of neither, nothing."""
+    sure = Recognition(0.9, (RecognizedWord("Hola", 0.9),), "es")
+    marked = message("Hola")
+    marked.extra[RECOGNITION_KEY] = sure
+    bare = message("Hola")
+    bare.transcript_confidence = 0.7
+
+    assert Turns[int]().hear(marked, 0).recognition == sure
+    assert Turns[int]().hear(bare, 0).recognition == Recognition(0.7)
+    assert Turns[int]().hear(message("Hola"), 0).recognition == Recognition()
+
+
+def test_a_turn_with_a_pause_is_as_sure_as_its_least_certain_part() -> None:
+    """Its words are those of both parts, its language that of the last."""
+    first, second = message("Me llamo"), message("Ana.")
+    first.extra[RECOGNITION_KEY] = Recognition(0.9, (RecognizedWord("Me llamo"),), "es")
+    second.extra[RECOGNITION_KEY] = Recognition(0.3, (RecognizedWord("Ana."),), "es")
+    turns = Turns[int]()
+    turns.hear(first, 0)
+    replied(turns, interrupted=True, heard=False)
+
+    recognition = turns.hear(second, 1).recognition
+
+    assert recognition.confidence == 0.3
+    assert [it.text for it in recognition.words] == ["Me llamo", "Ana."]

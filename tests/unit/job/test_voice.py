@@ -7,9 +7,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from livekit.agents import NOT_GIVEN, Agent
+from livekit.agents import NOT_GIVEN, Agent, LanguageCode, inference
 
-from loqua_host.job.voice.session import apologise, build_session, close_voice, say_out
+from loqua_host.job.voice.session import (
+    HESITATION,
+    apologise,
+    build_session,
+    close_voice,
+    say_out,
+)
 from loqua_host.settings.engines import Engines
 
 
@@ -18,6 +24,16 @@ async def test_a_model_is_asked_ahead_where_one_learner_is_heard_alone(*, severa
     """Of several it has to be known first who spoke, and that is known when the turn is over."""
     session = build_session(Engines(), "es", {}, several=several)
     assert session.options.preemptive_generation["enabled"] is not several
+
+
+async def test_a_learner_who_hesitates_has_to_sound_more_finished_than_a_native_speaker() -> None:
+    """LiveKit's calibrated thresholds, each raised by the same factor."""
+    detector: Any = build_session(Engines(), "es", {}).turn_detection
+    plain = inference.TurnDetector(version="v1-mini")
+    for language in map(LanguageCode, ("es", "en", "it")):
+        usual = await plain.unlikely_threshold(language)
+        assert usual is not None
+        assert await detector.unlikely_threshold(language) == pytest.approx(HESITATION * usual)
 
 
 class Voice:

@@ -53,6 +53,19 @@ def test_any_lesson_makes_a_record(
     assert SessionRecord.model_validate_json(record.model_dump_json()) == record
 
 
+def test_a_tutors_reasons_are_kept_apart_from_those_that_may_be_logged() -> None:
+    """They may quote the learner. One for nothing that is in the record is dropped."""
+    report = LessonReport(
+        achievements=("cafe",),
+        recommendations=("Remember: yo soy",),
+        reasons={"Remember: yo soy": "said 'yo es'", "cafe": "answered", "other": "gone"},
+    )
+    composed = compose_record(lesson(None), report, 60)
+
+    assert composed.told_reasons == ("cafe: answered", "Remember: yo soy: said 'yo es'")
+    assert not any("yo es" in reason for reason in composed.reasons)
+
+
 def test_a_lesson_that_ran_for_thirty_hours_counts_as_a_day() -> None:
     """The API takes no more, and a record is owed all the same."""
     assert compose_record(lesson(None), None, 30 * 3600).record.duration_minutes == 1440

@@ -9,7 +9,7 @@ from .hookspecs import hookimpl
 from .learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
 from .lesson import Lesson, current_lesson
 from .records import Ending, LessonReport, Mode, Performance, Progress, Tick, Word
-from .turns import Turn, Turns
+from .turns import Recognition, RecognizedWord, Turn, Turns
 from .tutor import Tutor
 
 __all__ = [
@@ -29,6 +29,8 @@ __all__ = [
     "Preferences",
     "Progress",
     "PronunciationScore",
+    "Recognition",
+    "RecognizedWord",
     "ScoredSound",
     "ScoredWord",
     "Tick",

@@ -1,6 +1,7 @@
 """Progress during a lesson, the report at its end, and the record for the API."""
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -34,6 +35,9 @@ SessionId = Annotated[
     ),
 ]
 """A lesson's session id in the API: one line of text, sent unchanged, with surrounding spaces."""
+
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whitespace=True)]
+"""Why something is in a report, in one sentence."""
 
 Labels = Annotated[tuple[Label, ...], Field(max_length=100)]
 
@@ -91,6 +95,9 @@ class LessonReport(BaseModel):
         progress: The final progress; if None, the last tick's.
         performance: If None, the host derives it from the progress.
         recommendations: Suggestions for the next session, most useful first.
+        reasons: Why each achievement and recommendation is in the report, by its text. They may
+            quote the learner: `loqua-host records explain` shows them, the API does not get them,
+            and they are not logged.
     """
 
     model_config = _FROZEN
@@ -103,6 +110,7 @@ class LessonReport(BaseModel):
     performance: Performance | None = None
     achievements: Labels = ()
     recommendations: Labels = ()
+    reasons: Annotated[Mapping[Label, Reason], Field(max_length=200)] = {}
 
 
 class SessionRecord(BaseModel):

@@ -282,8 +282,9 @@ class Lessons:
 
     async def _write_record(self, row: LessonRow, it: Composed, *, interrupted: bool) -> None:
         now = self._clock.now()
+        reasons = (*it.reasons, *it.told_reasons)
         await self._ledger.close_lesson(
-            row, now, it.outcome, it.progress, it.record, it.reasons, interrupted=interrupted
+            row, now, it.outcome, it.progress, it.record, reasons, interrupted=interrupted
         )
         self._delivery.wake(row.id)
 

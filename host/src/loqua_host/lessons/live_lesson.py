@@ -299,7 +299,7 @@ class LiveLesson:
             composed.outcome,
             composed.progress,
             composed.record,
-            composed.reasons,
+            (*composed.reasons, *composed.told_reasons),
         )
         self._delivery.wake(self.row.id)
         self.finished = True

@@ -27,12 +27,15 @@ class Composed:
         outcome: COMPLETED or FAILED, the same for the API, metrics and logs.
         progress: The final progress. A failed lesson always has one, because only progress tells
             the API about the failure.
+        reasons: Why the host derived what it did; they quote nobody.
+        told_reasons: The tutor's own reasons, which may quote the learner and are not logged.
     """
 
     record: SessionRecord
     outcome: Kind
     progress: Progress | None
     reasons: tuple[str, ...]
+    told_reasons: tuple[str, ...] = ()
 
 
 def compose_record(
@@ -78,11 +81,13 @@ def compose_record(
     reasons.insert(0, f"{judged.value}: {judged.reason}")
     if report is None:
         reasons.insert(0, "no report: as the last progress says")
+    own = (*record.achievements, *record.next_session_recommendations)
+    quoted = tuple(f"{it}: {told.reasons[it]}" for it in own if it in told.reasons)
     if not failed:
-        return Composed(record, Kind.COMPLETED, lesson.progress, tuple(reasons))
+        return Composed(record, Kind.COMPLETED, lesson.progress, tuple(reasons), quoted)
     outcome = _judge_failed(facts, rules)
     reasons.insert(0, f"{outcome.value}: {outcome.reason}")
-    return Composed(record, outcome.value, progress, tuple(reasons))
+    return Composed(record, outcome.value, progress, tuple(reasons), quoted)
 
 
 def has_failed(reason: str) -> bool:

@@ -1,5 +1,6 @@
 """The conversation tutor: role plays with a goal, from a greeting to a goodbye."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,6 +12,7 @@ from loqua_host import Lesson, LessonReport, Preferences, Progress, Tick, Tutor,
 from .course import Course, LearnerProfile, Pace
 from .language import Speciality
 from .native import native_code
+from .plain import tokens
 from .plan import greeting, plan_lesson
 from .report import progress, report
 from .scenario import Level, load_scenarios
@@ -26,6 +28,9 @@ _PACES = {
     "fast": Pace(sentences=4),
 }
 """By the API's `learning_pace`."""
+
+_PATIENCE: dict[Level, float] = {"A1": 1.5, "A2": 1.25, "B1": 1.0, "B2": 1.0}
+"""Factor of a pace's patience, by level: beginners look for words in the middle of sentences."""
 
 _FLUENCY = "fluency"
 """The area of focus that corrections must not interrupt."""
@@ -94,7 +99,7 @@ async def create_agent(lesson: Lesson[ConversationSettings]) -> Agent:
     """Plan the lesson, or go on with the one that an earlier process began."""
     settings, context, now = lesson.settings, lesson.context, datetime.now(UTC)
     scenario = choose(lesson.language, settings.scenario, context, settings.level)
-    course = _course(lesson)
+    course = _course(lesson, scenario.level)
     if "conversation" in lesson.state:
         state = ConversationState.model_validate(lesson.state["conversation"])
     else:
@@ -126,13 +131,15 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     return report(tutor.state, tutor.course, lesson.context.progress.achievements_unlocked)
 
 
-def _course(lesson: Lesson[ConversationSettings]) -> Course:
+def _course(lesson: Lesson[ConversationSettings], level: Level) -> Course:
     context, settings = lesson.context, lesson.settings
     preferences = context.preferences
+    pace = _PACES[preferences.learning_pace or "moderate"]
     learner = LearnerProfile(
         native=native_code(preferences.native_language),
         known=frozenset(it for past in context.session_history for it in past.topics_covered),
-        pace=_PACES[preferences.learning_pace or "moderate"],
+        name=next(iter(tokens(lesson.learner.display_name or "")), ""),
+        pace=replace(pace, patience=pace.patience * _PATIENCE[level]),
         recast_from=_recast_from(settings.recasts, preferences),
     )
     ranked = rank(lesson.language, context, settings.level)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from . import answers, replies
 from .course import Course, current_turn, help_languages
 from .evidence import note_mistakes
+from .other_language import is_other_language
 from .plain import plain, tokens
 from .scenario import ScenarioTurn
 from .state import ConversationState, OpenQuestion
@@ -46,8 +47,11 @@ def advance(state: ConversationState, course: Course, heard: Heard) -> Step:
     state = changed(state, utterances=state.utterances + 1)
     if asked := help_asked(course.language, heard.text):
         return replace(ask(changed(state, open_question=None), course), help=asked)
-    state = note_mistakes(state, course, heard.text)
-    recast = replies.recast(state, course, heard.text)
+    # What may be misheard, or is in another language, shows no mistakes.
+    is_sure = not heard.is_doubtful and heard.language in (None, course.code)
+    if is_sure:
+        state = note_mistakes(state, course, heard.text)
+    recast = replies.recast(state, course, heard.text) if is_sure else ()
     step = _answer_open(state, course, heard)
     if step is None:
         step = _answer_turn(changed(state, open_question=None), course, heard)
@@ -111,7 +115,7 @@ def _decline(state: ConversationState, course: Course, asked: OpenQuestion) -> S
     if asked.kind == "another":
         return conclude(state, course)
     if asked.kind in ("name", "answer"):
-        return retry(state, course, "")
+        return retry(state, course, Heard(""))
     return after((course.language.phrases.offer_declined,), ask(state, course))
 
 
@@ -120,14 +124,19 @@ def _answer_turn(state: ConversationState, course: Course, heard: Heard) -> Step
     if turn is None:
         return conclude(state, course)
     if answers.asks_for_help(help_languages(course), heard.text):
-        return retry(state, course, heard.text)
-    if turn.name:
+        return retry(state, course, Heard(heard.text))
+    if turn.name and not is_other_language(heard.text, heard.language, course):
         return _answer_name(state, course, turn, heard)
-    if answers.is_answer(turn, course.code, heard.text):
+    if _answers(turn, course, heard):
         return _answer(state, course, turn, heard)
-    if answers.says_goodbye(course.language, heard.text):
+    if any(answers.says_goodbye(it, heard.text) for it in help_languages(course)):
         return ask_back(state, course, OpenQuestion(kind="leave"))
-    return retry(state, course, heard.text)
+    return retry(state, course, heard)
+
+
+def _answers(turn: ScenarioTurn, course: Course, heard: Heard) -> bool:
+    is_other = is_other_language(heard.text, heard.language, course)
+    return not is_other and answers.is_answer(turn, course.code, heard.text)
 
 
 def _answer(state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard) -> Step:
@@ -141,11 +150,13 @@ def _answer(state: ConversationState, course: Course, turn: ScenarioTurn, heard:
 def _answer_name(
     state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard
 ) -> Step:
-    found = answers.find_name(course.language, heard.text)
-    if found is None:
-        return retry(state, course, heard.text)
-    name, is_certain = found
-    if is_certain and not heard.is_doubtful:
+    name, is_certain = answers.find_name(course.language, heard.text) or ("", False)
+    if heard.is_doubtful or heard.is_unsure_of(name):
+        # What was misheard is most likely the name that the app knows.
+        name, is_certain = course.learner.name or name, False
+    if not name:
+        return retry(state, course, heard)
+    if is_certain:
         return accept(changed(state, name=name), course, turn, heard, state.utterances)
     asked = OpenQuestion(kind="name", text=name, utterance=state.utterances)
     return _ask_back_heard(state, course, asked)
@@ -154,7 +165,7 @@ def _answer_name(
 def _ask_back_heard(state: ConversationState, course: Course, asked: OpenQuestion) -> Step:
     """Ask back what was recognised; as an attempt, so that it cannot go on for ever."""
     if state.attempts >= MAX_ATTEMPTS:
-        return retry(state, course, asked.text)
+        return retry(state, course, Heard(asked.text))
     return ask_back(changed(state, attempts=state.attempts + 1), course, asked)
 
 

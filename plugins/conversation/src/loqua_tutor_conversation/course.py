@@ -25,7 +25,7 @@ class Pace:
 
     Attributes:
         sentences: How many parts a reply may have.
-        patience: Factor of the delays after which the learner has finished.
+        patience: Factor of the delay after which a learner who seems to have finished has.
         speed: Factor of the speed of speech.
     """
 
@@ -42,12 +42,14 @@ class LearnerProfile:
         native: The native language, ISO 639-1; None if unknown.
         known: Topics of earlier sessions; their words are not new.
         pace: How fast the tutor goes.
+        name: The name that the app knows, to ask back what was not understood; may be empty.
         recast_from: The mistake of a kind, from 1, from which on recasts are made; None for none.
     """
 
     native: str | None = None
     known: frozenset[str] = frozenset()
     pace: Pace = field(default_factory=Pace)
+    name: str = ""
     recast_from: int | None = 1
 
 

@@ -27,6 +27,7 @@ class Phrases(BaseModel):
     heard: str = Field(description="{words} recognised in an answer to something else")
     quote: str = Field(description="{text} of a short answer to something else")
     not_understood: str = Field(description="for a long one, or a wrong guess")
+    other_language: str = Field(description="asks to go on in the language taught")
     steer: tuple[str, ...] = Field(min_length=1, description="leads back to the question")
     hint: str = Field(description="{model} answer")
     go_on: str = Field(description="when a question stays without an answer; {model}")

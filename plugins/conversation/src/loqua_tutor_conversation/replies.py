@@ -8,7 +8,16 @@ from .scenario import ScenarioTurn
 from .state import ConversationState, OpenQuestion
 from .vocabulary import find_words
 
-__all__ = ["ask_open", "goodbye", "help_in_silence", "question", "reaction", "recast", "take_up"]
+__all__ = [
+    "ask_open",
+    "goodbye",
+    "help_in_silence",
+    "lead_back",
+    "question",
+    "reaction",
+    "recast",
+    "take_up",
+]
 
 
 _NATIVE = 2
@@ -73,6 +82,15 @@ def take_up(
     steer = phrases.steer[state.attempts % len(phrases.steer)]
     help_ = help_in_silence(state, course, state.attempts)
     return _recognised(course, text), f"{steer} {turn.ask}", help_
+
+
+def lead_back(state: ConversationState, course: Course, turn: ScenarioTurn) -> tuple[str, ...]:
+    """Return the reply to another language: which one to speak, the question, native help."""
+    return (
+        course.language.phrases.other_language,
+        turn.ask,
+        help_in_silence(state, course, _NATIVE),
+    )
 
 
 def _recognised(course: Course, text: str) -> str:

@@ -15,7 +15,7 @@ __all__ = ["progress", "report"]
 def progress(state: ConversationState, course: Course) -> Progress:
     """Return the progress: new words, utterances that were answers, and grammar they showed."""
     return Progress(
-        words_learned=len(new_words(state, course)),
+        words_learned=len(new_words(state, course)) + len(state.recorded_words),
         phrases_practiced=len(state.answers),
         grammar_points=_distinct(state.grammar),
     )
@@ -30,40 +30,63 @@ def report(state: ConversationState, course: Course, unlocked: Iterable[str] = (
         unlocked: Achievements that the learner has already.
     """
     code, native = course.code, course.learner.native
+    achieved = {it: why for it, why in _achievements(state, course) if it not in set(unlocked)}
+    advised = dict(_recommendations(state, course))
     return LessonReport(
         progress=progress(state, course),
         topics_covered=_distinct(state.answers),
-        new_vocabulary=tuple(
-            Word(word=word, translation=translate(word, code, native), language=code)
-            for word in new_words(state, course)
+        new_vocabulary=(
+            *(
+                Word(word=word, translation=translate(word, code, native), language=code)
+                for word in new_words(state, course)
+            ),
+            *(
+                Word(word=it.word, translation=it.translation, language=code)
+                for it in state.recorded_words
+            ),
         ),
         grammar_points=_distinct(state.grammar),
-        achievements=tuple(it for it in _achievements(state, course) if it not in set(unlocked)),
-        recommendations=tuple(_recommendations(state, course)),
+        achievements=tuple(achieved),
+        recommendations=tuple(advised),
+        reasons=achieved | advised,
     )
 
 
-def _achievements(state: ConversationState, course: Course) -> Iterator[str]:
-    """Return an achievement for each scenario of which each topic was answered to."""
-    answered = {it.what for it in state.answers}
+def _achievements(state: ConversationState, course: Course) -> Iterator[tuple[str, str]]:
+    """Yield an achievement for each scenario of which each topic was answered to, and why."""
+    answered = {it.what: it.utterance for it in state.answers}
     for name in begun_scenarios(state, course):
-        if scenario_of(course, name).topics <= answered:
-            yield f"conversation_{course.code}_{name}"
+        topics = scenario_of(course, name).topics
+        if topics <= answered.keys():
+            said = _numbers(answered[topic] for topic in topics)
+            yield f"conversation_{course.code}_{name}", f"each topic was answered to, in {said}"
 
 
-def _recommendations(state: ConversationState, course: Course) -> Iterator[str]:
-    for topic, right in {it.topic: it.right for it in state.corrections}.items():
-        yield f"Remember: {right} ({topic})"
+def _recommendations(state: ConversationState, course: Course) -> Iterator[tuple[str, str]]:
+    for topic, latest in {it.topic: it for it in state.corrections}.items():
+        said = _numbers(it.utterance for it in state.corrections if it.topic == topic)
+        why = f"the learner said '{latest.wrong}'; mistakes of this kind are in {said}"
+        yield f"Remember: {latest.right} ({topic})", why
     scenario = scenario_of(course, state.scenario)
     used = {it.what for it in state.words}
     if unused := [word for word in scenario.words if word not in used]:
-        yield f"Use these words in a sentence: {', '.join(unused[:4])}"
+        words = ", ".join(unused[:4])
+        why = f"words of '{scenario.name}' that no answer had: {len(unused)}"
+        yield f"Use these words in a sentence: {words}", why
     if state.position < len(state.plan):
-        yield f"Finish the conversation '{scenario.name}'"
+        left = len(state.plan) - state.position
+        yield f"Finish the conversation '{scenario.name}'", f"questions left: {left}"
         return
     begun = begun_scenarios(state, course)
-    left = [name for name in course.scenarios if name not in begun]
-    yield from (f"Try the conversation '{name}'" for name in left[:1])
+    others = [name for name in course.scenarios if name not in begun]
+    yield from (
+        (f"Try the conversation '{name}'", f"'{scenario.name}' is finished, and this one is next")
+        for name in others[:1]
+    )
+
+
+def _numbers(utterances: Iterable[int]) -> str:
+    return f"utterance {', '.join(map(str, sorted(set(utterances))))}"
 
 
 def _distinct(shown: tuple[Evidence, ...]) -> tuple[str, ...]:

@@ -7,10 +7,18 @@ from pydantic import BaseModel, Field
 from .toml_data import FROZEN
 from .triggers import HelpRequest, Mistake
 
-__all__ = ["MAX_CORRECTIONS", "ConversationState", "Correction", "Evidence", "OpenQuestion"]
+__all__ = [
+    "MAX_CORRECTIONS",
+    "ConversationState",
+    "Correction",
+    "Evidence",
+    "OpenQuestion",
+    "RecordedWord",
+]
 
 MAX_CORRECTIONS = 40
-"""Corrections that are kept, the latest ones, because a lesson's state is limited in size."""
+"""Corrections that are kept, the latest ones, because a lesson's state is limited in size; also
+recorded words."""
 
 
 class Evidence(BaseModel):
@@ -25,6 +33,16 @@ class Evidence(BaseModel):
 class Correction(Mistake):
     """A mistake, and the number of the utterance that it was in."""
 
+    utterance: int
+
+
+class RecordedWord(BaseModel):
+    """A word that no scenario has, with its translation and the number of its utterance."""
+
+    model_config = FROZEN
+
+    word: str
+    translation: str
     utterance: int
 
 
@@ -64,6 +82,7 @@ class ConversationState(BaseModel):
         words: Words of the glossary in answers, in the order of their first use.
         grammar: Grammar topics that answers showed, in the order of their first use.
         corrections: The latest mistakes.
+        recorded_words: Words that a language model recorded, which no scenario has.
         helped: What a specialist was called or offered for.
     """
 
@@ -82,4 +101,5 @@ class ConversationState(BaseModel):
     words: tuple[Evidence, ...] = ()
     grammar: tuple[Evidence, ...] = ()
     corrections: tuple[Correction, ...] = Field(default=(), max_length=MAX_CORRECTIONS)
+    recorded_words: tuple[RecordedWord, ...] = Field(default=(), max_length=MAX_CORRECTIONS)
     helped: tuple[str, ...] = ()

@@ -2,10 +2,21 @@
 
 from dataclasses import dataclass, replace
 
+from loqua_host import RecognizedWord
+
 from . import replies
-from .course import Course, begun_scenarios, current_turn, scenario_of, turns_of
+from .answers import asks_for_help
+from .course import (
+    Course,
+    begun_scenarios,
+    current_turn,
+    help_languages,
+    scenario_of,
+    turns_of,
+)
 from .evidence import note_answer
-from .plain import has_any, plain
+from .other_language import is_other_language
+from .plain import has_any, plain, tokens
 from .scenario import Branch, ScenarioTurn
 from .state import ConversationState, OpenQuestion
 from .triggers import HelpRequest
@@ -25,7 +36,11 @@ __all__ = [
 ]
 
 DOUBTFUL = 0.5
-"""Confidence of the recogniser below which an answer is asked back; 0 means unknown."""
+"""Confidence of the recogniser below which an answer is asked back; 0 means unknown. Measured with
+Whisper base: all misheard sentences of a strong accent lie below, right ones above."""
+
+DOUBTFUL_WORD = 0.15
+"""The same for an answer of one word, of which Whisper is seldom sure: the question helps."""
 
 MAX_ATTEMPTS = 3
 """Utterances that are no answer, after which the conversation goes on without one."""
@@ -39,16 +54,30 @@ class Heard:
         text: The transcript: data, never instructions.
         confidence: The recogniser's, from 0 to 1; 0 if unknown.
         has_time: Whether the lesson has time for another scenario.
+        words: The recogniser's words, each with its confidence; none if unknown.
+        language: The ISO 639-1 code of the language that was spoken; None if unknown.
     """
 
     text: str
     confidence: float = 0.0
     has_time: bool = False
+    words: tuple[RecognizedWord, ...] = ()
+    language: str | None = None
 
     @property
     def is_doubtful(self) -> bool:
         """Whether the recogniser is unsure of it."""
-        return 0 < self.confidence < DOUBTFUL
+        is_single = len(tokens(self.text)) <= 1
+        return 0 < self.confidence < (DOUBTFUL_WORD if is_single else DOUBTFUL)
+
+    def is_unsure_of(self, text: str) -> bool:
+        """Return whether the recogniser is unsure of a part of the utterance, such as a name."""
+        part = set(tokens(text.casefold()))
+        return any(
+            it.confidence is not None and it.confidence < DOUBTFUL
+            for it in self.words
+            if part.intersection(tokens(it.text.casefold()))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +131,26 @@ def accept(
     return after((reaction,), _move(state, course, branch, has_time=heard.has_time))
 
 
-def retry(state: ConversationState, course: Course, text: str) -> Step:
+def retry(state: ConversationState, course: Course, heard: Heard) -> Step:
     """Take up what was no answer, and lead back; after some attempts go on without one."""
     turn = current_turn(state, course)
     if turn is None:
         return conclude(state, course)
     state = changed(state, attempts=state.attempts + 1)
     if state.attempts < MAX_ATTEMPTS:
-        return Step(state, replies.take_up(state, course, turn, text))
+        return Step(state, _taken_up(state, course, turn, heard))
     model = course.language.phrases.go_on.format(model=turn.model)
     return after((model,), _move(state, course, None, has_time=False))
+
+
+def _taken_up(
+    state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard
+) -> tuple[str, ...]:
+    """Return the reply to what was no answer; what is doubtful is not repeated to the learner."""
+    is_other = is_other_language(heard.text, heard.language, course)
+    if is_other and not asks_for_help(help_languages(course), heard.text):
+        return replies.lead_back(state, course, turn)
+    return replies.take_up(state, course, turn, "" if heard.is_doubtful else heard.text)
 
 
 def begin(state: ConversationState, course: Course, name: str) -> Step:

@@ -10,7 +10,14 @@ from simplemma.strategies.dictionaries.stream_dictionary_factory import StreamDi
 from .plain import has_any, plain, tokens
 from .scenario import load_scenarios
 
-__all__ = ["GlossaryEntry", "find_words", "load_glossary", "load_lemmas", "translate"]
+__all__ = [
+    "GlossaryEntry",
+    "find_words",
+    "load_glossary",
+    "load_lemmas",
+    "share_of_words",
+    "translate",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,16 @@ def translate(word: str, language: str, native: str | None) -> str:
     """
     translations = load_glossary(language)[word].translations
     return translations.get(native or "") or next(iter(translations.values()))
+
+
+def share_of_words(words: Iterable[str], language: str) -> float:
+    """Return the share of words that a language has, 0 to 1; 0 for one without a dictionary."""
+    asked = [word.casefold() for word in words]
+    try:
+        known = [it for it in asked if _dictionary().get_lemma(it, language) is not None]
+    except (LookupError, ValueError):
+        return 0.0
+    return len(known) / len(asked) if asked else 0.0
 
 
 def load_lemmas(languages: Iterable[str]) -> None:

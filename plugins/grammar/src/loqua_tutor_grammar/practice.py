@@ -231,17 +231,20 @@ def mastery(notes: Notes) -> Mapping[str, tuple[int, int]]:
 
 def report(notes: Notes, native: str | None) -> LessonReport:
     """Return the lesson's report, with advice in the language that the API calls `native`."""
+    mastered = {
+        f"{point}_mastered": f"right in all of {tried} sentences"
+        for point, (right, tried) in mastery(notes).items()
+        if right == tried >= _MASTERED_AFTER
+    }
+    advised = dict(_recommendations(notes, native))
     return LessonReport(
         progress=progress(notes),
         topics_covered=notes.topics,
         grammar_points=notes.points,
         performance=_performance(notes),
-        achievements=tuple(
-            f"{point}_mastered"
-            for point, (right, tried) in mastery(notes).items()
-            if right == tried >= _MASTERED_AFTER
-        ),
-        recommendations=tuple(_recommendations(notes, native)),
+        achievements=tuple(mastered),
+        recommendations=tuple(advised),
+        reasons=mastered | advised,
     )
 
 
@@ -254,13 +257,15 @@ def _performance(notes: Notes) -> Performance | None:
     return next((name for least, name in steps if share >= least), Performance.NEEDS_IMPROVEMENT)
 
 
-def _recommendations(notes: Notes, native: str | None) -> Iterable[str]:
-    """Yield for each kind of mistake its rule, and how many sentences on its point were right."""
+def _recommendations(notes: Notes, native: str | None) -> Iterable[tuple[str, str]]:
+    """Yield for each kind of mistake its rule with the sentences on its point, and the reason."""
     mastered = mastery(notes)
     points = {each.message: each.grammar_point for each in (*notes.closed, *notes.open)}
     for message, point in points.items():
         right, tried = mastered[point]
-        yield f"{explain_with_example(message, native)} ({point}: {right}/{tried})"
+        rights = [it.right for it in (*notes.closed, *notes.open) if it.message == message]
+        why = f"times corrected: {len(rights)}, at last to '{rights[-1]}'"
+        yield f"{explain_with_example(message, native)} ({point}: {right}/{tried})", why
 
 
 def _union(known: tuple[str, ...], new: Iterable[str]) -> tuple[str, ...]:

@@ -142,6 +142,7 @@ def progress(notes: Notes) -> Progress:
 def report(notes: Notes, plan: Plan, native: str | None) -> LessonReport:
     """The lesson's report, with translations into the language that the API calls `native`."""
     tried = _tried(notes)
+    advised = dict(_recommendations(notes))
     return LessonReport(
         progress=progress(notes),
         topics_covered=("pronunciation",) if tried else (),
@@ -155,7 +156,8 @@ def report(notes: Notes, plan: Plan, native: str | None) -> LessonReport:
             if exercise.word in notes.words and (translation := exercise.translation(native))
         ),
         pronunciation_practice_count=notes.scored,
-        recommendations=_recommendations(notes),
+        recommendations=tuple(advised),
+        reasons=advised,
     )
 
 
@@ -168,9 +170,10 @@ def _risen(notes: Notes, assessment: Assessment | None) -> str | None:
     return before.word if before and assessment and has_risen(before, assessment) else None
 
 
-def _recommendations(notes: Notes) -> tuple[str, ...]:
-    missed = ", ".join(notes.missed[:8])
-    return (f"Practise saying these words: {missed}",) if missed else ()
+def _recommendations(notes: Notes) -> Iterable[tuple[str, str]]:
+    if missed := notes.missed:
+        why = f"not recognised at the first try: {len(missed)} of {notes.expected} words"
+        yield f"Practise saying these words: {', '.join(missed[:8])}", why
 
 
 def _union(known: tuple[str, ...], new: Iterable[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import uuid4
@@ -196,8 +196,20 @@ def _rendered(transcript: Transcript, response_format: str) -> Response:
             "duration": transcript.seconds,
             "text": transcript.text,
             "segments": segments,
+            "words": [word for heard in transcript.heard for word in _words(heard)],
         }
     )
+
+
+def _words(heard: Recognition) -> Iterator[dict[str, Any]]:
+    """Yield a passage's words; `probability` is faster-whisper's name, OpenAI has none."""
+    for word in heard.passage.words:
+        yield {
+            "word": word.text,
+            "start": round(heard.start + word.start, 2),
+            "end": round(heard.start + word.end, 2),
+            "probability": round(word.probability, 3),
+        }
 
 
 def _segment(number: int, heard: Recognition) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Transcript:
     """What was said in one upload.
 
     Attributes:
-        language: ISO 639-1 code, given or detected in the first passage.
+        language: ISO 639-1 code, of the first passage.
         seconds: Length of the audio.
         heard: The passages in which somebody speaks.
     """
@@ -88,7 +88,8 @@ class Recogniser(ModelWorker):
             if passage.text:
                 language = language or passage.language
                 heard.append(Recognition(start / HEARING_RATE, end / HEARING_RATE, passage))
-        return Transcript(language or "", len(audio) / HEARING_RATE, tuple(heard))
+        spoken = heard[0].passage.language if heard else language or ""
+        return Transcript(spoken, len(audio) / HEARING_RATE, tuple(heard))
 
 
 def pieces(audio: Samples) -> Iterator[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Speech-to-text by Whisper, for up to 13 s of audio at a time."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from faster_whisper import WhisperModel  # type: ignore[import-untyped]  # ships no types
@@ -13,6 +13,8 @@ from faster_whisper.transcribe import (  # type: ignore[import-untyped]  # likew
 
 from loqua_speech.audio import HEARING_RATE, Samples
 from loqua_speech.errors import UnknownLanguageError, WeightsError
+from loqua_speech.inventions import is_invention
+from loqua_speech.voice_activity import voiced_seconds
 from loqua_speech.weights import Weights
 
 PIECE_SECONDS = 13
@@ -21,7 +23,17 @@ PIECE_SECONDS = 13
 _QUIET_PEAK = 0.001  # -60 dBFS
 # Whisper's own pair, 0.6 and -1, takes coughs and breath for words and loses single spoken ones.
 _NO_SPEECH = 0.4
-_LOW_LOG_PROBABILITY = -1.5
+_LOW_LOG_PROBABILITY = -1.1
+# Where the voice detector hears nobody, only a text that Whisper is sure of is one: speech through
+# a telephone, say. README.md has figures.
+_UNVOICED_SECONDS = 0.1
+_SURE_SPEECH = 0.2
+_SURE_LOG_PROBABILITY = -1.0
+# A strong accent sounds like the native language, but leaves the other one possible: of 62 accented
+# or telephone utterances none counts as another language, of 13 in another language 9 do.
+_SURE_LANGUAGE = 0.85
+_EXCLUDED_LANGUAGE = 0.01
+_SECONDS_OF_A_LANGUAGE = 0.8
 _REPETITIVE = 2.4  # Whisper's own
 _TOKENS_A_SECOND = 8  # the fastest speakers need six
 _TOKENS_BESIDE = 12
@@ -41,16 +53,28 @@ _ATTEMPTS = (_Attempt(1500, 0.0), _Attempt(3000, 0.0), _Attempt(3000, 0.6))
 
 
 @dataclass(frozen=True, slots=True)
+class RecognisedWord:
+    """A word of a text: where it is, in seconds, and how sure Whisper is of it, from 0 to 1."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """What was heard in up to 13 s of audio.
 
     Attributes:
         text: Empty where nobody speaks.
-        language: ISO 639-1 code, given or detected.
+        language: ISO 639-1 code: the asked one, unless another was certainly spoken.
         tokens: Whisper's tokens of the text.
         log_probability: Mean of the tokens'.
         no_speech: Probability that nobody speaks.
         temperature: What the text was sampled at; 0 is the likeliest.
+        voiced: Seconds in which the voice detector heard somebody.
+        words: The words of the text.
     """
 
     text: str
@@ -59,6 +83,8 @@ class Passage:
     log_probability: float = 0.0
     no_speech: float = 1.0
     temperature: float = 0.0
+    voiced: float = 0.0
+    words: tuple[RecognisedWord, ...] = ()
 
     @property
     def compression_ratio(self) -> float:
@@ -69,7 +95,15 @@ class Passage:
     @property
     def is_silence(self) -> bool:
         """Whether the text was made up from silence or noise."""
+        if is_invention(self.text):
+            return True
+        if self.voiced < _UNVOICED_SECONDS and not self._is_sure:
+            return True
         return self.no_speech > _NO_SPEECH and self.log_probability < _LOW_LOG_PROBABILITY
+
+    @property
+    def _is_sure(self) -> bool:
+        return self.no_speech < _SURE_SPEECH and self.log_probability > _SURE_LOG_PROBABILITY
 
     def runs_away(self, limit: int) -> bool:
         """Whether the decoder fell into repeating itself."""
@@ -96,6 +130,7 @@ class Whisper:
         self.name = weights.name
         self._model = _loaded(weights, threads)
         self._languages = frozenset(self._model.supported_languages)
+        self._digits = _digit_tokens(self._model)
         self.hear(np.sin(np.arange(HEARING_RATE, dtype=np.float32)), language="en")
 
     def language(self, code: str) -> str:
@@ -117,37 +152,40 @@ class Whisper:
 
         Args:
             audio: Mono at `HEARING_RATE`.
-            language: One that `language` returned; None to detect it.
+            language: One that `language` returned; None to detect it. Speech that is certainly in
+                another language is written in that one.
             prompt: Words to expect, in the audio's language.
         """
         if audio.size == 0 or float(np.abs(audio).max()) < _QUIET_PEAK:
             return Passage("", language or "en")
         features = self._model.feature_extractor(audio)
         limit = _TOKENS_BESIDE + _TOKENS_A_SECOND * len(audio) // HEARING_RATE
-        for attempt in _ATTEMPTS:
-            passage = self._attempt(attempt, features, limit, language, prompt)
+        voiced = voiced_seconds(audio)
+        # Of a sound without a voice only a text that needs no second attempt is one.
+        for attempt in _ATTEMPTS if voiced >= _UNVOICED_SECONDS else _ATTEMPTS[:1]:
+            encoded = self._model.encode(pad_or_trim(features, attempt.frames))
+            tokenizer = self._tokenizer(self._spoken_language(encoded, language, voiced))
+            decoded = self._decode(encoded, tokenizer, attempt, limit, prompt)
+            passage = replace(decoded, voiced=voiced)
             if passage.is_silence:
                 break
             if not passage.runs_away(limit):
-                return passage
+                frames = min(features.shape[-1], attempt.frames)
+                words = self._words(encoded, tokenizer, passage.tokens, frames)
+                return replace(passage, words=words)
         return Passage("", passage.language)
 
-    def _attempt(
-        self,
-        attempt: _Attempt,
-        features: Samples,
-        limit: int,
-        language: str | None,
-        prompt: str,
-    ) -> Passage:
-        encoded = self._model.encode(pad_or_trim(features, attempt.frames))
-        language = language or self._detected(encoded)
-        tokenizer = Tokenizer(
+    def _tokenizer(self, language: str) -> Tokenizer:
+        return Tokenizer(
             self._model.hf_tokenizer,
             self._model.model.is_multilingual,
             task="transcribe",
             language=language,
         )
+
+    def _decode(
+        self, encoded: object, tokenizer: Tokenizer, attempt: _Attempt, limit: int, prompt: str
+    ) -> Passage:
         prompt_tokens = self._model.get_prompt(
             tokenizer,
             tokenizer.encode(f" {prompt.strip()}") if prompt.strip() else [],
@@ -164,24 +202,57 @@ class Whisper:
             max_length=len(prompt_tokens) + limit,
             return_scores=True,
             return_no_speech_prob=True,
-            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+            suppress_tokens=[*get_suppressed_tokens(tokenizer, [-1]), *self._digits],
             **sampling,
         )[0]
         tokens = tuple(result.sequences_ids[0])
         return Passage(
             text=tokenizer.decode(tokens).strip(),
-            language=language,
+            language=tokenizer.language_code,
             tokens=tokens,
             log_probability=result.scores[0],
             no_speech=result.no_speech_prob,
             temperature=attempt.temperature,
         )
 
-    def _detected(self, encoded: object) -> str:
+    def _words(
+        self, encoded: object, tokenizer: Tokenizer, tokens: tuple[int, ...], frames: int
+    ) -> tuple[RecognisedWord, ...]:
+        """Return the words of a text, punctuation with the word before it."""
+        words: list[RecognisedWord] = []
+        for found in self._model.find_alignment(tokenizer, [list(tokens)], encoded, frames)[0]:
+            text, probability = found["word"].strip(), float(found["probability"])
+            if words and not any(letter.isalnum() for letter in text):
+                words[-1] = replace(words[-1], text=words[-1].text + text)
+            elif text:
+                start, end = float(found["start"]), float(found["end"])
+                words.append(RecognisedWord(text, start, end, probability))
+        return tuple(words)
+
+    def _spoken_language(self, encoded: object, asked: str | None, voiced: float) -> str:
+        """Return the language to write: the asked one, unless another is certainly spoken."""
         if not self._model.model.is_multilingual:
             return "en"
-        token, _ = self._model.model.detect_language(encoded)[0][0]
-        return str(token).strip("<|>")
+        if asked and voiced < _SECONDS_OF_A_LANGUAGE:
+            return asked
+        ranked = self._model.model.detect_language(encoded)[0]
+        probabilities = {str(token).strip("<|>"): float(it) for token, it in ranked}
+        likeliest = max(probabilities, key=lambda it: probabilities[it])
+        is_other = (
+            probabilities[likeliest] > _SURE_LANGUAGE
+            and probabilities.get(asked or "", 0.0) < _EXCLUDED_LANGUAGE
+        )
+        return likeliest if asked is None or is_other else asked
+
+
+def _digit_tokens(model: WhisperModel) -> tuple[int, ...]:
+    """Return the tokens with digits: "dos" is to be written as learners say and learn it."""
+    vocabulary: dict[str, int] = model.hf_tokenizer.get_vocab()
+    return tuple(
+        number
+        for token, number in vocabulary.items()
+        if not token.startswith("<|") and any(it.isdigit() for it in token)
+    )
 
 
 def _loaded(weights: Weights, threads: int) -> WhisperModel:

@@ -29,6 +29,7 @@ from loqua_host.job.voice.latency import measured
 from loqua_host.job.voice.microphone import Microphone
 from loqua_host.job.voice.nodes import Agents
 from loqua_host.job.voice.own_voice import OwnVoice
+from loqua_host.job.voice.recognitions import Recognitions
 from loqua_host.job.voice.session import apologise, close_voice, hear_out, say_out, take_last_words
 from loqua_host.job.voice.speakers import Speakers
 from loqua_host.job.voice.transcripts import Transcripts
@@ -162,7 +163,7 @@ class Runner:
         self._speakers = Speakers(lesson, ears.levels if ears else None)
         self._transcripts = Transcripts(room, lesson, ears.track_of) if ears else None
         self._listeners = Listeners(room, lesson, ears, self._speakers)
-        met_by = (self._speakers, self._vitals, self._greeting, self._own_voice)
+        met_by = (self._speakers, self._vitals, self._greeting, self._own_voice, Recognitions())
         self._watchers = (
             self._events,
             self._connection,
