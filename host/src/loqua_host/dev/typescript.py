@@ -79,6 +79,8 @@ def _type(schema: Mapping[str, Any]) -> str:
         case {"type": "array", "items": items}:
             inner = _type(items)
             return f"({inner})[]" if " " in inner else f"{inner}[]"
+        case {"type": "object", "additionalProperties": values}:
+            return f"Record<string, {_type(values)}>"
         case {"type": "null"}:
             return "null"
         case _:

@@ -58,6 +58,8 @@ export interface LessonReport {
   achievements: string[];
   /** Suggestions for the next session, most useful first. */
   recommendations: string[];
+  /** Why each achievement and recommendation is in the report, by its text. They may quote the learner: `loqua-host records explain` shows them, the API does not get them, and they are not logged. */
+  reasons: Record<string, string>;
 }
 
 /** The learner's overall performance, with the API's names. */
