@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
+from tests.pictures.browser import chromium
 
 from loqua_host.dev.learner import synthesise_line
 from loqua_tutor_pronunciation.exercises import plan
 
-from .chromium import DESKTOP, PHONE, Playground, Visitor, chromium, playground, write_microphone
+from .visitor import DESKTOP, PHONE, Playground, Visitor, playground, write_microphone
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 

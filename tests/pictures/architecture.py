@@ -1,4 +1,4 @@
-"""The picture of the packages in docs/: `python -m tests.pictures.architecture` draws it.
+"""The picture of the packages in the documentation: `python -m tests.pictures.architecture` draws it.
 
 It comes from the import contracts in pyproject.toml, which `lint-imports` enforces, and from the
 first line of each package's docstring.
@@ -95,7 +95,7 @@ def _note(contract: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Draw the picture in docs/."""
+    """Draw the picture in the documentation."""
     PICTURE.write_text(draw(), "utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the status page in docs/: `python -m tests.pictures.ops_page` takes them."""
+"""The pictures of the status page in the documentation: `python -m tests.pictures.ops_page` takes them."""
 
 import asyncio
 import hashlib
@@ -55,7 +55,7 @@ async def take(folder: Path, pictures: dict[str, tuple[int, int, str]], *, whole
 
 
 def main() -> None:
-    """Take the pictures in docs/, or of all sizes and schemes in a folder that is named."""
+    """Take the documentation's pictures, or of all sizes and schemes in a folder that is named."""
     if folder := next(iter(sys.argv[1:]), None):
         sizes = {f"{w}-{s}.png": (w, 900, s) for w in (1280, 400) for s in ("light", "dark")}
         asyncio.run(take(Path(folder), sizes, whole=True))

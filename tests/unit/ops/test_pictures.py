@@ -1,6 +1,6 @@
-"""The pictures of the status page in docs/."""
+"""The pictures of the status page."""
 
-from tests.pictures.ops_page import DIGEST, DOCS, PICTURES, digest
+from tests.pictures.ops_page import DIGEST, DOCS, PICTURES, ROOT, digest
 
 LARGEST = 150_000
 """Bytes that a picture may have: everybody who clones gets it."""
@@ -13,7 +13,7 @@ def test_the_pictures_are_of_the_page_as_it_is() -> None:
 
 def test_each_picture_is_there_small_and_shown_to_operators() -> None:
     """In their README."""
-    readme = (DOCS.parent / "config/README.md").read_text()
+    readme = (ROOT / "config/README.md").read_text()
     for name in PICTURES:
         assert 1000 < (DOCS / name).stat().st_size <= LARGEST
-        assert f"(../docs/{name})" in readme
+        assert f"(../host/docs/images/{name})" in readme

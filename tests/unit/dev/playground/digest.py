@@ -6,7 +6,7 @@ from pathlib import Path
 __all__ = ["PICTURES", "page_digest"]
 
 _ROOT = Path(__file__).parents[4]
-PICTURES = _ROOT / "docs/playground"
+PICTURES = _ROOT / "host/docs/images/playground"
 
 
 def page_digest() -> str:

@@ -4,7 +4,7 @@ from tests.unit.dev.playground.digest import PICTURES, page_digest
 
 
 def test_the_pictures_are_not_older_than_the_page() -> None:
-    """`uv run python -m tests.acceptance.screenshots` makes them anew."""
+    """`uv run python -m tests.pictures.playground` makes them anew."""
     assert (PICTURES / "page.sha256").read_text().strip() == page_digest()
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the playground: `uv run python -m tests.acceptance.screenshots` makes them.
+"""Pictures of the playground: `uv run python -m tests.pictures.playground` makes them.
 
 A real lesson is typed in each; the digest of the page's files is kept beside them.
 """
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser
+from tests.acceptance.visitor import DESKTOP, PHONE, Playground, Visitor, playground
+from tests.pictures.browser import chromium
 from tests.unit.dev.playground.digest import PICTURES, page_digest
 
 from loqua_host.dev.parts import run_speech
-
-from .chromium import DESKTOP, PHONE, Playground, Visitor, chromium, playground
 
 
 async def photograph(browser: Browser, served: Playground, device: str, scheme: Any) -> None:

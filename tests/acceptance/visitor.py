@@ -1,7 +1,6 @@
-"""A headless Chromium with a fake microphone, and a playground in front of a host."""
+"""A playground in front of a host, and a person at its page."""
 
 import asyncio
-import shutil
 import wave
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import yaml
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page
+from tests.pictures.browser import find_barriers
 
 from loqua_host.dev.demo import HostLog, run_host_process
 from loqua_host.dev.learner import SAMPLE_RATE
@@ -21,15 +19,6 @@ from loqua_host.dev.parts import Parts, local_parts, write_config
 from loqua_host.dev.playground.server import OfferedTutor, PlaygroundSettings, serve_playground
 
 ROOT = Path(__file__).parents[2]
-
-OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-)
 
 TUTORS = (
     OfferedTutor("conversation", ""),
@@ -75,20 +64,6 @@ async def playground(directory: Path, speech_url: str) -> AsyncIterator[Playgrou
         ):
             await log.until("host.ready")
             yield Playground(url, parts, log)
-
-
-@asynccontextmanager
-async def chromium(*options: str) -> AsyncIterator[Browser]:
-    """Run a browser; a test that needs one is skipped where there is none."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is not on PATH; Debian has it in the package chromium")
-    async with async_playwright() as play:
-        browser = await play.chromium.launch(executable_path=program, args=[*OPTIONS, *options])
-        try:
-            yield browser
-        finally:
-            await browser.close()
 
 
 def write_microphone(file: Path, pcm: bytes, before: float, after: float) -> None:
@@ -190,10 +165,5 @@ class Visitor:
         await self.page.wait_for_selector(".report[data-state=arrived]", timeout=40_000)
 
     async def barriers(self) -> Sequence[str]:
-        """List what axe-core finds that keeps people out."""
-        found = await Axe().run(self.page)
-        return [
-            f"{one['id']}: {node['html']}"
-            for one in found.response["violations"]
-            for node in one["nodes"]
-        ]
+        """List what keeps people out."""
+        return await find_barriers(self.page)
