@@ -1,4 +1,4 @@
-"""The picture of the packages in the documentation: `python -m tests.pictures.architecture` draws it.
+"""The picture of the packages: `python -m tests.pictures.architecture` draws it.
 
 It comes from the import contracts in pyproject.toml, which `lint-imports` enforces, and from the
 first line of each package's docstring.

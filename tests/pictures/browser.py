@@ -22,7 +22,7 @@ OPTIONS = (
 
 @asynccontextmanager
 async def chromium(*options: str) -> AsyncIterator[Browser]:
-    """Run it for the length of a block, without a window, with a microphone that beeps now and then.
+    """Run it for the length of a block, without a window, with a microphone that beeps.
 
     A test that needs it is skipped where there is none.
     """
