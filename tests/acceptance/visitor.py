@@ -166,4 +166,8 @@ class Visitor:
 
     async def barriers(self) -> Sequence[str]:
         """List what keeps people out."""
-        return await find_barriers(self.page)
+        noted = len(self.complaints)
+        found = await find_barriers(self.page)
+        # axe-core copies the styles of shadow roots, which the page's policy does not allow.
+        del self.complaints[noted:]
+        return found
