@@ -8,11 +8,12 @@ announcements by their entry points.
 """
 
 import asyncio
+import logging
 import struct
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partialmethod
 from logging import LogRecord
 from types import SimpleNamespace
 from typing import Any, Final
@@ -25,6 +26,7 @@ from livekit import rtc
 from livekit.agents import AgentServer, AgentSession, JobContext, inference
 from livekit.agents.ipc import channel, log_queue
 from livekit.agents.ipc.job_executor import JobExecutor
+from livekit.agents.ipc.proc_client import _ProcClient
 from livekit.agents.ipc.proc_pool import ProcPool
 from livekit.agents.ipc.supervised_proc import SupervisedProc
 from livekit.agents.job import RunningJobInfo
@@ -145,6 +147,13 @@ INTERNALS: Final = (
         "the other end of the same",
         AGENTS,
         "6157389e4696",
+    ),
+    Internal(
+        "livekit.agents.ipc.job_proc_lazy_main:proc_main",
+        ("_ProcClient", "run"),
+        "where its main loop fails, a thread keeps the process of a job, also after a killed host",
+        AGENTS,
+        "9537bb5efb50",
     ),
     Internal(
         "livekit.agents.utils.aio.duplex_unix:_AsyncDuplex",
@@ -416,8 +425,24 @@ def read_from_jobs(
 
 
 def write_to_host(record: Callable[[LogRecord], bytes]) -> None:
-    """Replace the function by which this job process sends log records: no pickles."""
+    """Replace the function by which this job process sends log records: no pickles.
+
+    Call it before LiveKit's main loop runs. If that fails, as it may when the host is killed, the
+    thread that sends records ends, too.
+    """
     _replace(log_queue, "pickle", SimpleNamespace(dumps=record))
+    _replace(_ProcClient, "run", partialmethod(_run_with_log, _ProcClient.run))
+
+
+def _run_with_log(client: _ProcClient, run: Callable[[_ProcClient], None]) -> None:
+    """Run a job process's main loop; the thread would keep the process, and its forkserver."""
+    try:
+        run(client)
+    except BaseException:
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, log_queue.LogQueueHandler):
+                handler.close()
+        raise
 
 
 # --- a lesson's job ---

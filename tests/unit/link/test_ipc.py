@@ -8,6 +8,8 @@ import os
 import pickle
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from livekit.agents.ipc import channel, log_queue, proto
+from livekit.agents.ipc import channel, log_queue, proc_client, proto
 from livekit.agents.utils.aio import duplex_unix
 
 from loqua_host.link.ipc import (
@@ -36,15 +38,33 @@ from loqua_host.ops.logs import configure_logs
 
 UNREADABLE = "job.log_unreadable"
 
+FAILING_JOB = """
+import socket
+from livekit.agents.ipc import job_proc_lazy_main, proc_client
+from loqua_host.link.ipc import log_as_json
+
+def fail(client):
+    raise RuntimeError("LiveKit's main loop")
+
+proc_client._ProcClient.run = fail
+proc_client._ProcClient.initialize = lambda client: log_as_json()
+host, job = socket.socketpair(), socket.socketpair()
+job_proc_lazy_main.proc_main(
+    job_proc_lazy_main.ProcStartArgs(print, print, None, 1.0, None, host[1], job[1], {})
+)
+"""
+"""What the process of a job does whose main loop fails."""
+
 
 @pytest.fixture(autouse=True)
 def livekit() -> Iterator[None]:
     """Put LiveKit back as it was."""
     before = log_queue.pickle, duplex_unix.struct, channel._read_message  # type: ignore[attr-defined]
-    receive = duplex_unix._AsyncDuplex.recv_bytes
+    receive, run = duplex_unix._AsyncDuplex.recv_bytes, proc_client._ProcClient.run
     yield
     log_queue.pickle, duplex_unix.struct, channel._read_message = before  # type: ignore[attr-defined]
-    duplex_unix._AsyncDuplex.recv_bytes = receive
+    duplex_unix._AsyncDuplex.recv_bytes = receive  # type: ignore[method-assign]
+    proc_client._ProcClient.run = run  # type: ignore[method-assign]
 
 
 class Heard(logging.Handler):
@@ -353,3 +373,11 @@ def test_nothing_else_of_livekit_unpickles() -> None:
         if "pickle.load" in file.read_text()
     }
     assert unpickling == {"ipc/log_queue.py"}
+
+
+def test_a_jobs_process_ends_though_livekits_main_loop_fails() -> None:
+    """As when its host is killed: the thread that sends logs kept it, and the forkserver."""
+    ended = subprocess.run(  # noqa: S603  # ours
+        [sys.executable, "-c", FAILING_JOB], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, "LiveKit's main loop" in ended.stderr) == (1, True)
