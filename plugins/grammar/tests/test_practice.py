@@ -11,10 +11,10 @@ from loqua_host import LessonReport, Performance
 from loqua_tutor_grammar.correction import merge_corrections
 from loqua_tutor_grammar.drill import load_drill
 from loqua_tutor_grammar.practice import (
-    Notes,
+    PracticeState,
+    advance,
     begin,
     greeting,
-    hear,
     is_done,
     line,
     mastery,
@@ -27,13 +27,13 @@ DRILL = load_drill("es", 3)
 START = begin(DRILL)
 
 
-def say(notes: Notes, text: str) -> Notes:
-    """Return the notes after one more turn."""
-    return hear(notes, DRILL, text, merge_corrections(load_rules("es").find(text)))
+def say(state: PracticeState, text: str) -> PracticeState:
+    """Return the state after one more turn."""
+    return advance(state, DRILL, text, merge_corrections(load_rules("es").find(text)))
 
 
-def practice(*turns: str) -> Notes:
-    """Return the notes after these turns."""
+def practice(*turns: str) -> PracticeState:
+    """Return the state after these turns."""
     return reduce(say, turns, START)
 
 
@@ -61,25 +61,25 @@ def test_of_two_mistakes_one_is_explained_and_both_are_set_right() -> None:
 
 def test_a_right_repetition_counts_as_corrected() -> None:
     """Found once, corrected once, and on with the next question."""
-    notes = practice("Yo es estudiante.", "Yo soy estudiante.")
-    assert [(m.right, m.corrected) for m in notes.closed] == [("soy", True)]
-    assert line(notes, DRILL) == "¡Muy bien! ¿Qué cosas te gustan?"
+    state = practice("Yo es estudiante.", "Yo soy estudiante.")
+    assert [(m.right, m.corrected) for m in state.closed] == [("soy", True)]
+    assert line(state, DRILL) == "¡Muy bien! ¿Qué cosas te gustan?"
 
 
 @pytest.mark.parametrize("repetition", ["Yo es estudiante.", "Sí.", "Soya."])
 def test_a_wrong_repetition_is_let_pass(repetition: str) -> None:
     """It does not count as corrected, and there is no third try."""
-    notes = practice("Yo es estudiante.", repetition)
-    assert [m.corrected for m in notes.closed] == [False]
-    assert line(notes, DRILL) == "Seguimos. ¿Qué cosas te gustan?"
+    state = practice("Yo es estudiante.", repetition)
+    assert [m.corrected for m in state.closed] == [False]
+    assert line(state, DRILL) == "Seguimos. ¿Qué cosas te gustan?"
 
 
 def test_the_report_says_what_happened() -> None:
     """Sentences, topics, points tried and mistaken, and each kind of mistake with its mastery."""
-    notes = practice(
+    state = practice(
         "Yo es estudiante.", "Yo soy estudiante.", "Me gusta los libros.", "Sí.", "La casa es roja."
     )
-    assert is_done(notes, DRILL)
+    assert is_done(state, DRILL)
     points = (
         "present_tense",
         "subject_verb_agreement",
@@ -91,8 +91,8 @@ def test_the_report_says_what_happened() -> None:
         "With gustar, the verb agrees with the thing that pleases: me gustan los libros "
         "(gustar: 0/2)"
     )
-    assert report(notes, "english") == LessonReport(
-        progress=progress(notes),
+    assert report(state, "english") == LessonReport(
+        progress=progress(state),
         topics_covered=("self_introduction", "likes_and_dislikes", "home"),
         grammar_points=points,
         performance=Performance.NEEDS_IMPROVEMENT,
@@ -102,9 +102,9 @@ def test_the_report_says_what_happened() -> None:
             gustar: "times corrected: 1, at last to 'gustan'",
         },
     )
-    assert progress(notes).phrases_practiced == 5
-    assert progress(notes).grammar_points == points
-    assert mastery(notes) == {
+    assert progress(state).phrases_practiced == 5
+    assert progress(state).grammar_points == points
+    assert mastery(state) == {
         "present_tense": (1, 1),
         "subject_verb_agreement": (1, 2),
         "gustar": (0, 2),
@@ -114,10 +114,10 @@ def test_the_report_says_what_happened() -> None:
 
 def test_advice_is_given_in_the_learners_language() -> None:
     """English stands in where there is none."""
-    notes = practice("Yo es estudiante.")
-    (french,) = report(notes, "french").recommendations
+    state = practice("Yo es estudiante.")
+    (french,) = report(state, "french").recommendations
     assert french.startswith("Le verbe s'accorde")
-    assert report(notes, None) == report(notes, "english")
+    assert report(state, None) == report(state, "english")
 
 
 def test_nothing_said_is_not_judged() -> None:
@@ -127,8 +127,8 @@ def test_nothing_said_is_not_judged() -> None:
 
 def test_faultless_answers_are_excellent() -> None:
     """The share of answers without a mistake decides."""
-    notes = practice("Soy estudiante.", "Me gustan las películas.", "Ana es alta y simpática.")
-    assert report(notes, None).performance is Performance.EXCELLENT
+    state = practice("Soy estudiante.", "Me gustan las películas.", "Ana es alta y simpática.")
+    assert report(state, None).performance is Performance.EXCELLENT
 
 
 def test_a_point_that_the_answer_did_not_try_is_not_covered() -> None:
@@ -157,15 +157,15 @@ def test_counts_never_fall_whatever_is_said(turns: list[str]) -> None:
         assert after.points[: len(before.points)] == before.points
         assert line(after, DRILL)
         assert greeting(after, DRILL)
-    assert Notes.model_validate_json(steps[-1].model_dump_json()) == steps[-1]
+    assert PracticeState.model_validate_json(steps[-1].model_dump_json()) == steps[-1]
 
 
 FOCUSED = load_drill("es", 4, "ser_estar")
 
 
-def answer(notes: Notes, *turns: str) -> Notes:
-    """Return the notes of a practice of the focus, in which only the exercises judge."""
-    return reduce(lambda before, text: hear(before, FOCUSED, text, ()), turns, notes)
+def answer(state: PracticeState, *turns: str) -> PracticeState:
+    """Return the state of a practice of the focus, in which only the exercises judge."""
+    return reduce(lambda before, text: advance(before, FOCUSED, text, ()), turns, state)
 
 
 def test_exercises_grow_harder_as_they_succeed() -> None:
@@ -183,12 +183,12 @@ def test_exercises_grow_harder_as_they_succeed() -> None:
 
 def test_after_a_mistake_comes_no_harder_exercise() -> None:
     """The level goes down again, as far as there are easier ones."""
-    notes = answer(begin(FOCUSED), "soy cansado", "estoy cansado")
-    asked = [FOCUSED.exercises[at].level for at in notes.asked]
+    state = answer(begin(FOCUSED), "soy cansado", "estoy cansado")
+    asked = [FOCUSED.exercises[at].level for at in state.asked]
     assert asked == [1, 2]
-    notes = answer(notes, "no sé", "no sé")
-    assert FOCUSED.exercises[notes.asked[-1]].level == 3
-    assert mastery(notes) == {"ser_estar": (1, 4)}
+    state = answer(state, "no sé", "no sé")
+    assert FOCUSED.exercises[state.asked[-1]].level == 3
+    assert mastery(state) == {"ser_estar": (1, 4)}
 
 
 def test_an_answer_without_what_was_asked_for_is_set_right() -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from loqua_tutor_pronunciation.exercises import plan
 from loqua_tutor_pronunciation.findings import describe, find, has_risen
-from loqua_tutor_pronunciation.practice import Notes, hear, line
+from loqua_tutor_pronunciation.practice import PracticeState, advance, line
 from loqua_tutor_pronunciation.scoring import Assessment
 
 PLAN = plan("en", count=2, lessons_before=0)
-START = Notes(lessons_before=0)
+START = PracticeState(lessons_before=0)
 TEXT = PLAN.exercises[0].text
 
 
@@ -66,9 +66,9 @@ def test_a_sound_without_a_name_is_not_told() -> None:
 
 def test_only_what_rose_is_praised() -> None:
     """The second try is compared with the first; a sound that stays wrong is let pass."""
-    first = hear(START, PLAN, TEXT, said(phoneme("s", 10, "z"), word="books"))
-    better = hear(first, PLAN, TEXT, said(phoneme("s", 90), word="books", accuracy=80))
-    same = hear(first, PLAN, TEXT, said(phoneme("s", 10, "z"), word="books"))
+    first = advance(START, PLAN, TEXT, said(phoneme("s", 10, "z"), word="books"))
+    better = advance(first, PLAN, TEXT, said(phoneme("s", 90), word="books", accuracy=80))
+    same = advance(first, PLAN, TEXT, said(phoneme("s", 10, "z"), word="books"))
 
     assert line(first, PLAN).endswith(f"Once more: {TEXT}")
     assert line(better, PLAN).startswith("Better: books.")
@@ -85,7 +85,7 @@ def test_a_difference_within_the_scorers_noise_is_no_rise() -> None:
 
 def test_a_word_that_was_not_recognised_is_the_only_headline() -> None:
     """One thing a try."""
-    notes = hear(START, PLAN, "I like to read book.", said(phoneme("s", 10)))
+    state = advance(START, PLAN, "I like to read book.", said(phoneme("s", 10)))
 
-    assert notes.finding is None
-    assert "books" in line(notes, PLAN)
+    assert state.finding is None
+    assert "books" in line(state, PLAN)

@@ -8,18 +8,25 @@ from hypothesis import strategies as st
 
 from loqua_host import LessonReport, Word
 from loqua_tutor_pronunciation.exercises import plan
-from loqua_tutor_pronunciation.practice import Notes, hear, is_done, line, progress, report
+from loqua_tutor_pronunciation.practice import (
+    PracticeState,
+    advance,
+    is_done,
+    line,
+    progress,
+    report,
+)
 from loqua_tutor_pronunciation.scoring import Assessment
 
 PLAN = plan("es", count=2, lessons_before=0)
-START = Notes(lessons_before=0)
+START = PracticeState(lessons_before=0)
 DOG, HOUSE = (exercise.text for exercise in PLAN.exercises)
 
 
-def practice(*tries: str) -> Notes:
-    """The notes after these tries."""
-    *_, notes = accumulate(tries, lambda notes, text: hear(notes, PLAN, text), initial=START)
-    return notes
+def practice(*tries: str) -> PracticeState:
+    """The state after these tries."""
+    *_, state = accumulate(tries, lambda state, text: advance(state, PLAN, text), initial=START)
+    return state
 
 
 def test_a_sentence_is_given_to_repeat() -> None:
@@ -45,20 +52,20 @@ def test_there_is_no_third_try() -> None:
 
 def test_words_that_were_recognised_are_no_score() -> None:
     """A recogniser repairs what it hears: without a scorer nobody knows how it sounded."""
-    notes = practice(DOG, "El casa es muy grande.", HOUSE)
-    assert is_done(notes, PLAN)
-    assert progress(notes).pronunciation_score is None
-    assert report(notes, PLAN, None).pronunciation_practice_count == 0
-    assert "10 de 11" in line(notes, PLAN)
+    state = practice(DOG, "El casa es muy grande.", HOUSE)
+    assert is_done(state, PLAN)
+    assert progress(state).pronunciation_score is None
+    assert report(state, PLAN, None).pronunciation_practice_count == 0
+    assert "10 de 11" in line(state, PLAN)
 
 
 def test_the_score_is_the_mean_of_the_scored_tries() -> None:
     """An exercise with two scored tries is one practice."""
-    notes = hear(START, PLAN, "hola", Assessment.model_validate({"PronScore": 50}))
-    notes = hear(notes, PLAN, DOG, Assessment.model_validate({"PronScore": 81}))
-    notes = hear(notes, PLAN, HOUSE)
-    assert progress(notes).pronunciation_score == 65.5
-    assert report(notes, PLAN, None).pronunciation_practice_count == 1
+    state = advance(START, PLAN, "hola", Assessment.model_validate({"PronScore": 50}))
+    state = advance(state, PLAN, DOG, Assessment.model_validate({"PronScore": 81}))
+    state = advance(state, PLAN, HOUSE)
+    assert progress(state).pronunciation_score == 65.5
+    assert report(state, PLAN, None).pronunciation_practice_count == 1
 
 
 def test_nothing_tried_is_no_score() -> None:
@@ -74,9 +81,9 @@ def test_an_exercise_under_way_is_counted_once() -> None:
 
 def test_the_report_says_what_happened() -> None:
     """Exercises, score, the words that were recognised, and those to practise."""
-    notes = practice(DOG, "El casa es muy grande.", HOUSE)
-    assert report(notes, PLAN, "german") == LessonReport(
-        progress=progress(notes),
+    state = practice(DOG, "El casa es muy grande.", HOUSE)
+    assert report(state, PLAN, "german") == LessonReport(
+        progress=progress(state),
         topics_covered=("pronunciation",),
         new_vocabulary=(
             Word(word="perro", translation="Hund", language="es"),
@@ -92,8 +99,8 @@ def test_the_report_says_what_happened() -> None:
 
 def test_a_word_that_was_never_recognised_is_not_learned() -> None:
     """Two misses of the word: it is not in the vocabulary."""
-    notes = practice("El gato corre por el parque.", "El gato corre por el parque.")
-    assert report(notes, PLAN, None).new_vocabulary == ()
+    state = practice("El gato corre por el parque.", "El gato corre por el parque.")
+    assert report(state, PLAN, None).new_vocabulary == ()
 
 
 def test_later_lessons_go_on_where_earlier_ones_ended() -> None:
@@ -119,12 +126,12 @@ def test_every_exercise_contains_its_word(language: str) -> None:
 @given(st.lists(st.sampled_from([DOG, HOUSE, "hola", "", "La casa"]), max_size=8))
 def test_counts_never_fall_whatever_is_said(tries: list[str]) -> None:
     """Progress only grows, and the tutor always has something to say."""
-    steps = list(accumulate(tries, lambda notes, text: hear(notes, PLAN, text), initial=START))
+    steps = list(accumulate(tries, lambda state, text: advance(state, PLAN, text), initial=START))
     for before, after in pairwise(map(progress, steps)):
         assert after.phrases_practiced >= before.phrases_practiced
         assert after.words_learned >= before.words_learned
     assert line(steps[-1], PLAN)
-    assert Notes.model_validate_json(steps[-1].model_dump_json()) == steps[-1]
+    assert PracticeState.model_validate_json(steps[-1].model_dump_json()) == steps[-1]
 
 
 def test_asked_words_come_each_in_a_sentence_and_alone() -> None:
@@ -139,7 +146,7 @@ def test_asked_words_come_each_in_a_sentence_and_alone() -> None:
 def test_an_asked_word_without_translation_is_practised_and_not_reported_as_learned() -> None:
     """The API wants a translation with each new word."""
     asked = plan("es", count=2, lessons_before=0, words=("zapato",))
-    notes = hear(START, asked, "Digo la palabra zapato.")
-    assert is_done(notes, asked)
-    told = report(notes, asked, "english")
+    state = advance(START, asked, "Digo la palabra zapato.")
+    assert is_done(state, asked)
+    told = report(state, asked, "english")
     assert (told.new_vocabulary, told.pronunciation_practice_count) == ((), 0)

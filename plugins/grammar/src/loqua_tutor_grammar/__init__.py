@@ -12,7 +12,7 @@ from .correction import Correction
 from .drill import load_drill
 from .language_model import LanguageModelEngine
 from .languagetool import LanguageToolEngine
-from .practice import Notes, begin, greeting, progress, report
+from .practice import PracticeState, begin, greeting, progress, report
 from .rules import load_rules, rule_languages
 from .tutor import GrammarTutor
 
@@ -43,9 +43,9 @@ async def create_agent(lesson: Lesson[GrammarSettings]) -> Agent:
     drill = load_drill(lesson.language, lesson.settings.questions, focus)
     if lesson.language in rule_languages():
         await asyncio.to_thread(load_rules, lesson.language)
-    kept = lesson.state.get("notes")
-    notes = Notes.model_validate(kept) if kept else begin(drill)
-    return GrammarTutor(lesson, drill, notes, _checker(lesson))
+    kept = lesson.state.get("practice")
+    state = PracticeState.model_validate(kept) if kept else begin(drill)
+    return GrammarTutor(lesson, drill, state, _checker(lesson))
 
 
 def _checker(lesson: Lesson[GrammarSettings]) -> Checker:
@@ -62,13 +62,13 @@ def _checker(lesson: Lesson[GrammarSettings]) -> Checker:
 async def on_user_ready(lesson: Lesson) -> None:
     """Greet, and ask the first question."""
     tutor = lesson.get_agent(GrammarTutor)
-    lesson.session.say(greeting(tutor.notes, tutor.drill))
+    lesson.session.say(greeting(tutor.state, tutor.drill))
 
 
 @hookimpl
 async def on_progress_tick(lesson: Lesson) -> Progress:
     """Count what the learner has said so far."""
-    return progress(lesson.get_agent(GrammarTutor).notes)
+    return progress(lesson.get_agent(GrammarTutor).state)
 
 
 @hookimpl
@@ -76,5 +76,5 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     """Report what was practised, what was wrong and what was set right."""
     if lesson.agent is None:
         return None
-    notes = lesson.get_agent(GrammarTutor).notes
-    return report(notes, lesson.context.preferences.native_language)
+    state = lesson.get_agent(GrammarTutor).state
+    return report(state, lesson.context.preferences.native_language)

@@ -1,7 +1,7 @@
 """The course of a practice: what was asked, what was wrong, and what the tutor says next.
 
-All pure: each sentence of the learner turns `Notes` into the next `Notes`; what is spoken and
-reported is read from them.
+All pure: each sentence of the learner advances the `PracticeState`, from which what is spoken and
+reported is read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +18,10 @@ from .explanation import explain, explain_with_example
 __all__ = [
     "Attempt",
     "Mistake",
-    "Notes",
+    "PracticeState",
+    "advance",
     "begin",
     "greeting",
-    "hear",
     "is_done",
     "line",
     "mastery",
@@ -32,7 +32,7 @@ __all__ = [
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 _FOUND_LIMIT = 5
-"""Mistakes of one sentence that are noted: notes stay small, and so does discouragement."""
+"""Mistakes of one sentence that are noted: the state stays small, and so does discouragement."""
 
 _MASTERED_AFTER = 3
 """Sentences on a point, all right, that make an achievement."""
@@ -58,7 +58,7 @@ class Attempt(BaseModel):
     right: bool
 
 
-class Notes(BaseModel):
+class PracticeState(BaseModel):
     """What happened in a practice; small enough to resume it from.
 
     Attributes:
@@ -90,47 +90,51 @@ class Notes(BaseModel):
     attempts: tuple[Attempt, ...] = ()
 
 
-def begin(drill: Drill) -> Notes:
-    """Return the notes of a practice whose first exercise is asked."""
-    return _ask_on(Notes(), drill)
+def begin(drill: Drill) -> PracticeState:
+    """Return the state of a practice whose first exercise is asked."""
+    return _ask_on(PracticeState(), drill)
 
 
-def hear(notes: Notes, drill: Drill, text: str, found: Sequence[Correction]) -> Notes:
+def advance(
+    state: PracticeState, drill: Drill, text: str, found: Sequence[Correction]
+) -> PracticeState:
     """Take note of one sentence: an answer, or a repetition after a correction.
 
     Args:
-        notes: What happened before.
+        state: What happened before.
         drill: The exercises.
         text: What the learner said.
         found: What is wrong with it, in the order of the text.
     """
-    if not split_words(text) or is_done(notes, drill):
-        return notes
-    if notes.last == "repeat":
-        return _ask_on(_repeated(notes, text), drill)
-    answered = _answered(notes, drill.exercises[notes.asked[-1]], text, found)
+    if not split_words(text) or is_done(state, drill):
+        return state
+    if state.last == "repeat":
+        return _ask_on(_repeated(state, text), drill)
+    answered = _answered(state, drill.exercises[state.asked[-1]], text, found)
     return answered if answered.open else _ask_on(answered, drill)
 
 
-def _answered(notes: Notes, exercise: Exercise, text: str, found: Sequence[Correction]) -> Notes:
+def _answered(
+    state: PracticeState, exercise: Exercise, text: str, found: Sequence[Correction]
+) -> PracticeState:
     missed = bool(exercise.expects) and not exercise.is_answered_by(text)
     errors = [each for each in found if each.severity == "error"][:_FOUND_LIMIT]
     mistakes = (_missed(exercise),) if missed else tuple(map(_mistake, errors))
     tried = bool(exercise.expects) or bool(exercise.shows & set(split_words(text)))
     wrong = dict.fromkeys(mistake.grammar_point for mistake in mistakes)
     right = [exercise.grammar_point] if tried and exercise.grammar_point not in wrong else []
-    return notes.model_copy(
+    return state.model_copy(
         update={
-            "finished": notes.finished + (not mistakes),
-            "phrases": notes.phrases + 1,
-            "faultless": notes.faultless + (not mistakes),
+            "finished": state.finished + (not mistakes),
+            "phrases": state.phrases + 1,
+            "faultless": state.faultless + (not mistakes),
             "last": "repeat" if mistakes else "right",
             "sentence": exercise.model if missed else correct_text(text, errors) if errors else "",
             "open": mistakes,
-            "topics": _union(notes.topics, [exercise.topic]),
-            "points": _union(notes.points, [exercise.grammar_point] * tried + [*wrong]),
+            "topics": _union(state.topics, [exercise.topic]),
+            "points": _union(state.points, [exercise.grammar_point] * tried + [*wrong]),
             "attempts": (
-                *notes.attempts,
+                *state.attempts,
                 *(Attempt(grammar_point=point, right=True) for point in right),
                 *(Attempt(grammar_point=point, right=False) for point in wrong),
             ),
@@ -154,116 +158,116 @@ def _mistake(correction: Correction) -> Mistake:
     )
 
 
-def _repeated(notes: Notes, text: str) -> Notes:
+def _repeated(state: PracticeState, text: str) -> PracticeState:
     said = f" {' '.join(split_words(text))} "
     tried = tuple(
         mistake.model_copy(
             update={"corrected": f" {' '.join(split_words(mistake.right))} " in said}
         )
-        for mistake in notes.open
+        for mistake in state.open
     )
     again = {
         point: all(each.corrected for each in tried if each.grammar_point == point)
         for point in dict.fromkeys(each.grammar_point for each in tried)
     }
-    return notes.model_copy(
+    return state.model_copy(
         update={
-            "finished": notes.finished + 1,
-            "phrases": notes.phrases + 1,
+            "finished": state.finished + 1,
+            "phrases": state.phrases + 1,
             "last": "right" if all(again.values()) else "go_on",
             "sentence": "",
             "open": (),
-            "closed": (*notes.closed, *tried),
+            "closed": (*state.closed, *tried),
             "attempts": (
-                *notes.attempts,
+                *state.attempts,
                 *(Attempt(grammar_point=point, right=right) for point, right in again.items()),
             ),
         }
     )
 
 
-def _ask_on(notes: Notes, drill: Drill) -> Notes:
+def _ask_on(state: PracticeState, drill: Drill) -> PracticeState:
     """Choose the next exercise, unless none is left: harder after faultless answers."""
-    if is_done(notes, drill):
-        return notes
-    wanted = LEVELS[0] + 2 * notes.faultless - notes.finished
+    if is_done(state, drill):
+        return state
+    wanted = LEVELS[0] + 2 * state.faultless - state.finished
     level = max(LEVELS[0], min(LEVELS[-1], wanted))
-    chosen = select_exercise(drill, notes.asked, level)
-    return notes.model_copy(update={"asked": (*notes.asked, chosen)})
+    chosen = select_exercise(drill, state.asked, level)
+    return state.model_copy(update={"asked": (*state.asked, chosen)})
 
 
-def is_done(notes: Notes, drill: Drill) -> bool:
+def is_done(state: PracticeState, drill: Drill) -> bool:
     """Return whether no exercise is left."""
-    return notes.finished >= drill.count
+    return state.finished >= drill.count
 
 
-def greeting(notes: Notes, drill: Drill) -> str:
+def greeting(state: PracticeState, drill: Drill) -> str:
     """Return what the tutor says when the learner can hear it, at first or after a break."""
     lines = drill.lines
-    return f"{lines.welcome_back if notes.phrases else lines.opening} {line(notes, drill)}"
+    return f"{lines.welcome_back if state.phrases else lines.opening} {line(state, drill)}"
 
 
-def line(notes: Notes, drill: Drill) -> str:
+def line(state: PracticeState, drill: Drill) -> str:
     """Return what the tutor says after a sentence: a correction, or praise and a question."""
     lines = drill.lines
-    if notes.open:
-        why = explain(notes.open[0].message, drill.name)
-        return lines.repeat.format(sentence=notes.sentence, why=why)
-    lead = {"right": f"{lines.right} ", "go_on": f"{lines.go_on} "}.get(notes.last or "", "")
-    ask = lines.closing if is_done(notes, drill) else drill.exercises[notes.asked[-1]].ask
+    if state.open:
+        why = explain(state.open[0].message, drill.name)
+        return lines.repeat.format(sentence=state.sentence, why=why)
+    lead = {"right": f"{lines.right} ", "go_on": f"{lines.go_on} "}.get(state.last or "", "")
+    ask = lines.closing if is_done(state, drill) else drill.exercises[state.asked[-1]].ask
     return f"{lead}{ask}"
 
 
-def progress(notes: Notes) -> Progress:
+def progress(state: PracticeState) -> Progress:
     """Return the learner's progress: sentences said, and points of grammar that came up."""
-    return Progress(phrases_practiced=notes.phrases, grammar_points=notes.points)
+    return Progress(phrases_practiced=state.phrases, grammar_points=state.points)
 
 
-def mastery(notes: Notes) -> Mapping[str, tuple[int, int]]:
+def mastery(state: PracticeState) -> Mapping[str, tuple[int, int]]:
     """Return, by point of grammar, how many sentences were right, and how many tried it."""
-    points = dict.fromkeys(attempt.grammar_point for attempt in notes.attempts)
+    points = dict.fromkeys(attempt.grammar_point for attempt in state.attempts)
     tries = {
-        point: [each.right for each in notes.attempts if each.grammar_point == point]
+        point: [each.right for each in state.attempts if each.grammar_point == point]
         for point in points
     }
     return {point: (sum(right), len(right)) for point, right in tries.items()}
 
 
-def report(notes: Notes, native: str | None) -> LessonReport:
+def report(state: PracticeState, native: str | None) -> LessonReport:
     """Return the lesson's report, with advice in the language that the API calls `native`."""
     mastered = {
         f"{point}_mastered": f"right in all of {tried} sentences"
-        for point, (right, tried) in mastery(notes).items()
+        for point, (right, tried) in mastery(state).items()
         if right == tried >= _MASTERED_AFTER
     }
-    advised = dict(_recommendations(notes, native))
+    advised = dict(_recommendations(state, native))
     return LessonReport(
-        progress=progress(notes),
-        topics_covered=notes.topics,
-        grammar_points=notes.points,
-        performance=_performance(notes),
+        progress=progress(state),
+        topics_covered=state.topics,
+        grammar_points=state.points,
+        performance=_performance(state),
         achievements=tuple(mastered),
         recommendations=tuple(advised),
         reasons=mastered | advised,
     )
 
 
-def _performance(notes: Notes) -> Performance | None:
-    answers = notes.finished + bool(notes.open)
+def _performance(state: PracticeState) -> Performance | None:
+    answers = state.finished + bool(state.open)
     if not answers:
         return None
-    share = notes.faultless / answers
+    share = state.faultless / answers
     steps = ((0.9, Performance.EXCELLENT), (0.7, Performance.GOOD), (0.4, Performance.FAIR))
     return next((name for least, name in steps if share >= least), Performance.NEEDS_IMPROVEMENT)
 
 
-def _recommendations(notes: Notes, native: str | None) -> Iterable[tuple[str, str]]:
+def _recommendations(state: PracticeState, native: str | None) -> Iterable[tuple[str, str]]:
     """Yield for each kind of mistake its rule with the sentences on its point, and the reason."""
-    mastered = mastery(notes)
-    points = {each.message: each.grammar_point for each in (*notes.closed, *notes.open)}
+    mastered = mastery(state)
+    points = {each.message: each.grammar_point for each in (*state.closed, *state.open)}
     for message, point in points.items():
         right, tried = mastered[point]
-        rights = [it.right for it in (*notes.closed, *notes.open) if it.message == message]
+        rights = [it.right for it in (*state.closed, *state.open) if it.message == message]
         why = f"times corrected: {len(rights)}, at last to '{rights[-1]}'"
         yield f"{explain_with_example(message, native)} ({point}: {right}/{tried})", why
 

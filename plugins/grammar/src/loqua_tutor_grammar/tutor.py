@@ -8,7 +8,7 @@ from .check import Checker
 from .correction import present
 from .drill import Drill
 from .explanation import explain
-from .practice import Notes, hear, is_done, line
+from .practice import PracticeState, advance, is_done, line
 
 __all__ = ["GrammarTutor"]
 
@@ -17,18 +17,20 @@ class GrammarTutor(Agent):
     """Asks, listens and corrects; what it says is written, not generated.
 
     Attributes:
-        notes: What happened so far.
+        state: What happened so far.
         drill: The exercises.
     """
 
-    def __init__(self, lesson: Lesson, drill: Drill, notes: Notes, checker: Checker) -> None:
-        """Prepare the tutor to go on from `notes`."""
+    def __init__(
+        self, lesson: Lesson, drill: Drill, state: PracticeState, checker: Checker
+    ) -> None:
+        """Prepare the tutor to go on from `state`."""
         super().__init__(instructions="", llm=None)
         self.lesson = lesson
         self.drill = drill
-        self.notes = notes
+        self.state = state
         self._checker = checker
-        self._turns: Turns[Notes] = Turns()
+        self._turns: Turns[PracticeState] = Turns()
 
     async def on_user_turn_completed(
         self,
@@ -36,17 +38,17 @@ class GrammarTutor(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Check what the learner said, and correct it or ask on."""
-        turn = self._turns.hear(new_message, self.notes)
+        turn = self._turns.hear(new_message, self.state)
         if self.lesson.teaches(turn.learner):
             found = await self._checker.check(turn.text, self.drill.language)
-            self.notes = hear(turn.notes, self.drill, turn.text, found)
-            self.lesson.state["notes"] = self.notes.model_dump(mode="json")
+            self.state = advance(turn.notes, self.drill, turn.text, found)
+            self.lesson.state["practice"] = self.state.model_dump(mode="json")
             for each in (it for it in found if it.severity == "error"):
                 why = explain(each.message, self.drill.name)
                 self.lesson.show(present(each, turn.text, why))
-        done = is_done(self.notes, self.drill)
+        done = is_done(self.state, self.drill)
         self._turns.reply(
-            self.session.say(line(self.notes, self.drill)), then=self._end if done else None
+            self.session.say(line(self.state, self.drill)), then=self._end if done else None
         )
 
     def _end(self) -> None:

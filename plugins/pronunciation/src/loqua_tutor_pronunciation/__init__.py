@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loqua_host import Lesson, LessonReport, Progress, Tutor, hookimpl
 
 from .exercises import plan
-from .practice import Notes, greeting, progress, report
+from .practice import PracticeState, greeting, progress, report
 from .scoring import Scorer
 from .tutor import PronunciationTutor
 
@@ -39,30 +39,30 @@ def register_tutor() -> Tutor[PronunciationSettings]:
 @hookimpl
 async def create_agent(lesson: Lesson[PronunciationSettings]) -> Agent:
     """Plan the exercises, or go on with those that an earlier process began."""
-    noted = lesson.state.get("notes") or {"lessons_before": _lessons_before(lesson)}
-    notes = Notes.model_validate(noted)
+    noted = lesson.state.get("practice") or {"lessons_before": _lessons_before(lesson)}
+    state = PracticeState.model_validate(noted)
     words = lesson.handover.words if lesson.handover else ()
     exercises = plan(
         lesson.language,
         count=lesson.settings.exercises,
-        lessons_before=notes.lessons_before,
+        lessons_before=state.lessons_before,
         words=words,
     )
     scorer = Scorer(address, AsyncClient()) if (address := lesson.settings.scorer) else None
-    return PronunciationTutor(lesson, exercises, notes, scorer)
+    return PronunciationTutor(lesson, exercises, state, scorer)
 
 
 @hookimpl
 async def on_user_ready(lesson: Lesson) -> None:
     """Greet, and give the first sentence."""
     tutor = lesson.get_agent(PronunciationTutor)
-    lesson.session.say(greeting(tutor.notes, tutor.plan))
+    lesson.session.say(greeting(tutor.state, tutor.plan))
 
 
 @hookimpl
 async def on_progress_tick(lesson: Lesson) -> Progress:
     """Count the tries so far."""
-    return progress(lesson.get_agent(PronunciationTutor).notes)
+    return progress(lesson.get_agent(PronunciationTutor).state)
 
 
 @hookimpl
@@ -71,7 +71,7 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     if lesson.agent is None:
         return None
     tutor = lesson.get_agent(PronunciationTutor)
-    return report(tutor.notes, tutor.plan, lesson.context.preferences.native_language)
+    return report(tutor.state, tutor.plan, lesson.context.preferences.native_language)
 
 
 def _lessons_before(lesson: Lesson) -> int:

@@ -1,7 +1,6 @@
 """The course of a practice: which exercise is on, how the learner does, what the tutor says.
 
-All pure: each try turns `Notes` into the next `Notes`; what is spoken and reported is read
-from them.
+All pure: each try advances the `PracticeState`, from which what is spoken and reported is read.
 """
 
 from collections.abc import Iterable
@@ -16,10 +15,10 @@ from .findings import Finding, describe, find, has_risen
 from .recognition import compare
 from .scoring import Assessment
 
-__all__ = ["Notes", "greeting", "hear", "is_done", "line", "progress", "report"]
+__all__ = ["PracticeState", "advance", "greeting", "is_done", "line", "progress", "report"]
 
 
-class Notes(BaseModel):
+class PracticeState(BaseModel):
     """What happened in a practice; small enough to resume it from.
 
     Attributes:
@@ -57,94 +56,96 @@ class Notes(BaseModel):
     sounds: tuple[str, ...] = ()
 
 
-def hear(notes: Notes, plan: Plan, heard: str, assessment: Assessment | None = None) -> Notes:
+def advance(
+    state: PracticeState, plan: Plan, heard: str, assessment: Assessment | None = None
+) -> PracticeState:
     """Note one try: what was wrong at a first one is followed by a second.
 
     Args:
-        notes: What happened before.
+        state: What happened before.
         plan: The exercises.
         heard: What was recognised.
         assessment: How it sounded, or None if nothing could score it.
     """
-    if is_done(notes, plan):
-        return notes
-    exercise = plan.exercises[notes.passed]
+    if is_done(state, plan):
+        return state
+    exercise = plan.exercises[state.passed]
     words = compare(exercise.text, heard)
     good = {word.text.casefold() for word in words if word.recognised}
     misses = tuple(word.text for word in words if not word.recognised)
-    finding = find(assessment, plan, notes.sounds) if assessment else None
-    first = notes.last != "again"
+    finding = find(assessment, plan, state.sounds) if assessment else None
+    first = state.last != "again"
     last: Literal["right", "again", "go_on"] = (
         "right" if not misses and not finding else "again" if first else "go_on"
     )
     told = finding if last == "again" and not misses else None
-    return Notes(
-        lessons_before=notes.lessons_before,
-        passed=notes.passed + (last != "again"),
+    return PracticeState(
+        lessons_before=state.lessons_before,
+        passed=state.passed + (last != "again"),
         last=last,
         unrecognised=misses,
-        recognised=notes.recognised + first * (len(words) - len(misses)),
-        expected=notes.expected + first * len(words),
-        missed=_union(notes.missed, misses if first else ()),
-        words=_union(notes.words, (exercise.word,) if exercise.word.casefold() in good else ()),
-        scores=(*notes.scores, assessment.total) if assessment else notes.scores,
-        scored=notes.scored + (assessment is not None and not notes.is_scored),
-        is_scored=last == "again" and (assessment is not None or notes.is_scored),
+        recognised=state.recognised + first * (len(words) - len(misses)),
+        expected=state.expected + first * len(words),
+        missed=_union(state.missed, misses if first else ()),
+        words=_union(state.words, (exercise.word,) if exercise.word.casefold() in good else ()),
+        scores=(*state.scores, assessment.total) if assessment else state.scores,
+        scored=state.scored + (assessment is not None and not state.is_scored),
+        is_scored=last == "again" and (assessment is not None or state.is_scored),
         finding=told,
-        risen=_risen(notes, assessment),
-        sounds=_union(notes.sounds, (told.expected,) if told else ()),
+        risen=_risen(state, assessment),
+        sounds=_union(state.sounds, (told.expected,) if told else ()),
     )
 
 
-def is_done(notes: Notes, plan: Plan) -> bool:
+def is_done(state: PracticeState, plan: Plan) -> bool:
     """Whether no exercise is left."""
-    return notes.passed >= len(plan.exercises)
+    return state.passed >= len(plan.exercises)
 
 
-def greeting(notes: Notes, plan: Plan) -> str:
+def greeting(state: PracticeState, plan: Plan) -> str:
     """What the tutor says when the learner can hear it, at first or after a break."""
-    if notes.last is None:
-        return f"{plan.lines.opening} {line(notes, plan)}"
-    return f"{plan.lines.welcome_back} {line(notes, plan)}"
+    if state.last is None:
+        return f"{plan.lines.opening} {line(state, plan)}"
+    return f"{plan.lines.welcome_back} {line(state, plan)}"
 
 
-def line(notes: Notes, plan: Plan) -> str:
+def line(state: PracticeState, plan: Plan) -> str:
     """What the tutor says after the last try."""
     lines = plan.lines
-    praise = f"{lines.better.format(word=notes.risen)} " if notes.risen else ""
-    praise = praise or (f"{lines.right} " if notes.last == "right" else "")
-    if is_done(notes, plan):
-        closing = lines.closing.format(recognised=notes.recognised, expected=notes.expected)
+    praise = f"{lines.better.format(word=state.risen)} " if state.risen else ""
+    praise = praise or (f"{lines.right} " if state.last == "right" else "")
+    if is_done(state, plan):
+        closing = lines.closing.format(recognised=state.recognised, expected=state.expected)
         return f"{praise}{closing}"
-    text = plan.exercises[notes.passed].text
-    if notes.finding:
-        return f"{describe(notes.finding, plan)} {lines.once_more.format(text=text)}"
-    if notes.last == "again":
-        return lines.again.format(words=", ".join(notes.unrecognised), text=text)
-    lead = praise or (f"{lines.go_on} " if notes.last == "go_on" else "")
+    text = plan.exercises[state.passed].text
+    if state.finding:
+        return f"{describe(state.finding, plan)} {lines.once_more.format(text=text)}"
+    if state.last == "again":
+        return lines.again.format(words=", ".join(state.unrecognised), text=text)
+    lead = praise or (f"{lines.go_on} " if state.last == "go_on" else "")
     return f"{lead}{lines.repeat.format(text=text)}"
 
 
-def progress(notes: Notes) -> Progress:
+def progress(state: PracticeState) -> Progress:
     """The learner's progress.
 
     `phrases_practiced` counts exercises tried; `pronunciation_score` is the mean of the scored
     tries, from 0 to 100, and None without any: a recogniser's success is no score.
     """
-    scores = notes.scores
+    scores = state.scores
     return Progress(
-        words_learned=len(notes.words),
-        phrases_practiced=_tried(notes),
+        words_learned=len(state.words),
+        phrases_practiced=_tried(state),
         pronunciation_score=round(sum(scores) / len(scores), 1) if scores else None,
     )
 
 
-def report(notes: Notes, plan: Plan, native: str | None) -> LessonReport:
+def report(state: PracticeState, plan: Plan, native: str | None) -> LessonReport:
     """The lesson's report, with translations into the language that the API calls `native`."""
-    tried = _tried(notes)
-    advised = dict(_recommendations(notes))
+    tried = _tried(state)
+    advised = dict(_recommendations(state))
     return LessonReport(
-        progress=progress(notes),
+        progress=progress(state),
         topics_covered=("pronunciation",) if tried else (),
         new_vocabulary=tuple(
             Word(
@@ -153,26 +154,26 @@ def report(notes: Notes, plan: Plan, native: str | None) -> LessonReport:
                 language=plan.language,
             )
             for exercise in plan.exercises
-            if exercise.word in notes.words and (translation := exercise.translation(native))
+            if exercise.word in state.words and (translation := exercise.translation(native))
         ),
-        pronunciation_practice_count=notes.scored,
+        pronunciation_practice_count=state.scored,
         recommendations=tuple(advised),
         reasons=advised,
     )
 
 
-def _tried(notes: Notes) -> int:
-    return notes.passed + (notes.last == "again")
+def _tried(state: PracticeState) -> int:
+    return state.passed + (state.last == "again")
 
 
-def _risen(notes: Notes, assessment: Assessment | None) -> str | None:
-    before = notes.finding
+def _risen(state: PracticeState, assessment: Assessment | None) -> str | None:
+    before = state.finding
     return before.word if before and assessment and has_risen(before, assessment) else None
 
 
-def _recommendations(notes: Notes) -> Iterable[tuple[str, str]]:
-    if missed := notes.missed:
-        why = f"not recognised at the first try: {len(missed)} of {notes.expected} words"
+def _recommendations(state: PracticeState) -> Iterable[tuple[str, str]]:
+    if missed := state.missed:
+        why = f"not recognised at the first try: {len(missed)} of {state.expected} words"
         yield f"Practise saying these words: {', '.join(missed[:8])}", why
 
 

@@ -8,7 +8,7 @@ from livekit.agents import Agent, ModelSettings, UserStateChangedEvent, llm, stt
 from loqua_host import Lesson, Turns
 
 from .exercises import Plan
-from .practice import Notes, hear, is_done, line
+from .practice import PracticeState, advance, is_done, line
 from .recorder import Recorder
 from .scoring import Assessment, Scorer, present_score
 
@@ -19,19 +19,21 @@ class PronunciationTutor(Agent):
     """Has sentences repeated, one by one; it needs no language model.
 
     Attributes:
-        notes: What happened so far.
+        state: What happened so far.
         plan: The exercises.
     """
 
-    def __init__(self, lesson: Lesson, plan: Plan, notes: Notes, scorer: Scorer | None) -> None:
-        """Prepare the tutor to go on from `notes`; without a scorer there are no scores."""
+    def __init__(
+        self, lesson: Lesson, plan: Plan, state: PracticeState, scorer: Scorer | None
+    ) -> None:
+        """Prepare the tutor to go on from `state`; without a scorer there are no scores."""
         super().__init__(instructions="", llm=None)
         self.lesson = lesson
         self.plan = plan
-        self.notes = notes
+        self.state = state
         self._scorer = scorer
         self._recorder = Recorder()
-        self._turns: Turns[Notes] = Turns()
+        self._turns: Turns[PracticeState] = Turns()
 
     async def on_enter(self) -> None:
         """Listen to when the learner speaks."""
@@ -56,17 +58,17 @@ class PronunciationTutor(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Score what the learner said, and say how it was and what comes next."""
-        turn = self._turns.hear(new_message, self.notes)
+        turn = self._turns.hear(new_message, self.state)
         paused = turn.text != (new_message.text_content or "")
         sound = None if turn.typed else self._recorder.take(continued=paused)
         # What is typed tells nothing of how it sounds.
         if self.lesson.teaches(turn.learner) and not turn.typed:
             assessment = await self._score(turn.notes, sound)
-            self.notes = hear(turn.notes, self.plan, turn.text, assessment)
-            self.lesson.state["notes"] = self.notes.model_dump(mode="json")
-        done = is_done(self.notes, self.plan)
+            self.state = advance(turn.notes, self.plan, turn.text, assessment)
+            self.lesson.state["practice"] = self.state.model_dump(mode="json")
+        done = is_done(self.state, self.plan)
         self._turns.reply(
-            self.session.say(line(self.notes, self.plan)), then=self._end if done else None
+            self.session.say(line(self.state, self.plan)), then=self._end if done else None
         )
 
     async def _recorded(
@@ -80,11 +82,11 @@ class PronunciationTutor(Agent):
         if event.new_state == "speaking":
             self._recorder.begin()
 
-    async def _score(self, notes: Notes, sound: bytes | None) -> Assessment | None:
+    async def _score(self, state: PracticeState, sound: bytes | None) -> Assessment | None:
         """Return how the current sentence sounded, if there is sound and a scorer."""
-        if sound is None or self._scorer is None or is_done(notes, self.plan):
+        if sound is None or self._scorer is None or is_done(state, self.plan):
             return None
-        text = self.plan.exercises[notes.passed].text
+        text = self.plan.exercises[state.passed].text
         assessment = await self._scorer.score(sound, text, self.plan.language)
         if assessment is not None:
             self.lesson.show(present_score(assessment, text))
