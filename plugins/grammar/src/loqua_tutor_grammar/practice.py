@@ -98,7 +98,7 @@ def begin(drill: Drill) -> PracticeState:
 def advance(
     state: PracticeState, drill: Drill, text: str, found: Sequence[Correction]
 ) -> PracticeState:
-    """Take note of one sentence: an answer, or a repetition after a correction.
+    """Return the state after one sentence: an answer, or a repetition after a correction.
 
     Args:
         state: What happened before.

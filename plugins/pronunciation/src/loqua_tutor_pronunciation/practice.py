@@ -59,7 +59,7 @@ class PracticeState(BaseModel):
 def advance(
     state: PracticeState, plan: Plan, heard: str, assessment: Assessment | None = None
 ) -> PracticeState:
-    """Note one try: what was wrong at a first one is followed by a second.
+    """Return the state after one try: what was wrong at a first one is followed by a second.
 
     Args:
         state: What happened before.
