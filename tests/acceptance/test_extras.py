@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-WITHOUT_FASTAPI = "import sys; sys.modules['fastapi'] = None; import loqua_host.__main__"
+WITHOUT_FASTAPI = """
+import sys
+from loqua_host.__main__ import main
+sys.modules["fastapi"] = None
+main()
+"""
 
 
 @pytest.mark.parametrize("command", ["demo", "devapi"])

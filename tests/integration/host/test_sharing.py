@@ -18,6 +18,7 @@ from tests.integration.host.conftest import (
 
 from loqua_host.dev.livekit import run_livekit
 from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
+from loqua_host.records.leases import LEASE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -88,6 +89,7 @@ async def test_a_called_specialist_comes_from_the_host_that_called(
             )
             for name in ("one", "other")
         ]
+        await asyncio.sleep(LEASE / 3 + 1)  # the first sees the other when it renews its lease
         rooms = [new_room() for _ in range(4)]
         for room in rooms:
             for host in hosts:

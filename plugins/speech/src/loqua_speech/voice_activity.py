@@ -1,11 +1,16 @@
 """Voice activity: how much of a sound is a human voice, by Silero's detector."""
 
+import os
+
 import numpy as np
 from faster_whisper.vad import get_vad_model  # type: ignore[import-untyped]  # ships no types
 
 from loqua_speech.audio import HEARING_RATE, Samples
 
 __all__ = ["voiced_seconds"]
+
+# Otherwise ONNX Runtime writes a session file and reports its use to Microsoft (seen in 1.32.0).
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _FRAME = 512
 _THRESHOLD = 0.5  # Silero's own
