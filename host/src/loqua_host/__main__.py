@@ -6,13 +6,13 @@ from loqua_host.system.process import restart_sealed
 
 __all__ = ["main"]
 
-SEALED = ("run", "check", "records")
+WITH_SECRETS = frozenset({"check", "drain", "records", "run", "timeline", "top"})
 """The commands that read secrets."""
 
 
 def main() -> None:
     """Run the command line; first, without importing it, remove secrets from the environment."""
-    if sys.argv[1:2] and sys.argv[1] in SEALED:
+    if WITH_SECRETS.intersection(sys.argv[1:2]):
         restart_sealed(sys.argv[1:])
     from loqua_host.cli import app  # noqa: PLC0415  # imported once, by the process that stays
 
