@@ -10,7 +10,7 @@ announcements by their entry points.
 import asyncio
 import logging
 import struct
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partialmethod
@@ -53,6 +53,7 @@ __all__ = [
     "forget_session",
     "is_connecting",
     "job_info",
+    "leave_before_loop_ends",
     "on_process_closed",
     "patch_workers",
     "pid_of",
@@ -154,6 +155,20 @@ INTERNALS: Final = (
         "where its main loop fails, a thread keeps the process of a job, also after a killed host",
         AGENTS,
         "9537bb5efb50",
+    ),
+    Internal(
+        "livekit.agents.ipc.proc_client:_ProcClient.run",
+        ("_monitor_task",),
+        "once the host is gone, it cancels every task at once, those that leave the room, too",
+        AGENTS,
+        "9f60113396ab",
+    ),
+    Internal(
+        "livekit.agents.ipc.job_proc_lazy_main:_JobProc._run_job_task",
+        ("job_user_entrypoint",),
+        "the name of the task that runs a job's entry point",
+        AGENTS,
+        "28e2adf6c63f",
     ),
     Internal(
         "livekit.agents.utils.aio.duplex_unix:_AsyncDuplex",
@@ -443,6 +458,29 @@ def _run_with_log(client: _ProcClient, run: Callable[[_ProcClient], None]) -> No
             if isinstance(handler, log_queue.LogQueueHandler):
                 handler.close()
         raise
+
+
+def leave_before_loop_ends() -> None:
+    """Have this job process end its lesson by itself before LiveKit cancels what is left.
+
+    When the host is killed, LiveKit cancels every task at once: the one that is leaving the room,
+    too, and the one that hears when the room has been left. The process would then end before its
+    farewell is sent, and its tutor stay in the room until LiveKit misses it, 15 s later.
+    """
+    _replace(_ProcClient, "_monitor_task", partialmethod(_follow_host, _ProcClient._monitor_task))
+
+
+async def _follow_host(
+    client: _ProcClient, follow: Callable[[_ProcClient], Coroutine[Any, Any, None]]
+) -> None:
+    """Follow the host until it is gone; then cancel the entry point alone, and await it."""
+    try:
+        await follow(client)
+    finally:
+        if entries := [it for it in asyncio.all_tasks() if it.get_name() == "job_user_entrypoint"]:
+            for entry in entries:
+                entry.cancel()
+            await asyncio.wait(entries)
 
 
 # --- a lesson's job ---

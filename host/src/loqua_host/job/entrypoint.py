@@ -17,7 +17,7 @@ from loqua_host.job.voice.session import build_session, say_out
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.dispatch_metadata import find_handover
 from loqua_host.link.messages import EngineServes, Join, Refused, Welcome
-from loqua_host.livekit_internals import follow_proxy_variables, job_info
+from loqua_host.livekit_internals import follow_proxy_variables, job_info, leave_before_loop_ends
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.loader import LoadedTutor, load_plugin
 from loqua_host.settings.jobs import JobSettings
@@ -49,6 +49,7 @@ class JobSetup:
         """Load the tutor into `proc`, before any learner waits for it."""
         hide_memory()  # from other tutors' jobs, which are the same user's
         send_logs_to_host()
+        leave_before_loop_ends()
         follow_proxy_variables()
         spans = proc.userdata["spans"] = SpanBuffer()
         if self.settings.traced:

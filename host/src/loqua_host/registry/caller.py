@@ -1,7 +1,6 @@
 """Calls of a tutor's hooks, each in its own task with a time limit."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
@@ -129,7 +128,8 @@ class HookCaller:
         coroutines = getattr(self._loaded.manager.hook, hook)(**arguments)
         if not coroutines:
             return None
-        begun, failed = time.monotonic(), True
+        now = asyncio.get_running_loop().time
+        begun, failed = now(), True
         attributes = {"tutor": self._loaded.tutor.name, "hook": hook}
         try:
             with tracer.start_as_current_span(
@@ -138,7 +138,7 @@ class HookCaller:
                 returned = await self._sound(hook, expected, coroutines[0])
             failed = False
         finally:
-            self._timed(hook, time.monotonic() - begun, failed=failed)
+            self._timed(hook, now() - begun, failed=failed)
         return returned
 
     async def _sound(
