@@ -90,6 +90,24 @@ async def test_work_that_fails_costs_what_shared_its_transaction_nothing(
         assert sorted(await writer.write(kept)) == [1, 2, 3]
 
 
+async def test_what_waits_for_a_database_out_of_reach_fails_at_the_first_attempt(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt may take seconds, for which everything else would wait."""
+    database = make_database()
+    async with Writer.open(database, 0.01) as writer:
+
+        def fail() -> object:
+            raise LedgerError("out of reach")
+
+        monkeypatch.setattr(database, "transaction", fail)
+        counting = Counting(database)
+        failed = await all_at_once(writer, [adding(number) for number in range(MAX_BATCH)])
+        monkeypatch.undo()
+        assert [type(one) for one in failed] == [LedgerError] * MAX_BATCH
+        assert counting.transactions == 1
+
+
 async def test_work_is_done_although_nobody_waits_for_it_any_more(
     make_database: MakeDatabase,
 ) -> None:

@@ -38,10 +38,11 @@ class _WorkItem(NamedTuple):
 class Writer:
     """Run work items atomically, one after another, in a separate thread.
 
-    Items that wait while the thread is busy share the next transaction. If that fails, each item
-    runs in its own transaction, so that none fails because of another. This is safe because a
-    failed transaction is rolled back and a work item has no effects other than its queries; it may
-    run more than once. A caller gets the result only after the commit.
+    Items that wait while the thread is busy share the next transaction. If that fails, it is halved
+    and each half runs by itself, down to single items, so that none fails because of another. This
+    is safe because a failed transaction is rolled back and a work item has no effects other than
+    its queries; it may run more than once. If a transaction cannot begin, all of its items fail at
+    once, as the next attempt may take as long. A caller gets the result only after the commit.
 
     Attributes:
         busy_seconds: How long the database has been busy.
@@ -91,21 +92,27 @@ class Writer:
             self._run(items)
 
     def _run(self, items: Sequence[_WorkItem]) -> None:
+        begun = False
         try:
             with self._timed(), self.database.transaction() as connection:
+                begun = True
                 results = [item.work(connection) for item in items]
         except BaseException as error:  # noqa: BLE001  # who asked for it gets it, as of any executor
-            if len(items) == 1:
-                self.failures += isinstance(error, LedgerError) and not isinstance(
-                    error, DecryptionError
-                )
-                items[0].done.set_exception(error)
-                return
-            for item in items:
-                self._run([item])
+            if begun and len(items) > 1:
+                half = len(items) // 2
+                self._run(items[:half])
+                self._run(items[half:])
+            else:
+                self._fail(items, error)
         else:
             for item, result in zip(items, results, strict=True):
                 item.done.set_result(result)
+
+    def _fail(self, items: Sequence[_WorkItem], error: BaseException) -> None:
+        unreachable = isinstance(error, LedgerError) and not isinstance(error, DecryptionError)
+        self.failures += len(items) if unreachable else 0
+        for item in items:
+            item.done.set_exception(error)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
