@@ -27,6 +27,9 @@ tracer = trace.get_tracer("loqua_host")
 MAX_BATCH = 64
 """Maximum of work items that share a transaction, and so one wait for the disk."""
 
+LATE_SECONDS = 2.0
+"""Seconds after which a transaction takes long: usually it takes milliseconds."""
+
 
 class _WorkItem(NamedTuple):
     """A function to run in a transaction, and the future of its result."""
@@ -54,7 +57,9 @@ class Writer:
         self._thread = thread
         self._retry_every = retry_every
         self._waiting: deque[_WorkItem] = deque()
+        self._reachable = True
         self.busy_seconds = 0.0
+        self._busy_since: float | None = None
         self.failures = 0
 
     @classmethod
@@ -72,6 +77,13 @@ class Writer:
                 yield writer
             finally:
                 await writer.run_in_thread(database.close)
+
+    @property
+    def responsive(self) -> bool:
+        """Whether the database was reached at the last attempt and does not take long now."""
+        since = self._busy_since
+        late = since is not None and time.monotonic() - since > LATE_SECONDS
+        return self._reachable and not late
 
     async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
         """Run work in a transaction, even if the caller is cancelled meanwhile.
@@ -95,9 +107,10 @@ class Writer:
         begun = False
         try:
             with self._timed(), self.database.transaction() as connection:
-                begun = True
+                begun = self._reachable = True
                 results = [item.work(connection) for item in items]
         except BaseException as error:  # noqa: BLE001  # who asked for it gets it, as of any executor
+            self._reachable = begun
             if begun and len(items) > 1:
                 half = len(items) // 2
                 self._run(items[:half])
@@ -117,10 +130,11 @@ class Writer:
     @contextmanager
     def _timed(self) -> Iterator[None]:
         """Add the duration of a block to `busy_seconds`, before its results are set."""
-        begun = time.monotonic()
+        self._busy_since = begun = time.monotonic()
         try:
             yield
         finally:
+            self._busy_since = None
             self.busy_seconds += time.monotonic() - begun
 
     async def write_with_retry(self, work: Callable[[DatabaseConnection], T]) -> T:
