@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -80,17 +80,31 @@ class Member:
         log = self.running.log
         return len(log.find("lesson.opened")) + len(log.find("lesson.resumed"))
 
+    def teaches(self, seat: "Seat") -> bool:
+        """Return whether it has begun or resumed a learner's lesson."""
+        user = seat.visitor.user_id
+        log = self.running.log
+        return bool(
+            log.find("lesson.opened", user_id=user) + log.find("lesson.resumed", user_id=user)
+        )
+
     def kill(self) -> None:
         """Kill the host."""
         self.running.process.kill()
 
-    def freeze(self) -> list[psutil.Process]:
-        """Stop the host and all of its processes; return them."""
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the host and all of its processes for the length of a block."""
         host = psutil.Process(self.running.pid)
-        frozen = [host, *host.children(recursive=True)]
-        for process in frozen:
+        processes = [host, *host.children(recursive=True)]
+        for process in processes:
             process.suspend()
-        return frozen
+        try:
+            yield
+        finally:
+            for process in reversed(processes):
+                with suppress(psutil.NoSuchProcess):  # the host ends jobs that did not respond
+                    process.resume()
 
 
 @dataclass(slots=True)
@@ -199,29 +213,42 @@ async def run_redis(directory: Path) -> AsyncIterator[str]:
         await process.wait()
 
 
+async def run_nodes(stack: AsyncExitStack, directory: Path, count: int) -> list[LiveKitServer]:
+    """Start LiveKit servers, with one key, that form a cluster on Redis if there are several."""
+    redis = await stack.enter_async_context(run_redis(directory)) if count > 1 else None
+    environ = {name: value for name, value in os.environ.items() if name != "LIVEKIT_URL"}
+    nodes: list[LiveKitServer] = []
+    for _ in range(count):
+        again = replace(nodes[0], url=f"ws://127.0.0.1:{free_port()}") if nodes else None
+        node = run_livekit(redis=redis, environ=environ, again=again)
+        nodes.append(await stack.enter_async_context(node))
+    return nodes
+
+
 @asynccontextmanager
-async def run_cluster(hosts: int = 3) -> AsyncIterator[Cluster]:
-    """Run everything for the length of a block; the hosts have started side by side."""
+async def run_cluster(hosts: int = 3, nodes: int = 2) -> AsyncIterator[Cluster]:
+    """Run everything for the length of a block; the hosts have started side by side.
+
+    Args:
+        hosts: How many hosts.
+        nodes: How many LiveKit nodes; one alone needs no Redis.
+    """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         plugins = install_tutor(directory / "plugins")
-        redis = await stack.enter_async_context(run_redis(directory))
-        environ = {name: value for name, value in os.environ.items() if name != "LIVEKIT_URL"}
-        nodes: list[LiveKitServer] = []
-        for _ in range(2):
-            again = replace(nodes[0], url=f"ws://127.0.0.1:{free_port()}") if nodes else None
-            node = run_livekit(redis=redis, environ=environ, again=again)
-            nodes.append(await stack.enter_async_context(node))
-        api = await stack.enter_async_context(dev_api_for(nodes[0]))
+        livekit = await run_nodes(stack, directory, nodes)
+        api = await stack.enter_async_context(dev_api_for(livekit[0]))
         postgres = stack.enter_context(run_postgres(durable=False))
-        deployments = [Deployment(node, api, plugins, directory) for node in nodes]
+        deployments = [Deployment(node, api, plugins, directory) for node in livekit]
         members = [
             Member(
                 name=f"host{number}",
                 directory=directory / f"host{number}",
                 deployment=deployments[0],
                 postgres=await stack.enter_async_context(open_link(_socket(postgres))),
-                livekit=await stack.enter_async_context(open_link(_address(nodes[number % 2]))),
+                livekit=await stack.enter_async_context(
+                    open_link(_address(livekit[number % nodes]))
+                ),
                 api=await stack.enter_async_context(open_link(_address(api.url))),
             )
             for number in range(hosts)

@@ -24,7 +24,7 @@ NEWCOMERS = 3
 DISTURBED = 1.6 * LEASE
 """Seconds that a host stays frozen or cut off: past its lease, and others have taken over."""
 
-SETTLED = 8.0
+SETTLED = 5.0
 """Seconds in which a host that is back would do what it must not."""
 
 STAY = 12.0
@@ -57,10 +57,8 @@ async def killed(member: Member) -> AsyncIterator[None]:
 @asynccontextmanager
 async def frozen(member: Member) -> AsyncIterator[None]:
     """Stop the host and its jobs, as a virtual machine is paused."""
-    processes = member.freeze()
-    yield
-    for process in processes:
-        process.resume()
+    with member.frozen():
+        yield
 
 
 @asynccontextmanager
@@ -92,37 +90,48 @@ CASES: Mapping[str, Disturb] = {
 }
 
 
-async def rehearse(cluster: Cluster, disturb: Disturb) -> dict[str, Any]:
-    """Disturb the host with most lessons, have more learners come, heal it, and count."""
+async def rehearse(
+    cluster: Cluster, disturb: Disturb, *, learners: int = LEARNERS, seconds: float = DISTURBED
+) -> dict[str, Any]:
+    """Disturb the host with most lessons, have learners come and one leave, heal it, and count.
+
+    Args:
+        cluster: The hosts, with no lesson.
+        disturb: What is done to a host.
+        learners: How many are taught before.
+        seconds: How long it lasts.
+    """
     for member in cluster.members:
         member.running.log.since = len(member.running.log.every)
     async with AsyncExitStack() as stack:
-        seats = [await stack.enter_async_context(cluster.seat()) for _ in range(LEARNERS)]
+        seats = [await stack.enter_async_context(cluster.seat()) for _ in range(learners)]
         await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
         victim = max(cluster.members, key=lambda member: member.lessons)
-        affected = victim.lessons
+        leaver, *affected = [seat for seat in seats if victim.teaches(seat)]
         begun = now()
-        tell("disturbed", host=victim.name, lessons=affected)
+        tell("disturbed", host=victim.name, lessons=len(affected) + 1)
         async with disturb(victim):
             newcomers = [await stack.enter_async_context(cluster.seat()) for _ in range(NEWCOMERS)]
-            await asyncio.sleep(DISTURBED)
+            await leaver.visitor.leave()
+            await asyncio.sleep(seconds)
             first = [seat.beats[0][0] - seat.came for seat in newcomers if seat.beats]
         tell("healed")
         await asyncio.sleep(SETTLED)
         since = now()
-        everyone = [*seats, *newcomers]
+        staying = [seat for seat in seats if seat is not leaver]
+        everyone = [*staying, *newcomers]
         taught = await asyncio.gather(*(seat.taught(since) for seat in everyone))
         ended = now()
         for seat in (one for one, served in zip(everyone, taught, strict=True) if not served):
             tell("no tutor", story=sorted(cluster.story(seat)))
-        gaps = [seat.longest_gap(begun, ended) for seat in seats]
+        gaps = [seat.longest_gap(begun, ended) for seat in affected]
         together = max(seat.together() for seat in everyone)
     tell("left")
-    records = await cluster.records(everyone)
+    records = await cluster.records([leaver, *everyone])
     return {
-        "lessons": LEARNERS,
-        "on_the_host": affected,
-        **spread("without_tutor", sorted(gaps, reverse=True)[: max(affected, 1)]),
+        "lessons": learners,
+        "on_the_host": len(affected) + 1,
+        **spread("without_tutor", gaps),
         "newcomers_served": len(first),
         **spread("newcomers_wait", first),
         "taught_at_the_end": sum(taught),

@@ -177,11 +177,12 @@ class PostgresDatabase:
         except psycopg.ProgrammingError:  # its message may contain the password
             hint = "write postgresql://user:password@host/database, with %-escapes where needed"
             raise LedgerError(f"{PLACE}: is no address of a Postgres; {hint}") from None
-        # A prepared statement belongs to a session, which pgbouncer in transaction mode may change.
-        self._connection = _Connection.connect(
-            **wanted, autocommit=True, row_factory=dict_row, prepare_threshold=None
+        self._connection = connection = _Connection.connect(
+            **wanted, autocommit=True, row_factory=dict_row
         )
-        return self._connection
+        if not _is_direct(connection):
+            connection.prepare_threshold = None
+        return connection
 
     def _migrate(self, connection: _Connection) -> None:
         """Apply the pending migrations atomically: Postgres' DDL is transactional.
@@ -207,6 +208,17 @@ class PostgresDatabase:
             # Details quote rows; without a server's answer there are none.
             told = error.diag.message_primary or " ".join(str(error).split())
             raise LedgerError(f"{PLACE}: {told}; {hint}") from error
+
+
+def _is_direct(connection: _Connection) -> bool:
+    """Return whether the server itself is at the other end, and not a pool such as pgbouncer.
+
+    A prepared statement belongs to a session of the server, which a pool may change between two
+    transactions. It spares the server most of its work for the ledger's queries. A pool makes up
+    the process id of the protocol's start (BackendKeyData).
+    """
+    row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
+    return row is not None and row["pid"] == connection.info.backend_pid
 
 
 def _version(connection: psycopg.Connection[dict[str, Any]]) -> int:
