@@ -50,9 +50,9 @@ from loqua_host.link.messages import (
 )
 from loqua_host.link.server import JobRef, serve_link
 from loqua_host.ops.logs import configure_logs
+from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
-from loqua_host.records.sqlite import SqliteDatabase
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
@@ -177,12 +177,13 @@ class Deployment:
         async with open_link(self.link.path, job.job_id) as link:
             await link.send(Join(identity=user))
             if not isinstance(await link.receive(), Refused):
-                await _teach(link, crashes=crashes)
+                await teach(link, crashes=crashes)
         del self.jobs[job.job_id]
         self.rooms.people[room].pop(f"agent-{job.job_id}", None)
 
 
-async def _teach(link: HostLink, *, crashes: bool) -> None:
+async def teach(link: HostLink, *, crashes: bool) -> None:
+    """Say what the job of a lesson says, and wait for its record unless it crashes."""
     await link.send(HookTimed(hook="on_user_ready", after=0.1, seconds=0.1, failed=False))
     await link.send(VoiceTimed(stages={"reply": 1.0}))
     for words in (3, 7):
@@ -197,8 +198,13 @@ async def _teach(link: HostLink, *, crashes: bool) -> None:
 
 
 @asynccontextmanager
-async def deployment(directory: Path) -> AsyncIterator[Deployment]:
-    """Yield a host, its log written to a file that is thrown away."""
+async def deployment(directory: Path, ledger_url: str | None = None) -> AsyncIterator[Deployment]:
+    """Yield a host, its log written to a file that is thrown away.
+
+    Args:
+        directory: For its log and, without a URL, its ledger.
+        ledger_url: The Postgres of its ledger.
+    """
     rooms, dispatch_state, jobs = Rooms(), DispatchState(time.time), dict[str, JobRef]()
 
     def authorise(token: str, _pid: int) -> JobRef:
@@ -218,7 +224,7 @@ async def deployment(directory: Path) -> AsyncIterator[Deployment]:
             settings, secrets, transport=transport, runtime=Runtime(metrics=metrics.api)
         )
         api = await stack.enter_async_context(opening)
-        database = SqliteDatabase(directory / "ledger.db")
+        database = database_at(directory / "ledger.db", ledger_url)
         ledger = await stack.enter_async_context(Ledger.open(database, keys=[SECRET * 2]))
         tasks = await stack.enter_async_context(background())
         delivery = Delivery(ledger, api, clock=SystemClock(), metrics=metrics.delivery)

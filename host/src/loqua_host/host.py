@@ -406,7 +406,10 @@ class _Workers:
 
 
 def _is_elsewhere(parts: _Parts, tutor: str, room: str, metadata: str) -> bool:
-    return parts.services.dispatch_state.is_elsewhere(room, tutor, metadata)
+    services = parts.services
+    if services.dispatch_state.shared and not services.ledger.responsive:
+        return True  # another host may reach the ledger, without which no lesson starts
+    return services.dispatch_state.is_elsewhere(room, tutor, metadata)
 
 
 def _is_full(parts: _Parts, tutor: str, room: str) -> bool:

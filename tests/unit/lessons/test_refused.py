@@ -27,6 +27,7 @@ from loqua_host.errors import (
 )
 from loqua_host.link.messages import Recorded, Refused, Welcome, WrapUp
 from loqua_host.link.server import JobRef
+from loqua_host.records.ledger import Ledger
 
 
 async def test_an_early_refusal_of_somebody_else_does_not_refuse_the_learner(
@@ -127,6 +128,25 @@ async def test_a_ledger_that_cannot_be_written_refuses_the_lesson_and_holds_no_l
     async with host.job() as link:
         assert (await join(link)).cause == "ledger_unusable"
     await host.delivered()
+
+
+async def test_a_lesson_that_this_host_cannot_write_is_left_to_another_host(
+    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job leaves without a word, and the learner's entry is not closed."""
+    host.services.dispatch_state.shared = True
+    monkeypatch.setattr(Ledger, "responsive", False)
+
+    async def gone(*_: object) -> None:
+        raise LedgerError("LEDGER_URL: connection refused; see that the server runs")
+
+    monkeypatch.setattr(host.services.ledger, "open_lesson", gone)
+    async with host.job() as link:
+        refused = await join(link)
+        assert (refused.cause, refused.language) == ("ledger_unusable", None)
+    await host.delivered()
+    assert not host.services.dispatch_state.closed_entries(JOB.room)
+    assert not await host.services.ledger.closed_entries(JOB.room)
 
 
 @pytest.mark.parametrize("method", ["health", "lease_patiently"])

@@ -61,6 +61,24 @@ def versions(database: Database) -> list[object]:
     return read(database, "SELECT version FROM schema_version ORDER BY version")
 
 
+async def test_an_older_host_goes_on_while_a_newer_one_migrates_the_ledger(
+    postgres_url: str, a_lesson: NewLesson, extend: Callable[..., None]
+) -> None:
+    """Hosts are replaced one after another; the older ones neither stop nor lose anything."""
+    async with Ledger.open(PostgresDatabase(postgres_url), keys=["k" * 32]) as old:
+        row = await old.open_lesson(a_lesson(1), "")
+        extend(COLUMN)
+        async with Ledger.open(PostgresDatabase(postgres_url), keys=["k" * 32]) as new:
+            await old.save_progress(row, 1.0, Progress(words_learned=1), {})
+            await old.open_lesson(a_lesson(2), "")
+            assert await new.take_over(["conversation"]) == 0
+            assert await old.take_over(["conversation"]) == 0
+            await old.interrupt(row)
+            resumed = await new.open_lesson(a_lesson(1), "")
+        assert (resumed.id, resumed.progress) == (row.id, Progress(words_learned=1))
+        assert [lost.id for lost in await old.interrupted()] == []
+
+
 async def test_a_ledger_of_the_version_before_is_migrated_with_all_it_holds(
     make_database: MakeDatabase, a_lesson: NewLesson, extend: Callable[..., None]
 ) -> None:

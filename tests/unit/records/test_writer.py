@@ -90,6 +90,38 @@ async def test_work_that_fails_costs_what_shared_its_transaction_nothing(
         assert sorted(await writer.write(kept)) == [1, 2, 3]
 
 
+async def test_what_waits_for_a_database_out_of_reach_fails_at_the_first_attempt(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt may take seconds, for which everything else would wait."""
+    database = make_database()
+    async with Writer.open(database, 0.01) as writer:
+
+        def fail() -> object:
+            raise LedgerError("out of reach")
+
+        monkeypatch.setattr(database, "transaction", fail)
+        counting = Counting(database)
+        assert writer.responsive
+        failed = await all_at_once(writer, [adding(number) for number in range(MAX_BATCH)])
+        assert not writer.responsive
+        monkeypatch.undo()
+        assert [type(one) for one in failed] == [LedgerError] * MAX_BATCH
+        assert counting.transactions == 1
+        await writer.write(lambda db: db.execute(TABLE))
+        assert writer.responsive
+
+
+async def test_a_database_that_takes_long_is_not_responsive_meanwhile(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that hangs, of which nobody knows whether it will answer."""
+    monkeypatch.setattr("loqua_host.records.writer.LATE_SECONDS", 0.0)
+    async with Writer.open(make_database(), 0.01) as writer:
+        assert await writer.write(lambda _: writer.responsive) is False
+        assert writer.responsive
+
+
 async def test_work_is_done_although_nobody_waits_for_it_any_more(
     make_database: MakeDatabase,
 ) -> None:

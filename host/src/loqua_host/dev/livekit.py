@@ -48,6 +48,7 @@ async def run_livekit(
     empty_timeout: int = 300,
     departure_timeout: int = 20,
     again: LiveKitServer | None = None,
+    redis: str | None = None,
     say: Say = print,
     environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[LiveKitServer]:
@@ -62,6 +63,7 @@ async def run_livekit(
         empty_timeout: Seconds until a room that nobody entered is closed.
         departure_timeout: Seconds until a room that everybody left is closed.
         again: A server that has ended and is to be there again, at its address with its key.
+        redis: Address of the Redis by which servers form a cluster, such as `127.0.0.1:6379`.
         say: Takes a line about whatever takes longer than a second.
         environ: Where LIVEKIT_*, PATH and XDG_CACHE_HOME are read.
 
@@ -73,11 +75,16 @@ async def run_livekit(
         return
     binary = await livekit_binary(say, environ)
     room = {"empty_timeout": empty_timeout, "departure_timeout": departure_timeout}
+    settings: dict[str, object] = {"room": room} | ({"redis": {"address": redis}} if redis else {})
     with log.open("w+b") if log else TemporaryFile() as output:
         try:
-            server, process = await _start(binary, again or _new_server(), room, webhook, output)
+            server, process = await _start(
+                binary, again or _new_server(), settings, webhook, output
+            )
         except _PortTakenError:
-            server, process = await _start(binary, again or _new_server(), room, webhook, output)
+            server, process = await _start(
+                binary, again or _new_server(), settings, webhook, output
+            )
         try:
             yield server
         finally:
@@ -103,13 +110,13 @@ def _new_server() -> LiveKitServer:
 async def _start(
     binary: Path,
     server: LiveKitServer,
-    room: Mapping[str, int],
+    settings: Mapping[str, object],
     webhook: str | None,
     output: IO[bytes],
 ) -> tuple[LiveKitServer, Process]:
     process = await asyncio.create_subprocess_exec(
         *dying_with_parent(str(binary)),
-        env=_environment(server, _config(server, room, webhook)),
+        env=_environment(server, _config(server, settings, webhook)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -124,7 +131,7 @@ async def _start(
 
 
 def _config(
-    server: LiveKitServer, room: Mapping[str, int], webhook: str | None
+    server: LiveKitServer, settings: Mapping[str, object], webhook: str | None
 ) -> dict[str, object]:
     """Return the server's config; keys: github.com/livekit/livekit config-sample.yaml."""
     return {
@@ -140,8 +147,8 @@ def _config(
             "ips": {"includes": ["127.0.0.1/32"]},
         },
         "logging": {"json": True, "level": "info"},
-        "room": room,
         "webhook": {"api_key": server.api_key, "urls": [webhook]} if webhook else {},
+        **settings,
     }
 
 

@@ -5,17 +5,19 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
 
-__all__ = ["PostgresUnavailableError", "new_schema", "run_postgres"]
+__all__ = ["PostgresUnavailableError", "as_servant", "new_schema", "run_postgres"]
 
 READY_SECONDS = 60.0
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 class PostgresUnavailableError(Exception):
@@ -23,13 +25,20 @@ class PostgresUnavailableError(Exception):
 
 
 @contextmanager
-def run_postgres(*, durable: bool = True) -> Iterator[str]:
+def run_postgres(
+    *,
+    durable: bool = True,
+    settings: Mapping[str, str] = NO_SETTINGS,
+    standby_of: str | None = None,
+) -> Iterator[str]:
     """Yield the URL of a server that listens at a socket only and is gone when the block ends.
 
     It runs as `nobody` where this process is root's, as Postgres refuses that.
 
     Args:
         durable: Whether what it commits is on disk.
+        settings: More of its settings; with `listen_addresses`, it listens on TCP, too.
+        standby_of: The URL of a server that it follows, as a streaming replica.
 
     Raises:
         PostgresUnavailableError: If it is not installed, or does not start.
@@ -39,12 +48,18 @@ def run_postgres(*, durable: bool = True) -> Iterator[str]:
         if os.geteuid() == 0:
             shutil.chown(directory, "nobody")
         data = f"{directory}/data"
-        _make(initdb, data)
-        settings = ["-c", "listen_addresses=", "-c", f"fsync={'on' if durable else 'off'}"]
-        command = [*_as_servant(), postgres, "-D", data, "-k", directory, *settings]
+        if standby_of:
+            # Beside the server; the one on PATH is Debian's wrapper, which goes by its own name.
+            _copy(str(Path(postgres).with_name("pg_basebackup")), standby_of, data)
+        else:
+            _make(initdb, data)
+        all_of = {"listen_addresses": "", "fsync": "on" if durable else "off", **settings}
+        options = [option for key, value in all_of.items() for option in ("-c", f"{key}={value}")]
+        command = [*as_servant(), postgres, "-D", data, "-k", directory, *options]
         with (Path(directory) / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  # the above
-        url = f"postgresql:///postgres?host={quote(directory, safe='')}&user=loqua"
+        where = f"host={quote(directory, safe='')}&port={settings.get('port', '5432')}"
+        url = f"postgresql:///postgres?{where}&user=loqua"
         try:
             _await(url, process, Path(log.name))
             yield url
@@ -81,7 +96,7 @@ def _binary(name: str) -> str:
     return str(Path(found).resolve())
 
 
-def _as_servant() -> list[str]:
+def as_servant() -> list[str]:
     """Return what a command is run with to end with this process, and not as root."""
     servant = ["setpriv", "--pdeathsig", "INT"]
     if os.geteuid() == 0:
@@ -91,10 +106,19 @@ def _as_servant() -> list[str]:
 
 def _make(initdb: str, data: str) -> None:
     options = ["--username=loqua", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    command = [*_as_servant(), initdb, "--pgdata", data, *options]
-    made = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")  # noqa: S603  # the above
+    _run(initdb, "--pgdata", data, *options)
+
+
+def _copy(pg_basebackup: str, url: str, data: str) -> None:
+    _run(pg_basebackup, "--dbname", url, "--pgdata", data, "--write-recovery-conf", "--no-sync")
+
+
+def _run(*command: str) -> None:
+    made = subprocess.run(  # noqa: S603  # the above
+        [*as_servant(), *command], capture_output=True, text=True, check=False, cwd="/"
+    )
     if made.returncode:
-        raise PostgresUnavailableError(f"initdb failed: {made.stderr}")
+        raise PostgresUnavailableError(f"{command[0]} failed: {made.stderr}")
 
 
 def _await(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

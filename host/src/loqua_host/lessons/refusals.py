@@ -3,7 +3,7 @@
 import structlog
 
 from loqua_host.contract.handoff import Handback
-from loqua_host.errors import LoquaError, RoomsError
+from loqua_host.errors import LedgerError, LoquaError, RoomsError
 from loqua_host.link.messages import Refused
 from loqua_host.link.server import JobLink, JobRef
 
@@ -29,22 +29,31 @@ class Refusals:
     async def refuse(
         self, link: JobLink, identity: str, refusal: LoquaError, language: str
     ) -> None:
-        """Refuse a job with an apology. The learner gets no tutor until they enter again."""
+        """Refuse a job with an apology. The learner gets no tutor until they enter again.
+
+        If the learner has this tutor already, or another host may start the lesson because this one
+        does not reach the ledger, the job leaves silently, and the learner's entry stays open.
+        """
         cause = cause_of(refusal)
-        await self._close_entry(link.job, identity, cause)
+        silent = cause == ALREADY_TAUGHT or self._is_for_others(refusal)
+        if silent:
+            self._dispatch_state.on_closed(link.job, None)
+        else:
+            await self._close_entry(link.job, identity)
         self._metrics.refused.labels(cause).inc()
         log.error("lesson.refused", cause=cause, why=str(refusal), room=link.job.room)
-        await self._answer(link, cause, None if cause == ALREADY_TAUGHT else language)
+        await self._answer(link, cause, None if silent else language)
+
+    def _is_for_others(self, refusal: LoquaError) -> bool:
+        unreachable = isinstance(refusal, LedgerError) and not self._ledger.responsive
+        return unreachable and self._dispatch_state.shared
 
     async def dismiss(self, link: JobLink, reason: str) -> None:
         """Dismiss a job that has no lesson yet, silently and without refusing the learner."""
         await link.send(Refused(cause=reason))
 
-    async def _close_entry(self, job: JobRef, identity: str, cause: str) -> None:
-        """Note the refused entry, unless the learner already has this tutor."""
-        if cause == ALREADY_TAUGHT:
-            self._dispatch_state.on_closed(job, None)
-            return
+    async def _close_entry(self, job: JobRef, identity: str) -> None:
+        """Note the refused entry."""
         entry = await self._entry(job.room, identity)
         self._dispatch_state.on_closed(job, entry)
         if entry is not None:

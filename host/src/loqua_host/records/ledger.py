@@ -102,6 +102,11 @@ class Ledger(Outbox):
         """How many updates of lessons wait for the database."""
         return self._spool.waiting if self._spool else 0
 
+    @property
+    def responsive(self) -> bool:
+        """Whether the database was reached at the last attempt and does not take long now."""
+        return self._writer.responsive
+
     async def open_lesson(self, lesson: LessonRow, agent_name: str) -> LessonRow:
         """Open a lesson for a job that has joined, or return the interrupted one to resume.
 

@@ -3,6 +3,9 @@
 `sql/sqlite` and `sql/postgres` have the same numbers. A host applies all missing migrations in one
 transaction when it starts: the database then has the newest version, or is unchanged. Never change
 a released migration; add a file with the next number.
+
+Hosts of the version before run on during an upgrade. So a migration only adds: tables, indexes, and
+columns with a default. What is no longer used is removed by a later version.
 """
 
 from collections.abc import Sequence

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
 import psycopg
+from psycopg.abc import RV, PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
@@ -37,11 +38,19 @@ PLACE = "LEDGER_URL"
 PLACEHOLDER = re.compile(r"(?<!:):([a-z_]+)")
 """A named placeholder, but not the second colon of a cast (`::`)."""
 
-SESSION = (
-    "SET statement_timeout = '15s'; SET lock_timeout = '5s'; SET synchronous_commit = on;"
-    " SET default_transaction_isolation = 'read committed'"
+ANSWER_SECONDS = 16.0
+"""Seconds that the server has for an answer, more than `statement_timeout`. A server that hangs, or
+a proxy before it, keeps the connection alive and never answers."""
+
+BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '15s';"
+    " SET LOCAL lock_timeout = '5s'; SET LOCAL synchronous_commit = on"
 )
-"""The queries are safe at this level. At a stricter one, they would fail instead of waiting."""
+"""The queries are safe at this level. At a stricter one, they would fail instead of waiting.
+
+The settings are those of the transaction: behind pgbouncer in transaction mode, the next one has
+another session, and a setting of the session would be another client's.
+"""
 
 HINTS = {
     "08": "see that the server runs and can be reached",
@@ -60,6 +69,38 @@ HINTS = {
 UNREACHABLE = "see that the server runs and that LEDGER_URL names it, with its user and password"
 
 
+class _Connection(psycopg.Connection[dict[str, Any]]):
+    """A connection that is closed when the server does not answer in time.
+
+    Attributes:
+        answer_seconds: How long it has; None for ever.
+    """
+
+    answer_seconds: float | None = ANSWER_SECONDS
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait for the server's answer.
+
+        Raises:
+            psycopg.OperationalError: If it does not come, or the connection is lost.
+        """
+        try:
+            return super().wait(gen, interval, timeout or self.answer_seconds)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                self.close()
+            raise
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Wait for as long as answers take, for the length of a block."""
+        limit, self.answer_seconds = self.answer_seconds, None
+        try:
+            yield
+        finally:
+            self.answer_seconds = limit
+
+
 class PostgresDatabase:
     """The database of a URL. It reconnects by itself.
 
@@ -69,7 +110,7 @@ class PostgresDatabase:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._connection: psycopg.Connection[dict[str, Any]] | None = None
+        self._connection: _Connection | None = None
 
     def open(self) -> None:
         """Connect, one host of several."""
@@ -88,9 +129,15 @@ class PostgresDatabase:
     @contextmanager
     def transaction(self) -> Iterator["PostgresDatabase"]:
         """Return a transaction at READ COMMITTED; the queries explain why that is sufficient."""
-        with self._named(), ExitStack() as begun:
-            self._begin(begun)
-            yield self
+        with self._named():
+            connection = self._begin()
+            try:
+                yield self
+            except BaseException:
+                with suppress(psycopg.OperationalError):  # the connection may be lost
+                    connection.rollback()
+                raise
+            connection.commit()
 
     def execute(
         self, query: str, values: Mapping[str, object] = NO_VALUES
@@ -104,7 +151,8 @@ class PostgresDatabase:
         """Vacuum the tables. The server's WAL and backups may still contain deleted data."""
         with self._named():
             if self._connection is not None:
-                self._connection.execute("VACUUM lesson, outbox, claim")
+                with self._connection.patient():
+                    self._connection.execute("VACUUM lesson, outbox, claim")
 
     def close(self) -> None:
         """Disconnect."""
@@ -112,35 +160,39 @@ class PostgresDatabase:
             self._connection.close()
             self._connection = None
 
-    def _begin(self, begun: ExitStack) -> None:
+    def _begin(self) -> _Connection:
         connection = self._connection
         if connection is not None and not connection.closed:
             with suppress(psycopg.OperationalError):  # the connection may have been lost
-                begun.enter_context(connection.transaction())
-                return
-        begun.enter_context(self._connect().transaction())
+                connection.execute(BEGIN)
+                return connection
+        connection = self._connect()
+        connection.execute(BEGIN)
+        return connection
 
-    def _connect(self) -> psycopg.Connection[dict[str, Any]]:
+    def _connect(self) -> _Connection:
         self.close()
         try:
             wanted = {**DEFAULTS, **conninfo_to_dict(self._url)}
         except psycopg.ProgrammingError:  # its message may contain the password
             hint = "write postgresql://user:password@host/database, with %-escapes where needed"
             raise LedgerError(f"{PLACE}: is no address of a Postgres; {hint}") from None
-        connection = psycopg.connect(**wanted, autocommit=True, row_factory=dict_row)
-        connection.execute(SESSION)
-        self._connection = connection
+        self._connection = connection = _Connection.connect(
+            **wanted, autocommit=True, row_factory=dict_row
+        )
+        if not _is_direct(connection):
+            connection.prepare_threshold = None
         return connection
 
-    def _migrate(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
+    def _migrate(self, connection: _Connection) -> None:
         """Apply the pending migrations atomically: Postgres' DDL is transactional.
 
         Hosts may start at the same time. The advisory lock serialises them; the second one reads
         the version under the lock and has nothing to do.
         """
-        with connection.transaction():
-            connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+        with connection.patient(), self.transaction():
+            self.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+            self.execute("SELECT pg_advisory_xact_lock(:lock)", {"lock": MIGRATION_LOCK})
             for migration in find_pending(MIGRATIONS, _version(connection), PLACE):
                 connection.execute(migration.script.encode())
                 self.execute(QUERIES["insert_schema_version"], {"version": migration.version})
@@ -156,6 +208,17 @@ class PostgresDatabase:
             # Details quote rows; without a server's answer there are none.
             told = error.diag.message_primary or " ".join(str(error).split())
             raise LedgerError(f"{PLACE}: {told}; {hint}") from error
+
+
+def _is_direct(connection: _Connection) -> bool:
+    """Return whether the server itself is at the other end, and not a pool such as pgbouncer.
+
+    A prepared statement belongs to a session of the server, which a pool may change between two
+    transactions. It spares the server most of its work for the ledger's queries. A pool makes up
+    the process id of the protocol's start (BackendKeyData).
+    """
+    row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
+    return row is not None and row["pid"] == connection.info.backend_pid
 
 
 def _version(connection: psycopg.Connection[dict[str, Any]]) -> int:

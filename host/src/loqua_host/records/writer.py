@@ -27,6 +27,9 @@ tracer = trace.get_tracer("loqua_host")
 MAX_BATCH = 64
 """Maximum of work items that share a transaction, and so one wait for the disk."""
 
+LATE_SECONDS = 2.0
+"""Seconds after which a transaction takes long: usually it takes milliseconds."""
+
 
 class _WorkItem(NamedTuple):
     """A function to run in a transaction, and the future of its result."""
@@ -38,10 +41,11 @@ class _WorkItem(NamedTuple):
 class Writer:
     """Run work items atomically, one after another, in a separate thread.
 
-    Items that wait while the thread is busy share the next transaction. If that fails, each item
-    runs in its own transaction, so that none fails because of another. This is safe because a
-    failed transaction is rolled back and a work item has no effects other than its queries; it may
-    run more than once. A caller gets the result only after the commit.
+    Items that wait while the thread is busy share the next transaction. If that fails, it is halved
+    and each half runs by itself, down to single items, so that none fails because of another. This
+    is safe because a failed transaction is rolled back and a work item has no effects other than
+    its queries; it may run more than once. If a transaction cannot begin, all of its items fail at
+    once, as the next attempt may take as long. A caller gets the result only after the commit.
 
     Attributes:
         busy_seconds: How long the database has been busy.
@@ -53,7 +57,9 @@ class Writer:
         self._thread = thread
         self._retry_every = retry_every
         self._waiting: deque[_WorkItem] = deque()
+        self._reachable = True
         self.busy_seconds = 0.0
+        self._busy_since: float | None = None
         self.failures = 0
 
     @classmethod
@@ -71,6 +77,13 @@ class Writer:
                 yield writer
             finally:
                 await writer.run_in_thread(database.close)
+
+    @property
+    def responsive(self) -> bool:
+        """Whether the database was reached at the last attempt and does not take long now."""
+        since = self._busy_since
+        late = since is not None and time.monotonic() - since > LATE_SECONDS
+        return self._reachable and not late
 
     async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
         """Run work in a transaction, even if the caller is cancelled meanwhile.
@@ -91,29 +104,37 @@ class Writer:
             self._run(items)
 
     def _run(self, items: Sequence[_WorkItem]) -> None:
+        begun = False
         try:
             with self._timed(), self.database.transaction() as connection:
+                begun = self._reachable = True
                 results = [item.work(connection) for item in items]
         except BaseException as error:  # noqa: BLE001  # who asked for it gets it, as of any executor
-            if len(items) == 1:
-                self.failures += isinstance(error, LedgerError) and not isinstance(
-                    error, DecryptionError
-                )
-                items[0].done.set_exception(error)
-                return
-            for item in items:
-                self._run([item])
+            self._reachable = begun
+            if begun and len(items) > 1:
+                half = len(items) // 2
+                self._run(items[:half])
+                self._run(items[half:])
+            else:
+                self._fail(items, error)
         else:
             for item, result in zip(items, results, strict=True):
                 item.done.set_result(result)
 
+    def _fail(self, items: Sequence[_WorkItem], error: BaseException) -> None:
+        unreachable = isinstance(error, LedgerError) and not isinstance(error, DecryptionError)
+        self.failures += len(items) if unreachable else 0
+        for item in items:
+            item.done.set_exception(error)
+
     @contextmanager
     def _timed(self) -> Iterator[None]:
         """Add the duration of a block to `busy_seconds`, before its results are set."""
-        begun = time.monotonic()
+        self._busy_since = begun = time.monotonic()
         try:
             yield
         finally:
+            self._busy_since = None
             self.busy_seconds += time.monotonic() - begun
 
     async def write_with_retry(self, work: Callable[[DatabaseConnection], T]) -> T:

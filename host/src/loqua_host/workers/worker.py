@@ -37,7 +37,10 @@ FULL = "full"
 """The reason for refusing a job for lack of capacity."""
 
 ELSEWHERE = "elsewhere"
-"""The reason for refusing a specialist's job whose result another host waits for."""
+"""The reason for leaving a job to other hosts.
+
+One of them waits for the specialist's result, or this one does not reach the ledger.
+"""
 
 STUCK = 3
 """Consecutive job processes that failed to start; on a slow machine, a single one may."""
@@ -57,7 +60,7 @@ class JobCallbacks:
 
     Attributes:
         is_full: Returns whether no capacity is left for the tutor in a room.
-        is_elsewhere: Returns whether another host waits for a room's job with this metadata.
+        is_elsewhere: Returns whether a room's job with this metadata is left to other hosts.
         on_accept: Called with each job before it is accepted.
         on_full: Called with each room whose job is refused for lack of capacity.
         on_end: Called with each accepted job whose process has ended, or never started.

@@ -103,6 +103,8 @@ class Probe:
             mode=lesson.mode.value,
             others=len(lesson.others),
         )
+        if script.beats:
+            await get_job_context().room.local_participant.publish_data(b"", topic="beat")
         killed = script.killed_at is not None and number >= script.killed_at
         if killed and (script.killed_again or not lesson.resumed):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -48,6 +48,7 @@ class Script(BaseModel):
     """A lesson's script; what it leaves out goes as it should.
 
     Attributes:
+        beats: Whether to send the room a data packet with each tick, which shows that it teaches.
         clings: Whether its agent does not let go of the voice at the end, not even cancelled.
         hoards: Bytes of memory that the tutor takes, some with each tick, and never gives back.
     """
@@ -66,6 +67,7 @@ class Script(BaseModel):
     killed_again: bool = False
     blocked_at: int | None = None
     reconnects_at: int | None = None
+    beats: bool = False
     attack: Attack | None = None
     calls: str | None = None
     loot: Loot | None = None

@@ -1,0 +1,270 @@
+"""Three hosts, two LiveKit nodes on Redis and one ledger in Postgres, whose links can be cut."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psutil
+from livekit import rtc
+from tests.bench.severed import Link, open_link
+from tests.integration.host.conftest import (
+    THIRD_PARTY,
+    Deployment,
+    HostProcess,
+    Visitor,
+    dev_api_for,
+    new_room,
+)
+
+from loqua_host.dev.child import dying_with_parent
+from loqua_host.dev.livekit import LiveKitServer, run_livekit
+from loqua_host.dev.ports import free_port
+from loqua_host.dev.postgres import run_postgres
+
+__all__ = ["Cluster", "Member", "Seat", "run_cluster"]
+
+LESSONS = {"max_lessons": 50, "reconnect_timeout": 3, "drain_timeout": 3}
+TUTORS = {"probe": {"worker_type": "automatic", "max_concurrent_jobs": 50}}
+BEAT = "beat"
+BEATS = 3
+"""So many show that a tutor teaches."""
+
+
+@dataclass(slots=True)
+class Member:
+    """One of the hosts, and its own links to what all of them use."""
+
+    name: str
+    directory: Path
+    deployment: Deployment
+    postgres: Link
+    livekit: Link
+    api: Link
+    host: HostProcess | None = None
+    _running: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def start(self) -> None:
+        """Start the host, in the directory that it had before."""
+        environ = {
+            "LEDGER_URL": f"postgresql://loqua@127.0.0.1:{self.postgres.port}/postgres",
+            "LIVEKIT_URL": f"ws://127.0.0.1:{self.livekit.port}",
+            "API_BASE_URL": f"http://127.0.0.1:{self.api.port}",
+        }
+        host = self.deployment.host(self.directory, TUTORS, environ=environ, lessons=LESSONS)
+        self.host = await self._running.enter_async_context(host)
+
+    async def stop(self) -> None:
+        """Stop the host with SIGTERM and wait for its end."""
+        await self._running.aclose()
+
+    @property
+    def running(self) -> HostProcess:
+        """The host."""
+        assert self.host is not None
+        return self.host
+
+    @property
+    def lessons(self) -> int:
+        """How many lessons it has begun or resumed that another has not resumed since."""
+        log = self.running.log
+        return len(log.find("lesson.opened")) + len(log.find("lesson.resumed"))
+
+    def teaches(self, seat: "Seat") -> bool:
+        """Return whether it has begun or resumed a learner's lesson."""
+        user = seat.visitor.user_id
+        log = self.running.log
+        return bool(
+            log.find("lesson.opened", user_id=user) + log.find("lesson.resumed", user_id=user)
+        )
+
+    def kill(self) -> None:
+        """Kill the host."""
+        self.running.process.kill()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the host and all of its processes for the length of a block."""
+        host = psutil.Process(self.running.pid)
+        processes = [host, *host.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in reversed(processes):
+                with suppress(psutil.NoSuchProcess):  # the host ends jobs that did not respond
+                    process.resume()
+
+
+@dataclass(slots=True)
+class Seat:
+    """A learner in a room, and when a tutor taught there, by the learner's clock."""
+
+    visitor: Visitor
+    came: float
+    beats: list[tuple[float, str]] = field(default_factory=list)
+
+    def longest_gap(self, since: float, until: float) -> float:
+        """Return for how long there was no tutor, at most, between two moments."""
+        times = [since, *(at for at, _ in self.beats if since <= at <= until), until]
+        return max(later - earlier for earlier, later in pairwise(times))
+
+    def together(self) -> float:
+        """Return for how many seconds two tutors taught at the same time."""
+        spans: dict[str, tuple[float, float]] = {}
+        for at, who in self.beats:
+            spans[who] = (spans.get(who, (at, at))[0], at)
+        pairs = pairwise(sorted(spans.values()))
+        return max((max(0.0, one[1] - other[0]) for one, other in pairs), default=0.0)
+
+    async def taught(self, since: float, patience: float = 40.0) -> bool:
+        """Wait until a tutor teaches, since a moment; return whether one does."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while sum(at >= since for at, _ in self.beats) < BEATS:  # noqa: ASYNC110  # of packets
+                    await asyncio.sleep(0.05)
+        return sum(at >= since for at, _ in self.beats) >= BEATS
+
+
+@dataclass(slots=True)
+class Cluster:
+    """All of it."""
+
+    members: Sequence[Member]
+    deployments: Sequence[Deployment]
+    _entered: int = 0
+
+    @asynccontextmanager
+    async def seat(self) -> AsyncIterator[Seat]:
+        """Have a learner in a new room, of the nodes in turn, for the length of a block."""
+        deployment = self.deployments[self._entered % len(self.deployments)]
+        self._entered += 1
+        room, loop = new_room(), asyncio.get_running_loop()
+        for member in self.members:
+            member.running.script(room, beats=True)
+        async with deployment.visit(room) as visitor:
+            seat = Seat(visitor, loop.time())
+
+            def on_data(packet: rtc.DataPacket) -> None:
+                if packet.topic == BEAT and packet.participant is not None:
+                    seat.beats.append((loop.time(), packet.participant.identity))
+
+            visitor.room.on("data_received", on_data)
+            yield seat
+
+    def story(self, seat: Seat) -> list[str]:
+        """Return what the hosts logged about a learner's room, but for its ticks."""
+        return [
+            f"{line['timestamp']} {member.name} {json.dumps(line)}"
+            for member in self.members
+            for line in member.running.log.lines
+            if line.get("room") == seat.visitor.name and line["event"] != "probe.tick"
+        ]
+
+    async def records(self, seats: Sequence[Seat]) -> list[int]:
+        """Wait until all learners have a record, or long enough, and return how many each has."""
+        api = self.deployments[0].api
+        arrivals = (api.until("sessions", seat.visitor.user_id) for seat in seats)
+        await asyncio.gather(*arrivals, return_exceptions=True)
+        return [len(await api.arrivals("sessions", seat.visitor.user_id)) for seat in seats]
+
+
+def install_tutor(directory: Path) -> Path:
+    """Install the tutor of the tests, and return where."""
+    command = ("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
+    subprocess.run((*command, "--target", directory, THIRD_PARTY), check=True)  # noqa: S603  # ours
+    return directory
+
+
+@asynccontextmanager
+async def run_redis(directory: Path) -> AsyncIterator[str]:
+    """Yield the address of a Redis that keeps nothing on disk."""
+    port = free_port()
+    program = shutil.which("redis-server")
+    if program is None:
+        raise RuntimeError("redis-server is not on PATH; Debian has it in the package redis-server")
+    command = (program, "--port", str(port), "--save", "", "--bind", "127.0.0.1")
+    process = await asyncio.create_subprocess_exec(
+        *dying_with_parent(*command), cwd=directory, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionError:
+                await asyncio.sleep(0.05)  # nothing says when it listens
+            else:
+                writer.close()
+                break
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+async def run_nodes(stack: AsyncExitStack, directory: Path, count: int) -> list[LiveKitServer]:
+    """Start LiveKit servers, with one key, that form a cluster on Redis if there are several."""
+    redis = await stack.enter_async_context(run_redis(directory)) if count > 1 else None
+    environ = {name: value for name, value in os.environ.items() if name != "LIVEKIT_URL"}
+    nodes: list[LiveKitServer] = []
+    for _ in range(count):
+        again = replace(nodes[0], url=f"ws://127.0.0.1:{free_port()}") if nodes else None
+        node = run_livekit(redis=redis, environ=environ, again=again)
+        nodes.append(await stack.enter_async_context(node))
+    return nodes
+
+
+@asynccontextmanager
+async def run_cluster(hosts: int = 3, nodes: int = 2) -> AsyncIterator[Cluster]:
+    """Run everything for the length of a block; the hosts have started side by side.
+
+    Args:
+        hosts: How many hosts.
+        nodes: How many LiveKit nodes; one alone needs no Redis.
+    """
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        plugins = install_tutor(directory / "plugins")
+        livekit = await run_nodes(stack, directory, nodes)
+        api = await stack.enter_async_context(dev_api_for(livekit[0]))
+        postgres = stack.enter_context(run_postgres(durable=False))
+        deployments = [Deployment(node, api, plugins, directory) for node in livekit]
+        members = [
+            Member(
+                name=f"host{number}",
+                directory=directory / f"host{number}",
+                deployment=deployments[0],
+                postgres=await stack.enter_async_context(open_link(_socket(postgres))),
+                livekit=await stack.enter_async_context(
+                    open_link(_address(livekit[number % nodes]))
+                ),
+                api=await stack.enter_async_context(open_link(_address(api.url))),
+            )
+            for number in range(hosts)
+        ]
+        for member in members:
+            stack.push_async_callback(member.stop)
+        await asyncio.gather(*(member.start() for member in members))
+        yield Cluster(members, deployments)
+
+
+def _socket(url: str) -> str:
+    return f"{parse_qs(urlsplit(url).query)['host'][0]}/.s.PGSQL.5432"
+
+
+def _address(server: LiveKitServer | str) -> tuple[str, int]:
+    parts = urlsplit(server if isinstance(server, str) else server.url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return parts.hostname, parts.port
