@@ -45,8 +45,9 @@ async def rotate(app: FastAPI, place: Place) -> None:
 
 async def keep(place: Place) -> SecretCache:
     """Keep a place's secrets; no look-up comes but for those that the API makes necessary."""
-    variables = {name: name.value for name in CoreSecret}
-    found = {name: await asyncio.to_thread(place.source.fetch, name.value) for name in CoreSecret}
+    names = (CoreSecret.AGENT_JWT_TOKEN, CoreSecret.SHARED_SECRET)
+    variables = {name: name.value for name in names}
+    found = {name: await asyncio.to_thread(place.source.fetch, name.value) for name in names}
     first = {name: secret for name, secret in found.items() if secret}
     return SecretCache(place.source, variables, first, SystemClock(), 3600)
 

@@ -54,6 +54,7 @@ class Call:
     at: float
     headers: httpx.Headers
     body: Any
+    version: str
 
 
 Fault = httpx.Response | Exception | float
@@ -104,7 +105,8 @@ class Loqua:
         """Serve one request."""
         endpoint = "context" if "/user/" in request.url.path else request.url.path.split("/")[-1]
         body = json.loads(request.content) if request.content else None
-        self.calls.append(Call(endpoint, self.clock.monotonic(), request.headers, body))
+        version = request.url.path.split("/")[2]
+        self.calls.append(Call(endpoint, self.clock.monotonic(), request.headers, body, version))
         fault = self.faults[endpoint].popleft() if self.faults[endpoint] else self.latency
         if isinstance(fault, int | float):
             await asyncio.sleep(fault)

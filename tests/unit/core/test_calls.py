@@ -573,3 +573,51 @@ async def test_attempts_are_counted_by_outcome_and_timed_unless_cancelled(
     cancelled = {"endpoint": "health", "outcome": "cancelled", "status": "none"}
     assert world.counted("api_calls_total", **cancelled) == 1
     assert world.counted("api_call_seconds_count", endpoint="health") == 0
+
+
+V2 = {"max_version": "v2"}
+
+
+async def test_a_host_that_speaks_both_moves_to_v2(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """Once it is offered; the record has the names of v2 then."""
+    async with world.open(**V2) as api:
+        await api.lease(caller)
+        loqua.headers |= {"API-Supported-Versions": "v1, v2", "Deprecation": "@1735689600"}
+        await api.create_session(caller, RECORD, key="k", started_at=0)
+        assert api.version.version == "v2"
+        await api.create_session(caller, RECORD, key="l", started_at=0)
+    before, after = loqua.seen("sessions")
+    assert (before.version, after.version) == ("v1", "v2")
+    assert "started_at" not in before.body
+    assert after.body["started_at"] == "1970-01-01T00:00:00Z"
+    assert after.body["vocabulary"] == before.body["new_vocabulary"]
+    assert "new_vocabulary" not in after.body
+
+
+async def test_after_the_end_of_v1_calls_succeed_in_v2_at_once(
+    world: World, loqua: Loqua, caller: Caller
+) -> None:
+    """The first call that meets the end is made again; no lesson notices."""
+    async with world.open(**V2) as api:
+        await api.lease(caller)
+        loqua.fail("sessions", httpx.Response(410, headers={"API-Supported-Versions": "v2"}))
+        await api.create_session(caller, RECORD, key="k")
+    assert [call.version for call in loqua.seen("sessions")] == ["v1", "v2"]
+    assert world.counted("api_retries_total", endpoint="sessions") == 0
+
+
+async def test_after_the_end_of_v1_a_host_that_speaks_no_other_keeps_what_it_owes(
+    leased: LoquaApi, loqua: Loqua, caller: Caller
+) -> None:
+    """It was refused nothing: an updated host can send it."""
+    gone = {
+        "json": {"error": {"code": "VERSION_ENDED", "message": "v1 has ended: use v2"}},
+        "headers": {"API-Supported-Versions": "v2"},
+    }
+    loqua.fail("sessions", *(httpx.Response(410, **gone) for _ in range(9)))
+    with pytest.raises(UnreachableError, match="none of the versions v1: update") as unreachable:
+        await leased.create_session(caller, RECORD, key="k")
+    assert unreachable.value.sent is False
+    assert {call.version for call in loqua.seen("sessions")} == {"v1"}

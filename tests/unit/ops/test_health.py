@@ -6,6 +6,7 @@ import pytest
 
 from loqua_host.core.breaker import BreakerState
 from loqua_host.core.endpoints import EndpointStatus
+from loqua_host.core.versions import VersionStatus
 from loqua_host.lessons.decisions import Wait
 from loqua_host.ops.health import HealthFinding, HealthState, assess
 from loqua_host.ops.status import HostStatus, LessonStatus, Outcome, Phase, WorkerStatus
@@ -215,6 +216,22 @@ def test_an_endpoint_is_judged_by_its_last_outcome_and_its_breaker(
 def test_an_agent_jwt_that_expires_is_told_ahead(left: float | None, state: HealthState) -> None:
     """A week ahead, unless told otherwise."""
     assert finding(replace(WELL, agent_jwt_left=left), 3, "AGENT_JWT_TOKEN").state is state
+
+
+@pytest.mark.parametrize(
+    ("sunset", "told"),
+    [
+        pytest.param(None, "which this host speaks", id="without a date"),
+        pytest.param(86_400.0 * 40, "it ends in 40 days", id="ahead"),
+        pytest.param(-86_400.0, "it ended 1 days ago", id="past"),
+    ],
+)
+def test_the_end_of_the_api_s_version_is_told_ahead(sunset: float | None, told: str) -> None:
+    """While the host still speaks it."""
+    ending = VersionStatus("v1", deprecated=True, sunset=sunset and WELL.unix + sunset)
+    found = finding(replace(WELL, api_version=ending), 3, "API version")
+    assert found.state is HealthState.DEGRADED
+    assert found.reason.endswith(told)
 
 
 def test_the_api_s_own_database_is_what_its_health_endpoint_says() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from loqua_host.core.versions import VersionStatus
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.ops.health import assess
 from loqua_host.ops.status import HostStatus
@@ -32,7 +33,14 @@ ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "
 def exposed() -> Iterator[str]:
     """Yield the names of all series that a host may have."""
     metrics = HostMetrics()
-    status = HostStatus(now=0.0, agent_jwt_left=1.0, user_token_left=1.0, certificate_left=1.0)
+    ending = VersionStatus("v1", deprecated=True, sunset=1.0)
+    status = HostStatus(
+        now=0.0,
+        agent_jwt_left=1.0,
+        user_token_left=1.0,
+        certificate_left=1.0,
+        api_version=ending,
+    )
     metrics.watch(lambda: status, assess)
     for family in metrics.registry.collect():
         for ending in ENDINGS.get(family.type, ()):

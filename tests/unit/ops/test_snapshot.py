@@ -6,6 +6,7 @@ import pytest
 from tests.pictures.incident import OUTAGE, incident
 
 from loqua_host.core.endpoints import EndpointStatus
+from loqua_host.core.versions import VersionStatus
 from loqua_host.lessons.decisions import Wait
 from loqua_host.ops.health import HealthState, assess
 from loqua_host.ops.snapshot import HostSnapshot
@@ -116,6 +117,7 @@ def test_every_finding_that_is_not_ok_leads_to_a_runbook() -> None:
             "health": EndpointStatus(OUTAGE.now, 0.1, "503"),
         },
         agent_jwt_left=-1.0,
+        api_version=VersionStatus("v1", deprecated=True),
         certificate_left=-1.0,
         backlog=Backlog(dead=1),
     )

@@ -13,6 +13,7 @@ from loqua_host.capacity.admission import Headroom
 from loqua_host.capacity.machine import Usage
 from loqua_host.contract.records import Mode
 from loqua_host.core.endpoints import EndpointStatus
+from loqua_host.core.versions import VersionStatus
 from loqua_host.errors import LedgerError, LinkError, RoomsError
 from loqua_host.lessons.decisions import Wait
 from loqua_host.ops.status import LessonStatus, Phase, WorkerStatus
@@ -63,6 +64,7 @@ class Fakes:
 
 ROW = LessonRow("0123456789", "v", "v", "maria", "room", "grammar", "agent", NOW - 60, restarts=1)
 ANSWERED = EndpointStatus(NOW - 5, 0.1)
+SPOKEN = VersionStatus("v1", deprecated=True, sunset=NOW)
 HOSTED = SimpleNamespace(name="grammar", agent_name="grammar-specialist", max_jobs=2)
 
 
@@ -123,6 +125,7 @@ def watch(fakes: Fakes, clock: Clock, tmp_path: Path) -> Watch:
             agent_token_seconds_left=left,
             user_token_seconds_left=lambda: 300.0,
             endpoints=lambda: {"context": ANSWERED},
+            version=SPOKEN,
         ),
         "jobs": jobs,
         "ledger": SimpleNamespace(backlog=backlog, busy_seconds=1.5, failures=3, spooled=2),
@@ -253,6 +256,7 @@ def test_those_who_know_are_asked_for_their_state_at_each_look(watch: Watch, fak
     status = watch.look()
     assert (status.stale_config, status.refused_key, status.certificate_left) == (None, None, None)
     assert (status.endpoints, status.secret_failures) == ({"context": ANSWERED}, 7)
+    assert status.api_version == SPOKEN
     fakes.stale_config, fakes.refused_key, fakes.certificate_left = "a: wrong", "no such key", 90.0
     status = watch.look()
     said = (status.stale_config, status.refused_key, status.certificate_left)

@@ -65,6 +65,7 @@ async def test_final_progress_arrives_before_the_record(
     await within(delivery.wait_delivered(lesson.id))
     await within(delivery.wait_idle())
     assert loqua.arrived == [("completed", "visit1"), ("record", "visit1")]
+    assert loqua.begun == [lesson.opened_at]
 
 
 async def test_what_a_dead_host_left_is_delivered_by_the_next(

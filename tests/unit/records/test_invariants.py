@@ -114,7 +114,7 @@ class ModelApi:
         await self._ask(own, lambda: self._keep(session_id, status, progress.words_learned, key))
 
     async def create_session(
-        self, own: list[Call], _: Caller, record: SessionRecord, *, key: str
+        self, own: list[Call], _: Caller, record: SessionRecord, *, key: str, **_started: float
     ) -> None:
         """Take a record, some time."""
         await self._ask(own, lambda: self._keep(record.session_id, "record", 0, key))

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -242,12 +243,17 @@ def timeline(
 @app.command()
 def devapi(
     port: Annotated[int, typer.Option(help="The port to listen on, 0 for a free one.")] = 8080,
+    *,
+    v1_sunset: Annotated[
+        datetime | None,
+        typer.Option(help="When v1 ends, UTC; announced six months ahead.", formats=["%Y-%m-%d"]),
+    ] = None,
 ) -> None:
     """Serve a Loqua API for development. Secrets come from the variables, or are generated."""
     with _extras():
         from loqua_host.dev.devapi import run_devapi  # noqa: PLC0415  # its parts are extras
 
-    raise SystemExit(_run(run_devapi(os.environ, port, say=print)))
+    raise SystemExit(_run(run_devapi(os.environ, port, say=print, v1_sunset=v1_sunset)))
 
 
 @app.command()

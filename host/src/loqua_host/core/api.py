@@ -30,8 +30,10 @@ from .runtime import Runtime
 from .secrets import CoreSecret, SecretsPort
 from .settings import CoreSettings
 from .single_flight import SingleFlight, stop
+from .transport import Transport
 from .user_tokens import UserBearer, UserTokens
 from .verdict import UNAUTHORIZED
+from .versions import VersionStatus
 from .wire import Status
 
 __all__ = ["LoquaApi"]
@@ -66,6 +68,9 @@ class LoquaApi:
         self._cache: ContextCache[Key] = ContextCache(settings.cache, runtime.clock)
         self._metrics = runtime.metrics
         self._modes = Modes(self._without_api, runtime.metrics)
+        # In Supabase, a record is known by its session: to insert it again changes nothing.
+        self._in_supabase = settings.store.sessions == "supabase"
+        self._repeatable = settings.honours_idempotency_keys or self._in_supabase
 
     @classmethod
     @asynccontextmanager
@@ -86,7 +91,7 @@ class LoquaApi:
             transport: What carries requests; a pool of connections, with HTTP/2, unless given.
 
         Raises:
-            ConfigError: A secret is missing or cannot be read.
+            ConfigError: A secret is missing or cannot be read, or Supabase's client is missing.
         """
         for name in settings.secret_names:
             await _require(secrets, name)
@@ -94,8 +99,12 @@ class LoquaApi:
         credentials = Credentials(secrets, runtime.clock, settings.agent_token_warn_before)
         tls = httpx.create_ssl_context()  # once: to read the authorities takes a busy host's time
         pools = Pools(lambda: _http(settings, tls, transport))
-        async with aclosing(pools), _watched(credentials):
-            calls = Calls(pools, settings, runtime)
+        async with (
+            aclosing(pools),
+            _watched(credentials),
+            _open_stores(settings, secrets) as stores,
+        ):
+            calls = Calls(pools, settings, runtime, stores)
             tokens = UserTokens(calls, credentials, runtime, settings)
             api = cls(settings, calls, credentials, tokens, runtime)
             async with aclosing(tokens), aclosing(api._fetches):
@@ -166,21 +175,39 @@ class LoquaApi:
             request = wire.progress_request(caller, session_id, status, progress, key)
             await self._calls.send(request, self._learner(caller))
 
-    async def create_session(self, caller: Caller, record: SessionRecord, *, key: str) -> None:
+    async def create_session(
+        self, caller: Caller, record: SessionRecord, *, key: str, started_at: float | None = None
+    ) -> None:
         """Create the record of a lesson.
+
+        Args:
+            caller: The learner, room and agent.
+            record: The record.
+            key: The idempotency key.
+            started_at: When the lesson began, in Unix seconds; v1 does not take it.
 
         Raises:
             UnreachableError: If its `sent` is true, ask `session_known` before calling again.
         """
         with self._noticed(caller):
-            await self._create_session(caller, record, key)
+            request = wire.session_request(
+                caller,
+                record,
+                key,
+                repeatable=self._repeatable,
+                started_at=started_at,
+            )
+            await self._create_session(caller, request)
         self._cache.mark_stale(_key(caller))
 
     async def session_known(self, caller: Caller, session_id: str) -> bool:
         """Fetch the learner's history and return whether it has that session.
 
         If it cannot be fetched but the API honours idempotency keys, return False, which is safe.
+        So it is for records in Supabase.
         """
+        if self._in_supabase:
+            return False
         try:
             with self._noticed(caller):
                 context = await self._fetch(caller)
@@ -220,6 +247,11 @@ class LoquaApi:
         """Return the status of the endpoints that have been called, by name."""
         return self._calls.endpoints()
 
+    @property
+    def version(self) -> VersionStatus:
+        """The version of the API in use, and what is known of its end."""
+        return self._calls.version
+
     async def agent_token_seconds_left(self) -> float | None:
         """Return the seconds until AGENT_JWT_TOKEN expires, or None if unknown."""
         return await self._credentials.seconds_left()
@@ -228,11 +260,10 @@ class LoquaApi:
         """Return the seconds until the first user token expires, or None without any."""
         return self._tokens.seconds_left()
 
-    async def _create_session(self, caller: Caller, record: SessionRecord, key: str) -> None:
-        access = self._settings.access.sessions
+    async def _create_session(self, caller: Caller, request: wire.Request[None]) -> None:
+        # The service writes to Supabase, whose role needs no JWT; that of a learner may be gone.
+        access = "service" if self._in_supabase else self._settings.access.sessions
         bearer: Bearer = self._credentials if access == "service" else self._learner(caller)
-        repeatable = self._settings.honours_idempotency_keys
-        request = wire.session_request(caller, record, key, repeatable=repeatable)
         try:
             await self._calls.send(request, bearer)
         except RefusedError as refusal:
@@ -281,6 +312,23 @@ class LoquaApi:
     def _without_api(self, caller: Caller) -> Mode:
         cached = self._cache.stale(_key(caller)) is not None
         return fallback(cached=cached, token=self._tokens.usable(caller))
+
+
+@asynccontextmanager
+async def _open_stores(
+    settings: CoreSettings, secrets: SecretsPort
+) -> AsyncIterator[Mapping[str, Transport]]:
+    """Yield where calls are answered in the API's place, by endpoint."""
+    if not settings.store.in_supabase:
+        yield {}
+        return
+    try:
+        from .supabase import open_supabase  # noqa: PLC0415  # its client is an extra
+    except ImportError as error:
+        what, hint = f"needs a client ({error})", "install loqua-host[postgres]"
+        raise ConfigError([Problem("api.store", what, hint)]) from None
+    async with open_supabase(settings, secrets) as supabase:
+        yield dict.fromkeys(settings.store.in_supabase, supabase)
 
 
 def _lacks_token(refusal: RefusedError) -> bool:

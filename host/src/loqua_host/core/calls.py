@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 import httpx
@@ -21,9 +22,9 @@ from .pools import Pools
 from .runtime import Runtime
 from .secrets import Sealed
 from .settings import CoreSettings
-from .transport import RequestTrace, Transport
+from .transport import HttpTransport, RequestTrace, Transport
 from .verdict import UNAUTHORIZED, Prematurity
-from .versions import Versions
+from .versions import SPOKEN, Versions, VersionStatus
 from .wire import Answer, Request
 
 __all__ = ["Bearer", "Calls"]
@@ -34,6 +35,8 @@ log = structlog.get_logger()
 tracer = trace.get_tracer("loqua_host")
 
 CANCELLED = "cancelled"
+
+NO_STORES: Mapping[str, Transport] = MappingProxyType({})
 
 LONGEST_PREMATURE_PAUSE = 2.0
 """Maximum seconds before a token that may not be valid yet is tried again."""
@@ -75,15 +78,25 @@ class _AttemptResult:
 
 
 class Calls:
-    """Send requests; every call ends with a value or a typed error before its deadline."""
+    """Send requests; every call ends with a value or a typed error before its deadline.
+
+    Args:
+        pools: The connections to the API.
+        settings: The section `api:`.
+        runtime: The clock, randomness and metrics.
+        stores: Where calls are answered in the API's place, by endpoint.
+    """
 
     def __init__(
         self,
         pools: Pools,
         settings: CoreSettings,
         runtime: Runtime,
+        stores: Mapping[str, Transport] = NO_STORES,
     ) -> None:
-        self._transport = Transport(pools, Versions(), settings.attempt_timeout)
+        self._stores = stores
+        self._versions = Versions(SPOKEN[SPOKEN.index(settings.max_version) :])
+        self._api = HttpTransport(pools, self._versions, settings.attempt_timeout, runtime.clock)
         self._settings = settings
         self._clock = runtime.clock
         self._random = runtime.random
@@ -91,6 +104,11 @@ class Calls:
         self._limits = RateLimits(settings, runtime.clock)
         self._breakers: dict[str, Breaker] = {}
         self._endpoints: dict[str, EndpointStatus] = {}
+
+    @property
+    def version(self) -> VersionStatus:
+        """The version of the API in use, and what is known of its end."""
+        return self._versions.status
 
     def endpoints(self) -> Mapping[str, EndpointStatus]:
         """Return the status of the endpoints that have been called, by name."""
@@ -243,7 +261,8 @@ class Calls:
         """Make one round trip; every failure is an ApiError."""
         passage = RequestTrace()
         try:
-            status, answer = await self._transport.send(request, jwt, passage)
+            transport = self._stores.get(request.endpoint, self._api)
+            status, answer = await transport.send(request, jwt, passage)
             wait = self._limits.handle(request.endpoint, status, answer.headers)
             return status, self._value(request, jwt, state, status, answer, wait)
         except ApiError:

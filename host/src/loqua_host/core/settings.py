@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .secrets import Address, CoreSecret
 
-__all__ = ["Access", "BreakerSettings", "CacheLives", "CoreSettings"]
+__all__ = ["Access", "BreakerSettings", "CacheLives", "CoreSettings", "StoreSettings"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -21,6 +21,40 @@ class Access(BaseModel):
         description="the JWT that creates session records: the learner's, the agent's, or the "
         "agent's if the learner's is unavailable",
     )
+
+
+class StoreSettings(BaseModel):
+    """Where learners' data is read and written: each operation in one place."""
+
+    model_config = _FROZEN
+
+    contexts: Literal["api", "supabase"] = Field(
+        default="api", description="where contexts and preferences are read: api or supabase"
+    )
+    progress: Literal["api", "supabase"] = Field(
+        default="api", description="where progress is written: api or supabase"
+    )
+    sessions: Literal["api", "supabase"] = Field(
+        default="api", description="where session records are written: api or supabase"
+    )
+    pool_size: int = Field(
+        default=5, ge=1, description="connections to Supabase that are kept open"
+    )
+    max_connections: int = Field(
+        default=20, ge=1, description="connections to Supabase at most, under load"
+    )
+
+    @property
+    def in_supabase(self) -> frozenset[str]:
+        """The endpoints whose data is in Supabase."""
+        stores = {"context": self.contexts, "progress": self.progress, "sessions": self.sessions}
+        return frozenset(name for name, store in stores.items() if store == "supabase")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.pool_size > self.max_connections:
+            raise ValueError("write connections so that pool_size <= max_connections")
+        return self
 
 
 class BreakerSettings(BaseModel):
@@ -72,6 +106,11 @@ class CoreSettings(BaseModel):
     api_base_url: Address = Field(
         description="the API's address in API_BASE_URL, such as https://api.loqua.app"
     )
+    max_version: Literal["v1", "v2"] = Field(
+        default="v1",
+        description="the newest version of the API to use where the API offers it: v1, or v2 as "
+        "`loqua-host devapi` has it",
+    )
     connect_timeout: float = Field(default=2, gt=0, description="seconds to connect")
     attempt_timeout: float = Field(default=4, gt=0, description="seconds for one attempt")
     deadline: float = Field(
@@ -113,6 +152,10 @@ class CoreSettings(BaseModel):
     access: Access = Field(
         default=Access(), description="whose JWT authenticates a call, the learner's or the agent's"
     )
+    store: StoreSettings = Field(
+        default=StoreSettings(),
+        description="where learners' data is read and written, the API or Supabase",
+    )
     required_permissions: frozenset[str] = Field(
         default=frozenset({"user.progress", "session.create", "user.context"}),
         description="permissions without which a lesson is refused",
@@ -126,9 +169,12 @@ class CoreSettings(BaseModel):
     @property
     def secret_names(self) -> tuple[CoreSecret, ...]:
         """The secrets that this needs. With required ephemeral keys, there is no shared secret."""
-        if self.ephemeral_keys == "required":
-            return (CoreSecret.AGENT_JWT_TOKEN,)
-        return tuple(CoreSecret)
+        keyed = self.ephemeral_keys == "required"
+        return (
+            CoreSecret.AGENT_JWT_TOKEN,
+            *(() if keyed else (CoreSecret.SHARED_SECRET,)),
+            *((CoreSecret.SUPABASE_DB_URL,) if self.store.in_supabase else ()),
+        )
 
     @model_validator(mode="after")
     def _attempts_fit(self) -> Self:

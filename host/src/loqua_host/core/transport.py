@@ -1,20 +1,21 @@
-"""One request to the API and its answer, over a connection of the pools."""
+"""One request and its answer: from the API, over a connection of the pools."""
 
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from pydantic import SecretStr
 
 from loqua_host.errors import UnreachableError
 
+from .clock import Clock
 from .pools import Pools
 from .versions import ACCEPT, Versions
 from .wire import Answer, Request
 
-__all__ = ["RequestTrace", "Transport"]
+__all__ = ["HttpTransport", "RequestTrace", "Transport"]
 
 LONGEST_BODY = 1 << 20
 """Bytes of an answer beyond which it is garbage."""
@@ -43,19 +44,8 @@ _CONNECTING = frozenset({"connect_tcp", "start_tls", "setup_socks5_connection"})
 """What a transport does before it sends; to a proxy it has sent something else before."""
 
 
-class Transport:
-    """Makes one round trip at a time for each caller.
-
-    Args:
-        pools: Where its connections are.
-        versions: Which version of the API is spoken, and what an answer says of it.
-        timeout: Seconds for one round trip.
-    """
-
-    def __init__(self, pools: Pools, versions: Versions, timeout: float) -> None:
-        self._pools = pools
-        self._versions = versions
-        self._timeout = timeout
+class Transport(Protocol):
+    """Where requests are answered."""
 
     async def send(
         self, request: Request[Any], jwt: SecretStr, passage: RequestTrace
@@ -68,26 +58,67 @@ class Transport:
             passage: Is told how far it comes.
 
         Raises:
+            ApiError: If there is no answer.
+            Exception: Whatever libraries raise; TimeoutError after the time for one attempt.
+        """
+
+
+class HttpTransport:
+    """Makes one round trip at a time for each caller.
+
+    Args:
+        pools: Where its connections are.
+        versions: Which version of the API is spoken, and what an answer says of it.
+        timeout: Seconds for one round trip.
+        clock: The time, to compare a version's end with.
+    """
+
+    def __init__(self, pools: Pools, versions: Versions, timeout: float, clock: Clock) -> None:
+        self._pools = pools
+        self._versions = versions
+        self._timeout = timeout
+        self._clock = clock
+
+    async def send(
+        self, request: Request[Any], jwt: SecretStr, passage: RequestTrace
+    ) -> tuple[int, Answer]:
+        """Return the answer's status and the answer, whatever it says.
+
+        If the API no longer has the version, the request is made again in another one.
+
+        Args:
+            request: The request.
+            jwt: The JWT to send it with.
+            passage: Is told how far it comes.
+
+        Raises:
+            UnreachableError: If the API has none of the versions that this host speaks.
             Exception: Whatever transports and libraries raise; TimeoutError after the time for
                 one attempt.
         """
-        version = self._versions.current
-        async with (
-            asyncio.timeout(self._timeout),
-            self._pools.client() as http,
-        ):
-            outgoing = http.build_request(
-                request.method,
-                f"/api/{version}/agent{request.path}",
-                content=request.body,
-                headers=self._headers(request, jwt),
-                extensions={"trace": passage.follow},
-            )
-            passage.sent = True
-            async with aclosing(await http.send(outgoing, stream=True)) as response:
-                answer = Answer(_fields(response), await _body(request.endpoint, response))
-        self._versions.handle(version, answer.headers)
-        return response.status_code, answer
+        async with asyncio.timeout(self._timeout), self._pools.client() as http:
+            for _ in self._versions.spoken:
+                version = self._versions.current
+                outgoing = self._outgoing(http, version, request, jwt)
+                outgoing.extensions["trace"] = passage.follow
+                passage.sent = True
+                async with aclosing(await http.send(outgoing, stream=True)) as response:
+                    status = response.status_code
+                    answer = Answer(_fields(response), await _body(request.endpoint, response))
+                if not self._versions.handle(version, status, answer.headers, self._clock.now()):
+                    return status, answer
+        message = f"the API has none of the versions {self._versions.accept}: update loqua-host"
+        raise UnreachableError(request.endpoint, message, status=status, sent=False)
+
+    def _outgoing(
+        self, http: httpx.AsyncClient, version: str, request: Request[Any], jwt: SecretStr
+    ) -> httpx.Request:
+        return http.build_request(
+            request.method,
+            f"/api/{version}/agent{request.path}",
+            content=request.body_in(version),
+            headers=self._headers(request, jwt),
+        )
 
     def _headers(self, request: Request[Any], jwt: SecretStr) -> dict[str, str]:
         headers = {

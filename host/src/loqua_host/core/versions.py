@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
+from math import inf
+from typing import Final
 
 import structlog
 
 from .rate_headers import http_date
 
-__all__ = ["ACCEPT", "OFFERED", "Versions"]
+__all__ = ["ACCEPT", "OFFERED", "SPOKEN", "VersionStatus", "Versions"]
 
 log = structlog.get_logger()
 
@@ -18,35 +22,88 @@ ACCEPT = "Accept-Version"
 OFFERED = "api-supported-versions"
 """The answer header in which the API names the versions it offers."""
 
+SPOKEN: Final = ("v2", "v1")
+"""The versions that this client has the requests of, best first."""
+
 YEAR_10000 = 253_402_300_800
 """Seconds since 1970 at which `datetime` ends."""
+
+DAY: Final = 86_400.0
+LAST_MONTH: Final = 30 * DAY
+"""Before a sunset: from then on the warning is repeated daily."""
+
+ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.GONE})
+"""Statuses that an API answers to calls of a version that it does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """A version of the API.
+
+    Attributes:
+        version: Its name, such as `v1`.
+        deprecated: Whether the API has announced its end (RFC 9745).
+        sunset: When the API stops to serve it (RFC 8594), in Unix seconds; None if unknown.
+    """
+
+    version: str
+    deprecated: bool = False
+    sunset: float | None = None
 
 
 class Versions:
     """Starts with the oldest version spoken and moves to the best that both sides speak."""
 
     def __init__(self, spoken: tuple[str, ...] = ("v1",)) -> None:
-        self.current = spoken[-1]
-        self._spoken = spoken
-        self._warned: set[str] = set()
+        self.spoken = spoken
+        self._offered = frozenset(spoken[-1:])
+        self._notices: dict[str, VersionStatus] = {}
+        self._next_warning: dict[str, float] = {}
+
+    @property
+    def current(self) -> str:
+        """Return the version of the next call."""
+        return next((one for one in self.spoken if one in self._offered), self.spoken[-1])
+
+    @property
+    def status(self) -> VersionStatus:
+        """Return what is known of the current version's end."""
+        return self._notices.get(self.current, VersionStatus(self.current))
 
     @property
     def accept(self) -> str:
         """Return the value of the `Accept-Version` header."""
-        return ", ".join(self._spoken)
+        return ", ".join(self.spoken)
 
-    def handle(self, version: str, headers: Mapping[str, str]) -> None:
-        """Take in what an answer to a call of that version says about versions."""
-        offered = set(re.findall(r"v\d+", headers.get(OFFERED, "")))
+    def handle(self, version: str, status: int, headers: Mapping[str, str], now: float) -> bool:
+        """Take in what an answer to a call of that version says about versions.
+
+        Args:
+            version: The call's.
+            status: The answer's.
+            headers: The answer's, by names in lower case.
+            now: The time in Unix seconds.
+
+        Returns:
+            Whether the API did not process the call, because it no longer has that version.
+        """
+        offered = frozenset(re.findall(r"v\d+", headers.get(OFFERED, "")))
         if offered:
-            common = [spoken for spoken in self._spoken if spoken in offered]
-            self.current = common[0] if common else self._spoken[-1]
-        self._warn(version, headers.get("deprecation", ""), headers.get("sunset", ""))
+            self._offered = offered
+        elif status == HTTPStatus.GONE:
+            self._offered = frozenset(self.spoken) - {version}
+        self._notice(version, headers.get("deprecation", ""), headers.get("sunset", ""), now)
+        return status in ABSENT and version not in self._offered
 
-    def _warn(self, version: str, deprecation: str, sunset: str) -> None:
-        if not (deprecation or sunset) or version in self._warned:
+    def _notice(self, version: str, deprecation: str, sunset: str, now: float) -> None:
+        """Log the end of a version: at the first notice, and daily in the last month."""
+        if not (deprecation or sunset):
             return
-        self._warned.add(version)
+        end = _moment(sunset)
+        self._notices[version] = VersionStatus(version, deprecated=True, sunset=end)
+        if now < self._next_warning.get(version, -inf):
+            return
+        self._next_warning[version] = inf if end is None else max(now + DAY, end - LAST_MONTH)
         log.warning(
             "api.deprecated",
             version=version,
@@ -55,10 +112,16 @@ class Versions:
         )
 
 
-def _day(header: str) -> str | None:
-    """Return the day a header names: `@seconds` (RFC 9745), an HTTP date, or else its words."""
+def _moment(header: str) -> float | None:
+    """Return the Unix time a header names: `@seconds` (RFC 9745) or an HTTP date."""
     seconds = re.fullmatch(r"@(\d{1,11})", header, re.ASCII)
     moment = float(seconds[1]) if seconds else http_date(header)
-    if moment is None or not 0 <= moment < YEAR_10000:
+    return None if moment is None or not 0 <= moment < YEAR_10000 else moment
+
+
+def _day(header: str) -> str | None:
+    """Return the day a header names, or else its words."""
+    moment = _moment(header)
+    if moment is None:
         return header or None
     return datetime.fromtimestamp(moment, UTC).date().isoformat()

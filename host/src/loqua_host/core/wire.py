@@ -5,10 +5,12 @@ What is sent is checked before it is sent; what is answered is checked before it
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,7 +21,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from loqua_host.contract.learner import LearnerContext
-from loqua_host.contract.records import Progress, SessionId, SessionRecord
+from loqua_host.contract.records import Progress, SessionId, SessionRecord, Word
 from loqua_host.errors import RefusedError, UnreachableError
 
 from . import ephemeral
@@ -77,6 +79,7 @@ class Request(Generic[T]):
         read: Turns an answer into its value; a ValueError says that it is no such answer, an
             UnreachableError that it is one of an API in trouble.
         body: JSON; None for a GET.
+        revised: The bodies in versions of the API whose body is another one.
         key: The idempotency key; None for a GET.
         repeatable: Whether it may be sent again when the first answer was lost.
         headers: Further ones than every call has.
@@ -92,6 +95,11 @@ class Request(Generic[T]):
     repeatable: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
     session_id: str = ""
+    revised: Mapping[str, bytes] = field(default_factory=dict)
+
+    def body_in(self, version: str) -> bytes | None:
+        """Return the body in a version of the API."""
+        return self.revised.get(version, self.body)
 
     @property
     def method(self) -> Literal["GET", "POST"]:
@@ -136,6 +144,13 @@ class _SessionBody(SessionRecord):
     @field_serializer("duration_minutes")
     def _whole(self, minutes: float) -> int | float | None:
         return _number(minutes)
+
+
+class _SessionBodyV2(_SessionBody):
+    new_vocabulary: Annotated[tuple[Word, ...], Field(max_length=500)] = Field(
+        default=(), serialization_alias="vocabulary"
+    )
+    started_at: AwareDatetime | None = None
 
 
 class UserTokenAnswer(BaseModel):
@@ -227,13 +242,23 @@ def progress_request(
 
 
 def session_request(
-    caller: Caller, record: SessionRecord, key: str, *, repeatable: bool
+    caller: Caller,
+    record: SessionRecord,
+    key: str,
+    *,
+    repeatable: bool,
+    started_at: float | None = None,
 ) -> Request[None]:
-    """Create the record of a lesson; repeatable where the API honours the key."""
+    """Create the record of a lesson; repeatable where the API honours the key.
+
+    In v2, `new_vocabulary` is named `vocabulary`, and `started_at` is sent.
+    """
     fields = {"user_id": caller.user_id, **record.model_dump(warnings=False)}
     body = _body("sessions", _SessionBody, fields)
+    began = None if started_at is None else datetime.fromtimestamp(started_at, UTC)
+    v2 = _body("sessions", _SessionBodyV2, {**fields, "started_at": began})
     request = Request("sessions", "/sessions", caller, _read_taken, body, key, repeatable)
-    return replace(request, session_id=record.session_id)
+    return replace(request, session_id=record.session_id, revised={"v2": v2})
 
 
 def health_request(caller: Caller, key: str) -> Request[frozenset[str]]:

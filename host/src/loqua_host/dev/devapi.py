@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from .api.server import serve
@@ -12,7 +13,13 @@ __all__ = ["host_variables", "run_devapi"]
 AGENT_ID: Final = "loqua-host-dev"
 
 
-async def run_devapi(environ: Mapping[str, str], port: int, *, say: Callable[[str], None]) -> None:
+async def run_devapi(
+    environ: Mapping[str, str],
+    port: int,
+    *,
+    say: Callable[[str], None],
+    v1_sunset: datetime | None = None,
+) -> None:
     """Serve until cancelled, having said what a host needs to know.
 
     Args:
@@ -20,6 +27,7 @@ async def run_devapi(environ: Mapping[str, str], port: int, *, say: Callable[[st
             are otherwise those of `livekit-server --dev`.
         port: Where to listen; 0 picks a free port.
         say: Takes the lines for the developer, which hold the secrets of a host for it.
+        v1_sunset: When v1 ends (UTC), which is announced six months ahead; None if it stays.
     """
     shared_secret = environ.get("SHARED_SECRET") or secrets.token_hex(16)
     settings = DevApiSettings(
@@ -28,6 +36,7 @@ async def run_devapi(environ: Mapping[str, str], port: int, *, say: Callable[[st
         livekit_api_key=environ.get("LIVEKIT_API_KEY", "devkey"),
         livekit_api_secret=environ.get("LIVEKIT_API_SECRET", "secret"),
         port=port,
+        v1_sunset=v1_sunset and v1_sunset.replace(tzinfo=UTC),
     )
 
     def ready(url: str) -> None:

@@ -309,7 +309,8 @@ def _is_of(expected: ExpectedRecord, payload: Mapping[str, Any]) -> bool:
 
 
 def _with_plain_words(session: Mapping[str, Any]) -> dict[str, Any]:
-    words = [(it["word"], it["translation"], it["language"]) for it in session["new_vocabulary"]]
+    sent = session.get("vocabulary", session.get("new_vocabulary", ()))  # v2 and v1
+    words = [(it["word"], it["translation"], it["language"]) for it in sent]
     return {**session, "new_vocabulary": words}
 
 

@@ -97,12 +97,22 @@ def _owing(status: HostStatus) -> Iterator[Metric]:
     yield _gauge("progress_pending", "Progress updates not delivered yet", backlog.progress)
     yield _gauge("spool_entries", "Notes of lessons that wait for the ledger", status.spooled)
     yield _gauge("outbox_dead_letters", "Rows that the API refused for good", backlog.dead)
+    yield from _api_version(status)
     if status.agent_jwt_left is not None:
         left = status.agent_jwt_left
         yield _gauge("agent_jwt_seconds_left", "Life left in AGENT_JWT_TOKEN", left)
     if status.user_token_left is not None:
         left = status.user_token_left
         yield _gauge("user_token_seconds_left", "Least life left in a learner's token", left)
+
+
+def _api_version(status: HostStatus) -> Iterator[Metric]:
+    spoken, label = status.api_version, ("version",)
+    told = "Whether the API has announced the end of the version in use"
+    yield _family("api_version_deprecated", told, label, [((spoken.version,), spoken.deprecated)])
+    if spoken.sunset is not None:
+        told, left = "Time until the API stops to serve it", spoken.sunset - status.unix
+        yield _family("api_version_seconds_left", told, label, [((spoken.version,), left)])
 
 
 def _gauge(name: str, told: str, value: float) -> Metric:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from loqua_host.capacity.admission import Bound
 from loqua_host.core.breaker import BreakerState
+from loqua_host.core.versions import VersionStatus
 
 from .status import HostStatus, Outcome, Phase, WorkerStatus
 
@@ -243,6 +244,8 @@ def _worker(worker: WorkerStatus) -> HealthFinding:
 
 def _api(status: HostStatus, jwt_warn_before: float) -> Iterator[HealthFinding]:
     yield _agent_jwt(status.agent_jwt_left, jwt_warn_before)
+    if status.api_version.deprecated:
+        yield _deprecated(status.api_version, status.unix)
     for endpoint in sorted(status.endpoints):
         yield _endpoint(endpoint, status)
 
@@ -274,6 +277,15 @@ def _agent_jwt(left: float | None, warn_before: float) -> HealthFinding:
         )
     state = HealthState.DEGRADED if left < warn_before else HealthState.OK
     return HealthFinding("AGENT_JWT_TOKEN", state, f"lives {left / DAY:.1f} days more")
+
+
+def _deprecated(spoken: VersionStatus, now: float) -> HealthFinding:
+    why = f"the API has announced the end of {spoken.version}, which this host speaks"
+    if spoken.sunset is None:
+        return HealthFinding("API version", HealthState.DEGRADED, why)
+    left = (spoken.sunset - now) / DAY
+    when = f"it ends in {left:.0f} days" if left >= 0 else f"it ended {-left:.0f} days ago"
+    return HealthFinding("API version", HealthState.DEGRADED, f"{why}: {when}")
 
 
 def _database(status: HostStatus) -> Iterator[HealthFinding]:

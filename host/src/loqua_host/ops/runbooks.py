@@ -18,6 +18,7 @@ FOLDER: Final = TEMPLATES / "prometheus" / "runbooks"
 
 OF_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "AgentAuthenticationFails": ("lesson.refused",),
+    "ApiVersionDeprecated": ("api.deprecated",),
     "BreakerOpen": (
         *("breaker.opened", "breaker.learner_suspended", "health.refused", "health.unreachable"),
         "lesson.without_api",
@@ -50,6 +51,7 @@ BY_EVENT: Final = {event: name for name, events in OF_EVENTS.items() for event i
 
 BY_FINDING: Final[Mapping[str, str]] = {
     "AGENT_JWT_TOKEN": "AgentJwtExpiring",
+    "API version": "ApiVersionDeprecated",
     "API's database": "BreakerOpen",
     "LIVEKIT_API_KEY": "LiveKitKeyRefused",
     "config": "ConfigStale",

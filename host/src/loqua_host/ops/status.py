@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from loqua_host.capacity.admission import Headroom
 from loqua_host.core.endpoints import EndpointStatus
+from loqua_host.core.versions import VersionStatus
 from loqua_host.lessons.decisions import Wait
 from loqua_host.link.messages import EngineKind
 from loqua_host.records.ledger import Backlog
@@ -94,6 +95,7 @@ class HostStatus:
         waiting: The waits of learners without a tutor.
         rooms: LiveKit's rooms API; None before the first request.
         endpoints: The Loqua API's endpoints that have been called, by name.
+        api_version: The version of the Loqua API in use.
         agent_jwt_left: Seconds until AGENT_JWT_TOKEN expires; None if unknown.
         certificate_left: Seconds until the ops address's certificate expires, if it has one.
         user_token_left: Seconds until the first of the learners' tokens in use expires.
@@ -123,6 +125,7 @@ class HostStatus:
     waiting: tuple[Wait, ...] = ()
     rooms: Outcome | None = None
     endpoints: Mapping[str, EndpointStatus] = field(default_factory=dict)
+    api_version: VersionStatus = field(default_factory=lambda: VersionStatus("v1"))
     agent_jwt_left: float | None = None
     certificate_left: float | None = None
     user_token_left: float | None = None

@@ -141,6 +141,7 @@ class Watch:
             waiting=host.waiting() if phase is Phase.SERVING else (),
             rooms=self._rooms_outcome,
             endpoints=host.api.endpoints(),
+            api_version=host.api.version,
             agent_jwt_left=self._jwt_left,
             certificate_left=host.certificate_left(),
             user_token_left=host.api.user_token_seconds_left(),

@@ -274,7 +274,9 @@ class Delivery:
     def _send(self, row: OutboxRow, caller: Caller) -> Awaitable[None]:
         if row.kind is Kind.RECORD:
             record = SessionRecord.model_validate_json(row.payload)
-            return self._api.create_session(caller, record, key=row.idempotency_key)
+            return self._api.create_session(
+                caller, record, key=row.idempotency_key, started_at=row.lesson.opened_at
+            )
         return self._api.send_progress(
             caller,
             session_id=row.lesson.session_id,

@@ -1,4 +1,4 @@
-"""Validation of LEDGER_URL."""
+"""Validation of the addresses of Postgres databases."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,8 +14,8 @@ __all__ = ["postgres_problems"]
 _VERIFIED: Final = "verify-full"
 
 
-def postgres_problems(url: str, *, in_production: bool) -> Iterator[Problem]:
-    """Find what is wrong with LEDGER_URL, without showing its password."""
+def postgres_problems(name: str, url: str, *, in_production: bool) -> Iterator[Problem]:
+    """Find what is wrong with the address that a secret of that name holds, without showing it."""
     try:
         parts = urlsplit(url if url.isprintable() else "")
         given = parse_qs(parts.query)
@@ -25,16 +25,16 @@ def postgres_problems(url: str, *, in_production: bool) -> Iterator[Problem]:
         parts = urlsplit("")
     if parts.scheme not in {"postgresql", "postgres"}:
         hint = "write postgresql://user:password@host/database, with %-escapes where needed"
-        yield Problem("LEDGER_URL", "is not a Postgres URL", hint)
+        yield Problem(name, "is not a Postgres URL", hint)
         return
     if find_spec("psycopg") is None:
-        yield Problem("LEDGER_URL", "needs psycopg", "install loqua-host[postgres]")
-    named = [name for host in hosts for one in host.split(",") if (name := _without_port(one))]
-    local = all(name.startswith("/") or is_loopback(name) for name in named)
+        yield Problem(name, "needs psycopg", "install loqua-host[postgres]")
+    places = [place for host in hosts for one in host.split(",") if (place := _without_port(one))]
+    local = all(place.startswith("/") or is_loopback(place) for place in places)
     if in_production and not local and given.get("sslmode") != [_VERIFIED]:
         what = "does not use TLS with a verified server"
         hint = f"add ?sslmode={_VERIFIED}, with sslrootcert if its certificate needs one"
-        yield Problem("LEDGER_URL", what, hint)
+        yield Problem(name, what, hint)
 
 
 def _without_port(host: str) -> str:

@@ -102,7 +102,7 @@ class WantedSecrets:
     """
 
     place: SecretsSettings = FROM_ENVIRONMENT
-    core: tuple[CoreSecret, ...] = tuple(CoreSecret)
+    core: tuple[CoreSecret, ...] = (CoreSecret.AGENT_JWT_TOKEN, CoreSecret.SHARED_SECRET)
     granted: frozenset[str] = frozenset()
     ops_token: bool = False
     named: Mapping[str, SecretPlace] = field(default_factory=dict)
@@ -253,8 +253,8 @@ def read_secrets(
     strict = list(_in_production(found, there, source, shared))
     if environment is Environment.PRODUCTION:
         problems += strict
-    elif "LEDGER_URL" in found:
-        problems += postgres_problems(_open(found["LEDGER_URL"]), in_production=False)
+    else:
+        problems += _databases(found, in_production=False)
     if problems:
         raise ConfigError(problems)
     return HostSecrets(
@@ -272,8 +272,13 @@ def _in_production(
     if "LEDGER_KEY" not in there:
         yield _missing("LEDGER_KEY", source)
     yield from _short(found, (shared, "LIVEKIT_API_SECRET", "LEDGER_KEY", "OPS_TOKEN"))
-    if "LEDGER_URL" in found:
-        yield from postgres_problems(_open(found["LEDGER_URL"]), in_production=True)
+    yield from _databases(found, in_production=True)
+
+
+def _databases(found: Mapping[str, Secret], *, in_production: bool) -> Iterator[Problem]:
+    for name in ("LEDGER_URL", CoreSecret.SUPABASE_DB_URL):
+        if name in found:
+            yield from postgres_problems(name, _open(found[name]), in_production=in_production)
 
 
 def _open(secret: Secret) -> str:

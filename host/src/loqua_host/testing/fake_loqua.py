@@ -35,6 +35,7 @@ class FakeLoqua:
     records: list[SessionRecord] = field(default_factory=list)
     sent: dict[str, list[Progress]] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
+    begun: list[float | None] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     remembers: LearnerContext = field(default_factory=LearnerContext)
     asked: list[str] = field(default_factory=list)
@@ -89,10 +90,13 @@ class FakeLoqua:
         self.sent.setdefault(session_id, []).append(progress)
         self.keys.append(key)
 
-    async def create_session(self, caller: Caller, record: SessionRecord, *, key: str) -> None:
+    async def create_session(
+        self, caller: Caller, record: SessionRecord, *, key: str, started_at: float | None = None
+    ) -> None:
         """Take a record."""
         await self._enter("sessions", caller)
         self.arrived.append(("record", record.session_id))
+        self.begun.append(started_at)
         self.records.append(record)
         self.keys.append(key)
 

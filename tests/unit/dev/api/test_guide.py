@@ -100,8 +100,11 @@ async def test_the_schema_documents_the_guides_endpoints_and_refusals(
 ) -> None:
     """Whoever reads the OpenAPI finds what the guide promises, and no developer's controls."""
     paths = (await client.get("/openapi.json")).json()["paths"]
-    assert {(it.path, it.method.lower()) for it in guide.values()} | {
-        ("/api/v1/rooms/join", "post")
+    ours = {(it.path, it.method.lower()) for it in guide.values()}
+    assert {
+        *ours,
+        ("/api/v1/rooms/join", "post"),
+        *((path.replace("v1", "v2"), method) for path, method in ours),
     } == {(path, method) for path, methods in paths.items() for method in methods}
     exchange = paths["/api/v1/agent/user-token"]["post"]["responses"]
     assert exchange.keys() == {"200", "400", "401", "403", "404", "default"}

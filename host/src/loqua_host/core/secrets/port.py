@@ -10,10 +10,11 @@ __all__ = ["CoreSecret", "Sealed", "Secret", "SecretsPort", "SecretsSource"]
 
 
 class CoreSecret(StrEnum):
-    """The core's secrets, by the guide's names."""
+    """The core's secrets: two by the guide's names, and the address of the store in Supabase."""
 
     AGENT_JWT_TOKEN = "AGENT_JWT_TOKEN"  # noqa: S105  (the name of a secret, not its value)
     SHARED_SECRET = "SHARED_SECRET"  # noqa: S105  (likewise)
+    SUPABASE_DB_URL = "SUPABASE_DB_URL"
 
 
 class Sealed(SecretStr):

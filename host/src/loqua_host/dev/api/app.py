@@ -16,6 +16,7 @@ from .errors import ApiRefusedError, invalid_request, moment
 from .misbehaviour import FaultBoard, Misbehaviour
 from .settings import DevApiSettings
 from .store import Store
+from .versioning import Versioning
 
 _LARGEST_BODY = 256 * 1024
 _LONGEST_SHOWN = 200
@@ -39,9 +40,11 @@ def create_app(
     api = DevApi(settings, Store(settings.learners), FaultBoard(settings.faults, chance))
     app = FastAPI(title="Loqua dev API", docs_url=None, redoc_url=None)
     app.state.api = api
-    app.include_router(endpoints.router)
+    app.include_router(endpoints.v1)
+    app.include_router(endpoints.v2)
     app.include_router(console.router)
     app.add_middleware(BodyLimit, largest=_LARGEST_BODY)
+    app.add_middleware(Versioning, sunset=settings.v1_sunset)
     app.add_middleware(Misbehaviour, board=api.board, clock=clock)
     app.exception_handler(ApiRefusedError)(_on_refused)
     app.exception_handler(RequestValidationError)(_on_invalid)

@@ -69,7 +69,9 @@ class ApiCall:
         """A new answer; the first one where the key repeats and the settings honour it."""
         if not self.api.settings.honour_idempotency or self.idempotency_key is None:
             return answer()
-        return self.api.store.once((self.path, user_id, self.idempotency_key), answer)
+        # A host repeats in another version what it sent in one that has ended meanwhile.
+        endpoint = self.path.rpartition("/")[2]
+        return self.api.store.once((endpoint, user_id, self.idempotency_key), answer)
 
 
 async def _call(request: Request) -> ApiCall:

@@ -47,10 +47,12 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     for status, description in _DESCRIPTIONS.items()
 }
 
-router = APIRouter(prefix="/api/v1", responses=_REFUSALS)
+every_version = APIRouter(responses=_REFUSALS)
+v1 = APIRouter(prefix="/api/v1", responses=_REFUSALS)
+v2 = APIRouter(prefix="/api/v2", responses=_REFUSALS)
 
 
-@router.post("/agent/user-token")
+@every_version.post("/agent/user-token")
 async def exchange_token(
     body: models.TokenRequest,
     call: CallNow,
@@ -75,7 +77,7 @@ async def exchange_token(
     )
 
 
-@router.post("/agent/progress")
+@every_version.post("/agent/progress")
 async def update_progress(
     body: models.ProgressUpdate, call: CallNow, user: AUser, agent_id: AgentId
 ) -> models.ProgressAnswer:
@@ -85,18 +87,32 @@ async def update_progress(
     return call.once(body.user_id, lambda: _keep_progress(body, call, user))
 
 
-@router.post("/agent/sessions")
+@v1.post("/agent/sessions")
 async def create_session(
     body: models.SessionRecordBody, call: CallNow, author: AnAuthor, agent_id: AgentId
 ) -> models.SessionAnswer:
     """Creates the record of a learner's session."""
+    return _create_session(body, call, author, agent_id)
+
+
+@v2.post("/agent/sessions")
+async def create_session_v2(
+    body: models.SessionRecordBodyV2, call: CallNow, author: AnAuthor, agent_id: AgentId
+) -> models.SessionAnswer:
+    """Creates the record of a learner's session, dated by when the session began."""
+    return _create_session(body, call, author, agent_id)
+
+
+def _create_session(
+    body: models.AnySessionRecord, call: ApiCall, author: UserClaims | None, agent_id: str
+) -> models.SessionAnswer:
     if author is not None:
         authorize(author, agent_id, body.user_id, "session.create")
     call.api.store.study(body.user_id)
     return call.once(body.user_id, lambda: _keep_session(body, call, agent_id))
 
 
-@router.get("/agent/user/{user_id}/context")
+@every_version.get("/agent/user/{user_id}/context")
 async def get_context(
     user_id: Annotated[models.Identifier, Path()], call: CallNow, user: AUser, agent_id: AgentId
 ) -> models.Context:
@@ -115,7 +131,7 @@ async def get_context(
     )
 
 
-@router.post("/agent/health")
+@every_version.post("/agent/health")
 async def check_health(
     body: models.HealthRequest, call: CallNow, user: AUser, agent_id: AgentId
 ) -> models.HealthAnswer:
@@ -126,7 +142,7 @@ async def check_health(
     return models.HealthAnswer(agent_id=agent_id, permissions=user.permissions, timestamp=call.at)
 
 
-@router.post("/rooms/join")
+@v1.post("/rooms/join")
 async def join_room(body: models.JoinRequest, call: CallNow) -> models.JoinAnswer:
     """Lets a learner into a room; the guide leaves learners' own sign-in open, and so does this."""
     learner = call.api.store.study(body.user_id).learner
@@ -148,6 +164,10 @@ async def join_room(body: models.JoinRequest, call: CallNow) -> models.JoinAnswe
     return models.JoinAnswer(
         token=token, url=settings.livekit_url, room_name=room, session_id=session_id
     )
+
+
+v1.include_router(every_version)
+v2.include_router(every_version)
 
 
 def _user_claims(body: models.TokenRequest, call: ApiCall) -> UserClaims:
@@ -194,9 +214,10 @@ def _keep_progress(
 
 
 def _keep_session(
-    body: models.SessionRecordBody, call: ApiCall, agent_id: str
+    body: models.AnySessionRecord, call: ApiCall, agent_id: str
 ) -> models.SessionAnswer:
     session_id = body.session_id or new_session_id(call.now)
     call.received("sessions", agent_id, body.user_id, body)
-    call.api.store.keep_session(body.user_id, HeldSession(session_id, body, call.at))
+    began = body.started_at if isinstance(body, models.SessionRecordBodyV2) else None
+    call.api.store.keep_session(body.user_id, HeldSession(session_id, body, began or call.at))
     return models.SessionAnswer(session_id=session_id, created_at=call.at, agent_id=agent_id)

@@ -8,9 +8,9 @@ from itertools import chain
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from .models import (
+    AnySessionRecord,
     PreferencesBody,
     ProgressFigures,
-    SessionRecordBody,
     SessionSummary,
     Text,
     Totals,
@@ -39,7 +39,7 @@ class HeldSession:
     """A session record as it was accepted."""
 
     session_id: str
-    record: SessionRecordBody
+    record: AnySessionRecord
     at: datetime
 
     def summary(self) -> SessionSummary:
@@ -94,7 +94,7 @@ class Study:
         """Words by the last figures; by its vocabulary where a session had none."""
         unreported = (held for held in self.sessions if held.session_id not in self.figures)
         return sum(figure.words_learned for figure in self.figures.values()) + sum(
-            len(held.record.new_vocabulary) for held in unreported
+            held.record.words for held in unreported
         )
 
 

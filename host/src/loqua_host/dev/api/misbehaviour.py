@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .faults import AnyFault, Bend, Endpoint, Fault, with_headers
 
-_PATH = re.compile(r"/api/v1/agent/(?:user/[^/]+/)?([^/]+)")
+_PATH = re.compile(r"/api/v\d/agent/(?:user/[^/]+/)?([^/]+)")
 
 
 def endpoint_of(path: str) -> Endpoint | None:

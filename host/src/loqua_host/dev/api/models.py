@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -120,19 +121,49 @@ class WordBody(RequestBody):
     language: Text
 
 
-class SessionRecordBody(RequestBody):
-    """The record of one learning session."""
+Words = Annotated[tuple[WordBody, ...], Field(max_length=500, strict=False)]
+
+
+class AnySessionRecord(RequestBody):
+    """What the record of one learning session has in each version."""
 
     user_id: Identifier = Field(alias="userId")
     session_id: SessionId | None = Field(default=None, alias="sessionId")
     duration_minutes: Minutes
     topics_covered: Texts
-    new_vocabulary: Annotated[tuple[WordBody, ...], Field(max_length=500, strict=False)]
     grammar_points: Texts
     pronunciation_practice_count: Count
     overall_performance: Literal["excellent", "good", "fair", "needs_improvement"]
     achievements: Texts
     next_session_recommendations: Texts
+
+    @property
+    def words(self) -> int:
+        """How many words were new."""
+        raise NotImplementedError
+
+
+class SessionRecordBody(AnySessionRecord):
+    """The record of one learning session."""
+
+    new_vocabulary: Words
+
+    @property
+    def words(self) -> int:
+        """How many words were new."""
+        return len(self.new_vocabulary)
+
+
+class SessionRecordBodyV2(AnySessionRecord):
+    """The record in v2: `new_vocabulary` is `vocabulary`, and `started_at` is new."""
+
+    vocabulary: Words
+    started_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+
+    @property
+    def words(self) -> int:
+        """How many words were new."""
+        return len(self.vocabulary)
 
 
 class SessionAnswer(AnswerBody):

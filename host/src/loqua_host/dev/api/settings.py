@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 
 from .faults import AnyFault
 from .learners import INVENTED, RegisteredLearner
@@ -33,6 +33,8 @@ class DevApiSettings(BaseModel):
             `X-Agent-Public-Key`. The guide's v1 knows no such header.
         service_sessions: Whether an agent's own JWT creates the records of sessions, too: the
             hybrid access that the guide recommends.
+        v1_sunset: When v1 ends, which is announced six months ahead; None while v1 and v2 are both
+            to stay.
         host: The address to listen at. The faults and learners under `/dev` have no lock, so
             leave it on the loopback.
         port: The port to listen at; 0 picks a free one.
@@ -52,6 +54,7 @@ class DevApiSettings(BaseModel):
     honour_idempotency: bool = False
     ephemeral_keys: bool = False
     service_sessions: bool = False
+    v1_sunset: AwareDatetime | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
     learners: Mapping[Identifier, RegisteredLearner] = INVENTED
