@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 from livekit.agents import Agent, AgentTask, APIConnectionError, function_tool, llm
 from livekit.agents.beta.workflows import TaskGroup
@@ -63,6 +64,19 @@ class Moody(Agent):
     async def on_enter(self) -> None:
         """Greet."""
         self.session.say("¡Hola!" if Moody.lessons < 3 else "¿Otra vez tú?")
+
+
+class Stubborn(Agent):
+    """Does not let itself be cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="", llm=None)
+
+    async def on_enter(self) -> None:
+        """Wait for ever."""
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
 
 
 class Chatter(Agent):

@@ -1,5 +1,7 @@
 """Lessons by script: what an author writes, and what the kit finds."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,6 +30,39 @@ from loqua_host.testing.steps import LessonStep
 from loqua_host.testing.voice import ScriptedLLM
 
 ECHO = "tests.unit.testing.lesson_tutors:Echo"
+
+
+STUBBORN = """
+import asyncio, contextlib
+from livekit.agents import Agent
+from loqua_host import Tutor, hookimpl
+
+@hookimpl
+def register_tutor():
+    return Tutor(name="NAME")
+
+async def go_on(hook):
+    while hook == "HOOK":
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(PAUSE)
+
+@hookimpl
+async def create_agent(lesson):
+    await go_on("create_agent")
+    return Agent(instructions="")
+
+@hookimpl
+async def on_user_ready(lesson):
+    await go_on("on_user_ready")
+
+@hookimpl
+async def on_progress_tick(lesson):
+    await go_on("on_progress_tick")
+
+@hookimpl
+async def on_session_end(lesson):
+    await go_on("on_session_end")
+"""
 
 
 def echo(*steps: LessonStep, **fields: Any) -> LessonScript:
@@ -214,6 +249,28 @@ def test_an_exception_of_the_tutor_fails_the_lesson_and_is_its_cause() -> None:
     with pytest.raises(LessonFailedError, match=r"failed: .*raised ValueError") as failed:
         play_lesson(echo(Says("Error.")))
     assert isinstance(failed.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize("pause", ["3600", "0"], ids=["waiting", "spinning"])
+@pytest.mark.parametrize(
+    "hook", ["create_agent", "on_user_ready", "on_progress_tick", "on_session_end"]
+)
+def test_a_hook_that_swallows_cancellation_is_named(
+    install: Callable[[str, str], None], hook: str, pause: str
+) -> None:
+    """Whatever waits for it, the lesson ends in no time."""
+    name = f"stubborn-{hook.replace('_', '-')}-{pause}"
+    install(name, STUBBORN.replace("HOOK", hook).replace("PAUSE", pause).replace("NAME", name))
+    with pytest.raises(LessonFailedError) as failed:
+        play_lesson(LessonScript(tutor=name, steps=(Says("Uno."), StaysSilent(31), KillJob())))
+    told = rf"^go_on at .*\.py:\d+ goes on after it was cancelled; let CancelledError through$"
+    assert re.search(told, str(failed.value), re.MULTILINE)
+
+
+def test_an_agent_that_swallows_cancellation_is_named() -> None:
+    """LiveKit waits for it when it closes the session."""
+    with pytest.raises(LessonFailedError, match=r"Stubborn\.on_enter at lesson_tutors\.py:\d+ goes"):
+        play_lesson(LessonScript(agent="tests.unit.testing.lesson_tutors:Stubborn"))
 
 
 def test_an_expected_failure_is_none() -> None:
