@@ -10,7 +10,7 @@ from typing import Any, Final
 from livekit.agents import AgentSession, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
 
-from loqua_host.contract.lesson import teach
+from loqua_host.contract.lesson import current_lesson, teach
 from loqua_host.errors import LearnerError, LinkError
 from loqua_host.job.engines.build import EngineWatch
 from loqua_host.job.entrypoint import JobEntrypoint
@@ -103,6 +103,12 @@ class ScriptedJob:
         finally:
             teach(None)
             await self.link.cut()
+
+    def hears(self, user_id: str) -> bool:
+        """Return whether the tutor hears a learner: its own, or all that the host has verified."""
+        lesson = current_lesson()
+        others = lesson.others if self.settings.tutor.audio_input == "all" else ()
+        return user_id in {one.user_id for one in (lesson.learner, *others)}
 
     async def kill(self) -> None:
         """End the job without a word to its host, as the death of a process does."""

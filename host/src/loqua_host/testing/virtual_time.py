@@ -130,7 +130,7 @@ def run_virtually(
 async def _run_and_cancel(
     main: Coroutine[Any, Any, T],
 ) -> tuple[list[T | BaseException], frozenset["asyncio.Task[Any]"]]:
-    outcome = await asyncio.gather(main, return_exceptions=True)
+    outcome = [*await asyncio.gather(main, return_exceptions=True)]
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
