@@ -7,13 +7,13 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from tests.unit.lessons.fake_loqua import FakeLoqua
 
 from loqua_host.observability.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
-from loqua_host.testing.fake_loqua import FakeLoqua
 
 Install = Callable[[str, str], None]
 

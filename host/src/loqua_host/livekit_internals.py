@@ -520,6 +520,15 @@ def stop_transcribing(session: "AgentSession[Any]") -> None:
     session.off("user_input_transcribed", session.room_io._on_user_input_transcribed)
 
 
+def no_room_io() -> Any:
+    """Return what a voice session has in place of its connection with a room."""
+    return SimpleNamespace(
+        audio_input=None,
+        set_participant=lambda _identity: None,
+        _on_user_input_transcribed=lambda _event: None,
+    )
+
+
 # --- HTTP and TLS of engines ---
 
 

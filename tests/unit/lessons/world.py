@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from tests.unit.conftest import START_TIME
+from tests.unit.lessons.fake_loqua import FakeLoqua
 
 from loqua_host.contract.handoff import HandoffRequest
 from loqua_host.contract.records import Ending
@@ -47,7 +48,6 @@ from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.settings.host import HostSettings
 from loqua_host.testing.database import MemoryDatabase
-from loqua_host.testing.fake_loqua import FakeLoqua
 from loqua_host.testing.tutors import running_tutor
 
 __all__ = ["RECONNECT_TIMEOUT", "TUTORS", "Host", "Job", "World"]

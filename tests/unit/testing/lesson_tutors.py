@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 from livekit.agents import Agent, AgentTask, APIConnectionError, function_tool, llm
 from livekit.agents.beta.workflows import TaskGroup
 from livekit.agents.llm import LLMError, RealtimeModel, RealtimeModelError
 
 from loqua_host import HandoffError, current_lesson
+from loqua_host.contract.turns import learner_of
 from loqua_host.testing.voice import ScriptedLLM
 
 
@@ -51,6 +53,29 @@ class Echo(Agent):
             self.session.say(f"Ya estás aquí: {back.outcome}.")
 
 
+class Round(Agent):
+    """Names who speaks, and how many learners there are."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="", llm=None)
+        self.lesson = current_lesson()
+
+    async def on_enter(self) -> None:
+        """Count."""
+        self.session.say(f"{1 + len(self.lesson.others)} here.")
+
+    async def on_user_turn_completed(
+        self,
+        turn_ctx: llm.ChatContext,  # noqa: ARG002  # LiveKit's signature
+        new_message: llm.ChatMessage,
+    ) -> None:
+        """Answer by name."""
+        learner = learner_of(new_message)
+        name = learner.display_name or learner.user_id if learner else "nobody"
+        others = len(self.lesson.others)
+        self.session.say(f"{name} of {1 + others}: {new_message.text_content}")
+
+
 class Moody(Agent):
     """Greets in another way from its third lesson on."""
 
@@ -63,6 +88,19 @@ class Moody(Agent):
     async def on_enter(self) -> None:
         """Greet."""
         self.session.say("¡Hola!" if Moody.lessons < 3 else "¿Otra vez tú?")
+
+
+class Stubborn(Agent):
+    """Does not let itself be cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="", llm=None)
+
+    async def on_enter(self) -> None:
+        """Wait for ever."""
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
 
 
 class Chatter(Agent):

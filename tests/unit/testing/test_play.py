@@ -1,5 +1,7 @@
 """Lessons by script: what an author writes, and what the kit finds."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from loqua_host.contract.learner import LearnerContext, Preferences
 from loqua_host.testing import (
     CallsTool,
     FailApi,
+    Joins,
     KillJob,
     Leaves,
     LessonExpectations,
@@ -28,6 +31,39 @@ from loqua_host.testing.steps import LessonStep
 from loqua_host.testing.voice import ScriptedLLM
 
 ECHO = "tests.unit.testing.lesson_tutors:Echo"
+
+
+STUBBORN = """
+import asyncio, contextlib
+from livekit.agents import Agent
+from loqua_host import Tutor, hookimpl
+
+@hookimpl
+def register_tutor():
+    return Tutor(name="NAME")
+
+async def go_on(hook):
+    while hook == "HOOK":
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(PAUSE)
+
+@hookimpl
+async def create_agent(lesson):
+    await go_on("create_agent")
+    return Agent(instructions="")
+
+@hookimpl
+async def on_user_ready(lesson):
+    await go_on("on_user_ready")
+
+@hookimpl
+async def on_progress_tick(lesson):
+    await go_on("on_progress_tick")
+
+@hookimpl
+async def on_session_end(lesson):
+    await go_on("on_session_end")
+"""
 
 
 def echo(*steps: LessonStep, **fields: Any) -> LessonScript:
@@ -131,6 +167,57 @@ def test_a_learner_who_returns_goes_on() -> None:
     assert result.hooks.count("create_agent") == 1
 
 
+def test_a_second_learner_is_heard_by_a_tutor_that_hears_all() -> None:
+    """The record is the first one's; the other's turns have their name."""
+    script = LessonScript(
+        agent="tests.unit.testing.lesson_tutors:Round",
+        audio_input="all",
+        steps=(
+            TutorSays("1 here."),
+            Joins("ana", "Ana"),
+            Says("Hola.", learner="ana"),
+            TutorSays("Ana of 2: Hola."),
+            Says("Buenas."),
+            TutorSays("maria of 2: Buenas."),
+            Types("adiós", learner="ana"),
+            TutorSays("Ana of 2: adiós"),
+            Leaves("ana"),
+            Says("¿Y yo?"),
+            TutorSays("maria of 1: ¿Y yo?"),
+        ),
+    )
+    result = play_lesson(script)
+    assert [one.learner for one in result.said if one.speaker == "learner"] == [
+        *("ana", "maria", "ana", "maria")
+    ]
+    assert set(result.records) == {"maria"}
+
+
+def test_a_second_learner_is_not_heard_by_a_tutor_that_hears_one() -> None:
+    """It teaches the other once the first has left, in a lesson of its own."""
+    result = play_lesson(
+        echo(
+            Joins("ana"),
+            Says("Hola.", learner="ana"),
+            Types("hola", learner="ana"),
+            Says("Uno."),
+            Leaves(),
+            StaysSilent(45),
+            Says("Dos.", learner="ana"),
+            StaysSilent(31),
+            expect=LessonExpectations(records={"ana": {"topics_covered": ()}}),
+        )
+    )
+    assert result.tutor_said == ("¡Hola!", "Has dicho: Uno.", "¡Hola!", "Has dicho: Dos.")
+    assert set(result.records) == {"maria", "ana"}
+
+
+def test_a_learner_who_has_not_entered_says_nothing() -> None:
+    """The message says what to write."""
+    with pytest.raises(LessonFailedError, match="write `joins: ana` before"):
+        play_lesson(echo(Says("Hola.", learner="ana")))
+
+
 def test_a_learner_who_stays_away_ends_the_lesson() -> None:
     """After the timeout."""
     result = play_lesson(echo(Leaves(), StaysSilent(31), reconnect_timeout=20))
@@ -214,6 +301,30 @@ def test_an_exception_of_the_tutor_fails_the_lesson_and_is_its_cause() -> None:
     with pytest.raises(LessonFailedError, match=r"failed: .*raised ValueError") as failed:
         play_lesson(echo(Says("Error.")))
     assert isinstance(failed.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize("pause", ["3600", "0"], ids=["waiting", "spinning"])
+@pytest.mark.parametrize(
+    "hook", ["create_agent", "on_user_ready", "on_progress_tick", "on_session_end"]
+)
+def test_a_hook_that_swallows_cancellation_is_named(
+    install: Callable[[str, str], None], hook: str, pause: str
+) -> None:
+    """Whatever waits for it, the lesson ends in no time."""
+    name = f"stubborn-{hook.replace('_', '-')}-{pause}"
+    install(name, STUBBORN.replace("HOOK", hook).replace("PAUSE", pause).replace("NAME", name))
+    with pytest.raises(LessonFailedError) as failed:
+        play_lesson(LessonScript(tutor=name, steps=(Says("Uno."), StaysSilent(31), KillJob())))
+    told = r"^go_on at .*\.py:\d+ goes on after it was cancelled; let CancelledError through$"
+    assert re.search(told, str(failed.value), re.MULTILINE)
+
+
+def test_an_agent_that_swallows_cancellation_is_named() -> None:
+    """LiveKit waits for it when it closes the session."""
+    with pytest.raises(
+        LessonFailedError, match=r"Stubborn\.on_enter at lesson_tutors\.py:\d+ goes"
+    ):
+        play_lesson(LessonScript(agent="tests.unit.testing.lesson_tutors:Stubborn"))
 
 
 def test_an_expected_failure_is_none() -> None:

@@ -72,10 +72,10 @@ def test_a_script_in_yaml_is_the_same_as_one_in_python(tmp_path: Path) -> None:
 
 MISTAKES: dict[str, tuple[Any, str]] = {
     "misspelt": ("leave", "'leave' is no step; write leaves"),
-    "unknown": ({"sings": "la"}, "'sings' is no step; write says, types"),
+    "unknown": ({"hums": "la"}, "'hums' is no step; write says, types"),
     "two at once": ({"says": "a", "types": "b"}, "one item is one step"),
     "no argument": ("says", "says: text: Field required"),
-    "too many": ({"leaves": 3}, "leaves: takes other arguments"),
+    "too many": ({"kill_job": 3}, "kill_job: takes other arguments"),
     "no outage": ({"api": "down"}, "'down' is no failure of the API; write `503 for 20 s`"),
     "refusal": ({"api": "404 for 20 s"}, "api: .*greater than or equal to 429"),
     "backwards": ({"silence": -1}, "silence: .*greater than 0"),

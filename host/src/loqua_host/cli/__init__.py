@@ -109,7 +109,8 @@ def console(
     ] = None,
 ) -> None:
     """Talk with a tutor in the terminal by typing: no server, no sound."""
-    from .console import run_console  # noqa: PLC0415  # LiveKit is slow to import
+    with _extras():
+        from .console import run_console  # noqa: PLC0415  # its parts are extras
 
     try:
         run_console(tutor, language, settings, llm)
@@ -158,7 +159,8 @@ def check(
     # Sealed, since the plugins it looks at could read the secrets of a parent that is not.
     environ = seal(sys.argv[1:])
     if tutor is not None:
-        from .check_tutor import check_tutor  # noqa: PLC0415  # LiveKit is slow to import
+        with _extras():
+            from .check_tutor import check_tutor  # noqa: PLC0415  # its parts are extras
 
         raise SystemExit(check_tutor(tutor, config, environ))
     from .check import check_config  # noqa: PLC0415  # only `run` must start lean

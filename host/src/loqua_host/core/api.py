@@ -97,7 +97,8 @@ class LoquaApi:
             await _require(secrets, name)
         runtime = runtime or Runtime()
         credentials = Credentials(secrets, runtime.clock, settings.agent_token_warn_before)
-        tls = httpx.create_ssl_context()  # once: to read the authorities takes a busy host's time
+        # Once: to read the authorities takes a busy host's time.
+        tls = False if transport else httpx.create_ssl_context()
         pools = Pools(lambda: _http(settings, tls, transport))
         async with (
             aclosing(pools),
@@ -360,7 +361,7 @@ async def _watched(credentials: Credentials) -> AsyncIterator[None]:
 
 
 def _http(
-    settings: CoreSettings, tls: ssl.SSLContext, transport: httpx.AsyncBaseTransport | None
+    settings: CoreSettings, tls: ssl.SSLContext | bool, transport: httpx.AsyncBaseTransport | None
 ) -> httpx.AsyncClient:
     # At DEBUG, hpack logs each header block, including the JWT.
     logging.getLogger("hpack").setLevel(logging.INFO)

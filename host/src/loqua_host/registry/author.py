@@ -1,11 +1,12 @@
 """The author's part in an error: whether a tutor's code raised it, and where."""
 
+import asyncio
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Final
+from typing import Any, Final
 
 from .overrides import is_within, packages_of
 
@@ -69,6 +70,11 @@ class Author:
         first = next((n for n, one in enumerate(frames) if self._wrote(one)), len(frames))
         return frames[first:]
 
+    def waiting(self, task: "asyncio.Task[Any]") -> str:
+        """Return where the author's code waits in a task, as `function at file:line`, or ''."""
+        own = [frame for frame in _frames(task.get_coro()) if self._wrote(frame)]
+        return f"{own[-1].f_code.co_qualname} at {_place(own[-1], own[-1].f_lineno)}" if own else ""
+
     def _cut(self, trace: TracebackType | None) -> TracebackType | None:
         steps = list(_steps(trace))
         first = next((n for n, at in enumerate(steps) if self._wrote(at.tb_frame)), len(steps))
@@ -80,6 +86,15 @@ class Author:
 
     def _wrote(self, frame: FrameType) -> bool:
         return is_within(_module(frame), self._packages)
+
+
+def _frames(coroutine: Any) -> Iterator[FrameType]:
+    """Yield the frames of a suspended coroutine and of what it awaits, outermost first."""
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        if isinstance(frame, FrameType):
+            yield frame
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
 
 
 def _module(frame: FrameType) -> str:

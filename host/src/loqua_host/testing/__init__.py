@@ -10,6 +10,7 @@ from .result import LessonResult
 from .script import LessonExpectations, LessonScript, ScriptError, read_script
 from .steps import (
     FailApi,
+    Joins,
     KillJob,
     Leaves,
     RestartHost,
@@ -26,6 +27,7 @@ from .virtual_lesson import play_lesson
 __all__ = [
     "CallsTool",
     "FailApi",
+    "Joins",
     "KillJob",
     "Leaves",
     "LessonExpectations",

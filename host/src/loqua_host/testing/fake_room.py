@@ -14,7 +14,10 @@ __all__ = ["FakeParticipant", "FakeRoom", "FakeText"]
 class FakeParticipant:
     """The tutor itself in the room."""
 
+    identity = "tutor"
+
     def __init__(self) -> None:
+        self.track_publications: dict[str, Any] = {}
         self.shown: list[dict[str, str]] = []
         self.texts: list[tuple[str, str, tuple[str, ...]]] = []
 
@@ -25,6 +28,20 @@ class FakeParticipant:
     async def send_text(self, text: str, *, topic: str, destination_identities: list[str]) -> None:
         """Send a text to some participants, under a topic."""
         self.texts.append((topic, text, tuple(destination_identities)))
+
+    async def stream_text(self, **_: Any) -> "FakeWriter":
+        """Send a text piece by piece, which nobody reads."""
+        return FakeWriter()
+
+
+class FakeWriter:
+    """A text that is sent piece by piece."""
+
+    async def write(self, text: str) -> None:
+        """Send a piece."""
+
+    async def aclose(self, **_: Any) -> None:
+        """Send no more."""
 
 
 class FakeRoom(EventEmitter[str]):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from livekit.agents.llm import LLM, RealtimeModel
 
+from loqua_host.contract.learner import LearnerContext
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.link.dispatch_metadata import find_handover, pack
 from loqua_host.registry.loader import LoadedTutor
@@ -21,6 +22,7 @@ from .scripted_host import ScriptedHost
 from .scripted_job import ScriptedJob
 from .steps import (
     FailApi,
+    Joins,
     KillJob,
     Leaves,
     LessonStep,
@@ -95,7 +97,7 @@ class LessonPlayer:
         )
         build = partial(TextSession, model or _model_of(script))
         self.host = ScriptedHost(loaded, self._tutor, calls, build, settings)
-        self.host.api.remembers = script.context
+        self.host.api.register(script.user_id, script.context)
         self._checked = 0
         self.claims: list[Claim] = []
         self._calls = 0
@@ -138,12 +140,13 @@ class LessonPlayer:
         await self.host.open_room(script.user_id, metadata)
 
     async def end(self) -> None:
-        """Let the learner leave, and wait until the API has the lesson's record.
+        """Let all learners leave, and wait until the API has the lesson's record.
 
         Raises:
             LessonFailedError: If the lesson does not end.
         """
-        self.host.leave()
+        for learner in self.host.visits:
+            self.host.leave(learner)
         try:
             async with asyncio.timeout(END_SECONDS):
                 await self.host.delivered()
@@ -162,12 +165,8 @@ class LessonPlayer:
                 await self._speak(step)
             case StaysSilent(seconds=seconds):
                 await asyncio.sleep(seconds)
-            case Leaves():
-                host.leave()
-                await asyncio.sleep(ANSWER_SECONDS)
-            case Returns():
-                host.enter(self._script.user_id)
-                await asyncio.sleep(START_SECONDS)
+            case Joins() | Leaves() | Returns():
+                await self._move(step)
             case KillJob():
                 await self._job().kill()
                 await asyncio.sleep(START_SECONDS)
@@ -181,15 +180,33 @@ class LessonPlayer:
             case TutorCalls():
                 await self._await_call(step)
 
+    async def _move(self, step: Joins | Leaves | Returns) -> None:
+        """Let a learner enter or leave the room."""
+        match step:
+            case Joins(learner=learner, display_name=name):
+                self.host.api.register(learner, LearnerContext())
+                self.host.enter(learner, name)
+            case Leaves(learner=learner):
+                self.host.leave(self._known(learner))
+            case Returns(learner=learner):
+                self.host.enter(self._known(learner))
+        await asyncio.sleep(ANSWER_SECONDS if isinstance(step, Leaves) else START_SECONDS)
+
     async def _speak(self, step: Says | Types) -> None:
         """Let the learner say or type something, and wait for the answer."""
-        job = self._job()
-        self.host.note("learner", step.text)
-        if isinstance(step, Says):
-            job.session.hear(step.text)
-        else:
-            await job.ctx.room.write(self._script.user_id, step.text)
+        job, learner = self._job(), self._known(step.learner)
+        self.host.note("learner", step.text, learner)
+        if isinstance(step, Types):
+            await job.ctx.room.write(learner, step.text)
+        elif job.hears(learner):
+            job.session.hear(step.text, learner)
         await asyncio.sleep(ANSWER_SECONDS)
+
+    def _known(self, learner: str) -> str:
+        """Return whom a step is about; without a name, it is the script's own learner."""
+        if learner and learner not in self.host.visits:
+            raise LessonFailedError(f"{learner} has not entered; write `joins: {learner}` before")
+        return learner or self._script.user_id
 
     def _job(self) -> ScriptedJob:
         if self.host.job is None:
@@ -251,6 +268,7 @@ def _running(script: LessonScript, loaded: LoadedTutor, limits: LessonLimits) ->
             "plugin": script.tutor or None,
             "agent": script.agent,
             "settings": script.settings,
+            "audio_input": script.audio_input,
             "secrets": tutor.secrets,
         }
     )

@@ -12,7 +12,7 @@ from loqua_host.contract.records import LessonReport, Progress, SessionRecord
 from loqua_host.link.messages import Checkpoint, Finish, HookTimed, SteppedOut
 
 from .script import LessonExpectations
-from .scripted_host import VISIT, ScriptedHost
+from .scripted_host import ScriptedHost
 
 __all__ = [
     "LessonResult",
@@ -50,7 +50,8 @@ class LessonResult:
         ticks: The progress of each tick that had any.
         reason: Why the lesson ended; empty if its tutor never said so.
         report: The tutor's report; None if it had none.
-        record: The record that the API got.
+        record: The record of the learner that the API got.
+        records: The records of all learners, by `user_id`.
         calls: The successful calls to the API, in order.
         failures: What failed in the tutor's code, each as one line.
         log: The log events, as structlog's fields.
@@ -66,6 +67,7 @@ class LessonResult:
     reason: str
     report: LessonReport | None
     record: SessionRecord | None
+    records: Mapping[str, SessionRecord]
     calls: tuple[str, ...]
     failures: tuple[str, ...]
     log: tuple[Mapping[str, Any], ...]
@@ -89,6 +91,8 @@ def result_of(host: ScriptedHost, log: Sequence[LogEntry]) -> LessonResult:
     saved = [one for one in host.sent if isinstance(one, Checkpoint)]
     ends = [one for one in host.sent if isinstance(one, Finish | SteppedOut)]
     end = ends[-1] if ends else None
+    arrived = host.api.records
+    records = {one: arrived[visit] for one, visit in host.visits.items() if visit in arrived}
     return LessonResult(
         said=tuple(host.said),
         shown=tuple(host.shown),
@@ -101,8 +105,9 @@ def result_of(host: ScriptedHost, log: Sequence[LogEntry]) -> LessonResult:
         ticks=tuple(one.progress for one in saved if one.progress is not None),
         reason=end.ending.reason if end else "",
         report=end.report if end else None,
-        record=host.api.record_of(VISIT),
-        calls=tuple(host.api.calls),
+        record=records.get(host.learner),
+        records=records,
+        calls=host.api.calls,
         failures=tuple(find_failures(log)),
         log=tuple(log),
     )
@@ -134,6 +139,8 @@ def find_problems(expect: LessonExpectations, result: LessonResult) -> Iterator[
         yield f"answers_within: expected {expect.answers_within:g} s, not {slowest:.2f} s"
     yield from _differences("progress", expect.progress, result.progress)
     yield from _differences("record", expect.record, result.record)
+    for learner, record in expect.records.items():
+        yield from _differences(f"records.{learner}", record, result.records.get(learner))
 
 
 def _unexpected(wanted: tuple[str, ...], found: tuple[str, ...]) -> Iterator[str]:

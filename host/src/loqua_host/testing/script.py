@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from loqua_host.contract.handoff import Handover
 from loqua_host.contract.learner import LearnerContext
+from loqua_host.settings.lessons import AudioInput
 
 from .replies import Reply
 from .steps import LessonStep, read_step
@@ -30,6 +31,7 @@ class LessonExpectations(BaseModel):
         reason: Why the lesson ended.
         progress: Fields of the last progress.
         record: Fields of the record that the API got.
+        records: Fields of the records of several learners, by `user_id`.
         calls: What the API got, in order: `user-token`, `context`, `progress`, `sessions`.
         answers_within: Virtual seconds from the learner's words to the tutor's answer, at most. The
             end of a turn takes 0.1 s of them, work in a thread none.
@@ -42,6 +44,7 @@ class LessonExpectations(BaseModel):
     reason: str | None = None
     progress: dict[str, Any] = {}
     record: dict[str, Any] = {}
+    records: dict[str, dict[str, Any]] = {}
     calls: tuple[str, ...] | None = None
     answers_within: float | None = Field(default=None, gt=0)
 
@@ -60,8 +63,9 @@ class LessonScript(BaseModel):
         replies: What the language model answers, in order; without any, there is none. Each is a
             text, or a `CallsTool`.
         realtime: Whether the model hears and speaks by itself, as a `RealtimeModel` does.
+        audio_input: Whom the tutor hears: the `learner`, or `all` identified learners in the room.
         reconnect_timeout: Seconds within which a learner who left may return.
-        steps: What happens. At the end, the learner leaves.
+        steps: What happens. At the end, the learners leave.
         until_end: Whether steps after the tutor's own end of the lesson are left out. Otherwise,
             they fail, because nobody hears them.
         repeat: How often the lesson is played; each time must be as expected.
@@ -79,6 +83,7 @@ class LessonScript(BaseModel):
     handover: Handover | None = None
     replies: tuple[Reply, ...] = ()
     realtime: bool = False
+    audio_input: AudioInput = "learner"
     reconnect_timeout: float = Field(default=30.0, ge=0, le=3600)
     steps: tuple[Annotated[LessonStep, BeforeValidator(read_step)], ...] = ()
     until_end: bool = False

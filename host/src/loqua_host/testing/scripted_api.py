@@ -1,71 +1,133 @@
-"""The Loqua API of a script: it takes everything, except while the script has it fail."""
+"""The Loqua API of a script: the development API, called in memory by the host's own client.
+
+Tokens are signed and encrypted as the API does it, and decrypted as the host does it.
+"""
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any, Final
+
+import httpx
+from pydantic import SecretStr
 
 from loqua_host.contract.learner import LearnerContext
-from loqua_host.contract.records import Mode, SessionRecord
-from loqua_host.core import Caller, Loaded
-from loqua_host.errors import ApiError, UnreachableError
+from loqua_host.contract.records import SessionRecord
+from loqua_host.core import CoreSettings, EnvironmentSecrets, LoquaApi
+from loqua_host.core.runtime import Runtime
+from loqua_host.core.secrets import CoreSecret
+from loqua_host.dev.api import DevApiSettings, RegisteredLearner, create_app
+from loqua_host.dev.api.calls import DevApi
+from loqua_host.dev.api.faults import Error, WrongCiphertext
+from loqua_host.dev.api.store import Arrival
 
-from .fake_loqua import FakeLoqua
+from .virtual_time import VirtualClock
 
-__all__ = ["ScriptedApi"]
+__all__ = ["ScriptedApi", "calls_in", "outage", "records_in", "registered"]
 
 CALLS: Final = {
-    "lease": "user-token",
-    "context": "context",
+    "exchanges": "user-token",
+    "contexts": "context",
     "progress": "progress",
     "sessions": "sessions",
 }
 """The API's own names of the calls that a lesson makes; health checks are the host's."""
 
 
-@dataclass
-class ScriptedApi(FakeLoqua):
+class ScriptedApi:
     """A Loqua API in memory that fails for as long as a script says.
 
-    Attributes:
-        calls: The successful calls, in order.
-        status: The HTTP status of its failure.
-        failing_until: Until when it fails, in the loop's seconds.
+    Args:
+        clock: The time by which its tokens expire.
     """
 
-    calls: list[str] = field(default_factory=list)
-    status: int = 503
-    failing_until: float = 0.0
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._settings = DevApiSettings(
+            shared_secret=SecretStr("the script's shared secret"),
+            livekit_url="ws://livekit",
+            livekit_api_key="key",
+            livekit_api_secret=SecretStr("secret"),
+            learners={},
+        )
+        self._app = create_app(self._settings, clock=clock.now, chance=Random(0).random)  # noqa: S311  # no secret
+        self._api: DevApi = self._app.state.api
+        self._outages = 0
 
-    def __post_init__(self) -> None:
-        """Fail when the script says so."""
-        self.failing = self._failure
+    def register(self, user_id: str, context: LearnerContext) -> None:
+        """Have the API know a learner."""
+        self._api.store.register(user_id, registered(context))
+
+    @asynccontextmanager
+    async def client(self, settings: CoreSettings, agent_id: str) -> AsyncIterator[LoquaApi]:
+        """Yield the client of a host, which calls this API.
+
+        Args:
+            settings: The section `api:` of config/host.yaml.
+            agent_id: The agent that the host authenticates as.
+        """
+        secrets = EnvironmentSecrets(
+            {
+                CoreSecret.AGENT_JWT_TOKEN: self._settings.mint_agent_jwt(
+                    agent_id, clock=self._clock.now
+                ),
+                CoreSecret.SHARED_SECRET: self._settings.shared_secret.get_secret_value(),
+            }
+        )
+        runtime = Runtime(clock=self._clock, random=Random(0))  # noqa: S311  # jitter alone
+        transport = httpx.ASGITransport(self._app)
+        async with LoquaApi.open(settings, secrets, runtime=runtime, transport=transport) as api:
+            yield api
 
     def fail(self, status: int, seconds: float) -> None:
         """Fail from now on, for so many seconds."""
-        self.status = status
-        self.failing_until = asyncio.get_running_loop().time() + seconds
+        self._outages += 1
+        self._api.board.replace((outage(status),))
+        asyncio.get_running_loop().call_later(seconds, self._recover, self._outages)
 
-    def _failure(self, method: str, _caller: Caller) -> ApiError | None:
-        if asyncio.get_running_loop().time() < self.failing_until:
-            # The answer says that the call was not processed: nothing may have arrived twice.
-            return UnreachableError(method, f"HTTP {self.status}", status=self.status, sent=False)
-        if method in CALLS:
-            self.calls.append(CALLS[method])
-        return None
+    def encrypt_with_another_secret(self) -> None:
+        """Encrypt learners' tokens from now on so that no host can decrypt them."""
+        self._api.board.replace((WrongCiphertext(),))
 
-    async def lease_patiently(self, caller: Caller) -> None:
-        """Lease as soon as it no longer fails."""
-        await asyncio.sleep(self.failing_until - asyncio.get_running_loop().time())
-        await self.lease(caller)
+    def _recover(self, number: int) -> None:
+        """End an outage, unless another one has begun."""
+        if number == self._outages:
+            self._api.board.replace(())
 
-    async def context(self, caller: Caller) -> Loaded:
-        """Return what it remembers, or nothing while it fails."""
-        try:
-            return await super().context(caller)
-        except UnreachableError:
-            return Loaded(LearnerContext(), Mode.BASIC)
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The successful calls, in order."""
+        return calls_in(self._api.store.arrivals())
 
-    def record_of(self, session_id: str) -> SessionRecord | None:
-        """Return the record of a session that has arrived last."""
-        mine = (one for one in reversed(self.records) if one.session_id == session_id)
-        return next(mine, None)
+    @property
+    def records(self) -> dict[str, SessionRecord]:
+        """The record that has arrived last, by session id."""
+        return records_in(self._api.store.arrivals())
+
+
+def outage(status: int) -> Error:
+    """Return the fault of an API that answers with a status alone."""
+    return Error(status=status, code="SERVICE_UNAVAILABLE")
+
+
+def registered(context: LearnerContext) -> RegisteredLearner:
+    """Return a learner of whom the API remembers a context."""
+    return RegisteredLearner.model_validate(context.model_dump())
+
+
+def calls_in(arrivals: Iterable[Arrival]) -> tuple[str, ...]:
+    """Return the calls that a lesson makes, in order, by the API's names."""
+    return tuple(CALLS[one.kind] for one in arrivals if one.kind in CALLS)
+
+
+def records_in(arrivals: Iterable[Arrival]) -> dict[str, SessionRecord]:
+    """Return the record that has arrived last, by session id."""
+    records = (_record(one.payload) for one in arrivals if one.kind == "sessions")
+    return {record.session_id: record for record in records}
+
+
+def _record(payload: dict[str, Any]) -> SessionRecord:
+    names = {"sessionId": "session_id"}
+    fields = {names.get(name, name): value for name, value in payload.items() if name != "userId"}
+    return SessionRecord.model_validate(fields)

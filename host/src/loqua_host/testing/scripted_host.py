@@ -45,10 +45,7 @@ from .tutors import running_tutor
 from .virtual_time import VirtualClock
 from .voice import TextSession
 
-__all__ = ["VISIT", "ScriptedHost"]
-
-VISIT: Final = "visit_1"
-"""The session id that the learner brings."""
+__all__ = ["ScriptedHost"]
 
 DISPATCH_SECONDS: Final = 0.2
 """Virtual seconds from a dispatch to its job."""
@@ -75,6 +72,8 @@ class ScriptedHost:
         shown: What the tutor has shown to the learner's page, in order.
         job: The tutor's job; None while there is none.
         called: The dispatches of specialists so far.
+        learner: The learner who entered first.
+        visits: The session id that each learner brings, by `user_id`.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class ScriptedHost:
         self._settings = settings
         self._numbers = count(1)
         self._clock = VirtualClock()
-        self.api = ScriptedApi()
+        self.api = ScriptedApi(self._clock)
         self.rooms = ScriptedRooms(self._clock.now, self._offer)
         self.said: list[Utterance] = []
         self.answer_seconds: list[float] = []
@@ -101,7 +100,8 @@ class ScriptedHost:
         self.shown: list[ShownValue] = []
         self.job: ScriptedJob | None = None
         self.called: list[Dispatch] = []
-        self._learner = ""
+        self.learner = ""
+        self.visits: dict[str, str] = {}
         self._begun, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
         self._links: set[MemoryLink] = set()
@@ -138,7 +138,9 @@ class ScriptedHost:
     async def _start(self) -> None:
         """Start the host's process on its ledger."""
         writer: Any = MemoryWriter(self._database)
-        api: Any = self.api
+        api = await self._process.enter_async_context(
+            self.api.client(self._settings.api, self._tutor.agent_id)
+        )
         rooms: Any = self.rooms
         ledger = Ledger(writer, KeyRing(()), f"host{next(self._numbers)}", None, 1.0)
         metrics = DeliveryMetrics(Instruments())
@@ -188,24 +190,26 @@ class ScriptedHost:
         self.enter(user_id)
         await self.rooms.dispatch(ROOM, Dispatch(self._tutor.agent_name, metadata))
 
-    def enter(self, user_id: str) -> None:
-        """Let the learner enter."""
-        self._learner = user_id
-        self.rooms.enter(user_id, "standard", user_id=user_id, sessionId=VISIT)
+    def enter(self, user_id: str, display_name: str = "") -> None:
+        """Let a learner enter."""
+        self.learner = self.learner or user_id
+        visit = self.visits.setdefault(user_id, f"visit_{len(self.visits) + 1}")
+        names = {"display_name": display_name} if display_name else {}
+        self.rooms.enter(user_id, "standard", user_id=user_id, sessionId=visit, **names)
 
-    def leave(self) -> None:
-        """Let the learner leave."""
-        self.rooms.leave(self._learner)
+    def leave(self, user_id: str) -> None:
+        """Let a learner leave."""
+        self.rooms.leave(user_id)
 
     def replace_tutor(self, loaded: LoadedTutor) -> None:
         """Have the next job teach with another version of the tutor."""
         self._loaded = loaded
 
-    def note(self, speaker: Literal["learner", "tutor"], text: str) -> None:
+    def note(self, speaker: Literal["learner", "tutor"], text: str, learner: str = "") -> None:
         """Note what is said now."""
         now = self._clock.monotonic()
         # Unlike what is sent to the host, nothing is cut.
-        self.said.append(Utterance.model_construct(speaker=speaker, text=text))
+        self.said.append(Utterance.model_construct(speaker=speaker, text=text, learner=learner))
         if speaker == "learner":
             self._asked_at = now
         elif self._asked_at is not None:
@@ -269,7 +273,7 @@ class ScriptedHost:
     async def _be_specialist(self, ref: JobRef, script: TutorCalls) -> None:
         """Come, teach for a while, and hand the learner back."""
         async with self._linked(ref, []) as link, kept_alive(link.host):
-            await link.host.send(Join(identity=self._learner))
+            await link.host.send(Join(identity=self.learner))
             if isinstance(await link.host.receive(), Welcome):
                 await asyncio.sleep(script.seconds)
                 reason = "done" if script.outcome == "taught" else "specialist_failed"

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 from livekit.agents import AgentSession, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
 
-from loqua_host.contract.lesson import teach
+from loqua_host.contract.lesson import current_lesson, teach
 from loqua_host.errors import LearnerError, LinkError
 from loqua_host.job.engines.build import EngineWatch
 from loqua_host.job.entrypoint import JobEntrypoint
@@ -25,6 +25,9 @@ from .sockets import MemoryLink
 from .voice import TextSession
 
 __all__ = ["ScriptedJob"]
+
+KILL_SECONDS: Final = 10.0
+"""Virtual seconds for the tasks of a killed job to end; those of a process cannot go on."""
 
 
 class JobInRoom:
@@ -82,11 +85,13 @@ class ScriptedJob:
     ctx: JobInRoom
     session: TextSession
     task: "asyncio.Task[None] | None" = field(default=None)
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def teach(self, tutor: LoadedTutor) -> None:
         """Teach until the lesson has ended or the job was killed."""
         self.task = asyncio.create_task(self._run(tutor))
-        await asyncio.wait({self.task})
+        self.task.add_done_callback(lambda _: self._ended.set())
+        await self._ended.wait()
 
     async def _run(self, tutor: LoadedTutor) -> None:
         entrypoint = TextEntrypoint(self.settings, self.session)
@@ -99,13 +104,21 @@ class ScriptedJob:
             teach(None)
             await self.link.cut()
 
+    def hears(self, user_id: str) -> bool:
+        """Return whether the tutor hears a learner: its own, or all that the host has verified."""
+        lesson = current_lesson()
+        others = lesson.others if self.settings.tutor.audio_input == "all" else ()
+        return user_id in {one.user_id for one in (lesson.learner, *others)}
+
     async def kill(self) -> None:
         """End the job without a word to its host, as the death of a process does."""
         await self.link.cut()
         if self.task is not None:
             self.task.cancel()
-            await asyncio.wait({self.task})
-        await self.session.aclose()
+            await asyncio.wait({self.task}, timeout=KILL_SECONDS)
+        closing = asyncio.create_task(self.session.aclose())
+        await asyncio.wait({closing}, timeout=KILL_SECONDS)
+        self._ended.set()
 
     def note_replies(self, note: Callable[[str], None]) -> None:
         """Note what the tutor says, as it is said."""

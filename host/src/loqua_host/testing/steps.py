@@ -12,6 +12,7 @@ from loqua_host.link.messages import reasons_of
 
 __all__ = [
     "FailApi",
+    "Joins",
     "KillJob",
     "Leaves",
     "LessonStep",
@@ -51,16 +52,28 @@ class LessonStep:
 
 @dataclass(frozen=True, config=_STRICT)
 class Says(LessonStep):
-    """The learner says a sentence, and waits for the answer. `says: Hola.`."""
+    """The learner says a sentence, and waits for the answer. `says: Hola.`.
+
+    Args:
+        text: The sentence.
+        learner: Another learner who says it, by `user_id`.
+    """
 
     text: str
+    learner: str = ""
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Types(LessonStep):
-    """The learner types a chat message, and waits for the answer. `types: hola`."""
+    """The learner types a chat message, and waits for the answer. `types: hola`.
+
+    Args:
+        text: The message.
+        learner: Another learner who types it, by `user_id`.
+    """
 
     text: str
+    learner: str = ""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -71,13 +84,41 @@ class StaysSilent(LessonStep):
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Joins(LessonStep):
+    """Another learner enters the room. `joins: ana`.
+
+    A tutor teaches one learner at a time in a room, and hears the others if the script's
+    `audio_input` is `all`. When the lesson is over, it teaches one who is still there.
+
+    Args:
+        learner: Their `user_id`.
+        display_name: Their name.
+    """
+
+    learner: str
+    display_name: str = ""
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Leaves(LessonStep):
-    """The learner leaves the room. `leaves`."""
+    """The learner leaves the room. `leaves`.
+
+    Args:
+        learner: Another learner who leaves, by `user_id`.
+    """
+
+    learner: str = ""
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Returns(LessonStep):
-    """The learner enters the room again. `returns`."""
+    """The learner enters the room again. `returns`.
+
+    Args:
+        learner: Another learner who returns, by `user_id`.
+    """
+
+    learner: str = ""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -175,6 +216,7 @@ STEPS: Final[Mapping[str, type[LessonStep]]] = {
     "says": Says,
     "types": Types,
     "silence": StaysSilent,
+    "joins": Joins,
     "leaves": Leaves,
     "returns": Returns,
     "kill_job": KillJob,

@@ -8,13 +8,14 @@ from typing import Any
 from livekit.agents.llm import LLM
 from structlog.testing import capture_logs
 
+from loqua_host.registry.author import Author
 from loqua_host.registry.loader import LoadedTutor, load_plugin
 
 from .meaning import find_misjudged
 from .player import LessonFailedError, LessonPlayer
 from .result import LessonResult, find_cause, find_problems, result_of, tell_lesson
 from .script import LessonScript, ScriptError
-from .virtual_time import VirtualLoop
+from .virtual_time import VirtualLoop, run_virtually
 
 __all__ = ["play_lesson", "run_script"]
 
@@ -68,12 +69,20 @@ def run_script(
         ValidationError: If the script's settings do not fit the tutor's model.
     """
     loaded.read_settings(script.settings)
-    with capture_logs() as log, asyncio.Runner(loop_factory=make_loop) as runner:
+    with capture_logs() as log:
         lesson = LessonPlayer(script, loaded)
-        try:
-            runner.run(lesson.play())
-        except LessonFailedError as failed:
-            raise LessonFailedError(
-                f"{failed}\n{tell_lesson(lesson.host.said, log)}"
-            ) from find_cause(log)
+        outcome, left = run_virtually(lesson.play(), make_loop)
+    told = tell_lesson(lesson.host.said, log)
+    if isinstance(outcome, BaseException) and not isinstance(outcome, LessonFailedError):
+        raise outcome
+    author = Author(loaded.packages)
+    problems = [str(outcome)] if isinstance(outcome, LessonFailedError) else []
+    if problems := [*problems, *(_uncancelled(one, author) for one in left)]:
+        raise LessonFailedError("\n".join((*problems, told))) from find_cause(log)
     return replace(result_of(lesson.host, log), claims=tuple(lesson.claims))
+
+
+def _uncancelled(task: "asyncio.Task[Any]", author: Author) -> str:
+    """Return what to do about a task that goes on after it was cancelled."""
+    what = author.waiting(task) or task.get_name()
+    return f"{what} goes on after it was cancelled; let CancelledError through"

@@ -2,17 +2,25 @@
 
 import asyncio
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar, TypeVarTuple
 
-__all__ = ["EPOCH", "VirtualClock", "VirtualLoop"]
+__all__ = ["EPOCH", "VirtualClock", "VirtualLoop", "run_virtually"]
 
 EPOCH: Final = 1_800_000_000.0
 """The wall time, in unix seconds, when a loop is made."""
 
 STUCK_SECONDS: Final = 5.0
 """Real seconds to wait for another thread when every task waits and no timer runs."""
+
+SPINNING_TURNS: Final = 10_000
+"""Turns of a loop without a pause, after which each of them takes time, as it really does."""
+
+SPIN_SECONDS: Final = 0.001
+
+CANCEL_SECONDS: Final = 10.0
+"""Virtual seconds for cancelled tasks to end."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -32,6 +40,7 @@ class JumpingSelector(selectors.SelectSelector):
         self.seconds = 0.0
         self.working = 0
         self.turns = 0
+        self._spinning = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Look for events; without any, move time to the next timer."""
@@ -40,9 +49,10 @@ class JumpingSelector(selectors.SelectSelector):
             return self._await_thread()
         if self.working and timeout > 0:
             return super().select(STUCK_SECONDS)
+        self._spinning = 0 if timeout else self._spinning + 1
         events = super().select(0)
         if not events:
-            self.seconds += timeout
+            self.seconds += timeout if self._spinning < SPINNING_TURNS else SPIN_SECONDS
         return events
 
     def _await_thread(self) -> list[tuple[selectors.SelectorKey, int]]:
@@ -91,6 +101,42 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _on_returned(self, _: "asyncio.Future[Any]") -> None:
         self._jumping.working -= 1
+
+
+def run_virtually(
+    main: Coroutine[Any, Any, T], make_loop: Callable[[], VirtualLoop] = VirtualLoop
+) -> tuple[T | BaseException, frozenset["asyncio.Task[Any]"]]:
+    """Run a coroutine in a loop of its own, and end what it leaves.
+
+    `asyncio.run` waits for ever for a task that goes on after it was cancelled.
+
+    Args:
+        main: The coroutine.
+        make_loop: Makes the loop.
+
+    Returns:
+        What it returns or raises, and the tasks that go on after they were cancelled.
+    """
+    loop = make_loop()
+    try:
+        [outcome], left = loop.run_until_complete(_run_and_cancel(main))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+    return outcome, left
+
+
+async def _run_and_cancel(
+    main: Coroutine[Any, Any, T],
+) -> tuple[list[T | BaseException], frozenset["asyncio.Task[Any]"]]:
+    outcome = [*await asyncio.gather(main, return_exceptions=True)]
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _, tasks = await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
+    return outcome, frozenset(tasks)
 
 
 class VirtualClock:

@@ -1,9 +1,9 @@
 """A voice session without sound: the learner's words arrive as transcripts."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any, Never
 
 from livekit import rtc
@@ -19,7 +19,10 @@ from livekit.agents import (
 )
 from livekit.agents.voice.io import AudioInput
 
+from loqua_host.job.voice.audio_input import MixedAudioInput
+from loqua_host.job.voice.levels import Levels
 from loqua_host.job.voice.session import LessonSession
+from loqua_host.livekit_internals import no_room_io
 
 from .realtime import ScriptedRealtimeSession
 from .replies import Reply, function_call
@@ -28,6 +31,9 @@ __all__ = ["ScriptedLLM", "TextSession"]
 
 TURN_DELAY = 0.1
 """Virtual seconds from the learner's last word to the end of the turn."""
+
+LOUD = 1e6
+"""The mean square of the samples of speech."""
 
 
 class TextSession(LessonSession):
@@ -39,6 +45,7 @@ class TextSession(LessonSession):
 
     def __init__(self, model: "llm.LLM[Any] | llm.RealtimeModel | None" = None) -> None:
         self._ears = TranscriptSTT()
+        self._levels: Levels | None = None
         self._realtime = isinstance(model, llm.RealtimeModel)
         super().__init__(
             stt=NOT_GIVEN if self._realtime else self._ears,
@@ -51,12 +58,12 @@ class TextSession(LessonSession):
             },
             session_close_transcript_timeout=0.0,
         )
-        self._no_room: Any = SimpleNamespace(
-            audio_input=None, set_participant=lambda _identity: None
-        )
+        self._no_room = no_room_io()
 
     async def start(self, agent: Agent, **_: Any) -> None:  # type: ignore[override]  # as a job does
         """Start without the room, whose sound there is none of."""
+        if isinstance(self.input.audio, MixedAudioInput):
+            self._levels = self.input.audio.levels
         self.input.audio = SilentMicrophone()
         await super().start(agent, record=False)
 
@@ -65,10 +72,12 @@ class TextSession(LessonSession):
         """What connects a session with a room; here nothing."""
         return self._no_room
 
-    def hear(self, text: str) -> None:
-        """Let the learner say something, as a whole turn, if the tutor listens."""
+    def hear(self, text: str, identity: str) -> None:
+        """Let somebody say something, as a whole turn, if the tutor listens."""
         if not self.input.audio_enabled:
             return
+        if self._levels is not None:
+            self._levels.add(identity, LOUD, time.time())
         listener = self.current_agent.realtime_llm_session if self._realtime else self._ears
         if isinstance(listener, ScriptedRealtimeSession | TranscriptSTT):
             listener.hear(text)

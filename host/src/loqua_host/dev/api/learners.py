@@ -102,14 +102,15 @@ def _union(*lists: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(lists)))
 
 
-def _mean_score(before: Totals, figures: Iterable[ProgressFigures]) -> float:
+def _mean_score(before: Totals, figures: Iterable[ProgressFigures]) -> float | None:
     """The mean over earlier sessions and those among the new that were scored."""
     scored = (figure.pronunciation_score for figure in figures)
     scores = [score for score in scored if score is not None]
     if not scores:
         return before.pronunciation_score_avg
-    total = before.pronunciation_score_avg * before.total_sessions + sum(scores)
-    return round(total / (before.total_sessions + len(scores)), 1)
+    earlier = 0 if before.pronunciation_score_avg is None else before.total_sessions
+    total = (before.pronunciation_score_avg or 0) * earlier + sum(scores)
+    return round(total / (earlier + len(scores)), 1)
 
 
 def _streak(before: Totals, dates: Iterable[datetime]) -> int:

@@ -177,13 +177,13 @@ class SessionAnswer(AnswerBody):
 
 
 class PreferencesBody(AnswerBody):
-    """What a learner learns and how; the session length in minutes."""
+    """What a learner learns and how; the session length in minutes. None if it is not known."""
 
-    language_learning: str = "spanish"
-    native_language: str = "english"
-    learning_pace: Literal["slow", "moderate", "fast"] = "moderate"
+    language_learning: str | None = "spanish"
+    native_language: str | None = "english"
+    learning_pace: Literal["slow", "moderate", "fast"] | None = "moderate"
     focus_areas: tuple[str, ...] = ("vocabulary",)
-    session_length_preference: int = Field(default=30, ge=1, le=1440)
+    session_length_preference: Annotated[Number, Field(ge=0, le=1440)] | None = 30
 
 
 class Totals(AnswerBody):
@@ -193,7 +193,7 @@ class Totals(AnswerBody):
     total_conversation_time: Number = 0
     words_learned: int = 0
     phrases_practiced: int = 0
-    pronunciation_score_avg: Number = 0
+    pronunciation_score_avg: Number | None = 0
     grammar_points_covered: tuple[str, ...] = ()
     achievements_unlocked: tuple[str, ...] = ()
     last_session_date: datetime | None = None
@@ -204,7 +204,7 @@ class SessionSummary(AnswerBody):
     """A past session as the context lists it."""
 
     session_id: str
-    date: datetime
+    date: datetime | None
     duration_minutes: Number
     topics_covered: tuple[str, ...]
 

@@ -65,7 +65,10 @@ def _learner(item: tuple[str, Study]) -> list[str]:
     totals, preferences = study.totals(), study.learner.preferences
     return [
         f"{escape(study.learner.display_name)} ({escape(user_id)})",
-        f"{escape(preferences.language_learning)} from {escape(preferences.native_language)}",
+        " from ".join(
+            escape(one or "unknown")
+            for one in (preferences.language_learning, preferences.native_language)
+        ),
         str(totals.total_sessions),
         f"{totals.total_conversation_time:g}",
         str(totals.words_learned),

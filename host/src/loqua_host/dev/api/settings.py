@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
@@ -60,8 +60,13 @@ class DevApiSettings(BaseModel):
     learners: Mapping[Identifier, RegisteredLearner] = INVENTED
     faults: tuple[AnyFault, ...] = ()
 
-    def mint_agent_jwt(self, agent_id: str, lifetime: timedelta = timedelta(days=30)) -> str:
+    def mint_agent_jwt(
+        self,
+        agent_id: str,
+        lifetime: timedelta = timedelta(days=30),
+        clock: Callable[[], float] = time.time,
+    ) -> str:
         """A JWT that an API with these settings takes for an agent's, whatever its agent ids."""
-        now = int(time.time())
+        now = int(clock())
         claims = AgentClaims(sub=agent_id, iat=now, exp=now + int(lifetime.total_seconds()))
         return sign(claims, self.agent_signing_secret.get_secret_value())
