@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 from tests.pictures.browser import chromium
 
 from loqua_host.dev.learner import synthesise_line
-from loqua_tutor_pronunciation.exercises import plan
+from loqua_tutor_pronunciation.exercises import load_language
 
 from .visitor import DESKTOP, PHONE, Playground, Visitor, playground, write_microphone
 
@@ -93,7 +93,7 @@ async def test_what_a_learner_pronounces_is_scored_on_their_own_waveform(
     served: Playground, speech_url: str, tmp_path: Path
 ) -> None:
     """Words and sounds have scores, and the own try can be heard again."""
-    sentence = plan("en", count=1, lessons_before=0).exercises[0].text
+    sentence = load_language("en").exercises[0].text
     speech = await synthesise_line(f"{speech_url}/v1", sentence, "en")
     write_microphone(tmp_path / "voice.wav", speech, before=9, after=14)
     async with chromium(f"--use-file-for-fake-audio-capture={tmp_path / 'voice.wav'}") as browser:

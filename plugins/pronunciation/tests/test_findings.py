@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from loqua_tutor_pronunciation.exercises import plan
+from loqua_tutor_pronunciation.exercises import load_language, plan
 from loqua_tutor_pronunciation.findings import describe, find, has_risen
 from loqua_tutor_pronunciation.practice import PracticeState, advance, line
 from loqua_tutor_pronunciation.scoring import Assessment
 
-PLAN = plan("en", count=2, lessons_before=0)
-START = PracticeState(lessons_before=0)
-TEXT = PLAN.exercises[0].text
+ENGLISH = load_language("en")
+START = PracticeState(exercises=plan(ENGLISH, count=2, lessons_before=0))
+TEXT = START.exercises[0].text
 
 
 def phoneme(expected: str, score: float, heard: str | None = None) -> dict[str, Any]:
@@ -42,42 +42,42 @@ def test_the_worst_sound_is_told_with_what_was_heard(
     expected: str, heard: str, sentence: str
 ) -> None:
     """In words that a voice can say."""
-    finding = find(said(phoneme("p", 39), phoneme(expected, 10, heard)), PLAN, ())
+    finding = find(said(phoneme("p", 39), phoneme(expected, 10, heard)), ENGLISH, ())
 
     assert finding is not None
-    assert describe(finding, PLAN) == sentence
+    assert describe(finding, ENGLISH) == sentence
 
 
 def test_a_sound_that_is_only_somewhat_wrong_is_not_told() -> None:
     """The scorer is right too seldom there."""
-    assert find(said(phoneme("p", 45)), PLAN, ()) is None
+    assert find(said(phoneme("p", 45)), ENGLISH, ()) is None
 
 
 def test_there_is_no_third_sound_in_a_lesson() -> None:
     """Those corrected before may be told again."""
-    assert find(said(phoneme("p", 10)), PLAN, ("s", "t")) is None
-    assert find(said(phoneme("p", 10)), PLAN, ("s", "p")) is not None
+    assert find(said(phoneme("p", 10)), ENGLISH, ("s", "t")) is None
+    assert find(said(phoneme("p", 10)), ENGLISH, ("s", "p")) is not None
 
 
 def test_a_sound_without_a_name_is_not_told() -> None:
     """Spanish has none here: no expert-scored corpus stands behind it."""
-    assert find(said(phoneme("p", 10)), plan("es", count=1, lessons_before=0), ()) is None
+    assert find(said(phoneme("p", 10)), load_language("es"), ()) is None
 
 
 def test_only_what_rose_is_praised() -> None:
     """The second try is compared with the first; a sound that stays wrong is let pass."""
-    first = advance(START, PLAN, TEXT, said(phoneme("s", 10, "z"), word="books"))
-    better = advance(first, PLAN, TEXT, said(phoneme("s", 90), word="books", accuracy=80))
-    same = advance(first, PLAN, TEXT, said(phoneme("s", 10, "z"), word="books"))
+    first = advance(START, ENGLISH, TEXT, said(phoneme("s", 10, "z"), word="books"))
+    better = advance(first, ENGLISH, TEXT, said(phoneme("s", 90), word="books", accuracy=80))
+    same = advance(first, ENGLISH, TEXT, said(phoneme("s", 10, "z"), word="books"))
 
-    assert line(first, PLAN).endswith(f"Once more: {TEXT}")
-    assert line(better, PLAN).startswith("Better: books.")
-    assert line(same, PLAN).startswith("Let us go on.")
+    assert line(first, ENGLISH).endswith(f"Once more: {TEXT}")
+    assert line(better, ENGLISH).startswith("Better: books.")
+    assert line(same, ENGLISH).startswith("Let us go on.")
 
 
 def test_a_difference_within_the_scorers_noise_is_no_rise() -> None:
     """Three points are nothing."""
-    finding = find(said(phoneme("p", 10), accuracy=30), PLAN, ())
+    finding = find(said(phoneme("p", 10), accuracy=30), ENGLISH, ())
 
     assert finding is not None
     assert not has_risen(finding, said(phoneme("p", 12), accuracy=33))
@@ -85,7 +85,7 @@ def test_a_difference_within_the_scorers_noise_is_no_rise() -> None:
 
 def test_a_word_that_was_not_recognised_is_the_only_headline() -> None:
     """One thing a try."""
-    state = advance(START, PLAN, "I like to read book.", said(phoneme("s", 10)))
+    state = advance(START, ENGLISH, "I like to read book.", said(phoneme("s", 10)))
 
     assert state.finding is None
-    assert "books" in line(state, PLAN)
+    assert "books" in line(state, ENGLISH)

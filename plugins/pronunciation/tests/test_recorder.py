@@ -5,16 +5,15 @@ import wave
 
 from livekit import rtc
 
-from loqua_tutor_pronunciation.recorder import Recorder
+from loqua_tutor_pronunciation.recorder import Recorder, Recording, trimmed, wav
 
 FRAME = rtc.AudioFrame(bytes(4800), 24_000, 1, 2400)
 """A tenth of a second."""
 
 
-def seconds(file: bytes | None) -> float:
-    """How long a WAV file is."""
-    assert file is not None
-    with wave.open(io.BytesIO(file)) as sound:
+def seconds(recording: Recording) -> float:
+    """How long a recording is as a WAV file."""
+    with wave.open(io.BytesIO(wav(recording))) as sound:
         return sound.getnframes() / sound.getframerate()
 
 
@@ -35,11 +34,11 @@ def test_a_try_is_what_was_said_and_a_second_before() -> None:
 
 
 def test_where_nobody_spoke_there_is_nothing() -> None:
-    """No file rather than an empty one."""
+    """No frame."""
     recorder = Recorder()
     feed(recorder, 50)
 
-    assert recorder.take(continued=False) is None
+    assert recorder.take(continued=False) == ()
 
 
 def test_who_goes_on_after_a_pause_has_made_one_try() -> None:
@@ -73,3 +72,19 @@ def test_a_long_turn_keeps_its_end() -> None:
     feed(recorder, 50)
 
     assert 1.8 < seconds(recorder.take(continued=False)) <= 2.0
+
+
+LOUD = rtc.AudioFrame(b"\x00\x40" * 2400, 24_000, 1, 2400)
+
+
+def test_a_replay_has_no_silence_around_speech() -> None:
+    """But the tenths beside it, in which its first and last sounds are."""
+    recording = (FRAME,) * 10 + (LOUD, FRAME, LOUD) + (FRAME,) * 10
+
+    assert len(trimmed(recording)) == 3 + 2 * 2
+
+
+def test_of_silence_there_is_nothing_to_replay() -> None:
+    """No frame."""
+    assert trimmed((FRAME,) * 3) == ()
+    assert trimmed(()) == ()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -137,11 +138,14 @@ FRAME = rtc.AudioFrame(bytes(2400), 24_000, 1, 1200)
 SCORED = {"NBest": [{"PronScore": 87.5, "Words": []}]}
 
 
-def speak(lesson: Lesson) -> None:
+LOUD = rtc.AudioFrame(b"\x00\x40" * 1200, 24_000, 1, 1200)
+
+
+def speak(lesson: Lesson, frame: rtc.AudioFrame = FRAME) -> None:
     """Have the learner's audio arrive."""
     recorder = lesson.get_agent(PronunciationTutor)._recorder
     recorder.begin()
-    recorder.add(FRAME)
+    recorder.add(frame)
 
 
 async def test_the_sound_of_a_try_is_scored(
@@ -187,3 +191,56 @@ async def test_a_scorer_out_of_reach_costs_the_score_alone(
         speak(lesson)
         assert "6 de 6" in await room.say("El perro corre por el parque.")
         assert (await on_progress_tick(lesson)).pronunciation_score is None
+
+
+async def test_what_is_typed_is_practised(make_lesson: MakeLesson, taught: Taught) -> None:
+    """A text of the learner's own comes before the exercises that are left."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        assert "Repite: Quiero un zapato." in await room.type("Quiero un zapato.")
+        assert "Repite: El perro corre por el parque." in await room.say("Quiero un zapato.")
+
+
+async def test_the_voice_is_slow_when_asked(make_lesson: MakeLesson, taught: Taught) -> None:
+    """The sentence comes again, and nothing counts as tried."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        assert "El perro corre por el parque." in await room.say("Más despacio, por favor.")
+        assert (await on_progress_tick(lesson)).phrases_practiced == 0
+        assert lesson.get_agent(PronunciationTutor).state.slow
+
+
+async def test_a_try_is_replayed_after_the_model(make_lesson: MakeLesson, taught: Taught) -> None:
+    """Only one that is to be made again, and only what was spoken of it."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        speak(lesson, LOUD)
+        assert (await room.say("El gato corre por el parque.")).endswith("Tú has dicho:")
+        assert lesson.get_agent(PronunciationTutor)._try == (LOUD,)
+        speak(lesson, LOUD)
+        assert "Tú has dicho" not in await room.say("El perro corre por el parque.")
+
+
+async def test_sounds_that_are_due_are_drilled_first(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """The history of the API says which."""
+    weak = PastSession(
+        session_id="s",
+        date=datetime(2026, 1, 1, tzinfo=UTC),
+        topics_covered=("pronunciation", "weak_sound_es_ñ"),
+    )
+    lesson = make_lesson(context=LearnerContext(session_history=(weak,)))
+    async with taught(lesson):
+        state = lesson.get_agent(PronunciationTutor).state
+        assert state.focus == ("ñ",)
+        assert state.exercises[0].sounds == ("ñ",)
+
+
+async def test_the_calling_tutor_can_hand_a_sound_over(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """By its name in the language's file; a focus that is no sound is left out."""
+    lesson = make_lesson(handover=Handover(tutor="conversation", focus="rr verbs"))
+    async with taught(lesson):
+        assert lesson.get_agent(PronunciationTutor).state.focus == ("rr",)

@@ -1,6 +1,7 @@
 """The pronunciation endpoint, as a client of Azure's sees it."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from loqua_speech.audio import wav
 from loqua_speech.pronunciation.queue import ScoringQueue
 from loqua_speech.pronunciation.scorer import Scorer
 from loqua_speech.recogniser import Recogniser
-from loqua_speech.recognition import Whisper
+from loqua_speech.recognition import Passage, RecognisedWord, Whisper
 
 RECORDING = Path(__file__).parent / "pronunciation" / "recordings" / "020360136.flac"
 TEXT = "This will be so good."
@@ -25,10 +26,10 @@ async def scoring_client(scoring: ScoringQueue) -> AsyncIterator[httpx.AsyncClie
         yield client
 
 
-def _client(scoring: ScoringQueue) -> httpx.AsyncClient:
-    deaf = Recogniser(cast("Whisper", None))
+def _client(scoring: ScoringQueue, recogniser: Recogniser | None = None) -> httpx.AsyncClient:
+    heard = recogniser or Recogniser(cast("Whisper", None))
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(create_app(deaf, scoring)), base_url="http://speech"
+        transport=httpx.ASGITransport(create_app(heard, scoring)), base_url="http://speech"
     )
 
 
@@ -74,9 +75,8 @@ async def test_where_there_is_no_telling_there_is_no_number(
         (wav(bytes(31 * 32_000), rate=16_000), {}, "file"),
         (wav(bytes(32_000), rate=16_000), {"language": "es"}, "language"),
         (wav(bytes(32_000), rate=16_000), {"text": "?"}, "text"),
-        (wav(bytes(32_000), rate=16_000), {"text": ""}, "text"),
     ],
-    ids=["no audio", "too long", "another language", "no word", "no text"],
+    ids=["no audio", "too long", "another language", "no word"],
 )
 async def test_what_cannot_be_scored_is_refused_by_name(
     scoring_client: httpx.AsyncClient, sound: bytes, fields: dict[str, str], param: str
@@ -96,3 +96,60 @@ async def test_a_full_queue_says_when_to_come_again(scorer: Scorer) -> None:
 
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
+
+
+@dataclass(frozen=True)
+class ScriptedWhisper:
+    """Hears always the same."""
+
+    words: tuple[tuple[str, float], ...]
+    spoken: str = "en"
+
+    def language(self, code: str) -> str:
+        """Return the primary language."""
+        return code[:2]
+
+    def hear(self, *_: object) -> Passage:
+        """Return the script."""
+        words = tuple(RecognisedWord(text, 0.0, 1.0, sure) for text, sure in self.words)
+        return Passage(" ".join(word.text for word in words), self.spoken, words=words)
+
+
+async def _score_free(scoring: ScoringQueue, whisper: ScriptedWhisper) -> dict[str, Any]:
+    with Recogniser(cast("Whisper", whisper)) as recogniser:
+        async with _client(scoring, recogniser) as client:
+            response = await _score(client, RECORDING.read_bytes(), text="")
+    body: dict[str, Any] = response.json()
+    return body
+
+
+async def test_without_a_text_the_recognisers_words_are_scored(scoring: ScoringQueue) -> None:
+    """Those that it is sure of; no completeness; with less confidence than a known text has."""
+    heard = (("This", 0.99), ("will", 0.99), ("be", 0.99), ("so", 0.6), ("good.", 0.99))
+    body = await _score_free(scoring, ScriptedWhisper(heard))
+    async with _client(scoring) as client:
+        known = (await _score(client, RECORDING.read_bytes())).json()["NBest"][0]
+    (best,) = body["NBest"]
+
+    assert body["DisplayText"] == TEXT
+    assert [word["Word"] for word in best["Words"] if "AccuracyScore" not in word] == ["so"]
+    assert "CompletenessScore" not in best
+    assert best["PronScore"] == known["PronScore"]
+    assert best["Confidence"] < known["Confidence"]
+
+
+@pytest.mark.parametrize(
+    ("whisper", "reason"),
+    [
+        (ScriptedWhisper((("Esto", 0.9), ("es", 0.9)), "es"), "other_language"),
+        (ScriptedWhisper((("\N{EM DASH}", 0.9),)), "no_speech"),
+        (ScriptedWhisper((("Elephants", 0.9), ("dance", 0.9), ("now", 0.9))), "other_text"),
+        (ScriptedWhisper(()), "no_speech"),
+    ],
+    ids=["another language", "no word of the lexicon", "an invention", "nothing"],
+)
+async def test_of_free_speech_that_cannot_be_judged_there_is_no_number(
+    scoring: ScoringQueue, whisper: ScriptedWhisper, reason: str
+) -> None:
+    """The reason instead."""
+    assert (await _score_free(scoring, whisper))["Reason"] == reason

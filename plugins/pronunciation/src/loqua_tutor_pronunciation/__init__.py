@@ -1,14 +1,18 @@
 """The pronunciation tutor: sentences to repeat, and how their sounds were pronounced."""
 
+from datetime import UTC, datetime
+
 from httpx import AsyncClient
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict, Field
 
 from loqua_host import Lesson, LessonReport, Progress, Tutor, hookimpl
 
-from .exercises import plan
-from .practice import PracticeState, greeting, progress, report
+from .exercises import SpokenLanguage, load_language, plan
+from .findings import MOST_SOUNDS
+from .practice import PracticeState, progress, report
 from .scoring import Scorer
+from .sounds import due_sounds
 from .tutor import PronunciationTutor
 
 __all__ = ["PronunciationSettings"]
@@ -39,24 +43,17 @@ def register_tutor() -> Tutor[PronunciationSettings]:
 @hookimpl
 async def create_agent(lesson: Lesson[PronunciationSettings]) -> Agent:
     """Plan the exercises, or go on with those that an earlier process began."""
-    noted = lesson.state.get("practice") or {"lessons_before": _lessons_before(lesson)}
-    state = PracticeState.model_validate(noted)
-    words = lesson.handover.words if lesson.handover else ()
-    exercises = plan(
-        lesson.language,
-        count=lesson.settings.exercises,
-        lessons_before=state.lessons_before,
-        words=words,
-    )
+    language = load_language(lesson.language)
+    noted = lesson.state.get("practice")
+    state = PracticeState.model_validate(noted) if noted else _begin(lesson, language)
     scorer = Scorer(address, AsyncClient()) if (address := lesson.settings.scorer) else None
-    return PronunciationTutor(lesson, exercises, state, scorer)
+    return PronunciationTutor(lesson, language, state, scorer)
 
 
 @hookimpl
 async def on_user_ready(lesson: Lesson) -> None:
     """Greet, and give the first sentence."""
-    tutor = lesson.get_agent(PronunciationTutor)
-    lesson.session.say(greeting(tutor.state, tutor.plan))
+    lesson.get_agent(PronunciationTutor).greet()
 
 
 @hookimpl
@@ -67,12 +64,24 @@ async def on_progress_tick(lesson: Lesson) -> Progress:
 
 @hookimpl
 async def on_session_end(lesson: Lesson) -> LessonReport | None:
-    """Report exercises, score and words."""
+    """Report exercises, score, sounds and words."""
     if lesson.agent is None:
         return None
     tutor = lesson.get_agent(PronunciationTutor)
-    return report(tutor.state, tutor.plan, lesson.context.preferences.native_language)
+    return report(tutor.state, tutor.language, lesson.context.preferences.native_language)
 
 
-def _lessons_before(lesson: Lesson) -> int:
-    return sum("pronunciation" in past.topics_covered for past in lesson.context.session_history)
+def _begin(lesson: Lesson[PronunciationSettings], language: SpokenLanguage) -> PracticeState:
+    """Return a new practice, for the words and sounds of a call, or for sounds that are due."""
+    history, call = lesson.context.session_history, lesson.handover
+    asked = tuple(it for it in call.focus.split() if language.has_sound(it)) if call else ()
+    due = due_sounds(history, language.language, datetime.now(UTC))
+    focus = (asked or tuple(it for it in due if language.has_sound(it)))[:MOST_SOUNDS]
+    exercises = plan(
+        language,
+        count=lesson.settings.exercises,
+        lessons_before=sum("pronunciation" in past.topics_covered for past in history),
+        focus=focus,
+        words=call.words if call else (),
+    )
+    return PracticeState(exercises=exercises, focus=focus)

@@ -1,11 +1,14 @@
 """Exercises: what there is to repeat and what the tutor says, as data in `languages/*.toml`."""
 
+import re
 import tomllib
+from collections.abc import Iterable
 from importlib.resources import files
+from itertools import chain, zip_longest
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Exercise", "Lines", "Plan", "plan"]
+__all__ = ["Advice", "Exercise", "Lines", "SpokenLanguage", "load_language", "plan"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -13,20 +16,37 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid")
 class Exercise(BaseModel):
     """A sentence to repeat, and the word in it that the learner is to take along.
 
-    A word that a tutor asked for comes without translations.
+    A word that a tutor asked for comes without translations, a learner's own text without a word.
     """
 
     model_config = _FROZEN
 
     text: str
-    word: str
+    word: str = ""
     translations: dict[str, str] = Field(
         default={}, description="of the word, by the API's language names"
+    )
+    sounds: tuple[str, ...] = Field(
+        default=(), description="what a drill is for: keys of `sounds` or `advice`"
     )
 
     def translation(self, native: str | None) -> str | None:
         """The word in the learner's language, or in the first one that there is."""
         return self.translations.get(native or "") or next(iter(self.translations.values()), None)
+
+
+class Advice(BaseModel):
+    """A rule of a language's spelling, and what to mind about the sound that it stands for.
+
+    Attributes:
+        spelled: A regular expression of the letters, in a word in lower case.
+        says: The sentence about the `{word}`.
+    """
+
+    model_config = _FROZEN
+
+    spelled: re.Pattern[str]
+    says: str
 
 
 class Lines(BaseModel):
@@ -44,50 +64,98 @@ class Lines(BaseModel):
     too_long: str
     too_short: str
     once_more: str
+    replay: str
     better: str
     go_on: str
     closing: str
     carrier: str
+    slower: tuple[str, ...] = Field(description="how a learner asks for a slower voice")
 
 
-class Plan(BaseModel):
-    """The exercises of one lesson, in order."""
+class SpokenLanguage(BaseModel):
+    """A language as it is practised.
+
+    Attributes:
+        language: Its ISO 639-1 code.
+        lines: What the tutor says.
+        sounds: Names of sounds by IPA; others are never corrected by the scorer.
+        advice: For words that were not recognised, by the name of the sound; the first rule that
+            fits is told.
+        exercises: Sentences for everybody.
+        drills: Sentences and minimal pairs for one sound.
+    """
 
     model_config = _FROZEN
 
     language: str
     lines: Lines
-    sounds: dict[str, str] = Field(
-        default={}, description="names of sounds by IPA; others are never corrected"
-    )
+    sounds: dict[str, str] = {}
+    advice: dict[str, Advice] = {}
     exercises: tuple[Exercise, ...] = Field(min_length=1)
+    drills: tuple[Exercise, ...] = ()
+
+    def has_sound(self, sound: str) -> bool:
+        """Return whether the language knows a sound."""
+        return sound in self.sounds or sound in self.advice
 
 
-def plan(language: str, *, count: int, lessons_before: int, words: tuple[str, ...] = ()) -> Plan:
-    """Plan a lesson of `count` exercises, or of all where there are fewer.
-
-    Later lessons begin where earlier ones ended, and start over at the end. A lesson for
-    `words` has these alone, each in a sentence.
+def load_language(code: str) -> SpokenLanguage:
+    """Return a language by its ISO 639-1 code.
 
     Raises:
-        LookupError: If there are no exercises for that language.
+        LookupError: If there is none.
     """
-    folder = files(__package__).joinpath("languages")
-    file = folder.joinpath(f"{language}.toml")
+    file = files(__package__).joinpath("languages", f"{code}.toml")
     if not file.is_file():
-        raise LookupError(f"no exercises for language {language!r}: add languages/{language}.toml")
-    whole = Plan.model_validate(tomllib.loads(file.read_text("utf-8")))
+        raise LookupError(f"no exercises for language {code!r}: add languages/{code}.toml")
+    return SpokenLanguage.model_validate(tomllib.loads(file.read_text("utf-8")))
+
+
+def plan(
+    language: SpokenLanguage,
+    *,
+    count: int,
+    lessons_before: int,
+    focus: tuple[str, ...] = (),
+    words: tuple[str, ...] = (),
+) -> tuple[Exercise, ...]:
+    """Return the exercises of a lesson: `count`, or all where there are fewer.
+
+    Half of them drill the sounds in focus, in turns. Later lessons begin where earlier ones ended,
+    and start over at the end.
+
+    Args:
+        language: The language.
+        count: How many there are to be.
+        lessons_before: How many lessons the learner had.
+        focus: Sounds to drill.
+        words: Words that the lesson is for; it has these alone, each in a sentence.
+    """
     if words:
-        asked = tuple(_exercise(whole, word) for word in words[:count])
-        return whole.model_copy(update={"exercises": asked})
-    first = lessons_before * count % len(whole.exercises)
-    turned = whole.exercises[first:] + whole.exercises[:first]
-    return whole.model_copy(update={"exercises": turned[:count]})
+        return tuple(_exercise(language, word) for word in words[:count])
+    drills = tuple(_in_turns(language.drills, focus, lessons_before))[: (count + 1) // 2]
+    return (*drills, *_turned(language.exercises, lessons_before * count))[:count]
 
 
-def _exercise(whole: Plan, word: str) -> Exercise:
+def _in_turns(
+    drills: Iterable[Exercise], focus: tuple[str, ...], lessons_before: int
+) -> Iterable[Exercise]:
+    """Return the drills of one sound and another in turns, each once."""
+    of_each = [
+        _turned(tuple(it for it in drills if sound in it.sounds), lessons_before) for sound in focus
+    ]
+    mixed = chain.from_iterable(zip_longest(*of_each))
+    return {drill.text: drill for drill in mixed if drill}.values()
+
+
+def _turned(exercises: tuple[Exercise, ...], first: int) -> tuple[Exercise, ...]:
+    start = first % len(exercises) if exercises else 0
+    return exercises[start:] + exercises[:start]
+
+
+def _exercise(language: SpokenLanguage, word: str) -> Exercise:
     """The exercise for a word, or one made for it: recognisers mishear words that stand alone."""
-    for exercise in whole.exercises:
+    for exercise in language.exercises:
         if exercise.word.casefold() == word.casefold():
             return exercise
-    return Exercise(text=whole.lines.carrier.format(word=word), word=word)
+    return Exercise(text=language.lines.carrier.format(word=word), word=word)

@@ -4,17 +4,17 @@ from collections.abc import Collection
 
 from pydantic import BaseModel, ConfigDict
 
-from .exercises import Plan
+from .exercises import SpokenLanguage
 from .scoring import Assessment, Phoneme, Word
 
-__all__ = ["Finding", "describe", "find", "has_risen"]
+__all__ = ["Finding", "describe", "find", "has_risen", "may_be_told"]
 
 CLEARLY_WRONG = 40.0
 """A sound's score below it is told. The server's own limit for a mispronunciation is higher: of
 the sounds just below that one, experts find every second fine."""
 
 MOST_SOUNDS = 2
-"""Sounds that a lesson corrects; more are more than a learner can mind."""
+"""Sounds that a lesson is about; more are more than a learner can mind."""
 
 RISE = 5.0
 """Points by which a word has audibly risen; smaller differences are the scorer's noise."""
@@ -40,24 +40,28 @@ class Finding(BaseModel):
     accuracy: float
 
 
-def find(assessment: Assessment, plan: Plan, sounds: Collection[str]) -> Finding | None:
+def find(
+    assessment: Assessment, language: SpokenLanguage, sounds: Collection[str]
+) -> Finding | None:
     """Return the worst sound, if one is clearly wrong and can be named.
 
     Args:
         assessment: How the sentence was said.
-        plan: Names sounds.
-        sounds: Those corrected so far; once there are two, there is no third.
+        language: Names sounds.
+        sounds: Those that the lesson is about so far; once there are two, there is no third.
     """
     wrong = [
         (phoneme.accuracy, word, phoneme)
         for word in assessment.words
         for phoneme in word.phonemes
-        if phoneme.accuracy < CLEARLY_WRONG and _may_be_told(phoneme, plan, sounds)
+        if phoneme.accuracy < CLEARLY_WRONG
+        and phoneme.phoneme in language.sounds
+        and may_be_told(phoneme.phoneme, sounds)
     ]
     if not wrong:
         return None
     _, word, phoneme = min(wrong, key=lambda one: one[0])
-    return _finding(word, phoneme, plan)
+    return _finding(word, phoneme, language)
 
 
 def has_risen(before: Finding, assessment: Assessment) -> bool:
@@ -66,26 +70,26 @@ def has_risen(before: Finding, assessment: Assessment) -> bool:
     return any(accuracy is not None and accuracy > before.accuracy + RISE for accuracy in now)
 
 
-def describe(finding: Finding, plan: Plan) -> str:
+def may_be_told(sound: str, sounds: Collection[str]) -> bool:
+    """Return whether a lesson about some sounds may correct another one."""
+    return len(sounds) < MOST_SOUNDS or sound in sounds
+
+
+def describe(finding: Finding, language: SpokenLanguage) -> str:
     """Return the sentence about a finding."""
-    lines, word = plan.lines, finding.word
+    lines, word = language.lines, finding.word
     if finding.heard and _LONG_AND_SHORT.get(finding.heard) == finding.expected:
         return lines.too_long.format(word=word)
     if finding.heard and _LONG_AND_SHORT.get(finding.expected) == finding.heard:
         return lines.too_short.format(word=word)
-    expected = plan.sounds[finding.expected]
+    expected = language.sounds[finding.expected]
     if finding.heard is None:
         return lines.unclear.format(word=word, expected=expected)
-    return lines.replaced.format(word=word, expected=expected, heard=plan.sounds[finding.heard])
+    return lines.replaced.format(word=word, expected=expected, heard=language.sounds[finding.heard])
 
 
-def _may_be_told(phoneme: Phoneme, plan: Plan, sounds: Collection[str]) -> bool:
-    known = phoneme.phoneme in plan.sounds
-    return known and (len(sounds) < MOST_SOUNDS or phoneme.phoneme in sounds)
-
-
-def _finding(word: Word, phoneme: Phoneme, plan: Plan) -> Finding:
-    heard = phoneme.heard if phoneme.heard in plan.sounds else None
+def _finding(word: Word, phoneme: Phoneme, language: SpokenLanguage) -> Finding:
+    heard = phoneme.heard if phoneme.heard in language.sounds else None
     return Finding(
         word=word.word, expected=phoneme.phoneme, heard=heard, accuracy=word.accuracy or 0.0
     )

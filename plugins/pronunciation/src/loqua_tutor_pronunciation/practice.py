@@ -10,19 +10,35 @@ from pydantic import BaseModel, ConfigDict
 
 from loqua_host import LessonReport, Progress, Word
 
-from .exercises import Plan
+from .advice import Hint, advise, find_hint
+from .exercises import Exercise, SpokenLanguage
 from .findings import Finding, describe, find, has_risen
 from .recognition import compare
 from .scoring import Assessment
+from .sounds import sound_topics
 
-__all__ = ["PracticeState", "advance", "greeting", "is_done", "line", "progress", "report"]
+__all__ = [
+    "PracticeState",
+    "add_text",
+    "advance",
+    "current_text",
+    "greeting",
+    "is_done",
+    "line",
+    "progress",
+    "report",
+]
+
+_MOST_EXERCISES = 30
+"""Exercises that a learner's own texts may bring a lesson to: a state is limited in size."""
 
 
 class PracticeState(BaseModel):
     """What happened in a practice; small enough to resume it from.
 
     Attributes:
-        lessons_before: How many practices came before this one; the plan depends on it.
+        exercises: The exercises of the lesson, in order.
+        focus: The sounds that the lesson was planned for: keys of the language's sounds or advice.
         passed: How many exercises are behind us.
         last: How the last try went: right, to be tried again, or let pass at the second miss.
         unrecognised: The words to be tried again.
@@ -34,13 +50,17 @@ class PracticeState(BaseModel):
         scored: How many exercises have a scored try.
         is_scored: Whether the current exercise is one of them.
         finding: The sound that the last try got wrong.
+        hint: The advice about a word that was not recognised in it.
         risen: The word that the last try said better than the one before.
-        sounds: The sounds corrected so far, in IPA.
+        sounds: The sounds corrected so far.
+        good: The sounds of the drills that were right.
+        slow: Whether the learner asked for a slow voice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    lessons_before: int
+    exercises: tuple[Exercise, ...]
+    focus: tuple[str, ...] = ()
     passed: int = 0
     last: Literal["right", "again", "go_on"] | None = None
     unrecognised: tuple[str, ...] = ()
@@ -52,35 +72,45 @@ class PracticeState(BaseModel):
     scored: int = 0
     is_scored: bool = False
     finding: Finding | None = None
+    hint: Hint | None = None
     risen: str | None = None
     sounds: tuple[str, ...] = ()
+    good: tuple[str, ...] = ()
+    slow: bool = False
 
 
 def advance(
-    state: PracticeState, plan: Plan, heard: str, assessment: Assessment | None = None
+    state: PracticeState,
+    language: SpokenLanguage,
+    heard: str,
+    assessment: Assessment | None = None,
 ) -> PracticeState:
     """Return the state after one try: what was wrong at a first one is followed by a second.
 
     Args:
         state: What happened before.
-        plan: The exercises.
+        language: The language taught.
         heard: What was recognised.
         assessment: How it sounded, or None if nothing could score it.
     """
-    if is_done(state, plan):
+    if is_done(state):
         return state
-    exercise = plan.exercises[state.passed]
+    exercise = state.exercises[state.passed]
+    about = _union(state.focus, state.sounds)
     words = compare(exercise.text, heard)
     good = {word.text.casefold() for word in words if word.recognised}
     misses = tuple(word.text for word in words if not word.recognised)
-    finding = find(assessment, plan, state.sounds) if assessment else None
+    finding = find(assessment, language, about) if assessment else None
     first = state.last != "again"
     last: Literal["right", "again", "go_on"] = (
         "right" if not misses and not finding else "again" if first else "go_on"
     )
     told = finding if last == "again" and not misses else None
+    hint = find_hint(misses, language, about) if last == "again" else None
+    is_judged = assessment is not None or not language.sounds  # a recogniser repairs slips
     return PracticeState(
-        lessons_before=state.lessons_before,
+        exercises=state.exercises,
+        focus=state.focus,
         passed=state.passed + (last != "again"),
         last=last,
         unrecognised=misses,
@@ -92,36 +122,69 @@ def advance(
         scored=state.scored + (assessment is not None and not state.is_scored),
         is_scored=last == "again" and (assessment is not None or state.is_scored),
         finding=told,
+        hint=hint,
         risen=_risen(state, assessment),
-        sounds=_union(state.sounds, (told.expected,) if told else ()),
+        sounds=_union(state.sounds, [told.expected] if told else [hint.sound] if hint else []),
+        good=_union(state.good, exercise.sounds if last == "right" and is_judged else ()),
+        slow=state.slow,
     )
 
 
-def is_done(state: PracticeState, plan: Plan) -> bool:
+def add_text(state: PracticeState, text: str) -> PracticeState:
+    """Return the state with a text of the learner's own as the next exercise, or unchanged.
+
+    Args:
+        state: What happened before.
+        text: What the learner typed.
+    """
+    own = Exercise(text=" ".join(text.split()))
+    is_new = not is_done(state) and own.text != current_text(state)
+    if not is_new or not compare(own.text, "") or len(state.exercises) >= _MOST_EXERCISES:
+        return state
+    before, after = state.exercises[: state.passed], state.exercises[state.passed :]
+    return state.model_copy(
+        update={
+            "exercises": (*before, own, *after),
+            "last": None,
+            "finding": None,
+            "hint": None,
+            "risen": None,
+            "is_scored": False,
+        }
+    )
+
+
+def current_text(state: PracticeState) -> str:
+    """Return the sentence that is to be said; empty when there is none left."""
+    return "" if is_done(state) else state.exercises[state.passed].text
+
+
+def is_done(state: PracticeState) -> bool:
     """Whether no exercise is left."""
-    return state.passed >= len(plan.exercises)
+    return state.passed >= len(state.exercises)
 
 
-def greeting(state: PracticeState, plan: Plan) -> str:
+def greeting(state: PracticeState, language: SpokenLanguage) -> str:
     """What the tutor says when the learner can hear it, at first or after a break."""
-    if state.last is None:
-        return f"{plan.lines.opening} {line(state, plan)}"
-    return f"{plan.lines.welcome_back} {line(state, plan)}"
+    is_begun = state.last is not None or state.passed > 0
+    opening = language.lines.welcome_back if is_begun else language.lines.opening
+    return f"{opening} {line(state, language)}"
 
 
-def line(state: PracticeState, plan: Plan) -> str:
+def line(state: PracticeState, language: SpokenLanguage) -> str:
     """What the tutor says after the last try."""
-    lines = plan.lines
+    lines, text = language.lines, current_text(state)
     praise = f"{lines.better.format(word=state.risen)} " if state.risen else ""
     praise = praise or (f"{lines.right} " if state.last == "right" else "")
-    if is_done(state, plan):
+    if is_done(state):
         closing = lines.closing.format(recognised=state.recognised, expected=state.expected)
         return f"{praise}{closing}"
-    text = plan.exercises[state.passed].text
     if state.finding:
-        return f"{describe(state.finding, plan)} {lines.once_more.format(text=text)}"
+        return f"{describe(state.finding, language)} {lines.once_more.format(text=text)}"
     if state.last == "again":
-        return lines.again.format(words=", ".join(state.unrecognised), text=text)
+        missed = lines.again.format(words=", ".join(state.unrecognised))
+        advice = f" {advise(state.hint, language)}" if state.hint else ""
+        return f"{missed}{advice} {lines.once_more.format(text=text)}"
     lead = praise or (f"{lines.go_on} " if state.last == "go_on" else "")
     return f"{lead}{lines.repeat.format(text=text)}"
 
@@ -140,20 +203,21 @@ def progress(state: PracticeState) -> Progress:
     )
 
 
-def report(state: PracticeState, plan: Plan, native: str | None) -> LessonReport:
+def report(state: PracticeState, language: SpokenLanguage, native: str | None) -> LessonReport:
     """The lesson's report, with translations into the language that the API calls `native`."""
     tried = _tried(state)
     advised = dict(_recommendations(state))
+    about = sound_topics(language.language, weak=state.sounds, good=state.good)
     return LessonReport(
         progress=progress(state),
-        topics_covered=("pronunciation",) if tried else (),
+        topics_covered=("pronunciation", *about) if tried else (),
         new_vocabulary=tuple(
             Word(
                 word=exercise.word,
                 translation=translation,
-                language=plan.language,
+                language=language.language,
             )
-            for exercise in plan.exercises
+            for exercise in state.exercises
             if exercise.word in state.words and (translation := exercise.translation(native))
         ),
         pronunciation_practice_count=state.scored,

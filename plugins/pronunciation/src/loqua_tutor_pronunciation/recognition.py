@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-__all__ = ["RecognisedWord", "compare"]
+__all__ = ["RecognisedWord", "compare", "plain_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,13 @@ def compare(expected: str, heard: str) -> tuple[RecognisedWord, ...]:
     count.
     """
     words = _words(expected)
-    matched = _matches([_plain(word) for word in words], [_plain(word) for word in _words(heard)])
+    matched = _matches([_plain(word) for word in words], plain_words(heard))
     return tuple(RecognisedWord(word, index in matched) for index, word in enumerate(words))
+
+
+def plain_words(text: str) -> list[str]:
+    """Return the words of a text in lower case, without accents."""
+    return [_plain(word) for word in _words(text)]
 
 
 def _words(text: str) -> list[str]:

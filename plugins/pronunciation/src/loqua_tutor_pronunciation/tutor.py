@@ -4,13 +4,15 @@ from collections.abc import AsyncIterable
 
 from livekit import rtc
 from livekit.agents import Agent, ModelSettings, UserStateChangedEvent, llm, stt
+from livekit.agents.voice import SpeechHandle
 
-from loqua_host import Lesson, Turns
+from loqua_host import Lesson, Turn, Turns
 
-from .exercises import Plan
-from .practice import PracticeState, advance, is_done, line
-from .recorder import Recorder
+from .exercises import SpokenLanguage
+from .practice import PracticeState, add_text, advance, current_text, greeting, is_done, line
+from .recorder import Recorder, Recording, trimmed, wav
 from .scoring import Assessment, Scorer, present_score
+from .speech_speed import asks_for_slower, speak_slowly
 
 __all__ = ["PronunciationTutor"]
 
@@ -20,30 +22,41 @@ class PronunciationTutor(Agent):
 
     Attributes:
         state: What happened so far.
-        plan: The exercises.
+        language: What is practised.
     """
 
     def __init__(
-        self, lesson: Lesson, plan: Plan, state: PracticeState, scorer: Scorer | None
+        self,
+        lesson: Lesson,
+        language: SpokenLanguage,
+        state: PracticeState,
+        scorer: Scorer | None,
     ) -> None:
         """Prepare the tutor to go on from `state`; without a scorer there are no scores."""
         super().__init__(instructions="", llm=None)
         self.lesson = lesson
-        self.plan = plan
+        self.language = language
         self.state = state
         self._scorer = scorer
         self._recorder = Recorder()
+        self._try: Recording = ()
         self._turns: Turns[PracticeState] = Turns()
 
     async def on_enter(self) -> None:
         """Listen to when the learner speaks."""
         self.session.on("user_state_changed", self._on_user_state)
+        if self.state.slow:
+            speak_slowly(self.session.tts)
 
     async def on_exit(self) -> None:
         """Close what `on_enter` and the constructor opened."""
         self.session.off("user_state_changed", self._on_user_state)
         if self._scorer:
             await self._scorer.aclose()
+
+    def greet(self) -> None:
+        """Greet, and give the sentence that is on."""
+        self.session.say(greeting(self.state, self.language))
 
     async def stt_node(
         self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
@@ -60,16 +73,42 @@ class PronunciationTutor(Agent):
         """Score what the learner said, and say how it was and what comes next."""
         turn = self._turns.hear(new_message, self.state)
         paused = turn.text != (new_message.text_content or "")
-        sound = None if turn.typed else self._recorder.take(continued=paused)
-        # What is typed tells nothing of how it sounds.
-        if self.lesson.teaches(turn.learner) and not turn.typed:
-            assessment = await self._score(turn.notes, sound)
-            self.state = advance(turn.notes, self.plan, turn.text, assessment)
+        sound = () if turn.typed else self._recorder.take(continued=paused)
+        if self.lesson.teaches(turn.learner):
+            await self._take(turn, sound)
             self.lesson.state["practice"] = self.state.model_dump(mode="json")
-        done = is_done(self.state, self.plan)
-        self._turns.reply(
-            self.session.say(line(self.state, self.plan)), then=self._end if done else None
+        self._reply()
+
+    async def _take(self, turn: Turn[PracticeState], sound: Recording) -> None:
+        """Take a turn as a request, as a text to practise, or as a try."""
+        if asks_for_slower(turn.text, self.language):
+            self.state = turn.notes.model_copy(update={"slow": True})
+            speak_slowly(self.session.tts)
+        elif turn.typed:  # it says nothing of how it would sound
+            self.state = add_text(turn.notes, turn.text)
+        else:
+            self._try = trimmed(sound)
+            assessment = await self._score(turn.notes, sound)
+            self.state = advance(turn.notes, self.language, turn.text, assessment)
+
+    def _reply(self) -> None:
+        """Say what comes next; after a try to be made again, play that one after the model."""
+        text = line(self.state, self.language)
+        if self.state.last != "again" or not self._try:
+            done = is_done(self.state)
+            self._turns.reply(self.session.say(text), then=self._end if done else None)
+            return
+        speech = self.session.say(f"{text} {self.language.lines.replay}")
+        self._turns.reply(speech)
+        played = self.session.say(
+            current_text(self.state), audio=_played(self._try), add_to_chat_ctx=False
         )
+
+        def stop_if_interrupted(said: SpeechHandle) -> None:
+            if said.interrupted:  # who speaks before the replay does not want it afterwards
+                played.interrupt()
+
+        speech.add_done_callback(stop_if_interrupted)
 
     async def _recorded(
         self, audio: AsyncIterable[rtc.AudioFrame]
@@ -82,15 +121,20 @@ class PronunciationTutor(Agent):
         if event.new_state == "speaking":
             self._recorder.begin()
 
-    async def _score(self, state: PracticeState, sound: bytes | None) -> Assessment | None:
+    async def _score(self, state: PracticeState, sound: Recording) -> Assessment | None:
         """Return how the current sentence sounded, if there is sound and a scorer."""
-        if sound is None or self._scorer is None or is_done(state, self.plan):
+        if not sound or self._scorer is None or is_done(state):
             return None
-        text = self.plan.exercises[state.passed].text
-        assessment = await self._scorer.score(sound, text, self.plan.language)
+        text = current_text(state)
+        assessment = await self._scorer.score(wav(sound), text, self.language.language)
         if assessment is not None:
             self.lesson.show(present_score(assessment, text))
         return assessment
 
     def _end(self) -> None:
         self.lesson.end("exercises_done")
+
+
+async def _played(recording: Recording) -> AsyncIterable[rtc.AudioFrame]:
+    for frame in recording:
+        yield frame

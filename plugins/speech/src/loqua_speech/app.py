@@ -15,10 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from loqua_speech.audio import HEARING_RATE, decode, wav
+from loqua_speech.audio import HEARING_RATE, Samples, decode, wav
 from loqua_speech.errors import RequestError, UnknownModelError
 from loqua_speech.pronunciation.azure import render_assessment
-from loqua_speech.pronunciation.queue import ScoringQueue
+from loqua_speech.pronunciation.free_speech import spoken_words
+from loqua_speech.pronunciation.lexicon import primary_language
+from loqua_speech.pronunciation.queue import ScoringQueue, check_length
+from loqua_speech.pronunciation.results import Assessment, Refusal
 from loqua_speech.recogniser import Recogniser, Recognition, Transcript
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 
@@ -83,15 +86,16 @@ class Endpoints:
         self,
         request: Request,
         file: Annotated[UploadFile, File()],
-        text: Annotated[str, Form(min_length=1, max_length=1000)],
+        text: Annotated[str, Form(max_length=1000)] = "",
         language: Annotated[str, Form()] = "en",
     ) -> Response:
-        """`POST /v1/audio/pronunciation`: how a text is pronounced in an audio file."""
+        """`POST /v1/audio/pronunciation`: how a text, or free speech, is pronounced in a file."""
         began = time.monotonic()
         audio = await asyncio.to_thread(decode, await file.read())
-        result = await _unless_gone(request, self._scoring.score(audio, text, language))
-        if result is None:
+        scored = await _unless_gone(request, self._scored(audio, text, language))
+        if scored is None:
             return Response(status_code=_CLIENT_GONE)
+        result, text = scored
         seconds = len(audio) / HEARING_RATE
         _log.info(
             "speech.pronunciation_scored",
@@ -99,6 +103,19 @@ class Endpoints:
             seconds=round(time.monotonic() - began, 2),
         )
         return JSONResponse(render_assessment(result, text, seconds))
+
+    async def _scored(
+        self, audio: Samples, text: str, language: str
+    ) -> tuple[Assessment | Refusal, str]:
+        """Return the result and its text: without one, the recogniser's words."""
+        if text:
+            return await self._scoring.score(audio, text, language), text
+        check_length(audio)
+        transcript = await self._recogniser.transcribe(audio, language=language)
+        if transcript.heard and transcript.language != primary_language(language):
+            return Refusal.OTHER_LANGUAGE, transcript.text
+        heard = [it for passage in transcript.heard for it in spoken_words(passage.passage.words)]
+        return await self._scoring.score_free_speech(audio, heard, language), transcript.text
 
     async def speak(self, wanted: SpeechRequest) -> Response:
         """`POST /v1/audio/speech`: a text as speech, sent as it is made."""

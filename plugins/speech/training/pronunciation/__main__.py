@@ -1,9 +1,11 @@
 """Evaluate, train or test the head that scores pronunciation.
 
 `evaluate` prints the agreement with experts by speaker-disjoint cross-validation on TRAIN: choose
-by it. `gates` prints how often changed texts and words are noticed, on TRAIN. `train` fits the head
-to TRAIN and writes the package's english.npz. `test` scores TEST with that head and writes its
-TEST.md: run it once a release, never to choose.
+by it. `gates` prints how often changed texts and words are noticed, on TRAIN; `stress` what comes
+out of changed sound and of sound without the text, and how long scoring takes. `train` fits the
+head to TRAIN and writes the package's english.npz. `test` scores TEST with that head and writes its
+TEST.md: run it once a release, never to choose. `test-free` does the same for free speech, with the
+recogniser's words of every fifth utterance, and writes TEST_FREE.md.
 """
 
 import argparse
@@ -14,9 +16,11 @@ from loqua_speech.pronunciation.head import Head
 from loqua_speech.pronunciation.scorer import MISPRONOUNCED
 from training.pronunciation.corpus import read_labels
 from training.pronunciation.fitting import cross_validate, fit_head
+from training.pronunciation.free_speech import render_free_speech
 from training.pronunciation.gates import render_gates
 from training.pronunciation.measuring import Example, measure_split
 from training.pronunciation.report import best_threshold, render_table
+from training.pronunciation.stress import render_stress
 
 _PACKAGE = Path(loqua_speech.pronunciation.__file__).parent
 
@@ -26,6 +30,15 @@ def main() -> None:
     options = _options()
     if options.command == "gates":
         print(render_gates(options.corpus, list(read_labels(options.labels, "train"))))
+        return
+    if options.command == "stress":
+        print(render_stress(options.corpus, list(read_labels(options.labels, "train"))))
+        return
+    if options.command == "test-free":
+        _write(
+            "TEST_FREE.md",
+            render_free_speech(options.corpus, options.labels, "test", options.cache),
+        )
         return
     split = "test" if options.command == "test" else "train"
     examples = measure_split(options.corpus, options.labels, split, options.cache)
@@ -49,14 +62,19 @@ def _train(examples: list[Example]) -> None:
 def _test(examples: list[Example]) -> None:
     head = Head.packaged()
     scores = [head.score(example.evidence) for example in examples]
-    table = render_table([e.utterance for e in examples], scores, MISPRONOUNCED / 50)
-    (_PACKAGE / "TEST.md").write_text(f"{table}\n", "utf-8")
+    _write("TEST.md", render_table([e.utterance for e in examples], scores, MISPRONOUNCED / 50))
+
+
+def _write(name: str, table: str) -> None:
+    (_PACKAGE / name).write_text(f"{table}\n", "utf-8")
     print(table)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="training.pronunciation", description=__doc__)
-    parser.add_argument("command", choices=("evaluate", "gates", "train", "test"))
+    parser.add_argument(
+        "command", choices=("evaluate", "gates", "stress", "train", "test", "test-free")
+    )
     parser.add_argument("corpus", type=Path, help="folder of jimbozhang/speechocean762")
     parser.add_argument("labels", type=Path, help="labels.jsonl.gz")
     parser.add_argument(

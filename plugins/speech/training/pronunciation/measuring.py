@@ -12,7 +12,7 @@ from loqua_speech.pronunciation.evidence import Evidence, measure, phone_numbers
 from loqua_speech.pronunciation.network import PhoneNetwork
 from training.pronunciation.corpus import Utterance, read_labels
 
-__all__ = ["Example", "measure_split"]
+__all__ = ["Example", "measure_split", "measure_utterance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,15 @@ def measure_split(corpus: Path, labels: Path, split: str, cache_folder: Path) ->
         return examples
     with ProcessPoolExecutor() as pool:
         utterances = list(read_labels(labels, split))
-        examples = list(pool.map(partial(_measured, corpus), utterances, chunksize=50))
+        examples = list(pool.map(partial(measure_utterance, corpus), utterances, chunksize=50))
     cache_folder.mkdir(parents=True, exist_ok=True)
     with cached.open("wb") as file:
         pickle.dump(examples, file)
     return examples
 
 
-def _measured(corpus: Path, utterance: Utterance) -> Example:
+def measure_utterance(corpus: Path, utterance: Utterance) -> Example:
+    """Return an utterance with what is measured of it against its text."""
     samples, _ = normalise(utterance.samples(corpus))
     frames = _network().listen(samples)
     alignment = align(frames.log_posteriors, phone_numbers(utterance.text))

@@ -20,7 +20,7 @@ def render_assessment(result: Assessment | Refusal, text: str, seconds: float) -
 
     Args:
         result: What the scorer says.
-        text: What was to be said.
+        text: What was to be said or, of free speech, what was heard.
         seconds: Length of the audio.
     """
     whole = {"Offset": 0, "Duration": _ticks(seconds), "DisplayText": text}
@@ -32,11 +32,15 @@ def render_assessment(result: Assessment | Refusal, text: str, seconds: float) -
         "AccuracyScore": result.accuracy,
         "FluencyScore": result.fluency,
         "ProsodyScore": result.prosody,
-        "CompletenessScore": result.completeness,
+        **_completeness(result),
         "PronScore": result.total,
         "Words": [_word(word) for word in result.words],
     }
     return {"RecognitionStatus": "Success", **whole, "NBest": [best]}
+
+
+def _completeness(result: Assessment) -> dict[str, float]:
+    return {} if result.completeness is None else {"CompletenessScore": result.completeness}
 
 
 def _word(word: WordResult) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from loqua_speech.errors import WeightsError
 from loqua_speech.pronunciation.network import package_folder
 from loqua_speech.pronunciation.phones import phones_of_ipa
 
-__all__ = ["Lexicon", "ReferenceWord", "split_words"]
+__all__ = ["Lexicon", "ReferenceWord", "primary_language", "split_words"]
 
 UNSTRESSED, NO_VOWEL = 0, 3
 
@@ -82,6 +82,11 @@ class Lexicon:
     def _possessive(self, key: str) -> str | None:
         stem = self._entries.get(key.removesuffix("'S")) if key.endswith("'S") else None
         return f"{stem} Z" if stem else None
+
+
+def primary_language(tag: str) -> str:
+    """Return the language of a tag: "en" for "en-US"."""
+    return tag.strip().replace("_", "-").partition("-")[0].lower()
 
 
 def split_words(text: str) -> Iterator[str]:

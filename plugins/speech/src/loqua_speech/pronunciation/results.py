@@ -12,6 +12,7 @@ class Refusal(StrEnum):
     NO_SPEECH = "no_speech"
     TOO_QUIET = "too_quiet"
     OTHER_TEXT = "other_text"
+    OTHER_LANGUAGE = "other_language"
 
 
 class Miscue(StrEnum):
@@ -55,8 +56,8 @@ class WordResult:
         start: Seconds from the beginning of the audio.
         end: Likewise.
         miscue: What is wrong with it.
-        accuracy: 0 to 100; None if it was left out or inserted.
-        phones: Its phones; none if it was left out or inserted.
+        accuracy: 0 to 100; None if it was left out, inserted, or not surely recognised.
+        phones: Its phones; none where there is no accuracy.
     """
 
     text: str
@@ -77,7 +78,7 @@ class Assessment:
         accuracy: Of the sounds.
         fluency: Of pauses and pace.
         prosody: Of stress and melody.
-        completeness: Share of the text's words that were said.
+        completeness: Share of the text's words that were said; None of free speech.
         total: Of everything.
         words: The text's words and the insertions, in order.
     """
@@ -86,6 +87,6 @@ class Assessment:
     accuracy: float
     fluency: float
     prosody: float
-    completeness: float
+    completeness: float | None
     total: float
     words: tuple[WordResult, ...]

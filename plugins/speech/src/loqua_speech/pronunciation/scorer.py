@@ -12,7 +12,7 @@ from loqua_speech.pronunciation.acoustics import loudness, normalise
 from loqua_speech.pronunciation.alignment import align
 from loqua_speech.pronunciation.evidence import Evidence, measure, phone_numbers
 from loqua_speech.pronunciation.head import Head, Scores
-from loqua_speech.pronunciation.lexicon import Lexicon, ReferenceWord
+from loqua_speech.pronunciation.lexicon import Lexicon, ReferenceWord, primary_language
 from loqua_speech.pronunciation.miscues import OMITTED, Insertion, find_miscues
 from loqua_speech.pronunciation.network import FRAME_SECONDS, Frames, PhoneNetwork
 from loqua_speech.pronunciation.phones import IPA, PHONES
@@ -73,7 +73,7 @@ class Scorer:
             UnknownLanguageError: If the language is not English.
             UnscorableTextError: If there is no word, too many, or one without pronunciation.
         """
-        if language.partition("-")[0].lower() != "en":
+        if primary_language(language) != "en":
             raise UnknownLanguageError(
                 f"pronunciation in {language[:20]!r} cannot be scored: the language must be en"
             )
