@@ -12,6 +12,7 @@ from loqua_tutor_pronunciation.practice import (
     PracticeState,
     advance,
     is_done,
+    is_expected,
     line,
     progress,
     report,
@@ -150,3 +151,10 @@ def test_an_asked_word_without_translation_is_practised_and_not_reported_as_lear
     assert is_done(state, asked)
     told = report(state, asked, "english")
     assert (told.new_vocabulary, told.pronunciation_practice_count) == ((), 0)
+
+
+def test_a_sentence_is_complete_when_each_word_was_recognised() -> None:
+    """Then nothing has to follow it; at the end nothing is expected."""
+    assert is_expected(START, PLAN, DOG.upper())
+    assert not is_expected(START, PLAN, DOG.rpartition(" ")[0])
+    assert not is_expected(practice(DOG, HOUSE), PLAN, HOUSE)

@@ -15,7 +15,16 @@ from .findings import Finding, describe, find, has_risen
 from .recognition import compare
 from .scoring import Assessment
 
-__all__ = ["PracticeState", "advance", "greeting", "is_done", "line", "progress", "report"]
+__all__ = [
+    "PracticeState",
+    "advance",
+    "greeting",
+    "is_done",
+    "is_expected",
+    "line",
+    "progress",
+    "report",
+]
 
 
 class PracticeState(BaseModel):
@@ -100,6 +109,13 @@ def advance(
 def is_done(state: PracticeState, plan: Plan) -> bool:
     """Whether no exercise is left."""
     return state.passed >= len(plan.exercises)
+
+
+def is_expected(state: PracticeState, plan: Plan, heard: str) -> bool:
+    """Whether each word of the exercise was recognised."""
+    if is_done(state, plan):
+        return False
+    return all(it.recognised for it in compare(plan.exercises[state.passed].text, heard))
 
 
 def greeting(state: PracticeState, plan: Plan) -> str:

@@ -8,7 +8,7 @@ from livekit.agents import Agent, ModelSettings, UserStateChangedEvent, llm, stt
 from loqua_host import Lesson, Turns
 
 from .exercises import Plan
-from .practice import PracticeState, advance, is_done, line
+from .practice import PracticeState, advance, is_done, is_expected, line
 from .recorder import Recorder
 from .scoring import Assessment, Scorer, present_score
 
@@ -34,6 +34,7 @@ class PronunciationTutor(Agent):
         self._scorer = scorer
         self._recorder = Recorder()
         self._turns: Turns[PracticeState] = Turns()
+        lesson.expects = lambda words: is_expected(self.state, self.plan, words)
 
     async def on_enter(self) -> None:
         """Listen to when the learner speaks."""
