@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loqua_host import LearnerContext, RecognizedWord
-from loqua_tutor_conversation.conversation import advance
+from loqua_tutor_conversation.conversation import advance, is_whole_answer
 from loqua_tutor_conversation.course import Course, LearnerProfile, Pace, turns_of
 from loqua_tutor_conversation.language import Speciality
 from loqua_tutor_conversation.replies import help_in_silence, question
@@ -446,3 +446,15 @@ def test_the_state_survives_json(turns: list[Heard]) -> None:
     """What is kept for resuming is what there was."""
     state = talk_heard(*turns).state
     assert ConversationState.model_validate_json(state.model_dump_json()) == state
+
+
+def test_an_answer_to_what_was_asked_is_whole() -> None:
+    """Nothing has to follow it: a name, what the scenario expects, a yes to an offer."""
+    table, offered = talk(TURNS[0]).state, talk("Ana").state
+    assert offered.open_question
+    assert is_whole_answer(START, COURSE, "Me llamo Ana.")
+    assert not is_whole_answer(START, COURSE, "Hola, buenos días.")
+    assert is_whole_answer(table, COURSE, "Para dos, por favor.")
+    assert not is_whole_answer(table, COURSE, "Una mesa")
+    assert is_whole_answer(offered, COURSE, "Sí.")
+    assert not is_whole_answer(talk(*TURNS).state, COURSE, "Muchas gracias.")

@@ -338,9 +338,9 @@ async def test_the_context_shapes_the_lesson(make_lesson: MakeLesson, taught: Ta
         ("slow", "B1", 1.5),
         ("moderate", "B2", 1),
         ("fast", "B1", 1),
-        (None, "A2", 1.25),
-        (None, "A1", 1.5),
-        ("slow", "A1", 2.25),
+        (None, "A2", 1.1),
+        (None, "A1", 1.25),
+        ("slow", "A1", 1.875),
     ],
     ids=str,
 )

@@ -16,6 +16,7 @@ from loqua_tutor_grammar.practice import (
     begin,
     greeting,
     is_done,
+    is_expected,
     line,
     mastery,
     progress,
@@ -196,3 +197,14 @@ def test_an_answer_without_what_was_asked_for_is_set_right() -> None:
     assert line(answer(begin(FOCUSED), "soy cansado"), FOCUSED) == (
         "Casi. Se dice: Estoy cansado. Los estados y los lugares van con estar. Repite, por favor."
     )
+
+
+def test_an_answer_with_what_is_asked_for_or_repeated_is_complete() -> None:
+    """Nothing has to follow it; an open question has no such answer."""
+    plural = practice("Yo soy estudiante.")
+    again = practice("Yo es estudiante.")
+    assert is_expected(plural, DRILL, "Me gustan las películas.")
+    assert not is_expected(plural, DRILL, "Me gustan")
+    assert is_expected(again, DRILL, "yo soy estudiante")
+    assert not is_expected(again, DRILL, "Yo soy")
+    assert not is_expected(START, DRILL, "Yo soy estudiante.")

@@ -14,6 +14,7 @@ from loqua_tutor_pronunciation.practice import (
     advance,
     current_text,
     is_done,
+    is_expected,
     line,
     progress,
     report,
@@ -240,3 +241,10 @@ def test_own_texts_do_not_make_a_state_grow_without_end() -> None:
     for number in range(100):
         state = add_text(state, f"{number} " + "palabra " * 36)
     assert len(state.model_dump_json()) < 16_000
+
+
+def test_a_sentence_is_complete_when_each_word_was_recognised() -> None:
+    """Then nothing has to follow it; at the end nothing is expected."""
+    assert is_expected(START, DOG.upper())
+    assert not is_expected(START, DOG.rpartition(" ")[0])
+    assert not is_expected(practice(DOG, HOUSE), HOUSE)

@@ -31,7 +31,7 @@ async def test_engines_share_a_context_that_trusts_what_each_would_trust_alone()
     session = build_session(engines, "es", {})
     hearing, speaking = (
         context_of(engine._client._client)  # type: ignore[union-attr]
-        for engine in (session.stt, session.tts)
+        for engine in (session.stt.wrapped_stt, session.tts)  # type: ignore[union-attr]
     )
     alone = httpx2.create_ssl_context()
     assert hearing is speaking

@@ -58,6 +58,9 @@ class Lesson(Generic[Settings_co]):
         handover: The information from the tutor that called this specialist, else None.
         session: LiveKit's voice session, started after `create_agent` returns.
         agent: The result of `create_agent`; `get_agent` returns it with its own type.
+        expects: Set by a tutor that knows which answer is complete: called with the words of each
+            utterance, and if it returns True, the learner's turn ends after `turn.min_delay`, even
+            if they sound as if they went on. Without it, the sound decides.
     """
 
     id: str
@@ -77,6 +80,7 @@ class Lesson(Generic[Settings_co]):
     turns: tuple[Utterance, ...] = ()
     handover: Handover | None = None
     agent: "Agent | None" = None
+    expects: Callable[[str], bool] | None = field(default=None, repr=False)
     _handlers: list[tuple[type[Event], _Handler]] = field(default_factory=list, repr=False)
     _ended: "asyncio.Future[str]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future(), repr=False

@@ -61,13 +61,13 @@ class TurnDelays(BaseModel):
     model_config = _FROZEN
 
     min_delay: float = Field(
-        default=0.5,
+        default=0.9,
         gt=0,
         le=10,
         description="seconds if the learner seems to have finished, up to 10",
     )
     max_delay: float = Field(
-        default=3.0, gt=0, le=30, description="seconds if the learner seems to continue, up to 30"
+        default=2.2, gt=0, le=30, description="seconds if the learner seems to continue, up to 30"
     )
 
 

@@ -29,7 +29,7 @@ _PACES = {
 }
 """By the API's `learning_pace`."""
 
-_PATIENCE: dict[Level, float] = {"A1": 1.5, "A2": 1.25, "B1": 1.0, "B2": 1.0}
+_PATIENCE: dict[Level, float] = {"A1": 1.25, "A2": 1.1, "B1": 1.0, "B2": 1.0}
 """Factor of a pace's patience, by level: beginners look for words in the middle of sentences."""
 
 _FLUENCY = "fluency"

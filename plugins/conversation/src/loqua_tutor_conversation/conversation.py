@@ -28,13 +28,16 @@ from .steps import (
 )
 from .triggers import HelpRequest, help_asked, help_needed
 
-__all__ = ["advance"]
+__all__ = ["advance", "is_whole_answer"]
 
 MAX_DOUBTED = 2
 """Answers that the recogniser was unsure of, after which pronunciation is worth an exercise."""
 
 _ONLY_NO = 2
 """Words of an utterance that can only be a no."""
+
+WHOLE = 3
+"""Words of a whole answer; a verb alone is its beginning."""
 
 LONGEST_QUOTE = 80
 """Characters of an answer that is asked back."""
@@ -56,6 +59,21 @@ def advance(state: ConversationState, course: Course, heard: Heard) -> Step:
     if step is None:
         step = _answer_turn(changed(state, open_question=None), course, heard)
     return _shortened(after(recast, _offer_help(step, course)), course)
+
+
+def is_whole_answer(state: ConversationState, course: Course, text: str) -> bool:
+    """Return whether an utterance answers what was asked, so that nothing has to follow."""
+    language = course.language
+    if state.open_question and (
+        answers.agrees(language, text) or answers.disagrees(language, text)
+    ):
+        return True
+    turn = current_turn(state, course)
+    if turn is None:
+        return False
+    if turn.name:
+        return answers.find_name(language, text) is not None
+    return len(tokens(text)) >= WHOLE and answers.is_answer(turn, course.code, text)
 
 
 def _shortened(step: Step, course: Course) -> Step:

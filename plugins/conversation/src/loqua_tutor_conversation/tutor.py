@@ -17,7 +17,7 @@ from livekit.agents import (
 
 from loqua_host import Handback, HandoffError, Lesson, Turn, Turns, events
 
-from .conversation import advance
+from .conversation import advance, is_whole_answer
 from .course import Course, Pace, scenario_of
 from .evidence import present_corrections
 from .lesson_clock import LessonClock
@@ -122,6 +122,7 @@ class ConversationTutor(Agent):
         self._is_hurried = False
         self._helps = 0
         lesson.on(events.TimeRunningOut, self.wrap_up)
+        lesson.expects = lambda words: is_whole_answer(self.state, self.course, words)
 
     async def on_enter(self) -> None:
         """Follow the session's states, and set the pace."""

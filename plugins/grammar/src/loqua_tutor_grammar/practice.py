@@ -23,6 +23,7 @@ __all__ = [
     "begin",
     "greeting",
     "is_done",
+    "is_expected",
     "line",
     "mastery",
     "progress",
@@ -112,6 +113,15 @@ def advance(
         return _ask_on(_repeated(state, text), drill)
     answered = _answered(state, drill.exercises[state.asked[-1]], text, found)
     return answered if answered.open else _ask_on(answered, drill)
+
+
+def is_expected(state: PracticeState, drill: Drill, text: str) -> bool:
+    """Return whether a sentence is the one to repeat, or has what the exercise expects."""
+    if is_done(state, drill):
+        return False
+    if state.last == "repeat":
+        return split_words(text) == split_words(state.sentence)
+    return drill.exercises[state.asked[-1]].is_answered_by(text)
 
 
 def _answered(

@@ -8,7 +8,7 @@ from .check import Checker
 from .correction import present
 from .drill import Drill
 from .explanation import explain
-from .practice import PracticeState, advance, is_done, line
+from .practice import PracticeState, advance, is_done, is_expected, line
 
 __all__ = ["GrammarTutor"]
 
@@ -31,6 +31,7 @@ class GrammarTutor(Agent):
         self.state = state
         self._checker = checker
         self._turns: Turns[PracticeState] = Turns()
+        lesson.expects = lambda words: is_expected(self.state, self.drill, words)
 
     async def on_user_turn_completed(
         self,

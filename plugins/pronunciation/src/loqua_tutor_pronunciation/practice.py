@@ -24,6 +24,7 @@ __all__ = [
     "current_text",
     "greeting",
     "is_done",
+    "is_expected",
     "line",
     "progress",
     "report",
@@ -162,6 +163,12 @@ def current_text(state: PracticeState) -> str:
 def is_done(state: PracticeState) -> bool:
     """Whether no exercise is left."""
     return state.passed >= len(state.exercises)
+
+
+def is_expected(state: PracticeState, heard: str) -> bool:
+    """Whether each word of the exercise was recognised."""
+    text = current_text(state)
+    return bool(text) and all(it.recognised for it in compare(text, heard))
 
 
 def greeting(state: PracticeState, language: SpokenLanguage) -> str:

@@ -9,7 +9,16 @@ from livekit.agents.voice import SpeechHandle
 from loqua_host import Lesson, Turn, Turns
 
 from .exercises import SpokenLanguage
-from .practice import PracticeState, add_text, advance, current_text, greeting, is_done, line
+from .practice import (
+    PracticeState,
+    add_text,
+    advance,
+    current_text,
+    greeting,
+    is_done,
+    is_expected,
+    line,
+)
 from .recorder import Recorder, Recording, trimmed, wav
 from .scoring import Assessment, Scorer, present_score
 from .speech_speed import asks_for_slower, speak_slowly
@@ -41,6 +50,7 @@ class PronunciationTutor(Agent):
         self._recorder = Recorder()
         self._try: Recording = ()
         self._turns: Turns[PracticeState] = Turns()
+        lesson.expects = lambda words: is_expected(self.state, words)
 
     async def on_enter(self) -> None:
         """Listen to when the learner speaks."""

@@ -33,6 +33,7 @@ from loqua_host.job.voice.recognitions import Recognitions
 from loqua_host.job.voice.session import apologise, close_voice, hear_out, say_out, take_last_words
 from loqua_host.job.voice.speakers import Speakers
 from loqua_host.job.voice.transcripts import Transcripts
+from loqua_host.job.voice.turn_ends import following_words
 from loqua_host.job.voice.vitals import Part, Vitals
 from loqua_host.link.messages import (
     LONGEST_LATE,
@@ -191,10 +192,17 @@ class Runner:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(one) for one in (teaching, *self._companions())]
             self._watch()
-            with measured(self._session, self._telemetry.queue):
+            with (
+                measured(self._session, self._telemetry.queue),
+                following_words(self._session, self._lesson.language, self._is_expected),
+            ):
                 self.reason = str(await self._lesson.ended())  # the tutor may pass any type
             for task in running:
                 task.cancel()
+
+    def _is_expected(self, words: str) -> bool:
+        expects = self._lesson.expects
+        return expects is not None and expects(words)
 
     def _companions(self) -> Iterator[Coroutine[None, None, None]]:
         """Yield the coroutines that run beside teaching."""

@@ -10,10 +10,13 @@ from livekit import rtc
 from livekit.agents import NOT_GIVEN, Agent, AgentSession, inference, tts
 from livekit.agents.llm import RealtimeModel
 from livekit.agents.types import NotGivenOr
+from livekit.agents.utils import is_given
+from livekit.agents.vad import VAD
 from livekit.agents.voice import SpeechHandle
 from livekit.rtc.event_emitter import EventEmitter
 
 from loqua_host.job.engines.build import EngineWatch, build_engines
+from loqua_host.job.engines.eager import EagerSTT
 from loqua_host.link.messages import ENGINE_KINDS
 from loqua_host.livekit_internals import raise_thresholds, sharing_certificates
 from loqua_host.settings.engines import Engines
@@ -40,10 +43,9 @@ log = logging.getLogger(__name__)
 SAY_SECONDS = 15.0
 """Maximum seconds for a sentence of the host; an unresponsive engine is replaced after 5 s."""
 
-HESITATION = 1.35
-"""Factor of the turn detector's thresholds, which are made for fluent speakers. On learners'
-English (speechocean762, pauses of 0.6 to 2.5 s put into 386 sentences) 1 of 100 pauses is then
-taken for an end instead of 7.5, and 85 of 100 ends are recognised at once instead of 93."""
+HESITATION = 1.15
+"""Factor of the turn detector's thresholds, which are made for fluent speakers. `turn_ends` and the
+delays of `engines.turn` do the rest: tests/bench/turn_ends.py measures them together."""
 
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
@@ -102,7 +104,7 @@ def build_session(
             for kind in ENGINE_KINDS
         )
     return LessonSession(
-        stt=stt,
+        stt=_eager(stt, vad),
         llm=llm,
         tts=voice,
         vad=vad,
@@ -117,6 +119,13 @@ def build_session(
         # `take_last_words` has waited, because agents do not get what LiveKit commits on closing.
         session_close_transcript_timeout=0.0,
     )
+
+
+def _eager(recogniser: Any, vad: VAD) -> Any:
+    """Have an engine that does not stream begin in a pause."""
+    if not is_given(recogniser) or recogniser.capabilities.streaming:
+        return recogniser
+    return EagerSTT(stt=recogniser, vad=vad)
 
 
 def _turn_detection(model: object) -> "inference.TurnDetector | Literal['realtime_llm']":

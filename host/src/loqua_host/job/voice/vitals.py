@@ -14,13 +14,14 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession, UserStateChangedEvent
 from livekit.agents.llm import RealtimeModel
 from livekit.agents.metrics import VADMetrics
-from livekit.agents.stt import SpeechEvent
+from livekit.agents.stt import STT, SpeechEvent
 from livekit.agents.types import NotGiven
 from livekit.agents.utils.aio import cancel_and_wait
 from livekit.agents.utils.aio.itertools import tee
 from livekit.agents.vad import VAD
 from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
 
+from loqua_host.job.engines.eager import EagerSTT
 from loqua_host.job.engines.fallbacks import FallbackSTT
 
 from .nodes import replace, through
@@ -181,9 +182,14 @@ class Vitals:
             if self._unheard > UNHEARD:
                 self._unheard = 0
                 log.warning("lesson.recogniser_restarted", utterances=UNHEARD)
-                if isinstance(self._session.stt, FallbackSTT):
-                    self._session.stt.distrust()
+                self._distrust(self._session.stt)
                 self._session.clear_user_turn()
+
+    def _distrust(self, recogniser: "STT[Any] | None") -> None:
+        if isinstance(recogniser, EagerSTT):
+            recogniser = recogniser.wrapped_stt
+        if isinstance(recogniser, FallbackSTT):
+            recogniser.distrust()
 
     def _timed(self, node: Callable[..., Any]) -> Callable[..., Any]:
         """Return a node that is timed from its first input text to its first audio."""

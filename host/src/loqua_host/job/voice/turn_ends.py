@@ -1,0 +1,113 @@
+"""How long to wait for a learner to go on, by what was said.
+
+LiveKit's turn detector knows the sound only. Words tell more: nobody is done at "I live in a", and
+who has given the answer that the tutor expects is.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from livekit.agents import AgentSession, UserInputTranscribedEvent, UserStateChangedEvent
+
+__all__ = ["following_words", "is_unfinished"]
+
+UNFINISHED: Final = {
+    "de": "der die das den dem des ein eine einen einem einer und oder aber weil dass wenn mit von "
+    "zu zum zur in im am an auf für mein meine dein deine sein seine ihr ihre sehr äh ähm",
+    "en": "a an the and or but because if to of in on at for from with into about my your his her "
+    "its our their is are am was were he she we they i very not don't doesn't uh um",
+    "es": "el la los las un una unos unas de del a al en con por para sin sobre y e o u pero "
+    "porque que si cuando mi mis tu tus su sus nuestro nuestra muy es son soy somos se eh em",
+    "fr": "le la les un une des du de à au aux en dans avec pour sans sur et ou mais que qui "
+    "parce si quand mon ma mes ton ta tes son sa ses notre votre très est sont suis je il elle on "
+    "euh",
+    "it": "il lo la i gli le un una uno di del della a al alla da dal in nel nella con per su e "
+    "o ma perché che se quando mio mia tuo tua suo sua molto è sono ehm",
+    "pt": "o a os as um uma de do da em no na com por para sem e ou mas porque que se quando meu "
+    "minha teu tua seu sua muito é são sou eu ele ela hum",
+}
+"""Words by language that a sentence hardly ever ends with."""
+
+_WORDS: Final = {language: frozenset(words.split()) for language, words in UNFINISHED.items()}
+_BROKEN_OFF: Final = ("...", "…", ",", "-")
+_MARKS: Final = ".,;:!?…\"'- "
+
+
+def is_unfinished(language: str, text: str) -> bool:
+    """Return whether more must follow these words.
+
+    Args:
+        language: ISO 639-1 code.
+        text: What was recognised.
+    """
+    if text.rstrip().endswith(_BROKEN_OFF):
+        return True
+    words = text.casefold().split()
+    return bool(words) and words[-1].strip(_MARKS) in _WORDS.get(language, ())
+
+
+@contextmanager
+def following_words(
+    session: "AgentSession[Any]", language: str, is_expected: Callable[[str], bool]
+) -> Iterator[None]:
+    """Adapt a session's delays to the words of each utterance, for the duration of a block.
+
+    Args:
+        session: The voice session.
+        language: The language taught.
+        is_expected: Whether words are an answer after which nothing has to follow.
+    """
+    waiting = _Waiting(session, language, is_expected)
+    session.on("user_input_transcribed", waiting.on_words)
+    session.on("user_state_changed", waiting.on_user)
+    try:
+        yield
+    finally:
+        session.off("user_input_transcribed", waiting.on_words)
+        session.off("user_state_changed", waiting.on_user)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    session: "AgentSession[Any]"
+    language: str
+    is_expected: Callable[[str], bool]
+    usual: tuple[float, float] | None = field(default=None, init=False)
+
+    def on_words(self, event: UserInputTranscribedEvent) -> None:
+        """Wait for what must follow, and for nothing after an expected answer.
+
+        LiveKit decides when to end the turn right after it has emitted this event.
+        """
+        if not event.is_final:
+            return
+        self._restore()
+        shortest, longest = self._delays
+        if is_unfinished(self.language, event.transcript):
+            self._wait(longest, longest)
+        elif self.is_expected(event.transcript):
+            self._wait(shortest, shortest)
+
+    def on_user(self, event: UserStateChangedEvent) -> None:
+        """Wait as usual for the next utterance."""
+        if event.new_state == "speaking":
+            self._restore()
+
+    @property
+    def _delays(self) -> tuple[float, float]:
+        options = self.session.options.endpointing
+        return options["min_delay"], options["max_delay"]
+
+    def _wait(self, shortest: float, longest: float) -> None:
+        self.usual = self._delays
+        self._set(shortest, longest)
+
+    def _restore(self) -> None:
+        if self.usual is not None:
+            self._set(*self.usual)
+            self.usual = None
+
+    def _set(self, shortest: float, longest: float) -> None:
+        self.session.update_options(endpointing_opts={"min_delay": shortest, "max_delay": longest})

@@ -1,0 +1,201 @@
+"""How long learners wait for a reply, by stage, and how often a pause is taken for an end.
+
+Run from the project's root with `python -m tests.bench.turn_ends CORPUS LABELS [COUNT]`: the folder
+`WAVE` of speechocean762 and its labels as JSON lines (id, text), packed with gzip. Prints JSON.
+
+* `pauses`: silences of at least 0.6 s inside the recorded sentences of learners, as their speakers
+  made them; a pause is cut off if it is longer than what is waited for.
+* `learners`: the ends of these sentences, of which no tutor expects anything.
+* `voices`: the scenarios' model answers, spoken by SVOX Pico, behind which there is digital
+  silence: as behind a microphone with noise suppression. The tutor expects them.
+
+`before` waits 0.7 s or 3.0 s by the sound alone, with thresholds 1.35 times LiveKit's, and has the
+recogniser begin when the voice activity detection has waited; `after` is what the host does.
+Detector and recogniser run here, alone; the rest is arithmetic on what they answer.
+"""
+
+import gzip
+import json
+import random
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import numpy as np
+from livekit.agents import inference
+from livekit.local_inference import EOT
+
+from loqua_host.job.engines.eager import PAUSE_SECONDS
+from loqua_host.job.voice.session import HESITATION
+from loqua_host.job.voice.turn_ends import is_unfinished
+from loqua_host.settings.engines import TurnDelays
+from loqua_speech.audio import HEARING_RATE, Samples, decode, wav
+from loqua_speech.pronunciation.acoustics import normalise
+from loqua_speech.pronunciation.alignment import align
+from loqua_speech.pronunciation.evidence import phone_numbers
+from loqua_speech.pronunciation.lexicon import Lexicon
+from loqua_speech.pronunciation.network import FRAME_SECONDS, PhoneNetwork
+from loqua_speech.recognition import Whisper
+from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
+from loqua_speech.weights import packaged_weights
+from loqua_tutor_conversation.scenario import load_scenarios
+
+DETECTED_SECONDS = 0.2
+"""Silence after which LiveKit asks the turn detector."""
+
+WINDOW_SECONDS = 1.2
+"""What the detector is given."""
+
+SHORTEST_PAUSE = 0.6
+SPEAKING_SECONDS = 0.03
+"""The scripted tutor's reply and Pico's first sound."""
+
+RECOGNISED = 30
+"""Sentences whose recognition is timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A silence and what precedes it.
+
+    Attributes:
+        language: Of the words.
+        words: What was said.
+        finished: The detector's probability that the turn is over.
+        seconds: How long it lasts; of an end nothing is known.
+        expected: Whether the tutor expects these words.
+    """
+
+    language: str
+    words: str
+    finished: float
+    seconds: float = float("inf")
+    expected: bool = False
+
+
+def main(corpus: str, labels: str, count: str = "200") -> None:
+    """Measure and print."""
+    detector, thresholds = (
+        EOT(),
+        inference.TurnDetector(version="v1-mini")._opts.thresholds,
+    )  # the calibrated ones
+    usual: dict[str, float] = thresholds.thresholds
+    pauses, ends, sounds = _learners(detector, Path(corpus), Path(labels), int(count))
+    voices = list(_voices(detector))
+    recognition = _recognition_seconds(sounds[:RECOGNISED])
+    report: dict[str, Any] = {"pauses": len(pauses), "recognition": _spread(recognition)}
+    for name, wait in (("before", _wait_before), ("after", _wait_after)):
+        cut = sum(it.seconds > wait(it, usual) for it in pauses)
+        report[name] = {
+            "pauses_cut_percent": round(100 * cut / len(pauses), 1),
+            "sentences_cut_percent": round(100 * cut / len(sounds), 1),
+        }
+        for kind, silences in (("learners", ends), ("voices", voices)):
+            waits = [wait(it, usual) for it in silences]
+            report[name][kind] = {
+                "ends": len(waits),
+                "waiting": _spread(waits),
+                "first_sound": _spread(_first_sounds(waits, recognition, early=name == "after")),
+            }
+    print(json.dumps(report, indent=1))  # noqa: T201  # the result
+
+
+def _wait_before(silence: Silence, usual: dict[str, float]) -> float:
+    return 0.7 if silence.finished >= 1.35 * usual[silence.language] else 3.0
+
+
+def _wait_after(silence: Silence, usual: dict[str, float]) -> float:
+    delays = TurnDelays()
+    if is_unfinished(silence.language, silence.words):
+        return delays.max_delay
+    finished = silence.finished >= HESITATION * usual[silence.language]
+    return delays.min_delay if finished or silence.expected else delays.max_delay
+
+
+def _first_sounds(waits: list[float], recognition: list[float], *, early: bool) -> list[float]:
+    """Return the seconds from the last word to the first sound, for each wait and recognition."""
+    begins = PAUSE_SECONDS if early else 0.7
+    return [max(wait, begins + it) + SPEAKING_SECONDS for wait in waits for it in recognition]
+
+
+def _learners(
+    detector: EOT, corpus: Path, labels: Path, count: int
+) -> tuple[list[Silence], list[Silence], list[Samples]]:
+    """Return the pauses in so many sentences, their ends, and their sound."""
+    files = {file.stem: file for file in corpus.rglob("*.WAV")}
+    rows = [json.loads(line) for line in gzip.decompress(labels.read_bytes()).splitlines()]
+    random.Random(11).shuffle(rows)  # noqa: S311  # a sample
+    network, lexicon = PhoneNetwork.packaged(), Lexicon.packaged()
+    pauses: list[Silence] = []
+    ends: list[Silence] = []
+    sounds: list[Samples] = []
+    for row in (it for it in rows if len(it["text"].split()) >= 4):
+        if len(sounds) == count:
+            break
+        sound = decode(files[row["id"]].read_bytes())
+        text = lexicon.pronounce(row["text"])
+        spoken, start = normalise(sound)
+        path = align(network.listen(spoken).log_posteriors, phone_numbers(text)).path
+        bounds = list(_bounds(path, [len(word.phones) for word in text], start / HEARING_RATE))
+        said = [word.text for word in text]
+        for at in range(1, len(said)):
+            seconds = bounds[at][0] - bounds[at - 1][1]
+            if seconds >= SHORTEST_PAUSE:
+                finished = _finished(detector, sound, bounds[at - 1][1])
+                pauses.append(Silence("en", " ".join(said[:at]), finished, seconds))
+        if len(sound) / HEARING_RATE - bounds[-1][1] > DETECTED_SECONDS:
+            ends.append(Silence("en", row["text"], _finished(detector, sound, bounds[-1][1])))
+        sounds.append(sound)
+    return pauses, ends, sounds
+
+
+def _bounds(path: Iterable[int], phones: list[int], start: float) -> Iterator[tuple[float, float]]:
+    """Yield where each word begins and ends, in seconds; `path` as in `Alignment`."""
+    owners = np.repeat(np.arange(len(phones)), phones)
+    states = np.asarray(path)
+    for word in range(len(phones)):
+        frames = [at for at in np.flatnonzero(states % 2) if owners[states[at] // 2] == word]
+        yield start + frames[0] * FRAME_SECONDS, start + (frames[-1] + 2) * FRAME_SECONDS
+
+
+def _finished(detector: EOT, sound: Samples, end: float) -> float:
+    until = round((end + DETECTED_SECONDS) * HEARING_RATE)
+    heard = sound[max(0, until - round(WINDOW_SECONDS * HEARING_RATE)) : until]
+    return float(detector.predict((np.clip(heard, -1, 1) * 32767).astype(np.int16)))
+
+
+def _voices(detector: EOT) -> Iterator[Silence]:
+    for scenario in load_scenarios():
+        for turn in scenario.turns[:2]:
+            voice = voice_for(scenario.language)
+            pcm = b"".join(synthesize(turn.model, voice=voice))
+            sound = decode(wav(pcm, rate=SPEAKING_RATE))
+            loud = np.flatnonzero(np.abs(sound) > 0.006)
+            end = (int(loud[-1]) + 1) / HEARING_RATE
+            sound = np.append(sound[: int(loud[-1]) + 1], np.zeros(HEARING_RATE, np.float32))
+            finished = _finished(detector, sound, end)
+            yield Silence(scenario.language, turn.model, finished, expected=True)
+
+
+def _recognition_seconds(sounds: list[Samples]) -> list[float]:
+    with packaged_weights() as weights:
+        whisper = Whisper(weights, threads=2)
+    return [_timed(whisper, sound) for sound in sounds]
+
+
+def _timed(whisper: Whisper, sound: Samples) -> float:
+    began = time.monotonic()
+    whisper.hear(sound, "en")
+    return time.monotonic() - began
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
+    return {"median": round(median(seconds), 2), "p95": round(quantiles(seconds, n=20)[-1], 2)}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,120 @@
+"""How long a learner's silence is waited for, by what was said."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent
+from livekit.rtc.event_emitter import EventEmitter
+
+from loqua_host.job.voice.turn_ends import following_words, is_unfinished
+
+
+class Session(EventEmitter[Any]):
+    """A session with delays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options = SimpleNamespace(endpointing={"min_delay": 0.9, "max_delay": 2.2})
+
+    def update_options(self, *, endpointing_opts: dict[str, float]) -> None:
+        """Take other delays."""
+        self.options.endpointing |= endpointing_opts
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        """The shorter and the longer delay."""
+        return tuple(self.options.endpointing.values())
+
+    def hear(self, text: str, *, is_final: bool = True) -> None:
+        """Recognise something."""
+        event = UserInputTranscribedEvent(transcript=text, is_final=is_final)
+        self.emit("user_input_transcribed", event)
+
+    def speak(self) -> None:
+        """Let the learner begin."""
+        event = UserStateChangedEvent(old_state="listening", new_state="speaking")
+        self.emit("user_state_changed", event)
+
+
+def follow(session: Any, expected: str = "") -> Any:
+    """Follow the words of a lesson whose tutor expects a text."""
+    return following_words(session, "en", lambda words: words == expected)
+
+
+def test_after_words_that_more_must_follow_the_longer_delay_counts_however_it_sounds() -> None:
+    """Nobody is done at an article."""
+    session = Session()
+    with follow(session):
+        session.hear("I live in a")
+        assert session.delays == (2.2, 2.2)
+
+
+def test_after_an_expected_answer_the_shorter_delay_counts_however_it_sounds() -> None:
+    """A drill need not wait for more."""
+    session = Session()
+    with follow(session, "I have two cats."):
+        session.hear("I have two cats.")
+        assert session.delays == (0.9, 0.9)
+
+
+@pytest.mark.parametrize("text", ["I have a cat.", "Yes."], ids=["sentence", "word"])
+def test_after_other_words_the_sound_decides(text: str) -> None:
+    """As it does without words."""
+    session = Session()
+    with follow(session, "I have two cats."):
+        session.hear(text)
+        session.hear("I have two cats.", is_final=False)
+        assert session.delays == (0.9, 2.2)
+
+
+def test_the_next_utterance_is_waited_for_as_usual() -> None:
+    """From its beginning, and by its own words."""
+    session = Session()
+    with follow(session, "Yes."):
+        session.hear("I live in")
+        session.speak()
+        assert session.delays == (0.9, 2.2)
+        session.hear("I live in")
+        session.hear("Yes.")
+        assert session.delays == (0.9, 0.9)
+        session.speak()
+        assert session.delays == (0.9, 2.2)
+
+
+def test_a_tutor_that_changes_the_delays_is_followed() -> None:
+    """By its next utterance."""
+    session = Session()
+    with follow(session):
+        session.update_options(endpointing_opts={"min_delay": 1.2})
+        session.hear("I live in")
+        session.speak()
+        assert session.delays == (1.2, 2.2)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("es", "Vivo en una"),
+        ("es", "Tengo un perro y"),
+        ("es", "Me llamo..."),
+        ("en", "Well, I went to the."),
+        ("en", "Yes,"),
+        ("fr", "J'habite à"),
+        ("it", "Vorrei un"),
+    ],
+    ids=["article", "conjunction", "trailing off", "full stop", "comma", "accent", "italian"],
+)
+def test_words_that_a_sentence_does_not_end_with(language: str, text: str) -> None:
+    """Whisper writes a full stop after them, too."""
+    assert is_unfinished(language, text)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("es", "Sí."), ("en", "I have a cat"), ("ja", "はい"), ("es", "")],
+    ids=["yes", "sentence", "unknown language", "nothing"],
+)
+def test_words_that_a_sentence_may_end_with(language: str, text: str) -> None:
+    """Where no words are known, the sound decides."""
+    assert not is_unfinished(language, text)
