@@ -109,6 +109,7 @@ async def test_a_filter_outlives_refreshes_and_reloads(served: Served) -> None:
     await expect(rows).to_have_count(2)
     await expect(page.locator("#lessons h2")).to_contain_text("2 of 10")
     await expect(page.locator("#errors")).to_contain_text("Nothing matches the filter")
+    await expect(page.locator("#figures")).to_contain_text("Figures are of the whole host")
     await refreshed(page)
     await expect(rows).to_have_count(2)
     assert page.url.endswith("/?tutor=conversation&state=degraded")

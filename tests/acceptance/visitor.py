@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import yaml
+from livekit import api
 from playwright.async_api import Page
 from tests.pictures.browser import find_barriers
 
@@ -45,13 +46,40 @@ class Playground:
         payloads = [one["payload"] for one in arrived]
         return [one for one in payloads if one["sessionId"].startswith(visit)]
 
+    async def put_out(self, room: str, identity: str) -> None:
+        """Remove somebody from a room, as LiveKit does when their network is gone for long."""
+        livekit = self.parts.livekit
+        who = api.RoomParticipantIdentity(room=room, identity=identity)
+        async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
+            await rooms.room.remove_participant(who)
+
+    async def close(self, room: str) -> None:
+        """Close a room, which ends its lessons at once."""
+        livekit = self.parts.livekit
+        async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
+            await rooms.room.delete_room(api.DeleteRoomRequest(room=room))
+
 
 @asynccontextmanager
-async def playground(directory: Path, speech_url: str) -> AsyncIterator[Playground]:
-    """Serve a playground for a host with the three tutors, whose specialists have one exercise."""
+async def playground(
+    directory: Path, speech_url: str, *, reconnect_timeout: float = 3
+) -> AsyncIterator[Playground]:
+    """Serve a playground for a host with the three tutors, whose specialists have one exercise.
+
+    Args:
+        directory: Where configuration and ledger go.
+        speech_url: The address of the speech server.
+        reconnect_timeout: Seconds that a lesson waits for a learner who left.
+    """
     async with local_parts(print, speech_url) as parts:
         config = directory / "config"
-        write_config(ROOT / "config", config, parts.speech_url, tick_every=1, reconnect_timeout=3)
+        write_config(
+            ROOT / "config",
+            config,
+            parts.speech_url,
+            tick_every=1,
+            reconnect_timeout=reconnect_timeout,
+        )
         for name, exercises in {"grammar": "questions", "pronunciation": "exercises"}.items():
             file = config / f"tutors/{name}.yaml"
             tutor = yaml.safe_load(file.read_text("utf-8"))
@@ -157,6 +185,11 @@ class Visitor:
         """Return the name of the room."""
         room: str = await self.page.evaluate("lesson.visit.room")
         return room
+
+    async def identity(self) -> str:
+        """Return the learner's identity in it."""
+        identity: str = await self.page.evaluate("lesson.room.room.localParticipant.identity")
+        return identity
 
     async def end(self) -> None:
         """End the lesson, and wait for the report."""

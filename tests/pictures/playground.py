@@ -1,6 +1,6 @@
 """Pictures of the playground: `uv run python -m tests.pictures.playground` makes them.
 
-A real lesson is typed in each; the digest of the page's files is kept beside them.
+A real lesson is typed on each device; the digest of the page's files is kept beside them.
 """
 
 import asyncio
@@ -8,33 +8,39 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Page
 from tests.acceptance.visitor import DESKTOP, PHONE, Playground, Visitor, playground
 from tests.pictures.browser import chromium
 from tests.unit.dev.playground.digest import PICTURES, page_digest
 
 from loqua_host.dev.parts import run_speech
 
+SCHEMES: tuple[Any, ...] = ("light", "dark")
 
-async def photograph(browser: Browser, served: Playground, device: str, scheme: Any) -> None:
-    """Take pictures before, during and after a lesson on one device."""
-    size = PHONE if device == "phone" else DESKTOP
-    context = await browser.new_context(viewport=size, color_scheme=scheme, locale="en-GB")
+
+async def photograph(page: Page, moment: str, device: str) -> None:
+    """Take pictures of one moment of a lesson, in both schemes."""
+    for scheme in SCHEMES:
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        await page.screenshot(path=PICTURES / f"{moment}-{device}-{scheme}.png")
+
+
+async def hold_lesson(browser: Browser, served: Playground, device: str, size: Any) -> None:
+    """Have a lesson on one device, and take pictures before, during and after it."""
+    context = await browser.new_context(viewport=size, locale="en-GB")
     visitor = Visitor(await context.new_page())
     page = visitor.page
     await visitor.open(served.url)
-    if device == "phone":
-        await page.screenshot(path=PICTURES / f"before-{device}-{scheme}.png")
+    await photograph(page, "before", device)
     await visitor.enter("user_ana")
     await visitor.type("¡Hola! Yo es Ana.")
     await page.fill("#typed", "¿Puedes explicarme la gramática?")
     await page.press("#typed", "Enter")
     await visitor.until_said("estudiante o profesor")
     await visitor.type("Yo es estudiante.")
-    await page.screenshot(path=PICTURES / f"during-{device}-{scheme}.png")
-    if device == "desktop":
-        await visitor.end()
-        await page.screenshot(path=PICTURES / f"after-{device}-{scheme}.png")
+    await photograph(page, "during", device)
+    await visitor.end()
+    await photograph(page, "after", device)
     await context.close()
 
 
@@ -46,10 +52,9 @@ async def main() -> None:
             run_speech(print) as speech,
             playground(Path(directory), speech) as served,
             chromium() as browser,
-            asyncio.TaskGroup() as lessons,
         ):
-            lessons.create_task(photograph(browser, served, "phone", "light"))
-            lessons.create_task(photograph(browser, served, "desktop", "dark"))
+            for device, size in {"phone": PHONE, "desktop": DESKTOP}.items():
+                await hold_lesson(browser, served, device, size)
     (PICTURES / "page.sha256").write_text(f"{page_digest()}\n")
 
 

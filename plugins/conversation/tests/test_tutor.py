@@ -10,6 +10,7 @@ from livekit.agents import AgentSession, llm
 from pydantic import ValidationError
 
 from loqua_host import (
+    DueTopics,
     Handback,
     HandoffError,
     Learner,
@@ -318,6 +319,17 @@ async def test_the_dictionary_is_loaded_while_the_learner_listens(
         lesson.session._update_agent_state("listening")
         lesson.session._update_agent_state("speaking")
         assert tutor._loading is loading
+
+
+async def test_the_page_shows_what_is_due(make_lesson: MakeLesson, taught: Taught) -> None:
+    """The longest overdue first, a few, and short: the API may have any topics."""
+    topics = ("travel", "x" * 5000, *(f"topic {number}" for number in range(9)))
+    past = PastSession(session_id="s", date="2026-01-02T10:00:00Z", topics_covered=topics)
+    lesson = make_lesson(context=LearnerContext(session_history=(past,)))
+    async with taught(lesson):
+        (due,) = lesson.take_shown()
+        assert isinstance(due, DueTopics)
+        assert due.topics == ("travel", "x" * 100, "topic 0", "topic 1", "topic 2")
 
 
 async def test_the_context_shapes_the_lesson(make_lesson: MakeLesson, taught: Taught) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from loqua_host import Correction, LessonReport, Progress, PronunciationScore, ScoredWord
+from loqua_host import Correction, DueTopics, LessonReport, Progress, PronunciationScore, ScoredWord
 from loqua_host.contract.display import LessonOutcome, LessonTopic, compose_message, parse_message
 from loqua_host.contract.records import Ending
 
@@ -30,6 +30,7 @@ OUTCOME = LessonOutcome(
     [
         pytest.param(LessonTopic.CORRECTION, CORRECTION, id="correction"),
         pytest.param(LessonTopic.PRONUNCIATION, SCORE, id="pronunciation"),
+        pytest.param(LessonTopic.DUE, DueTopics(topics=("travel",)), id="due"),
         pytest.param(LessonTopic.PROGRESS, Progress(words_learned=3), id="progress"),
         pytest.param(LessonTopic.OUTCOME, OUTCOME, id="outcome"),
     ],

@@ -3,7 +3,7 @@
 from loqua_host import events
 from loqua_host.errors import HandoffError
 
-from .display import Correction, PronunciationScore, ScoredSound, ScoredWord
+from .display import Correction, DueTopics, PronunciationScore, ScoredSound, ScoredWord
 from .handoff import Handback, Handover, Utterance
 from .hookspecs import hookimpl
 from .learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
@@ -14,6 +14,7 @@ from .tutor import Tutor
 
 __all__ = [
     "Correction",
+    "DueTopics",
     "Ending",
     "Handback",
     "HandoffError",

@@ -11,6 +11,7 @@ from .records import Ending, LessonReport, Progress
 __all__ = [
     "TOPIC_BODIES",
     "Correction",
+    "DueTopics",
     "LessonMessage",
     "LessonOutcome",
     "LessonTopic",
@@ -37,6 +38,7 @@ class LessonTopic(StrEnum):
 
     CORRECTION = "loqua.correction"
     PRONUNCIATION = "loqua.pronunciation"
+    DUE = "loqua.due"
     PROGRESS = "loqua.progress"
     OUTCOME = "loqua.outcome"
 
@@ -125,6 +127,18 @@ class PronunciationScore(BaseModel):
     words: Annotated[tuple[ScoredWord, ...], Field(max_length=300)] = ()
 
 
+class DueTopics(BaseModel):
+    """What is due for a review. Each message replaces the one before.
+
+    Attributes:
+        topics: Topics of earlier sessions, with the API's names, the longest overdue first.
+    """
+
+    model_config = _FROZEN
+
+    topics: Annotated[tuple[Line, ...], Field(max_length=100)]
+
+
 class LessonOutcome(BaseModel):
     """How a lesson ended, with the tutor's report if there is one."""
 
@@ -134,12 +148,13 @@ class LessonOutcome(BaseModel):
     report: LessonReport | None = None
 
 
-ShownValue = Correction | PronunciationScore
+ShownValue = Correction | PronunciationScore | DueTopics
 """What tutors show; progress and outcome are sent by the host."""
 
 TOPIC_BODIES: Final[Mapping[type[BaseModel], LessonTopic]] = {
     Correction: LessonTopic.CORRECTION,
     PronunciationScore: LessonTopic.PRONUNCIATION,
+    DueTopics: LessonTopic.DUE,
     Progress: LessonTopic.PROGRESS,
     LessonOutcome: LessonTopic.OUTCOME,
 }

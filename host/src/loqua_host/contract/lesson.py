@@ -145,20 +145,20 @@ class Lesson(Generic[Settings_co]):
         return learner is None or learner.user_id == self.learner.user_id
 
     def show(self, value: ShownValue) -> None:
-        """Show a correction or a score to the learner's page.
+        """Show a correction, a score or what is due to the learner's page.
 
         Returns at once. It is sent to this learner alone, as a text stream of LiveKit's; pages show
         it beside the words it is about. If it cannot be sent, the lesson continues without it.
 
         Args:
-            value: A `Correction` or a `PronunciationScore`.
+            value: A `Correction`, a `PronunciationScore` or `DueTopics`.
 
         Raises:
-            TypeError: If it is neither.
+            TypeError: If it is none of them.
         """
         if not isinstance(value, ShownValue):
             raise TypeError(
-                f"lesson.show needs a Correction or a PronunciationScore, not {value!r}"
+                f"lesson.show needs a Correction, PronunciationScore or DueTopics, not {value!r}"
             )
         self._shown.put_nowait(value)
 

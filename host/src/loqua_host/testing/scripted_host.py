@@ -10,7 +10,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Final, Literal
 
-from loqua_host.contract.display import Correction, PronunciationScore, ShownValue, parse_message
+from loqua_host.contract.display import ShownValue, parse_message
 from loqua_host.contract.handoff import Utterance
 from loqua_host.contract.records import Ending, LessonReport
 from loqua_host.errors import LinkError
@@ -304,5 +304,5 @@ def _shown_by(job: ScriptedJob) -> Iterator[ShownValue]:
     """Yield what a job's tutor has shown; progress and outcome are the host's."""
     for topic, text, _ in job.ctx.room.local_participant.texts:
         value = parse_message(topic, text)
-        if isinstance(value, Correction | PronunciationScore):
+        if isinstance(value, ShownValue):
             yield value

@@ -13,6 +13,7 @@ export interface LessonMessage<Topic extends keyof LessonTopics = keyof LessonTo
 export interface LessonTopics {
   "loqua.correction": Correction;
   "loqua.pronunciation": PronunciationScore;
+  "loqua.due": DueTopics;
   "loqua.progress": Progress;
   "loqua.outcome": LessonOutcome;
 }
@@ -31,6 +32,12 @@ export interface Correction {
   rule: string;
   /** Why, for the learner to read; may be empty. */
   message: string;
+}
+
+/** What is due for a review. Each message replaces the one before. */
+export interface DueTopics {
+  /** Topics of earlier sessions, with the API's names, the longest overdue first. */
+  topics: string[];
 }
 
 /** The end of a lesson: a stable reason such as `learner_left`, and the seconds taught. */

@@ -7,7 +7,7 @@ from typing import Literal
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from loqua_host import Lesson, LessonReport, Preferences, Progress, Tick, Tutor, hookimpl
+from loqua_host import DueTopics, Lesson, LessonReport, Preferences, Progress, Tick, Tutor, hookimpl
 
 from .course import Course, LearnerProfile, Pace
 from .language import Speciality
@@ -15,6 +15,7 @@ from .native import native_code
 from .plain import tokens
 from .plan import greeting, plan_lesson
 from .report import progress, report
+from .review import due_topics
 from .scenario import Level, load_scenarios
 from .selection import choose, rank
 from .state import ConversationState
@@ -34,6 +35,12 @@ _PATIENCE: dict[Level, float] = {"A1": 1.25, "A2": 1.1, "B1": 1.0, "B2": 1.0}
 
 _FLUENCY = "fluency"
 """The area of focus that corrections must not interrupt."""
+
+_DUE_SHOWN = 5
+"""Topics that a learner's page shows as due."""
+
+_LONGEST_TOPIC = 100
+"""Characters of such a topic that it shows: the API may have any."""
 
 
 class Specialists(BaseModel):
@@ -110,7 +117,10 @@ async def create_agent(lesson: Lesson[ConversationSettings]) -> Agent:
 
 @hookimpl
 async def on_user_ready(lesson: Lesson) -> None:
-    """Greet, and ask the first question."""
+    """Show what is due again, greet, and ask the first question."""
+    if due := due_topics(lesson.context.session_history, datetime.now(UTC)):
+        shown = tuple(topic[:_LONGEST_TOPIC] for topic in due[:_DUE_SHOWN])
+        lesson.show(DueTopics(topics=shown))
     lesson.get_agent(ConversationTutor).greet()
 
 

@@ -211,3 +211,34 @@ async def test_records_are_those_of_the_visit(serve: Any) -> None:
     page = await serve(httpx.MockTransport(lambda _: arrived))
     found = await (await page.get("/api/records/ana/s1")).json()
     assert [one["n"] for one in found["sessions"]] == [1, 2]
+
+
+async def test_the_history_has_the_scores_of_each_lesson(serve: Any) -> None:
+    """The last score of each, none where nothing was scored, and nothing of another learner."""
+
+    def progress(user_id: str, session_id: str, score: float | None) -> dict[str, Any]:
+        data = {"status": "in_progress", "progress": {"pronunciation_score": score}}
+        return {"user_id": user_id, "payload": {"sessionId": session_id, "data": data}}
+
+    def record(user_id: str, session_id: str) -> dict[str, Any]:
+        figures = {"duration_minutes": 4.5, "overall_performance": "good"}
+        payload = {"sessionId": session_id, **figures}
+        return {"user_id": user_id, "received_at": "2026-01-02T10:00:00Z", "payload": payload}
+
+    arrived = {
+        "progress": [
+            progress("ana", "s1", 61.0),
+            progress("ana", "s1", 72.5),
+            progress("ben", "s2", 12.0),
+        ],
+        "sessions": [record("ana", "s1"), record("ana", "s2"), record("ben", "s3")],
+    }
+    page = await serve(httpx.MockTransport(lambda _: httpx.Response(200, json=arrived)))
+    found = (await (await page.get("/api/history/ana")).json())["sessions"]
+    assert [one["score"] for one in found] == [72.5, None]
+    assert found[0] == {
+        "at": "2026-01-02T10:00:00Z",
+        "minutes": 4.5,
+        "performance": "good",
+        "score": 72.5,
+    }

@@ -102,11 +102,16 @@ def build_playground(settings: PlaygroundSettings, visits: Visits) -> web.Applic
         found = await visits.records(request.match_info["learner"], request.match_info["visit"])
         return web.json_response({"sessions": found})
 
+    async def history(request: web.Request) -> web.Response:
+        held = await visits.history(request.match_info["learner"])
+        return web.json_response({"sessions": [one.model_dump(mode="json") for one in held]})
+
     app = web.Application(middlewares=[refuse_strangers, _explain], client_max_size=16 * 1024)
     app.on_response_prepare.append(_header_writer(settings.livekit_url))
     app.router.add_get("/api/choices", choices)
     app.router.add_post("/api/visits", begin)
     app.router.add_get("/api/records/{learner}/{visit}", records)
+    app.router.add_get("/api/history/{learner}", history)
     app.router.add_get("/", _page)
     app.router.add_get("/{name:[a-z-]+\\.[a-z]+|vendor/[A-Za-z.-]+}", _file)
     return app

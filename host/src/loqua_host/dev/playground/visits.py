@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
@@ -11,7 +12,15 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from loqua_host.dev.api.learners import RegisteredLearner
 from loqua_host.dev.api.models import Identifier, JoinAnswer, PreferencesBody, Totals
 
-__all__ = ["ApiUnusableError", "KnownLearner", "NewLearner", "Visit", "VisitWish", "Visits"]
+__all__ = [
+    "ApiUnusableError",
+    "HeldLesson",
+    "KnownLearner",
+    "NewLearner",
+    "Visit",
+    "VisitWish",
+    "Visits",
+]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,6 +85,23 @@ class Visit(BaseModel):
     learner: str
 
 
+class HeldLesson(BaseModel):
+    """A lesson that the dev API has the record of.
+
+    Attributes:
+        at: When the record arrived.
+        performance: The learner's overall performance, with the API's names.
+        score: The lesson's last pronunciation score, from 0 to 100; None if nothing was scored.
+    """
+
+    model_config = _FROZEN
+
+    at: datetime
+    minutes: float
+    performance: str
+    score: float | None
+
+
 class Visits:
     """The dev API, as the page needs it.
 
@@ -130,6 +156,29 @@ class Visits:
             {"new_vocabulary": one["payload"].get("vocabulary", [])} | one["payload"]
             for one in arrived["sessions"]
             if one["user_id"] == user_id and _belongs(one["payload"].get("sessionId"), visit)
+        ]
+
+    async def history(self, user_id: str) -> list[HeldLesson]:
+        """Return the lessons of a learner that the API has records of, oldest first.
+
+        Raises:
+            ApiUnusableError: If the dev API cannot be used.
+        """
+        arrived = await self._request("GET", "/dev/records")
+        scores = {
+            one["payload"].get("sessionId"): one["payload"]["data"]["progress"]
+            for one in arrived["progress"]
+            if one["user_id"] == user_id
+        }
+        return [
+            HeldLesson(
+                at=one["received_at"],
+                minutes=one["payload"]["duration_minutes"],
+                performance=one["payload"]["overall_performance"],
+                score=scores.get(one["payload"].get("sessionId"), {}).get("pronunciation_score"),
+            )
+            for one in arrived["sessions"]
+            if one["user_id"] == user_id
         ]
 
     async def _find(self, learner: str | NewLearner) -> str:

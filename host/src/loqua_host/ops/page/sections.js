@@ -53,7 +53,8 @@ const figure = (name, value, state, note, chart = "") =>
 
 const highest = (values) => Math.max(0, ...values.filter((value) => value !== null));
 
-export const figures = (snapshot) => {
+// Of the whole host: history is kept for it and not for each tutor, in bounded memory.
+export const figures = (snapshot, filter) => {
   const { last_hour: hour, outbox, capacity } = snapshot;
   const state = (name) =>
     snapshot.levels.flatMap((level) => level.findings).find((one) => one.name === name)?.state ??
@@ -118,6 +119,9 @@ export const figures = (snapshot) => {
       state("disk"),
       `event loop ${seconds(capacity.lag)} late at most`,
     ),
+    filter.tutor || filter.state
+      ? make("p", { class: "soft" }, "Figures are of the whole host; the filter narrows lists.")
+      : "",
   ];
 };
 

@@ -21,6 +21,11 @@ export function beginVisit(wish) {
   return ask("/api/visits", { method: "POST", headers, body: JSON.stringify(wish) });
 }
 
+// The learner's lessons that the API has records of, oldest first.
+export async function loadHistory({ learner }) {
+  return (await ask(`/api/history/${encodeURIComponent(learner)}`)).sessions;
+}
+
 export async function loadRecords({ learner, visit }) {
   const path = `/api/records/${encodeURIComponent(learner)}/${encodeURIComponent(visit)}`;
   return (await ask(path)).sessions;

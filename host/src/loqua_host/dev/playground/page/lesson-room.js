@@ -11,7 +11,7 @@ const {
 } = globalThis.LivekitClient;
 
 const VERSION = 1;
-const TOPICS = ["correction", "pronunciation", "progress", "outcome"];
+const TOPICS = ["correction", "pronunciation", "due", "progress", "outcome"];
 
 export class LessonRoom extends EventTarget {
   constructor() {

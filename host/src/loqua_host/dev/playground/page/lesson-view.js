@@ -3,7 +3,7 @@
 import { announce, element } from "./dom.js";
 import { scoreCard } from "./pronunciation.js";
 import { tutorName } from "./start-view.js";
-import { text } from "./texts.js";
+import { readable, text } from "./texts.js";
 import { splitByMarks } from "./transcript.js";
 
 const NEAR_END = 80; // pixels from the end within which a reader follows what is said
@@ -15,6 +15,7 @@ export class LessonView {
     this.items = new Map();
     this.stage = element("div", { className: "stage", id: "stage" });
     this.progress = element("dl", { className: "progress", id: "progress", hidden: true });
+    this.due = element("p", { className: "due", id: "due", hidden: true });
     this.list = element("ol", { className: "said", id: "said", "aria-label": text("transcript"), tabIndex: 0 });
     this.input = element("input", {
       id: "typed",
@@ -50,6 +51,7 @@ export class LessonView {
       element("h1", { className: "visually-hidden" }, text("lesson")),
       element("div", { className: "lesson-top" }, this.stage, ends),
       this.progress,
+      this.due,
       this.list,
       composer,
     );
@@ -140,6 +142,14 @@ export class LessonView {
       ),
     );
     this.progress.hidden = false;
+  }
+
+  showDue(topics) {
+    this.due.replaceChildren(
+      element("strong", {}, text("due")),
+      ...topics.map((topic) => element("span", {}, readable(topic))),
+    );
+    this.due.hidden = !topics.length;
   }
 
   append(item) {

@@ -1,6 +1,6 @@
 // One visit: its room, its transcript, and what both do to the view.
 
-import { beginVisit, loadRecords } from "./api.js";
+import { beginVisit, loadHistory, loadRecords } from "./api.js";
 import { hideProblem, showProblem } from "./dom.js";
 import { LessonRoom } from "./lesson-room.js";
 import { LessonView } from "./lesson-view.js";
@@ -15,7 +15,7 @@ const AFTER_OUTCOME_SECONDS = 1.5;
 
 export class Lesson {
   // `wish` is what the server takes; `names` are tutors' names by agent name; `over` is called with
-  // the records' state when the lesson has ended.
+  // the records, all lessons so far and the records' state when the lesson has ended.
   constructor({ wish, names, typing, over }) {
     Object.assign(this, { wish, names, typing, over });
     this.transcript = new Transcript();
@@ -84,6 +84,7 @@ export class Lesson {
     on("pronunciation", ({ body }) => {
       this.view.showScore(body, this.own.lastSpeech(), this.tutorVoice.lastSpeech());
     });
+    on("due", ({ body }) => this.view.showDue(body.topics));
     on("progress", ({ body, lesson }) => {
       this.progress.set(lesson, body);
       this.view.showProgress(total([...this.progress.values()]));
@@ -176,6 +177,7 @@ export class Lesson {
   }
 
   caption({ id, own, tutor, text: said, final }) {
+    if (!own && !this.transcript.entries.length) performance.mark("tutor-word");
     const speaker = own ? "learner" : "tutor";
     const entry = this.transcript.say(id, speaker, this.nameOf(tutor), said, final);
     this.view.showEntry(entry);
@@ -243,17 +245,18 @@ export class Lesson {
   // The lesson is over for the API when it has the record of the visit's first one.
   async followRecords() {
     const until = Date.now() + RECORD_SECONDS * 1000;
-    this.over({ sessions: [], state: "waiting" });
+    this.over({ sessions: [], history: [], state: "waiting" });
     while (Date.now() < until) {
       const found = await Promise.all(this.visits.map((one) => loadRecords(one).catch(() => [])));
       const sessions = found.flat();
       if (sessions.some((one) => this.visits.some(({ visit }) => visit === one.sessionId))) {
-        this.over({ sessions, state: "arrived" });
+        const history = await loadHistory(this.visit).catch(() => []);
+        this.over({ sessions, history, state: "arrived" });
         return;
       }
       await new Promise((done) => setTimeout(done, 1000));
     }
-    this.over({ sessions: [], state: "late" });
+    this.over({ sessions: [], history: [], state: "late" });
   }
 }
 

@@ -43,9 +43,10 @@ async function start(wish, { typing }) {
     wish,
     names,
     typing,
-    over: ({ sessions, state }) => {
+    over: ({ sessions, history, state }) => {
       const shown = {
         sessions,
+        history,
         state,
         nameOf: (record) => lesson.tutorOfRecord(record),
         transcript: lesson.view.list,

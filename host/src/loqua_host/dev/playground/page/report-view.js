@@ -1,12 +1,14 @@
 // After a lesson: the tutor's report and the record, as the API has it.
 
 import { element } from "./dom.js";
-import { languageName, tutorName } from "./start-view.js";
-import { hasText, text } from "./texts.js";
+import { grade } from "./pronunciation.js";
+import { tutorName } from "./start-view.js";
+import { currentLanguage, hasText, readable, text } from "./texts.js";
 
 // `state` is "waiting", "late" or "arrived"; `sessions` are the API's records, and `nameOf` returns
 // the name of the tutor of one.
-export function reportView({ sessions, state, nameOf, transcript, again }) {
+// `history` has the learner's lessons, oldest first.
+export function reportView({ sessions, state, nameOf, transcript, history, again }) {
   const figures = sessions.map((record) => report(record, nameOf(record)));
   return element(
     "section",
@@ -16,6 +18,7 @@ export function reportView({ sessions, state, nameOf, transcript, again }) {
       ? null
       : element("p", { className: "lead", role: "status" }, text(state === "late" ? "done_late" : "done_waiting")),
     ...figures,
+    history.length > 1 ? soFar(history) : null,
     element(
       "div",
       { className: "actions" },
@@ -36,7 +39,6 @@ export function reportView({ sessions, state, nameOf, transcript, again }) {
 }
 
 function report(record, tutor) {
-  const performance = `performance_${record.overall_performance}`;
   return element(
     "article",
     { className: "summary" },
@@ -44,8 +46,8 @@ function report(record, tutor) {
     element(
       "dl",
       { className: "figures" },
-      figure(text("minutes"), record.duration_minutes < 1 ? "< 1" : String(Math.round(record.duration_minutes))),
-      figure(text("performance"), hasText(performance) ? text(performance) : record.overall_performance),
+      figure(text("minutes"), minutesText(record.duration_minutes)),
+      figure(text("performance"), performanceText(record.overall_performance)),
       figure(text("vocabulary"), String(record.new_vocabulary.length)),
     ),
     list("next", record.next_session_recommendations),
@@ -56,12 +58,48 @@ function report(record, tutor) {
   );
 }
 
-function figure(name, value) {
-  return element("div", {}, element("dt", {}, name), element("dd", {}, value));
+// Scores over sessions, as bars in a table: whoever hears the page hears the numbers.
+function soFar(history) {
+  const head = ["when", "minutes", "performance", "score_short"].map((name) =>
+    element("th", { scope: "col" }, text(name)),
+  );
+  return element(
+    "article",
+    { className: "summary", id: "so-far" },
+    element("h2", {}, text("so_far")),
+    element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...history.map(held))),
+  );
 }
 
-function readable(label) {
-  return hasText(label) ? languageName(label) : label.replaceAll("_", " ");
+function held({ at, minutes, performance, score }) {
+  const when = new Date(at).toLocaleString(currentLanguage(), { dateStyle: "medium", timeStyle: "short" });
+  return element(
+    "tr",
+    {},
+    element("td", {}, when),
+    element("td", {}, minutesText(minutes)),
+    element("td", {}, performanceText(performance)),
+    element("td", {}, score === null ? "–" : bar(score)),
+  );
+}
+
+function bar(score) {
+  const level = element("span", { className: `level ${grade(score)}`, "aria-hidden": "true" });
+  level.style.setProperty("--score", `${score}%`);
+  return element("span", { className: "scored" }, level, String(Math.round(score)));
+}
+
+function minutesText(minutes) {
+  return minutes < 1 ? "< 1" : String(Math.round(minutes));
+}
+
+function performanceText(performance) {
+  const key = `performance_${performance}`;
+  return hasText(key) ? text(key) : performance;
+}
+
+function figure(name, value) {
+  return element("div", {}, element("dt", {}, name), element("dd", {}, value));
 }
 
 function list(name, items) {

@@ -56,6 +56,7 @@ const TEXTS = {
     reconnecting: "The connection is interrupted. Reconnecting…",
     reconnected: "Connected again",
     progress: "Progress",
+    due: "Due again",
     words: "words", phrases: "phrases", score: "pronunciation", points: "grammar topics",
     score_title: "How it sounded",
     score_of: "{score} of 100",
@@ -74,6 +75,9 @@ const TEXTS = {
     performance_needs_improvement: "needs practice",
     record: "The record, as the API has it",
     again: "Talk again",
+    so_far: "Lessons so far",
+    when: "When",
+    score_short: "Pronunciation",
     show_transcript: "What was said",
     retry: "Try again",
     return: "Return to the lesson",
@@ -147,6 +151,7 @@ const TEXTS = {
     reconnecting: "La conexión se ha interrumpido. Reconectando…",
     reconnected: "Conectado otra vez",
     progress: "Progreso",
+    due: "Toca repasar",
     words: "palabras", phrases: "frases", score: "pronunciación", points: "temas de gramática",
     score_title: "Cómo ha sonado",
     score_of: "{score} de 100",
@@ -165,6 +170,9 @@ const TEXTS = {
     performance_needs_improvement: "hay que practicar",
     record: "El informe, como lo tiene la API",
     again: "Hablar otra vez",
+    so_far: "Clases hasta ahora",
+    when: "Cuándo",
+    score_short: "Pronunciación",
     show_transcript: "Lo que se dijo",
     retry: "Probar otra vez",
     return: "Volver a la clase",
@@ -212,6 +220,11 @@ export function text(key, values = {}) {
 
 export function hasText(key) {
   return key in TEXTS[language];
+}
+
+// A topic or another of the API's names, such as `present_tense`, for people.
+export function readable(name) {
+  return name.replaceAll("_", " ");
 }
 
 export const TEXT_KEYS = Object.fromEntries(
