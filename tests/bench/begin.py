@@ -31,9 +31,9 @@ HOSTS = (1, 2, 3)
 STARTS = 2
 """Jobs that a simulated machine starts at a time."""
 START_SECONDS = 1.0
-AT_ONCE = 12
-SECONDS = 12.0
-WARM_UP = 3.0
+AT_ONCE = 6
+SECONDS = 8.0
+WARM_UP = 2.0
 
 
 async def drive(name: str, url: str, start_seconds: float) -> None:
@@ -107,6 +107,7 @@ async def main() -> int:
             for hosts in HOSTS:
                 with new_schema(server) as url:
                     figures[name].append(await measure(hosts, url, start_seconds))
+                    print(json.dumps({name: figures[name][-1]}), file=sys.stderr, flush=True)  # noqa: T201
     print(json.dumps(figures, indent=2))  # noqa: T201  # the result
     return 0
 

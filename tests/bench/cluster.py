@@ -31,6 +31,7 @@ from loqua_host.dev.child import dying_with_parent
 from loqua_host.dev.livekit import LiveKitServer, run_livekit
 from loqua_host.dev.ports import free_port
 from loqua_host.dev.postgres import run_postgres
+from loqua_host.records.leases import LEASE
 
 __all__ = ["Cluster", "Member", "Seat", "run_cluster"]
 
@@ -256,6 +257,7 @@ async def run_cluster(hosts: int = 3, nodes: int = 2) -> AsyncIterator[Cluster]:
         for member in members:
             stack.push_async_callback(member.stop)
         await asyncio.gather(*(member.start() for member in members))
+        await asyncio.sleep(LEASE / 3 + 1)  # each sees the others when it renews its lease
         yield Cluster(members, deployments)
 
 

@@ -123,6 +123,7 @@ def test_the_ledgers_key_may_be_missing_in_development_only(config: Path) -> Non
         ("postgres://loqua:pw@localhost:5433/loqua", None),
         ("postgresql://loqua:pw@[::1]/loqua", None),
         ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=verify-full", None),
+        ("postgresql://loqua:pw@db1,db2:5433/loqua?sslmode=verify-full", None),
         ("postgresql://loqua:pw@db.loqua.app/loqua", "does not use TLS"),
         ("postgresql://loqua:pw@db.loqua.app/loqua?sslmode=require", "does not use TLS"),
         ("postgresql://loqua:pw@localhost,db.loqua.app:5432/loqua", "does not use TLS"),
