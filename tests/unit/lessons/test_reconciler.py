@@ -14,7 +14,9 @@ from loqua_host.errors import RoomsError
 from loqua_host.lessons.decisions import DISPATCH_GRACE, Ask, Capacity
 from loqua_host.lessons.dispatch_state import Asked
 from loqua_host.lessons.reconciler import STALE_SECONDS, WAITING
+from loqua_host.lessons.room_sweep import QUIET_AT_ONCE, SETTLE_SECONDS
 from loqua_host.records.ledger import Kind, LeaseClaims, LessonRow
+from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
 from loqua_host.testing.virtual_time import VirtualLoop
 
@@ -430,3 +432,60 @@ async def test_nobody_steps_out_for_a_learner_whom_another_host_calls_a_tutor_fo
         assert await world.hosts["west"].ledger.claim("two", "tutor", 60.0)
     await host.reconciler.look()
     assert asked == ([] if elsewhere else [LOST.id])
+
+
+async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_of_webhooks(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes back to one of them gets a tutor; without a webhook, when it has its turn."""
+    rooms = {f"quiet-{number:03}" for number in range(10 * QUIET_AT_ONCE)}
+    for number, room in enumerate(rooms):
+        recorder = Participant("recorder", "egress", "", {}, False, 0.0, f"PA_egress_{number}")
+        world.people[room] = {"recorder": recorder}
+        world.dispatches[room] = [Dispatch("")]  # as every room has the automatic tutor's
+    read: list[str] = []
+    participants = host.participants
+
+    async def counted(room: str) -> list[Participant]:
+        read.append(room)
+        return await participants(room)
+
+    monkeypatch.setattr(host, "participants", counted)
+    await host.reconciler.look()
+    assert rooms <= {*read}
+    await asyncio.sleep(SETTLE_SECONDS)
+    await host.reconciler.look()
+    read.clear()
+    await host.reconciler.look()
+    assert len(rooms & {*read}) == QUIET_AT_ONCE
+    hinted, *_, unseen = sorted(rooms - {*read})
+    for room in (hinted, unseen):
+        world.enter(room, room)
+    host.dispatch_state.changed_rooms.add(hinted)
+    world.offers.clear()
+    for _ in range(3):
+        await asyncio.sleep(DISPATCH_GRACE)
+        await host.reconciler.look()
+    assert (hinted, "") in called(world)
+    waiting = len(host.reconciler.waiting())
+    for _ in range(len(rooms) // QUIET_AT_ONCE):
+        await asyncio.sleep(DISPATCH_GRACE)
+        await host.reconciler.look()
+    assert len(host.reconciler.waiting()) == waiting + 1
+    assert unseen in {*read}
+
+
+async def test_a_tutor_that_is_enabled_has_all_rooms_read(
+    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Learners in any of them may be owed it."""
+    rooms = {f"quiet-{number:03}" for number in range(10 * QUIET_AT_ONCE)}
+    for room in rooms:
+        world.people[room] = {}
+    await host.reconciler.look()
+    await asyncio.sleep(SETTLE_SECONDS)
+    await host.reconciler.look()
+    chosen = host.reconciler._choose({*rooms})
+    assert len(chosen & rooms) == QUIET_AT_ONCE
+    monkeypatch.delitem(host.reconciler._tutors, "grammar")  # type: ignore[arg-type]  # a dict here
+    assert rooms <= host.reconciler._choose({*rooms})

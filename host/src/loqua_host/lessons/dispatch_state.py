@@ -72,6 +72,8 @@ class DispatchState:
 
     Attributes:
         changed: Set whenever the reconciler should run.
+        changed_rooms: Where LiveKit has said that something happened, until the reconciler reads
+            them.
         shared: Whether other hosts serve these rooms too.
         waiting: The rooms in which a learner waits for capacity, each with the tutor, at the last
             reconciliation.
@@ -86,6 +88,7 @@ class DispatchState:
         self._monotonic = monotonic
         self.departure_of = departure_of
         self.changed = asyncio.Event()
+        self.changed_rooms: set[str] = set()
         self.shared = False
         self.waiting: frozenset[tuple[str, str]] = frozenset()
         self.leaving = False
@@ -265,6 +268,11 @@ class DispatchState:
     def interrupted_rooms(self) -> set[str]:
         """Return the rooms that have interrupted lessons."""
         return {one.row.room for one in self._interrupted.values()}
+
+    def active_rooms(self) -> set[str]:
+        """Return the rooms in which this host teaches, or has called or lost a tutor."""
+        keyed = (*self._taught.values(), *self._called, *self._asked, *self._lost)
+        return {room for room, _ in keyed}
 
     def taught(self, room: str) -> frozenset[str]:
         """Return the tutors that teach in a room."""

@@ -31,6 +31,7 @@ from .decisions import (
     waits,
 )
 from .dispatch_state import CALL_SECONDS
+from .room_sweep import RoomSweep
 from .services import Services
 from .tutors import TUTOR
 
@@ -112,6 +113,8 @@ class Reconciler:
         self._lessons = lessons
         self._say = say
         self._sighted = math.inf
+        self._sweep = RoomSweep()
+        self._swept_for: frozenset[str] = frozenset()
         # By room, and by entry or lesson.
         self._seen: dict[tuple[str, str], float] = {}
         self._away: dict[tuple[str, str], float] = {}
@@ -136,21 +139,36 @@ class Reconciler:
             await self._pause()
 
     async def look(self) -> None:
-        """Reconcile all rooms once, those with interrupted lessons first."""
+        """Reconcile the rooms that are due once, those with interrupted lessons first."""
         try:
             if lost := self._dispatch_state.interrupted_rooms():
                 await self._reconcile(lost)
             known = await self._rooms.names()
             self._sighted = min(self._sighted, self._monotonic())
-            names = known | self._dispatch_state.interrupted_rooms()
+            names = self._choose(known)
             snapshots = await self._reconcile(names)
-            self._forget_all_but(snapshots, unread=names - {it.room for it in snapshots})
+            self._forget_all_but(snapshots, unread=(known | names) - {it.room for it in snapshots})
             self._dispatch_state.forget_rooms(known)
             self._waits = {name: calls for name, calls in self._waits.items() if name in known}
         except RoomsError as error:
             self._sighted = math.inf
             self._metrics.rooms_failures.inc()
             log.warning("reconciler.blind", why=str(error))
+
+    def _choose(self, known: set[str]) -> set[str]:
+        """Return the rooms to read now."""
+        served = frozenset(self._tutors)
+        if served != self._swept_for:  # learners in any room may be owed a tutor that is new
+            self._sweep, self._swept_for = RoomSweep(), served
+        self._sweep.forget_all_but(known)
+        self._sweep.disturb(self._dispatch_state.changed_rooms)
+        self._dispatch_state.changed_rooms.clear()
+        waiting = {room for room, calls in self._waits.items() if calls}
+        notified = {room for (room, _), (shown, _) in self._notified.items() if shown}
+        away = {room for room, _ in self._away}
+        active = known & (self._dispatch_state.active_rooms() | waiting | notified | away)
+        interrupted = self._dispatch_state.interrupted_rooms()
+        return self._sweep.choose(known, active | interrupted, self._monotonic())
 
     def _forget_all_but(self, snapshots: Sequence[RoomSnapshot], unread: set[str]) -> None:
         """Forget who has left and whose learner is back; in an unread room all keep their turns."""
@@ -319,6 +337,7 @@ class Reconciler:
             # Of a room that is gone LiveKit would say that nobody answers, after three seconds.
             dispatched = await self._rooms.dispatched(name) if participants else []
             self._lessons.see(name, participants)
+            self._sweep.note(name, (one.sid for one in participants), self._monotonic())
             closed_entries = frozenset(await self._ledger.closed_entries(name))
         except (RoomsError, LedgerError) as error:
             self._metrics.rooms_failures.inc()

@@ -59,6 +59,7 @@ class WebhookEvents:
         log.debug("webhook.heard", what=event.event)
         if event.event not in WAKING:
             return
+        self._dispatch_state.changed_rooms.add(event.room)
         self._wake_soon()
         who = event.participant
         if event.event == "participant_joined" and who is not None and _can_learn(who):
