@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -22,6 +24,7 @@ from loqua_host.core import LoquaApi
 from loqua_host.core.clock import Clock, SystemClock
 from loqua_host.core.runtime import Runtime
 from loqua_host.host_metrics import HostMetrics
+from loqua_host.job.process import run_in_sandbox
 from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
@@ -33,10 +36,12 @@ from loqua_host.lessons.webhook_events import WebhookEvents
 from loqua_host.link.ipc import distrust_jobs
 from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import serve_link
-from loqua_host.livekit_internals import patch_workers
+from loqua_host.livekit_internals import patch_workers, run_jobs_by
 from loqua_host.ops.drain import DRAIN, Drain, receive_drain
 from loqua_host.ops.health import assess
 from loqua_host.ops.history import History, Sample
+from loqua_host.ops.job_log_limit import JobLogLimit
+from loqua_host.ops.logs import limit_job_logs
 from loqua_host.ops.recent_errors import RecentErrors
 from loqua_host.ops.snapshot import HostSnapshot, take_snapshot
 from loqua_host.ops.status import Phase
@@ -50,10 +55,12 @@ from loqua_host.records.ledger import Ledger
 from loqua_host.records.retention import purge_regularly
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.settings.host import Environment, HostSettings
+from loqua_host.settings.sandbox import TutorLimits
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import engine_secrets
-from loqua_host.system.sockets import SocketHandle, listen_unnamed
+from loqua_host.system.sockets import SocketHandle, listen_unnamed, temporary_directory
 from loqua_host.system.tasks import first_of, forever, supervised
+from loqua_host.workers.limits import LimitWatch, kill_job, read_usage
 from loqua_host.workers.registry import WorkerRegistry
 from loqua_host.workers.supervisor import Supervisor
 from loqua_host.workers.tutors import running_tutors
@@ -123,10 +130,12 @@ async def run_host(
     """
     distrust_jobs()
     patch_workers()
+    run_jobs_by(run_in_sandbox)
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
+        limit_job_logs(JobLogLimit(partial(_log_limit, parts.registry), time.monotonic))
         await recover(parts.services)
-        with listen_unnamed() as (listener, link):
+        with listen_unnamed() as (listener, link), temporary_directory() as temporary:
             announcer = _open_announcer(parts)
             reconciler = Reconciler(
                 parts.services, partial(_places, parts), parts.lessons, announcer.say
@@ -143,12 +152,16 @@ async def run_host(
                 )
                 rotation = Rotation(secrets, parts.services, supervisor)
                 tasks.create_task(forever(partial(secrets.kept.watch, rotation.follow)))
+                limits = LimitWatch(
+                    lambda: parts.registry.workers, read_usage, kill_job, parts.services.clock
+                )
+                tasks.create_task(forever(limits.run))
                 reload = Reload(
                     configuration,
                     configured,
                     parts.running,
                     supervisor,
-                    _Workers(parts, announcer, link, traced),
+                    _Workers(parts, announcer, link, temporary, traced),
                 )
                 certificate = _certificate(settings, parts.services.clock)
                 watch = _open_watch(
@@ -208,6 +221,11 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
             machine,
             capacity,
         )
+
+
+def _log_limit(registry: WorkerRegistry, job_id: str | None) -> int:
+    tutor = registry.tutors.get(dict(registry.jobs()).get(job_id or "", ""))
+    return (tutor.job.tutor.limits if tutor else TutorLimits()).log
 
 
 def _open_announcer(parts: _Parts) -> Announcer:
@@ -380,12 +398,20 @@ class _Workers:
     parts: _Parts
     announcer: Announcer
     link: SocketHandle
+    temporary: Path
     traced: bool
 
     def running_tutors(
         self, settings: HostSettings, secrets: HostSecrets, versions: PluginVersions
     ) -> dict[str, RunningTutor]:
-        return running_tutors(settings, secrets, versions, link=self.link, traced=self.traced)
+        return running_tutors(
+            settings,
+            secrets,
+            versions,
+            link=self.link,
+            temporary=self.temporary,
+            traced=self.traced,
+        )
 
     def build_worker(self, tutor: RunningTutor) -> TutorWorker:
         parts = self.parts

@@ -24,8 +24,9 @@ import httpcore2
 import structlog
 from livekit import rtc
 from livekit.agents import AgentServer, AgentSession, JobContext, inference
-from livekit.agents.ipc import channel, log_queue
+from livekit.agents.ipc import channel, job_proc_executor, log_queue
 from livekit.agents.ipc.job_executor import JobExecutor
+from livekit.agents.ipc.job_proc_lazy_main import ProcStartArgs, proc_main
 from livekit.agents.ipc.proc_client import _ProcClient
 from livekit.agents.ipc.proc_pool import ProcPool
 from livekit.agents.ipc.supervised_proc import SupervisedProc
@@ -46,8 +47,11 @@ __all__ = [
     "TIMELINE_WATCHER",
     "Internal",
     "JobChannel",
+    "JobProcessStatus",
+    "ProcStartArgs",
     "TranscriptionOutput",
     "accept_sources",
+    "close_log",
     "failed_starts",
     "follow_proxy_variables",
     "forget_session",
@@ -57,11 +61,16 @@ __all__ = [
     "on_process_closed",
     "patch_workers",
     "pid_of",
+    "process_id",
+    "processes_of",
     "read_certificates",
     "read_from_jobs",
     "read_message",
     "receive_bytes",
+    "run_job_process",
+    "run_jobs_by",
     "send_timeline",
+    "setup_of",
     "sharing_certificates",
     "silence_native_log",
     "stop_transcribing",
@@ -76,6 +85,9 @@ TIMELINE_TOPIC: Final = TOPIC_SESSION_MESSAGES
 
 TIMELINE_WATCHER: Final = "loqua-timeline"
 """The identity of the only participant that a timeline is sent to."""
+
+LOG_SECONDS: Final = 5.0
+"""Seconds for a job's last log records, which the host reads at its own pace."""
 
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts to start a job's process, at most."""
@@ -119,6 +131,13 @@ INTERNALS: Final = (
         "only the pool knows which process runs a job, and when it has ended",
         AGENTS,
         "c1b3801c72af",
+    ),
+    Internal(
+        "livekit.agents.ipc.job_proc_executor:ProcJobExecutor._create_process",
+        ("proc_main", "ProcStartArgs", "initialize_process_fnc"),
+        "a sandbox holds for all threads of a process only if it is entered before the first",
+        AGENTS,
+        "2a3d95e2a659",
     ),
     Internal(
         "livekit.agents.ipc.proc_pool:ProcPool._proc_spawn_task",
@@ -373,6 +392,51 @@ def pid_of(server: AgentServer, job_id: str) -> int | None:
 def on_process_closed(server: AgentServer, handler: Callable[[JobExecutor], None]) -> None:
     """Call a handler with each process of a worker that has ended."""
     server._proc_pool.on("process_closed", handler)
+
+
+@dataclass(frozen=True, slots=True)
+class JobProcessStatus:
+    """A process of a worker that waits for a job or runs one."""
+
+    pid: int
+    job_id: str | None
+
+
+def process_id(process: JobExecutor) -> int:
+    """Return the id of a job's process, 0 if it has never been started."""
+    return getattr(process, "pid", None) or 0
+
+
+def processes_of(server: AgentServer) -> list[JobProcessStatus]:
+    """Return the processes of a worker that have been started."""
+    return [
+        JobProcessStatus(one.pid, one.running_job.job.id if one.running_job else None)
+        for one in server._proc_pool.processes
+        if isinstance(one, SupervisedProc) and one.pid is not None
+    ]
+
+
+def run_jobs_by(main: Callable[[ProcStartArgs], None]) -> None:
+    """Have the processes of jobs run this function, which calls `run_job_process`."""
+    _replace(job_proc_executor, "proc_main", main)
+
+
+def run_job_process(start: ProcStartArgs) -> None:
+    """Run LiveKit's main function of a job process."""
+    proc_main(start)
+
+
+def close_log() -> None:
+    """Send what this job process has logged; none is sent afterwards."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, log_queue.LogQueueHandler):
+            handler.close()
+            handler.thread.join(LOG_SECONDS)
+
+
+def setup_of(start: ProcStartArgs) -> object:
+    """Return the worker's `setup_fnc`, which a process is started with."""
+    return start.initialize_process_fnc
 
 
 def patch_workers() -> None:

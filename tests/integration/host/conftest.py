@@ -457,7 +457,8 @@ def write_config(
     }
     replace_text(config / "host.yaml", yaml.safe_dump(host))
     for name, tutor in tutors.items():
-        written = {**tutor, "settings": {"directory": str(scripts)}}
+        sandbox = {"writable": [str(scripts)], **tutor.get("sandbox", {})}  # type: ignore[dict-item]
+        written = {**tutor, "settings": {"directory": str(scripts)}, "sandbox": sandbox}
         replace_text(config / "tutors" / f"{name}.yaml", yaml.safe_dump(written))
     return config
 

@@ -100,7 +100,7 @@ class Host:
 
     def running_tutors(self, *args: Any) -> dict[str, RunningTutor]:
         """Return the tutors to run."""
-        return running_tutors(*args, link=self.config, traced=False)
+        return running_tutors(*args, link=self.config, temporary=self.config, traced=False)
 
     def build_worker(self, tutor: RunningTutor) -> RunningTutor:
         """Stand in for the worker by its tutor."""

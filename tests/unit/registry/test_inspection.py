@@ -14,6 +14,7 @@ from loqua_host.registry.inspection import Inspection, inspect_tutors
 from loqua_host.settings.engines import Engines
 from loqua_host.settings.load import draft
 from loqua_host.settings.tutors import TutorSettings
+from loqua_host.system.sandbox import sandbox_gaps
 
 Install = Callable[[str, str], None]
 
@@ -73,14 +74,20 @@ PLUGINS = {
         """,
     "curious": "raise RuntimeError(' '.join(sorted(os.environ)))",
     "misled": "",
+    "confined": """
+        try: open(__file__ + ".written", "w")
+        except PermissionError: subprocess.run(["true"])
+        """,
     "twin": "NAME = 'tutor-noisy'",
 }
+FREE = {"processes": True, "writable": ["/"]}
 GIVEN = {"HOME": "/nonexistent", "AGENT_JWT_TOKEN": "secret", "OPENAI_API_KEY": "secret"}
 
 
 def tutor(name: str, **written: object) -> TutorSettings:
     """Return the settings of an explicit tutor with a plugin of that name."""
-    given = {"plugin": name, "worker_type": "explicit", "agent_name": name, "secrets": ["A_KEY"]}
+    given: dict[str, object] = {"plugin": name, "worker_type": "explicit", "agent_name": name}
+    given |= {"secrets": ["A_KEY"]}
     return TutorSettings.model_validate({"name": name} | given | written)
 
 
@@ -97,10 +104,11 @@ def inspections(site: Path, install: Install) -> dict[str, Inspection]:
             {"use": "logging:Formatter", "options": {"fmz": 1}},
         ],
     }
-    tutors = [tutor(name) for name in PLUGINS if name != "misled"]
+    tutors = [tutor(name, sandbox=FREE) for name in PLUGINS if name not in ("misled", "confined")]
     tutors += [
         tutor("misled", settings={"level": 9, "levle": 1}, engines=engines, secrets=[]),
         tutor("noisy-again", plugin="noisy", agent_name="again", settings={"level": 5}),
+        tutor("confined"),
         tutor("latin"),
         tutor("bare", plugin=None, agent="string:Formatter"),
     ]
@@ -176,6 +184,15 @@ def test_nothing_a_plugin_started_outlives_its_inspection(
     assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.skipif(bool(sandbox_gaps()), reason="this kernel has no complete sandbox")
+def test_an_import_neither_writes_nor_starts_programs_unless_that_is_granted(
+    inspections: dict[str, Inspection],
+) -> None:
+    """It runs in its tutor's sandbox."""
+    [problem] = problems_of(inspections["confined"])
+    assert "its import raised PermissionError: [Errno 1]" in problem
+
+
 def gone(pid: int) -> bool:
     """Return whether a process has ended."""
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -210,7 +227,7 @@ time.sleep(1000)
     )
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(site)}
     looking = asyncio.create_task(
-        inspect_tutors(CONFIG, environ, [tutor("lingering")], Engines(), limit=150)
+        inspect_tutors(CONFIG, environ, [tutor("lingering", sandbox=FREE)], Engines(), limit=150)
     )
     written = site / "tutor_lingering.py.pid"
     while not (written.exists() and written.read_text()):  # noqa: ASYNC110  # no event says so

@@ -21,7 +21,7 @@ from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.start import refuse_start
 from loqua_host.settings.variables import read_environ
 from loqua_host.system.process import forkserver_ended, seal, start_forkserver
-from loqua_host.system.sandbox import is_possible
+from loqua_host.system.sandbox import is_possible, sandbox_gaps
 from loqua_host.system.tasks import background
 
 if TYPE_CHECKING:  # It imports LiveKit, which is for `_serve` to do.
@@ -60,7 +60,7 @@ def _preload(settings: HostSettings) -> list[str]:
     engines = (settings.engines_for(tutor) for tutor in settings.enabled_tutors)
     modules = sorted({engine.use.partition(":")[0] for one in engines for engine in one.all()})
     return [
-        "loqua_host.job.entrypoint",
+        "loqua_host.job.process",
         "loqua_host.announcements.player",
         "loqua_host.announcements.synthesis",
         *modules,
@@ -85,7 +85,8 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     report_uncaught()
     signals = Signals(asyncio.Event(), asyncio.Event(), asyncio.Event())
     _hear(signals)
-    _say_what_jobs_can_read(configuration.protected(settings))
+    if not _may_run(settings, configuration.protected(settings)):
+        return 1
     for problem in configuration.advice(secrets):
         log.warning("config.insecure", where=problem.where, why=problem.what, hint=problem.hint)
     configured = await configuration.inspect(settings, secrets)
@@ -132,7 +133,16 @@ async def _watch_forkserver(signals: "Signals") -> None:
     signals.force_stop.set()
 
 
-def _say_what_jobs_can_read(protected: Sequence[Path]) -> None:
+def _may_run(settings: HostSettings, protected: Sequence[Path]) -> bool:
+    """Log what the kernel cannot keep tutors from; return whether the settings allow that."""
     if protected and not is_possible():
         why = "without Landlock, jobs can read files with the host's secrets"
         log.warning("jobs.not_confined", why=why, hint="use Linux 5.13 or later, or a vault")
+    if not (gaps := sandbox_gaps()):
+        return True
+    why = f"this machine does not restrict jobs in {', '.join(gaps)}"
+    if settings.sandbox.required:
+        log.error("host.refused", why=why, hint="or write false in host.yaml: sandbox.required")
+        return False
+    log.warning("sandbox.incomplete", why=why, hint="run only tutors that you trust")
+    return True

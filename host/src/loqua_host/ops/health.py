@@ -5,7 +5,7 @@ depends on the first two levels only.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -146,6 +146,7 @@ def _host(status: HostStatus) -> Iterator[HealthFinding]:
     yield _waiting(status)
     yield _engines(status)
     yield _forkserver(status)
+    yield _sandbox(status.sandbox_gaps)
     yield _probe("job processes", status.jobs, status.now)
     lag = "the longest delay of the event loop lately"
     yield HealthFinding("loop", LAG.judge(status.lag), lag, latency=status.lag)
@@ -211,6 +212,14 @@ def _forkserver(status: HostStatus) -> HealthFinding:
     return HealthFinding(
         "forkserver", HealthState.FAILED, "is gone, so no job starts: the host is to end"
     )
+
+
+def _sandbox(gaps: Sequence[str]) -> HealthFinding:
+    if not gaps:
+        why = "jobs are restricted in files, TCP connections, signals and processes"
+        return HealthFinding("sandbox", HealthState.OK, why)
+    why = f"jobs are not restricted in {', '.join(gaps)}"
+    return HealthFinding("sandbox", HealthState.DEGRADED, why)
 
 
 def _livekit(status: HostStatus) -> Iterator[HealthFinding]:

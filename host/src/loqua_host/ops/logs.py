@@ -19,7 +19,7 @@ from loqua_host.observability.redaction import Redaction, format_exception
 
 from .log_throttle import LimitedHandler
 
-__all__ = ["configure_logs", "hide_tokens"]
+__all__ = ["configure_logs", "hide_tokens", "limit_job_logs"]
 
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b[0-9a-f]{32}:[0-9a-f]{64,}")
 """What any JWT and the API's encrypted one look like; no accident must print one."""
@@ -93,6 +93,12 @@ def configure_logs(
         "watchfiles",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def limit_job_logs(limit: logging.Filter) -> None:
+    """Have every handler of this process drop what a filter refuses."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(limit)
 
 
 def hide_tokens(text: str) -> str:

@@ -42,7 +42,9 @@ OF_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "OpsCertificateExpiring": ("ops.certificate_expired", "ops.certificate_kept"),
     "RecordsOverdue": ("progress.postponed", "record.postponed", "record.refused"),
     "TokenRefreshFails": ("token.refresh_failed",),
-    "TutorCrashLoop": ("job.hung", "lesson.given_up", "lesson.interrupted", "link.closed"),
+    "TutorCrashLoop": (
+        *("job.hung", "job.over_limit", "lesson.given_up", "lesson.interrupted", "link.closed"),
+    ),
     "WorkerOffline": ("job.process_failed", "worker.failed"),
 }
 """Events of the host's log, by the runbook that explains them."""

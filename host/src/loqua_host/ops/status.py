@@ -105,6 +105,7 @@ class HostStatus:
         ledger_failures: How often the ledger's database has failed.
         spooled: Updates in the spool.
         secret_failures: How often reading a secret has failed.
+        sandbox_gaps: What this machine cannot restrict in the sandbox of jobs.
     """
 
     now: float
@@ -135,6 +136,7 @@ class HostStatus:
     ledger_failures: int = 0
     spooled: int = 0
     secret_failures: int = 0
+    sandbox_gaps: tuple[str, ...] = ()
 
     @property
     def alone(self) -> float:

@@ -21,6 +21,7 @@ from loqua_host.observability.faults import log_fault
 from loqua_host.records.ledger import Backlog, Ledger
 from loqua_host.rooms.rooms import Rooms
 from loqua_host.system.process import forkserver_runs
+from loqua_host.system.sandbox import sandbox_gaps
 
 from .status import HostStatus, LessonStatus, Outcome, Phase, WorkerStatus
 
@@ -151,6 +152,7 @@ class Watch:
             ledger_failures=host.ledger.failures,
             spooled=host.ledger.spooled,
             secret_failures=host.secret_failures(),
+            sandbox_gaps=sandbox_gaps(),
         )
 
     def _see_workers(self) -> tuple[WorkerStatus, ...]:

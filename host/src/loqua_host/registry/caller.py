@@ -199,8 +199,15 @@ class HookCaller:
             why=why,
             at=failure and failure.at,
             exc_info=error and self.author.cut(error),
+            **_hint(error),
         )
         return HookFailedError(hook, f"plugin {self._loaded.source!r} {why}")
+
+
+def _hint(error: BaseException | None) -> dict[str, str]:
+    if not isinstance(error, MemoryError):
+        return {}
+    return {"hint": "use less memory, or raise limits.memory in the tutor's file"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from loqua_host.errors import Problem
 from loqua_host.settings.engines import Engine
 from loqua_host.settings.problems import Place, model_problems, spelled
-from loqua_host.system.sandbox import confine
+from loqua_host.system.sandbox import Sandbox, confine
 
 from .inspection import HINT, InspectionAnswer, InspectionQuestion, TutorDeclaration
 from .loader import BrokenTutorError, LoadedTutor, import_string, load_plugin
@@ -128,6 +128,13 @@ def examine(
 
 
 def _examine(question: InspectionQuestion, answered: int) -> Never:
+    tutor = question.tutor
+    Sandbox(
+        memory=tutor.limits.memory,
+        ports=tutor.sandbox.ports,
+        processes=tutor.sandbox.processes,
+        writable=tutor.sandbox.writable,
+    ).enter()
     examination = Examination(question)
     try:
         answer = examination.examine()

@@ -18,6 +18,7 @@ from .lessons import LessonSettings
 from .loopback import is_loopback
 from .messages import Messages
 from .rules import RecordRules
+from .sandbox import SandboxSettings
 from .section import Section
 from .tutors import AgentId, SecretPlace, TutorSettings, engine_secret_places
 
@@ -141,6 +142,9 @@ class HostSettings(LayeredSettings):
         default=RecordRules(), description="rules for what the host adds to tutors' reports"
     )
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="where lessons are kept")
+    sandbox: SandboxSettings = Field(
+        default=SandboxSettings(), description="how the processes of tutors are restricted"
+    )
     logs: LogSettings = Field(default=LogSettings(), description="how the host logs")
     ops: OpsSettings = Field(
         default=OpsSettings(), description="the address of health, metrics and status page"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from loqua_host.system.sandbox import Sandbox
 from loqua_host.system.sockets import SocketHandle
 
 from .engines import Engines
@@ -20,6 +21,7 @@ class JobSettings:
         tutor: The settings of the tutor.
         agent_id: The tutor's agent id for the Loqua API, for its logs.
         engines: The engines of its lessons: its own, or else the host's.
+        sandbox: What its processes may do.
         lesson: The time limits of a lesson.
         messages: What the host says to learners.
         link: The host's end of the link.
@@ -29,6 +31,7 @@ class JobSettings:
     tutor: TutorSettings
     agent_id: str
     engines: Engines
+    sandbox: Sandbox
     lesson: LessonLimits
     messages: Messages
     link: SocketHandle

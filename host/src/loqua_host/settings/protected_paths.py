@@ -1,4 +1,4 @@
-"""Files with secrets of the host, which Landlock denies to jobs."""
+"""Files of the host that Landlock denies to jobs: those with secrets, and the ledger."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,10 +8,22 @@ from loqua_host.core.secrets import LENT
 
 from .host import HostSettings
 
-__all__ = ["protected_files"]
+__all__ = ["ledger_files", "protected_files"]
 
 _NAMES_A_FILE: Final = "_FILE"
 """The suffix of variables that name files with credentials (AWS_WEB_IDENTITY_TOKEN_FILE)."""
+
+
+_BESIDE: Final = ("", "-wal", "-shm", "-journal")
+"""The suffixes of SQLite's files (https://www.sqlite.org/tempfiles.html)."""
+
+
+def ledger_files(settings: HostSettings) -> Iterator[Path]:
+    """Yield the files and directories in which the host keeps lessons and records."""
+    ledger = settings.ledger
+    for suffix in _BESIDE:
+        yield ledger.path.with_name(f"{ledger.path.name}{suffix}")
+    yield ledger.spool_directory
 
 
 def protected_files(settings: HostSettings, environ: Mapping[str, str]) -> Iterator[Path]:

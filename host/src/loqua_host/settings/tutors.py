@@ -18,6 +18,7 @@ from loqua_host.settings.engines import Engine, Engines, ImportString
 from .layered import LayeredSettings
 from .lessons import AudioInput
 from .resources import Resources
+from .sandbox import TutorLimits, TutorSandbox
 
 __all__ = [
     "AgentId",
@@ -83,6 +84,12 @@ class TutorSettings(LayeredSettings):
     engines: Engines = Field(default=Engines(), description="its own engines; default: the host's")
     secrets: tuple[SecretName, ...] = Field(
         default=(), description="names of the secrets that this tutor may read"
+    )
+    sandbox: TutorSandbox = Field(
+        default=TutorSandbox(), description="what its processes may do beyond what lessons need"
+    )
+    limits: TutorLimits = Field(
+        default=TutorLimits(), description="what one of its lessons may use"
     )
 
     @model_validator(mode="before")

@@ -1,39 +1,136 @@
 """Keeps files of the host from the processes that run tutors' code, though these are its user's.
 
-Landlock (landlock(7)) has a process give up rights for itself and for all that come from it. It
-is told what stays allowed: to read everything but what is protected, and what is made later in one
-of the directories that lead there. This module takes effect where it is imported with something to
-withhold in the environment, as in the process that jobs are forked from.
+The first part keeps them from reading what is protected. It takes effect where this module is
+imported with something to withhold in the environment, as in the process that jobs are forked from.
+The second, `Sandbox`, is entered by each job before it imports its tutor.
 """
 
-import ctypes
 import os
-import struct
+import resource
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-__all__ = ["confine", "is_possible", "protected_in"]
+from .landlock import (
+    NETWORK_VERSION,
+    SCOPE_VERSION,
+    Ruleset,
+    forbid_new_privileges,
+    landlock_version,
+)
+from .seccomp import ARCHITECTURE, filter_calls, has_filter
 
-WITHHELD = "LOQUA_WITHHELD"
+__all__ = ["Sandbox", "confine", "is_possible", "protected_in", "sandbox_gaps"]
 
-CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
-"""The same number for every architecture (syscalls(2))."""
+WITHHELD: Final = "LOQUA_WITHHELD"
 
-ASK_VERSION = 1
-PATH_BENEATH = 1
-READ_FILE = 1 << 2
-REFER = 1 << 13
+WRITE_FILE: Final = 1 << 1
+READ_FILE: Final = 1 << 2
+CHANGE_DIRECTORY: Final = sum(1 << bit for bit in range(4, 13))
+"""Removing and making entries of any kind."""
+
+REFER: Final = 1 << 13
 """Moving to another directory, which every ruleset of version 2 on forbids unless it allows it."""
 
-PR_SET_NO_NEW_PRIVS = 38
+TRUNCATE: Final = 1 << 14
+"""From version 3 on."""
 
-_libc = ctypes.CDLL(None, use_errno=True)
+MEGABYTE: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """What a process with a tutor's code may do.
+
+    Attributes:
+        memory: The maximum of its private memory, in megabytes.
+        ports: The TCP ports that it may connect to, None for all.
+        processes: Whether it may start processes.
+        writable: Where it may write, beside its own temporary directory.
+        hidden: What it may not read.
+        temporary: Where its temporary directory is made, None to have none. It cannot read what
+            others have there.
+    """
+
+    memory: int
+    ports: tuple[int, ...] | None = ()
+    processes: bool = False
+    writable: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    temporary: Path | None = None
+
+    def enter(self) -> None:
+        """Restrict this process, which has one thread, as far as the kernel can.
+
+        Raises:
+            OSError: If the kernel refuses what it is able to.
+        """
+        own = self._make_temporary()
+        forbid_new_privileges()
+        if is_possible():
+            self._give_up(own)
+        if has_filter():
+            filter_calls(processes=self.processes)
+        most = self.memory * MEGABYTE
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+    def _make_temporary(self) -> Path | None:
+        if self.temporary is None:
+            return None
+        try:
+            own = tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.temporary)
+        except OSError:  # somebody has cleaned up; most tutors need none
+            return None
+        os.environ["TMPDIR"] = tempfile.tempdir = own
+        return Path(own)
+
+    def _give_up(self, own: Path | None) -> None:
+        on_file, on_directory = _writing()
+        given_up = on_directory | READ_FILE
+        with Ruleset.giving_up(given_up, network=self.ports is not None, scoped=True) as rules:
+            hidden = [*self.hidden, *filter(None, [self.temporary])]
+            for path in _others(hidden) if hidden else [Path("/")]:
+                rules.allow_beneath(path, READ_FILE)
+            rules.allow_beneath(Path(os.devnull), on_file)
+            for path in filter(None, [own, *self.writable]):
+                rules.allow_beneath(path.resolve(), on_directory | READ_FILE)
+            if landlock_version() >= NETWORK_VERSION:
+                for port in self.ports or ():
+                    rules.allow_port(port)
+            rules.enter()
+
+    def clean(self, pid: int) -> None:
+        """Remove the temporary directory of a process that has ended."""
+        for own in self.temporary.glob(f"{pid}-*") if self.temporary else ():
+            shutil.rmtree(own, ignore_errors=True)
+
+
+def _writing() -> tuple[int, int]:
+    """Return the rights to write that this kernel knows, on a file and on a directory."""
+    version = landlock_version()
+    on_file = WRITE_FILE | (TRUNCATE if version >= 3 else 0)  # noqa: PLR2004  # see TRUNCATE
+    return on_file, on_file | CHANGE_DIRECTORY | (REFER if version > 1 else 0)
+
+
+def sandbox_gaps() -> tuple[str, ...]:
+    """Return what this machine cannot restrict in a sandbox, and what it needs for that."""
+    version = landlock_version()
+    needed = {
+        "files (Linux 5.13 or later, with Landlock)": version >= 1,
+        "TCP connections (Linux 6.7 or later)": version >= NETWORK_VERSION,
+        "signals (Linux 6.12 or later)": version >= SCOPE_VERSION,
+        f"processes (only on {ARCHITECTURE})": has_filter(),
+    }
+    return tuple(name for name, there in needed.items() if not there)
 
 
 def is_possible() -> bool:
     """Return whether the kernel has Landlock."""
-    return _version() > 0
+    return landlock_version() > 0
 
 
 def protected_in(paths: Iterable[Path]) -> dict[str, str]:
@@ -45,22 +142,21 @@ def protected_in(paths: Iterable[Path]) -> dict[str, str]:
 def confine(paths: Iterable[Path]) -> None:
     """Deny this thread, and all it starts, reading these paths; do nothing without Landlock.
 
+    It may read everything else, and what is made later, but not in one of the directories that lead
+    there.
+
     Raises:
         OSError: If the kernel has Landlock and refuses.
     """
     if not is_possible():
         return
-    moving = REFER if _version() > 1 else 0
-    ruleset = _call(CREATE_RULESET, struct.pack("=Q", READ_FILE | moving), 8, 0)
-    try:
+    moving = REFER if landlock_version() > 1 else 0
+    with Ruleset.giving_up(READ_FILE | moving) as rules:
         for path in _others(paths):
-            _allow(ruleset, path, READ_FILE)
+            rules.allow_beneath(path, READ_FILE)
         if moving:
-            _allow(ruleset, Path("/"), moving)
-        _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        _call(RESTRICT_SELF, ruleset, 0)
-    finally:
-        os.close(ruleset)
+            rules.allow_beneath(Path("/"), moving)
+        rules.enter()
 
 
 def _others(paths: Iterable[Path]) -> Iterator[Path]:
@@ -73,30 +169,6 @@ def _others(paths: Iterable[Path]) -> Iterator[Path]:
             with suppress(OSError):
                 beside = [one for one in directory.iterdir() if not one.is_symlink()]
                 yield from (one for one in beside if one not in protected | leading)
-
-
-def _allow(ruleset: int, path: Path, rights: int) -> None:
-    try:
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return
-    try:
-        _call(ADD_RULE, ruleset, PATH_BENEATH, struct.pack("=Qi", rights, descriptor), 0)
-    finally:
-        os.close(descriptor)
-
-
-def _version() -> int:
-    version: int = _libc.syscall(CREATE_RULESET, None, 0, ASK_VERSION)
-    return version
-
-
-def _call(number: int, *arguments: int | bytes) -> int:
-    result: int = _libc.syscall(number, *arguments)
-    if result < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"Landlock: {os.strerror(error)}")
-    return result
 
 
 if told := os.environ.pop(WITHHELD, ""):

@@ -18,7 +18,13 @@ from typing import Any
 
 from loqua_host.errors import ConfigError, Problem
 
-__all__ = ["SocketHandle", "listen_unnamed", "open_handle", "short_directory"]
+__all__ = [
+    "SocketHandle",
+    "listen_unnamed",
+    "open_handle",
+    "short_directory",
+    "temporary_directory",
+]
 
 
 class SocketHandle:
@@ -64,7 +70,7 @@ def short_directory() -> Iterator[str]:
     Raises:
         ConfigError: If no directory for temporary files can be used.
     """
-    with _temporary_directory() as directory:
+    with temporary_directory() as directory:
         descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             yield f"/proc/self/fd/{descriptor}"
@@ -93,7 +99,12 @@ def listen_unnamed() -> Iterator[tuple[socket.socket, SocketHandle]]:
 
 
 @contextmanager
-def _temporary_directory() -> Iterator[str]:
+def temporary_directory() -> Iterator[Path]:
+    """Make a directory that only this user can use, for the length of a block.
+
+    Raises:
+        ConfigError: If no directory for temporary files can be used.
+    """
     try:
         made = tempfile.TemporaryDirectory(prefix="loqua-")
     except OSError as error:
@@ -101,4 +112,4 @@ def _temporary_directory() -> Iterator[str]:
         hint = "name a directory that the host's user can write to"
         raise ConfigError([Problem("TMPDIR", what, hint)]) from None
     with made as directory:
-        yield directory
+        yield Path(directory)

@@ -9,6 +9,7 @@ from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.lessons import LessonLimits
 from loqua_host.settings.messages import Messages
 from loqua_host.settings.tutors import TutorSettings
+from loqua_host.system.sandbox import Sandbox
 from loqua_host.system.sockets import SocketHandle
 
 
@@ -20,6 +21,7 @@ def job_settings(name: str, agent_id: str = "loqua-host", **written: Any) -> Job
         agent_id=agent_id,
         engines=Engines(),
         messages=Messages(lesson_unavailable={"en": "Sorry.", "es": "Lo siento."}),
+        sandbox=Sandbox(memory=2000),
         link=SocketHandle(-1),
         lesson=LessonLimits(
             learner_timeout=60.0, reconnect_timeout=0.0, silence_prompt_after=600.0

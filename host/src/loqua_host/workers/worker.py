@@ -18,10 +18,13 @@ from loqua_host.lessons.departure import Departure
 from loqua_host.lessons.tutors import TUTOR, RunningTutor
 from loqua_host.link.server import JobRef
 from loqua_host.livekit_internals import (
+    JobProcessStatus,
     failed_starts,
     is_connecting,
     on_process_closed,
     pid_of,
+    process_id,
+    processes_of,
     use_key,
 )
 from loqua_host.settings.secrets import LiveKitKey
@@ -194,6 +197,10 @@ class TutorWorker:
                 return JobRef(info.job.id, info.job.room.name, self.tutor.name)
         return None
 
+    def processes(self) -> list[JobProcessStatus]:
+        """Return the processes that run a job or wait for one."""
+        return processes_of(self._server) if self._server and self._started else []
+
     def _running_jobs(self) -> list[RunningJobInfo]:
         return self._server.active_jobs if self._server and self._started else []
 
@@ -224,11 +231,12 @@ class TutorWorker:
         on_process_closed(server, self._on_process_closed)
 
     def _on_process_closed(self, process: JobExecutor) -> None:
-        info = process.running_job
+        loop, info = asyncio.get_running_loop(), process.running_job
+        loop.run_in_executor(None, self.tutor.job.sandbox.clean, process_id(process))
         if info is not None:
             job = JobRef(info.job.id, info.job.room.name, self.tutor.name)
             # The pool forgets the process, which counts as busy, only after all callbacks.
-            asyncio.get_running_loop().call_soon(self._callbacks.on_end, job)
+            loop.call_soon(self._callbacks.on_end, job)
 
     def _on_registered(self, worker_id: str, _server_info: object) -> None:
         # run() sets these for code in this process; a later forkserver must not pass them to jobs.

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from loqua_host import Ending, HandoffError, Lesson, LessonReport, Progress, Turns, Tutor, hookimpl
 from loqua_host.events import TimeRunningOut
 
+from .deeds import DEEDS, attempt
 from .hostile import attack
 from .loot import collect
 from .script import Script
@@ -90,6 +91,12 @@ class Probe:
             lesson.log.info("probe.attacks", room=lesson.room)
             answers = await attack(script.attack, lesson, lesson.settings.directory)
             lesson.log.info("probe.attacked", room=lesson.room, answers=answers)
+        if given := script.attempts:
+            came = attempt(given.host, given.ledger, given.ports)
+            lesson.log.info("probe.attempted", room=lesson.room, outcomes=came)
+        if script.deed and not lesson.resumed:
+            lesson.log.info("probe.deed", room=lesson.room, deed=script.deed)
+            await DEEDS[script.deed](lesson)
 
     @hookimpl
     async def on_progress_tick(self, lesson: Lesson[ProbeSettings]) -> Progress | None:

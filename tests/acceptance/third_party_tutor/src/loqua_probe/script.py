@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from loqua_host import LessonReport, Progress
 
-__all__ = ["Attack", "Loot", "Misbehaviour", "Script"]
+__all__ = ["Attack", "Attempts", "Loot", "Misbehaviour", "Script"]
 
 Misbehaviour = Literal["raise", "hang", "nonsense", "block"]
 Attack = Literal[
@@ -44,12 +44,29 @@ class Loot(BaseModel):
     files: tuple[Path, ...] = ()
 
 
+class Attempts(BaseModel):
+    """What to try things at that the kernel denies.
+
+    Attributes:
+        host: The host's process id.
+        ledger: The ledger's file.
+        ports: Ports of this machine to connect to.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: int
+    ledger: Path
+    ports: list[int]
+
+
 class Script(BaseModel):
     """A lesson's script; what it leaves out goes as it should.
 
     Attributes:
         beats: Whether to send the room a data packet with each tick, which shows that it teaches.
         clings: Whether its agent does not let go of the voice at the end, not even cancelled.
+        deed: What of the hostile set it does once.
         hoards: Bytes of memory that the tutor takes, some with each tick, and never gives back.
     """
 
@@ -69,6 +86,8 @@ class Script(BaseModel):
     reconnects_at: int | None = None
     beats: bool = False
     attack: Attack | None = None
+    deed: str | None = None
+    attempts: Attempts | None = None
     calls: str | None = None
     loot: Loot | None = None
     clings: bool = False

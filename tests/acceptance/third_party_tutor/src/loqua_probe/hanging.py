@@ -1,0 +1,13 @@
+"""A plugin whose import hangs in jobs, after it went well where it was inspected."""
+
+import time
+from multiprocessing import current_process
+
+from . import Probe
+
+__all__ = ["tutor"]
+
+if current_process().name == "job_proc":
+    time.sleep(1e6)
+
+tutor = Probe("probe-hanging", "probe-hanging")

@@ -1,0 +1,206 @@
+"""The hostile set: tutors that do their worst on a real host, all at once, beside an honest one.
+
+host/docs/threat-model.md tells in a table what each test shows.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import pytest_asyncio
+from tests.integration.host.conftest import Deployment, HostProcess, Visitor, explicit, new_room
+from tests.integration.host.test_secrets import AS_ANY_USER
+
+from loqua_host.dev.ports import free_port
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AGENT = "worst"
+
+DEEDS: Mapping[str, Mapping[str, object]] = {
+    "blocks": {},
+    "swallows-cancellation": {},
+    "eats-memory": {},
+    "eats-shared-memory": {},
+    "exits": {},
+    "burns-cpu": {},
+    "floods-log": {},
+    "returns-garbage": {"on_progress_tick": "nonsense", "on_session_end": "nonsense"},
+    "keeps-threads": {},
+    "asks-for-others": {},
+    "forges-log": {},
+}
+"""Each deed, and what else its script says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """A host with an honest lesson, one that tries all that is denied, and one for each deed."""
+
+    host: HostProcess
+    honest: Visitor
+    attempting: Visitor
+    doing: Mapping[str, Visitor]
+
+    async def until(self, deed: str, event: str, **fields: object) -> dict[str, Any]:
+        """Wait for a line of a deed's lesson."""
+        return await self.host.log.until(event, room=self.doing[deed].name, **fields)
+
+    async def resumed(self, deed: str) -> None:
+        """Wait until the lesson has a tutor again, in a new process."""
+        user_id = self.doing[deed].user_id
+        await self.host.log.until("lesson.interrupted", user_id=user_id)
+        await self.host.log.until("lesson.resumed", user_id=user_id)
+
+    async def goes_on(self, visitor: Visitor) -> None:
+        """Wait for progress of a lesson that is made from now on."""
+        made = len(self.host.log.find("progress.made", user_id=visitor.user_id))
+        await self.host.log.until("progress.made", user_id=visitor.user_id, count=made + 1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def running(
+    deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Worst]:
+    """Start all lessons, and yield them while they go on.
+
+    In the end the honest learner's record is right, and the lesson was never interrupted.
+    """
+    [tutor] = explicit(AGENT).values()
+    limits = {"memory": 1000, "cpu": 0.2, "log": 100}
+    plain = {"worker_type": "explicit"}
+    tutors = {
+        "probe-specialist": {**tutor, "limits": limits},
+        "probe-crashing": {**plain, "agent_name": "crashing"},
+        "probe-hanging": {**plain, "agent_name": "hanging"},
+    }
+    directory = tmp_path_factory.mktemp("worst")
+    lessons = {"limits": {"on_user_ready": 8}}
+    async with (
+        deployment.host(directory, tutors, wrapper=AS_ANY_USER, lessons=lessons) as host,
+        AsyncExitStack() as visits,
+    ):
+
+        async def visit(**script: object) -> Visitor:
+            room = new_room()
+            host.script(room, tutor="probe-specialist", **script)
+            return await visits.enter_async_context(deployment.visit(room, agent_name=AGENT))
+
+        honest = await visit(report={"topics_covered": ["honesty"]})
+        await host.log.until("progress.made", user_id=honest.user_id)
+        ports = [host.ops_port, free_port()]
+        attempts = {"host": host.pid, "ledger": str(directory / "ledger.db"), "ports": ports}
+        attempting = await visit(attempts=attempts)
+        doing = {deed: await visit(deed=deed, **more) for deed, more in DEEDS.items()}
+        yield Worst(host, honest, attempting, doing)
+        assert not host.log.find("lesson.interrupted", user_id=honest.user_id)
+    record = await deployment.api.until("sessions", honest.user_id)
+    assert record["payload"]["topics_covered"] == ["honesty"]
+
+
+@pytest.fixture
+def worst(running: Worst) -> Worst:
+    """Return the running lessons, with all lines of their host's log."""
+    running.host.log.since = 0
+    return running
+
+
+async def test_a_tutor_that_crashes_at_import_is_refused_and_one_that_hangs_in_jobs_is_reported(
+    worst: Worst,
+) -> None:
+    """The others of the host start, and teach."""
+    await worst.host.log.until("tutor.refused", tutor="probe-crashing")
+    await worst.host.log.until("job.process_failed")
+
+
+async def test_what_the_kernel_denies_is_denied(worst: Worst) -> None:
+    """The lesson that has tried it goes on."""
+    found = await worst.host.log.until("probe.attempted", room=worst.attempting.name)
+    assert {name for name, outcome in found["outcomes"].items() if outcome != "denied"} == set()
+    await worst.goes_on(worst.attempting)
+
+
+@pytest.mark.parametrize("deed", ["exits", "blocks"])
+async def test_a_lesson_whose_process_ends_is_resumed(worst: Worst, deed: str) -> None:
+    """Also if the process would not end by itself."""
+    await worst.resumed(deed)
+    await worst.goes_on(worst.doing[deed])
+
+
+async def test_a_hook_that_swallows_cancellation_is_abandoned(worst: Worst) -> None:
+    """Without `on_user_ready` the lesson ends, with a record."""
+    await worst.until("swallows-cancellation", "hook.abandoned")
+    user_id = worst.doing["swallows-cancellation"].user_id
+    await worst.host.log.until("lesson.recorded", user_id=user_id)
+
+
+async def test_memory_above_the_limit_is_refused(worst: Worst) -> None:
+    """The hook gets a MemoryError, and the log says what to do."""
+    failed = await worst.until("eats-memory", "hook.failed")
+    assert "limits.memory" in failed["hint"]
+
+
+@pytest.mark.parametrize(
+    ("deed", "limit"), [("eats-shared-memory", "memory"), ("burns-cpu", "cpu")]
+)
+async def test_a_process_over_its_limit_is_killed_and_its_lesson_resumed(
+    worst: Worst, deed: str, limit: str
+) -> None:
+    """The log says which limit, what was used, and where to raise it."""
+    await worst.resumed(deed)
+    over = worst.host.log.find("job.over_limit", limit=limit)
+    assert all(it["used"] > it["allowed"] and limit in it["hint"] for it in over)
+    assert over
+
+
+async def test_a_flood_of_log_lines_is_cut_off(worst: Worst) -> None:
+    """After as many kilobytes as the tutor's limit says, once a minute."""
+    limited = await worst.until("floods-log", "job.log_limited")
+    room = worst.doing["floods-log"].name
+    assert limited["allowed"] == 100
+    await worst.goes_on(worst.honest)
+    assert 100 < len(worst.host.log.find("probe.flood", room=room)) < 2000
+
+
+async def test_garbage_is_refused_and_the_lesson_goes_on(worst: Worst) -> None:
+    """Its hooks fail, each by its name."""
+    await worst.until("returns-garbage", "hook.failed", hook="on_progress_tick")
+
+
+async def test_threads_do_not_outlive_the_lesson(worst: Worst) -> None:
+    """The process is gone, and its record is there."""
+    user_id = worst.doing["keeps-threads"].user_id
+    ready = await worst.until("keeps-threads", "probe.deed")
+    await worst.host.log.until("lesson.recorded", user_id=user_id)
+    async with asyncio.timeout(20):
+        while psutil.pid_exists(ready["pid"]):  # noqa: ASYNC110  # not our child
+            await asyncio.sleep(0.2)
+
+
+async def test_no_lesson_becomes_another_learners(deployment: Deployment, worst: Worst) -> None:
+    """The host takes the learner from LiveKit, whatever the job says."""
+    asking = worst.doing["asks-for-others"]
+    await worst.host.log.until("learner.unknown", user_id=asking.user_id)
+    assert len(await deployment.api.arrivals("contexts", asking.user_id)) == 1
+
+
+async def test_forged_log_records_carry_the_name_of_their_job(worst: Worst) -> None:
+    """What is no record says so; what names another process and lesson is the job's own."""
+    await worst.until("forges-log", "job.log_unreadable")
+    forged = await worst.until("forges-log", "host.forged")
+    assert forged["pid"] != 1
+    assert forged["job_id"] != "AJ_forged"
+
+
+async def test_the_host_is_healthy_and_shows_its_sandbox(worst: Worst) -> None:
+    """And the honest lesson goes on."""
+    url = f"http://127.0.0.1:{worst.host.ops_port}/health"
+    async with httpx.AsyncClient() as client:
+        health = (await client.get(url)).json()
+    assert "sandbox" in str(health)
+    await worst.goes_on(worst.honest)
