@@ -2,8 +2,7 @@
 
 Landlock (landlock(7)) has a process give up rights for itself and for all that come from it. It
 is told what stays allowed: to read everything but what is protected, and what is made later in one
-of the directories that lead there. This module takes effect where it is imported with something to
-withhold in the environment, as in the process that jobs are forked from.
+of the directories that lead there. `confined` does so for the process that jobs are forked from.
 """
 
 import ctypes
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["confine", "is_possible", "protected_in"]
+__all__ = ["confine", "confine_as_told", "is_possible", "protected_in"]
 
 WITHHELD = "LOQUA_WITHHELD"
 
@@ -63,6 +62,12 @@ def confine(paths: Iterable[Path]) -> None:
         os.close(ruleset)
 
 
+def confine_as_told() -> None:
+    """Confine this thread by the variable of `protected_in`, which is gone then."""
+    if told := os.environ.pop(WITHHELD, ""):
+        confine(map(Path, told.split(os.pathsep)))
+
+
 def _others(paths: Iterable[Path]) -> Iterator[Path]:
     """List what is beside the way to any of these."""
     protected = {path.resolve() for path in paths}
@@ -97,7 +102,3 @@ def _call(number: int, *arguments: int | bytes) -> int:
         error = ctypes.get_errno()
         raise OSError(error, f"Landlock: {os.strerror(error)}")
     return result
-
-
-if told := os.environ.pop(WITHHELD, ""):
-    confine(map(Path, told.split(os.pathsep)))
