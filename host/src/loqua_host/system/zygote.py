@@ -65,10 +65,11 @@ class Zygote:
         finally:
             util.spawnv_passfds = spawn
 
-    def _run(self, _program: object, arguments: Sequence[Any], descriptors: Sequence[int]) -> int:
-        command = _Command(arguments[-1], dict(os.environ), tuple(descriptors))
+    def _run(self, path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
+        del path
+        command = _Command(args[-1], dict(os.environ), tuple(passfds))
         with self._channel:
-            socket.send_fds(self._channel, [pickle.dumps(command)], list(descriptors))
+            socket.send_fds(self._channel, [pickle.dumps(command)], list(passfds))
         return self.pid
 
 
