@@ -81,8 +81,6 @@ async def test_a_host_whose_forkserver_dies_ends_to_be_started_again(
 def forkserver(host: HostProcess) -> int:
     """Find the process that a host's jobs are forked from."""
     [found] = (
-        child.pid
-        for child in psutil.Process(host.pid).children()
-        if "forkserver" in " ".join(child.cmdline())
+        child.pid for child in psutil.Process(host.pid).children() if child.name() == "forkserver"
     )
     return found

@@ -14,7 +14,7 @@ from loqua_host.system.sandbox import is_possible, protected_in
 READ = """
     import json, os, sys
     from pathlib import Path
-    import loqua_host.system.sandbox
+    import loqua_host.system.confined
 
     def result(path):
         try:

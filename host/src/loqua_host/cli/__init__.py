@@ -121,9 +121,9 @@ def console(
 
 
 @app.command()
-def run(config: Config = CONFIG) -> None:
+def run(context: typer.Context, config: Config = CONFIG) -> None:
     """Run the tutors that config/ enables, until SIGTERM or Ctrl-C."""
-    raise SystemExit(running.run(config))
+    raise SystemExit(running.run(config, context.obj))
 
 
 @app.command()

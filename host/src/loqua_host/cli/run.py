@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -23,8 +22,9 @@ from loqua_host.settings.variables import read_environ
 from loqua_host.system.process import forkserver_ended, seal, start_forkserver
 from loqua_host.system.sandbox import is_possible, sandbox_gaps
 from loqua_host.system.tasks import background
+from loqua_host.system.zygote import Zygote
 
-if TYPE_CHECKING:  # It imports LiveKit, which is for `_serve` to do.
+if TYPE_CHECKING:  # It is for `_serve` to import.
     from loqua_host.host import Signals
 
 __all__ = ["run"]
@@ -32,27 +32,21 @@ __all__ = ["run"]
 log = structlog.get_logger()
 
 
-def run(config: Path) -> int:
+def run(config: Path, zygote: Zygote | None) -> int:
     """Run the host until a signal stops it; return the exit code.
 
     The order matters: secrets are removed from the environment before any process is forked, and
-    the forkserver starts before this process imports LiveKit.
+    read after the zygote was.
     """
     configuration = Configuration(config, seal(["run", "--config", str(config)]))
-    # PID 1 of a container ignores SIGTERM unless it has a handler; `_serve` sets its own later.
-    signal.signal(signal.SIGTERM, _end)
     try:
         settings, secrets = configuration.read()
         refuse_start(config, settings)
-        start_forkserver(_preload(settings), configuration.protected(settings))
+        start_forkserver(_preload(settings), configuration.protected(settings), zygote)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201  # logs are not configured yet
         return 1
     return asyncio.run(_serve(configuration, settings, secrets))
-
-
-def _end(number: int, _frame: FrameType | None) -> Never:
-    sys.exit(128 + number)
 
 
 def _preload(settings: HostSettings) -> list[str]:
@@ -69,7 +63,7 @@ def _preload(settings: HostSettings) -> list[str]:
 
 
 async def _serve(configuration: Configuration, settings: HostSettings, secrets: HostSecrets) -> int:
-    # LiveKit is imported with these, after the forkserver has started.
+    # Imported after the forkserver has started, beside whose imports they run.
     from loqua_host.host import Signals, run_host  # noqa: PLC0415
     from loqua_host.lessons.tracing import open_traces  # noqa: PLC0415
     from loqua_host.ops.logs import configure_logs  # noqa: PLC0415

@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,10 @@ from loqua_host.errors import LoquaError
 from .proxies import PROXY_VARIABLES, proxy_variables
 from .sandbox import protected_in
 from .sockets import open_handle, short_directory
+from .zygote import Zygote
 
 __all__ = [
+    "forget_environment",
     "forkserver_ended",
     "forkserver_runs",
     "hide_memory",
@@ -40,6 +42,9 @@ __all__ = [
 
 SEALED = "LOQUA_SEALED_ENVIRONMENT"
 PR_SET_DUMPABLE = 4
+
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""Keeps numpy from starting threads where it is imported, which no fork would take along."""
 
 KEPT = frozenset(
     {"HOME", "LANG", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TMPDIR", "TZ", "USER"}
@@ -60,6 +65,11 @@ def seal(arguments: Sequence[str]) -> Mapping[str, str]:
     return environ
 
 
+def forget_environment() -> None:
+    """Close, unread, the environment that this process was handed; for a child that gets none."""
+    os.close(int(os.environ.pop(SEALED)))
+
+
 def hide_memory() -> None:
     """Disable core dumps, and access to this process's memory by the same user.
 
@@ -78,7 +88,7 @@ def restart_sealed(arguments: Sequence[str]) -> None:
     memory = os.memfd_create("loqua-environment", 0)
     os.write(memory, json.dumps(dict(os.environ)).encode())
     os.lseek(memory, 0, os.SEEK_SET)
-    clean = {**safe_environ(os.environ), SEALED: str(memory)}
+    clean = {**safe_environ(os.environ), **ONE_THREAD, SEALED: str(memory)}
     command = [sys.executable, "-m", "loqua_host", *arguments]
     os.execve(sys.executable, command, clean)  # noqa: S606  # no shell is wanted
 
@@ -121,22 +131,23 @@ def temporary_environ(environ: Mapping[str, str], *prefixes: str) -> Iterator[No
         os.environ.update(before)
 
 
-def start_forkserver(preload: Sequence[str], protected: Iterable[Path] = ()) -> None:
-    """Start the process that all jobs are forked from, while this one holds nothing yet.
+def start_forkserver(
+    preload: Sequence[str], protected: Iterable[Path] = (), zygote: Zygote | None = None
+) -> None:
+    """Start the process that all jobs are forked from, or have the zygote become it.
 
     Neither it nor they can read what is protected. One that runs already is kept.
 
     Its socket is reached by a descriptor, so that no path to it can vanish.
 
-    Call it before LiveKit is imported: LiveKit's own preload call comes too late then, so its
-    modules are listed here, the one that freezes the heap last (livekit-agents 1.8.9,
-    worker.py).
+    Call it before LiveKit runs: LiveKit's own preload call comes too late then, so its modules
+    are listed here, the one that freezes the heap last (livekit-agents 1.8.9, worker.py).
     """
     if forkserver_runs():
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(
         [
-            "loqua_host.system.sandbox",
+            "loqua_host.system.confined",
             "loqua_host.system.detached",
             "loqua_host.registry.inspect_child",
             *preload,
@@ -148,7 +159,8 @@ def start_forkserver(preload: Sequence[str], protected: Iterable[Path] = ()) -> 
         current = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001  # where it looks for a directory
         current["tempdir"] = directory
         try:
-            forkserver.ensure_running()
+            with zygote.standing_in() if zygote else nullcontext():
+                forkserver.ensure_running()
         finally:
             del current["tempdir"]
         server: Any = forkserver._forkserver  # noqa: SLF001  # its address is kept nowhere else

@@ -1,8 +1,7 @@
 """Keeps files of the host from the processes that run tutors' code, though these are its user's.
 
-The first part keeps them from reading what is protected. It takes effect where this module is
-imported with something to withhold in the environment, as in the process that jobs are forked from.
-The second, `Sandbox`, is entered by each job before it imports its tutor.
+`confine` keeps them from reading what is protected; `confined` does so for the process that jobs are
+forked from. `Sandbox` is entered by each job before it imports its tutor.
 """
 
 import os
@@ -24,7 +23,7 @@ from .landlock import (
 )
 from .seccomp import ARCHITECTURE, filter_calls, has_filter
 
-__all__ = ["Sandbox", "confine", "is_possible", "protected_in", "sandbox_gaps"]
+__all__ = ["Sandbox", "confine", "confine_as_told", "is_possible", "protected_in", "sandbox_gaps"]
 
 WITHHELD: Final = "LOQUA_WITHHELD"
 
@@ -159,6 +158,12 @@ def confine(paths: Iterable[Path]) -> None:
         rules.enter()
 
 
+def confine_as_told() -> None:
+    """Confine this thread by the variable of `protected_in`, which is gone then."""
+    if told := os.environ.pop(WITHHELD, ""):
+        confine(map(Path, told.split(os.pathsep)))
+
+
 def _others(paths: Iterable[Path]) -> Iterator[Path]:
     """List what is beside the way to any of these."""
     protected = {path.resolve() for path in paths}
@@ -169,7 +174,3 @@ def _others(paths: Iterable[Path]) -> Iterator[Path]:
             with suppress(OSError):
                 beside = [one for one in directory.iterdir() if not one.is_symlink()]
                 yield from (one for one in beside if one not in protected | leading)
-
-
-if told := os.environ.pop(WITHHELD, ""):
-    confine(map(Path, told.split(os.pathsep)))
