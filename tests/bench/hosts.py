@@ -162,6 +162,7 @@ async def upgrade(cluster: Cluster) -> dict[str, Any]:
             tell("stopping", host=member.name)
             await member.stop()
             await member.start()
+            tell("replaced", host=member.name, **spread("without_tutor", gaps))
         done.set()
     records = await cluster.records(seats)
     return {

@@ -14,6 +14,7 @@ from loqua_host.errors import LedgerError
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.recovery import keep_lease, recover
 from loqua_host.lessons.services import Services
+from loqua_host.link.server import JobRef
 from loqua_host.observability.metrics import Instruments
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.leases import LEASE
@@ -61,6 +62,17 @@ async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
     assert sorted(found)[:2] == ["ledger.adopted", "lesson.found_open"]
 
 
+async def test_a_lesson_that_was_opened_without_its_jobs_knowledge_is_restored(
+    ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery, a_lesson: NewLesson
+) -> None:
+    """The database committed it and its answer was lost; until then nobody could have the tutor."""
+    taught, unknown = [await ledger.open_lesson(a_lesson(number), "") for number in (1, 2)]
+    dispatch_state.on_taught(JobRef("job", taught.room, taught.tutor))
+    await recover(_services(ledger, dispatch_state, delivery))
+    assert list(dispatch_state.all_interrupted()) == [unknown.id]
+    assert await ledger.claim(unknown.room, unknown.tutor, 10.0)
+
+
 async def test_what_went_on_elsewhere_leaves_the_board(
     ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery, a_lesson: NewLesson
 ) -> None:
@@ -69,7 +81,8 @@ async def test_what_went_on_elsewhere_leaves_the_board(
     for row in (gone, lost):
         dispatch_state.on_interrupted(row, f"agent-{row.id}")
         await ledger.interrupt(row)
-    await ledger.open_lesson(a_lesson(1), "")
+    again = await ledger.open_lesson(a_lesson(1), "")
+    dispatch_state.on_taught(JobRef("job", again.room, again.tutor))
     await recover(_services(ledger, dispatch_state, delivery))
     assert dispatch_state.interrupted("room1") == ()
     [still] = dispatch_state.interrupted("room2")

@@ -26,7 +26,8 @@ async def recover(services: Services) -> None:
     """Write the spool to the ledger, and take over what dead hosts left.
 
     Their open lessons are noted as interrupted, to be restored; those of tutors that do not run
-    here only after a minute. Their outbox entries are delivered.
+    here only after a minute. Their outbox entries are delivered. Lessons of this host that the
+    ledger opened, and whose job was told otherwise, are noted as interrupted, too.
 
     This also forgets lessons that another host has resumed, and notes whether there are other
     hosts. A host that stops takes nothing over.
@@ -45,6 +46,10 @@ async def recover(services: Services) -> None:
     if taken := await ledger.take_over(services.tutors):
         log.warning("ledger.adopted", lessons=taken)
         delivery.wake()
+    if stale := await ledger.release_claims(
+        lambda room, tutor: tutor in dispatch_state.taught(room)
+    ):
+        log.warning("ledger.claims_released", claims=stale)
     dispatch_state.shared = await ledger.is_shared()
     lost = {row.id: row for row in await ledger.interrupted()}
     for one in before.keys() - lost.keys():

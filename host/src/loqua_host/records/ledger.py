@@ -5,7 +5,7 @@ data is encrypted.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -264,6 +264,27 @@ class Ledger(Outbox):
                 db, self._host, room=room, tutor=tutor, seconds=seconds, arrived=arrived
             )
         )
+
+    async def release_claims(self, is_taught: Callable[[str, str], bool]) -> int:
+        """Release this host's claims for lessons that no job teaches here; return how many.
+
+        A lesson may have been opened although its job was told otherwise: the database committed,
+        and its answer was lost. Without its claim, the lesson counts as interrupted.
+
+        Args:
+            is_taught: Returns whether a job teaches, or is about to, in this room with this tutor.
+
+        Raises:
+            LedgerError: If the ledger cannot be reached now.
+        """
+        values = {"host": self._host}
+        claims = await self._writer.write(
+            lambda db: db.execute(QUERIES["taught_claims"], values).fetchall()
+        )
+        stale = [row["lesson_id"] for row in claims if not is_taught(row["room"], row["tutor"])]
+        for lesson in stale:
+            await self._writer.write(partial(leases.release_claim, host=self._host, lesson=lesson))
+        return len(stale)
 
     async def claims_in(self, room: str) -> LeaseClaims:
         """Return the tutors that other hosts have in a room, or dispatch there."""

@@ -101,6 +101,9 @@ UPDATE claim SET lesson_id = :lesson WHERE room = :room AND tutor = :tutor;
 -- If another host has resumed the lesson, it keeps its claim.
 DELETE FROM claim WHERE lesson_id = :lesson AND host = :host;
 
+-- name: taught_claims
+SELECT room, tutor, lesson_id FROM claim WHERE host = :host AND lesson_id IS NOT NULL;
+
 -- name: delete_claim
 DELETE FROM claim WHERE lesson_id = :lesson;
 
