@@ -90,7 +90,7 @@ def test_the_end_of_a_version_is_one_warning(versions: Versions, logs: list[Any]
     notice = {"deprecation": "@1688169599", "sunset": "Sat, 31 Dec 2027 23:59:59 GMT"}
     for _ in range(1000):
         handle(versions, "v1", notice)
-    handle(versions, "v2", {})
+    handle(versions, "v2", {"api-supported-versions": "v1, v2"})
     (line,) = logs
     assert line == {
         "event": "api.deprecated",

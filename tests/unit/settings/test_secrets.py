@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 
+from loqua_host.core import CoreSettings
 from loqua_host.core.secrets import CoreSecret, Sealed, SecretsSettings
+from loqua_host.core.settings import StoreSettings
 from loqua_host.errors import ConfigError
 from loqua_host.settings.host import OpsSettings
-from loqua_host.settings.secrets import HostSecrets, LiveKitKey, WantedSecrets, read_secrets
+from loqua_host.settings.secrets import (
+    HOST_SECRETS,
+    HostSecrets,
+    LiveKitKey,
+    WantedSecrets,
+    read_secrets,
+)
 
 GIVEN = {
     "LEDGER_KEY": "ledger-" * 6,
@@ -318,3 +326,28 @@ def test_a_mounted_secret_that_cannot_be_used_is_refused_with_its_directory(
     place = SecretsSettings.model_validate({"from": "files", "files": {"directory": mounted}})
     with pytest.raises(ConfigError, match=f"AGENT_JWT_TOKEN: is no JWT, as it is in {mounted}"):
         read_secrets(config, {}, WantedSecrets(place))
+
+
+@pytest.mark.parametrize("operation", ["contexts", "progress", "sessions"])
+def test_supabase_s_address_is_needed_where_config_names_supabase(
+    config: Path, operation: str
+) -> None:
+    """In production only to a verified server; no tutor may have it."""
+    url = "postgresql://loqua_host:pw@db.example.supabase.co/postgres"
+    store = StoreSettings.model_validate({operation: "supabase"})
+    core = CoreSettings(api_base_url="https://api.loqua.app", store=store)
+    wanted = WantedSecrets(core=core.secret_names)
+    with pytest.raises(ConfigError, match="SUPABASE_DB_URL: is not set"):
+        read_secrets(config, GIVEN, wanted)
+    production = GIVEN | {"SUPABASE_DB_URL": url, "LOQUA_ENVIRONMENT": "production"}
+    with pytest.raises(ConfigError, match="SUPABASE_DB_URL: does not use TLS") as refused:
+        read_secrets(config, production, wanted)
+    assert "pw" not in str(refused.value)
+    read_secrets(config, production | {"SUPABASE_DB_URL": f"{url}?sslmode=verify-full"}, wanted)
+    assert "SUPABASE_DB_URL" in HOST_SECRETS
+
+
+def test_without_supabase_its_address_is_not_asked_for() -> None:
+    """As by default: everything goes through the API."""
+    core = CoreSettings(api_base_url="https://api.loqua.app")
+    assert core.secret_names == (CoreSecret.AGENT_JWT_TOKEN, CoreSecret.SHARED_SECRET)

@@ -92,7 +92,8 @@ class Versions:
             self._offered = offered
         elif status == HTTPStatus.GONE:
             self._offered = frozenset(self.spoken) - {version}
-        self._notice(version, headers.get("deprecation", ""), headers.get("sunset", ""), now)
+        if version == self.current:  # a version that is left may end
+            self._notice(version, headers.get("deprecation", ""), headers.get("sunset", ""), now)
         return status in ABSENT and version not in self._offered
 
     def _notice(self, version: str, deprecation: str, sunset: str, now: float) -> None:

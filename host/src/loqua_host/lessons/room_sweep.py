@@ -10,7 +10,7 @@ SETTLE_SECONDS = 10.0
 """Seconds after which a room that is read with the same participants is quiet. By then, the
 reconciler has seen whether LiveKit's own dispatch has brought a tutor."""
 
-QUIET_AT_ONCE = 50
+QUIET_AT_ONCE = 20
 """Quiet rooms that are read in one turn: up to so many, every room is always read. Each costs two
 requests to LiveKit and two queries of the ledger; see tests/bench/rooms_api.py."""
 
