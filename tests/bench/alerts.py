@@ -48,6 +48,9 @@ LEAST = 5
 
 HEALTHY = 90.0
 PATIENCE = 420.0
+UNLIMITED = {"memory": 1_000_000}
+"""Of a tutor whose lesson is to fill the container's memory."""
+
 AGENT = "bench"
 TUTOR = "probe-specialist"
 
@@ -191,7 +194,7 @@ class Stage:
         file = self.directory / "config/environments/development.yaml"
         file.write_text(yaml.safe_dump(overlay))
         tutors = {
-            TUTOR: explicit(AGENT)[TUTOR] | {"max_concurrent_jobs": 10},
+            TUTOR: explicit(AGENT)[TUTOR] | {"max_concurrent_jobs": 10, "limits": UNLIMITED},
             "probe": {"worker_type": "automatic", "max_concurrent_jobs": 1},
         }
         container = (str(self.disk), str(seen), GROUP, str(MEMORY))

@@ -186,7 +186,9 @@ async def test_no_lesson_becomes_another_learners(deployment: Deployment, worst:
     """The host takes the learner from LiveKit, whatever the job says."""
     asking = worst.doing["asks-for-others"]
     await worst.host.log.until("learner.unknown", user_id=asking.user_id)
-    assert len(await deployment.api.arrivals("contexts", asking.user_id)) == 1
+    for kind in ("contexts", "sessions"):
+        assert await deployment.api.arrivals(kind, "somebody-else") == []
+    await worst.goes_on(asking)
 
 
 async def test_forged_log_records_carry_the_name_of_their_job(worst: Worst) -> None:

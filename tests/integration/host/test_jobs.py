@@ -41,7 +41,9 @@ all that it can reach for secrets: `test_secrets.py`.
 async def test_a_hostile_job_gets_nowhere(deployment: Deployment, tmp_path: Path) -> None:
     """Its own lesson goes on meanwhile and has its record, beside an honest one."""
     lessons = {"limits": {"on_user_ready": 30}}
-    hosting = deployment.host(tmp_path, explicit("hostile"), wrapper=AS_ANY_USER, lessons=lessons)
+    [tutor] = explicit("hostile").values()
+    granted = {"probe-specialist": {**tutor, "sandbox": {"network": "any"}}}  # for its webhook
+    hosting = deployment.host(tmp_path, granted, wrapper=AS_ANY_USER, lessons=lessons)
     async with hosting as host, deployment.visit(agent_name="hostile") as honest:
         port = host.ops_port
         (host.scripts / "webhook").write_text(f"http://127.0.0.1:{port}/livekit/webhook")

@@ -16,6 +16,7 @@ from loqua_host.cli.check import check_config
 from loqua_host.configuration.configuration import Configuration
 from loqua_host.errors import ConfigError
 from loqua_host.settings.load import draft
+from loqua_host.settings.sandbox import SandboxSettings
 from loqua_host.settings.start import refuse_start
 
 ENVIRON = {
@@ -155,6 +156,19 @@ def test_production_without_its_file_and_engines_does_not_pass(
     assert settings is not None
     with pytest.raises(ConfigError, match="would run as root"):
         refuse_start(config, settings)
+
+
+def test_a_sandbox_that_is_required_and_incomplete_does_not_pass(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the kernel lacks is named; else it is only warned of."""
+    monkeypatch.setattr("loqua_host.settings.start.sandbox_gaps", lambda: ("signals (Linux 6.12)",))
+    settings = draft(config, ENVIRON).settings
+    assert settings is not None
+    refuse_start(config, settings)
+    required = settings.model_copy(update={"sandbox": SandboxSettings(required=True)})
+    with pytest.raises(ConfigError, match=r"sandbox.required: .*signals \(Linux 6.12\)"):
+        refuse_start(config, required)
 
 
 def test_an_agent_may_bring_its_own_engines(

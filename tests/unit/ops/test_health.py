@@ -112,6 +112,15 @@ def test_a_host_that_can_start_no_job_takes_none() -> None:
     assert not assess(gone).ready
 
 
+def test_what_the_kernel_lacks_for_the_sandbox_is_a_worry_and_keeps_none_away() -> None:
+    """It is named; a complete sandbox is well."""
+    assert finding(WELL, 1, "sandbox").state is HealthState.OK
+    found = finding(replace(WELL, sandbox_gaps=("signals (Linux 6.12)",)), 1, "sandbox")
+    assert found.state is HealthState.DEGRADED
+    assert "signals (Linux 6.12)" in found.reason
+    assert assess(replace(WELL, sandbox_gaps=("signals",))).ready
+
+
 def test_a_host_whose_jobs_would_not_reach_it_takes_none() -> None:
     """Though the process that jobs are forked from is there."""
     lost = replace(WELL, jobs=replace(FINE, failure="a process for a job does not reach the host"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pluggy
 import pytest
+import structlog
 from livekit.agents import Agent
 
 from loqua_host import Ending, LessonReport, Progress, Tick, Tutor, hookimpl
@@ -116,6 +117,25 @@ async def test_what_a_hook_raises_is_its_failure(error: BaseException) -> None:
         await caller_of(on_session_end=on_session_end).on_session_end(LESSON, ENDING)
     assert failed.value.hook == "on_session_end"
     assert isinstance(failed.value, TutorError)
+
+
+@pytest.mark.parametrize(
+    ("error", "setting"),
+    [(MemoryError(), "limits.memory"), (PermissionError(13, "denied"), "sandbox:")],
+    ids=["memory", "sandbox"],
+)
+async def test_what_a_limit_or_the_sandbox_denies_is_logged_with_the_setting(
+    error: Exception, setting: str
+) -> None:
+    """The operator grants it there, or not."""
+
+    async def on_user_ready() -> None:
+        raise error
+
+    with structlog.testing.capture_logs() as logs, pytest.raises(HookFailedError):
+        await caller_of(on_user_ready=on_user_ready).on_user_ready(LESSON)
+    [line] = logs
+    assert setting in line["hint"]
 
 
 async def test_the_cause_of_a_failure_is_kept_for_the_author() -> None:

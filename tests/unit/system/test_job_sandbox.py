@@ -17,9 +17,12 @@ pytestmark = pytest.mark.skipif(bool(sandbox_gaps()), reason="this kernel has no
 TRY = """
     import json, mmap, os, resource, shutil, signal, socket, sys, tempfile, threading
     from pathlib import Path
+    from loqua_host.system import landlock, sandbox
     from loqua_host.system.sandbox import Sandbox
 
     told = json.loads(sys.argv[1])
+    if told["version"]:
+        sandbox.landlock_version = landlock.landlock_version = lambda: told["version"]
     paths = {name: Path(told[name]) for name in ("ledger", "hidden", "other", "temporary")}
     Sandbox(
         memory=600,
@@ -95,6 +98,7 @@ def told(tmp_path: Path) -> dict[str, Any]:
         (tmp_path / name).write_text("said")
     paths = {name: str(tmp_path / file) for name, file in files.items()}
     more = {"ports": True, "port": 4, "beside": 1, "processes": False, "writable": []}
+    more["version"] = None
     return {**paths, "temporary": str(temporary), **more}
 
 
@@ -129,6 +133,21 @@ def test_what_is_granted_is_possible(told: dict[str, Any]) -> None:
     assert found["connect"] == errno.ECONNREFUSED  # the kernel lets it try
     assert (found["write"], found["remove"], found["fork"]) == (len("changed"), None, None)
     assert found["signal"] == "PermissionError"
+
+
+@pytest.mark.parametrize(
+    ("version", "allowed"),
+    [(3, ["signal", "connect"]), (5, ["signal"])],
+    ids=["before connections", "before signals"],
+)
+def test_an_older_kernel_restricts_what_it_can(
+    told: dict[str, Any], version: int, allowed: list[str]
+) -> None:
+    """Files in any case."""
+    found = tried({**told, "version": version})
+    assert found["write"] == found["remove"] == found["read hidden"] == "PermissionError"
+    assert (found["signal"] is None) is ("signal" in allowed)
+    assert (found["connect"] == errno.ECONNREFUSED) is ("connect" in allowed)
 
 
 def test_any_port_may_be_granted(told: dict[str, Any]) -> None:

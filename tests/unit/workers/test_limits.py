@@ -25,7 +25,7 @@ class Machine:
     cpu: dict[int, float] = field(default_factory=lambda: {GREEDY: 0.1, MODEST: 0.1})
     memory: dict[int, int] = field(default_factory=lambda: {GREEDY: 3 * 10**8, MODEST: 3 * 10**8})
     killed: list[int] = field(default_factory=list)
-    limits: dict[str, float] = field(default_factory=lambda: {"memory": 600, "cpu": 0.5})
+    limits: dict[str, float] = field(default_factory=lambda: {"memory": 1000, "cpu": 0.5})
 
     @property
     def tutor(self) -> RunningTutor:
@@ -61,11 +61,11 @@ async def logged_in(seconds: float) -> list[dict[str, Any]]:
 
 async def test_a_process_with_too_much_memory_is_killed_at_once(machine: Machine) -> None:
     """The log says what it used, what is allowed, and what to do."""
-    machine.memory[GREEDY] = 7 * 10**8
+    machine.memory[GREEDY] = 11 * 10**8
     [line] = await logged_in(3)
     assert machine.killed == [GREEDY]
     assert (line["event"], line["limit"]) == ("job.over_limit", "memory")
-    assert (line["used"], line["allowed"], line["job_id"]) == (700, 600, "AJ_greedy")
+    assert (line["used"], line["allowed"], line["job_id"]) == (1100, 1000, "AJ_greedy")
     assert "limits.memory" in line["hint"]
 
 

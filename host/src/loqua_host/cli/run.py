@@ -79,8 +79,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     report_uncaught()
     signals = Signals(asyncio.Event(), asyncio.Event(), asyncio.Event())
     _hear(signals)
-    if not _may_run(settings, configuration.protected(settings)):
-        return 1
+    _say_what_jobs_can_do(configuration.protected(settings))
     for problem in configuration.advice(secrets):
         log.warning("config.insecure", where=problem.where, why=problem.what, hint=problem.hint)
     configured = await configuration.inspect(settings, secrets)
@@ -127,16 +126,11 @@ async def _watch_forkserver(signals: "Signals") -> None:
     signals.force_stop.set()
 
 
-def _may_run(settings: HostSettings, protected: Sequence[Path]) -> bool:
-    """Log what the kernel cannot keep tutors from; return whether the settings allow that."""
+def _say_what_jobs_can_do(protected: Sequence[Path]) -> None:
+    """Log what the kernel cannot keep tutors from."""
     if protected and not is_possible():
         why = "without Landlock, jobs can read files with the host's secrets"
         log.warning("jobs.not_confined", why=why, hint="use Linux 5.13 or later, or a vault")
-    if not (gaps := sandbox_gaps()):
-        return True
-    why = f"this machine does not restrict jobs in {', '.join(gaps)}"
-    if settings.sandbox.required:
-        log.error("host.refused", why=why, hint="or write false in host.yaml: sandbox.required")
-        return False
-    log.warning("sandbox.incomplete", why=why, hint="run only tutors that you trust")
-    return True
+    if gaps := sandbox_gaps():
+        why = f"this machine does not restrict jobs in {', '.join(gaps)}"
+        log.warning("sandbox.incomplete", why=why, hint="run only tutors that you trust")

@@ -205,9 +205,13 @@ class HookCaller:
 
 
 def _hint(error: BaseException | None) -> dict[str, str]:
-    if not isinstance(error, MemoryError):
-        return {}
-    return {"hint": "use less memory, or raise limits.memory in the tutor's file"}
+    match error:
+        case MemoryError():
+            return {"hint": "use less memory, or raise limits.memory in the tutor's file"}
+        case PermissionError():
+            return {"hint": "if it is the sandbox, grant it below sandbox: in the tutor's file"}
+        case _:
+            return {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,9 @@ class TutorLimits(Section):
 
     memory: int = Field(
         default=2000,
-        ge=500,
+        ge=1000,
         le=1_000_000,
-        description="the maximum of a lesson's memory in megabytes, 500 or more",
+        description="the maximum of a lesson's memory in megabytes, 1000 or more",
     )
     cpu: float = Field(
         default=0.8,
@@ -82,7 +82,8 @@ class TutorLimits(Section):
         default=None,
         gt=0,
         le=86_400,
-        description="the maximum duration of a lesson in seconds, or null for lessons.max_duration",
+        description="the maximum duration of a lesson in seconds, or null; lessons.max_duration "
+        "applies if it is shorter",
     )
 
 

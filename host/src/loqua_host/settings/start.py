@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loqua_host.errors import ConfigError, Problem
+from loqua_host.system.sandbox import sandbox_gaps
 
 from .host import Environment, HostSettings
 from .sources import tutor_key
@@ -23,11 +24,15 @@ def refuse_start(config: Path, settings: HostSettings) -> None:
 
 
 def start_problems(config: Path, settings: HostSettings) -> Iterator[Problem]:
-    """Find what prevents the start in staging and production.
+    """Find what prevents the start.
 
-    In development all of it is allowed: agents may bring their engines, and there may be no
+    In development almost all is allowed: agents may bring their engines, and there may be no
     environment file.
     """
+    if settings.sandbox.required and (gaps := sandbox_gaps()):
+        what = f"this machine does not restrict jobs in {', '.join(gaps)}"
+        hint = "use a newer kernel, or write false and run only tutors that you trust"
+        yield Problem(f"{config / 'host.yaml'}: sandbox.required", what, hint)
     environment = settings.environment
     if environment is Environment.DEVELOPMENT:
         return

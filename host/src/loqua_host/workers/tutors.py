@@ -76,7 +76,9 @@ def _job_settings(
 ) -> JobSettings:
     lesson = settings.lessons.in_jobs
     if tutor.limits.max_duration is not None:
-        lesson = lesson.model_copy(update={"max_duration": tutor.limits.max_duration})
+        lesson = lesson.model_copy(
+            update={"max_duration": min(lesson.max_duration, tutor.limits.max_duration)}
+        )
     return JobSettings(
         tutor=tutor,
         agent_id=settings.agent_id_for(tutor),

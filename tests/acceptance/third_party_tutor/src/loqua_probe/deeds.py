@@ -27,7 +27,8 @@ __all__ = ["ATTEMPTS", "DEEDS", "attempt"]
 FOREVER = 1e6
 LINES = 3000
 HOARD: list[object] = []
-TOO_MUCH = 3_000_000_000
+TOO_MUCH = 2_000_000_000
+BLOCK = 10_000_000
 
 
 async def _blocks(_lesson: Lesson) -> None:
@@ -51,12 +52,12 @@ async def _eats_shared_memory(_lesson: Lesson) -> None:
     """Take memory that is no data of its own to the kernel."""
     shared = mmap.mmap(-1, TOO_MUCH)
     HOARD.append(shared)
-    await asyncio.to_thread(_fill, shared)
+    threading.Thread(target=_fill, args=(shared,), daemon=True).start()
 
 
 def _fill(shared: mmap.mmap) -> None:
-    for place in range(0, TOO_MUCH, mmap.PAGESIZE):
-        shared[place] = 1
+    for place in range(0, TOO_MUCH, BLOCK):
+        shared[place : place + BLOCK] = b"x" * BLOCK
 
 
 async def _exits(_lesson: Lesson) -> None:
