@@ -11,9 +11,9 @@ import asyncio
 import logging
 import struct
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import cache, partialmethod
+from functools import cache, partialmethod, wraps
 from logging import LogRecord
 from types import SimpleNamespace
 from typing import Any, Final
@@ -591,6 +591,44 @@ def no_room_io() -> Any:
         set_participant=lambda _identity: None,
         _on_user_input_transcribed=lambda _event: None,
     )
+
+
+_MCP_CALLS = ("initialize", "list_tools", "_call_tool", "aclose")
+
+
+@contextmanager
+def around_mcp_calls(wait: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Have agents ask their MCP servers inside `wait()`, for the duration of a block.
+
+    LiveKit has no event before a server answers.
+
+    Args:
+        wait: Makes what each call runs in.
+    """
+    try:
+        from livekit.agents.llm.mcp import MCPServer  # noqa: PLC0415  # an extra of LiveKit's
+    except ImportError:
+        yield
+        return
+    own = {name: vars(MCPServer)[name] for name in _MCP_CALLS}
+    for name, method in own.items():
+        _replace(MCPServer, name, _inside(wait, method))
+    try:
+        yield
+    finally:
+        for name, method in own.items():
+            _replace(MCPServer, name, method)
+
+
+def _inside(
+    wait: Callable[[], AbstractContextManager[None]], method: Callable[..., Any]
+) -> Callable[..., Any]:
+    @wraps(method)
+    async def call(*arguments: Any, **options: Any) -> Any:
+        with wait():
+            return await method(*arguments, **options)
+
+    return call
 
 
 # --- HTTP and TLS of engines ---

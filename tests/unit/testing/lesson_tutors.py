@@ -1,12 +1,14 @@
 """Tutors of which the kit's tests play lessons."""
 
 import asyncio
+import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from livekit.agents import Agent, AgentTask, APIConnectionError, function_tool, llm
 from livekit.agents.beta.workflows import TaskGroup
-from livekit.agents.llm import LLMError, RealtimeModel, RealtimeModelError
+from livekit.agents.llm import LLMError, RealtimeModel, RealtimeModelError, mcp
 
 from loqua_host import HandoffError, current_lesson
 from loqua_host.contract.turns import learner_of
@@ -171,6 +173,22 @@ class Receptionist(Agent):
         group.add(AskLevel, id="level", description="asks for the level")
         results = await group
         return f"The level is {results.task_results['level']}."
+
+
+class Translator(Agent):
+    """Looks words up at an MCP server."""
+
+    def __init__(self) -> None:
+        server = Path(__file__).with_name("dictionary_server.py")
+        super().__init__(
+            instructions="Translate.",
+            tools=[
+                mcp.MCPToolset(
+                    id="dictionary",
+                    mcp_server=mcp.MCPServerStdio(sys.executable, [str(server)]),
+                )
+            ],
+        )
 
 
 class Drill(Agent):

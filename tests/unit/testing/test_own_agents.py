@@ -157,3 +157,13 @@ def test_a_group_of_tasks_is_part_of_the_lesson(*, realtime: bool) -> None:
         realtime=realtime,
     )
     assert practised(result) == 3
+
+
+def test_an_agent_asks_its_mcp_server() -> None:
+    """Which is another process, whose answer is waited for."""
+    result = play(
+        "Translator",
+        *(Says("¿Qué es perro?"), TutorSays("Perro means dog.")),
+        replies=(CallsTool("translate", {"word": "perro"}), "Perro means dog."),
+    )
+    assert result.failures == ()

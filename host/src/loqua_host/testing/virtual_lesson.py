@@ -8,6 +8,7 @@ from typing import Any
 from livekit.agents.llm import LLM
 from structlog.testing import capture_logs
 
+from loqua_host.livekit_internals import around_mcp_calls
 from loqua_host.registry.author import Author
 from loqua_host.registry.loader import LoadedTutor, load_plugin
 
@@ -15,7 +16,7 @@ from .meaning import find_misjudged
 from .player import LessonFailedError, LessonPlayer
 from .result import LessonResult, find_cause, find_problems, result_of, tell_lesson
 from .script import LessonScript, ScriptError
-from .virtual_time import VirtualLoop, run_virtually
+from .virtual_time import VirtualLoop, outside, run_virtually
 
 __all__ = ["play_lesson", "run_script"]
 
@@ -35,6 +36,7 @@ def play_lesson(script: LessonScript, judge: "LLM[Any] | None" = None) -> Lesson
 
     Raises:
         LessonFailedError: If anything is not as expected, a failure of the tutor's code included.
+        ScriptError: If it needs a judge and there is none.
         BrokenTutorError: If the plugin violates the contract.
         ValidationError: If the script's settings do not fit the tutor's model.
     """
@@ -69,7 +71,7 @@ def run_script(
         ValidationError: If the script's settings do not fit the tutor's model.
     """
     loaded.read_settings(script.settings)
-    with capture_logs() as log:
+    with capture_logs() as log, around_mcp_calls(outside):
         lesson = LessonPlayer(script, loaded)
         outcome, left = run_virtually(lesson.play(), make_loop)
     told = tell_lesson(lesson.host.said, log)

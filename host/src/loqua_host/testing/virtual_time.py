@@ -2,11 +2,13 @@
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, TypeVar, TypeVarTuple
 
-__all__ = ["EPOCH", "VirtualClock", "VirtualLoop", "run_virtually"]
+__all__ = ["EPOCH", "VirtualClock", "VirtualLoop", "outside", "run_virtually"]
 
 EPOCH: Final = 1_800_000_000.0
 """The wall time, in unix seconds, when a loop is made."""
@@ -18,6 +20,9 @@ SPINNING_TURNS: Final = 10_000
 """Turns of a loop without a pause, after which each of them takes time, as it really does."""
 
 SPIN_SECONDS: Final = 0.001
+
+SLOWER: Final = 10.0
+"""Real seconds per virtual one while a task waits for another process, which may be slow."""
 
 CANCEL_SECONDS: Final = 10.0
 """Virtual seconds for cancelled tasks to end."""
@@ -32,6 +37,7 @@ class JumpingSelector(selectors.SelectSelector):
     Attributes:
         seconds: The virtual time.
         working: How many functions run in other threads. Meanwhile, time stands still.
+        outside: How many tasks wait for another process. Meanwhile, time is slow.
         turns: How often the loop has looked for events.
     """
 
@@ -39,6 +45,7 @@ class JumpingSelector(selectors.SelectSelector):
         super().__init__()
         self.seconds = 0.0
         self.working = 0
+        self.outside = 0
         self.turns = 0
         self._spinning = 0
 
@@ -47,6 +54,8 @@ class JumpingSelector(selectors.SelectSelector):
         self.turns += 1
         if timeout is None:
             return self._await_thread()
+        if self.outside and timeout > 0:
+            return self._await_process(timeout)
         if self.working and timeout > 0:
             return super().select(STUCK_SECONDS)
         self._spinning = 0 if timeout else self._spinning + 1
@@ -55,9 +64,16 @@ class JumpingSelector(selectors.SelectSelector):
             self.seconds += timeout if self._spinning < SPINNING_TURNS else SPIN_SECONDS
         return events
 
+    def _await_process(self, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
+        began = time.monotonic()
+        events = super().select(timeout * SLOWER)
+        passed = (time.monotonic() - began) / SLOWER
+        self.seconds += min(timeout, passed) if events else timeout
+        return events
+
     def _await_thread(self) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(STUCK_SECONDS)
-        if not (events or self.working):
+        if not (events or self.working or self.outside):
             raise RuntimeError("every task waits and no timer runs: the test would hang")
         return events
 
@@ -65,8 +81,9 @@ class JumpingSelector(selectors.SelectSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop in which an hour passes in no time.
 
-    Time stands still while a function runs in another thread, as by `asyncio.to_thread`. It does
-    not stand still for the network: whoever waits for a socket with a timeout gets the timeout.
+    Time stands still while a function runs in another thread, as by `asyncio.to_thread`, and is
+    slower than real time in an `outside` block. It does not stand still for the network: whoever
+    waits for a socket with a timeout gets the timeout.
     """
 
     def __init__(self) -> None:
@@ -91,6 +108,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         running.add_done_callback(self._on_returned)
         return running
 
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Let time pass slowly for the duration of a block, which waits for another process."""
+        self._jumping.outside += 1
+        try:
+            yield
+        finally:
+            self._jumping.outside -= 1
+
     async def shutdown_default_executor(self, *timeout: float) -> None:
         """Wait in real time for the threads to end, up to a timeout from Python 3.12 on."""
         self._jumping.working += 1
@@ -101,6 +127,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _on_returned(self, _: "asyncio.Future[Any]") -> None:
         self._jumping.working -= 1
+
+
+def outside() -> AbstractContextManager[None]:
+    """Return a block in which the running loop waits for another process."""
+    loop = asyncio.get_running_loop()
+    return loop.outside() if isinstance(loop, VirtualLoop) else nullcontext()
 
 
 def run_virtually(

@@ -18,6 +18,7 @@ from livekit.agents import (
     stt,
 )
 from livekit.agents.voice.io import AudioInput
+from pydantic import TypeAdapter
 
 from loqua_host.job.voice.audio_input import MixedAudioInput
 from loqua_host.job.voice.levels import Levels
@@ -31,6 +32,8 @@ __all__ = ["ScriptedLLM", "TextSession"]
 
 TURN_DELAY = 0.1
 """Virtual seconds from the learner's last word to the end of the turn."""
+
+REPLIES: TypeAdapter[tuple[Reply, ...]] = TypeAdapter(tuple[Reply, ...])
 
 LOUD = 1e6
 """The mean square of the samples of speech."""
@@ -146,7 +149,7 @@ class ScriptedLLM(llm.LLM[Never]):
 
     def __init__(self, answers: Iterable[Reply]) -> None:
         super().__init__()
-        self._answers = deque(answers)
+        self._answers = deque(REPLIES.validate_python(tuple(answers)))
 
     def chat(
         self,
