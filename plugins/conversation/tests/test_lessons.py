@@ -3,7 +3,7 @@
 Run `uv run python plugins/conversation/tests/test_lessons.py` to write them again, and read them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,8 +130,13 @@ LESSONS = {
 }
 
 
-def play(said: Said) -> tuple[ConversationState, str]:
-    """Return the end of a lesson, and its transcript with the report."""
+def play(said: Said, hear: Callable[[str], Heard] = Heard) -> tuple[ConversationState, str]:
+    """Return the end of a lesson, and its transcript with the report.
+
+    Args:
+        said: What the learner says.
+        hear: Returns what is recognised of a line.
+    """
     scenario = choose(said.language, said.scenario, LearnerContext())
     course = Course(
         said.language, LearnerProfile(said.native), specialists={"grammar": "grammar-specialist"}
@@ -143,9 +148,11 @@ def play(said: Said) -> tuple[ConversationState, str]:
             silences += 1
             lines += ["  (silence)", f"< {help_in_silence(state, course, silences)}"]
             continue
-        step, silences = advance(state, course, Heard(text)), 0
+        heard = hear(text)
+        step, silences = advance(state, course, heard), 0
         state = step.state
-        lines += [f"{state.utterances}> {text}", f"< {step.reply}"]
+        misheard = [f"   heard: {heard.text}"] if plain(heard.text) != plain(text) else []
+        lines += [f"{state.utterances}> {text}", *misheard, f"< {step.reply}"]
     shown = report(state, course).model_dump_json(indent=1, exclude_defaults=True)
     return state, "\n".join((*lines, "", *evidence(state), shown, ""))
 

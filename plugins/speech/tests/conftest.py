@@ -11,6 +11,7 @@ from loqua_speech.pronunciation.queue import ScoringQueue
 from loqua_speech.pronunciation.scorer import Scorer
 from loqua_speech.recogniser import Recogniser
 from loqua_speech.recognition import Whisper
+from loqua_speech.rescoring import Rescorer
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 from loqua_speech.weights import packaged_weights
 
@@ -24,10 +25,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def whisper() -> Whisper:
+def whisper(scorer: Scorer) -> Whisper:
     """The packaged model."""
+    rescorer = Rescorer(scorer.network, scorer.lexicon)
     with packaged_weights() as weights:
-        return Whisper(weights, threads=2)
+        return Whisper(weights, threads=2, rescorer=rescorer)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from faster_whisper.transcribe import (  # type: ignore[import-untyped]  # likew
 from loqua_speech.audio import HEARING_RATE, Samples
 from loqua_speech.errors import UnknownLanguageError, WeightsError
 from loqua_speech.inventions import is_invention
+from loqua_speech.rescoring import Hypothesis, Rescorer
 from loqua_speech.voice_activity import voiced_seconds
 from loqua_speech.weights import Weights
 
@@ -37,6 +38,7 @@ _SECONDS_OF_A_LANGUAGE = 0.8
 _REPETITIVE = 2.4  # Whisper's own
 _TOKENS_A_SECOND = 8  # the fastest speakers need six
 _TOKENS_BESIDE = 12
+_HYPOTHESES = 8  # the likeliest texts, of which the sound may choose another than the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,12 @@ class Passage:
         text: Empty where nobody speaks.
         language: ISO 639-1 code: the asked one, unless another was certainly spoken.
         tokens: Whisper's tokens of the text.
-        log_probability: Mean of the tokens'.
+        log_probability: Mean of the tokens' of the likeliest text.
         no_speech: Probability that nobody speaks.
         temperature: What the text was sampled at; 0 is the likeliest.
         voiced: Seconds in which the voice detector heard somebody.
         words: The words of the text.
+        likeliest: The text and less likely ones.
     """
 
     text: str
@@ -85,6 +88,7 @@ class Passage:
     temperature: float = 0.0
     voiced: float = 0.0
     words: tuple[RecognisedWord, ...] = ()
+    likeliest: tuple[Hypothesis, ...] = ()
 
     @property
     def compression_ratio(self) -> float:
@@ -117,12 +121,13 @@ class Whisper:
         name: The model's name on the wire.
     """
 
-    def __init__(self, weights: Weights, *, threads: int) -> None:
+    def __init__(self, weights: Weights, *, threads: int, rescorer: Rescorer | None = None) -> None:
         """Load the model and warm it up.
 
         Args:
             weights: What to load.
             threads: Processor cores to use.
+            rescorer: Chooses between texts that are nearly as likely; None for the likeliest.
 
         Raises:
             WeightsError: It is no model that CTranslate2 can load.
@@ -131,6 +136,7 @@ class Whisper:
         self._model = _loaded(weights, threads)
         self._languages = frozenset(self._model.supported_languages)
         self._digits = _digit_tokens(self._model)
+        self._rescorer = rescorer
         self.hear(np.sin(np.arange(HEARING_RATE, dtype=np.float32)), language="en")
 
     def language(self, code: str) -> str:
@@ -170,6 +176,7 @@ class Whisper:
             if passage.is_silence:
                 break
             if not passage.runs_away(limit):
+                passage = self._rescored(audio, passage)
                 frames = min(features.shape[-1], attempt.frames)
                 words = self._words(encoded, tokenizer, passage.tokens, frames)
                 return replace(passage, words=words)
@@ -194,7 +201,7 @@ class Whisper:
         sampling = (
             {"sampling_temperature": attempt.temperature, "sampling_topk": 0, "beam_size": 1}
             if attempt.temperature
-            else {"beam_size": 5}
+            else {"beam_size": _HYPOTHESES, "num_hypotheses": _HYPOTHESES}
         )
         result = self._model.model.generate(
             encoded,
@@ -205,15 +212,26 @@ class Whisper:
             suppress_tokens=[*get_suppressed_tokens(tokenizer, [-1]), *self._digits],
             **sampling,
         )[0]
-        tokens = tuple(result.sequences_ids[0])
+        found = [
+            Hypothesis(tokenizer.decode(tokens).strip(), tuple(tokens), score * len(tokens))
+            for tokens, score in zip(result.sequences_ids, result.scores, strict=True)
+        ]
         return Passage(
-            text=tokenizer.decode(tokens).strip(),
+            text=found[0].text,
             language=tokenizer.language_code,
-            tokens=tokens,
+            tokens=found[0].tokens,
             log_probability=result.scores[0],
             no_speech=result.no_speech_prob,
             temperature=attempt.temperature,
+            likeliest=tuple(found),
         )
+
+    def _rescored(self, audio: Samples, passage: Passage) -> Passage:
+        """Return a passage with the text that the sound fits."""
+        if self._rescorer is None:
+            return passage
+        said = self._rescorer.choose(audio, passage.language, passage.likeliest)
+        return replace(passage, text=said.text, tokens=said.tokens)
 
     def _words(
         self, encoded: object, tokenizer: Tokenizer, tokens: tuple[int, ...], frames: int

@@ -22,6 +22,7 @@ from loqua_speech.pronunciation.queue import ScoringQueue
 from loqua_speech.pronunciation.scorer import Scorer
 from loqua_speech.recogniser import Recogniser
 from loqua_speech.recognition import Whisper
+from loqua_speech.rescoring import Rescorer
 from loqua_speech.weights import Weights, directory_weights, packaged_weights
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -39,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         with _listener(options.host, options.port) as listener:
-            _serve(listener, _whisper(options.whisper_model), Scorer.packaged())
+            scorer = Scorer.packaged()
+            rescorer = Rescorer(scorer.network, scorer.lexicon)
+            _serve(listener, _whisper(options.whisper_model, rescorer), scorer)
     except SpeechError as error:
         raise SystemExit(f"loqua-speech: {error}") from error
 
@@ -51,11 +54,11 @@ def _listener(host: str, port: int) -> socket.socket:
         raise SpeechError(f"cannot listen: {error.strerror}; change --host or --port") from error
 
 
-def _whisper(directory: str | None) -> Whisper:
+def _whisper(directory: str | None, rescorer: Rescorer) -> Whisper:
     began = time.monotonic()
     threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
     with _weights(directory) as weights:
-        whisper = Whisper(weights, threads=threads)
+        whisper = Whisper(weights, threads=threads, rescorer=rescorer)
     structlog.get_logger().info(
         "speech.ready", model=whisper.name, seconds=round(time.monotonic() - began, 2)
     )
