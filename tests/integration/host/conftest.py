@@ -457,8 +457,8 @@ def write_config(
     }
     replace_text(config / "host.yaml", yaml.safe_dump(host))
     for name, tutor in tutors.items():
-        written = {**tutor, "settings": {"directory": str(scripts)}}
-        replace_text(config / "tutors" / f"{name}.yaml", yaml.safe_dump(written))
+        written = tutor if "agent" in tutor else {**tutor, "settings": {"directory": str(scripts)}}
+        replace_text(config / "tutors" / f"{name}.yaml", yaml.safe_dump(dict(written)))
     return config
 
 
