@@ -458,7 +458,8 @@ def write_config(
     replace_text(config / "host.yaml", yaml.safe_dump(host))
     for name, tutor in tutors.items():
         sandbox = {"writable": [str(scripts)], **tutor.get("sandbox", {})}  # type: ignore[dict-item]
-        written = {**tutor, "settings": {"directory": str(scripts)}, "sandbox": sandbox}
+        settings = {} if "agent" in tutor else {"settings": {"directory": str(scripts)}}
+        written = {**tutor, **settings, "sandbox": sandbox}
         replace_text(config / "tutors" / f"{name}.yaml", yaml.safe_dump(written))
     return config
 

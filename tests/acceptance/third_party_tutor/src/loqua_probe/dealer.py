@@ -1,0 +1,54 @@
+"""An agent with a function tool, and a language model that calls it before it answers."""
+
+from typing import Any, Never
+
+from livekit.agents import (
+    DEFAULT_API_CONNECT_OPTIONS,
+    Agent,
+    APIConnectOptions,
+    function_tool,
+    llm,
+)
+
+__all__ = ["Dealer"]
+
+CALL = llm.FunctionToolCall(name="count_cards", arguments='{"deck": "verbs"}', call_id="call_1")
+
+
+class Dealer(Agent):
+    """Says how many cards a deck has."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="", llm=Model())
+
+    @function_tool
+    async def count_cards(self, deck: str) -> str:
+        """Count the cards of a deck."""
+        return f"12 cards in {deck}"
+
+
+class Model(llm.LLM[Never]):
+    """Calls the tool, and says what it has answered."""
+
+    def chat(
+        self,
+        *,
+        chat_ctx: llm.ChatContext,
+        tools: list[llm.Tool] | None = None,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+        **_: Any,
+    ) -> llm.LLMStream:
+        """Answer the last item."""
+        return _Answer(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+
+
+class _Answer(llm.LLMStream):
+    async def _run(self) -> None:
+        last = self.chat_ctx.items[-1]
+        answered = last.type == "function_call_output"
+        delta = (
+            llm.ChoiceDelta(role="assistant", content=f"There are {last.output}.")
+            if answered
+            else llm.ChoiceDelta(role="assistant", tool_calls=[CALL])
+        )
+        self._event_ch.send_nowait(llm.ChatChunk(id="dealt", delta=delta))
