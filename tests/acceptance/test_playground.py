@@ -18,6 +18,12 @@ from .visitor import DESKTOP, PHONE, Playground, Visitor, playground, write_micr
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 
+IMPATIENT = """
+const wait = setTimeout;
+window.setTimeout = (call, ms, ...given) => wait(call, ms === 20_000 ? 0 : ms, ...given);
+"""
+"""The page has no patience with tutors."""
+
 REFUSES_MICROPHONE = """
 () => {
   const missing = new DOMException("there is none", "NotFoundError");
@@ -61,6 +67,7 @@ async def test_a_typed_lesson_from_its_choice_to_its_record(
     assert await visitor.barriers() == []
     await visitor.enter("user_ana")
     await visitor.until("lesson.tutorVoice.blocks.some((block) => block.level > 0.02)")
+    await page.wait_for_selector("#due:has-text('travel')")
 
     await visitor.type("¡Hola! Yo es Ana.")
     assert await page.inner_text("mark") == "Yo es"
@@ -87,6 +94,7 @@ async def test_a_typed_lesson_from_its_choice_to_its_record(
     assert await visitor.barriers() == []
     assert len(await served.sessions(await visitor.visit())) == 2
     assert "subject_verb_agreement" in await page.locator("#record pre").text_content()
+    assert await page.locator("#so-far tbody tr").count() >= 2
 
 
 async def test_what_a_learner_pronounces_is_scored_on_their_own_waveform(
@@ -116,18 +124,41 @@ async def test_what_a_learner_pronounces_is_scored_on_their_own_waveform(
 
 
 async def test_a_network_that_drops_and_returns_loses_nothing_that_was_said(
-    visitor: Visitor,
+    served: Playground, visitor: Visitor
 ) -> None:
-    """The page says so meanwhile, and the tutor answers afterwards."""
+    """The page says so meanwhile, and the tutor answers afterwards; also who is put out returns."""
     await visitor.enter("user_chloe")
     said = await visitor.said()
     await visitor.page.context.set_offline(True)
     await visitor.page.evaluate("lesson.room.room.engine.client.ws?.close()")
     await visitor.page.wait_for_selector("#problem-text:has-text('Reconnecting')")
+    assert await visitor.barriers() == []
     await visitor.page.context.set_offline(False)
     await visitor.until("document.getElementById('problem').hidden")
     assert (await visitor.said())[: len(said)] == said
     await visitor.type("Hola.")
+
+    said = await visitor.said()
+    await served.put_out(await visitor.room(), await visitor.identity())
+    await visitor.page.click("#problem-action:has-text('Return to the lesson')")
+    await visitor.until("lesson.room.room.state === 'connected' && lesson.room.tutors.length")
+    await visitor.type("Hola otra vez.")
+    assert (await visitor.said())[: len(said)] == said
+
+
+async def test_without_a_tutor_the_page_says_so_until_one_comes(
+    served: Playground, browser: Browser
+) -> None:
+    """With what to look at; a tutor who comes late is welcome."""
+    context = await browser.new_context(viewport=PHONE, locale="en-GB")
+    await context.add_init_script(IMPATIENT)
+    visitor = Visitor(await context.new_page())
+    await visitor.open(served.url)
+    await visitor.page.click("#start-typing")
+    await visitor.page.wait_for_selector("#problem-text:has-text('No tutor has come.')")
+    await visitor.page.wait_for_selector(".entry.tutor", timeout=40_000)
+    assert not await visitor.page.is_visible("#problem")
+    await context.close()
 
 
 async def test_a_tutor_that_crashes_comes_back_where_it_was(
@@ -152,6 +183,7 @@ async def test_without_a_microphone_a_person_types(visitor: Visitor) -> None:
     """The page says so, and the lesson goes on."""
     await visitor.page.evaluate(REFUSES_MICROPHONE)
     await visitor.enter(typing=False)
+    assert await visitor.barriers() == []
     assert "No microphone was found" in await visitor.page.inner_text("#problem-text")
     assert await visitor.page.get_attribute("#microphone", "data-state") == "none"
     await visitor.type("Hola.")
@@ -180,6 +212,7 @@ async def test_a_start_that_fails_says_why_and_can_be_tried_again(
     await visitor.page.click("#start-typing")
     await visitor.page.wait_for_selector(f"#problem-text:has-text('{words}')", timeout=30_000)
     await visitor.page.wait_for_selector("#start:enabled")
+    assert await visitor.barriers() == []
     assert await visitor.page.inner_text("#problem-action") == "Try again"
     visitor.complaints.clear()  # the other LiveKit is not in the policy
 
@@ -220,6 +253,26 @@ async def test_a_lesson_can_be_begun_by_keyboard(visitor: Visitor) -> None:
     await page.keyboard.press("Enter")
     await page.wait_for_selector(".entry.tutor", timeout=30_000)
     assert await page.evaluate("document.activeElement.id") == "typed"
+
+
+async def test_scores_over_sessions_are_bars_with_their_numbers(visitor: Visitor) -> None:
+    """Of the lessons in which something was scored; in both schemes, for all readers."""
+    held = {"at": "2026-01-02T10:00:00Z", "minutes": 4.5, "performance": "good", "score": 72.4}
+    await visitor.page.evaluate(
+        """async (history) => {
+            const { reportView } = await import('./report-view.js');
+            const shown = { sessions: [], state: 'arrived', history };
+            document.getElementById('main').replaceChildren(reportView(shown));
+        }""",
+        [held, {**held, "score": None}],
+    )
+    scores = visitor.page.locator("#so-far td:last-child")
+    assert await scores.all_inner_texts() == ["72", "\N{EN DASH}"]
+    bar = visitor.page.locator("#so-far .level.fair")
+    assert await bar.evaluate("(bar) => bar.style.getPropertyValue('--score')") == "72.4%"
+    for scheme in ("light", "dark"):
+        await visitor.page.emulate_media(color_scheme=scheme)
+        assert await visitor.barriers() == []
 
 
 async def test_a_correction_is_placed_at_its_words(visitor: Visitor) -> None:
