@@ -66,13 +66,13 @@ async def sessions(parts: Parts) -> list[dict[str, Any]]:
 
 
 def group_of(config: Path) -> int:
-    """Return the process group of the host that runs with a configuration."""
-    [host] = [
-        one.pid
+    """Return the process group of the host that runs with a configuration, and of its jobs."""
+    [group] = {
+        os.getpgid(one.pid)
         for one in psutil.process_iter(["cmdline"])
         if "loqua_host" in (command := one.info["cmdline"] or []) and str(config) in command
-    ]
-    return os.getpgid(host)
+    }
+    return group
 
 
 async def stop_in_the_middle(log: HostLog, config: Path) -> float:

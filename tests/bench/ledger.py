@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import structlog
@@ -198,13 +199,13 @@ async def list_pending(ledger: Ledger) -> None:
         last = [*page][-1]
 
 
-async def compare(kind: str, there: int) -> dict[str, object]:
+async def compare(kind: str, there: int, rounds: int = ROUNDS) -> dict[str, Any]:
     """Alternate rounds of both and give their figures."""
     bare_in, bare_out, ours_in, ours_out, rates, bare_rates = ([] for _ in range(6))
     with databases(kind) as (bare, database):
         async with Ledger.open(database, keys=[KEY]) as ledger:
             await fill(ledger, there)
-            for round_ in range(ROUNDS):
+            for round_ in range(rounds):
                 rows = await open_all(ledger, round_)
                 begun = time.perf_counter()
                 bare_in += [timed(bare.insert) for _ in rows]
@@ -223,7 +224,8 @@ async def compare(kind: str, there: int) -> dict[str, object]:
             dead = "INSERT INTO host (id, renewed_at, lease_until) VALUES ('dead', 0, 0)"
             await ledger._writer.write(lambda db: db.execute(dead))
             costs["look_for_what_a_dead_host_left_ms"] = await asked(ledger.take_over([]))
-    figures: dict[str, object] = {"ledger": kind, "rows_there": there, **costs}
+    figures: dict[str, Any] = {"ledger": kind, "rows_there": there, **costs}
+    figures["rates"] = {"bare": bare_rates, "ledger": rates}
     for name, theirs, ours in (("insert", bare_in, ours_in), ("acknowledge", bare_out, ours_out)):
         (bare50, bare99), (our50, our99) = percentiles(theirs), percentiles(ours)
         figures[name] = {

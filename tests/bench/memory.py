@@ -1,6 +1,6 @@
 """Memory of one host with three tutors against three hosts with one tutor each, all idle.
 
-Run `uv run python tests/bench/memory.py`; it fails when the ratio is above 0.45. Memory is the
+Run `uv run python -m tests.bench.memory`; it fails when the ratio is above 0.45. Memory is the
 proportional set size (proc(5), smaps_rollup) of each host's whole tree of processes, so that
 what processes share counts once. Both sides run in one run, with the tutors and engines of
 config/ and a real LiveKit server.
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import psutil
 import yaml
+from tests.bench.processes import pss
 
 from loqua_host.dev.livekit import LiveKitServer, run_livekit
 from loqua_host.dev.parts import run_child, write_config
@@ -30,20 +31,6 @@ LOOKS = 5
 PAUSE = 0.5
 
 Hosts = Sequence[psutil.Process]
-
-
-def pss(host: psutil.Process) -> int:
-    """Return the bytes that a host's processes have, each shared page in parts."""
-    return sum(_pss(it.pid) for it in (host, *host.children(recursive=True)))
-
-
-def _pss(pid: int) -> int:
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except (ProcessLookupError, FileNotFoundError):
-        return 0
-    [kilobytes] = [line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")]
-    return int(kilobytes) * 1024
 
 
 async def measured(hosts: Hosts) -> int:

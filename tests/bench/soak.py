@@ -28,8 +28,8 @@ import httpx
 import psutil
 import yaml
 from livekit import rtc
-from tests.bench.memory import pss
 from tests.bench.mortal import LiveKit, Speech
+from tests.bench.processes import pss
 from tests.integration.host.conftest import (
     PATIENCE,
     THIRD_PARTY,
