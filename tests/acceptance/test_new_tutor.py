@@ -33,7 +33,7 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("uv", "venv", "--quiet", "--python", sys.executable, str(directory / "venv"), cwd=directory)
     # Refreshed, or uv may take wheels that it once saw in a directory of the same name.
     install = ("uv", "pip", "install", "--quiet", "--refresh", "--python", str(python))
-    run(*install, "--find-links", str(wheels), "loqua-host", "pytest", cwd=directory)
+    run(*install, "--find-links", str(wheels), "loqua-host[testing]", cwd=directory)
     run(str(python.with_name("loqua-host")), "new-tutor", NAME, cwd=directory)
     shutil.copytree(ROOT / f"host/examples/{EXAMPLE}-tutor", directory / f"loqua-tutor-{EXAMPLE}")
     for name in TUTORS:

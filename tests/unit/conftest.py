@@ -48,6 +48,13 @@ class WallClock:
         await asyncio.sleep(0)
 
 
+def pytest_asyncio_loop_factories(
+    item: pytest.Function,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Have tests run on real time, unless their module says otherwise."""
+    return {"loop": getattr(item.module, "LOOP", asyncio.new_event_loop)}
+
+
 @pytest.fixture
 def loqua() -> FakeLoqua:
     """Return an API that takes everything."""

@@ -20,7 +20,7 @@ from loqua_host.records.ledger import Backlog
 
 LABELS = {
     "tutor", "endpoint", "cause", "why", "mode", "outcome", "status", "what", "kind", "hook", "le",
-    "level", "stage", "source", "to", "index",
+    "level", "stage", "source", "to", "index", "version",
 }  # fmt: skip
 
 

@@ -9,12 +9,15 @@ announcements by their entry points.
 
 import asyncio
 import logging
+import os
+import shutil
 import struct
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partialmethod, wraps
 from logging import LogRecord
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -24,6 +27,7 @@ import httpcore2
 import structlog
 from livekit import rtc
 from livekit.agents import AgentServer, AgentSession, JobContext, inference
+from livekit.agents import job as agents_job
 from livekit.agents.ipc import channel, job_proc_executor, log_queue
 from livekit.agents.ipc.job_executor import JobExecutor
 from livekit.agents.ipc.job_proc_lazy_main import ProcStartArgs, proc_main
@@ -174,6 +178,13 @@ INTERNALS: Final = (
         "where its main loop fails, a thread keeps the process of a job, also after a killed host",
         AGENTS,
         "9537bb5efb50",
+    ),
+    Internal(
+        "livekit.agents.job:JobContext.__init__",
+        ("tempfile", "_tempdir"),
+        "each job makes a directory that hardly any needs, and fails where it cannot",
+        AGENTS,
+        "8f6af500473b",
     ),
     Internal(
         "livekit.agents.ipc.proc_client:_ProcClient.run",
@@ -340,6 +351,13 @@ INTERNALS: Final = (
         "8657caa4dbd1",
     ),
     Internal(
+        "livekit.agents.stt.stream_adapter:StreamAdapter.__init__",
+        ("_vad",),
+        "recognition that begins in a pause follows the same detection",
+        AGENTS,
+        "c3d975b32257",
+    ),
+    Internal(
         "livekit.agents.stt.stt:RecognizeStream",
         ("_run", "_event_ch", "_input_ch", "_conn_options", "_start_time", "_FlushSentinel"),
         "what an engine was hearing when it failed is lost",
@@ -423,7 +441,23 @@ def run_jobs_by(main: Callable[[ProcStartArgs], None]) -> None:
 
 def run_job_process(start: ProcStartArgs) -> None:
     """Run LiveKit's main function of a job process."""
+    _replace(agents_job, "tempfile", SimpleNamespace(TemporaryDirectory=_SessionDirectory))
     proc_main(start)
+
+
+class _SessionDirectory:
+    """The directory for recordings of a session, which LiveKit makes when it writes to it.
+
+    Made for each job, as LiveKit does, it would cost a learner their lesson where somebody has
+    cleaned up the directories for temporary files.
+    """
+
+    def __init__(self) -> None:
+        self.name = str(Path(os.environ.get("TMPDIR", "/tmp")) / "session")  # noqa: S108  # the sandbox names its own
+
+    def cleanup(self) -> None:
+        """Remove it."""
+        shutil.rmtree(self.name, ignore_errors=True)
 
 
 def close_log() -> None:

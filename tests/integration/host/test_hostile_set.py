@@ -81,25 +81,23 @@ async def running(
     }
     directory = tmp_path_factory.mktemp("worst")
     lessons = {"limits": {"on_user_ready": 8}}
-    async with (
-        deployment.host(directory, tutors, wrapper=AS_ANY_USER, lessons=lessons) as host,
-        AsyncExitStack() as visits,
-    ):
+    async with deployment.host(directory, tutors, wrapper=AS_ANY_USER, lessons=lessons) as host:
+        async with AsyncExitStack() as visits:
 
-        async def visit(**script: object) -> Visitor:
-            room = new_room()
-            host.script(room, tutor="probe-specialist", **script)
-            return await visits.enter_async_context(deployment.visit(room, agent_name=AGENT))
+            async def visit(**script: object) -> Visitor:
+                room = new_room()
+                host.script(room, tutor="probe-specialist", **script)
+                return await visits.enter_async_context(deployment.visit(room, agent_name=AGENT))
 
-        honest = await visit(report={"topics_covered": ["honesty"]})
-        await host.log.until("progress.made", user_id=honest.user_id)
-        ports = [host.ops_port, free_port()]
-        attempts = {"host": host.pid, "ledger": str(directory / "ledger.db"), "ports": ports}
-        attempting = await visit(attempts=attempts)
-        doing = {deed: await visit(deed=deed, **more) for deed, more in DEEDS.items()}
-        yield Worst(host, honest, attempting, doing)
-        assert not host.log.find("lesson.interrupted", user_id=honest.user_id)
-    record = await deployment.api.until("sessions", honest.user_id)
+            honest = await visit(report={"topics_covered": ["honesty"]})
+            await host.log.until("progress.made", user_id=honest.user_id)
+            ports = [host.ops_port, free_port()]
+            attempts = {"host": host.pid, "ledger": str(directory / "ledger.db"), "ports": ports}
+            attempting = await visit(attempts=attempts)
+            doing = {deed: await visit(deed=deed, **more) for deed, more in DEEDS.items()}
+            yield Worst(host, honest, attempting, doing)
+            assert not host.log.find("lesson.interrupted", user_id=honest.user_id)
+        record = await deployment.api.until("sessions", honest.user_id)
     assert record["payload"]["topics_covered"] == ["honesty"]
 
 

@@ -329,5 +329,5 @@ async def test_a_client_that_broke_is_not_used_again(world: World) -> None:
     """One that was closed, say, would fail every call from then on."""
     async with opened(world, Breaking(world.loqua)) as api:
         await api.lease(CALLER)
-        await api._calls._transport._pools._current.http.aclose()  # nobody else does
+        await api._calls._api._pools._current.http.aclose()  # nobody else does
         await api.check_health(CALLER)

@@ -1,7 +1,6 @@
 """A host for the tests of lessons."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,13 +28,6 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.system.sockets import listen_unnamed
 from loqua_host.system.tasks import background
 from loqua_host.testing.tutors import running_tutor
-
-
-def pytest_asyncio_loop_factories(
-    item: pytest.Function,
-) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have tests run on real time, unless their module says otherwise."""
-    return {"loop": getattr(item.module, "LOOP", asyncio.new_event_loop)}
 
 
 @pytest.fixture

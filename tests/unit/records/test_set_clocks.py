@@ -110,12 +110,14 @@ WALL = {
     "diagnosis/livekit.py": 1,
     "diagnosis/reach.py": 1,
     "job/voice/audio_input.py": 1,  # frames are compared with turns, which LiveKit dates by it
+    "job/engines/eager.py": 1,  # the end of an utterance, which LiveKit dates by it
     "job/engines/fallbacks.py": 1,  # LiveKit dates streams by it
     "job/voice/own_voice.py": 1,  # LiveKit dates who speaks by it
     "job/voice/speakers.py": 1,  # likewise
     "records/outbox.py": 1,
     "records/sqlite.py": 1,
     "settings/certificates.py": 1,
+    "testing/voice.py": 1,  # LiveKit dates voice activity by it
 }
 """How often each module reads the wall clock: for moments that are kept, shown or compared with
 another machine's, never for how long something took or is to take."""

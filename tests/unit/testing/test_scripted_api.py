@@ -1,7 +1,6 @@
 """The API of a script: real tokens, encrypted by the API and decrypted by the host."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -17,9 +16,7 @@ CALLER = Caller("maria", "room", "loqua-tutor")
 SETTINGS = CoreSettings(api_base_url="http://api")  # type: ignore[arg-type]  # pydantic's
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have these tests run on virtual time."""
-    return {"virtual": VirtualLoop}
+LOOP = VirtualLoop
 
 
 async def test_a_context_is_read_with_a_token_that_the_host_decrypts() -> None:

@@ -12,8 +12,10 @@ import structlog
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.livekit_internals import JobProcessStatus
 from loqua_host.testing.tutors import job_settings
-from loqua_host.testing.virtual_time import VirtualClock
+from loqua_host.testing.virtual_time import VirtualClock, VirtualLoop
 from loqua_host.workers.limits import LimitWatch, ProcessUsage, read_usage
+
+LOOP = VirtualLoop
 
 GREEDY, MODEST = 7, 8
 

@@ -44,11 +44,9 @@ class Model(llm.LLM[Never]):
 
 class _Answer(llm.LLMStream):
     async def _run(self) -> None:
-        last = self.chat_ctx.items[-1]
-        answered = last.type == "function_call_output"
-        delta = (
-            llm.ChoiceDelta(role="assistant", content=f"There are {last.output}.")
-            if answered
-            else llm.ChoiceDelta(role="assistant", tool_calls=[CALL])
-        )
+        match self.chat_ctx.items[-1]:
+            case llm.FunctionCallOutput(output=output):
+                delta = llm.ChoiceDelta(role="assistant", content=f"There are {output}.")
+            case _:
+                delta = llm.ChoiceDelta(role="assistant", tool_calls=[CALL])
         self._event_ch.send_nowait(llm.ChatChunk(id="dealt", delta=delta))
