@@ -27,7 +27,6 @@ OF_OTHERS = {
     "observability/redaction.py": "sys._getframe, as logging itself uses it",
     "job/lesson/failures.py": "asyncio's tasks",
     "job/watchdog.py": "sys._current_frames, as faulthandler uses it",
-    "testing/loop_watch.py": "the same",
     "job/engines/fallbacks.py": "LiveKit's adapters, by inheritance; INTERNALS names what is used",
 }
 """Modules that touch private names outside the one, and whose."""

@@ -1,6 +1,6 @@
 """Detection of calls that block the event loop for shorter than a job's watchdog allows."""
 
-import sys
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +18,12 @@ BLOCKED_SECONDS: Final = 0.1
 """Seconds from which a call counts as blocking: a learner's audio comes every 20 ms."""
 
 LOOK_SECONDS: Final = 0.02
+
+LOOK: Final = signal.SIGUSR2
+"""Has the main thread look at its own stack, in a handler.
+
+To walk the stack of a thread that runs on meanwhile crashes Python now and then (seen in 3.11.7).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +55,37 @@ class LoopWatch:
     def __init__(self, author: Author, turns: Callable[[], int]) -> None:
         self._author = author
         self._turns = turns
+        self._last = (-1, "")
+        self._since = 0.0
         self.found: dict[str, BlockingCall] = {}
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch the current thread for the duration of a block."""
+        """Watch the main thread, which is the current one, for the duration of a block."""
         over = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(threading.get_ident(), over))
+        before = signal.signal(LOOK, lambda _number, frame: self._look(frame))
+        thread = threading.Thread(target=_signal_regularly, args=(threading.get_ident(), over))
         thread.start()
         try:
             yield
         finally:
             over.set()
             thread.join()
+            signal.signal(LOOK, before)
 
-    def _watch(self, main: int, over: threading.Event) -> None:
-        turns, at, since = -1, "", 0.0
-        while not over.wait(LOOK_SECONDS):
-            stack = self._author.stack(sys._current_frames().get(main))  # noqa: SLF001  # as faulthandler does
-            now, where = self._turns(), _place(stack)
-            if (now, where) != (turns, at):
-                turns, at, since = now, where, time.monotonic()
-            elif where and (seconds := time.monotonic() - since) >= BLOCKED_SECONDS:
-                callback = stack[0].f_code.co_qualname
-                self.found[where] = BlockingCall(callback, where, seconds)
+    def _look(self, frame: FrameType | None) -> None:
+        stack = self._author.stack(frame)
+        now, where = self._turns(), _place(stack)
+        if (now, where) != self._last:
+            self._last, self._since = (now, where), time.monotonic()
+        elif where and (seconds := time.monotonic() - self._since) >= BLOCKED_SECONDS:
+            callback = stack[0].f_code.co_qualname
+            self.found[where] = BlockingCall(callback, where, seconds)
+
+
+def _signal_regularly(main: int, over: threading.Event) -> None:
+    while not over.wait(LOOK_SECONDS):
+        signal.pthread_kill(main, LOOK)
 
 
 def _place(stack: list[FrameType]) -> str:
