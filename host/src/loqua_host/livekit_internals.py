@@ -187,11 +187,11 @@ INTERNALS: Final = (
         "8f6af500473b",
     ),
     Internal(
-        "livekit.agents.ipc.proc_client:_ProcClient.run",
+        "livekit.agents.ipc.proc_client:_ProcClient",
         ("_monitor_task",),
         "once the host is gone, it cancels every task at once, those that leave the room, too",
         AGENTS,
-        "9f60113396ab",
+        "08c70b582a41",
     ),
     Internal(
         "livekit.agents.ipc.job_proc_lazy_main:_JobProc._run_job_task",
