@@ -83,6 +83,27 @@ class ByKind(LoadScopeScheduling):
         allowed = (it for it in self.workqueue if speaks or _kind(it) != "acceptance")
         return min(allowed, key=lambda it: order.index(_kind(it)), default=None)
 
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Return the test that crashed its process, if any, and run those after it elsewhere.
+
+        xdist would run it again, too: right for one that has a second try, but a unit test crashes
+        one process after another.
+        """
+        units = self.assigned_work[node].values()
+        running = next(((it, test) for it in units for test, done in it.items() if not done), None)
+        if running is None or _kind(running[1]) != "unit":
+            return super().remove_node(node)
+        unit, crashed = running
+        unit[crashed] = True
+        super().remove_node(node)
+        return crashed
+
+    def schedule(self) -> None:
+        """Give each process two files: with one, it would wait for what follows its last test."""
+        super().schedule()
+        for node in self.nodes:
+            self._reschedule(node)
+
     def mark_test_pending(self, item: str) -> None:
         """Try a test again whose process crashed, if it has a second try: it is in line already."""
 
