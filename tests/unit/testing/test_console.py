@@ -29,7 +29,7 @@ def talk() -> Talk:
 
         async def read() -> str | None:
             if not left:
-                await asyncio.sleep(60)
+                await asyncio.sleep(10)
                 return None
             return left.pop(0)
 
