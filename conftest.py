@@ -31,8 +31,20 @@ if sys.version_info < (3, 12):
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-WORKERS = ("acceptance", "integration", "integration")
+WORKERS = ("voice", "integration", "integration", "integration")
 """What each worker process runs first: voices one at a time, beside what waits."""
+
+WITHOUT_VOICE = frozenset(
+    f"tests/acceptance/test_{name}.py"
+    for name in (
+        *("extras", "memory", "new_tutor", "ops_page", "playground", "playground_faults"),
+        *("readme", "soak", "start_refusals", "typed_tutors"),
+    )
+)
+"""The acceptance tests in which no learner speaks, or only for a moment."""
+
+NICE = 5
+"""By how much the other processes stand back for the voice, which is heard in real time."""
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -42,6 +54,14 @@ def _kind(nodeid: str) -> str:
     top, _, rest = nodeid.partition("/")
     kind = rest.partition("/")[0]
     return kind if top == "tests" else "unit"
+
+
+def _needs(nodeid: str) -> str:
+    """Return what kind of worker a test is for: one that speaks, one that waits, or any."""
+    kind, file = _kind(nodeid), nodeid.partition("::")[0]
+    if kind == "acceptance":
+        return "integration" if file in WITHOUT_VOICE else "voice"
+    return kind
 
 
 class ByKind(LoadScopeScheduling):
@@ -74,14 +94,14 @@ class ByKind(LoadScopeScheduling):
             super()._assign_work_unit(node)
 
     def _next_scope(self, node: WorkerController) -> str | None:
-        """Return what a worker runs next: acceptance tests one at a time: voices need a core."""
+        """Return what a worker runs next: voices one at a time, as they need a core."""
         kinds = {_worker_kind(one.gateway.id) for one in self.nodes}
         built = _only_units(self.config) or self._build.poll() is not None
         own = _worker_kind(node.gateway.id)
-        speaks = own == "acceptance" or "acceptance" not in kinds
-        order = (own if built else "unit", "unit", "integration", "acceptance")
-        allowed = (it for it in self.workqueue if speaks or _kind(it) != "acceptance")
-        return min(allowed, key=lambda it: order.index(_kind(it)), default=None)
+        speaks = own == "voice" or "voice" not in kinds
+        order = (own if built else "unit", "unit", "integration", "voice")
+        allowed = (it for it in self.workqueue if speaks or _needs(it) != "voice")
+        return min(allowed, key=lambda it: order.index(_needs(it)), default=None)
 
     def remove_node(self, node: WorkerController) -> str | None:
         """Return the test that crashed its process, if any, and run those after it elsewhere.
@@ -110,6 +130,13 @@ class ByKind(LoadScopeScheduling):
 
 def _worker_kind(worker: str) -> str:
     return WORKERS[int(worker.removeprefix("gw")) % len(WORKERS)]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the processor to the worker with the voices first."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and not _only_units(config) and _worker_kind(worker) != "voice":
+        os.nice(NICE)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByKind:

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,6 +38,7 @@ from livekit.api import (
     TwirpError,
     VideoGrants,
 )
+from tests.integration.host.warm_hosts import ForkedHost, WarmHosts, warm_hosts
 
 from loqua_host.dev.api import DevApiSettings, serve
 from loqua_host.dev.child import dying_with_parent
@@ -134,7 +135,7 @@ def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
 class HostProcess:
     """A host process that runs, or has ended."""
 
-    process: Process
+    process: Process | ForkedHost
     log: Log
     directory: Path
 
@@ -266,6 +267,7 @@ class Deployment:
     plugins: Path
     directory: Path
     logs: list[Log] = field(default_factory=list)
+    warm: WarmHosts | None = None
 
     def environ(self) -> dict[str, str]:
         """Return the guide's variables, secrets among them."""
@@ -285,7 +287,7 @@ class Deployment:
         directory: Path,
         tutors: Mapping[str, Mapping[str, object]],
         *,
-        wrapper: tuple[str, ...] = (),
+        wrapper: tuple[str, ...] | None = None,
         environ: Mapping[str, str] | None = None,
         lessons: Mapping[str, object] | None = None,
     ) -> AsyncIterator[HostProcess]:
@@ -295,7 +297,8 @@ class Deployment:
             directory: For config, ledger, socket and scripts; one that has been used before
                 is gone on with.
             tutors: The files of config/tutors.
-            wrapper: A command in front of the host's.
+            wrapper: A command in front of the host's. With one, also an empty one, the host is a
+                program of its own, as users start it; without, it is forked from a warm one.
             environ: Over the deployment's variables.
             lessons: Over the quick settings of config/host.yaml's `lessons`.
         """
@@ -308,26 +311,20 @@ class Deployment:
         self,
         config: Path,
         *,
-        wrapper: tuple[str, ...] = (),
+        wrapper: tuple[str, ...] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> AsyncIterator[HostProcess]:
         """Run `loqua-host run` with a configuration for the length of a block, once it is ready."""
         directory = config.parent
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        paths = os.pathsep.join([str(self.plugins), os.environ.get("PYTHONPATH", "")])
-        variables = kept | {"PYTHONPATH": paths} | self.environ() | dict(environ or {})
-        command = (*wrapper, sys.executable, "-m", "loqua_host", "run", "--config", str(config))
-        process = await asyncio.create_subprocess_exec(
-            *dying_with_parent(*command),
-            stdout=DEVNULL,
-            stderr=PIPE,
-            env=variables,
-            start_new_session=True,
-        )
-        assert process.stderr is not None
+        variables = tutors_environ(self.plugins) | self.environ() | dict(environ or {})
+        arguments = ("run", "--config", str(config))
+        if self.warm is None or wrapper is not None or "PYTHONPATH" in (environ or {}):
+            process, stream = await _start_cold(wrapper or (), arguments, variables)
+        else:
+            process, stream = await self.warm.start(arguments, variables)
         log = Log()
         async with background() as tasks:
-            tasks.create_task(log.read(process.stderr))
+            tasks.create_task(log.read(stream))
             self.logs.append(log)
             try:
                 await log.until("host.ready", patience=START_PATIENCE)
@@ -471,7 +468,30 @@ def replace_text(file: Path, text: str) -> None:
     new.replace(file)
 
 
-async def _end(process: Process) -> None:
+def tutors_environ(plugins: Path) -> dict[str, str]:
+    """Return the environment of a host that finds these plugins, but for the guide's variables."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    paths = os.pathsep.join([str(plugins), os.environ.get("PYTHONPATH", "")])
+    return kept | {"PYTHONPATH": paths}
+
+
+async def _start_cold(
+    wrapper: Sequence[str], arguments: Sequence[str], environ: Mapping[str, str]
+) -> tuple[Process, asyncio.StreamReader]:
+    """Start a host as a program of its own; return it and its log."""
+    command = (*wrapper, sys.executable, "-m", "loqua_host", *arguments)
+    process = await asyncio.create_subprocess_exec(
+        *dying_with_parent(*command),
+        stdout=DEVNULL,
+        stderr=PIPE,
+        env=environ,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    return process, process.stderr
+
+
+async def _end(process: Process | ForkedHost) -> None:
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
     try:
@@ -530,9 +550,11 @@ async def deployment(
     dev_api: Api,
     third_party: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Deployment:
-    """Return LiveKit, the dev API and the tutor; hosts are for the tests to start."""
-    return Deployment(livekit_server, dev_api, third_party, tmp_path_factory.mktemp("deployment"))
+) -> AsyncIterator[Deployment]:
+    """Yield LiveKit, the dev API and the tutor; hosts are for the tests to start."""
+    directory = tmp_path_factory.mktemp("deployment")
+    async with warm_hosts(tutors_environ(third_party)) as warm:
+        yield Deployment(livekit_server, dev_api, third_party, directory, warm=warm)
 
 
 @pytest.fixture(autouse=True)

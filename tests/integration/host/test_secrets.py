@@ -110,7 +110,7 @@ async def test_a_tutor_reads_no_mounted_secret(deployment: Deployment, tmp_path:
     environ = {**dict.fromkeys(deployment.environ(), ""), **addresses(deployment)}
     files = sorted(str(file) for file in mounted.iterdir())
     async with deployment.host(
-        tmp_path / "host", explicit(name), environ=environ, lessons=PATIENT
+        tmp_path / "host", explicit(name), wrapper=(), environ=environ, lessons=PATIENT
     ) as host:
         loot = {"host": host.pid, "memory": False, "files": files}
         host.script(room, tutor="probe-specialist", loot=loot)
