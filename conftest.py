@@ -1,5 +1,6 @@
 """How the tests are marked and spread over processes, and that CI skips none of them."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -30,6 +31,10 @@ if sys.version_info < (3, 12):
 # Several processes import what one of them has compiled, also where Python is told not to keep it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# What is imported and collected stays: looking for garbage in it, again and again, takes half of
+# the time that collecting tests takes. See `pytest_collection_finish`.
+gc.disable()
 
 WORKERS = ("voice", "integration", "integration", "integration")
 """What each worker process runs first: voices one at a time, beside what waits."""
@@ -172,6 +177,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if {"integration", "acceptance"} & {mark.name for mark in item.iter_markers()}:
                 item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from now on, but only what tests leave."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
