@@ -1,6 +1,7 @@
 """Recognition that begins in a pause."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Never
 
@@ -159,12 +160,16 @@ async def test_a_failure_in_a_pause_counts_only_if_the_learner_is_done(
     listening: Listening,
 ) -> None:
     """Who goes on is recognised by the next attempt."""
+    unread: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, error: unread.append(error))
     listening.engine.fails = True
     listening.engine.may_answer.set()
     await listening.goes([START, PAUSE])
     listening.engine.fails = False
     await listening.goes([SPEECH, PAUSE, END])
     assert await listening.final() == "7 windows"
+    gc.collect()
+    assert unread == []
 
 
 async def test_closing_drops_what_is_being_recognised(listening: Listening) -> None:
