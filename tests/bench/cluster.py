@@ -35,7 +35,7 @@ from loqua_host.records.leases import LEASE
 
 __all__ = ["Cluster", "Member", "Seat", "run_cluster"]
 
-LESSONS = {"max_lessons": 50, "reconnect_timeout": 3, "drain_timeout": 3}
+LESSONS = {"max_lessons": 50, "reconnect_timeout": 10, "drain_timeout": 3}
 TUTORS = {"probe": {"worker_type": "automatic", "max_concurrent_jobs": 50}}
 BEAT = "beat"
 BEATS = 3
@@ -123,11 +123,16 @@ class Seat:
 
     def together(self) -> float:
         """Return for how many seconds two tutors taught at the same time."""
-        spans: dict[str, tuple[float, float]] = {}
-        for at, who in self.beats:
-            spans[who] = (spans.get(who, (at, at))[0], at)
-        pairs = pairwise(sorted(spans.values()))
-        return max((max(0.0, one[1] - other[0]) for one, other in pairs), default=0.0)
+        beats = sorted(self.beats)
+        return sum(
+            later - earlier
+            for (earlier, one), (later, other) in pairwise(beats)
+            if one != other and self._goes_on(one, later)
+        )
+
+    def _goes_on(self, who: str, since: float) -> bool:
+        """Return whether a tutor taught within a second after a moment."""
+        return any(since < at <= since + 1.0 and one == who for at, one in self.beats)
 
     async def taught(self, since: float, patience: float = 40.0) -> bool:
         """Wait until a tutor teaches, since a moment; return whether one does."""
