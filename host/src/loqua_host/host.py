@@ -59,6 +59,7 @@ from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.sandbox import TutorLimits
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import engine_secrets
+from loqua_host.system.installed import RUNNING, installed_over
 from loqua_host.system.sockets import SocketHandle, listen_unnamed, temporary_directory
 from loqua_host.system.tasks import first_of, forever, supervised
 from loqua_host.workers.limits import LimitWatch, kill_job, read_usage
@@ -450,6 +451,9 @@ class _Workers:
 
 def _is_elsewhere(parts: _Parts, tutor: str, room: str, metadata: str) -> bool:
     services = parts.services
+    if (other := installed_over()) is not None:
+        log.error("host.installed_over", running=RUNNING, installed=other, hint="restart the host")
+        return True
     if services.dispatch_state.shared and not services.ledger.responsive:
         return True  # another host may reach the ledger, without which no lesson starts
     return services.dispatch_state.is_elsewhere(room, tutor, metadata)

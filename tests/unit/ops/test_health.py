@@ -280,6 +280,15 @@ def test_an_ops_certificate_that_expires_is_told_ahead_and_ends_no_lessons(
     assert assess(status).ready
 
 
+def test_a_host_over_which_another_version_was_installed_is_not_ready() -> None:
+    """Its jobs would mix both."""
+    status = replace(WELL, installed_over="9.0.0")
+    found = finding(status, 1, "loqua-host")
+    assert found.state is HealthState.FAILED
+    assert found.reason.startswith("9.0.0 is installed over the running ")
+    assert not assess(status).ready
+
+
 REGIONS = RegionSettings(here="east", primary="west", secondary="east")
 READY = {"west": 2, "east": 1}
 

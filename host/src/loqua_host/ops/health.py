@@ -14,6 +14,7 @@ from loqua_host.core.breaker import BreakerState
 from loqua_host.core.versions import VersionStatus
 from loqua_host.records.regions import RegionState
 from loqua_host.settings.regions import RegionSettings
+from loqua_host.system.installed import RUNNING
 
 from .status import HostStatus, Outcome, Phase, WorkerStatus
 
@@ -144,6 +145,8 @@ def assess(status: HostStatus, jwt_warn_before: float = 7 * DAY) -> Health:
 
 def _host(status: HostStatus) -> Iterator[HealthFinding]:
     yield HealthFinding("phase", HealthState.OK, f"the host is {status.phase}")
+    if status.installed_over is not None:
+        yield _installed_over(status.installed_over)
     yield _config(status.stale_config)
     busy = sum(worker.busy for worker in status.workers)
     limit = BOUNDS[status.headroom.bound]
@@ -174,6 +177,14 @@ def _certificate(days: float) -> HealthFinding:
         return HealthFinding("ops certificate", HealthState.DEGRADED, why)
     state = HealthState.DEGRADED if days < CERTIFICATE_DAYS else HealthState.OK
     return HealthFinding("ops certificate", state, f"is good for {days:.1f} days more")
+
+
+def _installed_over(version: str) -> HealthFinding:
+    why = (
+        f"{version} is installed over the running {RUNNING}, and jobs would mix both: restart it; "
+        "install each version in an image or environment of its own"
+    )
+    return HealthFinding("loqua-host", HealthState.FAILED, why)
 
 
 def _config(stale: str | None) -> HealthFinding:

@@ -107,6 +107,7 @@ class HostStatus:
         ledger_failures: How often the ledger's database has failed.
         spooled: Updates in the spool.
         secret_failures: How often reading a secret has failed.
+        installed_over: The version of loqua-host that was installed over the running one, if any.
         sandbox_gaps: What this machine cannot restrict in the sandbox of jobs.
         regions: The two regions, if there are two.
         region_state: Which of them teaches; None before the ledger was read.
@@ -140,6 +141,7 @@ class HostStatus:
     ledger_failures: int = 0
     spooled: int = 0
     secret_failures: int = 0
+    installed_over: str | None = None
     sandbox_gaps: tuple[str, ...] = ()
     regions: RegionSettings | None = None
     region_state: RegionState | None = None

@@ -21,6 +21,7 @@ from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.observability.faults import log_fault
 from loqua_host.records.ledger import Backlog, Ledger
 from loqua_host.rooms.rooms import Rooms
+from loqua_host.system.installed import installed_over
 from loqua_host.system.process import forkserver_runs
 from loqua_host.system.sandbox import sandbox_gaps
 
@@ -155,6 +156,7 @@ class Watch:
             ledger_failures=host.ledger.failures,
             spooled=host.ledger.spooled,
             secret_failures=host.secret_failures(),
+            installed_over=installed_over(),
             sandbox_gaps=sandbox_gaps(),
             regions=host.regions.settings if host.regions else None,
             region_state=host.regions.state if host.regions else None,
