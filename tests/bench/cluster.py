@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -33,9 +33,17 @@ from loqua_host.dev.ports import free_port
 from loqua_host.dev.postgres import run_postgres
 from loqua_host.records.leases import LEASE
 
-__all__ = ["Cluster", "Member", "Seat", "run_cluster"]
+__all__ = [
+    "Cluster",
+    "Member",
+    "Seat",
+    "address_of",
+    "install_tutor",
+    "run_cluster",
+    "socket_of",
+]
 
-LESSONS = {"max_lessons": 50, "reconnect_timeout": 3, "drain_timeout": 3}
+LESSONS = {"max_lessons": 50, "reconnect_timeout": 10, "drain_timeout": 3}
 TUTORS = {"probe": {"worker_type": "automatic", "max_concurrent_jobs": 50}}
 BEAT = "beat"
 BEATS = 3
@@ -44,7 +52,12 @@ BEATS = 3
 
 @dataclass(slots=True)
 class Member:
-    """One of the hosts, and its own links to what all of them use."""
+    """One of the hosts, and its own links to what all of them use.
+
+    Attributes:
+        environ: Over the variables that name the links.
+        wrapper: A command in front of the host's.
+    """
 
     name: str
     directory: Path
@@ -52,17 +65,22 @@ class Member:
     postgres: Link
     livekit: Link
     api: Link
+    environ: Mapping[str, str] = field(default_factory=dict)
+    wrapper: tuple[str, ...] = ()
     host: HostProcess | None = None
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self) -> None:
         """Start the host, in the directory that it had before."""
         environ = {
-            "LEDGER_URL": f"postgresql://loqua@127.0.0.1:{self.postgres.port}/postgres",
-            "LIVEKIT_URL": f"ws://127.0.0.1:{self.livekit.port}",
-            "API_BASE_URL": f"http://127.0.0.1:{self.api.port}",
+            "LEDGER_URL": f"postgresql://loqua@{self.postgres.address}/postgres",
+            "LIVEKIT_URL": f"ws://{self.livekit.address}",
+            "API_BASE_URL": f"http://{self.api.address}",
+            **self.environ,
         }
-        host = self.deployment.host(self.directory, TUTORS, environ=environ, lessons=LESSONS)
+        host = self.deployment.host(
+            self.directory, TUTORS, wrapper=self.wrapper, environ=environ, lessons=LESSONS
+        )
         self.host = await self._running.enter_async_context(host)
 
     async def stop(self) -> None:
@@ -110,11 +128,16 @@ class Member:
 
 @dataclass(slots=True)
 class Seat:
-    """A learner in a room, and when a tutor taught there, by the learner's clock."""
+    """A learner in a room, and when a tutor taught there, by the learner's clock.
+
+    Attributes:
+        also: The learner in the same room of other LiveKit servers.
+    """
 
     visitor: Visitor
     came: float
     beats: list[tuple[float, str]] = field(default_factory=list)
+    also: list[Visitor] = field(default_factory=list)
 
     def longest_gap(self, since: float, until: float) -> float:
         """Return for how long there was no tutor, at most, between two moments."""
@@ -123,11 +146,26 @@ class Seat:
 
     def together(self) -> float:
         """Return for how many seconds two tutors taught at the same time."""
-        spans: dict[str, tuple[float, float]] = {}
-        for at, who in self.beats:
-            spans[who] = (spans.get(who, (at, at))[0], at)
-        pairs = pairwise(sorted(spans.values()))
-        return max((max(0.0, one[1] - other[0]) for one, other in pairs), default=0.0)
+        beats = sorted(self.beats)
+        return sum(
+            later - earlier
+            for (earlier, one), (later, other) in pairwise(beats)
+            if one != other and self._goes_on(one, later)
+        )
+
+    def _goes_on(self, who: str, since: float) -> bool:
+        """Return whether a tutor taught within a second after a moment."""
+        return any(since < at <= since + 1.0 and one == who for at, one in self.beats)
+
+    def listen(self, room: rtc.Room) -> None:
+        """Note when a tutor teaches in a room."""
+        loop = asyncio.get_running_loop()
+
+        def on_data(packet: rtc.DataPacket) -> None:
+            if packet.topic == BEAT and packet.participant is not None:
+                self.beats.append((loop.time(), packet.participant.identity))
+
+        room.on("data_received", on_data)
 
     async def taught(self, since: float, patience: float = 40.0) -> bool:
         """Wait until a tutor teaches, since a moment; return whether one does."""
@@ -151,18 +189,23 @@ class Cluster:
         """Have a learner in a new room, of the nodes in turn, for the length of a block."""
         deployment = self.deployments[self._entered % len(self.deployments)]
         self._entered += 1
-        room, loop = new_room(), asyncio.get_running_loop()
+        async with self.seat_at(deployment, self.script_room()) as seat:
+            yield seat
+
+    @asynccontextmanager
+    async def seat_at(self, deployment: Deployment, room: str) -> AsyncIterator[Seat]:
+        """Have a learner in a room for the length of a block."""
+        async with deployment.visit(room) as visitor:
+            seat = Seat(visitor, asyncio.get_running_loop().time())
+            seat.listen(visitor.room)
+            yield seat
+
+    def script_room(self) -> str:
+        """Return a new room, in which any tutor shows that it teaches."""
+        room = new_room()
         for member in self.members:
             member.running.script(room, beats=True)
-        async with deployment.visit(room) as visitor:
-            seat = Seat(visitor, loop.time())
-
-            def on_data(packet: rtc.DataPacket) -> None:
-                if packet.topic == BEAT and packet.participant is not None:
-                    seat.beats.append((loop.time(), packet.participant.identity))
-
-            visitor.room.on("data_received", on_data)
-            yield seat
+        return room
 
     def story(self, seat: Seat) -> list[str]:
         """Return what the hosts logged about a learner's room, but for its ticks."""
@@ -246,11 +289,11 @@ async def run_cluster(hosts: int = 3, nodes: int = 2) -> AsyncIterator[Cluster]:
                 name=f"host{number}",
                 directory=directory / f"host{number}",
                 deployment=deployments[0],
-                postgres=await stack.enter_async_context(open_link(_socket(postgres))),
+                postgres=await stack.enter_async_context(open_link(socket_of(postgres))),
                 livekit=await stack.enter_async_context(
-                    open_link(_address(livekit[number % nodes]))
+                    open_link(address_of(livekit[number % nodes]))
                 ),
-                api=await stack.enter_async_context(open_link(_address(api.url))),
+                api=await stack.enter_async_context(open_link(address_of(api.url))),
             )
             for number in range(hosts)
         ]
@@ -261,11 +304,13 @@ async def run_cluster(hosts: int = 3, nodes: int = 2) -> AsyncIterator[Cluster]:
         yield Cluster(members, deployments)
 
 
-def _socket(url: str) -> str:
+def socket_of(url: str) -> str:
+    """Return the socket of a local Postgres."""
     return f"{parse_qs(urlsplit(url).query)['host'][0]}/.s.PGSQL.5432"
 
 
-def _address(server: LiveKitServer | str) -> tuple[str, int]:
+def address_of(server: LiveKitServer | str) -> tuple[str, int]:
+    """Return host and port of a server."""
     parts = urlsplit(server if isinstance(server, str) else server.url)
     assert parts.hostname is not None
     assert parts.port is not None

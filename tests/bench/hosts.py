@@ -114,7 +114,7 @@ async def rehearse(
             newcomers = [await stack.enter_async_context(cluster.seat()) for _ in range(NEWCOMERS)]
             await leaver.visitor.leave()
             await asyncio.sleep(seconds)
-            first = [seat.beats[0][0] - seat.came for seat in newcomers if seat.beats]
+            served = sum(bool(seat.beats) for seat in newcomers)
         tell("healed")
         await asyncio.sleep(SETTLED)
         since = now()
@@ -122,9 +122,12 @@ async def rehearse(
         everyone = [*staying, *newcomers]
         taught = await asyncio.gather(*(seat.taught(since) for seat in everyone))
         ended = now()
-        for seat in (one for one, served in zip(everyone, taught, strict=True) if not served):
+        for seat in (one for one, has in zip(everyone, taught, strict=True) if not has):
             tell("no tutor", story=sorted(cluster.story(seat)))
+        for seat in (one for one in everyone if one.together() > 1):
+            tell("two tutors", story=sorted(cluster.story(seat)), beats=seat.beats)
         gaps = [seat.longest_gap(begun, ended) for seat in affected]
+        waits = [seat.beats[0][0] - seat.came for seat in newcomers if seat.beats]
         together = max(seat.together() for seat in everyone)
     tell("left")
     records = await cluster.records([leaver, *everyone])
@@ -132,8 +135,8 @@ async def rehearse(
         "lessons": learners,
         "on_the_host": len(affected) + 1,
         **spread("without_tutor", gaps),
-        "newcomers_served": len(first),
-        **spread("newcomers_wait", first),
+        "newcomers_served": served,
+        **spread("newcomers_wait", waits),
         "taught_at_the_end": sum(taught),
         "two_tutors": round(together, 1),
         **count(records),

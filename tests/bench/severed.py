@@ -12,13 +12,13 @@ BLOCK = 1 << 16
 
 @dataclass(slots=True)
 class Link:
-    """A way to a server, over loopback.
+    """A way to a server.
 
     Attributes:
-        port: Where the proxy listens.
+        address: Where the proxy listens, with its port.
     """
 
-    port: int = 0
+    address: str = ""
     _cut: bool = False
     _open: asyncio.Event = field(default_factory=asyncio.Event)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -51,7 +51,9 @@ class Link:
 
 
 @asynccontextmanager
-async def open_link(server: str | tuple[str, int]) -> AsyncIterator[Link]:
+async def open_link(
+    server: str | tuple[str, int], interface: str = "127.0.0.1"
+) -> AsyncIterator[Link]:
     """Yield a way to a server, a Unix socket or host and port, for the length of a block."""
     link = Link()
     link.heal()
@@ -71,8 +73,8 @@ async def open_link(server: str | tuple[str, int]) -> AsyncIterator[Link]:
             return
         await asyncio.gather(link.carry(reader, forth), link.carry(back, writer))
 
-    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
-    link.port = listener.sockets[0].getsockname()[1]
+    listener = await asyncio.start_server(serve, interface, 0)
+    link.address = f"{interface}:{listener.sockets[0].getsockname()[1]}"
     try:
         yield link
     finally:

@@ -10,7 +10,7 @@ from loqua_host.system.zygote import fork_zygote
 
 __all__ = ["main"]
 
-WITH_SECRETS = frozenset({"check", "drain", "records", "run", "timeline", "top"})
+WITH_SECRETS = frozenset({"check", "drain", "records", "region", "run", "timeline", "top"})
 """The commands that read secrets."""
 
 SHARED = ("loqua_host.job.entrypoint", "loqua_host.announcements.player")

@@ -30,6 +30,7 @@ from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.lessons.recovery import keep_lease, recover
+from loqua_host.lessons.regions import RegionWatch
 from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.lessons.webhook_events import WebhookEvents
@@ -58,6 +59,7 @@ from loqua_host.settings.host import Environment, HostSettings
 from loqua_host.settings.sandbox import TutorLimits
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.tutors import engine_secrets
+from loqua_host.system.installed import RUNNING, installed_over
 from loqua_host.system.sockets import SocketHandle, listen_unnamed, temporary_directory
 from loqua_host.system.tasks import first_of, forever, supervised
 from loqua_host.workers.limits import LimitWatch, kill_job, read_usage
@@ -105,6 +107,7 @@ class _Parts:
     lessons: Lessons
     machine: Machine
     capacity: CapacityMonitor
+    regions: RegionWatch | None
 
 
 async def run_host(
@@ -134,6 +137,8 @@ async def run_host(
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
         limit_job_logs(JobLogLimit(partial(_log_limit, parts.registry), time.monotonic))
+        if parts.regions is not None:
+            await parts.regions.follow()
         await recover(parts.services)
         with listen_unnamed() as (listener, link), temporary_directory() as temporary:
             announcer = _open_announcer(parts)
@@ -204,7 +209,12 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
             clock=clock,
             metrics=metrics.lessons,
         )
-        tasks.create_task(forever(partial(keep_lease, services)))
+        lifecycle = _Lifecycle()
+        regions = None
+        if settings.regions is not None:
+            ready = partial(_could_teach, lifecycle, registry)
+            regions = RegionWatch(settings.regions, ledger, dispatch_state, clock, ready)
+        tasks.create_task(forever(partial(keep_lease, services, regions)))
         lessons = Lessons(services)
         machine = Machine()
         capacity = CapacityMonitor(
@@ -212,7 +222,7 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         )
         tasks.create_task(forever(capacity.run))
         yield _Parts(
-            _Lifecycle(),
+            lifecycle,
             metrics,
             running,
             services,
@@ -220,7 +230,14 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
             lessons,
             machine,
             capacity,
+            regions,
         )
+
+
+def _could_teach(lifecycle: _Lifecycle, registry: WorkerRegistry) -> bool:
+    """Return whether the host serves, and LiveKit has a worker of each of its tutors."""
+    served = (any(one.online for one in registry.serving(it)) for it in registry.tutors)
+    return lifecycle.phase is Phase.SERVING and all(served)
 
 
 def _log_limit(registry: WorkerRegistry, job_id: str | None) -> int:
@@ -286,6 +303,7 @@ def _open_watch(  # those whose state is health
         ledger=parts.services.ledger,
         jobs=jobs.run,
         local_state=parts.running.settings.ledger.spool_directory,
+        regions=parts.regions,
     )
     return Watch(watched, parts.services.clock)
 
@@ -433,6 +451,9 @@ class _Workers:
 
 def _is_elsewhere(parts: _Parts, tutor: str, room: str, metadata: str) -> bool:
     services = parts.services
+    if (other := installed_over()) is not None:
+        log.error("host.installed_over", running=RUNNING, installed=other, hint="restart the host")
+        return True
     if services.dispatch_state.shared and not services.ledger.responsive:
         return True  # another host may reach the ledger, without which no lesson starts
     return services.dispatch_state.is_elsewhere(room, tutor, metadata)

@@ -220,6 +220,7 @@ class Visitor:
     room: rtc.Room
     user_id: str
     session_id: str
+    token: str
     _changed: asyncio.Event
 
     @property
@@ -361,7 +362,7 @@ class Deployment:
                 "participant_attributes_changed",
             ):
                 room.on(event, lambda *_: changed.set())
-            yield Visitor(room, user_id, session_id, changed)
+            yield Visitor(room, user_id, session_id, token, changed)
 
     def token(self, room: str, attributes: dict[str, str], **grants: Any) -> str:
         """Return a learner's token as somebody else than the API would issue it."""

@@ -228,7 +228,7 @@ async def test_a_server_that_hangs_counts_as_out_of_reach(
     url, port, _ = server
     with new_database(url, "hanging"):
         async with open_link(("127.0.0.1", port)) as link:
-            database = PostgresDatabase(f"postgresql://loqua@127.0.0.1:{link.port}/hanging")
+            database = PostgresDatabase(f"postgresql://loqua@{link.address}/hanging")
             async with Ledger.open(database, spool=tmp_path, retry_every=0.1) as ledger:
                 rows = [await ledger.open_lesson(a_lesson(number), "") for number in range(5)]
                 link.stall()

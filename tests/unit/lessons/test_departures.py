@@ -59,6 +59,17 @@ async def test_a_lesson_without_time_for_a_goodbye_is_cut_off_and_gone_on_with(
     assert (again.resumed, again.lesson) == (True, first.lesson)
 
 
+async def test_a_lesson_that_another_host_has_resumed_is_cut_off_alone(host: HostUnderTest) -> None:
+    """Not that of another tutor in the room."""
+    async with host.job() as link, host.job(JobRef("other", "room", "grammar")) as other:
+        await join(link)
+        await join(other)
+        await host.lessons.leave("room", "conversation")
+        assert await hear(link) is None
+        await other.send(finish())
+        assert await hear(other) == Recorded()
+
+
 async def test_who_was_told_goodbye_because_a_worker_leaves_gets_no_second_lesson(
     host: HostUnderTest,
 ) -> None:

@@ -15,6 +15,7 @@ from loqua_host.lessons.decisions import DISPATCH_GRACE, Ask, Capacity
 from loqua_host.lessons.dispatch_state import Asked
 from loqua_host.lessons.reconciler import STALE_SECONDS, WAITING
 from loqua_host.lessons.room_sweep import QUIET_AT_ONCE, SETTLE_SECONDS
+from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import Kind, LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant
 from loqua_host.rooms.rooms import Dispatch
@@ -68,6 +69,38 @@ async def test_a_tutor_that_was_disabled_since_the_decision_is_not_called(
     world.tutors.clear()
     await host.reconciler.look()
     assert (called(world), host.dispatch_state.called("one")) == ([], frozenset())
+
+
+async def test_a_host_of_a_region_that_stands_by_calls_nobody_until_it_teaches(
+    world: World, host: Host
+) -> None:
+    """But it restores a lesson that it had begun."""
+    host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
+    host.dispatch_state.standby = True
+    await host.reconciler.look()
+    assert called(world) == []
+    host.dispatch_state.on_interrupted(LOST, None)
+    await host.reconciler.look()
+    assert called(world) == [("one", "")]
+
+
+async def test_a_lesson_that_another_host_has_resumed_is_left(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This host was frozen or cut off meanwhile; with it the learner would have two tutors."""
+    left = []
+
+    async def elsewhere(_room: str) -> LeaseClaims:
+        return LeaseClaims(taught=frozenset({"tutor", "grammar"}))
+
+    async def leave(room: str, tutor: str) -> None:
+        left.append((room, tutor))
+
+    monkeypatch.setattr(host.reconciler._ledger, "claims_in", elsewhere)
+    monkeypatch.setattr(host.reconciler._lessons, "leave", leave)
+    host.dispatch_state.on_taught(JobRef("job", "one", "tutor"))
+    await host.reconciler.look()
+    assert left == [("one", "tutor")]
 
 
 async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(

@@ -11,6 +11,8 @@ from loqua_host.lessons.decisions import Wait
 from loqua_host.ops.health import HealthFinding, HealthState, assess
 from loqua_host.ops.status import HostStatus, LessonStatus, Outcome, Phase, WorkerStatus
 from loqua_host.records.ledger import Backlog
+from loqua_host.records.regions import RegionState
+from loqua_host.settings.regions import RegionSettings
 
 NOW = 5_000.0
 UNIX = 1_800_000_000.0
@@ -276,3 +278,58 @@ def test_an_ops_certificate_that_expires_is_told_ahead_and_ends_no_lessons(
     assert found.state is state
     assert ("has expired" in found.reason) == (left < 0)
     assert assess(status).ready
+
+
+def test_a_host_over_which_another_version_was_installed_is_not_ready() -> None:
+    """Its jobs would mix both."""
+    status = replace(WELL, installed_over="9.0.0")
+    found = finding(status, 1, "loqua-host")
+    assert found.state is HealthState.FAILED
+    assert found.reason.startswith("9.0.0 is installed over the running ")
+    assert not assess(status).ready
+
+
+REGIONS = RegionSettings(here="east", primary="west", secondary="east")
+READY = {"west": 2, "east": 1}
+
+
+@pytest.mark.parametrize(
+    ("state", "judged", "reason"),
+    [
+        pytest.param(
+            RegionState("west", 0.0, READY),
+            HealthState.OK,
+            "west teaches, and this host is in east",
+            id="primary",
+        ),
+        pytest.param(
+            RegionState("east", 0.0, READY),
+            HealthState.DEGRADED,
+            "east teaches, and this host is in east; once west is sound, "
+            "`loqua-host region activate west`",
+            id="failed-over",
+        ),
+        pytest.param(
+            RegionState("west", 0.0, {"west": 2}),
+            HealthState.DEGRADED,
+            "west teaches, and this host is in east; no host is ready in east",
+            id="nothing-to-fail-over-to",
+        ),
+        pytest.param(None, HealthState.DEGRADED, "the ledger has not been read yet", id="unread"),
+    ],
+)
+def test_health_tells_which_region_teaches_and_whether_each_could(
+    state: RegionState | None, judged: HealthState, reason: str
+) -> None:
+    """Each host looks at both regions, in the ledger."""
+    found = finding(replace(WELL, regions=REGIONS, region_state=state), 4, "regions")
+    assert (found.state, found.reason) == (judged, reason)
+
+
+def test_only_a_host_of_the_region_that_teaches_is_active() -> None:
+    """A host that stands by is ready: it could teach."""
+    there, here = (RegionState(name, 0.0, READY) for name in ("west", "east"))
+    for state, active in ((there, False), (here, True)):
+        health = assess(replace(WELL, regions=REGIONS, region_state=state))
+        assert (health.ready, health.active) == (True, active)
+    assert assess(WELL).active

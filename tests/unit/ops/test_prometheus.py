@@ -15,6 +15,8 @@ from loqua_host.core.versions import VersionStatus
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.ops.health import assess
 from loqua_host.ops.status import HostStatus
+from loqua_host.records.regions import RegionState
+from loqua_host.settings.regions import RegionSettings
 
 CONFIG = Path(__file__).parents[3] / "config"
 PROMETHEUS = CONFIG / "prometheus"
@@ -40,6 +42,8 @@ def exposed() -> Iterator[str]:
         user_token_left=1.0,
         certificate_left=1.0,
         api_version=ending,
+        regions=RegionSettings(here="east", primary="west", secondary="east"),
+        region_state=RegionState("west", 0.0),
     )
     metrics.watch(lambda: status, assess)
     for family in metrics.registry.collect():

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import pytest
 import typer.main
@@ -31,8 +31,9 @@ EVENTS = set(re.findall(r"\"([a-z_]+\.[a-z_]+)\"", SOURCE)) | {
 SETTINGS = {
     f"{section}.{key}"
     for section, field in HostSettings.model_fields.items()
-    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-    for key in field.annotation.model_fields
+    for model in (field.annotation, *get_args(field.annotation))
+    if isinstance(model, type) and issubclass(model, BaseModel)
+    for key in model.model_fields
 }
 
 OTHERS = {"host.yaml", "json.tool", "ledger.db"}

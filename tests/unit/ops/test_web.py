@@ -18,7 +18,9 @@ from loqua_host.ops.recent_errors import RecentErrors
 from loqua_host.ops.snapshot import HostSnapshot, take_snapshot
 from loqua_host.ops.status import HostStatus, LessonStatus, Outcome, Phase
 from loqua_host.ops.web import PAGE, build_app, serve_ops
+from loqua_host.records.regions import RegionState
 from loqua_host.settings.host import OpsSettings
+from loqua_host.settings.regions import RegionSettings
 
 Client = TestClient  # type: ignore[type-arg]  # generic in aiohttp's own request type
 WELL = Outcome(1000.0, 0.01)
@@ -59,6 +61,15 @@ async def test_live_is_answered_as_long_as_anything_is(ops: Ops) -> None:
     """Whatever else is wrong."""
     ops.status = HostStatus(now=1000.0, lag=100.0)
     assert (await ops.client.get("/health/live")).status == 200
+
+
+async def test_active_is_false_while_another_region_teaches(ops: Ops) -> None:
+    """A load balancer sends learners by it; the host is ready all the same."""
+    regions = RegionSettings(here="east", primary="west", secondary="east")
+    for name, status in (("west", 503), ("east", 200)):
+        ops.status = replace(ops.status, regions=regions, region_state=RegionState(name, 0.0))
+        assert (await ops.client.get("/health/active")).status == status
+        assert (await ops.client.get("/health/ready")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -237,7 +248,7 @@ async def test_the_token_opens_everything(guarded: Client, given: str) -> None:
     assert statuses == [200] * (len(GUARDED) - 1) + [404]
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/health/active"])
 async def test_probes_have_no_token_to_send(guarded: Client, path: str) -> None:
     """A kubelet's would stand in the open; they learn a word."""
     answer = await guarded.get(path)

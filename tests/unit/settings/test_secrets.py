@@ -49,8 +49,16 @@ def test_a_secret_that_is_missing_is_named_with_the_setting_that_names_it(config
         [problem] = refused.value.problems
         assert (problem.where, problem.what) == (
             "A_KEY",
-            f"is not set, and {config}/{file} names it",
+            f"is not set, and {config}/{file} needs it",
         )
+
+
+def test_regions_need_a_ledger_that_they_share(config: Path) -> None:
+    """A file is one host's."""
+    with pytest.raises(ConfigError, match="LEDGER_URL: is not set, and regions: in"):
+        read_secrets(config, GIVEN, WantedSecrets(shared_ledger=True))
+    shared = GIVEN | {"LEDGER_URL": "postgresql://loqua@localhost/loqua"}
+    read_secrets(config, shared, WantedSecrets(shared_ledger=True))
 
 
 async def shared(secrets: HostSecrets) -> list[str]:

@@ -20,7 +20,7 @@ from loqua_host.errors import LoquaError
 from loqua_host.settings.templates import TEMPLATES, write_templates
 from loqua_host.system.process import seal
 
-from . import records
+from . import records, region
 from . import run as running
 from .config import CONFIG, Config, existing
 from .new_tutor import NewTutorError, write_tutor
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 
 app.add_typer(records.app, name="records")
+app.add_typer(region.app, name="region")
 
 
 def _show_version(asked: bool) -> None:

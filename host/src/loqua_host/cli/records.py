@@ -1,22 +1,14 @@
 """`loqua-host records`: undelivered records, and the data that the host keeps of learners."""
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Never
+from typing import Annotated
 
 import typer
 
-from loqua_host.errors import ConfigError, LedgerError
-from loqua_host.records.admin import LedgerAdmin, OutboxEntry
-from loqua_host.records.database import database_at
-from loqua_host.settings.load import load_settings
-from loqua_host.settings.secrets import read_ledger_secrets
-from loqua_host.system.process import seal
+from loqua_host.records.admin import OutboxEntry
 
 from .config import CONFIG, Config
+from .ledger import fail, open_ledger
 
 __all__ = ["app"]
 
@@ -39,7 +31,7 @@ def list_entries(
     ] = False,
 ) -> None:
     """Print undelivered entries, oldest first, one per line, tab-separated."""
-    with _open_ledger(config) as ledger:
+    with open_ledger(config) as ledger:
         entries = ledger.entries(dead_only=dead)
     for cells in (HEADINGS, *map(_cells, entries)):
         typer.echo("\t".join(cells))
@@ -48,10 +40,10 @@ def list_entries(
 @app.command()
 def explain(session_id: SessionId, config: Config = CONFIG) -> None:
     """Print a lesson as JSON, with the reasons for the content of its record."""
-    with _open_ledger(config) as ledger:
+    with open_ledger(config) as ledger:
         lesson = ledger.explain(session_id)
     if lesson is None:
-        _fail(f"{session_id}: not in the ledger; delivered lessons are deleted after a time")
+        fail(f"{session_id}: not in the ledger; delivered lessons are deleted after a time")
     _print(lesson)
 
 
@@ -66,8 +58,8 @@ def resend(
 ) -> None:
     """Send undelivered entries again: those of one lesson, or all that the API refused."""
     if (session_id is not None) == dead:
-        _fail("write either a session id or --dead")
-    with _open_ledger(config) as ledger:
+        fail("write either a session id or --dead")
+    with open_ledger(config) as ledger:
         count = ledger.resend(session_id)
     typer.echo(f"{count} to send; a running host starts within a minute")
 
@@ -75,7 +67,7 @@ def resend(
 @app.command()
 def export(user_id: UserId, config: Config = CONFIG) -> None:
     """Print all data of a learner as JSON."""
-    with _open_ledger(config) as ledger:
+    with open_ledger(config) as ledger:
         _print({"user_id": user_id, "lessons": ledger.export(user_id)})
 
 
@@ -87,7 +79,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Delete all data of a learner, including undelivered records."""
-    with _open_ledger(config) as ledger:
+    with open_ledger(config) as ledger:
         if not yes:
             typer.confirm(
                 f"Permanently delete all lessons of {user_id}, delivered or not?", abort=True
@@ -97,19 +89,6 @@ def delete(
         f"deleted {gone.lessons} lessons ({gone.running} running)"
         f" and {gone.undelivered} undelivered entries"
     )
-
-
-@contextmanager
-def _open_ledger(config: Path) -> Iterator[LedgerAdmin]:
-    environ = seal(sys.argv[1:])
-    try:
-        settings = load_settings(config, environ)
-        secrets = read_ledger_secrets(config, environ, settings.secrets)
-        database = database_at(settings.ledger.path, secrets.open_url())
-        with LedgerAdmin.open(database, secrets.open_keys()) as ledger:
-            yield ledger
-    except (ConfigError, LedgerError) as error:
-        _fail(str(error))
 
 
 def _cells(entry: OutboxEntry) -> tuple[str, ...]:
@@ -127,8 +106,3 @@ def _cells(entry: OutboxEntry) -> tuple[str, ...]:
 
 def _print(document: object) -> None:
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def _fail(why: str) -> Never:
-    typer.echo(why, err=True)
-    raise typer.Exit(1)

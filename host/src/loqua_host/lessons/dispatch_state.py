@@ -78,6 +78,7 @@ class DispatchState:
         waiting: The rooms in which a learner waits for capacity, each with the tutor, at the last
             reconciliation.
         leaving: Whether this host stops, and leaves interrupted lessons to other hosts.
+        standby: Whether another region teaches, so that this host only goes on with its lessons.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class DispatchState:
         self.shared = False
         self.waiting: frozenset[tuple[str, str]] = frozenset()
         self.leaving = False
+        self.standby = False
         self._taught: dict[str, tuple[str, str]] = {}
         self._called: dict[tuple[str, str], _Called] = {}
         self._meant: dict[str, tuple[str, str]] = {}
@@ -302,16 +304,18 @@ class DispatchState:
         return where in self._awaited() or tutor in lost or tutor in self.asked(room)
 
     def is_elsewhere(self, room: str, tutor: str, metadata: str) -> bool:
-        """Return whether a job is for another host, whose tutor has called this specialist.
+        """Return whether a job is left to other hosts.
 
-        The specialist's result returns through the host that called.
+        They are those of the region that teaches, or the one whose tutor has called this
+        specialist, through which the specialist's result returns.
 
         Args:
             room: The job's room.
             tutor: The tutor that the job is offered to.
             metadata: The metadata of the job's dispatch.
         """
-        return self.shared and is_handover(metadata) and not self.goes_on(room, tutor)
+        others = self.standby or (self.shared and is_handover(metadata))
+        return others and not self.goes_on(room, tutor)
 
     def ahead_of(self, room: str, tutor: str) -> list[str]:
         """List the tutors that take capacity before this one in this room.

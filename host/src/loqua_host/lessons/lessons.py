@@ -238,6 +238,17 @@ class Lessons:
         cut_off = [lesson for lesson in self._live if lesson.link.job.job_id in jobs]
         await asyncio.gather(*(lesson.cut_off() for lesson in cut_off))
 
+    async def leave(self, room: str, tutor: str) -> None:
+        """Cut off a tutor's lesson in a room, which another host has resumed.
+
+        LiveKit lets the tutor of a host that was frozen or cut off back into the room.
+        """
+        for lesson in self._live:
+            row = lesson.row
+            if (row.room, row.tutor) == (room, tutor) and not lesson.finished:
+                log.warning("lesson.resumed_elsewhere", tutor=tutor, room=room, **row.bound)
+                await lesson.cut_off()
+
     def withdraw(self) -> None:
         """Leave current and future interrupted lessons to other hosts, because this one stops."""
         self._dispatch_state.leaving = True

@@ -81,6 +81,9 @@ class LessonsHere(Protocol):
     async def step_out(self, lesson_id: str, away_since: float) -> None:
         """Tell the job of a lesson to leave it open, as its learner left at `away_since`."""
 
+    async def leave(self, room: str, tutor: str) -> None:
+        """Cut off a tutor's lesson in a room, which another host has resumed."""
+
     async def close(self, row: LessonRow, reason: str) -> None:
         """Close an interrupted lesson that will not be resumed."""
 
@@ -212,8 +215,17 @@ class Reconciler:
         # Notices go out at once, however long a dispatch takes.
         notices = [action for action in actions if isinstance(action, NotifyWaiting)]
         by_room = _by_room(action for action in actions if not isinstance(action, NotifyWaiting))
-        await asyncio.gather(*map(self._act, notices), *map(self._act_in_turn, by_room))
+        await asyncio.gather(
+            self._leave_lost(rooms), *map(self._act, notices), *map(self._act_in_turn, by_room)
+        )
         return snapshots
+
+    async def _leave_lost(self, rooms: Iterable[_Room | None]) -> None:
+        """Leave the lessons that other hosts have resumed while this one was frozen or cut off."""
+        for room in rooms:
+            if room is not None:
+                for tutor in room.elsewhere.taught & self._dispatch_state.taught(room.name):
+                    await self._lessons.leave(room.name, tutor)
 
     def _note_waiting(self) -> None:
         """Note which learners wait, so that no later learner is served before them."""
@@ -281,6 +293,8 @@ class Reconciler:
 
     def _is_due(self, call: Call) -> bool:
         """Return whether the tutor still runs here and, if it was called, is still expected."""
+        if self._dispatch_state.standby and not call.goes_on:
+            return False
         asked = call.asked and call.lesson is None
         return call.tutor in self._tutors and (
             not asked or call.tutor in self._dispatch_state.asked(call.room)

@@ -5,6 +5,7 @@ import structlog
 from loqua_host.errors import LedgerError
 from loqua_host.records.leases import LEASE
 
+from .regions import RegionWatch
 from .services import Services
 
 __all__ = ["keep_lease", "recover"]
@@ -12,11 +13,13 @@ __all__ = ["keep_lease", "recover"]
 log = structlog.get_logger()
 
 
-async def keep_lease(services: Services) -> None:
+async def keep_lease(services: Services, regions: RegionWatch | None = None) -> None:
     """Renew the lease and take over what dead hosts left, until cancelled."""
     while True:
         await services.clock.sleep(LEASE / 3)
         try:
+            if regions is not None:
+                await regions.follow()
             await recover(services)
         except LedgerError as error:
             log.error("ledger.lease_not_renewed", why=str(error))
@@ -30,7 +33,7 @@ async def recover(services: Services) -> None:
     ledger opened, and whose job was told otherwise, are noted as interrupted, too.
 
     This also forgets lessons that another host has resumed, and notes whether there are other
-    hosts. A host that stops takes nothing over.
+    hosts. A host that stops takes nothing over, nor does one that stands by for another region.
 
     Raises:
         LedgerError: If the ledger is unreachable.
@@ -43,7 +46,9 @@ async def recover(services: Services) -> None:
         await ledger.renew()
         return
     before = dispatch_state.all_interrupted()
-    if taken := await ledger.take_over(services.tutors):
+    if dispatch_state.standby:
+        await ledger.renew()
+    elif taken := await ledger.take_over(services.tutors):
         log.warning("ledger.adopted", lessons=taken)
         delivery.wake()
     if stale := await ledger.release_claims(

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 __all__ = ["PROBES", "guard"]
 
-PROBES = frozenset({"/health/live", "/health/ready"})
+PROBES = frozenset({"/health/live", "/health/ready", "/health/active"})
 """Paths without authentication: a kubelet has no secrets, and the responses reveal nothing else."""
 
 CHALLENGE = {hdrs.WWW_AUTHENTICATE: 'Basic realm="loqua-host", charset="UTF-8"'}

@@ -38,6 +38,7 @@ class StatusCollector(Collector):
         yield from _resources(status)
         yield from _teaching(status)
         yield from _owing(status)
+        yield from _regions(status)
         states = (
             ((name,), one.breaker is not BreakerState.CLOSED)
             for name, one in status.endpoints.items()
@@ -113,6 +114,18 @@ def _api_version(status: HostStatus) -> Iterator[Metric]:
     if spoken.sunset is not None:
         told, left = "Time until the API stops to serve it", spoken.sunset - status.unix
         yield _family("api_version_seconds_left", told, label, [((spoken.version,), left)])
+
+
+def _regions(status: HostStatus) -> Iterator[Metric]:
+    if status.regions is None or status.region_state is None:
+        return
+    names, state = (status.regions.primary, status.regions.secondary), status.region_state
+    active = (((name,), name == state.active) for name in names)
+    yield _family("region_active", "Whether this region teaches", ("region",), active)
+    ready = (((name,), state.ready_hosts.get(name, 0)) for name in names)
+    yield _family("region_ready_hosts", "Hosts that could teach", ("region",), ready)
+    failed_over = state.active != status.regions.primary
+    yield _gauge("region_failed_over", "Whether the secondary region teaches", failed_over)
 
 
 def _gauge(name: str, told: str, value: float) -> Metric:

@@ -12,6 +12,9 @@ from enum import StrEnum
 from loqua_host.capacity.admission import Bound
 from loqua_host.core.breaker import BreakerState
 from loqua_host.core.versions import VersionStatus
+from loqua_host.records.regions import RegionState
+from loqua_host.settings.regions import RegionSettings
+from loqua_host.system.installed import RUNNING
 
 from .status import HostStatus, Outcome, Phase, WorkerStatus
 
@@ -78,10 +81,15 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The four levels, and whether the host is ready for new lessons."""
+    """The four levels, and whether the host is ready for new lessons.
+
+    Attributes:
+        active: Whether it is ready and its region is the one that teaches.
+    """
 
     levels: tuple[Level, ...]
     ready: bool
+    active: bool
 
     @property
     def state(self) -> HealthState:
@@ -131,11 +139,14 @@ def assess(status: HostStatus, jwt_warn_before: float = 7 * DAY) -> Health:
         Level("database", tuple(_database(status))),
     )
     working = all(level.state is not HealthState.FAILED for level in levels[:2])
-    return Health(levels, ready=status.phase is Phase.SERVING and working)
+    ready = status.phase is Phase.SERVING and working
+    return Health(levels, ready=ready, active=ready and not status.stands_by)
 
 
 def _host(status: HostStatus) -> Iterator[HealthFinding]:
     yield HealthFinding("phase", HealthState.OK, f"the host is {status.phase}")
+    if status.installed_over is not None:
+        yield _installed_over(status.installed_over)
     yield _config(status.stale_config)
     busy = sum(worker.busy for worker in status.workers)
     limit = BOUNDS[status.headroom.bound]
@@ -166,6 +177,14 @@ def _certificate(days: float) -> HealthFinding:
         return HealthFinding("ops certificate", HealthState.DEGRADED, why)
     state = HealthState.DEGRADED if days < CERTIFICATE_DAYS else HealthState.OK
     return HealthFinding("ops certificate", state, f"is good for {days:.1f} days more")
+
+
+def _installed_over(version: str) -> HealthFinding:
+    why = (
+        f"{version} is installed over the running {RUNNING}, and jobs would mix both: restart it; "
+        "install each version in an image or environment of its own"
+    )
+    return HealthFinding("loqua-host", HealthState.FAILED, why)
 
 
 def _config(stale: str | None) -> HealthFinding:
@@ -300,6 +319,8 @@ def _deprecated(spoken: VersionStatus, now: float) -> HealthFinding:
 def _database(status: HostStatus) -> Iterator[HealthFinding]:
     yield _probe("ledger", status.ledger, status.now)
     yield _outbox(status)
+    if status.regions is not None:
+        yield _regions(status.regions, status.region_state)
     if "health" in status.endpoints:
         yield replace(_endpoint("health", status), name="API's database")
     else:
@@ -319,6 +340,19 @@ def _outbox(status: HostStatus) -> HealthFinding:
     return HealthFinding(
         "outbox", HealthState.DEGRADED if overdue or backlog.dead else HealthState.OK, told
     )
+
+
+def _regions(regions: RegionSettings, state: RegionState | None) -> HealthFinding:
+    if state is None:
+        return HealthFinding("regions", HealthState.DEGRADED, "the ledger has not been read yet")
+    told = f"{state.active} teaches, and this host is in {regions.here}"
+    missing = {regions.primary, regions.secondary} - state.ready_hosts.keys()
+    if missing:
+        told += f"; no host is ready in {' and '.join(sorted(missing))}"
+    if away := state.active != regions.primary:
+        told += f"; once {regions.primary} is sound, `loqua-host region activate {regions.primary}`"
+    degraded = away or bool(missing)
+    return HealthFinding("regions", HealthState.DEGRADED if degraded else HealthState.OK, told)
 
 
 def _probe(name: str, last: Outcome | None, now: float) -> HealthFinding:

@@ -10,6 +10,8 @@ from loqua_host.core.versions import VersionStatus
 from loqua_host.lessons.decisions import Wait
 from loqua_host.link.messages import EngineKind
 from loqua_host.records.ledger import Backlog
+from loqua_host.records.regions import RegionState
+from loqua_host.settings.regions import RegionSettings
 
 __all__ = ["HostStatus", "LessonStatus", "Outcome", "Phase", "WorkerStatus"]
 
@@ -105,7 +107,10 @@ class HostStatus:
         ledger_failures: How often the ledger's database has failed.
         spooled: Updates in the spool.
         secret_failures: How often reading a secret has failed.
+        installed_over: The version of loqua-host that was installed over the running one, if any.
         sandbox_gaps: What this machine cannot restrict in the sandbox of jobs.
+        regions: The two regions, if there are two.
+        region_state: Which of them teaches; None before the ledger was read.
     """
 
     now: float
@@ -136,7 +141,16 @@ class HostStatus:
     ledger_failures: int = 0
     spooled: int = 0
     secret_failures: int = 0
+    installed_over: str | None = None
     sandbox_gaps: tuple[str, ...] = ()
+    regions: RegionSettings | None = None
+    region_state: RegionState | None = None
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether another region teaches."""
+        here = self.regions and self.regions.here
+        return self.region_state is not None and self.region_state.active != here
 
     @property
     def alone(self) -> float:

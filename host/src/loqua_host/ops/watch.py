@@ -16,10 +16,12 @@ from loqua_host.core.clock import Clock
 from loqua_host.errors import LedgerError, LinkError, RoomsError
 from loqua_host.lessons.decisions import Wait
 from loqua_host.lessons.lessons import Lessons
+from loqua_host.lessons.regions import RegionWatch
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.observability.faults import log_fault
 from loqua_host.records.ledger import Backlog, Ledger
 from loqua_host.rooms.rooms import Rooms
+from loqua_host.system.installed import installed_over
 from loqua_host.system.process import forkserver_runs
 from loqua_host.system.sandbox import sandbox_gaps
 
@@ -80,6 +82,7 @@ class Watched:
         waiting: Returns the waits of learners without a tutor.
         jobs: Tests whether a job could start and reach the host; raises LinkError if not.
         local_state: The ledger's spool, for its disk's free space.
+        regions: Follows which region teaches, if there are two.
     """
 
     phase: Callable[[], Phase]
@@ -97,6 +100,7 @@ class Watched:
     ledger: Ledger
     jobs: Callable[[], Awaitable[None]]
     local_state: Path
+    regions: RegionWatch | None = None
 
 
 class Watch:
@@ -152,7 +156,10 @@ class Watch:
             ledger_failures=host.ledger.failures,
             spooled=host.ledger.spooled,
             secret_failures=host.secret_failures(),
+            installed_over=installed_over(),
             sandbox_gaps=sandbox_gaps(),
+            regions=host.regions.settings if host.regions else None,
+            region_state=host.regions.state if host.regions else None,
         )
 
     def _see_workers(self) -> tuple[WorkerStatus, ...]:

@@ -67,8 +67,10 @@ def build_app(
         return web.Response(text="alive\n")
 
     async def ready(_request: web.Request) -> web.Response:
-        is_ready = judge(look()).ready
-        return web.Response(text=f"{is_ready}\n".lower(), status=200 if is_ready else 503)
+        return _probed(judge(look()).ready)
+
+    async def active(_request: web.Request) -> web.Response:
+        return _probed(judge(look()).active)
 
     async def health(_request: web.Request) -> web.Response:
         judged = judge(look())
@@ -87,6 +89,7 @@ def build_app(
     answers = {
         "/health/live": live,
         "/health/ready": ready,
+        "/health/active": active,
         "/health": health,
         "/metrics": metrics,
         "/status": status,
@@ -96,6 +99,10 @@ def build_app(
     for path, answer in answers.items():
         app.router.add_get(path, answer)
     return app
+
+
+def _probed(answer: bool) -> web.Response:  # what the probe asks
+    return web.Response(text=f"{answer}\n".lower(), status=200 if answer else 503)
 
 
 @asynccontextmanager

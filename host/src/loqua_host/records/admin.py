@@ -14,9 +14,11 @@ from pydantic import JsonValue
 
 from loqua_host.errors import DecryptionError
 
+from . import regions
 from .database import Database, DatabaseConnection, Row
 from .encryption import KeyRing
 from .queries import QUERIES
+from .regions import RegionState
 from .rows import Kind, read_lesson
 
 __all__ = ["Deleted", "LedgerAdmin", "OutboxEntry"]
@@ -118,6 +120,17 @@ class LedgerAdmin:
             running=sum(row["closed_at"] is None for row in lessons),
             undelivered=undelivered,
         )
+
+    def regions(self) -> RegionState | None:
+        """Return which region teaches, or None if no host has run with regions."""
+        with self._database.transaction() as db:
+            return regions.read_state(db)
+
+    def activate_region(self, region: str) -> RegionState | None:
+        """Make a region the one that teaches; return the state, or None as `regions` does."""
+        with self._database.transaction() as db:
+            regions.activate(db, region)
+            return regions.read_state(db)
 
     def _lock_lessons_of(self, db: DatabaseConnection, user_id: str) -> list[Row]:
         """Return a learner's lessons, locked until the transaction ends."""

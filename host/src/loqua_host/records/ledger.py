@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from loqua_host.contract.records import Progress, SessionRecord
 from loqua_host.errors import DecryptionError, LedgerError
 
-from . import leases
+from . import leases, regions
 from .database import Database, DatabaseConnection, Row
 from .encryption import KeyRing
 from .leases import LeaseClaims
@@ -25,6 +25,7 @@ from .opening import ALREADY_TAUGHT, CRASH_LOOP, MAX_CRASHES, open_or_resume
 from .outbox import Outbox
 from .queries import QUERIES
 from .reencryption import reencrypt, reencrypt_spool
+from .regions import RegionReport, RegionState
 from .rows import Backlog, Kind, LessonRow, OutboxRow, Purged, read_lesson
 from .spool import Spool
 from .updates import LessonEnd, LessonProgress, LessonUpdate, apply
@@ -210,6 +211,14 @@ class Ledger(Outbox):
             LedgerError: If the ledger cannot be reached now.
         """
         return await self._writer.write(lambda db: leases.renew_lease(db, self._host))
+
+    async def report_region(self, report: RegionReport) -> RegionState | None:
+        """Report this host's region with its lease, and return which region teaches.
+
+        Raises:
+            LedgerError: If the ledger cannot be reached now.
+        """
+        return await self._writer.write(lambda db: regions.report(db, self._host, report))
 
     async def take_over(self, tutors: Collection[str]) -> int:
         """Renew this host's lease and take over dead hosts' lessons; return how many.

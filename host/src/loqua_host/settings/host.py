@@ -17,6 +17,7 @@ from .layered import LayeredSettings
 from .lessons import LessonSettings
 from .loopback import is_loopback
 from .messages import Messages
+from .regions import RegionSettings
 from .rules import RecordRules
 from .sandbox import SandboxSettings
 from .section import Section
@@ -142,6 +143,9 @@ class HostSettings(LayeredSettings):
         default=RecordRules(), description="rules for what the host adds to tutors' reports"
     )
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="where lessons are kept")
+    regions: RegionSettings | None = Field(
+        default=None, description="two regions, one of which teaches, or null for one alone"
+    )
     sandbox: SandboxSettings = Field(
         default=SandboxSettings(), description="how the processes of tutors are restricted"
     )

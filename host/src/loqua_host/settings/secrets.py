@@ -98,6 +98,7 @@ class WantedSecrets:
         core: The secrets of the core.
         granted: The names of those granted to engines and tutors.
         ops_token: Whether the ops address requires `OPS_TOKEN`.
+        shared_ledger: Whether regions share the ledger, which `LEDGER_URL` names.
         named: The places in config/ that name granted secrets.
     """
 
@@ -105,6 +106,7 @@ class WantedSecrets:
     core: tuple[CoreSecret, ...] = (CoreSecret.AGENT_JWT_TOKEN, CoreSecret.SHARED_SECRET)
     granted: frozenset[str] = frozenset()
     ops_token: bool = False
+    shared_ledger: bool = False
     named: Mapping[str, SecretPlace] = field(default_factory=dict)
 
     @classmethod
@@ -116,8 +118,9 @@ class WantedSecrets:
             settings.secrets,
             settings.api.secret_names,
             settings.secret_names,
-            not settings.ops.is_private,
-            settings.secret_places,
+            ops_token=not settings.ops.is_private,
+            shared_ledger=settings.regions is not None,
+            named=settings.secret_places,
         )
 
 
@@ -250,6 +253,8 @@ def read_secrets(
     problems = [*unusable, *missing]
     if wanted.ops_token and "OPS_TOKEN" not in there:
         problems.append(_OPEN_OPS)
+    if wanted.shared_ledger and "LEDGER_URL" not in there:
+        problems.append(_missing("LEDGER_URL", source, "regions: in host.yaml"))
     strict = list(_in_production(found, there, source, shared))
     if environment is Environment.PRODUCTION:
         problems += strict
@@ -368,7 +373,7 @@ def _unusable(error: UnusableSecretError, source: SecretsSource) -> Problem:
 
 def _missing(name: str, source: SecretsSource, user: str | None = None) -> Problem:
     """Return the problem of a missing secret, and the setting that needs it."""
-    named = f", and {user} names it" if user else ""
+    named = f", and {user} needs it" if user else ""
     if isinstance(source, EnvironmentSecrets):
         hint = "set this environment variable to the secret's value"
         return Problem(name, f"is not set{named}", hint)

@@ -1,0 +1,34 @@
+"""A version that is installed over the running one is noticed."""
+
+from importlib import metadata
+
+import pytest
+
+from loqua_host.system.installed import RUNNING, installed_over
+
+
+def test_nothing_is_installed_over_a_host_at_its_start() -> None:
+    """What runs is what is installed."""
+    assert installed_over() is None
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        pytest.param("9.0.0", "9.0.0", id="another-version"),
+        pytest.param(RUNNING, None, id="the-same-again"),
+        pytest.param(None, "nothing", id="while-it-is-being-installed"),
+    ],
+)
+def test_the_version_that_is_there_now_counts(
+    monkeypatch: pytest.MonkeyPatch, found: str | None, told: str | None
+) -> None:
+    """Jobs would import from it."""
+
+    def version(name: str) -> str:
+        if found is None:
+            raise metadata.PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert installed_over() == told
