@@ -5,13 +5,14 @@ test uses it, and takes no files but `*.lesson.yaml`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from loqua_host.testing import LessonResult, LessonScript
+    from loqua_host.testing import LessonResult
     from loqua_host.testing.files import LessonFile
 
 SUFFIX = ".lesson.yaml"
@@ -27,9 +28,18 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "LessonFil
     return LessonFile.from_parent(parent, path=file_path)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for real rooms."""
+    parser.addoption(
+        "--livekit",
+        action="store_true",
+        help="play lessons' scripts in real rooms: a LiveKit server, a host, and spoken words",
+    )
+
+
 @pytest.fixture
-def play_lesson() -> "Callable[[LessonScript], LessonResult]":
-    """Return `loqua_host.testing.play_lesson`, which plays a lesson's script."""
+def play_lesson(pytestconfig: pytest.Config) -> "Callable[..., LessonResult]":
+    """Return `loqua_host.testing.play_lesson`; with `--livekit`, it plays in real rooms."""
     from loqua_host.testing import play_lesson  # noqa: PLC0415  # as said above
 
-    return play_lesson
+    return partial(play_lesson, livekit=pytestconfig.getoption("livekit"))

@@ -167,3 +167,16 @@ def test_an_agent_asks_its_mcp_server() -> None:
         replies=(CallsTool("translate", {"word": "perro"}), "Perro means dog."),
     )
     assert result.failures == ()
+
+
+def test_turns_of_an_agent_without_a_language_model_count_too() -> None:
+    """LiveKit adds a turn to the conversation together with the model's answer."""
+    result = play("Echo", Says("Uno."), TutorSays("Has dicho: Uno."), Types("dos"), StaysSilent(31))
+    assert result.ticks[-1].phrases_practiced == 2
+    assert practised(result) == 2
+
+
+def test_turns_without_a_language_model_count_once_after_a_crash() -> None:
+    """The next job recalls them."""
+    result = play("Echo", Says("Uno."), StaysSilent(31), KillJob(), Says("Dos."))
+    assert practised(result) == 2

@@ -13,7 +13,7 @@ from loqua_host.observability.metrics import Instruments
 from loqua_host.system.tasks import background
 from loqua_host.workers.metrics import WorkerMetrics
 from loqua_host.workers.registry import WorkerRegistry
-from loqua_host.workers.supervisor import Supervisor
+from loqua_host.workers.supervisor import SLOWER_SECONDS, Supervisor
 
 
 @dataclass
@@ -68,6 +68,24 @@ async def test_a_failing_worker_is_run_again_and_leaves_the_others_alone(
     assert [(log["event"], log["tutor"]) for log in logs] == [("worker.failed", "bad")] * 3
     read = instruments.registry.get_sample_value
     assert read("loqua_worker_failures_total", {"tutor": "bad"}) == 3
+
+
+async def test_a_worker_that_does_not_register_does_not_keep_the_others_waiting(
+    host: SupervisedHost,
+) -> None:
+    """Its tutor may hang at import; of a host whose workers all do, LiveKit may be down."""
+    hung, good = FakeWorker("hung"), FakeWorker("good")
+    hung.may_register.clear()
+    good.may_register.clear()
+    host.supervisor.start(hung)
+    host.supervisor.start(good)
+    ready = asyncio.create_task(host.supervisor.registered())
+    await asyncio.sleep(60)
+    assert not ready.done()
+    good.may_register.set()
+    async with asyncio.timeout(SLOWER_SECONDS + 1):
+        await ready
+    assert not hung.registered.is_set()
 
 
 async def test_a_worker_that_ends_by_itself_is_a_failing_one(host: SupervisedHost) -> None:

@@ -28,7 +28,14 @@ from loqua_host.system.tasks import background
 
 from .hearing import Heard, LessonHeard
 from .learner import Line, Script, SyntheticLearner, synthesise_line
-from .parts import RECONNECT_TIMEOUT, Parts, local_parts, run_child, write_config
+from .parts import (
+    RECONNECT_TIMEOUT,
+    Parts,
+    kept_environ,
+    local_parts,
+    run_child,
+    write_config,
+)
 from .playground.command import offer, open_page
 from .playground.server import PlaygroundSettings, serve_playground
 from .scripts import LESSONS, SCRIPTED, ScriptedLesson, mismatches
@@ -43,7 +50,6 @@ RETURN_TIMEOUT = 10.0
 """Seconds that a lesson waits for a person who left: synthetic learners do not return."""
 
 RECORDS_SECONDS = 60.0
-KEPT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "VIRTUAL_ENV")
 
 
 @dataclass(slots=True)
@@ -131,7 +137,7 @@ async def _prepare(
     config: Path, written: Path, parts: Parts, say: Say
 ) -> tuple[dict[str, str], tuple[TutorSettings, ...]]:
     """Drop tutors that cannot run; return the host's environment and the other tutors."""
-    environ = _kept() | parts.environ
+    environ = kept_environ() | parts.environ
     given = read_environ(config, {**os.environ, "LOQUA_ENVIRONMENT": Environment.DEVELOPMENT})
     tutors = await choose_tutors(written, environ, given)
     for name, why in tutors.left_out.items():
@@ -145,10 +151,6 @@ def _choose_lessons(tutors: Sequence[TutorSettings], say: Say) -> list[ScriptedL
         if lesson not in lessons:
             say(f"the lesson {lesson.name} is left out: not all of its tutors run here")
     return lessons
-
-
-def _kept() -> dict[str, str]:
-    return {name: os.environ[name] for name in KEPT if name in os.environ}
 
 
 def playable(tutors: Sequence[TutorSettings]) -> list[ScriptedLesson]:
@@ -171,7 +173,7 @@ def playable(tutors: Sequence[TutorSettings]) -> list[ScriptedLesson]:
 @asynccontextmanager
 async def run_host_process(config: Path, parts: Parts, say: Say) -> AsyncIterator[HostLog]:
     """Run `loqua-host run` for as long as the block lasts and give its log."""
-    environ = _kept() | parts.environ
+    environ = kept_environ() | parts.environ
     command = (sys.executable, "-m", "loqua_host", "run", "--config", str(config))
     log = HostLog(say)
     async with (

@@ -12,6 +12,7 @@ from livekit.agents.types import (
     ATTRIBUTE_AGENT_NAME,
     ATTRIBUTE_AGENT_STATE,
     ATTRIBUTE_TRANSCRIPTION_FINAL,
+    TOPIC_CHAT,
     TOPIC_TRANSCRIPTION,
 )
 
@@ -19,7 +20,16 @@ from loqua_host.system.tasks import uncancelled
 
 from .hearing import LEARNER, EndedBy, Heard, Hearing, LessonHeard
 
-__all__ = ["Line", "Script", "Speak", "SyntheticLearner", "joined", "synthesise_line"]
+__all__ = [
+    "LearnerInRoom",
+    "Line",
+    "Script",
+    "Speak",
+    "SyntheticLearner",
+    "joined",
+    "open_microphone",
+    "synthesise_line",
+]
 
 SAMPLE_RATE = 24000
 FRAME = SAMPLE_RATE // 50  # 20 ms
@@ -117,14 +127,14 @@ class SyntheticLearner:
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self.limit), joined(self.url, self.token) as room:
-                with closing(_Lesson(room, hearing, tasks, began)) as lesson:
-                    async with _microphone(room) as microphone:
+                with closing(LearnerInRoom(room, hearing, tasks, began)) as lesson:
+                    async with open_microphone(room) as microphone:
                         return await self._turns(lesson, microphone, speech)
         except TimeoutError:
             return "timeout"
 
     async def _turns(
-        self, lesson: "_Lesson", microphone: rtc.AudioSource, speech: list[bytes]
+        self, lesson: "LearnerInRoom", microphone: rtc.AudioSource, speech: list[bytes]
     ) -> EndedBy:
         lines = list(zip(self.script.lines, speech, strict=True))
         await lesson.tutor_finished(last=not lines)
@@ -137,7 +147,7 @@ class SyntheticLearner:
         return "learner" if lesson.has_tutor else "tutor"
 
 
-class _Lesson:
+class LearnerInRoom:
     """One lesson in one room: feeds the learner's ears, speaks, tells when to speak."""
 
     def __init__(
@@ -188,6 +198,15 @@ class _Lesson:
         began = self._now() - len(samples) / SAMPLE_RATE
         self._hearing.sound(LEARNER, began + first, began + last)
         self._since = began + last
+
+    async def write(self, text: str) -> None:
+        """Type a message into the room's chat."""
+        await self._room.local_participant.send_text(text, topic=TOPIC_CHAT)
+        self.listen()
+
+    def listen(self) -> None:
+        """Wait for what a tutor says from now on."""
+        self._since = self._now()
 
     async def tutor_finished(self, *, last: bool) -> None:
         """Wait until a tutor has spoken since the learner did, and finished; or for too long.
@@ -313,7 +332,7 @@ async def joined(url: str, token: str) -> AsyncIterator[rtc.Room]:
 
 
 @asynccontextmanager
-async def _microphone(room: rtc.Room) -> AsyncIterator[rtc.AudioSource]:
+async def open_microphone(room: rtc.Room) -> AsyncIterator[rtc.AudioSource]:
     """Publish a microphone; between lines the source itself sends silence, in real time."""
     source = rtc.AudioSource(SAMPLE_RATE, 1)
     try:

@@ -25,7 +25,17 @@ from .api.settings import DevApiSettings
 from .child import dying_with_parent
 from .livekit import LiveKitServer, run_livekit
 
-__all__ = ["RECONNECT_TIMEOUT", "Parts", "local_parts", "run_child", "run_speech", "write_config"]
+__all__ = [
+    "RECONNECT_TIMEOUT",
+    "Parts",
+    "kept_environ",
+    "local_parts",
+    "run_child",
+    "run_speech",
+    "write_config",
+]
+
+KEPT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "VIRTUAL_ENV")
 
 Say = Callable[[str], None]
 
@@ -147,6 +157,11 @@ def _use_local_scorer(tutors: Path, url: str) -> None:
         if "scorer" in (tutor.get("settings") or {}):
             tutor["settings"]["scorer"] = f"{url}/v1"
             file.write_text(yaml.safe_dump(tutor, allow_unicode=True), "utf-8")
+
+
+def kept_environ() -> dict[str, str]:
+    """Return what a host's process gets of this one's environment."""
+    return {name: os.environ[name] for name in KEPT if name in os.environ}
 
 
 @asynccontextmanager

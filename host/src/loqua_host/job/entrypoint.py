@@ -74,7 +74,7 @@ class JobEntrypoint:
         try:
             # If cancelled midway, LiveKit's client ends the process 15 s later (python-sdks #784).
             await uncancelled(ctx.connect(auto_subscribe=subscribe))
-            log.info("room.connected", room=ctx.job.room.name)
+            log.info("room.connected", room=ctx.job.room.name, tutor=self.settings.tutor.name)
             async with open_link(self.settings.link.path, info.token) as link:
                 await self.attend(ctx, link, tutor)
         except LearnerError as error:

@@ -24,7 +24,7 @@ class LessonItem(pytest.Item):
 
     def runtest(self) -> None:
         """Play it."""
-        play_lesson(read_script(self.path))
+        play_lesson(read_script(self.path), livekit=self.config.getoption("livekit"))
 
     def repr_failure(self, excinfo: "pytest.ExceptionInfo[BaseException]") -> str:  # type: ignore[override]  # shown as it is
         """Return what the author needs: the message, and where the tutor's own code failed."""

@@ -37,7 +37,7 @@ from .steps import (
 from .tutors import running_tutor
 from .voice import ScriptedLLM, TextSession
 
-__all__ = ["LessonFailedError", "LessonPlayer"]
+__all__ = ["ANSWER_SECONDS", "START_SECONDS", "LessonFailedError", "LessonPlayer"]
 
 ANSWER_SECONDS: Final = 2.0
 """Virtual seconds that a learner gives the tutor for an answer."""

@@ -21,7 +21,9 @@ from .virtual_time import VirtualLoop, outside, run_virtually
 __all__ = ["play_lesson", "run_script"]
 
 
-def play_lesson(script: LessonScript, judge: "LLM[Any] | None" = None) -> LessonResult:
+def play_lesson(
+    script: LessonScript, judge: "LLM[Any] | None" = None, *, livekit: bool = False
+) -> LessonResult:
     """Play a lesson, and check all that its script expects.
 
     The host's own code runs: job, hooks, ticks, lessons, reconciler, ledger and delivery. LiveKit's
@@ -30,24 +32,33 @@ def play_lesson(script: LessonScript, judge: "LLM[Any] | None" = None) -> Lesson
     Args:
         script: The script.
         judge: The language model that judges what `TutorSays(means=…)` expects.
+        livekit: Whether to play it in a real room instead: with a LiveKit server, a host's process
+            and spoken words, in real time. It must come to the same.
 
     Returns:
-        The result; the last one if the lesson is repeated.
+        The result; the last one if the lesson is repeated. Of a lesson in a real room, `report` and
+        `shown` are empty.
 
     Raises:
         LessonFailedError: If anything is not as expected, a failure of the tutor's code included.
-        ScriptError: If it needs a judge and there is none.
+        ScriptError: If it needs a judge and there is none, or a real room cannot play it.
         BrokenTutorError: If the plugin violates the contract.
         ValidationError: If the script's settings do not fit the tutor's model.
     """
     loaded = load_plugin(plugin=script.tutor or None, agent=script.agent)
     for _ in range(script.repeat):
-        result = run_script(script, loaded)
+        result = _play_in_room(script, loaded) if livekit else run_script(script, loaded)
         problems = list(find_problems(script.expect, result))
         if problems := [*problems, *_misjudged(result, judge)]:
             told = "\n".join((*problems, tell_lesson(result.said, result.log)))
             raise LessonFailedError(told) from find_cause(result.log)
     return result
+
+
+def _play_in_room(script: LessonScript, loaded: LoadedTutor) -> LessonResult:
+    from .room_lesson import play_in_room  # noqa: PLC0415  # its parts are slow to import
+
+    return asyncio.run(play_in_room(script, loaded))
 
 
 def _misjudged(result: LessonResult, judge: "LLM[Any] | None") -> list[str]:

@@ -9,7 +9,7 @@ import structlog
 
 from loqua_host.lessons.departure import Departure
 from loqua_host.settings.secrets import LiveKitKey
-from loqua_host.system.tasks import first_of
+from loqua_host.system.tasks import background, first_of
 
 from .metrics import WorkerMetrics
 from .registry import WorkerRegistry
@@ -24,6 +24,9 @@ LONGEST_PAUSE = 30.0
 REGISTER_SECONDS = 10.0
 """Seconds that a worker waits for its successor's registration. If that fails because LiveKit is
 down, the old worker is down too."""
+
+SLOWER_SECONDS = 5.0
+"""Seconds between the registrations of a host's first and last worker on a busy machine."""
 
 
 class LessonControl(Protocol):
@@ -72,9 +75,19 @@ class Supervisor:
             worker.adopt(key)
 
     async def registered(self) -> None:
-        """Wait until every worker is registered with LiveKit, or drains."""
-        for worker in self._registry.workers:
-            await first_of(worker.registered, worker.leaving)
+        """Wait until every worker is registered with LiveKit, or drains.
+
+        Once one is, wait a few seconds at most for the others: a tutor that hangs while its job
+        processes import it must not keep the learners of the others waiting.
+        """
+        async with background() as waiting:
+            workers = [
+                waiting.create_task(first_of(one.registered, one.leaving))
+                for one in self._registry.workers
+            ]
+            if workers:
+                await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(workers, timeout=SLOWER_SECONDS)
 
     async def replace(self, worker: TutorWorker, reason: str, seconds: float) -> None:
         """Replace a tutor's worker; return when the new one takes its jobs.

@@ -34,6 +34,7 @@ from loqua_host.job.voice.session import apologise, close_voice, hear_out, say_o
 from loqua_host.job.voice.speakers import Speakers
 from loqua_host.job.voice.transcripts import Transcripts
 from loqua_host.job.voice.turn_ends import following_words
+from loqua_host.job.voice.unanswered import UnansweredTurns
 from loqua_host.job.voice.vitals import Part, Vitals
 from loqua_host.link.messages import (
     LONGEST_LATE,
@@ -164,7 +165,16 @@ class Runner:
         self._speakers = Speakers(lesson, ears.levels if ears else None)
         self._transcripts = Transcripts(room, lesson, ears.track_of) if ears else None
         self._listeners = Listeners(room, lesson, ears, self._speakers)
-        met_by = (self._speakers, self._vitals, self._greeting, self._own_voice, Recognitions())
+        met_by = (
+            UnansweredTurns(
+                self._session
+            ),  # the innermost, which adds turns as the others mark them
+            self._speakers,
+            self._vitals,
+            self._greeting,
+            self._own_voice,
+            Recognitions(),
+        )
         self._watchers = (
             self._events,
             self._connection,
