@@ -1,13 +1,14 @@
 """The course of a practice, without any voice."""
 
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host import LessonReport, Word
-from loqua_tutor_pronunciation.exercises import Exercise, load_language, plan
+from loqua_host import LearningProgress, LessonReport, Word
+from loqua_tutor_pronunciation.exercises import Exercise, SpokenLanguage, load_language, plan
+from loqua_tutor_pronunciation.levels import Level, estimate_level
 from loqua_tutor_pronunciation.practice import (
     PracticeState,
     add_text,
@@ -108,10 +109,42 @@ def test_a_word_that_was_never_recognised_is_not_learned() -> None:
 
 
 def test_later_lessons_go_on_where_earlier_ones_ended() -> None:
-    """Three lessons of three of eight exercises: the third starts over at the end."""
-    lessons = [plan(SPANISH, count=3, lessons_before=before) for before in range(3)]
-    everything = SPANISH.exercises
-    assert [*lessons[0], *lessons[1], *lessons[2]] == [*everything, everything[0]]
+    """Lessons of two of a beginner's five exercises: the third starts over at the end."""
+    lessons = [plan(SPANISH, count=2, lessons_before=before) for before in range(3)]
+    mine = [it for it in SPANISH.exercises if it.level == "A1"]
+    assert [*lessons[0], *lessons[1], *lessons[2]] == [*mine, mine[0]]
+
+
+@pytest.mark.parametrize("level", ["A1", "A2", "B1", "B2"])
+@pytest.mark.parametrize("language", [SPANISH, ENGLISH], ids=["es", "en"])
+def test_sentences_are_of_the_learners_level(language: SpokenLanguage, level: Level) -> None:
+    """A lesson of four has enough of each."""
+    exercises = plan(language, count=4, lessons_before=1, level=level)
+    assert {it.level for it in exercises} == {level}
+
+
+def test_a_long_lesson_goes_on_with_the_levels_beside_it() -> None:
+    """Then with the others: every sentence comes once."""
+    exercises = plan(ENGLISH, count=30, lessons_before=0, level="B1")
+    order = [level for level, _ in groupby(it.level for it in exercises)]
+    assert order == ["B1", "A2", "B2", "A1"]
+    assert {it.text for it in exercises} == {it.text for it in ENGLISH.exercises}
+
+
+def test_drills_are_of_the_learners_level_where_there_are_some() -> None:
+    """Other sounds have those of the nearest level."""
+    exercises = plan(ENGLISH, count=4, lessons_before=0, level="B2", focus=("v", "s"))
+    assert [it.level for it in exercises] == ["B1", "A1", "B2", "B2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "level"),
+    [(0, "A1"), (249, "A1"), (250, "A2"), (800, "B1"), (5000, "B2")],
+    ids=str,
+)
+def test_the_level_is_estimated_from_the_words_learned(words: int, level: Level) -> None:
+    """The API has no level."""
+    assert estimate_level(LearningProgress(words_learned=words)) == level
 
 
 def test_a_language_without_exercises_is_refused_with_what_to_do() -> None:

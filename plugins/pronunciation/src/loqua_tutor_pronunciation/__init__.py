@@ -10,6 +10,7 @@ from loqua_host import Lesson, LessonReport, Progress, Tutor, hookimpl
 
 from .exercises import SpokenLanguage, load_language, plan
 from .findings import MOST_SOUNDS
+from .levels import Level, estimate_level
 from .practice import PracticeState, progress, report
 from .scoring import Scorer
 from .sounds import due_sounds
@@ -24,6 +25,9 @@ class PronunciationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     exercises: int = Field(default=4, ge=1, le=20, description="sentences in a lesson")
+    level: Level | None = Field(
+        default=None, description="A1, A2, B1 or B2, or null to estimate it from words learned"
+    )
     scorer: str | None = Field(
         default=None,
         pattern=r"^https?://",
@@ -81,6 +85,7 @@ def _begin(lesson: Lesson[PronunciationSettings], language: SpokenLanguage) -> P
         language,
         count=lesson.settings.exercises,
         lessons_before=sum("pronunciation" in past.topics_covered for past in history),
+        level=lesson.settings.level or estimate_level(lesson.context.progress),
         focus=focus,
         words=call.words if call else (),
     )

@@ -4,9 +4,11 @@ import re
 import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
-from itertools import chain, zip_longest
+from itertools import chain, groupby, zip_longest
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from .levels import Level, distance
 
 __all__ = ["Advice", "Exercise", "Lines", "SpokenLanguage", "load_language", "plan"]
 
@@ -22,6 +24,7 @@ class Exercise(BaseModel):
     model_config = _FROZEN
 
     text: str
+    level: Level = "A1"
     word: str = ""
     translations: dict[str, str] = Field(
         default={}, description="of the word, by the API's language names"
@@ -116,40 +119,52 @@ def plan(
     *,
     count: int,
     lessons_before: int,
+    level: Level = "A1",
     focus: tuple[str, ...] = (),
     words: tuple[str, ...] = (),
 ) -> tuple[Exercise, ...]:
     """Return the exercises of a lesson: `count`, or all where there are fewer.
 
-    Half of them drill the sounds in focus, in turns. Later lessons begin where earlier ones ended,
-    and start over at the end.
+    Half of them drill the sounds in focus, in turns. Those of the learner's level come first, then
+    those of the levels beside it. Later lessons begin where earlier ones ended, and start over at
+    the end.
 
     Args:
         language: The language.
         count: How many there are to be.
         lessons_before: How many lessons the learner had.
+        level: The learner's.
         focus: Sounds to drill.
         words: Words that the lesson is for; it has these alone, each in a sentence.
     """
     if words:
         return tuple(_exercise(language, word) for word in words[:count])
-    drills = tuple(_in_turns(language.drills, focus, lessons_before))[: (count + 1) // 2]
-    return (*drills, *_turned(language.exercises, lessons_before * count))[:count]
-
-
-def _in_turns(
-    drills: Iterable[Exercise], focus: tuple[str, ...], lessons_before: int
-) -> Iterable[Exercise]:
-    """Return the drills of one sound and another in turns, each once."""
     of_each = [
-        _turned(tuple(it for it in drills if sound in it.sounds), lessons_before) for sound in focus
+        _nearest_first((it for it in language.drills if sound in it.sounds), level, lessons_before)
+        for sound in focus
     ]
+    drills = tuple(_in_turns(of_each))[: (count + 1) // 2]
+    return (*drills, *_nearest_first(language.exercises, level, lessons_before * count))[:count]
+
+
+def _nearest_first(exercises: Iterable[Exercise], level: Level, first: int) -> tuple[Exercise, ...]:
+    """Return the exercises by how near they are to a level, each level's from a place on."""
+
+    def how_far(exercise: Exercise) -> int:
+        return distance(exercise.level, level)
+
+    groups = groupby(sorted(exercises, key=how_far), key=how_far)
+    return tuple(chain.from_iterable(_turned(tuple(group), first) for _, group in groups))
+
+
+def _in_turns(of_each: Iterable[tuple[Exercise, ...]]) -> Iterable[Exercise]:
+    """Return the exercises of one sound and another in turns, each once."""
     mixed = chain.from_iterable(zip_longest(*of_each))
     return {drill.text: drill for drill in mixed if drill}.values()
 
 
 def _turned(exercises: tuple[Exercise, ...], first: int) -> tuple[Exercise, ...]:
-    start = first % len(exercises) if exercises else 0
+    start = first % len(exercises)
     return exercises[start:] + exercises[:start]
 
 
