@@ -20,6 +20,7 @@ from .tutor import Settings_co
 
 if TYPE_CHECKING:
     from livekit.agents import Agent, AgentSession
+    from livekit.agents.tts import TTS
     from livekit.rtc import VideoFrame
 
 __all__ = ["Lesson", "current_lesson", "teach"]
@@ -65,6 +66,10 @@ class Lesson(Generic[Settings_co]):
         expects: Set by a tutor that knows which answer is complete: called with the words of each
             utterance, and if it returns True, the learner's turn ends after `turn.min_delay`, even
             if they sound as if they went on. Without it, the sound decides.
+        voice_in: Builds the configured speech synthesis for another language, by its ISO 639-1
+            code, for what a tutor says in the learner's native language; the tutor closes it. None
+            if the configuration does not depend on the language. Whether the engine has such a
+            voice shows when it speaks.
     """
 
     id: str
@@ -86,6 +91,7 @@ class Lesson(Generic[Settings_co]):
     agent: "Agent | None" = None
     frame: "VideoFrame | None" = field(default=None, repr=False)
     expects: Callable[[str], bool] | None = field(default=None, repr=False)
+    voice_in: "Callable[[str], TTS[Any] | None]" = field(default=lambda _: None, repr=False)
     _handlers: list[tuple[type[Event], _Handler]] = field(default_factory=list, repr=False)
     _ended: "asyncio.Future[str]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future(), repr=False
