@@ -1,12 +1,13 @@
 """The conversation tutor in a running voice session without audio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, Never
 
 import pytest
-from livekit.agents import AgentSession, llm
+from livekit.agents import Agent, AgentSession, ModelSettings, llm
 from pydantic import ValidationError
 
 from loqua_host import (
@@ -45,6 +46,25 @@ ANSWERS = ("Me llamo Ana", "una mesa para dos", "un té", "sí, me gusta", "adi�
 async def tick(lesson: Lesson) -> Progress:
     """Return what a tick of the host gets."""
     return await on_progress_tick(lesson, Tick(number=1, seconds=30.0))
+
+
+class NamedVoice:
+    """A voice whose sound is its language and the text."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    @asynccontextmanager
+    async def synthesize(self, text: str, **_: Any) -> AsyncIterator[AsyncIterator[Any]]:
+        """Speak a text in one piece."""
+
+        async def pieces() -> AsyncIterator[Any]:
+            yield SimpleNamespace(frame=(self.language, text))
+
+        yield pieces()
+
+    async def aclose(self) -> None:
+        """Close nothing."""
 
 
 class AttentiveModel(llm.LLM[Never]):
@@ -303,6 +323,45 @@ async def test_a_silent_learner_is_helped_twice(make_lesson: MakeLesson, taught:
         lesson.session._update_user_state("away")
         await room.heard_out()
         assert room.last == "Puedes decir: Una mesa para dos, por favor."
+
+
+async def test_help_in_the_native_language_has_its_voice(
+    make_lesson: MakeLesson, taught: Taught, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hint beside it, and the next reply, have the voice of the language taught."""
+
+    async def usual(_agent: Agent, words: AsyncIterable[str], _settings: Any) -> AsyncIterator[Any]:
+        yield "es", "".join([it async for it in words])
+
+    monkeypatch.setattr(Agent.default, "tts_node", usual)
+    context = LearnerContext(preferences=Preferences(native_language="english"))
+    lesson = make_lesson(context=context, voice_in=NamedVoice)
+    async with taught(lesson) as room:
+        sounds = []
+        for _ in range(2):
+            lesson.session._update_user_state("away")
+            await room.heard_out()
+            sounds.append(await spoken(lesson, room.last))
+        sounds.append(await spoken(lesson, await room.say("No lo sé, ¿qué significa?")))
+        sounds.append(await spoken(lesson, await room.say("Me llamo Ana.")))
+    hint, native = "Puedes decir: Me llamo Ana.", "Say your name: me llamo, and then your name."
+    assert sounds[0] == [("es", hint)]
+    assert sounds[1] == [("en", native), ("es", hint)]
+    assert ("en", native) in sounds[2]
+    assert [language for language, _ in sounds[3]] == ["es"]
+
+
+async def spoken(lesson: Lesson, reply: str) -> list[Any]:
+    """Return a reply as the agent's voices speak it."""
+
+    async def words() -> AsyncIterator[str]:
+        yield reply
+
+    tutor = lesson.get_agent(ConversationTutor)
+    return [
+        (language, text.strip())
+        async for language, text in tutor.tts_node(words(), ModelSettings())
+    ]
 
 
 async def test_the_dictionary_is_loaded_while_the_learner_listens(

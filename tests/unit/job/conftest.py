@@ -109,6 +109,7 @@ class FakeSwitches:
 
     def __init__(self, audio: AudioInput | AudioOutput) -> None:
         self.audio = audio
+        self.video: object | None = None
         self.transcription: object | None = object()
         self.on: dict[str, bool] = {}
 

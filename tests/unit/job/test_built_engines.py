@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from livekit.agents import NOT_GIVEN
 
-from loqua_host.job.engines.build import EngineWatch, build_engine, build_engines
+from loqua_host.job.engines.build import EngineWatch, build_engine, build_engines, build_voice
 from loqua_host.job.engines.fallbacks import FallbackLLM, FallbackSTT, FallbackTTS
 from loqua_host.settings.engines import Engine, Engines
 
@@ -68,6 +68,23 @@ def test_an_engine_gets_its_arguments_the_language_and_its_secrets() -> None:
         "voice": {"languages": ["es", "en"]},
         "api_key": "sk-1",
     }
+
+
+def test_a_voice_in_another_language_is_the_first_engine_in_that_language() -> None:
+    """For what a tutor says in the learner's native language."""
+    engines = Engines(tts=(ENGINE, Engine(use="types:SimpleNamespace")))
+    built: Any = build_voice(engines, {"OPENAI_API_KEY": "sk-1"}, "fr")
+    assert built.voice == {"languages": ["fr", "en"]}
+
+
+@pytest.mark.parametrize(
+    "engines",
+    [Engines(), Engines(tts=(Engine(use="types:SimpleNamespace", options={"voice": "alloy"}),))],
+    ids=["none", "of all languages"],
+)
+def test_there_is_no_other_voice_where_the_language_is_not_configured(engines: Engines) -> None:
+    """It would be the same one."""
+    assert build_voice(engines, {}, "fr") is None
 
 
 def test_a_secret_that_was_not_granted_is_named() -> None:

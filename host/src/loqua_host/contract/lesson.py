@@ -20,6 +20,8 @@ from .tutor import Settings_co
 
 if TYPE_CHECKING:
     from livekit.agents import Agent, AgentSession
+    from livekit.agents.tts import TTS
+    from livekit.rtc import VideoFrame
 
 __all__ = ["Lesson", "current_lesson", "teach"]
 
@@ -58,9 +60,16 @@ class Lesson(Generic[Settings_co]):
         handover: The information from the tutor that called this specialist, else None.
         session: LiveKit's voice session, started after `create_agent` returns.
         agent: The result of `create_agent`; `get_agent` returns it with its own type.
+        frame: The learner's latest picture, of the camera or the shared screen, for a tutor that
+            declares `Tutor(video=True)`; None without one. `llm.ImageContent(image=lesson.frame)`
+            shows it to a language model that sees.
         expects: Set by a tutor that knows which answer is complete: called with the words of each
             utterance, and if it returns True, the learner's turn ends after `turn.min_delay`, even
             if they sound as if they went on. Without it, the sound decides.
+        voice_in: Builds the configured speech synthesis for another language, by its ISO 639-1
+            code, for what a tutor says in the learner's native language; the tutor closes it. None
+            if the configuration does not depend on the language. Whether the engine has such a
+            voice shows when it speaks.
     """
 
     id: str
@@ -80,7 +89,9 @@ class Lesson(Generic[Settings_co]):
     turns: tuple[Utterance, ...] = ()
     handover: Handover | None = None
     agent: "Agent | None" = None
+    frame: "VideoFrame | None" = field(default=None, repr=False)
     expects: Callable[[str], bool] | None = field(default=None, repr=False)
+    voice_in: "Callable[[str], TTS[Any] | None]" = field(default=lambda _: None, repr=False)
     _handlers: list[tuple[type[Event], _Handler]] = field(default_factory=list, repr=False)
     _ended: "asyncio.Future[str]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future(), repr=False

@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from livekit.agents import Agent, AgentSession, AutoSubscribe, JobContext, JobProcess
 
 from loqua_host.contract.lesson import Lesson, teach
 from loqua_host.errors import LearnerError, LinkError
-from loqua_host.job.engines.build import EngineWatch
+from loqua_host.job.engines.build import EngineWatch, build_voice
 from loqua_host.job.lesson.lesson_job import LessonJob
 from loqua_host.job.lesson.runner import Runner
 from loqua_host.job.lesson.stopwatch import Stopwatch
@@ -162,6 +163,7 @@ class JobEntrypoint:
             state=welcome.state,
             turns=welcome.turns,
             handover=find_handover(metadata, welcome.learner.user_id),
+            voice_in=partial(build_voice, self.settings.engines, welcome.secrets),
         )
 
     def build_session(self, welcome: Welcome, engines: EngineWatch) -> "AgentSession[None]":

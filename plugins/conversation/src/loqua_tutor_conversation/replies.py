@@ -13,6 +13,7 @@ __all__ = [
     "goodbye",
     "help_in_silence",
     "lead_back",
+    "native_help",
     "question",
     "reaction",
     "recast",
@@ -65,8 +66,14 @@ def help_in_silence(state: ConversationState, course: Course, times: int) -> str
     if turn is None or state.over or state.open_question is not None:
         return question(state, course)
     hint = course.language.phrases.hint.format(model=turn.model)
-    native = turn.help.get(course.learner.native or "") if times >= _NATIVE else None
+    native = native_help(state, course) if times >= _NATIVE else ""
     return f"{native} {hint}" if native else hint
+
+
+def native_help(state: ConversationState, course: Course) -> str:
+    """Return what to do now in the learner's native language; empty if the scenario lacks it."""
+    turn = current_turn(state, course)
+    return turn.help.get(course.learner.native or "", "") if turn else ""
 
 
 def take_up(

@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
+from livekit import rtc
 from livekit.agents import (
     NOT_GIVEN,
     Agent,
     AgentStateChangedEvent,
+    ModelSettings,
     StopResponse,
     UserStateChangedEvent,
     function_tool,
@@ -17,12 +20,13 @@ from livekit.agents import (
 
 from loqua_host import Handback, HandoffError, Lesson, Turn, Turns, events
 
+from .bilingual_voice import BilingualVoice
 from .conversation import advance, is_whole_answer
 from .course import Course, Pace, scenario_of
 from .evidence import present_corrections
 from .lesson_clock import LessonClock
 from .model_records import record_answer, record_mistake, record_word
-from .replies import help_in_silence, question
+from .replies import help_in_silence, native_help, question
 from .scripted_llm import ScriptedLLM
 from .speech_speed import set_speed
 from .state import ConversationState
@@ -121,6 +125,10 @@ class ConversationTutor(Agent):
         self._turns: Turns[ConversationState] = Turns(longest=HEARD_LIMIT)
         self._is_hurried = False
         self._helps = 0
+        native = course.learner.native
+        self._voice = BilingualVoice(
+            lesson.voice_in(native) if native and native != course.code else None
+        )
         lesson.on(events.TimeRunningOut, self.wrap_up)
         lesson.expects = lambda words: is_whole_answer(self.state, self.course, words)
 
@@ -136,6 +144,19 @@ class ConversationTutor(Agent):
         self.session.off("agent_state_changed", self._on_agent_state)
         if self._calling is not None:
             self._calling.cancel()
+        await self._voice.aclose()
+
+    async def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncGenerator[rtc.AudioFrame, None]:
+        """Speak, and help in the native language with that language's voice."""
+
+        def usual(words: AsyncIterable[str]) -> AsyncGenerator[rtc.AudioFrame, None]:
+            return Agent.default.tts_node(self, words, model_settings)
+
+        async with aclosing(self._voice.speak(text, usual)) as frames:
+            async for frame in frames:
+                yield frame
 
     async def wrap_up(self, _: events.TimeRunningOut) -> None:
         """Say goodbye to what the learner says next."""
@@ -163,6 +184,7 @@ class ConversationTutor(Agent):
             raise StopResponse
         step = self._advance(turn)
         self.state, self._reply, self._helps = step.state, step.reply, 0
+        self._mark_native(self._reply)
         for each in present_corrections(self.state, turn.text):
             self.lesson.show(each)
         agent_name = self.course.specialists.get(step.help.speciality) if step.help else None
@@ -261,6 +283,11 @@ class ConversationTutor(Agent):
     def _welcome_back(self) -> str:
         return scenario_of(self.course, self.state.scenario).welcome_back
 
+    def _mark_native(self, reply: str) -> None:
+        """Have the native language's voice speak what is in it of the next reply."""
+        native = native_help(self.state, self.course)
+        self._voice.marked = native if native in reply else ""
+
     def _set_pace(self, pace: Pace) -> None:
         """Wait longer for a learner who thinks before speaking, and speak more slowly."""
         set_speed(self.session.tts, pace.speed)
@@ -274,7 +301,9 @@ class ConversationTutor(Agent):
             return
         if self._helps < SILENCE_HELPS:
             self._helps += 1
-            said = self.session.say(help_in_silence(self.state, self.course, self._helps))
+            helping = help_in_silence(self.state, self.course, self._helps)
+            self._mark_native(helping)
+            said = self.session.say(helping)
             said.add_done_callback(lambda _: self.session.reset_away_timer())
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:

@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from livekit.agents import NOT_GIVEN
+from livekit.agents import NOT_GIVEN, tts
 from livekit.agents.vad import VAD
 
 from loqua_host.link.messages import EngineKind
+from loqua_host.livekit_internals import sharing_certificates
 from loqua_host.registry.loader import import_string
 from loqua_host.settings.engines import Engine, Engines
 
 from .failover import Failover
 from .fallbacks import FallbackLLM, FallbackSTT, FallbackTTS
 
-__all__ = ["EngineWatch", "build_engine", "build_engines"]
+__all__ = ["EngineWatch", "build_engine", "build_engines", "build_voice"]
 
 log = structlog.get_logger()
 
@@ -88,6 +89,27 @@ def build_engine(engine: Engine, language: str, secrets: Mapping[str, str]) -> A
     given = _filled(engine.options, language)
     secret = {name: secrets[variable] for name, variable in engine.secrets.items()}
     return import_string(engine.use)(**given, **secret)
+
+
+def build_voice(
+    engines: Engines, secrets: Mapping[str, str], language: str
+) -> "tts.TTS[Any] | None":
+    """Build the first configured speech synthesis for another language than the lesson's.
+
+    Args:
+        engines: The configured engines.
+        secrets: Values of the engines' secret arguments, by the secrets' names.
+        language: The ISO 639-1 code that replaces `{language}` in the engine's arguments.
+
+    Returns:
+        The engine, or None if there is none or its arguments do not depend on the language.
+    """
+    engine = next(iter(engines.tts), None)
+    if engine is None or _filled(engine.options, language) == engine.options:
+        return None
+    with sharing_certificates():
+        built: tts.TTS[Any] = build_engine(engine, language, secrets)
+    return built
 
 
 def _sound(

@@ -14,6 +14,7 @@ from loqua_host.contract.learner import Learner
 from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import LinkError
 from loqua_host.events import LearnerLeft, LearnerReturned
+from loqua_host.job.room.camera import Camera
 from loqua_host.job.room.chat import Chat
 from loqua_host.job.room.connection import RoomConnection
 from loqua_host.job.room.display import Display
@@ -141,6 +142,7 @@ class Runner:
         self._handoffs = HandoffClient(lesson, self._link, self._floor, announcement)
         self._events = EventRelay(room, lesson, self._hooks)
         self._display = Display(room, lesson)
+        self._camera = Camera(lesson, room)
         self._presence = Presence(
             room,
             lesson.learner.identity,
@@ -188,6 +190,7 @@ class Runner:
             self._own_voice,
             Agents(self._session, [one.meet for one in met_by]),
             self._microphone,
+            self._camera,
             self._listeners,
             Chat(room, self._listeners.learners, self._on_typed),
         )
@@ -333,9 +336,11 @@ class Runner:
                 participant_identity=self._lesson.learner.identity,
                 close_on_disconnect=False,
                 audio_input=self._ears is None,
+                video_input=True,  # of what is subscribed to: nothing, unless the tutor asks for it
                 text_input=False,
             ),
         )
+        self._camera.follow(self._session)
         self._microphone.take_over(self._session.room_io)
         if self._transcripts is not None:
             self._transcripts.take_over(self._session)
