@@ -109,13 +109,29 @@ async def test_a_filter_outlives_refreshes_and_reloads(served: Served) -> None:
     await expect(rows).to_have_count(2)
     await expect(page.locator("#lessons h2")).to_contain_text("2 of 10")
     await expect(page.locator("#errors")).to_contain_text("Nothing matches the filter")
-    await expect(page.locator("#figures")).to_contain_text("Figures are of the whole host")
     await refreshed(page)
     await expect(rows).to_have_count(2)
     assert page.url.endswith("/?tutor=conversation&state=degraded")
     await page.reload()
     await expect(rows).to_have_count(2)
     await expect(page.get_by_role("combobox")).to_have_value("conversation")
+
+
+async def test_the_filter_of_a_tutor_narrows_the_last_hour_to_it(served: Served) -> None:
+    """Figures, sparklines and latencies; what all tutors share stays."""
+    page = await served.open()
+    lessons = page.get_by_role("img", name=re.compile(r"Lessons: \d+ at most"))
+    whole = await lessons.locator(".line").get_attribute("d")
+    await expect(page.locator("#figures")).to_contain_text("mean of 960 replies")
+    await page.get_by_role("combobox").select_option("pronunciation")
+    figures = page.locator("#figures .value")
+    await expect(figures).to_have_text(["2", "2", "1", re.compile("s$")])
+    await expect(page.locator("#figures")).to_contain_text("mean of 240 replies")
+    await expect(page.locator("#stages")).to_contain_text("of pronunciation")
+    assert await lessons.locator(".line").get_attribute("d") != whole
+    await expect(page.locator("#host .value").first).to_have_text("3")
+    await page.get_by_role("combobox").select_option("grammar")
+    await expect(page.get_by_role("img", name="Waiting learners: 0 at most")).to_be_visible()
 
 
 async def test_focus_stays_on_what_it_is_on_while_errors_come_in(served: Served) -> None:

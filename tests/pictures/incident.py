@@ -30,6 +30,8 @@ FINE = Outcome(NOW - 4, 0.012)
 SAMPLES = 241
 BEGAN = 200
 """The sample at which the outage began."""
+SHARES = {"conversation": 2, "grammar": 1, "pronunciation": 1}
+"""How much of the lessons each tutor gives."""
 
 
 def _lessons() -> tuple[LessonStatus, ...]:
@@ -83,8 +85,8 @@ OUTAGE = HostStatus(
 
 def incident(status: HostStatus = OUTAGE) -> HostSnapshot:
     """Return the snapshot of a status, with errors and an hour that led to them."""
-    hour = summarise([_sample(number) for number in range(SAMPLES)])
-    return take_snapshot(status, assess(status), _errors().newest_first(), hour)
+    hours = summarise([_moment(number) for number in range(SAMPLES)])
+    return take_snapshot(status, assess(status), _errors().newest_first(), hours)
 
 
 def _errors() -> RecentErrors:
@@ -107,25 +109,46 @@ def _errors() -> RecentErrors:
     return errors
 
 
-def _sample(number: int) -> Sample:
-    """Return a sample of an hour in which lessons come and go and an outage begins."""
-    wave = math.sin(number / 17) + 0.5 * math.sin(number / 5)
-    lessons = 10 if number == SAMPLES - 1 else round(7 + 2.4 * wave + number / 120)
-    replies = number * 3
+def _moment(number: int) -> dict[str, Sample]:
+    """Return samples of an hour in which lessons come and go and an outage begins, by tutor."""
     slow = max(0, number - BEGAN)
+    waiting = sum(number >= begun for begun in (238, 239))
+    last = {"conversation": 6, "grammar": 2, "pronunciation": 2}
+    errors = {
+        "": (number > 110) + slow // 3,
+        "conversation": 0,
+        "grammar": 0,
+        "pronunciation": int(number > 150),
+    }
+    return {
+        tutor: Sample(
+            lessons=last.get(tutor, 0) if number == SAMPLES - 1 else _lessons_of(tutor, number),
+            waiting=waiting if tutor == "pronunciation" else 0,
+            errors=count,
+            voice=_voice(number, SHARES.get(tutor, 0)),
+        )
+        for tutor, count in errors.items()
+    }
+
+
+def _lessons_of(tutor: str, number: int) -> int:
+    if tutor not in SHARES:
+        return 0
+    share = SHARES[tutor]
+    wave = math.sin(number / 17 + share) + 0.5 * math.sin(number / 5 + 2 * share)
+    return round(share * (2.3 + 0.8 * wave + number / 360))
+
+
+def _voice(number: int, share: int) -> dict[str, StageTotal]:
+    """Return the totals of stages; each tutor has its share of the replies."""
+    if number % 40 > 36:  # nobody speaks now and then
+        return _voice(number - number % 40 + 36, share)
+    replies, slow = number * share, max(0, number - BEGAN)
     means = {"hearing": 0.24, "turn": 0.31, "thinking": 0.38, "speaking": 0.19, "reply": 1.14}
-    voice = {
-        stage: StageTotal(mean * replies + slow * slow * 0.004 * mean, replies)
+    return {
+        stage: StageTotal(mean * replies + slow * slow * 0.0015 * share * mean, replies)
         for stage, mean in means.items()
     }
-    if number % 40 > 36:  # nobody speaks now and then
-        voice = _sample(number - number % 40 + 36).voice
-    return Sample(
-        lessons=lessons,
-        waiting=sum(number >= begun for begun in (238, 239)),
-        errors=(number > 110) + (number > 150) + slow // 3,
-        voice=voice,
-    )
 
 
 @asynccontextmanager

@@ -176,10 +176,12 @@ def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: HostMetrics) -
     assert value(metrics, "config_current") == value(metrics, "livekit_key_current") == 0
 
 
-def test_what_replies_took_is_summed_over_tutors_by_stage(metrics: HostMetrics) -> None:
-    """For the status page; Prometheus has them apart."""
-    for tutor in ("grammar", "conversation"):
+def test_what_replies_took_is_summed_by_tutor_and_stage(metrics: HostMetrics) -> None:
+    """For the status page."""
+    for tutor in ("grammar", "grammar", "conversation"):
         metrics.lessons.observe_voice(tutor, VoiceTimed(stages={"reply": 1.5, "turn": 0.5}))
-    totals = metrics.lessons.voice_totals()
-    assert (totals["reply"], totals["turn"]) == (StageTotal(3.0, 2), StageTotal(1.0, 2))
-    assert totals["thinking"] == StageTotal()
+    grammar, conversation = map(metrics.lessons.voice_totals().get, ("grammar", "conversation"))
+    assert grammar is not None
+    assert conversation is not None
+    assert (grammar["reply"], grammar["turn"]) == (StageTotal(3.0, 2), StageTotal(1.0, 2))
+    assert (conversation["reply"], conversation["thinking"]) == (StageTotal(1.5, 1), StageTotal())

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -367,12 +368,12 @@ async def _operate(
     judge = partial(assess, jwt_warn_before=settings.api.agent_token_warn_before)
     metrics = parts.metrics
     metrics.watch(watch.look, judge)
-    history = History(partial(_sample, watch, metrics, recent_errors), parts.services.clock)
+    history = History(partial(_samples, watch, metrics, recent_errors), parts.services.clock)
 
     def snapshot() -> HostSnapshot:
         status = watch.look()
         errors = recent_errors.newest_first()
-        return take_snapshot(status, judge(status), errors, history.last_hour())
+        return take_snapshot(status, judge(status), errors, history.hours())
 
     app = build_app(watch.look, judge, snapshot, metrics.registry, secrets.ops_tokens)
     app.router.add_post(DRAIN, receive_drain(secrets.ops_tokens, drain))
@@ -383,14 +384,17 @@ async def _operate(
         yield
 
 
-def _sample(watch: Watch, metrics: HostMetrics, recent_errors: RecentErrors) -> Sample:
+def _samples(
+    watch: Watch, metrics: HostMetrics, recent_errors: RecentErrors
+) -> Mapping[str, Sample]:
     status = watch.look()
-    return Sample(
-        lessons=len(status.lessons),
-        waiting=len(status.waiting),
-        errors=recent_errors.total,
-        voice=metrics.lessons.voice_totals(),
-    )
+    lessons = Counter(lesson.tutor for lesson in status.lessons)
+    waiting = Counter(wait.tutor for wait in status.waiting)
+    errors, voice = recent_errors.totals, metrics.lessons.voice_totals()
+    return {
+        tutor: Sample(lessons[tutor], waiting[tutor], errors[tutor], voice.get(tutor, {}))
+        for tutor in {*lessons, *waiting, *errors, *voice}
+    }
 
 
 async def _reconcile(lifecycle: _Lifecycle, supervisor: Supervisor, reconciler: Reconciler) -> None:

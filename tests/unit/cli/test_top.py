@@ -55,6 +55,16 @@ def test_a_frame_has_what_the_status_page_has() -> None:
     assert len(re.findall(r"^[0-9a-f]{8} ", text, re.MULTILINE)) == 10
 
 
+def test_a_frame_of_one_tutor_leaves_the_others_out() -> None:
+    """With its own last hour; what is wrong with the host stays."""
+    text = frame(incident().of_tutor("grammar"))
+    assert re.findall(r"^(\w+) +● registered", text, re.MULTILINE) == ["grammar"]
+    assert len(re.findall(r"^[0-9a-f]{8} ", text, re.MULTILINE)) == 2
+    assert re.search(r"^lessons  2 +[▁-█]{24}", text, re.MULTILINE)
+    assert re.search(r"^waiting  0 ", text, re.MULTILINE)
+    assert "BreakerOpen" in text
+
+
 @pytest.mark.parametrize("width", [80, 120], ids=["80 columns", "120 columns"])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     """Long reasons are folded within their column."""

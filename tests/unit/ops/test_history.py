@@ -38,8 +38,8 @@ class Clock:
 
 
 async def record(readings: Any, clock: Clock) -> History:
-    """Return the history of these readings."""
-    history = History(lambda: next(readings), clock)
+    """Return the history of these readings of a tutor."""
+    history = History(lambda: {"grammar": next(readings)}, clock)
     with pytest.raises(asyncio.CancelledError):
         await history.run()
     return history
@@ -70,7 +70,7 @@ async def test_after_a_standstill_samples_do_not_come_in_a_burst() -> None:
 async def test_memory_is_bounded_to_one_hour() -> None:
     """The oldest makes room."""
     history = await record((Sample(lessons=n) for n in range(2 * KEPT)), Clock(KEPT + 50))
-    hour = history.last_hour()
+    hour = history.hours().host
     assert len(hour.lessons) == KEPT - 1 == 3600 / INTERVAL
     assert hour.lessons[-1] == KEPT + 50
 
@@ -78,14 +78,42 @@ async def test_memory_is_bounded_to_one_hour() -> None:
 def test_counters_are_shown_by_interval_and_gauges_as_they_were() -> None:
     """A host counts from its start."""
     samples = [Sample(1, 0, 5), Sample(2, 1, 5), Sample(3, 0, 9)]
-    hour = summarise(samples)
+    hour = summarise([{"": one} for one in samples]).host
     assert (hour.lessons, hour.waiting, hour.errors) == ((2, 3), (1, 0), (0, 4))
+
+
+def test_each_tutor_has_its_hour_and_the_host_has_all_of_it() -> None:
+    """Also one that came later, and what is of no tutor."""
+    before = {"": Sample(errors=2), "grammar": Sample(3, 1, 1, voice(3.0, 2))}
+    after = {
+        "": Sample(errors=3),
+        "grammar": Sample(2, 0, 1, voice(5.0, 3)),
+        "conversation": Sample(4, 0, 2, voice(6.0, 3)),
+    }
+    hours = summarise([before, after])
+    assert set(hours.tutors) == {"grammar", "conversation"}
+    grammar, conversation = hours.tutors["grammar"], hours.tutors["conversation"]
+    assert (grammar.lessons, grammar.errors, grammar.reply) == ((2,), (0,), (2.0,))
+    assert (conversation.lessons, conversation.errors, conversation.reply) == ((4,), (2,), (2.0,))
+    assert (hours.host.lessons, hours.host.waiting, hours.host.errors) == ((6,), (0,), (3,))
+    assert hours.host.stages[-1] == StageLatency(stage="reply", seconds=2.0, replies=4)
+
+
+async def test_the_series_of_now_are_those_up_to_the_newest_sample() -> None:
+    """They are kept until the next one."""
+    readings = iter([Sample(1), Sample(2), Sample(3)])
+    history = History(lambda: {"grammar": next(readings)}, Clock(1))
+    assert history.hours().tutors["grammar"].lessons == ()
+    assert history.hours() is history.hours()
+    with pytest.raises(asyncio.CancelledError):
+        await history.run()
+    assert history.hours().tutors["grammar"].lessons == (2,)
 
 
 def test_latency_is_that_of_the_replies_of_the_interval_and_of_the_hour() -> None:
     """An interval without a reply has none."""
     samples = [Sample(voice=voice(30.0, 10)), *[Sample(voice=voice(36.0, 14))] * 2]
-    hour = summarise(samples)
+    hour = summarise([{"grammar": one} for one in samples]).tutors["grammar"]
     assert hour.reply == (1.5, None)
     assert hour.stages == (
         StageLatency(stage="thinking", seconds=0.5, replies=4),
@@ -96,12 +124,12 @@ def test_latency_is_that_of_the_replies_of_the_interval_and_of_the_hour() -> Non
 @pytest.mark.parametrize("count", [0, 1], ids=["none", "one"])
 def test_before_the_first_interval_there_is_nothing(count: int) -> None:
     """And no division by zero."""
-    assert summarise([Sample()] * count).lessons == ()
+    assert summarise([{"": Sample()}] * count).host.lessons == ()
 
 
 @given(st.lists(st.builds(Sample, st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))))
 def test_all_series_are_as_long(samples: list[Sample]) -> None:
     """One value an interval."""
-    hour = summarise(samples)
+    hour = summarise([{"": one} for one in samples]).host
     lengths = {len(series) for series in (hour.lessons, hour.waiting, hour.errors, hour.reply)}
     assert lengths == {max(0, len(samples) - 1)}

@@ -13,7 +13,7 @@ from tests.pictures.incident import incident
 
 from loqua_host.host_metrics import HostMetrics
 from loqua_host.ops.health import assess
-from loqua_host.ops.history import LastHour
+from loqua_host.ops.history import Hours
 from loqua_host.ops.recent_errors import RecentErrors
 from loqua_host.ops.snapshot import HostSnapshot, take_snapshot
 from loqua_host.ops.status import HostStatus, LessonStatus, Outcome, Phase
@@ -48,7 +48,7 @@ async def ops() -> AsyncIterator[Ops]:
 
     def snapshot() -> HostSnapshot:
         status = served.status
-        return take_snapshot(status, assess(status), errors.newest_first(), LastHour())
+        return take_snapshot(status, assess(status), errors.newest_first(), Hours())
 
     app = build_app(look, assess, snapshot, metrics.registry, tuple)
     async with TestClient(TestServer(app)) as client:

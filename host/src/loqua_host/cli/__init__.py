@@ -224,12 +224,13 @@ def demo(
 def top(
     config: Config = CONFIG,
     *,
+    tutor: Annotated[str | None, typer.Option(help="Show this tutor only.")] = None,
     once: Annotated[bool, typer.Option(help="Print the status once and exit.")] = False,
 ) -> None:
     """Watch a running host: the status page in the terminal. Stop with Ctrl-C."""
     from .top import watch_host  # noqa: PLC0415  # only `run` must start lean
 
-    raise SystemExit(watch_host(config, seal(sys.argv[1:]), once=once))
+    raise SystemExit(watch_host(config, seal(sys.argv[1:]), tutor, once=once))
 
 
 @app.command()

@@ -98,15 +98,19 @@ class LessonMetrics:
         for stage, seconds in timed.stages.items():
             self.voice_seconds.labels(tutor, stage).observe(seconds)
 
-    def voice_totals(self) -> dict[str, StageTotal]:
-        """Return the totals of each stage since the host's start, over all tutors."""
-        sums: defaultdict[tuple[str, str], float] = defaultdict(float)
+    def voice_totals(self) -> dict[str, dict[str, StageTotal]]:
+        """Return the totals of each stage since the host's start, by tutor and stage."""
+        read: defaultdict[tuple[str, str, str], float] = defaultdict(float)
         for family in self.voice_seconds.collect():
             for sample in family.samples:
                 name = sample.name.removeprefix(f"{family.name}_")
-                sums[sample.labels["stage"], name] += sample.value
+                read[sample.labels["tutor"], sample.labels["stage"], name] = sample.value
         return {
-            stage: StageTotal(sums[stage, "sum"], int(sums[stage, "count"])) for stage in STAGES
+            tutor: {
+                stage: StageTotal(read[tutor, stage, "sum"], int(read[tutor, stage, "count"]))
+                for stage in STAGES
+            }
+            for tutor in {tutor for tutor, _, _ in read}
         }
 
     def observe_hook(self, tutor: str, timed: HookTimed) -> None:

@@ -1,7 +1,7 @@
 """The last hour of the host, in bounded memory, for sparklines."""
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from loqua_host.core.clock import Clock
 from loqua_host.lessons.metrics import StageTotal
 
-__all__ = ["History", "LastHour", "Sample", "StageLatency", "summarise"]
+__all__ = ["History", "Hours", "LastHour", "Sample", "StageLatency", "summarise"]
 
 INTERVAL: Final = 15.0
 """Seconds between two samples, the scrape interval in config/prometheus/README.md."""
@@ -27,7 +27,7 @@ UNTIMED: Final = StageTotal()
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The host at one moment.
+    """A tutor at one moment, or the whole host.
 
     Attributes:
         lessons: How many run.
@@ -77,22 +77,37 @@ class LastHour(BaseModel):
     stages: tuple[StageLatency, ...] = ()
 
 
+UNSEEN: Final = Sample()
+"""A tutor before anything was known of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The last hour of the whole host, and of each tutor by name."""
+
+    host: LastHour = field(default_factory=LastHour)
+    tutors: Mapping[str, LastHour] = field(default_factory=dict)
+
+
 class History:
-    """A ring buffer of samples.
+    """A ring buffer of samples: about 0.3 MB for each tutor.
 
     Args:
-        read: Returns the sample of now.
+        read: Returns the samples of now by tutor. That of an empty name has what is of no tutor.
         clock: The clock that paces the samples.
     """
 
-    def __init__(self, read: Callable[[], Sample], clock: Clock) -> None:
+    def __init__(self, read: Callable[[], Mapping[str, Sample]], clock: Clock) -> None:
         self._read = read
         self._clock = clock
-        self._samples: deque[Sample] = deque([read()], maxlen=KEPT)
+        self._samples: deque[Mapping[str, Sample]] = deque([read()], maxlen=KEPT)
+        self._hours: Hours | None = None
 
-    def last_hour(self) -> LastHour:
-        """Return the series up to the newest sample."""
-        return summarise(tuple(self._samples))
+    def hours(self) -> Hours:
+        """Return the series up to the newest samples."""
+        if self._hours is None:
+            self._hours = summarise(tuple(self._samples))
+        return self._hours
 
     async def run(self) -> None:
         """Take a sample every `INTERVAL` seconds, until cancelled."""
@@ -102,10 +117,34 @@ class History:
             due = max(due + INTERVAL, self._clock.monotonic())
             await self._clock.sleep(due - self._clock.monotonic())
             self._samples.append(self._read())
+            self._hours = None
 
 
-def summarise(samples: Sequence[Sample]) -> LastHour:
-    """Return the series of successive samples, of which the first begins the first interval."""
+def summarise(moments: Sequence[Mapping[str, Sample]]) -> Hours:
+    """Return the series of successive moments, of which the first begins the first interval."""
+    tutors = {name for moment in moments for name in moment if name}
+    return Hours(
+        host=_last_hour([_total(moment.values()) for moment in moments]),
+        tutors={
+            name: _last_hour([moment.get(name, UNSEEN) for moment in moments]) for name in tutors
+        },
+    )
+
+
+def _total(samples: Iterable[Sample]) -> Sample:
+    counts: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
+    replies: Counter[str] = Counter()
+    for sample in samples:
+        counts.update(lessons=sample.lessons, waiting=sample.waiting, errors=sample.errors)
+        for stage, total in sample.voice.items():
+            seconds[stage] += total.seconds
+            replies[stage] += total.replies
+    voice = {stage: StageTotal(seconds[stage], replies[stage]) for stage in seconds}
+    return Sample(**counts, voice=voice)
+
+
+def _last_hour(samples: Sequence[Sample]) -> LastHour:
     pairs = tuple(pairwise(samples))
     return LastHour(
         lessons=tuple(after.lessons for _, after in pairs),
@@ -127,7 +166,7 @@ def _stages(first: Sample, last: Sample) -> tuple[StageLatency, ...]:
 
 def _mean(before: Sample, after: Sample, stage: str) -> float | None:
     total = _between(before, after, stage)
-    return total.seconds / total.replies if total.replies else None
+    return round(total.seconds / total.replies, 3) if total.replies else None
 
 
 def _between(before: Sample, after: Sample, stage: str) -> StageTotal:

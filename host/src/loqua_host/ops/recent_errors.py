@@ -1,6 +1,6 @@
 """Recent warnings and errors of the host's own log, for the status page."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -46,11 +46,11 @@ class RecentErrors:
         monotonic: A monotonic clock, in seconds.
 
     Attributes:
-        total: How many there have been, also those that are no longer kept.
+        totals: How many there have been by tutor, empty for none, also those no longer kept.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self.total = 0
+        self.totals: Counter[str] = Counter()
         self._monotonic = monotonic
         self._kept: OrderedDict[tuple[str, str, str], RecentError] = OrderedDict()
 
@@ -61,8 +61,9 @@ class RecentErrors:
     def __call__(self, _logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
         """Keep a line if it is a warning or an error."""
         if method in ("warning", "error", "critical"):
-            self.total += 1
-            self._remember(_recent(self._monotonic(), method, line))
+            error = _recent(self._monotonic(), method, line)
+            self.totals[error.tutor] += 1
+            self._remember(error)
         return line
 
     def _remember(self, error: RecentError) -> None:

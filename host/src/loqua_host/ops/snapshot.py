@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from loqua_host.contract.records import Mode
 
 from .health import BOUNDS, Health, HealthFinding, HealthState
-from .history import LastHour
+from .history import Hours, LastHour
 from .recent_errors import RecentError
 from .runbooks import runbook_of_event, runbook_of_finding
 from .status import HostStatus, LessonStatus, Phase, WorkerStatus
@@ -71,6 +71,7 @@ class TutorSnapshot(_Frozen):
         agent_name: The name to call it by; empty if LiveKit dispatches it to every new room.
         jobs: Running and starting jobs, `max_jobs` of which may run.
         waiting: Learners who wait for it.
+        last_hour: Its series for sparklines.
     """
 
     name: str
@@ -82,6 +83,7 @@ class TutorSnapshot(_Frozen):
     jobs: int
     max_jobs: int
     waiting: int
+    last_hour: LastHour
 
 
 class WaitingSnapshot(_Frozen):
@@ -202,9 +204,22 @@ class HostSnapshot(_Frozen):
     errors: tuple[ErrorSnapshot, ...]
     last_hour: LastHour
 
+    def of_tutor(self, name: str) -> "HostSnapshot":
+        """Return what it has of one tutor; checks, endpoints and outbox remain the host's."""
+        tutors = tuple(one for one in self.tutors if one.name == name)
+        return self.model_copy(
+            update={
+                "tutors": tutors,
+                "waiting": tuple(one for one in self.waiting if one.tutor == name),
+                "lessons": tuple(one for one in self.lessons if one.tutor == name),
+                "errors": tuple(one for one in self.errors if one.tutor == name),
+                "last_hour": tutors[0].last_hour if tutors else LastHour(),
+            }
+        )
+
 
 def take_snapshot(
-    status: HostStatus, health: Health, errors: Sequence[RecentError], last_hour: LastHour
+    status: HostStatus, health: Health, errors: Sequence[RecentError], hours: Hours
 ) -> HostSnapshot:
     """Return the snapshot of a status.
 
@@ -212,7 +227,7 @@ def take_snapshot(
         status: The status.
         health: Its health.
         errors: The recent errors, newest first.
-        last_hour: The series for sparklines.
+        hours: The series for sparklines.
     """
     return HostSnapshot(
         taken_at=status.unix,
@@ -221,14 +236,14 @@ def take_snapshot(
         ready=health.ready,
         state=health.state,
         levels=tuple(_levels(health, status)),
-        tutors=tuple(_tutor(worker, status) for worker in status.workers),
+        tutors=tuple(_tutor(worker, status, hours) for worker in status.workers),
         waiting=tuple(_waiting(status)),
         lessons=_lessons(status),
         endpoints=tuple(_endpoints(health, status)),
         outbox=_outbox(status),
         capacity=_capacity(status),
         errors=tuple(_error(error, status.now) for error in errors),
-        last_hour=last_hour,
+        last_hour=hours.host,
     )
 
 
@@ -248,7 +263,7 @@ def _finding(finding: HealthFinding, status: HostStatus) -> FindingSnapshot:
     )
 
 
-def _tutor(worker: WorkerStatus, status: HostStatus) -> TutorSnapshot:
+def _tutor(worker: WorkerStatus, status: HostStatus, hours: Hours) -> TutorSnapshot:
     registration = _registration(worker)
     return TutorSnapshot(
         name=worker.tutor,
@@ -260,6 +275,7 @@ def _tutor(worker: WorkerStatus, status: HostStatus) -> TutorSnapshot:
         jobs=worker.busy,
         max_jobs=worker.places,
         waiting=sum(wait.tutor == worker.tutor for wait in status.waiting),
+        last_hour=hours.tutors.get(worker.tutor, LastHour()),
     )
 
 

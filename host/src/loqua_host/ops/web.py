@@ -82,7 +82,9 @@ def build_app(
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def status(_request: web.Request) -> web.Response:
-        return web.json_response(text=snapshot().model_dump_json())
+        response = web.json_response(text=snapshot().model_dump_json())
+        response.enable_compression()  # series compress to a tenth
+        return response
 
     app = web.Application(middlewares=[guard(tokens, unless=PROBES | {WEBHOOK})])
     app.on_response_prepare.append(_add_headers)

@@ -53,41 +53,61 @@ const figure = (name, value, state, note, chart = "") =>
 
 const highest = (values) => Math.max(0, ...values.filter((value) => value !== null));
 
-// Of the whole host: history is kept for it and not for each tutor, in bounded memory.
+const stateOf = (snapshot, name) =>
+  snapshot.levels.flatMap((level) => level.findings).find((one) => one.name === name)?.state ?? "ok";
+
+const EMPTY = { lessons: [], waiting: [], errors: [], reply: [], stages: [] };
+
+// The last hour of the tutor that is filtered for, else of the whole host.
+const hourOf = (snapshot, { tutor }) =>
+  tutor
+    ? (snapshot.tutors.find((one) => one.name === tutor)?.last_hour ?? EMPTY)
+    : snapshot.last_hour;
+
+const ofTutor = (all, { tutor }) => all.filter((one) => !tutor || one.tutor === tutor);
+
+const room = (snapshot, { tutor }) => {
+  const { lessons_free, limit } = snapshot.capacity;
+  if (!tutor) return `room for ${lessons_free} more, limited by ${limit}`;
+  const known = snapshot.tutors.find((one) => one.name === tutor);
+  return known ? `${known.jobs} of ${count(known.max_jobs, "job")}` : "no worker now";
+};
+
+const of = ({ tutor }) => (tutor ? ` of ${tutor}` : "");
+
 export const figures = (snapshot, filter) => {
-  const { last_hour: hour, outbox, capacity } = snapshot;
-  const state = (name) =>
-    snapshot.levels.flatMap((level) => level.findings).find((one) => one.name === name)?.state ??
-    "ok";
+  const hour = hourOf(snapshot, filter);
   const errors = hour.errors.reduce((sum, value) => sum + value, 0);
-  const waiting = snapshot.waiting.reduce((sum, one) => sum + one.learners, 0);
-  const longest = Math.max(0, ...snapshot.waiting.map((one) => one.longest));
+  const waits = ofTutor(snapshot.waiting, filter);
+  const waiting = waits.reduce((sum, one) => sum + one.learners, 0);
+  const longest = Math.max(0, ...waits.map((one) => one.longest));
   const reply = hour.stages.find((one) => one.stage === "reply");
   const most = (values, show = String) => `${show(highest(values))} at most in the last hour`;
+  const named = (name) => (filter.tutor ? `${name} · ${filter.tutor}` : name);
   return [
     figure(
-      "Lessons",
-      String(snapshot.lessons.length),
+      named("Lessons"),
+      String(ofTutor(snapshot.lessons, filter).length),
       "ok",
-      `room for ${capacity.lessons_free} more, limited by ${capacity.limit}`,
+      room(snapshot, filter),
       sparkline(`Lessons: ${most(hour.lessons)}`, hour.lessons),
     ),
     figure(
-      "Waiting learners",
+      named("Waiting learners"),
       String(waiting),
-      state("learners"),
+      waiting ? stateOf(snapshot, "learners") : "ok",
       waiting ? `the longest for ${span(longest)}` : most(hour.waiting),
       sparkline(`Waiting learners: ${most(hour.waiting)}`, hour.waiting),
     ),
     figure(
-      "Warnings and errors",
+      named("Warnings and errors"),
       String(errors),
       errors ? "degraded" : "ok",
       "in the last hour",
       bars(`Warnings and errors: ${errors} in the last hour`, hour.errors),
     ),
     figure(
-      "Reply latency",
+      named("Reply latency"),
       reply ? seconds(reply.seconds) : "–",
       "ok",
       reply
@@ -95,10 +115,17 @@ export const figures = (snapshot, filter) => {
         : "no reply in the last hour",
       sparkline(`Reply latency: ${most(hour.reply, seconds)}`, hour.reply),
     ),
+  ];
+};
+
+// What all tutors share.
+export const host = (snapshot) => {
+  const { outbox, capacity } = snapshot;
+  return [
     figure(
       "Pending records",
       String(outbox.records),
-      state("outbox"),
+      stateOf(snapshot, "outbox"),
       `${outbox.oldest === null ? "" : `oldest ${span(outbox.oldest)}, `}${count(outbox.progress, "progress update")}, ${outbox.spooled} spooled`,
     ),
     figure(
@@ -110,27 +137,24 @@ export const figures = (snapshot, filter) => {
     figure(
       "Memory",
       percent(capacity.memory),
-      state("memory"),
+      stateOf(snapshot, "memory"),
       `${percent(capacity.cpu_load)} CPU load`,
     ),
     figure(
       "Disk free",
       percent(capacity.disk_free),
-      state("disk"),
+      stateOf(snapshot, "disk"),
       `event loop ${seconds(capacity.lag)} late at most`,
     ),
-    filter.tutor || filter.state
-      ? make("p", { class: "soft" }, "Figures are of the whole host; the filter narrows lists.")
-      : "",
   ];
 };
 
-export const stages = (snapshot) => {
-  const parts = snapshot.last_hour.stages.filter((one) => one.stage !== "reply");
+export const stages = (snapshot, filter) => {
+  const parts = hourOf(snapshot, filter).stages.filter((one) => one.stage !== "reply");
   const name = title(
     "stages",
     "Latency by stage",
-    soft(" means of the last hour, from the learner's last word"),
+    soft(` means of the last hour${of(filter)}, from the learner's last word`),
   );
   if (!parts.length) return [name, none("LiveKit measured no stage in the last hour.")];
   return [
