@@ -152,6 +152,7 @@ def start_forkserver(
             "loqua_host.registry.inspect_child",
             *preload,
             "livekit.agents.ipc._preload",
+            "loqua_host.system.immortal_heap",
             "livekit.agents.ipc._preload_freeze",
         ]
     )

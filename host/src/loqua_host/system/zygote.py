@@ -79,14 +79,18 @@ def fork_zygote(
     """Import modules, fork, and return the child once it has begun.
 
     Args:
-        shared: The modules for both processes. What they make is frozen: the garbage collector
-            writes to none of its pages, so that the processes keep sharing them.
+        shared: The modules for both processes. What they make is immortal and frozen: neither its
+            use nor the garbage collector writes to its pages, so that the processes keep sharing
+            them.
         jobs_only: The modules for the child.
         forget: Called in the child first, to give up what it is not to have.
     """
     gc.disable()  # Almost nothing of what imports make is garbage: saves a fifth of their time.
     for name in shared:
         import_module(name)
+    from .immortal import immortalize  # noqa: PLC0415  # it takes numpy, which LiveKit has imported
+
+    immortalize()
     gc.freeze()
     gc.enable()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,0 +1,61 @@
+"""Objects whose references are not counted, so that forked processes keep sharing their pages.
+
+CPython counts the references to an object in the object itself: a process that merely runs an
+inherited function writes to its page, and has a copy of that page from then on. Objects such as
+None are immortal (PEP 683, since Python 3.12): nobody writes to their count. Here, all that exists
+becomes immortal. Of a live lesson's memory, this saves about a third.
+"""
+
+import ctypes
+import gc
+from collections.abc import Iterable, Iterator
+from itertools import compress
+from types import CodeType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["immortalize"]
+
+SMALLEST_IMMORTAL = 1 << 30
+"""No count of a mortal None comes near."""
+
+LOWEST, HIGHEST = 1 << 12, 1 << 48
+"""The addresses that a process may have on Linux (x86-64: below 2^47, arm64: below 2^48)."""
+
+
+def immortalize() -> None:
+    """Keep all objects of this process for its lifetime, and stop counting references to them.
+
+    Those that the garbage collector has frozen are taken for immortal. Python before 3.12 counts
+    all the same. Call it before a fork, where little is temporary; half a million objects take a
+    third of a second.
+    """
+    counts = _counts()
+    never = counts[_places([None])][0]
+    latest = gc.get_objects() if never >= SMALLEST_IMMORTAL else []
+    while latest:
+        places = _places(latest)
+        mortal = counts[places] != never  # The others are not written to: their pages stay shared.
+        counts[places[mortal]] = never
+        fresh = [*compress(latest, mortal.tolist())]
+        latest = [*gc.get_referents(*fresh), *_in_code(fresh)]
+
+
+def _counts() -> NDArray[np.uint32]:
+    """Return all memory by four bytes; an object begins with its count (CPython, object.h)."""
+    size = (HIGHEST - LOWEST) // 4
+    return np.frombuffer(memoryview((ctypes.c_uint32 * size).from_address(LOWEST)), np.uint32)
+
+
+def _places(objects: list[Any]) -> NDArray[np.int64]:
+    """Return where the counts of objects are."""
+    return (np.fromiter(map(id, objects), np.int64, len(objects)) - LOWEST) >> 2
+
+
+def _in_code(objects: Iterable[object]) -> Iterator[object]:
+    """Yield what code refers to, which it does not tell the garbage collector."""
+    for one in objects:
+        if type(one) is CodeType:
+            yield from (one.co_consts, one.co_names, one.co_name, one.co_qualname, one.co_filename)
