@@ -1,11 +1,13 @@
 """A configuration in a directory of its own, to write mistakes into."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from loqua_host.errors import ConfigError
+from loqua_host.settings import load
 from loqua_host.settings.load import load_settings
 
 Write = Callable[[str, str], Path]
@@ -16,6 +18,15 @@ ENVIRON = {
     "API_BASE_URL": "http://127.0.0.1:9000",
     "LIVEKIT_URL": "ws://127.0.0.1:7880",
 }
+
+
+installed_plugins = cache(load.installed_plugins)
+
+
+@pytest.fixture(autouse=True)
+def installed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for plugins once: to read all distributions again is half of the work of a load."""
+    monkeypatch.setattr(load, "installed_plugins", installed_plugins)
 
 
 @pytest.fixture
