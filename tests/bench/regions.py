@@ -34,7 +34,7 @@ NAMES = ("west", "east")
 FAILOVER_AFTER = 30
 LEARNERS = 4
 NEWCOMERS = 2
-SETTLED = 8.0
+SETTLED = 6.0
 """Seconds in which a region that is back would do what it must not."""
 
 SIGNAL_PORT, MEDIA_PORT = 7880, 7882
