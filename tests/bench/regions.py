@@ -34,7 +34,7 @@ NAMES = ("west", "east")
 FAILOVER_AFTER = 30
 LEARNERS = 4
 NEWCOMERS = 2
-SETTLED = 8.0
+SETTLED = 6.0
 """Seconds in which a region that is back would do what it must not."""
 
 SIGNAL_PORT, MEDIA_PORT = 7880, 7882
@@ -243,6 +243,7 @@ async def cut_off(west: Region, east: Region, learners: Learners) -> dict[str, A
     seats += await gathered(learners.sit(east) for _ in range(NEWCOMERS))
     taught = await asyncio.gather(*(seat.taught(active) for seat in seats))
     gaps = [seat.longest_gap(begun, now()) for seat in seats[:LEARNERS]]
+    tell("taught in the other region", taught=sum(taught), **spread("without_tutor", gaps))
     west.network.heal()
     await west.member.running.log.until("region.changed", active=NAMES[1])
     tell("healed")
@@ -328,6 +329,7 @@ async def activate(region: Region) -> None:
     member = region.member
     environ = {
         **os.environ,
+        "PYTHONPATH": str(region.deployment.plugins),
         **region.deployment.environ(),
         "LEDGER_URL": f"postgresql://loqua@{member.postgres.address}/postgres",
         **member.environ,

@@ -21,6 +21,7 @@ from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
+from loqua_host.records.regions import RegionReport
 
 KEY = "ledger-" * 6
 Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
@@ -71,9 +72,11 @@ def start(config: Path, ledger_url: str | None) -> Start:
         **({"LEDGER_URL": ledger_url} if ledger_url else {}),
     }
 
-    async def begin(*arguments: str, **changed: str) -> asyncio.subprocess.Process:
+    async def begin(
+        *arguments: str, group: str = "records", **changed: str
+    ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "loqua_host", "records", *arguments, "--config", str(config)),
+            *(sys.executable, "-m", "loqua_host", group, *arguments, "--config", str(config)),
             env=environ | changed,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -182,6 +185,21 @@ async def test_a_lesson_is_explained(command: Command, ledger: Ledger) -> None:
     assert (row["not_before"], row["dead_at"]) == (None, None)  # and no seconds since 1970
     status, _, errors = await command("explain", "nobody")
     assert (status, "not in the ledger" in errors) == (1, True)
+
+
+async def test_an_operator_sees_and_chooses_the_region_that_teaches(
+    command: Command, ledger: Ledger
+) -> None:
+    """Beside hosts that run; one without regions is told what to set."""
+    status, _, errors = await command("show", group="region")
+    assert (status, "set regions:" in errors) == (1, True)
+    for name in ("west", "east"):
+        await ledger.report_region(RegionReport(name, "west", ready=True, failover_after=None))
+    status, told, _ = await command("activate", "east", group="region")
+    assert (status, told.splitlines()[1:]) == (0, ["east: 1 ready hosts"])
+    assert told.startswith("east teaches since 20")
+    status, _, errors = await command("activate", "esat", group="region")
+    assert (status, "no host of esat has run" in errors) == (1, True)
 
 
 async def test_one_lesson_is_sent_again_and_nothing_without_being_named(

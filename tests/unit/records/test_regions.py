@@ -85,9 +85,10 @@ async def test_a_host_that_is_alive_and_not_ready_does_not_hold_its_region(
 async def test_a_region_that_has_just_begun_to_teach_has_time_to_get_ready(
     hosts: list[Ledger], postgres_url: str
 ) -> None:
-    """So an operator may activate a region whose hosts are about to start."""
-    west, _ = hosts
+    """So an operator may activate a region whose hosts are about to be ready."""
+    west, east = hosts
     await report(west, WEST)
+    await report(east, EAST, ready=False)
     with LedgerAdmin.open(PostgresDatabase(postgres_url)) as admin:
         state = admin.activate_region(EAST)
     assert state is not None
@@ -112,6 +113,17 @@ async def test_not_every_host_takes_over(
     await report(west, WEST)
     await pass_time(west, 1e6)
     state = await report(east, EAST, ready=ready, failover_after=failover_after)
+    assert state.active == WEST
+
+
+async def test_a_region_without_hosts_is_not_activated(
+    hosts: list[Ledger], postgres_url: str
+) -> None:
+    """A misspelt name would have nobody teach."""
+    await report(hosts[0], WEST)
+    with LedgerAdmin.open(PostgresDatabase(postgres_url)) as admin:
+        state = admin.activate_region("eu-wset")
+    assert state is not None
     assert state.active == WEST
 
 

@@ -41,6 +41,8 @@ def activate(
         state = ledger.activate_region(region)
     if state is None:
         fail(NONE)
+    if state.active != region:
+        fail(f"no host of {region} has run within the last hour: correct the name, or start one")
     typer.echo(_describe(state))
 
 

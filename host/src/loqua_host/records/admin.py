@@ -127,7 +127,10 @@ class LedgerAdmin:
             return regions.read_state(db)
 
     def activate_region(self, region: str) -> RegionState | None:
-        """Make a region the one that teaches; return the state, or None as `regions` does."""
+        """Make a region the one that teaches, and return the state, or None as `regions` does.
+
+        The state is unchanged if no host of that region has reported within the last hour.
+        """
         with self._database.transaction() as db:
             regions.activate(db, region)
             return regions.read_state(db)

@@ -63,7 +63,7 @@ def report(db: DatabaseConnection, host: str, it: RegionReport) -> RegionState |
 
 
 def activate(db: DatabaseConnection, region: str) -> None:
-    """Make a region the active one, if a host has ever run with regions."""
+    """Make a region the active one, if one of its hosts has reported within the last hour."""
     db.execute(QUERIES["activate_region"], {"region": region})
 
 

@@ -4,7 +4,7 @@ ALTER TABLE host ADD COLUMN region TEXT;
 ALTER TABLE host ADD COLUMN ready_until DOUBLE PRECISION NOT NULL DEFAULT 0;
 
 CREATE TABLE active_region (
-    only_row INTEGER PRIMARY KEY DEFAULT 1 CHECK (only_row = 1),
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     name TEXT NOT NULL,
     since DOUBLE PRECISION NOT NULL
 );

@@ -1,7 +1,7 @@
 -- Which region teaches; regions.py explains it.
 
 -- name: begin_active_region
-INSERT INTO active_region (name, since) VALUES (:primary, unix_now())
+INSERT INTO active_region (only_row, name, since) VALUES (1, :primary, unix_now())
 ON CONFLICT (only_row) DO NOTHING;
 
 -- name: report_region
@@ -20,7 +20,9 @@ WHERE name != :region AND since <= unix_now() - :failover_after AND name NOT IN 
 );
 
 -- name: activate_region
-UPDATE active_region SET name = :region, since = unix_now();
+-- Only a region of which some host has reported, so that a misspelt one does not stop all lessons.
+UPDATE active_region SET name = :region, since = unix_now()
+WHERE :region IN (SELECT region FROM host WHERE region IS NOT NULL);
 
 -- name: active_region
 SELECT name, since FROM active_region;
