@@ -11,7 +11,9 @@ import typer
 
 from loqua_host.errors import ConfigError, LedgerError
 from loqua_host.records.admin import LedgerAdmin, OutboxEntry
+from loqua_host.records.captures import Captures
 from loqua_host.records.database import database_at
+from loqua_host.records.encryption import KeyRing
 from loqua_host.settings.load import load_settings
 from loqua_host.settings.secrets import read_ledger_secrets
 from loqua_host.system.process import seal
@@ -75,8 +77,11 @@ def resend(
 @app.command()
 def export(user_id: UserId, config: Config = CONFIG) -> None:
     """Print all data of a learner as JSON."""
-    with _open_ledger(config) as ledger:
-        _print({"user_id": user_id, "lessons": ledger.export(user_id)})
+    with _open_records(config) as (ledger, captures):
+        lessons = ledger.export(user_id)
+        captured = [captures.read(str(one["session_id"])) for one in lessons] if captures else []
+    parts = [part.model_dump(mode="json") for lesson in captured for part in lesson]
+    _print({"user_id": user_id, "lessons": lessons, "captures": parts})
 
 
 @app.command()
@@ -87,12 +92,15 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Delete all data of a learner, including undelivered records."""
-    with _open_ledger(config) as ledger:
+    with _open_records(config) as (ledger, captures):
         if not yes:
             typer.confirm(
                 f"Permanently delete all lessons of {user_id}, delivered or not?", abort=True
             )
         gone = ledger.delete(user_id)
+        if captures is not None:
+            for session_id in gone.session_ids:
+                captures.delete(session_id)
     typer.echo(
         f"deleted {gone.lessons} lessons ({gone.running} running)"
         f" and {gone.undelivered} undelivered entries"
@@ -101,13 +109,21 @@ def delete(
 
 @contextmanager
 def _open_ledger(config: Path) -> Iterator[LedgerAdmin]:
+    with _open_records(config) as (ledger, _):
+        yield ledger
+
+
+@contextmanager
+def _open_records(config: Path) -> Iterator[tuple[LedgerAdmin, Captures | None]]:
+    """Yield the ledger, and the captures of its lessons if the host keeps any."""
     environ = seal(sys.argv[1:])
     try:
         settings = load_settings(config, environ)
         secrets = read_ledger_secrets(config, environ, settings.secrets)
         database = database_at(settings.ledger.path, secrets.open_url())
-        with LedgerAdmin.open(database, secrets.open_keys()) as ledger:
-            yield ledger
+        directory, keys = settings.ledger.captures, secrets.open_keys()
+        with LedgerAdmin.open(database, keys) as ledger:
+            yield ledger, Captures(directory, KeyRing(keys)) if directory else None
     except (ConfigError, LedgerError) as error:
         _fail(str(error))
 
