@@ -1,8 +1,10 @@
 """Tutors in the environment of their authors: wheels, and nothing of this repository."""
 
+import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,23 @@ def run(*command: str, cwd: Path) -> str:
     return done.stdout
 
 
+def newest_python() -> str:
+    """Return the newest declared Python that this machine has; all else runs on the oldest."""
+    project = tomllib.loads((ROOT / "host/pyproject.toml").read_text("utf-8"))["project"]
+    named = (one.rpartition(" ")[2] for one in project["classifiers"] if "Python :: 3" in one)
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    bins = map(str, pyenv.glob("versions/3.*/bin"))  # which uv does not look into
+    path = os.pathsep.join([*bins, os.environ["PATH"]])
+    for version in sorted(named, key=lambda one: int(one.partition(".")[2]), reverse=True):
+        find = ("uv", "python", "find", "--no-python-downloads", version)
+        found = subprocess.run(  # noqa: S603  # the test's own
+            find, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        )
+        if found.returncode == 0:
+            return found.stdout.strip()
+    return sys.executable
+
+
 @pytest.fixture(scope="module")
 def author(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory with a new tutor and the example, installed in an environment there."""
@@ -30,7 +49,9 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheels, python = directory / "wheels", directory / "venv/bin/python"
     build = ("uv", "build", "--quiet", "--wheel", "-o", str(wheels))
     run(*build, "--package", "loqua-host", cwd=ROOT)
-    run("uv", "venv", "--quiet", "--python", sys.executable, str(directory / "venv"), cwd=directory)
+    run(
+        "uv", "venv", "--quiet", "--python", newest_python(), str(directory / "venv"), cwd=directory
+    )
     # Refreshed, or uv may take wheels that it once saw in a directory of the same name.
     install = ("uv", "pip", "install", "--quiet", "--refresh", "--python", str(python))
     run(*install, "--find-links", str(wheels), "loqua-host[testing]", cwd=directory)

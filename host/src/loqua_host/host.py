@@ -51,6 +51,7 @@ from loqua_host.ops.tls import ServedCertificate
 from loqua_host.ops.watch import Watch, Watched
 from loqua_host.ops.web import build_app, serve_ops
 from loqua_host.ops.webhooks import WEBHOOK, receive_webhook
+from loqua_host.records.captures import Captures
 from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
@@ -505,10 +506,12 @@ def _open_ledger(
 
 
 async def _purge(settings: HostSettings, ledger: Ledger, clock: Clock) -> None:
+    directory = settings.ledger.captures
     await purge_regularly(
         ledger,
         keep_delivered=timedelta(days=settings.ledger.keep_delivered_days),
         keep_dead=timedelta(days=settings.ledger.keep_dead_days),
         keep_unknown=timedelta(days=settings.ledger.keep_unknown_days),
+        captures=Captures(directory, ledger.keys) if directory else None,
         clock=clock,
     )

@@ -116,7 +116,14 @@ async def test_the_host_purges_every_hour(ledger: Ledger, wall: Any, a_lesson: N
     begun = wall.now()
     day = timedelta(days=1)
     purging = asyncio.create_task(
-        purge_regularly(ledger, keep_delivered=day, keep_dead=day, keep_unknown=day, clock=wall)
+        purge_regularly(
+            ledger,
+            keep_delivered=day,
+            keep_dead=day,
+            keep_unknown=day,
+            captures=None,
+            clock=wall,
+        )
     )
     async with asyncio.timeout(30):
         while await left(ledger):  # noqa: ASYNC110  # no event says so

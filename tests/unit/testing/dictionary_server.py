@@ -1,4 +1,6 @@
-"""An MCP server over standard input and output: a dictionary with one word."""
+"""An MCP server: a dictionary with one word. It takes a port for HTTP, or uses standard output."""
+
+import sys
 
 from mcp.server.mcpserver import MCPServer
 
@@ -12,4 +14,7 @@ def translate(word: str) -> str:
 
 
 if __name__ == "__main__":
-    server.run("stdio")
+    if len(sys.argv) > 1:
+        server.run("streamable-http", port=int(sys.argv[1]))
+    else:
+        server.run("stdio")

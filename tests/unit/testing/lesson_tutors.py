@@ -1,12 +1,20 @@
 """Tutors of which the kit's tests play lessons."""
 
 import asyncio
+import os
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from livekit.agents import Agent, AgentTask, APIConnectionError, function_tool, llm
+from livekit.agents import (
+    Agent,
+    AgentTask,
+    APIConnectionError,
+    FunctionToolsExecutedEvent,
+    function_tool,
+    llm,
+)
 from livekit.agents.beta.workflows import TaskGroup
 from livekit.agents.llm import LLMError, RealtimeModel, RealtimeModelError, mcp
 
@@ -53,6 +61,18 @@ class Echo(Agent):
             self.session.say("No hay nadie.")
         else:
             self.session.say(f"Ya estás aquí: {back.outcome}.")
+
+
+class Shout(Echo):
+    """Repeats it in capitals."""
+
+    async def on_user_turn_completed(
+        self,
+        turn_ctx: llm.ChatContext,  # noqa: ARG002  # LiveKit's signature
+        new_message: llm.ChatMessage,
+    ) -> None:
+        """Answer at once."""
+        self.session.say(f"Has dicho: {new_message.text_content}".upper())
 
 
 class Round(Agent):
@@ -189,6 +209,23 @@ class Translator(Agent):
                 )
             ],
         )
+
+
+class OnlineTranslator(Agent):
+    """Looks words up at an MCP server over HTTP, whose address is in DICTIONARY_URL."""
+
+    def __init__(self) -> None:
+        server = mcp.MCPServerHTTP(os.environ["DICTIONARY_URL"])
+        tools = [mcp.MCPToolset(id="dictionary", mcp_server=server)]
+        super().__init__(instructions="Translate.", tools=tools)
+
+    async def on_enter(self) -> None:
+        """Say what the server answers, in its own form."""
+        self.session.on("function_tools_executed", self._on_answers)
+
+    def _on_answers(self, event: FunctionToolsExecutedEvent) -> None:
+        for answer in event.function_call_outputs:
+            self.session.say(answer.output if answer else "Nada.")
 
 
 class Drill(Agent):

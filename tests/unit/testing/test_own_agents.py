@@ -176,7 +176,8 @@ def test_turns_of_an_agent_without_a_language_model_count_too() -> None:
     assert practised(result) == 2
 
 
-def test_turns_without_a_language_model_count_once_after_a_crash() -> None:
-    """The next job recalls them."""
-    result = play("Echo", Says("Uno."), StaysSilent(31), KillJob(), Says("Dos."))
+@pytest.mark.parametrize("silence", [1, 31], ids=["before a tick", "after a tick"])
+def test_turns_count_once_after_a_crash(silence: float) -> None:
+    """The next job recalls them; progress is saved with each tick only."""
+    result = play("Echo", Says("Uno."), StaysSilent(silence), KillJob(), Says("Dos."))
     assert practised(result) == 2

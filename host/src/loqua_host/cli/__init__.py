@@ -122,6 +122,26 @@ def console(
 
 
 @app.command()
+def replay(
+    session_id: Annotated[str, typer.Argument(help="The lesson's session id, as in the log.")],
+    config: Config = CONFIG,
+    *,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the lesson as a script of the test kit there.")
+    ] = None,
+) -> None:
+    """Play a captured lesson with the tutor as it is now; write a failing test if it differs."""
+    environ = seal(sys.argv[1:])
+    with _extras():
+        from .replay import replay_lesson  # noqa: PLC0415  # its parts are extras
+
+    try:
+        raise SystemExit(replay_lesson(session_id, config, environ, output))
+    except LoquaError as error:
+        raise SystemExit(str(error)) from None
+
+
+@app.command()
 def run(context: typer.Context, config: Config = CONFIG) -> None:
     """Run the tutors that config/ enables, until SIGTERM or Ctrl-C."""
     raise SystemExit(running.run(config, context.obj))

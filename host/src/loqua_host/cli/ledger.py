@@ -10,24 +10,34 @@ import typer
 
 from loqua_host.errors import ConfigError, LedgerError
 from loqua_host.records.admin import LedgerAdmin
+from loqua_host.records.captures import Captures
 from loqua_host.records.database import database_at
+from loqua_host.records.encryption import KeyRing
 from loqua_host.settings.load import load_settings
 from loqua_host.settings.secrets import read_ledger_secrets
 from loqua_host.system.process import seal
 
-__all__ = ["fail", "open_ledger"]
+__all__ = ["fail", "open_ledger", "open_records"]
 
 
 @contextmanager
 def open_ledger(config: Path) -> Iterator[LedgerAdmin]:
     """Open the ledger of a configuration for the duration of a block; exit if that fails."""
+    with open_records(config) as (ledger, _):
+        yield ledger
+
+
+@contextmanager
+def open_records(config: Path) -> Iterator[tuple[LedgerAdmin, Captures | None]]:
+    """Open the ledger, and the captures of its lessons if the host keeps any; exit if that fails."""
     environ = seal(sys.argv[1:])
     try:
         settings = load_settings(config, environ)
         secrets = read_ledger_secrets(config, environ, settings.secrets)
         database = database_at(settings.ledger.path, secrets.open_url())
-        with LedgerAdmin.open(database, secrets.open_keys()) as ledger:
-            yield ledger
+        directory, keys = settings.ledger.captures, secrets.open_keys()
+        with LedgerAdmin.open(database, keys) as ledger:
+            yield ledger, Captures(directory, KeyRing(keys)) if directory else None
     except (ConfigError, LedgerError) as error:
         fail(str(error))
 

@@ -8,7 +8,7 @@ import typer
 from loqua_host.records.admin import OutboxEntry
 
 from .config import CONFIG, Config
-from .ledger import fail, open_ledger
+from .ledger import fail, open_ledger, open_records
 
 __all__ = ["app"]
 
@@ -67,8 +67,11 @@ def resend(
 @app.command()
 def export(user_id: UserId, config: Config = CONFIG) -> None:
     """Print all data of a learner as JSON."""
-    with open_ledger(config) as ledger:
-        _print({"user_id": user_id, "lessons": ledger.export(user_id)})
+    with open_records(config) as (ledger, captures):
+        lessons = ledger.export(user_id)
+        captured = [captures.read(str(one["session_id"])) for one in lessons] if captures else []
+    parts = [part.model_dump(mode="json") for lesson in captured for part in lesson]
+    _print({"user_id": user_id, "lessons": lessons, "captures": parts})
 
 
 @app.command()
@@ -79,12 +82,15 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Delete all data of a learner, including undelivered records."""
-    with open_ledger(config) as ledger:
+    with open_records(config) as (ledger, captures):
         if not yes:
             typer.confirm(
                 f"Permanently delete all lessons of {user_id}, delivered or not?", abort=True
             )
         gone = ledger.delete(user_id)
+        if captures is not None:
+            for session_id in gone.session_ids:
+                captures.delete(session_id)
     typer.echo(
         f"deleted {gone.lessons} lessons ({gone.running} running)"
         f" and {gone.undelivered} undelivered entries"

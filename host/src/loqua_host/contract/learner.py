@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 __all__ = ["Learner", "LearnerContext", "LearningProgress", "PastSession", "Preferences"]
 
@@ -57,6 +57,9 @@ class Preferences(BaseModel):
     learning_pace: Literal["slow", "moderate", "fast"] | None = None
     focus_areas: tuple[str, ...] = ()
     session_length_preference: Amount | None = Field(default=None, description="minutes")
+    replay_consent: StrictBool | None = Field(
+        default=None, description="whether lessons may be kept to replay them, names left out"
+    )
 
 
 class LearningProgress(BaseModel):

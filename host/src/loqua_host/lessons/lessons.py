@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -21,6 +21,7 @@ from loqua_host.errors import (
 )
 from loqua_host.link.messages import EngineKind, Join, ModeChanged, WrapUp
 from loqua_host.link.server import JobLink, JobRef
+from loqua_host.records.captures import Captures
 from loqua_host.records.delivery import caller_of
 from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, LessonRow
 from loqua_host.records.session_record import Composed, compose_record
@@ -29,6 +30,7 @@ from loqua_host.rooms.learners import Participant, pick_open
 from loqua_host.system.tasks import forever, supervised
 
 from .api_watch import acquire_token_when_reachable, check_health
+from .capture import captured
 from .causes import ALREADY_TAUGHT
 from .decisions import Interrupted
 from .dispatch_state import JOIN_SECONDS
@@ -374,7 +376,7 @@ class Lessons:
 
     async def _teach(self, lesson: LiveLesson, prepared: PreparedLesson) -> None:
         try:
-            async with self._kept_current(lesson):
+            async with self._kept_current(lesson), self._captured(lesson, prepared):
                 tutor = self._tutors[lesson.row.tutor]
                 engines = first_engines(
                     one.engines for one in self._live if one.row.tutor == lesson.row.tutor
@@ -386,6 +388,13 @@ class Lessons:
             await self._leave(lesson)
             if lesson.leased:
                 self._tasks.create_task(self._release_when_delivered(lesson.row))
+
+    def _captured(
+        self, lesson: LiveLesson, prepared: PreparedLesson
+    ) -> AbstractAsyncContextManager[None]:
+        directory = self._settings().ledger.captures
+        captures = Captures(directory, self._ledger.keys) if directory else None
+        return captured(captures, lesson.row, lesson.link, prepared, self._clock.monotonic)
 
     async def _leave(self, lesson: LiveLesson) -> None:
         """Clean up after a link has ended. An unfinished lesson will be restored."""

@@ -161,13 +161,17 @@ class Checkpoint(BaseModel):
 
 
 class Finish(BaseModel):
-    """The end of the lesson; the report is None if the tutor returned none."""
+    """The end of the lesson; the report is None if the tutor returned none.
+
+    `turns` are the last of the conversation, as in a checkpoint.
+    """
 
     model_config = _FROZEN
 
     type: Literal["finish"] = "finish"
     ending: Ending
     report: LessonReport | None = None
+    turns: Turns = ()
 
 
 class SteppedOut(BaseModel):

@@ -79,6 +79,9 @@ class JobLink:
         job: The job.
         socket: The connection.
         kill: Kills the job's process.
+
+    Attributes:
+        tap: Called with each message of either direction, `Alive` excepted.
     """
 
     def __init__(
@@ -90,12 +93,14 @@ class JobLink:
         self._pace = AsyncLimiter(MESSAGES_PER_SECOND, 1)
         self._flooding = False
         self._malformed = 0
+        self.tap: Callable[[BaseModel], None] = lambda _: None
         self._log = log.bind(job_id=job.job_id, tutor=job.tutor, room=job.room)
 
     async def send(self, message: BaseModel) -> None:
         """Send a message; a job that is gone gets none, and that is no error here."""
         if self._socket.closed:
             return
+        self.tap(message)
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._socket.send_str(message.model_dump_json())
@@ -134,6 +139,7 @@ class JobLink:
                 await self._refuse(reasons_of(error))
                 continue
             if not isinstance(message, Alive):
+                self.tap(message)
                 return message
         self._log.error("link.closed", why="too many malformed messages")
         return None

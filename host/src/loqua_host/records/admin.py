@@ -46,11 +46,16 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """The numbers of a learner's deleted lessons, running lessons and undelivered entries."""
+    """The numbers of a learner's deleted lessons, running lessons and undelivered entries.
+
+    Attributes:
+        session_ids: The session ids of the lessons.
+    """
 
     lessons: int
     running: int
     undelivered: int
+    session_ids: tuple[str, ...]
 
 
 class LedgerAdmin:
@@ -97,7 +102,7 @@ class LedgerAdmin:
                 return db.execute(QUERIES["resend_dead_letters"]).rowcount
             return db.execute(QUERIES["resend_entries"], {"session_id": session_id}).rowcount
 
-    def export(self, user_id: str) -> list[JsonValue]:
+    def export(self, user_id: str) -> list[dict[str, JsonValue]]:
         """Return all data of a learner, by lesson."""
         with self._database.transaction() as db:
             return [self._whole(db, row) for row in self._lock_lessons_of(db, user_id)]
@@ -119,6 +124,7 @@ class LedgerAdmin:
             lessons=len(lessons),
             running=sum(row["closed_at"] is None for row in lessons),
             undelivered=undelivered,
+            session_ids=tuple(row["session_id"] for row in lessons),
         )
 
     def regions(self) -> RegionState | None:

@@ -99,6 +99,11 @@ class Ledger(Outbox):
         self._retry_every = retry_every
 
     @property
+    def keys(self) -> KeyRing:
+        """The keys of learners' data."""
+        return self._keys
+
+    @property
     def spooled(self) -> int:
         """How many updates of lessons wait for the database."""
         return self._spool.waiting if self._spool else 0

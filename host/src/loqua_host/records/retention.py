@@ -1,11 +1,13 @@
 """Retention: deletion of learners' data that is no longer needed."""
 
+import asyncio
 from datetime import timedelta
 
 import structlog
 
 from loqua_host.core.clock import Clock
 
+from .captures import Captures
 from .ledger import Ledger
 
 __all__ = ["purge_regularly"]
@@ -22,6 +24,7 @@ async def purge_regularly(
     keep_delivered: timedelta,
     keep_dead: timedelta,
     keep_unknown: timedelta,
+    captures: Captures | None,
     clock: Clock,
 ) -> None:
     """Delete expired data periodically, until cancelled.
@@ -32,6 +35,7 @@ async def purge_regularly(
             its session id.
         keep_dead: How long to keep a dead letter.
         keep_unknown: How long to keep a dead letter of a learner unknown to the API.
+        captures: Captures of lessons, which are kept for as long as delivered lessons.
         clock: The clock.
     """
     while True:
@@ -43,4 +47,6 @@ async def purge_regularly(
         )
         if deleted.lessons or deleted.dead:
             log.info("ledger.purged", lessons=deleted.lessons, dead=deleted.dead)
+        if captures is not None:
+            await asyncio.to_thread(captures.purge, now - keep_delivered.total_seconds())
         await clock.sleep(PURGE_INTERVAL)

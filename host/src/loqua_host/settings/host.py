@@ -62,6 +62,11 @@ class LedgerSettings(Section):
         description="a local directory for entries while the ledger is unreachable, or null for "
         "one beside path",
     )
+    captures: Path | None = Field(
+        default=None,
+        description="a directory for captures of lessons whose learners allow it, for `loqua-host "
+        "replay`, or null for none",
+    )
     keep_delivered_days: float = Field(
         default=30,
         ge=1,

@@ -24,6 +24,8 @@ def ledger_files(settings: HostSettings) -> Iterator[Path]:
     for suffix in _BESIDE:
         yield ledger.path.with_name(f"{ledger.path.name}{suffix}")
     yield ledger.spool_directory
+    if ledger.captures:
+        yield ledger.captures
 
 
 def protected_files(settings: HostSettings, environ: Mapping[str, str]) -> Iterator[Path]:

@@ -23,7 +23,7 @@ Type what the learner says. A line that begins with a slash is a command:
   /kill_job              the tutor's process dies, and another resumes the lesson
   /api 503 for 20 s      the Loqua API fails
   /reload                the lesson goes on with the tutor's saved code, as it does by itself
-  /state                 settings, lesson.state, mode and last progress
+  /state, or Enter alone settings, lesson.state, mode and last progress
   /quit                  the learner leaves for good; the report and the record follow"""
 
 GREETING_SECONDS: Final = 0.5
@@ -112,13 +112,13 @@ class Console:
 
     async def _obey(self, line: str) -> None:
         """Do what a line says."""
-        if line == "/state":
+        if line in {"", "/state"}:
             self._show_state()
         elif line == RELOAD:
             await self._reload()
         elif line in {"/help", "/"}:
             self._show(HELP)
-        elif line:
+        else:
             try:
                 await self._player.take(self._step(line))
             except (LessonFailedError, ValueError) as error:

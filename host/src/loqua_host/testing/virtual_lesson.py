@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 from livekit.agents.llm import LLM
@@ -56,6 +57,8 @@ def play_lesson(
 
 
 def _play_in_room(script: LessonScript, loaded: LoadedTutor) -> LessonResult:
+    if find_spec("loqua_speech") is None:
+        raise ScriptError("a real room needs loqua_speech: install loqua-host[dev]")
     from .room_lesson import play_in_room  # noqa: PLC0415  # its parts are slow to import
 
     return asyncio.run(play_in_room(script, loaded))

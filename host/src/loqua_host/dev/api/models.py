@@ -177,13 +177,17 @@ class SessionAnswer(AnswerBody):
 
 
 class PreferencesBody(AnswerBody):
-    """What a learner learns and how; the session length in minutes. None if it is not known."""
+    """What a learner learns and how; the session length in minutes. None if it is not known.
+
+    `replay_consent` is this host's addition to the guide, and left out while it is None.
+    """
 
     language_learning: str | None = "spanish"
     native_language: str | None = "english"
     learning_pace: Literal["slow", "moderate", "fast"] | None = "moderate"
     focus_areas: tuple[str, ...] = ("vocabulary",)
     session_length_preference: Annotated[Number, Field(ge=0, le=1440)] | None = 30
+    replay_consent: bool | None = Field(default=None, exclude_if=lambda it: it is None)
 
 
 class Totals(AnswerBody):

@@ -39,6 +39,7 @@ from loqua_host.job.voice.unanswered import UnansweredTurns
 from loqua_host.job.voice.vitals import Part, Vitals
 from loqua_host.link.messages import (
     LONGEST_LATE,
+    MAX_TURNS,
     CallbackFailed,
     ConnectionLost,
     ContextLoaded,
@@ -64,7 +65,7 @@ from loqua_host.registry.author import Failure
 from loqua_host.settings.messages import message_in
 
 from .checkpoints import Checkpoints
-from .conversation import answer_typed, recall, well_formed
+from .conversation import answer_typed, last_sentences, recall, well_formed
 from .delivery import deliver
 from .failures import Failures, FailureWatch, log_failure
 from .lesson_job import LessonJob
@@ -494,10 +495,13 @@ class Runner:
         self, ending: Ending, report: LessonReport | None, *, resumable: bool
     ) -> None:
         """Send the report to the host, and wait until it is in the ledger."""
-        last = SteppedOut if resumable else Finish
-        if not resumable:
+        if resumable:
+            last: Finish | SteppedOut = SteppedOut(ending=ending, report=report)
+        else:
             await self._display.close(LessonOutcome(ending=ending, report=report))
-        await deliver(self._link, self._telemetry, last(ending=ending, report=report))
+            turns = last_sentences(self._session, MAX_TURNS)
+            last = Finish(ending=ending, report=report, turns=turns)
+        await deliver(self._link, self._telemetry, last)
 
     async def report_connection_lost(self) -> None:
         """Notify the host that the lesson is left to another job."""

@@ -1,0 +1,82 @@
+"""An agent with an MCP server over HTTP, in the sandbox of a job."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loqua_host.dev.child import dying_with_parent
+from loqua_host.dev.ports import free_port
+from loqua_host.system.sandbox import sandbox_gaps
+
+pytestmark = pytest.mark.skipif(bool(sandbox_gaps()), reason="this kernel has no complete sandbox")
+
+LESSON = """
+    import json, sys
+    from pathlib import Path
+    from loqua_host.system.sandbox import Sandbox
+
+    Sandbox(
+        memory=2000,
+        ports=(int(sys.argv[1]),),
+        processes=False,
+        writable=(),
+        hidden=(),
+        temporary=Path(sys.argv[2]),
+    ).enter()
+
+    from loqua_host.testing import CallsTool, LessonFailedError, LessonScript, Says, play_lesson
+
+    script = LessonScript(
+        agent="tests.unit.testing.lesson_tutors:OnlineTranslator",
+        replies=(CallsTool("translate", {"word": "perro"}),),
+        steps=(Says("¿Qué es perro?"),),
+    )
+    try:
+        print(json.dumps(play_lesson(script).tutor_said))
+    except LessonFailedError as error:
+        print(json.dumps(str(error)))
+"""
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Yield the port of a dictionary server."""
+    port = free_port()
+    server = str(Path(__file__).with_name("dictionary_server.py"))
+    process = subprocess.Popen(dying_with_parent(sys.executable, server, str(port)))  # noqa: S603  # ours
+    try:
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            assert process.poll() is None
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def taught(port: int, granted: int, temporary: Path) -> Any:
+    """Return what the tutor says in a sandbox with a granted port."""
+    environ = {**os.environ, "DICTIONARY_URL": f"http://127.0.0.1:{port}/mcp"}
+    command = [sys.executable, "-c", textwrap.dedent(LESSON), str(granted), str(temporary)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_tool_answers_over_a_granted_port(port: int, tmp_path: Path) -> None:
+    """As with `sandbox: network: [PORT]` in the tutor's file."""
+    assert "dog" in str(taught(port, port, tmp_path))
+
+
+def test_without_the_grant_the_server_is_not_reached(port: int, tmp_path: Path) -> None:
+    """The lesson goes on without its tools."""
+    assert "dog" not in str(taught(port, port + 1, tmp_path))
