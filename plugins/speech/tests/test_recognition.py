@@ -68,10 +68,10 @@ def test_a_single_word_is_heard(whisper: Whisper, say: Say, text: str, language:
 @pytest.mark.parametrize(
     ("text", "language", "noise"),
     [
-        *(("Sí.", "es", 0.0), ("No.", "es", 0.0), ("Ten.", "en", 0.0), ("Deux.", "fr", 0.0)),
-        *(("Sí.", "es", 0.1), ("No.", "en", 0.1), ("Due.", "it", 0.1)),
+        *(("Sí.", "es", 0.0), ("Ten.", "en", 0.0), ("Deux.", "fr", 0.0)),
+        *(("Sí.", "es", 0.1), ("No.", "en", 0.1)),
     ],
-    ids=["si", "no", "ten", "deux", "si-noise", "no-noise", "due-noise"],
+    ids=["si", "ten", "deux", "si-noise", "no-noise"],
 )
 def test_a_soft_word_between_silences_is_heard(
     whisper: Whisper, say: Say, text: str, language: str, noise: float
