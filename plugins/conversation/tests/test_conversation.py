@@ -458,3 +458,20 @@ def test_an_answer_to_what_was_asked_is_whole() -> None:
     assert not is_whole_answer(table, COURSE, "Una mesa")
     assert is_whole_answer(offered, COURSE, "Sí.")
     assert not is_whole_answer(talk(*TURNS).state, COURSE, "Muchas gracias.")
+
+
+@pytest.mark.parametrize(
+    ("heard", "seen"),
+    [
+        (Heard("¿De qué color es?", has_picture=True, colour="red"), "Veo algo de color rojo."),
+        (Heard("Mira esto.", has_picture=True), "No distingo qué color es: acércalo a la cámara."),
+        (Heard("¿Qué ves?"), "No te veo: enciende la cámara."),
+    ],
+    ids=["red", "unclear", "no picture"],
+)
+def test_the_tutor_says_what_it_sees_and_asks_again(heard: Heard, seen: str) -> None:
+    """It is no attempt to answer, and the tutor says so when it cannot tell."""
+    step = talk_heard(Heard(TURNS[0]), heard)
+    assert step.reply.startswith(f"{seen} ")
+    assert step.parts[-1] == talk_heard(Heard(TURNS[0])).parts[-1]
+    assert step.state.attempts == 0

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, Never
 
 import pytest
+from livekit import rtc
 from livekit.agents import Agent, AgentSession, ModelSettings, llm
 from pydantic import ValidationError
 
@@ -82,7 +83,7 @@ class AttentiveModel(llm.LLM[Never]):
 
 def test_the_tutor_joins_every_room() -> None:
     """No agent name: LiveKit dispatches it automatically."""
-    assert register_tutor() == Tutor(name="conversation", settings=ConversationSettings)
+    assert register_tutor() == Tutor(name="conversation", settings=ConversationSettings, video=True)
 
 
 def test_an_unknown_scenario_is_refused_with_the_known_ones() -> None:
@@ -442,3 +443,35 @@ def test_there_is_time_for_a_scenario_if_five_minutes_are_left(
     clock.set(taught_seconds)
     now[0] += later
     assert clock.has_time_for_scenario is has_time
+
+
+RED = rtc.VideoFrame(6, 6, rtc.VideoBufferType.RGBA, bytes((200, 30, 30, 255)) * 36)
+
+
+async def test_a_learner_may_ask_what_the_tutor_sees(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """The latest picture counts; without one the tutor says so."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        assert "enciende la cámara" in await room.say("Mira esto.")
+        lesson.frame = RED
+        assert "Veo algo de color rojo." in await room.say("¿De qué color es?")
+
+
+@pytest.mark.parametrize("sees", [True, False], ids=["it sees", "it does not"])
+async def test_a_model_that_sees_gets_the_picture(
+    make_lesson: MakeLesson, taught: Taught, *, sees: bool
+) -> None:
+    """With each message while the camera is on, and none is kept in the history."""
+    model = AttentiveModel()
+    settings = ConversationSettings(model_sees=sees)
+    lesson = make_lesson(session=AgentSession(llm=model), settings=settings, frame=RED)
+    async with taught(lesson) as room:
+        await room.say("¿Qué ves?")
+    asked = model.asked[-1]
+    shown = [it for item in asked.items if item.type == "message" for it in item.content]
+    assert any(isinstance(it, llm.ImageContent) for it in shown) is sees
+    assert any("what the picture" in str(it) for it in shown) is sees
+    kept = [it for item in lesson.session.history.items for it in getattr(item, "content", ())]
+    assert not any(isinstance(it, llm.ImageContent) for it in kept)

@@ -12,6 +12,7 @@ from loqua_speech import recognition
 from loqua_speech.audio import decode
 from loqua_speech.errors import UnknownLanguageError, WeightsError
 from loqua_speech.recognition import Passage, Whisper
+from loqua_speech.voice_activity import Voice
 from loqua_speech.weights import Weights
 
 Say = Callable[[str, str], bytes]
@@ -62,6 +63,52 @@ def test_a_single_word_is_heard(whisper: Whisper, say: Say, text: str, language:
     passage = whisper.hear(decode(say(text, language)), language)
 
     assert _words(passage.text) == _words(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "noise"),
+    [
+        *(("Sí.", "es", 0.0), ("Ten.", "en", 0.0), ("Deux.", "fr", 0.0)),
+        *(("Sí.", "es", 0.1), ("No.", "en", 0.1)),
+    ],
+    ids=["si", "ten", "deux", "si-noise", "no-noise"],
+)
+def test_a_soft_word_between_silences_is_heard(
+    whisper: Whisper, say: Say, text: str, language: str, noise: float
+) -> None:
+    """At a tenth of its level, as the voice detection cuts it out, with or without a fan."""
+    sound = decode(say(text, language))
+    loud = np.flatnonzero(np.abs(sound) > 0.01)
+    word = sound[loud[0] : loud[-1] + 1]
+    cut = np.concatenate([np.zeros(8000, np.float32), word, np.zeros(4800, np.float32)])
+    hiss = np.cumsum(np.random.default_rng(1).normal(size=len(cut)))
+    hiss = np.convolve(hiss, [1, -0.98], "same")
+    level = noise * np.sqrt(np.square(word).mean() / np.square(hiss).mean())
+
+    passage = whisper.hear(((cut + level * hiss) / 10).astype(np.float32), language)
+
+    assert passage.text
+
+
+@pytest.mark.parametrize(
+    ("voice", "no_speech", "log_probability", "is_silence"),
+    [
+        (Voice(0.3, 0.2), 0.5, -1.5, False),
+        (Voice(0.3, 0.0), 0.5, -1.5, True),
+        (Voice(3.0, 2.5), 0.5, -1.3, True),
+        (Voice(0.3, 0.2), 0.7, -1.5, True),
+        (Voice(0.3, 0.2), 0.5, -2.5, True),
+        (Voice(0.05, 0.0), 0.3, -0.5, True),
+    ],
+    ids=["word", "unclear", "background", "no speech", "unlikely", "no voice"],
+)
+def test_a_short_clear_voice_is_believed(
+    voice: Voice, no_speech: float, log_probability: float, is_silence: bool
+) -> None:
+    """Within bounds: what goes on may be people in the background."""
+    heard = Passage("Sí.", "es", no_speech=no_speech, log_probability=log_probability, voice=voice)
+
+    assert heard.is_silence is is_silence
 
 
 @pytest.mark.parametrize("path", LEARNERS, ids=lambda it: it.stem)

@@ -9,8 +9,8 @@ from pathlib import Path
 def test_listening_leaves_no_file_and_reports_nothing(tmp_path: Path) -> None:
     """ONNX Runtime of PyPI keeps a telemetry session in the temporary directory if it may."""
     code = (
-        "import numpy; from loqua_speech.voice_activity import voiced_seconds;"
-        "voiced_seconds(numpy.ones(512, numpy.float32))"
+        "import numpy; from loqua_speech.voice_activity import detect_voice;"
+        "detect_voice(numpy.ones(512, numpy.float32))"
     )
     environ = os.environ | {"TMPDIR": str(tmp_path)}
     environ.pop("ORT_DISABLE_TELEMETRY", None)

@@ -86,6 +86,10 @@ class ConversationSettings(BaseModel):
         default=Specialists(), description="agent names of the tutors that it may call"
     )
 
+    model_sees: bool = Field(
+        default=False, description="whether the language model gets the learner's picture"
+    )
+
     @field_validator("scenario")
     @classmethod
     def _known(cls, name: str) -> str:
@@ -98,7 +102,7 @@ class ConversationSettings(BaseModel):
 @hookimpl
 def register_tutor() -> Tutor[ConversationSettings]:
     """Declare a tutor that enters every new room."""
-    return Tutor(name="conversation", settings=ConversationSettings)
+    return Tutor(name="conversation", settings=ConversationSettings, video=True)
 
 
 @hookimpl

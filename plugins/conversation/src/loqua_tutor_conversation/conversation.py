@@ -10,7 +10,7 @@ from . import answers, replies
 from .course import Course, current_turn, help_languages
 from .evidence import note_mistakes
 from .other_language import is_other_language
-from .plain import plain, tokens
+from .plain import has_any, plain, tokens
 from .scenario import ScenarioTurn
 from .state import ConversationState, OpenQuestion
 from .steps import (
@@ -28,7 +28,7 @@ from .steps import (
 )
 from .triggers import HelpRequest, help_asked, help_needed
 
-__all__ = ["advance", "is_whole_answer"]
+__all__ = ["advance", "asks_to_look", "is_whole_answer"]
 
 MAX_DOUBTED = 2
 """Answers that the recogniser was unsure of, after which pronunciation is worth an exercise."""
@@ -50,6 +50,9 @@ def advance(state: ConversationState, course: Course, heard: Heard) -> Step:
     state = changed(state, utterances=state.utterances + 1)
     if asked := help_asked(course.language, heard.text):
         return replace(ask(changed(state, open_question=None), course), help=asked)
+    if asks_to_look(course, heard.text):
+        seen = replies.sight(course, has_picture=heard.has_picture, colour=heard.colour)
+        return after((seen,), ask(state, course))
     # What may be misheard, or is in another language, shows no mistakes.
     is_sure = not heard.is_doubtful and heard.language in (None, course.code)
     if is_sure:
@@ -59,6 +62,11 @@ def advance(state: ConversationState, course: Course, heard: Heard) -> Step:
     if step is None:
         step = _answer_turn(changed(state, open_question=None), course, heard)
     return _shortened(after(recast, _offer_help(step, course)), course)
+
+
+def asks_to_look(course: Course, text: str) -> bool:
+    """Return whether the learner asks what the tutor sees."""
+    return has_any(course.language.looks, plain(text))
 
 
 def is_whole_answer(state: ConversationState, course: Course, text: str) -> bool:

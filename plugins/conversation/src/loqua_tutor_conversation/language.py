@@ -2,10 +2,11 @@
 
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, Field
 
+from .pictures import Colour
 from .toml_data import FROZEN, parse_toml
 
 __all__ = ["Language", "Phrases", "Speciality", "known_languages", "load_language"]
@@ -42,6 +43,9 @@ class Phrases(BaseModel):
     absent: str
     recap_words: str = Field(description="{words}")
     recap_corrections: str = Field(description="{corrections}")
+    seen: str = Field(description="{colour} of what the learner shows")
+    unclear: str = Field(description="when there is no certain colour in the picture")
+    unseen: str = Field(description="without a picture")
 
 
 class Language(BaseModel):
@@ -58,6 +62,8 @@ class Language(BaseModel):
         not_names: Words that are never part of a name.
         asks: Phrases by which a learner asks for a specialist.
         says: Phrases before words that a learner wants to say well.
+        looks: Phrases by which a learner asks what the tutor sees.
+        colours: Their names, as they fit `phrases.seen`.
         grammar: Phrases that show a grammar topic in use, by the API's name of the topic.
         mistakes: What is wrong in any sentence and what is right, by topic.
     """
@@ -74,6 +80,8 @@ class Language(BaseModel):
     not_names: tuple[str, ...]
     asks: dict[Speciality, tuple[str, ...]]
     says: tuple[str, ...]
+    looks: tuple[str, ...]
+    colours: dict[Colour, str] = Field(min_length=len(get_args(Colour)))
     grammar: dict[str, tuple[str, ...]]
     mistakes: dict[str, dict[str, str]]
 

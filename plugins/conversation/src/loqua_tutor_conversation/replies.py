@@ -3,6 +3,7 @@
 from .answers import asks_for_help
 from .course import Course, current_turn, help_languages, scenario_of
 from .evidence import new_words
+from .pictures import Colour
 from .plain import has_any, plain, tokens
 from .scenario import ScenarioTurn
 from .state import ConversationState, OpenQuestion
@@ -17,6 +18,7 @@ __all__ = [
     "question",
     "reaction",
     "recast",
+    "sight",
     "take_up",
 ]
 
@@ -74,6 +76,16 @@ def native_help(state: ConversationState, course: Course) -> str:
     """Return what to do now in the learner's native language; empty if the scenario lacks it."""
     turn = current_turn(state, course)
     return turn.help.get(course.learner.native or "", "") if turn else ""
+
+
+def sight(course: Course, *, has_picture: bool, colour: Colour | None) -> str:
+    """Return what the tutor sees of the learner's picture, or that it cannot tell."""
+    phrases = course.language.phrases
+    if not has_picture:
+        return phrases.unseen
+    if colour is None:
+        return phrases.unclear
+    return phrases.seen.format(colour=course.language.colours[colour])
 
 
 def take_up(

@@ -16,6 +16,7 @@ from .course import (
 )
 from .evidence import note_answer
 from .other_language import is_other_language
+from .pictures import Colour
 from .plain import has_any, plain, tokens
 from .scenario import Branch, ScenarioTurn
 from .state import ConversationState, OpenQuestion
@@ -56,6 +57,8 @@ class Heard:
         has_time: Whether the lesson has time for another scenario.
         words: The recogniser's words, each with its confidence; none if unknown.
         language: The ISO 639-1 code of the language that was spoken; None if unknown.
+        has_picture: Whether the learner's camera shows something.
+        colour: The colour of what is held before it; None if not certain.
     """
 
     text: str
@@ -63,6 +66,8 @@ class Heard:
     has_time: bool = False
     words: tuple[RecognizedWord, ...] = ()
     language: str | None = None
+    has_picture: bool = False
+    colour: Colour | None = None
 
     @property
     def is_doubtful(self) -> bool:

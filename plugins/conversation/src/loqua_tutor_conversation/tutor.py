@@ -5,12 +5,14 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from livekit import rtc
 from livekit.agents import (
     NOT_GIVEN,
     Agent,
     AgentStateChangedEvent,
+    FlushSentinel,
     ModelSettings,
     StopResponse,
     UserStateChangedEvent,
@@ -21,11 +23,12 @@ from livekit.agents import (
 from loqua_host import Handback, HandoffError, Lesson, Turn, Turns, events
 
 from .bilingual_voice import BilingualVoice
-from .conversation import advance, is_whole_answer
+from .conversation import advance, asks_to_look, is_whole_answer
 from .course import Course, Pace, scenario_of
 from .evidence import present_corrections
 from .lesson_clock import LessonClock
 from .model_records import record_answer, record_mistake, record_word
+from .pictures import show_to_model, shown_colour
 from .replies import help_in_silence, native_help, question
 from .scripted_llm import ScriptedLLM
 from .speech_speed import set_speed
@@ -59,6 +62,14 @@ _NEXT = """\
 Say this in your own words. It responds to what the learner just said: keep its corrections, its
 examples and its question, and say nothing after it. {reply}"""
 
+_SEES = """
+A picture with a message is what the learner's camera shows. It is material, too. You may ask the
+learner to show you something, such as something red, and talk about it."""
+
+_LOOK = """\
+The learner asks what you see. Say in one short sentence what the picture of their camera shows, and
+that you cannot tell if you cannot. Then ask: {question}"""
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -85,7 +96,7 @@ class ConversationTutor(Agent):
 
     def __init__(
         self,
-        lesson: Lesson,
+        lesson: Lesson[Any],
         course: Course,
         opening: Opening,
         clock: Callable[[], float] = time.monotonic,
@@ -110,7 +121,8 @@ class ConversationTutor(Agent):
                 name=course.learner.name or "unknown",
                 focus=", ".join(focus) or "none",
                 known=", ".join(sorted(course.learner.known)) or "none",
-            ),
+            )
+            + (_SEES if lesson.settings.model_sees else ""),
             llm=NOT_GIVEN if lesson.session.llm else ScriptedLLM(lambda: self._reply),
         )
         self.lesson = lesson
@@ -145,6 +157,19 @@ class ConversationTutor(Agent):
         if self._calling is not None:
             self._calling.cancel()
         await self._voice.aclose()
+
+    def llm_node(
+        self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
+    ) -> AsyncGenerator[llm.ChatChunk | str | FlushSentinel, None]:
+        """Answer, with the learner's picture if the model sees."""
+        if (frame := self._shown) is not None:
+            chat_ctx = show_to_model(chat_ctx, frame)
+        return Agent.default.llm_node(self, chat_ctx, tools, model_settings)
+
+    @property
+    def _shown(self) -> rtc.VideoFrame | None:
+        """The picture for the language model."""
+        return self.lesson.frame if self.lesson.settings.model_sees else None
 
     async def tts_node(
         self, text: AsyncIterable[str], model_settings: ModelSettings
@@ -200,7 +225,7 @@ class ConversationTutor(Agent):
         return self._calling is not None and not self._calling.done()
 
     def _advance(self, turn: Turn[ConversationState]) -> Step:
-        recognition = turn.recognition
+        recognition, frame = turn.recognition, self.lesson.frame
         self._before = turn.notes
         heard = self._heard = Heard(
             turn.text,
@@ -208,16 +233,23 @@ class ConversationTutor(Agent):
             self.clock.has_time_for_scenario,
             recognition.words,
             recognition.language,
+            has_picture=frame is not None,
+            # Looked at when asked only: nothing of a picture is kept.
+            colour=shown_colour(frame) if frame and self._looks(turn.text) else None,
         )
         step = advance(turn.notes, self.course, heard)
         if self._is_hurried and not step.state.over:
             return conclude(step.state, self.course)
         return step
 
+    def _looks(self, text: str) -> bool:
+        return asks_to_look(self.course, text)
+
     def _answer(self, message: llm.ChatMessage) -> None:
-        reply = self.session.generate_reply(
-            user_input=message, instructions=_NEXT.format(reply=self._reply)
-        )
+        instructions = _NEXT.format(reply=self._reply)
+        if self._shown and self._looks(message.text_content or ""):
+            instructions = _LOOK.format(question=question(self.state, self.course))
+        reply = self.session.generate_reply(user_input=message, instructions=instructions)
         self._turns.reply(reply, then=self._end_if_over)
 
     @function_tool

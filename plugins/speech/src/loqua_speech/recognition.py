@@ -1,7 +1,7 @@
 """Speech-to-text by Whisper, for up to 13 s of audio at a time."""
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from faster_whisper import WhisperModel  # type: ignore[import-untyped]  # ships no types
@@ -15,13 +15,15 @@ from loqua_speech.audio import HEARING_RATE, Samples
 from loqua_speech.errors import UnknownLanguageError, WeightsError
 from loqua_speech.inventions import is_invention
 from loqua_speech.rescoring import Hypothesis, Rescorer
-from loqua_speech.voice_activity import voiced_seconds
+from loqua_speech.voice_activity import Voice, detect_voice
 from loqua_speech.weights import Weights
 
 PIECE_SECONDS = 13
 """A piece may be this long: the 15 s window less what the encoder needs to see the end."""
 
 _QUIET_PEAK = 0.001  # -60 dBFS
+_SOFT_PEAK = 0.25
+"""Whisper doubts what is softer, and loses short answers: it is brought to this level."""
 # Whisper's own pair, 0.6 and -1, takes coughs and breath for words and loses single spoken ones.
 _NO_SPEECH = 0.4
 _LOW_LOG_PROBABILITY = -1.1
@@ -30,6 +32,12 @@ _LOW_LOG_PROBABILITY = -1.1
 _UNVOICED_SECONDS = 0.1
 _SURE_SPEECH = 0.2
 _SURE_LOG_PROBABILITY = -1.0
+# Of a word as short as "no", Whisper is never sure; a voice that is clear and soon over is believed
+# down to here. Longer ones may be people who talk in the background.
+_SHORT_SECONDS = 1.0
+_CLEAR_SECONDS = 0.06
+_SHORT_NO_SPEECH = 0.6
+_SHORT_LOG_PROBABILITY = -2.0
 # A strong accent sounds like the native language, but leaves the other one possible: of 62 accented
 # or telephone utterances none counts as another language, of 13 in another language 9 do.
 _SURE_LANGUAGE = 0.85
@@ -75,7 +83,7 @@ class Passage:
         log_probability: Mean of the tokens' of the likeliest text.
         no_speech: Probability that nobody speaks.
         temperature: What the text was sampled at; 0 is the likeliest.
-        voiced: Seconds in which the voice detector heard somebody.
+        voice: What the voice detector heard.
         words: The words of the text.
         likeliest: The text and less likely ones.
     """
@@ -86,7 +94,7 @@ class Passage:
     log_probability: float = 0.0
     no_speech: float = 1.0
     temperature: float = 0.0
-    voiced: float = 0.0
+    voice: Voice = field(default_factory=Voice)
     words: tuple[RecognisedWord, ...] = ()
     likeliest: tuple[Hypothesis, ...] = ()
 
@@ -101,13 +109,22 @@ class Passage:
         """Whether the text was made up from silence or noise."""
         if is_invention(self.text):
             return True
-        if self.voiced < _UNVOICED_SECONDS and not self._is_sure:
+        if self.voice.seconds < _UNVOICED_SECONDS and not self._is_sure:
             return True
-        return self.no_speech > _NO_SPEECH and self.log_probability < _LOW_LOG_PROBABILITY
+        is_doubted = self.no_speech > _NO_SPEECH and self.log_probability < _LOW_LOG_PROBABILITY
+        return is_doubted and not self._is_short_answer
 
     @property
     def _is_sure(self) -> bool:
         return self.no_speech < _SURE_SPEECH and self.log_probability > _SURE_LOG_PROBABILITY
+
+    @property
+    def _is_short_answer(self) -> bool:
+        is_clear = self.voice.clear_seconds >= _CLEAR_SECONDS
+        is_possible = (
+            self.no_speech < _SHORT_NO_SPEECH and self.log_probability > _SHORT_LOG_PROBABILITY
+        )
+        return is_clear and self.voice.seconds <= _SHORT_SECONDS and is_possible
 
     def runs_away(self, limit: int) -> bool:
         """Whether the decoder fell into repeating itself."""
@@ -162,17 +179,19 @@ class Whisper:
                 another language is written in that one.
             prompt: Words to expect, in the audio's language.
         """
-        if audio.size == 0 or float(np.abs(audio).max()) < _QUIET_PEAK:
+        peak = float(np.abs(audio).max(initial=0.0))
+        if peak < _QUIET_PEAK:
             return Passage("", language or "en")
+        audio = audio * np.float32(max(1.0, _SOFT_PEAK / peak))
         features = self._model.feature_extractor(audio)
         limit = _TOKENS_BESIDE + _TOKENS_A_SECOND * len(audio) // HEARING_RATE
-        voiced = voiced_seconds(audio)
+        voice = detect_voice(audio)
         # Of a sound without a voice only a text that needs no second attempt is one.
-        for attempt in _ATTEMPTS if voiced >= _UNVOICED_SECONDS else _ATTEMPTS[:1]:
+        for attempt in _ATTEMPTS if voice.seconds >= _UNVOICED_SECONDS else _ATTEMPTS[:1]:
             encoded = self._model.encode(pad_or_trim(features, attempt.frames))
-            tokenizer = self._tokenizer(self._spoken_language(encoded, language, voiced))
+            tokenizer = self._tokenizer(self._spoken_language(encoded, language, voice.seconds))
             decoded = self._decode(encoded, tokenizer, attempt, limit, prompt)
-            passage = replace(decoded, voiced=voiced)
+            passage = replace(decoded, voice=voice)
             if passage.is_silence:
                 break
             if not passage.runs_away(limit):
