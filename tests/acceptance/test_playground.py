@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 from tests.pictures.browser import chromium
 
-from loqua_host.dev.learner import synthesise_line
-from loqua_tutor_pronunciation.exercises import load_language
-
-from .visitor import DESKTOP, PHONE, Playground, Visitor, playground, write_microphone
+from .visitor import DESKTOP, PHONE, Playground, Visitor, playground, write_sentence
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 
@@ -24,12 +21,31 @@ window.setTimeout = (call, ms, ...given) => wait(call, ms === 20_000 ? 0 : ms, .
 """
 """The page has no patience with tutors."""
 
+PATIENCE_IN_HAND = """
+const wait = setTimeout;
+window.setTimeout = (call, ms, ...given) =>
+  ms === 20_000 ? (window.losePatience = call, 0) : wait(call, ms, ...given);
+"""
+"""The page waits for a tutor until the test says."""
+
+REGIONS = (
+    "document.querySelector('.waveform div').shadowRoot.querySelectorAll('[part~=region]').length"
+)
+"""How many words and sounds are marked on the waveform."""
+
 REFUSES_MICROPHONE = """
 () => {
   const missing = new DOMException("there is none", "NotFoundError");
   navigator.mediaDevices.getUserMedia = () => Promise.reject(missing);
 }
 """
+
+
+async def offer_nobody(route: Route) -> None:
+    """Offer a tutor whom no host has."""
+    answer = await route.fetch()
+    absent = {"name": "absent", "agent_name": "absent-specialist"}
+    await route.fulfill(json={**await answer.json(), "tutors": [absent]})
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -101,24 +117,17 @@ async def test_what_a_learner_pronounces_is_scored_on_their_own_waveform(
     served: Playground, speech_url: str, tmp_path: Path
 ) -> None:
     """Words and sounds have scores, and the own try can be heard again."""
-    sentence = load_language("en").exercises[0].text
-    speech = await synthesise_line(f"{speech_url}/v1", sentence, "en")
-    write_microphone(tmp_path / "voice.wav", speech, before=9, after=14)
+    sentence = await write_sentence(tmp_path / "voice.wav", speech_url)
     async with chromium(f"--use-file-for-fake-audio-capture={tmp_path / 'voice.wav'}") as browser:
         visitor = Visitor(await browser.new_page(viewport=DESKTOP, color_scheme="dark"))
         await visitor.open(served.url)
-        await visitor.page.click("label:has(input[value=new])")
-        await visitor.page.select_option("[name=learning]", "english")
-        await visitor.page.select_option("[name=native]", "spanish")
-        await visitor.enter("pronunciation-specialist", typing=False)
-        await visitor.page.wait_for_selector(".score-card", timeout=60_000)
+        await visitor.pronounce()
         card = visitor.page.locator(".score-card").first
         words = await card.locator(".word .spelling").all_inner_texts()
         assert words == re.findall(r"\w+", sentence)
         assert await card.locator(".sound").count() > len(words)
-        await visitor.until(
-            "document.querySelector('.waveform div')?.shadowRoot?.querySelector('canvas')"
-        )
+        sounds = await card.locator(".sound").count()
+        await visitor.until(f"{REGIONS} === {len(words) + sounds}")
         assert await visitor.barriers() == []
         assert visitor.complaints == []
 
@@ -146,6 +155,21 @@ async def test_a_network_that_drops_and_returns_loses_nothing_that_was_said(
     assert (await visitor.said())[: len(said)] == said
 
 
+async def test_what_is_typed_on_the_way_back_is_sent_when_the_tutor_is_there(
+    served: Playground, visitor: Visitor
+) -> None:
+    """Before and after the click that returns; until then, it is shown as unfinished."""
+    await visitor.enter("user_chloe")
+    await served.put_out(await visitor.room(), await visitor.identity())
+    await visitor.page.wait_for_selector("#problem-action:has-text('Return to the lesson')")
+    await visitor.page.fill("#typed", "Hola.")
+    await visitor.page.press("#typed", "Enter")
+    await visitor.page.wait_for_selector(".entry.learner.unfinished")
+    await visitor.page.click("#problem-action")
+    await visitor.type("Soy Chloé.")
+    assert await visitor.page.locator(".entry.learner:not(.unfinished)").count() == 2
+
+
 async def test_without_a_tutor_the_page_says_so_until_one_comes(
     served: Playground, browser: Browser
 ) -> None:
@@ -158,6 +182,24 @@ async def test_without_a_tutor_the_page_says_so_until_one_comes(
     await visitor.page.wait_for_selector("#problem-text:has-text('No tutor has come.')")
     await visitor.page.wait_for_selector(".entry.tutor", timeout=40_000)
     assert not await visitor.page.is_visible("#problem")
+    await context.close()
+
+
+async def test_a_page_that_waits_and_a_tutor_who_stays_away_keep_nobody_out(
+    served: Playground, browser: Browser
+) -> None:
+    """While the tutor is on the way, and when the page has lost its patience."""
+    context = await browser.new_context(locale="en-GB")
+    await context.add_init_script(PATIENCE_IN_HAND)
+    visitor = Visitor(await context.new_page())
+    await visitor.page.route("**/api/choices", offer_nobody)
+    await visitor.open(served.url)
+    await visitor.page.click("#start-typing")
+    await visitor.page.wait_for_selector("[data-state=waiting]")
+    assert await visitor.barriers() == []
+    await visitor.page.evaluate("losePatience()")
+    await visitor.page.wait_for_selector("#problem-text:has-text('No tutor has come.')")
+    assert await visitor.barriers() == []
     await context.close()
 
 
@@ -231,6 +273,7 @@ async def test_a_key_that_livekit_refuses_is_said_to_be_one(
     await visitor.page.route("**/api/visits", lambda route: route.fulfill(json=visit))
     await visitor.page.click("#start-typing")
     await visitor.page.wait_for_selector("#problem-text:has-text('LiveKit refuses the key')")
+    assert await visitor.barriers() == []
 
 
 async def test_the_page_speaks_spanish_in_full(visitor: Visitor) -> None:
@@ -240,6 +283,11 @@ async def test_the_page_speaks_spanish_in_full(visitor: Visitor) -> None:
     await visitor.page.click("[data-language=es]")
     assert await visitor.page.inner_text("h1") == "Habla con un tutor"
     assert await visitor.page.get_attribute("html", "lang") == "es"
+    await visitor.enter()
+    assert await visitor.page.inner_text("#end") == "Terminar la clase"
+    await visitor.page.click("[data-language=en]")
+    assert await visitor.page.inner_text("#end") == "End lesson"
+    await visitor.page.click("[data-language=es]")
     assert await visitor.barriers() == []
 
 
@@ -270,9 +318,7 @@ async def test_scores_over_sessions_are_bars_with_their_numbers(visitor: Visitor
     assert await scores.all_inner_texts() == ["72", "\N{EN DASH}"]
     bar = visitor.page.locator("#so-far .level.fair")
     assert await bar.evaluate("(bar) => bar.style.getPropertyValue('--score')") == "72.4%"
-    for scheme in ("light", "dark"):
-        await visitor.page.emulate_media(color_scheme=scheme)
-        assert await visitor.barriers() == []
+    assert await visitor.barriers() == []
 
 
 async def test_a_correction_is_placed_at_its_words(visitor: Visitor) -> None:
@@ -283,16 +329,35 @@ async def test_a_correction_is_placed_at_its_words(visitor: Visitor) -> None:
         ("es aquí.", ("Yo es aquí.", 3, 5), "es"),  # the end of a turn with a pause
         ("Yo es. ¿Y tú?", ("Yo es.", 3, 5), "es"),  # more than the turn
         ("Yo Es.", ("bueno yo es", 9, 11), "Es"),  # written in another way
+        ("Yo soy est", ("Yo es.", 3, 5), None),  # part of another word
         ("Hola.", ("Yo es.", 3, 5), None),
     ]
     placed = await visitor.page.evaluate(
         """async (cases) => {
-            const { findSpan } = await import('./transcript.js');
+            const { place } = await import('./transcript.js');
             return cases.map(([text, [whole, start, end]]) => {
-                const span = findSpan({ text }, { text: whole, start, end });
-                return span && text.slice(...span);
+                const placed = place([{ text }], { text: whole, start, end });
+                return placed ? text.slice(...placed.span) : null;
             });
         }""",
         cases,
     )
     assert placed == [wrong for _, _, wrong in cases]
+
+
+async def test_a_correction_is_placed_in_its_own_turn(visitor: Visitor) -> None:
+    """Not in a later one that has the same words, nor in one that is still being said."""
+    marked = await visitor.page.evaluate(
+        """async () => {
+            const { Transcript } = await import('./transcript.js');
+            const transcript = new Transcript();
+            const correction = { text: "Yo es Ana.", start: 3, end: 5, corrected: "soy" };
+            transcript.say("1", "learner", "", "Yo es", false);
+            const early = transcript.correct(correction);
+            transcript.say("1", "learner", "", "Yo es Ana.", true);
+            transcript.say("2", "learner", "", "Ella es de aquí.", true);
+            transcript.correct({ ...correction, corrected: "yo soy" });
+            return [early ?? null, ...transcript.entries.map(({ marks }) => marks.length)];
+        }"""
+    )
+    assert marked == [None, 2, 0]

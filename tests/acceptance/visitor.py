@@ -5,6 +5,7 @@ import wave
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from playwright.async_api import Page
 from tests.pictures.browser import find_barriers
 
 from loqua_host.dev.demo import HostLog, run_host_process
-from loqua_host.dev.learner import SAMPLE_RATE
+from loqua_host.dev.learner import SAMPLE_RATE, synthesise_line
 from loqua_host.dev.parts import Parts, local_parts, write_config
 from loqua_host.dev.playground.server import OfferedTutor, PlaygroundSettings, serve_playground
+from loqua_tutor_pronunciation.exercises import load_language
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,6 +31,11 @@ TUTORS = (
 
 PHONE: Any = {"width": 390, "height": 844}
 DESKTOP: Any = {"width": 1100, "height": 800}
+TOO_WIDE = (
+    "[document.documentElement, ...document.querySelectorAll('.said')]"
+    ".some((it) => it.scrollWidth > it.clientWidth)"
+)
+SCHEMES: tuple[Any, ...] = ("light", "dark")
 
 
 @dataclass(slots=True)
@@ -110,6 +117,13 @@ def write_microphone(file: Path, pcm: bytes, before: float, after: float) -> Non
         sound.writeframes(_silence(before) + pcm + _silence(after))
 
 
+async def write_sentence(file: Path, speech_url: str) -> str:
+    """Write a microphone that says the first sentence that is to be pronounced; return it."""
+    sentence = load_language("en").exercises[0].text
+    write_microphone(file, await synthesise_line(f"{speech_url}/v1", sentence, "en"), 9, 14)
+    return sentence
+
+
 def _silence(seconds: float) -> bytes:
     return bytes(2 * int(seconds * SAMPLE_RATE))
 
@@ -138,6 +152,20 @@ class Visitor:
             await self.page.click(f"label:has(input[value='{value}'])")
         await self.page.click("#start-typing" if typing else "#start")
         await self.page.wait_for_selector(".entry.tutor:not(.unfinished)", timeout=40_000)
+
+    async def pronounce(self) -> None:
+        """Be somebody new who learns English from the specialist, and wait for the first score.
+
+        The microphone has to play a sentence of `write_sentence`.
+        """
+        await self.page.click("label:has(input[value=new])")
+        await self.page.select_option("[name=learning]", "english")
+        await self.page.select_option("[name=native]", "spanish")
+        await self.enter("pronunciation-specialist", typing=False)
+        await self.page.wait_for_selector(".score-card", timeout=60_000)
+        await self.until(
+            "document.querySelector('.waveform div')?.shadowRoot?.querySelector('canvas')"
+        )
 
     async def type(self, text: str, seconds: float = 30) -> None:
         """Write to the tutor, and wait until it has answered."""
@@ -198,9 +226,16 @@ class Visitor:
         await self.page.wait_for_selector(".report[data-state=arrived]", timeout=40_000)
 
     async def barriers(self) -> Sequence[str]:
-        """List what keeps people out."""
-        noted = len(self.complaints)
-        found = await find_barriers(self.page)
+        """List what keeps people out, on phone and desktop, in light and dark."""
+        noted, shown = len(self.complaints), self.page.viewport_size
+        found: list[str] = []
+        for size, scheme in product((PHONE, DESKTOP), SCHEMES):
+            await self.page.set_viewport_size(size)
+            await self.page.emulate_media(color_scheme=scheme)
+            found += [f"{scheme}, {size['width']}: {it}" for it in await find_barriers(self.page)]
+            if await self.page.evaluate(TOO_WIDE):
+                found.append(f"{size['width']}: wider than the screen")
+        await self.page.set_viewport_size(shown or DESKTOP)
         # axe-core copies the styles of shadow roots, which the page's policy does not allow.
         del self.complaints[noted:]
         return found

@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, Page
-from tests.acceptance.visitor import DESKTOP, PHONE, Playground, Visitor, playground
+from tests.acceptance.visitor import (
+    DESKTOP,
+    PHONE,
+    SCHEMES,
+    Playground,
+    Visitor,
+    playground,
+    write_sentence,
+)
 from tests.pictures.browser import chromium
 from tests.unit.dev.playground.digest import PICTURES, page_digest
 
 from loqua_host.dev.parts import run_speech
 
-SCHEMES: tuple[Any, ...] = ("light", "dark")
+DEVICES = {"phone": PHONE, "desktop": DESKTOP}
 
 
 async def photograph(page: Page, moment: str, device: str) -> None:
@@ -44,6 +52,17 @@ async def hold_lesson(browser: Browser, served: Playground, device: str, size: A
     await context.close()
 
 
+async def pronounce(served: Playground, microphone: Path) -> None:
+    """Say a sentence, and take pictures of its scores."""
+    async with chromium(f"--use-file-for-fake-audio-capture={microphone}") as browser:
+        visitor = Visitor(await browser.new_page(locale="en-GB"))
+        await visitor.open(served.url)
+        await visitor.pronounce()
+        for device, size in DEVICES.items():
+            await visitor.page.set_viewport_size(size)
+            await photograph(visitor.page, "pronunciation", device)
+
+
 async def main() -> None:
     """Make all pictures."""
     PICTURES.mkdir(parents=True, exist_ok=True)
@@ -53,8 +72,11 @@ async def main() -> None:
             playground(Path(directory), speech) as served,
             chromium() as browser,
         ):
-            for device, size in {"phone": PHONE, "desktop": DESKTOP}.items():
+            for device, size in DEVICES.items():
                 await hold_lesson(browser, served, device, size)
+            microphone = Path(directory) / "voice.wav"
+            await write_sentence(microphone, speech)
+            await pronounce(served, microphone)
     (PICTURES / "page.sha256").write_text(f"{page_digest()}\n")
 
 

@@ -17,16 +17,3 @@ export function announce(text) {
   announcer.append(element("p", {}, text));
   while (announcer.childElementCount > 20) announcer.firstElementChild.remove();
 }
-
-export function showProblem(text, label, action) {
-  const button = document.getElementById("problem-action");
-  document.getElementById("problem-text").textContent = text;
-  button.hidden = !label;
-  button.textContent = label || "";
-  button.onclick = action || null;
-  document.getElementById("problem").hidden = false;
-}
-
-export function hideProblem() {
-  document.getElementById("problem").hidden = true;
-}

@@ -111,14 +111,13 @@ export class LessonRoom extends EventTarget {
     await this.room.localParticipant.setMicrophoneEnabled(!muted);
   }
 
-  // Write to the tutor, after an interruption if there is one.
+  // Whether a tutor reads what is typed now.
+  get hasReader() {
+    const connected = this.room.state === ConnectionState.Connected;
+    return connected && this.tutors.some((one) => !one.aside && one.state !== "initializing");
+  }
+
   async type(text) {
-    if (this.room.state !== ConnectionState.Connected) {
-      await new Promise((done) => {
-        this.room.once(RoomEvent.Reconnected, done);
-        this.room.once(RoomEvent.Disconnected, done);
-      });
-    }
     await this.room.localParticipant.sendText(text, { topic: "lk.chat" });
   }
 

@@ -3,7 +3,7 @@
 import { announce, element } from "./dom.js";
 import { scoreCard } from "./pronunciation.js";
 import { tutorName } from "./start-view.js";
-import { readable, text } from "./texts.js";
+import { hasText, readable, text } from "./texts.js";
 import { splitByMarks } from "./transcript.js";
 
 const NEAR_END = 80; // pixels from the end within which a reader follows what is said
@@ -13,17 +13,14 @@ export class LessonView {
   constructor({ transcript, send, toggleMicrophone, end }) {
     this.transcript = transcript;
     this.items = new Map();
+    this.tutors = [];
+    this.topics = [];
     this.stage = element("div", { className: "stage", id: "stage" });
-    this.progress = element("dl", { className: "progress", id: "progress", hidden: true });
-    this.due = element("p", { className: "due", id: "due", hidden: true });
-    this.list = element("ol", { className: "said", id: "said", "aria-label": text("transcript"), tabIndex: 0 });
-    this.input = element("input", {
-      id: "typed",
-      autocomplete: "off",
-      maxLength: 1000,
-      "aria-label": text("type_here"),
-      placeholder: text("type_here"),
-    });
+    this.progress = element("dl", { className: "progress", id: "progress" });
+    this.due = element("p", { className: "due", id: "due" });
+    this.list = element("ol", { className: "said", id: "said", tabIndex: 0 });
+    this.input = element("input", { id: "typed", autocomplete: "off", maxLength: 1000 });
+    this.submit = element("button", { type: "submit", className: "round send" }, icon("send"));
     this.microphone = element("button", {
       type: "button",
       id: "microphone",
@@ -35,7 +32,7 @@ export class LessonView {
       { className: "composer" },
       this.microphone,
       this.input,
-      element("button", { type: "submit", className: "round send", "aria-label": text("send") }, icon("send")),
+      this.submit,
     );
     composer.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -44,21 +41,43 @@ export class LessonView {
       this.input.value = "";
       send(typed);
     });
-    const ends = element("button", { type: "button", id: "end", className: "quiet", onclick: end }, text("end"));
+    this.ends = element("button", { type: "button", id: "end", className: "quiet", onclick: end });
+    this.title = element("h1", { className: "visually-hidden" });
     this.node = element(
       "section",
       { className: "lesson" },
-      element("h1", { className: "visually-hidden" }, text("lesson")),
-      element("div", { className: "lesson-top" }, this.stage, ends),
-      this.progress,
-      this.due,
+      this.title,
+      element("div", { className: "lesson-top" }, this.stage, this.ends),
+      element("div", { className: "facts" }, this.progress, this.due),
       this.list,
       composer,
     );
   }
 
+  // Return the node in the language that is chosen now. Notices stay as they were announced.
+  translated() {
+    this.title.textContent = text("lesson");
+    this.ends.textContent = text("end");
+    this.list.setAttribute("aria-label", text("transcript"));
+    this.submit.setAttribute("aria-label", text("send"));
+    this.input.setAttribute("aria-label", text("type_here"));
+    this.input.placeholder = text("type_here");
+    this.showTutors(this.tutors);
+    this.showMicrophone(this.microphone.dataset.state);
+    this.showProgress(this.made);
+    this.showDue(this.topics);
+    this.transcript.entries.forEach((entry) => this.showEntry(entry));
+    return this.node;
+  }
+
+  // Focus what a person uses next: on a phone, a field that has the focus opens the keyboard.
+  focus({ typing }) {
+    (typing ? this.input : this.microphone).focus({ preventScroll: true });
+  }
+
   // Show the tutors: [{name, state, aside, agentName}], the one who has the floor first.
   showTutors(tutors) {
+    this.tutors = tutors;
     const shown = tutors.map(({ name, state, aside }) => {
       const does = aside ? "aside" : state;
       return element(
@@ -77,8 +96,12 @@ export class LessonView {
     this.stage.replaceChildren(...shown);
   }
 
-  showLevel(level) {
-    this.stage.style.setProperty("--level", Math.min(1, level * 8).toFixed(2));
+  showTutorLevel(level) {
+    showLevel(this.stage, level);
+  }
+
+  showOwnLevel(level) {
+    showLevel(this.microphone, level);
   }
 
   showMicrophone(state) {
@@ -129,27 +152,17 @@ export class LessonView {
     announce(words);
   }
 
+  // Show the progress so far, if there is any.
   showProgress(progress) {
-    const figures = [
-      ["words", progress.words_learned],
-      ["phrases", progress.phrases_practiced],
-      ["score", progress.pronunciation_score === null ? null : Math.round(progress.pronunciation_score)],
-      ["points", progress.grammar_points.length || null],
-    ].filter(([, value]) => value !== null);
-    this.progress.replaceChildren(
-      ...figures.map(([name, value]) =>
-        element("div", { "data-figure": name }, element("dt", {}, text(name)), element("dd", {}, String(value))),
-      ),
-    );
-    this.progress.hidden = false;
+    this.made = progress;
+    this.progress.hidden = !progress;
+    if (progress) this.progress.replaceChildren(...figuresOf(progress).map(figure));
   }
 
   showDue(topics) {
-    this.due.replaceChildren(
-      element("strong", {}, text("due")),
-      ...topics.map((topic) => element("span", {}, readable(topic))),
-    );
+    this.topics = topics;
     this.due.hidden = !topics.length;
+    this.due.replaceChildren(element("strong", {}, text("due")), ` ${topics.map(readable).join(", ")}`);
   }
 
   append(item) {
@@ -164,8 +177,28 @@ export class LessonView {
   }
 }
 
+function showLevel(node, level) {
+  node.style.setProperty("--level", Math.min(1, level * 8).toFixed(2));
+}
+
+function figuresOf({ words_learned, phrases_practiced, pronunciation_score, grammar_points }) {
+  return [
+    ["words", words_learned],
+    ["phrases", phrases_practiced],
+    ["score", pronunciation_score === null ? null : Math.round(pronunciation_score)],
+    ["points", grammar_points.length || null],
+  ].filter(([, value]) => value !== null);
+}
+
+function figure([name, value]) {
+  const label = text(hasText(`${name}_${value}`) ? `${name}_${value}` : name);
+  return element("div", { "data-figure": name }, element("dt", {}, label), element("dd", {}, String(value)));
+}
+
+const MISSING = "\u2038"; // a caret where a word is missing
+
 function piece([words, mark]) {
-  return mark ? element("mark", { title: mark.corrected }, words) : words;
+  return mark ? element("mark", { title: mark.corrected }, words || MISSING) : words;
 }
 
 function noteText(mark, entry) {

@@ -1,7 +1,7 @@
 // One visit: its room, its transcript, and what both do to the view.
 
 import { beginVisit, loadHistory, loadRecords } from "./api.js";
-import { hideProblem, showProblem } from "./dom.js";
+import { hideProblem, showProblem } from "./problem.js";
 import { LessonRoom } from "./lesson-room.js";
 import { LessonView } from "./lesson-view.js";
 import { openAudio, VoiceRecorder } from "./recorder.js";
@@ -25,6 +25,7 @@ export class Lesson {
     this.progress = new Map(); // by lesson: each tutor counts its own
     this.visits = []; // one more each time the learner returns
     this.typed = 0;
+    this.unsent = []; // captions of what is typed while nobody can read it
     this.view = new LessonView({
       transcript: this.transcript,
       send: (typed) => this.send(typed),
@@ -56,7 +57,7 @@ export class Lesson {
       if (!this.typing) await this.room.openMicrophone();
     } catch (error) {
       this.noMicrophone = true;
-      showProblem(text(`problem_${error.message}`), text("dismiss"), hideProblem);
+      showProblem(`problem_${error.message}`, { label: "dismiss", action: hideProblem });
     }
     this.showMicrophone();
   }
@@ -66,7 +67,7 @@ export class Lesson {
     this.waiting = setTimeout(() => {
       if (this.room.tutors.length || this.ended) return;
       this.alone = true;
-      showProblem(text("problem_no_tutor"), text("retry"), () => this.reenter());
+      showProblem("problem_no_tutor", { label: "retry", action: () => this.reenter() });
     }, TUTOR_SECONDS * 1000);
   }
 
@@ -92,13 +93,13 @@ export class Lesson {
     on("outcome", (outcome) => this.outcome(outcome));
     on("voice", ({ track }) => this.hear(track));
     on("microphone", () => this.showMicrophone());
-    on("reconnecting", () => showProblem(text("reconnecting")));
+    on("reconnecting", () => showProblem("reconnecting"));
     on("reconnected", () => {
       hideProblem();
       this.view.showNotice(text("reconnected"));
     });
     on("disconnected", ({ why }) => {
-      showProblem(text(`problem_${why}`), text("return"), () => this.reenter());
+      showProblem(`problem_${why}`, { label: "return", action: () => this.reenter() });
     });
   }
 
@@ -108,7 +109,8 @@ export class Lesson {
     try {
       await this.enter();
     } catch (error) {
-      showProblem(text(`problem_${error.message}`, error.values), text("retry"), () => this.reenter());
+      const action = () => this.reenter();
+      showProblem(`problem_${error.message}`, { values: error.values, label: "retry", action });
     }
   }
 
@@ -122,7 +124,8 @@ export class Lesson {
 
   // Marks for whoever measures, in the page's own clock.
   measure() {
-    this.tutorVoice.addEventListener("level", () => this.view.showLevel(this.tutorVoice.level));
+    this.tutorVoice.addEventListener("level", () => this.view.showTutorLevel(this.tutorVoice.level));
+    this.own.addEventListener("level", () => this.view.showOwnLevel(this.own.level));
     this.tutorVoice.addEventListener("sound", () => performance.mark("tutor-sound"));
     this.own.addEventListener("silence", () => performance.mark("own-silence"));
   }
@@ -147,6 +150,7 @@ export class Lesson {
       this.speaker = speaker;
       this.hearFloor(speaker);
     }
+    this.sendTyped();
   }
 
   // The one who has the floor is the one whose voice is shown and kept.
@@ -185,12 +189,25 @@ export class Lesson {
 
   async send(typed) {
     this.typed += 1;
-    this.caption({ id: `typed-${this.typed}`, own: true, text: typed, final: true });
-    performance.mark("own-silence");
-    try {
-      await this.room.type(typed);
-    } catch {
-      showProblem(text("problem_lost"), text("return"), () => this.reenter());
+    const caption = { id: `typed-${this.typed}`, own: true, text: typed };
+    this.unsent.push(caption);
+    this.caption({ ...caption, final: false });
+    await this.sendTyped();
+  }
+
+  // What is typed during an interruption, or before a tutor is there, waits for its end.
+  async sendTyped() {
+    while (this.unsent.length && this.room.hasReader) {
+      const caption = this.unsent.shift();
+      try {
+        await this.room.type(caption.text);
+      } catch {
+        this.unsent.unshift(caption);
+        showProblem("problem_lost", { label: "return", action: () => this.reenter() });
+        return;
+      }
+      this.caption({ ...caption, final: true });
+      performance.mark("own-silence");
     }
   }
 

@@ -1,8 +1,8 @@
 // The page: before, during and after a lesson.
 
 import { loadChoices } from "./api.js";
-import { hideProblem, showProblem } from "./dom.js";
 import { Lesson } from "./lesson.js";
+import { hideProblem, showProblem, translateProblem } from "./problem.js";
 import { reportView } from "./report-view.js";
 import { startView } from "./start-view.js";
 import { chooseLanguage, currentLanguage, text } from "./texts.js";
@@ -30,7 +30,7 @@ async function begin() {
     hideProblem();
     render(() => main.replaceChildren(startView({ choices, chosen, start })));
   } catch (error) {
-    showProblem(text(`problem_${error.message}`), text("retry"), begin);
+    showProblem(`problem_${error.message}`, { label: "retry", action: begin });
   }
 }
 
@@ -60,12 +60,13 @@ async function start(wish, { typing }) {
   document.getElementById("start").textContent = text("starting");
   try {
     await lesson.enter();
-    if (!lesson.ended) render(() => main.replaceChildren(lesson.view.node));
-    lesson.view.input.focus({ preventScroll: true });
+    if (!lesson.ended) render(() => main.replaceChildren(lesson.view.translated()));
+    lesson.view.focus({ typing: typing || lesson.noMicrophone });
   } catch (error) {
     await lesson.room?.leave();
     render(() => main.replaceChildren(startView({ choices, chosen, start })));
-    showProblem(text(`problem_${error.message}`, error.values), text("retry"), () => start(wish, { typing }));
+    const action = () => start(wish, { typing });
+    showProblem(`problem_${error.message}`, { values: error.values, label: "retry", action });
   }
   globalThis.lesson = lesson; // for the console of whoever develops an app
 }
@@ -75,6 +76,7 @@ for (const button of document.querySelectorAll("[data-language]")) {
     chooseLanguage(button.dataset.language);
     showLanguage();
     show();
+    translateProblem();
   });
 }
 showLanguage();

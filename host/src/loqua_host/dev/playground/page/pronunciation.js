@@ -31,6 +31,7 @@ export function scoreCard(score, own, tutor) {
       ),
     ),
     element("ul", { className: "words" }, ...score.words.filter((word) => word.word).map(wordItem)),
+    confusions(score),
   );
   const buttons = element("div", { className: "replays" });
   if (own) card.append(waveform(card, score, own, buttons));
@@ -53,6 +54,13 @@ function wordItem(word) {
     element("span", { className: "visually-hidden" }, `: ${told}`),
     element("ol", { className: "sounds" }, ...word.sounds.map(soundItem)),
   );
+}
+
+// What each sound that was another one sounded like, for those who have no pointer to hover.
+function confusions({ words }) {
+  const wrong = words.flatMap(({ sounds }) => sounds.filter(({ heard }) => heard));
+  const told = new Set(wrong.map((sound) => text("heard_as", sound)));
+  return told.size ? element("p", { className: "hint", "aria-hidden": "true" }, [...told].join(" · ")) : null;
 }
 
 function soundItem(sound) {
@@ -92,14 +100,12 @@ function waveform(card, score, own, buttons) {
     const spoken = score.words.filter((word) => word.score !== null && word.end > word.start);
     // The tutor's recording began earlier than this one: both have the same first word.
     const shift = own.onset - (spoken[0]?.start ?? 0);
+    const show = ({ start, end }, color) =>
+      regions.addRegion({ start: Math.max(0, start + shift), end: end + shift, color, drag: false, resize: false });
     for (const word of spoken) {
-      const region = regions.addRegion({
-        start: Math.max(0, word.start + shift),
-        end: word.end + shift,
-        drag: false,
-        resize: false,
-        color: colours.getPropertyValue(`--${grade(word.score)}-soft`),
-      });
+      for (const sound of word.sounds) show(sound, `var(--${grade(sound.score)}-soft)`);
+      const region = show(word, "transparent"); // above its sounds, to be played
+      region.element.style.borderBottom = `3px solid var(--${grade(word.score)})`;
       region.on("click", (event) => {
         event.stopPropagation();
         region.play(true);

@@ -50,7 +50,7 @@ function report(record, tutor) {
       figure(text("performance"), performanceText(record.overall_performance)),
       figure(text("vocabulary"), String(record.new_vocabulary.length)),
     ),
-    list("next", record.next_session_recommendations),
+    list("next", record.next_session_recommendations.map(readable)),
     words(record.new_vocabulary),
     list("topics", record.topics_covered.map(readable)),
     list("grammar", record.grammar_points.map(readable)),
@@ -71,8 +71,10 @@ function soFar(history) {
   );
 }
 
+const WHEN = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+
 function held({ at, minutes, performance, score }) {
-  const when = new Date(at).toLocaleString(currentLanguage(), { dateStyle: "medium", timeStyle: "short" });
+  const when = new Date(at).toLocaleString(currentLanguage(), WHEN);
   return element(
     "tr",
     {},

@@ -7,21 +7,35 @@ function unitsBefore(text, points) {
   return Array.from(text).slice(0, points).join("").length;
 }
 
-// Where a correction's words are in what one entry shows; null if they are not in it.
-export function findSpan(entry, correction) {
+// Where a correction is in the entry of its turn; null if the entry is not of that turn.
+function findInTurn(entry, correction) {
   const start = unitsBefore(correction.text, correction.start);
   const end = unitsBefore(correction.text, correction.end);
   const shown = entry.text;
   const inside = shown.indexOf(correction.text); // the entry has more than the turn
   if (inside >= 0) return [inside + start, inside + end];
   const around = correction.text.indexOf(shown); // the turn has more than the entry
-  if (around >= 0 && start >= around && end <= around + shown.length) {
-    return [start - around, end - around];
+  const isThere = around >= 0 && start >= around && end <= around + shown.length;
+  return isThere ? [start - around, end - around] : null;
+}
+
+// Where its words are in an entry whose turn was written in another way; null if they are not there.
+function findWords(entry, { text, start, end }) {
+  const wrong = text.slice(unitsBefore(text, start), unitsBefore(text, end));
+  const escaped = wrong.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const found = wrong && entry.text.match(new RegExp(`(?<![\\p{L}\\p{N}])${escaped}(?![\\p{L}\\p{N}])`, "iu"));
+  return found ? [found.index, found.index + found[0].length] : null;
+}
+
+// Return the newest entry that a correction is of and where it is there, or undefined.
+export function place(entries, correction) {
+  for (const find of [findInTurn, findWords]) {
+    for (const entry of entries.toReversed()) {
+      const span = find(entry, correction);
+      if (span) return { entry, span };
+    }
   }
-  if (around >= 0) return null;
-  const wrong = correction.text.slice(start, end);
-  const at = wrong ? shown.toLowerCase().indexOf(wrong.toLowerCase()) : -1;
-  return at >= 0 ? [at, at + wrong.length] : null;
+  return undefined;
 }
 
 export class Transcript {
@@ -49,20 +63,20 @@ export class Transcript {
 
   // Mark a correction; returns the entry, or undefined if its words are not here yet.
   correct(correction) {
-    const own = this.entries.filter((one) => one.speaker === "learner").reverse();
-    for (const entry of own) {
-      const span = findSpan(entry, correction);
-      if (span === null) continue;
-      const [start, end] = span;
-      const known = entry.marks.some(
-        (mark) => mark.start === start && mark.end === end && mark.corrected === correction.corrected,
-      );
-      if (!known) entry.marks.push({ start, end, ...pick(correction) });
-      entry.marks.sort((one, other) => one.start - other.start);
-      return entry;
+    const said = this.entries.filter((one) => one.speaker === "learner" && one.final);
+    const placed = place(said, correction);
+    if (!placed) {
+      this.waiting.push(correction);
+      return undefined;
     }
-    this.waiting.push(correction);
-    return undefined;
+    const { entry, span } = placed;
+    const [start, end] = span;
+    const known = entry.marks.some(
+      (mark) => mark.start === start && mark.end === end && mark.corrected === correction.corrected,
+    );
+    if (!known) entry.marks.push({ start, end, ...pick(correction) });
+    entry.marks.sort((one, other) => one.start - other.start);
+    return entry;
   }
 }
 
