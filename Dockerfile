@@ -26,7 +26,7 @@
 # The other target, loqua-host-parts, has what stands in for the services around a host: the
 # development API and the speech server. config/compose.yaml builds both.
 
-FROM python:3.11-slim AS source
+FROM python:3.13-slim AS source
 RUN pip install --no-cache-dir "uv>=0.9,<1"
 WORKDIR /source
 ENV UV_COMPILE_BYTECODE=1 \
@@ -53,14 +53,14 @@ RUN --mount=type=cache,target=/root/.cache/uv \
         --no-emit-package opentelemetry-exporter-otlp-proto-grpc \
         --no-emit-package pillow \
         --format cyclonedx1.5 --output-file /app/sbom.json
-WORKDIR /app/venv/lib/python3.11/site-packages
+WORKDIR /app/venv/lib/python3.13/site-packages
 RUN find botocore/data -mindepth 1 -maxdepth 1 -type d \
         ! -name secretsmanager ! -name sts ! -name sso ! -name sso-oidc -exec rm -r {} + \
     && find . -type d -name tests -prune -exec rm -r {} + \
     && find . \( -name '*.py[ix]' -o -name '*.pxd' -o -name '*.[ch]' \) -delete \
-    && rm -r numpy/distutils numpy/f2py numpy/_core/include numpy/_core/lib numpy/random/lib
+    && rm -r numpy/f2py numpy/_core/include numpy/_core/lib numpy/random/lib
 
-FROM python:3.11-slim AS loqua-host-parts
+FROM python:3.13-slim AS loqua-host-parts
 RUN useradd --system --uid 10001 --create-home loqua
 COPY --from=parts-build /app/venv /app/venv
 ENV PATH=/app/venv/bin:$PATH
@@ -68,7 +68,7 @@ WORKDIR /app
 USER 10001
 STOPSIGNAL SIGTERM
 
-FROM python:3.11-slim AS loqua-host
+FROM python:3.13-slim AS loqua-host
 RUN useradd --system --uid 10001 --create-home loqua \
     && install --directory --owner=loqua /app/var
 COPY --from=build /app/sbom.json /app/sbom.json
