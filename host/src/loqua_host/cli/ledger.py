@@ -29,7 +29,7 @@ def open_ledger(config: Path) -> Iterator[LedgerAdmin]:
 
 @contextmanager
 def open_records(config: Path) -> Iterator[tuple[LedgerAdmin, Captures | None]]:
-    """Open the ledger, and the captures of its lessons if the host keeps any; exit if that fails."""
+    """Open the ledger, and the captures of lessons if the host keeps any; exit if that fails."""
     environ = seal(sys.argv[1:])
     try:
         settings = load_settings(config, environ)
