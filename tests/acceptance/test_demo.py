@@ -73,19 +73,18 @@ def run(
     return done.stdout
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """Copy the project as it would be committed, without an environment."""
-    clone = tmp_path / "clone"
-    clone.mkdir()
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the project as it would be committed; the first command makes its environment."""
+    clone = tmp_path_factory.mktemp("clone")
     names = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
     archive = run("tar", "--create", "--null", "--files-from=-", cwd=ROOT, given=names)
     run("tar", "--extract", cwd=clone, given=archive)
     return clone
 
 
-@pytest.fixture
-def fresh_machine(tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def fresh_machine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return the environment of someone who has only just come to a machine.
 
     Nobody has installed a Python, set a variable of Python's tools or switched anything on; where
@@ -98,7 +97,8 @@ def fresh_machine(tmp_path: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": str(cache_directory(os.environ).parent),
     }
     kept = {name: value for name, value in os.environ.items() if FROM_WHERE.search(name)}
-    return {**kept, **caches, "HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    home = str(tmp_path_factory.mktemp("home"))
+    return {**kept, **caches, "HOME": home, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
 def readme_command(ending: str) -> str:
