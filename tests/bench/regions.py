@@ -29,6 +29,7 @@ from loqua_host.dev.child import dying_with_parent
 from loqua_host.dev.livekit import LiveKitServer
 from loqua_host.dev.livekit_binary import livekit_binary
 from loqua_host.dev.postgres import run_postgres
+from loqua_host.records.leases import LEASE
 
 NAMES = ("west", "east")
 FAILOVER_AFTER = 30
@@ -194,6 +195,7 @@ async def run_regions() -> AsyncIterator[tuple[Region, Region]]:
             stack.push_async_callback(member.stop)
             regions.append(Region(network, deployment, member))
         await asyncio.gather(*(it.member.start() for it in regions))
+        await asyncio.sleep(LEASE / 3 + 1)  # each has reported that it is ready
         yield regions[0], regions[1]
 
 
@@ -239,6 +241,8 @@ async def cut_off(west: Region, east: Region, learners: Learners) -> dict[str, A
     west.network.cut()
     active = await east.active()
     tell("failed over", after=round(active - begun, 1))
+    # Who has gone does not come back by their old tab when that region is healed.
+    leaving = [asyncio.create_task(seat.visitor.room.disconnect()) for seat in seats]
     await asyncio.gather(*(learners.move(seat, east) for seat in seats))
     seats += await gathered(learners.sit(east) for _ in range(NEWCOMERS))
     taught = await asyncio.gather(*(seat.taught(active) for seat in seats))
@@ -247,7 +251,7 @@ async def cut_off(west: Region, east: Region, learners: Learners) -> dict[str, A
     west.network.heal()
     await west.member.running.log.until("region.changed", active=NAMES[1])
     tell("healed")
-    await asyncio.sleep(SETTLED)
+    await asyncio.gather(asyncio.sleep(SETTLED), *leaving)
     return {
         "failed_over_after": round(active - begun, 1),
         **spread("without_tutor", gaps),
