@@ -17,8 +17,10 @@ from loqua_host.core.clock import SystemClock
 from loqua_host.errors import RefusedError
 from loqua_host.observability.metrics import Instruments
 from loqua_host.records import delivery as delivering
+from loqua_host.records.captures import CapturedJob, Captures
 from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
+from loqua_host.records.encryption import KeyRing
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.regions import RegionReport
@@ -56,7 +58,8 @@ def config(tmp_path: Path) -> Path:
     """Return the configuration of a host with a ledger of its own."""
     directory = tmp_path / "config"
     (directory / "tutors").mkdir(parents=True)
-    (directory / "host.yaml").write_text(f"ledger: {{path: {tmp_path / 'ledger.db'}}}", "utf-8")
+    places = f"path: {tmp_path / 'ledger.db'}, captures: {tmp_path / 'captures'}"
+    (directory / "host.yaml").write_text(f"ledger: {{{places}}}", "utf-8")
     (directory / "tutors/conversation.yaml").write_text("worker_type: automatic", "utf-8")
     return directory
 
@@ -222,8 +225,12 @@ async def test_a_learner_gets_all_and_has_all_deleted(
     command: Command, ledger: Ledger, tmp_path: Path
 ) -> None:
     """Nothing of the learner is left, not in the files and not in what still runs."""
+    part = CapturedJob(tutor="conversation", messages=())
+    captures = Captures(tmp_path / "captures", KeyRing((KEY,)))
+    captures.append("sess_1", part)
     _, exported, _ = await command("export", "maria")
     lessons = json.loads(exported)["lessons"]
+    assert json.loads(exported)["captures"] == [part.model_dump(mode="json")]
     assert [lesson["session_id"] for lesson in lessons] == ["sess_1", "sess_2"]
     assert lessons[0]["undelivered"][1]["payload"]["session_id"] == "sess_1"
     status, told, _ = await command("delete", "maria", "--yes")
@@ -237,6 +244,7 @@ async def test_a_learner_gets_all_and_has_all_deleted(
     await ledger.close_lesson(row, 5.0, Kind.FAILED, None, record)
     assert (await ledger.pending_lessons(), await ledger.interrupted()) == ({}, [])
     assert json.loads((await command("export", "maria"))[1])["lessons"] == []
+    assert captures.read("sess_1") == []
     assert not any(b"sess_1" in file.read_bytes() for file in files(tmp_path))
 
 
