@@ -6,7 +6,7 @@ answered as in a lesson. The result is a Markdown table with what was changed an
 said, and how often it corrected the same voice speaking well.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from py_nanotts import NanoTTS
@@ -62,7 +62,7 @@ def main() -> None:
     """Print the table and the count."""
     with packaged_weights() as weights:
         whisper = Whisper(weights, threads=2)
-    scorer = Scorer.packaged()
+    scorer = replace(Scorer.packaged(), reader=whisper.read)
     well = {it.text: answer(whisper, scorer, it, spoken(it.text)) for it in CASES}
     lines = ["| sentence | changed | score (well) | what the tutor said |", "|---|---|---|---|"]
     for case in CASES:

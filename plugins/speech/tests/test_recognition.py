@@ -198,3 +198,20 @@ def test_a_directory_that_holds_no_loadable_model_is_named(tmp_path: Path) -> No
 
     with pytest.raises(WeightsError, match=tmp_path.name):
         Whisper(Weights("own", tmp_path), threads=1)
+
+
+def test_a_text_is_read_where_it_was_said(whisper: Whisper, say: Say) -> None:
+    """The right words are likely, another one in their place is not; states are of the sound."""
+    sound = decode(say("She has two brothers.", "en"))
+    said, other = (whisper.read(sound, it.split()) for it in ("SHE HAS TWO", "SHE HAS TEA"))
+    assert said
+    assert other
+    assert said.words.shape == (3, 4)
+    assert said.words[2, 0] > other.words[2, 0] + 2
+    assert np.array_equal(said.sound, other.sound)
+    assert len(said.sound) == 1024
+
+
+def test_a_text_with_more_tokens_than_whisper_takes_is_not_read(whisper: Whisper) -> None:
+    """The scorer goes on without."""
+    assert whisper.read(np.zeros(16_000, np.float32), ["unpronounceable"] * 200) is None

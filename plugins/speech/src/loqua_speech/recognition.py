@@ -1,6 +1,7 @@
 """Speech-to-text by Whisper, for up to 13 s of audio at a time."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from faster_whisper.transcribe import (  # type: ignore[import-untyped]  # likew
 from loqua_speech.audio import HEARING_RATE, Samples
 from loqua_speech.errors import UnknownLanguageError, WeightsError
 from loqua_speech.inventions import is_invention
+from loqua_speech.pronunciation.reading import Reading
 from loqua_speech.rescoring import Hypothesis, Rescorer
 from loqua_speech.voice_activity import Voice, detect_voice
 from loqua_speech.weights import Weights
@@ -46,6 +48,11 @@ _SECONDS_OF_A_LANGUAGE = 0.8
 _REPETITIVE = 2.4  # Whisper's own
 _TOKENS_A_SECOND = 8  # the fastest speakers need six
 _TOKENS_BESIDE = 12
+_HOP = 160  # samples a frame of the encoder's input
+_WHOLE = 3000  # frames that the encoder takes at most
+_AFTER = 50  # frames that it sees after the sound, at least
+_MOST_READ = 400  # tokens; the decoder takes 448
+_LEAST_LIKELY = 1e-8
 _HYPOTHESES = 8  # the likeliest texts, of which the sound may choose another than the first
 
 
@@ -201,6 +208,33 @@ class Whisper:
                 return replace(passage, words=words)
         return Passage("", passage.language)
 
+    def read(self, audio: Samples, words: Sequence[str]) -> Reading | None:
+        """Return how likely English words are in up to 30 s of audio; None if they are too many.
+
+        Unlike `hear`, this may run in any thread: CTranslate2 has a queue of its own.
+
+        Args:
+            audio: Mono at `HEARING_RATE`.
+            words: One or more.
+        """
+        tokenizer = self._tokenizer("en")
+        tokens = [tokenizer.encode(f" {word.lower()}") for word in words]
+        text = [token for of_word in tokens for token in of_word]
+        if len(text) > _MOST_READ:
+            return None
+        length = len(audio) // _HOP
+        window = min(-(-(length + _AFTER) // _AFTER) * _AFTER, _WHOLE)
+        encoded = self._model.encode(pad_or_trim(self._model.feature_extractor(audio), window))
+        result = self._model.model.align(
+            encoded, [*tokenizer.sot_sequence], [text], min(length, window)
+        )[0]
+        likely = np.log(np.maximum(result.text_token_probs[: len(text)], _LEAST_LIKELY))
+        states = np.asarray(encoded)[0, : length // 2 + 1].astype(np.float32)
+        return Reading(
+            np.array([_read_word(it) for it in np.split(likely, _ends(tokens)[:-1])]),
+            np.concatenate([states.mean(axis=0), states.std(axis=0)]),
+        )
+
     def _tokenizer(self, language: str) -> Tokenizer:
         return Tokenizer(
             self._model.hf_tokenizer,
@@ -280,6 +314,15 @@ class Whisper:
             and probabilities.get(asked or "", 0.0) < _EXCLUDED_LANGUAGE
         )
         return likeliest if asked is None or is_other else asked
+
+
+def _ends(tokens: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return where each word's tokens end in the text's."""
+    return np.cumsum([len(of_word) for of_word in tokens])
+
+
+def _read_word(likely: np.ndarray) -> tuple[float, float, float, float]:
+    return float(likely.sum()), float(likely.mean()), float(likely.min()), float(likely[0])
 
 
 def _digit_tokens(model: WhisperModel) -> tuple[int, ...]:

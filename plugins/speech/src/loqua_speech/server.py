@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -42,7 +43,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         with _listener(options.host, options.port) as listener:
             scorer = Scorer.packaged()
             rescorer = Rescorer(scorer.network, scorer.lexicon)
-            _serve(listener, _whisper(options.whisper_model, rescorer), scorer)
+            whisper = _whisper(options.whisper_model, rescorer)
+            # The head has learned from the packaged model's readings alone.
+            reader = None if options.whisper_model else whisper.read
+            _serve(listener, whisper, replace(scorer, reader=reader))
     except SpeechError as error:
         raise SystemExit(f"loqua-speech: {error}") from error
 

@@ -1,5 +1,7 @@
 """Scores of recorded learners, and when there are none."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from loqua_speech.audio import Samples, decode
 from loqua_speech.errors import UnknownLanguageError, UnscorableTextError
+from loqua_speech.pronunciation.reading import Reading
 from loqua_speech.pronunciation.results import Assessment, Miscue, Refusal
 from loqua_speech.pronunciation.scorer import LONGEST_TEXT, Scorer
 
@@ -148,3 +151,28 @@ def test_a_text_without_words_or_with_too_many_is_refused(scorer: Scorer, text: 
     """With what is allowed."""
     with pytest.raises(UnscorableTextError, match=str(LONGEST_TEXT)):
         scorer.reference(text, "en")
+
+
+def test_a_text_that_a_reader_finds_unlikely_is_scored_lower(
+    scorer: Scorer, recordings: dict[str, Samples]
+) -> None:
+    """The reader is asked for the words that were said."""
+    asked: list[Sequence[str]] = []
+
+    def reads(likely: float) -> Scorer:
+        def read(_: Samples, words: Sequence[str]) -> Reading:
+            asked.append(words)
+            usual = scorer.head.reading.utterance.mean[-1024:]
+            return Reading(np.full((len(words), 4), likely), usual)
+
+        return replace(scorer, reader=read)
+
+    well, badly = (assess(reads(it), recordings[GOOD], TEXT) for it in (-0.1, -4.0))
+
+    assert asked == [TEXT.split()] * 2
+    assert badly.total < well.total - 5
+    assert np.mean(_phone_scores(badly)) < np.mean(_phone_scores(well))
+
+
+def _phone_scores(result: Assessment) -> list[float]:
+    return [phone.score for word in result.words for phone in word.phones]

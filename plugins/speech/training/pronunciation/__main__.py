@@ -5,7 +5,8 @@ by it. `gates` prints how often changed texts and words are noticed, on TRAIN; `
 out of changed sound and of sound without the text, and how long scoring takes. `train` fits the
 head to TRAIN and writes the package's english.npz. `test` scores TEST with that head and writes its
 TEST.md: run it once a release, never to choose. `test-free` does the same for free speech, with the
-recogniser's words of every fifth utterance, and writes TEST_FREE.md.
+recogniser's words of every fifth utterance, and writes TEST_FREE.md; `test-opus` prints what is
+lost of every twelfth in Opus, the codec of LiveKit.
 """
 
 import argparse
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import loqua_speech.pronunciation
 from loqua_speech.pronunciation.head import Head
+from loqua_speech.pronunciation.reading import Reading
 from loqua_speech.pronunciation.scorer import MISPRONOUNCED
 from training.pronunciation.corpus import read_labels
 from training.pronunciation.fitting import cross_validate, fit_head
 from training.pronunciation.free_speech import render_free_speech
 from training.pronunciation.gates import render_gates
 from training.pronunciation.measuring import Example, measure_split
+from training.pronunciation.opus import render_opus
+from training.pronunciation.reading import read_split
 from training.pronunciation.report import best_threshold, render_table
 from training.pronunciation.stress import render_stress
 
@@ -40,29 +44,37 @@ def main() -> None:
             render_free_speech(options.corpus, options.labels, "test", options.cache),
         )
         return
+    if options.command == "test-opus":
+        print(render_opus(options.corpus, list(read_labels(options.labels, "test"))))
+        return
     split = "test" if options.command == "test" else "train"
     examples = measure_split(options.corpus, options.labels, split, options.cache)
-    {"evaluate": _evaluate, "train": _train, "test": _test}[options.command](examples)
+    readings = read_split(options.corpus, options.labels, split, options.cache)
+    {"evaluate": _evaluate, "train": _train, "test": _test}[options.command](examples, readings)
 
 
-def _evaluate(examples: list[Example]) -> None:
+def _evaluate(examples: list[Example], readings: list[Reading]) -> None:
     utterances = [example.utterance for example in examples]
-    scores = cross_validate(examples)
-    threshold = best_threshold(utterances, scores)
-    print(f"Phones below {50 * threshold:.1f} of 100 count as mispronounced.\n")
-    print(render_table(utterances, scores, threshold))
+    alone, read = cross_validate(examples, readings)
+    for name, scores in (("Trees alone", alone), ("With readings", read)):
+        threshold = best_threshold(utterances, scores)
+        print(f"{name}; phones below {50 * threshold:.1f} of 100 count as mispronounced.\n")
+        print(render_table(utterances, scores, threshold), end="\n\n")
 
 
-def _train(examples: list[Example]) -> None:
+def _train(examples: list[Example], readings: list[Reading]) -> None:
     file = _PACKAGE / "english.npz"
-    fit_head(examples).save(file)
+    fit_head(examples, readings).save(file)
     print(f"{file.name}: {file.stat().st_size} bytes")
 
 
-def _test(examples: list[Example]) -> None:
-    head = Head.packaged()
-    scores = [head.score(example.evidence) for example in examples]
-    _write("TEST.md", render_table([e.utterance for e in examples], scores, MISPRONOUNCED / 50))
+def _test(examples: list[Example], readings: list[Reading]) -> None:
+    head, utterances = Head.packaged(), [example.utterance for example in examples]
+    pairs = zip(examples, readings, strict=True)
+    read = [head.score(example.evidence, reading) for example, reading in pairs]
+    alone = [head.score(example.evidence, None) for example in examples]
+    tables = (render_table(utterances, it, MISPRONOUNCED / 50) for it in (read, alone))
+    _write("TEST.md", "\n\nWithout Whisper, by trees alone:\n\n".join(tables))
 
 
 def _write(name: str, table: str) -> None:
@@ -73,7 +85,8 @@ def _write(name: str, table: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="training.pronunciation", description=__doc__)
     parser.add_argument(
-        "command", choices=("evaluate", "gates", "stress", "train", "test", "test-free")
+        "command",
+        choices=("evaluate", "gates", "stress", "train", "test", "test-free", "test-opus"),
     )
     parser.add_argument("corpus", type=Path, help="folder of jimbozhang/speechocean762")
     parser.add_argument("labels", type=Path, help="labels.jsonl.gz")

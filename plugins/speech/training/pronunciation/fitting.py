@@ -10,24 +10,36 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from loqua_speech.pronunciation.head import Head, Scores
+from loqua_speech.pronunciation.head import Head, ReadingHead, Scores
 from loqua_speech.pronunciation.inputs import (
     PhoneNorms,
     phone_inputs,
+    read_phone_inputs,
+    read_utterance_inputs,
+    read_word_inputs,
     utterance_inputs,
     word_inputs,
 )
 from loqua_speech.pronunciation.phones import PHONES
+from loqua_speech.pronunciation.reading import Reading
+from loqua_speech.pronunciation.regression import Kernel, Linear
 from loqua_speech.pronunciation.trees import Trees
 from training.pronunciation.boosting import PHONE, UTTERANCE, WORD, Boosting, fit_trees
 from training.pronunciation.measuring import Example
+from training.pronunciation.ridge import fit_kernel, fit_linear, weights
 
 __all__ = ["FOLDS", "cross_validate", "fit_head"]
 
 FOLDS = 4
 _PRIOR_COUNT, _PRIOR_SCORE, _PRIOR_DEVIATION = 5, 1.85, 0.3
 
+_READ_WORD, _READ_WHOLE, _STATES = 20, 9, 1024
+"""Inputs of a reading, for a word and for the whole."""
+
 FloatArray = NDArray[np.float64]
+Rows = NDArray[np.float32]
+Owners = NDArray[np.int64]
+Fit = Callable[[Rows, FloatArray], Linear | Kernel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +58,104 @@ class _Stages:
     utterances: FloatArray
 
 
-def cross_validate(examples: Sequence[Example]) -> list[Scores]:
-    """Return the scores of each example by heads that have not heard its speaker."""
-    stages = _stages(examples)
-    phones = _split(stages.phones, _owners(examples, "phones"))
-    words = _split(stages.words, _owners(examples, "words"))
-    return [Scores(*parts) for parts in zip(phones, words, stages.utterances, strict=True)]
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """The experts' scores: a row a phone, word or utterance, a column a score."""
+
+    phones: FloatArray
+    words: FloatArray
+    utterances: FloatArray
 
 
-def fit_head(examples: Sequence[Example]) -> Head:
-    """Return the head fitted to all examples."""
-    stages = _stages(examples)
-    words = np.concatenate([example.utterance.words for example in examples])
-    scores = np.stack([example.utterance.scores for example in examples])
+def cross_validate(
+    examples: Sequence[Example], readings: Sequence[Reading]
+) -> tuple[list[Scores], list[Scores]]:
+    """Return the scores of each example by heads that have not heard its speaker.
+
+    Args:
+        examples: The examples.
+        readings: Of each of them.
+
+    Returns:
+        The scores by trees alone, and those with readings.
+    """
+    stages, targets, folds = _stages(examples), _targets(examples), _folds(examples)
+    rows = _read_rows(stages, examples, readings)
+    of_phone, of_word = _owners(examples, "phones"), _owners(examples, "words")
+    read = _Targets(
+        _read_out_of_fold(rows.phones, targets.phones, folds[of_phone], _fit_phones),
+        _read_out_of_fold(rows.words, targets.words, folds[of_word], _fit_words),
+        _read_out_of_fold(rows.utterances, targets.utterances, folds, _fit_utterances),
+    )
+    alone = _Targets(stages.phones[:, None], stages.words, stages.utterances)
+    return _scores(alone, of_phone, of_word), _scores(read, of_phone, of_word)
+
+
+def fit_head(examples: Sequence[Example], readings: Sequence[Reading]) -> Head:
+    """Return the head fitted to all examples and their readings."""
+    stages, targets = _stages(examples), _targets(examples)
+    rows = _read_rows(stages, examples, readings)
     return Head(
         stages.norms,
-        fit_trees(stages.phone_rows, _phone_targets(examples), PHONE),
-        tuple(fit_trees(stages.word_rows, target, WORD) for target in words.T),
-        tuple(fit_trees(stages.utterance_rows, target, UTTERANCE) for target in scores.T),
+        fit_trees(stages.phone_rows, targets.phones[:, 0], PHONE),
+        tuple(fit_trees(stages.word_rows, it, WORD) for it in targets.words.T),
+        tuple(fit_trees(stages.utterance_rows, it, UTTERANCE) for it in targets.utterances.T),
+        ReadingHead(
+            _fit_phones(rows.phones, targets.phones),
+            _fit_words(rows.words, targets.words),
+            _fit_utterances(rows.utterances, targets.utterances),
+        ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadRows:
+    """Inputs with readings: a row a phone, word or utterance."""
+
+    phones: Rows
+    words: Rows
+    utterances: Rows
+
+
+def _read_rows(
+    stages: _Stages, examples: Sequence[Example], readings: Sequence[Reading]
+) -> _ReadRows:
+    phones = _split(stages.phones, _owners(examples, "phones"))
+    of_words = np.split(stages.word_rows, _bounds(_owners(examples, "words")))
+    whole = stages.utterance_rows
+    return _ReadRows(
+        _rows(
+            examples,
+            lambda at: read_phone_inputs(examples[at].evidence, phones[at], readings[at]),
+        ),
+        _rows(examples, lambda at: read_word_inputs(of_words[at], readings[at])),
+        _rows(examples, lambda at: read_utterance_inputs(whole[at : at + 1], readings[at])),
+    )
+
+
+def _fit_phones(rows: Rows, targets: FloatArray) -> Linear:
+    return fit_linear(rows, targets, np.ones(rows.shape[1], np.float32), cost=10)
+
+
+def _fit_words(rows: Rows, targets: FloatArray) -> Kernel:
+    """Return a kernel whose reach was chosen by cross-validation."""
+    weight = weights((rows.shape[1] - _READ_WORD, 0.55), (_READ_WORD, 0.38))
+    return fit_kernel(rows, targets, weight, examples=1000)
+
+
+def _fit_utterances(rows: Rows, targets: FloatArray) -> Linear:
+    """Return a regression in which the encoder's states count by how much they vary."""
+    measured = rows.shape[1] - _READ_WHOLE - _STATES
+    variation = rows[:, -_STATES:].std(axis=0)
+    weight = np.append(
+        weights((measured, 1.0), (_READ_WHOLE, 2.0)), variation / np.linalg.norm(variation)
+    )
+    return fit_linear(rows, targets, weight.astype(np.float32), cost=10)
+
+
+def _scores(of: _Targets, of_phone: Owners, of_word: Owners) -> list[Scores]:
+    phones, words = _split(of.phones[:, 0], of_phone), _split(of.words, of_word)
+    return [Scores(*parts) for parts in zip(phones, words, of.utterances, strict=True)]
 
 
 def _stages(examples: Sequence[Example]) -> _Stages:
@@ -72,20 +163,17 @@ def _stages(examples: Sequence[Example]) -> _Stages:
     norms = _norms(examples)
     phone_rows = _rows(examples, lambda at: phone_inputs(examples[at].evidence, norms))
     of_phone = _owners(examples, "phones")
-    phones = _out_of_fold(phone_rows, _phone_targets(examples)[:, None], folds[of_phone], PHONE)[
-        :, 0
-    ]
+    targets = _targets(examples)
+    phones = _out_of_fold(phone_rows, targets.phones, folds[of_phone], PHONE)[:, 0]
     phone_parts = _split(phones, of_phone)
     word_rows = _rows(examples, lambda at: word_inputs(examples[at].evidence, phone_parts[at]))
     of_word = _owners(examples, "words")
-    word_targets = np.concatenate([example.utterance.words for example in examples])
-    words = _out_of_fold(word_rows, word_targets, folds[of_word], WORD)
+    words = _out_of_fold(word_rows, targets.words, folds[of_word], WORD)
     accuracy = _split(words[:, 0], of_word)
     utterance_rows = _rows(
         examples, lambda at: utterance_inputs(examples[at].evidence, phone_parts[at], accuracy[at])
     )
-    targets = np.stack([example.utterance.scores for example in examples])
-    utterances = _out_of_fold(utterance_rows, targets, folds, UTTERANCE)
+    utterances = _out_of_fold(utterance_rows, targets.utterances, folds, UTTERANCE)
     return _Stages(norms, phone_rows, phones, word_rows, words, utterance_rows, utterances)
 
 
@@ -112,6 +200,16 @@ def _out_of_fold(
     return predicted
 
 
+def _read_out_of_fold(
+    rows: Rows, targets: FloatArray, folds: NDArray[np.int64], fit: Fit
+) -> FloatArray:
+    predicted = np.zeros(targets.shape)
+    for fold in range(FOLDS):
+        held = folds == fold
+        predicted[held] = fit(rows[~held], targets[~held]).predict(rows[held])
+    return predicted
+
+
 def _predict(trees: Trees, rows: NDArray[np.float32]) -> FloatArray:
     """Predict in pieces: all nodes of all rows at once would need gigabytes."""
     parts = [trees.predict(rows[at : at + 500]) for at in range(0, len(rows), 500)]
@@ -120,7 +218,7 @@ def _predict(trees: Trees, rows: NDArray[np.float32]) -> FloatArray:
 
 def _norms(examples: Sequence[Example]) -> PhoneNorms:
     phones = np.concatenate([example.evidence.phones for example in examples])
-    scores = _phone_targets(examples)
+    scores = _targets(examples).phones[:, 0]
     own, highest = (
         np.concatenate([example.evidence.columns[name] for example in examples])
         for name in ("own", "window_highest")
@@ -138,8 +236,12 @@ def _norms(examples: Sequence[Example]) -> PhoneNorms:
     return PhoneNorms(*np.array(per_phone).T)
 
 
-def _phone_targets(examples: Sequence[Example]) -> FloatArray:
-    return np.concatenate([example.utterance.phones for example in examples])
+def _targets(examples: Sequence[Example]) -> _Targets:
+    return _Targets(
+        np.concatenate([example.utterance.phones for example in examples])[:, None],
+        np.concatenate([example.utterance.words for example in examples]),
+        np.stack([example.utterance.scores for example in examples]),
+    )
 
 
 def _rows(
@@ -155,4 +257,9 @@ def _owners(examples: Sequence[Example], of: Literal["phones", "words"]) -> NDAr
 
 
 def _split(values: FloatArray, owners: NDArray[np.int64]) -> list[FloatArray]:
-    return np.split(values, np.cumsum(np.bincount(owners))[:-1])
+    return np.split(values, _bounds(owners))
+
+
+def _bounds(owners: Owners) -> Owners:
+    """Return where each example but the first begins."""
+    return np.cumsum(np.bincount(owners))[:-1]

@@ -12,7 +12,7 @@ from loqua_speech.pronunciation.head import WORD_SCORES, Head
 from loqua_speech.pronunciation.lexicon import Lexicon, ReferenceWord
 from loqua_speech.pronunciation.scorer import MISPRONOUNCED
 from training.pronunciation.corpus import Utterance, read_labels
-from training.pronunciation.measuring import measure_utterance
+from training.pronunciation.reading import score_samples
 from training.pronunciation.recognising import recognise_split
 from training.pronunciation.report import render_table
 
@@ -30,7 +30,7 @@ def render_free_speech(corpus: Path, labels: Path, split: str, cache_folder: Pat
     chosen = [one for one in read_labels(labels, split) if one.name in recognised]
     lexicon, head = Lexicon.packaged(), Head.packaged()
     heard = [it for one in chosen if (it := as_heard(one, recognised[one.name], lexicon))]
-    scores = [head.score(measure_utterance(corpus, one).evidence) for one in heard]
+    scores = [score_samples(head, one.samples(corpus), one) for one in heard]
     spoken = sum(len(one.text) for one in chosen)
     told = sum(int((~np.isnan(one.words[:, 0])).sum()) for one in heard)
     summary = (

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
+from loqua_speech.audio import Samples
 from loqua_speech.pronunciation.acoustics import normalise
 from loqua_speech.pronunciation.alignment import align
 from loqua_speech.pronunciation.evidence import Evidence, measure, phone_numbers
 from loqua_speech.pronunciation.network import PhoneNetwork
 from training.pronunciation.corpus import Utterance, read_labels
 
-__all__ = ["Example", "measure_split", "measure_utterance"]
+__all__ = ["Example", "measure_samples", "measure_split", "measure_utterance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,15 @@ def measure_split(corpus: Path, labels: Path, split: str, cache_folder: Path) ->
 
 def measure_utterance(corpus: Path, utterance: Utterance) -> Example:
     """Return an utterance with what is measured of it against its text."""
-    samples, _ = normalise(utterance.samples(corpus))
-    frames = _network().listen(samples)
+    return measure_samples(utterance.samples(corpus), utterance)
+
+
+def measure_samples(samples: Samples, utterance: Utterance) -> Example:
+    """Return an utterance with what is measured of other samples in its recording's place."""
+    spoken, _ = normalise(samples)
+    frames = _network().listen(spoken)
     alignment = align(frames.log_posteriors, phone_numbers(utterance.text))
-    return Example(utterance, measure(samples, frames, alignment, utterance.text))
+    return Example(utterance, measure(spoken, frames, alignment, utterance.text))
 
 
 @cache

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from loqua_speech.pronunciation.results import Assessment, Refusal
 from loqua_speech.pronunciation.scorer import Scorer
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 from training.pronunciation.corpus import Utterance
+from training.pronunciation.reading import whisper
 
 __all__ = ["render_stress"]
 
@@ -45,7 +46,7 @@ class _Recording:
 
 def render_stress(corpus: Path, utterances: Sequence[Utterance]) -> str:
     """Return Markdown tables: of changed sound, apart for adults and children, and of the time."""
-    scorer = Scorer.packaged()
+    scorer = replace(Scorer.packaged(), reader=whisper().read)
     ages = {"adults": lambda age: age > _CHILD, "children": lambda age: age <= _CHILD}
     parts = [
         f"{name}:\n\n{_table(scorer, _chosen(corpus, utterances, suits))}"

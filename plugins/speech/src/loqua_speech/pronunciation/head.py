@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,22 @@ from loqua_speech.pronunciation.evidence import Evidence
 from loqua_speech.pronunciation.inputs import (
     PhoneNorms,
     phone_inputs,
+    read_phone_inputs,
+    read_utterance_inputs,
+    read_word_inputs,
     utterance_inputs,
     word_inputs,
 )
+from loqua_speech.pronunciation.reading import Reading
+from loqua_speech.pronunciation.regression import Kernel, Linear
 from loqua_speech.pronunciation.trees import Trees
 
-__all__ = ["UTTERANCE_SCORES", "WORD_SCORES", "Head", "Scores"]
+__all__ = ["UTTERANCE_SCORES", "WORD_SCORES", "Head", "ReadingHead", "Scores"]
 
 WORD_SCORES = ("accuracy", "stress", "total")
 UTTERANCE_SCORES = ("accuracy", "fluency", "prosody", "total")
+
+FloatArray = NDArray[np.float64]
 
 _BEST_PHONE, _BEST = 2.0, 10.0
 
@@ -42,30 +49,58 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingHead:
+    """Better scores where a recogniser has read the text.
+
+    Attributes:
+        phone: Corrects the trees' scores of phones.
+        word: Predicts `WORD_SCORES`.
+        utterance: Predicts `UTTERANCE_SCORES`.
+    """
+
+    phone: Linear
+    word: Kernel
+    utterance: Linear
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
-    """Trees for phones, words and utterances.
+    """Trees for phones, words and utterances, and what is better with a reading.
 
     Attributes:
         norms: What is usual for each phone.
         phone: Predicts a phone's score.
         words: Predict `WORD_SCORES`.
         utterance: Predict `UTTERANCE_SCORES`.
+        reading: Predicts the same scores with a reading.
     """
 
     norms: PhoneNorms
     phone: Trees
     words: tuple[Trees, ...]
     utterance: tuple[Trees, ...]
+    reading: ReadingHead
 
-    def score(self, evidence: Evidence) -> Scores:
-        """Return the scores of one utterance."""
+    def score(self, evidence: Evidence, reading: Reading | None) -> Scores:
+        """Return the scores of one utterance.
+
+        Args:
+            evidence: What is measured of it.
+            reading: How the recogniser of the training read its words, if it is there.
+        """
         phones = self.phone.predict(phone_inputs(evidence, self.norms))
-        seen = word_inputs(evidence, phones)
-        words = np.stack([trees.predict(seen) for trees in self.words], axis=1)
-        seen = utterance_inputs(evidence, phones, words[:, 0])
-        utterance = np.array([trees.predict(seen)[0] for trees in self.utterance])
-        return Scores(
-            np.clip(phones, 0, _BEST_PHONE), np.clip(words, 0, _BEST), np.clip(utterance, 0, _BEST)
+        of_words = word_inputs(evidence, phones)
+        words = np.stack([trees.predict(of_words) for trees in self.words], axis=1)
+        whole = utterance_inputs(evidence, phones, words[:, 0])
+        if reading is not None:
+            with_reading = self.reading
+            return _clipped(
+                with_reading.phone.predict(read_phone_inputs(evidence, phones, reading))[:, 0],
+                with_reading.word.predict(read_word_inputs(of_words, reading)),
+                with_reading.utterance.predict(read_utterance_inputs(whole, reading))[0],
+            )
+        return _clipped(
+            phones, words, np.array([trees.predict(whole)[0] for trees in self.utterance])
         )
 
     def save(self, file: Path) -> None:
@@ -73,6 +108,8 @@ class Head:
         arrays = {f"norms.{name}": value for name, value in asdict(self.norms).items()}
         for name, trees in self._named().items():
             arrays |= {f"{name}.{part}": value for part, value in asdict(trees).items()}
+        for name, regression in asdict(self.reading).items():
+            arrays |= {f"reading.{name}.{part}": value for part, value in regression.items()}
         np.savez_compressed(file, **arrays)
 
     @classmethod
@@ -84,6 +121,11 @@ class Head:
                 _trees(arrays, "phone"),
                 tuple(_trees(arrays, f"word.{name}") for name in WORD_SCORES),
                 tuple(_trees(arrays, f"utterance.{name}") for name in UTTERANCE_SCORES),
+                ReadingHead(
+                    Linear(**_fields(arrays, "reading.phone", Linear)),
+                    Kernel(**_fields(arrays, "reading.word", Kernel)),
+                    Linear(**_fields(arrays, "reading.utterance", Linear)),
+                ),
             )
 
     @classmethod
@@ -113,4 +155,14 @@ class Head:
 
 
 def _trees(arrays: "np.lib.npyio.NpzFile", name: str) -> Trees:
-    return Trees(**{field.name: arrays[f"{name}.{field.name}"] for field in fields(Trees)})
+    return Trees(**_fields(arrays, name, Trees))
+
+
+def _fields(
+    arrays: "np.lib.npyio.NpzFile", name: str, of: type[Trees | Linear | Kernel]
+) -> dict[str, Any]:
+    return {field.name: arrays[f"{name}.{field.name}"] for field in fields(of)}
+
+
+def _clipped(phones: FloatArray, words: FloatArray, utterance: FloatArray) -> Scores:
+    return Scores(phones.clip(0, _BEST_PHONE), words.clip(0, _BEST), utterance.clip(0, _BEST))

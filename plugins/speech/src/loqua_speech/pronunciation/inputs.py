@@ -8,8 +8,17 @@ from numpy.typing import NDArray
 
 from loqua_speech.pronunciation.evidence import Columns, Evidence
 from loqua_speech.pronunciation.phones import TRAITS, IntArray
+from loqua_speech.pronunciation.reading import Reading
 
-__all__ = ["PhoneNorms", "phone_inputs", "utterance_inputs", "word_inputs"]
+__all__ = [
+    "PhoneNorms",
+    "phone_inputs",
+    "read_phone_inputs",
+    "read_utterance_inputs",
+    "read_word_inputs",
+    "utterance_inputs",
+    "word_inputs",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -107,6 +116,42 @@ def utterance_inputs(
         evidence.states.mean(axis=0),
     ]
     return np.concatenate(parts)[None].astype(np.float32)
+
+
+def read_phone_inputs(
+    evidence: Evidence, scores: FloatArray, reading: Reading
+) -> NDArray[np.float32]:
+    """Return what corrects the phones' scores, one row a phone."""
+    rows = _read(reading)[evidence.words]
+    parts = [rows, scores[:, None], rows * scores[:, None]]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def read_word_inputs(inputs: NDArray[np.float32], reading: Reading) -> NDArray[np.float32]:
+    """Return the word heads' inputs with those of a reading, one row a word."""
+    return np.concatenate([inputs, _read(reading)], axis=1).astype(np.float32)
+
+
+def read_utterance_inputs(inputs: NDArray[np.float32], reading: Reading) -> NDArray[np.float32]:
+    """Return the utterance heads' inputs with those of a reading, one row."""
+    words = reading.words
+    whole = [words.mean(axis=0), words.min(axis=0), [words[:, 0].sum()], reading.sound]
+    return np.concatenate([inputs, np.concatenate(whole)[None]], axis=1).astype(np.float32)
+
+
+def _read(reading: Reading) -> FloatArray:
+    """Return how each word is read, beside its neighbours and all of them, 20 columns."""
+    words = reading.words
+    edge = np.zeros((1, 2))
+    whole = np.concatenate([words.mean(axis=0), words.min(axis=0)])
+    parts = [
+        words,
+        np.exp(words),
+        np.concatenate([edge, words[:-1, :2]]),
+        np.concatenate([words[1:, :2], edge]),
+        np.tile(whole, (len(words), 1)),
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def _summary(scores: FloatArray) -> list[float]:

@@ -16,6 +16,7 @@ from loqua_speech.pronunciation.lexicon import Lexicon, ReferenceWord, primary_l
 from loqua_speech.pronunciation.miscues import OMITTED, Insertion, find_miscues
 from loqua_speech.pronunciation.network import FRAME_SECONDS, Frames, PhoneNetwork
 from loqua_speech.pronunciation.phones import IPA, PHONES
+from loqua_speech.pronunciation.reading import Reader
 from loqua_speech.pronunciation.results import (
     Assessment,
     Miscue,
@@ -51,15 +52,17 @@ class Scorer:
         network: Hears phones.
         head: Scores them.
         lexicon: Knows how words are pronounced.
+        reader: Reads a text in a sound; scores are less accurate without.
     """
 
     network: PhoneNetwork
     head: Head
     lexicon: Lexicon
+    reader: Reader | None = None
 
     @classmethod
     def packaged(cls) -> Self:
-        """Return the scorer with all that the packages ship.
+        """Return the scorer with all that the packages ship, but a reader.
 
         Raises:
             WeightsError: If a part of it is missing or damaged.
@@ -109,7 +112,9 @@ class Scorer:
         refusal = _refusal(evidence)
         if refusal:
             return refusal
-        utterance = _Utterance(text, omitted, evidence, self.head.score(evidence), start / _RATE)
+        reading = self.reader(spoken, [word.text for word in said]) if self.reader else None
+        scores = self.head.score(evidence, reading)
+        utterance = _Utterance(text, omitted, evidence, scores, start / _RATE)
         return _assessment(utterance, find_miscues(alignment, evidence.words).inserted)
 
 

@@ -1,0 +1,29 @@
+"""How a speech recogniser reads a text in a sound, which it need not have recognised."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loqua_speech.audio import Samples
+
+__all__ = ["Reader", "Reading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a recogniser makes of a sound and a text.
+
+    Attributes:
+        words: Log-probabilities of each word's tokens, after those before: their sum, mean, lowest
+            and first; one row a word.
+        sound: The encoder's states over the sound: their means, then their standard deviations.
+    """
+
+    words: NDArray[np.float64]
+    sound: NDArray[np.float32]
+
+
+Reader = Callable[[Samples, Sequence[str]], Reading | None]
+"""Returns the reading of words in normalised sound at 16 kHz, or None where it cannot read them."""

@@ -1,0 +1,88 @@
+"""Linear and kernel ridge regressions, fitted in closed form."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loqua_speech.pronunciation.regression import Kernel, Linear, scaled
+
+__all__ = ["fit_kernel", "fit_linear", "weights"]
+
+_LEAST_DEVIATION = 1e-3
+_KERNEL_COST = 0.3
+_JITTER = 1e-4  # keeps examples that are nearly the same apart
+
+FloatArray = NDArray[np.float64]
+
+
+def weights(*groups: tuple[int, float]) -> NDArray[np.float32]:
+    """Return weights of inputs in groups, of how many inputs and what weight together."""
+    parts = [np.full(count, weight / count**0.5) for count, weight in groups]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def fit_linear(
+    inputs: NDArray[np.float32], targets: FloatArray, weight: NDArray[np.float32], cost: float
+) -> Linear:
+    """Return a regression fitted to all rows whose targets are not NaN.
+
+    Args:
+        inputs: One row an example.
+        targets: A column for each score.
+        weight: Of each input beside the others.
+        cost: Of the squared coefficients.
+    """
+    rows, scores = _known(inputs, targets)
+    mean, deviation = _moments(rows)
+    seen = scaled(rows, mean, deviation, weight).astype(np.float64)
+    centre, bias = seen.mean(axis=0), scores.mean(axis=0)
+    seen -= centre
+    gram = seen.T @ seen + cost * np.eye(seen.shape[1])
+    coefficients = np.linalg.solve(gram, seen.T @ (scores - bias))
+    return Linear(
+        mean,
+        deviation,
+        weight,
+        coefficients.astype(np.float32),
+        (bias - centre @ coefficients).astype(np.float32),
+    )
+
+
+def fit_kernel(
+    inputs: NDArray[np.float32], targets: FloatArray, weight: NDArray[np.float32], examples: int
+) -> Kernel:
+    """Return a kernel regression fitted to all rows whose targets are not NaN.
+
+    It is the Nyström approximation: Williams and Seeger, "Using the Nyström Method to Speed Up
+    Kernel Machines", 2001.
+
+    Args:
+        inputs: One row an example.
+        targets: A column for each score.
+        weight: Of each input beside the others; the smaller, the farther examples reach.
+        examples: How many it remembers, drawn at random.
+    """
+    rows, scores = _known(inputs, targets)
+    mean, deviation = _moments(rows)
+    drawn = rows[np.random.default_rng(1).permutation(len(rows))[:examples]]
+    remembered = scaled(drawn, mean, deviation, weight).astype(np.float16)
+    bias = scores.mean(axis=0).astype(np.float32)
+    empty = np.zeros((len(remembered), len(bias)), np.float32)
+    kernel = Kernel(mean, deviation, weight, remembered, empty, bias)
+    likeness = kernel.likeness(rows).astype(np.float64)
+    among = kernel.likeness(drawn).astype(np.float64)
+    cost = _KERNEL_COST * (among + _JITTER * np.eye(len(among)))
+    fitted = np.linalg.solve(likeness.T @ likeness + cost, likeness.T @ (scores - bias))
+    return replace(kernel, scores=fitted.astype(np.float32))
+
+
+def _known(
+    inputs: NDArray[np.float32], targets: FloatArray
+) -> tuple[NDArray[np.float32], FloatArray]:
+    known = ~np.isnan(targets).any(axis=1)
+    return inputs[known], targets[known]
+
+
+def _moments(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return rows.mean(axis=0), rows.std(axis=0) + np.float32(_LEAST_DEVIATION)
