@@ -23,6 +23,13 @@ from tests.unit.dev.playground.digest import PICTURES, page_digest
 
 from loqua_host.dev.parts import run_speech
 
+REDRAWN = """(() => {
+  const wave = document.querySelector(".waveform");
+  const drawn = wave.querySelector("div").shadowRoot.querySelector("canvas").clientWidth;
+  return Math.abs(drawn - wave.clientWidth) < 8; // it consists of whole bars
+})()"""
+"""The waveform has the width of its card."""
+
 DEVICES = {"phone": PHONE, "desktop": DESKTOP}
 
 
@@ -60,6 +67,7 @@ async def pronounce(served: Playground, microphone: Path) -> None:
         await visitor.pronounce()
         for device, size in DEVICES.items():
             await visitor.page.set_viewport_size(size)
+            await visitor.until(REDRAWN)
             await photograph(visitor.page, "pronunciation", device)
 
 

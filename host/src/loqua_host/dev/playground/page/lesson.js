@@ -143,8 +143,10 @@ export class Lesson {
     }
     const floor = tutors.toSorted((one, other) => one.aside - other.aside);
     const shown = floor.map((one) => ({ ...one, name: this.nameOf(one) }));
-    const waiting = { name: this.nameOf({ agentName: this.wish.tutor }), state: "waiting" };
-    this.view.showTutors(shown.length ? shown : [waiting]);
+    const { tutor } = this.wish;
+    const state = this.here.get(tutor)?.over ? "gone" : "waiting";
+    const absent = { name: this.nameOf({ agentName: tutor }), state };
+    this.view.showTutors(shown.length ? shown : [absent]);
     const speaker = floor[0]?.identity;
     if (speaker && speaker !== this.speaker) {
       this.speaker = speaker;

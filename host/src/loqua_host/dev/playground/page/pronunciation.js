@@ -41,6 +41,15 @@ export function scoreCard(score, own, tutor) {
   return card;
 }
 
+// The sounds of a word, each until the next one begins: recognised sounds are moments.
+function stretched({ start, end, sounds }) {
+  return sounds.map((sound, at) => ({
+    ...sound,
+    start: at ? sound.start : start,
+    end: sounds[at + 1]?.start ?? end,
+  }));
+}
+
 function rounded(score) {
   return { score: Math.round(score) };
 }
@@ -58,13 +67,16 @@ function wordItem(word) {
 
 // What each sound that was another one sounded like, for those who have no pointer to hover.
 function confusions({ words }) {
-  const wrong = words.flatMap(({ sounds }) => sounds.filter(({ heard }) => heard));
-  const told = new Set(wrong.map((sound) => text("heard_as", sound)));
+  const told = new Set(words.flatMap(({ sounds }) => sounds.map(confusion)).filter(Boolean));
   return told.size ? element("p", { className: "hint", "aria-hidden": "true" }, [...told].join(" · ")) : null;
 }
 
+function confusion(sound) {
+  return sound.heard && grade(sound.score) !== "good" ? text("heard_as", sound) : "";
+}
+
 function soundItem(sound) {
-  const wrong = sound.heard ? text("heard_as", sound) : "";
+  const wrong = confusion(sound);
   const told = `${text("score_of", rounded(sound.score))}${wrong ? `. ${wrong}` : ""}`;
   return element(
     "li",
@@ -103,7 +115,7 @@ function waveform(card, score, own, buttons) {
     const show = ({ start, end }, color) =>
       regions.addRegion({ start: Math.max(0, start + shift), end: end + shift, color, drag: false, resize: false });
     for (const word of spoken) {
-      for (const sound of word.sounds) show(sound, `var(--${grade(sound.score)}-soft)`);
+      for (const sound of stretched(word)) show(sound, `var(--${grade(sound.score)}-soft)`);
       const region = show(word, "transparent"); // above its sounds, to be played
       region.element.style.borderBottom = `3px solid var(--${grade(word.score)})`;
       region.on("click", (event) => {
