@@ -1,71 +1,100 @@
-"""What parts of the host cost beside their peers: `uv run python -m tests.bench`.
+"""What loqua-host costs beside what people would use instead: `uv run python -m tests.bench`.
 
-Both sides of a row are measured in turns, in one run; what counts is the ratio of their medians.
-Prints a table and writes all values as JSON with `--json FILE`.
-
-What the host does and its peer does not:
-
-- a hook call, beside pluggy's: a task, the time limit, a span, a check of what it returns;
-- an API call, beside httpx's: breaker, rate limits, retries, a trace, a check of the answer;
-- a row of progress, beside a committed insert: encryption and a second statement, of 20 lessons at
-  once.
+Names choose what is measured; without one, all is, in about an hour. Every figure is measured on
+all sides in turns, in one run, with the same LiveKit server, learners, agent and engines; what
+counts is the ratio of the medians. All values are kept in `tests/bench/results.json`, in which rows
+that are not measured keep theirs. From it come the tables and pictures in README.md and
+host/docs/benchmarks.md; that page says what each side does and does not do.
 """
 
 import argparse
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import logging
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import product
 from pathlib import Path
-from statistics import median
 from typing import Final
 
-from tests.bench import core_calls, hooks, ledger
+from tests.bench.figures import OURS, WITH_WEBHOOKS, Figures, load, save
+from tests.bench.parts import PARTS
+from tests.bench.report import write_report
+from tests.bench.scenarios import SCENARIOS, Found, Stage
+from tests.bench.sides import PEERS, LoquaHost, Side, install_peers
+from tests.integration.host.conftest import Deployment, dev_api_for
 
-ROUNDS: Final = 20
+from loqua_host.dev.livekit import run_livekit
+from loqua_host.dev.ports import free_port
 
-Figures = Mapping[str, Mapping[str, Sequence[float]]]
-"""All values by row and side: the peer first, then the host."""
+log = logging.getLogger(__name__)
 
-
-def measure(rounds: int) -> Figures:
-    """Return the values of so many rounds."""
-    called = asyncio.run(hooks.compare(rounds))
-    calls = core_calls.compare(rounds)
-    kept = asyncio.run(ledger.compare("sqlite", 0, rounds))["rates"]
-    return {
-        "seconds of a hook call": called,
-        "API calls a second": {side: [one.rate for one in of] for side, of in calls.items()},
-        "seconds of an API call, p99": {
-            side: [one.p99 for one in of] for side, of in calls.items()
-        },
-        "rows of progress a second": kept,
-    }
+ROUNDS: Final = 3
+HEARD: Final = frozenset({"entering", "burst", "job-killed", "host-killed"})
+"""The scenarios in which it matters whether LiveKit tells the host who enters and leaves."""
 
 
-def table(figures: Figures) -> str:
-    """Return the medians with their ranges, and the ratio of the host to its peer."""
-    lines = ["| | peer | its figure | loqua-host | ratio |", "|---|---|---|---|---|"]
-    for row, sides in figures.items():
-        [(peer, theirs), (_, ours)] = sides.items()
-        ratio = median(ours) / median(theirs)
-        lines.append(f"| {row} | {peer} | {_spread(theirs)} | {_spread(ours)} | {ratio:.2f} |")
-    return "\n".join(lines)
+async def compare(scenarios: Sequence[str], rounds: int, figures: Figures) -> None:
+    """Measure whole hosts, all sides in turns; what is measured is kept at once."""
+    found: defaultdict[str, defaultdict[str, list[float]]]
+    found = defaultdict(lambda: defaultdict(list))
+    with tempfile.TemporaryDirectory(prefix="loqua-bench-") as directory:
+        port = free_port()
+        sides = [*install_peers(Path(directory)), LoquaHost(OURS), LoquaHost(WITH_WEBHOOKS, port)]
+        turns = product(range(rounds), scenarios, sides)
+        async with _deployment(Path(directory), port) as deployment:
+            for number, name, side in turns:
+                if side.name != WITH_WEBHOOKS or name in HEARD:
+                    place = Path(directory) / f"{number}-{name}-{side.name}"
+                    for row, values in (await _measure(name, side, deployment, place)).items():
+                        found[row][side.name] += values
+                    figures |= found
+                    save(figures)
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+async def _measure(name: str, side: Side, deployment: Deployment, directory: Path) -> Found:
+    """Return the figures of a scenario; none if it has failed, which must not end the others."""
+    try:
+        found = await SCENARIOS[name](Stage(side, deployment, directory))
+    except Exception:  # whatever it was, it is in the log
+        log.exception("%s of %s failed", name, side.name)
+        return {}
+    print(name, side.name, json.dumps(found), file=sys.stderr)  # noqa: T201  # progress
+    return found
+
+
+@asynccontextmanager
+async def _deployment(directory: Path, port: int) -> AsyncIterator[Deployment]:
+    """Yield a LiveKit server that sends webhooks to a port, and an API."""
+    webhook = f"http://127.0.0.1:{port}/livekit/webhook"
+    async with run_livekit(webhook=webhook) as livekit, dev_api_for(livekit) as api:
+        yield Deployment(livekit, api, PEERS, directory)
 
 
 def main() -> None:
-    """Measure and report."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of each row")
-    parser.add_argument("--json", type=Path, help="where to write all values")
+    """Measure and write the report."""
+    names = [*SCENARIOS, *PARTS]
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of each side, in turns")
     arguments = parser.parse_args()
-    figures = measure(arguments.rounds)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
-    print(table(figures))  # noqa: T201  # the result
+    if unknown := set(arguments.names) - set(names):
+        parser.error(f"{', '.join(sorted(unknown))}: write some of {', '.join(names)}")
+    chosen = arguments.names or names
+    figures = load()
+    for part in [name for name in PARTS if name in chosen]:
+        figures |= PARTS[part](arguments.rounds)
+        save(figures)
+    if scenarios := [name for name in SCENARIOS if name in chosen]:
+        asyncio.run(compare(scenarios, arguments.rounds, figures))
+    write_report(figures)
 
 
 if __name__ == "__main__":

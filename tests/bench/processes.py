@@ -1,15 +1,31 @@
-"""What a tree of processes takes of memory."""
+"""What trees of processes take of memory and processor."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
-__all__ = ["pss"]
+__all__ = ["cpu_seconds", "in_rooms", "pss", "tree"]
 
 
 def pss(host: psutil.Process) -> int:
     """Return the bytes that a process and its descendants have, each shared page in parts."""
-    return sum(_pss(it.pid) for it in (host, *host.children(recursive=True)))
+    return sum(_pss(it.pid) for it in tree([host]))
+
+
+def cpu_seconds(roots: Sequence[psutil.Process]) -> float:
+    """Return the processor seconds of these processes, their descendants and ended children."""
+    return sum(_cpu(one) for one in tree(roots))
+
+
+def tree(roots: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Return processes with all their descendants."""
+    return [one for root in roots for one in (root, *root.children(recursive=True))]
+
+
+def in_rooms(roots: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Return the processes that are connected to rooms: WebRTC alone has UDP sockets."""
+    return [one for one in tree(roots) if one.net_connections("udp")]
 
 
 def _pss(pid: int) -> int:
@@ -20,3 +36,10 @@ def _pss(pid: int) -> int:
         return 0
     [kilobytes] = [line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")]
     return int(kilobytes) * 1024
+
+
+def _cpu(process: psutil.Process) -> float:
+    try:
+        return sum(process.cpu_times()[:4])
+    except psutil.NoSuchProcess:
+        return 0.0

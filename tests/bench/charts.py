@@ -1,0 +1,80 @@
+"""Lines against what grows, as SVG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from math import log10
+from typing import Final
+
+__all__ = ["Line", "draw"]
+
+WIDTH, HEIGHT = 640, 300
+LEFT, RIGHT, TOP, BOTTOM = 60, 460, 34, 264
+"""The edges of the grid, in pixels; names stand right of it."""
+
+COLOURS: Final = ("#7a7a7a", "#b5651d", "#8a5fb5", "#2a78b5")
+STYLE: Final = "text{fill:#333}@media (prefers-color-scheme:dark){text{fill:#ddd}}"
+WIDE: Final = 100
+"""How much more the most is than the least where distances are of powers of ten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a picture: its name and its points."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+def draw(title: str, lines: Sequence[Line]) -> str:
+    """Return a picture of lines whose points begin at the same x, above 0."""
+    xs = sorted({x for line in lines for x, _ in line.points})
+    top = max(y for line in lines for _, y in line.points)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return LEFT + (RIGHT - LEFT) * _share(x, xs), BOTTOM - (BOTTOM - TOP) * y / top
+
+    grid = [
+        *(_text(place(x, 0)[0], BOTTOM + 18, f"{x:,}", "middle") for x in xs),
+        *(_text(LEFT - 6, place(xs[0], y)[1] + 4, f"{y:.3g}", "end") for y in (0, top / 2, top)),
+    ]
+    coloured = zip(lines, cycle(COLOURS), strict=False)
+    ranked = sorted(coloured, key=lambda it: -it[0].points[-1][1])
+    drawn = [
+        _line([place(*point) for point in line.points], colour) + _name(number, line.name, colour)
+        for number, (line, colour) in enumerate(ranked)
+    ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{title}" font-family="sans-serif" font-size="12"><style>{STYLE}</style>\n'
+        f"{_text(LEFT, 16, title, 'start')}"
+        f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="#888"/>\n'
+        f"{''.join(grid)}{''.join(drawn)}</svg>\n"
+    )
+
+
+def _share(x: float, xs: Sequence[float]) -> float:
+    """Return how far right an x is, from 0 to 1."""
+    least, most = xs[0], xs[-1]
+    if most >= WIDE * least:
+        return log10(x / least) / log10(most / least)
+    return x / most
+
+
+def _line(points: Sequence[tuple[float, float]], colour: str) -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points)
+    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}\n'
+
+
+def _name(number: int, name: str, colour: str) -> str:
+    """Return a line's entry right of the grid: the first is of the highest."""
+    y = TOP + 20 * number
+    return (
+        f'<rect x="{RIGHT + 16}" y="{y}" width="12" height="12" fill="{colour}"/>'
+        f"{_text(RIGHT + 34, y + 11, name, 'start')}"
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>\n'

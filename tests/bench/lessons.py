@@ -1,0 +1,129 @@
+"""What a learner meets, on any side."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Container
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import numpy as np
+from livekit import rtc
+from livekit.agents.types import ATTRIBUTE_AGENT_STATE
+from tests.integration.host.conftest import Deployment, Visitor
+
+from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE
+from loqua_host.system.tasks import background
+
+__all__ = ["NEVER", "Met", "Visit", "visiting"]
+
+PATIENCE = 20.0
+"""Seconds after which nobody comes any more."""
+
+NEVER = math.inf
+READY = frozenset({"listening", "speaking"})
+"""The states of LiveKit's agents in which the learner is heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """When a tutor was there, by the loop's clock; `NEVER` if none came.
+
+    Attributes:
+        listening: When it heard the learner.
+        sound: When the learner heard it.
+    """
+
+    listening: float = NEVER
+    sound: float = NEVER
+
+
+@dataclass(slots=True)
+class Visit:
+    """A learner in a room, with a silent microphone.
+
+    Attributes:
+        entered: When they entered, by the loop's clock.
+    """
+
+    entered: float
+    _listening: dict[str, float] = field(default_factory=dict)
+    _sound: dict[str, float] = field(default_factory=dict)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def tutors(self) -> frozenset[str]:
+        """The identities of all tutors that have listened."""
+        return frozenset(self._listening)
+
+    async def meet(self, but: Container[str] = ()) -> Met:
+        """Wait for a tutor, other than these, to listen and to be heard."""
+        listening = await self._first(self._listening, but)
+        return Met(listening, await self._first(self._sound, but) if listening < NEVER else NEVER)
+
+    async def _first(self, seen: dict[str, float], but: Container[str]) -> float:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not (found := [when for who, when in seen.items() if who not in but]):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return NEVER
+        return found[0]
+
+    def look(self, visitor: Visitor) -> None:
+        """Take note of the tutors that listen."""
+        for one in visitor.tutors:
+            if one.attributes.get(ATTRIBUTE_AGENT_STATE) in READY:
+                self._note(self._listening, one.identity)
+
+    async def listen(self, track: rtc.Track, who: str) -> None:
+        """Take note of the first sound of a tutor."""
+        stream = rtc.AudioStream.from_track(
+            track=track, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=20
+        )
+        async for event in stream:
+            samples = np.frombuffer(event.frame.data, np.int16).astype(float)
+            if np.sqrt(np.mean(samples**2)) >= AUDIBLE:
+                self._note(self._sound, who)
+                return
+
+    def _note(self, seen: dict[str, float], who: str) -> None:
+        seen.setdefault(who, asyncio.get_running_loop().time())
+        self._changed.set()
+
+
+@asynccontextmanager
+async def visiting(deployment: Deployment, tutor: str, agent_name: str) -> AsyncIterator[Visit]:
+    """Have a learner in a room of a tutor for the length of a block.
+
+    Args:
+        deployment: LiveKit and the API.
+        tutor: Begins the room's name, for sides that choose by it.
+        agent_name: Who is dispatched.
+    """
+    room = f"{tutor}-{uuid4().hex[:12]}"
+    async with deployment.visit(room, agent_name=agent_name) as visitor, background() as tasks:
+        visit = Visit(asyncio.get_running_loop().time())
+
+        def on_track(track: rtc.Track, _: object, who: rtc.RemoteParticipant) -> None:
+            tasks.create_task(visit.listen(track, who.identity))
+
+        for event in ("participant_connected", "participant_attributes_changed"):
+            visitor.room.on(event, lambda *_: visit.look(visitor))
+        visitor.room.on("track_subscribed", on_track)
+        visit.look(visitor)
+        async with _microphone(visitor.room):
+            yield visit
+
+
+@asynccontextmanager
+async def _microphone(room: rtc.Room) -> AsyncIterator[None]:
+    source = rtc.AudioSource(SAMPLE_RATE, 1)
+    track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+    options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+    await room.local_participant.publish_track(track, options)
+    try:
+        yield
+    finally:
+        await source.aclose()

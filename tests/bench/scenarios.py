@@ -1,0 +1,254 @@
+"""What is measured of whole hosts: each scenario starts a side and returns its figures by row."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from tests.bench.figures import BARE
+from tests.bench.lessons import NEVER, Met, Visit, visiting
+from tests.bench.processes import in_rooms, pss
+from tests.bench.sides import Running, Side
+from tests.integration.host.conftest import Deployment
+
+__all__ = ["SCENARIOS", "Found", "Stage"]
+
+TUTORS: Final = ("first", "second", "third")
+FURTHER: Final = ("fourth", "fifth", "sixth")
+LESSONS: Final = 4
+VISITS: Final = 6
+BURST: Final = 10
+KILLED_JOBS: Final = 3
+LEFT_BY_HOST: Final = 6
+MORE_LESSONS: Final = (1, 5, 10, 20)
+MORE_TUTORS: Final = (1, 3, 10, 30)
+MOST_WORKERS: Final = 10
+"""Of livekit-agents: 30 workers would take 12 GB."""
+
+API_SECONDS: Final = 0.07
+SUPERVISOR_SECONDS: Final = 1.0
+SETTLED: Final = 8.0
+"""Seconds after which idle processes are ready and lessons under way."""
+
+WATCHED: Final = 8.0
+"""Seconds over which processor time is taken."""
+
+Found = Mapping[str, Sequence[float]]
+"""Values by row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A side, and where it is to run.
+
+    Attributes:
+        side: What is measured.
+        deployment: LiveKit, the API and learners.
+        directory: For its files.
+    """
+
+    side: Side
+    deployment: Deployment
+    directory: Path
+
+    def running(self, tutors: Sequence[str] = TUTORS) -> AbstractAsyncContextManager[Running]:
+        """Run tutors for the length of a block."""
+        return self.side.run(self.deployment, self.directory, tutors)
+
+    @asynccontextmanager
+    async def learners(self, count: int) -> AsyncIterator[list[Visit]]:
+        """Have learners enter at once, each a room of their own, for the length of a block."""
+        names = [TUTORS[number % len(TUTORS)] for number in range(count)]
+        async with AsyncExitStack() as stack:
+            visits = [visiting(self.deployment, name, self.side.agent_name(name)) for name in names]
+            yield await asyncio.gather(*map(stack.enter_async_context, visits))
+
+
+async def rest(stage: Stage) -> Found:
+    """Start, wait, and start once more with further tutors."""
+    async with stage.running() as running:
+        cpu = running.cpu()
+        await asyncio.sleep(SETTLED)
+        idle = _memory(running)
+    async with stage.running(TUTORS + FURTHER) as more:
+        await asyncio.sleep(SETTLED)
+        further = (_memory(more) - idle) / len(FURTHER)
+    return {
+        "start": [running.seconds],
+        "start_cpu": [cpu],
+        "idle": [idle],
+        "further_tutor": [further],
+    }
+
+
+async def lessons(stage: Stage) -> Found:
+    """Hold lessons; what is there without them is taken off."""
+    async with stage.running() as running:
+        [(size, cores)] = await _growth(stage, running, [LESSONS])
+    return {"lesson_memory": [size / LESSONS], "lesson_cores": [cores / LESSONS]}
+
+
+async def more_lessons(stage: Stage) -> Found:
+    """Hold more and more lessons at once."""
+    async with stage.running() as running:
+        found = await _growth(stage, running, MORE_LESSONS)
+    return {
+        f"lessons/{what}/{count}": [value]
+        for count, values in zip(MORE_LESSONS, found, strict=True)
+        for what, value in zip(("memory", "cores"), values, strict=True)
+    }
+
+
+async def more_tutors(stage: Stage) -> Found:
+    """Start with more and more tutors."""
+    found: dict[str, list[float]] = {}
+    for count in MORE_TUTORS:
+        if count <= MOST_WORKERS or stage.side.name != BARE:
+            async with stage.running([f"tutor{number}" for number in range(count)]) as running:
+                await asyncio.sleep(SETTLED)
+                found[f"tutors/memory/{count}"] = [_memory(running)]
+                found[f"tutors/start/{count}"] = [running.seconds]
+    return found
+
+
+async def _growth(
+    stage: Stage, running: Running, counts: Sequence[int]
+) -> Sequence[tuple[float, float]]:
+    """Return what so many lessons take of memory and processor above none.
+
+    None ends meanwhile: a job of livekit-agents stays until its room is closed.
+    """
+    found, there = [], 0
+    await asyncio.sleep(SETTLED)
+    idle, idle_cores = _memory(running), await _cores(running)
+    async with AsyncExitStack() as stack:
+        for count in counts:
+            visits = await stack.enter_async_context(stage.learners(count - there))
+            there = count
+            await asyncio.gather(*(visit.meet() for visit in visits))
+            await asyncio.sleep(SETTLED)
+            cores = await _cores(running)
+            found.append((_memory(running) - idle, cores - idle_cores))
+    return found
+
+
+async def entering(stage: Stage) -> Found:
+    """Have one learner after another, beside an API that takes its time."""
+    slow = {"kind": "latency", "seconds": API_SECONDS}
+    async with stage.running():
+        await asyncio.sleep(SETTLED)
+        async with stage.deployment.api.misbehaving(slow):
+            met = [await _one(stage) for _ in range(VISITS)]
+    return {"listening": [it.listening for it in met], "first_sound": [it.sound for it in met]}
+
+
+async def _one(stage: Stage) -> Met:
+    async with stage.learners(1) as [visit]:
+        return _since(visit.entered, await visit.meet())
+
+
+async def burst(stage: Stage) -> Found:
+    """Have many learners at once."""
+    async with stage.running():
+        await asyncio.sleep(SETTLED)
+        async with stage.learners(BURST) as visits:
+            met = await asyncio.gather(*(visit.meet() for visit in visits))
+    met = [_since(visit.entered, it) for visit, it in zip(visits, met, strict=True)]
+    served = [it for it in met if it.listening < NEVER]
+    return {
+        "burst_listening_p95": [_p95([it.listening for it in served])],
+        "burst_sound": [median([it.sound for it in served] or [NEVER])],
+        "burst_sound_p95": [_p95([it.sound for it in served])],
+        "burst_alone": [len(met) - len(served)],
+    }
+
+
+async def job_killed(stage: Stage) -> Found:
+    """Kill the processes in which lessons run, one after another; once nobody came, nobody will."""
+    met: list[Met] = []
+    async with stage.running() as running:
+        while len(met) < KILLED_JOBS and NEVER not in (it.listening for it in met):
+            met.append(await _job_killed(stage, running))
+    return {
+        "job_killed_listening": [it.listening for it in met],
+        "job_killed_sound": [it.sound for it in met],
+    }
+
+
+async def _job_killed(stage: Stage, running: Running) -> Met:
+    async with stage.learners(1) as visits:
+        await visits[0].meet()
+        await asyncio.sleep(SETTLED)
+        jobs, known, killed = in_rooms(running.roots), _known(visits), _now()
+        for job in jobs:
+            job.kill()
+        [met] = await _met_again(known, killed)
+    return met
+
+
+async def host_killed(stage: Stage) -> Found:
+    """Kill what was started, and start it again as a supervisor would."""
+    async with stage.running() as running, stage.learners(LEFT_BY_HOST) as visits:
+        await asyncio.gather(*(visit.meet() for visit in visits))
+        await asyncio.sleep(SETTLED)
+        known, killed = _known(visits), _now()
+        running.kill()
+        await asyncio.sleep(SUPERVISOR_SECONDS)
+        async with stage.running():
+            met = await _met_again(known, killed)
+    return {
+        "host_killed_listening": [median(it.listening for it in met)],
+        "host_killed_sound": [median(it.sound for it in met)],
+        "host_killed_sound_p95": [_p95([it.sound for it in met])],
+    }
+
+
+def _known(visits: Sequence[Visit]) -> list[tuple[Visit, frozenset[str]]]:
+    return [(visit, visit.tutors) for visit in visits]
+
+
+async def _met_again(known: Sequence[tuple[Visit, frozenset[str]]], since: float) -> list[Met]:
+    met = await asyncio.gather(*(visit.meet(but=tutors) for visit, tutors in known))
+    return [_since(since, it) for it in met]
+
+
+def _since(moment: float, met: Met) -> Met:
+    return Met(met.listening - moment, met.sound - moment)
+
+
+def _p95(values: Sequence[float]) -> float:
+    """Return what one value in twenty exceeds, the longest of fewer."""
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1] if values else NEVER
+
+
+def _memory(running: Running) -> int:
+    """Return the bytes that a side has, each shared page in parts."""
+    return sum(map(pss, running.roots))
+
+
+async def _cores(running: Running) -> float:
+    before = running.cpu()
+    await asyncio.sleep(WATCHED)
+    return (running.cpu() - before) / WATCHED
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+Scenario = Callable[[Stage], Awaitable[Found]]
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "rest": rest,
+    "lessons": lessons,
+    "entering": entering,
+    "burst": burst,
+    "job-killed": job_killed,
+    "host-killed": host_killed,
+    "more-lessons": more_lessons,
+    "more-tutors": more_tutors,
+}
